@@ -42,7 +42,8 @@ class CosineRule(Aggregator):
 
     Args:
         normalization: `"unit"` Z = 1/sum|c_j| changes only the direction of the mean's step (0/0 is a zero step);
-            `"agreement"` Z = 1/t^2 equals the mean when all tasks agree and shortens the step as they disagree;
+            `"agreement"` equals the mean when all tasks agree and shortens the step as they disagree (Z = 1/t^2 for
+            O-AMFS, whose c_j is then t; Z = 1/t for `MeanCosine`, whose c_j is then 1);
             `"none"` Z = 1, the formula as printed.
         negative: `"keep"` lets a task that opposes the majority be pushed up; `"clip"` gives it weight 0.
     """
@@ -59,6 +60,10 @@ class CosineRule(Aggregator):
     def reference(self, grads: Float[Tensor, "t p"], units: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
         """The direction S that every task is compared with."""
 
+    @abstractmethod
+    def full_agreement(self, t: int) -> float:
+        """The c_j that each of t equal gradients gets before normalisation."""
+
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         units = unit_rows(grads)
         c = units @ self.reference(grads, units)
@@ -67,7 +72,7 @@ class CosineRule(Aggregator):
         if self.normalization == "unit":
             total = c.abs().sum()
             return torch.where(total > 0, c / total, c.new_zeros(()))
-        return c / len(grads) ** 2 if self.normalization == "agreement" else c
+        return c / (len(grads) * self.full_agreement(len(grads))) if self.normalization == "agreement" else c
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,9 @@ class PairwiseCosine(CosineRule):
     def reference(self, grads: Float[Tensor, "t p"], units: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
         return units.sum(0)
 
+    def full_agreement(self, t: int) -> float:
+        return t
+
 
 @dataclass(frozen=True)
 class MeanCosine(CosineRule):
@@ -89,6 +97,9 @@ class MeanCosine(CosineRule):
         largest = grads.abs().max()
         mean = torch.where(largest > 0, grads / largest, grads).mean(0)
         return unit_rows(mean[None])[0]
+
+    def full_agreement(self, t: int) -> float:
+        return 1
 
 
 @dataclass(frozen=True)

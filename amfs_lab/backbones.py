@@ -1,0 +1,96 @@
+"""Feature extractors: an MLP and Conv-4, with the normalisations that few-shot papers leave unnamed, named.
+
+A backbone is called as `net(x, reference)`: `x` holds all images of the pass, and `reference` says how many of them, from
+the first, are the support set (None: all). It has `.features`, the width of what it returns, and `.norm`.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from amfs_lab.errors import ConfigError
+
+Norm = Literal["transductive", "support", "group"]
+NORMS: tuple[Norm, ...] = ("transductive", "support", "group")
+
+
+class TaskNorm(nn.Module):
+    """Normalisation of channels with statistics of the pass itself; no running averages, so no hidden state.
+
+    Args:
+        norm: `"transductive"` BatchNorm over whatever images the pass holds (a prediction then depends on the other
+            queries, as in published MAML numbers); `"support"` BatchNorm with the statistics of the first `reference`
+            images, which are the support set (inductive); `"group"` GroupNorm, image by image.
+    """
+
+    def __init__(self, channels: int, norm: Norm) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise ConfigError(f"`norm` must be one of {', '.join(NORMS)}. Got {norm!r}.")
+        self.norm = norm
+        self.groups = max(1, channels // 8)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Float[Tensor, "n c h w"], reference: int | None = None) -> Float[Tensor, "n c h w"]:
+        if self.norm == "group":
+            return F.group_norm(x, self.groups, self.weight, self.bias)
+        if self.norm == "transductive" or reference is None or reference == len(x):
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+        # Written out, because native batch_norm sends no gradient through statistics that it is handed.
+        variance, mean = torch.var_mean(x[:reference], dim=(0, 2, 3), correction=0, keepdim=True)
+        scale = self.weight[:, None, None] * (variance + 1e-5).rsqrt()
+        return (x - mean) * scale + self.bias[:, None, None]
+
+
+class ConvBlock(nn.Module):
+    """3x3 convolution, normalisation, ReLU, 2x2 max-pooling."""
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = TaskNorm(outputs, norm)
+
+    def forward(self, x: Float[Tensor, "n i h w"], reference: int | None = None) -> Float[Tensor, "n o h2 w2"]:
+        return F.max_pool2d(F.relu(self.norm(self.conv(x), reference)), 2)
+
+
+class Conv4(nn.Module):
+    """Four `ConvBlock`s (Vinyals et al. 2016): images (n channels size size) to features (n, width * (size // 16)^2)."""
+
+    def __init__(self, width: int = 64, norm: Norm = "transductive", channels: int = 1, size: int = 28) -> None:
+        super().__init__()
+        if size < 16:
+            raise ConfigError(f"Conv4 halves an image four times: `size` must be >= 16. Got {size}.")
+        self.norm = norm
+        self.features = width * (size // 16) ** 2
+        self.blocks = nn.ModuleList(ConvBlock(channels if i == 0 else width, width, norm) for i in range(4))
+
+    def forward(self, x: Float[Tensor, "n c h w"], reference: int | None = None) -> Float[Tensor, "n d"]:
+        for block in self.blocks:
+            x = block(x, reference)
+        return x.flatten(1)
+
+
+class MLP(nn.Module):
+    """Fully connected layers with ReLU between them: (n ...) flattened to (n inputs), then (n features).
+
+    It has no normalisation layer, so nothing in it depends on which other images are in the pass.
+    """
+
+    norm = "none"
+
+    def __init__(self, inputs: int, hidden: tuple[int, ...] = (64, 64), features: int = 64) -> None:
+        super().__init__()
+        self.features = features
+        widths = (inputs, *hidden, features)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+
+    def forward(self, x: Float[Tensor, "n *s"], reference: int | None = None) -> Float[Tensor, "n d"]:
+        x = x.flatten(1)
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)

@@ -1,0 +1,48 @@
+"""A trained learner on disk: tensors as safetensors, everything else as JSON; nothing in it can run code."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from amfs_lab.errors import DataError
+
+TENSORS, RECORD = "meta_parameters.safetensors", "run.json"
+
+
+def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+    """Writes both files beside their places and moves them there, so that a reader never sees half of one.
+
+    `record` is written last: a folder without it holds no run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / (TENSORS + ".partial")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+    os.replace(partial, folder / TENSORS)
+    partial = folder / (RECORD + ".partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, folder / RECORD)
+
+
+def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the record that `save` wrote.
+
+    Raises:
+        DataError: no run in that folder, or a file of it that is damaged.
+    """
+    if not (folder / RECORD).is_file():
+        raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one with `amfs-lab train`.")
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return load_file(folder / TENSORS), record
+    except (OSError, ValueError, SafetensorError) as error:
+        raise DataError(f"Expected a complete run in {folder}. Got: {error}. Train it again.") from error
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether that folder holds a run that must not be overwritten."""
+    return (folder / RECORD).exists() or (folder / TENSORS).exists()

@@ -1,0 +1,158 @@
+"""A run's settings as frozen values: validated at birth, saved with every result, rebuilt from what was saved."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from amfs_lab.backbones import NORMS, Conv4, Norm
+from amfs_lab.errors import ConfigError
+from amfs_lab.inner import FunctionSpace, Maml, Prototypes
+from amfs_lab.inner.function_space import check_settings
+from amfs_lab.kernels import RBF, check_bandwidth
+from amfs_lab.learner import MetaLearner
+from amfs_lab.outer import AGGREGATORS, Aggregator, Mean, PairwiseCosine
+from amfs_lab.tasks import SOURCES, EpisodeConfig
+
+
+@dataclass(frozen=True)
+class FunctionSpaceConfig:
+    """Settings of `FunctionSpace`; `bandwidth=None` starts at the median feature distance of the first task."""
+
+    lam: float = 0.1
+    mu: float = 0.0
+    gamma: float = 0.0
+    scale: float = 5.0
+    bandwidth: float | None = None
+    learn_bandwidth: bool = True
+    first_order: bool = False
+
+    def __post_init__(self) -> None:
+        check_settings(self.lam, self.mu, self.gamma, self.scale)
+        if self.bandwidth is not None:
+            check_bandwidth(self.bandwidth)
+
+    def build(self) -> FunctionSpace:
+        kernel = RBF(1.0 if self.bandwidth is None else self.bandwidth, learn=self.learn_bandwidth)
+        return FunctionSpace(kernel, self.lam, self.mu, self.gamma, self.scale, self.first_order)
+
+
+@dataclass(frozen=True)
+class MamlConfig(Maml):
+    """Settings of `Maml`, which is a value itself."""
+
+    def build(self) -> Maml:
+        return Maml(self.lr, self.steps, self.first_order)
+
+
+@dataclass(frozen=True)
+class PrototypesConfig:
+    """Prototypes have no settings."""
+
+    def build(self) -> Prototypes:
+        return Prototypes()
+
+
+INNER_LOOPS = {"function-space": FunctionSpaceConfig, "maml": MamlConfig, "prototypes": PrototypesConfig}
+InnerConfig = FunctionSpaceConfig | MamlConfig | PrototypesConfig
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """All that a run of meta-training depends on, beside the data.
+
+    Args:
+        method: what to call it in tables and plots.
+        inner, outer: what adapts to a task, and what combines the tasks' gradients.
+        episode: shape of the training and validation episodes. tasks: episodes in one meta-step (t).
+        width, norm: of the Conv-4 backbone (see `amfs_lab.backbones.TaskNorm` for what the norms mean).
+        meta_lr: Adam's rate (beta). steps: meta-steps. seconds: stop after this much training time, validation not counted.
+        validate_every: meta-steps between validations on `validation_episodes` episodes; 0 for none.
+    """
+
+    method: str = "i-amfs"
+    inner: InnerConfig = field(default_factory=FunctionSpaceConfig)
+    outer: Aggregator = field(default_factory=Mean)
+    source: str = "glyphs"
+    episode: EpisodeConfig = field(default_factory=EpisodeConfig)
+    tasks: int = 4
+    width: int = 64
+    norm: Norm = "transductive"
+    meta_lr: float = 1e-3
+    steps: int = 1000
+    seconds: float | None = None
+    validate_every: int = 100
+    validation_episodes: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, smallest in (("tasks", 1), ("width", 1), ("steps", 1), ("validate_every", 0), ("validation_episodes", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < smallest:
+                raise ConfigError(f"TrainingConfig.{name} must be an integer >= {smallest}. Got {value!r}.")
+        for name in ("meta_lr", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"TrainingConfig.{name} must be a finite number > 0. Got {value}.")
+        for name, options in (("norm", NORMS), ("source", SOURCES)):
+            if getattr(self, name) not in options:
+                raise ConfigError(f"TrainingConfig.{name} must be one of {', '.join(options)}. Got {getattr(self, name)!r}.")
+
+    def build(self) -> MetaLearner:
+        """A fresh learner; its initial weights depend on `seed` alone, and no global random state is touched."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return MetaLearner(Conv4(self.width, self.norm), self.inner.build(), self.episode.ways)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `from_dict` makes the same configuration of it."""
+        plain = dataclasses.asdict(self)
+        plain["inner"] = {"name": _name_of(self.inner, INNER_LOOPS)} | plain["inner"]
+        plain["outer"] = {"name": _name_of(self.outer, AGGREGATORS)} | plain["outer"]
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "TrainingConfig":
+        """The configuration that `to_dict` wrote. Raises ConfigError for a name that it does not know."""
+        try:
+            inner, outer = dict(plain["inner"]), dict(plain["outer"])
+            return cls(
+                **plain
+                | {
+                    "inner": INNER_LOOPS[inner.pop("name")](**inner),
+                    "outer": AGGREGATORS[outer.pop("name")](**outer),
+                    "episode": EpisodeConfig(**plain["episode"]),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"Expected the settings of a run. Got something else: {error}.") from error
+
+
+METHODS: dict[str, dict[str, Any]] = {
+    "i-amfs": {"inner": FunctionSpaceConfig(), "outer": Mean()},
+    "amfs": {"inner": FunctionSpaceConfig(), "outer": PairwiseCosine()},
+    "o-amfs": {"inner": MamlConfig(), "outer": PairwiseCosine()},
+    "maml": {"inner": MamlConfig(), "outer": Mean()},
+    "fo-maml": {"inner": MamlConfig(first_order=True), "outer": Mean()},
+    "prototypes": {"inner": PrototypesConfig(), "outer": Mean()},
+}
+
+
+def preset(method: str, **overrides: Any) -> TrainingConfig:
+    """The settings of a named method, with what you override: `preset("amfs", steps=200)`.
+
+    Raises:
+        ConfigError: an unknown method or setting.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"The method must be one of {', '.join(METHODS)}. Got {method!r}.")
+    try:
+        return TrainingConfig(**{"method": method} | METHODS[method] | overrides)
+    except TypeError as error:
+        raise ConfigError(f"Expected settings of TrainingConfig. Got: {error}.") from error
+
+
+def _name_of(value: object, table: dict[str, type]) -> str:
+    return next(name for name, kind in table.items() if type(value) is kind)

@@ -1,0 +1,24 @@
+"""Prototypes (Snell et al. 2017): a class is the mean of its features. The reference that costs nothing to adapt."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.inner.features import FeatureSpaceLoop
+from amfs_lab.kernels import squared_distances
+
+
+class Prototypes(FeatureSpaceLoop):
+    """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set."""
+
+    def fit(self, features: Float[Tensor, "n d"], targets: Float[Tensor, "n c"]) -> "PrototypePredictor":
+        return PrototypePredictor(targets.T @ features / targets.sum(0)[:, None])
+
+
+@dataclass(frozen=True)
+class PrototypePredictor:
+    prototypes: Float[Tensor, "c d"]
+
+    def __call__(self, features: Float[Tensor, "q d"]) -> Float[Tensor, "q c"]:
+        return -squared_distances(features, self.prototypes)

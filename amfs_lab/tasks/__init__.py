@@ -1,0 +1,32 @@
+"""Where episodes come from."""
+
+from pathlib import Path
+
+from amfs_lab.episode import Episode, Split
+from amfs_lab.errors import ConfigError
+from amfs_lab.tasks import glyphs
+from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource
+
+__all__ = ["SOURCES", "SPLITS", "Episode", "EpisodeConfig", "EpisodeSource", "Split", "open_source"]
+
+SOURCES = ("glyphs",)
+SPLITS = ("train", "validation", "test")
+
+
+def open_source(
+    name: str, split: str, config: EpisodeConfig, root: Path | str | None = None, seed: int = 0
+) -> EpisodeSource:
+    """Episodes of a named data set: `open_source("glyphs", "train", EpisodeConfig(5, 1, 15))[index]`.
+
+    Args:
+        split: `"train"`, `"validation"` or `"test"`; no class is in two of them.
+        root: a folder to look in first; then $AMFS_LAB_DATA and the copy that comes with the package.
+    Raises:
+        ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
+    """
+    if name not in SOURCES:
+        raise ConfigError(f"The source must be one of {', '.join(SOURCES)}. Got {name!r}.")
+    if split not in SPLITS:
+        raise ConfigError(f"`split` must be one of {', '.join(SPLITS)}. Got {split!r}.")
+    images, labels = glyphs.load(Path(root) if root is not None else None).split(split)
+    return EpisodeSource(images, labels, config, name, split, seed)

@@ -1,0 +1,96 @@
+"""Episodes: N-way K-shot tasks drawn from a set of labelled images, each a pure function of (source, split, seed, index)."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from amfs_lab.episode import Episode, Split
+from amfs_lab.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class EpisodeConfig:
+    """The shape of an episode: N `ways` (classes), K `shots` and Q `queries` of each class."""
+
+    ways: int = 5
+    shots: int = 1
+    queries: int = 15
+
+    def __post_init__(self) -> None:
+        for name, smallest in (("ways", 2), ("shots", 1), ("queries", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < smallest:
+                raise ConfigError(f"EpisodeConfig.{name} must be an integer >= {smallest}. Got {value!r}.")
+
+    def __str__(self) -> str:
+        return f"{self.ways}-way {self.shots}-shot"
+
+
+class EpisodeSource:
+    """`source[index]` draws episode `index` from images (classes, samples, h, w), grey levels 0..255.
+
+    Args:
+        name, split, seed: with the index, all that an episode depends on.
+    Raises:
+        ConfigError: more ways than there are classes, or more shots and queries than a class has samples.
+    """
+
+    def __init__(
+        self,
+        images: UInt8[Tensor, "c s h w"],
+        labels: tuple[str, ...],
+        config: EpisodeConfig,
+        name: str = "images",
+        split: str = "all",
+        seed: int = 0,
+    ) -> None:
+        classes, samples = images.shape[:2]
+        if config.ways > classes:
+            raise ConfigError(
+                f"An episode of {config.ways} ways needs as many classes. Got {classes} in the split {split!r} of "
+                f"{name}. Lower `ways` to at most {classes}."
+            )
+        if config.shots + config.queries > samples:
+            raise ConfigError(
+                f"{config.shots} shots and {config.queries} queries need {config.shots + config.queries} samples of a "
+                f"class. Got {samples} in {name}. Lower `shots` or `queries`."
+            )
+        self.images, self.labels, self.config = images, labels, config
+        self.name, self.split, self.seed = name, split, seed
+
+    @property
+    def classes(self) -> int:
+        return len(self.images)
+
+    def classes_of(self, index: int) -> list[str]:
+        """The labels of the classes in episode `index`, in the order of its targets."""
+        return [self.labels[c] for c in self._draw(index)[0].tolist()]
+
+    def __getitem__(self, index: int) -> Episode:
+        chosen, order = self._draw(index)
+        images = self.images[chosen[:, None], order].float().div_(255)[:, :, None]  # (ways, shots + queries, 1, h, w)
+        labels = torch.arange(self.config.ways)
+        shots, queries = self.config.shots, self.config.queries
+        return Episode(
+            Split(images[:, :shots].flatten(0, 1), labels.repeat_interleave(shots), self.config.ways),
+            Split(images[:, shots:].flatten(0, 1), labels.repeat_interleave(queries), self.config.ways),
+        )
+
+    def __iter__(self) -> Iterator[Episode]:
+        return (self[index] for index in count())
+
+    def _draw(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
+        key = f"{self.name}/{self.split}/{self.seed}/{index}".encode()
+        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(key, digest_size=7).digest()))
+        classes, samples = self.images.shape[:2]
+        chosen = torch.randperm(classes, generator=generator)[: self.config.ways]
+        order = torch.rand(self.config.ways, samples, generator=generator).argsort(1)
+        return chosen, order[:, : self.config.shots + self.config.queries]
+
+    def __repr__(self) -> str:
+        return f"EpisodeSource({self.name}/{self.split}, {self.classes} classes, {self.config}, seed={self.seed})"

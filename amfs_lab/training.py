@@ -1,0 +1,137 @@
+"""Meta-training as an iterator: `for progress in trainer.run(): ...`; to stop is to break."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amfs_lab import checkpoint
+from amfs_lab.config import TrainingConfig
+from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.evaluation import evaluate
+from amfs_lab.learner import MetaLearner, TaskGradients
+from amfs_lab.stats import Interval
+from amfs_lab.tasks import open_source
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is after a meta-step: mean query loss and accuracy of its tasks, and training seconds so far."""
+
+    method: str
+    step: int
+    seconds: float
+    loss: float
+    accuracy: float
+    validation: Interval | None = None
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`"auto"`: CUDA where there is one, then Apple's MPS, else the CPU; or the device of that name."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+class MetaTrainer:
+    """Meta-trains the learner that `config` describes.
+
+    Args:
+        folder: where the trained learner is saved when the run ends or is stopped; None keeps it in memory only.
+        root: where to look for the data first. device: see `pick_device`.
+    Raises:
+        ConfigError, DataError: before anything is trained, when the data cannot serve the configuration or the folder
+            already holds a run.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, folder: Path | str | None = None, root: Path | None = None, device: str = "auto"
+    ) -> None:
+        self.config, self.folder = config, None if folder is None else Path(folder)
+        if self.folder is not None and checkpoint.holds_run(self.folder):
+            raise ConfigError(f"{self.folder} already holds a run, which is never overwritten. Name another folder.")
+        self.device = pick_device(device)
+        self.train = open_source(config.source, "train", config.episode, root, config.seed)
+        self.validation = open_source(config.source, "validation", config.episode, root)
+        self.learner: MetaLearner = config.build().to(self.device)
+
+    def run(self) -> Iterator[Progress]:
+        """Yields after every meta-step, and saves at the end, also when the caller breaks off.
+
+        Raises:
+            NumericalError: a loss or gradient that is not finite; nothing of that step is applied, nothing is saved.
+        """
+        config, learner = self.config, self.learner
+        learner.start(self.train[0].to(self.device))
+        params = learner.meta_parameters()
+        optimizer = torch.optim.Adam(params, lr=config.meta_lr)
+        progress, seconds = None, 0.0
+        try:
+            for step in range(1, config.steps + 1):
+                began = time.perf_counter()
+                tasks = self._meta_step(step, params, optimizer)
+                loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
+                seconds += time.perf_counter() - began
+                last = step == config.steps or (config.seconds is not None and seconds >= config.seconds)
+                validation = self._validate() if self._validation_due(step, last) else None
+                progress = Progress(config.method, step, seconds, loss, accuracy, validation)
+                yield progress
+                if last:
+                    break
+        except NumericalError:
+            progress = None  # a run that went wrong leaves no result behind
+            raise
+        finally:
+            if self.folder is not None and progress is not None:
+                save_learner(self.folder, learner, config, progress)
+
+    def _meta_step(self, step: int, params: list[Tensor], optimizer: torch.optim.Optimizer) -> TaskGradients:
+        first = (step - 1) * self.config.tasks
+        tasks = self.learner.task_gradients([self.train[first + t].to(self.device) for t in range(self.config.tasks)])
+        direction = self.config.outer(tasks.rows)
+        if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):
+            raise self._diagnosis(step, first, tasks)
+        for param, piece in zip(params, direction.split([p.numel() for p in params]), strict=True):
+            param.grad = piece.view_as(param)
+        optimizer.step()
+        return tasks
+
+    def _diagnosis(self, step: int, first: int, tasks: TaskGradients) -> NumericalError:
+        sound = torch.isfinite(tasks.losses) & torch.isfinite(tasks.rows).all(1)
+        culprit = first + int((~sound).int().argmax())
+        return NumericalError(
+            f"Losses and gradients must be finite. Got NaN or infinity at meta-step {step}, episode {culprit} of "
+            f"{self.train!r}. Lower meta_lr, or increase lam if the solve failed."
+        )
+
+    def _validation_due(self, step: int, last: bool) -> bool:
+        every = self.config.validate_every
+        return every > 0 and (last or step % every == 0)
+
+    def _validate(self) -> Interval:
+        return evaluate(self.learner, self.validation, self.config.validation_episodes).accuracy
+
+
+def save_learner(folder: Path, learner: MetaLearner, config: TrainingConfig, progress: Progress) -> None:
+    """Writes meta-parameters, configuration and the last progress; `load_learner` reads them."""
+    record: dict[str, Any] = {"config": config.to_dict(), "progress": asdict(progress)}
+    checkpoint.save(folder, dict(learner.state_dict()), record)
+
+
+def load_learner(folder: Path | str, device: str = "auto") -> tuple[MetaLearner, TrainingConfig]:
+    """The learner that a run left in `folder`, with the configuration it was trained under.
+
+    Raises:
+        DataError: no run there, or a damaged one. ConfigError: a configuration that this version does not know.
+    """
+    tensors, record = checkpoint.load(Path(folder))
+    config = TrainingConfig.from_dict(record["config"])
+    learner = config.build()
+    learner.load_state_dict(tensors)
+    return learner.to(pick_device(device)), config
