@@ -1,0 +1,191 @@
+"""The base of every explorer: controls in, figure and one sentence out, and no error that nobody sees."""
+
+import functools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import ipywidgets as w
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.explore.controls import Control, Fields, Held
+from amfs_lab.explore.drawing import Arrays, Drawing, State, Trace
+from amfs_lab.explore.messages import Banner, Sentence
+
+
+class Shown:
+    """Something that shows `self.widget` as the last expression of a cell, and a sentence where there are no widgets."""
+
+    widget: w.Widget
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        bundle = self.widget._repr_mimebundle_(include=include, exclude=exclude)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/plain": repr(self)}, metadata
+
+
+class Explorer(Shown):
+    """Controls, a figure that follows them, and a sentence that says what it shows.
+
+    A subclass declares controls as class attributes, a table of traces, and two functions:
+
+    - `compute(state) -> Arrays` is pure: tested without any widget, and the only place for mathematics;
+    - `say(arrays) -> str` puts the present state into one sentence.
+
+    Args:
+        preset: the name of a preset to start from. start: controls to start from, by name.
+    Raises:
+        ConfigError: an unknown preset or control, or a value that a control refuses.
+    """
+
+    title: ClassVar[str] = ""
+    alt: ClassVar[str] = ""  # what the figure is a picture of, for those who can't see it
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    panels: ClassVar[Mapping[str, Any]] = dict(rows=1, cols=1)
+    traces: ClassVar[Sequence[Trace]] = ()
+    frame: ClassVar[Mapping[str, str]] = {}
+    layout: ClassVar[Mapping[str, Any]] = {}
+    declared: ClassVar[dict[str, Control]] = {}
+    held: ClassVar[dict[str, Held]] = {}
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        attributes = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
+        cls.declared = {name: value for name, value in attributes.items() if isinstance(value, Control)}
+        cls.held = {name: value for name, value in attributes.items() if isinstance(value, Held)}
+
+    def __init__(self, preset: str | None = None, **start: Any) -> None:
+        # JupyterLab delivers widget messages on a thread of their own, beside a cell that runs.
+        self._lock = threading.RLock()
+        self._showing = False
+        self.error: BaseException | None = None
+        self.start = State(
+            {name: part.start for name, part in (self.declared | self.held).items()} | self._checked({**self.preset(preset), **start})
+        )
+        self.state = self.start
+        self.arrays = self.compute(self.state)
+        self.drawing = Drawing(self.panels, self.traces, self.frame, {"height": 420, **self.layout}, self.arrays)
+        self.figure = self.drawing.figure
+        self.sentence = Sentence(text=self.say(self.arrays), alt=self.alt)
+        self.banner = Banner()
+        self.controls: dict[str, Fields] = {}
+        for name, control in self.declared.items():
+            fields = self.controls[name] = control.fields(self.state[name])
+            for part in fields.parts:
+                self.guard(part.widget)
+                part.widget.observe(functools.partial(self._moved, name, part), "value")
+        self.guard(self.figure)
+        self.widget = self._assemble()
+
+    # What a subclass writes.
+
+    def compute(self, state: State) -> Arrays:
+        raise NotImplementedError
+
+    def say(self, arrays: Arrays) -> str:
+        raise NotImplementedError
+
+    def tools(self) -> list[w.Widget]:
+        """More widgets for the row of buttons."""
+        return []
+
+    # What a reader, a lesson and a test do.
+
+    def set(self, **changes: Any) -> None:
+        """Sets controls by name, all in one update: `explorer.set(bandwidth=2.0, points="twins")`."""
+        self._change(changes)
+
+    def reset(self) -> None:
+        """Back to the state it was made with; what was recorded stays."""
+        self._change({name: self.start[name] for name in self.declared})
+
+    def preset(self, name: str | None) -> dict[str, Any]:
+        """The controls that a preset sets. Raises ConfigError for an unknown name."""
+        if name is not None and name not in self.presets:
+            raise ConfigError(f"`preset` must be one of {', '.join(map(repr, self.presets))}. Got {name!r}.")
+        return {} if name is None else dict(self.presets[name])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.sentence.text}"
+
+    # How an error stays visible: the banner says it, and it is raised on. In a kernel it then leaves as an `error`
+    # message on iopub (ipywidgets hands it to the shell), which the browser test listens to; in a test it raises.
+
+    def guard(self, widget: Any) -> None:
+        """Lets no message from the page fail unseen, also where a trait refuses it before any callback of ours."""
+        widget.set_state = self.safe(widget.set_state)
+        widget._handle_custom_msg = self.safe(widget._handle_custom_msg)
+
+    def safe(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """The same callback, with the banner shown when it fails."""
+
+        @functools.wraps(callback)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return callback(*args, **kwargs)
+            except Exception as error:
+                self._failed(error)
+                raise
+
+        return guarded
+
+    def _failed(self, error: BaseException) -> None:
+        self.error = error
+        self.banner.show(error)
+
+    # The one way from a control to the figure.
+
+    def _moved(self, name: str, part: Any, change: Any) -> None:
+        if not self._showing:
+            self._change({name: part.from_widget(change["new"])}, leave=part.widget)
+
+    def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
+        with self._lock:
+            try:
+                self.state = State({**self.state, **self._checked(changes)})
+                self._show_controls(changes, leave)
+                arrays = self.compute(self.state)
+                words = self.say(arrays)
+                self.drawing.update(arrays)
+                self.arrays = arrays
+                self.sentence.text = words
+            except Exception as error:
+                self._failed(error)
+                raise
+            self.error = None
+            self.banner.hide()
+
+    def _checked(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        known = self.declared | self.held
+        for name in changes:
+            if name not in known:
+                raise ConfigError(f"{type(self).__name__} has the controls {', '.join(self.declared)}. Got {name!r}.")
+        return {name: known[name].check(value) for name, value in changes.items()}
+
+    def _show_controls(self, names: Mapping[str, Any], leave: w.Widget | None) -> None:
+        self._showing = True
+        try:
+            for name in names:
+                if name in self.controls:
+                    self.controls[name].show(self.state[name], leave=leave)
+        finally:
+            self._showing = False
+
+    def _assemble(self) -> w.VBox:
+        title = w.HTML(self.title)
+        title.add_class("amfs-title")
+        controls = w.HBox([fields.box for fields in self.controls.values()], layout=w.Layout(flex_flow="row wrap"))
+        controls.add_class("amfs-controls")
+        buttons = [self._button(name, self.safe(functools.partial(self._change, preset))) for name, preset in self.presets.items()]
+        reset = self._button("Reset", self.safe(self.reset), icon="undo", tooltip="Back to the start (what was recorded stays)")
+        toolbar = w.HBox([*self.tools(), *buttons, reset], layout=w.Layout(flex_flow="row wrap"))
+        toolbar.add_class("amfs-toolbar")
+        box = w.VBox([title, self.banner, toolbar, controls, self.figure, self.sentence], layout=w.Layout(width="100%"))
+        box.add_class("amfs-explorer")
+        return box
+
+    def _button(self, name: str, action: Callable[[], Any], **look: Any) -> w.Button:
+        button = w.Button(description=name, layout=w.Layout(width="auto"), **look)
+        button.on_click(lambda _: action())
+        self.guard(button)
+        return button

@@ -1,0 +1,246 @@
+"""What a reader can change: declared as class attributes of an explorer, each with label, range, unit and start.
+
+    bandwidth = LogSlider("σ", 0.05, 5.0, start=0.6, unit="same unit as x")
+
+A control knows which values it accepts, which of them `drive` must visit, and the widgets that show it. Every slider
+stands beside a numeric box, so that everything that can be dragged can be typed.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as w
+
+from amfs_lab.errors import ConfigError
+
+
+@dataclass
+class Part:
+    """One ipywidget of a control, with the two translations between the reader's value and the widget's."""
+
+    widget: w.Widget
+    to_widget: Callable[[Any], Any] = lambda value: value
+    from_widget: Callable[[Any], Any] = lambda value: value
+
+
+@dataclass
+class Fields:
+    """A control as it stands in one explorer: the box that is shown and the parts that carry its value."""
+
+    box: w.Widget
+    parts: list[Part]
+
+    def show(self, value: Any, *, leave: w.Widget | None = None) -> None:
+        """Sets every part but the one that the reader is holding."""
+        for part in self.parts:
+            if part.widget is not leave:
+                part.widget.value = part.to_widget(value)
+
+
+class Control:
+    """Base of all controls; read and set through the explorer: `explorer.bandwidth = 2.0`.
+
+    Args:
+        label: what stands beside it, short. help: what it does, one line below it.
+        inert: the reason why moving it alone, from the start, may change nothing. `drive` asks for one.
+    """
+
+    name = ""
+
+    def __init__(self, label: str, start: Any, *, help: str = "", inert: str = "") -> None:
+        self.label, self.help, self.inert = label, help, inert
+        self.start = self.check(start)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, explorer: Any, owner: type | None = None) -> Any:
+        return self if explorer is None else explorer.state[self.name]
+
+    def __set__(self, explorer: Any, value: Any) -> None:
+        explorer.set(**{self.name: value})
+
+    def check(self, value: Any) -> Any:
+        """The value as the explorer keeps it. Raises ConfigError for one that this control can't have."""
+        raise NotImplementedError
+
+    def probes(self) -> list[Any]:
+        """The values that `drive` visits: both ends, the start, something between."""
+        raise NotImplementedError
+
+    def fields(self, value: Any) -> Fields:
+        """New widgets that show `value`."""
+        raise NotImplementedError
+
+    def refuse(self, value: Any, expected: str) -> ConfigError:
+        return ConfigError(f"`{self.name or self.label}` must be {expected}. Got {value!r}.")
+
+
+class Slider(Control):
+    """A number between `low` and `high` in steps of `step`."""
+
+    def __init__(
+        self, label: str, low: float, high: float, *, start: float, step: float | None = None, unit: str = "", **rest: Any
+    ) -> None:
+        self.low, self.high, self.unit = low, high, unit
+        self.step = step if step is not None else (high - low) / 100
+        super().__init__(label, start, **rest)
+
+    def check(self, value: Any) -> Any:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not self.low <= number <= self.high:
+            raise self.refuse(value, f"a number between {self.low:g} and {self.high:g}")
+        return number
+
+    def probes(self) -> list[Any]:
+        return [self.low, self.start, self.high, self.check(self.low + 0.37 * (self.high - self.low))]
+
+    def fields(self, value: Any) -> Fields:
+        slider = w.FloatSlider(value=value, min=self.low, max=self.high, step=self.step, **self._slider())
+        box = w.BoundedFloatText(value=value, min=self.low, max=self.high, step=self.step, **self._box())
+        return self._together(Part(slider, from_widget=self._rounded), Part(box, from_widget=float))
+
+    def _rounded(self, value: float) -> float:
+        return min(max(float(f"{value:.6g}"), self.low), self.high)
+
+    def _slider(self) -> dict[str, Any]:
+        return dict(
+            description=self.label,
+            readout=False,
+            tooltip=self.help or self.label,
+            style=dict(description_width=f"{max(len(self.label), 3) * 0.62 + 0.6:.1f}em"),
+            layout=w.Layout(flex="1 1 180px", min_width="150px", width="auto"),
+        )
+
+    def _box(self) -> dict[str, Any]:
+        return dict(tooltip=f"{self.label}: type a value from {self.low:g} to {self.high:g}", layout=w.Layout(width="84px", flex="0 0 84px"))
+
+    def _together(self, *parts: Part) -> Fields:
+        row = [part.widget for part in parts]
+        if self.unit:
+            row.append(_words(self.unit, "amfs-unit", flex="0 0 auto", max_width="130px"))
+        return Fields(_with_help(w.HBox(row, layout=w.Layout(align_items="center", width="100%")), self.help), list(parts))
+
+
+class LogSlider(Slider):
+    """A positive number, dragged by its logarithm: every decade takes the same way."""
+
+    def check(self, value: Any) -> Any:
+        if self.low <= 0:
+            raise self.refuse(self.low, "dragged over a range that begins above 0")
+        return super().check(value)
+
+    def probes(self) -> list[Any]:
+        return [self.low, self.start, self.high, self.check(self.low * (self.high / self.low) ** 0.37)]
+
+    def fields(self, value: Any) -> Fields:
+        low, high = math.log10(self.low), math.log10(self.high)
+        slider = w.FloatSlider(value=math.log10(value), min=low, max=high, step=(high - low) / 200, **self._slider())
+        box = w.BoundedFloatText(value=value, min=self.low, max=self.high, step=10 ** math.floor(math.log10(self.start)) / 10, **self._box())
+        return self._together(Part(slider, math.log10, self._power), Part(box, from_widget=float))
+
+    def _power(self, exponent: float) -> float:
+        return min(max(float(f"{10 ** exponent:.3g}"), self.low), self.high)
+
+
+class IntSlider(Slider):
+    """A whole number between `low` and `high`, both included."""
+
+    def __init__(self, label: str, low: int, high: int, *, start: int, unit: str = "", **rest: Any) -> None:
+        super().__init__(label, low, high, start=start, step=1, unit=unit, **rest)
+
+    def check(self, value: Any) -> Any:
+        number = super().check(value)
+        if number != round(number):
+            raise self.refuse(value, "a whole number")
+        return round(number)
+
+    def probes(self) -> list[Any]:
+        return [self.low, self.start, self.high, round(self.low + 0.37 * (self.high - self.low))]
+
+    def fields(self, value: Any) -> Fields:
+        slider = w.IntSlider(value=value, min=self.low, max=self.high, step=1, **self._slider())
+        box = w.BoundedIntText(value=value, min=self.low, max=self.high, step=1, **self._box())
+        return self._together(Part(slider), Part(box))
+
+
+class Choice(Control):
+    """One of several names; with a mapping, `options[name]` is what the name stands for."""
+
+    def __init__(self, label: str, options: Sequence[str] | Mapping[str, Any], *, start: str | None = None, **rest: Any) -> None:
+        self.options = tuple(options)
+        super().__init__(label, start if start is not None else self.options[0], **rest)
+
+    def check(self, value: Any) -> Any:
+        if value not in self.options:
+            raise self.refuse(value, "one of " + ", ".join(repr(option) for option in self.options))
+        return value
+
+    def probes(self) -> list[Any]:
+        return list(self.options)
+
+    def fields(self, value: Any) -> Fields:
+        select = w.Dropdown(
+            options=list(self.options),
+            value=value,
+            description=self.label,
+            tooltip=self.help or self.label,
+            style=dict(description_width=f"{max(len(self.label), 3) * 0.58 + 0.6:.1f}em"),
+            layout=w.Layout(width="100%"),
+        )
+        return Fields(_with_help(select, self.help), [Part(select)])
+
+
+class Toggle(Control):
+    """Yes or no."""
+
+    def __init__(self, label: str, *, start: bool = False, **rest: Any) -> None:
+        super().__init__(label, start, **rest)
+
+    def check(self, value: Any) -> Any:
+        if value is not True and value is not False:
+            raise self.refuse(value, "True or False")
+        return value
+
+    def probes(self) -> list[Any]:
+        return [False, True]
+
+    def fields(self, value: Any) -> Fields:
+        box = w.Checkbox(value=value, description=self.label, indent=False, tooltip=self.help or self.label, layout=w.Layout(width="100%"))
+        return Fields(_with_help(box, self.help), [Part(box)])
+
+
+class Held:
+    """A part of the state that the reader does not set: what a run has recorded so far, say. `start` must be immutable."""
+
+    name = ""
+
+    def __init__(self, start: Any) -> None:
+        self.start = start
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, explorer: Any, owner: type | None = None) -> Any:
+        return self if explorer is None else explorer.state[self.name]
+
+    def check(self, value: Any) -> Any:
+        return value
+
+
+def _words(text: str, kind: str, **layout: Any) -> w.HTML:
+    words = w.HTML(text, layout=w.Layout(**layout))
+    words.add_class(kind)
+    return words
+
+
+def _with_help(row: w.Widget, help: str) -> w.Widget:
+    children = [row, _words(help, "amfs-help", width="100%")] if help else [row]
+    box = w.VBox(children, layout=w.Layout(flex="1 1 340px", max_width="520px"))
+    box.add_class("amfs-control")
+    return box

@@ -1,0 +1,105 @@
+"""From arrays to a figure: a table says which array feeds which property, and only what changed is sent."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+from torch import Tensor
+
+from amfs_lab.explore.theme import TEMPLATE
+
+
+class Record(dict[str, Any]):
+    """Named values, read as attributes. Made once, never changed."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"There is no {name!r} here, only {', '.join(self)}.") from None
+
+
+class State(Record):
+    """What every control of an explorer is set to."""
+
+
+class Arrays(Record):
+    """What `compute` found out: tensors arrive as numpy arrays, words and numbers stay what they are."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__({name: _plain(value) for name, value in values.items()})
+
+
+class Trace:
+    """One row of the drawing's table: a plotly trace whose properties are fed by arrays of the same explorer.
+
+    Trace(go.Scatter, dict(mode="lines"), x="grid", y="fit", at=(1, 2))
+
+    Args:
+        kind: plotly's class. style: what never changes. at: row and column of the panel.
+        feeds: property of the trace = name of the array; plotly's underscores reach inside, as in `marker_color="colors"`.
+    """
+
+    def __init__(self, kind: type, style: Mapping[str, Any], *, at: tuple[int, int] = (1, 1), **feeds: str) -> None:
+        self.kind, self.style, self.at, self.feeds = kind, dict(style), at, feeds
+
+    def draw(self, arrays: Arrays) -> Any:
+        trace = self.kind(self.style)
+        for prop, name in self.feeds.items():
+            trace[prop] = arrays[name]
+        return trace
+
+
+class Drawing:
+    """A FigureWidget and the table that feeds it.
+
+    Args:
+        panels: arguments of plotly's `make_subplots`. traces: the table. frame: property of the layout = name of the array.
+        layout: what never changes of the layout. arrays: the first state, drawn at once.
+    """
+
+    def __init__(
+        self, panels: Mapping[str, Any], traces: Sequence[Trace], frame: Mapping[str, str], layout: Mapping[str, Any], arrays: Arrays
+    ) -> None:
+        self.traces, self.frame = tuple(traces), dict(frame)
+        sketch = make_subplots(**panels)
+        sketch.update_layout(template=TEMPLATE, autosize=True, dragmode=False, **layout)
+        for trace in self.traces:
+            sketch.add_trace(trace.draw(arrays), row=trace.at[0], col=trace.at[1])
+        for prop, name in self.frame.items():
+            sketch.layout[prop] = arrays[name]
+        self.figure = go.FigureWidget(sketch)
+        self.figure._config = {"displayModeBar": False, "responsive": True, "scrollZoom": False, "doubleClick": "reset"}
+        self.sent = dict(arrays)
+
+    def update(self, arrays: Arrays) -> None:
+        """Brings the figure to these arrays in one message, or in none where nothing changed."""
+        changed = {name for name, value in arrays.items() if not _same(value, self.sent.get(name))}
+        if not changed:
+            return
+        with self.figure.batch_update():
+            for drawn, trace in zip(self.figure.data, self.traces, strict=True):
+                for prop, name in trace.feeds.items():
+                    if name in changed:
+                        drawn[prop] = arrays[name]
+            for prop, name in self.frame.items():
+                if name in changed:
+                    self.figure.layout[prop] = arrays[name]
+        self.sent = dict(arrays)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+        return value.item() if value.ndim == 0 else value
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.shape == b.shape and bool(np.array_equal(a, b))
+    return type(a) is type(b) and a == b

@@ -1,0 +1,77 @@
+"""A question before the figure: the reader commits to an answer, and gets a reason rather than a cross."""
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+
+import ipywidgets as w
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.explore.base import Shown
+from amfs_lab.explore.messages import Sentence
+
+
+class Prediction(Shown):
+    """A question with one button an option. See `predict`."""
+
+    def __init__(self, question: str, options: Sequence[str], answer: str | Callable[[], str], because: Mapping[str, str]) -> None:
+        self.question, self.options, self.because = question, tuple(options), dict(because)
+        self._answer = answer
+        self.chosen: list[str] = []
+        self._key()  # a question without a right answer fails here, in the author's run, not under a reader's click
+        for option in self.because:
+            if option not in self.options:
+                raise ConfigError(f"`because` must give reasons for options of the question. Got {option!r}, not one of {self.options}.")
+        self.feedback = Sentence(text="Choose before you look: a wrong guess teaches more than no guess.")
+        self.buttons = {option: w.Button(description=option, layout=w.Layout(width="auto", min_width="90px")) for option in self.options}
+        for option, button in self.buttons.items():
+            button.on_click(lambda _, option=option: self.choose(option))
+        words = w.HTML(f"<b>Predict.</b> {html.escape(question)}")
+        words.add_class("amfs-question")
+        row = w.HBox(list(self.buttons.values()), layout=w.Layout(flex_flow="row wrap"))
+        self.widget = w.VBox([words, row, self.feedback])
+        self.widget.add_class("amfs-predict")
+
+    def choose(self, option: str) -> bool:
+        """What a click on an option does; whether it was right."""
+        if option not in self.options:
+            raise ConfigError(f"The options are {', '.join(map(repr, self.options))}. Got {option!r}.")
+        key = self._key()
+        self.chosen.append(option)
+        button, right = self.buttons[option], option == key
+        button.icon, button.disabled = ("check", False) if right else ("rotate-left", True)
+        if right:
+            button.button_style = "success"
+            for other in self.buttons.values():
+                other.disabled = other is not button
+        self.feedback.text = self._reason(option, right)
+        return right
+
+    def _reason(self, option: str, right: bool) -> str:
+        reason = self.because.get(option, "")
+        if right:
+            return f"Yes: {option}. {reason}".strip()
+        reason = reason or "the numbers, computed just now, say otherwise"
+        return f"You said “{option}”. Consider: {reason.rstrip('.')}. Look at the figure, then choose again."
+
+    def _key(self) -> str:
+        key = self._answer() if callable(self._answer) else self._answer
+        if key not in self.options:
+            raise ConfigError(f"`answer` must be one of {', '.join(map(repr, self.options))}. Got {key!r}.")
+        return key
+
+    def __repr__(self) -> str:
+        return f"Predict: {self.question} ({' / '.join(self.options)})"
+
+
+def predict(
+    question: str, options: Sequence[str], answer: str | Callable[[], str], because: Mapping[str, str] | None = None
+) -> Prediction:
+    """Asks before the figure shows.
+
+    Args:
+        answer: the right option, or a function that computes it when the reader clicks, from the numbers the figure uses.
+        because: for an option, the thought that leads away from it (or, for the right one, why it is right).
+    Raises:
+        ConfigError: an answer, or a reason, for something that is no option.
+    """
+    return Prediction(question, options, answer, because or {})
