@@ -1,9 +1,10 @@
 """Feature extractors: an MLP and Conv-4, with the normalisations that few-shot papers leave unnamed, named.
 
-A backbone is called as `net(x, reference)`: `x` holds all images of the pass, and `reference` says how many of them, from
-the first, are the support set (None: all). It has `.features`, the width of what it returns, and `.norm`.
+A backbone is called as `net(x, reference)`: `x` holds all images of the pass, and `reference` says how many of them,
+from the first, are the support set (None: all). It has `.features`, the width of what it returns, and `.norm`.
 """
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -59,7 +60,7 @@ class ConvBlock(nn.Module):
 
 
 class Conv4(nn.Module):
-    """Four `ConvBlock`s (Vinyals et al. 2016): images (n channels size size) to features (n, width * (size // 16)^2)."""
+    """Four `ConvBlock`s (Vinyals et al. 2016): images (n channels size size) to (n, width (size // 16)^2)."""
 
     def __init__(self, width: int = 64, norm: Norm = "transductive", channels: int = 1, size: int = 28) -> None:
         super().__init__()
@@ -87,9 +88,9 @@ class MLP(nn.Module):
         super().__init__()
         self.features = features
         widths = (inputs, *hidden, features)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
-    def forward(self, x: Float[Tensor, "n *s"], reference: int | None = None) -> Float[Tensor, "n d"]:
+    def forward(self, x: Float[Tensor, "n ..."], reference: int | None = None) -> Float[Tensor, "n d"]:
         x = x.flatten(1)
         for layer in self.layers[:-1]:
             x = F.relu(layer(x))

@@ -35,7 +35,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         DataError: no run in that folder, or a file of it that is damaged.
     """
     if not (folder / RECORD).is_file():
-        raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one with `amfs-lab train`.")
+        raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`.")
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         return load_file(folder / TENSORS), record

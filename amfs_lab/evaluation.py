@@ -1,4 +1,4 @@
-"""Episodes to accuracy, with an interval; the values of each episode are kept, so that methods can be compared in pairs."""
+"""Episodes to accuracy with an interval; every episode is kept, so that methods can be compared in pairs."""
 
 from dataclasses import dataclass
 

@@ -93,4 +93,4 @@ class RBF(nn.Module):
         return rbf_kernel(x1, x2, self.bandwidth)
 
     def extra_repr(self) -> str:
-        return f"bandwidth={float(self.bandwidth):.4g}, learn={self.log_bandwidth.requires_grad}"
+        return f"bandwidth={float(self.bandwidth.detach()):.4g}, learn={self.log_bandwidth.requires_grad}"

@@ -41,7 +41,7 @@ class MetaLearner(nn.Module):
     Args:
         backbone: called as `backbone(x, reference)`, with `.features` and `.norm` (see `amfs_lab.backbones`).
         inner: `FunctionSpace`, `Prototypes` (on features), or `Maml` (on a network with a linear head).
-        ways: outputs of that head; an episode of another number of ways is an error there. Not used on features.
+        ways: outputs of that head, where an episode of another number of ways is an error. Unused on features.
     """
 
     def __init__(self, backbone: nn.Module, inner: FeatureSpaceLoop | Maml, ways: int | None = None) -> None:
@@ -99,6 +99,6 @@ class MetaLearner(nn.Module):
         if episode.support.ways != self.ways:
             raise ConfigError(
                 f"This learner's head has {self.ways} outputs, so its episodes must have {self.ways} ways. "
-                f"Got {episode.support.ways}. Train one with ways={episode.support.ways}, or use an inner loop on features."
+                f"Got {episode.support.ways}. Train one for that many, or use an inner loop on features."
             )
         return self.inner.adapt(self.net, episode.support)(episode.query.x), 0.0

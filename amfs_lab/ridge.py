@@ -16,7 +16,8 @@ def solve(
 ) -> Float[Tensor, "*b n c"]:
     """alpha = (K + N)^-1 y with N = lam (I + mu K)^-1: the dual coefficients of the task's function.
 
-    f(x) = sum_i alpha_i k(x, x_i) minimises 1/2 sum_i (f(x_i) - y_i)^2 + lam/2 |f|^2 + mu/2 |grad_f L|^2 over the RKHS of k.
+    f(x) = sum_i alpha_i k(x, x_i) minimises L(f) + lam/2 |f|^2 + mu/2 |grad_f L|^2 over the RKHS of k, with the loss
+    L(f) = 1/2 sum_i (f(x_i) - y_i)^2.
     The same number as (K + mu K^2 + lam I)^-1 (I + mu K) y, without squaring the condition of K.
 
     Args:
@@ -41,9 +42,10 @@ def noise(K: Float[Tensor, "*b n n"], lam: Number, mu: Number = 0.0, *, check: b
 
 
 def information(K: Float[Tensor, "*b n n"], lam: Number, mu: Number = 0.0) -> Float[Tensor, "*b"]:
-    """I(f; D) = 1/2 log det(I + K N^-1), in nats: what n noisy labels tell about the function (mu = 0: I + K / lam).
+    """I(f; D) = 1/2 log det(I + K N^-1), in nats: what n noisy labels tell about the function.
 
-    Differentiable through Cholesky factors, where `Spectrum.information` is for display. A failed factorisation gives NaN.
+    For mu = 0 it is 1/2 log det(I + K / lam). Differentiable through Cholesky factors, where `Spectrum.information` is
+    for display. A failed factorisation gives NaN.
     """
     check_regularisers(lam, mu)
     identity = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)

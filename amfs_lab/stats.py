@@ -12,7 +12,7 @@ from amfs_lab.errors import DataError
 
 @dataclass(frozen=True)
 class Interval:
-    """mean ± half_width, covering the true mean with probability `level` under Student's t over n independent values."""
+    """mean ± half_width, which covers the true mean with probability `level` (Student's t over n values)."""
 
     mean: float
     half_width: float

@@ -1,19 +1,20 @@
 """Meta-training as an iterator: `for progress in trainer.run(): ...`; to stop is to break."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from amfs_lab import checkpoint
 from amfs_lab.config import TrainingConfig
+from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.learner import MetaLearner, TaskGradients
+from amfs_lab.outer import Aggregator
 from amfs_lab.stats import Interval
 from amfs_lab.tasks import open_source
 
@@ -37,6 +38,37 @@ def pick_device(name: str = "auto") -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+class NonFiniteTask(NumericalError):
+    """A task of a meta-step whose loss or gradient is not finite: `task` is its place among the tasks."""
+
+    def __init__(self, task: int) -> None:
+        super().__init__(
+            "Losses and gradients must be finite. Got NaN or infinity. "
+            "Lower meta_lr, or increase lam if the solve failed."
+        )
+        self.task = task
+
+
+def meta_step(
+    learner: MetaLearner, aggregator: Aggregator, optimizer: torch.optim.Optimizer, episodes: Sequence[Episode]
+) -> TaskGradients:
+    """theta <- theta - beta * sum_j c_j g_j (through `optimizer`), one g_j a task, the weights c from `aggregator`.
+
+    Raises:
+        NonFiniteTask: before anything is applied.
+    """
+    tasks = learner.task_gradients(episodes)
+    direction = aggregator(tasks.rows)
+    if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):  # the one synchronisation of a step
+        sound = torch.isfinite(tasks.losses) & torch.isfinite(tasks.rows).all(1)
+        raise NonFiniteTask(int((~sound).int().argmax()))
+    params = learner.meta_parameters()
+    for param, piece in zip(params, direction.split([p.numel() for p in params]), strict=True):
+        param.grad = piece.view_as(param)
+    optimizer.step()
+    return tasks
 
 
 class MetaTrainer:
@@ -69,13 +101,12 @@ class MetaTrainer:
         """
         config, learner = self.config, self.learner
         learner.start(self.train[0].to(self.device))
-        params = learner.meta_parameters()
-        optimizer = torch.optim.Adam(params, lr=config.meta_lr)
-        progress, seconds = None, 0.0
+        optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
+        progress, step, seconds = None, 0, 0.0
         try:
             for step in range(1, config.steps + 1):
                 began = time.perf_counter()
-                tasks = self._meta_step(step, params, optimizer)
+                tasks = meta_step(learner, config.outer, optimizer, self._tasks(step))
                 loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
                 seconds += time.perf_counter() - began
                 last = step == config.steps or (config.seconds is not None and seconds >= config.seconds)
@@ -84,31 +115,20 @@ class MetaTrainer:
                 yield progress
                 if last:
                     break
-        except NumericalError:
+        except NonFiniteTask as error:
             progress = None  # a run that went wrong leaves no result behind
-            raise
+            raise self._located(error, step) from error
         finally:
             if self.folder is not None and progress is not None:
                 save_learner(self.folder, learner, config, progress)
 
-    def _meta_step(self, step: int, params: list[Tensor], optimizer: torch.optim.Optimizer) -> TaskGradients:
+    def _tasks(self, step: int) -> list[Episode]:
         first = (step - 1) * self.config.tasks
-        tasks = self.learner.task_gradients([self.train[first + t].to(self.device) for t in range(self.config.tasks)])
-        direction = self.config.outer(tasks.rows)
-        if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):
-            raise self._diagnosis(step, first, tasks)
-        for param, piece in zip(params, direction.split([p.numel() for p in params]), strict=True):
-            param.grad = piece.view_as(param)
-        optimizer.step()
-        return tasks
+        return [self.train[first + t].to(self.device) for t in range(self.config.tasks)]
 
-    def _diagnosis(self, step: int, first: int, tasks: TaskGradients) -> NumericalError:
-        sound = torch.isfinite(tasks.losses) & torch.isfinite(tasks.rows).all(1)
-        culprit = first + int((~sound).int().argmax())
-        return NumericalError(
-            f"Losses and gradients must be finite. Got NaN or infinity at meta-step {step}, episode {culprit} of "
-            f"{self.train!r}. Lower meta_lr, or increase lam if the solve failed."
-        )
+    def _located(self, error: NonFiniteTask, step: int) -> NumericalError:
+        episode = (step - 1) * self.config.tasks + error.task
+        return NumericalError(f"{error} It is meta-step {step}, episode {episode} of {self.train!r}.")
 
     def _validation_due(self, step: int, last: bool) -> bool:
         every = self.config.validate_every

@@ -14,7 +14,9 @@ from amfs_lab.kernels import RBF, median_bandwidth
 
 
 class FunctionSpace(FeatureSpaceLoop):
-    """f(z) = scale * sum_i alpha_i k(z, z_i) with alpha = (K + N)^-1 y, N = lam (I + mu K)^-1 (Park and Kang 2024, inner loop).
+    """f(z) = scale * sum_i alpha_i k(z, z_i) with alpha = (K + N)^-1 y and N = lam (I + mu K)^-1.
+
+    Source: Park and Kang 2024, the inner loop.
 
     The kernel's bandwidth and the output scale are meta-learned through the solve. The scale is not optional: one-hot
     scores at scale 1 leave the cross-entropy of 5 classes above 0.9 whatever the features are.
@@ -24,8 +26,8 @@ class FunctionSpace(FeatureSpaceLoop):
         lam: ridge strength > 0. mu: weight of the gradient-norm term, >= 0.
         gamma: weight of the information term I/n that the task adds to its meta-objective, >= 0 (our reading).
         scale: where the learned output scale starts, > 0.
-        first_order: the query loss does not see alpha, the analogue of FO-MAML: it then learns nothing about lam and mu,
-            and little about the bandwidth. It saves almost no time, the backbone being nearly all of the cost.
+        first_order: the query loss does not see alpha, the analogue of FO-MAML: it then learns nothing about lam and
+            mu, and little about the bandwidth. It saves almost no time, the backbone being nearly all of the cost.
     Raises:
         ConfigError: a value outside its range.
     """
@@ -50,7 +52,7 @@ class FunctionSpace(FeatureSpaceLoop):
         return self.log_scale.exp()
 
     def start(self, features: Float[Tensor, "n d"]) -> None:
-        """Puts the bandwidth at the median distance of these features: else a Conv-4 may begin with K = I and K_QS = 0."""
+        """Puts the bandwidth at the median distance of these features: else Conv-4 may begin with K = I, K_QS = 0."""
         self.kernel.start_at(median_bandwidth(features))
 
     def fit(self, features: Float[Tensor, "n d"], targets: Float[Tensor, "n c"]) -> "KernelPredictor":
@@ -59,7 +61,9 @@ class FunctionSpace(FeatureSpaceLoop):
         if self.first_order:
             alpha = alpha.detach()
         penalty = features.new_zeros(())
-        if self.gamma > 0:  # Section 4.1: gamma * I / n on the live K; lam is a number here, so it cannot be traded away
+        if (
+            self.gamma > 0
+        ):  # Section 4.1: gamma * I / n on the live K; lam is a number here, so it cannot be traded away
             penalty = self.gamma * ridge.information(K_ss, self.lam, self.mu) / len(features)
         return KernelPredictor(features, alpha, self.kernel, self.scale, penalty)
 

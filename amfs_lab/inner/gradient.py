@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from amfs_lab.errors import ConfigError
 from amfs_lab.episode import Split
+from amfs_lab.errors import ConfigError
 
 Params = dict[str, Tensor]
 
@@ -21,7 +21,7 @@ class Maml:
 
     Args:
         lr: inner learning rate > 0. steps: inner steps >= 1.
-        first_order: leave out the second-order terms (FO-MAML): theta' depends on theta as if the gradients were constants.
+        first_order: leave out the second-order terms (FO-MAML): the gradients count as constants.
     """
 
     lr: float = 0.1

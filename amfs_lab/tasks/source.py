@@ -1,4 +1,4 @@
-"""Episodes: N-way K-shot tasks drawn from a set of labelled images, each a pure function of (source, split, seed, index)."""
+"""Episodes: N-way K-shot tasks drawn from labelled images, each a pure function of (source, split, seed, index)."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,0 +1,150 @@
+"""The command line: `amfs-lab train`, `evaluate`, `data build-glyphs`, `bench`."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from amfs_lab import __version__
+from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
+from amfs_lab.errors import AmfsError, ConfigError
+from amfs_lab.evaluation import evaluate
+from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
+from amfs_lab.training import MetaTrainer, load_learner
+
+DEFAULTS = TrainingConfig()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 when it did what it was asked, 2 with one sentence on stderr when it could not."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except AmfsError as error:
+        print(f"amfs-lab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("amfs-lab: stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def train(options: argparse.Namespace) -> None:
+    config = _config(options)
+    shape = config.episode
+    folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
+    test = open_source(config.source, "test", shape, options.data)  # fails now rather than after training
+    trainer = MetaTrainer(config, folder, options.data, options.device)
+    print(f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes -> {folder}")
+    shown = sys.stderr.isatty()
+    with tqdm(total=config.steps, unit="step", disable=not shown, dynamic_ncols=True) as bar:
+        for progress in trainer.run():
+            bar.update()
+            bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}")
+            if progress.validation is not None:
+                line = f"step {progress.step:5d}  {progress.seconds:6.1f} s  loss {progress.loss:.3f}"
+                tqdm.write(f"{line}  validation {progress.validation.percent()}", file=sys.stdout)
+                sys.stdout.flush()
+    print(f"test, unseen scripts, {evaluate(trainer.learner, test, options.episodes)}")
+
+
+def evaluate_run(options: argparse.Namespace) -> None:
+    learner, config = load_learner(options.run, options.device)
+    asked = {name: getattr(options, name) for name in ("ways", "shots", "queries")}
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    episode = dataclasses.replace(config.episode, **chosen)
+    source = open_source(config.source, options.split, episode, options.data)
+    print(f"{config.method}, {config.norm} norm, {options.split}, {evaluate(learner, source, options.episodes)}")
+
+
+def build_glyphs(options: argparse.Namespace) -> None:
+    from amfs_lab.tasks import glyph_builder  # needs the extra `data`
+
+    glyph_builder.build(options.out)
+
+
+def bench(options: argparse.Namespace) -> None:
+    from amfs_lab.bench import report
+
+    report(rounds=options.rounds, shapes=options.shapes)
+
+
+def _config(options: argparse.Namespace) -> TrainingConfig:
+    inner = METHODS[options.method]["inner"]
+    own = {f.name for f in dataclasses.fields(inner)}
+    given = {
+        name: value
+        for name in ("lam", "mu", "gamma", "bandwidth", "inner_lr", "inner_steps")
+        if (value := getattr(options, name)) is not None
+    }
+    settings = {name.removeprefix("inner_"): value for name, value in given.items()}
+    if foreign := sorted(set(settings) - own):
+        raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Got it all the same: leave it out.")
+    fields = ("steps", "seconds", "tasks", "width", "norm", "meta_lr", "validate_every", "seed")
+    return preset(
+        options.method,
+        inner=dataclasses.replace(inner, **settings),
+        episode=EpisodeConfig(options.ways, options.shots, options.queries),
+        **{name: getattr(options, name) for name in fields},
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("amfs-lab", description="Few-shot meta-learning in function space.")
+    parser.add_argument("--version", action="version", version=f"amfs-lab {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    shape = DEFAULTS.episode
+
+    p = _command(commands, "train", train, "meta-train a method, save it, and evaluate it on test episodes")
+    p.add_argument("--method", choices=METHODS, default=DEFAULTS.method)
+    p.add_argument("--ways", type=int, default=shape.ways, metavar="N")
+    p.add_argument("--shots", type=int, default=shape.shots, metavar="K")
+    p.add_argument("--queries", type=int, default=shape.queries, metavar="Q")
+    p.add_argument("--steps", type=int, default=DEFAULTS.steps, help="meta-steps (default %(default)s)")
+    p.add_argument("--seconds", type=float, help="stop after this much training time")
+    p.add_argument("--tasks", type=int, default=DEFAULTS.tasks, help="episodes in a meta-step (default %(default)s)")
+    p.add_argument("--width", type=int, default=DEFAULTS.width, help="filters of Conv-4 (default %(default)s)")
+    p.add_argument("--norm", default=DEFAULTS.norm, help="transductive, support or group (default %(default)s)")
+    p.add_argument("--meta-lr", type=float, default=DEFAULTS.meta_lr, help="outer rate (default %(default)s)")
+    p.add_argument("--validate-every", type=int, default=DEFAULTS.validate_every, metavar="STEPS")
+    p.add_argument("--seed", type=int, default=DEFAULTS.seed)
+    p.add_argument("--out", type=Path, help="folder of the run (default runs/METHOD-NwKs-SEED)")
+    function_space, maml = FunctionSpaceConfig(), MamlConfig()
+    p.add_argument("--lam", type=float, help=f"ridge strength of i-amfs and amfs (default {function_space.lam})")
+    p.add_argument("--mu", type=float, help=f"weight of the gradient-norm term (default {function_space.mu})")
+    p.add_argument("--gamma", type=float, help=f"weight of the information term (default {function_space.gamma})")
+    p.add_argument("--bandwidth", type=float, help="where the bandwidth starts (default: median distance)")
+    p.add_argument("--inner-lr", type=float, help=f"inner rate of maml (default {maml.lr})")
+    p.add_argument("--inner-steps", type=int, help=f"inner steps of maml (default {maml.steps})")
+    _common(p)
+
+    p = _command(commands, "evaluate", evaluate_run, "accuracy of a saved run on episodes of a split")
+    p.add_argument("run", type=Path, help="folder of a run")
+    p.add_argument("--split", choices=SPLITS, default="test")
+    for name in ("ways", "shots", "queries"):
+        p.add_argument(f"--{name}", type=int, help="default: as in training")
+    _common(p)
+
+    data = commands.add_parser("data", help="make or check data").add_subparsers(required=True, metavar="WHAT")
+    p = _command(data, "build-glyphs", build_glyphs, "render the glyphs from the fonts of this machine")
+    p.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
+
+    p = _command(commands, "bench", bench, "time a meta-step of each method against plain supervised training")
+    p.add_argument("--rounds", type=int, default=7)
+    p.add_argument("--shapes", nargs="+", default=["5w1s", "5w5s", "20w1s"], metavar="NwKs")
+    return parser
+
+
+def _command(commands, name: str, run, help: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--episodes", type=int, default=600, help="episodes to evaluate on (default %(default)s)")
+    parser.add_argument("--data", type=Path, help="folder to look for data in first")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default %(default)s)")
