@@ -1,0 +1,432 @@
+#!/usr/bin/env python3
+"""The front door of amfs_lab: makes .venv once, then does what you ask.
+
+Say `python3 run.py VERB` (`py run.py VERB` on Windows):
+
+    lab          opens the lessons in JupyterLab, as working copies in my_lessons/
+                   --fresh NN   start lesson NN again; your copy is kept in my_lessons/backup/
+                   --in-place   open notebooks/ itself (for authors)
+                   -- OPTIONS   go to JupyterLab, for example `-- --port=9999`
+    test         runs every test and every notebook; arguments go to pytest
+    notebooks    builds the notebooks from notebooks/source; arguments go to notebooks/build.py
+    bench        times the methods against their floor; arguments go to `amfs-lab bench`
+    lint         ruff and pyright
+
+With any verb, `--torch-index URL` names one more place where pip looks for PyTorch. On Linux
+https://download.pytorch.org/whl/cpu makes the download far smaller.
+"""
+# Standard library only, and no syntax younger than Python 3.6: an old Python must get far enough to look for a new one.
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.realpath(__file__))
+VENV = os.path.join(ROOT, ".venv")
+EXTRAS = "data,lab,test"
+SUPPORTED = ("3.14", "3.13", "3.12", "3.11")  # tried in this order when the Python that runs this file will not do
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+class Problem(Exception):
+    """What went wrong and what to do, in one sentence. Ends the program with status 2."""
+
+
+# --- Which Python ---------------------------------------------------------------------------------
+
+# Runs in any Python, however old.
+PROBE = """
+import sys
+try:
+    import ensurepip, venv
+    can_make = "yes"
+except ImportError:
+    can_make = "no"
+print("%d.%d %s %s" % (sys.version_info[0], sys.version_info[1], sys.maxsize > 2**32, can_make))
+"""
+
+
+def probe(command):
+    """(version, is it 64 bit, has it venv and ensurepip) of the Python that `command` starts; None without one."""
+    try:
+        answer = subprocess.run(
+            [*command, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True
+        ).stdout.split()
+    except OSError:
+        return None
+    return (answer[0], answer[1] == "True", answer[2] == "yes") if len(answer) == 3 else None
+
+
+def caller():
+    """The Python that runs this file; from inside a virtual environment, the one that made it."""
+    return [getattr(sys, "_base_executable", None) or sys.executable]
+
+
+def candidates():
+    """Commands that may start a Python, best first."""
+    yield caller()
+    for version in SUPPORTED:
+        yield ["py", "-" + version] if os.name == "nt" else ["python" + version]
+    yield ["python3"]
+    yield ["python"]
+
+
+def is_usable(found):
+    return bool(found) and found[0] in SUPPORTED and found[1] and found[2]
+
+
+def find_python():
+    """(command, version) of the first Python that can make the environment."""
+    seen = []
+    for command in candidates():
+        found = probe(command)
+        if is_usable(found):
+            return command, found[0]
+        if found:
+            seen.append((command, found))
+    for command, (version, is_64_bit, _) in seen:
+        if version in SUPPORTED and is_64_bit:
+            raise Problem(
+                "Python {0} ({1}) comes without ensurepip, so it cannot make .venv: install it (Debian and Ubuntu: "
+                "`sudo apt install python{0}-venv`) and run the same command again.".format(version, " ".join(command))
+            )
+    raise Problem(
+        "amfs_lab needs a 64-bit Python {0} to {1} and found {2}: install one (https://www.python.org or your "
+        "system's packages) and run the same command again.".format(
+            SUPPORTED[-1], SUPPORTED[0], " and ".join(sorted({found[0] for _, found in seen})) or "none"
+        )
+    )
+
+
+# --- The stamp: what .venv was made from ----------------------------------------------------------
+
+
+def venv_bin(name):
+    folder, suffix = ("Scripts", ".exe") if os.name == "nt" else ("bin", "")
+    return os.path.join(VENV, folder, name + suffix)
+
+
+def stamp_path():
+    return os.path.join(VENV, "amfs_lab_stamp.json")
+
+
+def read_stamp():
+    """What the environment says of itself; {} while it is being made; None when run.py did not make it."""
+    try:
+        with open(stamp_path(), encoding="utf-8") as file:
+            return json.load(file)
+    except OSError:
+        return None
+    except ValueError:
+        return {}
+
+
+def write_stamp(stamp):
+    with open(stamp_path() + ".new", "w", encoding="utf-8") as file:
+        json.dump(stamp, file)
+    os.replace(stamp_path() + ".new", stamp_path())
+
+
+def pins():
+    """A hash of all that decides which packages belong into .venv."""
+    digest = hashlib.sha256(EXTRAS.encode())
+    for name in ("pyproject.toml", "constraints.txt"):
+        with open(os.path.join(ROOT, name), "rb") as file:
+            digest.update(file.read().replace(b"\r\n", b"\n") + b"\0")
+    return digest.hexdigest()
+
+
+# --- Set-up ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def only_one():
+    """Let one run.py at a time touch .venv. The system holds the lock, so a killed process leaves none behind."""
+    with open(VENV + ".lock", "a") as file:
+        told = False
+        while not try_lock(file):
+            if not told:
+                say("Another run.py is setting up .venv; waiting until it has finished.")
+                told = True
+            time.sleep(0.2)
+        yield  # closing the file gives the lock back
+
+
+def try_lock(file):
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network drives know no locks: then go on without, rather than wait for ever.
+        return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)
+    return True
+
+
+def set_up(torch_index=None):
+    """Make .venv what pyproject.toml and constraints.txt ask for, if it is not; return the path of its Python."""
+    with only_one():
+        stamp = read_stamp() or {}
+        want = {
+            "pins": pins(),
+            "place": VENV,  # a virtual environment that was moved or copied starts the wrong Python
+            "python": stamp.get("python"),
+            "torch_index": torch_index or stamp.get("torch_index"),
+        }
+        found = probe(caller())
+        if is_usable(found):
+            want["python"] = found[0]  # `python3.13 run.py test` means 3.13; any other caller takes what is there
+        if stamp == want and is_alive(want["python"]):
+            return venv_bin("python")
+        rest = {key: value for key, value in want.items() if key != "pins"}
+        if rest == {key: stamp.get(key) for key in rest} and is_alive(want["python"]):
+            say("The pinned versions have changed: bringing .venv up to date.")
+            write_stamp(dict(want, pins=""))  # whatever happens now, the next run tries again
+            install(want["torch_index"])
+        else:
+            command, want["python"] = find_python()
+            make(command, want)
+        write_stamp(want)  # last: what carries a whole stamp is whole
+    return venv_bin("python")
+
+
+def is_alive(version):
+    found = probe([venv_bin("python")])
+    return bool(found) and found[0] == version
+
+
+def make(command, want):
+    """A new .venv. If anything fails, none is left behind."""
+    clear_away()
+    say("Setting up .venv with Python {}, once.".format(want["python"]))
+    say(download_size(sys.platform, want["torch_index"]))
+    try:
+        os.mkdir(VENV)
+        write_stamp({})
+        if call([*command, "-m", "venv", VENV]):
+            raise Problem(
+                "Python {} could not make .venv (its message is above): install its venv package or another Python "
+                "and run the same command again.".format(want["python"])
+            )
+        if call([venv_bin("python"), "-m", "pip", "install", "--upgrade", "-c", "constraints.txt", "pip"]):
+            say("pip could not renew itself; going on with the one that is there.")
+        install(want["torch_index"])
+    except BaseException:
+        shutil.rmtree(VENV, ignore_errors=True)
+        raise
+
+
+def clear_away():
+    """Remove an environment of our own making; keep one that somebody else made, under another name."""
+    if not os.path.lexists(VENV):
+        return
+    try:
+        if read_stamp() is not None and not os.path.islink(VENV):
+            shutil.rmtree(VENV)
+        else:
+            aside = VENV + time.strftime("-%Y%m%d-%H%M%S")
+            os.rename(VENV, aside)
+            say("The .venv that was here is not one that run.py made; it is now {}.".format(os.path.basename(aside)))
+    except OSError as error:
+        raise Problem(
+            "The old .venv cannot be removed ({}): close what uses it (a running JupyterLab?) and run the same command "
+            "again.".format(error)
+        ) from None
+
+
+def download_size(platform, torch_index):
+    """Sizes of the wheels that constraints.txt names, Python 3.12; CONTRIBUTING.md says how they were summed."""
+    if not platform.startswith("linux"):
+        return "pip will download about 0.3 GB, less what it has kept from before."
+    if torch_index:
+        return "pip will download 0.4 GB if {} has CPU builds of PyTorch, up to 3 GB otherwise.".format(torch_index)
+    return (
+        "pip may download up to 3.0 GB, 2.7 GB of it PyTorch with its CUDA libraries. Without an NVIDIA GPU, stop this "
+        "(Ctrl-C) and add `--torch-index {}`: then it is about 0.4 GB.".format(CPU_INDEX)
+    )
+
+
+def install(torch_index):
+    # The caller's pip settings (files and PIP_ variables) hold; nothing here overrides an index, a proxy or a cache.
+    pip = [venv_bin("python"), "-m", "pip", "install", "-c", "constraints.txt"]
+    if torch_index:
+        pip += ["--extra-index-url", torch_index]
+    # The build tool comes first, pinned like everything else, and the package is built with it.
+    if call([*pip, "hatchling"]) or call([*pip, "--no-build-isolation", "-e", ".[{}]".format(EXTRAS)]):
+        raise Problem(
+            "The installation failed (pip's message is above): check the network, pip's proxy settings and the free "
+            "disk space, and run the same command again."
+        )
+
+
+# --- The verbs ------------------------------------------------------------------------------------
+
+
+def lab(torch_index, options, jupyter_options):
+    fresh, in_place = take_value(options, "--fresh"), take_flag(options, "--in-place")
+    if options:
+        raise Problem(
+            "`lab` does not know `{0}`: options for JupyterLab go after `--`, as in `run.py lab -- {0}`.".format(
+                " ".join(options)
+            )
+        )
+    if in_place and fresh:
+        raise Problem("`--fresh` resets a working copy and `--in-place` uses none: give one of the two.")
+    folder = os.path.join(ROOT, "notebooks") if in_place else working_copies(fresh)
+    command = [set_up(torch_index), "-m", "jupyterlab"]
+    for name, other_name, value in (
+        ("--ServerApp.root_dir", "--notebook-dir", folder),
+        ("--LabApp.default_url", "", "/lab/tree/00_start_here.ipynb"),
+        ("--ServerApp.ip", "--ip", "127.0.0.1"),  # this machine only, whatever the user's Jupyter settings say
+    ):
+        if not any(option.split("=")[0] in (name, other_name) for option in jupyter_options):
+            command.append("{}={}".format(name, value))
+    say("JupyterLab prints its address below: open that if no browser opens by itself. Ctrl-C stops it.")
+    return become(command + jupyter_options)
+
+
+def working_copies(fresh=None):
+    """Copy the lessons that my_lessons/ does not have yet. A file that is there is never written to."""
+    lessons, copies = os.path.join(ROOT, "notebooks"), os.path.join(ROOT, "my_lessons")
+    names = sorted(name for name in os.listdir(lessons) if name.endswith(".ipynb")) if os.path.isdir(lessons) else []
+    if not names:
+        raise Problem("There are no lessons in notebooks/: run `run.py notebooks` to build them.")
+    os.makedirs(copies, exist_ok=True)
+    if fresh is not None:
+        chosen = [name for name in names if name.split("_")[0] == fresh.zfill(2)]
+        if not chosen:
+            numbers = ", ".join(name.split("_")[0] for name in names)
+            raise Problem("There is no lesson {}: `--fresh` takes one of {}.".format(fresh, numbers))
+        set_aside(copies, chosen[0])
+    for name in names:
+        if not os.path.lexists(os.path.join(copies, name)):
+            shutil.copyfile(os.path.join(lessons, name), os.path.join(copies, name))
+    return copies
+
+
+def set_aside(copies, name):
+    if not os.path.lexists(os.path.join(copies, name)):
+        return
+    backup = os.path.join(copies, "backup")
+    os.makedirs(backup, exist_ok=True)
+    kept = os.path.join(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=backup), name)
+    os.rename(os.path.join(copies, name), kept)
+    say("Your {} is kept as {}.".format(name, os.path.relpath(kept, ROOT)))
+
+
+def test(torch_index, options, more):
+    return become([set_up(torch_index), "-m", "pytest", *options, *more], AMFS_LAB_FAST="1")
+
+
+def notebooks(torch_index, options, more):
+    return become([set_up(torch_index), os.path.join("notebooks", "build.py"), *options, *more])
+
+
+def bench(torch_index, options, more):
+    return become([set_up(torch_index), "-m", "amfs_lab", "bench", *options, *more])
+
+
+def lint(torch_index, options, more):
+    python = set_up(torch_index)
+    return max(call([python, "-m", *tool]) for tool in (["ruff", "check"], ["ruff", "format", "--check"], ["pyright"]))
+
+
+VERBS = {"lab": lab, "test": test, "notebooks": notebooks, "bench": bench, "lint": lint}
+
+
+# --- Small tools ----------------------------------------------------------------------------------
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def take_flag(arguments, name):
+    """Remove `name` from the list; was it there?"""
+    is_there = name in arguments
+    arguments[:] = [argument for argument in arguments if argument != name]
+    return is_there
+
+
+def take_value(arguments, name):
+    """Remove `name VALUE` or `name=VALUE` from the list and return VALUE, or None."""
+    for i, argument in enumerate(arguments):
+        if argument.startswith(name + "="):
+            return arguments.pop(i)[len(name) + 1 :]
+        if argument == name:
+            if i + 1 == len(arguments):
+                raise Problem("`{}` needs a value after it.".format(name))
+            value = arguments[i + 1]
+            del arguments[i : i + 2]
+            return value
+    return None
+
+
+def environment(**more):
+    """The caller's environment, with .venv's programs first and .venv's Jupyter kernel before any of the user's."""
+    path = os.path.dirname(venv_bin("python")) + os.pathsep + os.environ.get("PATH", os.defpath)
+    return dict(os.environ, PATH=path, VIRTUAL_ENV=VENV, JUPYTER_PREFER_ENV_PATH="1", **more)
+
+
+def call(command):
+    try:
+        return subprocess.call(command, cwd=ROOT, env=environment())
+    except OSError as error:
+        say("{}: {}".format(command[0], error))
+        return 1
+
+
+def become(command, **variables):
+    """Run `command` in our place, so that its signals and its status are ours."""
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execve(command[0], command, environment(**variables))
+    process = subprocess.Popen(command, env=environment(**variables))
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # Windows sends Ctrl-C to both; the command decides when it has finished
+            continue
+
+
+def main(arguments):
+    ours, more = list(arguments), []
+    if "--" in ours:
+        cut = ours.index("--")
+        ours, more = ours[:cut], ours[cut + 1 :]
+    try:
+        torch_index = take_value(ours, "--torch-index")
+        verb = ours.pop(0) if ours else None
+        if verb in ("-h", "--help"):
+            print(__doc__)
+            return 0
+        if verb not in VERBS:
+            print(__doc__)
+            raise Problem(
+                "There is no verb `{}`.".format(verb) if verb else "A verb is missing: `run.py lab` opens the lessons."
+            )
+        return VERBS[verb](torch_index, ours, more)
+    except Problem as problem:
+        print("run.py: {}".format(problem), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("run.py: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
