@@ -69,8 +69,9 @@ class Explorer(Shown):
         self.sentence = Sentence(text=self.say(self.arrays), alt=self.alt)
         self.banner = Banner()
         self.controls: dict[str, Fields] = {}
+        label_width = f"{0.56 * max((len(control.label) for control in self.declared.values()), default=0) + 0.9:.1f}em"
         for name, control in self.declared.items():
-            fields = self.controls[name] = control.fields(self.state[name])
+            fields = self.controls[name] = control.fields(self.state[name], label_width)
             for part in fields.parts:
                 self.guard(part.widget)
                 part.widget.observe(functools.partial(self._moved, name, part), "value")

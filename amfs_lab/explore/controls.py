@@ -70,8 +70,8 @@ class Control:
         """The values that `drive` visits: both ends, the start, something between."""
         raise NotImplementedError
 
-    def fields(self, value: Any) -> Fields:
-        """New widgets that show `value`."""
+    def fields(self, value: Any, label_width: str = "") -> Fields:
+        """New widgets that show `value`, their labels all of one width (CSS)."""
         raise NotImplementedError
 
     def refuse(self, value: Any, expected: str) -> ConfigError:
@@ -98,22 +98,40 @@ class Slider(Control):
         return number
 
     def probes(self) -> list[Any]:
-        return [self.low, self.start, self.high, self.check(self.low + 0.37 * (self.high - self.low))]
+        return [self.low, self.start, self.high, self.at(round(0.37 * self.ticks))]
 
-    def fields(self, value: Any) -> Fields:
-        slider = w.FloatSlider(value=value, min=self.low, max=self.high, step=self.step, **self._slider())
-        box = w.BoundedFloatText(value=value, min=self.low, max=self.high, step=self.step, **self._box())
-        return self._together(Part(slider, from_widget=self._rounded), Part(box, from_widget=float))
+    # The slider counts ticks. A slider in the value's own unit snaps it to its grid and sends that back as if the
+    # reader had moved it: a start of 0.6 would show as 0.601.
 
-    def _rounded(self, value: float) -> float:
-        return min(max(float(f"{value:.6g}"), self.low), self.high)
+    @property
+    def ticks(self) -> int:
+        return round((self.high - self.low) / self.step)
 
-    def _slider(self) -> dict[str, Any]:
+    def tick(self, value: float) -> int:
+        return round((value - self.low) / (self.high - self.low) * self.ticks)
+
+    def at(self, tick: int) -> float:
+        """The value at a tick, in few digits; the start's tick means the start, and the ends mean the ends."""
+        exact = {0: self.low, self.ticks: self.high, self.tick(self.start): self.start}
+        return exact[tick] if tick in exact else self._between(tick / self.ticks)
+
+    def _between(self, share: float) -> float:
+        return float(f"{self.low + share * (self.high - self.low):.6g}")
+
+    def fields(self, value: Any, label_width: str = "") -> Fields:
+        slider = w.IntSlider(value=self.tick(value), min=0, max=self.ticks, **self._slider(label_width))
+        box = w.BoundedFloatText(value=value, min=self.low, max=self.high, step=self._box_step(), **self._box())
+        return self._together(Part(slider, self.tick, self.at), Part(box, from_widget=float))
+
+    def _box_step(self) -> float:
+        return self.step
+
+    def _slider(self, label_width: str) -> dict[str, Any]:
         return dict(
             description=self.label,
             readout=False,
             tooltip=self.help or self.label,
-            style=dict(description_width=f"{max(len(self.label), 3) * 0.62 + 0.6:.1f}em"),
+            style=dict(description_width=label_width),
             layout=w.Layout(flex="1 1 180px", min_width="150px", width="auto"),
         )
 
@@ -130,22 +148,23 @@ class Slider(Control):
 class LogSlider(Slider):
     """A positive number, dragged by its logarithm: every decade takes the same way."""
 
+    @property
+    def ticks(self) -> int:
+        return 200
+
     def check(self, value: Any) -> Any:
         if self.low <= 0:
             raise self.refuse(self.low, "dragged over a range that begins above 0")
         return super().check(value)
 
-    def probes(self) -> list[Any]:
-        return [self.low, self.start, self.high, self.check(self.low * (self.high / self.low) ** 0.37)]
+    def tick(self, value: float) -> int:
+        return round(math.log(value / self.low) / math.log(self.high / self.low) * self.ticks)
 
-    def fields(self, value: Any) -> Fields:
-        low, high = math.log10(self.low), math.log10(self.high)
-        slider = w.FloatSlider(value=math.log10(value), min=low, max=high, step=(high - low) / 200, **self._slider())
-        box = w.BoundedFloatText(value=value, min=self.low, max=self.high, step=10 ** math.floor(math.log10(self.start)) / 10, **self._box())
-        return self._together(Part(slider, math.log10, self._power), Part(box, from_widget=float))
+    def _between(self, share: float) -> float:
+        return float(f"{self.low * (self.high / self.low) ** share:.3g}")
 
-    def _power(self, exponent: float) -> float:
-        return min(max(float(f"{10 ** exponent:.3g}"), self.low), self.high)
+    def _box_step(self) -> float:
+        return 10 ** math.floor(math.log10(self.start)) / 10
 
 
 class IntSlider(Slider):
@@ -160,11 +179,11 @@ class IntSlider(Slider):
             raise self.refuse(value, "a whole number")
         return round(number)
 
-    def probes(self) -> list[Any]:
-        return [self.low, self.start, self.high, round(self.low + 0.37 * (self.high - self.low))]
+    def _between(self, share: float) -> int:
+        return round(self.low + share * (self.high - self.low))
 
-    def fields(self, value: Any) -> Fields:
-        slider = w.IntSlider(value=value, min=self.low, max=self.high, step=1, **self._slider())
+    def fields(self, value: Any, label_width: str = "") -> Fields:
+        slider = w.IntSlider(value=value, min=self.low, max=self.high, step=1, **self._slider(label_width))
         box = w.BoundedIntText(value=value, min=self.low, max=self.high, step=1, **self._box())
         return self._together(Part(slider), Part(box))
 
@@ -184,13 +203,13 @@ class Choice(Control):
     def probes(self) -> list[Any]:
         return list(self.options)
 
-    def fields(self, value: Any) -> Fields:
+    def fields(self, value: Any, label_width: str = "") -> Fields:
         select = w.Dropdown(
             options=list(self.options),
             value=value,
             description=self.label,
             tooltip=self.help or self.label,
-            style=dict(description_width=f"{max(len(self.label), 3) * 0.58 + 0.6:.1f}em"),
+            style=dict(description_width=label_width),
             layout=w.Layout(width="100%"),
         )
         return Fields(_with_help(select, self.help), [Part(select)])
@@ -210,7 +229,7 @@ class Toggle(Control):
     def probes(self) -> list[Any]:
         return [False, True]
 
-    def fields(self, value: Any) -> Fields:
+    def fields(self, value: Any, label_width: str = "") -> Fields:
         box = w.Checkbox(value=value, description=self.label, indent=False, tooltip=self.help or self.label, layout=w.Layout(width="100%"))
         return Fields(_with_help(box, self.help), [Part(box)])
 

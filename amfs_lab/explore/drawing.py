@@ -48,8 +48,19 @@ class Trace:
     def draw(self, arrays: Arrays) -> Any:
         trace = self.kind(self.style)
         for prop, name in self.feeds.items():
-            trace[prop] = arrays[name]
+            trace[prop] = _sendable(arrays[name])
         return trace
+
+
+class Canvas(go.FigureWidget):
+    """A FigureWidget that does not read back what the page filled in.
+
+    After each drawing plotly's page side reports every default that it chose, 25 kB a time; its Python side would echo
+    and merge them. No explorer asks for them, and a slider in a hand has to wait while they are handled.
+    """
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        super().set_state({key: value for key, value in sync_data.items() if key not in ("_js2py_traceDeltas", "_js2py_layoutDelta")})
 
 
 class Drawing:
@@ -69,8 +80,8 @@ class Drawing:
         for trace in self.traces:
             sketch.add_trace(trace.draw(arrays), row=trace.at[0], col=trace.at[1])
         for prop, name in self.frame.items():
-            sketch.layout[prop] = arrays[name]
-        self.figure = go.FigureWidget(sketch)
+            sketch.layout[prop] = _sendable(arrays[name])
+        self.figure = Canvas(sketch)
         self.figure._config = {"displayModeBar": False, "responsive": True, "scrollZoom": False, "doubleClick": "reset"}
         self.sent = dict(arrays)
 
@@ -83,10 +94,10 @@ class Drawing:
             for drawn, trace in zip(self.figure.data, self.traces, strict=True):
                 for prop, name in trace.feeds.items():
                     if name in changed:
-                        drawn[prop] = arrays[name]
+                        drawn[prop] = _sendable(arrays[name])
             for prop, name in self.frame.items():
                 if name in changed:
-                    self.figure.layout[prop] = arrays[name]
+                    self.figure.layout[prop] = _sendable(arrays[name])
         self.sent = dict(arrays)
 
 
@@ -97,6 +108,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value
+
+
+def _sendable(value: Any) -> Any:
+    """Lists: plotly's page side sends numpy arrays back after each drawing, in a form that its Python side chokes on."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -40,11 +40,11 @@ def drive(explorer: Explorer) -> int:
                 where = f"{type(explorer).__name__}.{name} = {value!r} by {type(part.widget).__name__}"
                 move(explorer, part, value)
                 sound(where)
-                got = explorer.state[name]
-                assert same(got, value), f"{where}: the explorer holds {got!r}. Is the widget's change observed?"
+                got, expected = explorer.state[name], part.from_widget(part.to_widget(value))
+                assert got == expected, f"{where}: the explorer holds {got!r}. Is the widget's change observed?"
                 for other in explorer.controls[name].parts:
-                    shown = other.from_widget(other.widget.value)
-                    assert same(shown, value), f"{where}: its {type(other.widget).__name__} shows {shown!r}."
+                    shown = other.widget.value
+                    assert shown == other.to_widget(got), f"{where}: its {type(other.widget).__name__} shows {shown!r}."
                 seen.append(look(explorer))
                 moves += 1
             explorer.reset()
@@ -96,9 +96,3 @@ def freeze(value: Any) -> Any:
         return tuple(freeze(inner) for inner in value)
     return value
 
-
-def same(a: Any, b: Any) -> bool:
-    """Equal, up to the three digits that a logarithmic slider keeps."""
-    if isinstance(a, float) or isinstance(b, float):
-        return bool(np.isclose(a, b, rtol=6e-3, atol=1e-9))
-    return a == b

@@ -35,7 +35,13 @@ class Sentence(anywidget.AnyWidget):
       line.className = "amfs-say";
       line.setAttribute("role", "status");
       line.setAttribute("aria-live", "polite");
-      const write = () => { line.textContent = model.get("text"); };
+      const write = () => {
+        line.textContent = model.get("text");
+        el.closest(".amfs-explorer")?.querySelectorAll(".amfs-control").forEach((control) => {
+          const number = control.querySelector("input[type=number]");
+          control.querySelector(".noUi-handle")?.setAttribute("aria-valuetext", number?.value);
+        });
+      };
       model.on("change:text", write);
       write();
       el.append(line);

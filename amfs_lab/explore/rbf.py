@@ -25,7 +25,7 @@ N = 6
 ALIVE = 0.01  # a direction counts as alive while its eigenvalue is above 1 % of the largest
 FLOOR = 1e-9  # where the logarithmic axis of eigenvalues ends
 GRID = torch.linspace(-0.6, 3.6, 169, dtype=torch.float64)[:, None]
-NUMBERS = np.arange(1, N + 1)
+NUMBERS = list(range(1, N + 1))
 
 
 def alive(x: Tensor, bandwidth: float) -> int:
@@ -81,9 +81,9 @@ class RbfExplorer(Explorer):
         height=460,
         showlegend=False,
         xaxis=dict(title="x (the points' own unit)", range=[-0.6, 3.6]),
-        yaxis=dict(title="k(x, row)", range=[-0.06, 1.12], tickvals=[0, 0.5, 1]),
+        yaxis=dict(title="k(x, row)", range=[-0.08, 1.3], tickvals=[0, 0.5, 1]),
         xaxis2=dict(title="column: point", tickvals=NUMBERS, range=[0.5, N + 0.5], constrain="domain", showgrid=False),
-        yaxis2=dict(title="row: point", tickvals=NUMBERS, range=[N + 0.5, 0.5], scaleanchor="x2", constrain="domain", showgrid=False),
+        yaxis2=dict(title="row: point", tickvals=NUMBERS, range=[N + 0.5, 0.5], scaleanchor="x2", constrain="domain", constraintoward="top", showgrid=False),
         xaxis3=dict(title="direction i", tickvals=NUMBERS, range=[0.6, N + 0.4]),
         yaxis3=dict(title="eigenvalue s<sub>i</sub>", type="log", range=[-9.4, 1.4], tickvals=[1e-9, 1e-6, 1e-3, 1], ticktext=["≤ 10⁻⁹", "10⁻⁶", "10⁻³", "1"]),
     )
@@ -98,7 +98,7 @@ class RbfExplorer(Explorer):
                 textposition="top center",
                 cliponaxis=False,
                 hovertemplate="point %{text}: x = %{x:.2f}, similarity %{y:.3f}<extra></extra>",
-                marker=dict(line=dict(color=INK, width=1)),
+                marker=dict(opacity=1, line=dict(color=INK, width=1)),
             ),
             x="x",
             y="heights",
@@ -127,10 +127,17 @@ class RbfExplorer(Explorer):
         Trace(go.Scatter, dict(mode="lines", line=dict(color=VERMILLION, width=3), hoverinfo="skip"), at=(1, 2), x="cell_x", y="cell_y"),
         Trace(
             go.Scatter,
-            dict(mode="lines+text", line=dict(color=FAINT, dash="dash", width=1.5), text=["1 % of the largest", ""], textposition="bottom right", textfont=dict(color=FAINT), hoverinfo="skip"),
+            dict(mode="lines", line=dict(color=FAINT, dash="dash", width=1.5), hoverinfo="skip"),
             at=(2, 1),
             x="threshold_x",
             y="threshold_y",
+        ),
+        Trace(
+            go.Scatter,
+            dict(mode="text", text=["1 % of the largest"], textposition="bottom right", textfont=dict(color=FAINT), hoverinfo="skip"),
+            at=(2, 1),
+            x="note_x",
+            y="note_y",
         ),
         Trace(
             go.Scatter,
@@ -177,6 +184,8 @@ class RbfExplorer(Explorer):
             alive=int((eigenvalues > ALIVE * eigenvalues[0]).sum()),
             threshold_x=np.array([0.6, N + 0.4]),
             threshold_y=torch.stack([ALIVE * eigenvalues[0]] * 2),
+            note_x=np.array([0.62]),
+            note_y=(ALIVE / 2 * eigenvalues[0])[None],
         )
 
     def say(self, a: Arrays) -> str:

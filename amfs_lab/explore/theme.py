@@ -14,7 +14,8 @@ COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 
-SIMILARITY = [[0.0, "#FFFFFF"], [0.25, "#CFE3F1"], [0.5, "#86B8DA"], [0.75, "#3385BD"], [1.0, "#00406B"]]
+# White to blue, light up to 0.75, so that dark numbers can be read on most cells and white ones on the rest.
+SIMILARITY = [[0.0, "#FFFFFF"], [0.5, "#C3DCEF"], [0.75, "#86B8DA"], [0.9, "#2B7AB3"], [1.0, "#00406B"]]
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
@@ -52,11 +53,11 @@ def series(n: int) -> dict[str, str]:
 
 
 CSS = """
-.amfs-explorer { max-width: 1100px; padding: 2px 0 6px; overflow: hidden; }
+.amfs-explorer { max-width: 1100px; padding: 2px 6px 6px 0; overflow: hidden; box-sizing: border-box; }
 .amfs-title .widget-html-content { font-size: 15px; font-weight: 600; line-height: 1.4; }
 .amfs-controls { gap: 4px 28px; }
 .amfs-control { min-width: 0; }
-.amfs-control .widget-label { overflow: visible; text-overflow: clip; }
+.amfs-control .widget-label { overflow: visible; text-overflow: clip; text-align: left; }
 .amfs-unit .widget-html-content, .amfs-help .widget-html-content
   { font-size: 12px; line-height: 1.3; color: var(--jp-ui-font-color2, #57606A); white-space: normal; }
 .amfs-help { margin-top: -4px; }
