@@ -1,0 +1,126 @@
+"""Printed characters as hard as Omniglot's: the data set that comes with the package.
+
+About forty living scripts from Adlam to Yezidi, at most 36 letters each, 20 samples a letter. Each sample is another
+face, weight or width of Google's Noto fonts (SIL Open Font License 1.1), drawn with a pen of its own width, bent and
+slanted by a seeded distortion, 28x28 grey, ink bright. Whole scripts are in one split only: test letters belong to
+alphabets that training never saw. `data/GLYPHS.md` lists scripts, faces and difficulty; `glyph_builder` makes the file.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from amfs_lab.errors import ConfigError, DataError
+
+FILE = "glyphs.npz"
+SAMPLES, SIDE = 20, 28
+LEVELS = 16  # grey levels stored, as multiples of 17
+IMAGES_SHA256 = "f291c9288e1daee63368438983c96d8f028bb82a860529ebb34ddcb95f22c51e"  # of the decoded array, uint8 (characters, 20, 28, 28), C order
+LABELS_SHA256 = "bc04223377f240539fed89a5a3db5447c3aa26ce294a045a87f2a75d585b7cbb"  # of the lines "SPLIT SCRIPT/U+XXXX"
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """All characters: images 0..255 with ink bright; the script and code point of each; the split of each script."""
+
+    images: UInt8[Tensor, "characters samples 28 28"]
+    scripts: tuple[str, ...]
+    codepoints: tuple[int, ...]
+    splits: dict[str, str]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A name for each character: `"Georgian/U+10D0"`."""
+        return tuple(f"{script}/U+{code:04X}" for script, code in zip(self.scripts, self.codepoints, strict=True))
+
+    def split(self, name: str) -> tuple[UInt8[Tensor, "classes samples 28 28"], tuple[str, ...]]:
+        """The images and labels of `"train"`, `"validation"` or `"test"`; no script is in two of them."""
+        if name not in self.splits.values():
+            raise ConfigError(f"The split must be one of {', '.join(sorted(set(self.splits.values())))}. Got {name!r}.")
+        rows = [i for i, script in enumerate(self.scripts) if self.splits[script] == name]
+        labels = self.labels
+        return self.images[rows], tuple(labels[i] for i in rows)
+
+
+def load(root: Path | None = None) -> Glyphs:
+    """The glyphs, checked against the hashes that this version of the package was released with.
+
+    Args:
+        root: a folder to look in first; then $AMFS_LAB_DATA, the package, the checkout.
+    Raises:
+        DataError: no file found, a file cut short, or one whose contents are not the released ones.
+    """
+    path = find(root)
+    glyphs, _ = read(path)
+    for what, expected, got in (
+        ("images", IMAGES_SHA256, images_sha256(glyphs.images.numpy())),
+        ("labels", LABELS_SHA256, labels_sha256(glyphs)),
+    ):
+        if got != expected:
+            raise DataError(
+                f"The {what} in {path} are not those of this version: expected SHA-256 {expected}, got {got}. "
+                "Restore the file from the package or repository (`git checkout data/glyphs.npz`), "
+                "or remove it so that the packaged copy is used."
+            )
+    return glyphs
+
+
+def find(root: Path | None = None) -> Path:
+    """Where the file lies: in `root`, $AMFS_LAB_DATA, the installed package, or the checkout. Raises DataError."""
+    package = Path(__file__).resolve().parents[1]
+    folders = [Path(f) for f in (root, os.environ.get("AMFS_LAB_DATA")) if f]
+    folders += [package / "data", package.parent / "data"]
+    for folder in folders:
+        if (folder / FILE).is_file():
+            return folder / FILE
+    raise DataError(
+        f"Expected {FILE} in one of {', '.join(map(str, folders))}. Got none there. "
+        "Reinstall the package, or make it with `amfs-lab data build-glyphs` (needs Debian's Noto fonts)."
+    )
+
+
+def read(path: Path) -> tuple[Glyphs, dict]:
+    """A glyph file, of this version or another, and what its builder noted of itself. Raises DataError if it is damaged."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            packed, scripts, codepoints = file["images"], file["scripts"], file["codepoints"]
+            notes = json.loads(bytes(file["notes"]))
+        expected = (len(scripts), SAMPLES, SIDE * SIDE // 2)
+        if packed.shape != expected or packed.dtype != np.uint8 or codepoints.shape != scripts.shape:
+            raise ValueError(f"images of shape {packed.shape} {packed.dtype}, not {expected} uint8")
+        images = np.empty((*packed.shape, 2), np.uint8)
+        images[..., 0], images[..., 1] = (packed >> 4) * 17, (packed & 15) * 17
+        return Glyphs(
+            torch.from_numpy(images.reshape(len(scripts), SAMPLES, SIDE, SIDE)),
+            tuple(map(str, scripts)),
+            tuple(map(int, codepoints)),
+            dict(notes["splits"]),
+        ), notes
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"Expected a whole glyph file at {path}. Got one that cannot be read ({type(error).__name__}: {error}): "
+            "cut short or damaged. Restore it (`git checkout data/glyphs.npz`) or reinstall the package."
+        ) from error
+
+
+def images_sha256(images: np.ndarray) -> str:
+    """SHA-256 of the decoded array, uint8 in C order."""
+    return hashlib.sha256(np.ascontiguousarray(images, np.uint8)).hexdigest()
+
+
+def labels_sha256(glyphs: Glyphs) -> str:
+    """SHA-256 of the lines "SPLIT SCRIPT/U+XXXX", one a character, in the order of the images."""
+    lines = (
+        f"{glyphs.splits[script]} {label}\n" for script, label in zip(glyphs.scripts, glyphs.labels, strict=True)
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
