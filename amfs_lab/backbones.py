@@ -5,7 +5,6 @@ from the first, are the support set (None: all). It has `.features`, the width o
 """
 
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -14,8 +13,7 @@ from torch.nn import functional as F
 
 from amfs_lab.errors import ConfigError
 
-Norm = Literal["transductive", "support", "group"]
-NORMS: tuple[Norm, ...] = ("transductive", "support", "group")
+NORMS = ("transductive", "support", "group")
 
 
 class TaskNorm(nn.Module):
@@ -27,7 +25,7 @@ class TaskNorm(nn.Module):
             images, which are the support set (inductive); `"group"` GroupNorm, image by image.
     """
 
-    def __init__(self, channels: int, norm: Norm) -> None:
+    def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
         if norm not in NORMS:
             raise ConfigError(f"`norm` must be one of {', '.join(NORMS)}. Got {norm!r}.")
@@ -50,7 +48,7 @@ class TaskNorm(nn.Module):
 class ConvBlock(nn.Module):
     """3x3 convolution, normalisation, ReLU, 2x2 max-pooling."""
 
-    def __init__(self, inputs: int, outputs: int, norm: Norm) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: str) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
         self.norm = TaskNorm(outputs, norm)
@@ -62,7 +60,7 @@ class ConvBlock(nn.Module):
 class Conv4(nn.Module):
     """Four `ConvBlock`s (Vinyals et al. 2016): images (n channels size size) to (n, width (size // 16)^2)."""
 
-    def __init__(self, width: int = 64, norm: Norm = "transductive", channels: int = 1, size: int = 28) -> None:
+    def __init__(self, width: int = 64, norm: str = "transductive", channels: int = 1, size: int = 28) -> None:
         super().__init__()
         if size < 16:
             raise ConfigError(f"Conv4 halves an image four times: `size` must be >= 16. Got {size}.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from amfs_lab.backbones import NORMS, Conv4, Norm
+from amfs_lab.backbones import NORMS, Conv4
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FunctionSpace, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
@@ -80,7 +80,7 @@ class TrainingConfig:
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     tasks: int = 4
     width: int = 64
-    norm: Norm = "transductive"
+    norm: str = "transductive"
     meta_lr: float = 1e-3
     steps: int = 1000
     seconds: float | None = None

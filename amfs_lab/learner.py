@@ -66,7 +66,7 @@ class MetaLearner(nn.Module):
         return self._predict(episode)[0]
 
     def loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The task's meta-objective: cross-entropy on the queries, plus gamma * I/n where the inner loop asks for it."""
+        """The task's meta-objective: cross-entropy on the queries, plus gamma * I/n if the inner loop asks for it."""
         return self._loss(episode)[0]
 
     def meta_parameters(self) -> list[nn.Parameter]:

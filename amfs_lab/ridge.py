@@ -57,7 +57,7 @@ def information(K: Float[Tensor, "*b n n"], lam: Number, mu: Number = 0.0) -> Fl
 
 
 def check_regularisers(lam: Number, mu: Number) -> None:
-    """Raises ConfigError for a number lam < 0 or mu < 0 (tensors, learned as logarithms, are positive by construction)."""
+    """Raises ConfigError for a number lam < 0 or mu < 0 (a tensor is positive by construction)."""
     for name, value in (("lam", lam), ("mu", mu)):
         if not isinstance(value, Tensor) and not 0 <= value < float("inf"):
             raise ConfigError(f"`{name}` must be a finite number >= 0. Got {value}. A ridge of 0.1 is a fair start.")

@@ -50,7 +50,7 @@ def mean_interval(values: Float[Tensor, " n"], level: float = 0.95) -> Interval:
     return Interval(float(exact.mean()), t * float(exact.std()) / len(values) ** 0.5, len(values), level)
 
 
-def paired_difference(a: Float[Tensor, " n"], b: Float[Tensor, " n"], level: float = 0.95) -> Interval:
+def paired_difference(a: Float[Tensor, " n"], b: Float[Tensor, " m"], level: float = 0.95) -> Interval:
     """The mean of a_i - b_i with its interval: a and b are measured on the same n episodes, whose luck cancels."""
     if len(a) != len(b):
         raise DataError(f"Paired values must come from the same episodes. Got {len(a)} and {len(b)} of them.")

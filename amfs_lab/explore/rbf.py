@@ -94,7 +94,6 @@ class RbfExplorer(Explorer):
             go.Scatter,
             dict(
                 mode="markers+text",
-                text=[str(i) for i in NUMBERS],
                 textposition="top center",
                 cliponaxis=False,
                 hovertemplate="point %{text}: x = %{x:.2f}, similarity %{y:.3f}<extra></extra>",
@@ -102,6 +101,7 @@ class RbfExplorer(Explorer):
             ),
             x="x",
             y="heights",
+            text="labels",
             marker_color="point_colors",
             marker_size="point_sizes",
             marker_symbol="point_symbols",
@@ -119,7 +119,7 @@ class RbfExplorer(Explorer):
                 texttemplate="%{z:.2f}",
                 textfont=dict(size=11),
                 hovertemplate="points %{y} and %{x}: %{z:.4f}<extra></extra>",
-                colorbar=dict(title=dict(text="similarity", side="right"), thickness=12, len=0.8, tickvals=[0, 0.5, 1]),
+                colorbar=dict(title=dict(text="similarity", side="right"), thickness=12, len=0.76, y=1, yanchor="top", tickvals=[0, 0.5, 1]),
             ),
             at=(1, 2),
             z="K",
@@ -173,6 +173,7 @@ class RbfExplorer(Explorer):
             heights=heights,
             stem_x=torch.stack([x[j, 0], x[j, 0]]),
             stem_y=torch.stack([heights.new_zeros(()), heights[j]]),
+            labels=[", ".join(str(m + 1) for m in range(N) if x[m] == x[n]) if x[n] not in x[:n] else "" for n in range(N)],
             point_colors=[BLUE if n == i else VERMILLION if n == j else "white" for n in range(N)],
             point_symbols=["diamond" if n == i else "square" if n == j else "circle" for n in range(N)],
             point_sizes=[11 if chosen else 9 for chosen in special],
@@ -192,6 +193,8 @@ class RbfExplorer(Explorer):
         i, j = a.pair
         if i == j:
             pair = f"point {i} is 100 % similar to itself, at every σ"
+        elif a.distance == 0:
+            pair = f"points {i} and {j} lie at the same place and are 100 % similar, so K has two equal rows"
         else:
             pair = f"points {i} and {j} lie {a.distance:.2f} apart and are {percent(a.similarity)} similar"
         directions = "all 6 directions are" if a.alive == N else "1 of 6 directions is" if a.alive == 1 else f"{a.alive} of 6 directions are"

@@ -63,7 +63,7 @@ CSS = """
 .amfs-help { margin-top: -4px; }
 .amfs-toolbar { gap: 6px; align-items: center; }
 .amfs-say
-  { font-size: 14px; line-height: 1.45; min-height: 2.9em; padding: 8px 12px; margin: 4px 0 0; box-sizing: border-box;
+  { font-size: 14px; line-height: 1.45; min-height: 4.2em; padding: 8px 12px; margin: 4px 0 0; box-sizing: border-box;
     border-left: 4px solid #0072B2; background: rgba(0, 114, 178, 0.07); color: var(--jp-content-font-color1, #24292F); }
 .amfs-banner .widget-html-content > div
   { border-left: 6px solid #B3261E; background: #FDECEA; color: #7A1712; padding: 8px 12px; line-height: 1.45; white-space: normal; }

@@ -5,16 +5,12 @@ An aggregator is weights on gradients, theta <- theta - meta_lr * sum_j c_j g_j,
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError
-
-Normalization = Literal["unit", "agreement", "none"]
-Negative = Literal["keep", "clip"]
 
 
 class Aggregator(ABC):
@@ -48,8 +44,8 @@ class CosineRule(Aggregator):
         negative: `"keep"` lets a task that opposes the majority be pushed up; `"clip"` gives it weight 0.
     """
 
-    normalization: Normalization = "unit"
-    negative: Negative = "keep"
+    normalization: str = "unit"
+    negative: str = "keep"
 
     def __post_init__(self) -> None:
         for name, options in (("normalization", ("unit", "agreement", "none")), ("negative", ("keep", "clip"))):
@@ -61,7 +57,7 @@ class CosineRule(Aggregator):
         """The direction S that every task is compared with."""
 
     @abstractmethod
-    def full_agreement(self, t: int) -> float:
+    def full_agreement(self, t: int) -> int:
         """The c_j that each of t equal gradients gets before normalisation."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
@@ -85,7 +81,7 @@ class PairwiseCosine(CosineRule):
     def reference(self, grads: Float[Tensor, "t p"], units: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
         return units.sum(0)
 
-    def full_agreement(self, t: int) -> float:
+    def full_agreement(self, t: int) -> int:
         return t
 
 
@@ -98,7 +94,7 @@ class MeanCosine(CosineRule):
         mean = torch.where(largest > 0, grads / largest, grads).mean(0)
         return unit_rows(mean[None])[0]
 
-    def full_agreement(self, t: int) -> float:
+    def full_agreement(self, t: int) -> int:
         return 1
 
 
@@ -114,7 +110,7 @@ class PCGrad(Aggregator):
     seed: int = 0
     # Deviation: the published step is the sum, on three agreeing tasks three times the mean's; at equal learning rates
     # that would be another experiment.
-    reduction: Literal["mean", "sum"] = "mean"
+    reduction: str = "mean"
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):

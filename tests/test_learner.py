@@ -1,0 +1,180 @@
+"""The whole meta-gradient against finite differences, and what a prediction may depend on."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from amfs_lab.backbones import MLP, NORMS, Conv4
+from amfs_lab.episode import Episode, Split
+from amfs_lab.errors import ConfigError
+from amfs_lab.inner import FunctionSpace, Maml, Prototypes
+from amfs_lab.kernels import RBF
+from amfs_lab.learner import MetaLearner
+
+INNER_LOOPS = {
+    "i-amfs": lambda: FunctionSpace(RBF(3.0), lam=0.1),
+    "i-amfs with mu and gamma": lambda: FunctionSpace(RBF(3.0), lam=0.1, mu=0.5, gamma=0.3),
+    "maml": lambda: Maml(lr=0.3, steps=3),
+    "prototypes": Prototypes,
+}
+
+
+def learner_of(inner, norm="transductive", ways=3):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        learner = MetaLearner(Conv4(6, norm), inner, ways).double()
+        for p in learner.parameters():  # leave the symmetric start of a zero head, where second-order terms vanish
+            if p.ndim:
+                p.data += 0.1 * torch.randn_like(p)
+    return learner
+
+
+@pytest.fixture(params=INNER_LOOPS)
+def inner(request):
+    return INNER_LOOPS[request.param]()
+
+
+def finite_difference_error(learner, episode):
+    """The smallest relative error of the slope along the meta-gradient over a ladder of step sizes.
+
+    A ladder, because the kinks of ReLU and max-pooling spoil single large steps, and rounding spoils small ones.
+    """
+    params = learner.meta_parameters()
+    row = learner.task_gradients([episode]).rows[0]
+    generator = torch.Generator().manual_seed(2)
+    along = row / row.norm() + torch.randn(len(row), generator=generator, dtype=row.dtype) / len(row) ** 0.5
+    pieces = [piece.view_as(p) for p, piece in zip(params, along.split([p.numel() for p in params]), strict=True)]
+
+    def loss_at(h):
+        for p, piece in zip(params, pieces, strict=True):
+            p.data += h * piece
+        loss = float(learner.loss(episode).detach())
+        for p, piece in zip(params, pieces, strict=True):
+            p.data -= h * piece
+        return loss
+
+    slopes = [(loss_at(h) - loss_at(-h)) / (2 * h) for h in (1e-4, 1e-5, 1e-6, 1e-7)]
+    return min(abs(slope / float(row @ along) - 1) for slope in slopes)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_meta_gradient_through_conv4_is_the_finite_difference(inner, norm, episode):
+    assert finite_difference_error(learner_of(inner, norm), episode) < 1e-6
+
+
+def test_fo_maml_leaves_the_second_order_terms_out_and_only_those(episode):
+    learner = learner_of(Maml(0.3, 3, first_order=True))
+    assert finite_difference_error(learner, episode) > 1e-3
+    row = learner.task_gradients([episode]).rows[0]
+    adapted = learner.inner.adapt(learner.net, episode.support)
+    end = {name: p.detach().requires_grad_() for name, p in adapted.params.items()}
+    loss = F.cross_entropy(type(adapted)(learner.net, end, episode.support.x)(episode.query.x), episode.query.y)
+    at_the_end = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(end.values()))])
+    assert torch.allclose(row, at_the_end)
+
+
+def test_first_order_i_amfs_does_not_see_alpha(episode):
+    exact, detached = (learner_of(FunctionSpace(RBF(3.0), first_order=f)) for f in (False, True))
+    assert torch.allclose(exact.loss(episode), detached.loss(episode))
+    assert not torch.allclose(exact.task_gradients([episode]).rows, detached.task_gradients([episode]).rows)
+
+
+def test_rows_are_the_gradients_of_each_task_alone(inner, episode):
+    learner = learner_of(inner)
+    other = Episode(
+        Split(episode.support.x.flip(2), episode.support.y, 3), Split(episode.query.x.flip(2), episode.query.y, 3)
+    )
+    tasks = learner.task_gradients([episode, other])
+    for t, task in enumerate((episode, other)):
+        loss = learner.loss(task)
+        assert torch.allclose(tasks.losses[t], loss.detach())
+        grads = torch.autograd.grad(loss, learner.meta_parameters())
+        assert torch.allclose(tasks.rows[t], torch.cat([g.flatten() for g in grads]))
+
+
+def test_adapt_and_scores_are_the_same_prediction_and_change_nothing(inner, episode):
+    learner = learner_of(inner)
+    before = {name: p.clone() for name, p in learner.state_dict().items()}
+    with torch.no_grad():
+        without_gradient = learner.scores(episode)
+        adapted = learner.inner.adapt(learner.net, episode.support)(episode.query.x)
+    assert torch.allclose(without_gradient, learner.scores(episode))
+    assert torch.allclose(without_gradient, adapted)
+    assert all(torch.equal(p, before[name]) for name, p in learner.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", ["support", "group"])
+def test_inductive_predictions_do_not_depend_on_the_other_queries(inner, norm, episode):
+    assert torch.allclose(*first_query_scores(learner_of(inner, norm), episode))
+
+
+def test_transductive_predictions_do(inner, episode):
+    alone, in_company = first_query_scores(learner_of(inner), episode)
+    assert not torch.allclose(alone, in_company)
+
+
+def first_query_scores(learner, episode):
+    with torch.no_grad():
+        predictor = learner.inner.adapt(learner.net, episode.support)
+        return predictor(episode.query.x[:1])[0], predictor(episode.query.x)[0]
+
+
+def test_the_support_norm_agrees_with_native_batch_norm_on_the_support_set(episode):
+    ours, native = learner_of(Prototypes(), "support").net, learner_of(Prototypes(), "transductive").net
+    n = len(episode.support.x)
+    together = ours(torch.cat([episode.support.x, episode.query.x]), n)
+    assert torch.allclose(together[:n], native(episode.support.x))
+
+
+def test_the_information_term_is_added_to_the_query_loss(episode):
+    plain, priced = learner_of(FunctionSpace(RBF(3.0))), learner_of(FunctionSpace(RBF(3.0), gamma=2.0))
+    scores, predictor = priced.inner.predict(priced.net, episode.support, episode.query.x)
+    assert predictor.penalty > 0
+    assert torch.allclose(priced.loss(episode), plain.loss(episode) + predictor.penalty)
+    assert torch.allclose(scores, plain.scores(episode))
+
+
+def test_prototypes_are_class_means():
+    features = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 5.0]])
+    predictor = Prototypes().fit(features, F.one_hot(torch.tensor([0, 0, 1])).float())
+    assert torch.equal(predictor.prototypes, torch.tensor([[1.0, 0.0], [5.0, 5.0]]))
+    assert torch.equal(predictor(torch.tensor([[1.0, 1.0]])), -torch.tensor([[1.0, 32.0]]))
+
+
+def test_an_mlp_works_where_conv4_does(inner, episode):
+    learner = MetaLearner(MLP(28 * 28, (16,), 8), inner, 3).double()
+    assert learner.task_gradients([episode]).rows.isfinite().all()
+    assert torch.allclose(*first_query_scores(learner, episode))
+
+
+def test_a_head_of_other_ways_is_an_error_for_gradient_loops_only(episode):
+    with pytest.raises(ConfigError, match=r"head has 5 outputs, so its episodes must have 5 ways. Got 3"):
+        learner_of(Maml(), ways=5).scores(episode)
+    with pytest.raises(ConfigError, match="`ways` must be its number of outputs. Got None"):
+        MetaLearner(Conv4(4), Maml())
+    assert learner_of(Prototypes(), ways=5).scores(episode).shape == (6, 3)
+
+
+def test_the_path_from_episode_to_meta_gradient_leaves_no_tensor_behind(episode):
+    """On the meta device a stray CPU tensor, or a look at a value, fails."""
+    for make in (INNER_LOOPS["i-amfs with mu and gamma"], INNER_LOOPS["maml"], INNER_LOOPS["prototypes"]):
+        learner = learner_of(make()).to("meta")
+        elsewhere = Episode(*(Split(h.x.to("meta"), h.y.to("meta"), h.ways) for h in (episode.support, episode.query)))
+        assert learner.task_gradients([elsewhere]).rows.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FunctionSpace(lam=0.0), r"`lam` must be a finite number > 0. Got 0.0"),
+        (lambda: FunctionSpace(mu=-1.0), r"`mu` must be a finite number >= 0. Got -1.0"),
+        (lambda: FunctionSpace(scale=0.0), r"`scale` must be a finite number > 0"),
+        (lambda: Maml(lr=-0.1), r"Maml.lr must be a finite number > 0. Got -0.1"),
+        (lambda: Maml(steps=0), r"Maml.steps must be an integer >= 1. Got 0"),
+        (lambda: Conv4(norm="batch"), r"`norm` must be one of transductive, support, group. Got 'batch'"),
+        (lambda: Conv4(size=8), r"`size` must be >= 16. Got 8"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
