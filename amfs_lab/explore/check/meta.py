@@ -1,0 +1,143 @@
+"""Self-checks on the paper's two loops: one solve, and the weights of the tasks' gradients."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amfs_lab import ridge
+from amfs_lab.explore.check import diagnose
+from amfs_lab.explore.check.diagnose import exercise, points
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.outer import MeanCosine, PairwiseCosine
+
+
+@exercise
+def lone_opponent(answer: Any) -> str:
+    """By hand: two tasks pull exactly one way, a third exactly the other; the third's weight before normalisation."""
+    mistakes = [
+        (-2.0, "You left out w₃₃: each task's cosine with itself is one, and it counts."),
+        (1.0, "That is the weight of each of the two. The third's cosines with them are −1."),
+        (-1 / 3, "That is the weight after normalisation. Here Z = 1: add up w₁₃, w₂₃ and w₃₃."),
+        (3.0, "You added the sizes |w|: gradients that point opposite ways have cosine −1."),
+        (0.0, "You stopped at one of the two: w₁₃ and w₂₃ are both −1."),
+    ]
+    diagnose.number(answer, -1.0, mistakes)
+    return "c₃ = −1 − 1 + 1 = −1. A negative weight pushes the third task's loss up, not only less far down."
+
+
+def _ridge_of(added: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
+    """(K + something)⁻¹y from a function of K and λ that gives the something."""
+    return lambda K, y, lam: torch.linalg.solve(K + added(K, lam), y)
+
+
+def _identity(K: Tensor) -> Tensor:
+    return torch.eye(len(K), dtype=K.dtype)
+
+
+@exercise
+def solve(mine: Any) -> str:
+    """In code: `my_solve(K, y, lam)`, the closed form of I-AMFS at μ = 0."""
+    mistakes = [
+        (
+            _ridge_of(lambda K, lam: 0 * K),
+            "The ridge is missing: that is K⁻¹y, which passes through every label, noise included.",
+        ),
+        (
+            _ridge_of(lambda K, lam: len(K) * lam * _identity(K)),
+            "You added nλ where the formula has λ: your λ depends on the number of shots.",
+        ),
+        (
+            _ridge_of(lambda K, lam: lam / len(K) * _identity(K)),
+            "You added λ/n where the formula has λ: your λ depends on the number of shots.",
+        ),
+        (
+            _ridge_of(lambda K, lam: lam * torch.ones_like(K)),
+            "You added λ to every entry of K. The ridge is λ·I, on the diagonal only: `lam * torch.eye(len(K))`.",
+        ),
+        (_ridge_of(lambda K, lam: _identity(K)), "Your ridge is one, whatever λ is: multiply the identity by `lam`."),
+        (_ridge_of(lambda K, lam: lam**2 * _identity(K)), "You squared λ."),
+        (
+            _ridge_of(lambda K, lam: -lam * _identity(K)),
+            "You subtracted the ridge: K − λI need not even be invertible.",
+        ),
+        (
+            lambda K, y, lam: K @ ridge.solve(K, y, lam),
+            "Those are the fitted values Kα. The solve returns α itself.",
+        ),
+        (
+            lambda K, y, lam: K @ y + lam * y,
+            "You multiplied by K + λI. To solve is to apply its inverse: `torch.linalg.solve(A, y)`.",
+        ),
+        (lambda K, y, lam: torch.linalg.inv(K + lam * _identity(K)), "That is the inverse only; apply it to y."),
+    ]
+    shapes = [(5, 3, 0.1), (7, 2, 0.7), (4, 4, 2.5)]  # n, classes and λ
+    cases = [(gram(n, seed), points(n, c, seed + 20), lam) for seed, (n, c, lam) in enumerate(shapes)]
+    diagnose.function(mine, ridge.solve, cases, mistakes)
+    return "α solves (K + λI)α = y, on three tasks."
+
+
+def _similarity(grads: Tensor) -> Tensor:
+    units = grads / grads.norm(dim=1, keepdim=True)
+    return units @ units.T
+
+
+def _shares(c: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda grads: c(grads) / c(grads).abs().sum()
+
+
+@exercise
+def weights(mine: Any) -> str:
+    """In code: `my_weights(grads)`, O-AMFS with Z = 1/Σ|c|."""
+    mistakes = [
+        (
+            lambda g: _similarity(g).sum(0),
+            "Z is missing: divide by the sum of |c|, or the step grows with the number of tasks.",
+        ),
+        (
+            lambda g: _similarity(g).sum(0) / len(g) ** 2,
+            "That is Z = 1/T², the normalisation called agreement. Here Z is one over the sum of |c|.",
+        ),
+        (
+            lambda g: _similarity(g).sum(0) / _similarity(g).sum(),
+            "You divided by Σc. A weight can be negative, so divide by Σ|c|.",
+        ),
+        (
+            _shares(lambda g: (g @ g.T).sum(0)),
+            "You left out the lengths: that is the inner product ⟨g_i, g_j⟩. Divide each gradient by its norm first.",
+        ),
+        (
+            _shares(lambda g: _similarity(g).sum(0) - 1),
+            "You left out w_jj, each task's cosine with itself, which is one.",
+        ),
+        (_similarity, "That is w_ij, all pairs. Add up each column: one number a task."),
+        (
+            _shares(lambda g: _similarity(g).abs().sum(0)),
+            "You took |w|: a task that opposes the others must lose weight, not gain it.",
+        ),
+        (
+            MeanCosine().weights,
+            "Those are the cosines with the mean gradient (`MeanCosine`). O-AMFS compares every task with every other.",
+        ),
+        (PairwiseCosine(), "That is the combined gradient. Return the weights."),
+        (
+            _shares(lambda g: ((g / g.norm(dim=0)) @ (g / g.norm(dim=0)).T).sum(0)),
+            "You normalised columns: a gradient is a row of `grads`, so its norm runs over dim 1.",
+        ),
+    ]
+    cases = [(conflicting(t, p, seed),) for seed, (t, p) in enumerate([(3, 4), (4, 6), (5, 3)])]
+    diagnose.function(mine, PairwiseCosine().weights, cases, mistakes)
+    return "Your weights are those of PairwiseCosine on three sets of task gradients."
+
+
+def gram(n: int, seed: int) -> Tensor:
+    x = points(n, 2, seed)
+    return rbf_kernel(x, x, 1.0)
+
+
+def conflicting(t: int, p: int, seed: int) -> Tensor:
+    """Task gradients of different lengths, the last one against the others, so that a weight is negative."""
+    grads = points(t, p, seed + 30)
+    grads[-1] = -2 * grads[:-1].sum(0) + 0.1 * grads[-1]
+    return grads

@@ -1,0 +1,235 @@
+"""Self-checks: right answers pass, each classic mistake is named, and an unsolved exercise is no error."""
+
+import math
+import socket
+
+import pytest
+import torch
+
+from amfs_lab.explore import check
+from amfs_lab.explore.rbf import alive
+from amfs_lab.kernels import squared_distances
+from amfs_lab.outer import MeanCosine, PairwiseCosine
+
+
+def todo(*arguments):
+    raise NotImplementedError
+
+
+def rbf(exponent):
+    return lambda a, b, s: torch.exp(exponent(squared_distances(a, b), s))
+
+
+def right_rbf(x1, x2, bandwidth):
+    squared = ((x1[:, None] - x2[None]) ** 2).sum(-1)
+    return torch.exp(-squared / (2 * bandwidth**2))
+
+
+def right_solve(K, y, lam):
+    return torch.linalg.solve(K + lam * torch.eye(len(K), dtype=K.dtype), y)
+
+
+def ridge(added):
+    return lambda K, y, lam: torch.linalg.solve(K + added(K, lam), y)
+
+
+def identity(K):
+    return torch.eye(len(K), dtype=K.dtype)
+
+
+def cosines(grads):
+    units = grads / grads.norm(dim=1, keepdim=True)
+    return units @ units.T
+
+
+def right_weights(grads):
+    c = cosines(grads).sum(0)
+    return c / c.abs().sum()
+
+
+def over_total(c):
+    return c / c.abs().sum()
+
+
+MISTAKES = [
+    (check.six_alike, 1, "one entry of the diagonal"),
+    (check.six_alike, 36, "whole table at an endless σ"),
+    (check.six_alike, 0, "not different from itself"),
+    (check.two_away, math.exp(-4), "divided by σ² where the exponent has 2σ²"),
+    (check.two_away, math.exp(-1), "did not square the distance"),
+    (check.two_away, math.exp(2), "minus sign is missing"),
+    (check.two_away, -2, "That is the exponent"),
+    (check.two_away, math.exp(-0.5), "at a distance of σ"),
+    (check.two_away, 13.5, "percentage"),
+    (check.two_away, 0.3, "the number is less than that"),
+    (check.two_away, 0.01, "the number is more than that"),
+    (check.two_away, "0.135", "Expected a number. Got '0.135'"),
+    (check.two_away, None, "Expected a number"),
+    (check.rbf, rbf(lambda d2, s: -d2 / s**2), "σ² where the exponent has 2σ²: your kernel is narrower"),
+    (check.rbf, rbf(lambda d2, s: -d2 / (2 * s)), "σ is not squared"),
+    (check.rbf, rbf(lambda d2, s: -d2.sqrt() / (2 * s**2)), "The distance is not squared"),
+    (check.rbf, rbf(lambda d2, s: -d2 / 2 * s**2), "Mind the brackets"),
+    (check.rbf, rbf(lambda d2, s: -d2 * s**2), "multiplied by σ²"),
+    (check.rbf, rbf(lambda d2, s: -d2 / (2 * s) ** 2), "squared the 2 as well"),
+    (check.rbf, rbf(lambda d2, s: -s * d2), "scikit-learn's gamma"),
+    (check.rbf, rbf(lambda d2, s: d2 / (2 * s**2)), "minus sign is missing"),
+    (check.rbf, lambda a, b, s: -squared_distances(a, b) / (2 * s**2), "exponential is missing"),
+    (check.rbf, rbf(lambda d2, s: -d2), "2 and σ are missing"),
+    (
+        check.rbf,
+        lambda a, b, s: torch.exp(-(a[:, None] - b).square().mean(-1) / (2 * s**2)),
+        "averaged over the coordinates",
+    ),
+    (check.rbf, lambda a, b, s: torch.exp(-(a[:, None] - b).abs().sum(-1) / (2 * s**2)), "absolute differences"),
+    (
+        check.rbf,
+        lambda a, b, s: torch.exp(-(a[:, None] - b).square() / (2 * s**2)),
+        "forgot the sum over the coordinates",
+    ),
+    (check.rbf, lambda a, b, s: right_rbf(b, a, s), "Rows and columns are swapped"),
+    (check.rbf, lambda a, b, s: right_rbf(a, a, s), "Only `x1` is used"),
+    (check.rbf, lambda a, b, s: a - b, "stopped with RuntimeError"),
+    (check.rbf, lambda a, b, s: right_rbf(a, b, s) + 0.1, r"At entry \[\d, \d\] the value is"),
+    (check.rbf, lambda a, b, s: right_rbf(a, b, s) * math.nan, "NaN or infinity"),
+    (check.rbf, lambda a, b, s: right_rbf(a, b, s)[0], "The shape is off: expected"),
+    (check.rbf, lambda a, b, s: None, "returns nothing"),
+    (check.rbf, lambda a, b, s: "K", "Expected a tensor. Got 'K'"),
+    (check.rbf, lambda a, b, s: right_rbf(a.mul_(2), b, s), "changed the tensor it was given"),
+    (check.rbf, torch.ones(2, 2), "Expected your function, without brackets"),
+    (check.lone_opponent, -2, "left out w₃₃"),
+    (check.lone_opponent, 1, "weight of each of the two"),
+    (check.lone_opponent, -1 / 3, "after normalisation"),
+    (check.lone_opponent, 3, "added the sizes"),
+    (check.lone_opponent, 0, "stopped at one of the two"),
+    (check.solve, ridge(lambda K, lam: 0 * K), "The ridge is missing"),
+    (check.solve, ridge(lambda K, lam: len(K) * lam * identity(K)), "nλ where the formula has λ"),
+    (check.solve, ridge(lambda K, lam: lam / len(K) * identity(K)), "λ/n where the formula has λ"),
+    (check.solve, ridge(lambda K, lam: lam), "to every entry of K"),
+    (check.solve, ridge(lambda K, lam: identity(K)), "Your ridge is one"),
+    (check.solve, ridge(lambda K, lam: lam**2 * identity(K)), "squared λ"),
+    (check.solve, ridge(lambda K, lam: -lam * identity(K)), "subtracted the ridge"),
+    (check.solve, lambda K, y, lam: K @ right_solve(K, y, lam), "fitted values"),
+    (check.solve, lambda K, y, lam: (K + lam * identity(K)) @ y, "apply its inverse"),
+    (check.solve, lambda K, y, lam: torch.linalg.inv(K + lam * identity(K)), "inverse only"),
+    (check.weights, lambda g: cosines(g).sum(0), "Z is missing"),
+    (check.weights, lambda g: cosines(g).mean(), "The shape is off"),
+    (check.weights, lambda g: cosines(g).sum(0) / len(g) ** 2, "called agreement"),
+    (check.weights, lambda g: cosines(g).sum(0) / cosines(g).sum(), "divided by Σc"),
+    (check.weights, lambda g: over_total((g @ g.T).sum(0)), "left out the lengths"),
+    (check.weights, lambda g: over_total(cosines(g).sum(0) - 1), "left out w_jj"),
+    (check.weights, cosines, "all pairs"),
+    (check.weights, lambda g: over_total(cosines(g).abs().sum(0)), r"You took \|w\|"),
+    (check.weights, MeanCosine().weights, "cosines with the mean gradient"),
+    (check.weights, PairwiseCosine(), "the combined gradient"),
+    (check.weights, lambda g: right_weights_by_columns(g), "normalised columns"),
+]
+
+
+def right_weights_by_columns(grads):
+    units = grads / grads.norm(dim=0)
+    return over_total((units @ units.T).sum(0))
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "diagnosis"), MISTAKES, ids=[f"{c.__name__}: {d}" for c, _, d in MISTAKES]
+)
+def test_a_wrong_answer_is_told_what_it_did(exercise, answer, diagnosis):
+    with pytest.raises(AssertionError, match=diagnosis):
+        exercise(answer)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        (check.six_alike, 6),
+        (check.two_away, 0.135),
+        (check.two_away, 0.14),
+        (check.two_away, torch.tensor(-2.0).exp()),
+        (check.rbf, right_rbf),
+        (check.lone_opponent, -1),
+        (check.solve, right_solve),
+        (check.weights, right_weights),
+    ],
+)
+def test_a_right_answer_is_told_why(exercise, answer, capsys):
+    exercise(answer)
+    assert capsys.readouterr().out.startswith("✓ ")
+
+
+UNSOLVED = [
+    (check.two_away, ...),
+    (check.lone_opponent, ...),
+    (check.rbf, todo),
+    (check.solve, todo),
+    (check.weights, todo),
+]
+
+
+@pytest.mark.parametrize(("exercise", "answer"), UNSOLVED)
+def test_an_unsolved_exercise_is_no_error_for_a_reader(exercise, answer, capsys, monkeypatch):
+    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+    exercise(answer)
+    assert capsys.readouterr().out == "○ not attempted yet\n"
+
+
+@pytest.mark.parametrize("answer", [..., todo])
+def test_under_nbgrader_an_unsolved_exercise_earns_nothing(answer, monkeypatch):
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(NotImplementedError, match="has not been attempted"):
+        check.rbf(answer)
+
+
+def test_only_the_bare_error_means_unsolved():
+    """torch raises NotImplementedError of its own for an operation that a dtype lacks: that is a wrong answer."""
+
+    def wrong_dtype(x1, x2, bandwidth):
+        raise NotImplementedError("not implemented for 'Long'")
+
+    with pytest.raises(AssertionError, match="stopped with NotImplementedError: not implemented for 'Long'"):
+        check.rbf(wrong_dtype)
+
+
+X = torch.linspace(-1.5, 1.5, 6)[:, None]
+
+
+def last_alive() -> float:
+    sigma = 0.05
+    while alive(X, 1.01 * sigma) == len(X):
+        sigma *= 1.01
+    return sigma
+
+
+def test_the_widest_living_kernel_is_found_within_a_tenth(capsys):
+    check.widest_alive(last_alive() * 0.97, X)
+    assert "all 6 directions are alive" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("factor", "diagnosis"),
+    [(1.05, "only 5 of 6 eigenvalues .* Move σ down"), (0.7, "still are. Move σ up")],
+)
+def test_a_sigma_beside_the_widest_is_told_which_way(factor, diagnosis):
+    with pytest.raises(AssertionError, match=diagnosis):
+        check.widest_alive(last_alive() * factor, X)
+
+
+@pytest.mark.parametrize("answer", [0, -1, math.nan, math.inf, "0.3", True, None])
+def test_a_sigma_is_a_positive_number(answer):
+    with pytest.raises(AssertionError, match=r"Expected a number > 0 for σ\. Got"):
+        check.widest_alive(answer, X)
+
+
+def test_no_network_means_no_new_connection():
+    with pytest.raises(AssertionError, match="needs no network"), check.no_network():
+        socket.create_connection(("127.0.0.1", 9), timeout=1)
+    server = socket.create_server(("127.0.0.1", 0))
+    socket.create_connection(server.getsockname(), timeout=5).close()
+    server.close()
+
+
+def test_the_environment_is_named_and_what_is_missing_too(capsys, monkeypatch):
+    check.environment()
+    assert "✓ torch" in capsys.readouterr().out
+    monkeypatch.setattr(check.setting, "NEEDED", ("torch", "no-such-package"))
+    with pytest.raises(AssertionError, match=r"Not installed: no-such-package\. Start with `python3 run.py lab`"):
+        check.environment()
