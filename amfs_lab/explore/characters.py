@@ -1,0 +1,148 @@
+"""Real characters of one few-shot task: how alike their pixels are, and whose example a query resembles most."""
+
+from functools import lru_cache
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab.episode import Episode
+from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.controls import IntSlider, LogSlider
+from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.theme import BLUE, INK, SIMILARITY, VERMILLION
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+
+WAYS, QUERIES, SIDE, GAP = 5, 15, 28, 8
+PAPER = [[0.0, "#FFFFFF"], [1.0, INK]]
+PRINT = {"zmin": 0, "zmax": 15, "colorscale": PAPER, "showscale": False, "hoverinfo": "skip", "dx": 1, "dy": 1}
+
+
+@lru_cache(maxsize=8)
+def source(shots: int) -> EpisodeSource:
+    """Tasks of test letters: the scripts that meta-training never sees."""
+    return open_source("glyphs", "test", EpisodeConfig(WAYS, shots, QUERIES))
+
+
+def pixels(episode: Episode) -> tuple[Tensor, Tensor]:
+    """Support and query images as rows of pixels."""
+    return episode.support.x.flatten(1), episode.query.x.flatten(1)
+
+
+class CharacterExplorer(Explorer):
+    """Five letters the kernel has never seen, one to five examples of each, and one query compared with them all."""
+
+    title = "Five letters of one task, how alike their pixels are, and one query"
+    alt = (
+        "Three panels. Left: pictures of the examples of five letters, a column each, and below them the query. "
+        "Middle: the Gram matrix of the examples as a heat map. "
+        "Right: five bars, the query's similarity to the most similar example of each letter."
+    )
+
+    bandwidth = LogSlider("σ", 0.1, 100.0, start=5.0, unit="pixel distance", help="how far similarity reaches")
+    task = IntSlider("task", 1, 40, start=1, help="which five letters")
+    shots = IntSlider("shots", 1, 5, start=1, help="examples of each letter")
+    query = IntSlider("query", 1, WAYS * QUERIES, start=20, help="which image is asked about")
+
+    presets = {
+        "one example each": {"shots": 1, "bandwidth": 5.0},
+        "five examples each": {"shots": 5, "bandwidth": 5.0},
+        "too narrow": {"bandwidth": 0.2},
+    }
+    panels = {
+        "rows": 1,
+        "cols": 3,
+        "column_widths": [0.36, 0.34, 0.30],
+        "horizontal_spacing": 0.09,
+        "subplot_titles": ("examples, and the query below", "Gram matrix of the examples", "the query's similarity"),
+    }
+    layout = {
+        "height": 380,
+        "showlegend": False,
+        "xaxis": {"visible": False, "constrain": "domain"},
+        "yaxis": {"visible": False, "scaleanchor": "x", "autorange": "reversed", "constrain": "domain"},
+        "xaxis2": {"title": "example", "constrain": "domain", "showgrid": False},
+        "yaxis2": {"title": "example", "scaleanchor": "x2", "autorange": "reversed", "constrain": "domain"},
+        "xaxis3": {"title": "letter", "tickvals": list(range(1, WAYS + 1))},
+        "yaxis3": {"title": "to its most similar example", "range": [0, 1.05]},
+    }
+    traces = (
+        Trace(go.Heatmap, PRINT, z="examples"),
+        Trace(go.Heatmap, PRINT | {"x0": WAYS // 2 * SIDE}, y0="below", z="asked"),
+        Trace(
+            go.Heatmap,
+            {
+                "zmin": 0,
+                "zmax": 1,
+                "colorscale": SIMILARITY,
+                "showscale": False,
+                "hovertemplate": "examples %{y} and %{x}: %{z:.3f}<extra></extra>",
+            },
+            at=(1, 2),
+            x="numbers",
+            y="numbers",
+            z="K",
+        ),
+        Trace(
+            go.Bar,
+            {"textposition": "outside", "cliponaxis": False, "hovertemplate": "letter %{x}: %{y:.3f}<extra></extra>"},
+            at=(1, 3),
+            x="letters",
+            y="votes",
+            text="marks",
+            marker_color="colors",
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        episode = source(state.shots)[state.task - 1]
+        support, query = pixels(episode)
+        K_qs = rbf_kernel(query, support, state.bandwidth)
+        votes = K_qs.view(len(query), WAYS, state.shots).amax(2)  # support images come letter by letter
+        guesses = votes.argmax(1)
+        asked = state.query - 1
+        truth, guess = int(episode.query.y[asked]), int(guesses[asked])
+        return Arrays(
+            bandwidth=state.bandwidth,
+            query=state.query,
+            examples=print_of(columns(episode.support.x[:, 0], state.shots)),
+            asked=print_of(episode.query.x[asked, 0]),
+            below=state.shots * SIDE + GAP,
+            numbers=np.arange(1, len(support) + 1),
+            K=rbf_kernel(support, support, state.bandwidth),
+            letters=np.arange(1, WAYS + 1),
+            votes=votes[asked],
+            marks=["the query's letter" if c == truth else "" for c in range(WAYS)],
+            colors=[BLUE if c == truth else VERMILLION if c == guess else "#AEB6BF" for c in range(WAYS)],
+            truth=truth + 1,
+            guess=guess + 1,
+            nearest=float(votes[asked].max()),
+            right=int((guesses == episode.query.y).sum()),
+        )
+
+    def say(self, a: Arrays) -> str:
+        total = f"{a.right} of {WAYS * QUERIES} queries of this task resemble their own letter most."
+        if a.nearest == 0:
+            return f"At σ = {a.bandwidth:.3g}, query {a.query} is similar to no example at all: every kernel value is 0. {total}"
+        verdict = "which it is" if a.guess == a.truth else f"but it is letter {a.truth}"
+        return f"At σ = {a.bandwidth:.3g}, query {a.query} is most similar to letter {a.guess} ({a.nearest:.2g}), {verdict}; {total}"
+
+
+def columns(images: Tensor, shots: int) -> Tensor:
+    """One picture of all examples, a column for each letter."""
+    return images.view(WAYS, shots * SIDE, SIDE).transpose(0, 1).reshape(shots * SIDE, WAYS * SIDE)
+
+
+def print_of(image: Tensor) -> np.ndarray:
+    """Sixteen grey levels as small whole numbers: the glyphs have no more, and the page gets less to read."""
+    return (15 * image).round().to(torch.uint8).numpy()
+
+
+def when_widened(task: int = 0, before: float = 5.0, after: float = 10.0) -> str:
+    """The key to "you widen σ: how many queries change their nearest example?": `"none"`, `"a few"` or `"most"`."""
+    support, query = pixels(source(1)[task])
+    nearest = [rbf_kernel(query, support, sigma).argmax(1) for sigma in (before, after)]
+    changed = int((nearest[0] != nearest[1]).sum())
+    return "none" if changed == 0 else "a few" if changed <= len(query) / 2 else "most"

@@ -1,0 +1,42 @@
+"""Real characters: what the picture, the bars and the sentence say is what the images say."""
+
+import torch
+
+from amfs_lab.explore import CharacterExplorer, drive
+from amfs_lab.explore.characters import SIDE, columns, source, when_widened
+
+
+def test_every_control_moves_it():
+    assert drive(CharacterExplorer()) > 20
+
+
+def test_the_bars_are_the_similarity_to_the_most_similar_example():
+    explorer = CharacterExplorer(shots=3, task=4, query=33, bandwidth=7.0)
+    episode = source(3)[3]
+    gaps = (episode.query.x[32].flatten() - episode.support.x.flatten(1)).square().sum(1)
+    expected = torch.exp(-gaps / (2 * 7.0**2)).view(5, 3).amax(1)
+    assert torch.allclose(torch.as_tensor(explorer.arrays.votes), expected)
+    assert explorer.arrays.truth == int(episode.query.y[32]) + 1
+
+
+def test_the_sentence_counts_right_answers_and_says_when_everything_underflows():
+    explorer = CharacterExplorer()
+    right = explorer.arrays.right
+    assert f"{right} of 75 queries" in explorer.sentence.text
+    explorer.set(bandwidth=50.0)
+    assert explorer.arrays.right == right, "σ changes no nearest neighbour"
+    explorer.set(bandwidth=0.1)
+    assert "similar to no example at all" in explorer.sentence.text
+    assert explorer.arrays.right == 15, "five letters, all guessed to be the first"
+
+
+def test_a_column_of_examples_belongs_to_one_letter():
+    images = torch.arange(5).repeat_interleave(2)[:, None, None] * torch.ones(10, SIDE, SIDE)
+    picture = columns(images, shots=2)
+    assert picture.shape == (2 * SIDE, 5 * SIDE)
+    assert all((picture[:, i * SIDE : (i + 1) * SIDE] == i).all() for i in range(5))
+
+
+def test_widening_changes_no_nearest_example():
+    assert when_widened() == "none"
+    assert when_widened(before=0.1, after=5.0) == "most", "underflow makes all of them the first"
