@@ -1,0 +1,196 @@
+"""Two to four task gradients in the plane, and what four rules make of them."""
+
+import math
+
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
+from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE
+from amfs_lab.outer import Aggregator, Mean, MeanCosine, PairwiseCosine, PCGrad
+
+MOST = 4
+RULES = ("mean", "O-AMFS", "cosine to mean", "PCGrad")
+# Where rules agree, their arrows lie on each other: the wider ones below stay visible.
+LOOKS = {
+    "mean": dict(color=ORANGE, width=11, head=26, pattern=""),
+    "O-AMFS": dict(color=BLUE, width=7, head=19, pattern="/"),
+    "cosine to mean": dict(color=GREEN, width=4, head=14, pattern="x"),
+    "PCGrad": dict(color=PURPLE, width=2, head=9, pattern="."),
+}
+
+
+def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
+    """Task gradients (t 2): all but the last have length 1 and fan over `spread`; the last stands `angle` from their
+    middle and is `ratio` long. Angles in degrees."""
+    fan = torch.linspace(-0.5, 0.5, tasks - 1, dtype=torch.float64) * spread if tasks > 2 else torch.zeros(1, dtype=torch.float64)
+    directions = torch.cat([fan, fan.new_tensor([angle])]).deg2rad()
+    lengths = torch.cat([torch.ones_like(fan), fan.new_tensor([ratio])])
+    grads = lengths[:, None] * torch.stack([directions.cos(), directions.sin()], 1)
+    return grads.round(decimals=12)  # so that 180 degrees is exactly opposite
+
+
+def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
+    """The four rules, by the names that the explorer shows."""
+    named = dict(normalization=normalization, negative=negative)
+    return dict(zip(RULES, (Mean(), PairwiseCosine(**named), MeanCosine(**named), PCGrad()), strict=True))
+
+
+def turned(a: Tensor, b: Tensor) -> float | None:
+    """The angle between two vectors in degrees; None where one of them is zero."""
+    if not a.any() or not b.any():
+        return None
+    return math.degrees(math.atan2(abs(float(a[0] * b[1] - a[1] * b[0])), float(a @ b)))
+
+
+class ConflictExplorer(Explorer):
+    """The gradients of two to four tasks as arrows, the direction each rule makes of them, and the weight each task gets."""
+
+    title = "When tasks disagree: what four rules make of their gradients"
+    alt = (
+        "Two panels. Left: arrows from the origin of a plane, thin ones for the tasks' gradients, thick ones for the directions of "
+        "the mean, O-AMFS, cosine to mean and PCGrad. Right: bars with the signed weight that each rule gives each task."
+    )
+
+    tasks = IntSlider("tasks", 2, MOST, start=3, help="how many; all but the last form a group")
+    angle = Slider("angle", 0, 180, start=150, step=1, unit="degrees", help="the last task, away from the middle of the group")
+    spread = Slider("spread", 0, 120, start=30, step=1, unit="degrees", help="the fan of the group (3 tasks or more)")
+    ratio = LogSlider("length", 0.2, 5.0, start=1.5, unit="× the others", help="how long the last task's gradient is")
+    normalization = Choice("scale", ["unit", "agreement", "none"], help="the factor Z of the two cosine rules")
+    negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero")
+    true_lengths = Toggle("true lengths", start=False, help="draw the combined arrows as long as they are, not all equal")
+
+    presets = {
+        "agreement": dict(tasks=3, angle=20, spread=30, ratio=1.0),
+        "conflict": dict(tasks=3, angle=150, spread=30, ratio=1.5),
+        "loud outlier": dict(tasks=4, angle=100, spread=40, ratio=5.0),
+        "two opposed": dict(tasks=2, angle=180, ratio=1.0),
+        "uphill": dict(tasks=3, angle=180, spread=10, ratio=4.0),
+    }
+
+    panels = dict(
+        rows=1,
+        cols=2,
+        column_widths=[0.52, 0.48],
+        horizontal_spacing=0.1,
+        subplot_titles=("gradients, and their combinations", "weight of each task"),
+    )
+    layout = dict(
+        height=430,
+        xaxis=dict(title="θ₁ component", zeroline=True, zerolinecolor="#AEB6BF", showline=False),
+        yaxis=dict(title="θ₂ component", zeroline=True, zerolinecolor="#AEB6BF", showline=False, scaleanchor="x"),
+        xaxis2=dict(title="task", tickvals=list(range(1, MOST + 1)), showgrid=False),
+        yaxis2=dict(title="weight c<sub>j</sub>", zeroline=True, zerolinecolor=INK),
+        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
+        margin=dict(l=60, r=16, t=36, b=88),
+        bargap=0.2,
+    )
+    frame = {"xaxis_range": "x_range", "yaxis_range": "y_range", "xaxis2_range": "task_range"}
+    traces = (
+        *(
+            Trace(
+                go.Scatter,
+                dict(
+                    name=rule,
+                    legendgroup=rule,
+                    mode="lines+markers",
+                    line=dict(color=look["color"], width=look["width"]),
+                    marker=dict(color=look["color"], opacity=1, symbol="arrow", angleref="previous", size=[0, look["head"]], line=dict(width=0)),
+                    hovertemplate=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>",
+                ),
+                x=f"x_{n}",
+                y=f"y_{n}",
+            )
+            for n, (rule, look) in enumerate(LOOKS.items())
+        ),
+        *(
+            Trace(
+                go.Scatter,
+                dict(
+                    name="tasks",
+                    legendgroup="tasks",
+                    showlegend=j == 0,
+                    mode="lines+markers+text",
+                    line=dict(color=INK, width=1.5),
+                    marker=dict(color=INK, opacity=1, symbol="arrow", angleref="previous", size=[0, 11]),
+                    text=["", f"g<sub>{j + 1}</sub>"],
+                    textfont=dict(size=14),
+                    cliponaxis=False,
+                    hovertemplate=f"task {j + 1}: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>",
+                ),
+                x=f"task_x_{j}",
+                y=f"task_y_{j}",
+                textposition=f"task_text_{j}",
+            )
+            for j in range(MOST)
+        ),
+        *(
+            Trace(
+                go.Bar,
+                dict(
+                    name=rule,
+                    legendgroup=rule,
+                    showlegend=False,
+                    marker=dict(color=look["color"], pattern=dict(shape=look["pattern"], fgcolor="white", size=6)),
+                    hovertemplate=f"{rule}, task %{{x}}: %{{y:.3f}}<extra></extra>",
+                ),
+                at=(1, 2),
+                x="numbers",
+                y=f"weights_{n}",
+            )
+            for n, (rule, look) in enumerate(LOOKS.items())
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        grads = gradients(state.tasks, state.angle, state.spread, state.ratio)
+        view = 1.25 * max(1.0, state.ratio)
+        weights = [rule.weights(grads) for rule in rules(state.normalization, state.negative).values()]
+        combined = [c @ grads for c in weights]
+        arrays = {}
+        for n, (c, d) in enumerate(zip(weights, combined, strict=True)):
+            length = float(d.norm())
+            drawn = d if state.true_lengths or length == 0 else d * (0.75 * view / length)
+            arrays |= {f"x_{n}": [0.0, float(drawn[0])], f"y_{n}": [0.0, float(drawn[1])], f"weights_{n}": c}
+        for j in range(MOST):
+            here = grads[j].tolist() if j < len(grads) else None
+            arrays[f"task_x_{j}"] = [0.0, here[0]] if here else []
+            arrays[f"task_y_{j}"] = [0.0, here[1]] if here else []
+            arrays[f"task_text_{j}"] = "middle left" if here and here[0] < 0 else "middle right"
+        return Arrays(
+            **arrays,
+            state=state,
+            grads=grads,
+            view=view,
+            x_range=[-view, view],
+            y_range=[-view, view],
+            task_range=[0.4, state.tasks + 0.6],
+            numbers=list(range(1, state.tasks + 1)),
+            away=turned(combined[1], combined[0]),
+            downhill=float(combined[1] @ combined[0]),  # first order: the change of the mean loss, sign reversed
+            step=float(combined[1].norm()),
+        )
+
+    def say(self, a: Arrays) -> str:
+        state, c = a.state, a.weights_1
+        if a.step < 1e-9:
+            return f"{self.scene(state)}: O-AMFS stands still, because the tasks' unit vectors cancel. The mean moves on only if one is longer."
+        if a.away is None:
+            way = "The mean gradient is zero here, and O-AMFS still moves"
+        elif a.away < 0.5:
+            way = "O-AMFS points where the mean points, so only the step's length can differ"
+        else:
+            way = f"O-AMFS turns {a.away:.0f}° away from the mean"
+        last = f"gives task {state.tasks} the weight {c[-1]:.2f}".replace("-", "−")
+        if c[-1] < -5e-3:
+            last += ", so its loss is pushed up"
+        slope = a.downhill / (a.step * max(float(a.view), 1e-12))
+        mean = "lowers" if slope > 1e-6 else "raises" if slope < -1e-6 else "neither raises nor lowers"
+        return f"{self.scene(state)}: {way}, and {last}. A small step of O-AMFS {mean} the mean loss."
+
+    def scene(self, state: State) -> str:
+        group = "the other" if state.tasks == 2 else f"the {state.tasks - 1} others"
+        return f"{state.tasks} tasks, the last {state.angle:.0f}° from {group}"

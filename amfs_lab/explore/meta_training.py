@@ -1,0 +1,171 @@
+"""Meta-training as it happens: loss and accuracy of every method, against seconds or meta-steps, with a Stop button."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import plotly.graph_objects as go
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.explore.controls import Choice, IntSlider
+from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.live import LiveExplorer
+from amfs_lab.explore.theme import series
+
+MOST = 6  # curves that stay apart by colour, dash and marker
+DRAWN = 300  # points of a curve that are drawn; a longer one is thinned
+
+NAMES = {
+    "i-amfs": "I-AMFS",
+    "amfs": "AMFS",
+    "o-amfs": "O-AMFS",
+    "maml": "MAML",
+    "fo-maml": "FO-MAML",
+    "prototypes": "prototypes",
+}
+
+
+class Step(Protocol):
+    """What is drawn of `training.Progress`, and all that a run must yield; accuracies are shares in [0, 1]."""
+
+    method: str
+    step: int
+    seconds: float
+    loss: float
+    accuracy: float
+    validation: Any  # an Interval with .mean and .half_width, or None where nothing was validated
+
+
+class MetaTrainingExplorer(LiveExplorer):
+    """Live curves of meta-training, one colour, dash and marker a method.
+
+    explorer = MetaTrainingExplorer()                 # the last line of one cell shows it
+    await live(trainer.run(), explorer)               # another cell feeds it
+    """
+
+    title = "Meta-training, live"
+    alt = (
+        "Two panels with one curve a method. Left: the loss on the query sets of the training tasks. "
+        "Right: accuracy, a thin line on training tasks and markers with 95 % intervals on tasks of unseen scripts."
+    )
+
+    against = Choice("against", ["seconds", "meta-steps"], help="equal time, or equal number of steps")
+    smoothing = IntSlider("smoothing", 1, 100, start=20, unit="steps", help="each point is the mean of the last so many steps")
+
+    panels = dict(
+        rows=1, cols=2, horizontal_spacing=0.1, subplot_titles=("loss on query sets", "accuracy: line training, marks validation")
+    )
+    layout = dict(
+        height=400,
+        xaxis=dict(title="training time in seconds", rangemode="tozero"),
+        yaxis=dict(title="cross-entropy (nats)", rangemode="tozero"),
+        xaxis2=dict(title="training time in seconds", rangemode="tozero"),
+        yaxis2=dict(title="accuracy", range=[0, 1.02], tickformat=".0%"),
+        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
+        margin=dict(l=60, r=16, t=36, b=84),
+    )
+    frame = {"xaxis_title_text": "x_title", "xaxis2_title_text": "x_title"}
+    traces = tuple(
+        trace
+        for n in range(MOST)
+        for look in [series(n)]
+        for trace in (
+            Trace(
+                go.Scatter,
+                dict(legendgroup=str(n), mode="lines", line=dict(color=look["color"], dash=look["dash"], width=2.5), hovertemplate="%{y:.3f}"),
+                x=f"x_{n}",
+                y=f"loss_{n}",
+                name=f"name_{n}",
+                showlegend=f"there_{n}",
+            ),
+            Trace(
+                go.Scatter,
+                dict(legendgroup=str(n), showlegend=False, mode="lines", opacity=0.55, line=dict(color=look["color"], dash=look["dash"], width=1.5), hovertemplate="training %{y:.1%}"),
+                at=(1, 2),
+                x=f"x_{n}",
+                y=f"accuracy_{n}",
+                name=f"name_{n}",
+            ),
+            Trace(
+                go.Scatter,
+                dict(
+                    legendgroup=str(n),
+                    showlegend=False,
+                    mode="lines+markers",
+                    line=dict(color=look["color"], dash=look["dash"], width=2.5),
+                    marker=dict(color=look["color"], symbol=look["marker"], size=9, opacity=1),
+                    error_y=dict(type="data", thickness=1.5, width=4),
+                    hovertemplate="validation %{y:.1%}",
+                ),
+                at=(1, 2),
+                x=f"validated_x_{n}",
+                y=f"validated_{n}",
+                error_y_array=f"half_width_{n}",
+                name=f"name_{n}",
+            ),
+        )
+    )
+
+    def compute(self, state: State) -> Arrays:
+        if len(state.history) > MOST:
+            raise ConfigError(f"At most {MOST} methods fit into one figure. Got {len(state.history)}: open a second explorer.")
+        by_time = state.against == "seconds"
+        arrays: dict[str, Any] = {}
+        standing = []
+        runs = list(state.history.items())
+        for n in range(MOST):
+            name, steps = runs[n] if n < len(runs) else ("", ())
+            x = np.array([step.seconds if by_time else step.step for step in steps], dtype=float)
+            loss = smooth([step.loss for step in steps], state.smoothing)
+            accuracy = smooth([step.accuracy for step in steps], state.smoothing)
+            checks = [(place, step.validation) for place, step in zip(x, steps, strict=True) if step.validation is not None]
+            kept = thin(len(x))
+            arrays |= {
+                f"name_{n}": NAMES.get(name, name),
+                f"there_{n}": bool(steps),
+                f"x_{n}": x[kept],
+                f"loss_{n}": loss[kept],
+                f"accuracy_{n}": accuracy[kept],
+                f"validated_x_{n}": np.array([place for place, _ in checks], dtype=float),
+                f"validated_{n}": np.array([interval.mean for _, interval in checks], dtype=float),
+                f"half_width_{n}": np.array([interval.half_width for _, interval in checks], dtype=float),
+            }
+            if steps:
+                last = checks[-1][1] if checks else None
+                standing.append((NAMES.get(name, name), steps[-1].step, steps[-1].seconds, loss[-1], accuracy[-1], last))
+        title = "training time in seconds" if by_time else "meta-steps"
+        return Arrays(**arrays, x_title=title, standing=standing, status=state.status)
+
+    def say(self, a: Arrays) -> str:
+        if not a.standing:
+            return NOTHING[a.status]
+        best = sorted(a.standing, key=lambda run: -(run[5].mean if run[5] else run[4]))
+        parts = []
+        for name, step, seconds, loss, accuracy, validation in best:
+            reached = f"{validation.mean:.1%} ± {validation.half_width:.1%} on unseen scripts" if validation else f"{accuracy:.1%} on training tasks"
+            parts.append(f"{name} {reached}, loss {loss:.2f} ({step} steps, {seconds:.0f} s)".replace("%", " %"))
+        words = "; ".join(parts)
+        return f"{HEADS[a.status]}: {words}." if a.status in HEADS else f"{words}."
+
+
+HEADS = {"running": "Running", "stopped": "Stopped", "finished": "Finished", "failed": "Ended by an error"}
+NOTHING = {
+    "idle": "Nothing has run yet.",
+    "running": "The first meta-step is on its way.",
+    "stopped": "Stopped before the first meta-step.",
+    "finished": "The run ended without a meta-step.",
+    "failed": "An error ended the run before its first meta-step.",
+}
+
+
+def smooth(values: Sequence[float], window: int) -> np.ndarray:
+    """The mean of the last `window` values at each place, of fewer where there are no more."""
+    sums = np.concatenate([[0.0], np.cumsum(np.asarray(values, dtype=float))])
+    ends = np.arange(1, len(sums))
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def thin(n: int) -> np.ndarray:
+    """Which of n points to draw: all of a short curve, an even choice with both ends of a long one."""
+    return np.arange(n) if n <= DRAWN else np.unique(np.linspace(0, n - 1, DRAWN).round().astype(int))
