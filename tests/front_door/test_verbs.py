@@ -1,0 +1,186 @@
+"""What each verb does once the environment stands, and what a wrong one says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def run(machine):
+    machine.run.set_up()
+    machine.calls.clear()
+    return machine.run
+
+
+def options(machine) -> list[str]:
+    command, _ = machine.became
+    assert command[:3] == [str(machine.python()), "-m", "jupyterlab"]
+    return command[3:]
+
+
+# --- lab ---
+
+
+def test_lab_opens_working_copies(run, machine, house):
+    assert run.main(["lab"]) == 0
+    assert sorted(p.name for p in (house / "my_lessons").iterdir()) == ["00_start_here.ipynb", "01_rbf_kernels.ipynb"]
+    assert options(machine) == [
+        f"--ServerApp.root_dir={house / 'my_lessons'}",
+        "--LabApp.default_url=/lab/tree/00_start_here.ipynb",
+        "--ServerApp.ip=127.0.0.1",
+    ]
+
+
+def test_a_working_copy_is_never_overwritten_and_new_lessons_arrive(run, house):
+    run.main(["lab"])
+    (house / "my_lessons" / "01_rbf_kernels.ipynb").write_text("my work")
+    (house / "notebooks" / "01_rbf_kernels.ipynb").write_text("an update")
+    (house / "notebooks" / "02_new.ipynb").write_text("a new lesson")
+    run.main(["lab"])
+    assert (house / "my_lessons" / "01_rbf_kernels.ipynb").read_text() == "my work"
+    assert (house / "my_lessons" / "02_new.ipynb").read_text() == "a new lesson"
+
+
+@pytest.mark.parametrize("number", ["01", "1"])
+def test_fresh_resets_one_lesson_and_keeps_the_old(run, house, number, capsys):
+    run.main(["lab"])
+    mine = house / "my_lessons" / "01_rbf_kernels.ipynb"
+    other = house / "my_lessons" / "00_start_here.ipynb"
+    other.write_text("my other work")
+    for text in ("my work", "my second try"):  # twice within one second: both are kept
+        mine.write_text(text)
+        run.main(["lab", "--fresh", number])
+        assert mine.read_text() == (house / "notebooks" / mine.name).read_text()
+    kept = sorted(p.read_text() for p in (house / "my_lessons" / "backup").rglob("*.ipynb"))
+    assert kept == ["my second try", "my work"]
+    assert other.read_text() == "my other work"
+    assert os.path.join("my_lessons", "backup") in capsys.readouterr().out
+
+
+def test_a_lesson_that_is_not_there_cannot_be_fresh(run, machine, house, capsys):
+    assert run.main(["lab", "--fresh", "42"]) == 2
+    assert "There is no lesson 42: `--fresh` takes one of 00, 01." in capsys.readouterr().err
+    assert machine.became is None
+
+
+def test_in_place_opens_the_lessons_themselves(run, machine, house):
+    run.main(["lab", "--in-place"])
+    assert options(machine)[0] == f"--ServerApp.root_dir={house / 'notebooks'}"
+    assert not (house / "my_lessons").exists()
+
+
+def test_what_follows_the_dashes_goes_to_jupyter(run, machine):
+    run.main(["lab", "--fresh", "00", "--", "--no-browser", "--port", "9999", "--fresh"])
+    assert options(machine)[3:] == ["--no-browser", "--port", "9999", "--fresh"]
+
+
+@pytest.mark.parametrize(
+    ("option", "ours"),
+    [
+        (["--ip=0.0.0.0"], "--ServerApp.ip="),
+        (["--ServerApp.ip=::1"], "--ServerApp.ip="),
+        (["--ip", "::1"], "--ServerApp.ip="),
+        (["--notebook-dir=x"], "--ServerApp.root_dir="),
+        (["--LabApp.default_url=/lab"], "--LabApp.default_url="),
+    ],
+)
+def test_an_option_of_the_user_replaces_ours(run, machine, option, ours):
+    run.main(["lab", "--", *option])
+    assert [o for o in options(machine)[: -len(option)] if o.startswith(ours)] == []
+
+
+def test_the_token_is_left_to_jupyter_and_its_address_is_announced(run, machine, capsys):
+    run.main(["lab"])
+    names = [option.split("=")[0].lower() for option in options(machine)]
+    assert not any("token" in name or "password" in name for name in names)
+    assert "JupyterLab prints its address below" in capsys.readouterr().out
+
+
+def test_the_kernel_of_the_environment_comes_first(run):
+    environment = run.environment()
+    assert environment["JUPYTER_PREFER_ENV_PATH"] == "1"
+    assert environment["PATH"].split(os.pathsep)[0] == str(Path(run.venv_bin("python")).parent)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["lab", "--no-browser"], "options for JupyterLab go after `--`, as in `run.py lab -- --no-browser`"),
+        (["lab", "--fresh"], "`--fresh` needs a value after it"),
+        (["lab", "--fresh", "01", "--in-place"], "give one of the two"),
+        (["lab", "--torch-index"], "`--torch-index` needs a value after it"),
+    ],
+)
+def test_a_wrong_option_is_told_before_anything_is_made(machine, arguments, sentence, capsys):
+    assert machine.run.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert machine.calls == []
+
+
+def test_without_lessons_lab_says_how_to_build_them(machine, house, capsys):
+    for lesson in (house / "notebooks").iterdir():
+        lesson.unlink()
+    assert machine.run.main(["lab"]) == 2
+    assert "run.py notebooks" in capsys.readouterr().err
+
+
+# --- the other verbs ---
+
+
+def test_test_passes_its_arguments_on_and_runs_the_short_lessons(run, machine):
+    run.main(["test", "-x", "tests/front door", "-k", "a and b"])
+    command, variables = machine.became
+    assert command[1:] == ["-m", "pytest", "-x", "tests/front door", "-k", "a and b"]
+    assert variables == {"AMFS_LAB_FAST": "1"}
+
+
+def test_notebooks_and_bench_pass_their_arguments_on(run, machine):
+    run.main(["notebooks", "--check"])
+    assert machine.became[0][1:] == [os.path.join("notebooks", "build.py"), "--check"]
+    run.main(["bench", "--runs", "7"])
+    assert machine.became[0][1:] == ["-m", "amfs_lab", "bench", "--runs", "7"]
+
+
+@pytest.mark.parametrize(("failing", "status"), [(set(), 0), ({"pyright"}, 1), ({"ruff"}, 1)])
+def test_lint_runs_every_tool_and_fails_if_one_does(run, machine, failing, status):
+    machine.failing = failing
+    assert run.main(["lint"]) == status
+    assert [call[1:] for call in machine.calls] == [
+        ["-m", "ruff", "check"],
+        ["-m", "ruff", "format", "--check"],
+        ["-m", "pyright"],
+    ]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [([], "A verb is missing"), (["labb"], "There is no verb `labb`.")])
+def test_no_verb_or_an_unknown_one_shows_the_help(machine, arguments, sentence, capsys):
+    assert machine.run.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert all(f"\n    {verb} " in captured.out for verb in machine.run.VERBS)
+    assert sentence in captured.err
+    assert machine.calls == []
+
+
+def test_help_is_no_error(machine, capsys):
+    assert machine.run.main(["--help"]) == 0
+    assert "lab" in capsys.readouterr().out
+
+
+def test_the_status_of_the_command_is_ours(house):
+    """For real: run.py becomes the command, in its own folder, with the environment's variables."""
+    code = (
+        "import run, sys\n"
+        "said = 'import os, sys; print(os.getcwd(), os.environ[\"AMFS_LAB_FAST\"]); sys.exit(7)'\n"
+        "sys.exit(run.become([sys.executable, '-c', said], AMFS_LAB_FAST='1'))"
+    )
+    environment = dict(os.environ, PYTHONPATH=str(house))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=house.parent, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 7, done.stderr
+    assert done.stdout.strip() == f"{house} 1"
