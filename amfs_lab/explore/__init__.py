@@ -1,7 +1,8 @@
 """Live explorers: move a control, and figure and sentence follow. Needs the extra `lab` (ipywidgets and plotly)."""
 
-from amfs_lab.explore import check, rbf
+from amfs_lab.explore import characters, check, rbf
 from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.characters import CharacterExplorer
 from amfs_lab.explore.conflict import ConflictExplorer
 from amfs_lab.explore.drive import drive
 from amfs_lab.explore.live import LiveExplorer, live
@@ -11,12 +12,14 @@ from amfs_lab.explore.rbf import RbfExplorer
 from amfs_lab.explore.ridge import RidgeExplorer
 
 __all__ = [
+    "CharacterExplorer",
     "ConflictExplorer",
     "Explorer",
     "LiveExplorer",
     "MetaTrainingExplorer",
     "RbfExplorer",
     "RidgeExplorer",
+    "characters",
     "check",
     "drive",
     "live",
