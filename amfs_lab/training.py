@@ -32,9 +32,19 @@ class Progress:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`"auto"`: CUDA where there is one, then Apple's MPS, else the CPU; or the device of that name."""
+    """`"auto"`: CUDA where there is one, then Apple's MPS, else the CPU; or the device of that name.
+
+    Raises:
+        ConfigError: a device that torch does not know or that is not there.
+    """
     if name != "auto":
-        return torch.device(name)
+        try:
+            return torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError) as error:
+            cause = str(error).splitlines()[0]
+            raise ConfigError(
+                f"The device must be auto, cpu, cuda or mps, and be there. Got {name!r}: {cause}"
+            ) from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -1,0 +1,94 @@
+"""An episode is a pure function of (source, split, seed, index), and its halves share classes but no image."""
+
+import pytest
+import torch
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+
+
+@pytest.fixture
+def numbered():
+    """Ten classes of six images, each image filled with its own number."""
+    numbers = torch.arange(60, dtype=torch.uint8).reshape(10, 6, 1, 1)
+    shape = EpisodeConfig(4, 2, 3)
+    return lambda config=shape, **rest: EpisodeSource(
+        numbers.expand(10, 6, 4, 4), tuple("abcdefghij"), config, **rest
+    )
+
+
+def numbers_of(half):
+    return (half.x[:, 0, 0, 0] * 255).round().int()
+
+
+def test_support_and_query_share_classes_and_no_image(numbered):
+    for index in range(50):
+        episode = numbered()[index]
+        support, query = numbers_of(episode.support), numbers_of(episode.query)
+        assert len({*support.tolist(), *query.tolist()}) == 4 * 5
+        for label in range(4):
+            classes = torch.cat([support[episode.support.y == label], query[episode.query.y == label]]) // 6
+            assert len(classes.unique()) == 1
+
+
+def test_the_shape_is_the_configurations(numbered):
+    episode = numbered()[0]
+    assert episode.support.x.shape == (8, 1, 4, 4)
+    assert episode.query.x.shape == (12, 1, 4, 4)
+    assert episode.support.y.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert torch.equal(episode.query.targets.argmax(1), episode.query.y)
+
+
+def test_an_episode_depends_on_source_split_seed_and_index_and_on_nothing_else(numbered):
+    def drawn(index=7, **rest):
+        return numbers_of(numbered(**rest)[index].support).tolist()
+
+    source = numbered()
+    torch.manual_seed(3)
+    in_another_order = [numbers_of(source[i].support).tolist() for i in (9, 7)][1]
+    assert drawn() == in_another_order
+    others = [drawn(index=8), drawn(seed=1), drawn(split="test"), drawn(name="other")]
+    assert all(other != drawn() for other in others)
+
+
+def test_every_class_and_sample_is_drawn_about_equally_often(numbered):
+    counts = torch.zeros(60)
+    for index in range(1500):
+        counts[numbers_of(numbered()[index].support)] += 1
+    expected = 1500 * 8 / 60
+    assert ((counts - expected).square() / expected).sum() < 59 + 4 * (2 * 59) ** 0.5  # chi-square, about 4 sigma
+
+
+def test_drawing_leaves_the_global_random_state_alone(numbered):
+    before = torch.random.get_rng_state()
+    numbered()[0]
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_the_labels_of_an_episode_are_those_of_its_images(numbered):
+    source = numbered()
+    support = numbers_of(source[3].support)
+    assert source.classes_of(3) == ["abcdefghij"[int(n) // 6] for n in support[::2]]
+
+
+def test_more_than_there_is_is_refused_with_what_there_is(numbered):
+    with pytest.raises(ConfigError, match=r"11 ways needs as many classes. Got 10 in the split 'all'.* at most 10"):
+        numbered(EpisodeConfig(11, 1, 1))
+    with pytest.raises(ConfigError, match=r"2 shots and 5 queries need 7 samples of a class. Got 6"):
+        numbered(EpisodeConfig(2, 2, 5))
+
+
+@pytest.mark.parametrize(("name", "value"), [("ways", 1), ("shots", 0), ("queries", 0)])
+def test_a_shape_that_is_none_is_refused(name, value):
+    with pytest.raises(ConfigError, match=rf"EpisodeConfig.{name} must be an integer >= \d. Got {value}"):
+        EpisodeConfig(**{name: value})
+
+
+def test_glyphs_open_by_name_and_unknown_names_are_refused():
+    episode = open_source("glyphs", "test", EpisodeConfig(5, 1, 15))[0]
+    assert episode.query.x.shape == (75, 1, 28, 28)
+    assert 0 <= episode.query.x.min() < episode.query.x.max() <= 1
+    with pytest.raises(ConfigError, match=r"source must be one of glyphs. Got 'mnist'"):
+        open_source("mnist", "test", EpisodeConfig())
+    with pytest.raises(ConfigError, match=r"`split` must be one of train, validation, test. Got 'dev'"):
+        open_source("glyphs", "dev", EpisodeConfig())

@@ -1,0 +1,60 @@
+"""The command line does what it says, and says in one sentence what it can't."""
+
+import pytest
+
+from amfs_lab import cli
+
+QUICK = ["--width", "8", "--tasks", "1", "--steps", "2", "--queries", "3", "--episodes", "4", "--validate-every", "0"]
+
+
+def test_train_then_evaluate(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert cli.main(["train", "--method", "amfs", "--out", run, "--validate-every", "1", *QUICK[:-2]]) == 0
+    printed = capsys.readouterr().out
+    assert "5-way 1-shot" in printed
+    assert "transductive" in printed
+    assert printed.count("validation") == 2
+    assert "(95 %, 4 episodes)" in printed
+    assert cli.main(["evaluate", run, "--ways", "20", "--episodes", "3"]) == 0
+    assert "20-way 1-shot" in capsys.readouterr().out
+
+
+def test_settings_reach_the_run(tmp_path):
+    options = cli._parser().parse_args(["train", "--method", "maml", "--inner-lr", "0.3", "--inner-steps", "2"])
+    config = cli._config(options)
+    assert (config.inner.lr, config.inner.steps) == (0.3, 2)
+    options = cli._parser().parse_args(["train", "--lam", "0.3", "--bandwidth", "2", "--ways", "7", "--norm", "group"])
+    config = cli._config(options)
+    assert (config.inner.lam, config.inner.bandwidth, config.episode.ways, config.norm) == (0.3, 2.0, 7, "group")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "--ways", "5000"], "An episode of 5000 ways needs as many classes."),
+        (["train", "--shots", "10"], "10 shots and 15 queries need 25 samples of a class."),
+        (["train", "--lam", "0"], "`lam` must be a finite number > 0. Got 0.0."),
+        (["train", "--bandwidth", "-1"], "`bandwidth` must be a finite number > 0. Got -1.0."),
+        (["train", "--method", "maml", "--lam", "1"], "maml has no setting lam."),
+        (["train", "--norm", "batch"], "TrainingConfig.norm must be one of"),
+        (["train", "--device", "abacus"], "The device must be"),
+        (["evaluate", "nowhere"], "Expected a run in nowhere"),
+        (["bench", "--shapes", "5x1"], "A shape must look like 5w1s"),
+    ],
+)
+def test_bad_input_is_one_sentence_exit_2_and_nothing_written(tmp_path, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("amfs-lab: ")
+    assert sentence in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_benchmark_is_a_table_of_ratios(capsys):
+    assert cli.main(["bench", "--rounds", "1", "--shapes", "5w1s"]) == 0
+    printed = capsys.readouterr().out
+    rows = {line.split("  ")[0]: line for line in printed.splitlines() if line}
+    assert {"floor", "floor channels-last", "i-amfs", "amfs", "maml", "prototypes"} <= set(rows)
+    assert "1.00 (1.00 to 1.00)" in rows["floor"]

@@ -1,0 +1,72 @@
+"""Settings are refused at birth, and what is saved makes the same settings again."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
+from amfs_lab.errors import ConfigError
+from amfs_lab.inner import FunctionSpace, Maml
+from amfs_lab.outer import PairwiseCosine
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_survives_json(method):
+    config = preset(method, steps=7, seconds=1.5, norm="group")
+    again = TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert type(again.inner) is type(config.inner)
+    assert type(again.outer) is type(config.outer)
+
+
+def test_the_names_mean_what_the_paper_means():
+    assert isinstance(preset("amfs").build().inner, FunctionSpace)
+    assert isinstance(preset("amfs").outer, PairwiseCosine)
+    assert preset("maml").build().inner == Maml(lr=MamlConfig().lr, steps=MamlConfig().steps, first_order=False)
+    assert preset("fo-maml").build().inner.first_order
+
+
+def test_settings_reach_the_learner():
+    inner = FunctionSpaceConfig(lam=0.7, mu=0.2, gamma=0.1, bandwidth=3.0, learn_bandwidth=False, first_order=True)
+    built = preset("i-amfs", inner=inner).build().inner
+    assert (built.lam, built.mu, built.gamma, built.first_order) == (0.7, 0.2, 0.1, True)
+    assert torch.allclose(built.kernel.bandwidth, torch.tensor(3.0))
+    assert not built.kernel.log_bandwidth.requires_grad
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    def weights(seed):
+        return torch.cat([p.flatten() for p in preset("i-amfs", width=8, seed=seed).build().parameters()])
+
+    before = torch.random.get_rng_state()
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FunctionSpaceConfig(lam=0.0), r"`lam` must be a finite number > 0. Got 0.0"),
+        (lambda: FunctionSpaceConfig(lam=-1.0), r"`lam` must be a finite number > 0. Got -1.0"),
+        (lambda: FunctionSpaceConfig(bandwidth=0.0), r"`bandwidth` must be a finite number > 0. Got 0.0"),
+        (lambda: MamlConfig(lr=0.0), r"Maml.lr must be a finite number > 0. Got 0.0"),
+        (lambda: preset("i-amfs", steps=0), r"TrainingConfig.steps must be an integer >= 1. Got 0"),
+        (lambda: preset("i-amfs", meta_lr=0.0), r"TrainingConfig.meta_lr must be a finite number > 0"),
+        (lambda: preset("i-amfs", norm="batch"), r"TrainingConfig.norm must be one of transductive, .* Got 'batch'"),
+        (lambda: preset("i-amfs", source="mnist"), r"TrainingConfig.source must be one of glyphs. Got 'mnist'"),
+        (lambda: preset("iamfs"), r"method must be one of i-amfs, .* Got 'iamfs'"),
+        (lambda: preset("i-amfs", inner_lr=3), r"Expected settings of TrainingConfig. Got: .*inner_lr"),
+        (lambda: TrainingConfig.from_dict({"inner": {"name": "x"}}), r"Expected the settings of a run"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_a_configuration_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        preset("amfs").steps = 3

@@ -1,0 +1,158 @@
+"""Meta-training: it learns, it repeats itself, it stops when told, and bad input leaves nothing behind."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from amfs_lab import checkpoint
+from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, preset
+from amfs_lab.episode import Episode
+from amfs_lab.errors import ConfigError, DataError, NumericalError
+from amfs_lab.evaluation import evaluate
+from amfs_lab.outer import Mean
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+from amfs_lab.training import MetaTrainer, NonFiniteTask, load_learner, meta_step, pick_device
+
+SMALL = {"width": 8, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns_on_unseen_scripts(method):
+    config = preset(method, width=8, tasks=2, steps=25, meta_lr=5e-3, validate_every=0)
+    if isinstance(config.inner, MamlConfig):
+        config = replace(config, inner=replace(config.inner, steps=2))
+    source = open_source("glyphs", "test", config.episode)
+    trainer = MetaTrainer(config)
+    before = evaluate(config.build(), source, 60)
+    losses = [progress.loss for progress in trainer.run()]
+    after = evaluate(trainer.learner, source, 60)
+    assert after.minus(before).low > 0
+    assert sum(losses[-10:]) < sum(losses[:10])
+
+
+def test_the_same_seed_trains_the_same_learner_and_another_another():
+    def trained(seed):
+        trainer = MetaTrainer(preset("amfs", steps=3, seed=seed, **SMALL))
+        list(trainer.run())
+        return torch.cat([p.detach().flatten() for p in trainer.learner.parameters()])
+
+    assert torch.equal(trained(0), trained(0))
+    assert not torch.equal(trained(0), trained(1))
+
+
+def test_one_step_is_adam_on_the_aggregated_direction():
+    config = preset("amfs", steps=1, **SMALL)
+    trainer, expected = MetaTrainer(config), config.build()
+    (progress,) = trainer.run()
+    expected.start(trainer.train[0])
+    tasks = expected.task_gradients([trainer.train[0], trainer.train[1]])
+    optimizer = torch.optim.SGD(expected.meta_parameters(), lr=config.meta_lr)
+    for p, piece in zip(
+        expected.meta_parameters(),
+        config.outer(tasks.rows).split([p.numel() for p in expected.meta_parameters()]),
+        strict=True,
+    ):
+        p.grad = (piece / (piece.abs() + 1e-8)).view_as(p)  # Adam's first step: the sign of each entry
+    optimizer.step()
+    assert abs(progress.loss - float(tasks.losses.mean())) < 1e-6
+    for ours, theirs in zip(trainer.learner.parameters(), expected.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_the_budget_ends_a_run_by_steps_or_by_seconds():
+    assert len(list(MetaTrainer(preset("i-amfs", steps=4, **SMALL)).run())) == 4
+    progress = list(MetaTrainer(preset("i-amfs", steps=1000, seconds=1e-6, **SMALL)).run())
+    assert [p.step for p in progress] == [1]
+
+
+def test_validation_comes_when_due_and_at_the_end():
+    config = preset("i-amfs", steps=5, validation_episodes=3, **SMALL | {"validate_every": 2})
+    validated = [p.step for p in MetaTrainer(config).run() if p.validation is not None]
+    assert validated == [2, 4, 5]
+
+
+@pytest.mark.parametrize("stop_after", [None, 2])
+def test_a_run_is_saved_also_when_it_is_stopped_and_comes_back_the_same(tmp_path, stop_after):
+    config = preset("amfs", steps=4, **SMALL)
+    trainer = MetaTrainer(config, tmp_path / "run")
+    for progress in trainer.run():
+        if progress.step == stop_after:
+            break
+    del progress
+    learner, loaded = load_learner(tmp_path / "run")
+    assert loaded == config
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["progress"]["step"] == (stop_after or 4)
+    source = open_source("glyphs", "validation", config.episode)
+    assert torch.equal(evaluate(learner, source, 5).per_episode, evaluate(trainer.learner, source, 5).per_episode)
+
+
+def test_a_run_is_never_overwritten(tmp_path):
+    list(MetaTrainer(preset("i-amfs", steps=1, **SMALL), tmp_path).run())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match=r"already holds a run, which is never overwritten"):
+        MetaTrainer(preset("i-amfs", steps=1, **SMALL), tmp_path)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_damaged_or_missing_run_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"Expected a run in .* Got none. Make one: `amfs-lab train`"):
+        load_learner(tmp_path)
+    list(MetaTrainer(preset("i-amfs", steps=1, **SMALL), tmp_path).run())
+    tensors = tmp_path / checkpoint.TENSORS
+    tensors.write_bytes(tensors.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"Expected a complete run in"):
+        load_learner(tmp_path)
+
+
+def poisoned(episode):
+    x = episode.support.x.clone()
+    x[0] = float("nan")
+    return Episode(type(episode.support)(x, episode.support.y, episode.support.ways), episode.query)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nan_among_the_features_stops_the_step_before_anything_is_applied(method, episode):
+    learner = preset(method, width=8, episode=EpisodeConfig(3, 1, 2)).build().double()
+    before = [p.clone() for p in learner.parameters()]
+    optimizer = torch.optim.Adam(learner.meta_parameters())
+    with pytest.raises(NonFiniteTask, match=r"must be finite. Got NaN or infinity. Lower meta_lr") as caught:
+        meta_step(learner, Mean(), optimizer, [episode, poisoned(episode)])
+    assert caught.value.task == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
+
+
+def test_a_run_that_goes_wrong_names_its_episode_and_saves_nothing(tmp_path, monkeypatch):
+    draw = EpisodeSource.__getitem__
+    monkeypatch.setattr(EpisodeSource, "__getitem__", lambda s, i: poisoned(draw(s, i)) if i == 3 else draw(s, i))
+    trainer = MetaTrainer(preset("i-amfs", steps=5, **SMALL), tmp_path / "run")
+    with pytest.raises(NumericalError, match=r"It is meta-step 2, episode 3 of EpisodeSource\(glyphs/train"):
+        list(trainer.run())
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluation_refuses_scores_that_are_not_finite(images):
+    source = EpisodeSource(images, tuple("abcdefghijkl"), EpisodeConfig(3, 1, 2))
+    learner = preset("i-amfs", width=8).build()
+    learner.net.blocks[0].conv.weight.data.fill_(float("nan"))
+    with pytest.raises(NumericalError, match=r"Scores must be finite. Got NaN or infinity in episode 4"):
+        evaluate(learner, source, 3, first=4)
+
+
+def test_bad_settings_train_nothing(tmp_path):
+    with pytest.raises(ConfigError, match=r"An episode of 2000 ways needs as many classes"):
+        MetaTrainer(preset("i-amfs", episode=EpisodeConfig(2000, 1, 1)), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"10 shots and 15 queries need 25 samples of a class. Got 20"):
+        MetaTrainer(preset("i-amfs", episode=EpisodeConfig(5, 10, 15)), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"`lam` must be a finite number > 0"):
+        MetaTrainer(preset("i-amfs", inner=FunctionSpaceConfig(lam=-0.1)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_device_is_the_best_there_is_or_the_one_that_was_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device().type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device().type in ("mps", "cpu")
+    assert pick_device("cpu").type == "cpu"
