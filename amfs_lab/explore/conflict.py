@@ -46,6 +46,12 @@ def turned(a: Tensor, b: Tensor) -> float | None:
     return math.degrees(math.atan2(abs(float(a[0] * b[1] - a[1] * b[0])), float(a @ b)))
 
 
+def label_place(x: float, y: float, last: bool) -> str:
+    """Where an arrow's name goes: outwards, and apart from the other names where arrows lie close."""
+    height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"
+    return f"{height} {'center' if last else 'left' if x < 0 else 'right'}"
+
+
 class ConflictExplorer(Explorer):
     """The gradients of two to four tasks as arrows, the direction each rule makes of them, and the weight each task gets."""
 
@@ -80,8 +86,8 @@ class ConflictExplorer(Explorer):
     )
     layout = dict(
         height=430,
-        xaxis=dict(title="θ₁ component", zeroline=True, zerolinecolor="#AEB6BF", showline=False),
-        yaxis=dict(title="θ₂ component", zeroline=True, zerolinecolor="#AEB6BF", showline=False, scaleanchor="x"),
+        xaxis=dict(title="along θ₁", zeroline=True, zerolinecolor="#AEB6BF", showline=False),
+        yaxis=dict(title="along θ₂", zeroline=True, zerolinecolor="#AEB6BF", showline=False, scaleanchor="x"),
         xaxis2=dict(title="task", tickvals=list(range(1, MOST + 1)), showgrid=False),
         yaxis2=dict(title="weight c<sub>j</sub>", zeroline=True, zerolinecolor=INK),
         legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
@@ -134,7 +140,7 @@ class ConflictExplorer(Explorer):
                     name=rule,
                     legendgroup=rule,
                     showlegend=False,
-                    marker=dict(color=look["color"], pattern=dict(shape=look["pattern"], fgcolor="white", size=6)),
+                    marker=dict(color=look["color"], pattern=dict(shape=look["pattern"], fillmode="overlay", fgcolor="white", size=6)),
                     hovertemplate=f"{rule}, task %{{x}}: %{{y:.3f}}<extra></extra>",
                 ),
                 at=(1, 2),
@@ -159,7 +165,7 @@ class ConflictExplorer(Explorer):
             here = grads[j].tolist() if j < len(grads) else None
             arrays[f"task_x_{j}"] = [0.0, here[0]] if here else []
             arrays[f"task_y_{j}"] = [0.0, here[1]] if here else []
-            arrays[f"task_text_{j}"] = "middle left" if here and here[0] < 0 else "middle right"
+            arrays[f"task_text_{j}"] = label_place(*here, last=j == len(grads) - 1) if here else "middle right"
         return Arrays(
             **arrays,
             state=state,
@@ -170,8 +176,10 @@ class ConflictExplorer(Explorer):
             task_range=[0.4, state.tasks + 0.6],
             numbers=list(range(1, state.tasks + 1)),
             away=turned(combined[1], combined[0]),
-            downhill=float(combined[1] @ combined[0]),  # first order: the change of the mean loss, sign reversed
             step=float(combined[1].norm()),
+            # To first order a step along -d lowers a loss by <d, its gradient>.
+            last_slope=float(combined[1] @ grads[-1]),
+            mean_slope=float(combined[1] @ combined[0]),
         )
 
     def say(self, a: Arrays) -> str:
@@ -184,12 +192,14 @@ class ConflictExplorer(Explorer):
             way = "O-AMFS points where the mean points, so only the step's length can differ"
         else:
             way = f"O-AMFS turns {a.away:.0f}° away from the mean"
-        last = f"gives task {state.tasks} the weight {c[-1]:.2f}".replace("-", "−")
-        if c[-1] < -5e-3:
-            last += ", so its loss is pushed up"
-        slope = a.downhill / (a.step * max(float(a.view), 1e-12))
-        mean = "lowers" if slope > 1e-6 else "raises" if slope < -1e-6 else "neither raises nor lowers"
-        return f"{self.scene(state)}: {way}, and {last}. A small step of O-AMFS {mean} the mean loss."
+        weight = f"{c[-1]:.2f}".replace("-", "−")
+        effects = [(f"task {state.tasks}’s loss", a.last_slope), ("the mean loss", a.mean_slope)]
+        verbs = ["lowers" if slope > 1e-6 else "raises" if slope < -1e-6 else "leaves" for _, slope in effects]
+        if verbs[0] == verbs[1]:
+            change = f"{verbs[0]} {effects[0][0]} and {effects[1][0]}"
+        else:
+            change = " and ".join(f"{verb} {loss}" for verb, (loss, _) in zip(verbs, effects, strict=True))
+        return f"{self.scene(state)}: {way}. It gives task {state.tasks} the weight {weight}; a small step {change}."
 
     def scene(self, state: State) -> str:
         group = "the other" if state.tasks == 2 else f"the {state.tasks - 1} others"

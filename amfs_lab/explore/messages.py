@@ -1,59 +1,24 @@
 """What an explorer says: its sentence for eye and screen reader, and the banner that no error gets past."""
 
 import html
+from pathlib import Path
 
 import anywidget
 import ipywidgets
 import traitlets
 
-from amfs_lab.explore.theme import CSS
+HERE = Path(__file__).parent
 
 
 class Sentence(anywidget.AnyWidget):
     """One line of text in a live region that stays while its words change, so that screen readers speak each change.
 
-    It also gives the figure beside it its alternative text and the slider handles their names, which neither plotly
-    nor ipywidgets sends.
+    Its script (`page.js`) also gives the figure beside it its alternative text and the slider handles their names, which
+    neither plotly nor ipywidgets sends, and has the figure follow the width of the cell.
     """
 
-    _esm = """
-    function label(el, alt) {
-      const root = el.closest(".amfs-explorer");
-      if (!root) return false;
-      root.querySelectorAll(".widget-slider, .jupyter-widget-slider").forEach((slider) => {
-        const words = slider.querySelector("label")?.textContent;
-        slider.querySelectorAll(".noUi-handle").forEach((handle) => handle.setAttribute("aria-label", words));
-      });
-      const plot = root.querySelector(".js-plotly-plot");
-      if (!plot) return false;
-      plot.setAttribute("role", "img");
-      plot.setAttribute("aria-label", alt);
-      return true;
-    }
-    function render({ model, el }) {
-      const line = document.createElement("div");
-      line.className = "amfs-say";
-      line.setAttribute("role", "status");
-      line.setAttribute("aria-live", "polite");
-      const write = () => {
-        line.textContent = model.get("text");
-        el.closest(".amfs-explorer")?.querySelectorAll(".amfs-control").forEach((control) => {
-          const number = control.querySelector("input[type=number]");
-          control.querySelector(".noUi-handle")?.setAttribute("aria-valuetext", number?.value);
-        });
-      };
-      model.on("change:text", write);
-      write();
-      el.append(line);
-      let tries = 0;
-      const timer = setInterval(() => {
-        if (label(el, model.get("alt")) || ++tries > 100) clearInterval(timer);
-      }, 200);
-      return () => { clearInterval(timer); model.off("change:text", write); };
-    }
-    export default { render };
-    """
-    _css = CSS
+    _esm = (HERE / "page.js").read_text(encoding="utf-8")
+    _css = (HERE / "page.css").read_text(encoding="utf-8")
 
     text = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)

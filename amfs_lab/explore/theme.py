@@ -1,4 +1,4 @@
-"""How every explorer looks: a palette for all eyes, one figure template, one style sheet."""
+"""How every explorer looks: a palette for all eyes, one figure template. (The page's own style is in `page.css`.)"""
 
 from typing import Any
 
@@ -50,25 +50,3 @@ TEMPLATE = go.layout.Template(
 def series(n: int) -> dict[str, str]:
     """Colour, dash and marker of the n-th series of a figure."""
     return dict(color=COLORS[n % len(COLORS)], dash=DASHES[n % len(DASHES)], marker=MARKERS[n % len(MARKERS)])
-
-
-CSS = """
-.amfs-explorer { max-width: 1100px; padding: 2px 6px 6px 0; overflow: hidden; box-sizing: border-box; }
-.amfs-title .widget-html-content { font-size: 15px; font-weight: 600; line-height: 1.4; }
-.amfs-controls { gap: 4px 28px; }
-.amfs-control { min-width: 0; }
-.amfs-control .widget-label { overflow: visible; text-overflow: clip; text-align: left; }
-.amfs-unit .widget-html-content, .amfs-help .widget-html-content
-  { font-size: 12px; line-height: 1.3; color: var(--jp-ui-font-color2, #57606A); white-space: normal; }
-.amfs-help { margin-top: -4px; }
-.amfs-toolbar { gap: 6px; align-items: center; }
-.amfs-say
-  { font-size: 14px; line-height: 1.45; min-height: 4.2em; padding: 8px 12px; margin: 4px 0 0; box-sizing: border-box;
-    border-left: 4px solid #0072B2; background: rgba(0, 114, 178, 0.07); color: var(--jp-content-font-color1, #24292F); }
-.amfs-banner .widget-html-content > div
-  { border-left: 6px solid #B3261E; background: #FDECEA; color: #7A1712; padding: 8px 12px; line-height: 1.45; white-space: normal; }
-.amfs-predict { max-width: 860px; padding: 10px 14px 12px; border: 1px solid var(--jp-border-color2, #D0D7DE); border-radius: 6px; }
-.amfs-question .widget-html-content { font-size: 15px; line-height: 1.45; white-space: normal; }
-.amfs-explorer button:focus-visible, .amfs-predict button:focus-visible, .amfs-explorer .noUi-handle:focus-visible
-  { outline: 3px solid #0072B2; outline-offset: 2px; }
-"""
