@@ -1,6 +1,7 @@
 """Real characters of one few-shot task: how alike their pixels are, and whose example a query resembles most."""
 
 from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 import plotly.graph_objects as go
@@ -46,19 +47,19 @@ class CharacterExplorer(Explorer):
     shots = IntSlider("shots", 1, 5, start=1, help="examples of each letter")
     query = IntSlider("query", 1, WAYS * QUERIES, start=20, help="which image is asked about")
 
-    presets = {
+    presets: ClassVar[dict[str, Any]] = {
         "one example each": {"shots": 1, "bandwidth": 5.0},
         "five examples each": {"shots": 5, "bandwidth": 5.0},
         "too narrow": {"bandwidth": 0.2},
     }
-    panels = {
+    panels: ClassVar[dict[str, Any]] = {
         "rows": 1,
         "cols": 3,
         "column_widths": [0.36, 0.34, 0.30],
         "horizontal_spacing": 0.09,
         "subplot_titles": ("examples, and the query below", "Gram matrix of the examples", "the query's similarity"),
     }
-    layout = {
+    layout: ClassVar[dict[str, Any]] = {
         "height": 380,
         "showlegend": False,
         "xaxis": {"visible": False, "constrain": "domain"},
@@ -123,11 +124,12 @@ class CharacterExplorer(Explorer):
         )
 
     def say(self, a: Arrays) -> str:
+        head = f"At σ = {a.bandwidth:.3g}, query {a.query} is"
         total = f"{a.right} of {WAYS * QUERIES} queries of this task resemble their own letter most."
         if a.nearest == 0:
-            return f"At σ = {a.bandwidth:.3g}, query {a.query} is similar to no example at all: every kernel value is 0. {total}"
+            return f"{head} similar to no example at all: every kernel value is 0. {total}"
         verdict = "which it is" if a.guess == a.truth else f"but it is letter {a.truth}"
-        return f"At σ = {a.bandwidth:.3g}, query {a.query} is most similar to letter {a.guess} ({a.nearest:.2g}), {verdict}; {total}"
+        return f"{head} most similar to letter {a.guess} ({a.nearest:.2g}), {verdict}; {total}"
 
 
 def columns(images: Tensor, shots: int) -> Tensor:

@@ -13,7 +13,7 @@ from amfs_lab.explore.messages import Sentence
 class Prediction(Shown):
     """A question with one button an option. See `predict`."""
 
-    def __init__(self, question: str, options: Sequence[str], answer: str | Callable[[], str], because: Mapping[str, str]) -> None:
+    def __init__(self, question: str, options: Sequence[str], answer: str | Callable[[], str | None], because: Mapping[str, str]) -> None:
         self.question, self.options, self.because = question, tuple(options), dict(because)
         self._answer = answer
         self.chosen: list[str] = []
@@ -37,6 +37,9 @@ class Prediction(Shown):
             raise ConfigError(f"The options are {', '.join(map(repr, self.options))}. Got {option!r}.")
         key = self._key()
         self.chosen.append(option)
+        if key is None:
+            self.feedback.text = f"Noted: {option}. Nobody knows yet; your answer waits for the numbers."
+            return False
         button, right = self.buttons[option], option == key
         button.icon, button.disabled = ("check", False) if right else ("rotate-left", True)
         if right:
@@ -53,8 +56,20 @@ class Prediction(Shown):
         reason = reason or "the numbers, computed just now, say otherwise"
         return f"You said “{option}”. Consider: {reason.rstrip('.')}. Look at the figure, then choose again."
 
-    def _key(self) -> str:
+    def settle(self) -> str:
+        """Holds the last choice against an answer that has become known since, and says how it went."""
+        key = self._key()
+        if key is None:
+            return "Nobody knows yet: run the cells in between first."
+        if not self.chosen:
+            return f"You made no prediction. The answer is: {key}."
+        right = self.choose(self.chosen[-1])
+        return self.feedback.text if right else f"You said “{self.chosen[-1]}”. The answer is: {key}."
+
+    def _key(self) -> str | None:
         key = self._answer() if callable(self._answer) else self._answer
+        if key is None and callable(self._answer):
+            return None
         if key not in self.options:
             raise ConfigError(f"`answer` must be one of {', '.join(map(repr, self.options))}. Got {key!r}.")
         return key
@@ -64,12 +79,13 @@ class Prediction(Shown):
 
 
 def predict(
-    question: str, options: Sequence[str], answer: str | Callable[[], str], because: Mapping[str, str] | None = None
+    question: str, options: Sequence[str], answer: str | Callable[[], str | None], because: Mapping[str, str] | None = None
 ) -> Prediction:
     """Asks before the figure shows.
 
     Args:
-        answer: the right option, or a function that computes it when the reader clicks, from the numbers the figure uses.
+        answer: the right option, or a function that computes it when the reader clicks, from the numbers the figure uses;
+            while it gives None, nobody knows, and the reader's choice is noted for `.settle()`.
         because: for an option, the thought that leads away from it (or, for the right one, why it is right).
     Raises:
         ConfigError: an answer, or a reason, for something that is no option.
