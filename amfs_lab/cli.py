@@ -16,6 +16,7 @@ from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer, load_learner
 
 DEFAULTS = TrainingConfig()
+FONTS = Path("/usr/share/fonts/truetype/noto")  # where Debian puts fonts-noto-core and fonts-noto-extra
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +40,7 @@ def train(options: argparse.Namespace) -> None:
     test = open_source(config.source, "test", shape, options.data)  # fails now rather than after training
     trainer = MetaTrainer(config, folder, options.data, options.device)
     print(f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes -> {folder}")
-    shown = sys.stderr.isatty()
-    with tqdm(total=config.steps, unit="step", disable=not shown, dynamic_ncols=True) as bar:
+    with _bar("step", config.steps) as bar:
         for progress in trainer.run():
             bar.update()
             bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}")
@@ -61,15 +61,32 @@ def evaluate_run(options: argparse.Namespace) -> None:
 
 
 def build_glyphs(options: argparse.Namespace) -> None:
-    from amfs_lab.tasks import glyph_builder  # needs the extra `data`
+    try:
+        from amfs_lab.tasks import glyph_builder
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"Drawing needs the extra `data`. Got no {error.name}: pip install 'amfs-lab[data]'."
+        ) from error
+    with _bar("letter") as bar:
 
-    glyph_builder.build(options.out)
+        def progress(what: str, done: int, total: int) -> None:
+            bar.total = total or None
+            bar.set_description(what)
+            bar.update(done - bar.n)
+
+        glyphs = glyph_builder.build(options.out, options.fonts, progress)
+    print(f"{len(glyphs.images)} letters of {len(set(glyphs.scripts))} scripts in {options.out}")
 
 
 def bench(options: argparse.Namespace) -> None:
     from amfs_lab.bench import report
 
     report(rounds=options.rounds, shapes=options.shapes)
+
+
+def _bar(unit: str, total: int | None = None) -> tqdm:
+    """A progress bar on a terminal, nothing elsewhere."""
+    return tqdm(total=total, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True)
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:
@@ -131,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     data = commands.add_parser("data", help="make or check data").add_subparsers(required=True, metavar="WHAT")
     p = _command(data, "build-glyphs", build_glyphs, "render the glyphs from the fonts of this machine")
     p.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
+    p.add_argument("--fonts", type=Path, default=FONTS, help="folder of the Noto fonts (default %(default)s)")
 
     p = _command(commands, "bench", bench, "time a meta-step of each method against plain supervised training")
     p.add_argument("--rounds", type=int, default=7)

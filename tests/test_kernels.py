@@ -56,7 +56,7 @@ def test_it_can_be_differentiated_twice_at_coinciding_points(randn):
 def test_a_bandwidth_that_is_no_width_is_refused(randn, bandwidth):
     with pytest.raises(ConfigError, match=r"`bandwidth` must be a finite number > 0. Got .* start from"):
         rbf_kernel(randn(2, 1), randn(2, 1), bandwidth)
-    with pytest.raises(ConfigError, match="must be a finite number > 0"):
+    with pytest.raises(ConfigError, match=r"must be a finite number > 0"):
         RBF(bandwidth)
 
 
@@ -73,9 +73,9 @@ def test_the_median_is_over_pairs_of_different_points():
 
 
 def test_a_median_that_says_nothing_is_refused():
-    with pytest.raises(DataError, match="at least 2 rows. Got 1"):
+    with pytest.raises(DataError, match=r"at least 2 rows. Got 1"):
         median_bandwidth(torch.zeros(1, 2))
-    with pytest.raises(DataError, match="most rows are equal"):
+    with pytest.raises(DataError, match=r"most rows are equal"):
         median_bandwidth(torch.zeros(4, 2))
-    with pytest.raises(DataError, match="features hold NaN"):
+    with pytest.raises(DataError, match=r"features hold NaN"):
         median_bandwidth(torch.full((3, 2), math.nan))

@@ -150,7 +150,7 @@ def test_an_mlp_works_where_conv4_does(inner, episode):
 def test_a_head_of_other_ways_is_an_error_for_gradient_loops_only(episode):
     with pytest.raises(ConfigError, match=r"head has 5 outputs, so its episodes must have 5 ways. Got 3"):
         learner_of(Maml(), ways=5).scores(episode)
-    with pytest.raises(ConfigError, match="`ways` must be its number of outputs. Got None"):
+    with pytest.raises(ConfigError, match=r"`ways` must be its number of outputs. Got None"):
         MetaLearner(Conv4(4), Maml())
     assert learner_of(Prototypes(), ways=5).scores(episode).shape == (6, 3)
 

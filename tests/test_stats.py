@@ -34,9 +34,9 @@ def test_an_accuracy_is_written_with_its_interval():
 
 
 def test_one_value_or_a_value_that_is_no_number_has_no_interval():
-    with pytest.raises(DataError, match="at least 2 finite values"):
+    with pytest.raises(DataError, match=r"at least 2 finite values"):
         mean_interval(torch.tensor([1.0]))
-    with pytest.raises(DataError, match="at least 2 finite values"):
+    with pytest.raises(DataError, match=r"at least 2 finite values"):
         mean_interval(torch.tensor([1.0, math.nan]))
-    with pytest.raises(DataError, match="same episodes. Got 2 and 3"):
+    with pytest.raises(DataError, match=r"same episodes. Got 2 and 3"):
         paired_difference(torch.zeros(2), torch.zeros(3))
