@@ -173,7 +173,8 @@ class RbfExplorer(Explorer):
             heights=heights,
             stem_x=torch.stack([x[j, 0], x[j, 0]]),
             stem_y=torch.stack([heights.new_zeros(()), heights[j]]),
-            labels=[", ".join(str(m + 1) for m in range(N) if x[m] == x[n]) if x[n] not in x[:n] else "" for n in range(N)],
+            # A blank, not "": plotly takes an empty label out of the page and never puts a later one in its place.
+            labels=[", ".join(str(m + 1) for m in range(N) if x[m] == x[n]) if x[n] not in x[:n] else " " for n in range(N)],
             point_colors=[BLUE if n == i else VERMILLION if n == j else "white" for n in range(N)],
             point_symbols=["diamond" if n == i else "square" if n == j else "circle" for n in range(N)],
             point_sizes=[11 if chosen else 9 for chosen in special],
