@@ -294,6 +294,8 @@ def lab(torch_index, options, jupyter_options):
     ):
         if not any(option.split("=")[0] in (name, other_name) for option in jupyter_options):
             command.append("{}={}".format(name, value))
+    if getattr(os, "geteuid", lambda: 1)() == 0 and "--allow-root" not in jupyter_options:
+        command.append("--allow-root")  # in containers there is nobody else; the token and the loopback address stay
     say("JupyterLab prints its address below: open that if no browser opens by itself. Ctrl-C stops it.")
     return become(command + jupyter_options)
 

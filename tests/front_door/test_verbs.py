@@ -15,6 +15,11 @@ def run(machine):
     return machine.run
 
 
+@pytest.fixture(autouse=True)
+def nobody_special(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+
+
 def options(machine) -> list[str]:
     command, _ = machine.became
     assert command[:3] == [str(machine.python()), "-m", "jupyterlab"]
@@ -97,6 +102,13 @@ def test_the_token_is_left_to_jupyter_and_its_address_is_announced(run, machine,
     names = [option.split("=")[0].lower() for option in options(machine)]
     assert not any("token" in name or "password" in name for name in names)
     assert "JupyterLab prints its address below" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], ["--allow-root"]), (["--allow-root"], ["--allow-root"])])
+def test_in_a_container_jupyter_may_run_as_root(run, machine, monkeypatch, given, expected):
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    run.main(["lab", "--", *given])
+    assert options(machine)[3:] == expected
 
 
 def test_the_kernel_of_the_environment_comes_first(run):
