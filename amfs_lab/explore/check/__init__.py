@@ -4,7 +4,7 @@ check.rbf(my_rbf)           "✓ ..."  or  AssertionError: You divided by σ² w
 """
 
 from amfs_lab.explore.check.kernels import rbf, six_alike, two_away, widest_alive
-from amfs_lab.explore.check.meta import lone_opponent, solve, weights
+from amfs_lab.explore.check.meta import lone_opponent, solve, turning_angle, weights
 from amfs_lab.explore.check.setting import environment, no_network
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "rbf",
     "six_alike",
     "solve",
+    "turning_angle",
     "two_away",
     "weights",
     "widest_alive",

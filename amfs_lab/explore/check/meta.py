@@ -9,6 +9,7 @@ from torch import Tensor
 from amfs_lab import ridge
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
+from amfs_lab.explore.conflict import gradients
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.outer import MeanCosine, PairwiseCosine
 
@@ -25,6 +26,29 @@ def lone_opponent(answer: Any) -> str:
     ]
     diagnose.number(answer, -1.0, mistakes)
     return "c₃ = −1 − 1 + 1 = −1. A negative weight pushes the third task's loss up, not only less far down."
+
+
+@exercise
+def turning_angle(answer: Any) -> str:
+    """Explore: the angle at which a third task, against two that agree, gets a negative weight, 120 degrees."""
+    angle = diagnose.positive(answer, "the angle")
+    if angle > 180:
+        raise AssertionError(f"An angle between two directions is at most 180 degrees. Got {angle:g}.")
+    weight = third_weight(angle)
+    if abs(angle - 90) < 1:
+        raise AssertionError("At 90° the third task's cosines with the others are zero, but w₃₃ = 1 still holds it up.")
+    if weight > 0 and third_weight(angle + 2) > 0:
+        raise AssertionError(f"At {angle:g}° the third task's weight is still {weight:+.2f}. Go on.")
+    if weight < 0 and third_weight(angle - 2) < 0:
+        raise AssertionError(
+            f"At {angle:g}° the third task's weight is {weight:+.2f}, and it was negative before. Go back."
+        )
+    return "There two cosines of −½ cancel the task's own 1: c₃ = 1 + 2 cos(angle), whatever the lengths are."
+
+
+def third_weight(degrees: float) -> float:
+    """The weight of a task that stands so far from two others that agree."""
+    return float(PairwiseCosine().weights(gradients(3, degrees, spread=0.0, ratio=1.0))[2])
 
 
 def _ridge_of(added: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:

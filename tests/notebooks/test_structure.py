@@ -1,0 +1,140 @@
+"""What every lesson has, read off its notebooks: DESIGN's list for a notebook, and the course map of lesson 00."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+from lessons import NOTEBOOKS, lesson_paths, solution_of
+
+HEADER = re.compile(
+    r"# (?P<number>\d\d) · .+\n\n\*\*You will\*\* .+\n(?P<minutes>\d+) minutes · needs: .+ · runs offline in .+\n\n.+",
+    re.DOTALL,
+)
+LONGEST_CELL, LONGEST_SOLUTION, PROSE_SENTENCES = 12, 8, 6
+LINK = re.compile(r"\[[^\]]+\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture(params=["student", "solution"])
+def notebook(request, lesson):
+    return nbformat.read(lesson if request.param == "student" else solution_of(lesson), 4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def test_it_begins_with_a_header(lesson, notebook):
+    header = HEADER.match(notebook.cells[0].source)
+    assert header, (
+        "expected `# NN · title`, `**You will** ...`, `N minutes · needs: ... · runs offline in ...`, a question"
+    )
+    assert header["number"] == lesson.name[:2]
+
+
+def test_a_code_cell_is_short(notebook):
+    for cell in code(notebook):
+        lines = [line for line in cell.source.split("\n") if line.strip() and "SOLUTION" not in line]
+        assert len(lines) <= LONGEST_CELL, f"{len(lines)} lines:\n{cell.source}"
+
+
+def test_a_solution_has_at_most_eight_lines(lesson):
+    for cell in code(nbformat.read(solution_of(lesson), 4)):
+        for block in re.findall(r"### BEGIN SOLUTION\n(.*?)\n\s*### END SOLUTION", cell.source, re.DOTALL):
+            assert len(block.split("\n")) <= LONGEST_SOLUTION, cell.source
+
+
+def test_imports_stand_in_one_cell(notebook):
+    importing = [
+        cell for cell in code(notebook) if any(isinstance(s, (ast.Import, ast.ImportFrom)) for s in parsed(cell))
+    ]
+    assert importing == code(notebook)[:1]
+
+
+def parsed(cell) -> list[ast.stmt]:
+    tree = compile(cell.source, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return list(ast.walk(tree))
+
+
+def test_nothing_that_ran_is_stored(notebook):
+    for cell in code(notebook):
+        assert cell.outputs == []
+        assert cell.execution_count is None
+
+
+def test_no_cell_asks_nbval_to_compare_outputs(notebook):
+    """Outputs are stripped, so a comparison would compare nothing and pass."""
+    for cell in notebook.cells:
+        assert "NBVAL" not in cell.source.upper().replace("NBVAL-LAX", "")
+        assert set(cell.metadata.get("tags", [])) <= {"exercise", "check"}
+
+
+def test_it_asks_before_it_shows(notebook):
+    assert any("explore.predict(" in cell.source for cell in code(notebook))
+
+
+def test_it_has_exercises_of_all_kinds(lesson, notebook):
+    kinds = [m[1] for text in prose(notebook) for m in re.finditer(r"^### Exercise \d+ · (.+)$", text, re.MULTILINE)]
+    wanted = ["by hand"] if lesson.name.startswith("00") else ["by hand", "in code", "explore"]
+    assert kinds == wanted
+
+
+def test_it_proves_what_it_claims_and_says_where_it_breaks(lesson, notebook):
+    headings = {
+        m[1]: i for i, cell in enumerate(notebook.cells) for m in re.finditer(r"^## (.+)$", cell.source, re.MULTILINE)
+    }
+    claims, breaks = headings["What we claimed"], headings.get("Where this breaks", len(notebook.cells))
+    assert sum(cell.source.count("assert ") for cell in notebook.cells[claims:breaks]) >= 3
+    if not lesson.name.startswith("00"):
+        assert any(cell.cell_type == "code" for cell in notebook.cells[breaks:]), (
+            "the setting that breaks it is to be run"
+        )
+
+
+def test_links_lead_somewhere(lesson):
+    """From notebooks/, from solutions/ and from a folder of working copies: lessons link to lessons only."""
+    there = {path.name for path in lesson_paths()}
+    notebook = nbformat.read(lesson, 4)
+    links = [link for text in prose(notebook) for link in LINK.findall(text) if "://" not in link]
+    assert set(links) <= there
+    assert all("://" not in link or link.startswith("https://") for link in links)
+
+
+def test_the_last_cell_leads_on(lesson):
+    """Previous and next are the neighbours that exist."""
+    names = [path.name for path in lesson_paths()]
+    at = names.index(lesson.name)
+    last = nbformat.read(lesson, 4).cells[-1]
+    assert last.cell_type == "markdown"
+    assert set(LINK.findall(last.source)) >= set(names[max(at - 1, 0) : at] + names[at + 1 : at + 2])
+
+
+def test_the_course_map_is_what_is_there():
+    start = "\n".join(prose(nbformat.read(NOTEBOOKS / "00_start_here.ipynb", 4)))
+    rows = re.findall(r"^\| (\d\d) \| (.+?) \| (.+?) \| (\d+) \|$", start, re.MULTILINE)
+    assert [number for number, *_ in rows] == [f"{i:02d}" for i in range(11)]
+    there = {path.name[:2]: path.name for path in lesson_paths()}
+    for number, title, status, _ in rows:
+        link = LINK.search(title)
+        assert (link[1] if link else None) == there.get(number), f"lesson {number} in the map"
+        assert ("to come" in status) == (number not in there)
+
+
+def test_the_map_and_the_headers_agree_on_minutes():
+    start = "\n".join(prose(nbformat.read(NOTEBOOKS / "00_start_here.ipynb", 4)))
+    minutes = dict(re.findall(r"^\| (\d\d) \|.*\| (\d+) \|$", start, re.MULTILINE))
+    for path in lesson_paths():
+        assert HEADER.match(nbformat.read(path, 4).cells[0].source)["minutes"] == minutes[path.name[:2]]
+
+
+def test_prose_is_told_in_small_pieces(notebook):
+    """A rough count: full stops that end a sentence, in cells of plain text."""
+    for text in prose(notebook):
+        plain = re.sub(
+            r"\$\$.*?\$\$|```.*?```|^[#|>].*$|^ *[-*] .*$|^ *\d+\. .*$", "", text, flags=re.DOTALL | re.MULTILINE
+        )
+        assert len(re.findall(r"[.?!](?=\s|$)", plain)) <= PROSE_SENTENCES, text
