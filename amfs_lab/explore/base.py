@@ -10,6 +10,7 @@ import ipywidgets as w
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Control, Fields, Held
 from amfs_lab.explore.drawing import Arrays, Drawing, State, Trace
+from amfs_lab.explore.kernel import acknowledged
 from amfs_lab.explore.messages import Banner, Sentence
 
 
@@ -114,8 +115,8 @@ class Explorer(Shown):
 
     def guard(self, widget: Any) -> None:
         """Lets no message from the page fail unseen, also where a trait refuses it before any callback of ours."""
-        widget.set_state = self.safe(widget.set_state)
-        widget._handle_custom_msg = self.safe(widget._handle_custom_msg)
+        widget.set_state = self.safe(acknowledged(widget.set_state))
+        widget._handle_custom_msg = self.safe(acknowledged(widget._handle_custom_msg))
 
     def safe(self, callback: Callable[..., Any]) -> Callable[..., Any]:
         """The same callback, with the banner shown when it fails."""

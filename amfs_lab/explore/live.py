@@ -1,6 +1,5 @@
 """Long work in a notebook that stays live: curves grow, sliders answer, and Stop stops."""
 
-import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,6 +8,7 @@ import ipywidgets as w
 
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Held
+from amfs_lab.explore.kernel import awaiting, yield_to_kernel
 
 
 class LiveExplorer(Explorer):
@@ -99,7 +99,8 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
             if now - drawn >= every:
                 explorer.refresh()
                 drawn = time.perf_counter()
-            await yield_to_kernel()
+            with awaiting():
+                await yield_to_kernel()
         status = "stopped" if explorer.stopped else "finished"
     except Exception as error:
         explorer._failed(error)
@@ -111,14 +112,3 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
                 close()
         explorer.finish(status)
     return last if several else last[""]
-
-
-async def yield_to_kernel() -> None:
-    """Lets the kernel deliver what the page has sent.
-
-    One `sleep(0)` is one turn of the event loop, and a message needs several: from the socket, through its dispatch, to
-    the widget. On Windows it comes through another thread, which needs real time.
-    """
-    await asyncio.sleep(0.001)
-    for _ in range(4):
-        await asyncio.sleep(0)
