@@ -1,7 +1,7 @@
 """Feature extractors: an MLP and Conv-4, with the normalisations that few-shot papers leave unnamed, named.
 
 A backbone is called as `net(x, reference)`: `x` holds all images of the pass, and `reference` says how many of them,
-from the first, are the support set (None: all). It has `.features`, the width of what it returns, and `.norm`.
+from the first, are the support set (None: all).
 """
 
 from itertools import pairwise
@@ -14,6 +14,13 @@ from torch.nn import functional as F
 from amfs_lab.errors import ConfigError
 
 NORMS = ("transductive", "support", "group")
+
+
+class Backbone(nn.Module):
+    """Images to features, for one task at a time."""
+
+    features: int  # width of what it returns
+    norm: str  # how its activations are normalised, see `TaskNorm`
 
 
 class TaskNorm(nn.Module):
@@ -57,7 +64,7 @@ class ConvBlock(nn.Module):
         return F.max_pool2d(F.relu(self.norm(self.conv(x), reference)), 2)
 
 
-class Conv4(nn.Module):
+class Conv4(Backbone):
     """Four `ConvBlock`s (Vinyals et al. 2016): images (n channels size size) to (n, width (size // 16)^2)."""
 
     def __init__(self, width: int = 64, norm: str = "transductive", channels: int = 1, size: int = 28) -> None:
@@ -74,7 +81,7 @@ class Conv4(nn.Module):
         return x.flatten(1)
 
 
-class MLP(nn.Module):
+class MLP(Backbone):
     """Fully connected layers with ReLU between them: (n ...) flattened to (n inputs), then (n features).
 
     It has no normalisation layer, so nothing in it depends on which other images are in the pass.

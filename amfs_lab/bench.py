@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amfs_lab.backbones import Conv4
+from amfs_lab.backbones import Conv4, TaskNorm
 from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError
@@ -85,8 +85,9 @@ def native_batch_norm(backbone: Conv4) -> Conv4:
         def forward(self, x, reference=None):
             return super().forward(x)
 
-    for block in backbone.blocks:
-        block.norm = Native(block.norm.weight.numel())
+    for name, module in list(backbone.named_modules()):
+        if isinstance(module, TaskNorm):
+            backbone.set_submodule(name, Native(len(module.weight)))
     return backbone
 
 

@@ -153,7 +153,8 @@ def preset(method: str, **overrides: Any) -> TrainingConfig:
     if method not in METHODS:
         raise ConfigError(f"The method must be one of {', '.join(METHODS)}. Got {method!r}.")
     try:
-        return TrainingConfig(**{"method": method} | METHODS[method] | overrides)
+        settings: dict[str, Any] = {"method": method, **METHODS[method], **overrides}
+        return TrainingConfig(**settings)
     except TypeError as error:
         raise ConfigError(f"Expected settings of TrainingConfig. Got: {error}.") from error
 

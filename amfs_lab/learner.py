@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from amfs_lab.backbones import Backbone
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FeatureSpaceLoop, Maml
@@ -24,9 +25,9 @@ class TaskGradients(NamedTuple):
 class WithHead(nn.Module):
     """A backbone under a linear head, which starts at zero: every class is as likely as any other."""
 
-    def __init__(self, backbone: nn.Module, ways: int) -> None:
+    def __init__(self, backbone: Backbone, ways: int) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, nn.Linear(int(backbone.features), ways)
+        self.backbone, self.head = backbone, nn.Linear(backbone.features, ways)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.norm = backbone.norm
@@ -39,12 +40,12 @@ class MetaLearner(nn.Module):
     """Learns to learn: `scores(episode)` adapts to the support set and scores the queries.
 
     Args:
-        backbone: called as `backbone(x, reference)`, with `.features` and `.norm` (see `amfs_lab.backbones`).
+        backbone: called as `backbone(x, reference)` (see `amfs_lab.backbones`).
         inner: `FunctionSpace`, `Prototypes` (on features), or `Maml` (on a network with a linear head).
         ways: outputs of that head, where an episode of another number of ways is an error. Unused on features.
     """
 
-    def __init__(self, backbone: nn.Module, inner: FeatureSpaceLoop | Maml, ways: int | None = None) -> None:
+    def __init__(self, backbone: Backbone, inner: FeatureSpaceLoop | Maml, ways: int | None = None) -> None:
         super().__init__()
         self.inner, self.ways = inner, ways
         if isinstance(inner, FeatureSpaceLoop):
