@@ -15,14 +15,12 @@ from amfs_lab.explore.messages import Banner, Sentence
 
 
 class Shown:
-    """Something that shows `self.widget` as the last expression of a cell, and a sentence where there are no widgets."""
+    """Something that shows `self.widget` at the end of a cell, and a sentence where there are no widgets."""
 
     widget: w.Widget
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        bundle = self.widget._repr_mimebundle_(include=include, exclude=exclude)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/plain": repr(self)}, metadata
+        return {**(self.widget._repr_mimebundle_() or {}), "text/plain": repr(self)}, {}
 
 
 class Explorer(Shown):
@@ -61,7 +59,8 @@ class Explorer(Shown):
         self._showing = False
         self.error: BaseException | None = None
         self.start = State(
-            {name: part.start for name, part in (self.declared | self.held).items()} | self._checked({**self.preset(preset), **start})
+            {name: part.start for name, part in (self.declared | self.held).items()}
+            | self._checked({**self.preset(preset), **start})
         )
         self.state = self.start
         self.arrays = self.compute(self.state)
@@ -126,12 +125,13 @@ class Explorer(Shown):
             try:
                 return callback(*args, **kwargs)
             except Exception as error:
-                self._failed(error)
+                self.show_error(error)
                 raise
 
         return guarded
 
-    def _failed(self, error: BaseException) -> None:
+    def show_error(self, error: BaseException) -> None:
+        """Red, until the next change that works."""
         self.error = error
         self.banner.show(error)
 
@@ -152,7 +152,7 @@ class Explorer(Shown):
                 self.arrays = arrays
                 self.sentence.text = words
             except Exception as error:
-                self._failed(error)
+                self.show_error(error)
                 raise
             self.error = None
             self.banner.hide()
@@ -178,8 +178,13 @@ class Explorer(Shown):
         title.add_class("amfs-title")
         controls = w.HBox([fields.box for fields in self.controls.values()], layout=w.Layout(flex_flow="row wrap"))
         controls.add_class("amfs-controls")
-        buttons = [self._button(name, self.safe(functools.partial(self._change, preset))) for name, preset in self.presets.items()]
-        reset = self._button("Reset", self.safe(self.reset), icon="undo", tooltip="Back to the start (what was recorded stays)")
+        buttons = [
+            self._button(name, self.safe(functools.partial(self._change, preset)))
+            for name, preset in self.presets.items()
+        ]
+        reset = self._button(
+            "Reset", self.safe(self.reset), icon="undo", tooltip="Back to the start (what was recorded stays)"
+        )
         toolbar = w.HBox([*self.tools(), *buttons, reset], layout=w.Layout(flex_flow="row wrap"))
         toolbar.add_class("amfs-toolbar")
         box = w.VBox([title, self.banner, toolbar, controls, self.figure, self.sentence], layout=w.Layout(width="100%"))

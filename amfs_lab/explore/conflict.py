@@ -26,7 +26,11 @@ LOOKS = {
 def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
     """Task gradients (t 2): all but the last have length 1 and fan over `spread`; the last stands `angle` from their
     middle and is `ratio` long. Angles in degrees."""
-    fan = torch.linspace(-0.5, 0.5, tasks - 1, dtype=torch.float64) * spread if tasks > 2 else torch.zeros(1, dtype=torch.float64)
+    fan = (
+        torch.linspace(-0.5, 0.5, tasks - 1, dtype=torch.float64) * spread
+        if tasks > 2
+        else torch.zeros(1, dtype=torch.float64)
+    )
     directions = torch.cat([fan, fan.new_tensor([angle])]).deg2rad()
     lengths = torch.cat([torch.ones_like(fan), fan.new_tensor([ratio])])
     grads = lengths[:, None] * torch.stack([directions.cos(), directions.sin()], 1)
@@ -53,21 +57,26 @@ def label_place(x: float, y: float, last: bool) -> str:
 
 
 class ConflictExplorer(Explorer):
-    """The gradients of two to four tasks as arrows, the direction each rule makes of them, and the weight each task gets."""
+    """The gradients of two to four tasks as arrows, what each rule makes of them, and the weight each task gets."""
 
     title = "When tasks disagree: what four rules make of their gradients"
     alt = (
-        "Two panels. Left: arrows from the origin of a plane, thin ones for the tasks' gradients, thick ones for the directions of "
-        "the mean, O-AMFS, cosine to mean and PCGrad. Right: bars with the signed weight that each rule gives each task."
+        "Two panels. Left: arrows from the origin of a plane, thin ones for the tasks' gradients, thick ones for the "
+        "directions of the mean, O-AMFS, cosine to mean and PCGrad. Right: bars with the signed weight that each rule "
+        "gives each task."
     )
 
     tasks = IntSlider("tasks", 2, MOST, start=3, help="how many; all but the last form a group")
-    angle = Slider("angle", 0, 180, start=150, step=1, unit="degrees", help="the last task, away from the middle of the group")
+    angle = Slider(
+        "angle", 0, 180, start=150, step=1, unit="degrees", help="the last task, away from the middle of the group"
+    )
     spread = Slider("spread", 0, 120, start=30, step=1, unit="degrees", help="the fan of the group (3 tasks or more)")
     ratio = LogSlider("length", 0.2, 5.0, start=1.5, unit="× the others", help="how long the last task's gradient is")
     normalization = Choice("scale", ["unit", "agreement", "none"], help="the factor Z of the two cosine rules")
     negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero")
-    true_lengths = Toggle("true lengths", start=False, help="draw the combined arrows as long as they are, not all equal")
+    true_lengths = Toggle(
+        "true lengths", start=False, help="draw the combined arrows as long as they are, not all equal"
+    )
 
     presets = {
         "agreement": dict(tasks=3, angle=20, spread=30, ratio=1.0),
@@ -104,7 +113,14 @@ class ConflictExplorer(Explorer):
                     legendgroup=rule,
                     mode="lines+markers",
                     line=dict(color=look["color"], width=look["width"]),
-                    marker=dict(color=look["color"], opacity=1, symbol="arrow", angleref="previous", size=[0, look["head"]], line=dict(width=0)),
+                    marker=dict(
+                        color=look["color"],
+                        opacity=1,
+                        symbol="arrow",
+                        angleref="previous",
+                        size=[0, look["head"]],
+                        line=dict(width=0),
+                    ),
                     hovertemplate=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>",
                 ),
                 x=f"x_{n}",
@@ -140,7 +156,10 @@ class ConflictExplorer(Explorer):
                     name=rule,
                     legendgroup=rule,
                     showlegend=False,
-                    marker=dict(color=look["color"], pattern=dict(shape=look["pattern"], fillmode="overlay", fgcolor="white", size=6)),
+                    marker=dict(
+                        color=look["color"],
+                        pattern=dict(shape=look["pattern"], fillmode="overlay", fgcolor="white", size=6),
+                    ),
                     hovertemplate=f"{rule}, task %{{x}}: %{{y:.3f}}<extra></extra>",
                 ),
                 at=(1, 2),
@@ -185,7 +204,8 @@ class ConflictExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         state, c = a.state, a.weights_1
         if a.step < 1e-9:
-            return f"{self.scene(state)}: O-AMFS stands still, because the tasks' unit vectors cancel. The mean moves on only if one is longer."
+            still = "O-AMFS stands still, because the tasks' unit vectors cancel"
+            return f"{self.scene(state)}: {still}. The mean moves on only if one is longer."
         if a.away is None:
             way = "The mean gradient is zero here, and O-AMFS still moves"
         elif a.away < 0.5:

@@ -15,12 +15,14 @@ import ipywidgets as w
 
 from amfs_lab.errors import ConfigError
 
+Number = int | float
+
 
 @dataclass
 class Part:
     """One ipywidget of a control, with the two translations between the reader's value and the widget's."""
 
-    widget: w.Widget
+    widget: Any  # has a `value`
     to_widget: Callable[[Any], Any] = lambda value: value
     from_widget: Callable[[Any], Any] = lambda value: value
 
@@ -82,7 +84,15 @@ class Slider(Control):
     """A number between `low` and `high` in steps of `step`."""
 
     def __init__(
-        self, label: str, low: float, high: float, *, start: float, step: float | None = None, unit: str = "", **rest: Any
+        self,
+        label: str,
+        low: Number,
+        high: Number,
+        *,
+        start: Number,
+        step: Number | None = None,
+        unit: str = "",
+        **rest: Any,
     ) -> None:
         self.low, self.high, self.unit = low, high, unit
         self.step = step if step is not None else (high - low) / 100
@@ -107,15 +117,15 @@ class Slider(Control):
     def ticks(self) -> int:
         return round((self.high - self.low) / self.step)
 
-    def tick(self, value: float) -> int:
+    def tick(self, value: Number) -> int:
         return round((value - self.low) / (self.high - self.low) * self.ticks)
 
-    def at(self, tick: int) -> float:
+    def at(self, tick: int) -> Number:
         """The value at a tick, in few digits; the start's tick means the start, and the ends mean the ends."""
         exact = {0: self.low, self.ticks: self.high, self.tick(self.start): self.start}
         return exact[tick] if tick in exact else self._between(tick / self.ticks)
 
-    def _between(self, share: float) -> float:
+    def _between(self, share: Number) -> Number:
         return float(f"{self.low + share * (self.high - self.low):.6g}")
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
@@ -123,7 +133,7 @@ class Slider(Control):
         box = w.BoundedFloatText(value=value, min=self.low, max=self.high, step=self._box_step(), **self._box())
         return self._together(Part(slider, self.tick, self.at), Part(box, from_widget=float))
 
-    def _box_step(self) -> float:
+    def _box_step(self) -> Number:
         return self.step
 
     def _slider(self, label_width: str) -> dict[str, Any]:
@@ -136,13 +146,18 @@ class Slider(Control):
         )
 
     def _box(self) -> dict[str, Any]:
-        return dict(tooltip=f"{self.label}: type a value from {self.low:g} to {self.high:g}", layout=w.Layout(width="84px", flex="0 0 84px"))
+        return dict(
+            tooltip=f"{self.label}: type a value from {self.low:g} to {self.high:g}",
+            layout=w.Layout(width="84px", flex="0 0 84px"),
+        )
 
     def _together(self, *parts: Part) -> Fields:
         row = [part.widget for part in parts]
         if self.unit:
             row.append(_words(self.unit, "amfs-unit", flex="0 0 auto", max_width="130px"))
-        return Fields(_with_help(w.HBox(row, layout=w.Layout(align_items="center", width="100%")), self.help), list(parts))
+        return Fields(
+            _with_help(w.HBox(row, layout=w.Layout(align_items="center", width="100%")), self.help), list(parts)
+        )
 
 
 class LogSlider(Slider):
@@ -157,13 +172,13 @@ class LogSlider(Slider):
             raise self.refuse(self.low, "dragged over a range that begins above 0")
         return super().check(value)
 
-    def tick(self, value: float) -> int:
+    def tick(self, value: Number) -> int:
         return round(math.log(value / self.low) / math.log(self.high / self.low) * self.ticks)
 
-    def _between(self, share: float) -> float:
+    def _between(self, share: Number) -> Number:
         return float(f"{self.low * (self.high / self.low) ** share:.3g}")
 
-    def _box_step(self) -> float:
+    def _box_step(self) -> Number:
         return 10 ** math.floor(math.log10(self.start)) / 10
 
 
@@ -179,7 +194,7 @@ class IntSlider(Slider):
             raise self.refuse(value, "a whole number")
         return round(number)
 
-    def _between(self, share: float) -> int:
+    def _between(self, share: Number) -> int:
         return round(self.low + share * (self.high - self.low))
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
@@ -191,7 +206,9 @@ class IntSlider(Slider):
 class Choice(Control):
     """One of several names; with a mapping, `options[name]` is what the name stands for."""
 
-    def __init__(self, label: str, options: Sequence[str] | Mapping[str, Any], *, start: str | None = None, **rest: Any) -> None:
+    def __init__(
+        self, label: str, options: Sequence[str] | Mapping[str, Any], *, start: str | None = None, **rest: Any
+    ) -> None:
         self.options = tuple(options)
         super().__init__(label, start if start is not None else self.options[0], **rest)
 
@@ -230,12 +247,18 @@ class Toggle(Control):
         return [False, True]
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
-        box = w.Checkbox(value=value, description=self.label, indent=False, tooltip=self.help or self.label, layout=w.Layout(width="100%"))
+        box = w.Checkbox(
+            value=value,
+            description=self.label,
+            indent=False,
+            tooltip=self.help or self.label,
+            layout=w.Layout(width="100%"),
+        )
         return Fields(_with_help(box, self.help), [Part(box)])
 
 
 class Held:
-    """A part of the state that the reader does not set: what a run has recorded so far, say. `start` must be immutable."""
+    """A part of the state that the reader does not set: what a run has recorded, say. Its values never change."""
 
     name = ""
 

@@ -39,7 +39,7 @@ class Trace:
 
     Args:
         kind: plotly's class. style: what never changes. at: row and column of the panel.
-        feeds: property of the trace = name of the array; plotly's underscores reach inside, as in `marker_color="colors"`.
+        feeds: property of the trace = name of the array; underscores reach inside, as in `marker_color="colors"`.
     """
 
     def __init__(self, kind: type, style: Mapping[str, Any], *, at: tuple[int, int] = (1, 1), **feeds: str) -> None:
@@ -60,19 +60,26 @@ class Canvas(go.FigureWidget):
     """
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        super().set_state({key: value for key, value in sync_data.items() if key not in ("_js2py_traceDeltas", "_js2py_layoutDelta")})
+        super().set_state(
+            {key: value for key, value in sync_data.items() if key not in ("_js2py_traceDeltas", "_js2py_layoutDelta")}
+        )
 
 
 class Drawing:
     """A FigureWidget and the table that feeds it.
 
     Args:
-        panels: arguments of plotly's `make_subplots`. traces: the table. frame: property of the layout = name of the array.
-        layout: what never changes of the layout. arrays: the first state, drawn at once.
+        panels: arguments of plotly's `make_subplots`. traces: the table. layout: what never changes of the layout.
+        frame: property of the layout = name of the array. arrays: the first state, drawn at once.
     """
 
     def __init__(
-        self, panels: Mapping[str, Any], traces: Sequence[Trace], frame: Mapping[str, str], layout: Mapping[str, Any], arrays: Arrays
+        self,
+        panels: Mapping[str, Any],
+        traces: Sequence[Trace],
+        frame: Mapping[str, str],
+        layout: Mapping[str, Any],
+        arrays: Arrays,
     ) -> None:
         self.traces, self.frame = tuple(traces), dict(frame)
         sketch = make_subplots(**panels)
@@ -111,11 +118,16 @@ def _plain(value: Any) -> Any:
 
 
 def _sendable(value: Any) -> Any:
-    """Lists: plotly's page side sends numpy arrays back after each drawing, in a form that its Python side chokes on."""
+    """Lists: plotly's page side returns numpy arrays after each drawing, in a form that its Python side raises on."""
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.shape == b.shape and bool(np.array_equal(a, b))
+        return (
+            isinstance(a, np.ndarray)
+            and isinstance(b, np.ndarray)
+            and a.shape == b.shape
+            and bool(np.array_equal(a, b))
+        )
     return type(a) is type(b) and a == b

@@ -17,7 +17,7 @@ def drive(explorer: Explorer) -> int:
     Returns:
         the number of moves made.
     Raises:
-        AssertionError: naming the explorer, the control and the value. An exception of the explorer itself passes through.
+        AssertionError: naming the explorer, the control and the value. An exception of the explorer passes through.
     """
     explorer.reset()
     figure, uids = explorer.figure, [trace.uid for trace in explorer.figure.data]
@@ -26,7 +26,9 @@ def drive(explorer: Explorer) -> int:
     def sound(where: str) -> None:
         assert explorer.error is None, f"{where}: {explorer.error!r}"
         assert explorer.figure is figure, f"{where}: a new figure was made. Update the traces of the old one."
-        assert [trace.uid for trace in explorer.figure.data] == uids, f"{where}: traces were added, removed or replaced."
+        assert [trace.uid for trace in explorer.figure.data] == uids, (
+            f"{where}: traces were added, removed or replaced."
+        )
         assert explorer.sentence.text.strip(), f"{where}: the sentence is empty."
         for index, trace in enumerate(explorer.figure.data):
             for path, array in numbers(trace.to_plotly_json()):
@@ -48,7 +50,9 @@ def drive(explorer: Explorer) -> int:
                 seen.append(look(explorer))
                 moves += 1
             explorer.reset()
-            assert look(explorer) == start, f"{type(explorer).__name__}: reset after moving {name} does not restore the start."
+            assert look(explorer) == start, (
+                f"{type(explorer).__name__}: reset after moving {name} does not restore the start."
+            )
         assert control.inert or any(view != start for view in seen), (
             f"{type(explorer).__name__}.{name} is dead: neither figure nor sentence changed over {control.probes()}. "
             "Use it in compute and draw what it changes, or declare `inert` with the reason."
@@ -95,4 +99,3 @@ def freeze(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(freeze(inner) for inner in value)
     return value
-

@@ -26,8 +26,8 @@ def awaiting() -> Iterator[None]:
 async def yield_to_kernel() -> None:
     """Lets the kernel deliver what the page has sent.
 
-    One `sleep(0)` is one turn of the event loop, and a message needs five: from the socket, through its dispatch, to the
-    widget. On Windows it comes through another thread, which needs real time.
+    One `sleep(0)` is one turn of the event loop, and a message needs five: from the socket, through its dispatch, to
+    the widget. On Windows it comes through another thread, which needs real time.
     """
     await asyncio.sleep(0.001)
     for _ in range(4):

@@ -25,7 +25,12 @@ class LiveExplorer(Explorer):
         self.stopped = False
         self._record: dict[str, list[Any]] = {}
         self.stop_button = w.Button(
-            description="Stop", icon="stop", button_style="danger", disabled=True, tooltip="End the run after the step it is in"
+            description="Stop",
+            icon="stop",
+            button_style="danger",
+            disabled=True,
+            tooltip="End the run after the step it is in",
+            layout=w.Layout(width="auto", min_width="96px"),
         )
         self.stop_button.add_class("amfs-stop")
         self.stop_button.on_click(lambda _: self.stop())
@@ -69,9 +74,9 @@ class LiveExplorer(Explorer):
 async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: LiveExplorer, every: float = 0.25) -> Any:
     """Runs an iterator to its end, or until Stop, and draws it as it goes: `await live(trainer.run(), explorer)`.
 
-    Between two steps the kernel is given time for what the page sends; in a plain `for` loop a click on Stop waits until
-    the loop has ended. Several runs, given by name, advance side by side: next is always the one that has used the
-    least time, so that all are seen at equal seconds.
+    Between two steps the kernel is given time for what the page sends; in a plain `for` loop a click on Stop may wait
+    until the loop has ended. Several runs, given by name, advance side by side: next is always the one that has used
+    the least time, so that all are seen at equal seconds.
 
     Args:
         every: seconds between two drawings.
@@ -82,7 +87,7 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
     waiting = dict(runs) if isinstance(runs, Mapping) else {"": runs}
     last: dict[str, Any] = dict.fromkeys(waiting)
     spent = dict.fromkeys(waiting, 0.0)
-    status, drawn = "failed", 0.0
+    status, drawn, failure = "failed", 0.0, None
     explorer.begin()
     try:
         while waiting and not explorer.stopped:
@@ -103,7 +108,7 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
                 await yield_to_kernel()
         status = "stopped" if explorer.stopped else "finished"
     except Exception as error:
-        explorer._failed(error)
+        failure = error
         raise
     finally:
         for run in waiting.values():
@@ -111,4 +116,6 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
             if close is not None:
                 close()
         explorer.finish(status)
+        if failure is not None:
+            explorer.show_error(failure)
     return last if several else last[""]

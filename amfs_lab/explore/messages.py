@@ -11,10 +11,10 @@ HERE = Path(__file__).parent
 
 
 class Sentence(anywidget.AnyWidget):
-    """One line of text in a live region that stays while its words change, so that screen readers speak each change.
+    """A sentence in a live region that stays while its words change, so that screen readers speak each change.
 
-    Its script (`page.js`) also gives the figure beside it its alternative text and the slider handles their names, which
-    neither plotly nor ipywidgets sends, and has the figure follow the width of the cell.
+    Its script (`page.js`) also gives the figure beside it its alternative text and the slider handles their names,
+    which neither plotly nor ipywidgets sends, and has the figure follow the width of the cell.
     """
 
     _esm = (HERE / "page.js").read_text(encoding="utf-8")

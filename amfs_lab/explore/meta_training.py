@@ -50,10 +50,15 @@ class MetaTrainingExplorer(LiveExplorer):
     )
 
     against = Choice("against", ["seconds", "meta-steps"], help="equal time, or equal number of steps")
-    smoothing = IntSlider("smoothing", 1, 100, start=20, unit="steps", help="each point is the mean of the last so many steps")
+    smoothing = IntSlider(
+        "smoothing", 1, 100, start=20, unit="steps", help="each point is the mean of the last so many steps"
+    )
 
     panels = dict(
-        rows=1, cols=2, horizontal_spacing=0.1, subplot_titles=("loss on query sets", "accuracy: line training, marks validation")
+        rows=1,
+        cols=2,
+        horizontal_spacing=0.1,
+        subplot_titles=("loss on query sets", "accuracy: line training, marks validation"),
     )
     layout = dict(
         height=400,
@@ -72,7 +77,12 @@ class MetaTrainingExplorer(LiveExplorer):
         for trace in (
             Trace(
                 go.Scatter,
-                dict(legendgroup=str(n), mode="lines", line=dict(color=look["color"], dash=look["dash"], width=2.5), hovertemplate="%{y:.3f}"),
+                dict(
+                    legendgroup=str(n),
+                    mode="lines",
+                    line=dict(color=look["color"], dash=look["dash"], width=2.5),
+                    hovertemplate="%{y:.3f}",
+                ),
                 x=f"x_{n}",
                 y=f"loss_{n}",
                 name=f"name_{n}",
@@ -80,7 +90,14 @@ class MetaTrainingExplorer(LiveExplorer):
             ),
             Trace(
                 go.Scatter,
-                dict(legendgroup=str(n), showlegend=False, mode="lines", opacity=0.55, line=dict(color=look["color"], dash=look["dash"], width=1.5), hovertemplate="training %{y:.1%}"),
+                dict(
+                    legendgroup=str(n),
+                    showlegend=False,
+                    mode="lines",
+                    opacity=0.55,
+                    line=dict(color=look["color"], dash=look["dash"], width=1.5),
+                    hovertemplate="training %{y:.1%}",
+                ),
                 at=(1, 2),
                 x=f"x_{n}",
                 y=f"accuracy_{n}",
@@ -108,7 +125,9 @@ class MetaTrainingExplorer(LiveExplorer):
 
     def compute(self, state: State) -> Arrays:
         if len(state.history) > MOST:
-            raise ConfigError(f"At most {MOST} methods fit into one figure. Got {len(state.history)}: open a second explorer.")
+            raise ConfigError(
+                f"At most {MOST} methods fit into one figure. Got {len(state.history)}: open a second explorer."
+            )
         by_time = state.against == "seconds"
         arrays: dict[str, Any] = {}
         standing = []
@@ -118,7 +137,9 @@ class MetaTrainingExplorer(LiveExplorer):
             x = np.array([step.seconds if by_time else step.step for step in steps], dtype=float)
             loss = smooth([step.loss for step in steps], state.smoothing)
             accuracy = smooth([step.accuracy for step in steps], state.smoothing)
-            checks = [(place, step.validation) for place, step in zip(x, steps, strict=True) if step.validation is not None]
+            checks = [
+                (place, step.validation) for place, step in zip(x, steps, strict=True) if step.validation is not None
+            ]
             kept = thin(len(x))
             arrays |= {
                 f"name_{n}": NAMES.get(name, name),
@@ -132,7 +153,9 @@ class MetaTrainingExplorer(LiveExplorer):
             }
             if steps:
                 last = checks[-1][1] if checks else None
-                standing.append((NAMES.get(name, name), steps[-1].step, steps[-1].seconds, loss[-1], accuracy[-1], last))
+                standing.append(
+                    (NAMES.get(name, name), steps[-1].step, steps[-1].seconds, loss[-1], accuracy[-1], last)
+                )
         title = "training time in seconds" if by_time else "meta-steps"
         return Arrays(**arrays, x_title=title, standing=standing, status=state.status)
 
@@ -142,7 +165,11 @@ class MetaTrainingExplorer(LiveExplorer):
         best = sorted(a.standing, key=lambda run: -(run[5].mean if run[5] else run[4]))
         parts = []
         for name, step, seconds, loss, accuracy, validation in best:
-            reached = f"{validation.mean:.1%} ± {validation.half_width:.1%} on unseen scripts" if validation else f"{accuracy:.1%} on training tasks"
+            reached = (
+                f"{validation.mean:.1%} ± {validation.half_width:.1%} on unseen scripts"
+                if validation
+                else f"{accuracy:.1%} on training tasks"
+            )
             parts.append(f"{name} {reached}, loss {loss:.2f} ({step} steps, {seconds:.0f} s)".replace("%", " %"))
         words = "; ".join(parts)
         return f"{HEADS[a.status]}: {words}." if a.status in HEADS else f"{words}."

@@ -13,23 +13,37 @@ from amfs_lab.explore.messages import Sentence
 class Prediction(Shown):
     """A question with one button an option. See `predict`."""
 
-    def __init__(self, question: str, options: Sequence[str], answer: str | Callable[[], str | None], because: Mapping[str, str]) -> None:
+    def __init__(
+        self, question: str, options: Sequence[str], answer: str | Callable[[], str | None], because: Mapping[str, str]
+    ) -> None:
         self.question, self.options, self.because = question, tuple(options), dict(because)
         self._answer = answer
         self.chosen: list[str] = []
         self._key()  # a question without a right answer fails here, in the author's run, not under a reader's click
         for option in self.because:
             if option not in self.options:
-                raise ConfigError(f"`because` must give reasons for options of the question. Got {option!r}, not one of {self.options}.")
+                raise ConfigError(
+                    f"`because` must give reasons for the options. Got {option!r}, not one of {self.options}."
+                )
         self.feedback = Sentence(text="Choose before you look: a wrong guess teaches more than no guess.")
-        self.buttons = {option: w.Button(description=option, layout=w.Layout(width="auto", min_width="90px")) for option in self.options}
+        self.buttons = {
+            option: w.Button(description=option, layout=w.Layout(width="auto", min_width="90px"))
+            for option in self.options
+        }
         for option, button in self.buttons.items():
-            button.on_click(lambda _, option=option: self.choose(option))
+            button.on_click(lambda _, option=option: self._clicked(option))
         words = w.HTML(f"<b>Predict.</b> {html.escape(question)}")
         words.add_class("amfs-question")
         row = w.HBox(list(self.buttons.values()), layout=w.Layout(flex_flow="row wrap"))
         self.widget = w.VBox([words, row, self.feedback])
         self.widget.add_class("amfs-predict")
+
+    def _clicked(self, option: str) -> None:
+        try:
+            self.choose(option)
+        except Exception as error:
+            self.feedback.text = f"This question met an error. {type(error).__name__}: {error}"
+            raise  # the kernel sends it on as an `error` message
 
     def choose(self, option: str) -> bool:
         """What a click on an option does; whether it was right."""
@@ -79,12 +93,15 @@ class Prediction(Shown):
 
 
 def predict(
-    question: str, options: Sequence[str], answer: str | Callable[[], str | None], because: Mapping[str, str] | None = None
+    question: str,
+    options: Sequence[str],
+    answer: str | Callable[[], str | None],
+    because: Mapping[str, str] | None = None,
 ) -> Prediction:
     """Asks before the figure shows.
 
     Args:
-        answer: the right option, or a function that computes it when the reader clicks, from the numbers the figure uses;
+        answer: the right option, or a function that computes it when the reader clicks, from the figure's numbers;
             while it gives None, nobody knows, and the reader's choice is noted for `.settle()`.
         because: for an option, the thought that leads away from it (or, for the right one, why it is right).
     Raises:

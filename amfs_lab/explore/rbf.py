@@ -44,17 +44,19 @@ class RbfExplorer(Explorer):
     """Six points on a line, their Gram matrix and its eigenvalues, under one dial.
 
     One point's similarity to every place on the line is a bump of width σ; its heights at the six points are that
-    point's row of the Gram matrix. Point at a cell (or set the two numbers) to follow one pair through all three panels.
+    point's row of the Gram matrix. Point at a cell, or set the two numbers, to follow one pair through all panels.
     """
 
     title = "Six points, how alike each pair is, and what is left to learn with"
     alt = (
-        "Three panels. Left top: one point's similarity to every place on the line, a bump of width sigma, with its height at "
-        "each of the six points. Left bottom: the six eigenvalues of the Gram matrix on a logarithmic axis. "
+        "Three panels. Left top: one point's similarity to every place on the line, a bump of width sigma, with its "
+        "height at each of the six points. Left bottom: the six eigenvalues of the Gram matrix on a logarithmic axis. "
         "Right: the Gram matrix as a heat map of six by six similarities."
     )
 
-    bandwidth = LogSlider("σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches")
+    bandwidth = LogSlider(
+        "σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches"
+    )
     points = Choice("points", list(POINTS), help="where the six points lie")
     row = IntSlider("row", 1, N, start=2, help="the point at the centre of the bump")
     column = IntSlider("column", 1, N, start=3, help="the point it is compared with")
@@ -83,13 +85,32 @@ class RbfExplorer(Explorer):
         xaxis=dict(title="x (the points' own unit)", range=[-0.6, 3.6]),
         yaxis=dict(title="k(x, row)", range=[-0.08, 1.3], tickvals=[0, 0.5, 1]),
         xaxis2=dict(title="column: point", tickvals=NUMBERS, range=[0.5, N + 0.5], constrain="domain", showgrid=False),
-        yaxis2=dict(title="row: point", tickvals=NUMBERS, range=[N + 0.5, 0.5], scaleanchor="x2", constrain="domain", constraintoward="top", showgrid=False),
+        yaxis2=dict(
+            title="row: point",
+            tickvals=NUMBERS,
+            range=[N + 0.5, 0.5],
+            scaleanchor="x2",
+            constrain="domain",
+            constraintoward="top",
+            showgrid=False,
+        ),
         xaxis3=dict(title="direction i", tickvals=NUMBERS, range=[0.6, N + 0.4]),
-        yaxis3=dict(title="eigenvalue s<sub>i</sub>", type="log", range=[-9.4, 1.4], tickvals=[1e-9, 1e-6, 1e-3, 1], ticktext=["≤ 10⁻⁹", "10⁻⁶", "10⁻³", "1"]),
+        yaxis3=dict(
+            title="eigenvalue s<sub>i</sub>",
+            type="log",
+            range=[-9.4, 1.4],
+            tickvals=[1e-9, 1e-6, 1e-3, 1],
+            ticktext=["≤ 10⁻⁹", "10⁻⁶", "10⁻³", "1"],
+        ),
     )
     traces = (
         Trace(go.Scatter, dict(mode="lines", line=dict(color=BLUE, width=2.5), hoverinfo="skip"), x="grid", y="bump"),
-        Trace(go.Scatter, dict(mode="lines", line=dict(color=FAINT, width=1.5, dash="dot"), hoverinfo="skip"), x="stem_x", y="stem_y"),
+        Trace(
+            go.Scatter,
+            dict(mode="lines", line=dict(color=FAINT, width=1.5, dash="dot"), hoverinfo="skip"),
+            x="stem_x",
+            y="stem_y",
+        ),
         Trace(
             go.Scatter,
             dict(
@@ -119,12 +140,25 @@ class RbfExplorer(Explorer):
                 texttemplate="%{z:.2f}",
                 textfont=dict(size=11),
                 hovertemplate="points %{y} and %{x}: %{z:.4f}<extra></extra>",
-                colorbar=dict(title=dict(text="similarity", side="right"), thickness=12, len=0.76, y=1, yanchor="top", tickvals=[0, 0.5, 1]),
+                colorbar=dict(
+                    title=dict(text="similarity", side="right"),
+                    thickness=12,
+                    len=0.76,
+                    y=1,
+                    yanchor="top",
+                    tickvals=[0, 0.5, 1],
+                ),
             ),
             at=(1, 2),
             z="K",
         ),
-        Trace(go.Scatter, dict(mode="lines", line=dict(color=VERMILLION, width=3), hoverinfo="skip"), at=(1, 2), x="cell_x", y="cell_y"),
+        Trace(
+            go.Scatter,
+            dict(mode="lines", line=dict(color=VERMILLION, width=3), hoverinfo="skip"),
+            at=(1, 2),
+            x="cell_x",
+            y="cell_y",
+        ),
         Trace(
             go.Scatter,
             dict(mode="lines", line=dict(color=FAINT, dash="dash", width=1.5), hoverinfo="skip"),
@@ -134,14 +168,25 @@ class RbfExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dict(mode="text", text=["1 % of the largest"], textposition="bottom right", textfont=dict(color=FAINT), hoverinfo="skip"),
+            dict(
+                mode="text",
+                text=["1 % of the largest"],
+                textposition="bottom right",
+                textfont=dict(color=FAINT),
+                hoverinfo="skip",
+            ),
             at=(2, 1),
             x="note_x",
             y="note_y",
         ),
         Trace(
             go.Scatter,
-            dict(mode="lines+markers", line=dict(color=BLUE, width=1), marker=dict(size=11, color=BLUE, line=dict(width=1.5)), hovertemplate="direction %{x}: %{y:.2g}<extra></extra>"),
+            dict(
+                mode="lines+markers",
+                line=dict(color=BLUE, width=1),
+                marker=dict(size=11, color=BLUE, line=dict(width=1.5)),
+                hovertemplate="direction %{x}: %{y:.2g}<extra></extra>",
+            ),
             at=(2, 1),
             x="directions",
             y="eigenvalues",
@@ -160,7 +205,7 @@ class RbfExplorer(Explorer):
         eigenvalues = Spectrum.of(K).eigenvalues
         i, j = state.row - 1, state.column - 1
         heights = K[i]
-        special = [n == i or n == j for n in range(N)]
+        special = [n in (i, j) for n in range(N)]
         return Arrays(
             bandwidth=state.bandwidth,
             pair=(state.row, state.column),
@@ -174,7 +219,9 @@ class RbfExplorer(Explorer):
             stem_x=torch.stack([x[j, 0], x[j, 0]]),
             stem_y=torch.stack([heights.new_zeros(()), heights[j]]),
             # A blank, not "": plotly takes an empty label out of the page and never puts a later one in its place.
-            labels=[", ".join(str(m + 1) for m in range(N) if x[m] == x[n]) if x[n] not in x[:n] else " " for n in range(N)],
+            labels=[
+                ", ".join(str(m + 1) for m in range(N) if x[m] == x[n]) if x[n] not in x[:n] else " " for n in range(N)
+            ],
             point_colors=[BLUE if n == i else VERMILLION if n == j else "white" for n in range(N)],
             point_symbols=["diamond" if n == i else "square" if n == j else "circle" for n in range(N)],
             point_sizes=[11 if chosen else 9 for chosen in special],
@@ -198,7 +245,13 @@ class RbfExplorer(Explorer):
             pair = f"points {i} and {j} lie at the same place and are 100 % similar, so K has two equal rows"
         else:
             pair = f"points {i} and {j} lie {a.distance:.2f} apart and are {percent(a.similarity)} similar"
-        directions = "all 6 directions are" if a.alive == N else "1 of 6 directions is" if a.alive == 1 else f"{a.alive} of 6 directions are"
+        directions = (
+            "all 6 directions are"
+            if a.alive == N
+            else "1 of 6 directions is"
+            if a.alive == 1
+            else f"{a.alive} of 6 directions are"
+        )
         return f"At σ = {a.bandwidth:.3g}, {pair}; {directions} alive (eigenvalue above 1 % of the largest)."
 
     def _pointed(self, trace: object, points: object, selector: object) -> None:

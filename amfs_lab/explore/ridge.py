@@ -25,7 +25,7 @@ TRUTHS = {
 
 
 def draw(truth: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
-    """The first `points` of a sample's 40 places (n 1) and their noisy values (n 1), the same for the same arguments."""
+    """The first `points` of a sample's 40 places (n 1) and their noisy values (n 1): a pure function."""
     generator = torch.Generator().manual_seed(sample)
     x = (6 * torch.rand(MOST, 1, generator=generator, dtype=torch.float64) - 3)[:points]
     error = torch.randn(MOST, 1, generator=generator, dtype=torch.float64)[:points]
@@ -33,17 +33,22 @@ def draw(truth: str, points: int, noise: float, sample: int) -> tuple[Tensor, Te
 
 
 class RidgeExplorer(Explorer):
-    """Kernel ridge regression on noisy points: the fit, the filter h(s) = s / (s + λ), and what it keeps of the labels."""
+    """Kernel ridge regression on noisy points: the fit, the filter h(s) = s / (s + λ), what it keeps of the labels."""
 
     title = "One solve: what the ridge λ lets through"
     alt = (
-        "Three panels. Left: noisy points, the function they come from, and the fitted curve. Right top: for each direction "
-        "of the Gram matrix the share that the filter keeps. Right bottom: the labels in those directions, before and after."
+        "Three panels. Left: noisy points, the function they come from, and the fitted curve. Right top: for each "
+        "direction of the Gram matrix the share that the filter keeps. Right bottom: the labels in those directions, "
+        "before and after."
     )
 
-    bandwidth = LogSlider("σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches")
+    bandwidth = LogSlider(
+        "σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches"
+    )
     lam = LogSlider("λ", 1e-4, 10.0, start=0.1, help="the ridge: directions with s below λ are let go")
-    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="standard deviation of the labels' error")
+    noise = Slider(
+        "noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="standard deviation of the labels' error"
+    )
     points = IntSlider("points", 4, MOST, start=20, help="size of the support set, n")
     truth = Choice("truth", list(TRUTHS), help="the function that the labels come from")
     sample = IntSlider("sample", 1, 20, start=6, help="other points from the same truth")
@@ -79,23 +84,69 @@ class RidgeExplorer(Explorer):
     )
     frame = {"xaxis2_range": "index_range", "xaxis3_range": "index_range"}
     traces = (
-        Trace(go.Scatter, dict(name="truth", mode="lines", line=dict(color=FAINT, width=2, dash="dash"), hoverinfo="skip"), x="grid", y="truth"),
-        Trace(go.Scatter, dict(name="fit", mode="lines", line=dict(color=BLUE, width=3), hovertemplate="x = %{x:.2f}, fit %{y:.2f}<extra></extra>"), x="grid", y="fit"),
         Trace(
             go.Scatter,
-            dict(name="data", mode="markers", marker=dict(color="white", size=8, line=dict(color=INK, width=1.5)), hovertemplate="x = %{x:.2f}, y = %{y:.2f}<extra></extra>"),
+            dict(name="truth", mode="lines", line=dict(color=FAINT, width=2, dash="dash"), hoverinfo="skip"),
+            x="grid",
+            y="truth",
+        ),
+        Trace(
+            go.Scatter,
+            dict(
+                name="fit",
+                mode="lines",
+                line=dict(color=BLUE, width=3),
+                hovertemplate="x = %{x:.2f}, fit %{y:.2f}<extra></extra>",
+            ),
+            x="grid",
+            y="fit",
+        ),
+        Trace(
+            go.Scatter,
+            dict(
+                name="data",
+                mode="markers",
+                marker=dict(color="white", size=8, line=dict(color=INK, width=1.5)),
+                hovertemplate="x = %{x:.2f}, y = %{y:.2f}<extra></extra>",
+            ),
             x="x",
             y="y",
         ),
         Trace(
             go.Scatter,
-            dict(showlegend=False, mode="lines+markers", line=dict(color=BLUE, width=1), marker=dict(color=BLUE, size=6), hovertemplate="direction %{x} keeps %{y:.1%}<extra></extra>"),
+            dict(
+                showlegend=False,
+                mode="lines+markers",
+                line=dict(color=BLUE, width=1),
+                marker=dict(color=BLUE, size=6),
+                hovertemplate="direction %{x} keeps %{y:.1%}<extra></extra>",
+            ),
             at=(1, 2),
             x="directions",
             y="filter",
         ),
-        Trace(go.Bar, dict(name="in the labels", marker=dict(color="white", line=dict(color=VERMILLION, width=1.2)), hovertemplate="direction %{x}: %{y:.2f}<extra></extra>"), at=(2, 2), x="directions", y="labels"),
-        Trace(go.Bar, dict(name="kept by the fit", marker=dict(color=SKY), hovertemplate="direction %{x}: %{y:.2f} kept<extra></extra>"), at=(2, 2), x="directions", y="kept"),
+        Trace(
+            go.Bar,
+            dict(
+                name="in the labels",
+                marker=dict(color="white", line=dict(color=VERMILLION, width=1.2)),
+                hovertemplate="direction %{x}: %{y:.2f}<extra></extra>",
+            ),
+            at=(2, 2),
+            x="directions",
+            y="labels",
+        ),
+        Trace(
+            go.Bar,
+            dict(
+                name="kept by the fit",
+                marker=dict(color=SKY),
+                hovertemplate="direction %{x}: %{y:.2f} kept<extra></extra>",
+            ),
+            at=(2, 2),
+            x="directions",
+            y="kept",
+        ),
     )
 
     def compute(self, state: State) -> Arrays:
@@ -133,8 +184,8 @@ class RidgeExplorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         words = (
-            f"The fit spends {a.degrees_of_freedom:.1f} of {len(a.x)} degrees of freedom, misses the data by {a.misses_data:.2g} "
-            f"and the truth by {a.misses_truth:.2g} (root mean square). "
+            f"The fit spends {a.degrees_of_freedom:.1f} of {len(a.x)} degrees of freedom, "
+            f"misses the data by {a.misses_data:.2g} and the truth by {a.misses_truth:.2g} (root mean square). "
         )
         if a.misses_truth <= 1.1 * a.best_misses:
             return words + "No other λ would come much closer to the truth at this σ."

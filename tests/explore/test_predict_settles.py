@@ -1,8 +1,5 @@
 """A prediction about a run that has not happened yet: it is noted, and settled when the numbers are in."""
 
-import pytest
-
-from amfs_lab.errors import ConfigError
 from amfs_lab.explore import predict
 
 
@@ -25,8 +22,3 @@ def test_a_choice_waits_for_an_answer_that_is_not_known_yet():
 
 def test_without_a_choice_the_answer_is_told():
     assert question({"winner": "ours"}).settle() == "You made no prediction. The answer is: ours."
-
-
-def test_only_a_function_may_not_know():
-    with pytest.raises(ConfigError, match=r"`answer` must be one of 'a', 'b'\. Got None"):
-        predict("?", ["a", "b"], answer=None)

@@ -1,0 +1,147 @@
+"""`drive` passes over every explorer there is, and fails on each thing that a reader would trip over."""
+
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+import amfs_lab.explore as explore
+from amfs_lab.explore import Explorer, drive
+from amfs_lab.explore.controls import LogSlider, Slider
+from amfs_lab.explore.drawing import Arrays, Trace
+
+# These need data or a run first, and are driven beside their other tests.
+ELSEWHERE = {
+    "CharacterExplorer": "test_characters.py",
+    "CompareExplorer": "test_compare.py",
+    "MetaTrainingExplorer": "test_explorers.py",
+}
+ALL = [getattr(explore, name) for name in explore.__all__ if isinstance(getattr(explore, name), type)]
+ALL = [kind for kind in ALL if kind.declared]  # the bases declare no control
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ALL if kind.__name__ not in ELSEWHERE], ids=lambda kind: kind.__name__
+)
+def test_every_explorer_and_every_preset_survives_a_drive(kind):
+    least = sum(len(control.probes()) for control in kind.declared.values()) + len(kind.presets)
+    assert drive(kind()) >= least
+    for preset in kind.presets:
+        assert kind(preset=preset).arrays
+
+
+@pytest.mark.parametrize(("name", "file"), ELSEWHERE.items())
+def test_those_driven_elsewhere_are(name, file):
+    text = (Path(__file__).parent / file).read_text(encoding="utf-8")
+    assert name in text
+    assert "drive(" in text
+
+
+class Line(Explorer):
+    slope = Slider("slope", -1, 1, start=0.5)
+    scale = LogSlider("scale", 0.1, 10, start=1.0)
+    traces = (Trace(go.Scatter, {"mode": "lines"}, x="x", y="y"),)
+
+    def compute(self, state):
+        x = np.linspace(0, 1, 5)
+        return Arrays(x=x, y=state.slope * x * state.scale)
+
+    def say(self, a):
+        return f"ends at {a.y[-1]:.3f}"
+
+
+def test_a_sound_explorer_passes():
+    assert drive(Line()) == 2 * 2 * 4
+
+
+def test_a_dead_slider_fails():
+    class Dead(Line):
+        def compute(self, state):
+            return Arrays(x=[0.0, 1.0], y=np.array([0.0, state.slope]))
+
+    with pytest.raises(AssertionError, match=r"Dead\.scale is dead: neither figure nor sentence changed"):
+        drive(Dead())
+
+
+def test_a_slider_that_says_why_it_may_be_inert_passes():
+    class Excused(Line):
+        scale = LogSlider("scale", 0.1, 10, start=1.0, inert="only the slope counts here")
+
+        def compute(self, state):
+            return Arrays(x=[0.0, 1.0], y=np.array([0.0, state.slope]))
+
+    drive(Excused())
+
+
+def test_an_unwired_slider_fails():
+    explorer = Line()
+    explorer.controls["slope"].parts[0].widget.unobserve_all()
+    with pytest.raises(AssertionError, match=r"slope = -1 by IntSlider: the explorer holds 0\.5"):
+        drive(explorer)
+
+
+def test_an_error_off_the_default_fails():
+    class Breaks(Line):
+        def compute(self, state):
+            if state.scale == 10:
+                raise ZeroDivisionError("at the far end")
+            return super().compute(state)
+
+    with pytest.raises(ZeroDivisionError, match="at the far end"):
+        drive(Breaks())
+
+
+def test_an_error_in_a_sentence_fails():
+    class Mute(Line):
+        def say(self, a):
+            return f"ends at {[1, 2][int(a.y[-1] < 0) * 2]}"
+
+    with pytest.raises(IndexError):
+        drive(Mute())
+
+
+def test_numbers_that_are_not_finite_fail():
+    class Infinite(Line):
+        def compute(self, state):
+            with np.errstate(divide="ignore"):
+                return Arrays(
+                    x=np.linspace(0, 1, 5), y=np.log(np.linspace(0.1, 1, 5) * (1 - state.slope)) * state.scale
+                )
+
+    with pytest.raises(AssertionError, match=r"slope = 1 .*trace 0 has a value in trace.y that is not finite"):
+        drive(Infinite())
+
+
+def test_a_replaced_trace_fails():
+    class Replaced(Line):
+        def say(self, a):
+            if a.y[-1] < 0:
+                self.figure.data[0].uid = "another"
+            return super().say(a)
+
+    with pytest.raises(AssertionError, match="traces were added, removed or replaced"):
+        drive(Replaced())
+
+
+def test_a_new_figure_fails():
+    class Redrawn(Line):
+        def say(self, a):
+            if a.y[-1] < 0:
+                self.figure = go.FigureWidget(self.figure)
+            return super().say(a)
+
+    with pytest.raises(AssertionError, match="a new figure was made"):
+        drive(Redrawn())
+
+
+def test_an_explorer_that_remembers_more_than_its_state_fails():
+    class Drifting(Line):
+        moves = 0
+
+        def compute(self, state):
+            self.moves += 1
+            return Arrays(x=[0.0, 1.0], y=np.array([self.moves, state.slope * state.scale]))
+
+    with pytest.raises(AssertionError, match=r"reset after moving slope does not restore the start"):
+        drive(Drifting())

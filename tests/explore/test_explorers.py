@@ -1,0 +1,207 @@
+"""What the explorers compute, without any widget, against another road; and what they say at the extremes."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.kernel_ridge import KernelRidge
+
+from amfs_lab.explore import ConflictExplorer, MetaTrainingExplorer, RbfExplorer, RidgeExplorer, drive, rbf
+from amfs_lab.explore.conflict import gradients, turned
+from amfs_lab.explore.meta_training import DRAWN, MOST, smooth, thin
+from amfs_lab.explore.rbf import percent
+from amfs_lab.stats import Interval
+
+
+class TestRbf:
+    @pytest.mark.parametrize("points", list(rbf.POINTS))
+    def test_the_gram_matrix_is_the_exponential_of_the_distances(self, points):
+        a = RbfExplorer(points=points, bandwidth=0.7).arrays
+        expected = np.exp(-((a.x[:, None] - a.x[None]) ** 2) / (2 * 0.7**2))
+        assert np.allclose(a.K, expected, rtol=1e-12, atol=0)
+        assert np.allclose(a.eigenvalues, np.linalg.eigvalsh(expected)[::-1].clip(1e-9), rtol=1e-8)
+
+    def test_a_row_of_the_matrix_is_the_bump_at_the_points(self):
+        a = RbfExplorer(row=4).arrays
+        assert np.allclose(np.interp(a.x, a.grid, a.bump), a.K[3], atol=2e-3)
+        assert np.array_equal(a.heights, a.K[3])
+
+    def test_pointing_at_a_cell_chooses_the_pair(self):
+        explorer = RbfExplorer()
+        explorer._pointed(None, SimpleNamespace(xs=[5], ys=[1]), None)
+        assert (explorer.row, explorer.column) == (1, 5)
+        assert explorer.controls["column"].parts[1].widget.value == 5
+
+    @pytest.mark.parametrize(
+        ("state", "words"),
+        [
+            ({"bandwidth": 0.05}, "less than 0.1 % similar; all 6 directions are alive"),
+            ({"bandwidth": 5.0, "column": 1}, "99.8 % similar; 2 of 6 directions are alive"),
+            ({"row": 3, "column": 3}, "point 3 is 100 % similar to itself"),
+            ({"points": "a point twice"}, "points 2 and 3 lie at the same place"),
+        ],
+    )
+    def test_the_sentence_is_true_at_the_extremes(self, state, words):
+        assert words in RbfExplorer(**state).sentence.text
+
+    def test_percent_never_rounds_to_an_untruth(self):
+        words = ["0 %", "less than 0.1 %", "60.7 %", "more than 99.9 %", "100 %"]
+        assert [percent(share) for share in (0.0, 1e-9, 0.6065, 1 - 1e-9, 1.0)] == words
+
+    def test_the_key_of_the_question_is_counted(self):
+        assert rbf.when_doubled("six points", 0.6) == "fewer"
+        assert rbf.when_doubled("six points", 0.05) == "the same number"
+        assert rbf.alive(rbf.POINTS["six points"], 1e-3) == 6
+        assert rbf.alive(rbf.POINTS["six points"], 1e3) == 1
+
+
+class TestRidge:
+    def test_the_fit_is_scikit_learns(self):
+        a = RidgeExplorer(bandwidth=0.5, lam=0.05).arrays
+        oracle = KernelRidge(alpha=0.05, kernel="rbf", gamma=1 / (2 * 0.5**2)).fit(a.x[:, None], a.y)
+        assert np.allclose(a.fit, oracle.predict(a.grid[:, None]), rtol=0, atol=1e-10)
+
+    def test_the_kept_labels_are_the_fitted_values(self):
+        a = RidgeExplorer(lam=0.3).arrays
+        fitted = np.linalg.norm(np.interp(a.x, a.grid, a.fit))
+        assert np.linalg.norm(a.kept) == pytest.approx(fitted, rel=2e-3)
+        assert a.degrees_of_freedom == pytest.approx(a.filter.sum())
+
+    def test_the_best_ridge_is_the_best_of_all_that_can_be_set(self):
+        explorer = RidgeExplorer()
+        tried = [
+            explorer.compute(type(explorer.state)({**explorer.state, "lam": lam})) for lam in np.geomspace(1e-4, 10, 25)
+        ]
+        assert explorer.arrays.best_misses == pytest.approx(min(a.misses_truth for a in tried), rel=0.02)
+
+    def test_more_points_keep_the_first_ones(self):
+        few, many = RidgeExplorer(points=5).arrays, RidgeExplorer(points=30).arrays
+        assert np.array_equal(few.x, many.x[:5])
+        assert np.array_equal(few.y, many.y[:5])
+
+    @pytest.mark.parametrize(
+        ("preset", "words"),
+        [
+            ("balanced", "No other λ would come much closer"),
+            ("too free", "It follows the noise"),
+            ("too stiff", "It holds back too much"),
+            ("too wide", "it is σ that does not fit"),
+        ],
+    )
+    def test_the_presets_show_what_they_are_called(self, preset, words):
+        assert words in RidgeExplorer(preset=preset).sentence.text
+
+
+class TestConflict:
+    def test_gradients_stand_where_they_are_put(self):
+        g = gradients(tasks=4, angle=180.0, spread=60.0, ratio=2.0)
+        assert g.shape == (4, 2)
+        assert g.norm(dim=1).tolist() == pytest.approx([1, 1, 1, 2])
+        assert g[3].tolist() == [-2.0, 0.0]
+        assert turned(g[0], g[2]) == pytest.approx(60)
+        assert turned(g[0], torch.zeros(2)) is None
+
+    @pytest.mark.parametrize("angle", [0, 60, 120, 179])
+    @pytest.mark.parametrize("ratio", [0.2, 1.0, 5.0])
+    def test_two_tasks_change_only_the_length(self, angle, ratio):
+        a = ConflictExplorer(tasks=2, angle=angle, ratio=ratio).arrays
+        assert a.away == pytest.approx(0, abs=1e-5)
+        assert "points where the mean points" in ConflictExplorer(tasks=2, angle=angle, ratio=ratio).sentence.text
+
+    def test_two_opposed_tasks_stand_still(self):
+        for ratio in (1.0, 3.0):
+            explorer = ConflictExplorer(tasks=2, angle=180, ratio=ratio)
+            assert explorer.arrays.step == 0
+            assert "stands still" in explorer.sentence.text
+
+    def test_the_arrow_of_o_amfs_is_m_times_s(self):
+        a = ConflictExplorer(tasks=4, angle=110, spread=50, ratio=2.0, true_lengths=True, normalization="none").arrays
+        g = a.grads
+        u = g / np.linalg.norm(g, axis=1, keepdims=True)
+        M = sum(np.outer(row, unit) for row, unit in zip(g, u, strict=True))
+        assert np.allclose([a.x_1[1], a.y_1[1]], M @ u.sum(0))
+
+    def test_uphill_goes_uphill(self):
+        explorer = ConflictExplorer(preset="uphill")
+        mean = explorer.arrays.grads.mean(0)
+        assert np.dot([explorer.arrays.x_1[1], explorer.arrays.y_1[1]], mean) < 0
+        assert "raises task 3’s loss and the mean loss" in explorer.sentence.text
+
+    def test_a_clipped_weight_is_not_negative(self):
+        assert ConflictExplorer(negative="keep").arrays.weights_1.min() < 0
+        assert ConflictExplorer(negative="clip").arrays.weights_1.min() == 0
+
+    def test_arrows_are_equally_long_unless_true_lengths_are_asked_for(self):
+        def lengths(a):
+            return [math.hypot(a[f"x_{n}"][1], a[f"y_{n}"][1]) for n in range(4)]
+
+        assert lengths(ConflictExplorer().arrays) == pytest.approx([0.75 * 1.25 * 1.5] * 4)
+        assert len({round(length, 6) for length in lengths(ConflictExplorer(true_lengths=True).arrays)}) == 4
+
+
+def progress(method, step, seconds=None, accuracy=0.5, validation=None):
+    return SimpleNamespace(
+        method=method,
+        step=step,
+        seconds=step / 10 if seconds is None else seconds,
+        loss=2.0 / step,
+        accuracy=accuracy,
+        validation=validation,
+    )
+
+
+class TestMetaTraining:
+    @pytest.fixture
+    def explorer(self):
+        explorer = MetaTrainingExplorer()
+        for method, final in (("amfs", 0.9), ("maml", 0.6)):
+            for step in range(1, 61):
+                validation = Interval(final, 0.02, 100) if step % 20 == 0 else None
+                explorer.push(progress(method, step, accuracy=final * step / 60, validation=validation))
+        explorer.refresh()
+        return explorer
+
+    def test_every_control_moves_it_and_an_empty_one_can_be_shown(self, explorer):
+        assert drive(explorer) >= 10
+        assert MetaTrainingExplorer().sentence.text == "Nothing has run yet."
+
+    def test_the_curves_are_what_was_pushed(self, explorer):
+        explorer.set(smoothing=1)
+        amfs, marks = explorer.figure.data[0], explorer.figure.data[2]
+        assert np.allclose(amfs.x, np.arange(1, 61) / 10)
+        assert np.allclose(amfs.y, 2.0 / np.arange(1, 61))
+        assert (list(marks.x), list(marks.y), list(marks.error_y.array)) == ([2.0, 4.0, 6.0], [0.9] * 3, [0.02] * 3)
+        explorer.set(against="meta-steps")
+        assert np.allclose(amfs.x, np.arange(1, 61))
+        assert explorer.figure.layout.xaxis.title.text == "meta-steps"
+
+    def test_the_sentence_names_the_leader_first(self, explorer):
+        assert explorer.sentence.text.startswith("AMFS 90.0 % ± 2.0 % on unseen scripts")
+        assert "MAML 60.0 % ± 2.0 %" in explorer.sentence.text
+
+    def test_names_in_the_legend_only_of_what_ran(self, explorer):
+        shown = [(trace.name, trace.showlegend) for trace in explorer.figure.data[::3]]
+        assert shown == [("AMFS", True), ("MAML", True), *[("", False)] * (MOST - 2)]
+
+    def test_a_run_that_begins_again_replaces_its_curve(self, explorer):
+        explorer.push(progress("maml", 1))
+        explorer.refresh()
+        assert [len(run) for run in explorer.history.values()] == [60, 1]
+
+    def test_a_seventh_method_is_refused_with_advice(self, explorer):
+        for n in range(MOST):
+            explorer.push(progress(f"method {n}", 1))
+        with pytest.raises(ValueError, match=r"At most 6 methods fit into one figure\. Got 8: open a second explorer"):
+            explorer.refresh()
+
+    def test_smoothing_averages_what_is_there(self):
+        assert smooth([4.0, 2.0, 0.0, 2.0], 2).tolist() == [4, 3, 1, 1]
+        assert smooth([1.0, 3.0], 100).tolist() == [1, 2]
+        assert smooth([], 3).tolist() == []
+
+    def test_a_long_curve_is_thinned_and_keeps_both_ends(self):
+        assert thin(5).tolist() == [0, 1, 2, 3, 4]
+        kept = thin(100_000)
+        assert (len(kept), kept[0], kept[-1]) == (DRAWN, 0, 99_999)
