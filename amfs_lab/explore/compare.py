@@ -1,6 +1,6 @@
 """Methods on the same episodes: each one's accuracy, every difference in pairs, and what may be said of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -129,13 +129,30 @@ def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
     return "no clear winner" if per_episode else None
 
 
-def at_equal_steps(history: Mapping[str, Any], share: float = 0.5) -> dict[str, Tensor]:
-    """Training accuracies of each method over the last `share` of the steps that all of them made.
+def against_luck(a: str, b: str, gap: Interval, luck: Interval) -> str:
+    """What the difference of two methods is worth beside that of one method's two seeds, in words.
 
-    Step s trains every method on the same tasks, so these are paired as well. Empty unless all made two steps.
+    Args:
+        gap: a minus b on the same episodes. luck: b with another seed minus b, likewise.
     """
-    common = min((len(steps) for steps in history.values()), default=0)
+    if gap.low <= 0 <= gap.high:
+        return f"These {gap.n} episodes can't tell {a} from {b}."
+    side = "ahead of" if gap.mean > 0 else "behind"
+    if abs(gap.mean) <= abs(luck.mean) + luck.half_width:
+        return f"{a} came out {side} {b}, by no more than another seed may be worth: nothing to conclude."
+    return (
+        f"{a} came out {side} {b}, by more than another seed was worth here. Two seeds are few: train more to be sure."
+    )
+
+
+def at_equal_steps(history: Mapping[str, Any], names: Sequence[str], share: float = 0.5) -> dict[str, Tensor]:
+    """Training accuracies of the named runs over the last `share` of the steps that all of them made.
+
+    With one seed, step s trains every method on the same tasks, so these are paired as well. Empty unless all made two.
+    """
+    runs = {name: history.get(name, ()) for name in names}
+    common = min(len(steps) for steps in runs.values())
     if common < 2:
         return {}
     first = min(int(common * (1 - share)), common - 2)
-    return {name: torch.tensor([step.accuracy for step in steps[first:common]]) for name, steps in history.items()}
+    return {name: torch.tensor([step.accuracy for step in steps[first:common]]) for name, steps in runs.items()}

@@ -2,10 +2,11 @@
 # # 00 · Start here
 #
 # **You will** move a dial, make a prediction, solve a first small exercise, and know where everything is.
+#
 # 10 minutes · needs: a browser and curiosity · runs offline in seconds
 #
-# A person who has seen one letter of an alphabet recognises it the next time. Most machines need thousands of examples.
-# What would a machine need, to learn from one?
+# A person who has seen one letter of an alphabet recognises it the next time. Most machines need thousands of
+# examples. What would a machine need, to learn from one?
 
 # %%
 import torch
@@ -13,8 +14,8 @@ import torch
 from amfs_lab import explore, kernels, ridge, tasks
 
 # %% [markdown]
-# That grey box was a *code cell*, and the one above it is text. Click into a code cell and press **Shift+Enter**: it runs,
-# and the next one is chosen. Run this page so from top to bottom, one cell at a time.
+# That grey box was a *code cell*, and the one above it is text. Click into a code cell and press **Shift+Enter**: it
+# runs, and the next one is chosen. Run this page so from top to bottom, one cell at a time.
 #
 # First, is everything here that the course needs? A line without ✓ would say what to do.
 
@@ -24,11 +25,11 @@ explore.check.environment()
 # %% [markdown]
 # ## Predict, then move
 #
-# Every lesson shows you something that moves. Before it does, it asks what you expect. A wrong guess costs nothing and
-# gets a reason, and you remember it longer than a fact that you were told.
+# Every lesson shows you something that moves. Before it does, it asks what you expect. A wrong guess costs nothing
+# and gets a reason, and you remember it longer than a fact that you were told.
 #
-# Below, six points lie on a line, and a table says how alike each pair is. The dial **σ** (sigma) sets how far similarity
-# reaches.
+# Below, six points lie on a line, and a table says how alike each pair is. The dial **σ** (sigma) sets how far
+# similarity reaches.
 
 # %%
 explore.predict(
@@ -47,17 +48,17 @@ dial = explore.RbfExplorer("six points")
 dial
 
 # %% [markdown]
-# Move the dial **σ** to its left end, then to its right end, and watch the heat map: the table empties and fills, and its
-# diagonal stays as it is. The sentence under the figure says the present state in words.
+# Move the dial **σ** to its left end, then to its right end, and watch the heat map: the table empties and fills, and
+# its diagonal stays as it is. The sentence under the figure says the present state in words.
 #
-# Every dial has a box beside it to type into. The buttons above the figure lead to states worth seeing, and **Reset** leads
-# back. If an explorer ever shows a red bar, the bar says what happened.
+# Every dial has a box beside it to type into. The buttons above the figure lead to states worth seeing, and **Reset**
+# leads back. If an explorer ever shows a red bar, the bar says what happened.
 
 # %% [markdown] tags=["exercise"]
 # ## Try an exercise
 #
-# Exercises come in three kinds: *by hand*, *in code*, and *explore*. You write where the dots are and run the cell, then
-# run the check below it. Try a wrong answer first, to see what a check does.
+# Exercises come in three kinds: *by hand*, *in code*, and *explore*. You write where the dots are and run the cell,
+# then run the check below it. Try a wrong answer first, to see what a check does.
 #
 # ### Exercise 1 · by hand
 # Add up the diagonal of the table of six points. How much is it, whatever σ is?
@@ -71,13 +72,14 @@ sum_of_diagonal = 6
 explore.check.six_alike(sum_of_diagonal)
 
 # %% [markdown]
-# ○ means that you have not tried yet, ✓ that you are right. Anything else is a sentence about what you did.
-# Solutions are in the folder `notebooks/solutions` of the project, for when you have been stuck for a while.
+# ○ means that you have not tried yet, ✓ that you are right. Anything else is a sentence about what you did. Solutions
+# are in the folder `notebooks/solutions` of the project, for when you have been stuck for a while.
 #
 # ## One solve
 #
-# Here is the whole course in four lines. Six points have labels $y$; the table $K$ says how alike they are. One linear
-# solve, $\alpha = (K + \lambda I)^{-1} y$, gives a function that follows the labels. No training loop, no steps.
+# Here is the whole course in four lines. Six points have labels $y$; the table $K$ says how alike they are. One
+# linear solve, $\alpha = (K + \lambda I)^{-1} y$, gives a function that follows the labels. No training loop, no
+# steps.
 
 # %%
 x = explore.rbf.POINTS["six points"]
@@ -87,9 +89,9 @@ alpha = ridge.solve(K, y, lam=0.01)
 print(f"largest miss on six labels: {(K @ alpha - y).abs().max():.3f}")
 
 # %% [markdown]
-# The paper behind this course puts that solve where others take many steps, and asks a network to learn *how to compare*
-# so that one solve is enough. It also proposes how several tasks should agree on a direction. You will build both, test
-# both, and see where they help and where they don't.
+# The paper behind this course puts that solve where others take many steps, and asks a network to learn *how to
+# compare* so that one solve is enough. It also proposes how several tasks should agree on a direction. You will build
+# both, test both, and see where they help and where they don't.
 #
 # ## What we claimed
 #
@@ -103,14 +105,16 @@ for sigma in (0.05, 0.6, 5.0):
 assert torch.allclose((K + 0.01 * torch.eye(6)) @ alpha, y)  # one solve solves it
 
 # %% [markdown]
-# And no lesson needs a network: with every connection refused, the letters that come with the course open all the same.
+# And no lesson needs a network: with every connection refused, the letters that come with the course open all the
+# same.
 
 # %%
 with explore.check.no_network():
     letters = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(ways=5, shots=1, queries=15))
     first_task = letters[0]
 assert first_task.support.x.shape == (5, 1, 28, 28)
-print(f"{letters.classes} letters of alphabets kept for testing; the first task asks about {len(first_task.query.x)} images")
+print(f"{letters.classes} letters of alphabets kept for testing")
+print(f"the first task shows {len(first_task.support.x)} images and asks about {len(first_task.query.x)}")
 
 # %% [markdown]
 # ## The map
@@ -136,8 +140,8 @@ print(f"{letters.classes} letters of alphabets kept for testing; the first task 
 #
 # - A figure that does not move: run its cell again. After a restart of the kernel, run the page from the top
 #   (menu *Run*, *Run All Cells*).
-# - A page that you would like fresh: close it and start with `python3 run.py lab --fresh 01` (the lesson's number). Your own
-#   pages are never overwritten otherwise.
+# - A page that you would like fresh: close it and start with `python3 run.py lab --fresh 01` (the lesson's number).
+#   Your own pages are never overwritten otherwise.
 #
 # ## Where to click next
 #

@@ -1,7 +1,9 @@
 # %% [markdown]
 # # 01 · RBF kernels: similarity with a dial
 #
-# **You will** turn a distance into a similarity, read a Gram matrix, and see what the dial σ does to what a model can learn.
+# **You will** turn a distance into a similarity, read a Gram matrix, and see what the dial σ does to what a model can
+# learn.
+#
 # 30 minutes · needs: vectors, exponentials, what an eigenvalue is · runs offline in seconds
 #
 # Two sketches of a letter are never equal. How alike is alike enough?
@@ -12,11 +14,11 @@ import torch
 from amfs_lab import errors, explore, kernels, ridge, stats, tasks
 
 # %% [markdown]
-# Below, six points lie on a line. The heat map says how alike each pair of them is: dark is alike, white is not.
-# One dial, **σ** (the Greek letter sigma), sets how far similarity reaches.
+# Below, six points lie on a line. The heat map says how alike each pair of them is: dark is alike, white is not. One
+# dial, **σ** (the Greek letter sigma), sets how far similarity reaches.
 #
-# The lower left panel shows the six *eigenvalues* of that table. Take them for now as six directions to learn in, each as
-# long as its point is high. Commit to an answer before you touch the dial.
+# The lower left panel shows the six *eigenvalues* of that table. Take them for now as six directions to learn in,
+# each as long as its point is high. Commit to an answer before you touch the dial.
 
 # %%
 explore.predict(
@@ -35,20 +37,20 @@ dial = explore.RbfExplorer("six points")
 dial
 
 # %% [markdown]
-# Move σ slowly from 0.6 to 1.2 and watch the lower left panel: filled points turn hollow as they sink under the dashed line.
-# Then press **narrow** and **wide**. Narrow, every point is like itself only; wide, all six are one.
+# Move σ slowly from 0.6 to 1.2 and watch the lower left panel: filled points turn hollow as they sink under the
+# dashed line. Then press **narrow** and **wide**. Narrow, every point is like itself only; wide, all six are one.
 #
-# Point at a cell of the heat map. The two points of that pair light up on the line, and the blue bump shows how the first
-# one sees its neighbours.
+# Point at a cell of the heat map. The two points of that pair light up on the line, and the blue bump shows how the
+# first one sees its neighbours.
 
 # %% [markdown]
 # ## Say it precisely
 #
 # $$k(x, x') = \exp\left(-\frac{\lVert x - x' \rVert^2}{2\sigma^2}\right)$$
 #
-# Read aloud: the similarity of two points is *e* to the minus half of their squared distance, counted in σs. This is the
-# **RBF kernel** (radial basis function), and σ is its **bandwidth**, in the same unit as the distance.
-# The table of all pairs is the **Gram matrix** $K$, with $K_{ij} = k(x_i, x_j)$.
+# Read aloud: the similarity of two points is *e* to the minus half of their squared distance, counted in σs. This is
+# the **RBF kernel** (radial basis function), and σ is its **bandwidth**, in the same unit as the distance. The table
+# of all pairs is the **Gram matrix** $K$, with $K_{ij} = k(x_i, x_j)$.
 
 # %%
 for apart in (0.0, 0.5, 1.0, 2.0, 3.0):
@@ -79,8 +81,8 @@ print(K.numpy().round(2))
 #
 # ## What σ does to learning
 #
-# Now give each point a label. A model that learns with this kernel draws a curve as a weighted sum of bumps of width σ, one
-# bump on each labelled point.
+# Now give each point a label. A model that learns with this kernel draws a curve as a weighted sum of bumps of width
+# σ, one bump on each labelled point.
 
 # %%
 explore.predict(
@@ -88,7 +90,7 @@ explore.predict(
     options=["falls back to zero", "joins them by a straight line", "overshoots"],
     answer="falls back to zero",
     because={
-        "joins them by a straight line": "each bump ends about three σ from its own point: ask what is left of it half-way",
+        "joins them by a straight line": "each bump ends some three σ from its own point: what is left half-way?",
         "overshoots": "bumps that hardly touch can't add up to more than the larger of them",
         "falls back to zero": "No bump reaches there, and a sum of nothing is zero.",
     },
@@ -99,14 +101,15 @@ learner = explore.RidgeExplorer()
 learner
 
 # %% [markdown]
-# Press **Reset**, then pull σ to its left end: the curve becomes a row of spikes, right at the points and silent between
-# them. Pull it to the right end: one stiff curve that can't follow the labels any more.
-# The good σ lies between, near the distance between neighbours. The dial λ (lambda) is the next lesson's subject; leave it.
+# Pull σ to its left end: the curve becomes a row of spikes, right at the points and silent between them. Pull it to
+# the right end: one stiff curve that can't follow the labels any more. The good σ lies between the two. The dial λ
+# (lambda) is the next lesson's subject; leave it where it is.
 #
 # ## Use it: real characters
 #
 # The points were a picture. Here are letters: five of one *task*, one printed example each, and 75 more images to
-# recognise. An image of 28 × 28 grey values is a point too, in a space of 784 dimensions, and distance works as before.
+# recognise. An image of 28 × 28 grey values is a point too, in a space of 784 dimensions, and distance works as
+# before.
 
 # %%
 task = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(ways=5, shots=1, queries=15))[0]
@@ -117,8 +120,8 @@ print(f"the median distance between two examples is {sigma:.1f}")
 print(kernels.rbf_kernel(support, support, sigma).numpy().round(2))
 
 # %% [markdown]
-# The median distance is where a bandwidth usually starts: it neither isolates the examples nor merges them.
-# A query gets the letter of the example that is most similar to it, its *nearest neighbour*.
+# The median distance is where a bandwidth usually starts: it neither isolates the examples nor merges them. A query
+# gets the letter of the example that is most similar to it, its *nearest neighbour*.
 
 # %%
 explore.predict(
@@ -128,7 +131,7 @@ explore.predict(
     because={
         "a few": "for one query σ is the same in all five similarities: can it change which of them is the largest?",
         "most": "for one query σ is the same in all five similarities: can it change which of them is the largest?",
-        "none": "The exponential falls with the distance whatever σ is, so the nearest example stays the most similar one.",
+        "none": "The exponential falls with distance whatever σ is, so the nearest example stays the most similar.",
     },
 )
 
@@ -137,8 +140,9 @@ letters = explore.CharacterExplorer("one example each")
 letters
 
 # %% [markdown]
-# Move σ and watch the bars on the right: all of them grow, and their order stays. Then move **query** and look for one that
-# goes wrong: its own letter is marked, the winner is not always it. Five examples of each letter help a little.
+# Move σ and watch the bars on the right: all of them grow, and their order stays. Then move **query** and look for
+# one that goes wrong: its own letter is marked, the winner is not always it. Five examples of each letter help a
+# little.
 #
 # One task is an anecdote. Here are two hundred, with an interval: the true mean lies inside with 95 % confidence.
 
@@ -154,15 +158,15 @@ print("nearest neighbour on raw pixels:", stats.mean_interval(pixel_accuracy).pe
 print(f"guessing: {1 / 5:.0%}")
 
 # %% [markdown]
-# Better than guessing, and far from reading. The kernel is not to blame: pixels are the wrong distance. Lesson 09 keeps this
-# kernel and *learns* the space it measures in.
+# Better than guessing, and far from reading. The kernel is not to blame: pixels are the wrong distance. Lesson 09
+# keeps this kernel and *learns* the space it measures in.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
 # ### Exercise 1 · by hand
-# Two points lie 2σ apart. How similar are they? Take a pencil, put the distance 2σ into the formula, and watch σ cancel.
-# Write the number as a fraction of one, to two digits.
+# Two points lie 2σ apart. How similar are they? Take a pencil, put the distance 2σ into the formula, and watch σ
+# cancel. Write the number as a fraction of one, to two digits.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -174,8 +178,8 @@ explore.check.two_away(two_sigma_apart)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
-# Write the kernel for whole sets of points: `x1` has n rows, `x2` has m rows, and the result has n rows and m columns.
-# No loops: `x1[:, None] - x2[None]` holds all differences at once, in a tensor of shape (n, m, d).
+# Write the kernel for whole sets of points: `x1` has n rows, `x2` has m rows, and the result has n rows and m
+# columns. No loops: `x1[:, None] - x2[None]` holds all differences at once, in a tensor of shape (n, m, d).
 
 # %% tags=["exercise"]
 def my_rbf(x1, x2, bandwidth):
@@ -191,7 +195,8 @@ explore.check.rbf(my_rbf)
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
 # Go back to the first explorer and its six points. Find the widest σ at which all six directions are still alive: the
-# sentence under the figure counts them. Type into the box beside the dial for fine steps; within a tenth is good enough.
+# sentence under the figure counts them. Type into the box beside the dial for fine steps; within a tenth is good
+# enough.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -213,7 +218,7 @@ for cloud in clouds:
     for sigma in (0.3, 1.0, 10.0):
         K = kernels.rbf_kernel(cloud, cloud, sigma)
         assert torch.equal(K, K.T)  # symmetric: a is as like b as b is like a
-        assert (K > 0).all() and (K <= 1).all()  # a similarity, between never and always
+        assert ((K > 0) & (K <= 1)).all()  # a similarity, between never and always
         assert ridge.Spectrum.of(K).eigenvalues.min() > -1e-12  # positive semi-definite
         assert torch.isclose(K.trace(), torch.tensor(8.0, dtype=K.dtype))  # trace n: everything is like itself
 
@@ -227,7 +232,7 @@ for cloud in clouds:
     assert torch.allclose(kernels.rbf_kernel(cloud, cloud, 1e5), ones)  # σ → ∞: all are one, and K has rank one
     alive = [explore.rbf.alive(cloud, 0.1 * 2**doubling) for doubling in range(12)]
     assert alive == sorted(alive, reverse=True)  # on these points, doubling σ never wakes a direction
-    assert alive[0] == 8 and alive[-1] == 1
+    assert (alive[0], alive[-1]) == (8, 1)  # from all to one
     assert torch.allclose(kernels.rbf_kernel(3 * cloud, 3 * cloud, 3.0), kernels.rbf_kernel(cloud, cloud, 1.0))  # units
 
 # %% [markdown]
@@ -240,8 +245,9 @@ for i in range(20):
 # %% [markdown]
 # ## Where this breaks
 #
-# **Far too narrow.** On paper σ never changes who is nearest. In the computer's 32-bit numbers it does: press **too narrow**
-# on the letters. Every similarity is smaller than the smallest number there is, and all of them become exactly zero.
+# **Far too narrow.** On paper σ never changes who is nearest. In the computer's 32-bit numbers it does: press **too
+# narrow** on the letters. Every similarity is smaller than the smallest number there is, and all of them become
+# exactly zero.
 
 # %%
 narrow = torch.stack([nearest_accuracy(source[i], 0.2) for i in range(200)])
@@ -251,8 +257,9 @@ print("nearest neighbour:", stats.mean_interval(narrow).percent())
 assert K_qs.max() == 0
 
 # %% [markdown]
-# **A point twice.** Press **a point twice** on the first explorer: two rows of $K$ are equal, so one eigenvalue is zero at
-# every σ. If their labels differ, no function has them both, and the solve of the next lesson says so.
+# **A point twice.** Press **a point twice** on the first explorer: two rows of $K$ are equal, so one eigenvalue is
+# zero at every σ. If their labels differ, no function has them both. The solve of the next lesson, asked to meet
+# every label, refuses.
 
 # %%
 twice = explore.rbf.POINTS["a point twice"]
@@ -261,11 +268,13 @@ try:
     ridge.solve(K, torch.arange(6.0, dtype=K.dtype)[:, None], lam=0.0)
 except errors.NumericalError as error:
     print(error)
+else:
+    print("in this computer's rounding the solve went through: look at its size before you trust it")
 assert ridge.Spectrum.of(K).eigenvalues.min().abs() < 1e-12
 
 # %% [markdown]
-# **The wrong distance.** Shift a letter by three pixels. You see the same letter; the kernel sees one that is hardly more
-# similar than another letter altogether.
+# **The wrong distance.** Shift a letter by three pixels. You see the same letter; the kernel sees one that is hardly
+# more similar than another letter altogether.
 
 # %%
 shifted = task.support.x.roll(3, dims=-1).flatten(1)
@@ -276,8 +285,8 @@ print(f"with itself, shifted: {K.diagonal().mean():.2f} on average; with another
 # %% [markdown]
 # ## The next question
 #
-# You can say how alike two images are. How does a model turn five examples and these similarities into a decision, in one
-# step, and what does λ do in it? Lessons 02 to 08 will take that road slowly; they are on their way.
-# Lesson 09 takes it at full speed.
+# You can say how alike two images are. How does a model turn five examples and these similarities into a decision, in
+# one step, and what does λ do in it? Lessons 02 to 08 will take that road slowly; they are on their way. Lesson 09
+# takes it at full speed.
 #
 # Previous: [00 · Start here](00_start_here.ipynb) · Next: [09 · Full meta-training](09_meta_training.ipynb)

@@ -3,24 +3,26 @@
 #
 # **You will** train three meta-learners side by side on printed letters, stop them when you like, and judge them on
 # alphabets that none of them has seen.
+#
 # 50 minutes · needs: lesson 01, gradients, what a convolutional network is · runs offline in two minutes of computing
 #
-# You have half a minute of computing, and then someone shows you five letters of an unknown alphabet, once each. Should you
-# have practised to learn in many small steps, or in one?
+# You have half a minute of computing, and then someone shows you five letters of an unknown alphabet, once each.
+# Should you have practised to learn in many small steps, or in one?
 
 # %%
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from amfs_lab import config, evaluation, explore, kernels, outer, ridge, stats, tasks, training
+from amfs_lab import config, evaluation, explore, kernels, outer, ridge, tasks, training
 
 # %% [markdown]
-# Training and test letters come from different scripts. A *task* (or *episode*) is five letters with one example each, the
-# **support set**, and 75 more images to recognise, the **query set**. Here is a task of the test scripts; σ is set for raw
-# pixels, and raw pixels are often wrong.
+# Training and test letters come from different scripts. A *task* (or *episode*) is five letters with one example
+# each, the **support set**, and 75 more images to recognise, the **query set**. Here is a task of the test scripts; σ
+# is set for raw pixels, and raw pixels are often wrong.
 
 # %%
 letters = explore.CharacterExplorer(task=3)
@@ -29,25 +31,25 @@ letters
 # %%
 shape = tasks.EpisodeConfig(ways=5, shots=1, queries=15)
 train, test = (tasks.open_source("glyphs", split, shape) for split in ("train", "test"))
-scripts = {name: {label.split("/")[0] for label in source.labels} for name, source in (("train", train), ("test", test))}
-print(f"{train.classes} letters of {len(scripts['train'])} scripts to train on")
-print(f"{test.classes} letters of {len(scripts['test'])} other scripts to be judged on:", ", ".join(sorted(scripts["test"])))
+known, unknown = ({label.split("/")[0] for label in source.labels} for source in (train, test))
+print(f"{train.classes} letters of {len(known)} scripts to train on")
+print(f"{test.classes} letters of {len(unknown)} other scripts to be judged on: {', '.join(sorted(unknown))}")
 
 # %% [markdown]
 # ## Three methods
 #
-# All three share one network, a Conv-4: it turns an image into *features*, a point in a space where distance should mean
-# something. They differ in how a task is learned, and in how tasks are put together.
+# All three share one network, a Conv-4: it turns an image into *features*, a point in a space where distance should
+# mean something. They differ in how a task is learned, and in how tasks are put together.
 #
-# **MAML** learns a task by five gradient steps on the support set. Its outer loop moves the starting point of those steps,
-# by differentiating through all five. Tasks are averaged.
+# **MAML** learns a task by five gradient steps on the support set. Its outer loop moves the starting point of those
+# steps, by differentiating through all five. Tasks are averaged.
 #
 # **I-AMFS** learns a task by one solve on the features $z$ of the support set, with the RBF kernel of lesson 01:
 #
 # $$\alpha = (K + \lambda I)^{-1} y \qquad f(z) = \sum_i \alpha_i\, k(z, z_i)$$
 #
-# In words: find the weights of the bumps on the five examples so that their sum meets the labels, λ (lambda) holding it
-# back a little. The outer loop moves the network so that one such solve is enough.
+# In words: find the weights of the bumps on the five examples so that their sum meets the labels, λ (lambda) holding
+# it back a little. The outer loop moves the network so that one such solve is enough.
 
 # %%
 z = train[0].support.x.flatten(1)
@@ -58,13 +60,14 @@ assert torch.allclose(K @ alpha + 0.1 * alpha, y, atol=1e-5)  # (K + λI) α = y
 print("labels the solve would give the five examples themselves:", (K @ alpha).argmax(1).tolist())
 
 # %% [markdown]
-# **AMFS** is I-AMFS with another way to put tasks together, **O-AMFS**. Task $j$ has a gradient $g_j$. Instead of the mean,
-# each gradient gets a weight: how much it agrees with all of them.
+# **AMFS** is I-AMFS with another way to put tasks together, **O-AMFS**. Task $j$ has a gradient $g_j$. Instead of the
+# mean, each gradient gets a weight: how much it agrees with all of them.
 #
 # $$c_j = Z \sum_i w_{ij} \qquad w_{ij} = \frac{\langle g_i, g_j \rangle}{\lVert g_i \rVert\, \lVert g_j \rVert} \qquad
 # \theta \leftarrow \theta - \beta \sum_j c_j\, g_j$$
 #
-# In words: the cosines of task $j$ with every task, itself included, added up. Built by hand and held against the library:
+# In words: the cosines of task $j$ with every task, itself included, added up. Built by hand and held against the
+# library:
 
 # %%
 grads = torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
@@ -77,17 +80,17 @@ print("weights of four random tasks:", [f"{weight:.2f}" for weight in c])
 # %% [markdown]
 # ### Our reading
 #
-# The paper leaves open how long the step is. We name the factor $Z$ and take $Z = 1 / \sum_j |c_j|$ without it (`"unit"`), so
-# that O-AMFS turns the step and does not change its scale: what it gains or loses is then due to the direction.
-# That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well. So is μ = 0 and γ = 0 in this lesson: the
-# two further terms of the paper's inner loop are left out.
+# The paper leaves open how long the step is. We name the factor $Z$ and take $Z = 1 / \sum_j |c_j|$ without it
+# (`"unit"`), so that O-AMFS turns the step and does not change its scale: what it gains or loses is then due to the
+# direction. That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well. So is μ = 0 and γ = 0 in
+# this lesson: the two further terms of the paper's inner loop are left out.
 #
-# Before the race, look at the outer loop alone. The arrows are gradients of three tasks, the last one in conflict with the
-# others.
+# Before the race, look at the outer loop alone. The arrows are gradients of three tasks, the last one in conflict
+# with the others.
 
 # %%
 explore.predict(
-    "Two tasks only, at any angle between them. Does O-AMFS point elsewhere than the mean of two equally long gradients?",
+    "Two tasks, equally long gradients, any angle. Does O-AMFS point elsewhere than their mean?",
     options=["never", "only beyond 90°", "always"],
     answer="never",
     because={
@@ -102,33 +105,38 @@ conflict = explore.ConflictExplorer()
 conflict
 
 # %% [markdown]
-# Set **tasks** to 2 and move **angle**: the two thick arrows lie on each other. Set it to 3 and move **angle** past 90°: now
-# they part, and the bar of the lonely task falls, for O-AMFS even below zero.
+# Set **tasks** to 2 and move **angle**: the two thick arrows lie on each other. Set it to 3 and move **angle** past
+# 90°: now they part, and the bar of the lonely task falls, for O-AMFS even below zero.
 #
 # ## The race
 #
-# Every method gets the same seconds of training, in turns of one step: next is always the one that has used the least time.
-# The curves show the training tasks. What may be said of unseen letters comes afterwards.
+# Every method gets the same seconds of training, in turns of one step: next is always the one that has used the least
+# time. A fourth runner keeps us honest: **i-amfs again**, the same method with another seed. What divides it from
+# I-AMFS is luck.
 
 # %%
 short = bool(os.environ.get("AMFS_LAB_FAST"))  # the tests' short path: steps, not seconds
-budget = {"steps": 4} if short else {"steps": 100_000, "seconds": 25.0}
-methods = {name: config.preset(name, width=32, validate_every=0, **budget) for name in ("i-amfs", "amfs", "maml")}
+budget = {"steps": 4} if short else {"steps": 100_000, "seconds": 20.0}
+every = {"width": 32, "validate_every": 0} | budget
+methods = {name: config.preset(name, **every) for name in ("i-amfs", "amfs", "maml")}
+methods["i-amfs again"] = replace(methods["i-amfs"], method="i-amfs again", seed=1)
 trainers = {name: training.MetaTrainer(settings) for name, settings in methods.items()}
 settings = methods["maml"]
-print(f"{settings.tasks} tasks a step, Conv-4 of width {settings.width}, Adam at {settings.meta_lr:g}, norm: {settings.norm}")
+print(f"{settings.tasks} tasks a step, Conv-4 of width {settings.width}, Adam at {settings.meta_lr:g}")
 print(f"MAML: {settings.inner.steps} inner steps at rate {settings.inner.lr:g}, second order")
+print(f"BatchNorm of all of them: {settings.norm}")
 
 # %% [markdown]
-# Two questions, and nobody knows the answers on your computer yet. Choose; your answers wait until the numbers are in.
+# Two questions, and nobody knows the answers on your computer yet. Choose; your answers wait until the numbers are
+# in.
 
 # %%
 results, race = {}, explore.MetaTrainingExplorer()
-winners = ["I-AMFS", "AMFS", "MAML", "no clear winner"]
+contest, winners = ("i-amfs", "amfs", "maml"), ["I-AMFS", "AMFS", "MAML", "no clear winner"]
 at_equal_time = explore.predict(
     "After equal TIME: whose accuracy on unseen letters is above both others, beyond doubt?",
     options=winners,
-    answer=lambda: explore.compare.ahead({name: result.per_episode for name, result in results.items()}),
+    answer=lambda: explore.compare.ahead({name: results[name].per_episode for name in contest if name in results}),
 )
 at_equal_time
 
@@ -136,7 +144,7 @@ at_equal_time
 at_equal_steps = explore.predict(
     "After an equal number of STEPS, on the training tasks: who is above both others, beyond doubt?",
     options=winners,
-    answer=lambda: explore.compare.ahead(explore.compare.at_equal_steps(race.history)) if results else None,
+    answer=lambda: explore.compare.ahead(explore.compare.at_equal_steps(race.history, contest)),
 )
 at_equal_steps
 
@@ -147,27 +155,27 @@ race
 finish = await explore.live({name: trainer.run() for name, trainer in trainers.items()}, race)
 for name, last in finish.items():
     if last:
-        print(f"{name:7} {last.step:4} steps in {last.seconds:4.1f} s: {last.seconds / last.step:.3f} s a step")
+        print(f"{name:12} {last.step:4} steps in {last.seconds:4.1f} s: {last.seconds / last.step:.3f} s a step")
 
 # %% [markdown]
-# While it runs, the page stays alive: move **smoothing**, or press **Stop** to end the race early and go on with what was
-# learned so far. Afterwards switch **against** from seconds to meta-steps, and the picture may turn around: a step of MAML
-# costs several solves.
+# While it runs, the page stays alive: move **smoothing**, or press **Stop** to end the race early and go on with what
+# was learned so far. The curves show training tasks; what may be said of unseen letters comes next. Switch
+# **against** from seconds to meta-steps, and look again: a step of MAML costs several of the others.
 #
 # ## Unseen letters
 #
-# Now the same test tasks for all three: letters of scripts that no training task showed. Episode $i$ is the same for every
+# Now the same test tasks for all: letters of scripts that no training task showed. Episode $i$ is the same for every
 # method, because it depends on nothing but its number.
 
 # %%
 episodes = 20 if short else 200
 for name, trainer in trainers.items():
     results[name] = evaluation.evaluate(trainer.learner, test, episodes)
-    print(f"{name:7} {results[name].accuracy.percent()}, norm: {methods[name].norm}")
+    print(f"{name:12} {results[name].accuracy.percent()}, norm: {methods[name].norm}")
 
 # %% [markdown]
-# An accuracy without an interval is an anecdote. But two intervals side by side ask the wrong question: some episodes are
-# hard for everybody, and that luck is in both. Subtract episode by episode, and it cancels.
+# An accuracy without an interval is an anecdote. But two intervals side by side ask the wrong question: some episodes
+# are hard for everybody, and that luck is in both. Subtract episode by episode, and it cancels.
 
 # %%
 comparison = explore.CompareExplorer({name: result.per_episode for name, result in results.items()})
@@ -181,22 +189,22 @@ print("equal time: ", at_equal_time.settle())
 print("equal steps:", at_equal_steps.settle())
 
 # %% [markdown]
-# Pull **episodes** down: with a handful of episodes nearly nothing can be told apart. The sentence under the figure claims
-# no more than the interval allows.
+# Pull **episodes** down: with a handful of episodes nearly nothing can be told apart. The sentence under the figure
+# claims no more than the interval allows.
 #
-# Does O-AMFS help? Read it off, for this run:
+# Does O-AMFS help? AMFS and I-AMFS differ in nothing else. Hold their difference against the luck of a seed:
 
 # %%
 gap = results["amfs"].minus(results["i-amfs"])
-verdict = "helped" if gap.low > 0 else "hurt" if gap.high < 0 else "made no difference that these episodes can show"
-ahead = {name: last.step for name, last in finish.items() if last}
-print(f"The outer loop's weights {verdict}: {gap.percent()}.")
-print(f"Meta-steps made: {ahead}. One training seed each: another seed moves these numbers too.")
+luck = results["i-amfs again"].minus(results["i-amfs"])
+print(f"AMFS − I-AMFS, another outer loop:     {gap.percent()}")
+print(f"I-AMFS again − I-AMFS, another seed:   {luck.percent()}")
+print(explore.compare.against_luck("AMFS", "I-AMFS", gap, luck))
 
 # %% [markdown]
-# One pair of runs settles nothing about a *method*: for that you would train several times with other seeds and put the
-# interval over the seeds. What the gradients say is worth a look, though. Weights near one over the number of tasks mean
-# that O-AMFS is nearly the mean.
+# The interval covers the luck of the *test episodes* only. A claim about a method needs several seeds, and an
+# interval over them. What the gradients say is worth a look, though: weights near one over the number of tasks mean
+# that O-AMFS is nearly the mean, whatever the accuracies did.
 
 # %%
 learner = trainers["amfs"].learner
@@ -211,8 +219,8 @@ print(f"cosine between the step of O-AMFS and the mean's: {cosine:.3f}")
 # ## Exercises
 #
 # ### Exercise 1 · by hand
-# Three tasks. The gradients of tasks 1 and 2 point exactly the same way, that of task 3 exactly the other way.
-# Add up the three cosines of task 3, with $Z = 1$. Which weight $c_3$ does O-AMFS give it?
+# Three tasks. The gradients of tasks 1 and 2 point exactly the same way, that of task 3 exactly the other way. Add up
+# the three cosines of task 3, with $Z = 1$. Which weight $c_3$ does O-AMFS give it?
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -239,8 +247,8 @@ explore.check.solve(my_solve)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the conflict explorer, press **Reset**, set **spread** to 0 and **length** to 1: tasks 1 and 2 agree, the third is as
-# long as they are. Find the angle, in degrees, at which O-AMFS begins to push the third task's loss *up*.
+# In the conflict explorer, press **Reset**, set **spread** to 0 and **length** to 1: tasks 1 and 2 agree, the third
+# is as long as they are. Find the angle, in degrees, at which O-AMFS begins to push the third task's loss *up*.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -256,21 +264,21 @@ explore.check.turning_angle(turning_angle)
 # Letters for testing are strangers, and every method was judged on the same ones.
 
 # %%
-assert not scripts["train"] & scripts["test"]  # no script is in both
+assert not known & unknown  # no script is in both
 again = tasks.open_source("glyphs", "test", shape)
 assert torch.equal(again[7].query.x, test[7].query.x)  # episode 7 is episode 7
 assert all(len(result.per_episode) == episodes for result in results.values())
 assert torch.isclose(outer.PairwiseCosine().weights(gradients).abs().sum(), torch.tensor(1.0))  # Z keeps the scale
 
 # %% [markdown]
-# Meta-training learns, also on letters it never saw: a few steps from scratch against no step at all, on the same episodes.
+# Meta-training learns, also on letters it never saw: a few steps from scratch against no step at all, on the same
+# episodes.
 
 # %%
 pupil = training.MetaTrainer(config.preset("i-amfs", width=32, steps=20, validate_every=0))
 pupil.learner.start(train[0])
 before = evaluation.evaluate(pupil.learner, test, 30)
-for progress in pupil.run():
-    pass
+*_, progress = pupil.run()
 after = evaluation.evaluate(pupil.learner, test, 30)
 print(f"{progress.step} steps of I-AMFS: {after.minus(before).percent()}")
 assert after.minus(before).low > 0
@@ -288,8 +296,9 @@ assert torch.equal(evaluation.evaluate(returned, test, 30).per_episode, after.pe
 # %% [markdown]
 # ## Where this breaks
 #
-# **Ask one query alone.** `norm: transductive` means that the network's BatchNorm takes its statistics from all images of a
-# pass, the other queries included. Published numbers of MAML are made so. A query's scores then depend on its neighbours:
+# **Ask one query alone.** `norm: transductive` means that the network's BatchNorm takes its statistics from all
+# images of a pass, the other queries included. Published numbers of MAML are made so. A query's scores then depend on
+# its neighbours:
 
 # %%
 task, alone = test[0], torch.arange(1)
@@ -300,8 +309,8 @@ print("scores of the same query alone:    ", [f"{score:.2f}" for score in single
 assert not torch.allclose(everyone, single, atol=1e-3)
 
 # %% [markdown]
-# The setting `norm="support"` takes the statistics from the support set only. Then the company does not matter, and nobody
-# has to wait for 75 queries to answer one.
+# The setting `norm="support"` takes the statistics from the support set only. Then the company does not matter, and
+# nobody has to wait for 75 queries to answer one.
 
 # %%
 honest = config.preset("i-amfs", width=32, norm="support").build()
@@ -312,8 +321,8 @@ assert torch.allclose(everyone, single, atol=1e-4)
 print("norm=support: the same scores alone and in company")
 
 # %% [markdown]
-# **Change the number of letters.** MAML's network ends in five outputs, so a task of ten letters is out of its reach. The
-# solve has no such end: it takes as many columns of labels as there are letters.
+# **Change the number of letters.** MAML's network ends in five outputs, so a task of ten letters is out of its reach.
+# The solve has no such end: it takes as many columns of labels as there are letters.
 
 # %%
 ten = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(ways=10, shots=1, queries=15))
@@ -329,5 +338,5 @@ print("I-AMFS on ten letters:", evaluation.evaluate(trainers["i-amfs"].learner, 
 # One seed, one data set, half a minute: what of this holds with several seeds, on Omniglot, with tuned step lengths?
 # That is lesson 10's question; it is on its way.
 #
-# Previous: [01 · RBF kernels: similarity with a dial](01_rbf_kernels.ipynb) · Back to the map:
-# [00 · Start here](00_start_here.ipynb)
+# Previous: [01 · RBF kernels: similarity with a dial](01_rbf_kernels.ipynb) · Back to the map: [00 · Start
+# here](00_start_here.ipynb)

@@ -8,7 +8,7 @@ import torch
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore import CompareExplorer, drive
-from amfs_lab.explore.compare import ahead, at_equal_steps, verdict
+from amfs_lab.explore.compare import against_luck, ahead, at_equal_steps, verdict
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 
 
@@ -61,15 +61,28 @@ def test_the_winner_is_ahead_of_all_others(accuracies):
     assert ahead({"maml": accuracies["maml"], "amfs": accuracies["amfs"]}) == "AMFS"
 
 
+@pytest.mark.parametrize(
+    ("gap", "luck", "words"),
+    [
+        (0.01, 0.0, "These 200 episodes can't tell A from B."),
+        (0.03, 0.02, "A came out ahead of B, by no more than another seed may be worth"),
+        (-0.03, -0.02, "A came out behind B, by no more than another seed"),
+        (0.09, 0.02, "A came out ahead of B, by more than another seed was worth here. Two seeds are few"),
+    ],
+)
+def test_a_difference_is_held_against_the_luck_of_a_seed(gap, luck, words):
+    assert against_luck("A", "B", Interval(gap, 0.015, 200), Interval(luck, 0.015, 200)).startswith(words)
+
+
 def test_equal_steps_are_the_steps_that_all_made():
     def run(n, offset):
         return tuple(SimpleNamespace(accuracy=offset + step) for step in range(n))
 
-    paired = at_equal_steps({"a": run(10, 0.0), "b": run(6, 0.5)})
+    paired = at_equal_steps({"a": run(10, 0.0), "b": run(6, 0.5), "c": run(1, 0.0)}, ("a", "b"))
     assert paired["a"].tolist() == [3, 4, 5]
     assert paired["b"].tolist() == [3.5, 4.5, 5.5]
-    assert at_equal_steps({"a": run(10, 0.0), "b": run(1, 0.0)}) == {}
-    assert at_equal_steps({}) == {}
+    assert at_equal_steps({"a": run(10, 0.0), "b": run(1, 0.0)}, ("a", "b")) == {}
+    assert at_equal_steps({}, ("a", "b")) == {}
 
 
 def test_what_cannot_be_compared_is_refused():

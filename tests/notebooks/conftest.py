@@ -1,11 +1,14 @@
 """What the tests of the lessons share."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for lessons.py: under importlib mode no test folder is on the path
+
+os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this Python's kernel, not one of that name in the home folder
 
 from lessons import lesson_paths
 

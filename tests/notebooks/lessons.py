@@ -37,10 +37,10 @@ def solution_of(lesson: Path) -> Path:
 
 
 def run(notebook: nbformat.NotebookNode, before: str = "", after: str = "") -> nbformat.NotebookNode:
-    """Executes a notebook in a kernel of this Python, short loops, stopping at the first error; returns it with outputs."""
+    """Executes a notebook in a kernel of this Python, by its short path, up to the first error; it then has outputs."""
     cells = [nbformat.v4.new_code_cell(source) for source in (before, after)]
     notebook.cells = [cells[0], *notebook.cells, cells[1]]
-    env = {**os.environ, "AMFS_LAB_FAST": "1", "PYTHONPATH": str(NOTEBOOKS.parent)}
+    env = {**os.environ, "AMFS_LAB_FAST": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(NOTEBOOKS.parent)}
     client = NotebookClient(
         notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
     )

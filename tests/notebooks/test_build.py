@@ -113,30 +113,33 @@ def test_equal_cells_have_ids_of_their_own(folder):
     assert len(set(ids)) == len(ids) == 10
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("    ### END SOLUTION\n", "", r"42_a_lesson.py: cell 7: `### BEGIN SOLUTION` without an `### END SOLUTION`"),
-        ("    ### BEGIN SOLUTION\n", "", "cell 7: `### END SOLUTION` without a `### BEGIN SOLUTION`"),
-        ("    y = x + x\n", "    ### BEGIN SOLUTION\n", "cell 7: a second `### BEGIN SOLUTION`"),
-        ("answer = 1 + 1", "print(2)", r"cell 4: at the top level a solution is made of lines `name = value`. Got `print\(2\)`"),
-        ("# %%\nimport torch", "# %%\n### BEGIN SOLUTION", "cell 2: solution markers stand in a cell that is no answer"),
-        ("# %%\nimport torch", '# %% tags=["hidden"]\nimport torch', "cell 2: expected one tag of exercise, check. Got hidden"),
-        ("# %%\nimport torch", "# %% [html]\n# <p>", r"cell 2: expected `tags` and `points`"),
-        ("# %%\nimport torch", "# %% [raw]\n# text", "cell 2: expected a code or markdown cell. Got a raw cell"),
-        ("# %%\nimport torch", "# %% points=2\nimport torch", "cell 2: `points` is a whole number >= 0 and stands on a cell tagged"),
-        ("points=3", 'points="3"', "cell 8: `points` is a whole number"),
-        ("# %%\nimport torch", "# %%\n", "cell 2: the cell is empty"),
-        ("# ### Exercise 2 · in code", "# ### Exercise two", "cell 6: expected a heading like `### Exercise 2 · in code`"),
-        ("# ### Exercise 2", "# ### Exercise 1", "cell 6: exercise 1 appears twice"),
-        ('# %% tags=["check"]\nprint(answer)\n', "", "cell 5: exercise 1 ends without a check"),
-        ('# %% tags=["check"] points=3\nprint(double)\n', "", "cell 8: exercise 2 ends without a check"),
-        ('# %% [markdown] tags=["exercise"]\n# ### Exercise 1 · by hand\n# How', "# %% [markdown]\n# How", "cell 4: an answer stands without its task"),
-        ('# %% tags=["exercise"]\n### BEGIN SOLUTION\nanswer = 1 + 1\n### END SOLUTION\n', "", "cell 4: a check stands without an answer"),
-        ("### BEGIN SOLUTION\nanswer = 1 + 1\n### END SOLUTION", "answer = 2", "cell 4: an answer cell without"),
-        ("# %% [markdown]\n# # 42", "# # 42", "a source begins with `# %%"),
-    ],
-)  # fmt: skip
+IMPORT, MARKED = "# %%\nimport torch", '# %% [markdown] tags=["exercise"]\n'
+FIRST_ANSWER = '# %% tags=["exercise"]\n### BEGIN SOLUTION\nanswer = 1 + 1\n### END SOLUTION\n'
+
+BROKEN = [  # what is replaced, by what, and what the builder says
+    ("    ### END SOLUTION\n", "", r"42_a_lesson.py: cell 7: `### BEGIN SOLUTION` without an `### END SOLUTION`"),
+    ("    ### BEGIN SOLUTION\n", "", "cell 7: `### END SOLUTION` without a `### BEGIN SOLUTION`"),
+    ("    y = x + x\n", "    ### BEGIN SOLUTION\n", "cell 7: a second `### BEGIN SOLUTION`"),
+    ("answer = 1 + 1", "print(2)", r"cell 4: at the top level a solution is made of lines .* Got `print\(2\)`"),
+    (IMPORT, "# %%\n### BEGIN SOLUTION", "cell 2: solution markers stand in a cell that is no answer"),
+    (IMPORT, '# %% tags=["hidden"]\nimport torch', "cell 2: expected one tag of exercise, check. Got hidden"),
+    (IMPORT, "# %% [html]\n# <p>", r"cell 2: expected `tags` and `points`"),
+    (IMPORT, "# %% [raw]\n# text", "cell 2: expected a code or markdown cell. Got a raw cell"),
+    (IMPORT, "# %% points=2\nimport torch", "cell 2: `points` is a whole number >= 0 and stands on a cell"),
+    (IMPORT, "# %%\n", "cell 2: the cell is empty"),
+    ("points=3", 'points="3"', "cell 8: `points` is a whole number"),
+    ("# ### Exercise 2 · in code", "# ### Exercise two", "cell 6: expected a heading like `### Exercise 2 · in code`"),
+    ("# ### Exercise 2", "# ### Exercise 1", "cell 6: exercise 1 appears twice"),
+    ('# %% tags=["check"]\nprint(answer)\n', "", "cell 5: exercise 1 ends without a check"),
+    ('# %% tags=["check"] points=3\nprint(double)\n', "", "cell 8: exercise 2 ends without a check"),
+    (MARKED + "# ### Exercise 1 · by hand\n", "# %% [markdown]\n", "cell 4: an answer stands without its task"),
+    (FIRST_ANSWER, "", "cell 4: a check stands without an answer"),
+    ("### BEGIN SOLUTION\nanswer = 1 + 1\n### END SOLUTION", "answer = 2", "cell 4: an answer cell without"),
+    ("# %% [markdown]\n# # 42", "# # 42", "a source begins with `# %%"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BROKEN, ids=[message for *_, message in BROKEN])
 def test_a_source_that_is_no_lesson_is_refused(folder, old, new, message):
     assert SOURCE.count(old) == 1 or old.startswith(("# %%\n", "    ###"))
     (folder / "source" / "42_a_lesson.py").write_text(SOURCE.replace(old, new, 1), encoding="utf-8")

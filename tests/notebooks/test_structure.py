@@ -8,7 +8,8 @@ import pytest
 from lessons import NOTEBOOKS, lesson_paths, solution_of
 
 HEADER = re.compile(
-    r"# (?P<number>\d\d) · .+\n\n\*\*You will\*\* .+\n(?P<minutes>\d+) minutes · needs: .+ · runs offline in .+\n\n.+",
+    r"# (?P<number>\d\d) · .+\n\n\*\*You will\*\* .+\n\n"
+    r"(?P<minutes>\d+) minutes · needs: .+ · runs offline in .+\n\n.+",
     re.DOTALL,
 )
 LONGEST_CELL, LONGEST_SOLUTION, PROSE_SENTENCES = 12, 8, 6
