@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 
@@ -301,6 +302,8 @@ def start(house: Path) -> subprocess.Popen:
 @pytest.mark.parametrize("end", ["finishes", "is killed"])
 def test_the_second_waits_and_says_so_until_the_first_ends(house, end):
     with start(house) as first, start(house) as second:
+        watchdog = threading.Timer(30, lambda: [process.kill() for process in (first, second)])  # fail, never hang
+        watchdog.start()
         # Whichever came first holds the lock; the other one says that it waits.
         lines = {process: process.stdout.readline() for process in (first, second)}
         holder, waiting = sorted((first, second), key=lambda process: lines[process] != "mine\n")
@@ -316,6 +319,7 @@ def test_the_second_waits_and_says_so_until_the_first_ends(house, end):
             waiting.stdin.write("\n")
             assert waiting.stdout.readline() == "done\n"
         finally:
+            watchdog.cancel()
             for process in (first, second):
                 process.kill()
 
