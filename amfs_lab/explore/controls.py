@@ -46,7 +46,7 @@ class Control:
 
     Args:
         label: what stands beside it, short. help: what it does, one line below it.
-        inert: the reason why moving it alone, from the start, may change nothing. `drive` asks for one.
+        inert: the reason why moving it alone, from the start, may leave the figure as it is; `drive` asks.
     """
 
     name = ""
@@ -283,6 +283,6 @@ def _words(text: str, kind: str, **layout: Any) -> w.HTML:
 
 def _with_help(row: w.Widget, help: str) -> w.Widget:
     children = [row, _words(help, "amfs-help", width="100%")] if help else [row]
-    box = w.VBox(children, layout=w.Layout(flex="1 1 340px", max_width="520px"))
+    box = w.VBox(children, layout=w.Layout(flex="1 1 380px", max_width="520px"))
     box.add_class("amfs-control")
     return box

@@ -60,8 +60,20 @@ def test_a_dead_slider_fails():
         def compute(self, state):
             return Arrays(x=[0.0, 1.0], y=np.array([0.0, state.slope]))
 
-    with pytest.raises(AssertionError, match=r"Dead\.scale is dead: neither figure nor sentence changed"):
+    with pytest.raises(AssertionError, match=r"Dead\.scale is dead: nothing in the figure changed"):
         drive(Dead())
+
+
+def test_a_slider_that_only_its_sentence_repeats_is_dead():
+    class Parrot(Line):
+        def compute(self, state):
+            return Arrays(x=[0.0, 1.0], y=np.array([0.0, state.slope]), scale=state.scale)
+
+        def say(self, a):
+            return f"At scale {a.scale} it ends at {a.y[-1]:.3f}"
+
+    with pytest.raises(AssertionError, match=r"Parrot\.scale is dead"):
+        drive(Parrot())
 
 
 def test_a_slider_that_says_why_it_may_be_inert_passes():
