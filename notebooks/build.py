@@ -14,6 +14,8 @@ A source is py:percent. A cell has no tag, or one of two:
                Inside a function the solution becomes `raise NotImplementedError`,
                at the top level every `name = value` becomes `name = ...`
     check      code: the self-check of the answer above, worth `points=1` unless the cell says otherwise
+
+The code of a question (`explore.predict`) is folded away: it holds the answer.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from nbformat import NotebookNode
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+QUESTION = "explore.predict("
 TAGS = ("exercise", "check")
 NAME = re.compile(r"\d\d_[a-z0-9_]+")
 HEADING = re.compile(r"^### Exercise (\d+) · (by hand|in code|explore)$", re.MULTILINE)
@@ -159,6 +162,8 @@ def cells(text: str, number: str) -> tuple[list[NotebookNode], list[NotebookNode
                 shown = unsolved(cell.source)
             elif tags == ["check"]:
                 metadata["nbgrader"] = exercises.check(points)
+            if cell.cell_type == "code" and QUESTION in cell.source:
+                metadata["jupyter"] = {"source_hidden": True}
             identity = fixed_id(cell, ids)
             student.append(make(cell.cell_type, shown, metadata, identity))
             solution.append(make(cell.cell_type, cell.source, metadata, identity))

@@ -55,20 +55,33 @@ class CharacterExplorer(Explorer):
     panels: ClassVar[dict[str, Any]] = {
         "rows": 1,
         "cols": 3,
-        "column_widths": [0.36, 0.34, 0.30],
-        "horizontal_spacing": 0.09,
-        "subplot_titles": ("examples, and the query below", "Gram matrix of the examples", "the query's similarity"),
+        "column_widths": [0.42, 0.31, 0.27],
+        "horizontal_spacing": 0.08,
+        "subplot_titles": (
+            "examples, and below them the query",
+            "Gram matrix of the examples",
+            "the query's similarity",
+        ),
     }
     layout: ClassVar[dict[str, Any]] = {
         "height": 380,
         "showlegend": False,
-        "xaxis": {"visible": False, "constrain": "domain"},
+        "xaxis": {
+            "side": "top",
+            "tickvals": [SIDE * c + SIDE / 2 for c in range(WAYS)],
+            "ticktext": [f"letter {c + 1}" for c in range(WAYS)],
+            "ticks": "",
+            "showline": False,
+            "showgrid": False,
+            "constrain": "domain",
+        },
         "yaxis": {"visible": False, "scaleanchor": "x", "autorange": "reversed", "constrain": "domain"},
-        "xaxis2": {"title": "example", "constrain": "domain", "showgrid": False},
-        "yaxis2": {"title": "example", "scaleanchor": "x2", "autorange": "reversed", "constrain": "domain"},
+        "xaxis2": {"title": "example", "constrain": "domain", "showgrid": False, "tick0": 1},
+        "yaxis2": {"title": "example", "tick0": 1, "scaleanchor": "x2", "autorange": "reversed", "constrain": "domain"},
         "xaxis3": {"title": "letter", "tickvals": list(range(1, WAYS + 1))},
         "yaxis3": {"title": "to its most similar example", "range": [0, 1.05]},
     }
+    frame: ClassVar[dict[str, str]] = {"xaxis2_dtick": "every", "yaxis2_dtick": "every"}
     traces = (
         Trace(go.Heatmap, PRINT, z="examples"),
         Trace(go.Heatmap, PRINT | {"x0": WAYS // 2 * SIDE}, y0="below", z="asked"),
@@ -88,7 +101,12 @@ class CharacterExplorer(Explorer):
         ),
         Trace(
             go.Bar,
-            {"textposition": "outside", "cliponaxis": False, "hovertemplate": "letter %{x}: %{y:.3f}<extra></extra>"},
+            {
+                "textposition": "outside",
+                "constraintext": "none",
+                "cliponaxis": False,
+                "hovertemplate": "letter %{x}: %{y:.3f}<extra></extra>",
+            },
             at=(1, 3),
             x="letters",
             y="votes",
@@ -112,10 +130,11 @@ class CharacterExplorer(Explorer):
             asked=print_of(episode.query.x[asked, 0]),
             below=state.shots * SIDE + GAP,
             numbers=np.arange(1, len(support) + 1),
+            every=state.shots,
             K=rbf_kernel(support, support, state.bandwidth),
             letters=np.arange(1, WAYS + 1),
             votes=votes[asked],
-            marks=["the query's letter" if c == truth else "" for c in range(WAYS)],
+            marks=["its own" if c == truth else "" for c in range(WAYS)],
             colors=[BLUE if c == truth else VERMILLION if c == guess else "#AEB6BF" for c in range(WAYS)],
             truth=truth + 1,
             guess=guess + 1,

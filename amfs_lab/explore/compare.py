@@ -11,14 +11,21 @@ from torch import Tensor
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.controls import Choice, IntSlider
+from amfs_lab.explore.controls import Choice
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.meta_training import NAMES
 from amfs_lab.explore.theme import BLUE, INK
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 
 LEVELS = {"68 %": 0.68, "95 %": 0.95, "99 %": 0.99}
-FEWEST, MOST = 5, 600
+FIRST = {
+    "the first 5": 5,
+    "the first 10": 10,
+    "the first 20": 20,
+    "the first 50": 50,
+    "the first 100": 100,
+    "all": None,
+}
 
 
 class CompareExplorer(Explorer):
@@ -36,9 +43,7 @@ class CompareExplorer(Explorer):
         "Left: the accuracy of each method with its confidence interval. "
         "Right: the paired difference of every two methods with its interval, and a line at zero."
     )
-    episodes = IntSlider(
-        "episodes", FEWEST, MOST, start=MOST, help="only the first so many: what would fewer have told?"
-    )
+    episodes = Choice("episodes", FIRST, start="all", help="what would fewer have told?")
     level = Choice("level", LEVELS, start="95 %", help="how often such an interval covers the true mean")
 
     panels: ClassVar[dict[str, Any]] = {
@@ -52,9 +57,9 @@ class CompareExplorer(Explorer):
         "height": 300,
         "showlegend": False,
         "xaxis": {"tickformat": ".0%", "title": "accuracy on unseen letters"},
-        "yaxis": {"type": "category", "autorange": "reversed"},
+        "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
         "xaxis2": {"title": "percentage points", "zeroline": True, "zerolinecolor": INK, "zerolinewidth": 2},
-        "yaxis2": {"type": "category", "autorange": "reversed"},
+        "yaxis2": {"type": "category", "autorange": "reversed", "automargin": True},
     }
     traces = tuple(
         Trace(
@@ -87,7 +92,7 @@ class CompareExplorer(Explorer):
         super().__init__(preset, **start)
 
     def compute(self, state: State) -> Arrays:
-        seen = {name: values[: state.episodes] for name, values in self.per_episode.items()}
+        seen = {name: values[: FIRST[state.episodes]] for name, values in self.per_episode.items()}
         level = LEVELS[state.level]
         methods = {name: mean_interval(values, level) for name, values in seen.items()}
         order = sorted(methods, key=lambda name: -methods[name].mean)
@@ -115,9 +120,8 @@ def verdict(a: str, b: str, gap: Interval) -> str:
         return f"{a} is ahead of {b} by {points}"
     if gap.high < 0:
         return f"{a} is behind {b} by {points}"
-    return f"{a} and {b} can't be told apart ({100 * gap.mean:+.1f} ± {100 * gap.half_width:.1f} points)".replace(
-        "-", "−"
-    )
+    signed = f"{100 * gap.mean:+.1f}".replace("-", "−")
+    return f"{a} and {b} can't be told apart ({signed} ± {100 * gap.half_width:.1f} points)"
 
 
 def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:

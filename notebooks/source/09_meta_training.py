@@ -85,12 +85,12 @@ print("weights of four random tasks:", [f"{weight:.2f}" for weight in c])
 # direction. That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well. So is μ = 0 and γ = 0 in
 # this lesson: the two further terms of the paper's inner loop are left out.
 #
-# Before the race, look at the outer loop alone. The arrows are gradients of three tasks, the last one in conflict
-# with the others.
+# Before the race, look at the outer loop alone. The thin arrows are gradients of three tasks, the last one in
+# conflict with the others. Each thick arrow is what one rule makes of them.
 
 # %%
 explore.predict(
-    "Two tasks, equally long gradients, any angle. Does O-AMFS point elsewhere than their mean?",
+    "Two tasks, any angle between their gradients. Does O-AMFS point elsewhere than the mean?",
     options=["never", "only beyond 90°", "always"],
     answer="never",
     because={
@@ -105,8 +105,8 @@ conflict = explore.ConflictExplorer()
 conflict
 
 # %% [markdown]
-# Set **tasks** to 2 and move **angle**: the two thick arrows lie on each other. Set it to 3 and move **angle** past
-# 90°: now they part, and the bar of the lonely task falls, for O-AMFS even below zero.
+# Set **tasks** to 2 and move **angle**: the arrows of the mean and of O-AMFS lie on each other. Set it to 3 and move
+# **angle** past 90°: now they part, and the bar of the lonely task falls, for O-AMFS even below zero.
 #
 # ## The race
 #
@@ -125,13 +125,13 @@ settings = methods["maml"]
 print(f"{settings.tasks} tasks a step, Conv-4 of width {settings.width}, Adam at {settings.meta_lr:g}")
 print(f"MAML: {settings.inner.steps} inner steps at rate {settings.inner.lr:g}, second order")
 print(f"BatchNorm of all of them: {settings.norm}")
+results, race = {}, explore.MetaTrainingExplorer()
 
 # %% [markdown]
 # Two questions, and nobody knows the answers on your computer yet. Choose; your answers wait until the numbers are
 # in.
 
 # %%
-results, race = {}, explore.MetaTrainingExplorer()
 contest, winners = ("i-amfs", "amfs", "maml"), ["I-AMFS", "AMFS", "MAML", "no clear winner"]
 at_equal_time = explore.predict(
     "After equal TIME: whose accuracy on unseen letters is above both others, beyond doubt?",
