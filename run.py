@@ -198,6 +198,8 @@ def set_up(torch_index=None):
             install(want["torch_index"])
         else:
             command, want["python"] = find_python()
+            if stamp.get("python", want["python"]) != want["python"]:
+                say("This .venv was made with Python {python}, and you called another.".format(**stamp))
             make(command, want)
         write_stamp(want)  # last: what carries a whole stamp is whole
     return venv_bin("python")
@@ -235,6 +237,7 @@ def clear_away():
         return
     try:
         if read_stamp() is not None and not os.path.islink(VENV):
+            write_stamp({})  # should the removal stop half-way
             shutil.rmtree(VENV)
         else:
             aside = VENV + time.strftime("-%Y%m%d-%H%M%S")
@@ -424,6 +427,9 @@ def main(arguments):
         return VERBS[verb](torch_index, ours, more)
     except Problem as problem:
         print("run.py: {}".format(problem), file=sys.stderr)
+        return 2
+    except OSError as error:
+        print("run.py: {}: see that this folder is whole and can be written to.".format(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("run.py: interrupted; run the same command again to go on.", file=sys.stderr)

@@ -105,10 +105,11 @@ def test_a_copied_environment_is_made_anew(machine, house, monkeypatch, tmp_path
     assert whole(other)
 
 
-def test_another_supported_python_makes_it_anew(machine):
+def test_another_supported_python_makes_it_anew(machine, capsys):
     machine.run.set_up()
     machine.pythons["caller"] = ("3.13", True, True)
     machine.run.set_up()
+    assert "made with Python 3.12" in capsys.readouterr().out
     assert machine.made() == 2
     assert machine.python().read_text() == "3.13"
 
@@ -238,6 +239,28 @@ def test_an_environment_of_somebody_else_is_kept_under_another_name(machine, hou
     assert (aside / "precious").exists()
     assert aside.name in capsys.readouterr().out
     assert whole(machine)
+
+
+def test_an_old_environment_that_cannot_be_removed_is_not_trusted(machine, house, monkeypatch, capsys):
+    machine.run.set_up()
+    whole_stamp = machine.run.read_stamp()
+    machine.pythons["caller"] = ("3.13", True, True)
+
+    def in_use(path, **_):
+        raise PermissionError("JupyterLab runs")
+
+    monkeypatch.setattr(machine.run.shutil, "rmtree", in_use)
+    assert machine.run.main(["test"]) == 2
+    assert "close what uses it" in capsys.readouterr().err
+    assert machine.run.read_stamp() == {} != whole_stamp
+
+
+def test_a_folder_that_is_not_whole_is_told_in_one_sentence(machine, house, capsys):
+    (house / "constraints.txt").unlink()
+    assert machine.run.main(["test"]) == 2
+    error = capsys.readouterr().err
+    assert "constraints.txt" in error
+    assert error.count("\n") == 1
 
 
 # --- the caller's settings, the index, the size ---

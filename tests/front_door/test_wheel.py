@@ -15,7 +15,7 @@ import pytest
 
 from tests.front_door.conftest import ROOT
 
-DATA = {"glyphs.npz"}
+DATA = {path.name for path in (ROOT / "data").iterdir() if path.suffix in {".npz", ".md"}}
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "AMFS_LAB_"))}
 
 
