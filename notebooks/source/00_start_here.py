@@ -26,7 +26,8 @@ explore.check.environment()
 # ## Predict, then move
 #
 # Every lesson shows you something that moves. Before it does, it asks what you expect. A wrong guess costs nothing
-# and gets a reason, and you remember it longer than a fact that you were told.
+# and gets a reason, and you remember it longer than a fact that you were told. The code of a question is folded to
+# one line, because it holds the answer: run it like any other.
 #
 # Below, six points lie on a line, and a table says how alike each pair is. The dial **σ** (sigma) sets how far
 # similarity reaches.

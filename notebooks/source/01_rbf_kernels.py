@@ -17,8 +17,9 @@ from amfs_lab import explore, kernels, ridge, stats, tasks
 # Below, six points lie on a line. The heat map says how alike each pair of them is: dark is alike, white is not. One
 # dial, **σ** (the Greek letter sigma), sets how far similarity reaches.
 #
-# The lower left panel shows the six *eigenvalues* of that table. Take them for now as six directions to learn in,
-# each as long as its point is high. Commit to an answer before you touch the dial.
+# The lower left panel shows the six *eigenvalues* of that table. Take them for now as six directions to learn in: a
+# high point is a direction with much to learn along it, a low one is nearly dead. Commit to an answer before you
+# touch the dial.
 
 # %%
 explore.predict(

@@ -15,7 +15,7 @@ NEEDED = ("torch", "numpy", "plotly", "ipywidgets", "anywidget", "jupyterlab")
 def environment() -> None:
     """Prints the versions this course runs on; raises AssertionError naming what is missing."""
     missing = []
-    print(f"Python {platform.python_version()} on {platform.system()}, {torch.get_num_threads()} threads for torch")
+    print(f"Python {platform.python_version()} on {platform.system()}, torch threads: {torch.get_num_threads()}")
     for name in NEEDED:
         try:
             print(f"✓ {name} {importlib.metadata.version(name)}")
