@@ -28,7 +28,8 @@ explore.check.environment()
 # Every lesson shows you something that moves. Before it does, it asks what you expect. A wrong guess costs nothing
 # and gets a reason, and you remember it longer than a fact that you were told. The code of a question is folded to
 # one line, because it holds the answer: run it like any other.
-#
+
+# %% [markdown]
 # Below, six points lie on a line, and a table says how alike each pair is. The dial **σ** (sigma) sets how far
 # similarity reaches.
 
@@ -75,7 +76,8 @@ explore.check.six_alike(sum_of_diagonal)
 # %% [markdown]
 # ○ means that you have not tried yet, ✓ that you are right. Anything else is a sentence about what you did. Solutions
 # are in the folder `notebooks/solutions` of the project, for when you have been stuck for a while.
-#
+
+# %% [markdown]
 # ## One solve
 #
 # Here is the whole course in four lines. Six points have labels $y$; the table $K$ says how alike they are. One
@@ -93,7 +95,8 @@ print(f"largest miss on six labels: {(K @ alpha - y).abs().max():.3f}")
 # The paper behind this course puts that solve where others take many steps, and asks a network to learn *how to
 # compare* so that one solve is enough. It also proposes how several tasks should agree on a direction. You will build
 # both, test both, and see where they help and where they don't.
-#
+
+# %% [markdown]
 # ## What we claimed
 #
 # A claim in this course is a line that runs. If it were wrong, the cell would stop with an error.
@@ -143,7 +146,8 @@ print(f"the first task shows {len(first_task.support.x)} images and asks about {
 #   (menu *Run*, *Run All Cells*).
 # - A page that you would like fresh: close it and start with `python3 run.py lab --fresh 01` (the lesson's number).
 #   Your own pages are never overwritten otherwise.
-#
+
+# %% [markdown]
 # ## Where to click next
 #
 # Next: [01 · RBF kernels: similarity with a dial](01_rbf_kernels.ipynb)

@@ -16,7 +16,8 @@ from amfs_lab import explore, kernels, ridge, stats, tasks
 # %% [markdown]
 # Below, six points lie on a line. The heat map says how alike each pair of them is: dark is alike, white is not. One
 # dial, **σ** (the Greek letter sigma), sets how far similarity reaches.
-#
+
+# %% [markdown]
 # The lower left panel shows the six *eigenvalues* of that table. Take them for now as six directions to learn in: a
 # high point is a direction with much to learn along it, a low one is nearly dead. Commit to an answer before you
 # touch the dial.
@@ -60,7 +61,8 @@ for apart in (0.0, 0.5, 1.0, 2.0, 3.0):
 
 # %% [markdown]
 # Those percentages are worth knowing by heart. They hold for every σ, because only the distance *in σs* enters.
-#
+
+# %% [markdown]
 # ## Build it once by hand
 #
 # Six lines of plain loops. Then the library's function on the same points, and an assert that the two agree.
@@ -79,7 +81,8 @@ print(K.numpy().round(2))
 # %% [markdown]
 # The library calls the dial `bandwidth`, and so does every lesson here. If you know scikit-learn: its `gamma` is
 # $1/(2\sigma^2)$, a different number for the same kernel. In this course γ means something else, from lesson 04 on.
-#
+
+# %% [markdown]
 # ## What σ does to learning
 #
 # Now give each point a label. A model that learns with this kernel draws a curve as a weighted sum of bumps of width
@@ -105,7 +108,8 @@ learner
 # Pull σ to its left end: the curve becomes a row of spikes, right at the points and silent between them. Pull it to
 # the right end: one stiff curve that can't follow the labels any more. The good σ lies between the two. The dial λ
 # (lambda) is the next lesson's subject; leave it where it is.
-#
+
+# %% [markdown]
 # ## Use it: real characters
 #
 # The points were a picture. Here are letters: five of one *task*, one printed example each, and 75 more images to

@@ -43,7 +43,8 @@ print(f"{test.classes} letters of {len(unknown)} other scripts to be judged on: 
 #
 # **MAML** learns a task by five gradient steps on the support set. Its outer loop moves the starting point of those
 # steps, by differentiating through all five. Tasks are averaged.
-#
+
+# %% [markdown]
 # **I-AMFS** learns a task by one solve on the features $z$ of the support set, with the RBF kernel of lesson 01:
 #
 # $$\alpha = (K + \lambda I)^{-1} y \qquad f(z) = \sum_i \alpha_i\, k(z, z_i)$$
@@ -107,7 +108,8 @@ conflict
 # %% [markdown]
 # Set **tasks** to 2 and move **angle**: the arrows of the mean and of O-AMFS lie on each other. Set it to 3 and move
 # **angle** past 90°: now they part, and the bar of the lonely task falls, for O-AMFS even below zero.
-#
+
+# %% [markdown]
 # ## The race
 #
 # Every method gets the same seconds of training, in turns of one step: next is always the one that has used the least
@@ -161,7 +163,8 @@ for name, last in finish.items():
 # While it runs, the page stays alive: move **smoothing**, or press **Stop** to end the race early and go on with what
 # was learned so far. The curves show training tasks; what may be said of unseen letters comes next. Switch
 # **against** from seconds to meta-steps, and look again: a step of MAML costs several of the others.
-#
+
+# %% [markdown]
 # ## Unseen letters
 #
 # Now the same test tasks for all: letters of scripts that no training task showed. Episode $i$ is the same for every
