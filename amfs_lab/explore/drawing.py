@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from torch import Tensor
 
+from amfs_lab.explore.canvas import Canvas
 from amfs_lab.explore.theme import TEMPLATE
 
 
@@ -50,19 +50,6 @@ class Trace:
         for prop, name in self.feeds.items():
             trace[prop] = _sendable(arrays[name])
         return trace
-
-
-class Canvas(go.FigureWidget):
-    """A FigureWidget that does not read back what the page filled in.
-
-    After each drawing plotly's page side reports every default that it chose, 25 kB a time; its Python side would echo
-    and merge them. No explorer asks for them, and a slider in a hand has to wait while they are handled.
-    """
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        super().set_state(
-            {key: value for key, value in sync_data.items() if key not in ("_js2py_traceDeltas", "_js2py_layoutDelta")}
-        )
 
 
 class Drawing:
