@@ -1,0 +1,166 @@
+"""The hand on the page: moves everything that can be moved in an explorer, and looks at what becomes of the drawing."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import Locator
+
+if TYPE_CHECKING:
+    from lab import Lesson
+
+REST_SECONDS = 60  # ends a test that has failed
+
+# From a slider's handle to the box for its number.
+NUMBER = "xpath=ancestor::*[contains(@class, 'amfs-control')][1]//input[@type='number']"
+
+# Where in a figure the mouse goes: left, right and lower panels of all that have them.
+PLACES = ((0.2, 0.3), (0.3, 0.75), (0.5, 0.5), (0.7, 0.3), (0.75, 0.7))
+
+Action = Callable[[], Any]
+
+
+class Explorer:
+    """A box with controls and a figure. What is found wrong is an AssertionError that names lesson, box and control."""
+
+    def __init__(self, lesson: "Lesson", box: Locator) -> None:
+        self.lesson, self.page, self.box = lesson, lesson.page, box
+        title = box.locator(".amfs-title")
+        self.title = title.inner_text() if title.count() else "outside an explorer"
+
+    def drive(self) -> int:
+        """Moves all that can be moved, and puts it back. Returns the number of moves."""
+        self.act("before anything is moved", lambda: None)
+        self.reset()
+        start, moves = self.reading(), 0
+        for name, move in self.controls():
+            moves += move(name)
+            self.reset()
+            self.compare(start, name)
+        return moves
+
+    def controls(self) -> list[tuple[str, Callable[[str], int]]]:
+        """What there is to move, each with its name and what moves it."""
+        found: list[tuple[str, Callable[[str], int]]] = []
+        for handle in self.visible(".noUi-handle"):
+            found.append((f"slider {label(handle)!r}", lambda name, handle=handle: self.slide(name, handle)))
+        for menu in self.visible("select:enabled"):
+            found.append((f"menu {label(menu)!r}", lambda name, menu=menu: self.choose(name, menu)))
+        for box in self.visible("input[type=checkbox]:enabled"):
+            twice = [("clicked", box.click), ("clicked again", box.click)]
+            found.append((f"checkbox {label(box)!r}", lambda name, twice=twice: self.changes(name, twice)))
+        for button in self.visible(".amfs-toolbar button:enabled"):
+            found.append((f"button {button.inner_text()!r}", lambda name, button=button: self.press(name, button)))
+        for plot in self.visible(".js-plotly-plot"):
+            found.append(("the mouse", lambda name, plot=plot: self.point(name, plot)))
+        return found
+
+    # One control each.
+
+    def slide(self, name: str, handle: Locator) -> int:
+        """A slider by the keys that move it, then by a number typed into its box."""
+        handle.scroll_into_view_if_needed()
+
+        def key(key: str, end: str) -> tuple[str, Action]:
+            def action() -> None:
+                before = handle.get_attribute("aria-valuenow")
+                handle.press(key)
+                after = handle.get_attribute("aria-valuenow")
+                if before == after != handle.get_attribute(end):
+                    raise self.wrong(f"{name} stays at {before} when {key} is pressed.")
+
+            return key, action
+
+        keys = [key("End", "aria-valuemax"), key("Home", "aria-valuemin"), key("PageUp", "aria-valuemax")]
+        moves = self.changes(name, keys, timed=True)
+        number = handle.locator(NUMBER)
+        if number.count():
+            low = number.get_attribute("min") or ""
+
+            def type_in() -> None:
+                number.fill(low)
+                number.press("Enter")
+
+            self.act(f"{name}, {low} typed into its box", type_in)
+            if handle.get_attribute("aria-valuenow") != handle.get_attribute("aria-valuemin"):
+                raise self.wrong(f"{name} does not follow when {low} is typed into its box.")
+            moves += 1
+        return moves
+
+    def choose(self, name: str, menu: Locator) -> int:
+        options = menu.locator("option").all_inner_texts()
+        return self.changes(
+            name, [(option, lambda n=n: menu.select_option(index=n)) for n, option in enumerate(options)]
+        )
+
+    def press(self, name: str, button: Locator) -> int:
+        self.act(name, button.click)
+        return 1
+
+    def point(self, name: str, plot: Locator) -> int:
+        """The mouse over the figure, with clicks: what hovers and clicks call must not fail either."""
+        plot.scroll_into_view_if_needed()
+        for x, y in PLACES:
+
+            def action(x: float = x, y: float = y) -> None:
+                at = plot.bounding_box()
+                assert at is not None
+                self.page.mouse.move(at["x"] + x * at["width"], at["y"] + y * at["height"], steps=3)
+                self.page.mouse.down()
+                self.page.mouse.up()
+
+            self.act(f"{name} at {x:.0%} from the left and {y:.0%} from the top of the figure", action)
+        self.page.mouse.move(0, 0)
+        return len(PLACES)
+
+    def reset(self) -> None:
+        for button in self.visible(".amfs-toolbar button:has-text('Reset')"):
+            self.act("button 'Reset'", button.click)
+
+    # Looking.
+
+    def visible(self, css: str) -> list[Locator]:
+        found = self.box.locator(css)
+        return list(filter(Locator.is_visible, map(found.nth, range(found.count()))))
+
+    def reading(self) -> dict[str, Any]:
+        """What the box says and is set to, in words and numbers."""
+        return self.box.evaluate("box => window.course.reading(box)")
+
+    def compare(self, start: dict[str, Any], name: str) -> None:
+        if self.visible(".amfs-toolbar button:has-text('Reset')"):
+            for part, now in self.reading().items():
+                if now != start[part]:
+                    raise self.wrong(f"Reset after {name} does not restore its {part}: {start[part]!r}. Got {now!r}.")
+
+    def act(self, what: str, action: Action, timed: bool = False) -> tuple[str, str]:
+        """Does something and waits until kernel and drawing are at rest. Returns the drawings before and after."""
+        self.box.evaluate("box => window.course.arm(box)")
+        action()
+        seen = self.page.evaluate("seconds => window.course.rest(seconds)", REST_SECONDS)
+        self.lesson.check(f"{self.title!r}, {what}")
+        if not seen["rested"]:
+            raise self.wrong(f"no rest {REST_SECONDS} s after {what}. {self.lesson.condition()}")
+        if timed and seen["ms"] is not None:
+            self.lesson.latencies.append(seen["ms"])
+        return seen["before"], seen["after"]
+
+    def changes(self, name: str, actions: list[tuple[str, Action]], timed: bool = False) -> int:
+        """Does all actions; at least one must change what is drawn."""
+        drawings = {drawing for what, action in actions for drawing in self.act(f"{name}, {what}", action, timed)}
+        if len(drawings) == 1:
+            done = ", ".join(what for what, _ in actions)
+            raise self.wrong(f"{name} is dead: nothing drawn has changed after {done}.")
+        return len(actions)
+
+    def wrong(self, what: str) -> AssertionError:
+        return AssertionError(f"{self.lesson.name}, {self.title!r}: {what}")
+
+
+def label(field: Locator) -> str:
+    """What stands beside a control."""
+    return field.evaluate(
+        """field => {
+            const widget = field.closest('.jupyter-widgets');
+            return widget?.querySelector('label')?.textContent || widget?.innerText || '';
+        }"""
+    )

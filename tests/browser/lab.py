@@ -1,0 +1,137 @@
+"""A lesson in JupyterLab: opened, run, stopped, and asked what state it is in.
+
+Nothing here waits for seconds: everything waits for a state, and says which one when it does not come.
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from faults import Faults
+from hand import NUMBER, Explorer
+from playwright.sync_api import BrowserContext, Locator
+from serving import START_SECONDS, Server
+
+RUN_SECONDS, STATE_SECONDS = 300, 60  # these only end a test that has failed
+
+LIVE = re.compile(r"\bawait\b.*\blive\(")  # what a reader can stop
+
+
+class Lesson:
+    """A notebook, open in JupyterLab."""
+
+    def __init__(self, browser: BrowserContext, server: Server, name: str) -> None:
+        self.name, self.server = name, server
+        self.latencies: list[float] = []  # milliseconds from a key press to a changed drawing
+        self.page = browser.new_page()
+        self.page.set_default_timeout(1000 * STATE_SECONDS)
+        self.faults = Faults(self.page)
+        self.page.goto(f"{server.url}lab/tree/{name}.ipynb?reset&token={server.token}", timeout=1000 * START_SECONDS)
+        self.until("its kernel is ready", lambda: self.ask("ready()"), START_SECONDS)
+        self.ask("watch()")
+
+    def close(self) -> None:
+        """The kernel first: a page that goes away closes its widgets one by one, and the kernel would still answer."""
+        with contextlib.suppress(Exception):
+            self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        self.page.close()
+
+    def ask(self, question: str) -> Any:
+        """Asks `page.js`."""
+        return self.page.evaluate(f"() => window.course?.{question}")
+
+    def until(self, what: str, state: Callable[[], Any], seconds: float = STATE_SECONDS) -> Any:
+        """Waits for a state; a fault ends the wait at once."""
+        end = time.monotonic() + seconds
+        while not (value := state()):
+            self.check(f"while waiting until {what}")
+            if time.monotonic() > end:
+                raise AssertionError(f"{self.name}: expected that {what}, within {seconds:g} s.\n{self.condition()}")
+            self.page.wait_for_timeout(50)
+        return value
+
+    def check(self, where: str) -> None:
+        """Fails on any error so far, seen or unseen."""
+        wrong = [*self.faults, *(f"a banner: {words}" for words in self.ask("banners()") or [])]
+        assert not wrong, f"{self.name}, {where}:\n" + "\n".join(wrong)
+
+    def condition(self) -> str:
+        """What the page shows instead, for those who read of a failure."""
+        waiting = [f"cell {c['index']} has not ended: {c['source'][:60]!r}" for c in self.cells() if not ended(c)]
+        missing = [f"not yet there: {each}" for each in self.ask("missing()") or []]
+        return "\n".join([*waiting, *missing, "The server said:", self.server.tail(1500)])
+
+    # Running.
+
+    def cells(self) -> list[dict[str, Any]]:
+        return self.ask("cells()") or []
+
+    def run(self) -> None:
+        """Menu Run, Run All Cells. What runs live is stopped on the way."""
+        live = [cell["index"] for cell in self.cells() if LIVE.search(cell["source"])]
+        if live:  # nobody can stop what ends by itself at once, so this lesson runs at its full length
+            self.execute("import os; os.environ.pop('AMFS_LAB_FAST', None)")
+        self.ask("command('notebook:run-all-cells')")
+        for index in live:
+            self.stop(index)
+        self.until("every cell has ended", lambda: all(map(ended, self.cells())) and self.ask("settled()"), RUN_SECONDS)
+        self.check("after running every cell")
+
+    def execute(self, code: str) -> str:
+        """Code for the kernel that is no cell of the lesson; `"ok"` or `"error"`."""
+        return self.page.evaluate("code => window.course.execute(code)", code)
+
+    def stop(self, index: int) -> None:
+        """Moves a slider and clicks Stop while cell `index` runs, as soon as the figure has begun to grow."""
+        buttons = self.page.locator(".amfs-stop")
+
+        def cell_ended() -> bool:
+            return any(cell["index"] == index and ended(cell) for cell in self.cells())
+
+        def running() -> Locator | None:
+            assert not cell_ended(), f"{self.name}: cell {index} ended by itself before Stop could be clicked."
+            return next(filter(Locator.is_enabled, map(buttons.nth, range(buttons.count()))), None)
+
+        button = self.until(f"Stop can be clicked while cell {index} runs", running, RUN_SECONDS)
+        box = self.page.locator(".amfs-explorer").filter(has=button)
+        sentence, handle = box.locator(".amfs-say"), box.locator(".noUi-handle").first
+        self.until("the explorer tells of a step", lambda: running() and re.search(r"\d steps", sentence.inner_text()))
+        handle.press("End")
+        number = handle.locator(NUMBER)
+        self.until(
+            "a slider moves its number while a cell runs",
+            lambda: running() and number.input_value() == number.get_attribute("max"),
+        )
+        button.click()
+        self.until(f"cell {index} ends after a click on Stop", cell_ended)
+        self.until("the explorer says so", lambda: sentence.inner_text().startswith("Stopped"))
+
+    # What stands on the page.
+
+    def explorers(self) -> list[Explorer]:
+        """Every box with something to move in it, drawn."""
+        self.until("every figure is drawn", lambda: not self.ask("missing()") and self.ask("settled()"))
+        return [Explorer(self, self.page.locator(f"[data-box='{index}']")) for index in range(self.ask("mark()"))]
+
+    def answer_predictions(self) -> int:
+        """Clicks every option of every question until the right one ends it; each click gets a reply."""
+        questions = self.page.locator(".amfs-predict")
+        for question in map(questions.nth, range(questions.count())):
+            options, reply = question.locator("button"), question.locator(".amfs-say")
+            for option in map(options.nth, range(options.count())):
+                if option.is_enabled():
+                    before = reply.inner_text()
+                    where = f"{option.inner_text()!r} to {question.inner_text()[:60]!r}"
+                    option.click()
+                    self.until(
+                        f"there is a reply to the answer {where}",
+                        lambda reply=reply, before=before: reply.inner_text() != before and self.ask("settled()"),
+                    )
+                    self.check(where)
+        return questions.count()
+
+
+def ended(cell: dict[str, Any]) -> bool:
+    return bool(cell["count"]) and not cell["running"]

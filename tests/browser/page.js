@@ -1,0 +1,156 @@
+// Runs in every page of the browser test: what only the page itself can know. `window.course` is asked by lab.py.
+
+window.course = (() => {
+  const sent = new Set(); // what the page has asked the kernel to do
+  const handled = new Set(); // what the kernel has finished, and whose answers the page has worked through
+  let pressed = 0; // when the last key went down
+  let armed = null; // the box that is watched
+  document.addEventListener('keydown', event => { pressed = event.timeStamp; }, true);
+
+  const panel = () => window.jupyterapp?.shell?.currentWidget;
+  const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
+
+  return {
+    // The notebook is open, its kernel is ready and nothing has run yet.
+    ready() {
+      const context = panel()?.sessionContext;
+      return Boolean(context?.isReady && context.session?.kernel?.status === 'idle' && panel().content?.widgets?.length);
+    },
+
+    // From here on, count questions and answers. JupyterLab works through a kernel's messages in their order, so that
+    // every change of a widget that came before an `idle` is in the page once that `idle` is.
+    watch() {
+      const kernel = panel().sessionContext.session.kernel;
+      const counted = new Set(['comm_open', 'comm_msg', 'execute_request']);
+      kernel.anyMessage.connect((_, { msg, direction }) => {
+        if (direction === 'send' && counted.has(msg.header.msg_type)) sent.add(msg.header.msg_id);
+      });
+      kernel.iopubMessage.connect((_, msg) => {
+        if (msg.header.msg_type === 'status' && msg.content.execution_state === 'idle') handled.add(msg.parent_header.msg_id);
+      });
+    },
+
+    settled() {
+      for (const id of sent) if (!handled.has(id)) return false;
+      return true;
+    },
+
+    // One entry for each code cell that has something to run.
+    cells() {
+      return panel().content.widgets
+        .map((cell, index) => ({ cell, index }))
+        .filter(({ cell }) => cell.model.type === 'code' && cell.model.sharedModel.getSource().trim())
+        .map(({ cell, index }) => ({
+          index,
+          source: cell.model.sharedModel.getSource(),
+          count: cell.model.executionCount,
+          running: cell.model.executionState !== 'idle',
+        }));
+    },
+
+    // What is still missing on the page, in words; empty when all widgets stand there and all figures are drawn.
+    missing() {
+      const found = [];
+      panel().content.widgets.forEach((cell, index) => {
+        if (cell.model.type !== 'code') return;
+        const wanted = cell.model.outputs.toJSON().filter(out => out.data?.['application/vnd.jupyter.widget-view+json']).length;
+        const shown = [...cell.node.querySelectorAll('.jp-OutputArea-output')].filter(out => out.querySelector('.jupyter-widgets')).length;
+        if (shown < wanted) found.push(`cell ${index} shows ${shown} of ${wanted} widgets`);
+        cell.node.querySelectorAll('.amfs-explorer').forEach(box => {
+          const plot = box.querySelector('.js-plotly-plot'), drawing = plot?.querySelector('.main-svg');
+          if (!drawing) found.push(`cell ${index}: an explorer's figure`);
+          else if (Math.abs(drawing.getBoundingClientRect().width - plot.getBoundingClientRect().width) > 2) {
+            found.push(`cell ${index}: a figure as wide as its place`);
+          }
+          if (!box.querySelector('.amfs-say')?.textContent) found.push(`cell ${index}: an explorer's sentence`);
+          if (box.querySelector('.noUi-handle:not([aria-label])')) found.push(`cell ${index}: the name of a slider, for screen readers`);
+        });
+      });
+      return found;
+    },
+
+    // Marks every box with something to move in it, and says how many there are. A slider outside an explorer belongs to
+    // the output that it stands in.
+    mark() {
+      const boxes = new Set();
+      document.querySelectorAll('.jp-Notebook .amfs-explorer, .jp-Notebook .noUi-handle').forEach(found => {
+        boxes.add(found.closest('.amfs-explorer') ?? found.closest('.jp-OutputArea-output'));
+      });
+      [...boxes].forEach((box, index) => box.setAttribute('data-box', index));
+      return boxes.size;
+    },
+
+    command(name) {
+      window.jupyterapp.commands.execute(name); // not awaited: its state is what is looked at
+    },
+
+    // Code for the kernel that is no cell of the lesson. Resolves when it has run.
+    async execute(code) {
+      const future = panel().sessionContext.session.kernel.requestExecute({ code, silent: false, store_history: false });
+      const reply = await future.done;
+      return reply.content.status;
+    },
+
+    // What is drawn, as a number that changes with it; without what only the mouse shows.
+    digest(root) {
+      let h1 = 0xdeadbeef, h2 = 0x41c6ce57;
+      const add = text => {
+        for (let i = 0; i < text.length; i++) {
+          const c = text.charCodeAt(i);
+          h1 = Math.imul(h1 ^ c, 2654435761);
+          h2 = Math.imul(h2 ^ c, 1597334677);
+        }
+      };
+      root.querySelectorAll('.js-plotly-plot .main-svg').forEach(svg => {
+        for (const layer of svg.children) if (!layer.classList.contains('hoverlayer')) add(layer.outerHTML);
+      });
+      root.querySelectorAll('.js-plotly-plot canvas').forEach(canvas => add(canvas.toDataURL()));
+      return `${(h1 >>> 0).toString(16)}-${(h2 >>> 0).toString(16)}`;
+    },
+
+    // What a reader reads in a box: the sentence, what the controls are set to, the words in the figure. Unlike the drawing
+    // it comes back exactly: plotly may place the same thing a fraction of a pixel elsewhere.
+    reading(box) {
+      const all = (css, read) => [...box.querySelectorAll(css)].map(read);
+      return {
+        sentence: box.querySelector('.amfs-say')?.textContent,
+        sliders: all('.noUi-handle', handle => handle.getAttribute('aria-valuenow')),
+        fields: all('.amfs-controls :is(input, select)', field => (field.type === 'checkbox' ? field.checked : field.value)),
+        words: all('.main-svg :is(.textpoint, .bartext, .annotation-text)', word => word.textContent).filter(word => word.trim()).sort(),
+      };
+    },
+
+    // Watches a box from now on, frame by frame, until the kernel has nothing left to do and nothing moves any more. `ms`
+    // is the time from the last key press to the first change of the drawing.
+    arm(box) {
+      const before = this.digest(box);
+      const state = { before, after: before, ms: null, rested: false, end: Infinity };
+      const look = async () => {
+        for (let still = performance.now(); ;) {
+          await frame();
+          const seen = this.digest(box), time = performance.now();
+          if (seen !== state.after || !this.settled() || state.end === Infinity) still = time;
+          if (seen !== before && state.ms === null) state.ms = time - pressed;
+          state.after = seen;
+          // Without a change the wait is longer: it would be the answer.
+          state.rested = time - still > (seen === before ? 400 : 60);
+          if (state.rested || time > state.end) return state;
+        }
+      };
+      state.result = look();
+      armed = state;
+    },
+
+    // To be asked after the move that the box was armed for.
+    async rest(seconds) {
+      armed.end = performance.now() + 1000 * seconds;
+      const { before, after, ms, rested } = await armed.result;
+      return { before, after, ms, rested };
+    },
+
+    // The text of every banner that is seen.
+    banners() {
+      return [...document.querySelectorAll('.amfs-banner')].filter(b => b.offsetParent !== null).map(b => b.innerText.trim()).filter(Boolean);
+    },
+  };
+})();

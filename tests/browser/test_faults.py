@@ -1,0 +1,168 @@
+"""The test of the test: what must not get past it, planted in a notebook of its own."""
+
+import nbformat
+import pytest
+from lab import Lesson
+
+pytestmark = pytest.mark.browser
+
+CELLS = (
+    """
+import ipywidgets as w
+import numpy as np
+import plotly.graph_objects as go
+from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.canvas import Canvas
+from amfs_lab.explore.controls import Slider
+from amfs_lab.explore.drawing import Arrays, Trace
+
+class Line(Explorer):
+    title = "sound"
+    slope = Slider("slope", 0, 2, start=1)
+    traces = (Trace(go.Scatter, dict(mode="lines"), x="x", y="y"),)
+    layout = dict(height=200, yaxis=dict(range=[0, 2]))
+
+    def compute(self, state):
+        x = np.linspace(0, 1, 5)
+        return Arrays(x=x, y=state.slope * x, slope=state.slope)
+
+    def say(self, arrays):
+        return f"The line rises by {arrays.slope:g}."
+
+class Early(Line):
+    title = "moved early"
+
+early = Early()
+early.slope = 1.5
+early.slope = 2  # before plotly's script can have arrived on the page: nothing may be lost
+early
+""",
+    """
+Line()
+""",
+    """
+class Dead(Line):
+    title = "dead"
+    other = Slider("other", 0, 1, start=0.5)  # compute forgot it
+
+Dead()
+""",
+    """
+class Raises(Line):
+    title = "raises"
+
+    def compute(self, state):
+        if state.slope > 1.5:
+            raise ValueError("too steep")
+        return super().compute(state)
+
+Raises()
+""",
+    """
+class OnlySays(Line):
+    title = "only says"
+
+    def compute(self, state):
+        return Arrays(x=np.arange(2), y=np.arange(2), slope=state.slope)
+
+OnlySays()
+""",
+    """
+def by_hand(title, callback):  # an explorer that somebody built without the base: nobody shows a banner for it
+    slider = w.IntSlider(description="by hand")
+    figure = Canvas(go.Scatter(y=[1, 2, 3]), layout=dict(height=200))
+    slider.observe(lambda change: callback(figure, change["new"]), "value")
+    heading = w.HTML(title)
+    heading.add_class("amfs-title")
+    return w.VBox([heading, slider, figure])
+
+def fails(figure, value):
+    figure.data[0].y = [value, 2, 3]
+    if value > 50:
+        raise KeyError("behind the page")
+
+by_hand("fails unseen", fails)
+""",
+    """
+def redraws(figure, value):
+    with figure.batch_update():
+        figure.data[0].y = [1, 2, 3]
+        figure.layout.height = 200
+
+by_hand("redraws the same", redraws)
+""",
+)
+
+
+@pytest.fixture(scope="module")
+def planted(server, browser):
+    """The notebook, run; and each of its explorers by its title."""
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, server.lessons / "planted.ipynb")
+    lesson = Lesson(browser, server, "planted")
+    lesson.run()
+    yield lesson, {explorer.title: explorer for explorer in lesson.explorers()}
+    lesson.close()
+
+
+@pytest.fixture
+def lesson(planted):
+    """The same without what the test before it did wrong."""
+    lesson, _ = planted
+    yield lesson
+    lesson.page.locator("button:has-text('Reset')").evaluate_all("all => all.forEach(button => button.click())")
+    lesson.page.wait_for_function("() => window.course.settled() && !window.course.banners().length")
+    lesson.faults.clear()
+
+
+def test_what_happens_before_the_figure_is_there_is_not_lost(lesson, planted):
+    def line(title):
+        return planted[1][title].box.locator(".js-line").get_attribute("d")
+
+    sound = planted[1]["sound"]  # this test comes first: the others press Reset
+    assert line("moved early") != line("sound")
+    sound.act("slider, End", lambda: sound.box.locator(".noUi-handle").press("End"))
+    assert line("moved early") == line("sound")
+
+
+def test_a_sound_explorer_passes(lesson, planted):
+    assert planted[1]["sound"].drive() >= 4
+    assert lesson.latencies
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("dead", "planted, 'dead': slider 'other' is dead"),
+        ("raises", r"planted, 'raises', slider 'slope', End:\na callback raised ValueError: too steep[\s\S]*a banner"),
+        ("only says", "planted, 'only says': slider 'slope' is dead"),
+        ("fails unseen", r"planted, 'fails unseen', slider 'by hand', End:\na callback raised KeyError"),
+        ("redraws the same", "planted, 'redraws the same': slider 'by hand' is dead"),
+    ],
+)
+def test_a_planted_fault_fails(lesson, planted, title, words):
+    with pytest.raises(AssertionError, match=words):
+        planted[1][title].drive()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("print(1 / 0)", "a cell raised ZeroDivisionError: division by zero"),
+        ("import warnings; warnings.warn('beware')", "the kernel complained: .*beware"),
+    ],
+)
+def test_a_complaint_of_the_kernel_fails(lesson, code, words):
+    lesson.execute(code)
+    with pytest.raises(AssertionError, match=words):
+        lesson.check("here")
+
+
+def test_a_page_that_calls_out_or_complains_fails(lesson):
+    lesson.page.evaluate(
+        "() => fetch('http://192.0.2.1/', { signal: AbortSignal.timeout(50) }).catch(() => console.error('lost'))"
+    )
+    with pytest.raises(AssertionError, match=r"asked for http://192.0.2.1/[\s\S]*console: lost"):
+        lesson.check("here")

@@ -1,0 +1,24 @@
+"""Every lesson as its reader meets it: in JupyterLab, in a browser, run from top to bottom, everything moved."""
+
+import pytest
+from serving import NOTEBOOKS
+
+pytestmark = pytest.mark.browser
+
+LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def test_there_are_lessons():
+    assert LESSONS, f"no lesson in {NOTEBOOKS}: run `python3 run.py notebooks`"
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_runs_and_all_that_can_be_moved_moves_something(name, open_lesson, record_property):
+    lesson = open_lesson(name)
+    lesson.run()
+    moves = {explorer.title: explorer.drive() for explorer in lesson.explorers()}
+    assert moves, f"{name}: nothing on the page can be moved."
+    questions = lesson.answer_predictions()
+    lesson.check("at its end")
+    record_property("moves", moves)
+    record_property("questions", questions)
