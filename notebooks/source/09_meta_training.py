@@ -85,7 +85,8 @@ print("weights of four random tasks:", [f"{weight:.2f}" for weight in c])
 # (`"unit"`), so that O-AMFS turns the step and does not change its scale: what it gains or loses is then due to the
 # direction. That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well. So is μ = 0 and γ = 0 in
 # this lesson: the two further terms of the paper's inner loop are left out.
-#
+
+# %% [markdown]
 # Before the race, look at the outer loop alone. The thin arrows are gradients of three tasks, the last one in
 # conflict with the others. Each thick arrow is what one rule makes of them.
 
