@@ -17,6 +17,7 @@ from serving import START_SECONDS, Server
 RUN_SECONDS, STATE_SECONDS = 300, 60  # these only end a test that has failed
 
 LIVE = re.compile(r"\bawait\b.*\blive\(")  # what a reader can stop
+STEPS = 3  # after so many, curves have a shape that a control can change
 
 
 class Lesson:
@@ -97,7 +98,11 @@ class Lesson:
         button = self.until(f"Stop can be clicked while cell {index} runs", running, RUN_SECONDS)
         box = self.page.locator(".amfs-explorer").filter(has=button)
         sentence, handle = box.locator(".amfs-say"), box.locator(".noUi-handle").first
-        self.until("the explorer tells of a step", lambda: running() and re.search(r"\d steps", sentence.inner_text()))
+
+        def grown() -> bool:
+            return bool(running()) and any(int(n) >= STEPS for n in re.findall(r"(\d+) steps", sentence.inner_text()))
+
+        self.until(f"the explorer tells of {STEPS} steps", grown)
         handle.press("End")
         number = handle.locator(NUMBER)
         self.until(
