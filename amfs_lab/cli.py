@@ -101,11 +101,12 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
     if foreign := sorted(set(settings) - own):
         raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Got it all the same: leave it out.")
     fields = ("steps", "seconds", "tasks", "width", "norm", "meta_lr", "validate_every", "seed")
+    chosen = {name: value for name in fields if (value := getattr(options, name)) is not None}
     return preset(
         options.method,
         inner=dataclasses.replace(inner, **settings),
         episode=EpisodeConfig(options.ways, options.shots, options.queries),
-        **{name: getattr(options, name) for name in fields},
+        **chosen,
     )
 
 
@@ -125,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--tasks", type=int, default=DEFAULTS.tasks, help="episodes in a meta-step (default %(default)s)")
     p.add_argument("--width", type=int, default=DEFAULTS.width, help="filters of Conv-4 (default %(default)s)")
     p.add_argument("--norm", default=DEFAULTS.norm, help="transductive, support or group (default %(default)s)")
-    p.add_argument("--meta-lr", type=float, default=DEFAULTS.meta_lr, help="outer rate (default %(default)s)")
+    p.add_argument("--meta-lr", type=float, help="outer rate (default: the method's)")
     p.add_argument("--validate-every", type=int, default=DEFAULTS.validate_every, metavar="STEPS")
     p.add_argument("--seed", type=int, default=DEFAULTS.seed)
     p.add_argument("--out", type=Path, help="folder of the run (default runs/METHOD-NwKs-SEED)")
