@@ -8,15 +8,21 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import PIL
+import scipy
 import torch
+from fontTools.ttLib import TTFont
+from PIL import features
 
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.tasks import glyph_card, glyph_pen
-from amfs_lab.tasks.glyph_scripts import MOST_CHARACTERS, SCRIPTS, Script, split_scripts
+from amfs_lab.tasks.glyph_scripts import MOST_CHARACTERS, SCRIPTS, split_scripts
 from amfs_lab.tasks.glyph_select import faces, is_letter, select
 from amfs_lab.tasks.glyphs import FILE, SAMPLES, SIDE, Glyphs, images_sha256, labels_sha256
 
@@ -36,61 +42,60 @@ def build(folder: Path, fonts: Path = FONTS, progress: Progress = lambda *_: Non
     chosen = select(Path(fonts), progress=lambda what: progress(what, 0, 0))
     glyphs = render(chosen.characters, fonts, progress)
     check(glyphs)
-    notes = {
-        "splits": glyphs.splits,
-        "left_out": chosen.left_out,
-        "fonts": font_hashes(chosen.characters, fonts),
-        "images_sha256": images_sha256(glyphs.images.numpy()),
-        "labels_sha256": labels_sha256(glyphs),
-    }
-    contents = {FILE: pack(glyphs, notes), CARD: glyph_card.card(glyphs, notes, Path(fonts)).encode()}
+    progress("measuring", 0, 0)
+    notes = take_notes(glyphs, chosen.left_out, Path(fonts))
+    contents = {FILE: pack(glyphs, notes), CARD: glyph_card.card(glyphs, notes).encode()}
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in contents.items():
-        (folder / f".{name}.part").write_bytes(data)
-    for name in contents:
-        os.replace(folder / f".{name}.part", folder / name)
+    parts = {name: folder / f".{name}.part" for name in contents}
+    try:
+        for name, data in contents.items():
+            parts[name].write_bytes(data)
+        for name, part in parts.items():
+            os.replace(part, folder / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
     return glyphs
 
 
-def render(characters: Mapping[str, Iterable[int]], fonts: Path = FONTS, progress: Progress = lambda *_: None) -> Glyphs:
+def render(
+    characters: Mapping[str, Iterable[int]], fonts: Path = FONTS, progress: Progress = lambda *_: None
+) -> Glyphs:
     """All samples of the given characters, script by script."""
     table = {script.name: script for script in SCRIPTS}
     unknown = sorted(set(characters) - set(table))
     if unknown:
         raise ConfigError(f"Expected scripts of the table in glyph_scripts. Got {', '.join(unknown)}.")
-    todo = [(name, codepoint) for name in sorted(characters) for codepoint in characters[name]]
+    todo = [(name, rank, code) for name in sorted(characters) for rank, code in enumerate(characters[name])]
     files = {name: faces(table[name], Path(fonts)) for name in characters}
     images = np.empty((len(todo), SAMPLES, SIDE, SIDE), np.uint8)
-    for i, (name, codepoint) in enumerate(todo):
+    for i, (name, rank, codepoint) in enumerate(todo):
         progress(f"inking {name}", i, len(todo))
-        images[i] = glyph_pen.character(name, codepoint, files[name])
+        images[i] = glyph_pen.character(name, codepoint, glyph_pen.faces_in_turn(files[name], rank))
     return Glyphs(
-        torch.from_numpy(images), tuple(n for n, _ in todo), tuple(c for _, c in todo), split_scripts(characters)
+        torch.from_numpy(images), tuple(n for n, _, _ in todo), tuple(c for _, _, c in todo), split_scripts(characters)
     )
 
 
 def check(glyphs: Glyphs) -> None:
     """The promises of the data set that can be read off it. Raises DataError at the first that is broken."""
-    table = {script.name: script for script in SCRIPTS}
-    images = glyphs.images.numpy()
-    count = {name: glyphs.scripts.count(name) for name in glyphs.splits}
-    problems = [
-        (len(count) < 40, f"at least 40 scripts, got {len(count)}"),
-        (len(images) < 1000, f"at least 1000 characters, got {len(images)}"),
-        (images.shape[1:] != (SAMPLES, SIDE, SIDE), f"{SAMPLES} samples of {SIDE}x{SIDE}, got {images.shape[1:]}"),
-        (max(count.values()) > MOST_CHARACTERS, f"at most {MOST_CHARACTERS} characters a script, got {count}"),
-        *(
-            (not is_letter(c, table[s].prefix), f"letters, unchanged by NFKD, of {s}; got U+{c:04X}")
-            for s, c in zip(glyphs.scripts, glyphs.codepoints, strict=True)
-        ),
-        *(
-            (not all(map(glyph_pen.ink_is_right, samples)), f"legible ink on every sample of {label}")
-            for samples, label in zip(images, glyphs.labels, strict=True)
-        ),
-    ]
-    for broken, expected in problems:
-        if broken:
+    for kept, expected in _promises(glyphs):
+        if not kept:
             raise DataError(f"Expected {expected}. Nothing was written; see the table in glyph_scripts.")
+
+
+def _promises(glyphs: Glyphs) -> Iterator[tuple[bool, str]]:
+    images, count = glyphs.images.numpy(), Counter(glyphs.scripts)
+    yield len(count) >= 40, f"at least 40 scripts, got {len(count)}"
+    yield len(images) >= 1000, f"at least 1000 characters, got {len(images)}"
+    yield images.shape[1:] == (SAMPLES, SIDE, SIDE), f"{SAMPLES} samples of {SIDE}x{SIDE}, got {images.shape[1:]}"
+    yield max(count.values()) <= MOST_CHARACTERS, f"at most {MOST_CHARACTERS} characters a script, got {count}"
+    prefixes = {script.name: script.prefix for script in SCRIPTS}
+    for script, codepoint in zip(glyphs.scripts, glyphs.codepoints, strict=True):
+        letter = is_letter(codepoint, prefixes[script])
+        yield letter, f"letters of {script} that NFKD leaves alone; got U+{codepoint:04X}"
+    for label, samples in zip(glyphs.labels, images, strict=True):
+        yield all(map(glyph_pen.ink_is_right, samples)), f"legible ink on every sample of {label}"
 
 
 def pack(glyphs: Glyphs, notes: dict) -> bytes:
@@ -108,13 +113,43 @@ def pack(glyphs: Glyphs, notes: dict) -> bytes:
     return file.getvalue()
 
 
-def font_hashes(scripts: Iterable[str], fonts: Path = FONTS) -> dict[str, str]:
-    """For each script, one SHA-256 over its font files' names and contents: equal if the faces are."""
-    table: dict[str, Script] = {script.name: script for script in SCRIPTS}
-    hashes = {}
-    for name in scripts:
-        digest = hashlib.sha256()
-        for file in faces(table[name], Path(fonts)):
-            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-        hashes[name] = digest.hexdigest()
-    return hashes
+def take_notes(glyphs: Glyphs, left_out: dict[str, str], fonts: Path) -> dict:
+    """What the file says of itself beside the images: splits, fonts, tools, difficulty, hashes."""
+    files = {script.name: faces(script, fonts) for script in SCRIPTS if script.name in glyphs.splits}
+    families = {file.name.split("-")[0]: file for name in files for file in files[name] if "-Regular" in file.name}
+    return {
+        "splits": glyphs.splits,
+        "left_out": left_out,
+        "faces": {name: len(found) for name, found in files.items()},
+        "fonts_sha256": {name: font_hash(found) for name, found in files.items()},
+        "families": {family: font_version(file) for family, file in families.items()},
+        "made_with": tools(),
+        "raw_pixels": glyph_card.difficulty(glyphs),
+        "images_sha256": images_sha256(glyphs.images.numpy()),
+        "labels_sha256": labels_sha256(glyphs),
+    }
+
+
+def font_hash(files: Iterable[Path]) -> str:
+    """One SHA-256 over the names and contents of font files: equal if the faces are."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def font_version(file: Path) -> str:
+    """What the font calls its version: `"2.002"`."""
+    with TTFont(file, lazy=True) as font:
+        return str(font["name"].getDebugName(5)).removeprefix("Version ").split(";")[0]
+
+
+def tools() -> dict[str, str]:
+    """The versions of all that has a say in a pixel or in the choice of a character."""
+    return {
+        "FreeType": str(features.version("freetype2")),
+        "NumPy": np.__version__,
+        "Pillow": PIL.__version__,
+        "SciPy": scipy.__version__,
+        "Unicode": unicodedata.unidata_version,
+    }

@@ -10,116 +10,128 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
 from amfs_lab.errors import DataError
-from amfs_lab.tasks.glyph_select import draw
+from amfs_lab.tasks.glyph_shapes import BOARD, SCALE, Strokes, strokes
 from amfs_lab.tasks.glyphs import LEVELS, SAMPLES, SIDE
 
-SCALE = 4  # the drawing board has 4x4 points a pixel
-BOARD = 44 * SCALE
-ATTEMPTS = 60
+ATTEMPTS = 100
+FINEST = 1.2  # pixels: no stroke of a sample is drawn finer
+OPEN = 1.5  # pixels: how wide a hole has to be to count
 
 
 @dataclass(frozen=True)
 class Pen:
-    """How strongly samples are distorted; every number is the largest of a uniform draw (`width` and `size` are ranges)."""
+    """How strongly samples are distorted: ranges of uniform draws; a single number is the largest, of either sign."""
 
     width: tuple[float, float] = (1.5, 2.9)  # stroke, in pixels of 28
     size: tuple[float, float] = (17.0, 24.0)  # longest side before bending, in pixels
-    rotation: float = 12.0  # degrees
+    rotation: float = 12.5  # degrees
     shear: float = 0.22
     stretch: float = 0.18  # log of the ratio of the axes
-    elastic: float = 1.8  # pixels, at the knots of a 4x4 grid
-    shift: float = 2.2  # pixels off the centre
+    elastic: float = 1.9  # pixels, at the knots of a 4x4 grid
+    shift: float = 2.3  # pixels off the centre
 
 
 PEN = Pen()
 
+# From values at 4 knots to a smooth curve along an edge of the board.
+_SPLINE = np.stack([ndimage.zoom(k, BOARD / 4, order=3, mode="nearest", grid_mode=True) for k in np.eye(4)], axis=1)
+
 
 @dataclass(frozen=True)
 class Outline:
-    """Signed distance to the edge of the ink (board points, positive inside); widths in pixels: usual and fine strokes, narrow gaps."""
+    """A letter on the board, the width in pixels of its finest stroke, and how many pieces and open holes it has."""
 
-    distance: np.ndarray
-    stroke: float
+    drawn: Strokes
     fine: float
-    gap: float
+    pieces: int
+    holes: int
 
 
-def sample(
-    script: str, codepoint: int, index: int, files: list[Path], pen: Pen = PEN
-) -> np.ndarray:
-    """Sample `index` of a character, uint8 (28, 28) in multiples of 17; faces are taken in turn from a start that the character decides.
+def character(script: str, codepoint: int, faces: list[Path], pen: Pen = PEN) -> UInt8[np.ndarray, "samples 28 28"]:
+    """All samples of a character, one a face."""
+    return np.stack([sample(script, codepoint, index, face, pen) for index, face in enumerate(faces)])
 
-    Raises DataError if no attempt gives a sample whose ink is right.
+
+def sample(script: str, codepoint: int, index: int, face: Path, pen: Pen = PEN) -> UInt8[np.ndarray, "28 28"]:
+    """Sample `index` of a character in one face, in multiples of 17: the first attempt whose ink is right.
+
+    Raises DataError if there is none.
     """
-    start = int.from_bytes(_digest(script, codepoint, "faces")[:4], "big")
-    face = files[order(len(files))[(start + index) % len(files)]]
     drawing = outline(chr(codepoint), face)
     for attempt in range(ATTEMPTS):
-        rng = np.random.Generator(np.random.PCG64(_seed(script, codepoint, index, attempt)))
-        image = ink_again(drawing, rng, pen)
-        if image is not None and ink_is_right(image):
+        key = f"{script}/{codepoint}/{index}/{attempt}".encode()
+        seed = int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
+        strength = 1 - attempt / ATTEMPTS  # what is hard to draw is bent less and less
+        image = ink_again(drawing, np.random.Generator(np.random.PCG64(seed)), pen, strength)
+        if image is not None and ink_is_right(image) and keeps_its_shape(image, drawing, strength > 0.5):
             return image
     raise DataError(
-        f"Expected a legible sample {index} of {script}/U+{codepoint:04X} from {face.name}. Got none in {ATTEMPTS} attempts. "
-        "Weaken the pen's distortion, or leave the character out."
+        f"Expected a legible sample {index} of {script}/U+{codepoint:04X} from {face.name}. Got none in {ATTEMPTS} "
+        "attempts. Weaken the pen's distortion, or leave the character out."
     )
 
 
-def order(count: int) -> list[int]:
-    """The order in which `count` faces are taken: steps of about 0.618 of the list, so that neighbours differ in family and weight."""
+def faces_in_turn(files: list[Path], rank: int) -> list[Path]:
+    """The faces of the samples of a script's character number `rank`: it goes on where the character before it stopped.
+
+    Steps of about 0.618 of the list, without a common divisor, visit every face before one comes again, and
+    neighbours differ in family and weight.
+    """
+    count = len(files)
     step = next(s for s in range(max(1, round(count * 0.618)), 2 * count + 2) if math.gcd(s, count) == 1)
-    return [i * step % count for i in range(count)]
+    return [files[(rank * SAMPLES + i) * step % count] for i in range(SAMPLES)]
 
 
 def outline(char: str, face: Path) -> Outline:
-    """The letter in one face, longest side 20 pixels, in the middle of the board."""
-    ink = draw(char, face, 20 * SCALE) > 127
-    height, width = ink.shape
-    board = np.zeros((BOARD, BOARD), bool)
-    top, left = (BOARD - height) // 2, (BOARD - width) // 2
-    board[top : top + height, left : left + width] = ink
-    inside, outside = ndimage.distance_transform_edt(board), ndimage.distance_transform_edt(~board)
-    strokes = 2 * inside[(inside > 1) & (inside == ndimage.maximum_filter(inside, 5))] / SCALE
-    within = (slice(top, top + height), slice(left, left + width))
-    ridge = (outside > 1) & (outside == ndimage.maximum_filter(outside, 5))
-    gaps = 2 * outside[within][ridge[within]] / SCALE
-    return Outline(
-        inside - outside,
-        float(np.median(strokes)) if len(strokes) else 1.0,
-        float(np.quantile(strokes, 0.15)) if len(strokes) else 1.0,
-        float(np.quantile(gaps, 0.15)) if len(gaps) else SIDE,
-    )
+    """The letter in one face, and what a pen has to respect in it. Raises DataError if the face draws nothing."""
+    drawn = strokes(char, face)
+    if drawn is None:
+        raise DataError(f"{face.name} draws nothing for U+{ord(char):04X}. Expected a letter; leave the character out.")
+    distance = drawn.distance[drawn.covers]
+    ink = distance > 0
+    pieces, _ = pieces_and_holes(ink)
+    holes, count = ndimage.label(ndimage.binary_fill_holes(ink) & ~ink)
+    depths = ndimage.maximum(-distance, holes, range(1, count + 1)) if count else []
+    thin = 0.5  # how far the ink can shrink before it falls apart or loses a dot
+    while thin < 4 * SCALE and pieces_and_holes(distance > thin + 0.5)[0] == pieces:
+        thin += 0.5
+    return Outline(drawn, 2 * thin / SCALE, pieces, sum(bool(depth >= OPEN / 2 * SCALE) for depth in depths))
 
 
-def ink_again(drawing: Outline, rng: np.random.Generator, pen: Pen = PEN) -> np.ndarray | None:
-    """The drawing bent and inked by a pen, both as `rng` decides: uint8 (28, 28), or None where it would not fit."""
+def ink_again(
+    drawing: Outline, rng: np.random.Generator, pen: Pen = PEN, strength: float = 1.0
+) -> UInt8[np.ndarray, "28 28"] | None:
+    """The drawing bent and inked by a pen, both as `rng` decides; None where it would not fit."""
 
     def spread(most: float) -> float:
-        return most * (2 * rng.random() - 1)
+        return strength * most * (2 * rng.random() - 1)
 
     angle, shear, ratio = math.radians(spread(pen.rotation)), spread(pen.shear), math.exp(spread(pen.stretch) / 2)
     low, high = pen.size
     zoom = (low + (high - low) * rng.random()) / 20
     low, high = pen.width
     target = low + (high - low) * rng.random()
-    knots = (2 * rng.random((2, 4, 4)) - 1) * pen.elastic * SCALE
+    knots = (2 * rng.random((2, 4, 4)) - 1) * strength * pen.elastic * SCALE
     shift = (spread(pen.shift), spread(pen.shift))
 
     # From a point of the bent board back to the drawing: turn, shear, stretch, then the elastic bend.
     cos, sin = math.cos(angle), math.sin(angle)
-    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1.0, 0.0], [shear, 1.0]]) @ np.diag([ratio, 1 / ratio]) / zoom
+    turn, slant = np.array([[cos, -sin], [sin, cos]]), np.array([[1.0, 0.0], [shear, 1.0]])
+    matrix = turn @ slant @ np.diag([ratio, 1 / ratio]) / zoom
     axis = np.arange(BOARD) - (BOARD - 1) / 2
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"))
-    bend = np.stack([ndimage.zoom(k, BOARD / 4, order=3, mode="nearest", grid_mode=True) for k in knots])
+    bend = _SPLINE @ knots @ _SPLINE.T
     source = np.tensordot(matrix, grid, 1) + bend + (BOARD - 1) / 2
-    bent = ndimage.map_coordinates(drawing.distance, source, order=1, mode="nearest") * zoom
+    bent = ndimage.map_coordinates(drawing.drawn.distance, source, order=1, mode="nearest") * zoom
 
-    # The pen: its width, but never so thin that fine strokes break, nor so broad that the letter's gaps fill.
-    most = (drawing.gap * zoom - 1.0) / 2
-    grow = max(min((target - drawing.stroke * zoom) / 2, most), -0.3 * drawing.fine * zoom)
+    # The pen: its width, but not so broad that the letter's gaps fill, nor so thin that fine strokes break.
+    broadest = (drawing.drawn.gap * zoom - 1.0) / 2
+    thinnest = (FINEST - drawing.fine * zoom) / 2
+    grow = max(min((target - drawing.drawn.stroke * zoom) / 2, broadest), thinnest)
     ink = np.clip(bent + grow * SCALE + 0.5, 0, 1)
 
     rows, columns = np.flatnonzero(ink.max(1) > 0.5), np.flatnonzero(ink.max(0) > 0.5)
@@ -141,26 +153,22 @@ def ink_again(drawing: Outline, rng: np.random.Generator, pen: Pen = PEN) -> np.
     return (np.floor(small * (LEVELS - 1) + 0.5) * 17).astype(np.uint8)
 
 
-def ink_is_right(image: np.ndarray) -> bool:
+def ink_is_right(image: UInt8[np.ndarray, "28 28"]) -> bool:
     """Enough ink to read, not a blob, nothing cut off at the border."""
     ink = image / 255
-    border = np.concatenate([ink[0], ink[-1], ink[1:-1, 0], ink[1:-1, -1]])
-    return 0.02 <= ink.mean() <= 0.35 and border.max() <= 0.5 and ink.max() >= 0.8 and not _blob(ink)
+    border = max(ink[0].max(), ink[-1].max(), ink[:, 0].max(), ink[:, -1].max())
+    thickest = ndimage.distance_transform_edt(np.pad(ink > 0.5, 1)).max()
+    return bool(0.02 <= ink.mean() <= 0.35 and ink.max() >= 0.8 and border <= 0.5 and thickest <= 4.5)
 
 
-def _blob(ink: np.ndarray) -> bool:
-    """Ink so thick that a disc of 7 pixels across fits into it in many places."""
-    return bool((ndimage.distance_transform_edt(ink > 0.5) > 4.5).any())
+def keeps_its_shape(image: UInt8[np.ndarray, "h w"], drawing: Outline, holes_too: bool = True) -> bool:
+    """No stroke broken (not more pieces than the face draws), and at least half of its open holes still open."""
+    pieces, holes = pieces_and_holes(image > 100)
+    return 1 <= pieces <= drawing.pieces and (2 * holes >= drawing.holes or not holes_too)
 
 
-def _digest(*key: object) -> bytes:
-    return hashlib.sha256("/".join(map(str, key)).encode()).digest()
-
-
-def _seed(script: str, codepoint: int, index: int, attempt: int) -> int:
-    return int.from_bytes(_digest(script, codepoint, index, attempt)[:8], "big")
-
-
-def character(script: str, codepoint: int, files: list[Path], pen: Pen = PEN) -> np.ndarray:
-    """All samples of a character, uint8 (20, 28, 28)."""
-    return np.stack([sample(script, codepoint, index, files, pen) for index in range(SAMPLES)])
+def pieces_and_holes(ink: Bool[np.ndarray, "h w"]) -> tuple[int, int]:
+    """Connected pieces of ink (8 neighbours), and of paper that it encloses (4 neighbours)."""
+    _, pieces = ndimage.label(ink, np.ones((3, 3)))
+    _, papers = ndimage.label(~np.pad(ink, 1))
+    return pieces, papers - 1  # the paper around the letter is no hole

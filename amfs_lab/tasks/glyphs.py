@@ -25,8 +25,9 @@ from amfs_lab.errors import ConfigError, DataError
 FILE = "glyphs.npz"
 SAMPLES, SIDE = 20, 28
 LEVELS = 16  # grey levels stored, as multiples of 17
-IMAGES_SHA256 = "f291c9288e1daee63368438983c96d8f028bb82a860529ebb34ddcb95f22c51e"  # of the decoded array, uint8 (characters, 20, 28, 28), C order
-LABELS_SHA256 = "bc04223377f240539fed89a5a3db5447c3aa26ce294a045a87f2a75d585b7cbb"  # of the lines "SPLIT SCRIPT/U+XXXX"
+# Of the decoded array, uint8 (characters, 20, 28, 28) in C order; and of the lines "SPLIT SCRIPT/U+XXXX".
+IMAGES_SHA256 = "e58c5a3212bcd30a920835bfa4ead75ee64e0adaec8258d8910641fe31a714b4"
+LABELS_SHA256 = "b82858db141d7cb79613d4e7dd5b83a587b2fa8fe37565e7630a9e59605a9b04"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def find(root: Path | None = None) -> Path:
 
 
 def read(path: Path) -> tuple[Glyphs, dict]:
-    """A glyph file, of this version or another, and what its builder noted of itself. Raises DataError if it is damaged."""
+    """A glyph file, of this version or another, and its builder's notes. Raises DataError if it is damaged."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             packed, scripts, codepoints = file["images"], file["scripts"], file["codepoints"]
@@ -113,14 +114,12 @@ def read(path: Path) -> tuple[Glyphs, dict]:
         ) from error
 
 
-def images_sha256(images: np.ndarray) -> str:
+def images_sha256(images: UInt8[np.ndarray, "characters samples 28 28"]) -> str:
     """SHA-256 of the decoded array, uint8 in C order."""
     return hashlib.sha256(np.ascontiguousarray(images, np.uint8)).hexdigest()
 
 
 def labels_sha256(glyphs: Glyphs) -> str:
     """SHA-256 of the lines "SPLIT SCRIPT/U+XXXX", one a character, in the order of the images."""
-    lines = (
-        f"{glyphs.splits[script]} {label}\n" for script, label in zip(glyphs.scripts, glyphs.labels, strict=True)
-    )
+    lines = (f"{glyphs.splits[script]} {label}\n" for script, label in zip(glyphs.scripts, glyphs.labels, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
