@@ -12,8 +12,9 @@ Say `python3 run.py VERB` (`py run.py VERB` on Windows):
     bench        times the methods against their floor; arguments go to `amfs-lab bench`
     lint         ruff and pyright
 
-With any verb, `--torch-index URL` names one more place where pip looks for PyTorch. On Linux
-https://download.pytorch.org/whl/cpu makes the download far smaller.
+With any verb, `--torch-index URL` names one more place where pip looks for PyTorch. On Linux the
+index of PyTorch's CPU builds (its address is under "Get Started" on PyTorch's site) makes the
+download far smaller.
 """
 # Standard library only, and no syntax younger than Python 3.6: an old Python must get far enough to look for a new one.
 
@@ -32,7 +33,6 @@ ROOT = os.path.dirname(os.path.realpath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 EXTRAS = "data,lab,test"
 SUPPORTED = ("3.14", "3.13", "3.12", "3.11")  # tried in this order when the Python that runs this file will not do
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 class Problem(Exception):
@@ -258,7 +258,8 @@ def download_size(platform, torch_index):
         return "pip will download 0.4 GB if {} has CPU builds of PyTorch, up to 3 GB otherwise.".format(torch_index)
     return (
         "pip may download up to 3.0 GB, 2.7 GB of it PyTorch with its CUDA libraries. Without an NVIDIA GPU, stop this "
-        "(Ctrl-C) and add `--torch-index {}`: then it is about 0.4 GB.".format(CPU_INDEX)
+        "(Ctrl-C) and add `--torch-index URL` with the index of PyTorch's CPU builds (under \"Get Started\" on its "
+        "site): then it is about 0.4 GB."
     )
 
 
