@@ -12,9 +12,7 @@ def numbered():
     """Ten classes of six images, each image filled with its own number."""
     numbers = torch.arange(60, dtype=torch.uint8).reshape(10, 6, 1, 1)
     shape = EpisodeConfig(4, 2, 3)
-    return lambda config=shape, **rest: EpisodeSource(
-        numbers.expand(10, 6, 4, 4), tuple("abcdefghij"), config, **rest
-    )
+    return lambda config=shape, **rest: EpisodeSource(numbers.expand(10, 6, 4, 4), tuple("abcdefghij"), config, **rest)
 
 
 def numbers_of(half):
