@@ -161,10 +161,10 @@ def test_size_and_weight_do_not_make_another_letter(tmp_path):
             [(size - weight, 0), (size - weight, 2 * size), (size + weight, 2 * size), (size + weight, 0)],
         ]
 
-    font(tmp_path / "Toy-Regular.ttf", {THAI: plus(300, 20), THAI + 1: plus(150, 8), THAI + 2: plus(300, 60)})
+    font(tmp_path / "Toy-Regular.ttf", {THAI: plus(300, 10), THAI + 1: plus(150, 5), THAI + 2: plus(300, 45)})
     small, large, bold = (glyph_shapes.normalised(chr(THAI + i), tmp_path / "Toy-Regular.ttf")[None] for i in range(3))
-    assert glyph_shapes.similarity(small, large) > 0.98
-    assert glyph_shapes.similarity(small, bold) > glyph_shapes.LOOK_ALIKE
+    assert glyph_shapes.similarity(small, large) > 0.985
+    assert glyph_shapes.similarity(small, bold) > 0.97
 
 
 def test_a_bare_bar_or_dot_is_no_letter_and_a_corner_is_one(tmp_path):
