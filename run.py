@@ -258,7 +258,7 @@ def download_size(platform, torch_index):
         return "pip will download 0.4 GB if {} has CPU builds of PyTorch, up to 3 GB otherwise.".format(torch_index)
     return (
         "pip may download up to 3.0 GB, 2.7 GB of it PyTorch with its CUDA libraries. Without an NVIDIA GPU, stop this "
-        "(Ctrl-C) and add `--torch-index URL` with the index of PyTorch's CPU builds (under \"Get Started\" on its "
+        '(Ctrl-C) and add `--torch-index URL` with the index of PyTorch\'s CPU builds (under "Get Started" on its '
         "site): then it is about 0.4 GB."
     )
 

@@ -22,9 +22,10 @@ class Script(ipywidgets.Widget):
     @classmethod
     def get(cls) -> "Script":
         """The one that all figures of this kernel use; a new one after `Widget.close_all()`."""
-        if cls.shared is None or cls.shared.comm is None:
-            cls.shared = cls(code=SCRIPT, version=plotly.__version__)
-        return cls.shared
+        script = cls.shared
+        if script is None or script.comm is None:
+            script = cls.shared = cls(code=SCRIPT, version=plotly.__version__)
+        return script
 
 
 class Canvas(go.FigureWidget):

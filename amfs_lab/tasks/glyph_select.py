@@ -101,7 +101,7 @@ def rotations(shapes: dict[str, Int64[np.ndarray, "_ 24 24"]]) -> dict[str, str]
         turns = [np.rot90(shapes[name], quarters, (1, 2)) for quarters in range(4)]
         match = np.stack([similarity(images, every) >= LOOK_ALIKE for images in turns])
         for other in (other for other in shapes if other != name and other not in found):
-            with_other = match[:, :, ends[other] - len(shapes[other]) : ends[other]].any(2)
+            with_other = np.any(match[:, :, ends[other] - len(shapes[other]) : ends[other]], axis=2)
             at_all = with_other.any(0)
             turned = (at_all & ~with_other[0]).mean()
             if turned > TURNED and at_all.mean() > COVERED:

@@ -116,7 +116,7 @@ def read(path: Path) -> tuple[Glyphs, dict]:
 
 def images_sha256(images: UInt8[np.ndarray, "characters samples 28 28"]) -> str:
     """SHA-256 of the decoded array, uint8 in C order."""
-    return hashlib.sha256(np.ascontiguousarray(images, np.uint8)).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(images, np.uint8).data).hexdigest()
 
 
 def labels_sha256(glyphs: Glyphs) -> str:
