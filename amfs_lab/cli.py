@@ -12,7 +12,7 @@ from amfs_lab import __version__
 from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.errors import AmfsError, ConfigError
 from amfs_lab.evaluation import evaluate
-from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
+from amfs_lab.tasks import SPLITS, EpisodeConfig, glyphs, open_source
 from amfs_lab.training import MetaTrainer, load_learner
 
 DEFAULTS = TrainingConfig()
@@ -74,8 +74,13 @@ def build_glyphs(options: argparse.Namespace) -> None:
             bar.set_description(what)
             bar.update(done - bar.n)
 
-        glyphs = glyph_builder.build(options.out, options.fonts, progress)
-    print(f"{len(glyphs.images)} letters of {len(set(glyphs.scripts))} scripts in {options.out}")
+        data = glyph_builder.build(options.out, options.fonts, progress)
+    print(f"{len(data.images)} letters of {len(set(data.scripts))} scripts in {options.out}")
+    if glyphs.images_sha256(data.images.numpy()) != glyphs.IMAGES_SHA256:
+        print(
+            "These fonts or libraries draw other images than those that amfs_lab is tested with: it will refuse the file."
+        )
+        print("`GLYPHS.md` beside it names the versions that drew it; the shipped card names the tested ones.")
 
 
 def bench(options: argparse.Namespace) -> None:
