@@ -77,9 +77,7 @@ def build_glyphs(options: argparse.Namespace) -> None:
         data = glyph_builder.build(options.out, options.fonts, progress)
     print(f"{len(data.images)} letters of {len(set(data.scripts))} scripts in {options.out}")
     if glyphs.images_sha256(data.images.numpy()) != glyphs.IMAGES_SHA256:
-        print(
-            "These fonts or libraries draw other images than those that amfs_lab is tested with: it will refuse the file."
-        )
+        print("These fonts or libraries draw other images than amfs_lab was tested with, so it refuses the file.")
         print("`GLYPHS.md` beside it names the versions that drew it; the shipped card names the tested ones.")
 
 
