@@ -10,6 +10,9 @@ from amfs_lab.episode import Episode
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
 
 
+torch.set_num_threads(1)  # the tensors are small, and threads that wait for each other are slow on a busy machine
+
+
 @pytest.fixture
 def randn() -> Callable[..., Tensor]:
     """`randn(3, 4)`: float64 normal numbers, the same in every run."""
