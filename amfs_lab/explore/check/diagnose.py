@@ -60,16 +60,26 @@ def function(
 
 
 def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], tolerance: float = 0.05) -> None:
-    """Accepts a number within `tolerance` (relative) of `expected`; otherwise says which mistake gives it."""
+    """Accepts a number within `tolerance` of `expected`; otherwise says which mistake gives it.
+
+    Args:
+        tolerance: relative; 0 for a whole number, which is counted and not measured.
+    """
     if isinstance(mine, bool) or not isinstance(mine, (int, float, Tensor)):
         raise AssertionError(f"Expected a number. Got {short(mine)}.")
+    if isinstance(mine, Tensor) and mine.numel() != 1:
+        raise AssertionError(f"Expected one number. Got {short(mine)}.")
+    if isinstance(mine, Tensor) and mine.is_complex():
+        raise AssertionError("Expected a real number. Got a complex tensor.")
     mine = float(mine)
+    if not math.isfinite(mine):
+        raise AssertionError(f"Expected a number. {mine:g} is none: look for a division by zero, or 0 times infinity.")
     if near(mine, expected, tolerance):
         return
     for wrong, sentence in mistakes:
-        if near(mine, wrong, tolerance):
+        if near(mine, wrong, max(tolerance, 0.01)):
             raise AssertionError(sentence)
-    if near(mine, 100 * expected, tolerance):
+    if tolerance and near(mine, 100 * expected, tolerance):
         raise AssertionError(f"{mine:g} is the percentage. Write it as a fraction of one: {mine / 100:g}.")
     side = "more" if expected > mine else "less"
     raise AssertionError(
@@ -106,7 +116,7 @@ def same(got: Tensor, right: Tensor) -> bool:
 
 
 def near(mine: float, value: float, tolerance: float) -> bool:
-    return abs(mine - value) <= tolerance * abs(value)
+    return abs(mine - value) <= max(tolerance, 1e-6) * abs(value)
 
 
 def difference(got: Tensor, right: Tensor) -> str:

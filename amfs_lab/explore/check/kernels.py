@@ -21,7 +21,7 @@ def six_alike(answer: Any) -> str:
         (36.0, "That is the whole table at an endless σ. The diagonal has six entries."),
         (0.0, "A point is not different from itself: on the diagonal stands full similarity, which is one."),
     ]
-    diagnose.number(answer, 6.0, mistakes)
+    diagnose.number(answer, 6.0, mistakes, tolerance=0.0)
     return "Six times one: each point is like itself. The sum of the diagonal is called the trace."
 
 
@@ -36,7 +36,7 @@ def two_away(answer: Any) -> str:
         (math.exp(-0.5), "That is the similarity at a distance of σ, not of 2σ."),
     ]
     diagnose.number(answer, math.exp(-2), mistakes)
-    return f"Two σ apart means {math.exp(-2):.1%} similar: the exponent is −4σ² / (2σ²) = −2, whatever σ is."
+    return f"Two σ apart means {100 * math.exp(-2):.1f} % similar: the exponent is −4σ² / (2σ²) = −2, whatever σ is."
 
 
 def _shaped(f: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:

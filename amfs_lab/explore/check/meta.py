@@ -1,5 +1,6 @@
 """Self-checks on the paper's two loops: one solve, and the weights of the tasks' gradients."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ def lone_opponent(answer: Any) -> str:
         (3.0, "You added the sizes |w|: gradients that point opposite ways have cosine −1."),
         (0.0, "You stopped at one of the two: w₁₃ and w₂₃ are both −1."),
     ]
-    diagnose.number(answer, -1.0, mistakes)
+    diagnose.number(answer, -1.0, mistakes, tolerance=0.0)
     return "c₃ = −1 − 1 + 1 = −1. A negative weight pushes the third task's loss up, not only less far down."
 
 
@@ -34,6 +35,8 @@ def turning_angle(answer: Any) -> str:
     angle = diagnose.positive(answer, "the angle")
     if angle > 180:
         raise AssertionError(f"An angle between two directions is at most 180 degrees. Got {angle:g}.")
+    if abs(angle - math.radians(120)) < 0.02:
+        raise AssertionError(f"{angle:g} is in radians. Give the angle in degrees: {math.degrees(angle):.0f}.")
     weight = third_weight(angle)
     if abs(angle - 90) < 1:
         raise AssertionError("At 90° the third task's cosines with the others are zero, but w₃₃ = 1 still holds it up.")
