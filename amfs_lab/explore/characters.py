@@ -121,6 +121,7 @@ class CharacterExplorer(Explorer):
         K_qs = rbf_kernel(query, support, state.bandwidth)
         votes = K_qs.view(len(query), WAYS, state.shots).amax(2)  # support images come letter by letter
         guesses = votes.argmax(1)
+        alike = votes.amax(1) > 0  # where every kernel value is 0, the largest is nobody's
         asked = state.query - 1
         truth, guess = int(episode.query.y[asked]), int(guesses[asked])
         return Arrays(
@@ -135,18 +136,25 @@ class CharacterExplorer(Explorer):
             letters=np.arange(1, WAYS + 1),
             votes=votes[asked],
             marks=["its own" if c == truth else "" for c in range(WAYS)],
-            colors=[BLUE if c == truth else VERMILLION if c == guess else "#AEB6BF" for c in range(WAYS)],
+            colors=[
+                BLUE if c == truth else VERMILLION if c == guess and alike[asked] else "#AEB6BF" for c in range(WAYS)
+            ],
             truth=truth + 1,
             guess=guess + 1,
             nearest=float(votes[asked].max()),
-            right=int((guesses == episode.query.y).sum()),
+            right=int(((guesses == episode.query.y) & alike).sum()),
+            lost=int((~alike).sum()),
         )
 
     def say(self, a: Arrays) -> str:
         head = f"At σ = {a.bandwidth:.3g}, query {a.query} is"
         total = f"{a.right} of {WAYS * QUERIES} queries of this task resemble their own letter most."
         if a.nearest == 0:
-            return f"{head} similar to no example at all: every kernel value is 0. {total}"
+            others = "all" if a.lost == WAYS * QUERIES else a.lost
+            return (
+                f"{head} similar to no example at all: every kernel value is 0. "
+                f"The same holds for {others} of the {WAYS * QUERIES} queries of this task: nothing resembles anything."
+            )
         verdict = "which it is" if a.guess == a.truth else f"but it is letter {a.truth}"
         return f"{head} most similar to letter {a.guess} ({a.nearest:.2g}), {verdict}; {total}"
 

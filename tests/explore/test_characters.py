@@ -27,7 +27,8 @@ def test_the_sentence_counts_right_answers_and_says_when_everything_underflows()
     assert explorer.arrays.right == right, "σ changes no nearest neighbour"
     explorer.set(bandwidth=0.1)
     assert "similar to no example at all" in explorer.sentence.text
-    assert explorer.arrays.right == 15, "five letters, all guessed to be the first"
+    assert "own letter most" not in explorer.sentence.text, "the largest of zeros is no resemblance"
+    assert (explorer.arrays.right, explorer.arrays.lost) == (0, 75)
 
 
 def test_a_column_of_examples_belongs_to_one_letter():
