@@ -13,7 +13,7 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.meta_training import NAMES
+from amfs_lab.explore.meta_training import named
 from amfs_lab.explore.theme import BLUE, INK
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 
@@ -82,7 +82,7 @@ class CompareExplorer(Explorer):
     )
 
     def __init__(self, per_episode: Mapping[str, Tensor], preset: str | None = None, **start: Any) -> None:
-        self.per_episode = {NAMES.get(name, name): torch.as_tensor(values) for name, values in per_episode.items()}
+        self.per_episode = {named(name): torch.as_tensor(values) for name, values in per_episode.items()}
         counts = {len(values) for values in self.per_episode.values()}
         if len(self.per_episode) < 2 or len(counts) != 1 or min(counts) < 2:
             raise ConfigError(
@@ -115,13 +115,15 @@ class CompareExplorer(Explorer):
 
 def verdict(a: str, b: str, gap: Interval) -> str:
     """What a paired difference allows to say, in words."""
-    points = f"{100 * abs(gap.mean):.1f} ± {100 * gap.half_width:.1f} points"
+    touching = f"{100 * abs(gap.mean):.1f}" == f"{100 * gap.half_width:.1f}"
+    digits = 2 if touching else 1  # one more where rounding would move the interval's end onto zero
+    points = f"{100 * abs(gap.mean):.{digits}f} ± {100 * gap.half_width:.{digits}f} points"
     if gap.low > 0:
         return f"{a} is ahead of {b} by {points}"
     if gap.high < 0:
         return f"{a} is behind {b} by {points}"
-    signed = f"{100 * gap.mean:+.1f}".replace("-", "−")
-    return f"{a} and {b} can't be told apart ({signed} ± {100 * gap.half_width:.1f} points)"
+    signed = f"{100 * gap.mean:+.{digits}f}".replace("-", "−")
+    return f"{a} and {b} can't be told apart ({signed} ± {100 * gap.half_width:.{digits}f} points)"
 
 
 def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
@@ -129,7 +131,7 @@ def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
     for name, values in per_episode.items():
         others = [paired_difference(values, other, level) for rival, other in per_episode.items() if rival != name]
         if others and all(gap.low > 0 for gap in others):
-            return NAMES.get(name, name)
+            return named(name)
     return "no clear winner" if per_episode else None
 
 

@@ -13,6 +13,7 @@ from amfs_lab.explore.live import LiveExplorer
 from amfs_lab.explore.theme import series
 
 MOST = 6  # curves that stay apart by colour, dash and marker
+FEW = 5  # a curve of so few points shows them: one alone would draw no line
 DRAWN = 300  # points of a curve that are drawn; a longer one is thinned
 
 NAMES = {
@@ -23,6 +24,12 @@ NAMES = {
     "fo-maml": "FO-MAML",
     "prototypes": "prototypes",
 }
+
+
+def named(name: str) -> str:
+    """A run's name as the lessons write it: `"i-amfs again"` is "I-AMFS again"."""
+    method, blank, rest = name.partition(" ")
+    return NAMES.get(method, method) + blank + rest
 
 
 class Step(Protocol):
@@ -79,12 +86,14 @@ class MetaTrainingExplorer(LiveExplorer):
                 go.Scatter,
                 dict(
                     legendgroup=str(n),
-                    mode="lines",
+                    mode="lines+markers",
                     line=dict(color=look["color"], dash=look["dash"], width=2.5),
+                    marker=dict(color=look["color"], symbol=look["marker"]),
                     hovertemplate="%{y:.3f}",
                 ),
                 x=f"x_{n}",
                 y=f"loss_{n}",
+                marker_size=f"dots_{n}",
                 name=f"name_{n}",
                 showlegend=f"there_{n}",
             ),
@@ -93,14 +102,16 @@ class MetaTrainingExplorer(LiveExplorer):
                 dict(
                     legendgroup=str(n),
                     showlegend=False,
-                    mode="lines",
+                    mode="lines+markers",
                     opacity=0.55,
                     line=dict(color=look["color"], dash=look["dash"], width=1.5),
+                    marker=dict(color=look["color"], symbol=look["marker"]),
                     hovertemplate="training %{y:.1%}",
                 ),
                 at=(1, 2),
                 x=f"x_{n}",
                 y=f"accuracy_{n}",
+                marker_size=f"dots_{n}",
                 name=f"name_{n}",
             ),
             Trace(
@@ -142,8 +153,9 @@ class MetaTrainingExplorer(LiveExplorer):
             ]
             kept = thin(len(x))
             arrays |= {
-                f"name_{n}": NAMES.get(name, name),
+                f"name_{n}": named(name),
                 f"there_{n}": bool(steps),
+                f"dots_{n}": 7 if len(x) <= FEW else 0,
                 f"x_{n}": x[kept],
                 f"loss_{n}": loss[kept],
                 f"accuracy_{n}": accuracy[kept],
@@ -153,9 +165,7 @@ class MetaTrainingExplorer(LiveExplorer):
             }
             if steps:
                 last = checks[-1][1] if checks else None
-                standing.append(
-                    (NAMES.get(name, name), steps[-1].step, steps[-1].seconds, loss[-1], accuracy[-1], last)
-                )
+                standing.append((named(name), steps[-1].step, steps[-1].seconds, loss[-1], accuracy[-1], last))
         title = "training time in seconds" if by_time else "meta-steps"
         return Arrays(**arrays, x_title=title, standing=standing, status=state.status)
 
@@ -170,7 +180,8 @@ class MetaTrainingExplorer(LiveExplorer):
                 if validation
                 else f"{accuracy:.1%} on training tasks"
             )
-            parts.append(f"{name} {reached}, loss {loss:.2f} ({step} steps, {seconds:.0f} s)".replace("%", " %"))
+            steps = "1 step" if step == 1 else f"{step} steps"
+            parts.append(f"{name} {reached}, loss {loss:.2f} ({steps}, {seconds:.0f} s)".replace("%", " %"))
         words = "; ".join(parts)
         return f"{HEADS[a.status]}: {words}." if a.status in HEADS else f"{words}."
 

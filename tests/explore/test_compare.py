@@ -55,6 +55,10 @@ def test_a_verdict_claims_no_more_than_the_interval(mean, words):
     assert re.search(words, verdict("A", "B", Interval(mean, 0.02, 100)))
 
 
+def test_a_verdict_that_only_rounding_puts_on_zero_gets_another_digit():
+    assert "ahead of B by 1.42 ± 1.38 points" in verdict("A", "B", Interval(0.0142, 0.0138, 100))
+
+
 def test_the_winner_is_ahead_of_all_others(accuracies):
     assert ahead({}) is None
     assert ahead(accuracies) == "no clear winner"
