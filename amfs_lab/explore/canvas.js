@@ -1,20 +1,66 @@
 // plotly's part of a figure on the page. The script of five megabytes arrives once, by a widget of its own, and is read
 // once: half a second and more for every figure otherwise. anywidget gives up on a widget whose script is not read within
-// two seconds, and the figure would never move again; so this one is ready at once, and keeps what arrives until plotly is.
+// two seconds, and drops every message to it from then on: the figure would never move again, or not even show its data.
+// So this one is ready at once, and keeps what arrives until plotly is; and where a busy page is too late even for that,
+// it takes up the messages itself and asks the kernel for what was dropped.
 
 const read = (globalThis.amfsPlotly ??= {}); // by version: one page can show two kernels
 
-async function plotly(model) {
+const TRIES = 3;
+const PATIENCE = 20000; // milliseconds for one try
+
+const within = (milliseconds, promise, what) =>
+  Promise.race([promise, new Promise((_, reject) => setTimeout(() => reject(new Error(`${what} took too long`)), milliseconds))]);
+
+async function load(model) {
   const script = await model.widget_manager.get_model(model.get("_script").replace("IPY_MODEL_", ""));
   const version = script.get("version");
   read[version] ??= import(URL.createObjectURL(new Blob([script.get("code")], { type: "text/javascript" })));
+  read[version].catch(() => delete read[version]);
   return (await read[version]).default();
+}
+
+async function plotly(model) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await within(PATIENCE, load(model), "loading plotly");
+    } catch (error) {
+      if (tries === TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}
+
+// anywidget's handler waits for a promise that is rejected for good after two seconds; a message without meaning tells.
+async function heal(model) {
+  let whole; // what anywidget hands out is a part of the model; an event brings all of it
+  const meet = (itself) => (whole = itself);
+  model.on("change:_whole", meet);
+  model.set("_whole", true);
+  model.off("change:_whole", meet);
+  try {
+    await whole._handle_comm_msg({ content: { data: { method: "amfs-ping" } } });
+  } catch {
+    let level = whole; // the handler that anywidget's own one replaces
+    while (!Object.hasOwn(level, "_handle_comm_msg")) level = Object.getPrototypeOf(level);
+    const handle = Object.getPrototypeOf(level)._handle_comm_msg;
+    const answered = new Promise((resolve) => {
+      whole.comm.on_msg((message) => {
+        const handled = handle.call(whole, message);
+        if (message.content.data.method === "update") handled.then(resolve, resolve);
+        return handled;
+      });
+    });
+    whole.comm.send({ method: "request_state" }, {});
+    // The kernel may be busy with a cell for long; what was here before the answer is drawn then.
+    await within(PATIENCE, answered, "the kernel").catch(() => {});
+  }
 }
 
 const MESSAGES = ["addTraces", "deleteTraces", "moveTraces", "restyle", "relayout", "update", "animate", "removeLayoutProps", "removeTraceProps"];
 
 export default () => {
-  let figure;
+  let figure, healed;
 
   function initialize({ model }) {
     const early = [];
@@ -23,6 +69,8 @@ export default () => {
       return [key, () => model.get(key) !== null && early.push([key, model.get(key)])];
     });
     listeners.forEach(([key, listener]) => model.on(`change:${key}`, listener));
+    // Not awaited: anywidget is to see a widget that is ready, and the ping waits for that.
+    healed = heal(model).catch((error) => console.warn(error));
     figure = plotly(model).then((widget) => {
       listeners.forEach(([key, listener]) => model.off(`change:${key}`, listener));
       widget.initialize({ model });
@@ -32,10 +80,21 @@ export default () => {
       }
       return widget;
     });
+    figure.catch(() => {}); // said by `render`
   }
 
   async function render(place) {
-    return (await figure).render(place);
+    try {
+      await healed;
+      return (await figure).render(place);
+    } catch (error) {
+      const words = document.createElement("div");
+      words.setAttribute("role", "alert");
+      words.className = "amfs-lost";
+      words.textContent = "This figure could not be loaded. Run this cell again.";
+      place.el.replaceChildren(words);
+      console.error(error);
+    }
   }
 
   return { initialize, render };

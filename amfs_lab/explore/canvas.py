@@ -1,5 +1,6 @@
 """plotly's FigureWidget with less traffic: its script is sent once a kernel, and nobody reads back its defaults."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ class Canvas(go.FigureWidget):
     @traitlets.default("_script")
     def _shared_script(self) -> Script:
         return Script.get()
+
+    def get_state(self, *arguments: Any, **settings: Any) -> dict[str, Any]:
+        """What a page that asks anew is told: the figure as it is now, where plotly's keeps it as it began."""
+        state: dict[str, Any] = super().get_state(*arguments, **settings)
+        for key, now in (("_widget_data", "_data"), ("_widget_layout", "_layout")):
+            if state.get(key):
+                to_json = self.trait_metadata(key, "to_json", self._trait_to_json)
+                state[key] = to_json(copy.deepcopy(getattr(self, now)), self)
+        return state
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         super().set_state(

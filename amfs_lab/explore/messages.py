@@ -2,6 +2,7 @@
 
 import html
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import ipywidgets
@@ -10,18 +11,40 @@ import traitlets
 HERE = Path(__file__).parent
 
 
-class Sentence(anywidget.AnyWidget):
-    """A sentence in a live region that stays while its words change, so that screen readers speak each change.
+class Page(anywidget.AnyWidget):
+    """What the page does for a sentence and the figure beside it, shows nothing, and may fail without harm to either.
 
-    Its script (`page.js`) also gives the figure beside it its alternative text and the slider handles their names,
-    which neither plotly nor ipywidgets sends, and has the figure follow the width of the cell.
+    Its script (`page.js`) makes the sentence a live region, so that screen readers speak each change, gives the figure
+    its alternative text and the slider handles their names, which neither plotly nor ipywidgets sends, and has the
+    figure follow the width of the cell.
     """
 
     _esm = (HERE / "page.js").read_text(encoding="utf-8")
     _css = (HERE / "page.css").read_text(encoding="utf-8")
 
-    text = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
+
+
+class Sentence(ipywidgets.VBox):
+    """A sentence that changes its words.
+
+    The words are a widget of ipywidgets itself: anywidget gives up on one of its own that is not ready within two
+    seconds, as on a busy machine, and from then on the words would stand still without a word of it.
+    """
+
+    text = traitlets.Unicode()
+    alt = traitlets.Unicode()
+
+    def __init__(self, text: str = "", alt: str = "") -> None:
+        self.words = ipywidgets.HTML(layout=ipywidgets.Layout(width="100%", margin="0"))
+        self.words.add_class("amfs-say")
+        page = Page(alt=alt, layout=ipywidgets.Layout(height="0", margin="0"))
+        super().__init__([self.words, page], layout=ipywidgets.Layout(width="100%", margin="0"))
+        self.alt, self.text = alt, text
+
+    @traitlets.observe("text")
+    def _write(self, change: Any) -> None:
+        self.words.value = html.escape(change["new"])
 
 
 class Banner(ipywidgets.HTML):

@@ -1,4 +1,5 @@
-// The page's half of an explorer: the sentence in its live region, names for what can be focused, the figure's width.
+// The page's half of an explorer: its sentence as a live region, names for what can be focused, the figure's width.
+// It shows nothing of its own, so that an explorer works without it.
 
 function nameHandles(root) {
   root.querySelectorAll(".amfs-control").forEach((control) => {
@@ -30,33 +31,36 @@ function followWidth(root) {
 }
 
 function render({ model, el }) {
-  const line = document.createElement("div");
-  line.className = "amfs-say";
-  line.setAttribute("role", "status");
-  line.setAttribute("aria-live", "polite");
   const root = () => el.closest(".amfs-explorer");
-  const write = () => {
-    line.textContent = model.get("text");
-    if (root()) nameHandles(root());
-  };
-  model.on("change:text", write);
-  write();
-  el.append(line);
+  const observers = [];
 
-  let observer = null;
+  // The box of the sentence stays while ipywidgets changes what is in it: screen readers speak each change.
+  const heard = () => {
+    const line = el.closest(".amfs-explorer, .amfs-predict")?.querySelector(".amfs-say");
+    if (!line) return false;
+    line.setAttribute("role", "status");
+    line.setAttribute("aria-live", "polite");
+    const changes = new MutationObserver(() => root() && nameHandles(root()));
+    changes.observe(line, { childList: true, characterData: true, subtree: true });
+    observers.push(changes);
+    return true;
+  };
+  const plotted = () => {
+    if (!root() || !describePlot(root(), model.get("alt"))) return false;
+    nameHandles(root());
+    observers.push(followWidth(root()));
+    return true;
+  };
+
+  let waiting = model.get("alt") ? [heard, plotted] : [heard];
   let tries = 0;
   const timer = setInterval(() => {
-    const plotted = root() && describePlot(root(), model.get("alt"));
-    if (plotted) {
-      nameHandles(root());
-      observer = followWidth(root());
-    }
-    if (plotted || ++tries > 150) clearInterval(timer);
+    waiting = waiting.filter((each) => !each());
+    if (!waiting.length || ++tries > 600) clearInterval(timer);
   }, 100);
   return () => {
     clearInterval(timer);
-    observer?.disconnect();
-    model.off("change:text", write);
+    observers.forEach((each) => each.disconnect());
   };
 }
 

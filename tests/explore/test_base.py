@@ -205,3 +205,13 @@ def test_arrays_are_plain_values_read_by_name():
     assert (arrays.b, arrays.c) == (3.0, "word")
     with pytest.raises(AttributeError, match="There is no 'd' here, only a, b, c"):
         _ = arrays.d
+
+
+def test_a_page_that_asks_anew_is_told_the_figure_as_it_is_now(wave):
+    """As `canvas.js` does where anywidget has dropped messages."""
+    before = wave.figure.get_state()["_widget_data"]
+    control, declared = next(iter(wave.declared.items()))
+    wave.set(**{control: declared.probes()[0]})
+    after = wave.figure.get_state()["_widget_data"]
+    assert [trace["uid"] for trace in after] == [trace["uid"] for trace in before]
+    assert after != before
