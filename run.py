@@ -289,11 +289,12 @@ def lab(torch_index, options, jupyter_options):
         )
     if in_place and fresh:
         raise Problem("`--fresh` resets a working copy and `--in-place` uses none: give one of the two.")
-    folder = os.path.join(ROOT, "notebooks") if in_place else working_copies(fresh)
+    folder, first = (os.path.join(ROOT, "notebooks"), "00_start_here.ipynb") if in_place else working_copies(fresh)
     command = [set_up(torch_index), "-m", "jupyterlab"]
+    keep_offline()
     for name, other_name, value in (
         ("--ServerApp.root_dir", "--notebook-dir", folder),
-        ("--LabApp.default_url", "", "/lab/tree/00_start_here.ipynb"),
+        ("--LabApp.default_url", "", "/lab/tree/" + first),
         ("--ServerApp.ip", "--ip", "127.0.0.1"),  # this machine only, whatever the user's Jupyter settings say
     ):
         if not any(option.split("=")[0] in (name, other_name) for option in jupyter_options):
@@ -304,23 +305,37 @@ def lab(torch_index, options, jupyter_options):
     return become(command + jupyter_options)
 
 
+def keep_offline():
+    """Let .venv's JupyterLab neither ask about news nor look for updates, unless the user's own settings say so."""
+    folder = os.path.join(VENV, "share", "jupyter", "lab", "settings", "overrides.d")
+    os.makedirs(folder, exist_ok=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    with open(os.path.join(folder, "amfs_lab.json"), "w", encoding="utf-8") as file:
+        json.dump({"@jupyterlab/apputils-extension:notification": quiet}, file)
+
+
 def working_copies(fresh=None):
-    """Copy the lessons that my_lessons/ does not have yet. A file that is there is never written to."""
+    """Copy the lessons that my_lessons/ does not have yet; return that folder and the lesson to open first.
+
+    A file that is there is never written to.
+    """
     lessons, copies = os.path.join(ROOT, "notebooks"), os.path.join(ROOT, "my_lessons")
     names = sorted(name for name in os.listdir(lessons) if name.endswith(".ipynb")) if os.path.isdir(lessons) else []
     if not names:
         raise Problem("There are no lessons in notebooks/: run `run.py notebooks` to build them.")
     os.makedirs(copies, exist_ok=True)
+    first = names[0]
     if fresh is not None:
         chosen = [name for name in names if name.split("_")[0] == fresh.zfill(2)]
         if not chosen:
             numbers = ", ".join(name.split("_")[0] for name in names)
             raise Problem("There is no lesson {}: `--fresh` takes one of {}.".format(fresh, numbers))
-        set_aside(copies, chosen[0])
+        first = chosen[0]
+        set_aside(copies, first)
     for name in names:
         if not os.path.lexists(os.path.join(copies, name)):
             shutil.copyfile(os.path.join(lessons, name), os.path.join(copies, name))
-    return copies
+    return copies, first
 
 
 def set_aside(copies, name):
@@ -371,13 +386,15 @@ def take_value(arguments, name):
     """Remove `name VALUE` or `name=VALUE` from the list and return VALUE, or None."""
     for i, argument in enumerate(arguments):
         if argument.startswith(name + "="):
-            return arguments.pop(i)[len(name) + 1 :]
-        if argument == name:
-            if i + 1 == len(arguments):
-                raise Problem("`{}` needs a value after it.".format(name))
-            value = arguments[i + 1]
+            value = arguments.pop(i)[len(name) + 1 :]
+        elif argument == name:
+            value = "".join(arguments[i + 1 : i + 2])
             del arguments[i : i + 2]
-            return value
+        else:
+            continue
+        if not value:
+            raise Problem("`{}` needs a value after it.".format(name))
+        return value
     return None
 
 
@@ -420,10 +437,12 @@ def main(arguments):
         if verb in ("-h", "--help"):
             print(__doc__)
             return 0
-        if verb not in VERBS:
+        if verb is None:
             print(__doc__)
+            raise Problem("A verb is missing: `run.py lab` opens the lessons.")
+        if verb not in VERBS:
             raise Problem(
-                "There is no verb `{}`.".format(verb) if verb else "A verb is missing: `run.py lab` opens the lessons."
+                "There is no verb `{}`: give one of {}, or none to read what each does.".format(verb, ", ".join(VERBS))
             )
         return VERBS[verb](torch_index, ours, more)
     except Problem as problem:
