@@ -30,8 +30,9 @@ explore.check.environment()
 # one line, because it holds the answer: run it like any other.
 
 # %% [markdown]
-# Below, six points lie on a line, and a table says how alike each pair is. The dial **σ** (sigma) sets how far
-# similarity reaches.
+# Below, six points lie on a line, and a table says how alike each pair is; its name is $K$. The dial **σ** (sigma)
+# sets how far similarity reaches. Leave the lower left panel aside for now, and with it the words *eigenvalue* and
+# *direction*: lesson 01 is about them.
 
 # %%
 explore.predict(
@@ -74,8 +75,11 @@ sum_of_diagonal = 6
 explore.check.six_alike(sum_of_diagonal)
 
 # %% [markdown]
-# ○ means that you have not tried yet, ✓ that you are right. Anything else is a sentence about what you did. Solutions
-# are in the folder `notebooks/solutions` of the project, for when you have been stuck for a while.
+# ○ means that you have not tried yet, ✓ that you are right. Anything else is a sentence about what you did. For when
+# you have been stuck for a while, there are solutions, in the folder `notebooks/solutions` of the project. A lab
+# started by `python3 run.py lab` shows your own copies only, so you don't stumble over them: end it and start
+# `python3 run.py lab --in-place`, and the folder `solutions` is in the list on the left. Look there, and write in your
+# own copies.
 
 # %% [markdown]
 # ## One solve

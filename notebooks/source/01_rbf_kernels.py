@@ -57,7 +57,7 @@ dial
 # %%
 for apart in (0.0, 0.5, 1.0, 2.0, 3.0):
     similarity = kernels.rbf_kernel(torch.tensor([[0.0]]), torch.tensor([[apart]]), bandwidth=1.0)
-    print(f"{apart} σ apart: {similarity.item():6.1%} similar")
+    print(f"{apart} σ apart: {100 * similarity.item():5.1f} % similar")
 
 # %% [markdown]
 # Those percentages are worth knowing by heart. They hold for every σ, because only the distance *in σs* enters.
@@ -107,7 +107,8 @@ learner
 # %% [markdown]
 # Pull σ to its left end: the curve becomes a row of spikes, right at the points and silent between them. Pull it to
 # the right end: one stiff curve that can't follow the labels any more. The good σ lies between the two. The dial λ
-# (lambda) is the next lesson's subject; leave it where it is.
+# (lambda) with its buttons **too free** and **too stiff**, the two panels on the right (what a filter keeps along each
+# direction) and the *degrees of freedom* are the subject of lesson 02: leave them aside, and λ where it is.
 
 # %% [markdown]
 # ## Use it: real characters
@@ -163,7 +164,7 @@ sources = {shots: tasks.open_source("glyphs", "test", tasks.EpisodeConfig(5, sho
 for shots, source in sources.items():
     pixels = torch.stack([nearest_accuracy(source[i], 10.0) for i in range(200)])
     print(f"nearest neighbour on raw pixels, shots = {shots}: {stats.mean_interval(pixels).percent()}")
-print(f"guessing: {1 / 5:.0%}")
+print(f"guessing: {100 / 5:.0f} %")
 
 # %% [markdown]
 # Better than guessing, and far from reading. The kernel is not to blame: pixels are the wrong distance. Lesson 09

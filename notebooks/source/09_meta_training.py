@@ -6,7 +6,7 @@
 #
 # 50 minutes · needs: lesson 01, gradients, what a convolutional network is · runs offline in two minutes of computing
 #
-# You have half a minute of computing, and then someone shows you five letters of an unknown alphabet, once each.
+# You have a short while of computing, and then someone shows you five letters of an unknown alphabet, once each.
 # Should you have practised to learn in many small steps, or in one?
 
 # %%
@@ -81,10 +81,10 @@ print("weights of four random tasks:", [f"{weight:.2f}" for weight in c])
 # %% [markdown]
 # ### Our reading
 #
-# The paper leaves open how long the step is. We name the factor $Z$ and take $Z = 1 / \sum_j |c_j|$ without it
-# (`"unit"`), so that O-AMFS turns the step and does not change its scale: what it gains or loses is then due to the
-# direction. That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well. So is μ = 0 and γ = 0 in
-# this lesson: the two further terms of the paper's inner loop are left out.
+# The paper leaves open how long the step is. We name the factor that decides it $Z$. The course's default, `"unit"`,
+# chooses $Z$ so that $\sum_j |c_j| = 1$: O-AMFS then turns the step and does not change its scale, and what it gains
+# or loses is due to the direction. That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well. So
+# is μ = 0 and γ = 0 in this lesson: the two further terms of the paper's inner loop are left out.
 
 # %% [markdown]
 # Before the race, look at the outer loop alone. The thin arrows are gradients of three tasks, the last one in
@@ -123,8 +123,9 @@ budget = {"steps": 4} if short else {"steps": 100_000, "seconds": 20.0}
 every = {"width": 32, "validate_every": 0} | budget
 methods = {name: config.preset(name, **every) for name in ("i-amfs", "amfs", "maml")}
 methods["i-amfs again"] = replace(methods["i-amfs"], method="i-amfs again", seed=1)
-trainers = {name: training.MetaTrainer(settings) for name, settings in methods.items()}
 settings = methods["maml"]
+clock = f"{settings.steps} steps" if short else f"{settings.seconds:g} s"
+print(f"{len(methods)} runners, each trains for {clock}")
 print(f"{settings.tasks} tasks a step, Conv-4 of width {settings.width}, Adam at {settings.meta_lr:g}")
 print(f"MAML: {settings.inner.steps} inner steps at rate {settings.inner.lr:g}, second order")
 print(f"BatchNorm of all of them: {settings.norm}")
@@ -155,6 +156,7 @@ at_equal_steps
 race
 
 # %%
+trainers = {name: training.MetaTrainer(settings) for name, settings in methods.items()}  # fresh, for a race each time
 finish = await explore.live({name: trainer.run() for name, trainer in trainers.items()}, race)
 for name, last in finish.items():
     if last:
@@ -163,7 +165,8 @@ for name, last in finish.items():
 # %% [markdown]
 # While it runs, the page stays alive: move **smoothing**, or press **Stop** to end the race early and go on with what
 # was learned so far. The curves show training tasks; what may be said of unseen letters comes next. Switch
-# **against** from seconds to meta-steps, and look again: a step of MAML costs several of the others.
+# **against** from seconds to meta-steps, and look again: a step of MAML costs several of the others. For another race
+# run the cell again: all start afresh.
 
 # %% [markdown]
 # ## Unseen letters
@@ -339,8 +342,8 @@ print("I-AMFS on ten letters:", evaluation.evaluate(trainers["i-amfs"].learner, 
 # %% [markdown]
 # ## The next question
 #
-# One seed, one data set, half a minute: what of this holds with several seeds, on Omniglot, with tuned step lengths?
-# That is lesson 10's question; it is on its way.
+# One seed, one data set, a short while of training: what of this holds with several seeds, on Omniglot, with tuned
+# step lengths? That is lesson 10's question; it is on its way.
 #
 # Previous: [01 · RBF kernels: similarity with a dial](01_rbf_kernels.ipynb) · Back to the map: [00 · Start
 # here](00_start_here.ipynb)
