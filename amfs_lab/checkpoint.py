@@ -1,5 +1,6 @@
 """A trained learner on disk: tensors as safetensors, everything else as JSON; nothing in it can run code."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from amfs_lab.errors import DataError
+from amfs_lab.errors import ConfigError, DataError
 
 TENSORS, RECORD = "meta_parameters.safetensors", "run.json"
 
@@ -24,6 +25,7 @@ def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> No
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
     os.replace(partial, folder / TENSORS)
     partial = folder / (RECORD + ".partial")
+    record = record | {"sha256": _sha256(folder / TENSORS)}
     partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, folder / RECORD)
 
@@ -38,11 +40,26 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`.")
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or record.get("sha256") != _sha256(folder / TENSORS):
+            raise ValueError(f"{TENSORS} is not the file that was saved with {RECORD}")
         return load_file(folder / TENSORS), record
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"Expected a complete run in {folder}. Got: {error}. Train it again.") from error
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether that folder holds a run that must not be overwritten."""
+    """Whether that folder holds a run, whole or damaged."""
     return (folder / RECORD).exists() or (folder / TENSORS).exists()
+
+
+def check_free(folder: Path) -> None:
+    """Raises ConfigError unless a run can be saved in that folder, without overwriting one."""
+    if holds_run(folder):
+        raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder.")
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise ConfigError(f"A run needs a folder that can be written. Got {folder}. Name another one.")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

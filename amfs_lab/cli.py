@@ -1,6 +1,7 @@
 """The command line: `amfs-lab train`, `evaluate`, `data build-glyphs`, `bench`."""
 
 import argparse
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -8,10 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from amfs_lab import __version__
+from amfs_lab import __version__, checkpoint
 from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.errors import AmfsError, ConfigError
-from amfs_lab.evaluation import evaluate
+from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.tasks import SPLITS, EpisodeConfig, glyphs, open_source
 from amfs_lab.training import MetaTrainer, load_learner
 
@@ -35,20 +36,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(options: argparse.Namespace) -> None:
     config = _config(options)
+    check_episodes(options.episodes)
     shape = config.episode
     folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
     test = open_source(config.source, "test", shape, options.data)  # fails now rather than after training
     trainer = MetaTrainer(config, folder, options.data, options.device)
     print(f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes -> {folder}")
-    with _bar("step", config.steps) as bar:
-        for progress in trainer.run():
+    try:
+        _watch(trainer, config)
+    except KeyboardInterrupt:
+        kept = (
+            f"what was learned so far is in {folder}"
+            if checkpoint.holds_run(folder)
+            else "before the first step: nothing to keep"
+        )
+        print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
+        raise SystemExit(130) from None
+    print(f"test, unseen scripts, {evaluate(trainer.learner, test, options.episodes)}")
+
+
+def _watch(trainer: MetaTrainer, config: TrainingConfig) -> None:
+    """Trains to the end, with a bar on a terminal and a line for every validation."""
+    with _bar("step", config.steps) as bar, contextlib.closing(trainer.run()) as run:
+        for progress in run:
             bar.update()
             bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}")
             if progress.validation is not None:
                 line = f"step {progress.step:5d}  {progress.seconds:6.1f} s  loss {progress.loss:.3f}"
                 tqdm.write(f"{line}  validation {progress.validation.percent()}", file=sys.stdout)
                 sys.stdout.flush()
-    print(f"test, unseen scripts, {evaluate(trainer.learner, test, options.episodes)}")
 
 
 def evaluate_run(options: argparse.Namespace) -> None:
@@ -57,7 +73,10 @@ def evaluate_run(options: argparse.Namespace) -> None:
     chosen = {name: value for name, value in asked.items() if value is not None}
     episode = dataclasses.replace(config.episode, **chosen)
     source = open_source(config.source, options.split, episode, options.data)
-    print(f"{config.method}, {config.norm} norm, {options.split}, {evaluate(learner, source, options.episodes)}")
+    check_episodes(options.episodes)
+    step = checkpoint.load(options.run)[1]["progress"]["step"]
+    trained = f"{config.method}, {config.norm} norm, {step} of {config.steps} meta-steps"
+    print(f"{trained}, {options.split}, {evaluate(learner, source, options.episodes)}")
 
 
 def build_glyphs(options: argparse.Namespace) -> None:
@@ -101,8 +120,8 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
         if (value := getattr(options, name)) is not None
     }
     settings = {name.removeprefix("inner_"): value for name, value in given.items()}
-    if foreign := sorted(set(settings) - own):
-        raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Got it all the same: leave it out.")
+    if foreign := sorted(name for name in given if name.removeprefix("inner_") not in own):
+        raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave out what you gave for it.")
     fields = ("steps", "seconds", "tasks", "width", "norm", "meta_lr", "validate_every", "seed")
     chosen = {name: value for name in fields if (value := getattr(options, name)) is not None}
     return preset(

@@ -11,7 +11,7 @@ from amfs_lab.backbones import NORMS, Conv4
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FunctionSpace, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
-from amfs_lab.kernels import RBF, check_bandwidth
+from amfs_lab.kernels import RBF, check_learned_bandwidth
 from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import AGGREGATORS, Aggregator, Mean, PairwiseCosine
 from amfs_lab.tasks import SOURCES, EpisodeConfig
@@ -32,7 +32,7 @@ class FunctionSpaceConfig:
     def __post_init__(self) -> None:
         check_settings(self.lam, self.mu, self.gamma, self.scale)
         if self.bandwidth is not None:
-            check_bandwidth(self.bandwidth)
+            check_learned_bandwidth(self.bandwidth)
 
     def build(self) -> FunctionSpace:
         kernel = RBF(1.0 if self.bandwidth is None else self.bandwidth, learn=self.learn_bandwidth)

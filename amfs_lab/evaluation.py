@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.errors import NumericalError
+from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.learner import MetaLearner
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
@@ -33,8 +33,9 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
     """Mean query accuracy over episodes `first` .. `first + episodes - 1`, with a 95 % interval over episodes.
 
     Raises:
-        NumericalError: scores that are not finite, naming the episode.
+        ConfigError: fewer than two episodes. NumericalError: scores that are not finite, naming the episode.
     """
+    check_episodes(episodes)
     device = next(learner.parameters()).device
     accuracies = torch.empty(episodes)
     for i in range(episodes):
@@ -47,3 +48,11 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
             )
         accuracies[i] = (scores.argmax(1) == episode.query.y).float().mean().cpu()
     return Evaluation(mean_interval(accuracies), accuracies, source.config)
+
+
+def check_episodes(episodes: int) -> None:
+    """Raises ConfigError unless there are enough episodes for an interval."""
+    if episodes < 2:
+        raise ConfigError(
+            f"`episodes` must be >= 2, for an interval over them. Got {episodes}. 600 is the usual number."
+        )

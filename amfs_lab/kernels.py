@@ -46,6 +46,16 @@ def check_bandwidth(bandwidth: float) -> None:
         )
 
 
+def check_learned_bandwidth(bandwidth: float) -> None:
+    """Raises ConfigError unless the bandwidth lies where a learned one may go, between 1e-3 and 1e3."""
+    check_bandwidth(bandwidth)
+    if not SMALLEST_BANDWIDTH <= bandwidth <= LARGEST_BANDWIDTH:
+        raise ConfigError(
+            f"A learned `bandwidth` must start between {SMALLEST_BANDWIDTH:g} and {LARGEST_BANDWIDTH:g}. "
+            f"Got {bandwidth:g}. Rescale the features, or start from their median distance."
+        )
+
+
 def median_bandwidth(x: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     """The median distance between two different rows of `x`: a bandwidth that neither isolates nor merges them.
 
@@ -77,7 +87,7 @@ class RBF(nn.Module):
 
     def __init__(self, bandwidth: float = 1.0, learn: bool = True) -> None:
         super().__init__()
-        check_bandwidth(bandwidth)
+        check_learned_bandwidth(bandwidth)
         self.log_bandwidth = nn.Parameter(torch.tensor(math.log(bandwidth)), requires_grad=learn)
 
     @property

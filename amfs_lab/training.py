@@ -1,7 +1,7 @@
 """Meta-training as an iterator: `for progress in trainer.run(): ...`; to stop is to break."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from amfs_lab import checkpoint
 from amfs_lab.config import TrainingConfig
 from amfs_lab.episode import Episode
-from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.learner import MetaLearner, TaskGradients
 from amfs_lab.outer import Aggregator
@@ -41,9 +41,8 @@ def pick_device(name: str = "auto") -> torch.device:
         try:
             return torch.empty(0, device=name).device
         except (RuntimeError, AssertionError) as error:
-            cause = str(error).splitlines()[0]
             raise ConfigError(
-                f"The device must be auto, cpu, cuda or mps, and be there. Got {name!r}: {cause}"
+                f"The device must be auto, or cpu, cuda or mps where this machine has it. Got {name!r}."
             ) from error
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -96,19 +95,24 @@ class MetaTrainer:
         self, config: TrainingConfig, folder: Path | str | None = None, root: Path | None = None, device: str = "auto"
     ) -> None:
         self.config, self.folder = config, None if folder is None else Path(folder)
-        if self.folder is not None and checkpoint.holds_run(self.folder):
-            raise ConfigError(f"{self.folder} already holds a run, which is never overwritten. Name another folder.")
+        if self.folder is not None:
+            checkpoint.check_free(self.folder)
         self.device = pick_device(device)
         self.train = open_source(config.source, "train", config.episode, root, config.seed)
         self.validation = open_source(config.source, "validation", config.episode, root)
         self.learner: MetaLearner = config.build().to(self.device)
+        self._used = False
 
-    def run(self) -> Iterator[Progress]:
-        """Yields after every meta-step, and saves at the end, also when the caller breaks off.
+    def run(self) -> Generator[Progress, None, None]:
+        """Yields after every meta-step, and saves at the end, also when the caller breaks off. A trainer runs once.
 
         Raises:
+            ConfigError: a second run.
             NumericalError: a loss or gradient that is not finite; nothing of that step is applied, nothing is saved.
         """
+        if self._used:
+            raise ConfigError("A trainer runs once. Got a second `run()`: make a new MetaTrainer for a fresh start.")
+        self._used = True
         config, learner = self.config, self.learner
         learner.start(self.train[0].to(self.device))
         optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
@@ -161,7 +165,12 @@ def load_learner(folder: Path | str, device: str = "auto") -> tuple[MetaLearner,
         DataError: no run there, or a damaged one. ConfigError: a configuration that this version does not know.
     """
     tensors, record = checkpoint.load(Path(folder))
-    config = TrainingConfig.from_dict(record["config"])
+    config = TrainingConfig.from_dict(record.get("config", {}))
     learner = config.build()
-    learner.load_state_dict(tensors)
+    try:
+        learner.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(
+            f"Expected the tensors in {folder} to fit the settings beside them. Got others. Train it again."
+        ) from error
     return learner.to(pick_device(device)), config

@@ -9,7 +9,6 @@ from torch import Tensor
 from amfs_lab.episode import Episode
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
 
-
 torch.set_num_threads(1)  # the tensors are small, and threads that wait for each other are slow on a busy machine
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from amfs_lab import cli
+from amfs_lab import cli, training
+from amfs_lab.training import meta_step
 
 QUICK = ["--width", "8", "--tasks", "1", "--steps", "2", "--queries", "3", "--episodes", "4", "--validate-every", "0"]
 
@@ -37,7 +38,12 @@ def test_settings_reach_the_run(tmp_path):
         (["train", "--bandwidth", "-1"], "`bandwidth` must be a finite number > 0. Got -1.0."),
         (["train", "--method", "maml", "--lam", "1"], "maml has no setting lam."),
         (["train", "--norm", "batch"], "TrainingConfig.norm must be one of"),
-        (["train", "--device", "abacus"], "The device must be"),
+        (["train", "--device", "abacus"], "The device must be auto, or cpu, cuda or mps where this machine has it."),
+        (["train", "--method", "prototypes", "--inner-steps", "3"], "prototypes has no setting inner_steps."),
+        (["train", "--episodes", "1"], "`episodes` must be >= 2, for an interval over them. Got 1."),
+        (["train", "--bandwidth", "1e30"], "A learned `bandwidth` must start between 0.001 and 1000. Got 1e+30."),
+        (["train", "--data", "no/such/folder"], "Expected a folder to look for glyphs.npz in. Got no/such/folder"),
+        (["train", "--out", __file__], "A run needs a folder that can be written."),
         (["evaluate", "nowhere"], "Expected a run in nowhere"),
         (["bench", "--shapes", "5x1"], "A shape must look like 5w1s"),
     ],
@@ -58,3 +64,24 @@ def test_a_benchmark_is_a_table_of_ratios(capsys):
     rows = {line.split("  ")[0]: line for line in printed.splitlines() if line}
     assert {"floor", "floor channels-last", "i-amfs", "amfs", "maml", "prototypes"} <= set(rows)
     assert "1.00 (1.00 to 1.00)" in rows["floor"]
+
+
+@pytest.mark.parametrize(("stop_at", "sentence"), [(2, "what was learned so far is in"), (1, "nothing to keep")])
+def test_ctrl_c_says_what_is_left(tmp_path, monkeypatch, capsys, stop_at, sentence):
+    steps = []
+
+    def interrupted(*arguments):
+        steps.append(1)
+        if len(steps) == stop_at:
+            raise KeyboardInterrupt
+        return meta_step(*arguments)
+
+    monkeypatch.setattr(training, "meta_step", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "--out", str(tmp_path / "run"), *QUICK])
+    assert ended.value.code == 130
+    assert sentence in capsys.readouterr().err
+    assert (tmp_path / "run").exists() == (stop_at == 2)
+    if stop_at == 2:
+        assert cli.main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 0
+        assert "1 of 2 meta-steps" in capsys.readouterr().out

@@ -106,6 +106,32 @@ def test_a_damaged_or_missing_run_is_named(tmp_path):
         load_learner(tmp_path)
 
 
+def test_a_run_whose_parts_do_not_belong_together_is_refused(tmp_path):
+    list(MetaTrainer(preset("i-amfs", steps=1, **SMALL), tmp_path).run())
+    record, tensors = tmp_path / checkpoint.RECORD, tmp_path / checkpoint.TENSORS
+    good = record.read_text()
+    record.write_text(good.replace('"width": 8', '"width": 16'))
+    with pytest.raises(DataError, match=r"Expected the tensors in .* to fit the settings beside them"):
+        load_learner(tmp_path)
+    for nothing in ("[]", "{}"):
+        record.write_text(nothing)
+        with pytest.raises(DataError, match=r"Expected a complete run in"):
+            load_learner(tmp_path)
+    record.write_text(good)
+    flipped = bytearray(tensors.read_bytes())
+    flipped[-40] ^= 1
+    tensors.write_bytes(flipped)
+    with pytest.raises(DataError, match=r"not the file that was saved with run.json"):
+        load_learner(tmp_path)
+
+
+def test_a_trainer_runs_once():
+    trainer = MetaTrainer(preset("i-amfs", steps=1, **SMALL))
+    list(trainer.run())
+    with pytest.raises(ConfigError, match=r"A trainer runs once. Got a second `run\(\)`: make a new MetaTrainer"):
+        next(trainer.run())
+
+
 def poisoned(episode):
     x = episode.support.x.clone()
     x[0] = float("nan")

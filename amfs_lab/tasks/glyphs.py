@@ -70,14 +70,17 @@ def load(root: Path | None = None) -> Glyphs:
         if got != expected:
             raise DataError(
                 f"The {what} in {path} are not those of this version: expected SHA-256 {expected}, got {got}. "
-                "Restore the file from the package or repository (`git checkout data/glyphs.npz`), "
-                "or remove it so that the packaged copy is used."
+                "Restore that file from the package or repository, or remove it so that the packaged copy is used."
             )
     return glyphs
 
 
 def find(root: Path | None = None) -> Path:
     """Where the file lies: in `root`, $AMFS_LAB_DATA, the installed package, or the checkout. Raises DataError."""
+    if root is not None and not Path(root).is_dir():
+        raise DataError(
+            f"Expected a folder to look for {FILE} in. Got {root}, which is none. Leave it out, or mend it."
+        )
     package = Path(__file__).resolve().parents[1]
     folders = [Path(f) for f in (root, os.environ.get("AMFS_LAB_DATA")) if f]
     folders += [package / "data", package.parent / "data"]
@@ -110,7 +113,7 @@ def read(path: Path) -> tuple[Glyphs, dict]:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"Expected a whole glyph file at {path}. Got one that cannot be read ({type(error).__name__}: {error}): "
-            "cut short or damaged. Restore it (`git checkout data/glyphs.npz`) or reinstall the package."
+            "cut short or damaged. Restore it from the package or repository."
         ) from error
 
 
