@@ -32,7 +32,8 @@ async function plotly(model) {
 }
 
 // anywidget's handler waits for a promise that is rejected for good after two seconds; a message without meaning tells.
-async function heal(model) {
+// `answered` is called when the kernel's answer is in the model: it holds all that was sent before it.
+async function heal(model, answered) {
   let whole; // what anywidget hands out is a part of the model; an event brings all of it
   const meet = (itself) => (whole = itself);
   model.on("change:_whole", meet);
@@ -44,23 +45,22 @@ async function heal(model) {
     let level = whole; // the handler that anywidget's own one replaces
     while (!Object.hasOwn(level, "_handle_comm_msg")) level = Object.getPrototypeOf(level);
     const handle = Object.getPrototypeOf(level)._handle_comm_msg;
-    const answered = new Promise((resolve) => {
-      whole.comm.on_msg((message) => {
-        const handled = handle.call(whole, message);
-        if (message.content.data.method === "update") handled.then(resolve, resolve);
-        return handled;
+    const answer = new Promise((resolve) => {
+      whole.comm.on_msg(async (message) => {
+        await handle.call(whole, message);
+        if (message.parent_header.msg_id === asked) resolve(answered());
       });
     });
-    whole.comm.send({ method: "request_state" }, {});
+    const asked = whole.comm.send({ method: "request_state" }, {});
     // The kernel may be busy with a cell for long; what was here before the answer is drawn then.
-    await within(PATIENCE, answered, "the kernel").catch(() => {});
+    await within(PATIENCE, answer, "the kernel").catch(() => {});
   }
 }
 
 const MESSAGES = ["addTraces", "deleteTraces", "moveTraces", "restyle", "relayout", "update", "animate", "removeLayoutProps", "removeTraceProps"];
 
 export default () => {
-  let figure, healed;
+  let figure;
 
   function initialize({ model }) {
     const early = [];
@@ -70,8 +70,8 @@ export default () => {
     });
     listeners.forEach(([key, listener]) => model.on(`change:${key}`, listener));
     // Not awaited: anywidget is to see a widget that is ready, and the ping waits for that.
-    healed = heal(model).catch((error) => console.warn(error));
-    figure = plotly(model).then((widget) => {
+    const healed = heal(model, () => (early.length = 0)).catch((error) => console.warn(error));
+    figure = Promise.all([plotly(model), healed]).then(([widget]) => {
       listeners.forEach(([key, listener]) => model.off(`change:${key}`, listener));
       widget.initialize({ model });
       for (const [key, message] of early) {
@@ -85,7 +85,6 @@ export default () => {
 
   async function render(place) {
     try {
-      await healed;
       return (await figure).render(place);
     } catch (error) {
       const words = document.createElement("div");

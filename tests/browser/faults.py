@@ -6,7 +6,7 @@ import struct
 from itertools import pairwise
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Page, Request, WebSocket
+from playwright.sync_api import ConsoleMessage, Error, Page, Request, WebSocket
 
 # JupyterLab asks every new kernel for the widgets it has. A kernel that has not imported ipywidgets yet says on stderr
 # that it knows nothing of that, and of what follows on the same line.
@@ -25,9 +25,10 @@ class Faults(list[str]):
         super().__init__()
         self.heard: set[str] = set()
         self.asked: set[str] = set()  # what was opened to ask for the widgets
+        self.expected: tuple[str, ...] = ()  # errors of the page that a test is about
         page.on("websocket", self._opened)
         page.on("console", self._said)
-        page.on("pageerror", lambda error: self.append(f"the page met an error: {error}"))
+        page.on("pageerror", self._failed)
         page.on("request", self._requested)
 
     def _opened(self, socket: WebSocket) -> None:
@@ -64,6 +65,10 @@ class Faults(list[str]):
     def _said(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not any(noise in message.text for noise in NOISE):
             self.append(f"the page's console: {message.text[:1000]} ({message.location.get('url', '')})")
+
+    def _failed(self, error: Error) -> None:
+        if not any(words in str(error) for words in self.expected):
+            self.append(f"the page met an error: {error}")
 
     def _requested(self, request: Request) -> None:
         if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:", "about:")):

@@ -6,6 +6,7 @@ Nothing here waits for seconds: everything waits for a state, and says which one
 import contextlib
 import re
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +30,8 @@ class Lesson:
         self.page = browser.new_page()
         self.page.set_default_timeout(1000 * STATE_SECONDS)
         self.faults = Faults(self.page)
-        self.page.goto(f"{server.url}lab/tree/{name}.ipynb?reset&token={server.token}", timeout=1000 * START_SECONDS)
+        place = f"lab/workspaces/{uuid.uuid4().hex}/tree/{name}.ipynb"  # nothing is left over from another lesson
+        self.page.goto(f"{server.url}{place}?token={server.token}", timeout=1000 * START_SECONDS)
         self.until("its kernel is ready", lambda: self.ask("ready()"), START_SECONDS)
         self.ask("watch()")
 
@@ -62,6 +64,7 @@ class Lesson:
         """What the page shows instead, for those who read of a failure."""
         waiting = [f"cell {c['index']} has not ended: {c['source'][:60]!r}" for c in self.cells() if not ended(c)]
         missing = [f"not yet there: {each}" for each in self.ask("missing()") or []]
+        missing += [f"not yet answered by the kernel: {each}" for each in self.ask("unanswered()") or []]
         return "\n".join([*waiting, *missing, "The server said:", self.server.tail(1500)])
 
     # Running.

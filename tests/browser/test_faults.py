@@ -17,7 +17,7 @@ from amfs_lab.explore.controls import Slider
 from amfs_lab.explore.drawing import Arrays, Trace
 
 class Line(Explorer):
-    title = "sound"
+    title, alt = "sound", "A line."
     slope = Slider("slope", 0, 2, start=1)
     traces = (Trace(go.Scatter, dict(mode="lines"), x="x", y="y"),)
     layout = dict(height=200, yaxis=dict(range=[0, 2]))
@@ -94,14 +94,19 @@ by_hand("redraws the same", redraws)
 )
 
 
-@pytest.fixture(scope="module")
-def planted(server, browser):
-    """The notebook, run; and each of its explorers by its title."""
+def plant(server, browser, name: str) -> Lesson:
+    """The notebook under a name of its own, and so with a kernel of its own; open, and not yet run."""
     cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(notebook, server.lessons / "planted.ipynb")
-    lesson = Lesson(browser, server, "planted")
+    nbformat.write(notebook, server.lessons / f"{name}.ipynb")
+    return Lesson(browser, server, name)
+
+
+@pytest.fixture(scope="module")
+def planted(server, browser):
+    """The notebook, run; and each of its explorers by its title."""
+    lesson = plant(server, browser, "planted")
     lesson.run()
     yield lesson, {explorer.title: explorer for explorer in lesson.explorers()}
     lesson.close()
@@ -130,6 +135,19 @@ def test_what_happens_before_the_figure_is_there_is_not_lost(lesson, planted):
 def test_a_sound_explorer_passes(lesson, planted):
     assert planted[1]["sound"].drive() >= 4
     assert lesson.latencies
+
+
+def test_a_figure_that_anywidget_has_given_up_on_moves_all_the_same(server, browser):
+    """anywidget allows a widget two seconds to get ready, and drops every later message to one that took longer."""
+    lesson = plant(server, browser, "hurried")
+    lesson.faults.expected = ("[anywidget] Failed to initialize model",)
+    lesson.ask("hurry()")
+    lesson.run()
+    explorers = {explorer.title: explorer for explorer in lesson.explorers()}
+    assert explorers["sound"].drive() >= 4
+    assert "The line rises by 2." in explorers["moved early"].reading()["sentence"]
+    assert explorers["moved early"].drive() >= 4
+    lesson.close()
 
 
 @pytest.mark.parametrize(

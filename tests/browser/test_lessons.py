@@ -22,3 +22,4 @@ def test_a_lesson_runs_and_all_that_can_be_moved_moves_something(name, open_less
     lesson.check("at its end")
     record_property("moves", moves)
     record_property("questions", questions)
+    record_property("messages without an answer", lesson.ask("lost()"))
