@@ -61,9 +61,8 @@ class FunctionSpace(FeatureSpaceLoop):
         if self.first_order:
             alpha = alpha.detach()
         penalty = features.new_zeros(())
-        if (
-            self.gamma > 0
-        ):  # Section 4.1: gamma * I / n on the live K; lam is a number here, so it cannot be traded away
+        if self.gamma > 0:
+            # Section 4.1: gamma * I / n on the live K; lam is a number here, so it cannot be traded away
             penalty = self.gamma * ridge.information(K_ss, self.lam, self.mu) / len(features)
         return KernelPredictor(features, alpha, self.kernel, self.scale, penalty)
 
