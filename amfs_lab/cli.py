@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from amfs_lab import __version__, checkpoint
-from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
+from amfs_lab.config import KERNELS, METHODS, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.errors import AmfsError, ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.tasks import SPLITS, EpisodeConfig, glyphs, open_source
@@ -116,7 +116,7 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
     own = {f.name for f in dataclasses.fields(inner)}
     given = {
         name: value
-        for name in ("lam", "mu", "gamma", "bandwidth", "inner_lr", "inner_steps")
+        for name in ("kernel", "lam", "mu", "gamma", "bandwidth", "inner_lr", "inner_steps")
         if (value := getattr(options, name)) is not None
     }
     settings = {name.removeprefix("inner_"): value for name, value in given.items()}
@@ -153,6 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=DEFAULTS.seed)
     p.add_argument("--out", type=Path, help="folder of the run (default runs/METHOD-NwKs-SEED)")
     function_space, maml = FunctionSpaceConfig(), MamlConfig()
+    p.add_argument("--kernel", choices=KERNELS, help=f"of i-amfs and amfs (default {function_space.kernel})")
     p.add_argument("--lam", type=float, help=f"ridge strength of i-amfs and amfs (default {function_space.lam})")
     p.add_argument("--mu", type=float, help=f"weight of the gradient-norm term (default {function_space.mu})")
     p.add_argument("--gamma", type=float, help=f"weight of the information term (default {function_space.gamma})")

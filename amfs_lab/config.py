@@ -11,15 +11,20 @@ from amfs_lab.backbones import NORMS, Conv4
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FunctionSpace, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
-from amfs_lab.kernels import RBF, check_learned_bandwidth
+from amfs_lab.kernels import RBF, Cosine, Kernel, Linear, check_learned_bandwidth
 from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import AGGREGATORS, Aggregator, Mean, PairwiseCosine
 from amfs_lab.tasks import SOURCES, EpisodeConfig
 
+KERNELS = ("rbf", "linear", "cosine")
+
 
 @dataclass(frozen=True)
 class FunctionSpaceConfig:
-    """Settings of `FunctionSpace`; `bandwidth=None` starts at the median feature distance of the first task."""
+    """Settings of `FunctionSpace`; `bandwidth=None` starts at the median feature distance of the first task.
+
+    `bandwidth` and `learn_bandwidth` are the RBF kernel's, and mean nothing to another `kernel`.
+    """
 
     lam: float = 0.1
     mu: float = 0.0
@@ -28,15 +33,27 @@ class FunctionSpaceConfig:
     bandwidth: float | None = None
     learn_bandwidth: bool = True
     first_order: bool = False
+    kernel: str = "rbf"
+    learn_lam: bool = False
 
     def __post_init__(self) -> None:
-        check_settings(self.lam, self.mu, self.gamma, self.scale)
+        check_settings(self.lam, self.mu, self.gamma, self.scale, self.learn_lam)
+        if self.kernel not in KERNELS:
+            raise ConfigError(f"`kernel` must be one of {', '.join(KERNELS)}. Got {self.kernel!r}.")
         if self.bandwidth is not None:
+            if self.kernel != "rbf":
+                raise ConfigError(f"The {self.kernel} kernel has no bandwidth. Got {self.bandwidth}: leave it out.")
             check_learned_bandwidth(self.bandwidth)
 
     def build(self) -> FunctionSpace:
-        kernel = RBF(1.0 if self.bandwidth is None else self.bandwidth, learn=self.learn_bandwidth)
-        return FunctionSpace(kernel, self.lam, self.mu, self.gamma, self.scale, self.first_order)
+        return FunctionSpace(
+            self._kernel(), self.lam, self.mu, self.gamma, self.scale, self.first_order, self.learn_lam
+        )
+
+    def _kernel(self) -> Kernel:
+        if self.kernel == "rbf":
+            return RBF(self.bandwidth, learn=self.learn_bandwidth)
+        return Linear() if self.kernel == "linear" else Cosine()
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,15 @@
-"""Similarity from distance: the RBF kernel, its bandwidth, and the kernel as a module that learns it."""
+"""Similarity of features: the RBF kernel and its bandwidth, and the linear and cosine kernels beside it.
+
+A kernel is a module: `kernel(x1, x2)` is the Gram matrix, `kernel.start(features)` a start from the first task's data.
+"""
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from amfs_lab.errors import ConfigError, DataError
 
@@ -21,12 +26,15 @@ def squared_distances(x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) 
 
 
 def rbf_kernel(
-    x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"], bandwidth: Float[Tensor, ""] | float
+    x1: Float[Tensor, "*b n d"],
+    x2: Float[Tensor, "*b m d"],
+    bandwidth: Float[Tensor, ""] | Float[Tensor, " d"] | float,
 ) -> Float[Tensor, "*b n m"]:
     """k(a, b) = exp(-|a - b|^2 / (2 bandwidth^2)).
 
     Args:
-        x1, x2: features, any unit; `bandwidth` (sigma) is in the same unit and > 0.
+        x1, x2: features, any unit; `bandwidth` (sigma) is in the same unit and > 0. One a dimension (d) measures each
+            coordinate's difference in its own bandwidth.
     Returns:
         the Gram matrix, entries in (0, 1], ones where a = b.
     Raises:
@@ -34,7 +42,21 @@ def rbf_kernel(
     """
     if not isinstance(bandwidth, Tensor):
         check_bandwidth(bandwidth)
+    elif bandwidth.ndim == 1:
+        return torch.exp(-squared_distances(x1 / bandwidth, x2 / bandwidth) / 2)
     return torch.exp(-squared_distances(x1, x2) / (2 * bandwidth**2))
+
+
+def linear_kernel(
+    x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"], bias: bool = True
+) -> Float[Tensor, "*b n m"]:
+    """k(a, b) = <a, b>, plus 1 with `bias`: what a column of ones beside the features adds."""
+    return x1 @ x2.mT + (1 if bias else 0)
+
+
+def cosine_kernel(x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
+    """k(a, b) = <a, b> / (|a| |b|), in [-1, 1]; 0 for a zero vector, which has no direction."""
+    return functional.normalize(x1, dim=-1) @ functional.normalize(x2, dim=-1).mT
 
 
 def check_bandwidth(bandwidth: float) -> None:
@@ -77,30 +99,81 @@ def median_bandwidth(x: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     return median
 
 
-class RBF(nn.Module):
+def bounded_exp(log_value: Tensor, low: float, high: float) -> Tensor:
+    """exp(log_value), held between `low` and `high`.
+
+    The gradient passes as if there were no bounds: a parameter that was driven out of them can come back.
+    """
+    return (log_value + (log_value.clamp(math.log(low), math.log(high)) - log_value).detach()).exp()
+
+
+class Kernel(nn.Module, ABC):
+    """A similarity of features, positive semi-definite."""
+
+    def start(self, features: Float[Tensor, "n d"]) -> None:
+        """Takes a data-dependent start from the features of the first task; nothing by default."""
+
+    @abstractmethod
+    def forward(self, x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]: ...
+
+    def diagonal(self, x: Float[Tensor, "*b n d"]) -> Float[Tensor, "*b n"]:
+        """k(x_i, x_i), without the rest of the Gram matrix."""
+        one = x[..., None, :]
+        return self(one, one)[..., 0, 0]
+
+
+class RBF(Kernel):
     """`rbf_kernel` with a bandwidth of its own, learned as its logarithm and held between 1e-3 and 1e3.
 
     Args:
-        bandwidth: where it starts, > 0, in units of the feature distance.
+        bandwidth: where it starts, > 0, in units of the feature distance; None starts at the median feature distance
+            of the first task (and at 1 until then). Far from it a network may begin with K = I and K_QS = 0.
         learn: whether meta-training may move it.
+        dimensions: the number of features, for a bandwidth of each one; None for one bandwidth of all.
     """
 
-    def __init__(self, bandwidth: float = 1.0, learn: bool = True) -> None:
+    def __init__(self, bandwidth: float | None = None, learn: bool = True, dimensions: int | None = None) -> None:
         super().__init__()
-        check_learned_bandwidth(bandwidth)
-        self.log_bandwidth = nn.Parameter(torch.tensor(math.log(bandwidth)), requires_grad=learn)
+        self.starts_at_median = bandwidth is None
+        first = 1.0 if bandwidth is None else bandwidth
+        check_learned_bandwidth(first)
+        shape = () if dimensions is None else (dimensions,)
+        self.log_bandwidth = nn.Parameter(torch.full(shape, math.log(first)), requires_grad=learn)
 
     @property
-    def bandwidth(self) -> Float[Tensor, ""]:
-        return self.log_bandwidth.clamp(math.log(SMALLEST_BANDWIDTH), math.log(LARGEST_BANDWIDTH)).exp()
+    def bandwidth(self) -> Float[Tensor, ""] | Float[Tensor, " d"]:
+        return bounded_exp(self.log_bandwidth, SMALLEST_BANDWIDTH, LARGEST_BANDWIDTH)
 
-    def start_at(self, bandwidth: Float[Tensor, ""]) -> None:
-        """Sets the bandwidth in place, as a trainer does with the median distance of its first task."""
-        with torch.no_grad():
-            self.log_bandwidth.copy_(bandwidth.log())
+    def start(self, features: Float[Tensor, "n d"]) -> None:
+        """Puts the bandwidth (of every dimension) at the median distance, unless it was given."""
+        if self.starts_at_median:
+            with torch.no_grad():
+                self.log_bandwidth.fill_(median_bandwidth(features).log())
 
     def forward(self, x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
         return rbf_kernel(x1, x2, self.bandwidth)
 
     def extra_repr(self) -> str:
-        return f"bandwidth={float(self.bandwidth.detach()):.4g}, learn={self.log_bandwidth.requires_grad}"
+        middle = float(self.bandwidth.detach().median())
+        return f"bandwidth={middle:.4g}, learn={self.log_bandwidth.requires_grad}"
+
+
+class Linear(Kernel):
+    """`linear_kernel`; with it, `FunctionSpace` is the ridge regression of R2-D2 (Bertinetto et al. 2019)."""
+
+    def __init__(self, bias: bool = True) -> None:
+        super().__init__()
+        self.bias = bias
+
+    def forward(self, x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
+        return linear_kernel(x1, x2, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"bias={self.bias}"
+
+
+class Cosine(Kernel):
+    """`cosine_kernel`: similarity of direction, as in matching networks (Vinyals et al. 2016)."""
+
+    def forward(self, x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
+        return cosine_kernel(x1, x2)

@@ -1,5 +1,6 @@
 """One task in function space: the closed form, what it does to each direction, and what it tells about the labels."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +57,69 @@ def information(K: Float[Tensor, "*b n n"], lam: Number, mu: Number = 0.0) -> Fl
     return log_determinant / 2
 
 
+def variance(
+    k_qq: Float[Tensor, "*b q"],
+    K_qs: Float[Tensor, "*b q n"],
+    K_ss: Float[Tensor, "*b n n"],
+    lam: Number,
+    mu: Number = 0.0,
+) -> Float[Tensor, "*b q"]:
+    """v(x) = k(x, x) - k_x^T (K + N)^-1 k_x: how uncertain f still is at x, under the Gaussian-process reading.
+
+    For lam = 0 it is the squared norm of what is left of k(x, .) when its projection on the support set's functions is
+    taken away. Add `lam` for the uncertainty of a label instead of the function. A failed factorisation gives NaN.
+
+    Args:
+        k_qq: k(x, x) of each query. K_qs: queries against support. K_ss: Gram matrix of the support set.
+    """
+    half = _half(K_qs, K_ss, lam, mu)
+    return (k_qq - half.square().sum(-2)).clamp(min=0)  # rounding may leave a little below nothing
+
+
+def covariance(
+    K_qq: Float[Tensor, "*b q q"],
+    K_qs: Float[Tensor, "*b q n"],
+    K_ss: Float[Tensor, "*b n n"],
+    lam: Number,
+    mu: Number = 0.0,
+) -> Float[Tensor, "*b q q"]:
+    """K_qq - K_qs (K + N)^-1 K_sq, whose diagonal is `variance`: how the function's errors at two places go together.
+
+    For lam = 0 it is the Gram matrix of the queries' k(x, .) after projection: <k_x_perp, k_x'_perp>.
+    """
+    half = _half(K_qs, K_ss, lam, mu)
+    return K_qq - half.mT @ half
+
+
+def leave_one_out(K: Float[Tensor, "*b n n"], y: Float[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b n c"]:
+    """e_i = alpha_i / [(K + lam I)^-1]_ii: what f, learned without point i, misses there; n fits for the price of one.
+
+    e_i = y_i - f_without_i(x_i), exactly, for ridge regression without mu.
+
+    Raises:
+        ConfigError: a negative `lam`. NumericalError: K + lam I is not positive definite in this precision.
+    """
+    check_regularisers(lam, 0.0)
+    factor = _cholesky(K + noise(K, lam), lam, check=True)
+    inverse = torch.cholesky_inverse(factor)
+    return inverse @ y / inverse.diagonal(dim1=-2, dim2=-1)[..., None]
+
+
+def log_evidence(K: Float[Tensor, "*b n n"], y: Float[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b"]:
+    """log p(y) = -1/2 y^T (K + lam I)^-1 y - 1/2 log det(K + lam I) - n/2 log 2 pi, in nats, summed over the c columns.
+
+    How probable the labels were before they were seen, if f is drawn from a Gaussian process with covariance k and each
+    label has noise of variance lam. Differentiable in K and lam. A failed factorisation gives NaN.
+    """
+    check_regularisers(lam, 0.0)
+    factor = _cholesky(K + noise(K, lam), lam, check=False)
+    whitened = torch.linalg.solve_triangular(factor, y, upper=False)
+    half_log_determinant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    n, columns = y.shape[-2:]
+    constant = half_log_determinant + n / 2 * math.log(2 * math.pi)
+    return -whitened.square().sum((-2, -1)) / 2 - columns * constant
+
+
 def check_regularisers(lam: Number, mu: Number) -> None:
     """Raises ConfigError for a number lam < 0 or mu < 0 (a tensor is positive by construction)."""
     for name, value in (("lam", lam), ("mu", mu)):
@@ -88,6 +152,13 @@ class Spectrum:
         ratio = self.signal_to_noise(lam, mu)
         return ratio / (1 + ratio)
 
+    def descent_filter(self, rate: float, steps: int) -> Float[Tensor, " n"]:
+        """1 - (1 - rate s)^steps: the share of u_i^T y that gradient descent from zero has learned by then.
+
+        f <- f - rate * grad_f L in function space, rate < 2/s_max or it diverges (Section 4.2).
+        """
+        return 1 - (1 - rate * self.eigenvalues) ** steps
+
     def degrees_of_freedom(self, lam: Number, mu: Number = 0.0) -> Float[Tensor, ""]:
         """d = sum_i h(s_i), between 0 and n; for mu = 0 tr K (K + lam I)^-1."""
         return self.filter(lam, mu).sum()
@@ -95,6 +166,15 @@ class Spectrum:
     def information(self, lam: Number, mu: Number = 0.0) -> Float[Tensor, ""]:
         """I = 1/2 sum_i log(1 + s_i (1 + mu s_i) / lam), in nats."""
         return torch.log1p(self.signal_to_noise(lam, mu)).sum() / 2
+
+
+def _half(
+    K_qs: Float[Tensor, "*b q n"], K_ss: Float[Tensor, "*b n n"], lam: Number, mu: Number
+) -> Float[Tensor, "*b n q"]:
+    """L^-1 K_sq with L L^T = K + N."""
+    check_regularisers(lam, mu)
+    factor = _cholesky(K_ss + noise(K_ss, lam, mu, check=False), lam, check=False)
+    return torch.linalg.solve_triangular(factor, K_qs.mT, upper=False)
 
 
 def _cholesky(A: Float[Tensor, "*b n n"], lam: Number, check: bool) -> Float[Tensor, "*b n n"]:

@@ -10,6 +10,7 @@ from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, TrainingCo
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FunctionSpace, Maml
 from amfs_lab.outer import PairwiseCosine
+from amfs_lab.training import MetaTrainer
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -70,3 +71,22 @@ def test_settings_that_cannot_be_are_refused(make, message):
 def test_a_configuration_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         preset("amfs").steps = 3
+
+
+def test_a_bandwidth_that_is_asked_for_is_where_training_starts(tmp_path):
+    config = preset("i-amfs", inner=FunctionSpaceConfig(bandwidth=7.0, learn_bandwidth=False), steps=1, width=4)
+    trainer = MetaTrainer(config)
+    list(trainer.run())
+    assert float(trainer.learner.inner.kernel.bandwidth) == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize("kernel", ["linear", "cosine"])
+def test_the_kernel_is_a_setting(kernel):
+    inner = FunctionSpaceConfig(kernel=kernel, learn_lam=True)
+    config = preset("i-amfs", inner=inner)
+    assert TrainingConfig.from_dict(config.to_dict()) == config
+    assert type(config.build().inner.kernel).__name__.lower() == kernel
+    with pytest.raises(ConfigError, match=r"The .* kernel has no bandwidth. Got 2.0: leave it out"):
+        FunctionSpaceConfig(kernel=kernel, bandwidth=2.0)
+    with pytest.raises(ConfigError, match=r"`kernel` must be one of rbf, linear, cosine. Got 'poly'"):
+        FunctionSpaceConfig(kernel="poly")

@@ -5,9 +5,19 @@ import math
 import pytest
 import torch
 from sklearn.gaussian_process.kernels import RBF as SklearnRBF
+from sklearn.metrics import pairwise
 
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.kernels import LARGEST_BANDWIDTH, RBF, median_bandwidth, rbf_kernel, squared_distances
+from amfs_lab.kernels import (
+    LARGEST_BANDWIDTH,
+    RBF,
+    Cosine,
+    Linear,
+    bounded_exp,
+    median_bandwidth,
+    rbf_kernel,
+    squared_distances,
+)
 
 
 def test_the_distances_are_those_of_numpy_broadcasting(randn):
@@ -63,7 +73,7 @@ def test_a_bandwidth_that_is_no_width_is_refused(randn, bandwidth):
 def test_the_module_is_the_function_and_stays_within_bounds(randn):
     x, kernel = randn(4, 3, dtype=torch.float32), RBF(0.9)
     assert torch.allclose(kernel(x, x), rbf_kernel(x, x, 0.9))
-    kernel.start_at(torch.tensor(1e9))
+    kernel.log_bandwidth.data.fill_(math.log(1e9))
     assert math.isclose(float(kernel.bandwidth.detach()), LARGEST_BANDWIDTH, rel_tol=1e-4)
     assert not RBF(learn=False).log_bandwidth.requires_grad
 
@@ -79,3 +89,47 @@ def test_a_median_that_says_nothing_is_refused():
         median_bandwidth(torch.zeros(4, 2))
     with pytest.raises(DataError, match=r"features hold NaN"):
         median_bandwidth(torch.full((3, 2), math.nan))
+
+
+def test_a_bandwidth_a_dimension_is_scikit_learns(randn):
+    x1, x2, widths = randn(6, 3), randn(4, 3), torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64)
+    theirs = torch.from_numpy(SklearnRBF(length_scale=widths.numpy())(x1.numpy(), x2.numpy()))
+    assert torch.allclose(rbf_kernel(x1, x2, widths), theirs, atol=1e-14)
+    same = torch.full((3,), 0.7, dtype=torch.float64)
+    assert torch.allclose(rbf_kernel(x1, x2, same), rbf_kernel(x1, x2, 0.7), atol=1e-14)
+
+
+@pytest.mark.parametrize("dimensions", [None, 3])
+def test_it_starts_at_the_median_distance_unless_it_was_given_a_start(randn, dimensions):
+    x = randn(9, 3, dtype=torch.float32)
+    free, given = RBF(dimensions=dimensions), RBF(0.9, dimensions=dimensions)
+    for kernel in (free, given):
+        kernel.start(x)
+    assert torch.allclose(free.bandwidth, median_bandwidth(x).expand_as(free.bandwidth))
+    assert torch.allclose(given.bandwidth, torch.full_like(given.bandwidth, 0.9))
+    assert free(x, x).shape == (9, 9)
+
+
+def test_a_bound_holds_the_value_and_lets_the_gradient_back_in():
+    log_value = torch.tensor(9.0, requires_grad=True)
+    value = bounded_exp(log_value, 0.1, 10.0)
+    value.backward()
+    assert value.item() == pytest.approx(10)
+    assert log_value.grad.item() == pytest.approx(10)
+    assert bounded_exp(torch.tensor(0.3), 0.1, 10.0).item() == pytest.approx(math.exp(0.3))
+
+
+def test_linear_and_cosine_are_scikit_learns(randn):
+    x1, x2 = randn(6, 3), randn(4, 3)
+    linear = pairwise.linear_kernel(x1.numpy(), x2.numpy())
+    assert torch.allclose(Linear(bias=False)(x1, x2), torch.from_numpy(linear))
+    assert torch.allclose(Linear()(x1, x2), torch.from_numpy(linear) + 1)
+    assert torch.allclose(Cosine()(x1, x2), torch.from_numpy(pairwise.cosine_similarity(x1.numpy(), x2.numpy())))
+    assert (Cosine()(torch.zeros(1, 3), torch.ones(2, 3)) == 0).all()
+
+
+@pytest.mark.parametrize("kernel", [RBF(0.8), RBF(0.8, dimensions=3), Linear(), Cosine()])
+def test_the_diagonal_is_that_of_the_gram_matrix(randn, kernel):
+    x = randn(2, 5, 3)
+    kernel.double()
+    assert torch.allclose(kernel.diagonal(x), kernel(x, x).diagonal(dim1=-2, dim2=-1))

@@ -10,7 +10,7 @@ from sklearn.kernel_ridge import KernelRidge
 
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.kernels import rbf_kernel
-from amfs_lab.ridge import Spectrum, information, noise, solve
+from amfs_lab.ridge import Spectrum, covariance, information, leave_one_out, log_evidence, noise, solve, variance
 
 REGULARISERS = [(1e-3, 0.0), (0.1, 0.0), (10.0, 0.0), (0.1, 0.5), (0.1, 20.0)]
 
@@ -139,3 +139,80 @@ def test_a_failed_task_does_not_spoil_its_neighbours():
 def test_negative_regularisers_are_refused(lam, mu):
     with pytest.raises(ConfigError, match=r"must be a finite number >= 0. Got"):
         solve(torch.eye(2), torch.ones(2, 1), lam, mu)
+
+
+def labels_and_gram(randn, n=9, c=2):
+    x = randn(n, 2)
+    return x, randn(n, c), rbf_kernel(x, x, 0.9)
+
+
+def test_leave_one_out_is_a_fit_without_each_point(randn):
+    _, y, K = labels_and_gram(randn)
+    closed = leave_one_out(K, y, 0.2)
+    for i in range(len(y)):
+        rest = [j for j in range(len(y)) if j != i]
+        alpha = solve(K[rest][:, rest], y[rest], 0.2)
+        assert torch.allclose(closed[i], y[i] - K[i, rest] @ alpha, atol=1e-12)
+
+
+def test_leave_one_out_of_a_singular_matrix_is_refused():
+    with pytest.raises(NumericalError, match=r"not positive definite .* Increase `lam`"):
+        leave_one_out(torch.ones(3, 3), torch.ones(3, 1), 0.0)
+
+
+def test_the_evidence_is_scikit_learns_and_the_normal_density(randn):
+    x, y, K = labels_and_gram(randn)
+    process = GaussianProcessRegressor(SklearnRBF(0.9), alpha=0.2, optimizer=None).fit(x.numpy(), y[:, 0].numpy())
+    assert float(log_evidence(K, y[:, :1], 0.2)) == pytest.approx(process.log_marginal_likelihood(), abs=1e-10)
+    noisy = K + 0.2 * torch.eye(9, dtype=K.dtype)
+    normal = torch.distributions.MultivariateNormal(torch.zeros(9, dtype=K.dtype), noisy)
+    assert torch.allclose(log_evidence(K, y, 0.2), normal.log_prob(y.T).sum())
+
+
+def test_the_evidence_has_the_gradient_of_finite_differences(randn):
+    x, y, _ = labels_and_gram(randn, n=5)
+    settings = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (0.8, 0.3)]
+    assert torch.autograd.gradcheck(lambda s, lam: log_evidence(rbf_kernel(x, x, s), y, lam), settings)
+    assert torch.autograd.gradcheck(lambda s, lam: leave_one_out(rbf_kernel(x, x, s), y, lam), settings)
+
+
+@pytest.mark.parametrize(("lam", "mu"), REGULARISERS)
+def test_variance_is_the_schur_complement(randn, lam, mu):
+    x, x_new = randn(8, 2), randn(5, 2)
+    K_ss, K_qs, K_qq = rbf_kernel(x, x, 0.9), rbf_kernel(x_new, x, 0.9), rbf_kernel(x_new, x_new, 0.9)
+    N = lam * torch.linalg.inv(torch.eye(8, dtype=x.dtype) + mu * K_ss)
+    schur = K_qq - K_qs @ torch.linalg.inv(K_ss + N) @ K_qs.T
+    assert torch.allclose(covariance(K_qq, K_qs, K_ss, lam, mu), schur, atol=1e-9)
+    assert torch.allclose(variance(K_qq.diagonal(), K_qs, K_ss, lam, mu), schur.diagonal(), atol=1e-9)
+
+
+def test_variance_is_scikit_learns(randn):
+    x, x_new = randn(8, 2), randn(5, 2)
+    process = GaussianProcessRegressor(SklearnRBF(0.9), alpha=0.2, optimizer=None).fit(x.numpy(), x[:, 0].numpy())
+    _, theirs = process.predict(x_new.numpy(), return_cov=True)
+    ours = (rbf_kernel(a, b, 0.9) for a, b in ((x_new, x_new), (x_new, x), (x, x)))
+    assert torch.allclose(covariance(*ours, 0.2), torch.from_numpy(theirs), atol=1e-10)
+
+
+def test_without_noise_nothing_is_uncertain_at_the_support_points(randn):
+    x = randn(5, 2)
+    K = rbf_kernel(x, x, 0.7)
+    assert variance(K.diagonal(), K, K, 0.0).max() < 1e-12
+
+
+def test_the_descent_filter_is_gradient_descent(task):
+    _, y, K = task
+    spectrum, f = Spectrum.of(K), torch.zeros_like(y)
+    for _ in range(7):
+        f = f - 0.1 * K @ (f - y)  # the loss's gradient in function space, at the support points
+    along = spectrum.descent_filter(0.1, 7)[:, None] * (spectrum.eigenvectors.T @ y)
+    assert torch.allclose(f, spectrum.eigenvectors @ along, atol=1e-12)
+
+
+def test_many_tasks_are_judged_in_one_call_as_one_by_one(randn):
+    x, y = randn(3, 6, 2), randn(3, 6, 4)
+    K = rbf_kernel(x, x, 1.1)
+    for judge in (lambda K, y: leave_one_out(K, y, 0.1), lambda K, y: log_evidence(K, y, 0.1)):
+        assert torch.allclose(judge(K, y), torch.stack([judge(K[t], y[t]) for t in range(3)]))
+    together = variance(K.diagonal(dim1=-2, dim2=-1), K, K, 0.1, 0.5)
+    assert torch.allclose(together, torch.stack([variance(K[t].diagonal(), K[t], K[t], 0.1, 0.5) for t in range(3)]))

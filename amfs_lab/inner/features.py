@@ -16,7 +16,7 @@ class FeatureSpaceLoop(nn.Module):
     """An inner loop that needs the support set's features and targets only."""
 
     @abstractmethod
-    def fit(self, features: Float[Tensor, "n d"], targets: Float[Tensor, "n c"]) -> Predictor:
+    def fit(self, features: Float[Tensor, "*b n d"], targets: Float[Tensor, "*b n c"]) -> Predictor:
         """Learns the task from features; the predictor maps features (q d) to scores (q c)."""
 
     def start(self, features: Float[Tensor, "n d"]) -> None:

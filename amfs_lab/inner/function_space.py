@@ -10,81 +10,105 @@ from torch import Tensor, nn
 from amfs_lab import ridge
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner.features import FeatureSpaceLoop
-from amfs_lab.kernels import RBF, median_bandwidth
+from amfs_lab.kernels import RBF, Kernel, bounded_exp
+
+SMALLEST_LAM, LARGEST_LAM = 1e-6, 1e3  # what a learned ridge may reach
 
 
 class FunctionSpace(FeatureSpaceLoop):
     """f(z) = scale * sum_i alpha_i k(z, z_i) with alpha = (K + N)^-1 y and N = lam (I + mu K)^-1.
 
-    Source: Park and Kang 2024, the inner loop.
+    Source: Park and Kang 2024, the inner loop; with `Linear()` and cross-entropy it is R2-D2 (Bertinetto et al. 2019,
+    whose lambda multiplies n).
 
     The kernel's bandwidth and the output scale are meta-learned through the solve. The scale is not optional: one-hot
     scores at scale 1 leave the cross-entropy of 5 classes above 0.9 whatever the features are.
 
     Args:
-        kernel: similarity of features; a fresh `RBF` by default.
+        kernel: similarity of features; a fresh `RBF` by default, which starts at the median distance.
         lam: ridge strength > 0. mu: weight of the gradient-norm term, >= 0.
         gamma: weight of the information term I/n that the task adds to its meta-objective, >= 0 (our reading).
         scale: where the learned output scale starts, > 0.
         first_order: the query loss does not see alpha, the analogue of FO-MAML: it then learns nothing about lam and
             mu, and little about the bandwidth. It saves almost no time, the backbone being nearly all of the cost.
+        learn_lam: `lam` is where meta-training starts, held between 1e-6 and 1e3.
     Raises:
         ConfigError: a value outside its range.
     """
 
     def __init__(
         self,
-        kernel: RBF | None = None,
+        kernel: Kernel | None = None,
         lam: float = 0.1,
         mu: float = 0.0,
         gamma: float = 0.0,
         scale: float = 5.0,
         first_order: bool = False,
+        learn_lam: bool = False,
     ) -> None:
         super().__init__()
-        check_settings(lam, mu, gamma, scale)
+        check_settings(lam, mu, gamma, scale, learn_lam)
         self.kernel = RBF() if kernel is None else kernel
-        self.lam, self.mu, self.gamma, self.first_order = lam, mu, gamma, first_order
+        self.mu, self.gamma, self.first_order = mu, gamma, first_order
+        self._lam = lam
+        self.log_lam = nn.Parameter(torch.tensor(math.log(lam))) if learn_lam else None
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+
+    @property
+    def lam(self) -> Float[Tensor, ""] | float:
+        """The ridge strength: a number, or what was learned."""
+        return self._lam if self.log_lam is None else bounded_exp(self.log_lam, SMALLEST_LAM, LARGEST_LAM)
 
     @property
     def scale(self) -> Float[Tensor, ""]:
         return self.log_scale.exp()
 
     def start(self, features: Float[Tensor, "n d"]) -> None:
-        """Puts the bandwidth at the median distance of these features: else Conv-4 may begin with K = I, K_QS = 0."""
-        self.kernel.start_at(median_bandwidth(features))
+        self.kernel.start(features)
 
-    def fit(self, features: Float[Tensor, "n d"], targets: Float[Tensor, "n c"]) -> "KernelPredictor":
+    def fit(self, features: Float[Tensor, "*b n d"], targets: Float[Tensor, "*b n c"]) -> "KernelPredictor":
+        """Learns one task, or in one call a batch of tasks of the same shape."""
         K_ss = self.kernel(features, features)
         alpha = ridge.solve(K_ss, targets, self.lam, self.mu, check=False)  # Section 4.1: alpha = (K + N)^-1 y
         if self.first_order:
             alpha = alpha.detach()
-        penalty = features.new_zeros(())
-        if self.gamma > 0:
-            # Section 4.1: gamma * I / n on the live K; lam is a number here, so it cannot be traded away
-            penalty = self.gamma * ridge.information(K_ss, self.lam, self.mu) / len(features)
-        return KernelPredictor(features, alpha, self.kernel, self.scale, penalty)
+        return KernelPredictor(features, alpha, K_ss, self)
 
     def extra_repr(self) -> str:
-        return f"lam={self.lam}, mu={self.mu}, gamma={self.gamma}, first_order={self.first_order}"
+        lam = self.lam.item() if isinstance(self.lam, Tensor) else self.lam
+        return f"lam={lam:.4g}, mu={self.mu}, gamma={self.gamma}, first_order={self.first_order}"
 
 
 @dataclass(frozen=True)
 class KernelPredictor:
-    """The task's function, and what its information term adds to the meta-objective (`penalty`)."""
+    """The task's function, what it does not know (`variance`), and what its information term costs (`penalty`)."""
 
-    support: Float[Tensor, "n d"]
-    alpha: Float[Tensor, "n c"]
-    kernel: RBF
-    scale: Float[Tensor, ""]
-    penalty: Float[Tensor, ""]
+    support: Float[Tensor, "*b n d"]
+    alpha: Float[Tensor, "*b n c"]
+    K_ss: Float[Tensor, "*b n n"]
+    space: FunctionSpace
 
-    def __call__(self, features: Float[Tensor, "q d"]) -> Float[Tensor, "q c"]:
-        return self.scale * self.kernel(features, self.support) @ self.alpha
+    def __call__(self, features: Float[Tensor, "*b q d"]) -> Float[Tensor, "*b q c"]:
+        return self.space.scale * self.space.kernel(features, self.support) @ self.alpha
+
+    def variance(self, features: Float[Tensor, "*b q d"]) -> Float[Tensor, "*b q"]:
+        """Posterior variance of f / scale under the Gaussian-process reading, with noise N; see `ridge.variance`."""
+        kernel = self.space.kernel
+        K_qs = kernel(features, self.support)
+        return ridge.variance(kernel.diagonal(features), K_qs, self.K_ss, self.space.lam, self.space.mu)
+
+    @property
+    def penalty(self) -> Float[Tensor, "*b"] | float:
+        """gamma * I / n on the live K; a learned lam is a constant in it, or it would be driven up to make I vanish."""
+        if self.space.gamma == 0:
+            return 0.0
+        lam = self.space.lam
+        lam = lam.detach() if isinstance(lam, Tensor) else lam
+        # Section 4.1: gamma * I / n
+        return self.space.gamma * ridge.information(self.K_ss, lam, self.space.mu) / self.K_ss.shape[-1]
 
 
-def check_settings(lam: float, mu: float, gamma: float, scale: float) -> None:
+def check_settings(lam: float, mu: float, gamma: float, scale: float, learn_lam: bool = False) -> None:
     """Raises ConfigError unless lam > 0, mu >= 0, gamma >= 0, scale > 0, all finite."""
     for name, value, advice in (("lam", lam, "0.1 is a fair start"), ("scale", scale, "5 is a fair start")):
         if not 0 < value < math.inf:
@@ -92,3 +116,5 @@ def check_settings(lam: float, mu: float, gamma: float, scale: float) -> None:
     for name, value in (("mu", mu), ("gamma", gamma)):
         if not 0 <= value < math.inf:
             raise ConfigError(f"`{name}` must be a finite number >= 0. Got {value}. 0 leaves the term out.")
+    if learn_lam and not SMALLEST_LAM <= lam <= LARGEST_LAM:
+        raise ConfigError(f"A learned `lam` must start between {SMALLEST_LAM:g} and {LARGEST_LAM:g}. Got {lam:g}.")

@@ -12,13 +12,13 @@ from amfs_lab.kernels import squared_distances
 class Prototypes(FeatureSpaceLoop):
     """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set."""
 
-    def fit(self, features: Float[Tensor, "n d"], targets: Float[Tensor, "n c"]) -> "PrototypePredictor":
-        return PrototypePredictor(targets.T @ features / targets.sum(0)[:, None])
+    def fit(self, features: Float[Tensor, "*b n d"], targets: Float[Tensor, "*b n c"]) -> "PrototypePredictor":
+        return PrototypePredictor(targets.mT @ features / targets.sum(-2)[..., None])
 
 
 @dataclass(frozen=True)
 class PrototypePredictor:
-    prototypes: Float[Tensor, "c d"]
+    prototypes: Float[Tensor, "*b c d"]
 
-    def __call__(self, features: Float[Tensor, "q d"]) -> Float[Tensor, "q c"]:
+    def __call__(self, features: Float[Tensor, "*b q d"]) -> Float[Tensor, "*b q c"]:
         return -squared_distances(features, self.prototypes)
