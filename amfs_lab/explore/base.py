@@ -138,11 +138,20 @@ class Explorer(Shown):
     # The one way from a control to the figure.
 
     def _moved(self, name: str, part: Any, change: Any) -> None:
-        if not self._showing:
-            self._change({name: part.from_widget(change["new"])}, leave=part.widget)
+        if self._showing:
+            return
+        control, asked = self.declared[name], part.from_widget(change["new"])
+        value = control.nearest(asked)
+        if value == asked:
+            self._change({name: value}, leave=part.widget)
+        else:
+            self._change({name: value})
+            self.controls[name].remark(f"{control.label} goes {control.extent}: {asked:g} became {value:g}.")
 
     def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
         with self._lock:
+            for fields in self.controls.values():
+                fields.remark("")
             try:
                 self.state = State({**self.state, **self._checked(changes)})
                 self._show_controls(changes, leave)

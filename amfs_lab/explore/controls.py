@@ -3,7 +3,8 @@
     bandwidth = LogSlider("σ", 0.05, 5.0, start=0.6, unit="same unit as x")
 
 A control knows which values it accepts, which of them `drive` must visit, and the widgets that show it. Every slider
-stands beside a numeric box, so that everything that can be dragged can be typed.
+stands beside a numeric box, so that everything that can be dragged can be typed. The box takes any number: one that the
+control can't have becomes the nearest that it can, and a note says so (ipywidgets' bounded boxes say nothing).
 """
 
 import math
@@ -29,16 +30,23 @@ class Part:
 
 @dataclass
 class Fields:
-    """A control as it stands in one explorer: the box that is shown and the parts that carry its value."""
+    """A control as it stands in one explorer: the box that is shown, the parts with its value, a line for notes."""
 
     box: w.Widget
     parts: list[Part]
+    note: w.HTML
 
     def show(self, value: Any, *, leave: w.Widget | None = None) -> None:
         """Sets every part but the one that the reader is holding."""
         for part in self.parts:
             if part.widget is not leave:
                 part.widget.value = part.to_widget(value)
+
+    def remark(self, words: str) -> None:
+        """Shows words under the control, or nothing."""
+        if words != self.note.value:
+            self.note.value = words
+            self.note.layout.display = "" if words else "none"
 
 
 class Control:
@@ -50,6 +58,7 @@ class Control:
     """
 
     name = ""
+    extent = ""  # where its values lie, in words
 
     def __init__(self, label: str, start: Any, *, help: str = "", inert: str = "") -> None:
         self.label, self.help, self.inert = label, help, inert
@@ -68,9 +77,17 @@ class Control:
         """The value as the explorer keeps it. Raises ConfigError for one that this control can't have."""
         raise NotImplementedError
 
+    def nearest(self, value: Any) -> Any:
+        """The value closest to what a reader typed that this control can have."""
+        return value
+
     def probes(self) -> list[Any]:
         """The values that `drive` visits: both ends, the start, something between."""
         raise NotImplementedError
+
+    def beyond(self) -> list[Any]:
+        """Values that a reader can type and this control can't have; `drive` types them."""
+        return []
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
         """New widgets that show `value`, their labels all of one width (CSS)."""
@@ -107,8 +124,14 @@ class Slider(Control):
             raise self.refuse(value, f"a number between {self.low:g} and {self.high:g}")
         return number
 
+    def nearest(self, value: Any) -> Any:
+        return min(max(value, self.low), self.high)
+
     def probes(self) -> list[Any]:
         return [self.low, self.start, self.high, self.at(round(0.37 * self.ticks))]
+
+    def beyond(self) -> list[Any]:
+        return [self.low - 1, 10 * self.high + 1]
 
     # The slider counts ticks. A slider in the value's own unit snaps it to its grid and sends that back as if the
     # reader had moved it: a start of 0.6 would show as 0.601.
@@ -130,7 +153,7 @@ class Slider(Control):
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
         slider = w.IntSlider(value=self.tick(value), min=0, max=self.ticks, **self._slider(label_width))
-        box = w.BoundedFloatText(value=value, min=self.low, max=self.high, step=self._box_step(), **self._box())
+        box = w.FloatText(value=value, step=self._box_step(), **self._box())
         return self._together(Part(slider, self.tick, self.at), Part(box, from_widget=float))
 
     def _box_step(self) -> Number:
@@ -145,9 +168,13 @@ class Slider(Control):
             layout=w.Layout(flex="1 1 180px", min_width="150px", width="auto"),
         )
 
+    @property
+    def extent(self) -> str:
+        return f"from {self.low:g} to {self.high:g}"
+
     def _box(self) -> dict[str, Any]:
         return dict(
-            tooltip=f"{self.label}: type a value from {self.low:g} to {self.high:g}",
+            tooltip=f"{self.label}: type a value {self.extent}",
             layout=w.Layout(width="84px", flex="0 0 84px"),
         )
 
@@ -155,9 +182,7 @@ class Slider(Control):
         row = [part.widget for part in parts]
         if self.unit:
             row.append(_words(self.unit, "amfs-unit", flex="0 0 auto", max_width="130px"))
-        return Fields(
-            _with_help(w.HBox(row, layout=w.Layout(align_items="center", width="100%")), self.help), list(parts)
-        )
+        return _fields(w.HBox(row, layout=w.Layout(align_items="center", width="100%")), self.help, list(parts))
 
 
 class LogSlider(Slider):
@@ -199,7 +224,7 @@ class IntSlider(Slider):
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
         slider = w.IntSlider(value=value, min=self.low, max=self.high, step=1, **self._slider(label_width))
-        box = w.BoundedIntText(value=value, min=self.low, max=self.high, step=1, **self._box())
+        box = w.IntText(value=value, step=1, **self._box())
         return self._together(Part(slider), Part(box))
 
 
@@ -229,7 +254,7 @@ class Choice(Control):
             style=dict(description_width=label_width),
             layout=w.Layout(width="100%"),
         )
-        return Fields(_with_help(select, self.help), [Part(select)])
+        return _fields(select, self.help, [Part(select)])
 
 
 class Toggle(Control):
@@ -254,7 +279,7 @@ class Toggle(Control):
             tooltip=self.help or self.label,
             layout=w.Layout(width="100%"),
         )
-        return Fields(_with_help(box, self.help), [Part(box)])
+        return _fields(box, self.help, [Part(box)])
 
 
 class Held:
@@ -281,8 +306,9 @@ def _words(text: str, kind: str, **layout: Any) -> w.HTML:
     return words
 
 
-def _with_help(row: w.Widget, help: str) -> w.Widget:
-    children = [row, _words(help, "amfs-help", width="100%")] if help else [row]
+def _fields(row: w.Widget, help: str, parts: list[Part]) -> Fields:
+    note = _words("", "amfs-note", width="100%", display="none")
+    children = [row, note, _words(help, "amfs-help", width="100%")] if help else [row, note]
     box = w.VBox(children, layout=w.Layout(flex="1 1 380px", max_width="520px"))
     box.add_class("amfs-control")
-    return box
+    return Fields(box, parts, note)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ipywidgets as w
 import numpy as np
 
 from amfs_lab.explore.base import Explorer
@@ -11,8 +12,9 @@ def drive(explorer: Explorer) -> int:
     """Visits every value that each control declares as a probe (both ends, start, interior) and every preset.
 
     After each move: the control holds the value, all parts of it show it, no error, finite data, the same figure with
-    the same traces. Over each control: the drawing changed at least once, or `inert` says why not (a sentence that
-    only repeats the control's value proves nothing). Back at the start, everything is as it was.
+    the same traces. A number out of range, typed, becomes the nearest in range, and a note says so. Over each control:
+    the drawing changed at least once, or `inert` says why not (a sentence that only repeats the control's value proves
+    nothing). Back at the start, everything is as it was.
 
     Returns:
         the number of moves made.
@@ -48,6 +50,14 @@ def drive(explorer: Explorer) -> int:
                     shown = other.widget.value
                     assert shown == other.to_widget(got), f"{where}: its {type(other.widget).__name__} shows {shown!r}."
                 seen.append(look(explorer))
+                moves += 1
+            for value in control.beyond() if isinstance(part.widget, (w.FloatText, w.IntText)) else []:
+                where = f"{type(explorer).__name__}.{name}, {value!r} typed"
+                move(explorer, part, value)
+                sound(where)
+                expected = control.nearest(value)
+                assert explorer.state[name] == part.widget.value == expected, f"{where}: expected {expected!r}."
+                assert explorer.controls[name].note.value, f"{where}: it became {expected!r} and no note says so."
                 moves += 1
             explorer.reset()
             assert look(explorer) == start, (

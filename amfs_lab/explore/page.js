@@ -6,7 +6,14 @@ function nameHandles(root) {
     const handle = control.querySelector(".noUi-handle");
     if (!handle) return;
     handle.setAttribute("aria-label", control.querySelector("label")?.textContent ?? "");
-    handle.setAttribute("aria-valuetext", control.querySelector("input[type=number]")?.value ?? "");
+    const number = control.querySelector("input[type=number]");
+    handle.setAttribute("aria-valuetext", number?.value ?? "");
+    // ipywidgets writes a box's tooltip on a label that it does not show.
+    const words = number?.closest(".jupyter-widgets").querySelector("label")?.title;
+    if (words) {
+      number.title = words;
+      number.setAttribute("aria-label", words);
+    }
   });
 }
 

@@ -1,5 +1,6 @@
 """The hand on the page: moves everything that can be moved in an explorer, and looks at what becomes of the drawing."""
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ REST_SECONDS = 60  # ends a test that has failed
 
 # From a slider's handle to the box for its number.
 NUMBER = "xpath=ancestor::*[contains(@class, 'amfs-control')][1]//input[@type='number']"
+
+NOTE = "xpath=ancestor::*[contains(@class, 'amfs-control')][1]//*[contains(@class, 'amfs-note')]"
 
 RESET = "button:has-text('Reset')"
 
@@ -76,17 +79,23 @@ class Explorer:
         moves = self.changes(name, keys, timed=True)
         number = handle.locator(NUMBER)
         if number.count():
-            low = number.get_attribute("min") or ""
-
-            def type_in() -> None:
-                number.fill(low)
-                number.press("Enter")
-
-            self.act(f"{name}, {low} typed into its box", type_in)
-            if handle.get_attribute("aria-valuenow") != handle.get_attribute("aria-valuemin"):
-                raise self.wrong(f"{name} does not follow when {low} is typed into its box.")
-            moves += 1
+            low, high = extent(number)
+            self.type(name, handle, number, f"{low:g}", "aria-valuemin")
+            self.type(name, handle, number, f"{10 * high + 1:g}", "aria-valuemax")
+            note = number.locator(NOTE)
+            if f"became {high:g}" not in note.inner_text() or float(number.input_value()) != high:
+                raise self.wrong(f"{name} says nothing when {10 * high + 1:g} is typed into its box.")
+            moves += 2
         return moves
+
+    def type(self, name: str, handle: Locator, number: Locator, value: str, end: str) -> None:
+        def type_in() -> None:
+            number.fill(value)
+            number.press("Enter")
+
+        self.act(f"{name}, {value} typed into its box", type_in)
+        if handle.get_attribute("aria-valuenow") != handle.get_attribute(end):
+            raise self.wrong(f"{name} does not follow when {value} is typed into its box.")
 
     def choose(self, name: str, menu: Locator) -> int:
         options = menu.locator("option").all_inner_texts()
@@ -158,6 +167,12 @@ class Explorer:
 
     def wrong(self, what: str) -> AssertionError:
         return AssertionError(f"{self.lesson.name}, {self.title!r}: {what}")
+
+
+def extent(number: Locator) -> tuple[float, float]:
+    """From where to where a number can go: its box says so when the mouse rests on it."""
+    low, high = re.search(r"from (\S+) to (\S+)$", number.get_attribute("title") or "").groups()
+    return float(low), float(high)
 
 
 def label(field: Locator) -> str:

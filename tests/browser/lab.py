@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from faults import Faults
-from hand import NUMBER, Explorer
+from hand import NUMBER, Explorer, extent
 from playwright.sync_api import BrowserContext, Locator
 from serving import START_SECONDS, Server
 
@@ -110,7 +110,7 @@ class Lesson:
         number = handle.locator(NUMBER)
         self.until(
             "a slider moves its number while a cell runs",
-            lambda: running() and number.input_value() == number.get_attribute("max"),
+            lambda: running() and float(number.input_value()) == extent(number)[1],
         )
         button.click()
         self.until(f"cell {index} ends after a click on Stop", cell_ended)

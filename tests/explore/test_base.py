@@ -66,6 +66,27 @@ def test_a_control_reads_and_sets_as_an_attribute(wave):
     assert np.allclose(wave.figure.data[0].y, np.sin(np.linspace(0, 3, 20) / 5))
 
 
+@pytest.mark.parametrize(
+    ("name", "typed", "kept", "words"),
+    [
+        ("length", 70.0, 10.0, "length goes from 0.1 to 10: 70 became 10."),
+        ("length", -1.0, 0.1, "length goes from 0.1 to 10: -1 became 0.1."),
+        ("count", 12, 9, "count goes from 1 to 9: 12 became 9."),
+    ],
+)
+def test_a_number_out_of_range_becomes_the_nearest_and_a_note_says_so(wave, name, typed, kept, words):
+    slider, box = (part.widget for part in wave.controls[name].parts)
+    for _ in range(2):  # again, from the value that it became
+        box.set_state({"value": typed})
+        assert (wave.state[name], box.value, wave.controls[name].note.value) == (kept, kept, words)
+        assert slider.value == wave.controls[name].parts[0].to_widget(kept)
+        assert wave.controls[name].note.layout.display == ""
+    assert wave.error is None
+    wave.set(shape="square")
+    assert wave.controls[name].note.value == ""
+    assert wave.controls[name].note.layout.display == "none"
+
+
 def test_slider_and_box_follow_each_other(wave):
     slider, box = (part.widget for part in wave.controls["length"].parts)
     box.value = 10.0

@@ -52,7 +52,7 @@ class Line(Explorer):
 
 
 def test_a_sound_explorer_passes():
-    assert drive(Line()) == 2 * 2 * 4
+    assert drive(Line()) == 2 * (2 * 4 + 2)  # slider and box visit four values each, and the box two beyond its range
 
 
 def test_a_dead_slider_fails():
@@ -90,6 +90,13 @@ def test_an_unwired_slider_fails():
     explorer = Line()
     explorer.controls["slope"].parts[0].widget.unobserve_all()
     with pytest.raises(AssertionError, match=r"slope = -1 by IntSlider: the explorer holds 0\.5"):
+        drive(explorer)
+
+
+def test_a_number_out_of_range_that_changes_in_silence_fails():
+    explorer = Line()
+    explorer.controls["slope"].remark = lambda words: None
+    with pytest.raises(AssertionError, match=r"slope, -2 typed: it became -1 and no note says so"):
         drive(explorer)
 
 
