@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,19 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         DataError: no run in that folder, or a file of it that is damaged.
     """
-    if not (folder / RECORD).is_file():
-        raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`.")
     try:
+        if not (folder / RECORD).is_file():
+            raise DataError(
+                f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`."
+            )
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         if not isinstance(record, dict) or record.get("sha256") != _sha256(folder / TENSORS):
             raise ValueError(f"{TENSORS} is not the file that was saved with {RECORD}")
         return load_file(folder / TENSORS), record
+    except DataError:
+        raise
+    except PermissionError as error:
+        raise DataError(f"Expected a run in {folder} that may be read. Got: {error.strerror}.") from error
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"Expected a complete run in {folder}. Got: {error}. Train it again.") from error
 
@@ -53,12 +60,21 @@ def holds_run(folder: Path) -> bool:
 
 
 def check_free(folder: Path) -> None:
-    """Raises ConfigError unless a run can be saved in that folder, without overwriting one."""
-    if holds_run(folder):
+    """Raises ConfigError unless a run can be saved in that folder, without overwriting one. Leaves nothing behind."""
+    try:
+        taken = holds_run(folder)
+        made = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        for place in made:
+            place.rmdir()
+    except OSError as error:
+        raise ConfigError(
+            f"A run needs a folder that can be written. Got {folder} ({error.strerror}). Name another one."
+        ) from error
+    if taken:
         raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder.")
-    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise ConfigError(f"A run needs a folder that can be written. Got {folder}. Name another one.")
 
 
 def _sha256(path: Path) -> str:

@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AmfsError as error:
         print(f"amfs-lab: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"amfs-lab: The system refused{place}: {error.strerror}. Mend that, and run it again.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("amfs-lab: stopped.", file=sys.stderr)
         return 130
@@ -101,6 +105,15 @@ def build_glyphs(options: argparse.Namespace) -> None:
 
 
 def bench(options: argparse.Namespace) -> None:
+    if options.explorers:
+        try:
+            from amfs_lab import explore
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"Explorers need the extra `lab`. Got no {error.name}: pip install 'amfs-lab[lab]'."
+            ) from error
+        explore.clock.report(explore.clock.ready_kinds(explore), options.rounds)
+        return
     from amfs_lab.bench import report
 
     report(rounds=options.rounds, shapes=options.shapes)
@@ -176,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
 
     p = _command(commands, "bench", bench, "time a meta-step of each method against plain supervised training")
     p.add_argument("--rounds", type=int, default=7)
+    p.add_argument("--explorers", action="store_true", help="time the explorers' controls instead")
     p.add_argument("--shapes", nargs="+", default=["5w1s", "5w5s", "20w1s"], metavar="NwKs")
     return parser
 

@@ -111,6 +111,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < smallest:
                 raise ConfigError(f"TrainingConfig.{name} must be an integer >= {smallest}. Got {value!r}.")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise ConfigError(f"TrainingConfig.seed must be an integer from 0 to 2^63 - 1. Got {self.seed!r}.")
         for name in ("meta_lr", "seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

@@ -262,6 +262,13 @@ def save(wanted: dict[Path, str]) -> list[Path]:
     return changed
 
 
+def refuse_to_overwrite(wanted: dict[Path, str]) -> None:
+    """Raises BuildError where another file stands: somebody may have worked in it."""
+    for path, text in wanted.items():
+        if path.exists() and (not path.is_file() or path.read_text(encoding="utf-8") != text):
+            raise BuildError(f"{path} is there already and differs. Name an empty folder.")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="notebooks/build.py", description="Builds the lessons from notebooks/source.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is out of date")
@@ -278,9 +285,13 @@ def main(arguments: list[str] | None = None) -> int:
         wanted = targets(lessons)
         if options.students:
             wanted = {options.students / f"{lesson.name}.ipynb": lesson.student for lesson in lessons}
+            refuse_to_overwrite(wanted)
         changed = save(wanted)
     except BuildError as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename} can't be written: {error.strerror}", file=sys.stderr)
         return 2
     print("\n".join(f"wrote {path}" for path in changed) or "every notebook matches its source")
     return 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from amfs_lab import cli, training
+from amfs_lab import cli, explore, training
 from amfs_lab.training import meta_step
 
 QUICK = ["--width", "8", "--tasks", "1", "--steps", "2", "--queries", "3", "--episodes", "4", "--validate-every", "0"]
@@ -44,6 +44,8 @@ def test_settings_reach_the_run(tmp_path):
         (["train", "--bandwidth", "1e30"], "A learned `bandwidth` must start between 0.001 and 1000. Got 1e+30."),
         (["train", "--data", "no/such/folder"], "Expected a folder to look for glyphs.npz in. Got no/such/folder"),
         (["train", "--out", __file__], "A run needs a folder that can be written."),
+        (["train", "--out", "x" * 300], "A run needs a folder that can be written."),
+        (["train", "--seed", "9" * 30], "TrainingConfig.seed must be an integer from 0 to 2^63 - 1."),
         (["evaluate", "nowhere"], "Expected a run in nowhere"),
         (["bench", "--shapes", "5x1"], "A shape must look like 5w1s"),
     ],
@@ -64,6 +66,24 @@ def test_a_benchmark_is_a_table_of_ratios(capsys):
     rows = {line.split("  ")[0]: line for line in printed.splitlines() if line}
     assert {"floor", "floor channels-last", "i-amfs", "amfs", "maml", "prototypes"} <= set(rows)
     assert "1.00 (1.00 to 1.00)" in rows["floor"]
+
+
+def test_the_explorers_have_a_table_of_their_own(capsys, monkeypatch):
+    monkeypatch.setattr(explore.clock, "ready_kinds", lambda room: [explore.ConflictExplorer, explore.RbfExplorer])
+    assert cli.main(["bench", "--explorers", "--rounds", "1"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["explorer", "control", "median", "ms", "worst", "ms"]
+    declared = [*explore.ConflictExplorer.declared, *explore.RbfExplorer.declared]
+    assert [row.split()[1] for row in rows] == declared
+    for row in rows:
+        median, worst = map(float, row.split()[2:])
+        assert 0 < median <= worst
+
+
+def test_every_explorer_that_needs_no_run_is_timed():
+    kinds = explore.clock.ready_kinds(explore)
+    assert {explore.RbfExplorer, explore.CharacterExplorer, explore.MetaTrainingExplorer} <= set(kinds)
+    assert not {explore.CompareExplorer, explore.Explorer} & set(kinds)
 
 
 @pytest.mark.parametrize(("stop_at", "sentence"), [(2, "what was learned so far is in"), (1, "nothing to keep")])

@@ -1,31 +1,68 @@
 """Live explorers: move a control, and figure and sentence follow. Needs the extra `lab` (ipywidgets and plotly)."""
 
-from amfs_lab.explore import characters, check, compare, rbf
+from amfs_lab.explore import (
+    channels,
+    characters,
+    check,
+    clock,
+    compare,
+    landscape,
+    limits,
+    perpendicular,
+    projection,
+    rbf,
+    regularisers,
+    teachers,
+    vote,
+)
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.characters import CharacterExplorer
 from amfs_lab.explore.compare import CompareExplorer
 from amfs_lab.explore.conflict import ConflictExplorer
 from amfs_lab.explore.drive import drive
+from amfs_lab.explore.filter import FilterExplorer
+from amfs_lab.explore.limits import LimitExplorer
 from amfs_lab.explore.live import LiveExplorer, live
 from amfs_lab.explore.meta_training import MetaTrainingExplorer
+from amfs_lab.explore.perpendicular import PerpendicularExplorer
 from amfs_lab.explore.predict import predict
+from amfs_lab.explore.projection import ProjectionExplorer
 from amfs_lab.explore.rbf import RbfExplorer
+from amfs_lab.explore.regularisers import RegulariserExplorer
 from amfs_lab.explore.ridge import RidgeExplorer
+from amfs_lab.explore.teachers import TeacherExplorer
+from amfs_lab.explore.vote import VoteExplorer
 
 __all__ = [
     "CharacterExplorer",
     "CompareExplorer",
     "ConflictExplorer",
     "Explorer",
+    "FilterExplorer",
+    "LimitExplorer",
     "LiveExplorer",
     "MetaTrainingExplorer",
+    "PerpendicularExplorer",
+    "ProjectionExplorer",
     "RbfExplorer",
+    "RegulariserExplorer",
     "RidgeExplorer",
+    "TeacherExplorer",
+    "VoteExplorer",
+    "channels",
     "characters",
     "check",
+    "clock",
     "compare",
     "drive",
+    "landscape",
+    "limits",
     "live",
+    "perpendicular",
     "predict",
+    "projection",
     "rbf",
+    "regularisers",
+    "teachers",
+    "vote",
 ]

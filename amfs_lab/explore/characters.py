@@ -18,6 +18,7 @@ from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
 
 WAYS, QUERIES, SIDE, GAP = 5, 15, 28, 8
 PAPER = [[0.0, "#FFFFFF"], [1.0, INK]]
+OTHERS = "rgba(110, 119, 129, 0.5)"  # FAINT, half of it
 PRINT = {"zmin": 0, "zmax": 15, "colorscale": PAPER, "showscale": False, "hoverinfo": "skip", "dx": 1, "dy": 1}
 
 
@@ -124,6 +125,7 @@ class CharacterExplorer(Explorer):
         alike = votes.amax(1) > 0  # where every kernel value is 0, the largest is nobody's
         asked = state.query - 1
         truth, guess = int(episode.query.y[asked]), int(guesses[asked])
+        taken = guess if alike[asked] else None
         return Arrays(
             bandwidth=state.bandwidth,
             query=state.query,
@@ -135,10 +137,8 @@ class CharacterExplorer(Explorer):
             K=rbf_kernel(support, support, state.bandwidth),
             letters=np.arange(1, WAYS + 1),
             votes=votes[asked],
-            marks=["its own" if c == truth else "" for c in range(WAYS)],
-            colors=[
-                BLUE if c == truth else VERMILLION if c == guess and alike[asked] else "#AEB6BF" for c in range(WAYS)
-            ],
+            marks=["its own" if c == truth else "guess" if c == taken else "" for c in range(WAYS)],
+            colors=[BLUE if c == truth else VERMILLION if c == taken else OTHERS for c in range(WAYS)],
             truth=truth + 1,
             guess=guess + 1,
             nearest=float(votes[asked].max()),
@@ -167,6 +167,20 @@ def columns(images: Tensor, shots: int) -> Tensor:
 def print_of(image: Tensor) -> np.ndarray:
     """Sixteen grey levels as small whole numbers: the glyphs have no more, and the page gets less to read."""
     return (15 * image).round().to(torch.uint8).numpy()
+
+
+def nearest(task: int, bandwidth: float = 5.0) -> tuple[Tensor, Tensor]:
+    """For each query of a task with one example a letter: the letter it resembles most, and the one it is, from 0."""
+    episode = source(1)[task - 1]
+    support, query = pixels(episode)
+    return episode.support.y[rbf_kernel(query, support, bandwidth).argmax(1)], episode.query.y
+
+
+def how_many_read(task: int) -> str:
+    """The key to "how many of 75 are read?": `"fewer than 25"`, `"25 to 50"` or `"more than 50"`."""
+    guesses, truths = nearest(task)
+    right = int((guesses == truths).sum())
+    return "fewer than 25" if right < 25 else "25 to 50" if right <= 50 else "more than 50"
 
 
 def when_widened(task: int = 0, before: float = 5.0, after: float = 10.0) -> str:

@@ -136,7 +136,7 @@ class ConflictExplorer(Explorer):
                     legendgroup="tasks",
                     showlegend=j == 0,
                     mode="lines+markers+text",
-                    line=dict(color=INK, width=1.5),
+                    line=dict(color=INK, width=1.2),
                     marker=dict(color=INK, opacity=1, symbol="arrow", angleref="previous", size=[0, 11]),
                     text=["", f"g<sub>{j + 1}</sub>"],
                     textfont=dict(size=14),

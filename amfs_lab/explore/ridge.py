@@ -49,15 +49,16 @@ class RidgeExplorer(Explorer):
     noise = Slider(
         "noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="standard deviation of the labels' error"
     )
-    points = IntSlider("points", 4, MOST, start=20, help="size of the support set, n")
+    points = IntSlider("points", 0, MOST, start=20, help="size of the support set, n")
     truth = Choice("truth", list(TRUTHS), help="the function that the labels come from")
     sample = IntSlider("sample", 1, 20, start=6, help="other points from the same truth")
 
     presets = {
-        "balanced": dict(bandwidth=0.6, lam=0.1),
-        "too free": dict(bandwidth=0.2, lam=1e-4),
-        "too stiff": dict(bandwidth=0.6, lam=10.0),
-        "too wide": dict(bandwidth=4.0, lam=0.1),
+        "balanced": dict(bandwidth=0.6, lam=0.1, points=20),
+        "too free": dict(bandwidth=0.2, lam=1e-4, points=20),
+        "too stiff": dict(bandwidth=0.6, lam=10.0, points=20),
+        "too wide": dict(bandwidth=4.0, lam=0.1, points=20),
+        "no points": dict(points=0),
     }
 
     panels = dict(
@@ -183,6 +184,8 @@ class RidgeExplorer(Explorer):
         )
 
     def say(self, a: Arrays) -> str:
+        if not len(a.x):
+            return f"Without points the fit is zero everywhere, and misses the truth by {a.misses_truth:.2g}."
         words = (
             f"The fit spends {a.degrees_of_freedom:.1f} of {len(a.x)} degrees of freedom, "
             f"misses the data by {a.misses_data:.2g} and the truth by {a.misses_truth:.2g} (root mean square). "
@@ -196,5 +199,5 @@ class RidgeExplorer(Explorer):
 
 
 def rms(residuals: Tensor) -> Tensor:
-    """Root mean square over the first axis."""
-    return residuals.square().mean(0).sqrt()
+    """Root mean square over the first axis; 0 of nothing."""
+    return residuals.square().mean(0).sqrt() if len(residuals) else residuals.new_zeros(residuals.shape[1:])

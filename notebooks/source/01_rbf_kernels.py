@@ -298,7 +298,6 @@ assert K.diagonal().mean() - others.mean() < 0.1
 # ## The next question
 #
 # You can say how alike two images are. How does a model turn five examples and these similarities into a decision, in
-# one step, and what does λ do in it? Lessons 02 to 08 will take that road slowly; they are on their way. Lesson 09
-# takes it at full speed.
+# one step, and what does λ do in it? Lesson 02 opens that step up.
 #
-# Previous: [00 · Start here](00_start_here.ipynb) · Next: [09 · Full meta-training](09_meta_training.ipynb)
+# Previous: [00 · Start here](00_start_here.ipynb) · Next: [02 · One solve, one filter](02_one_solve_one_filter.ipynb)

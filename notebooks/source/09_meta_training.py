@@ -255,7 +255,8 @@ explore.check.solve(my_solve)
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
 # In the conflict explorer, press **Reset**, set **spread** to 0 and **length** to 1: tasks 1 and 2 agree, the third
-# is as long as they are. Find the angle, in degrees, at which O-AMFS begins to push the third task's loss *up*.
+# is as long as they are. Find the angle, in degrees, at which O-AMFS begins to give the third task a *negative* weight:
+# there its bar falls below zero. (Its loss begins to rise earlier, because the other two outvote it.)
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -345,5 +346,5 @@ print("I-AMFS on ten letters:", evaluation.evaluate(trainers["i-amfs"].learner, 
 # One seed, one data set, a short while of training: what of this holds with several seeds, on Omniglot, with tuned
 # step lengths? That is lesson 10's question; it is on its way.
 #
-# Previous: [01 · RBF kernels: similarity with a dial](01_rbf_kernels.ipynb) · Back to the map: [00 · Start
+# Previous: [04 · Regularisers and choosing σ](04_regularisers_and_sigma.ipynb) · Back to the map: [00 · Start
 # here](00_start_here.ipynb)

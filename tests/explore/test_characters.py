@@ -31,6 +31,16 @@ def test_the_sentence_counts_right_answers_and_says_when_everything_underflows()
     assert (explorer.arrays.right, explorer.arrays.lost) == (0, 75)
 
 
+def test_words_tell_the_bars_apart_not_colour_alone():
+    explorer = CharacterExplorer(task=2, query=20)
+    a = explorer.arrays
+    assert (a.marks[a.truth - 1], a.marks[a.guess - 1], a.marks.count("")) == ("its own", "guess", 3)
+    explorer.set(query=46)
+    assert sorted(explorer.arrays.marks) == ["", "", "", "", "its own"], "it is its own guess"
+    explorer.set(bandwidth=0.1)
+    assert "guess" not in explorer.arrays.marks, "where every similarity is zero, nobody is guessed"
+
+
 def test_a_column_of_examples_belongs_to_one_letter():
     images = torch.arange(5).repeat_interleave(2)[:, None, None] * torch.ones(10, SIDE, SIDE)
     picture = columns(images, shots=2)

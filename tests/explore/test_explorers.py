@@ -88,6 +88,7 @@ class TestRidge:
             ("too free", "It follows the noise"),
             ("too stiff", "It holds back too much"),
             ("too wide", "it is σ that does not fit"),
+            ("no points", "Without points the fit is zero everywhere"),
         ],
     )
     def test_the_presets_show_what_they_are_called(self, preset, words):

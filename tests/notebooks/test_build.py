@@ -194,3 +194,14 @@ def test_what_is_handed_out_holds_no_solution(tmp_path):
     handed = {path.name for path in (tmp_path / "out").rglob("*.ipynb")}
     assert handed == {path.name for path in NOTEBOOKS.glob("*.ipynb")}
     assert not any("SOLUTION" in path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("*"))
+
+
+def test_a_hand_out_never_overwrites_what_somebody_wrote(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert build.main(["--students", str(out)]) == 0
+    assert build.main(["--students", str(out)]) == 0  # nothing differs
+    worked_in = sorted(out.iterdir())[0]
+    worked_in.write_text("mine", encoding="utf-8")
+    assert build.main(["--students", str(out)]) == 2
+    assert worked_in.read_text(encoding="utf-8") == "mine"
+    assert f"{worked_in} is there already and differs. Name an empty folder." in capsys.readouterr().err

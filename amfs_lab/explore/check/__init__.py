@@ -4,18 +4,33 @@ check.rbf(my_rbf)           "✓ ..."  or  AssertionError: You divided by σ² w
 """
 
 from amfs_lab.explore.check.kernels import rbf, six_alike, two_away, widest_alive
-from amfs_lab.explore.check.meta import lone_opponent, solve, turning_angle, weights
+from amfs_lab.explore.check.meta import lone_opponent, turning_angle, weights
+from amfs_lab.explore.check.projection import almost_all_seen, perpendicular, two_bumps
+from amfs_lab.explore.check.regularisers import centred_fit, effective_ridge, opposed_teachers
+from amfs_lab.explore.check.ridge import fit, freedom, kept_share, solve
 from amfs_lab.explore.check.setting import environment, no_network
+from amfs_lab.explore.check.start import always_read, guess
 
 __all__ = [
+    "almost_all_seen",
+    "always_read",
+    "centred_fit",
+    "effective_ridge",
     "environment",
+    "fit",
+    "freedom",
+    "guess",
+    "kept_share",
     "lone_opponent",
     "no_network",
+    "opposed_teachers",
+    "perpendicular",
     "rbf",
     "six_alike",
     "solve",
     "turning_angle",
     "two_away",
+    "two_bumps",
     "weights",
     "widest_alive",
 ]

@@ -1,17 +1,14 @@
-"""Self-checks on the paper's two loops: one solve, and the weights of the tasks' gradients."""
+"""Self-checks on the outer loop: the weights of the tasks' gradients, lesson 09."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from amfs_lab import ridge
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
 from amfs_lab.explore.conflict import gradients
-from amfs_lab.kernels import rbf_kernel
 from amfs_lab.outer import MeanCosine, PairwiseCosine
 
 
@@ -26,7 +23,7 @@ def lone_opponent(answer: Any) -> str:
         (0.0, "You stopped at one of the two: w₁₃ and w₂₃ are both −1."),
     ]
     diagnose.number(answer, -1.0, mistakes, tolerance=0.0)
-    return "c₃ = −1 − 1 + 1 = −1. A negative weight pushes the third task's loss up, not only less far down."
+    return "c₃ = −1 − 1 + 1 = −1. A negative weight goes against the task's gradient: uphill, not less far downhill."
 
 
 @exercise
@@ -52,57 +49,6 @@ def turning_angle(answer: Any) -> str:
 def third_weight(degrees: float) -> float:
     """The weight of a task that stands so far from two others that agree."""
     return float(PairwiseCosine().weights(gradients(3, degrees, spread=0.0, ratio=1.0))[2])
-
-
-def _ridge_of(added: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """(K + something)⁻¹y from a function of K and λ that gives the something."""
-    return lambda K, y, lam: torch.linalg.solve(K + added(K, lam), y)
-
-
-def _identity(K: Tensor) -> Tensor:
-    return torch.eye(len(K), dtype=K.dtype)
-
-
-@exercise
-def solve(mine: Any) -> str:
-    """In code: `my_solve(K, y, lam)`, the closed form of I-AMFS at μ = 0."""
-    mistakes = [
-        (
-            _ridge_of(lambda K, lam: 0 * K),
-            "The ridge is missing: that is K⁻¹y, which passes through every label, noise included.",
-        ),
-        (
-            _ridge_of(lambda K, lam: len(K) * lam * _identity(K)),
-            "You added nλ where the formula has λ: your λ depends on the number of shots.",
-        ),
-        (
-            _ridge_of(lambda K, lam: lam / len(K) * _identity(K)),
-            "You added λ/n where the formula has λ: your λ depends on the number of shots.",
-        ),
-        (
-            _ridge_of(lambda K, lam: lam * torch.ones_like(K)),
-            "You added λ to every entry of K. The ridge is λ·I, on the diagonal only: `lam * torch.eye(len(K))`.",
-        ),
-        (_ridge_of(lambda K, lam: _identity(K)), "Your ridge is one, whatever λ is: multiply the identity by `lam`."),
-        (_ridge_of(lambda K, lam: lam**2 * _identity(K)), "You squared λ."),
-        (
-            _ridge_of(lambda K, lam: -lam * _identity(K)),
-            "You subtracted the ridge: K − λI need not even be invertible.",
-        ),
-        (
-            lambda K, y, lam: K @ ridge.solve(K, y, lam),
-            "Those are the fitted values Kα. The solve returns α itself.",
-        ),
-        (
-            lambda K, y, lam: K @ y + lam * y,
-            "You multiplied by K + λI. To solve is to apply its inverse: `torch.linalg.solve(A, y)`.",
-        ),
-        (lambda K, y, lam: torch.linalg.inv(K + lam * _identity(K)), "That is the inverse only; apply it to y."),
-    ]
-    shapes = [(5, 3, 0.1), (7, 2, 0.7), (4, 4, 2.5)]  # n, classes and λ
-    cases = [(gram(n, seed), points(n, c, seed + 20), lam) for seed, (n, c, lam) in enumerate(shapes)]
-    diagnose.function(mine, ridge.solve, cases, mistakes)
-    return "α solves (K + λI)α = y, on three tasks."
 
 
 def _similarity(grads: Tensor) -> Tensor:
@@ -156,11 +102,6 @@ def weights(mine: Any) -> str:
     cases = [(conflicting(t, p, seed),) for seed, (t, p) in enumerate([(3, 4), (4, 6), (5, 3)])]
     diagnose.function(mine, PairwiseCosine().weights, cases, mistakes)
     return "Your weights are those of PairwiseCosine on three sets of task gradients."
-
-
-def gram(n: int, seed: int) -> Tensor:
-    x = points(n, 2, seed)
-    return rbf_kernel(x, x, 1.0)
 
 
 def conflicting(t: int, p: int, seed: int) -> Tensor:

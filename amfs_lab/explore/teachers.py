@@ -1,0 +1,256 @@
+"""Who chooses σ and λ? The training loss, leave-one-out and the evidence, judged by new points of the same task."""
+
+import math
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from amfs_lab import ridge
+from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.landscape import (
+    DATA,
+    LAMBDAS,
+    MOST,
+    SIGMAS,
+    best,
+    flat,
+    judged,
+    losses,
+    pulls,
+    shares,
+    surfaces,
+    task,
+)
+from amfs_lab.explore.theme import BLUE, FAINT, INK, PURPLE, VERMILLION
+
+# Colour, dash, symbol, and the width and length (share of the map) of the arrow: nested where teachers agree.
+LOOKS = {
+    "query loss": (INK, "solid", "star", 7, 0.25),
+    "leave-one-out": (BLUE, "dash", "square", 4.5, 0.215),
+    "evidence": (VERMILLION, "dot", "diamond", 2.5, 0.18),
+    "training loss": (PURPLE, "dashdot", "triangle-down", 1.5, 0.145),
+}
+TITLES = {
+    "query loss": "the query loss",
+    "leave-one-out": "the leave-one-out loss",
+    "evidence": "−log evidence",
+    "training loss": "the training loss",
+}
+PRINTED = {"star": "★", "square": "■", "diamond": "◆", "triangle-down": "▼"}
+SIGMA_AXIS = dict(title="σ (same unit as x)", type="log", range=[-1.36, 0.76], tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
+POWERS = dict(tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1, 10], ticktext=["10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"])
+PALE = [[0.0, "#FFFFFF"], [0.1, "#EEF3F8"], [1.0, "#AFC0D2"]]
+
+
+def where_training_points(data: str = "sine", points: int = 20, noise: float = 0.3, sample: int = 6) -> str:
+    """The key to "where does the training loss point?", held against the place that new points like best."""
+    found = surfaces(data, points, noise, sample)
+    (sigma, lam), (best_sigma, best_lam) = best(found["training loss"]), best(found["query loss"])  # type: ignore[misc]
+    return f"to a {'narrower' if sigma < best_sigma else 'wider'} σ and a {'smaller' if lam < best_lam else 'larger'} λ"
+
+
+def scatter(mode: str, x: str, y: str, at: tuple[int, int] = (1, 1), **style: Any) -> Trace:
+    """A trace without a place in the legend, drawn over the edge of its panel too."""
+    return Trace(
+        go.Scatter, dict(mode=mode, showlegend=False, cliponaxis=False, hoverinfo="skip") | style, at=at, x=x, y=y
+    )
+
+
+class TeacherExplorer(Explorer):
+    """A map of all σ and λ under one teacher at a time, where each teacher would settle, and which way each pulls."""
+
+    title = "Three teachers for σ and λ, and the judge"
+    alt = (
+        "Two panels. Left: a map with sigma across and lambda upwards, shaded by how good each place is for the loss "
+        "that is shown, with a symbol where each of four losses is lowest, and arrows from the present place the way "
+        "each of them pulls. Right: the four losses along sigma at the present lambda."
+    )
+
+    bandwidth = LogSlider("σ", 0.05, 5.0, start=0.3, unit="same unit as x", help="the bandwidth")
+    lam = LogSlider("λ", 1e-4, 10.0, start=0.1, help="the ridge")
+    surface = Choice("map of", list(LOOKS), help="the loss that shades the map")
+    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd")
+    points = IntSlider("points", 0, MOST, start=20, help="size of the support set, n")
+    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind")
+    data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them")
+
+    presets = {
+        "start too wide": dict(bandwidth=3.0, lam=0.1, points=20, sample=6, noise=0.3, data="sine"),
+        "agree": dict(bandwidth=0.3, lam=0.1, points=40, sample=6, noise=0.3, data="sine"),
+        "disagree": dict(bandwidth=0.7, lam=0.1, points=12, sample=1, noise=0.3, data="sine"),
+        "train misleads": dict(
+            bandwidth=0.7, lam=0.1, points=20, sample=6, noise=0.3, data="sine", surface="training loss"
+        ),
+        "every point twice": dict(points=20, sample=6, noise=0.3, data="every point twice", surface="leave-one-out"),
+        "one wild label": dict(points=20, sample=6, noise=0.3, data="one wild label", surface="evidence"),
+        "constant labels": dict(points=20, sample=6, noise=0.0, data="constant", surface="evidence"),
+        "no points": dict(points=0),
+    }
+
+    panels = dict(
+        rows=1,
+        cols=2,
+        column_widths=[0.56, 0.44],
+        horizontal_spacing=0.1,
+        subplot_titles=("map", "along σ, at the present λ"),
+    )
+    layout = dict(
+        height=500,
+        xaxis=SIGMA_AXIS | dict(showgrid=False),
+        yaxis=dict(title="λ", type="log", range=[-4.15, 1.15], showgrid=False, **POWERS),
+        xaxis2=SIGMA_AXIS,
+        yaxis2=dict(title="% of the map that is better", range=[-4, 104]),
+        legend=dict(orientation="h", x=0, y=-0.17, yanchor="top", traceorder="normal"),
+        margin=dict(l=60, r=16, t=36, b=84),
+    )
+    frame = {"annotations[0].text": "map_title"}
+    traces = (
+        Trace(
+            go.Contour,
+            dict(
+                x=SIGMAS.tolist(),
+                y=LAMBDAS.tolist(),
+                zmin=0,
+                zmax=100,
+                autocontour=False,
+                contours=dict(start=10, end=90, size=10),
+                line=dict(color=FAINT, width=0.4),
+                colorscale=PALE,
+                showscale=False,
+                hovertemplate="σ = %{x:.2g}, λ = %{y:.2g}: %{z:.0f} % of the map is better<extra></extra>",
+            ),
+            z="shares",
+        ),
+        *(
+            scatter(
+                "lines+markers",
+                f"arrow_x_{k}",
+                f"arrow_y_{k}",
+                legendgroup=name,
+                line=dict(color=color, width=width),
+                marker=dict(
+                    color=color,
+                    opacity=1,
+                    symbol="arrow",
+                    angleref="previous",
+                    size=[0, 11 + width],
+                    line=dict(width=0),
+                ),
+            )
+            for k, (name, (color, _, _, width, _)) in enumerate(LOOKS.items())
+        ),
+        *(
+            scatter(
+                "markers",
+                f"best_x_{k}",
+                f"best_y_{k}",
+                legendgroup=name,
+                marker=dict(color=color, symbol=symbol, size=13, opacity=1, line=dict(color="white", width=1.5)),
+                hoverinfo=None,
+                hovertemplate=f"{name}: lowest at σ = %{{x:.2g}}, λ = %{{y:.2g}}<extra></extra>",
+            )
+            for k, (name, (color, _, symbol, _, _)) in enumerate(LOOKS.items())
+        ),
+        scatter(
+            "markers",
+            "here_x",
+            "here_y",
+            marker=dict(color="white", size=12, opacity=1, line=dict(color=INK, width=2.5)),
+            hoverinfo=None,
+            hovertemplate="you are here: σ = %{x:.2g}, λ = %{y:.2g}<extra></extra>",
+        ),
+        scatter("lines", "now_x", "now_y", at=(1, 2), line=dict(color=FAINT, width=1.2)),
+        *(
+            Trace(
+                go.Scatter,
+                dict(
+                    name=f"{name} {PRINTED[symbol]}",
+                    legendgroup=name,
+                    mode="lines+markers",
+                    line=dict(color=color, dash=dash, width=2.5),
+                    marker=dict(color=color, symbol=symbol, opacity=1, line=dict(width=0)),
+                    hovertemplate=f"{name}: %{{customdata:.3g}}<extra></extra>",
+                ),
+                at=(1, 2),
+                x="sigmas",
+                y=f"slice_{k}",
+                customdata=f"slice_value_{k}",
+                marker_size=f"slice_size_{k}",
+            )
+            for k, (name, (color, dash, symbol, _, _)) in enumerate(LOOKS.items())
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        key = (state.data, state.points, state.noise, state.sample)
+        t, found, ranks = task(*key), surfaces(*key), shares(*key)
+        along = losses(*key, torch.tensor([state.lam], dtype=torch.float64))
+        pulled = pulls(t, state.bandwidth, state.lam)
+        arrays = {}
+        for k, (name, surface) in enumerate(found.items()):
+            lowest = best(surface)
+            arrow = arrow_from(state.bandwidth, state.lam, pulled[name], LOOKS[name][4])
+            values = along[name][:, 0].numpy()
+            inside = np.searchsorted(np.sort(surface.numpy(), axis=None), values) / surface.numel()
+            arrays |= {
+                f"best_x_{k}": [lowest[0]] if lowest else [],
+                f"best_y_{k}": [lowest[1]] if lowest else [],
+                f"arrow_x_{k}": arrow[0],
+                f"arrow_y_{k}": arrow[1],
+                f"slice_{k}": 100 * inside * (lowest is not None),
+                f"slice_value_{k}": values,
+                f"slice_size_{k}": 12 * (np.arange(len(values)) == (-1 if flat(along[name]) else values.argmin())),
+            }
+        K, K_qs = t.at(state.bandwidth)
+        missed = (K_qs @ ridge.solve(K, t.y, state.lam) - t.query_y).square().mean() / 2
+        return Arrays(
+            **arrays,
+            state=state,
+            shares=ranks[state.surface],
+            map_title=f"map of {TITLES[state.surface]}; symbols: where each is lowest",
+            sigmas=SIGMAS,
+            here_x=[state.bandwidth],
+            here_y=[state.lam],
+            now_x=[state.bandwidth, state.bandwidth],
+            now_y=[0, 100],
+            pulls=pulled,
+            query_loss=missed,
+            chosen={name: judged(found, name) for name in found},
+        )
+
+    def say(self, a: Arrays) -> str:
+        here = f"At σ = {a.state.bandwidth:.2g}, λ = {a.state.lam:.2g} the query loss is {a.query_loss:.3f}"
+        if a.state.points == 0:
+            return f"{here}, as everywhere: without points there is nothing to learn from, and nobody pulls."
+        asked = "; ".join(f"{way} by {words(names)}" for way, names in wishes(a.pulls).items() if names)
+        ends = [f"{name} {a.chosen[name]:.3f}" for name in list(LOOKS)[1:] if a.chosen[name] is not None]
+        lowest = f"{', '.join(ends)}; {a.chosen['query loss']:.3f} at best"
+        return f"{here}. Asked for here: {asked}. Query loss where each is lowest: {lowest}."
+
+
+def wishes(pulled: dict[str, tuple[float, float]]) -> dict[str, list[str]]:
+    """Which losses would fall if σ moved, and which way."""
+    found: dict[str, list[str]] = {"a wider σ": [], "a narrower σ": [], "no change of σ": []}
+    for name, (pull, _) in pulled.items():
+        found["a wider σ" if pull > 0 else "a narrower σ" if pull < 0 else "no change of σ"].append(name)
+    return found
+
+
+def words(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: float) -> tuple[list, list]:
+    """From a place on the map along `pull` (by log σ and log λ), `length` of the map long; empty for no pull."""
+    wide, high = math.log(float(SIGMAS[-1] / SIGMAS[0])), math.log(float(LAMBDAS[-1] / LAMBDAS[0]))
+    size = math.hypot(pull[0] / wide, pull[1] / high)
+    if size == 0:
+        return [], []
+    return (
+        [bandwidth, bandwidth * math.exp(length * pull[0] / size)],
+        [lam, lam * math.exp(length * pull[1] / size)],
+    )

@@ -1,0 +1,223 @@
+"""Rules of accessibility: each is a function from an explorer, as it stands, to its faults in words."""
+
+import itertools
+import re
+
+import ipywidgets as w
+
+from amfs_lab.explore import theme
+
+SLIDERS = (w.IntSlider, w.FloatSlider, w.FloatLogSlider, w.IntRangeSlider, w.FloatRangeSlider, w.SelectionSlider)
+BOXES = (w.IntText, w.FloatText, w.BoundedIntText, w.BoundedFloatText)
+FIELDS = (*SLIDERS, *BOXES, w.Dropdown, w.Select, w.Checkbox, w.ToggleButton, w.Text, w.Textarea, w.RadioButtons)
+
+NAMED = {value.upper(): name for name, value in vars(theme).items() if name.isupper() and str(value).startswith("#")}
+SMALLEST_FONT = 11
+WIDER = 1.4  # a width or a size that differs by this factor is seen to differ
+
+
+def states(explorer):
+    """Brings it to its start, to each preset, and to each value that a control is driven to; says which."""
+    changes = [("start", {})]
+    changes += [(f"preset {name!r}", explorer.preset(name)) for name in explorer.presets]
+    changes += [
+        (f"{name} = {value!r}", {name: value}) for name, part in explorer.declared.items() for value in part.probes()
+    ]
+    for where, change in changes:
+        explorer.reset()
+        explorer.set(**change)
+        yield f"{type(explorer).__name__}, {where}"
+    explorer.reset()
+
+
+def words(explorer):
+    """A title, an alternative text that describes, and a state in a sentence."""
+    alt, said = explorer.sentence.alt.strip(), explorer.sentence.text.strip()
+    if not explorer.title.strip():
+        yield "no title"
+    if len(alt) < 40 or not alt.endswith(".") or alt != type(explorer).alt:
+        yield f"its alt is to describe the figure in 40 characters or more and end with a full stop: {alt!r}"
+    if len(said) < 10 or not said.endswith((".", "?", "!")):
+        yield f"its state is to be a sentence: {said!r}"
+
+
+def names(explorer):
+    """A control is called something, a button has text, and whatever takes a value has a description or a tooltip."""
+    for name, control in explorer.declared.items():
+        if not control.label.strip():
+            yield f"the control {name} has no label"
+        first = explorer.controls[name].parts[0].widget
+        if first.description != control.label:
+            yield f"the control {name} shows {first.description!r} instead of its label {control.label!r}"
+    for widget in tree(explorer.widget):
+        if isinstance(widget, w.Button) and not widget.description.strip():
+            yield "a button has no text"
+        if isinstance(widget, FIELDS) and not (widget.description.strip() or (widget.tooltip or "").strip()):
+            yield f"a {type(widget).__name__} has no name"
+
+
+def boxes(explorer):
+    """Beside each slider stands a box for its number."""
+    for parent in tree(explorer.widget):
+        beside = getattr(parent, "children", ())
+        for slider in beside:
+            if isinstance(slider, SLIDERS) and not any(isinstance(other, BOXES) for other in beside):
+                yield f"the slider {slider.description!r} has no numeric box beside it"
+
+
+def palette(explorer):
+    """Colours of traces are named in theme.py, or are white; transparency is free."""
+    for index, trace in enumerate(explorer.figure.data):
+        for path, color in colors(trace.to_plotly_json()):
+            if solid(color) not in {*NAMED, "#FFFFFF"}:
+                yield f"trace {index} ({trace.name}): {path} is {color!r}, no colour of theme.py"
+
+
+def looks(explorer):
+    """Series of one panel, and the points of one series, differ by more than colour."""
+    panels = {}
+    for index, trace in enumerate(explorer.figure.data):
+        if trace.type in ("scatter", "scattergl", "scatter3d", "bar"):
+            panel = getattr(trace, "scene", None) or (trace.xaxis or "x", trace.yaxis or "y")
+            panels.setdefault(panel, []).append((index, trace))
+            yield from (f"trace {index} ({trace.name}): {fault}" for fault in points_by_colour_alone(trace))
+    for series in panels.values():
+        for (i, a), (j, b) in itertools.combinations(series, 2):
+            if main_color(a, i) != main_color(b, j) and alike(a, b):
+                yield f"traces {i} ({a.name}) and {j} ({b.name}) differ by their colour alone"
+
+
+def fonts(explorer):
+    """No text is smaller than 11."""
+    for where, size in sizes(explorer.figure.to_plotly_json()):
+        if size < SMALLEST_FONT:
+            yield f"the font at {where} has size {size:g}"
+
+
+def axes(explorer):
+    """An axis that shows has a title, or words at its ticks; the title of a panel is its upright axis's as well."""
+    layout = explorer.figure.layout
+    headings = explorer.panels.get("subplot_titles", ())
+    for trace in explorer.figure.data:
+        if hasattr(trace, "xaxis"):
+            n = (trace.xaxis or "x")[1:]
+            panel = headings[int(n or 1) - 1] if len(headings) >= int(n or 1) else ""
+            shown = {f"xaxis{n}": layout[f"xaxis{n}"]} | ({} if panel.strip() else {f"yaxis{n}": layout[f"yaxis{n}"]})
+        elif "scene" in trace:
+            key = trace.scene or "scene"
+            shown = {f"{key}.{axis}": layout[key][axis] for axis in ("xaxis", "yaxis", "zaxis")}
+        else:
+            continue
+        for key, axis in shown.items():
+            ticks = axis.ticktext or ()
+            says = axis.type == "category" or (len(ticks) > 0 and all(any(map(str.isalpha, tick)) for tick in ticks))
+            silent = axis.visible is False or axis.showticklabels is False
+            if not silent and not says and not (axis.title.text or "").strip():
+                yield f"{key} has no title"
+
+
+RULES = (words, names, boxes, palette, looks, fonts, axes)
+
+
+# What the rules look with.
+
+
+def tree(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from tree(child)
+
+
+def leaves(value, path=""):
+    """Everything in a trace or layout that is no dict, with where it stands."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
+
+
+def colors(trace):
+    """All colours in a trace by name or number; numbers that a colour scale turns into colours are none."""
+    for path, value in leaves(trace):
+        if path.endswith("color") and "colorscale" not in path and "colorbar" not in path:
+            several = list(value) if isinstance(value, (list, tuple)) or hasattr(value, "dtype") else [value]
+            yield from ((path, color) for color in several if isinstance(color, str))
+
+
+def solid(color):
+    """A colour without its transparency, as #RRGGBB."""
+    color = color.strip().lower()
+    if channels := re.fullmatch(r"rgba?\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*(?:,\s*[\d.]+\s*)?\)", color):
+        return "#" + "".join(f"{int(channel):02X}" for channel in channels.groups())
+    return "#FFFFFF" if color == "white" else color[:7].upper()
+
+
+def main_color(trace, index):
+    """By which a series is known: its line's or its markers'; plotly gives a series without any one of its own."""
+    found = [color for path, color in colors(trace.to_plotly_json()) if path in ("line.color", "marker.color")]
+    return tuple(map(solid, found)) or index
+
+
+def alike(a, b):
+    """Whether two series of any colours look the same: their marks, dashes, symbols, widths, sizes and fills."""
+    if a.type != b.type:
+        return False
+    if a.type == "bar":
+        return outline(a) == outline(b) and hollow(a) == hollow(b) and a.marker.pattern.shape == b.marker.pattern.shape
+    modes = [set((trace.mode or "lines+markers").split("+")) - {"text"} for trace in (a, b)]
+    if modes[0] != modes[1] or (a.fill or "none") != (b.fill or "none"):
+        return False
+    same = True
+    if "lines" in modes[0]:
+        same &= (a.line.dash or "solid") == (b.line.dash or "solid") and close(a.line.width or 2, b.line.width or 2)
+    if "markers" in modes[0]:
+        same &= as_list(a.marker.symbol or "circle") == as_list(b.marker.symbol or "circle")
+        same &= hollow(a) == hollow(b) and close(largest(a.marker.size or 6), largest(b.marker.size or 6))
+    return same and bool(modes[0])
+
+
+def points_by_colour_alone(trace):
+    """Where the points of one series have colours of their own, they have symbols, sizes, outlines or words too."""
+    color = trace.marker.color
+    if not isinstance(color, (list, tuple)) or not all(isinstance(each, str) for each in color):
+        return
+    n = len(color)
+    others = [trace.marker.symbol if trace.type != "bar" else trace.marker.pattern.shape, trace.marker.line.width]
+    others += [trace.text, trace.marker.size if trace.type != "bar" else None]
+    rows = [[as_list(value, n)[i] for value in others] for i in range(n)]
+    for i, j in itertools.combinations(range(n), 2):
+        if solid(color[i]) != solid(color[j]) and rows[i] == rows[j]:
+            yield f"points {i} and {j} differ by their colour alone, {color[i]} and {color[j]}"
+            return
+
+
+def outline(trace):
+    return largest(trace.marker.line.width or 0)
+
+
+def hollow(trace):
+    color = trace.marker.color
+    return isinstance(color, str) and solid(color) == "#FFFFFF"
+
+
+def as_list(value, n=1):
+    return list(value) if isinstance(value, (list, tuple)) or hasattr(value, "dtype") else [value] * n
+
+
+def largest(value):
+    return max(as_list(value), default=0)
+
+
+def close(a, b):
+    return max(a, b) < WIDER * max(min(a, b), 1e-9)
+
+
+def sizes(figure):
+    for path, value in leaves(figure):
+        if path.endswith("font.size"):
+            yield from ((path, float(size)) for size in as_list(value))
+        elif isinstance(value, (list, tuple)):  # traces, annotations
+            for i, inner in enumerate(value):
+                if isinstance(inner, dict):
+                    yield from ((f"{path}[{i}].{deeper}", size) for deeper, size in sizes(inner))

@@ -1,0 +1,179 @@
+"""What every explorer owes to readers who don't see it all: words, names, boxes, and looks that don't rest on colour.
+
+The rules of lint.py hold for every explorer of the package, in every state that a control or a preset leads to, and
+each rule is seen to fail. Keys and screen readers are the browser's tests.
+"""
+
+import importlib
+import pkgutil
+import re
+
+import ipywidgets as w
+import plotly.graph_objects as go
+import pytest
+import torch
+
+import amfs_lab.explore as explore
+from amfs_lab.explore import Explorer, theme
+from amfs_lab.explore.controls import Fields, LogSlider, Part
+from amfs_lab.explore.drawing import Arrays, Trace
+from tests.explore.lint import RULES, axes, boxes, fonts, looks, names, palette, states, words
+
+# Every explorer there is: the modules of the package are all imported, so that none is missed.
+
+for module in pkgutil.walk_packages(explore.__path__, "amfs_lab.explore."):
+    importlib.import_module(module.name)
+
+
+def descendants(kind):
+    return {kind}.union(*map(descendants, kind.__subclasses__()))
+
+
+KINDS = sorted(
+    (
+        kind
+        for kind in descendants(Explorer)
+        if (kind.declared or kind.traces) and kind.__module__.startswith("amfs_lab.")
+    ),
+    key=lambda kind: kind.__name__,
+)
+
+
+def accuracies():
+    draw = torch.Generator().manual_seed(0)
+    return {name: torch.rand(40, generator=draw) for name in ("i-amfs", "amfs", "maml")}
+
+
+ARGUMENTS = {"CompareExplorer": (accuracies(),)}  # of those that don't begin with nothing
+
+
+def test_none_escapes():
+    """An explorer that a lesson can show is exported, and so driven and looked at."""
+    assert len(KINDS) >= 6
+    assert {kind.__name__ for kind in KINDS} <= set(explore.__all__)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_explorer_keeps_every_rule(kind):
+    explorer, faults = kind(*ARGUMENTS.get(kind.__name__, ())), {}
+    for where in states(explorer):
+        for rule in RULES:
+            for fault in rule(explorer):
+                faults.setdefault(f"{rule.__name__}: {fault}", where)
+    assert not faults, "\n".join(f"{where}: {fault}" for fault, where in faults.items())
+
+
+# The rules see what they are there for.
+
+
+class Sound(Explorer):
+    title, alt = "A sound explorer", "One panel: a solid blue line and a dashed red one over five places."
+    height = LogSlider("height", 0.1, 10.0, start=1.0)
+    presets = {"low": {"height": 0.2}}
+    layout = {"xaxis": {"title": "place"}, "yaxis": {"title": "height"}}
+    traces = (
+        Trace(go.Scatter, {"mode": "lines", "line": {"color": theme.BLUE}}, x="x", y="y"),
+        Trace(go.Scatter, {"mode": "lines", "line": {"color": theme.VERMILLION, "dash": "dash"}}, x="x", y="y"),
+    )
+
+    def compute(self, state):
+        return Arrays(x=torch.arange(5.0), y=state.height * torch.ones(5))
+
+    def say(self, a):
+        return f"It is {a.y[0]:g} high."
+
+
+def changed(**attributes):
+    return type("Changed", (Sound,), attributes)
+
+
+def drawn(*styles, kind=go.Scatter):
+    return changed(traces=tuple(Trace(kind, style, x="x", y="y") for style in styles))
+
+
+def without_box(self, value, label_width=""):
+    slider = w.FloatSlider(value=value, description=self.label)
+    return Fields(w.HBox([slider]), [Part(slider)], w.HTML())
+
+
+def without_name(self, value, label_width=""):
+    box = w.FloatText(value=value)
+    return Fields(w.HBox([box]), [Part(box)], w.HTML())
+
+
+def control(fields, label="height"):
+    return type("Odd", (LogSlider,), {"fields": fields})(label, 0.1, 10.0, start=1.0)
+
+
+SOLID = {"mode": "lines", "line": {"color": theme.BLUE}}
+POINTS = {"mode": "markers", "marker": {"color": theme.GREEN}}
+HEADED, BLANK = ({"rows": 1, "cols": 1, "subplot_titles": (title,)} for title in ("height", " "))
+SPACE, IN_SPACE = {"rows": 1, "cols": 1, "specs": [[{"type": "scene"}]]}, Trace(go.Scatter3d, {}, x="x", y="y", z="y")
+PLANTED = [
+    (words, changed(title=" "), "no title"),
+    (words, changed(alt=""), "its alt is to describe"),
+    (words, changed(alt="A figure."), "its alt is to describe"),
+    (words, changed(alt="Forty characters and more, that do not end in a stop"), "its alt is to describe"),
+    (words, changed(say=lambda self, a: ""), "its state is to be a sentence"),
+    (words, changed(say=lambda self, a: "It is high." if a.y[0] > 0.3 else "low"), "its state .* 'low'"),
+    (names, changed(height=LogSlider(" ", 0.1, 10.0, start=1.0)), "the control height has no label"),
+    (names, changed(height=control(without_name)), "shows '' instead of its label 'height'"),
+    (names, changed(height=control(without_name)), "a FloatText has no name"),
+    (names, changed(tools=lambda self: [w.Button(icon="stop")]), "a button has no text"),
+    (boxes, changed(height=control(without_box)), "the slider 'height' has no numeric box"),
+    (boxes, changed(tools=lambda self: [w.IntSlider(description="loose")]), "the slider 'loose' has no numeric box"),
+    (palette, drawn({"line": {"color": "#123456"}}), r"line\.color is '#123456'"),
+    (palette, drawn({"marker": {"color": ["red", "blue"]}}), r"marker\.color is 'red'"),
+    (palette, drawn({"fill": "tozeroy", "fillcolor": "rgba(1, 2, 3, 0.5)"}), r"fillcolor is 'rgba\(1, 2, 3, 0\.5\)'"),
+    (palette, drawn({"marker": {"line": {"color": "green"}}}), r"marker\.line\.color is 'green'"),
+    (palette, drawn({"error_y": {"color": "#111111"}}), r"error_y\.color is '#111111'"),
+    (looks, drawn(SOLID, {"mode": "lines", "line": {"color": theme.GREEN, "width": 2.4}}), "differ by their colour"),
+    (looks, drawn({"mode": "lines"}, {"mode": "lines"}), r"traces 0 \(None\) and 1 \(None\) differ by their colour"),
+    (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": theme.BLUE, "size": 7}}), "differ by their colour"),
+    (looks, drawn({"marker": {"color": theme.GREEN}}, {"marker": {"color": theme.BLUE}}, kind=go.Bar), "differ by"),
+    (looks, drawn({"mode": "markers", "marker": {"color": [theme.BLUE, theme.GREEN]}}), "points 0 and 1 differ by"),
+    (looks, drawn({"marker": {"color": [theme.BLUE, theme.GREEN]}}, kind=go.Bar), "points 0 and 1 differ by"),
+    (fonts, changed(layout={"xaxis": {"tickfont": {"size": 9}}}), r"layout\.xaxis\.tickfont\.size has size 9"),
+    (fonts, changed(layout={"annotations": [{"text": "a", "font": {"size": 8}}]}), r"annotations\[0\]\.font\.size"),
+    (fonts, drawn({"textfont": {"size": 10}}), r"data\[0\]\.textfont\.size has size 10"),
+    (axes, changed(layout={"yaxis": {"title": "height"}}), "xaxis has no title"),
+    (axes, changed(layout={"xaxis": {"title": "x", "tickvals": [1], "ticktext": ["10"]}}), "yaxis has no title"),
+    (axes, changed(layout={}, panels=HEADED), "xaxis has no title"),
+    (axes, changed(layout={"xaxis": {"title": "x"}}, panels=BLANK), "yaxis has no title"),
+    (axes, changed(traces=(IN_SPACE,), panels=SPACE, layout={}), r"scene\.zaxis has no title"),
+]
+
+
+def faults(kind, rule):
+    explorer = kind()
+    return [fault for _ in states(explorer) for fault in rule(explorer)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_sound_explorer_has_no_faults(rule):
+    assert faults(Sound, rule) == []
+
+
+@pytest.mark.parametrize(("rule", "kind", "fault"), PLANTED, ids=[f"{r.__name__}: {f}" for r, _, f in PLANTED])
+def test_each_rule_sees_its_fault(rule, kind, fault):
+    assert re.search(fault, "\n".join(faults(kind, rule)))
+
+
+ALLOWED = [
+    (palette, drawn({"line": {"color": "rgba(0, 114, 178, 0.2)"}, "marker": {"color": "white"}})),
+    (palette, drawn({"mode": "markers", "marker": {"color": [1, 2, 3, 4, 5], "colorscale": theme.SIMILARITY}})),
+    (looks, drawn(SOLID, SOLID)),
+    (looks, drawn(SOLID, {"mode": "lines", "line": {"color": theme.GREEN, "width": 4}})),
+    (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": "white"}})),
+    (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": theme.BLUE, "symbol": "square"}})),
+    (looks, drawn({"mode": "markers", "marker": {"color": [theme.BLUE, "white"], "symbol": ["x", "square"]}})),
+    (looks, drawn({"marker": {"color": [theme.BLUE, theme.GREEN]}, "text": ["own", ""]}, kind=go.Bar)),
+    (axes, changed(layout={"xaxis": {"visible": False}, "yaxis": {"ticktext": ["low", "high"], "tickvals": [0, 1]}})),
+    (axes, changed(layout={"xaxis": {"title": "place"}}, panels=HEADED)),
+    (axes, changed(layout={"xaxis": {"showticklabels": False}, "yaxis": {"type": "category"}})),
+]
+
+
+@pytest.mark.parametrize(("rule", "kind"), ALLOWED)
+def test_what_is_sound_passes(rule, kind):
+    assert faults(kind, rule) == []

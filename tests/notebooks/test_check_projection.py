@@ -1,0 +1,95 @@
+"""The self-checks of lesson 03: right answers pass, each classic mistake is named, and the dial has one answer."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from amfs_lab.explore import check
+from amfs_lab.explore.perpendicular import unseen_share
+
+
+def todo(*arguments):
+    raise NotImplementedError
+
+
+def right(values_new, K_qs, K_ss, values):
+    return values_new - K_qs @ torch.linalg.solve(K_ss, values)
+
+
+def ridged(lam):
+    return lambda new, K_qs, K_ss, v: new - K_qs @ torch.linalg.solve(K_ss + lam * torch.eye(len(K_ss)), v)
+
+
+MISTAKES = [
+    (check.two_bumps, 5, "forgot the cross term"),
+    (check.two_bumps, 4, "The cross term comes twice"),
+    (check.two_bumps, 7, "sign of the cross term is wrong"),
+    (check.two_bumps, 6, "wrong sign, and it comes twice"),
+    (check.two_bumps, 3**0.5, "That is the norm"),
+    (check.two_bumps, 1, "if the two bumps were one"),
+    (check.two_bumps, 9, "sizes of the coefficients"),
+    (check.two_bumps, 1.5, r"That is f\(a\)"),
+    (check.two_bumps, 0, r"That is f\(b\)"),
+    (check.two_bumps, 3.1, "the number is less than that"),
+    (check.two_bumps, 2.9, "the number is more than that"),
+    (check.two_bumps, "3", "Expected a number"),
+    (check.perpendicular, lambda new, K_qs, K, v: new + K_qs @ torch.linalg.inv(K) @ v, "added the projection"),
+    (check.perpendicular, lambda new, K_qs, K, v: K_qs @ torch.linalg.inv(K) @ v, "That is f∥, the projection itself"),
+    (check.perpendicular, lambda new, K_qs, K, v: -right(new, K_qs, K, v), "The sign is turned round"),
+    (check.perpendicular, lambda new, K_qs, K, v: new - K_qs @ K @ v, "You multiplied by K_ss"),
+    (check.perpendicular, lambda new, K_qs, K, v: new - K_qs @ v, "took the values for the coefficients"),
+    (check.perpendicular, lambda new, K_qs, K, v: torch.linalg.solve(K, v), "Those are the coefficients α"),
+    (check.perpendicular, ridged(0.1), r"There is a ridge in your solve \(λ = 0.1\)"),
+    (check.perpendicular, ridged(1e-3), r"There is a ridge in your solve \(λ = 0.001\)"),
+    (check.perpendicular, lambda new, K_qs, K, v: new - K_qs.T @ torch.linalg.inv(K) @ v, "stopped with RuntimeError"),
+    (check.perpendicular, lambda new, K_qs, K, v: new - 0.5 * K_qs @ torch.linalg.inv(K) @ v, r"At entry \[\d, \d\]"),
+    (check.perpendicular, lambda new, K_qs, K, v: right(new, K_qs, K, v).T, "The shape is off"),
+    (check.almost_all_seen, 0.6, r"the 4 points still can't see 50.5 % of the squared norm.* Move σ up"),
+    (check.almost_all_seen, 1.1, r"can't see 5.\d+ % of the squared norm.* Move σ up"),
+    (check.almost_all_seen, 1.5, r"only 1.14 % are left unseen, and at 1.4 still no more than .* Move σ down"),
+    (check.almost_all_seen, 50, "Expected σ on the dial, from 0.2 to 2. Got 50"),
+    (check.almost_all_seen, -1, "Expected a number > 0 for σ"),
+    (check.almost_all_seen, math.nan, "Expected a number > 0 for σ"),
+]
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "diagnosis"), MISTAKES, ids=[f"{c.__name__}: {d}" for c, _, d in MISTAKES]
+)
+def test_a_wrong_answer_is_told_what_it_did(exercise, answer, diagnosis):
+    with pytest.raises(AssertionError, match=diagnosis):
+        exercise(answer)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        (check.two_bumps, 3),
+        (check.two_bumps, torch.tensor(3.0)),
+        (check.perpendicular, right),
+        (check.perpendicular, lambda new, K_qs, K_ss, values: new - K_qs @ torch.linalg.pinv(K_ss) @ values),
+        (check.almost_all_seen, 1.15),
+        (check.almost_all_seen, 1.2),
+    ],
+)
+def test_a_right_answer_is_told_why(exercise, answer, capsys):
+    exercise(answer)
+    assert capsys.readouterr().out.startswith("✓ ")
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"), [(check.two_bumps, ...), (check.perpendicular, todo), (check.almost_all_seen, ...)]
+)
+def test_an_unsolved_exercise_is_no_error_for_a_reader(exercise, answer, capsys, monkeypatch):
+    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+    exercise(answer)
+    assert capsys.readouterr().out == "○ not attempted yet\n"
+
+
+def test_there_is_one_sigma_to_find():
+    """Along the dial the unseen share only falls, so that "move σ up" and "move σ down" lead to one place."""
+    shares = [unseen_share("hill and dip", "apart", 4, sigma) for sigma in torch.linspace(0.2, 2, 181).tolist()]
+    assert all(after < before for before, after in pairwise(shares))
+    assert shares[0] > 0.05 > shares[-1]

@@ -1,0 +1,108 @@
+"""Lesson 04's self-checks: right answers pass, each classic mistake is named, unsolved is no error."""
+
+import math
+
+import pytest
+import torch
+
+from amfs_lab.explore import check
+from amfs_lab.explore.landscape import pulls, task
+
+
+def todo(*arguments):
+    raise NotImplementedError
+
+
+def solve(K, y, lam):
+    return torch.linalg.solve(K + lam * torch.eye(len(K), dtype=K.dtype), y)
+
+
+def right(K, K_q, y, lam):
+    mean = y.mean(0, keepdim=True)
+    return mean + K_q @ solve(K, y - mean, lam)
+
+
+def centred(alpha):
+    return lambda K, K_q, y, lam: K_q @ alpha(K, y - y.mean(0), lam) + y.mean(0)
+
+
+MISTAKES = [
+    (check.effective_ridge, 4.9, "You multiplied by 1 \\+ μs"),
+    (check.effective_ridge, 6.7, "You added μs to λ"),
+    (check.effective_ridge, 0.7 / 6, "The 1 is missing"),
+    (check.effective_ridge, 0.7 / 3, "left out s"),
+    (check.effective_ridge, 0.7 / 4, "left out μ"),
+    (check.effective_ridge, 0.7 / 9, "Mind the brackets"),
+    (check.effective_ridge, 0.7 / 19, "You squared s"),
+    (check.effective_ridge, 0.7, "That is λ itself"),
+    (check.effective_ridge, 7, "what λ is to be divided by"),
+    (check.effective_ridge, 10, "upside down"),
+    (check.effective_ridge, 3 / 3.1, "That is the filter"),
+    (check.effective_ridge, 21 / 21.7, "That is the filter"),
+    (check.effective_ridge, 0.5, "the number is less than that"),
+    (check.effective_ridge, "1/10", "Expected a number"),
+    (check.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y, lam), "You forgot to centre"),
+    (check.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y - y.mean(0), lam), "never add the mean back"),
+    (check.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam) + y.mean(0), "added the mean back twice"),
+    (check.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y, lam) + y.mean(0), "without taking it away first"),
+    (check.centred_fit, lambda K, K_q, y, lam: 2 * y.mean(0) - right(K, K_q, y, lam), "The sign is turned"),
+    (check.centred_fit, centred(lambda K, y, lam: solve(K, y, 0)), "The ridge is missing"),
+    (check.centred_fit, centred(lambda K, y, lam: solve(K, y, len(K) * lam)), "nλ where the solve has λ"),
+    (check.centred_fit, centred(lambda K, y, lam: solve(K, y, lam / len(K))), "λ/n where the solve has λ"),
+    (check.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y - y.mean(), lam) + y.mean(), "one mean of all labels"),
+    (
+        check.centred_fit,
+        lambda K, K_q, y, lam: K_q @ (solve(K, y - y.mean(0), lam) + y.mean(0)),
+        "added the mean to α",
+    ),
+    (check.centred_fit, lambda K, K_q, y, lam: right(K, K, y, lam), "fitted values at the examples"),
+    (check.centred_fit, lambda K, K_q, y, lam: solve(K, y - y.mean(0), lam), "coefficients α"),
+    (check.centred_fit, centred(lambda K, y, lam: y), "Nothing was solved"),
+    (check.centred_fit, lambda K, K_q, y, lam: right(K_q, K, y, lam), "stopped with RuntimeError"),
+    (check.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam)[:, :1], "The shape is off"),
+    (check.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam) + 0.1, r"At entry \[\d, \d\] the value is"),
+    (check.centred_fit, lambda K, K_q, y, lam: None, "returns nothing"),
+    (check.opposed_teachers, 0.2, "At σ = 0.2 both ask for a wider σ: .* Move σ up"),
+    (check.opposed_teachers, 1.5, "At σ = 1.5 both ask for a narrower σ: .* Move σ down"),
+    (check.opposed_teachers, -1, "Expected a number > 0 for σ"),
+    (check.opposed_teachers, math.nan, "Expected a number > 0 for σ"),
+]
+
+
+@pytest.mark.parametrize(("exercise", "answer", "diagnosis"), MISTAKES, ids=[d for _, _, d in MISTAKES])
+def test_a_wrong_answer_is_told_what_it_did(exercise, answer, diagnosis):
+    with pytest.raises(AssertionError, match=diagnosis):
+        exercise(answer)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "praise"),
+    [
+        (check.effective_ridge, 0.1, "a seventh of the ridge"),
+        (check.effective_ridge, torch.tensor(0.7) / 7, "a seventh of the ridge"),
+        (check.centred_fit, right, "falls back to the mean label"),
+        (check.opposed_teachers, 0.6, "they pull opposite ways, and new points side with the evidence"),
+        (check.opposed_teachers, 0.8, "they pull opposite ways"),
+    ],
+)
+def test_a_right_answer_is_told_why(exercise, answer, praise, capsys):
+    exercise(answer)
+    printed = capsys.readouterr().out
+    assert printed.startswith("✓ ")
+    assert praise in printed
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"), [(check.effective_ridge, ...), (check.centred_fit, todo), (check.opposed_teachers, ...)]
+)
+def test_an_unsolved_exercise_is_no_error_for_a_reader(exercise, answer, capsys, monkeypatch):
+    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+    exercise(answer)
+    assert capsys.readouterr().out == "○ not attempted yet\n"
+
+
+def test_between_the_teachers_lies_a_wide_stretch():
+    """Wide enough to be found with the dial: a factor of 1.5 at least."""
+    asked = [pulls(task("sine", 10, 0.3, 3), sigma, 0.1) for sigma in (0.55, 0.825)]
+    for ways in asked:
+        assert ways["leave-one-out"][0] < 0 < ways["evidence"][0]

@@ -1,0 +1,137 @@
+"""Self-checks of lesson 02: right answers pass, and each classic mistake is named."""
+
+import math
+
+import pytest
+import torch
+
+from amfs_lab.explore import check
+from amfs_lab.explore.channels import first
+
+
+def identity(K):
+    return torch.eye(len(K), dtype=K.dtype)
+
+
+def right(K, y, lam):
+    return K @ torch.linalg.solve(K + lam * identity(K), y)
+
+
+def ridge(added):
+    return lambda K, y, lam: K @ torch.linalg.solve(K + added(K, lam), y)
+
+
+MISTAKES = [
+    (check.kept_share, 1 / 4, "the share that is held back"),
+    (check.kept_share, 3, "A share can't be larger than one"),
+    (check.kept_share, 4 / 3, "upside down"),
+    (check.kept_share, 3 / 7, "nλ where the formula has λ"),
+    (check.kept_share, 0.9, "squared s"),
+    (check.kept_share, 0.5, "Half is kept where s equals λ"),
+    (check.kept_share, 1, "at λ = 0 only"),
+    (check.kept_share, 75, "percentage"),
+    (check.kept_share, 0.6, "the number is more than that"),
+    (check.kept_share, "3/4", "Expected a number"),
+    (check.fit, lambda K, y, lam: torch.linalg.solve(K + lam * identity(K), y), "That is α"),
+    (check.fit, lambda K, y, lam: y, "the labels themselves. Either the ridge is missing"),
+    (check.fit, ridge(lambda K, lam: 0 * K), "the labels themselves. Either the ridge is missing"),
+    (check.fit, ridge(lambda K, lam: len(K) * lam * identity(K)), "nλ where the formula has λ"),
+    (check.fit, ridge(lambda K, lam: lam / len(K) * identity(K)), "λ/n where the formula has λ"),
+    (check.fit, ridge(lambda K, lam: lam), "to every entry of K"),
+    (check.fit, ridge(lambda K, lam: identity(K)), "Your ridge is one"),
+    (check.fit, ridge(lambda K, lam: lam**2 * identity(K)), "squared λ"),
+    (check.fit, ridge(lambda K, lam: -lam * identity(K)), "the sign before λ is a plus"),
+    (check.fit, lambda K, y, lam: right(K, y, lam) / lam, "divided by λ at the end"),
+    (check.fit, lambda K, y, lam: K @ torch.linalg.solve(K / lam + identity(K), y), "divided K by λ"),
+    (check.fit, lambda K, y, lam: y - right(K, y, lam), "the residuals"),
+    (
+        check.fit,
+        lambda K, y, lam: right(K, y, lam) + lam * torch.linalg.solve(K + lam * identity(K), y),
+        "or you multiplied α by K",
+    ),
+    (check.fit, lambda K, y, lam: K @ (K @ y + lam * y), "multiplied by K"),
+    (check.fit, lambda K, y, lam: K @ y, "the vote of a matching network: the solve is missing"),
+    (check.fit, lambda K, y, lam: right(K, identity(K), lam), "turns labels into fitted values; apply it to y"),
+    (check.fit, lambda K, y, lam: K @ torch.linalg.inv(K + lam * identity(K)) @ y, "right, but `inv` made a whole"),
+    (check.fit, lambda K, y, lam: K @ (K + lam * identity(K)).inverse() @ y, "right, but `inverse` made a whole"),
+    (check.fit, lambda K, y, lam: K @ torch.linalg.pinv(K + lam * identity(K)) @ y, "right, but `pinv` made a whole"),
+    (check.fit, lambda K, y, lam: right(K, y, lam) + 0.1, r"At entry \[\d, \d\] the value is"),
+    (check.fit, lambda K, y, lam: K.add_(1) @ y, "changed the tensor it was given"),
+    (check.fit, lambda K, y, lam: None, "returns nothing"),
+    (check.fit, 3.0, "Expected your function"),
+    (check.freedom, 0.02, r"spends 13\.85 degrees of freedom\. It is more: less must pass\. Move λ up"),
+    (check.freedom, 50, r"spends 0\.\d\d degrees of freedom\. It is less: more must pass\. Move λ down"),
+    (check.freedom, 2.3, "5 channels keep more than half there, but the shares of all of them add up. It is less"),
+    (check.freedom, 0, "Expected a number > 0 for λ"),
+    (check.freedom, "2", "Expected a number > 0 for λ"),
+    (check.freedom, math.nan, "Expected a number > 0 for λ"),
+]
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "diagnosis"), MISTAKES, ids=[f"{c.__name__}: {d}" for c, _, d in MISTAKES]
+)
+def test_a_wrong_answer_is_told_what_it_did(exercise, answer, diagnosis):
+    with pytest.raises(AssertionError, match=diagnosis):
+        exercise(answer)
+
+
+def by_cholesky(K, y, lam):
+    return K @ torch.cholesky_solve(y, torch.linalg.cholesky(K + lam * identity(K)))
+
+
+def by_the_other_side(K, y, lam):
+    """(K + λI)⁻¹ K y: the two commute."""
+    return torch.linalg.solve(K + lam * identity(K), K @ y)
+
+
+def as_what_the_residuals_leave(K, y, lam):
+    return y - lam * torch.linalg.solve(K + lam * identity(K), y)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        (check.kept_share, 0.75),
+        (check.kept_share, torch.tensor(3 / 4)),
+        (check.fit, right),
+        (check.fit, by_cholesky),
+        (check.fit, by_the_other_side),
+        (check.fit, as_what_the_residuals_leave),
+        (check.freedom, 2.0),
+        (check.freedom, 1.95),
+    ],
+)
+def test_a_right_answer_is_told_why(exercise, answer, capsys):
+    exercise(answer)
+    assert capsys.readouterr().out.startswith("✓ ")
+
+
+def test_the_answer_to_explore_is_where_the_trace_of_the_smoother_is_five(capsys):
+    _, _, K, _ = first()
+    low, high = 1e-5, 1e3
+    while high / low > 1.0001:
+        middle = math.sqrt(low * high)
+        spent = torch.linalg.solve(K + middle * identity(K), K).trace()
+        low, high = (middle, high) if spent > 5 else (low, middle)
+    check.freedom(low)
+    assert "spends 5.00" in capsys.readouterr().out
+
+
+def todo(*arguments):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(("exercise", "answer"), [(check.kept_share, ...), (check.fit, todo), (check.freedom, ...)])
+def test_an_unsolved_exercise_is_no_error_for_a_reader(exercise, answer, capsys, monkeypatch):
+    monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+    exercise(answer)
+    assert capsys.readouterr().out == "○ not attempted yet\n"
+
+
+def test_looking_for_inverses_leaves_torch_as_it_was():
+    before = (torch.linalg.inv, torch.linalg.pinv, torch.inverse, torch.Tensor.inverse)
+    check.fit(right)
+    with pytest.raises(AssertionError):
+        check.fit(lambda K, y, lam: K @ torch.linalg.inv(K))
+    assert before == (torch.linalg.inv, torch.linalg.pinv, torch.inverse, torch.Tensor.inverse)
