@@ -147,8 +147,8 @@ letters
 
 # %% [markdown]
 # Move σ and watch the bars on the right: all of them grow, and their order stays. Then move **query** and look for
-# one that goes wrong: its own letter is marked, the winner is not always it. Set **shots** to 5: more examples, more
-# chances to resemble one.
+# one that goes wrong: its own letter is marked, the winner is not always it. Set **shots**, the examples
+# of each letter, to 5: more examples, more chances to resemble one.
 
 # %% [markdown]
 # One task is an anecdote. Here are two hundred, with an interval around the mean: 95 of 100 intervals made this way

@@ -50,7 +50,7 @@ print(f"{test.classes} letters of {len(unknown)} other scripts to be judged on: 
 # $$\alpha = (K + \lambda I)^{-1} y \qquad f(z) = \sum_i \alpha_i\, k(z, z_i)$$
 #
 # In words: find the weights of the bumps on the five examples so that their sum meets the labels, λ (lambda) holding
-# it back a little. The outer loop moves the network so that one such solve is enough.
+# it back a little. The outer loop moves the network, σ and a factor in front of $f$, so that one such solve is enough.
 
 # %%
 z = train[0].support.x.flatten(1)
@@ -61,14 +61,15 @@ assert torch.allclose(K @ alpha + 0.1 * alpha, y, atol=1e-5)  # (K + λI) α = y
 print("labels the solve would give the five examples themselves:", (K @ alpha).argmax(1).tolist())
 
 # %% [markdown]
-# **AMFS** is I-AMFS with another way to put tasks together, **O-AMFS**. Task $j$ has a gradient $g_j$. Instead of the
-# mean, each gradient gets a weight: how much it agrees with all of them.
+# **AMFS** is I-AMFS with another way to put tasks together, **O-AMFS**. Let θ (theta) be all that the outer loop moves,
+# and $g_j$ the gradient, by θ, of task $j$'s loss: the cross-entropy of its queries. Instead of the mean, each gradient
+# gets a weight: how much it agrees with all of them.
 #
 # $$c_j = Z \sum_i w_{ij} \qquad w_{ij} = \frac{\langle g_i, g_j \rangle}{\lVert g_i \rVert\, \lVert g_j \rVert} \qquad
 # \theta \leftarrow \theta - \beta \sum_j c_j\, g_j$$
 #
-# In words: the cosines of task $j$ with every task, itself included, added up. Built by hand and held against the
-# library:
+# In words: the cosines of task $j$ with every task, itself included, added up; β (beta) is the length of a step. Built
+# by hand and held against the library:
 
 # %%
 grads = torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
