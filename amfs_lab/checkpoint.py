@@ -35,23 +35,19 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the record that `save` wrote.
 
     Raises:
-        DataError: no run in that folder, or a file of it that is damaged.
+        DataError: no run in that folder, or a file of it that is damaged or may not be read.
     """
     try:
-        if not (folder / RECORD).is_file():
-            raise DataError(
-                f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`."
-            )
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or record.get("sha256") != _sha256(folder / TENSORS):
-            raise ValueError(f"{TENSORS} is not the file that was saved with {RECORD}")
-        return load_file(folder / TENSORS), record
-    except DataError:
-        raise
+        if (folder / RECORD).is_file():
+            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            if not isinstance(record, dict) or record.get("sha256") != _sha256(folder / TENSORS):
+                raise ValueError(f"{TENSORS} is not the file that was saved with {RECORD}")
+            return load_file(folder / TENSORS), record
     except PermissionError as error:
         raise DataError(f"Expected a run in {folder} that may be read. Got: {error.strerror}.") from error
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"Expected a complete run in {folder}. Got: {error}. Train it again.") from error
+    raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`.")
 
 
 def holds_run(folder: Path) -> bool:

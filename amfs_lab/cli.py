@@ -14,7 +14,7 @@ from amfs_lab.config import KERNELS, METHODS, FunctionSpaceConfig, MamlConfig, T
 from amfs_lab.errors import AmfsError, ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.tasks import SPLITS, EpisodeConfig, glyphs, open_source
-from amfs_lab.training import MetaTrainer, load_learner
+from amfs_lab.training import MetaTrainer, load_run
 
 DEFAULTS = TrainingConfig()
 FONTS = Path("/usr/share/fonts/truetype/noto")  # where Debian puts fonts-noto-core and fonts-noto-extra
@@ -72,14 +72,13 @@ def _watch(trainer: MetaTrainer, config: TrainingConfig) -> None:
 
 
 def evaluate_run(options: argparse.Namespace) -> None:
-    learner, config = load_learner(options.run, options.device)
+    learner, config, progress = load_run(options.run, options.device)
     asked = {name: getattr(options, name) for name in ("ways", "shots", "queries")}
     chosen = {name: value for name, value in asked.items() if value is not None}
     episode = dataclasses.replace(config.episode, **chosen)
     source = open_source(config.source, options.split, episode, options.data)
     check_episodes(options.episodes)
-    step = checkpoint.load(options.run)[1]["progress"]["step"]
-    trained = f"{config.method}, {config.norm} norm, {step} of {config.steps} meta-steps"
+    trained = f"{config.method}, {config.norm} norm, {progress['step']} of {config.steps} meta-steps"
     print(f"{trained}, {options.split}, {evaluate(learner, source, options.episodes)}")
 
 

@@ -164,6 +164,12 @@ def load_learner(folder: Path | str, device: str = "auto") -> tuple[MetaLearner,
     Raises:
         DataError: no run there, or a damaged one. ConfigError: a configuration that this version does not know.
     """
+    learner, config, _ = load_run(folder, device)
+    return learner, config
+
+
+def load_run(folder: Path | str, device: str = "auto") -> tuple[MetaLearner, TrainingConfig, dict[str, Any]]:
+    """`load_learner`, and the fields of the run's last `Progress`; raises the same."""
     tensors, record = checkpoint.load(Path(folder))
     config = TrainingConfig.from_dict(record.get("config", {}))
     learner = config.build()
@@ -173,4 +179,4 @@ def load_learner(folder: Path | str, device: str = "auto") -> tuple[MetaLearner,
         raise DataError(
             f"Expected the tensors in {folder} to fit the settings beside them. Got others. Train it again."
         ) from error
-    return learner.to(pick_device(device)), config
+    return learner.to(pick_device(device)), config, record.get("progress", {})

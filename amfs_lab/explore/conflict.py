@@ -50,6 +50,19 @@ def turned(a: Tensor, b: Tensor) -> float | None:
     return math.degrees(math.atan2(abs(float(a[0] * b[1] - a[1] * b[0])), float(a @ b)))
 
 
+def when_two_disagree(ratio: float = 1.0) -> str:
+    """The key to "two tasks, any angle short of 180°: does O-AMFS point elsewhere than the mean?": `"never"`,
+    `"only beyond 90°"` or `"always"`, tried at every tenth degree from 10° to 170°."""
+    parted = []
+    for angle in range(10, 180, 10):
+        grads = gradients(tasks=2, angle=angle, spread=0.0, ratio=ratio)
+        turn = turned(Mean()(grads), PairwiseCosine()(grads))
+        parted.append(turn is None or turn > 1e-3)  # degrees
+    if not any(parted):
+        return "never"
+    return "always" if all(parted) else "only beyond 90°"
+
+
 def label_place(x: float, y: float, last: bool) -> str:
     """Where an arrow's name goes: outwards, and apart from the other names where arrows lie close."""
     height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"

@@ -214,10 +214,7 @@ class IntSlider(Slider):
         super().__init__(label, low, high, start=start, step=1, unit=unit, **rest)
 
     def check(self, value: Any) -> Any:
-        number = super().check(value)
-        if number != round(number):
-            raise self.refuse(value, "a whole number")
-        return round(number)
+        return _whole(self, super().check(value))
 
     def _between(self, share: Number) -> int:
         return round(self.low + share * (self.high - self.low))
@@ -226,6 +223,53 @@ class IntSlider(Slider):
         slider = w.IntSlider(value=value, min=self.low, max=self.high, step=1, **self._slider(label_width))
         box = w.IntText(value=value, step=1, **self._box())
         return self._together(Part(slider), Part(box))
+
+
+class ZeroLogSlider(LogSlider):
+    """0 itself at the left end, and right of it a number dragged by its logarithm from `least` to `high`."""
+
+    def __init__(self, label: str, least: Number, high: Number, **rest: Any) -> None:
+        self.least = least
+        Slider.__init__(self, label, 0.0, high, **rest)
+
+    def check(self, value: Any) -> Any:
+        return Slider.check(self, value)
+
+    def tick(self, value: Number) -> int:
+        if value <= 0:
+            return 0
+        share = math.log(value / self.least) / math.log(self.high / self.least)
+        return 1 + round(max(0.0, share) * (self.ticks - 1))
+
+    def _right_of_zero(self, share: Number) -> Number:
+        decades = (share * self.ticks - 1) / (self.ticks - 1)
+        return self.least * (self.high / self.least) ** decades
+
+    def _between(self, share: Number) -> Number:
+        return float(f"{self._right_of_zero(share):.3g}")
+
+    def _box_step(self) -> Number:
+        return self.least
+
+
+class ZeroLogIntSlider(ZeroLogSlider):
+    """A count from 0 to `high`, dragged by its logarithm."""
+
+    def __init__(self, label: str, high: int, **rest: Any) -> None:
+        super().__init__(label, 1, high, **rest)
+
+    @property
+    def ticks(self) -> int:
+        return 120
+
+    def check(self, value: Any) -> int:
+        return _whole(self, super().check(value))
+
+    def nearest(self, value: Number) -> int:
+        return round(super().nearest(value))
+
+    def _between(self, share: Number) -> int:
+        return round(float(f"{round(self._right_of_zero(share)):.2g}"))
 
 
 class Choice(Control):
@@ -298,6 +342,13 @@ class Held:
 
     def check(self, value: Any) -> Any:
         return value
+
+
+def _whole(control: Control, number: float) -> int:
+    """The number as an int. Raises ConfigError for a broken one."""
+    if number != round(number):
+        raise control.refuse(number, "a whole number")
+    return round(number)
 
 
 def _words(text: str, kind: str, **layout: Any) -> w.HTML:

@@ -1,6 +1,5 @@
 """Ridge regression as an equaliser: each channel of the Gram matrix passes by its own share. Gradient descent too."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.channels import PLACES, START, TRUTH, channels, labelled
-from amfs_lab.explore.controls import Choice, Fields, IntSlider, LogSlider, Number, Slider
+from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, ZeroLogIntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.rbf import percent
 from amfs_lab.explore.ridge import GRID, MOST, TRUTHS
@@ -31,27 +30,6 @@ HALF: dict[str, Any] = dict(
 )
 RING: dict[str, Any] = dict(symbol="circle-open", color=GREEN, size=15, line=dict(width=2.5))
 CROSS: dict[str, Any] = dict(symbol="x", color=GREEN, size=6)
-
-
-class Steps(IntSlider):
-    """A number of steps, dragged by its logarithm, with 0 at the left end."""
-
-    @property
-    def ticks(self) -> int:
-        return 120
-
-    def tick(self, value: Number) -> int:
-        return 0 if value == 0 else 1 + round(math.log(value) / math.log(self.high) * (self.ticks - 1))
-
-    def _between(self, share: Number) -> int:
-        whole = round(self.high ** ((share * self.ticks - 1) / (self.ticks - 1)))
-        return round(float(f"{whole:.2g}"))
-
-    def nearest(self, value: Number) -> int:
-        return round(super().nearest(value))
-
-    def fields(self, value: Any, label_width: str = "") -> Fields:
-        return Slider.fields(self, value, label_width)
 
 
 def line(name: str = "", *, color: str = BLUE, dash: str = "solid", width: float = 2.5) -> dict[str, Any]:
@@ -87,7 +65,7 @@ class FilterExplorer(Explorer):
     lam = LogSlider(
         "λ", 1e-5, 1e3, start=START["lam"], unit="unit of s", help="the ridge: the eigenvalue at which half passes"
     )
-    steps = Steps("steps k", 0, MOST_STEPS, start=0, help="gradient descent from zero, to lay over; 0 for none")
+    steps = ZeroLogIntSlider("steps k", MOST_STEPS, start=0, help="gradient descent from zero, to lay over; 0 for none")
     channel = IntSlider("channel", 0, MOST, start=0, help="which channel's wave to draw; 0 for none")
     points = IntSlider("points", 0, MOST, start=START["points"], help="how many points have labels, n")
     places = Choice("places", PLACES, help="where the points lie")

@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 
 from amfs_lab import ridge
-from amfs_lab.kernels import rbf_kernel, squared_distances
+from amfs_lab.explore.ridge import TRUTHS as LINE_TRUTHS
+from amfs_lab.kernels import rbf_kernel
 
 MOST, QUERIES = 40, 100
-TRUTHS = {
-    "sine": lambda x: torch.sin(2 * x),
-    "step": lambda x: torch.sign(x),
-    "constant": torch.ones_like,
-}
+TRUTHS = {"sine": LINE_TRUTHS["sine"], "step": LINE_TRUTHS["step"], "constant": torch.ones_like}
 # What can be wrong with the points: a copy of each (the later half repeats the first), one label far off.
 DATA = (*TRUTHS, "every point twice", "one wild label")
 WILD = 6.0
@@ -69,9 +66,8 @@ class Spectra(NamedTuple):
 @lru_cache(maxsize=32)
 def grams(data: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
     """K_ss (σ n n) and K_qs (σ q n) of a task at every σ of the map."""
-    x, _, query_x, _ = task(data, points, noise, sample)
-    widths = 2 * SIGMAS[:, None, None] ** 2
-    return torch.exp(-squared_distances(x, x) / widths), torch.exp(-squared_distances(query_x, x) / widths)
+    K_ss, K_qs = zip(*map(task(data, points, noise, sample).at, SIGMAS), strict=True)
+    return torch.stack(K_ss), torch.stack(K_qs)
 
 
 @lru_cache(maxsize=32)

@@ -11,7 +11,7 @@ import torch
 from amfs_lab.errors import NumericalError
 from amfs_lab.explore import precise
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.controls import Choice, LogSlider, Number, Slider
+from amfs_lab.explore.controls import Choice, LogSlider, Number, ZeroLogSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILLION
 from amfs_lab.kernels import rbf_kernel
@@ -32,30 +32,6 @@ BANDWIDTHS = tuple(float(f"{sigma:.3g}") for sigma in np.geomspace(0.05, 64, 33)
 SEEN = 0.01  # a difference that the eye sees in the figure
 FLOOR, CEILING = 1e-18, 1e21  # where the logarithmic axes end
 SILENT = dict(showlegend=False, hoverinfo="skip")
-
-
-class RidgeSlider(LogSlider):
-    """A number dragged by its logarithm from `least` to `high`, with 0 itself at the left end."""
-
-    def __init__(self, label: str, least: Number, high: Number, **rest: Any) -> None:
-        self.least = least
-        Slider.__init__(self, label, 0.0, high, **rest)
-
-    def check(self, value: Any) -> float:
-        return Slider.check(self, value)
-
-    def tick(self, value: Number) -> int:
-        if value <= 0:
-            return 0
-        share = math.log(value / self.least) / math.log(self.high / self.least)
-        return 1 + round(max(0.0, share) * (self.ticks - 1))
-
-    def _between(self, share: Number) -> Number:
-        decades = (share * self.ticks - 1) / (self.ticks - 1)
-        return float(f"{self.least * (self.high / self.least) ** decades:.3g}")
-
-    def _box_step(self) -> Number:
-        return self.least
 
 
 def labels(points: str) -> tuple[float, ...]:
@@ -141,7 +117,7 @@ class LimitExplorer(Explorer):
     )
 
     bandwidth = LogSlider("σ", 0.05, 64.0, start=0.3, unit="same unit as x", help="the bandwidth, from alone to one")
-    lam = RidgeSlider("λ", 1e-16, 10.0, start=0.0, help="the ridge; at its left end no ridge at all, λ = 0")
+    lam = ZeroLogSlider("λ", 1e-16, 10.0, start=0.0, help="the ridge; at its left end no ridge at all, λ = 0")
     precision = Choice("precision", list(DTYPES), help="the numbers that the computer counts with")
     points = Choice("points", list(PLACES), help="half a unit apart; the one that is there twice has two labels")
 

@@ -40,6 +40,16 @@ def when_doubled(points: str = "six points", bandwidth: float = 0.6) -> str:
     return "more" if after > before else "fewer" if after < before else "the same number"
 
 
+def when_sigma_moves(points: str = "six points") -> str:
+    """The key to "you move σ: what happens to the diagonal?": `"it stays"`, `"it gets darker"` or `"it gets lighter"`.
+
+    Darker is more similar.
+    """
+    ends = (RbfExplorer.bandwidth.low, RbfExplorer.bandwidth.high)
+    narrow, wide = (rbf_kernel(POINTS[points], POINTS[points], sigma).diagonal().mean() for sigma in ends)
+    return "it gets darker" if wide > narrow else "it gets lighter" if wide < narrow else "it stays"
+
+
 class RbfExplorer(Explorer):
     """Six points on a line, their Gram matrix and its eigenvalues, under one dial.
 

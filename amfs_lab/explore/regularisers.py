@@ -10,10 +10,9 @@ from torch import Tensor
 
 from amfs_lab import ridge
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, ZeroLogSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.landscape import DATA, LAMBDAS, MOST, SIGMAS, TRUTHS, grams, task
-from amfs_lab.explore.limits import RidgeSlider
 from amfs_lab.explore.teachers import POWERS, SIGMA_AXIS
 from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILLION
 from amfs_lab.kernels import rbf_kernel
@@ -76,8 +75,8 @@ class RegulariserExplorer(Explorer):
 
     bandwidth = LogSlider("σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth")
     lam = LogSlider("λ", 1e-4, 10.0, start=1.0, help="weight of the norm of f")
-    mu = RidgeSlider("μ", 0.01, 1e4, start=0.0, help="weight of the gradient's norm; 0 at its left end")
-    gamma = RidgeSlider("γ", 0.001, 10.0, start=0.0, help="weight of the information; 0 at its left end")
+    mu = ZeroLogSlider("μ", 0.01, 1e4, start=0.0, help="weight of the gradient's norm; 0 at its left end")
+    gamma = ZeroLogSlider("γ", 0.001, 10.0, start=0.0, help="weight of the information; 0 at its left end")
     noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd")
     points = IntSlider("points", 0, MOST, start=20, help="size of the support set, n")
     sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind")

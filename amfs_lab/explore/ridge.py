@@ -32,6 +32,21 @@ def draw(truth: str, points: int, noise: float, sample: int) -> tuple[Tensor, Te
     return x, TRUTHS[truth](x) + noise * error
 
 
+def between_points(bandwidth: float = 0.05) -> str:
+    """The key to "you make σ very small: what does the curve do between two points?", seen half-way between the two
+    that are furthest apart: `"falls back to zero"`, `"joins them by a straight line"` or `"overshoots"`."""
+    x, y = draw("sine", points=20, noise=0.3, sample=6)
+    x, order = x[:, 0].sort()
+    left = int(x.diff().argmax())
+    middle = (x[left : left + 2].mean()).reshape(1, 1)
+    alpha = solve(rbf_kernel(x[:, None], x[:, None], bandwidth), y[order], lam=0.1)
+    height = float(rbf_kernel(middle, x[:, None], bandwidth) @ alpha)
+    ends = y[order][left : left + 2].abs()
+    if abs(height) > ends.max():
+        return "overshoots"
+    return "falls back to zero" if abs(height) < 0.01 * ends.min() else "joins them by a straight line"
+
+
 class RidgeExplorer(Explorer):
     """Kernel ridge regression on noisy points: the fit, the filter h(s) = s / (s + λ), what it keeps of the labels."""
 

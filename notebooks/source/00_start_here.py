@@ -68,7 +68,7 @@ letters
 explore.predict(
     "You move σ. What happens to the diagonal of the table, from the upper left to the lower right?",
     options=["it stays", "it gets darker", "it gets lighter"],
-    answer="it stays",
+    answer=explore.rbf.when_sigma_moves,
     because={
         "it gets darker": "which two points are compared on the diagonal?",
         "it gets lighter": "which two points are compared on the diagonal?",

@@ -92,7 +92,7 @@ print(K.numpy().round(2))
 explore.predict(
     "The curve must pass near every label. You make σ very small. What does it do between two points?",
     options=["falls back to zero", "joins them by a straight line", "overshoots"],
-    answer="falls back to zero",
+    answer=explore.ridge.between_points,
     because={
         "joins them by a straight line": "each bump ends some three σ from its own point: what is left half-way?",
         "overshoots": "bumps that hardly touch can't add up to more than the larger of them",

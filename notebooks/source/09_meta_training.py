@@ -93,9 +93,9 @@ print("weights of four random tasks:", [f"{weight:.2f}" for weight in c])
 
 # %%
 explore.predict(
-    "Two tasks, any angle between their gradients. Does O-AMFS point elsewhere than the mean?",
+    "Two tasks, any angle short of 180° between their gradients. Does O-AMFS point elsewhere than the mean?",
     options=["never", "only beyond 90°", "always"],
-    answer="never",
+    answer=explore.conflict.when_two_disagree,
     because={
         "only beyond 90°": "write down c₁ and c₂: which cosines does each of them add up?",
         "always": "write down c₁ and c₂: which cosines does each of them add up?",

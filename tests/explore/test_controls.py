@@ -3,7 +3,7 @@
 import pytest
 
 from amfs_lab.errors import ConfigError
-from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
+from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle, ZeroLogIntSlider, ZeroLogSlider
 
 SLIDERS = [
     Slider("a", 0, 180, start=150, step=1),
@@ -12,8 +12,9 @@ SLIDERS = [
     LogSlider("a", 1e-4, 10.0, start=0.1),
     IntSlider("a", 1, 6, start=2),
     IntSlider("a", 2, 4, start=3),
+    ZeroLogSlider("a", 1e-3, 10.0, start=0.0),
 ]
-CONTROLS = [*SLIDERS, Choice("a", ["x", "y", "z"]), Toggle("a", start=True)]
+CONTROLS = [*SLIDERS, ZeroLogIntSlider("a", 1000, start=0), Choice("a", ["x", "y", "z"]), Toggle("a", start=True)]
 
 
 @pytest.mark.parametrize("control", CONTROLS)

@@ -8,10 +8,20 @@ import pytest
 import torch
 from sklearn.kernel_ridge import KernelRidge
 
-from amfs_lab.explore import ConflictExplorer, MetaTrainingExplorer, RbfExplorer, RidgeExplorer, drive, rbf
+from amfs_lab.explore import (
+    ConflictExplorer,
+    MetaTrainingExplorer,
+    RbfExplorer,
+    RidgeExplorer,
+    conflict,
+    drive,
+    rbf,
+    ridge,
+)
 from amfs_lab.explore.conflict import gradients, turned
 from amfs_lab.explore.meta_training import DRAWN, MOST, smooth, thin
 from amfs_lab.explore.rbf import percent
+from amfs_lab.outer import PCGrad
 from amfs_lab.stats import Interval
 
 
@@ -56,6 +66,11 @@ class TestRbf:
         assert rbf.alive(rbf.POINTS["six points"], 1e-3) == 6
         assert rbf.alive(rbf.POINTS["six points"], 1e3) == 1
 
+    def test_the_key_to_the_diagonal_is_compared(self, monkeypatch):
+        assert rbf.when_sigma_moves() == "it stays"
+        monkeypatch.setattr(rbf, "rbf_kernel", lambda a, b, sigma: sigma * torch.ones(len(a), len(b)))
+        assert rbf.when_sigma_moves() == "it gets darker"
+
 
 class TestRidge:
     def test_the_fit_is_scikit_learns(self):
@@ -94,6 +109,13 @@ class TestRidge:
     def test_the_presets_show_what_they_are_called(self, preset, words):
         assert words in RidgeExplorer(preset=preset).sentence.text
 
+    @pytest.mark.parametrize(
+        ("bandwidth", "said"),
+        [(0.05, "falls back to zero"), (0.5, "joins them by a straight line")],
+    )
+    def test_the_key_to_the_gap_is_measured(self, bandwidth, said):
+        assert ridge.between_points(bandwidth) == said
+
 
 class TestConflict:
     def test_gradients_stand_where_they_are_put(self):
@@ -110,6 +132,11 @@ class TestConflict:
         a = ConflictExplorer(tasks=2, angle=angle, ratio=ratio).arrays
         assert a.away == pytest.approx(0, abs=1e-5)
         assert "points where the mean points" in ConflictExplorer(tasks=2, angle=angle, ratio=ratio).sentence.text
+
+    def test_the_key_to_two_tasks_is_tried(self, monkeypatch):
+        assert conflict.when_two_disagree() == conflict.when_two_disagree(ratio=3.0) == "never"
+        monkeypatch.setattr(conflict, "PairwiseCosine", PCGrad)
+        assert conflict.when_two_disagree(ratio=3.0) == "only beyond 90°"
 
     def test_two_opposed_tasks_stand_still(self):
         for ratio in (1.0, 3.0):

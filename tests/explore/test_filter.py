@@ -6,7 +6,8 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 
 from amfs_lab.explore import FilterExplorer, channels, drive
-from amfs_lab.explore.filter import MOST_STEPS, Steps
+from amfs_lab.explore.controls import ZeroLogIntSlider
+from amfs_lab.explore.filter import MOST_STEPS
 
 STATES = [
     {},
@@ -160,7 +161,7 @@ class TestKeys:
         assert channels.spent(1e9) < 1e-6 < 23.9 < channels.spent(1e-12)
 
 
-SLIDER = Steps("k", 0, MOST_STEPS, start=0)
+SLIDER = ZeroLogIntSlider("k", MOST_STEPS, start=0)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 10, 100, MOST_STEPS])

@@ -78,6 +78,14 @@ def test_it_asks_before_it_shows(notebook):
     assert any("explore.predict(" in cell.source for cell in code(notebook))
 
 
+def test_the_keys_to_its_questions_are_computed(notebook):
+    for cell in code(notebook):
+        for call in parsed(cell):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "explore.predict":
+                (key,) = [keyword.value for keyword in call.keywords if keyword.arg == "answer"]
+                assert not isinstance(key, ast.Constant), f"the key {ast.unparse(key)} is typed: compute it"
+
+
 def test_it_has_exercises_of_all_kinds(notebook):
     kinds = [m[1] for text in prose(notebook) for m in re.finditer(r"^### Exercise \d+ · (.+)$", text, re.MULTILINE)]
     assert kinds == ["by hand", "in code", "explore"]
