@@ -55,7 +55,7 @@ def when_two_disagree(ratio: float = 1.0) -> str:
     `"only beyond 90°"` or `"always"`, tried at every tenth degree from 10° to 170°."""
     parted = []
     for angle in range(10, 180, 10):
-        grads = gradients(tasks=2, angle=angle, spread=0.0, ratio=ratio)
+        grads = gradients(tasks=2, angle=float(angle), spread=0.0, ratio=ratio)
         turn = turned(Mean()(grads), PairwiseCosine()(grads))
         parted.append(turn is None or turn > 1e-3)  # degrees
     if not any(parted):
