@@ -1,6 +1,7 @@
 """A function on a line, the part of it that the support points see, and the part that is zero at all of them."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import plotly.graph_objects as go
 import torch
@@ -61,6 +62,32 @@ def split(function: str, places: str, points: int, bandwidth: float) -> tuple[Sp
     return parts, parts.at(GRID)
 
 
+class Extent(NamedTuple):
+    """How far curves and bars go at any t and any number of points, so that neither dial moves an axis."""
+
+    lowest: float  # of f and of the labels
+    highest: float
+    rest: float  # the largest |t f_perpendicular|
+    top: float  # the largest |f|^2: where all of f is f_perpendicular, at t = 1.5
+
+
+@lru_cache(maxsize=32)
+def extent(function: str, places: str, bandwidth: float) -> Extent:
+    low, high, deepest = 0.0, 0.0, 0.0
+    for n in range(MOST + 1):
+        parts, (parallel, rest) = split(function, places, n, bandwidth)
+        ways = torch.cat([parallel - rest, parallel + 1.5 * rest, labels(parts, PLACES[places][:n])])
+        low, high = min(low, float(ways.min())), max(high, float(ways.max()))
+        deepest = max(deepest, 1.5 * float(rest.abs().max()))
+    whole, _ = split(function, places, 0, bandwidth)
+    return Extent(low, high, deepest, 1.5**2 * float(whole.perpendicular_norm))
+
+
+def labels(parts: Split, x: Tensor) -> Tensor:
+    """What f says at the points (n 1), plus an error each: (n)."""
+    return sum(parts.at(x)) + ERRORS[: len(x), 0]
+
+
 def unseen_share(function: str, places: str, points: int, bandwidth: float) -> float:
     """|f_perpendicular|^2 / |f|^2: how much of the squared norm the support points can't see, between 0 and 1."""
     parts, _ = split(function, places, points, bandwidth)
@@ -83,10 +110,9 @@ def bar(heights: str, at: int, color: str, pattern: str) -> Trace:
     return Trace(go.Bar, style, at=(1, 2), y=heights)
 
 
-def padded(values: Tensor) -> list[float]:
-    """A range that holds all values, with room around them."""
-    low, high = float(values.min()), float(values.max())
-    room = 0.08 * (high - low) + 0.05
+def padded(low: float, high: float) -> list[float]:
+    """A range with room around it."""
+    room = 0.06 * (high - low) + 0.05
     return [low - room, high + room]
 
 
@@ -239,15 +265,14 @@ class PerpendicularExplorer(Explorer):
         x = PLACES[state.places][: state.points]
         parts, (parallel, rest) = split(state.function, state.places, state.points, state.bandwidth)
         seen, unseen = parts.at(x)
-        y = seen + unseen + ERRORS[: len(x), 0]
+        y = labels(parts, x)
         values = seen + state.t * unseen
         loss = float((values - y).square().sum() / 2)
         parallel_norm, rest_norm = float(parts.parallel_norm), float(parts.perpendicular_norm)
         kept = state.t**2 * rest_norm
-        ways = torch.cat([parallel - rest, parallel + 1.5 * rest, y])  # the ends of t, so that moving t moves no axis
-        deepest, top = 1.5 * float(rest.abs().max()), max(loss, parallel_norm + 2.25 * rest_norm)
-        middle = max(parallel_norm / 2, 0.04 * top)
-        heights = [max(loss, 0.04 * top), middle, max(parallel_norm + kept / 2, middle + 0.08 * top)]
+        far = extent(state.function, state.places, state.bandwidth)
+        middle = max(parallel_norm / 2, 0.04 * far.top)
+        heights = [max(loss, 0.04 * far.top), middle, max(parallel_norm + kept / 2, middle + 0.08 * far.top)]
         sizes = [("", loss), ("f<sub>∥</sub>: ", parallel_norm), ("t f<sub>⊥</sub>: ", kept)]
         return Arrays(
             state=state,
@@ -271,9 +296,9 @@ class PerpendicularExplorer(Explorer):
             notes=[f"{name}{size:.2f}" for name, size in sizes],
             notes_x=[0.3, 1.3, 1.3],
             notes_y=heights,
-            value_range=padded(ways),
-            rest_range=[-1.15 * deepest - 0.1, 1.15 * deepest + 0.1],
-            bar_range=[0.0, 1.06 * top],
+            value_range=padded(far.lowest, far.highest),
+            rest_range=padded(-far.rest, far.rest),
+            bar_range=[0.0, 1.06 * far.top],
         )
 
     def say(self, a: Arrays) -> str:

@@ -58,6 +58,12 @@ def weights(height: Number) -> Tensor:
     return torch.tensor([*SHADOW, height], dtype=torch.float64)[:, None]
 
 
+def every(parts: tuple[Tensor, Tensor]) -> Tensor:
+    """w_parallel + t w_perpendicular for each t of `SHARES`, a column each."""
+    parallel, rest = parts
+    return parallel + rest * SHARES
+
+
 def when_removed(support: str = "two points", height: Number = 1.0) -> str:
     """The key to "you take w_perpendicular away: what does the training loss do?", from the two losses."""
     x, w = SUPPORTS[support], weights(height)
@@ -172,10 +178,11 @@ class ProjectionExplorer(Explorer):
     def compute(self, state: State) -> Arrays:
         x, whole = SUPPORTS[state.support], weights(state.height)
         parallel, rest = split(whole, x)
-        w, every = parallel + state.t * rest, parallel + rest * SHARES  # now, and for every share at once
-        norms, losses = every.square().sum(0), training_loss(every, x)
+        w, ways = parallel + state.t * rest, every((parallel, rest))
+        norms, losses = ways.square().sum(0), training_loss(ways, x)
         now = torch.stack([w.square().sum(), training_loss(w, x)[0]])
-        top = float(max(norms.max(), losses.max()))
+        highest = every(split(weights(type(self).height.high), x))
+        top = float(highest.square().sum(0).max())  # so that only another support moves the axis
         scene = self.scene(x, parallel[:, 0], w[:, 0])
         drawn = {name: seen_from(points, state.azimuth, state.elevation) for name, points in scene.items()}
         return Arrays(

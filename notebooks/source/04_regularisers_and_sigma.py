@@ -175,6 +175,24 @@ for mu in (0.0, 1.0, 10.0, 1000.0):
 # either side. (With μ, the noise has the covariance $N$ in place of $\lambda I$.)
 
 # %% [markdown]
+# By hand, at three new places and with λ = 0.1: write down the covariance of $f$ there together with the twenty labels.
+# What is still possible once the labels are seen stands in the inverse of that table. The variance that it leaves is
+# $v(x)$ of lesson 03, now with λ.
+
+# %%
+places = points.query_x[:3]
+K_qs = kernels.rbf_kernel(places, points.x, 0.6)
+together = torch.cat([places, points.x])
+joint = kernels.rbf_kernel(together, together, 0.6)
+joint.diagonal()[3:] += 0.1  # labels are noisy, values of f are not
+inverse = torch.linalg.inv(joint)
+left = torch.linalg.inv(inverse[:3, :3])  # covariance of the three values, given the labels
+
+assert torch.allclose(-left @ inverse[:3, 3:] @ points.y, K_qs @ ridge.solve(K, points.y, 0.1))  # the fit is their mean
+assert torch.allclose(left.diagonal(), ridge.variance(torch.ones_like(places[:, 0]), K_qs, K, 0.1))
+print("the band, to either side:", (2 * left.diagonal().sqrt()).numpy().round(2))
+
+# %% [markdown]
 # In this reading it makes sense to ask how much the labels tell about $f$. That is the **information**, in nats:
 #
 # $$I = \tfrac12 \log\det\left(I_n + K/\lambda\right) = \tfrac12 \sum_{i=1}^n \log\left(1 + s_i/\lambda\right).$$
@@ -555,6 +573,20 @@ assert alike < ridge.information(K, 0.5) < apart
 assert ridge.information(K, 1e9) < 1e-7  # and λ → ∞ leaves nothing to tell
 alpha = ridge.solve(K, y, 0.5 + 0.3)  # γ/2 αᵀKα in J at γ = 0.3: the slope of J is zero where λ + γ says
 assert torch.allclose((K @ alpha - y) + 0.5 * alpha + 0.3 * alpha, torch.zeros_like(y))
+
+# %% [markdown]
+# With μ the noise is $N$: after the labels, the fit is the mean of what is possible at a new place, and the band its
+# spread.
+
+# %%
+for mu in (0.0, 3.0):
+    together = torch.cat([torch.zeros(1, 3, dtype=K.dtype), cloud])
+    joint = kernels.rbf_kernel(together, together, 1.0)
+    k_x = joint[:1, 1:].clone()
+    joint[1:, 1:] += 0.5 * torch.linalg.inv(torch.eye(8, dtype=K.dtype) + mu * K)
+    inverse = torch.linalg.inv(joint)
+    assert torch.allclose(-inverse[:1, 1:] @ y / inverse[0, 0], k_x @ ridge.solve(K, y, 0.5, mu))
+    assert torch.isclose(1 / inverse[0, 0], ridge.variance(torch.ones(1, dtype=K.dtype), k_x, K, 0.5, mu)[0])
 
 # %% [markdown]
 # The teachers on random clouds, by their second roads; and the letters.

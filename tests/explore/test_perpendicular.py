@@ -1,6 +1,6 @@
 """The function and its shadow: both norms by a pseudo-inverse in numpy, the curves bump by bump, and what it says."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -103,15 +103,19 @@ def test_the_key_of_the_question_is_computed(monkeypatch):
     assert perpendicular.when_points_come() == "it goes up and down"
 
 
-def test_moving_t_moves_no_axis():
+def test_only_another_function_moves_an_axis():
     explorer = PerpendicularExplorer()
     ranges = [explorer.arrays[name] for name in explorer.frame.values()]
-    for t in (-1.0, 0.0, 1.5):
-        explorer.set(t=t)
+    for points, t in product(range(7), (-1.0, 0.0, 1.5)):
+        explorer.set(t=t, points=points)
         assert [explorer.arrays[name] for name in explorer.frame.values()] == ranges
         low, high = explorer.arrays.value_range
-        assert low < min(explorer.arrays.f.min(), explorer.arrays.y.min())
-        assert high > max(explorer.arrays.f.max(), explorer.arrays.y.max())
+        assert low < min(explorer.arrays.f.min(), *explorer.arrays.y, 0)
+        assert high > max(explorer.arrays.f.max(), *explorer.arrays.y, 0)
+        assert explorer.arrays.rest_range[1] > abs(explorer.arrays.rest).max()
+        assert explorer.arrays.bar_range[1] > max(explorer.arrays.norm, *explorer.arrays.loss)
+    explorer.set(function="wiggle")
+    assert [explorer.arrays[name] for name in explorer.frame.values()] != ranges
 
 
 @pytest.mark.parametrize(
