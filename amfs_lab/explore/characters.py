@@ -59,7 +59,7 @@ class CharacterExplorer(Explorer):
         "column_widths": [0.42, 0.31, 0.27],
         "horizontal_spacing": 0.08,
         "subplot_titles": (
-            "examples, and below them the query",
+            "letters 1 to 5, and below them the query",
             "Gram matrix of the examples",
             "the query's similarity",
         ),
@@ -70,17 +70,23 @@ class CharacterExplorer(Explorer):
         "xaxis": {
             "side": "top",
             "tickvals": [SIDE * c + SIDE / 2 for c in range(WAYS)],
-            "ticktext": [f"letter {c + 1}" for c in range(WAYS)],
+            "ticktext": [str(c + 1) for c in range(WAYS)],
             "ticks": "",
             "showline": False,
             "showgrid": False,
             "constrain": "domain",
         },
-        "yaxis": {"visible": False, "scaleanchor": "x", "autorange": "reversed", "constrain": "domain"},
+        "yaxis": {
+            "visible": False,
+            "scaleanchor": "x",
+            "autorange": "reversed",
+            "constrain": "domain",
+            "domain": [0.0, 0.94],  # the numbers of the letters stand between picture and title
+        },
         "xaxis2": {"title": "example", "constrain": "domain", "showgrid": False, "tick0": 1},
         "yaxis2": {"title": "example", "tick0": 1, "scaleanchor": "x2", "autorange": "reversed", "constrain": "domain"},
         "xaxis3": {"title": "letter", "tickvals": list(range(1, WAYS + 1))},
-        "yaxis3": {"title": "to its most similar example", "range": [0, 1.05]},
+        "yaxis3": {"title": "to its most similar example", "range": [0, 1.12], "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]},
     }
     frame: ClassVar[dict[str, str]] = {"xaxis2_dtick": "every", "yaxis2_dtick": "every"}
     traces = (

@@ -92,9 +92,9 @@ class RegulariserExplorer(Explorer):
         "no points": dict(points=0),
     }
 
-    panels = dict(rows=2, cols=2, horizontal_spacing=0.11, vertical_spacing=0.25)
+    panels = dict(rows=2, cols=2, horizontal_spacing=0.11, vertical_spacing=0.29)
     layout = dict(
-        height=640,
+        height=560,
         xaxis=dict(title="x", range=[-3.3, 3.3]),
         yaxis=dict(title="y", range=[-2.6, 2.6]),
         xaxis2=dict(
@@ -112,8 +112,8 @@ class RegulariserExplorer(Explorer):
         margin=dict(l=60, r=16, t=64, b=52),
         legend=legend("data and fit", 0.0, 1.0),
         legend2=legend("what each direction meets", 0.555, 1.0),
-        legend3=legend("information I, degrees of freedom d", 0.0, 0.375),
-        legend4=legend("the task’s meta-objective", 0.555, 0.375),
+        legend3=legend("information I, degrees of freedom d", 0.0, 0.355),
+        legend4=legend("the task’s meta-objective", 0.555, 0.355),
     )
     frame = {"yaxis3_range": "nats_range", "yaxis4_range": "loss_range"}
     traces = (
