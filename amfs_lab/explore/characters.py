@@ -59,7 +59,7 @@ class CharacterExplorer(Explorer):
         "column_widths": [0.42, 0.31, 0.27],
         "horizontal_spacing": 0.08,
         "subplot_titles": (
-            "letters 1 to 5, and below them the query",
+            "examples, and below them the query",
             "Gram matrix of the examples",
             "the query's similarity",
         ),
@@ -68,6 +68,7 @@ class CharacterExplorer(Explorer):
         "height": 380,
         "showlegend": False,
         "xaxis": {
+            "title": {"text": "letter", "standoff": 0},
             "side": "top",
             "tickvals": [SIDE * c + SIDE / 2 for c in range(WAYS)],
             "ticktext": [str(c + 1) for c in range(WAYS)],
@@ -81,7 +82,7 @@ class CharacterExplorer(Explorer):
             "scaleanchor": "x",
             "autorange": "reversed",
             "constrain": "domain",
-            "domain": [0.0, 0.94],  # the numbers of the letters stand between picture and title
+            "domain": [0.0, 0.9],  # the numbers of the letters stand between picture and title
         },
         "xaxis2": {"title": "example", "constrain": "domain", "showgrid": False, "tick0": 1},
         "yaxis2": {"title": "example", "tick0": 1, "scaleanchor": "x2", "autorange": "reversed", "constrain": "domain"},
