@@ -28,9 +28,15 @@ class Interval:
         return self.mean + self.half_width
 
     def percent(self, of: str = "episodes") -> str:
-        """`98.71 ± 0.22 % (95 %, 600 episodes)`, for shares in [0, 1] and their differences."""
+        """`98.71 ± 0.22 % (95 %, 600 episodes)`, for shares in [0, 1]."""
         return f"{self.mean:.2%} ± {self.half_width:.2%} ({self.level:.0%}, {self.n} {of})".replace("%", " %").replace(
             " % ±", " ±"
+        )
+
+    def points(self, of: str = "episodes") -> str:
+        """`+0.69 ± 0.40 points (95 %, 200 episodes)`, for the difference of two shares in [0, 1]."""
+        return f"{100 * self.mean:+.2f} ± {100 * self.half_width:.2f} points ({self.level:.0%}, {self.n} {of})".replace(
+            "%", " %"
         )
 
     def __str__(self) -> str:

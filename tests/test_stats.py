@@ -31,6 +31,8 @@ def test_pairing_takes_the_luck_of_the_episodes_out(randn):
 
 def test_an_accuracy_is_written_with_its_interval():
     assert Interval(0.98712, 0.00219, 600).percent() == "98.71 ± 0.22 % (95 %, 600 episodes)"
+    assert Interval(0.0069, 0.004, 200).points("tasks") == "+0.69 ± 0.40 points (95 %, 200 tasks)"
+    assert Interval(-0.0253, 0.00694, 200).points() == "-2.53 ± 0.69 points (95 %, 200 episodes)"
 
 
 def test_one_value_or_a_value_that_is_no_number_has_no_interval():

@@ -242,8 +242,12 @@ results = {lam: torch.stack([accuracy(source[i], rbf, lam) for i in range(200)])
 
 # %%
 for lam, result in results.items():
-    against = stats.paired_difference(result, results[1e-4])
-    print(f"λ = {lam:<6g} {stats.mean_interval(result).percent()}   against the first: {against.percent()}")
+    against = stats.paired_difference(result, results[1e-4]).points("tasks")
+    print(f"λ = {lam:<6g} {stats.mean_interval(result).percent('tasks')}   against the first: {against}")
+
+# %% [markdown]
+# Differences of percentages are counted in *points*: from 45 % to 47 % it is two points. Behind ± stands, as in lesson
+# 00, how far luck could be off.
 
 # %% [markdown]
 # Two things to see. Up to λ = 1 it hardly matters what λ is. And the vote, at the bottom, is worse than the solve:
@@ -258,12 +262,12 @@ nearest = torch.stack([
 ])
 by_cosine = {lam: torch.stack([accuracy(source[i], cosine, lam) for i in range(200)]) for lam in (1e-4, 1e4)}
 assert (nearest - results[1e4]).abs().mean() < 0.005  # λ → ∞ is the nearest neighbour
-print("RBF kernel,    solve − vote:", stats.paired_difference(results[1e-4], results[1e4]).percent())
-print("cosine kernel, solve − vote:", stats.paired_difference(by_cosine[1e-4], by_cosine[1e4]).percent())
+print("RBF kernel,    solve − vote:", stats.paired_difference(results[1e-4], results[1e4]).points("tasks"))
+print("cosine kernel, solve − vote:", stats.paired_difference(by_cosine[1e-4], by_cosine[1e4]).points("tasks"))
 
 # %% [markdown]
 # The two lines say how much of that is the solve and how much is the kernel: where an interval holds zero, these
-# episodes can't tell the two ends apart. No λ makes pixels readable, and that is the finding. The dial that is worth
+# tasks can't tell the two ends apart. No λ makes pixels readable, and that is the finding. The dial that is worth
 # learning is not here but in front: what the kernel is fed with, in lesson 09.
 
 # %% [markdown] tags=["exercise"]
@@ -380,7 +384,7 @@ G = kernels.rbf_kernel(points, points, 0.6)
 assert (G @ ridge.solve(G, labels, 1e-8))[:2].abs().max() < 1e-6  # +1 and −1 on one spot become 0
 
 # %% [markdown]
-# And on the letters: up to λ = 1 these tasks see no difference worth a percent, and with this kernel the solve beats
+# And on the letters: up to λ = 1 these tasks see no difference worth a point, and with this kernel the solve beats
 # the vote. Where all examples are equally alike, λ changes no answer.
 
 # %%

@@ -310,12 +310,12 @@ print("read rightly:", read.percent("tasks"))
 # %%
 explore.predict(
     "How much more of a rightly read query do the five examples see?",
-    options=["ten points of a hundred, or more", "a little more", "no more, as far as one can tell"],
-    answer=("ten points of a hundred, or more", "a little more", "no more, as far as one can tell")[
+    options=["ten points or more", "a little more", "no more, as far as one can tell"],
+    answer=("ten points or more", "a little more", "no more, as far as one can tell")[
         0 if gap.low >= 0.1 else 1 if gap.low > 0 else 2
     ],
     because={
-        "ten points of a hundred, or more": "to be seen is not to be read: a blot resembles all five examples",
+        "ten points or more": "to be seen is not to be read: a blot resembles all five examples",
         "no more, as far as one can tell": "a query that is close to its own example leans on that example's bump",
         "a little more": "Being seen helps, and it is not what decides.",
     },
@@ -324,7 +324,7 @@ explore.predict(
 # %%
 print("seen of the rightly read:", stats.mean_interval(rightly).percent("tasks"))
 print("seen of the wrongly read:", stats.mean_interval(wrongly).percent("tasks"))
-print("difference, task by task:", gap.percent("tasks"))
+print("difference, task by task:", gap.points("tasks"))
 
 # %% [markdown]
 # The difference is real: its interval lies above zero. It is also small. More than a third of a typical query is out of
@@ -465,7 +465,7 @@ search.step(cost)
 assert free[6:].abs().max() < 1e-6 < 1 < free[:6].abs().min()
 
 # %% [markdown]
-# And on the letters: half of them are read, to be seen helps by less than ten points of a hundred, and of all
+# And on the letters: half of them are read, to be seen helps by less than ten points, and of all
 # functions with those six values the whim is the shortest.
 
 # %%

@@ -283,11 +283,30 @@ y = points.y + 5  # labels far from zero
 alone, one = points.at(1e-6)[0], points.at(1e6)[0]
 fitted = [(K @ ridge.solve(K, y, lam=1.0))[:, 0] for K in (alone, one)]
 n, mean = len(y), y.mean()
-assert explore.limits.far_off("five points", bandwidth=40.0, lam=0.0, precision="float64") > 0.1  # seen by the eye
 assert torch.allclose(fitted[0], y[:, 0] / (1 + 1.0))  # σ → 0: each label on its own, shrunk by 1/(1 + λ)
 assert torch.allclose(points.at(1e-6)[1] @ ridge.solve(alone, y, 1.0), torch.zeros(100, 1, dtype=y.dtype))
 assert torch.allclose(fitted[1], n * mean / (n + 1.0))  # σ → ∞: nȳ/(n + λ) everywhere
 print(f"mean label {mean:.2f}; new points get 0 at σ → 0 and {fitted[1][0]:.2f} at σ → ∞")
+
+# %% [markdown]
+# Now the strange end, λ = 0. Through five labels runs one polynomial of degree four, *Lagrange's*. The fit in sixty
+# digits, called `exact` here, comes four times as close to it whenever σ doubles. The fit in a computer's usual
+# sixteen digits, `float64`, loses more than it gains.
+
+# %%
+def off(sigma):
+    """The exact fit from the polynomial, and float64's from the exact one (infinite where the solve is refused)."""
+    computed = explore.limits.far_off("five points", sigma, lam=0.0, precision="float64")
+    exact = torch.from_numpy(explore.limits.exact("five points", sigma, lam=0.0))
+    return (exact - lagrange).abs().max().item(), torch.inf if computed is None else computed
+
+
+powers = torch.linalg.vander(torch.linspace(-1, 1, 5, dtype=torch.float64))  # x⁰ to x⁴ at the five places
+through = torch.linalg.solve(powers, torch.tensor(explore.limits.labels("five points"), dtype=torch.float64))
+lagrange = torch.linalg.vander(torch.from_numpy(explore.limits.GRID), N=5) @ through
+ends_of_sigma = {sigma: off(sigma) for sigma in (4.0, 8.0, 16.0, 32.0)}
+for sigma, (from_polynomial, from_exact) in ends_of_sigma.items():
+    print(f"σ = {sigma:g}: exact is {from_polynomial:.1g} from the polynomial, float64 {from_exact:.1g} from exact")
 
 # %% [markdown]
 # At λ > 0 the flat line is $n\bar y/(n + \lambda)$, with $\bar y$ the mean label: pulled towards zero, and with few
@@ -458,9 +477,9 @@ results = {
     "other tasks": learned,
 }
 gaps = {name: stats.paired_difference(accuracy, habit) for name, accuracy in results.items()}
-print(f"{'median heuristic':>28}: {stats.mean_interval(habit).percent()}")
+print(f"{'median heuristic':>28}: {stats.mean_interval(habit).percent('tasks')}")
 for name, gap in gaps.items():
-    print(f"{name:>28}: {results[name].mean():.2%}, against the habit {gap.percent()}")
+    print(f"{name:>28}: {100 * results[name].mean():.2f} %, against the habit {gap.points('tasks')}")
 
 # %%
 gap = gaps["leave-one-out"]
@@ -559,6 +578,17 @@ assert torch.allclose(odds, 1 + mu * s)  # what μ multiplies the odds by: more 
 assert (odds > 1).all()  # and for none of them less than one
 
 # %% [markdown]
+# The two ends of σ at λ = 0: the exact fit goes to the polynomial as 1/σ², and float64 never arrives.
+
+# %%
+from_polynomial = torch.tensor([exact for exact, _ in ends_of_sigma.values()])
+left = from_polynomial[1:] / from_polynomial[:-1]
+assert ((left > 0.22) & (left < 0.28)).all()  # σ doubles, a quarter is left
+assert ends_of_sigma[8.0][1] < ends_of_sigma[8.0][0]  # at σ = 8 the digits are enough,
+assert ends_of_sigma[32.0][1] > ends_of_sigma[32.0][0]  # at σ = 32 rounding is what you see
+assert off(40.0)[1] > 0.1  # and soon after, it is in the picture
+
+# %% [markdown]
 # Information: one derivative away from the degrees of freedom, with μ too; between its two ends in σ; and no business
 # of α.
 
@@ -600,7 +630,7 @@ for lam in (0.01, 0.1, 1.0):
     gaussian = torch.distributions.MultivariateNormal(torch.zeros(8, dtype=K.dtype), K + lam * identity)
     assert torch.isclose(gaussian.log_prob(y[:, 0]), ridge.log_evidence(K, y, lam))
 assert gaps["training loss"].high < 0 < gaps["other tasks"].low  # worse than the habit, better than the habit
-assert gaps["leave-one-out"].high < 0.01  # no gain worth a percent
+assert gaps["leave-one-out"].high < 0.01  # no gain worth a point
 assert stats.paired_difference(results["other tasks"], results["leave-one-out"]).low > 0
 assert stats.paired_difference(results["evidence, labels of size one"], results["evidence"]).low > 0
 
@@ -642,7 +672,7 @@ lone = letters("test", shots=1)
 y = torch.nn.functional.one_hot(lone[2], 5).double()
 once = settings(lone, y - y.mean(0))
 lost = stats.paired_difference(picked(once, 1), once[0, STRETCHES.index(1.0) * len(LAMS) + LAMS.index(0.1)])
-print(f"one example each, leave-one-out against the habit: {lost.percent()}")
+print(f"one example each, leave-one-out against the habit: {lost.points('tasks')}")
 assert lost.high < 0
 
 # %% [markdown]

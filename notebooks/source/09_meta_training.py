@@ -192,7 +192,7 @@ comparison
 # %%
 for one, other in (("amfs", "i-amfs"), ("i-amfs", "maml"), ("amfs", "maml")):
     gap = results[one].minus(results[other])
-    print(f"{one} − {other}: {gap.percent()}")
+    print(f"{one} − {other}: {gap.points()}")
 print("equal time: ", at_equal_time.settle())
 print("equal steps:", at_equal_steps.settle())
 
@@ -205,8 +205,8 @@ print("equal steps:", at_equal_steps.settle())
 # %%
 gap = results["amfs"].minus(results["i-amfs"])
 luck = results["i-amfs again"].minus(results["i-amfs"])
-print(f"AMFS − I-AMFS, another outer loop:     {gap.percent()}")
-print(f"I-AMFS again − I-AMFS, another seed:   {luck.percent()}")
+print(f"AMFS − I-AMFS, another outer loop:     {gap.points()}")
+print(f"I-AMFS again − I-AMFS, another seed:   {luck.points()}")
 print(explore.compare.against_luck("AMFS", "I-AMFS", gap, luck))
 
 # %% [markdown]
@@ -289,7 +289,7 @@ pupil.learner.start(train[0])
 before = evaluation.evaluate(pupil.learner, test, 30)
 *_, progress = pupil.run()
 after = evaluation.evaluate(pupil.learner, test, 30)
-print(f"{progress.step} steps of I-AMFS: {after.minus(before).percent()}")
+print(f"{progress.step} steps of I-AMFS: {after.minus(before).points()}")
 assert after.minus(before).low > 0
 
 # %% [markdown]
