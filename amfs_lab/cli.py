@@ -45,7 +45,7 @@ def train(options: argparse.Namespace) -> None:
     folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
     test = open_source(config.source, "test", shape, options.data)  # fails now rather than after training
     trainer = MetaTrainer(config, folder, options.data, options.device)
-    print(f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes -> {folder}")
+    print(f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes -> {folder}", flush=True)
     try:
         _watch(trainer, config)
     except KeyboardInterrupt:
@@ -78,7 +78,7 @@ def evaluate_run(options: argparse.Namespace) -> None:
     episode = dataclasses.replace(config.episode, **chosen)
     source = open_source(config.source, options.split, episode, options.data)
     check_episodes(options.episodes)
-    trained = f"{config.method}, {config.norm} norm, {progress['step']} of {config.steps} meta-steps"
+    trained = f"{config.method}, {config.norm} norm, {progress.step} of {config.steps} meta-steps"
     print(f"{trained}, {options.split}, {evaluate(learner, source, options.episodes)}")
 
 

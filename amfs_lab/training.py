@@ -168,8 +168,8 @@ def load_learner(folder: Path | str, device: str = "auto") -> tuple[MetaLearner,
     return learner, config
 
 
-def load_run(folder: Path | str, device: str = "auto") -> tuple[MetaLearner, TrainingConfig, dict[str, Any]]:
-    """`load_learner`, and the fields of the run's last `Progress`; raises the same."""
+def load_run(folder: Path | str, device: str = "auto") -> tuple[MetaLearner, TrainingConfig, Progress]:
+    """`load_learner`, and the run's last progress; raises the same."""
     tensors, record = checkpoint.load(Path(folder))
     config = TrainingConfig.from_dict(record.get("config", {}))
     learner = config.build()
@@ -179,4 +179,15 @@ def load_run(folder: Path | str, device: str = "auto") -> tuple[MetaLearner, Tra
         raise DataError(
             f"Expected the tensors in {folder} to fit the settings beside them. Got others. Train it again."
         ) from error
-    return learner.to(pick_device(device)), config, record.get("progress", {})
+    return learner.to(pick_device(device)), config, _progress(folder, record)
+
+
+def _progress(folder: Path | str, record: dict[str, Any]) -> Progress:
+    try:
+        fields = record["progress"]
+        validation = fields["validation"]
+        return Progress(**fields | {"validation": None if validation is None else Interval(**validation)})
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"Expected the progress of a run in {folder}. Got {record.get('progress')!r}. Train it again."
+        ) from error

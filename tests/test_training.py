@@ -117,6 +117,9 @@ def test_a_run_whose_parts_do_not_belong_together_is_refused(tmp_path):
         record.write_text(nothing)
         with pytest.raises(DataError, match=r"Expected a complete run in"):
             load_learner(tmp_path)
+    record.write_text(good.replace('"progress"', '"distance"'))
+    with pytest.raises(DataError, match=r"Expected the progress of a run in .* Got None. Train it again"):
+        load_learner(tmp_path)
     record.write_text(good)
     flipped = bytearray(tensors.read_bytes())
     flipped[-40] ^= 1
