@@ -45,7 +45,8 @@ def train(options: argparse.Namespace) -> None:
     folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
     test = open_source(config.source, "test", shape, options.data)  # fails now rather than after training
     trainer = MetaTrainer(config, folder, options.data, options.device)
-    print(f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes -> {folder}", flush=True)
+    what = f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes"
+    print(f"{what} -> {folder}", flush=True)
     try:
         _watch(trainer, config)
     except KeyboardInterrupt:
