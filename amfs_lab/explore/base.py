@@ -1,11 +1,13 @@
 """The base of every explorer: controls in, figure and one sentence out, and no error that nobody sees."""
 
+import contextlib
 import functools
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import ipywidgets as w
+import torch
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Control, Fields, Held
@@ -63,7 +65,8 @@ class Explorer(Shown):
             | self._checked({**self.preset(preset), **start})
         )
         self.state = self.start
-        self.arrays = self.compute(self.state)
+        with one_thread():
+            self.arrays = self.compute(self.state)
         self.drawing = Drawing(self.panels, self.traces, self.frame, {"height": 420, **self.layout}, self.arrays)
         self.figure = self.drawing.figure
         self.sentence = Sentence(text=self.say(self.arrays), alt=self.alt)
@@ -155,7 +158,8 @@ class Explorer(Shown):
             try:
                 self.state = State({**self.state, **self._checked(changes)})
                 self._show_controls(changes, leave)
-                arrays = self.compute(self.state)
+                with one_thread():
+                    arrays = self.compute(self.state)
                 words = self.say(arrays)
                 self.drawing.update(arrays)
                 self.arrays = arrays
@@ -205,3 +209,15 @@ class Explorer(Shown):
         button.on_click(lambda _: action())
         self.guard(button)
         return button
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """The tensors of a figure are small: on a machine that does something else as well, threads that wait for each
+    other make a move of a slider tens of times slower. Training keeps its threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

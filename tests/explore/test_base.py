@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+import torch
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore import Explorer
@@ -236,3 +237,21 @@ def test_a_page_that_asks_anew_is_told_the_figure_as_it_is_now(wave):
     after = wave.figure.get_state()["_widget_data"]
     assert [trace["uid"] for trace in after] == [trace["uid"] for trace in before]
     assert after != before
+
+
+def test_a_figure_is_computed_on_one_thread_and_the_others_come_back():
+    class Counts(Wave):
+        def compute(self, state):
+            self.threads = torch.get_num_threads()
+            return super().compute(state)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        counts = Counts()
+        assert (counts.threads, torch.get_num_threads()) == (1, 3)
+        with pytest.raises(ZeroDivisionError):
+            counts.set(fails=True)
+        assert (counts.threads, torch.get_num_threads()) == (1, 3)
+    finally:
+        torch.set_num_threads(before)
