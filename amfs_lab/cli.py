@@ -49,6 +49,7 @@ def train(options: argparse.Namespace) -> None:
     print(f"{what} -> {folder}", flush=True)
     try:
         _watch(trainer, config)
+        tested = evaluate(trainer.learner, test, options.episodes)
     except KeyboardInterrupt:
         kept = (
             f"what was learned so far is in {folder}"
@@ -57,7 +58,7 @@ def train(options: argparse.Namespace) -> None:
         )
         print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
         raise SystemExit(130) from None
-    print(f"test, unseen scripts, {evaluate(trainer.learner, test, options.episodes)}")
+    print(f"test, unseen scripts, {tested}")
 
 
 def _watch(trainer: MetaTrainer, config: TrainingConfig) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +124,9 @@ class MetaTrainer:
                 loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
                 seconds += time.perf_counter() - began
                 last = step == config.steps or (config.seconds is not None and seconds >= config.seconds)
-                validation = self._validate() if self._validation_due(step, last) else None
-                progress = Progress(config.method, step, seconds, loss, accuracy, validation)
+                progress = Progress(config.method, step, seconds, loss, accuracy)  # a validation may be broken off
+                if self._validation_due(step, last):
+                    progress = replace(progress, validation=self._validate())
                 yield progress
                 if last:
                     break

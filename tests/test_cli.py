@@ -105,3 +105,19 @@ def test_ctrl_c_says_what_is_left(tmp_path, monkeypatch, capsys, stop_at, senten
     if stop_at == 2:
         assert cli.main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 0
         assert "1 of 2 meta-steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("room", "steps_kept"), [(training, 1), (cli, 2)])
+def test_ctrl_c_while_a_run_is_judged_loses_no_step(tmp_path, monkeypatch, capsys, room, steps_kept):
+    """In the validation after the first step, and in the test at the end."""
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(room, "evaluate", interrupted)
+        with pytest.raises(SystemExit):
+            cli.main(["train", "--out", str(tmp_path / "run"), *QUICK, "--validate-every", "1"])
+    assert "what was learned so far is in" in capsys.readouterr().err
+    assert cli.main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 0
+    assert f"{steps_kept} of 2 meta-steps" in capsys.readouterr().out
