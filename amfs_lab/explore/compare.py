@@ -14,7 +14,7 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.meta_training import named
-from amfs_lab.explore.theme import BLUE, INK
+from amfs_lab.explore.theme import BLUE, INK, marks
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 
 LEVELS = {"68 %": 0.68, "95 %": 0.95, "99 %": 0.99}
@@ -64,12 +64,8 @@ class CompareExplorer(Explorer):
     traces = tuple(
         Trace(
             go.Scatter,
-            {
-                "mode": "markers",
-                "marker": {"size": 10, "color": color, "symbol": symbol},
-                "error_x": {"type": "data", "thickness": 2, "width": 6, "color": color},
-                "hovertemplate": f"%{{y}}: %{{x{form}}}<extra></extra>",
-            },
+            marks(color, 10, symbol, hover=f"%{{y}}: %{{x{form}}}")
+            | dict(error_x=dict(type="data", thickness=2, width=6, color=color)),
             at=at,
             x=f"{what}_means",
             y=f"{what}_names",

@@ -1,6 +1,7 @@
 """Two to four task gradients in the plane, and what four rules make of them."""
 
 import math
+from typing import Any
 
 import plotly.graph_objects as go
 import torch
@@ -9,13 +10,13 @@ from torch import Tensor
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE
+from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, vector
 from amfs_lab.outer import Aggregator, Mean, MeanCosine, PairwiseCosine, PCGrad
 
 MOST = 4
 RULES = ("mean", "O-AMFS", "cosine to mean", "PCGrad")
 # Where rules agree, their arrows lie on each other: the wider ones below stay visible.
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "mean": dict(color=ORANGE, width=11, head=26, pattern=""),
     "O-AMFS": dict(color=BLUE, width=7, head=19, pattern="/"),
     "cosine to mean": dict(color=GREEN, width=4, head=14, pattern="x"),
@@ -121,21 +122,8 @@ class ConflictExplorer(Explorer):
         *(
             Trace(
                 go.Scatter,
-                dict(
-                    name=rule,
-                    legendgroup=rule,
-                    mode="lines+markers",
-                    line=dict(color=look["color"], width=look["width"]),
-                    marker=dict(
-                        color=look["color"],
-                        opacity=1,
-                        symbol="arrow",
-                        angleref="previous",
-                        size=[0, look["head"]],
-                        line=dict(width=0),
-                    ),
-                    hovertemplate=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>",
-                ),
+                vector(look["color"], look["width"], look["head"], hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})")
+                | dict(name=rule, legendgroup=rule),
                 x=f"x_{n}",
                 y=f"y_{n}",
             )

@@ -12,7 +12,7 @@ from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Zero
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.rbf import percent
 from amfs_lab.explore.ridge import GRID, MOST, TRUTHS
-from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, SKY, VERMILLION
+from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, SILENT, SKY, VERMILLION, bars, line, marks
 from amfs_lab.ridge import Spectrum, solve
 
 FLOOR = 1e-6  # where the logarithmic axis of eigenvalues begins
@@ -20,27 +20,24 @@ DEAD = 1e-12  # below this share of the largest, an eigenvalue is zero but for r
 MOST_STEPS = 10_000
 EVERY = torch.logspace(-6.3, 3.3, 161, dtype=torch.float64)
 CURVE = Spectrum(EVERY.flip(0), torch.eye(len(EVERY), dtype=EVERY.dtype))  # of a matrix that has every eigenvalue
-HALF: dict[str, Any] = dict(
-    mode="lines+markers+text",
-    line=dict(color=FAINT, dash="dot", width=1.5),
-    marker=dict(symbol="star", color=ORANGE, size=[0, 14, 0], opacity=1, line=dict(color=INK, width=[0, 1, 0])),
-    text=[" ", "s = λ", " "],
-    showlegend=False,
-    hoverinfo="skip",
+HALF = (
+    line(FAINT, 1.5, "dot")
+    | marks(ORANGE, [0, 14, 0], "star", rim=(INK, [0, 1, 0]), opacity=1)
+    | dict(mode="lines+markers+text", text=[" ", "s = λ", " "], **SILENT)
 )
-RING: dict[str, Any] = dict(symbol="circle-open", color=GREEN, size=15, line=dict(width=2.5))
-CROSS: dict[str, Any] = dict(symbol="x", color=GREEN, size=6)
 
 
-def line(name: str = "", *, color: str = BLUE, dash: str = "solid", width: float = 2.5) -> dict[str, Any]:
-    """The style of a curve; one without a name stays out of the legend."""
-    look = dict(color=color, dash=dash, width=width)
-    return dict(mode="lines", line=look, hoverinfo="skip", name=name, showlegend=bool(name))
+def curve(name: str = "", color: str = BLUE, width: float = 2.5, dash: str = "solid") -> dict[str, Any]:
+    """The style of a line without a word for the mouse; one without a name stays out of the legend."""
+    return line(color, width, dash, name=name, showlegend=bool(name), hoverinfo="skip")
 
 
-def dots(name: str = "", *, symbol: str = "circle", color: str = BLUE, size: int = 8, **look: Any) -> dict[str, Any]:
-    marker = dict(symbol=symbol, color=color, size=size) | look
-    return dict(mode="markers", marker=marker, name=name, showlegend=bool(name))
+def dots(name: str = "", color: str = BLUE, size: int = 8, symbol: str = "circle", **rest: Any) -> dict[str, Any]:
+    """The style of points; those without a name stay out of the legend."""
+    return marks(color, size, symbol, name=name, showlegend=bool(name), **rest)
+
+
+RING = dots("", GREEN, 15, "circle-open", rim=(None, 2.5))
 
 
 class FilterExplorer(Explorer):
@@ -122,19 +119,17 @@ class FilterExplorer(Explorer):
     )
     frame = {"xaxis3_range": "index_range", "yaxis3_range": "size_range"}
     traces = (
-        Trace(go.Scatter, line("truth", color=FAINT, dash="dash", width=2.0), x="grid", y="truth"),
-        Trace(go.Scatter, line("ridge"), x="grid", y="fit"),
-        Trace(go.Scatter, line("descent", color=VERMILLION, dash="dot"), x="grid", y="descent", visible="descends"),
-        Trace(
-            go.Scatter, line("wave of the channel", color=GREEN, dash="dashdot"), x="grid", y="wave", visible="tuned"
-        ),
-        Trace(go.Scatter, dots("the labels’ part in it", **CROSS), x="x", y="part", visible="tuned"),
-        Trace(go.Scatter, dots("labels", color="white", line=dict(color=INK, width=1.5)), x="x", y="y"),
+        Trace(go.Scatter, curve("truth", FAINT, 2.0, "dash"), x="grid", y="truth"),
+        Trace(go.Scatter, curve("ridge"), x="grid", y="fit"),
+        Trace(go.Scatter, curve("descent", VERMILLION, dash="dot"), x="grid", y="descent", visible="descends"),
+        Trace(go.Scatter, curve("wave of the channel", GREEN, dash="dashdot"), x="grid", y="wave", visible="tuned"),
+        Trace(go.Scatter, dots("the labels’ part in it", GREEN, 6, "x"), x="x", y="part", visible="tuned"),
+        Trace(go.Scatter, dots("labels", "white", rim=(INK, 1.5)), x="x", y="y"),
         Trace(go.Scatter, HALF, at=(1, 2), x="half_x", y="half_y", textposition="half_side"),
-        Trace(go.Scatter, line(width=1.5), at=(1, 2), x="every", y="curve"),
+        Trace(go.Scatter, curve(width=1.5), at=(1, 2), x="every", y="curve"),
         Trace(
             go.Scatter,
-            line(color=VERMILLION, dash="dot", width=2.0),
+            curve("", VERMILLION, 2.0, "dot"),
             at=(1, 2),
             x="up_to_largest",
             y="descent_curve",
@@ -142,30 +137,24 @@ class FilterExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dots(size=7) | dict(hovertemplate="channel %{text}: %{y:.1%} kept<extra></extra>"),
+            dots(size=7, hover="channel %{text}: %{y:.1%} kept"),
             at=(1, 2),
             x="eigenvalues",
             y="filter",
             text="index",
         ),
-        Trace(
-            go.Bar,
-            dict(name="in the labels", marker=dict(color="white", line=dict(color=VERMILLION, width=1.2))),
-            at=(2, 2),
-            x="index",
-            y="labels",
-        ),
-        Trace(go.Bar, dict(name="kept by ridge", marker=dict(color=SKY)), at=(2, 2), x="index", y="kept"),
+        Trace(go.Bar, bars("white", (VERMILLION, 1.2), name="in the labels"), at=(2, 2), x="index", y="labels"),
+        Trace(go.Bar, bars(SKY, name="kept by ridge"), at=(2, 2), x="index", y="kept"),
         Trace(
             go.Scatter,
-            dots("kept by descent", symbol="diamond-open", color=VERMILLION, size=6),
+            dots("kept by descent", VERMILLION, 6, "diamond-open"),
             at=(2, 2),
             x="index",
             y="descent_kept",
             visible="descends",
         ),
-        Trace(go.Scatter, dots(**RING), at=(1, 2), x="ring_s", y="ring_h", visible="tuned"),
-        Trace(go.Scatter, dots(**RING), at=(2, 2), x="ring_i", y="ring_kept", visible="tuned"),
+        Trace(go.Scatter, RING, at=(1, 2), x="ring_s", y="ring_h", visible="tuned"),
+        Trace(go.Scatter, RING, at=(2, 2), x="ring_i", y="ring_kept", visible="tuned"),
     )
 
     def compute(self, state: State) -> Arrays:

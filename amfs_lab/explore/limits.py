@@ -1,8 +1,7 @@
 """σ and λ at their ends, where theory says what a fit becomes, and the place where a computer's numbers end."""
 
 import math
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,9 +10,9 @@ import torch
 from amfs_lab.errors import NumericalError
 from amfs_lab.explore import precise
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.controls import Choice, LogSlider, Number, ZeroLogSlider
+from amfs_lab.explore.controls import Choice, LogSlider, ZeroLogSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILLION
+from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, PURPLE, SILENT, SKY, VERMILLION, line, marks
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import solve
 
@@ -31,7 +30,7 @@ DTYPES = {"float64": torch.float64, "float32": torch.float32}
 BANDWIDTHS = tuple(float(f"{sigma:.3g}") for sigma in np.geomspace(0.05, 64, 33))
 SEEN = 0.01  # a difference that the eye sees in the figure
 FLOOR, CEILING = 1e-18, 1e21  # where the logarithmic axes end
-SILENT = dict(showlegend=False, hoverinfo="skip")
+curve = partial(line, dash="solid", line_simplify=False)  # drawn to every point
 
 
 def labels(points: str) -> tuple[float, ...]:
@@ -100,11 +99,6 @@ def far_off(points: str, bandwidth: float, lam: float, precision: str) -> float 
     return None if values is None else float(np.abs(values - exact(points, bandwidth, lam)).max())
 
 
-def line(color: str, *, dash: str = "solid", width: Number = 2, **rest: Any) -> dict[str, Any]:
-    """The style of a curve."""
-    return dict(mode="lines", line=dict(color=color, dash=dash, width=width, simplify=False), **rest)
-
-
 class LimitExplorer(Explorer):
     """A fit at the ends of σ and λ: right to sixty digits, in the computer's numbers, and the limits theory names."""
 
@@ -171,49 +165,42 @@ class LimitExplorer(Explorer):
     traces = (
         Trace(
             go.Scatter,
-            line(SKY, width=7, name="exact", hovertemplate="x = %{x:.2f}, exact %{y:.4g}<extra></extra>"),
+            curve(SKY, 7, name="exact", hover="x = %{x:.2f}, exact %{y:.4g}"),
             x="grid",
             y="exact",
         ),
         Trace(
             go.Scatter,
-            line(
-                VERMILLION, width=1.5, name="computed", hovertemplate="x = %{x:.2f}, computed %{y:.4g}<extra></extra>"
-            ),
+            curve(VERMILLION, 1.5, name="computed", hover="x = %{x:.2f}, computed %{y:.4g}"),
             x="computed_x",
             y="computed_y",
         ),
         Trace(
             go.Scatter,
-            line(GREEN, dash="dash", name="polynomial (σ → ∞ at λ = 0)", hoverinfo="skip"),
+            curve(GREEN, 2, dash="dash", name="polynomial (σ → ∞ at λ = 0)", hoverinfo="skip"),
             x="grid",
             y="polynomial",
         ),
         Trace(
             go.Scatter,
-            line(PURPLE, dash="dot", name="flat (σ → ∞ at λ > 0)", hoverinfo="skip"),
+            curve(PURPLE, 2, dash="dot", name="flat (σ → ∞ at λ > 0)", hoverinfo="skip"),
             x="flat_x",
             y="flat_y",
         ),
         Trace(
             go.Scatter,
-            dict(
-                name="labels",
-                mode="markers",
-                marker=dict(color="white", size=9, line=dict(color=INK, width=1.5)),
-                hovertemplate="x = %{x:.2f}, y = %{y:.2f}<extra></extra>",
-            ),
+            marks("white", 9, rim=(INK, 1.5), name="labels", hover="x = %{x:.2f}, y = %{y:.2f}"),
             x="x",
             y="y",
         ),
         Trace(
             go.Scatter,
-            line(BLUE, showlegend=False, hovertemplate="σ = %{x}: %{y:.2g}<extra></extra>"),
+            curve(BLUE, 2, hover="σ = %{x}: %{y:.2g}", showlegend=False),
             at=(1, 2),
             x="bandwidths",
             y="conditions",
         ),
-        Trace(go.Scatter, line(FAINT, dash="dash", width=1.5, **SILENT), at=(1, 2), x="end_x", y="end_y"),
+        Trace(go.Scatter, curve(FAINT, 1.5, dash="dash", **SILENT), at=(1, 2), x="end_x", y="end_y"),
         Trace(
             go.Scatter,
             dict(mode="text", textposition="middle right", **SILENT),
@@ -224,26 +211,21 @@ class LimitExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dict(
-                mode="markers",
-                marker=dict(color=BLUE, size=11, symbol="diamond", line=dict(color=INK, width=1)),
-                showlegend=False,
-                hovertemplate="here: %{y:.2g}<extra></extra>",
-            ),
+            marks(BLUE, 11, "diamond", rim=(INK, 1), hover="here: %{y:.2g}", showlegend=False),
             at=(1, 2),
             x="here_x",
             y="here_y",
         ),
         Trace(
             go.Scatter,
-            line(VERMILLION, width=1.5, showlegend=False, hovertemplate="x = %{x:.2f}: %{y:.2g}<extra></extra>"),
+            curve(VERMILLION, 1.5, hover="x = %{x:.2f}: %{y:.2g}", showlegend=False),
             at=(2, 2),
             x="computed_x",
             y="off",
         ),
         Trace(
             go.Scatter,
-            line(FAINT, dash="dash", width=1.5, x=[GRID[0], GRID[-1]], y=[SEEN, SEEN], **SILENT),
+            curve(FAINT, 1.5, dash="dash", x=[GRID[0], GRID[-1]], y=[SEEN, SEEN], **SILENT),
             at=(2, 2),
         ),
         Trace(go.Scatter, dict(mode="text", x=[0.0], y=[1e-8], **SILENT), at=(2, 2), text="off_note"),

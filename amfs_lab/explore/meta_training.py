@@ -80,17 +80,10 @@ class MetaTrainingExplorer(LiveExplorer):
     traces = tuple(
         trace
         for n in range(MOST)
-        for look in [series(n)]
         for trace in (
             Trace(
                 go.Scatter,
-                dict(
-                    legendgroup=str(n),
-                    mode="lines+markers",
-                    line=dict(color=look["color"], dash=look["dash"], width=2.5),
-                    marker=dict(color=look["color"], symbol=look["marker"]),
-                    hovertemplate="%{y:.3f}",
-                ),
+                series(n, hovertemplate="%{y:.3f}", legendgroup=str(n)),
                 x=f"x_{n}",
                 y=f"loss_{n}",
                 marker_size=f"dots_{n}",
@@ -99,15 +92,8 @@ class MetaTrainingExplorer(LiveExplorer):
             ),
             Trace(
                 go.Scatter,
-                dict(
-                    legendgroup=str(n),
-                    showlegend=False,
-                    mode="lines+markers",
-                    opacity=0.55,
-                    line=dict(color=look["color"], dash=look["dash"], width=1.5),
-                    marker=dict(color=look["color"], symbol=look["marker"]),
-                    hovertemplate="training %{y:.1%}",
-                ),
+                series(n, 1.5, hovertemplate="training %{y:.1%}", legendgroup=str(n))
+                | dict(opacity=0.55, showlegend=False),
                 at=(1, 2),
                 x=f"x_{n}",
                 y=f"accuracy_{n}",
@@ -116,15 +102,8 @@ class MetaTrainingExplorer(LiveExplorer):
             ),
             Trace(
                 go.Scatter,
-                dict(
-                    legendgroup=str(n),
-                    showlegend=False,
-                    mode="lines+markers",
-                    line=dict(color=look["color"], dash=look["dash"], width=2.5),
-                    marker=dict(color=look["color"], symbol=look["marker"], size=9, opacity=1),
-                    error_y=dict(type="data", thickness=1.5, width=4),
-                    hovertemplate="validation %{y:.1%}",
-                ),
+                series(n, hovertemplate="validation %{y:.1%}", legendgroup=str(n), marker_size=9, marker_opacity=1)
+                | dict(showlegend=False, error_y=dict(type="data", thickness=1.5, width=4)),
                 at=(1, 2),
                 x=f"validated_x_{n}",
                 y=f"validated_{n}",

@@ -12,7 +12,7 @@ from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.projection import once, signed
 from amfs_lab.explore.rbf import percent
-from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, VERMILLION
+from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, SILENT, VERMILLION, line, marks
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import covariance, solve
 
@@ -167,76 +167,43 @@ class PerpendicularExplorer(Explorer):
     )
     frame = {"yaxis_range": "value_range", "yaxis2_range": "bar_range", "yaxis3_range": "rest_range"}
     traces = (
+        Trace(go.Scatter, line(VERMILLION, 1.5, "dot", **SILENT), x="miss_x", y="miss_y"),
         Trace(
             go.Scatter,
-            dict(mode="lines", line=dict(color=VERMILLION, width=1.5, dash="dot"), hoverinfo="skip", showlegend=False),
-            x="miss_x",
-            y="miss_y",
-        ),
-        Trace(
-            go.Scatter,
-            dict(
-                name="f = f<sub>∥</sub> + t f<sub>⊥</sub>",
-                mode="lines",
-                line=dict(color=BLUE, width=3),
-                hovertemplate="x = %{x:.2f}: f = %{y:.2f}<extra></extra>",
-            ),
+            line(BLUE, 3, name="f = f<sub>∥</sub> + t f<sub>⊥</sub>", hover="x = %{x:.2f}: f = %{y:.2f}"),
             x="grid",
             y="f",
         ),
         Trace(
             go.Scatter,
-            dict(
-                name="f<sub>∥</sub>",
-                mode="lines",
-                line=dict(color=GREEN, width=2.5, dash="dash"),
-                hovertemplate="x = %{x:.2f}: f∥ = %{y:.2f}<extra></extra>",
-            ),
+            line(GREEN, dash="dash", name="f<sub>∥</sub>", hover="x = %{x:.2f}: f∥ = %{y:.2f}"),
             x="grid",
             y="parallel",
         ),
         Trace(
             go.Scatter,
-            dict(
-                name="f(x<sub>i</sub>)",
-                mode="markers",
-                marker=dict(color=BLUE, size=9, symbol="diamond", opacity=1, line=dict(color="white", width=1)),
-                hovertemplate="f(%{x:.2f}) = %{y:.3f}<extra></extra>",
-            ),
+            marks(BLUE, 9, "diamond", ("white", 1), opacity=1, name="f(x<sub>i</sub>)", hover="f(%{x:.2f}) = %{y:.3f}"),
             x="x",
             y="seen",
         ),
         Trace(
             go.Scatter,
-            dict(
-                name="label y<sub>i</sub>",
-                mode="markers",
-                marker=dict(color="white", size=8, opacity=1, line=dict(color=INK, width=1.5)),
-                hovertemplate="x = %{x:.2f}, label %{y:.2f}<extra></extra>",
-            ),
+            marks("white", 8, rim=(INK, 1.5), opacity=1, hover="x = %{x:.2f}, label %{y:.2f}")
+            | dict(name="label y<sub>i</sub>"),
             x="x",
             y="y",
         ),
         Trace(
             go.Scatter,
-            dict(
-                name="t f<sub>⊥</sub>",
-                mode="lines",
-                line=dict(color=ORANGE, width=3, dash="longdash"),
-                hovertemplate="x = %{x:.2f}: t f⊥ = %{y:.2f}<extra></extra>",
-            ),
+            line(ORANGE, 3, "longdash", name="t f<sub>⊥</sub>", hover="x = %{x:.2f}: t f⊥ = %{y:.2f}"),
             at=(2, 1),
             x="grid",
             y="rest",
         ),
         Trace(
             go.Scatter,
-            dict(
-                mode="markers",
-                showlegend=False,
-                marker=dict(color="white", size=9, symbol="diamond", opacity=1, line=dict(color=INK, width=1.5)),
-                hovertemplate="at the point x = %{x:.2f}: %{y:.3f}<extra></extra>",
-            ),
+            marks("white", 9, "diamond", (INK, 1.5), opacity=1, hover="at the point x = %{x:.2f}: %{y:.3f}")
+            | dict(showlegend=False),
             at=(2, 1),
             x="x",
             y="unseen",
@@ -246,14 +213,7 @@ class PerpendicularExplorer(Explorer):
         bar("kept_norm", 1, ORANGE, "/"),
         Trace(
             go.Scatter,
-            dict(
-                mode="text",
-                textposition="middle right",
-                textfont=dict(size=13),
-                cliponaxis=False,
-                showlegend=False,
-                hoverinfo="skip",
-            ),
+            dict(mode="text", textposition="middle right", textfont=dict(size=13), cliponaxis=False, **SILENT),
             at=(1, 2),
             x="notes_x",
             y="notes_y",

@@ -14,7 +14,7 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, Number, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.space import SQUARE, arrow, corner, ends, floor_lines, line_along, seen_from, stroke
-from amfs_lab.explore.theme import BLUE, FAINT, GREEN, GRID, INK, ORANGE, VERMILLION
+from amfs_lab.explore.theme import BLUE, FAINT, GREEN, GRID, INK, ORANGE, SILENT, VERMILLION, line, marks
 from amfs_lab.kernels import linear_kernel
 from amfs_lab.ridge import solve
 
@@ -125,7 +125,7 @@ class ProjectionExplorer(Explorer):
         stroke("veil", fill="toself", fillcolor="rgba(255,255,255,0.6)", line=dict(color=GREEN, width=1)),
         Trace(
             go.Scatter,
-            dict(mode="text", textfont=dict(size=15), cliponaxis=False, hoverinfo="skip", showlegend=False),
+            dict(mode="text", textfont=dict(size=15), cliponaxis=False, **SILENT),
             x="names_x",
             y="names_y",
             text="names",
@@ -133,42 +133,22 @@ class ProjectionExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dict(
-                name="‖w‖²",
-                mode="lines",
-                line=dict(color=BLUE, width=3),
-                hovertemplate="t = %{x:.2f}: ‖w‖² = %{y:.2f}<extra></extra>",
-            ),
+            line(BLUE, 3, name="‖w‖²", hover="t = %{x:.2f}: ‖w‖² = %{y:.2f}"),
             at=(1, 2),
             x="shares",
             y="norms",
         ),
         Trace(
             go.Scatter,
-            dict(
-                name="training loss",
-                mode="lines",
-                line=dict(color=VERMILLION, width=3, dash="dash"),
-                hovertemplate="t = %{x:.2f}: training loss %{y:.3f}<extra></extra>",
-            ),
+            line(VERMILLION, 3, "dash", name="training loss", hover="t = %{x:.2f}: training loss %{y:.3f}"),
             at=(1, 2),
             x="shares",
             y="losses",
         ),
         Trace(
             go.Scatter,
-            dict(
-                mode="markers",
-                showlegend=False,
-                marker=dict(
-                    size=13,
-                    opacity=1,
-                    color=[BLUE, VERMILLION],
-                    symbol=["circle", "square"],
-                    line=dict(color="white", width=1.5),
-                ),
-                hovertemplate="now: %{y:.3f}<extra></extra>",
-            ),
+            marks([BLUE, VERMILLION], 13, ["circle", "square"], ("white", 1.5), opacity=1, hover="now: %{y:.3f}")
+            | dict(showlegend=False),
             at=(1, 2),
             x="now_x",
             y="now_y",

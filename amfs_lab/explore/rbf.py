@@ -8,7 +8,7 @@ from torch import Tensor
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.theme import BLUE, FAINT, INK, SIMILARITY, VERMILLION
+from amfs_lab.explore.theme import BLUE, FAINT, INK, SIMILARITY, VERMILLION, line, marks
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum
 
@@ -114,22 +114,12 @@ class RbfExplorer(Explorer):
         ),
     )
     traces = (
-        Trace(go.Scatter, dict(mode="lines", line=dict(color=BLUE, width=2.5), hoverinfo="skip"), x="grid", y="bump"),
+        Trace(go.Scatter, line(BLUE, hoverinfo="skip"), x="grid", y="bump"),
+        Trace(go.Scatter, line(FAINT, 1.5, "dot", hoverinfo="skip"), x="stem_x", y="stem_y"),
         Trace(
             go.Scatter,
-            dict(mode="lines", line=dict(color=FAINT, width=1.5, dash="dot"), hoverinfo="skip"),
-            x="stem_x",
-            y="stem_y",
-        ),
-        Trace(
-            go.Scatter,
-            dict(
-                mode="markers+text",
-                textposition="top center",
-                cliponaxis=False,
-                hovertemplate="point %{text}: x = %{x:.2f}, similarity %{y:.3f}<extra></extra>",
-                marker=dict(opacity=1, line=dict(color=INK, width=1)),
-            ),
+            marks(rim=(INK, 1), opacity=1, hover="point %{text}: x = %{x:.2f}, similarity %{y:.3f}")
+            | dict(mode="markers+text", textposition="top center", cliponaxis=False),
             x="x",
             y="heights",
             text="labels",
@@ -162,20 +152,8 @@ class RbfExplorer(Explorer):
             at=(1, 2),
             z="K",
         ),
-        Trace(
-            go.Scatter,
-            dict(mode="lines", line=dict(color=VERMILLION, width=3), hoverinfo="skip"),
-            at=(1, 2),
-            x="cell_x",
-            y="cell_y",
-        ),
-        Trace(
-            go.Scatter,
-            dict(mode="lines", line=dict(color=FAINT, dash="dash", width=1.5), hoverinfo="skip"),
-            at=(2, 1),
-            x="threshold_x",
-            y="threshold_y",
-        ),
+        Trace(go.Scatter, line(VERMILLION, 3, hoverinfo="skip"), at=(1, 2), x="cell_x", y="cell_y"),
+        Trace(go.Scatter, line(FAINT, 1.5, "dash", hoverinfo="skip"), at=(2, 1), x="threshold_x", y="threshold_y"),
         Trace(
             go.Scatter,
             dict(
@@ -191,12 +169,7 @@ class RbfExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dict(
-                mode="lines+markers",
-                line=dict(color=BLUE, width=1),
-                marker=dict(size=11, color=BLUE, line=dict(width=1.5)),
-                hovertemplate="direction %{x}: %{y:.2g}<extra></extra>",
-            ),
+            line(BLUE, 1) | marks(BLUE, 11, rim=(None, 1.5), hover="direction %{x}: %{y:.2g}", mode="lines+markers"),
             at=(2, 1),
             x="directions",
             y="eigenvalues",

@@ -14,7 +14,7 @@ from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Zero
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.landscape import DATA, LAMBDAS, MOST, SIGMAS, TRUTHS, grams, task
 from amfs_lab.explore.teachers import POWERS, SIGMA_AXIS
-from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILLION
+from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, PURPLE, SILENT, SKY, VERMILLION, line, marks
 from amfs_lab.kernels import rbf_kernel
 
 GRID = torch.linspace(-3.3, 3.3, 166, dtype=torch.float64)[:, None]
@@ -49,16 +49,17 @@ def legend(title: str, x: float, y: float) -> dict[str, Any]:
 
 def curve(name: str, panel: int, x: str, y: str, color: str, dash: str) -> Trace:
     """A line with a name in its panel's legend."""
-    style = dict(name=name, mode="lines", line=dict(color=color, dash=dash, width=3 if dash == "solid" else 2))
-    style |= dict(legend=f"legend{panel if panel > 1 else ''}", hovertemplate=f"{name}: %{{y:.3g}}<extra></extra>")
+    where = dict(name=name, legend=f"legend{panel if panel > 1 else ''}")
+    style = line(color, 3 if dash == "solid" else 2, dash, hover=f"{name}: %{{y:.3g}}", **where)
     return Trace(go.Scatter, style, at=PANELS[panel], x=x, y=y)
 
 
-def dots(name: str, panel: int, x: str, y: str, **marker: Any) -> Trace:
+def dots(
+    name: str, panel: int, x: str, y: str, color: Any, size: Any, symbol: Any = None, rim: Any = ("white", 1)
+) -> Trace:
     """Points without a place in the legend."""
-    look = dict(opacity=1, line=dict(color="white", width=1)) | marker
-    hover = f"{name}: %{{x:.3g}}, %{{y:.3g}}<extra></extra>"
-    style = dict(name=name, mode="markers", marker=look, showlegend=False, hovertemplate=hover)
+    hover = f"{name}: %{{x:.3g}}, %{{y:.3g}}"
+    style = marks(color, size, symbol, rim, opacity=1, hover=hover, name=name, showlegend=False)
     return Trace(go.Scatter, style, at=PANELS[panel], x=x, y=y)
 
 
@@ -133,26 +134,20 @@ class RegulariserExplorer(Explorer):
         curve("truth", 1, "grid", "truth", FAINT, "dash"),
         curve("μ = 0", 1, "grid", "plain", VERMILLION, "dot"),
         curve("fit", 1, "grid", "fit", BLUE, "solid"),
-        dots("data", 1, "x", "y", color="white", size=7, line=dict(color=INK, width=1.5)),
+        dots("data", 1, "x", "y", "white", 7, rim=(INK, 1.5)),
         curve("h at μ = 0", 2, "strengths", "plain_filter", VERMILLION, "dot"),
         curve("filter h", 2, "strengths", "filter", BLUE, "solid"),
         curve("ridge ÷ λ", 2, "strengths", "effective", GREEN, "dash"),
-        dots("eigenvalue of K", 2, "eigenvalues", "kept", color="white", size=7, line=dict(color=BLUE, width=1.5)),
+        dots("eigenvalue of K", 2, "eigenvalues", "kept", "white", 7, rim=(BLUE, 1.5)),
         curve("I", 3, "lambdas", "information", PURPLE, "solid"),
         curve("d", 3, "lambdas", "freedom", GREEN, "dash"),
         curve("slope −d/2", 3, "tangent_x", "tangent_y", INK, "dot"),
-        dots("here", 3, "here_x", "here_y", color=[PURPLE, GREEN], symbol=["diamond", "circle"], size=10),
+        dots("here", 3, "here_x", "here_y", [PURPLE, GREEN], 10, ["diamond", "circle"]),
         curve("γ·I/n", 4, "sigmas", "penalty", PURPLE, "dot"),
         curve("sum", 4, "sigmas", "objective", BLUE, "solid"),
         curve("query loss", 4, "sigmas", "query_loss", INK, "dash"),
-        dots("lowest", 4, "lowest_x", "lowest_y", color=[BLUE, INK], symbol=["diamond", "star"], size=[16, 9]),
-        Trace(
-            go.Scatter,
-            dict(mode="lines", line=dict(color=SKY, width=1.5), showlegend=False, hoverinfo="skip"),
-            at=(2, 2),
-            x="now_x",
-            y="now_y",
-        ),
+        dots("lowest", 4, "lowest_x", "lowest_y", [BLUE, INK], [16, 9], ["diamond", "star"]),
+        Trace(go.Scatter, line(SKY, 1.5, **SILENT), at=(2, 2), x="now_x", y="now_y"),
     )
 
     def compute(self, state: State) -> Arrays:

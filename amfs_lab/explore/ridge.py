@@ -8,7 +8,7 @@ from torch import Tensor
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.theme import BLUE, FAINT, INK, SKY, VERMILLION
+from amfs_lab.explore.theme import BLUE, FAINT, INK, SKY, VERMILLION, bars, line, marks
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum, solve
 
@@ -100,65 +100,32 @@ class RidgeExplorer(Explorer):
     )
     frame = {"xaxis2_range": "index_range", "xaxis3_range": "index_range"}
     traces = (
+        Trace(go.Scatter, line(FAINT, 2, "dash", name="truth", hoverinfo="skip"), x="grid", y="truth"),
+        Trace(go.Scatter, line(BLUE, 3, name="fit", hover="x = %{x:.2f}, fit %{y:.2f}"), x="grid", y="fit"),
         Trace(
             go.Scatter,
-            dict(name="truth", mode="lines", line=dict(color=FAINT, width=2, dash="dash"), hoverinfo="skip"),
-            x="grid",
-            y="truth",
-        ),
-        Trace(
-            go.Scatter,
-            dict(
-                name="fit",
-                mode="lines",
-                line=dict(color=BLUE, width=3),
-                hovertemplate="x = %{x:.2f}, fit %{y:.2f}<extra></extra>",
-            ),
-            x="grid",
-            y="fit",
-        ),
-        Trace(
-            go.Scatter,
-            dict(
-                name="data",
-                mode="markers",
-                marker=dict(color="white", size=8, line=dict(color=INK, width=1.5)),
-                hovertemplate="x = %{x:.2f}, y = %{y:.2f}<extra></extra>",
-            ),
+            marks("white", 8, rim=(INK, 1.5), name="data", hover="x = %{x:.2f}, y = %{y:.2f}"),
             x="x",
             y="y",
         ),
         Trace(
             go.Scatter,
-            dict(
-                showlegend=False,
-                mode="lines+markers",
-                line=dict(color=BLUE, width=1),
-                marker=dict(color=BLUE, size=6),
-                hovertemplate="direction %{x} keeps %{y:.1%}<extra></extra>",
-            ),
+            line(BLUE, 1)
+            | marks(BLUE, 6, hover="direction %{x} keeps %{y:.1%}", mode="lines+markers", showlegend=False),
             at=(1, 2),
             x="directions",
             y="filter",
         ),
         Trace(
             go.Bar,
-            dict(
-                name="in the labels",
-                marker=dict(color="white", line=dict(color=VERMILLION, width=1.2)),
-                hovertemplate="direction %{x}: %{y:.2f}<extra></extra>",
-            ),
+            bars("white", (VERMILLION, 1.2), "direction %{x}: %{y:.2f}", name="in the labels"),
             at=(2, 2),
             x="directions",
             y="labels",
         ),
         Trace(
             go.Bar,
-            dict(
-                name="kept by the fit",
-                marker=dict(color=SKY),
-                hovertemplate="direction %{x}: %{y:.2f} kept<extra></extra>",
-            ),
+            bars(SKY, hover="direction %{x}: %{y:.2f} kept", name="kept by the fit"),
             at=(2, 2),
             x="directions",
             y="kept",

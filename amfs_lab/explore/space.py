@@ -8,6 +8,7 @@ from torch import Tensor
 
 from amfs_lab.explore.controls import Number
 from amfs_lab.explore.drawing import Trace
+from amfs_lab.explore.theme import SILENT, vector
 
 LOW, HIGH = -0.5, 1.6  # the floor reaches from here to there, along both of its sides
 MIDDLE = torch.tensor([(LOW + HIGH) / 2, (LOW + HIGH) / 2, 0.0], dtype=torch.float64)
@@ -54,14 +55,10 @@ def corner(foot: Tensor, upright: Tensor) -> Tensor:
 
 def arrow(name: str, points: str, color: str, width: Number, head: int, dash: str = "solid") -> Trace:
     """An arrow along `points`_x, `points`_y that tells the mouse its name."""
-    marker = dict(color=color, opacity=1, symbol="arrow", angleref="previous", size=[0, head], line=dict(width=0))
-    look = dict(mode="lines+markers", line=dict(color=color, width=width, dash=dash), marker=marker)
-    return Trace(
-        go.Scatter, dict(name=name, showlegend=False, hoverinfo="name", **look), x=f"{points}_x", y=f"{points}_y"
-    )
+    style = vector(color, width, head, dash, name=name, showlegend=False, hoverinfo="name")
+    return Trace(go.Scatter, style, x=f"{points}_x", y=f"{points}_y")
 
 
 def stroke(points: str, **look: object) -> Trace:
     """A line along `points`_x, `points`_y that says nothing to the mouse and nothing in the legend."""
-    style = dict(mode="lines", hoverinfo="skip", showlegend=False, **look)
-    return Trace(go.Scatter, style, x=f"{points}_x", y=f"{points}_y")
+    return Trace(go.Scatter, dict(mode="lines", **SILENT, **look), x=f"{points}_x", y=f"{points}_y")

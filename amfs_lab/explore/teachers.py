@@ -25,7 +25,7 @@ from amfs_lab.explore.landscape import (
     surfaces,
     task,
 )
-from amfs_lab.explore.theme import BLUE, FAINT, INK, PURPLE, VERMILLION
+from amfs_lab.explore.theme import BLUE, FAINT, INK, PURPLE, VERMILLION, line, marks, vector
 
 # Colour, dash, symbol, and the width and length (share of the map) of the arrow: nested where teachers agree.
 LOOKS = {
@@ -43,6 +43,7 @@ TITLES = {
 PRINTED = {"star": "★", "square": "■", "diamond": "◆", "triangle-down": "▼"}
 SIGMA_AXIS = dict(title="σ (same unit as x)", type="log", range=[-1.36, 0.76], tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
 POWERS = dict(tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1, 10], ticktext=["10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"])
+PLACE = "σ = %{x:.2g}, λ = %{y:.2g}"  # under the mouse
 PALE = [[0.0, "#FFFFFF"], [0.1, "#EEF3F8"], [1.0, "#AFC0D2"]]
 
 
@@ -53,11 +54,9 @@ def where_training_points(data: str = "sine", points: int = 20, noise: float = 0
     return f"to a {'narrower' if sigma < best_sigma else 'wider'} σ and a {'smaller' if lam < best_lam else 'larger'} λ"
 
 
-def scatter(mode: str, x: str, y: str, at: tuple[int, int] = (1, 1), **style: Any) -> Trace:
+def unlisted(style: dict[str, Any], x: str, y: str, at: tuple[int, int] = (1, 1)) -> Trace:
     """A trace without a place in the legend, drawn over the edge of its panel too."""
-    return Trace(
-        go.Scatter, dict(mode=mode, showlegend=False, cliponaxis=False, hoverinfo="skip") | style, at=at, x=x, y=y
-    )
+    return Trace(go.Scatter, dict(style, showlegend=False, cliponaxis=False), at=at, x=x, y=y)
 
 
 class TeacherExplorer(Explorer):
@@ -121,60 +120,37 @@ class TeacherExplorer(Explorer):
                 line=dict(color=FAINT, width=0.4),
                 colorscale=PALE,
                 showscale=False,
-                hovertemplate="σ = %{x:.2g}, λ = %{y:.2g}: %{z:.0f} % of the map is better<extra></extra>",
+                hovertemplate=f"{PLACE}: %{{z:.0f}} % of the map is better<extra></extra>",
             ),
             z="shares",
         ),
         *(
-            scatter(
-                "lines+markers",
-                f"arrow_x_{k}",
-                f"arrow_y_{k}",
-                legendgroup=name,
-                line=dict(color=color, width=width),
-                marker=dict(
-                    color=color,
-                    opacity=1,
-                    symbol="arrow",
-                    angleref="previous",
-                    size=[0, 11 + width],
-                    line=dict(width=0),
-                ),
+            unlisted(
+                vector(color, width, 11 + width, legendgroup=name, hoverinfo="skip"), f"arrow_x_{k}", f"arrow_y_{k}"
             )
             for k, (name, (color, _, _, width, _)) in enumerate(LOOKS.items())
         ),
         *(
-            scatter(
-                "markers",
+            unlisted(
+                marks(color, 13, symbol, ("white", 1.5), opacity=1, hover=f"{name}: lowest at {PLACE}")
+                | dict(legendgroup=name),
                 f"best_x_{k}",
                 f"best_y_{k}",
-                legendgroup=name,
-                marker=dict(color=color, symbol=symbol, size=13, opacity=1, line=dict(color="white", width=1.5)),
-                hoverinfo=None,
-                hovertemplate=f"{name}: lowest at σ = %{{x:.2g}}, λ = %{{y:.2g}}<extra></extra>",
             )
             for k, (name, (color, _, symbol, _, _)) in enumerate(LOOKS.items())
         ),
-        scatter(
-            "markers",
+        unlisted(
+            marks("white", 12, rim=(INK, 2.5), opacity=1, hover=f"you are here: {PLACE}"),
             "here_x",
             "here_y",
-            marker=dict(color="white", size=12, opacity=1, line=dict(color=INK, width=2.5)),
-            hoverinfo=None,
-            hovertemplate="you are here: σ = %{x:.2g}, λ = %{y:.2g}<extra></extra>",
         ),
-        scatter("lines", "now_x", "now_y", at=(1, 2), line=dict(color=FAINT, width=1.2)),
+        unlisted(line(FAINT, 1.2, hoverinfo="skip"), "now_x", "now_y", at=(1, 2)),
         *(
             Trace(
                 go.Scatter,
-                dict(
-                    name=f"{name} {PRINTED[symbol]}",
-                    legendgroup=name,
-                    mode="lines+markers",
-                    line=dict(color=color, dash=dash, width=2.5),
-                    marker=dict(color=color, symbol=symbol, opacity=1, line=dict(width=0)),
-                    hovertemplate=f"{name}: %{{customdata:.3g}}<extra></extra>",
-                ),
+                line(color, dash=dash, hover=f"{name}: %{{customdata:.3g}}", legendgroup=name)
+                | marks(color, symbol=symbol, rim=(None, 0), opacity=1, mode="lines+markers")
+                | dict(name=f"{name} {PRINTED[symbol]}"),
                 at=(1, 2),
                 x="sigmas",
                 y=f"slice_{k}",

@@ -1,8 +1,13 @@
-"""How every explorer looks: a palette for all eyes, one figure template. (The page's own style is in `page.css`.)"""
+"""How every explorer looks: a palette for all eyes, one figure template, the styles that traces are made of.
+
+(The page's own style is in `page.css`.)
+"""
 
 from typing import Any
 
 import plotly.graph_objects as go
+
+from amfs_lab.explore.controls import Number
 
 # Okabe and Ito (2008): eight colours that stay apart for every common kind of colour vision.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -46,7 +51,56 @@ TEMPLATE = go.layout.Template(
     )
 )
 
+SILENT: dict[str, Any] = dict(showlegend=False, hoverinfo="skip")  # neither in the legend nor under the mouse
 
-def series(n: int) -> dict[str, str]:
-    """Colour, dash and marker of the n-th series of a figure."""
-    return dict(color=COLORS[n % len(COLORS)], dash=DASHES[n % len(DASHES)], marker=MARKERS[n % len(MARKERS)])
+# Styles for the table of traces. `hover` is what the mouse is told; `rest` is of the whole trace, as in `name="fit"`.
+# Colours, sizes, symbols and widths of rims: one for all points or a list. None: plotly chooses, or a feed tells.
+Rim = tuple[Any, Any] | None  # colour and width
+
+
+def line(
+    color: str, width: Number = 2.5, dash: str | None = None, hover: str | None = None, **rest: Any
+) -> dict[str, Any]:
+    """A curve."""
+    return dict(mode="lines", line=dict(color=color, width=width, dash=dash)) | _told(hover) | rest
+
+
+def marks(
+    color: Any = None,
+    size: Any = None,
+    symbol: Any = None,
+    rim: Rim = None,
+    *,
+    opacity: Number | None = None,
+    hover: str | None = None,
+    **rest: Any,
+) -> dict[str, Any]:
+    """Points; `line(...) | marks(..., mode="lines+markers")` joins them."""
+    look = dict(color=color, size=size, symbol=symbol, opacity=opacity, line=_edge(rim))
+    return dict(mode="markers", marker=look) | _told(hover) | rest
+
+
+def bars(color: str, rim: Rim = None, hover: str | None = None, **rest: Any) -> dict[str, Any]:
+    """Bars."""
+    return dict(marker=dict(color=color, line=_edge(rim))) | _told(hover) | rest
+
+
+def vector(color: str, width: Number, head: Number, dash: str | None = None, **rest: Any) -> dict[str, Any]:
+    """An arrow from the first of two points to the second, its `head` so many pixels long."""
+    tip = dict(color=color, opacity=1, symbol="arrow", angleref="previous", size=[0, head], line=dict(width=0))
+    return line(color, width, dash, mode="lines+markers", marker=tip, **rest)
+
+
+def series(n: int, width: Number = 2.5, **rest: Any) -> dict[str, Any]:
+    """A curve with points, in the colour, dash and marker of a figure's n-th series."""
+    color, dash, symbol = (each[n % len(each)] for each in (COLORS, DASHES, MARKERS))
+    return line(color, width, dash) | marks(color, symbol=symbol, mode="lines+markers", **rest)
+
+
+def _edge(rim: Rim) -> dict[str, Any] | None:
+    return dict(color=rim[0], width=rim[1]) if rim else None
+
+
+def _told(hover: str | None) -> dict[str, str]:
+    """The words at the mouse, without the box in which plotly repeats the trace's name."""
+    return dict(hovertemplate=f"{hover}<extra></extra>") if hover else {}

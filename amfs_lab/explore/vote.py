@@ -11,8 +11,8 @@ from torch import Tensor
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.filter import DEAD, dots, line
-from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, SKY, VERMILLION
+from amfs_lab.explore.filter import DEAD, curve, dots
+from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, SKY, VERMILLION, bars
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum, solve
 
@@ -129,15 +129,14 @@ class VoteExplorer(Explorer):
         "yaxis2_range": "share_range",
     }
     traces = (
-        Trace(go.Scatter, line(color=FAINT, width=1.0), x="across", y="zero"),
-        Trace(go.Scatter, line(color=FAINT, dash="dash", width=1.5), x="query_line", y="query_reach"),
-        Trace(go.Scatter, line("at this λ", width=4.0), x="grid", y="scores"),
-        Trace(go.Scatter, line("vote, λ → ∞", color=VERMILLION, dash="dash"), x="grid", y="vote"),
-        Trace(go.Scatter, line("interpolant, λ → 0", color=GREEN, dash="dot"), x="grid", y="interpolant"),
+        Trace(go.Scatter, curve(color=FAINT, width=1.0), x="across", y="zero"),
+        Trace(go.Scatter, curve("", FAINT, 1.5, "dash"), x="query_line", y="query_reach"),
+        Trace(go.Scatter, curve("at this λ", width=4.0), x="grid", y="scores"),
+        Trace(go.Scatter, curve("vote, λ → ∞", VERMILLION, dash="dash"), x="grid", y="vote"),
+        Trace(go.Scatter, curve("interpolant, λ → 0", GREEN, dash="dot"), x="grid", y="interpolant"),
         Trace(
             go.Scatter,
-            dots(color=SKY, size=11, line=dict(color=INK, width=1.0))
-            | dict(mode="markers+text", textposition="top center", hovertemplate="x = %{x:.2f}<extra></extra>"),
+            dots("", SKY, 11, rim=(INK, 1.0), hover="x = %{x:.2f}", mode="markers+text"),
             x="x",
             y="rail",
             text="numbers",
@@ -146,31 +145,25 @@ class VoteExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dots(symbol="diamond", size=13, line=dict(color=INK, width=1.0))
-            | dict(hovertemplate="query x = %{x:.2f}: %{y:+.3f}<extra></extra>"),
+            dots(size=13, symbol="diamond", rim=(INK, 1.0), hover="query x = %{x:.2f}: %{y:+.3f}"),
             x="query_x",
             y="score",
         ),
         Trace(
             go.Bar,
-            dict(
-                name="at this λ",
-                showlegend=False,
-                marker=dict(color=SKY, line=dict(color=BLUE, width=1.2)),
-                hovertemplate="point %{x}: %{y:+.3g}<extra></extra>",
-            ),
+            bars(SKY, (BLUE, 1.2), "point %{x}: %{y:+.3g}", name="at this λ", showlegend=False),
             at=(1, 2),
             x="index",
             y="shares",
         ),
         Trace(
             go.Scatter,
-            dots("share of the vote", symbol="circle-open", color=VERMILLION, size=9, line=dict(width=2.0)),
+            dots("share of the vote", VERMILLION, 9, "circle-open", rim=(None, 2.0)),
             at=(1, 2),
             x="index",
             y="vote_shares",
         ),
-        Trace(go.Scatter, line(color=FAINT, width=1.0), at=(1, 2), x="index_range", y="zero"),
+        Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(1, 2), x="index_range", y="zero"),
     )
 
     def compute(self, state: State) -> Arrays:

@@ -38,9 +38,8 @@ def _ridge_of(added: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]
     return lambda K, y, lam: torch.linalg.solve(K + added(K, lam), y)
 
 
-def _fit_of(added: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """K (K + something)⁻¹y."""
-    alpha = _ridge_of(added)
+def _fit_of(alpha: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """K α."""
     return lambda K, y, lam: K @ alpha(K, y, lam)
 
 
@@ -48,9 +47,33 @@ def _identity(K: Tensor) -> Tensor:
     return torch.eye(len(K), dtype=K.dtype)
 
 
+def _wrong_ridges(many: str, few: str, minus: str) -> list[tuple[Callable[..., Tensor], str]]:
+    """Classic wrong α, with what to say; the words given end the sentences on nλ, on λ/n and on K − λI."""
+    return [
+        (_ridge_of(lambda K, lam: len(K) * lam * _identity(K)), f"You added nλ where the formula has λ: {many}."),
+        (_ridge_of(lambda K, lam: lam / len(K) * _identity(K)), f"You added λ/n where the formula has λ: {few}."),
+        (
+            _ridge_of(lambda K, lam: lam * torch.ones_like(K)),
+            "You added λ to every entry of K. The ridge is λ·I, on the diagonal only: `lam * torch.eye(len(K))`.",
+        ),
+        (_ridge_of(lambda K, lam: _identity(K)), "Your ridge is one, whatever λ is: multiply the identity by `lam`."),
+        (_ridge_of(lambda K, lam: lam**2 * _identity(K)), "You squared λ: the ridge is λ·I."),
+        (_ridge_of(lambda K, lam: -lam * _identity(K)), f"You subtracted the ridge: {minus}."),
+        (
+            lambda K, y, lam: K @ y + lam * y,
+            "You multiplied by K + λI. To solve is to apply its inverse: `torch.linalg.solve(A, y)`.",
+        ),
+    ]
+
+
 @exercise
 def fit(mine: Any) -> str:
     """In code: `my_fit(K, y, lam)`, the fitted values K (K + λI)⁻¹ y by one solve."""
+    wrong_ridges = _wrong_ridges(
+        many="your fit is stiffer the more points there are",
+        few="your fit is freer the more points there are",
+        minus="the sign before λ is a plus",
+    )
     mistakes = [
         (
             lambda K, y, lam: ridge.solve(K, y, lam),
@@ -61,21 +84,7 @@ def fit(mine: Any) -> str:
             "Those are the labels themselves. Either the ridge is missing, and K K⁻¹ y is y; or you multiplied α by "
             "K + λI, where K alone gives the fitted values.",
         ),
-        (
-            _fit_of(lambda K, lam: len(K) * lam * _identity(K)),
-            "You added nλ where the formula has λ: your fit is stiffer the more points there are.",
-        ),
-        (
-            _fit_of(lambda K, lam: lam / len(K) * _identity(K)),
-            "You added λ/n where the formula has λ: your fit is freer the more points there are.",
-        ),
-        (
-            _fit_of(lambda K, lam: lam * torch.ones_like(K)),
-            "You added λ to every entry of K. The ridge is λ·I, on the diagonal only: `lam * torch.eye(len(K))`.",
-        ),
-        (_fit_of(lambda K, lam: _identity(K)), "Your ridge is one, whatever λ is: multiply the identity by `lam`."),
-        (_fit_of(lambda K, lam: lam**2 * _identity(K)), "You squared λ: the ridge is λ·I."),
-        (_fit_of(lambda K, lam: -lam * _identity(K)), "You subtracted the ridge: the sign before λ is a plus."),
+        *((_fit_of(alpha), sentence) for alpha, sentence in wrong_ridges),
         (
             lambda K, y, lam: K @ ridge.solve(K, y, lam) / lam,
             "You divided by λ at the end: λ stands inside the solve only.",
@@ -87,10 +96,6 @@ def fit(mine: Any) -> str:
         (
             lambda K, y, lam: y - K @ ridge.solve(K, y, lam),
             "Those are the residuals, what the fit leaves of the labels. The fitted values are the rest.",
-        ),
-        (
-            lambda K, y, lam: K @ (K + lam * _identity(K)) @ y,
-            "You multiplied by K + λI. To solve is to apply its inverse: `torch.linalg.solve(A, y)`.",
         ),
         (lambda K, y, lam: K @ y, "That is K y, the vote of a matching network: the solve is missing."),
         (
@@ -144,36 +149,16 @@ def freedom(answer: Any) -> str:
 @exercise
 def solve(mine: Any) -> str:
     """In code: `my_solve(K, y, lam)`, the closed form of I-AMFS at μ = 0."""
+    counted = "your λ depends on the number of shots"
     mistakes = [
         (
             _ridge_of(lambda K, lam: 0 * K),
             "The ridge is missing: that is K⁻¹y, which passes through every label, noise included.",
         ),
-        (
-            _ridge_of(lambda K, lam: len(K) * lam * _identity(K)),
-            "You added nλ where the formula has λ: your λ depends on the number of shots.",
-        ),
-        (
-            _ridge_of(lambda K, lam: lam / len(K) * _identity(K)),
-            "You added λ/n where the formula has λ: your λ depends on the number of shots.",
-        ),
-        (
-            _ridge_of(lambda K, lam: lam * torch.ones_like(K)),
-            "You added λ to every entry of K. The ridge is λ·I, on the diagonal only: `lam * torch.eye(len(K))`.",
-        ),
-        (_ridge_of(lambda K, lam: _identity(K)), "Your ridge is one, whatever λ is: multiply the identity by `lam`."),
-        (_ridge_of(lambda K, lam: lam**2 * _identity(K)), "You squared λ."),
-        (
-            _ridge_of(lambda K, lam: -lam * _identity(K)),
-            "You subtracted the ridge: K − λI need not even be invertible.",
-        ),
+        *_wrong_ridges(many=counted, few=counted, minus="K − λI need not even be invertible"),
         (
             lambda K, y, lam: K @ ridge.solve(K, y, lam),
             "Those are the fitted values Kα. The solve returns α itself.",
-        ),
-        (
-            lambda K, y, lam: K @ y + lam * y,
-            "You multiplied by K + λI. To solve is to apply its inverse: `torch.linalg.solve(A, y)`.",
         ),
         (lambda K, y, lam: torch.linalg.inv(K + lam * _identity(K)), "That is the inverse only; apply it to y."),
     ]

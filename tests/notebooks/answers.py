@@ -1,0 +1,55 @@
+"""The tests that every self-check has, made from tables of answers: each function gives a test for a module's name.
+
+test_a_wrong_answer_is_told_what_it_did = told_what_it_did([(check.two_away, -2, "That is the exponent"), ...])
+"""
+
+import pytest
+
+
+def todo(*arguments):
+    """An exercise as the reader finds it."""
+    raise NotImplementedError
+
+
+def named(cases):
+    """Cases (exercise, answer, words) with the exercise's name and the words as their names."""
+    names = [(getattr(exercise, "func", exercise).__name__, words) for exercise, _, words in cases]
+    return pytest.mark.parametrize(
+        ("exercise", "answer", "words"), cases, ids=[f"{who}: {said}" for who, said in names]
+    )
+
+
+def told_what_it_did(cases):
+    """Each answer fails, with a diagnosis that matches the words."""
+
+    @named(cases)
+    def test(exercise, answer, words):
+        with pytest.raises(AssertionError, match=words):
+            exercise(answer)
+
+    return test
+
+
+def told_why(cases):
+    """Each answer passes, and the praise has the words in it."""
+
+    @named(cases)
+    def test(exercise, answer, words, capsys):
+        exercise(answer)
+        printed = capsys.readouterr().out
+        assert printed.startswith("✓ ")
+        assert words in printed
+
+    return test
+
+
+def no_error_for_a_reader(cases):
+    """Each exercise takes what stands in the lesson for "not attempted yet"."""
+
+    @pytest.mark.parametrize(("exercise", "answer"), cases)
+    def test(exercise, answer, capsys, monkeypatch):
+        monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+        exercise(answer)
+        assert capsys.readouterr().out == "○ not attempted yet\n"
+
+    return test
