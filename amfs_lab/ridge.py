@@ -187,9 +187,10 @@ def _cholesky(A: Float[Tensor, "*b n n"], lam: Number, check: bool) -> Float[Ten
                 f"K + lam*I of shape {tuple(A.shape)} must be finite. Got NaN or infinity in it. "
                 "Look at the features that K was made from."
             )
+        more = "" if A.dtype == torch.float64 else ", or solve in float64"
         raise NumericalError(
             f"K + lam*I of shape {tuple(A.shape)} is not positive definite (lam={float(lam):g}, dtype={A.dtype}). "
-            "Increase `lam`, or solve in float64; a repeated support point makes K singular."
+            f"Increase `lam`{more}; at lam=0 a repeated support point makes it singular in any precision."
         )
     return factor
 

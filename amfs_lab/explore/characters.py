@@ -157,11 +157,13 @@ class CharacterExplorer(Explorer):
         head = f"At σ = {a.bandwidth:.3g}, query {a.query} is"
         total = f"{a.right} of {WAYS * QUERIES} queries of this task resemble their own letter most."
         if a.nearest == 0:
-            others = "all" if a.lost == WAYS * QUERIES else a.lost
-            return (
-                f"{head} similar to no example at all: every kernel value is 0. "
-                f"The same holds for {others} of the {WAYS * QUERIES} queries of this task: nothing resembles anything."
+            everyone = a.lost == WAYS * QUERIES
+            rest = (
+                f"all {a.lost} queries of this task: nothing resembles anything."
+                if everyone
+                else (f"{a.lost} of the {WAYS * QUERIES} queries of this task.")
             )
+            return f"{head} similar to no example at all: every kernel value is 0. So it is with {rest}"
         verdict = "which it is" if a.guess == a.truth else f"but it is letter {a.truth}"
         return f"{head} most similar to letter {a.guess} ({a.nearest:.2g}), {verdict}; {total}"
 

@@ -10,9 +10,9 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.channels import PLACES, START, TRUTH, channels, labelled
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, ZeroLogIntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.rbf import percent
 from amfs_lab.explore.ridge import GRID, MOST, TRUTHS
 from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, SILENT, SKY, VERMILLION, bars, line, marks
+from amfs_lab.explore.words import count, percent
 from amfs_lab.ridge import Spectrum, solve
 
 FLOOR = 1e-6  # where the logarithmic axis of eigenvalues begins
@@ -216,18 +216,18 @@ class FilterExplorer(Explorer):
         if n == 0:
             return "No points, so there are no channels: the fit is zero everywhere and spends no degrees of freedom."
         words = (
-            f"The fit spends {a.degrees_of_freedom:.3g} of {n} degrees of freedom. Channels that keep more than half, "
-            f"with s above λ = {a.state.lam:.4g}: {a.strong} of {n}."
+            f"The fit spends {a.degrees_of_freedom:.3g} of {count(n, 'degree')} of freedom. Channels that keep more "
+            f"than half, with s above λ = {a.state.lam:.4g}: {a.strong} of {n}."
         )
         if a.silent:
             words += f" Channels with s = 0, silent at every λ, for points share places: {a.silent}."
         if channel > n:
-            words += f" There is no channel {channel}, for {n} points make {n}."
+            words += f" There is no channel {channel}: {count(n, 'point')}, {count(n, 'channel')}."
         elif channel:
             words += f" Channel {channel} keeps {percent(a.filter[channel - 1])}."
         if steps:
             words += (
-                f" Descent has spent {a.descent_degrees:.3g} after {steps} {'step' if steps == 1 else 'steps'}; "
+                f" Descent has spent {a.descent_degrees:.3g} after {count(steps, 'step')}; "
                 f"the two curves lie at most {a.gap:.2g} apart."
             )
         return words

@@ -10,9 +10,9 @@ from torch import Tensor
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.projection import once, signed
-from amfs_lab.explore.rbf import percent
+from amfs_lab.explore.projection import once
 from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, SILENT, VERMILLION, line, marks
+from amfs_lab.explore.words import count, percent, signed
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import covariance, solve
 
@@ -127,7 +127,7 @@ class PerpendicularExplorer(Explorer):
     )
 
     t = Slider("t", -1.0, 1.5, start=1.0, step=0.05, help="the share of f⊥ that is kept: 1 is all of it, 0 is none")
-    points = IntSlider("points", 0, MOST, start=4, help="size of the support set, n")
+    points = IntSlider("points", 0, MOST, start=4, help="how many labelled points, n")
     bandwidth = LogSlider("σ", 0.2, 2.0, start=0.6, unit="same unit as x", help="the width of every bump")
     function = Choice("f", list(FUNCTIONS), help="a sum of bumps in places of its own")
     places = Choice("places", list(PLACES), help="where the points lie")
@@ -268,7 +268,7 @@ class PerpendicularExplorer(Explorer):
                 f"Without points there is no loss, and nothing of f is seen: ‖f‖² = {a.norm:.2f} at t = {signed(t)}, "
                 "and the smallest f, at t = 0, is zero everywhere."
             )
-        which = "the 1 point" if n == 1 else f"the {n} points"
+        which = f"the {count(n, 'point')}"
         if a.state.places == "a point twice" and n > 1:
             which += " (two of them at one place)"
         return (

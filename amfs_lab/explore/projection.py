@@ -15,6 +15,7 @@ from amfs_lab.explore.controls import Choice, Number, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.space import SQUARE, arrow, corner, ends, floor_lines, line_along, seen_from, stroke
 from amfs_lab.explore.theme import BLUE, FAINT, GREEN, GRID, INK, ORANGE, SILENT, VERMILLION, line, marks
+from amfs_lab.explore.words import signed
 from amfs_lab.kernels import linear_kernel
 from amfs_lab.ridge import solve
 
@@ -248,8 +249,3 @@ def names(drawn: dict[str, Tensor], t: Number) -> dict[str, list]:
         "names_y": [y for _, y in at],
         "names_at": [f"{h} {s}" for h, s in zip(height, side, strict=True)],
     }
-
-
-def signed(number: Number) -> str:
-    """Two digits behind the point, with a real minus, and no minus before zero."""
-    return f"{round(number, 2) + 0.0:.2f}".replace("-", "−")

@@ -9,6 +9,7 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.theme import BLUE, FAINT, INK, SIMILARITY, VERMILLION, line, marks
+from amfs_lab.explore.words import percent
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum
 
@@ -240,14 +241,3 @@ class RbfExplorer(Explorer):
     def _pointed(self, trace: object, points: object, selector: object) -> None:
         if points.xs:  # type: ignore[attr-defined]
             self.set(row=int(points.ys[0]), column=int(points.xs[0]))  # type: ignore[attr-defined]
-
-
-def percent(share: float) -> str:
-    """A similarity in words that stay true at both ends."""
-    if share <= 0:
-        return "0 %"
-    if share < 0.001:
-        return "less than 0.1 %"
-    if 0.999 < share < 1:
-        return "more than 99.9 %"
-    return f"{100 * share:.3g} %"

@@ -79,7 +79,7 @@ class RegulariserExplorer(Explorer):
     mu = ZeroLogSlider("μ", 0.01, 1e4, start=0.0, help="weight of the gradient's norm; 0 at its left end")
     gamma = ZeroLogSlider("γ", 0.001, 10.0, start=0.0, help="weight of the information; 0 at its left end")
     noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd")
-    points = IntSlider("points", 0, MOST, start=20, help="size of the support set, n")
+    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n")
     sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind")
     data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them")
 

@@ -9,6 +9,7 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.theme import BLUE, FAINT, INK, SKY, VERMILLION, bars, line, marks
+from amfs_lab.explore.words import count
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum, solve
 
@@ -64,7 +65,7 @@ class RidgeExplorer(Explorer):
     noise = Slider(
         "noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="standard deviation of the labels' error"
     )
-    points = IntSlider("points", 0, MOST, start=20, help="size of the support set, n")
+    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n")
     truth = Choice("truth", list(TRUTHS), help="the function that the labels come from")
     sample = IntSlider("sample", 1, 20, start=6, help="other points from the same truth")
 
@@ -169,7 +170,7 @@ class RidgeExplorer(Explorer):
         if not len(a.x):
             return f"Without points the fit is zero everywhere, and misses the truth by {a.misses_truth:.2g}."
         words = (
-            f"The fit spends {a.degrees_of_freedom:.1f} of {len(a.x)} degrees of freedom, "
+            f"The fit spends {a.degrees_of_freedom:.1f} of {count(len(a.x), 'degree')} of freedom, "
             f"misses the data by {a.misses_data:.2g} and the truth by {a.misses_truth:.2g} (root mean square). "
         )
         if a.misses_truth <= 1.1 * a.best_misses:

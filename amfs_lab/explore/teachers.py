@@ -73,7 +73,7 @@ class TeacherExplorer(Explorer):
     lam = LogSlider("λ", 1e-4, 10.0, start=0.1, help="the ridge")
     surface = Choice("map of", list(LOOKS), help="the loss that shades the map")
     noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd")
-    points = IntSlider("points", 0, MOST, start=20, help="size of the support set, n")
+    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n")
     sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind")
     data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them")
 

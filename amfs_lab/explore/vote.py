@@ -13,6 +13,7 @@ from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.filter import DEAD, curve, dots
 from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, SKY, VERMILLION, bars
+from amfs_lab.explore.words import plus_or_minus, signed
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum, solve
 
@@ -79,8 +80,8 @@ class VoteExplorer(Explorer):
     title = "One λ, from a vote to an interpolant"
     alt = (
         "Two panels. Left: scores along a line, at this lambda and at its two ends, with the labelled points above and "
-        "below, and the query as a diamond. Right: what each labelled point adds to the query's score, as bars for "
-        "this lambda, and as circles what it adds to the vote."
+        "below, rings where their labels lie on the scale of the curve, and the query as a diamond. Right: what each "
+        "labelled point adds to the query's score, as bars for this lambda, and as circles what it adds to the vote."
     )
 
     lam = LogSlider("λ", 1e-8, 1e4, start=START["lam"], help="the ridge: left to interpolate, right to vote")
@@ -145,6 +146,15 @@ class VoteExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
+            dots(
+                "label, on this curve's scale", BLUE, 12, "circle-open", rim=(None, 1.5), hover="label of point %{text}"
+            ),
+            x="x",
+            y="labels",
+            text="numbers",
+        ),
+        Trace(
+            go.Scatter,
             dots(size=13, symbol="diamond", rim=(INK, 1.0), hover="query x = %{x:.2f}: %{y:+.3f}"),
             x="query_x",
             y="score",
@@ -191,6 +201,7 @@ class VoteExplorer(Explorer):
             zero=[0.0, 0.0],
             x=x[:, 0],
             rail=RAIL * y[:, 0],
+            labels=[sign / largest if largest else None for sign in signs],  # far outside, mostly: the scores are small
             numbers=[str(i + 1) for i in range(n)],
             symbols=["circle" if sign > 0 else "square" for sign in signs],
             sides=["top center" if sign > 0 else "bottom center" for sign in signs],
@@ -215,8 +226,8 @@ class VoteExplorer(Explorer):
             return "The two labels on one spot cancel: every score is 0, and no class wins anywhere."
         words = (
             f"At λ = {state.lam:.5g} the scores lie {apart(a.from_vote)} the vote and {apart(a.from_interpolant)} the "
-            f"interpolant; their largest size, drawn as 1, is {a.largest:.2g}. At x = {state.query:.2f} the score is "
-            f"{score:+.2g}: "
+            f"interpolant; their largest size, drawn as 1, is {a.largest:.2g}. At x = {signed(state.query)}, f(x) is "
+            f"{plus_or_minus(score * a.largest)}, drawn at {plus_or_minus(score)}: "
         )
         if a.classes == 1:
             words += "only one class has examples, so there is nothing to decide between."

@@ -39,8 +39,9 @@ dial = explore.RbfExplorer("six points")
 dial
 
 # %% [markdown]
-# Move σ slowly from 0.6 to 1.2 and watch the lower left panel: filled points turn hollow as they sink under the
-# dashed line. Then press **narrow** and **wide**. Narrow, every point is like itself only; wide, all six are one.
+# Move σ slowly from 0.6 to 1.2 and watch the lower left panel: filled points turn hollow as they sink under the dashed
+# line. Then press **narrow** and **wide**. Narrow, every point is like itself only; wide, all six are nearly one, and
+# two directions are left.
 #
 # Point at a cell of the heat map. The two points of that pair light up on the line, and the blue bump shows how the
 # first one sees its neighbours.
@@ -55,7 +56,7 @@ dial
 # of all pairs is the **Gram matrix** $K$, with $K_{ij} = k(x_i, x_j)$.
 
 # %%
-for apart in (0.0, 0.5, 1.0, 2.0, 3.0):
+for apart in (0.0, 0.5, 1.0, 1.5, 3.0):
     similarity = kernels.rbf_kernel(torch.tensor([[0.0]]), torch.tensor([[apart]]), bandwidth=1.0)
     print(f"{apart} σ apart: {100 * similarity.item():5.1f} % similar")
 
@@ -146,7 +147,7 @@ letters = explore.CharacterExplorer("one example each")
 letters
 
 # %% [markdown]
-# Move σ and watch the bars on the right: all of them grow, and their order stays. Then move **query** and look for
+# Move σ to the right and watch the bars: all of them grow, and their order stays. Then move **query** and look for
 # one that goes wrong: its own letter is marked, the winner is not always it. Set **shots**, the examples
 # of each letter, to 5: more examples, more chances to resemble one.
 
@@ -203,9 +204,9 @@ explore.check.rbf(my_rbf)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# Go back to the first explorer and its six points. Find the widest σ at which all six directions are still alive: the
-# sentence under the figure counts them. Type into the box beside the dial for fine steps; within a tenth is good
-# enough.
+# Go back to the first explorer and press **wide**: two directions are alive, says the sentence under the figure. Pull
+# σ down. What is the widest σ at which all six are alive? Type into the box beside the dial for fine steps; two digits
+# behind the point are enough.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -259,7 +260,8 @@ assert 1 / 5 < one_shot.low < one_shot.high < 0.6
 #
 # **Far too narrow.** On paper σ never changes who is nearest. In the computer's 32-bit numbers it does: press **too
 # narrow** on the letters. Every similarity is smaller than the smallest number there is, and all of them become
-# exactly zero.
+# exactly zero. Among equal numbers the first is called the largest, so every query is read as letter 1, in each task
+# alike.
 
 # %%
 narrow = torch.stack([nearest_accuracy(sources[1][i], 0.2) for i in range(200)])
@@ -267,6 +269,7 @@ K_qs = kernels.rbf_kernel(query, support, 0.2)
 print(f"the largest of {K_qs.numel()} similarities at σ = 0.2: {K_qs.max().item()}")
 print("nearest neighbour:", stats.mean_interval(narrow).percent("tasks"))
 assert K_qs.max() == 0
+assert (narrow == 1 / 5).all()  # one letter of five, in each task
 
 # %% [markdown]
 # **A point twice.** Press **a point twice** on the first explorer: two rows of $K$ are equal, so one eigenvalue is

@@ -135,7 +135,7 @@ for each in (1e-12, 1e-4, 0.02, 1.0, 100.0, 1e9):
 # Go back to the figure and pull **σ** to its right end. The eigenvalues spread out to the left, the dots slide down
 # the curve, and $d$ falls although λ stood still. Lesson 01 counted living directions with a hard edge at 1 %; $d$
 # counts them with a soft edge at λ. Then press **each place twice**: half of the channels have $s = 0$, no λ opens
-# them, and the curve passes between the two labels of each place.
+# them, and the curve passes near the middle of the two labels of each place.
 
 # %% [markdown]
 # ## Many small steps make a filter too
@@ -154,13 +154,13 @@ u = spectrum.eigenvectors
 learned = 1 - (1 - rate * spectrum.eigenvalues) ** steps
 assert torch.allclose(walked, u @ (learned[:, None] * (u.T @ y)))
 assert torch.allclose(learned, spectrum.descent_filter(rate, steps))
-print(f"largest difference to one solve at λ = {lam}: {(walked - fitted).abs().max():.3f}")
+print(f"largest difference at the points to one solve at λ = {lam}: {(walked - fitted).abs().max():.3f}")
 
 # %% [markdown]
 # Each step leaves the share $1 - a\,s$ of a channel's miss, so after $k$ of them $1 - (1 - a\,s)^k$ is learned: strong
 # channels first, weak ones last. Here are both, one solve and as many steps as come close to it. Drag **steps k** and
-# watch the dotted curve sweep through the filter; one solve stands in for all those steps. How well, and for which λ,
-# is lesson 06.
+# watch the dotted curve sweep through the filter; one solve stands in for all those steps. (The sentence measures the
+# two curves everywhere, the cell above at the labels only.) How well, and for which λ, is lesson 06, to come.
 
 # %%
 steps_against_solve = explore.FilterExplorer("as many steps")
@@ -190,9 +190,9 @@ ends
 
 # %% [markdown]
 # Pull λ to its right end: the blue curve lies on the dashed one. Pull it to its left end: it lies on the dotted one,
-# which meets every label. The score itself shrinks as λ grows, like 1/λ, so the figure draws each curve with a
-# largest $|f|$ of one; the sentence says what that largest was. Move **query x** and see in the right panel who is
-# heard.
+# and the rings, the labels +1 and −1, lie on it. The curve itself shrinks as λ grows, like 1/λ, so the figure draws
+# each with a largest $|f|$ of one, and the rings by the blue one's measure: most of the time they are far outside. The
+# sentence says what that largest was. Move **query x** and see in the right panel who is heard.
 
 # %% [markdown]
 # **To the right, a vote.** For a huge λ the matrix $K$ hardly matters beside $\lambda I$, so $\alpha \approx y/\lambda$
@@ -201,8 +201,8 @@ ends
 # $$\lambda f(x) \to k_x^\top y = \sum_i k(x, x_i)\, y_i$$
 #
 # where $k_x$ holds the similarities of $x$ to the examples. Each example votes for its own class, as loudly as it is
-# similar. That is the idea of *matching networks* (Vinyals et al. 2016), which pass cosine similarities through a
-# softmax first.
+# similar. That is the idea of *matching networks* (Vinyals et al. 2016). Their similarity is the cosine of the angle
+# between two images' features, and their votes are made to add up to one (a softmax).
 
 # %% [markdown]
 # **To the left, an interpolant.** For λ → 0 the curve meets every label, and of all curves that do, it is the one of
@@ -266,8 +266,9 @@ print("RBF kernel,    solve − vote:", stats.paired_difference(results[1e-4], r
 print("cosine kernel, solve − vote:", stats.paired_difference(by_cosine[1e-4], by_cosine[1e4]).points("tasks"))
 
 # %% [markdown]
-# The two lines say how much of that is the solve and how much is the kernel: where an interval holds zero, these
-# tasks can't tell the two ends apart. No λ makes pixels readable, and that is the finding. The dial that is worth
+# The two lines say how much of that is the solve and how much is the kernel. By the cosine of the angle between two
+# images (`kernels.Cosine`) the interval holds zero: these tasks can't tell the two ends apart. No λ makes pixels
+# readable, and that is the finding. The dial that is worth
 # learning is not here but in front: what the kernel is fed with, in lesson 09.
 
 # %% [markdown] tags=["exercise"]
@@ -303,8 +304,8 @@ explore.check.fit(my_fit)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the first explorer, press **Reset**. Find the λ at which the fit spends exactly five of its degrees of freedom,
-# within a tenth. The sentence counts them; type into the box beside the dial for fine steps.
+# In the first explorer, press **Reset**. Find a λ at which the fit spends five of its degrees of freedom: between 4.9
+# and 5.1. The sentence counts them; type into the box beside the dial for fine steps.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

@@ -75,7 +75,7 @@ draw = torch.Generator().manual_seed(4)
 x = torch.randn(5, 784, generator=draw, dtype=torch.float64)
 w = torch.randn(784, 1, generator=draw, dtype=torch.float64)
 K = x @ x.T
-alpha = torch.linalg.inv(K) @ (x @ w)
+alpha = torch.linalg.solve(K, x @ w)
 parallel = x.T @ alpha  # a sum of the five points
 rest = w - parallel
 
@@ -103,9 +103,9 @@ print(f"of ‖w‖² = {(w**2).sum():.0f} the five points see {(parallel**2).sum
 #
 # $$\langle k(a, \cdot),\, k(b, \cdot) \rangle = k(a, b)$$
 #
-# Read aloud: two bumps point the same way as much as their centres are alike. A bump has length one, and two bumps
-# far apart stand at right angles. For sums, multiply out. The length of f is called its **norm** $\lVert f \rVert$, and
-# $\lVert f \rVert^2 = \langle f, f \rangle = \sum_j \sum_m c_j c_m\, k(z_j, z_m) = c^\top K c$.
+# Read aloud: two bumps point the same way as much as their centres are alike. A bump has length one, and two bumps far
+# apart stand nearly at right angles. For sums, multiply out. The length of f is called its **norm** $\lVert f \rVert$,
+# and $\lVert f \rVert^2 = \langle f, f \rangle = \sum_j \sum_m c_j c_m\, k(z_j, z_m) = c^\top K c$.
 
 # %% [markdown]
 # A squared length must never be negative. Lesson 01 asserted that no eigenvalue of a Gram matrix is, so $c^\top K c$
@@ -136,8 +136,8 @@ for apart in (3.0, 1.0, 0.3):  # in σs
     print(f"{apart} σ apart: 1 and 1 costs {squared_norms[0]:.2f}, 1 and −1 costs {squared_norms[1]:.2f}")
 
 # %% [markdown]
-# The closer the points, the cheaper it is to agree and the dearer to differ. A function of large norm is one that
-# changes quickly, counted in σs.
+# The closer the points, the cheaper it is to agree and the dearer to differ. Of two functions equally tall, the one of
+# larger norm is the one that changes more quickly, counted in σs.
 
 # %% [markdown]
 # ## To evaluate is to take an inner product
@@ -156,8 +156,10 @@ for apart in (3.0, 1.0, 0.3):  # in σs
 # Now split f as w was split. The bumps on the examples span the floor, **f∥** is the shadow of f on it, and **f⊥** is
 # what stands upright on every one of those bumps. Inner product zero with the bump at $x_i$, says the line above, is
 # value zero at $x_i$: *upright* and *invisible to the examples* are one thing.
-#
-# Below, four examples look at a function f (blue). Dashed is f∥, and the lower panel shows f⊥.
+
+# %% [markdown]
+# Below, four examples look at a function f (blue). They are also called its *support points*. Dashed is f∥, and the
+# lower panel shows f⊥.
 
 # %%
 explore.predict(
@@ -177,9 +179,9 @@ unseen
 
 # %% [markdown]
 # Pull **t** from 1 to 0. The blue curve falls onto the dashed one, and the diamonds, its values at the points, stay
-# where they are; so does the loss, and the striped part of the bar melts away. Now move **points** from 0 to 6 and
-# watch the lower curve: it is held down at one more place each time. Then press **many points**: f⊥ has hardly any
-# room left.
+# where they are; so does the loss, and the striped part of the bar melts away. Then press **with f⊥** (t is 1 again),
+# move **points** from 0 to 6 and watch the lower curve: it is held down at one more place each time, and the striped
+# part of the bar gives way to the plain one. Press **many points**: f⊥ has hardly any room left.
 
 # %% [markdown]
 # ## Say it precisely
@@ -194,7 +196,7 @@ unseen
 # %%
 x = explore.perpendicular.PLACES["apart"][:4]
 K_ss, K_zs = kernels.rbf_kernel(x, x, sigma), kernels.rbf_kernel(z, x, sigma)
-alpha = torch.linalg.inv(K_ss) @ (K_zs.T @ c)  # f(x_S) = K_sz c: to evaluate f at the points
+alpha = torch.linalg.solve(K_ss, K_zs.T @ c)  # f(x_S) = K_sz c: to evaluate f at the points
 parallel_norm = (alpha.T @ K_ss @ alpha).squeeze()
 
 assert torch.allclose(alpha, ridge.solve(K_ss, K_zs.T @ c, lam=0.0))
@@ -213,7 +215,7 @@ print(f"‖f‖² = {squared_norm:.3f}, ‖f∥‖² = {parallel_norm:.3f}, and 
 # `ridge.variance`, because there is a second reading of it, as how unsure a model is.
 
 # %%
-left = K_zz - K_zs @ torch.linalg.inv(K_ss) @ K_zs.T
+left = K_zz - K_zs @ torch.linalg.solve(K_ss, K_zs.T)
 assert torch.allclose(left, ridge.covariance(K_zz, K_zs, K_ss, lam=0.0))
 assert torch.allclose(left.diagonal(), ridge.variance(K_zz.diagonal(), K_zs, K_ss, lam=0.0))
 
@@ -364,9 +366,9 @@ explore.check.two_bumps(squared_length)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
-# You know f at n support points (`values`, a column) and at q new places (`values_new`, a column), and you know who is
-# alike: `K_ss` among the points, `K_qs` of the new places (rows) with the points (columns). Return f⊥ at the new
-# places, a column. Any f will do: its coefficients are not needed.
+# You know f at n support points (`values`, of shape (n, 1)) and at q new places (`values_new`, of shape (q, 1)), and
+# you know who is alike: `K_ss` among the points, `K_qs` of the new places (rows) with the points (columns). Return f⊥
+# at the new places, of shape (q, 1). Any f will do: its coefficients are not needed.
 
 # %% tags=["exercise"]
 def my_perpendicular(values_new, K_qs, K_ss, values):
@@ -382,8 +384,8 @@ explore.check.perpendicular(my_perpendicular)
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
 # Go back to the second explorer and press **with f⊥**: four points, and about half of the squared length is out of
-# sight, as the sentence under the figure says. Move σ only. What is the smallest σ at which less than 5 % can't be
-# seen? Within a tenth is good enough.
+# sight, as the sentence under the figure says. Move σ only (f is made of bumps of that width, so it widens as well).
+# From which σ on is less than 5 % out of sight? A σ up to a tenth above it is good enough.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -446,7 +448,8 @@ assert torch.allclose(coefficients[:6], ridge.solve(K[:6, :6], y, lam=0.1))
 assert coefficients[6:].abs().max() < 1e-8
 
 # %% [markdown]
-# So it is with another, the logistic loss, and with an optimiser that knows nothing of floors and shadows.
+# So it is with another, the logistic loss $\log(1 + e^{-y f})$ (`softplus`), and with an optimiser that knows nothing
+# of floors and shadows (L-BFGS, a general one that only asks for values and slopes).
 
 # %%
 free = torch.zeros(26, 1, dtype=torch.float64, requires_grad=True)
@@ -504,7 +507,7 @@ for lam in (0.1, 0.01, 0.0):
 
 # %% [markdown]
 # **Another measure of size.** Pythagoras holds for *this* length only. Measure f by the area under f² instead, or by
-# its largest value, and some f⊥ can make it smaller. Press **with f⊥** on the second explorer and move t below zero.
+# its largest value, and some f⊥ can make it smaller: here, a little of it turned upside down, t below zero.
 
 # %%
 parts, (parallel, rest) = explore.perpendicular.split("hill and dip", "apart", 4, 0.6)  # both on a grid, 0.04 apart

@@ -29,6 +29,17 @@ def test_the_sentence_counts_right_answers_and_says_when_everything_underflows()
     assert "similar to no example at all" in explorer.sentence.text
     assert "own letter most" not in explorer.sentence.text, "the largest of zeros is no resemblance"
     assert (explorer.arrays.right, explorer.arrays.lost) == (0, 75)
+    assert "all 75 queries of this task: nothing resembles anything" in explorer.sentence.text
+
+
+def test_some_queries_may_still_resemble_something_where_others_do_not():
+    explorer = CharacterExplorer(task=2, bandwidth=0.5)
+    assert 0 < explorer.arrays.lost < 75
+    lost = next(n for n in range(1, 76) if explorer.set(query=n) or explorer.arrays.nearest == 0)
+    assert explorer.sentence.text == (
+        f"At σ = 0.5, query {lost} is similar to no example at all: every kernel value is 0. So it is with "
+        f"{explorer.arrays.lost} of the 75 queries of this task."
+    )
 
 
 def test_words_tell_the_bars_apart_not_colour_alone():

@@ -20,7 +20,6 @@ from amfs_lab.explore import (
 )
 from amfs_lab.explore.conflict import gradients, turned
 from amfs_lab.explore.meta_training import DRAWN, MOST, smooth, thin
-from amfs_lab.explore.rbf import percent
 from amfs_lab.outer import PCGrad
 from amfs_lab.stats import Interval
 
@@ -55,10 +54,6 @@ class TestRbf:
     )
     def test_the_sentence_is_true_at_the_extremes(self, state, words):
         assert words in RbfExplorer(**state).sentence.text
-
-    def test_percent_never_rounds_to_an_untruth(self):
-        words = ["0 %", "less than 0.1 %", "60.7 %", "more than 99.9 %", "100 %"]
-        assert [percent(share) for share in (0.0, 1e-9, 0.6065, 1 - 1e-9, 1.0)] == words
 
     def test_the_key_of_the_question_is_counted(self):
         assert rbf.when_doubled("six points", 0.6) == "fewer"

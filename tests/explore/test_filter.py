@@ -107,10 +107,10 @@ def test_with_hardly_a_point_it_still_shows_and_says_something(points, places, r
     ("state", "words"),
     [
         ({"points": 0}, "No points, so there are no channels: the fit is zero everywhere"),
-        ({"points": 1, "bandwidth": 1.0, "lam": 1.0}, "spends 0.5 of 1 degrees of freedom"),
+        ({"points": 1, "bandwidth": 1.0, "lam": 1.0}, "spends 0.5 of 1 degree of freedom"),
         ({"lam": 1e3}, "with s above λ = 1000: 0 of 24"),
         ({"bandwidth": 0.05, "lam": 1e-5}, "with s above λ = 1e-05: 24 of 24"),
-        ({"channel": 30}, "There is no channel 30, for 24 points make 24."),
+        ({"channel": 30}, "There is no channel 30: 24 points, 24 channels."),
         ({"channel": 1}, "Channel 1 keeps 99.6 %."),
         ({"steps": 1}, "after 1 step; the two curves"),
         ({"steps": 9}, "after 9 steps; the two curves"),

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from amfs_lab.explore import ProjectionExplorer, projection
-from amfs_lab.explore.projection import LABELS, SHARES, SUPPORTS, once, signed, split, weights
+from amfs_lab.explore.projection import LABELS, SHARES, SUPPORTS, once, split, weights
 from amfs_lab.explore.space import HIGH, LOW, MIDDLE, corner, ends, floor_lines, line_along, seen_from
 
 SHARES_TRIED = (-1.0, -0.4, 0.0, 0.05, 1.0, 1.5)
@@ -138,7 +138,3 @@ def test_the_sentence_is_true_at_the_extremes(state, words):
 def test_each_arrow_has_its_name_once(support, names):
     assert ProjectionExplorer(support=support).arrays.names == names
     assert ProjectionExplorer(support="no points", t=0.0).arrays.names == [" "] * 5
-
-
-def test_a_number_has_a_real_minus_and_zero_has_none():
-    assert [signed(number) for number in (-1, -0.001, 0, 1.005)] == ["−1.00", "0.00", "0.00", "1.00"]

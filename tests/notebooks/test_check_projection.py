@@ -30,7 +30,7 @@ MISTAKES = [
     (check.two_bumps, 0, r"That is f\(b\)"),
     (check.two_bumps, 3.1, "the number is less than that"),
     (check.two_bumps, 2.9, "the number is more than that"),
-    (check.two_bumps, "3", "Expected a number"),
+    (check.two_bumps, "3", "leave the quotes away"),
     (check.perpendicular, lambda new, K_qs, K, v: new + K_qs @ torch.linalg.inv(K) @ v, "added the projection"),
     (check.perpendicular, lambda new, K_qs, K, v: K_qs @ torch.linalg.inv(K) @ v, "That is f∥, the projection itself"),
     (check.perpendicular, lambda new, K_qs, K, v: -right(new, K_qs, K, v), "The sign is turned round"),
@@ -46,8 +46,8 @@ MISTAKES = [
     (check.almost_all_seen, 1.1, r"can't see 5.\d+ % of the squared norm.* Move σ up"),
     (check.almost_all_seen, 1.5, r"only 1.14 % are left unseen, and at 1.4 still no more than .* Move σ down"),
     (check.almost_all_seen, 50, "Expected σ on the dial, from 0.2 to 2. Got 50"),
-    (check.almost_all_seen, -1, "Expected a number > 0 for σ"),
-    (check.almost_all_seen, math.nan, "Expected a number > 0 for σ"),
+    (check.almost_all_seen, -1, "Expected σ on the dial"),
+    (check.almost_all_seen, math.nan, "Expected σ on the dial"),
 ]
 test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)
 test_a_right_answer_is_told_why = told_why(

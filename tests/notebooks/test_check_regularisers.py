@@ -36,7 +36,7 @@ MISTAKES = [
     (check.effective_ridge, 3 / 3.1, "That is the filter"),
     (check.effective_ridge, 21 / 21.7, "That is the filter"),
     (check.effective_ridge, 0.5, "the number is less than that"),
-    (check.effective_ridge, "1/10", "Expected a number"),
+    (check.effective_ridge, "1/10", "leave the quotes away"),
     (check.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y, lam), "You forgot to centre"),
     (check.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y - y.mean(0), lam), "never add the mean back"),
     (check.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam) + y.mean(0), "added the mean back twice"),
@@ -60,8 +60,8 @@ MISTAKES = [
     (check.centred_fit, lambda K, K_q, y, lam: None, "returns nothing"),
     (check.opposed_teachers, 0.2, "At σ = 0.2 both ask for a wider σ: .* Move σ up"),
     (check.opposed_teachers, 1.5, "At σ = 1.5 both ask for a narrower σ: .* Move σ down"),
-    (check.opposed_teachers, -1, "Expected a number > 0 for σ"),
-    (check.opposed_teachers, math.nan, "Expected a number > 0 for σ"),
+    (check.opposed_teachers, 7, "Expected σ on the dial, from 0.05 to 5. Got 7"),
+    (check.opposed_teachers, math.nan, "Expected σ on the dial"),
 ]
 test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)
 test_a_right_answer_is_told_why = told_why(

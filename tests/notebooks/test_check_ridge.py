@@ -1,7 +1,9 @@
 """Self-checks on one solve, lessons 02 and 09: right answers pass, and each classic mistake is named."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from answers import no_error_for_a_reader, todo, told_what_it_did, told_why
@@ -63,7 +65,9 @@ MISTAKES = [
     (check.kept_share, 1, "at λ = 0 only"),
     (check.kept_share, 75, "percentage"),
     (check.kept_share, 0.6, "the number is more than that"),
-    (check.kept_share, "3/4", "Expected a number"),
+    (check.kept_share, "3/4", "leave the quotes away"),
+    (check.kept_share, 0.923, "You put λ/n where"),
+    (check.kept_share, 0.787, "the number is less than that"),
     *((check.solve, alpha, words) for alpha, words, _ in WRONG),
     (check.solve, right, "fitted values"),
     (check.solve, lambda K, y, lam: torch.linalg.inv(K + lam * identity(K)), "inverse only"),
@@ -84,15 +88,15 @@ MISTAKES = [
     (check.fit, lambda K, y, lam: K @ (K + lam * identity(K)).inverse() @ y, "right, but `inverse` made a whole"),
     (check.fit, lambda K, y, lam: K @ torch.linalg.pinv(K + lam * identity(K)) @ y, "right, but `pinv` made a whole"),
     (check.fit, lambda K, y, lam: right(K, y, lam) + 0.1, r"At entry \[\d, \d\] the value is"),
-    (check.fit, lambda K, y, lam: K.add_(1) @ y, "changed the tensor it was given"),
+    (check.fit, lambda K, y, lam: K.add_(1) @ y, "changed a tensor that it was given"),
     (check.fit, lambda K, y, lam: None, "returns nothing"),
     (check.fit, 3.0, "Expected your function"),
     (check.freedom, 0.02, r"spends 13\.85 degrees of freedom\. It is more: less must pass\. Move λ up"),
     (check.freedom, 50, r"spends 0\.\d\d degrees of freedom\. It is less: more must pass\. Move λ down"),
     (check.freedom, 2.3, "5 channels keep more than half there, but the shares of all of them add up. It is less"),
-    (check.freedom, 0, "Expected a number > 0 for λ"),
-    (check.freedom, "2", "Expected a number > 0 for λ"),
-    (check.freedom, math.nan, "Expected a number > 0 for λ"),
+    (check.freedom, 0, "Expected λ on the dial"),
+    (check.freedom, "2", "leave the quotes away"),
+    (check.freedom, math.nan, "Expected λ on the dial"),
 ]
 
 
@@ -114,10 +118,12 @@ test_a_right_answer_is_told_why = told_why(
     [
         (check.kept_share, 0.75, "keeps three quarters"),
         (check.kept_share, torch.tensor(3 / 4), "keeps three quarters"),
-        (check.fit, right, "by one solve and one product"),
-        (check.fit, by_cholesky, "by one solve and one product"),
-        (check.fit, by_the_other_side, "by one solve and one product"),
-        (check.fit, as_what_the_residuals_leave, "by one solve and one product"),
+        (check.kept_share, Fraction(3, 4), "keeps three quarters"),
+        (check.kept_share, np.float32(0.75), "keeps three quarters"),
+        (check.fit, right, "are the library's, on three tasks"),
+        (check.fit, by_cholesky, "are the library's, on three tasks"),
+        (check.fit, by_the_other_side, "are the library's, on three tasks"),
+        (check.fit, as_what_the_residuals_leave, "are the library's, on three tasks"),
         (check.freedom, 2.0, "not 5 whole channels, but shares"),
         (check.freedom, 1.95, "not 5 whole channels, but shares"),
         (check.solve, right_solve, "α solves (K + λI)α = y"),

@@ -5,12 +5,15 @@ A classic mistake is itself a function (or a number) with a sentence, and an ans
 
 import functools
 import math
+import numbers
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from amfs_lab.explore.controls import Slider
 
 Case = tuple[Any, ...]
 
@@ -65,13 +68,7 @@ def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], to
     Args:
         tolerance: relative; 0 for a whole number, which is counted and not measured.
     """
-    if isinstance(mine, bool) or not isinstance(mine, (int, float, Tensor)):
-        raise AssertionError(f"Expected a number. Got {short(mine)}.")
-    if isinstance(mine, Tensor) and mine.numel() != 1:
-        raise AssertionError(f"Expected one number. Got {short(mine)}.")
-    if isinstance(mine, Tensor) and mine.is_complex():
-        raise AssertionError("Expected a real number. Got a complex tensor.")
-    mine = float(mine)
+    mine = real(mine)
     if not math.isfinite(mine):
         raise AssertionError(f"Expected a number. {mine:g} is none: look for a division by zero, or 0 times infinity.")
     if near(mine, expected, tolerance):
@@ -103,7 +100,7 @@ def call(mine: Callable[..., Any], case: Case) -> Tensor:
         raise AssertionError("Your function returns nothing. End it with `return` and the value.")
     if any(isinstance(a, Tensor) and not torch.equal(a, b) for a, b in zip(case, copies, strict=True)):
         raise AssertionError(
-            "Your function changed the tensor it was given. Work on a copy: `K + ...` instead of `K += ...`."
+            "Your function changed a tensor that it was given. Make a new one: `a = a - b` instead of `a -= b`."
         )
     try:
         return torch.as_tensor(value).detach()
@@ -138,11 +135,31 @@ def short(value: Any) -> str:
     return repr(value) if isinstance(value, (int, float, str)) else f"a {type(value).__name__}"
 
 
+def real(answer: Any) -> float:
+    """The reader's number, from whichever library; raises AssertionError unless it is one."""
+    if isinstance(answer, str):
+        raise AssertionError(f"Expected a number. Got {answer!r}, a text: leave the quotes away.")
+    one = isinstance(answer, Tensor) and answer.numel() == 1 and not answer.is_complex()
+    if isinstance(answer, bool) or not (one or isinstance(answer, numbers.Real)):
+        raise AssertionError(f"Expected one real number. Got {short(answer)}.")
+    return float(answer)
+
+
 def positive(answer: Any, name: str) -> float:
     """The reader's number; raises AssertionError unless it is one and > 0."""
-    if isinstance(answer, bool) or not isinstance(answer, (int, float)) or not 0 < answer < math.inf:
-        raise AssertionError(f"Expected a number > 0 for {name}. Got {short(answer)}.")
-    return float(answer)
+    if not 0 < (value := real(answer)) < math.inf:
+        raise AssertionError(f"Expected a number > 0 for {name}. Got {value:g}.")
+    return value
+
+
+def on_dial(answer: Any, dial: Slider) -> float:
+    """The reader's number; raises AssertionError unless the dial reaches it."""
+    value = real(answer)
+    if not dial.low <= value <= dial.high:
+        raise AssertionError(
+            f"Expected {dial.label} on the dial, from {dial.low:g} to {dial.high:g}. Got {short(value)}."
+        )
+    return value
 
 
 def points(n: int, d: int, seed: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
-from amfs_lab.explore.rbf import ALIVE, alive
+from amfs_lab.explore.rbf import ALIVE, RbfExplorer, alive
 from amfs_lab.kernels import rbf_kernel, squared_distances
 
 
@@ -91,6 +91,10 @@ def rbf(mine: Any) -> str:
             "The 2 and σ are missing: that is exp(−‖x − x′‖²), the kernel for one σ only.",
         ),
         (
+            _shaped(lambda d2, s: torch.exp(-d2 / 2)),
+            "σ is missing: that is the kernel for σ = 1 only. Distances are counted in σs.",
+        ),
+        (
             _summed(lambda d: d.square().mean(-1)),
             "You averaged over the coordinates; a squared distance is their sum. Use `.sum(-1)`.",
         ),
@@ -119,14 +123,16 @@ def rbf(mine: Any) -> str:
 
 @exercise
 def widest_alive(answer: Any, x: Tensor) -> str:
-    """Explore: the largest σ, within 10 %, at which every direction of the Gram matrix of `x` is still alive."""
-    found = diagnose.positive(answer, "σ")
-    n, here, further = len(x), alive(x, found), alive(x, 1.1 * found)
+    """Explore: the largest σ, within 2 %, at which every direction of the Gram matrix of `x` is still alive."""
+    found = diagnose.on_dial(answer, RbfExplorer.bandwidth)
+    n, here, further = len(x), alive(x, found), alive(x, 1.02 * found)
     if here < n:
         raise AssertionError(
             f"At σ = {found:g} only {here} of {n} eigenvalues are above {ALIVE:.0%} of the largest: "
             "a wider kernel makes points more alike and directions die. Move σ down."
         )
     if further == n:
-        raise AssertionError(f"At σ = {found:g} all {n} are alive, and at {1.1 * found:.2g} they still are. Move σ up.")
-    return f"At σ = {found:g} all {n} directions are alive, and a tenth more loses the first."
+        raise AssertionError(
+            f"At σ = {found:g} all {n} are alive, and at {1.02 * found:.3g} they still are. Move σ up."
+        )
+    return f"At σ = {found:g} all {n} directions are alive, and a fiftieth more loses the first."

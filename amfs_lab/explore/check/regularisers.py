@@ -10,6 +10,7 @@ from amfs_lab import ridge
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
 from amfs_lab.explore.landscape import pulls, task
+from amfs_lab.explore.teachers import TeacherExplorer
 from amfs_lab.kernels import rbf_kernel
 
 LAM, MU, STRENGTH = 0.7, 2.0, 3.0  # of the exercise by hand
@@ -110,7 +111,7 @@ def centred_fit(mine: Any) -> str:
 @exercise
 def opposed_teachers(answer: Any) -> str:
     """Explore: a σ at which leave-one-out and the evidence ask for opposite changes of it, on ten points."""
-    sigma = diagnose.positive(answer, "σ")
+    sigma = diagnose.on_dial(answer, TeacherExplorer.bandwidth)
     asked = pulls(task("sine", points=10, noise=0.3, sample=3), sigma, lam=0.1)
     loo, evidence, query = (asked[name][0] for name in ("leave-one-out", "evidence", "query loss"))
     if loo * evidence > 0:

@@ -12,6 +12,7 @@ from amfs_lab import ridge
 from amfs_lab.explore.channels import first, spent
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
+from amfs_lab.explore.filter import FilterExplorer
 from amfs_lab.kernels import rbf_kernel
 
 FREEDOM = 5  # degrees of freedom that lesson 02 asks for
@@ -25,11 +26,12 @@ def kept_share(answer: Any) -> str:
         (3.0, "That is s / λ. A share can't be larger than one: divide s by the sum s + λ."),
         (4 / 3, "That is (s + λ) / s, the formula upside down."),
         (3 / 7, "You put nλ where the formula has λ. Other texts do, and mean another λ; here n does not enter."),
+        (12 / 13, "You put λ/n where the formula has λ. How many points there are does not enter."),
         (9 / 10, "You squared s: the filter is s / (s + λ)."),
         (1 / 2, "Half is kept where s equals λ. Here s is three times λ."),
         (1.0, "Everything is kept at λ = 0 only."),
     ]
-    diagnose.number(answer, 3 / 4, mistakes)
+    diagnose.number(answer, 3 / 4, mistakes, tolerance=0.01)
     return "3 / (3 + 1): a channel three times as strong as λ keeps three quarters."
 
 
@@ -111,7 +113,7 @@ def fit(mine: Any) -> str:
             f"Your values are right, but {inverted[0]} made a whole inverse on the way. `torch.linalg.solve(A, y)` "
             "solves for y alone: less work, and fewer digits lost where K is nearly singular."
         )
-    return "Your fitted values are the library's, on three tasks, by one solve and one product."
+    return "Your fitted values are the library's, on three tasks."
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def inverses(found: list[str]) -> Iterator[None]:
 @exercise
 def freedom(answer: Any) -> str:
     """Explore: the λ at which the first state of `FilterExplorer` spends five degrees of freedom, within a tenth."""
-    lam = diagnose.positive(answer, "λ")
+    lam = diagnose.on_dial(answer, FilterExplorer.lam)
     here, eigenvalues = spent(lam), first()[3].eigenvalues
     if abs(here - FREEDOM) <= 0.1:
         return f"At λ = {lam:g} the fit spends {here:.2f}: not {FREEDOM} whole channels, but shares that add up to it."

@@ -30,9 +30,12 @@ def guess(mine: Any) -> str:
         ),
         (
             lambda K, letters: letters[K.argmax(0)],
-            "You searched down the columns: that is each example's favourite query. A row belongs to a query: `(1)`.",
+            "You searched down the columns: that is each example's favourite query. A row is a query: `argmax(1)`.",
         ),
-        (lambda K, letters: K.argmax(0), "That is each example's favourite query. A row belongs to a query: `(1)`."),
+        (
+            lambda K, letters: K.argmax(0),
+            "That is each example's favourite query. A row is a query: `argmax(1)`.",
+        ),
         (lambda K, letters: K.amax(1), "That is how similar the best example is. Asked is whose letter it shows."),
         (lambda K, letters: K.argmax(), "That is one number for the whole table. Say `argmax(1)`: one for each row."),
         (
