@@ -201,7 +201,7 @@ class VoteExplorer(Explorer):
             zero=[0.0, 0.0],
             x=x[:, 0],
             rail=RAIL * y[:, 0],
-            labels=[sign / largest if largest else None for sign in signs],  # far outside, mostly: the scores are small
+            labels=[sign / largest if largest > 1 / RAIL else None for sign in signs],  # else beyond the rails
             numbers=[str(i + 1) for i in range(n)],
             symbols=["circle" if sign > 0 else "square" for sign in signs],
             sides=["top center" if sign > 0 else "bottom center" for sign in signs],

@@ -137,7 +137,7 @@ def test_the_rings_are_the_labels_on_the_scale_of_the_curve():
     a = VoteExplorer(lam=1e-8).arrays
     assert np.allclose(np.interp(a.x, a.grid, a.scores), a.labels, atol=0.02)  # the interpolant meets each of them
     assert np.allclose(np.array(a.labels) * a.largest, np.sign(a.rail))
-    assert min(map(abs, VoteExplorer(lam=1e4).arrays.labels)) > 1000  # far outside of the panel
+    assert list(VoteExplorer(lam=1e4).arrays.labels) == [None] * 8  # the curve is tiny: they would be far outside
     cancelled = VoteExplorer(task="a point twice", points=2).arrays
     assert cancelled.largest == 0
     assert list(cancelled.labels) == [None, None]
