@@ -32,16 +32,27 @@ class Explorer:
         title = box.locator(".amfs-title")
         self.title = title.inner_text() if title.count() else "outside an explorer"
 
-    def drive(self) -> int:
-        """Moves all that can be moved, and puts it back. Returns the number of moves."""
+    def drive(self, again: bool = False) -> int:
+        """Moves all that can be moved, and puts it back. Returns the number of moves.
+
+        Args:
+            again: another one of its kind has been driven on this page: that its sliders are alive is enough.
+        """
         if not self.reset():
             self.act("before anything is moved", lambda: None)
         start, moves = self.reading(), 0
-        for name, move in self.controls():
+        for name, move in self.sliders() if again else self.controls():
             moves += move(name)
             if self.reset():
                 self.compare(start, name)
         return moves
+
+    def sliders(self) -> list[tuple[str, Callable[[str], int]]]:
+        """The sliders' names, each with the keys that move it."""
+        return [
+            (f"slider {label(handle)!r}", lambda name, handle=handle: self.press_keys(name, handle))
+            for handle in self.visible(".noUi-handle")
+        ]
 
     def controls(self) -> list[tuple[str, Callable[[str], int]]]:
         """What there is to move, each with its name and what moves it."""
@@ -62,31 +73,31 @@ class Explorer:
     # One control each.
 
     def slide(self, name: str, handle: Locator) -> int:
-        """A slider by the keys that move it, then by a number typed into its box."""
-        handle.scroll_into_view_if_needed()
-
-        def key(key: str, end: str) -> tuple[str, Action]:
-            def action() -> None:
-                before = handle.get_attribute("aria-valuenow")
-                handle.press(key)
-                after = handle.get_attribute("aria-valuenow")
-                if before == after != handle.get_attribute(end):
-                    raise self.wrong(f"{name} stays at {before} when {key} is pressed.")
-
-            return key, action
-
-        keys = [key("End", "aria-valuemax"), key("Home", "aria-valuemin"), key("PageUp", "aria-valuemax")]
-        moves = self.changes(name, keys, timed=True)
+        """A slider by the keys that move it, then by a number typed into its box, beyond its range."""
+        moves = self.press_keys(name, handle)
         number = handle.locator(NUMBER)
         if number.count():
-            low, high = extent(number)
-            self.type(name, handle, number, f"{low:g}", "aria-valuemin")
+            _, high = extent(number)
             self.type(name, handle, number, f"{10 * high + 1:g}", "aria-valuemax")
             note = number.locator(NOTE)
             if f"became {high:g}" not in note.inner_text() or float(number.input_value()) != high:
                 raise self.wrong(f"{name} says nothing when {10 * high + 1:g} is typed into its box.")
-            moves += 2
+            moves += 1
         return moves
+
+    def press_keys(self, name: str, handle: Locator) -> int:
+        """Each key moves the slider, unless it stands where the key leads; at least one changes what is drawn."""
+        handle.scroll_into_view_if_needed()
+
+        def action(key: str) -> None:
+            end = "aria-valuemin" if key == "Home" else "aria-valuemax"
+            before = handle.get_attribute("aria-valuenow")
+            handle.press(key)
+            after = handle.get_attribute("aria-valuenow")
+            if before == after != handle.get_attribute(end):
+                raise self.wrong(f"{name} stays at {before} when {key} is pressed.")
+
+        return self.changes(name, [(key, lambda key=key: action(key)) for key in ("End", "Home", "PageUp")], timed=True)
 
     def type(self, name: str, handle: Locator, number: Locator, value: str, end: str) -> None:
         def type_in() -> None:

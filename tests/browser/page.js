@@ -12,6 +12,7 @@ window.course = (() => {
   let heard = 0; // when a kernel's message last came or went
   let pressed = 0; // when the last key went down
   let armed = null; // the box that is watched
+  const boxes = new WeakMap(); // what is drawn in each box, and whether anything in it has changed since that was read
   document.addEventListener('keydown', event => { pressed = event.timeStamp; }, true);
 
   const panel = () => window.jupyterapp?.shell?.currentWidget;
@@ -135,6 +136,21 @@ window.course = (() => {
       return `${(h1 >>> 0).toString(16)}-${(h2 >>> 0).toString(16)}`;
     },
 
+    // The same for one box, read anew only after something in it has changed: a figure may be a megabyte of text.
+    drawing(box) {
+      let known = boxes.get(box);
+      if (!known) {
+        known = { observer: new MutationObserver(() => { known.stale = true; }), stale: true };
+        known.observer.observe(box, { subtree: true, childList: true, attributes: true, characterData: true });
+        boxes.set(box, known);
+      }
+      if (known.observer.takeRecords().length || known.stale || box.querySelector('.js-plotly-plot canvas')) {
+        known.digest = this.digest(box);
+        known.stale = false;
+      }
+      return known.digest;
+    },
+
     // What a reader reads in a box: the sentence, what the controls are set to, the words in the figure. Unlike the drawing
     // it comes back exactly: plotly may place the same thing a fraction of a pixel elsewhere.
     reading(box) {
@@ -150,17 +166,18 @@ window.course = (() => {
     // Watches a box from now on, frame by frame, until the kernel has nothing left to do and nothing moves any more. `ms`
     // is the time from the last key press to the first change of the drawing.
     arm(box) {
-      const before = this.digest(box);
+      const before = this.drawing(box);
       const state = { before, after: before, ms: null, rested: false, end: Infinity };
       const look = async () => {
-        for (let still = performance.now(); ;) {
+        for (let still = performance.now(), frames = 0; ; frames++) {
           await frame();
-          const seen = this.digest(box), time = performance.now();
-          if (seen !== state.after || !this.settled() || state.end === Infinity) still = time;
+          const seen = this.drawing(box), time = performance.now();
+          if (seen !== state.after || !this.settled() || state.end === Infinity) [still, frames] = [time, 0];
           if (seen !== before && state.ms === null) state.ms = time - pressed;
           state.after = seen;
-          // Without a change the wait is longer: it would be the answer.
-          state.rested = time - still > (seen === before ? 400 : 60);
+          // Without a change the wait is longer: it would be the answer. In frames as well, for a page that is too busy to draw.
+          const [wait, least] = seen === before ? [150, 8] : [60, 3];
+          state.rested = time - still > wait && frames >= least;
           if (state.rested || time > state.end) return state;
         }
       };

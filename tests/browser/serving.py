@@ -71,7 +71,6 @@ class Server:
             "IPYTHONDIR": str(folder / "ipython"),
             "PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), env.get("PYTHONPATH")))),
             "AMFS_LAB_FAST": "1",  # for the kernels
-            "OMP_NUM_THREADS": "1",
         }
         for name, values in SETTINGS.items():
             path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"

@@ -134,6 +134,7 @@ def test_what_happens_before_the_figure_is_there_is_not_lost(lesson, planted):
 
 def test_a_sound_explorer_passes(lesson, planted):
     assert planted[1]["sound"].drive() >= 4
+    assert planted[1]["sound"].drive(again=True) == 3
     assert lesson.latencies
 
 
@@ -163,6 +164,12 @@ def test_a_figure_that_anywidget_has_given_up_on_moves_all_the_same(server, brow
 def test_a_planted_fault_fails(lesson, planted, title, words):
     with pytest.raises(AssertionError, match=words):
         planted[1][title].drive()
+
+
+@pytest.mark.parametrize("title", ["dead", "only says"])
+def test_a_dead_slider_fails_in_the_second_of_a_kind_too(lesson, planted, title):
+    with pytest.raises(AssertionError, match="is dead"):
+        planted[1][title].drive(again=True)
 
 
 @pytest.mark.parametrize(
