@@ -5,10 +5,13 @@ Say `python3 run.py VERB` (`py run.py VERB` on Windows):
 
     lab          opens the lessons in JupyterLab, as working copies in my_lessons/
                    --fresh NN   start lesson NN again; your copy is kept in my_lessons/backup/
+                   --solutions  open the solved lessons, as copies in my_lessons/solutions/
                    --in-place   open notebooks/ itself (for authors)
                    -- OPTIONS   go to JupyterLab, for example `-- --port=9999`
     test         runs every test and every notebook; arguments go to pytest
     notebooks    builds the notebooks from notebooks/source; arguments go to notebooks/build.py
+                   --students FOLDER   write a course to hand out: it works on its own, without solutions
+                   --guide             write docs/teaching.md, the guide for teachers, anew
     bench        times the methods against their floor; arguments go to `amfs-lab bench`
     lint         ruff and pyright
 
@@ -281,6 +284,7 @@ def install(torch_index):
 
 def lab(torch_index, options, jupyter_options):
     fresh, in_place = take_value(options, "--fresh"), take_flag(options, "--in-place")
+    solutions = take_flag(options, "--solutions")
     if options:
         raise Problem(
             "`lab` does not know `{0}`: options for JupyterLab go after `--`, as in `run.py lab -- {0}`.".format(
@@ -289,7 +293,12 @@ def lab(torch_index, options, jupyter_options):
         )
     if in_place and fresh:
         raise Problem("`--fresh` resets a working copy and `--in-place` uses none: give one of the two.")
-    folder, first = (os.path.join(ROOT, "notebooks"), "00_start_here.ipynb") if in_place else working_copies(fresh)
+    if in_place and solutions:
+        raise Problem("`--solutions` makes copies to read and `--in-place` uses none: give one of the two.")
+    if in_place:
+        folder, first = os.path.join(ROOT, "notebooks"), "00_start_here.ipynb"
+    else:
+        folder, first = working_copies(fresh, solutions)
     command = [set_up(torch_index), "-m", "jupyterlab"]
     keep_offline()
     for name, other_name, value in (
@@ -314,15 +323,24 @@ def keep_offline():
         json.dump({"@jupyterlab/apputils-extension:notification": quiet}, file)
 
 
-def working_copies(fresh=None):
-    """Copy the lessons that my_lessons/ does not have yet; return that folder and the lesson to open first.
+def working_copies(fresh=None, solutions=False):
+    """Copy what my_lessons/ does not have yet of the lessons, and of the solved ones if they are asked for.
 
-    A file that is there is never written to.
+    Return that folder and the notebook to open first. A file that is there is never written to.
     """
     lessons, copies = os.path.join(ROOT, "notebooks"), os.path.join(ROOT, "my_lessons")
+    if not solutions:
+        return copies, copy_lessons(lessons, copies, fresh)
+    first = copy_lessons(os.path.join(lessons, "solutions"), os.path.join(copies, "solutions"), fresh)
+    copy_lessons(lessons, copies)
+    return copies, "solutions/" + first  # an address, not a path
+
+
+def copy_lessons(lessons, copies, fresh=None):
+    """Copy the notebooks of one folder that the other does not have yet; return the name of the one to open."""
     names = sorted(name for name in os.listdir(lessons) if name.endswith(".ipynb")) if os.path.isdir(lessons) else []
     if not names:
-        raise Problem("There are no lessons in notebooks/: run `run.py notebooks` to build them.")
+        raise Problem(nothing_in(os.path.relpath(lessons, ROOT)))
     os.makedirs(copies, exist_ok=True)
     first = names[0]
     if fresh is not None:
@@ -331,28 +349,44 @@ def working_copies(fresh=None):
             numbers = ", ".join(name.split("_")[0] for name in names)
             raise Problem("There is no lesson {}: `--fresh` takes one of {}.".format(fresh, numbers))
         first = chosen[0]
-        set_aside(copies, first)
+        set_aside(os.path.join(copies, first))
     for name in names:
         if not os.path.lexists(os.path.join(copies, name)):
             shutil.copyfile(os.path.join(lessons, name), os.path.join(copies, name))
-    return copies, first
+    return first
 
 
-def set_aside(copies, name):
-    if not os.path.lexists(os.path.join(copies, name)):
+def nothing_in(folder):
+    if is_handed_out():
+        return "This copy of the course was handed out without {}: ask those who gave it to you.".format(folder)
+    return "There are no lessons in {}: run `run.py notebooks` to build them.".format(folder)
+
+
+def is_handed_out():
+    """Is this a copy for students, made by `notebooks --students`? It has neither sources nor solutions nor tests."""
+    return not os.path.exists(os.path.join(ROOT, "notebooks", "build.py"))
+
+
+def set_aside(path):
+    if not os.path.lexists(path):
         return
-    backup = os.path.join(copies, "backup")
+    backup = os.path.join(ROOT, "my_lessons", "backup")
     os.makedirs(backup, exist_ok=True)
+    name = os.path.basename(path)
     kept = os.path.join(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=backup), name)
-    os.rename(os.path.join(copies, name), kept)
+    os.rename(path, kept)
     say("Your {} is kept as {}.".format(name, os.path.relpath(kept, ROOT)))
 
 
 def test(torch_index, options, more):
+    if is_handed_out():
+        say("This copy of the course has no tests of the library; each lesson is run from top to bottom.")
     return become([set_up(torch_index), "-m", "pytest", *options, *more], AMFS_LAB_FAST="1")
 
 
 def notebooks(torch_index, options, more):
+    if is_handed_out():
+        raise Problem("This copy of the course has no sources to build from: its lessons in notebooks/ are ready.")
     return become([set_up(torch_index), os.path.join("notebooks", "build.py"), *options, *more])
 
 

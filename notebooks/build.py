@@ -5,7 +5,8 @@
 
     python notebooks/build.py                 write what has changed
     python notebooks/build.py --check         write nothing; exit 1 and name what is out of date
-    python notebooks/build.py --students DIR  write the lessons without solutions into DIR, for handing out
+    python notebooks/build.py --guide         write docs/teaching.md too, from a run of each lesson: a minute
+    python notebooks/build.py --students DIR  write a folder that works on its own, without solutions, for handing out
 
 A source is py:percent. A cell has no tag, or one of two:
 
@@ -25,6 +26,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import guide
+import handout
 import jupytext
 import nbformat
 from nbformat import NotebookNode
@@ -253,26 +256,39 @@ def drift(folder: Path = HERE) -> list[str]:
     return found
 
 
-def save(wanted: dict[Path, str]) -> list[Path]:
+def differs(path: Path, wanted: str | bytes) -> bool:
+    """Is anything else there? Line ends don't count in text."""
+    if not path.is_file():
+        return True
+    there = path.read_bytes()
+    return there != wanted if isinstance(wanted, bytes) else there.replace(b"\r\n", b"\n") != wanted.encode()
+
+
+def save(wanted: dict[Path, str] | dict[Path, bytes]) -> list[Path]:
     """Writes what has changed and says which that was."""
-    changed = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    changed = [path for path, content in wanted.items() if differs(path, content)]
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(wanted[path], encoding="utf-8", newline="\n")
+        content = wanted[path]
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
     return changed
 
 
-def refuse_to_overwrite(wanted: dict[Path, str]) -> None:
+def refuse_to_overwrite(wanted: dict[Path, bytes]) -> None:
     """Raises BuildError where another file stands: somebody may have worked in it."""
-    for path, text in wanted.items():
-        if path.exists() and (not path.is_file() or path.read_text(encoding="utf-8") != text):
+    for path, content in wanted.items():
+        if path.exists() and differs(path, content):
             raise BuildError(f"{path} is there already and differs. Name an empty folder.")
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="notebooks/build.py", description="Builds the lessons from notebooks/source.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is out of date")
-    parser.add_argument("--students", metavar="DIR", type=Path, help="write the lessons without solutions into DIR")
+    task = parser.add_mutually_exclusive_group()
+    task.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is out of date")
+    task.add_argument("--guide", action="store_true", help="write docs/teaching.md too, from a run of each lesson")
+    task.add_argument(
+        "--students", metavar="DIR", type=Path, help="write a folder that works on its own, without solutions, to DIR"
+    )
     options = parser.parse_args(arguments)
     try:
         if options.check:
@@ -282,16 +298,20 @@ def main(arguments: list[str] | None = None) -> int:
                 print("the sources are what counts: run `python3 run.py notebooks`")
             return 1 if stale else 0
         lessons = build()
-        wanted = targets(lessons)
         if options.students:
-            wanted = {options.students / f"{lesson.name}.ipynb": lesson.student for lesson in lessons}
+            files = handout.hand_out({lesson.name: lesson.student for lesson in lessons})
+            wanted = {options.students / path: content for path, content in files.items()}
             refuse_to_overwrite(wanted)
-        changed = save(wanted)
-    except BuildError as error:
+            print(f"wrote {len(save(wanted))} files into {options.students.absolute()}: a course that works on its own")
+            return 0
+        changed = save(targets(lessons))
+        if options.guide:
+            changed += save({guide.PLACE: guide.guide({lesson.name: lesson.solution for lesson in lessons})})
+    except (BuildError, guide.GuideError) as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"{error.filename} can't be written: {error.strerror}", file=sys.stderr)
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     print("\n".join(f"wrote {path}" for path in changed) or "every notebook matches its source")
     return 0

@@ -163,9 +163,9 @@ explore.check.six_alike(sum_of_diagonal)
 
 # %% [markdown]
 # ○ means that you have not tried yet, ✓ that you are right. Anything else is a sentence about what you did. For when
-# you have been stuck for a while, there are solutions, in the folder `notebooks/solutions` of the project. A lab
-# started by `python3 run.py lab` shows your own copies only, so you don't stumble over them: end it and start
-# `python3 run.py lab --in-place`, and the folder `solutions` is in the list on the left.
+# you have been stuck for a while, there are solutions: end the lab and start `python3 run.py lab --solutions`. It
+# opens copies of the solved lessons, beside your own. (A course that your teacher handed out may hold none, and says
+# so.)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -252,9 +252,9 @@ assert (best < sheet.max()).float().mean() > 0.75
 # |---|---|---|---|
 # | 00 | [Start here](00_start_here.ipynb) | you are here | 15 |
 # | 01 | [RBF kernels: similarity with a dial](01_rbf_kernels.ipynb) | begin here | 30 |
-# | 02 | [One solve, one filter](02_one_solve_one_filter.ipynb) | what λ lets through | 40 |
-# | 03 | [The representer theorem](03_representer_theorem.ipynb) | why bumps on the examples are enough | 40 |
-# | 04 | [Regularisers and choosing σ](04_regularisers_and_sigma.ipynb) | σ and λ when nobody tells you | 45 |
+# | 02 | [One solve, one filter](02_one_solve_one_filter.ipynb) | what λ lets through | 50 |
+# | 03 | [The representer theorem](03_representer_theorem.ipynb) | why bumps on the examples are enough | 60 |
+# | 04 | [Regularisers and choosing σ](04_regularisers_and_sigma.ipynb) | σ and λ when nobody tells you | 75 |
 # | 05 | Few-shot episodes | to come | 35 |
 # | 06 | One solve against many steps | to come | 45 |
 # | 07 | The outer loop in the plane | to come | 45 |

@@ -4,7 +4,7 @@
 # **You will** turn labels into a function with one linear solve, see that it is an equaliser with one slider for all
 # channels, and slide λ from a vote of the examples to a curve that meets each of them.
 #
-# 40 minutes · needs: lesson 01, eigenvectors of a symmetric matrix, gradient descent · runs offline in seconds
+# 50 minutes · needs: lesson 01, eigenvectors of a symmetric matrix, gradient descent · runs offline in seconds
 #
 # You know how alike the examples are, and you know their labels. How does that become a prediction in one step, and
 # who decides how much of the labels to believe?

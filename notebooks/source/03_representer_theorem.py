@@ -4,7 +4,7 @@
 # **You will** split a function into what the examples see of it and what they can't, and prove with one dial that the
 # best function is a sum of bumps, one on each example.
 #
-# 40 minutes · needs: lesson 02's solve, inner products, arrows in space · runs offline in seconds
+# 60 minutes · needs: lesson 02's solve, inner products, arrows in space · runs offline in seconds
 #
 # Lesson 02 wrote the curve as a sum of bumps on the examples, and gave no reason. There are infinitely many other
 # curves. Why does none of them win?

@@ -4,7 +4,7 @@
 # **You will** see what three regularisers each act on, let the examples themselves choose σ, and find out when they
 # choose badly.
 #
-# 45 minutes · needs: lessons 02 and 03, Gaussian vectors and their covariance · runs offline in seconds
+# 75 minutes · needs: lessons 02 and 03, Gaussian vectors and their covariance · runs offline in seconds
 #
 # You have twenty points and two dials, σ and λ. Somebody has to set them, and the points are all there is to ask. Whom
 # do you trust?

@@ -12,15 +12,25 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def house(tmp_path) -> Path:
-    """A checkout small enough to be looked through: run.py, pyproject.toml, constraints.txt, two lessons."""
+    """A checkout small enough to be looked through: run.py, two lists of packages, two lessons, solved too."""
     folder = tmp_path / "a house with spaces"
-    (folder / "notebooks").mkdir(parents=True)
+    (folder / "notebooks" / "solutions").mkdir(parents=True)
+    (folder / "notebooks" / "build.py").touch()
     shutil.copy(ROOT / "run.py", folder)
     (folder / "pyproject.toml").write_text("[project]\n")
     (folder / "constraints.txt").write_text("torch==2.13.0\n")
     for name in ("00_start_here", "01_rbf_kernels"):
         (folder / "notebooks" / f"{name}.ipynb").write_text(json.dumps({"lesson": name}))
+        (folder / "notebooks" / "solutions" / f"{name}.ipynb").write_text(json.dumps({"solved": name}))
     return folder
+
+
+@pytest.fixture
+def handed_out(house) -> Path:
+    """The house as students get it."""
+    shutil.rmtree(house / "notebooks" / "solutions")
+    (house / "notebooks" / "build.py").unlink()
+    return house
 
 
 def load(folder: Path):

@@ -38,6 +38,19 @@ def test_the_verbs_of_run_py_exist():
     assert set(verbs) <= set(load(ROOT).VERBS)
 
 
+@pytest.mark.parametrize("place", ["README.md", "CONTRIBUTING.md", "docs/teaching.md", "notebooks/source/*.py"])
+def test_what_run_py_is_told_in_a_sentence_is_in_its_help(place):
+    """Verb and options, wherever a page or a lesson names them."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob(place))]
+    found = [words.split() for text in texts for words in re.findall(r"python3 run\.py ([^`#\n]+)", text)]
+    assert found
+    run = load(ROOT)
+    for verb, *more in found:
+        assert verb in run.VERBS
+        options = {word for word in more if word.startswith("--")}
+        assert verb == "test" or options <= set(re.findall(r"--[a-z-]+", run.__doc__)), f"run.py {verb} {options}"
+
+
 def test_the_commands_of_amfs_lab_are_understood():
     found = commands("amfs-lab")
     assert found

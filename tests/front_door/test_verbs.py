@@ -150,6 +150,7 @@ def test_the_kernel_of_the_environment_comes_first(run):
         (["lab", "--fresh="], "`--fresh` needs a value after it"),
         (["lab", "--fresh", ""], "`--fresh` needs a value after it"),
         (["lab", "--fresh", "01", "--in-place"], "give one of the two"),
+        (["lab", "--solutions", "--in-place"], "give one of the two"),
         (["lab", "--torch-index"], "`--torch-index` needs a value after it"),
         (["labb"], "There is no verb `labb`: give one of lab, test, notebooks, bench, lint"),
     ],
@@ -163,10 +164,85 @@ def test_a_wrong_option_is_told_before_anything_is_made(machine, arguments, sent
 
 
 def test_without_lessons_lab_says_how_to_build_them(machine, house, capsys):
-    for lesson in (house / "notebooks").iterdir():
+    for lesson in (house / "notebooks").glob("*.ipynb"):
         lesson.unlink()
     assert machine.run.main(["lab"]) == 2
     assert "run.py notebooks" in capsys.readouterr().err
+
+
+# --- lab --solutions ---
+
+
+def test_solutions_opens_copies_of_the_solved_lessons_beside_the_others(run, machine, house):
+    assert run.main(["lab", "--solutions"]) == 0
+    assert options(machine)[:2] == [
+        f"--ServerApp.root_dir={house / 'my_lessons'}",
+        "--LabApp.default_url=/lab/tree/solutions/00_start_here.ipynb",
+    ]
+    for name in ("00_start_here.ipynb", "01_rbf_kernels.ipynb"):
+        for place in (Path(name), Path("solutions", name)):
+            assert (house / "my_lessons" / place).read_text() == (house / "notebooks" / place).read_text()
+
+
+def test_a_copy_of_a_solution_is_never_overwritten_either(run, house):
+    run.main(["lab", "--solutions"])
+    mine, lesson = (
+        house / "my_lessons" / "solutions" / "01_rbf_kernels.ipynb",
+        house / "my_lessons/01_rbf_kernels.ipynb",
+    )
+    mine.write_text("my notes")
+    lesson.write_text("my work")
+    (house / "notebooks" / "solutions" / "01_rbf_kernels.ipynb").write_text("an update")
+    run.main(["lab", "--solutions"])
+    assert (mine.read_text(), lesson.read_text()) == ("my notes", "my work")
+    run.main(["lab", "--solutions", "--fresh", "1"])
+    assert (mine.read_text(), lesson.read_text()) == ("an update", "my work")
+    assert [kept.read_text() for kept in (house / "my_lessons" / "backup").rglob("*.ipynb")] == ["my notes"]
+
+
+def test_without_asking_nobody_meets_a_solution(run, house):
+    run.main(["lab"])
+    assert not (house / "my_lessons" / "solutions").exists()
+
+
+def test_without_built_solutions_the_project_says_how_to_build_them(machine, house, capsys):
+    for solved in (house / "notebooks" / "solutions").iterdir():
+        solved.unlink()
+    assert machine.run.main(["lab", "--solutions"]) == 2
+    assert "run `run.py notebooks` to build them" in capsys.readouterr().err
+
+
+# --- a copy that was handed out ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["lab", "--solutions"], "was handed out without {}: ask those who gave it to you"),
+        (["notebooks"], "has no sources to build from: its lessons in notebooks/ are ready"),
+    ],
+)
+def test_a_hand_out_says_what_it_does_not_hold(machine, handed_out, arguments, sentence, capsys):
+    assert machine.run.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence.format(os.path.join("notebooks", "solutions")) in error
+    assert error.count("\n") == 1
+    assert machine.calls == []
+    assert not (handed_out / "my_lessons").exists()
+
+
+def test_a_hand_out_opens_its_lessons_and_tests_them(run, machine, handed_out, capsys):
+    assert run.main(["lab"]) == 0
+    assert options(machine)[0] == f"--ServerApp.root_dir={handed_out / 'my_lessons'}"
+    assert "no tests" not in capsys.readouterr().out
+    assert run.main(["test"]) == 0
+    assert machine.became[0][1:] == ["-m", "pytest"]
+    assert "no tests of the library; each lesson is run" in capsys.readouterr().out
+
+
+def test_the_whole_project_says_nothing_of_missing_tests(run, capsys):
+    run.main(["test"])
+    assert "no tests" not in capsys.readouterr().out
 
 
 # --- the other verbs ---

@@ -1,15 +1,13 @@
 """What the tests of the lessons share."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-# For lessons.py and answers.py: under importlib mode no test folder is on the path.
-sys.path.insert(0, str(Path(__file__).parent))
-
-os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this Python's kernel, not one of that name in the home folder
+# Under importlib mode no folder of tests is on the path.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))  # guide.py, handout.py
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # lessons.py, answers.py
 
 from lessons import lesson_paths
 

@@ -1,13 +1,8 @@
-"""The lessons in the tree, and a kernel to run one in."""
+"""The lessons in the tree, and what their kernel runs before and after them."""
 
-import os
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
-
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-CELL_SECONDS = 120
 
 # Runs in the kernel before the lesson: remembers each explorer that is made, whatever it is called and shown or not.
 REMEMBER = """
@@ -34,19 +29,3 @@ def lesson_paths() -> list[Path]:
 
 def solution_of(lesson: Path) -> Path:
     return NOTEBOOKS / "solutions" / lesson.name
-
-
-def run(notebook: nbformat.NotebookNode, before: str = "", after: str = "") -> nbformat.NotebookNode:
-    """Executes a notebook in a kernel of this Python, by its short path, up to the first error; it then has outputs."""
-    cells = [nbformat.v4.new_code_cell(source) for source in (before, after)]
-    notebook.cells = [cells[0], *notebook.cells, cells[1]]
-    env = {**os.environ, "AMFS_LAB_FAST": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(NOTEBOOKS.parent)}
-    client = NotebookClient(
-        notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
-    )
-    client.execute(env=env)
-    return notebook
-
-
-def printed(cell: nbformat.NotebookNode) -> str:
-    return "".join(output.get("text", "") for output in cell.outputs)

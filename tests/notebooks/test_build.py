@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import guide
 import nbformat
 import pytest
 
@@ -189,19 +190,17 @@ def test_the_command_line(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err == "01_x.py: cell 3: the cell is empty; delete it\n"
 
 
-def test_what_is_handed_out_holds_no_solution(tmp_path):
-    assert build.main(["--students", str(tmp_path / "out")]) == 0
-    handed = {path.name for path in (tmp_path / "out").rglob("*.ipynb")}
-    assert handed == {path.name for path in NOTEBOOKS.glob("*.ipynb")}
-    assert not any("SOLUTION" in path.read_text(encoding="utf-8") for path in (tmp_path / "out").rglob("*"))
+def test_the_guide_is_written_from_the_solved_lessons(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(build, "save", lambda wanted: [path for path in wanted if path.name == "teaching.md"])
+    told = {}
+    monkeypatch.setattr(guide, "guide", lambda solutions: told.update(solutions) or "the page")
+    assert build.main(["--guide"]) == 0
+    assert capsys.readouterr().out == f"wrote {guide.PLACE}\n"
+    assert told == {lesson.name: lesson.solution for lesson in build.build()}
 
+    def broken(solutions):
+        raise guide.GuideError("01_x did not run to its end")
 
-def test_a_hand_out_never_overwrites_what_somebody_wrote(tmp_path, capsys):
-    out = tmp_path / "out"
-    assert build.main(["--students", str(out)]) == 0
-    assert build.main(["--students", str(out)]) == 0  # nothing differs
-    worked_in = sorted(out.iterdir())[0]
-    worked_in.write_text("mine", encoding="utf-8")
-    assert build.main(["--students", str(out)]) == 2
-    assert worked_in.read_text(encoding="utf-8") == "mine"
-    assert f"{worked_in} is there already and differs. Name an empty folder." in capsys.readouterr().err
+    monkeypatch.setattr(guide, "guide", broken)
+    assert build.main(["--guide"]) == 2
+    assert capsys.readouterr().err == "01_x did not run to its end\n"

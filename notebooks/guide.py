@@ -1,0 +1,236 @@
+"""The teaching guide, docs/teaching.md: read off the solved lessons and off what they answer when they run.
+
+`python3 run.py notebooks --guide` runs each solved lesson once and writes the page. The right option of a question and
+the praise of a check come from that run. A question without reasons is an open one: its author leaves the answer to
+the reader's own machine, and so does the guide.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+HERE = Path(__file__).resolve().parent
+PLACE = HERE.parent / "docs" / "teaching.md"
+CELL_SECONDS = 120
+
+# Runs in the kernel before the lesson: remembers each question that is asked, whatever it is called and shown or not.
+RECORD = """
+import amfs_lab.explore
+from amfs_lab.explore.predict import Prediction
+_asked, _ask = [], Prediction.__init__
+def _recording(self, *args, **kwargs):
+    _ask(self, *args, **kwargs)
+    _asked.append(self)
+Prediction.__init__ = _recording
+"""
+
+# Runs in the kernel after the lesson: some keys wait for its results.
+REPORT = """
+import json
+print(json.dumps([
+    {"question": each.question, "options": each.options, "because": each.because, "key": each._key()}
+    for each in _asked
+]))
+"""
+
+HEAD = """\
+# Teaching with amfs_lab
+
+This page is for you, not for the class: it holds every answer. It is read off the lessons and off a run of each
+(`python3 run.py notebooks --guide`); to change a word of it, change the lesson in `notebooks/source`.
+
+**Before a lesson**, run its solved version (`python3 run.py lab --solutions`) and move each dial once. **At a
+prediction**, let everybody choose and say why before anyone clicks; the reasons below are what a wrong choice gets to
+read, so hold yours back. **At an exercise**, its check tells the classic mistakes by what they did: let it speak first.
+**At the end**, "What we claimed" is the lesson in sentences, each proved by the cell under it, and "Where this breaks"
+is what to discuss.
+
+The minutes are a guess for a reader who works alone; with a class that discusses, plan for twice as many.
+"""
+
+
+class GuideError(Exception):
+    """A lesson that can't be told: which, expected, got."""
+
+
+# --- Running a lesson -----------------------------------------------------------------------------
+
+
+def run(notebook: NotebookNode, before: str = "", after: str = "", root: Path = HERE.parent) -> NotebookNode:
+    """Executes a notebook in a kernel of this Python, by its short path, up to the first error; it then has outputs.
+
+    Args:
+        before, after: the code of two more cells.
+        root: the project, or a hand-out, whose library the kernel sees.
+    """
+    cells = [nbformat.v4.new_code_cell(source) for source in (before, after)]
+    notebook.cells = [cells[0], *notebook.cells, cells[1]]
+    env = {**os.environ, "AMFS_LAB_FAST": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this Python's kernel, not one of that name at home
+    client = NotebookClient(
+        notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(root / "notebooks")}}
+    )
+    client.execute(env=env)
+    return notebook
+
+
+def printed(cell: NotebookNode) -> str:
+    return "".join(output.get("text", "") for output in cell.outputs)
+
+
+# --- Telling a lesson -----------------------------------------------------------------------------
+
+
+def section(name: str, performed: NotebookNode) -> str:
+    """A lesson's part of the page, from its solved notebook after `run(notebook, RECORD, REPORT)`."""
+    cells, asked = performed.cells[1:-1], json.loads(printed(performed.cells[-1]))
+    title, goals, terms, *opening = paragraphs(cells[0].source)
+    under = dict(chapters(cells))
+    parts = [
+        f"#{title}",
+        f"[lesson](../notebooks/{name}.ipynb) · [solved](../notebooks/solutions/{name}.ipynb) · {terms}",
+        goals,
+        *opening,
+        "**Outline:** " + " → ".join(list(under)[1 : list(under).index("Exercises")]),
+        "### Predictions",
+        *predictions(name, under, asked),
+        "### Exercises",
+        *exercises(name, cells),
+        "### What we claimed",
+        "\n".join(claims(under["What we claimed"])),
+        "### Where this breaks",
+        "\n".join(breaks(under["Where this breaks"])),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def paragraphs(text: str) -> list[str]:
+    return [block for block in re.split(r"\n\s*\n", text.strip()) if block]
+
+
+def chapters(cells: Iterable[NotebookNode]) -> Iterator[tuple[str, list[NotebookNode]]]:
+    """The cells under each `##` heading; under "" those before the first."""
+    heading, inside = "", []
+    for cell in cells:
+        found = re.search(r"^## (.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
+        if found:
+            yield heading, inside
+            heading, inside = found[1], []
+        inside.append(cell)
+    yield heading, inside
+
+
+def predictions(name: str, under: dict[str, list[NotebookNode]], asked: list[dict]) -> Iterator[str]:
+    """Each question with its options, the right one first, and what each gets to read."""
+    places = [heading for heading, cells in under.items() for cell in cells if "explore.predict(" in cell.source]
+    if len(places) != len(asked):
+        raise GuideError(f"{name}: expected a cell for each question. Got {len(places)} for {len(asked)}.")
+    for number, (place, each) in enumerate(zip(places, asked, strict=True), start=1):
+        where = f"under “{place}”" if place else "at the start"
+        yield f"**{number}. {each['question']}** ({where})"
+        if not each["because"]:
+            yield f"Open: {' / '.join(each['options'])}. It is measured anew in each run, so there is no key."
+            continue
+        if each["key"] is None:
+            raise GuideError(f"{name}: nobody knows the answer when the lesson has ended: {each['question']}")
+        order = sorted(each["options"], key=lambda option: option != each["key"])  # the others keep their order
+        marks = {option: f"✓ **{option}**" if option == each["key"] else f"*{option}*" for option in order}
+        yield "\n".join(
+            f"- {mark}: {each['because'].get(option, 'no reason is given')}" for option, mark in marks.items()
+        )
+
+
+def exercises(name: str, cells: list[NotebookNode]) -> Iterator[str]:
+    """Each exercise: its task, the solution, and the praise that its check gave."""
+    for cell in cells:
+        kind = (cell.cell_type, *cell.metadata.get("tags", []))
+        if kind == ("markdown", "exercise"):
+            heading, text = re.split(r"^### ", cell.source, flags=re.MULTILINE)[-1].split("\n", 1)
+        elif kind == ("code", "exercise"):
+            answer = re.sub(r"^\s*### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE).rstrip()
+        elif kind == ("code", "check"):
+            if not printed(cell).startswith("✓ "):
+                raise GuideError(f"{name}: {heading}: expected praise. Got {printed(cell).strip()!r}.")
+            points = cell.metadata.nbgrader.points
+            yield f"**{heading}** ({points} {'point' if points == 1 else 'points'})"
+            yield text.strip()
+            yield f"```python\n{answer}\n```"
+            yield printed(cell).strip()
+
+
+def claims(cells: list[NotebookNode]) -> Iterator[str]:
+    """What the prose says, and under it what each assert that has a word beside it says."""
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            yield from (item(text) for text in paragraphs(cell.source) if not text.startswith("#"))
+        else:
+            words = re.findall(r"^ *assert .*  # (.+?),?$", cell.source, re.MULTILINE)
+            if words:
+                yield "  - " + "; ".join(words)
+
+
+def breaks(cells: list[NotebookNode]) -> Iterator[str]:
+    """The paragraphs that open in bold, each a way to fail; without any, the first paragraph."""
+    texts = [text for cell in cells if cell.cell_type == "markdown" for text in paragraphs(cell.source)]
+    texts = [text for text in texts if not text.startswith("#")]
+    yield from map(item, [text for text in texts if text.startswith("**")] or texts[:1])
+
+
+def item(text: str) -> str:
+    return "- " + text.replace("\n", "\n  ")
+
+
+# --- The page -------------------------------------------------------------------------------------
+
+
+def plan(solutions: dict[str, NotebookNode]) -> str:
+    """A row for each lesson: minutes, what it needs, how much there is to ask and to solve."""
+    rows, total = ["| lesson | minutes | needs | predictions | points |", "|---|---|---|---|---|"], 0
+    for notebook in solutions.values():
+        title, _, terms, *_ = paragraphs(notebook.cells[0].source)
+        found = re.match(r"(\d+) minutes · needs: (.+) · runs offline", terms.replace("\n", " "))
+        if found is None:
+            raise GuideError(f"{title}: expected `N minutes · needs: ... · runs offline in ...`. Got `{terms}`.")
+        asked = sum("explore.predict(" in cell.source for cell in notebook.cells)
+        points = sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in notebook.cells)
+        rows.append(f"| {title.lstrip('# ')} | {found[1]} | {found[2]} | {asked} | {points} |")
+        total += int(found[1])
+    return "\n".join(rows) + f"\n\nTogether {total} minutes.\n"
+
+
+def page(solutions: dict[str, NotebookNode], sections: Iterable[str]) -> str:
+    return "\n".join([HEAD, plan(solutions), *sections])
+
+
+def guide(solutions: dict[str, str]) -> str:
+    """The page, from the text of each solved notebook. Runs them all."""
+    sections = []
+    for name, text in solutions.items():
+        print(f"running {name}", flush=True)
+        try:
+            sections.append(section(name, run(nbformat.reads(text, 4), RECORD, REPORT)))
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            why = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else error
+            raise GuideError(f"{name} did not run to its end, so there is no guide. {why}") from None
+    return page({name: nbformat.reads(text, 4) for name, text in solutions.items()}, sections)
+
+
+# --- Drift ----------------------------------------------------------------------------------------
+
+
+def comparable(text: str) -> str:
+    """The text without the numbers in its praise, whose last digits may differ between machines."""
+    return re.sub(r"^✓ .*$", lambda line: re.sub(r"\d+([.,]\d+)?", "#", line[0]), text, flags=re.MULTILINE)
+
+
+def split(text: str) -> dict[str, str]:
+    """The parts of a page: the first under "", each lesson's under its number."""
+    first, *rest = re.split(r"\n(?=## \d\d · )", text)
+    return {"": first} | {part[3:5]: part for part in rest}

@@ -1,0 +1,49 @@
+"""The hand-out: a folder that works on its own, with the lessons and without a solution, a source or a test.
+
+Who gets it says `python3 run.py lab` in it, as in the whole project.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = (
+    ".gitignore",
+    "CHANGELOG.md",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "constraints.txt",
+    "data/GLYPHS.md",
+    "data/LICENSE-glyphs.md",
+    "data/glyphs.npz",
+    "docs/lesson.png",
+    "environment.yml",
+    "notebooks/conftest.py",
+    "pyproject.toml",
+    "run.py",
+)  # what lies beside the library and the lessons; whatever else the project's folder holds stays at home
+FOR_TEACHERS = "If you teach"
+
+
+def hand_out(lessons: dict[str, str], root: Path = ROOT) -> dict[Path, bytes]:
+    """What stands where in a hand-out, from the text of each unsolved lesson; paths are relative to its folder."""
+    wanted = {Path(name): (root / name).read_bytes() for name in FILES}
+    wanted |= {path.relative_to(root): path.read_bytes() for path in library(root / "amfs_lab")}
+    wanted |= {Path("notebooks", f"{name}.ipynb"): text.encode() for name, text in lessons.items()}
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    return wanted | {Path("README.md"): without(FOR_TEACHERS, readme).encode()}
+
+
+def library(package: Path) -> Iterator[Path]:
+    """The package's files, and nothing that Python or an editor left among them."""
+    for path in sorted(package.rglob("*")):
+        parts = path.relative_to(package).parts
+        if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):
+            yield path
+
+
+def without(heading: str, page: str) -> str:
+    """A page without the section of that heading."""
+    return re.sub(rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", "", page, flags=re.MULTILINE | re.DOTALL)

@@ -1,0 +1,129 @@
+"""What is handed out: it holds the lessons and no solution, works on its own, and overwrites nobody's work."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import guide
+import handout
+import nbformat
+import pytest
+from lessons import NOTEBOOKS, lesson_paths
+
+ROOT = NOTEBOOKS.parent
+CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "AMFS_LAB_"))}
+
+
+def build(*arguments):
+    """The builder as its users call it."""
+    command = [sys.executable, str(NOTEBOOKS / "build.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    """A hand-out to look at."""
+    folder = tmp_path_factory.mktemp("students") / "a course"
+    done = build("--students", folder)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(
+        rf"wrote \d+ files into {re.escape(str(folder))}: a course that works on its own\n", done.stdout
+    )
+    return folder
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_holds_the_lessons_and_what_they_need(out):
+    there = files(out)
+    assert {name for name in there if name.endswith(".ipynb")} == {f"notebooks/{path.name}" for path in lesson_paths()}
+    assert {"run.py", "pyproject.toml", "constraints.txt", "environment.yml", "README.md", "LICENSE"} <= there
+    assert {"data/glyphs.npz", "data/LICENSE-glyphs.md"} <= there
+    package = {f"amfs_lab/{name}" for name in files(ROOT / "amfs_lab")}
+    assert {name for name in package if "__pycache__" not in name and "/." not in name} <= there
+
+
+def test_it_holds_no_solution_no_source_and_no_test(out):
+    assert {path.name for path in (out / "notebooks").iterdir()} == {
+        "conftest.py",
+        *(path.name for path in lesson_paths()),
+    }
+    assert not any(
+        set(Path(name).parts) & {"tests", "source", "solutions", ".git", "__pycache__"} for name in files(out)
+    )
+    for name in files(out):
+        if not name.endswith((".npz", ".png")):
+            assert "BEGIN SOLUTION" not in (out / name).read_text(encoding="utf-8"), name
+    assert not (out / "docs" / "teaching.md").exists()
+
+
+def test_its_readme_is_for_students_and_its_links_lead_somewhere(out):
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    ours = (ROOT / "README.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## .+$", ours, re.MULTILINE)
+    assert "## If you teach" in headings
+    assert re.findall(r"^## .+$", readme, re.MULTILINE) == [each for each in headings if each != "## If you teach"]
+    for page in (*out.glob("*.md"), *(out / "data").glob("*.md")):
+        targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+        assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_what_python_and_editors_leave_behind_stays_at_home(tmp_path):
+    for name in ("a.py", "b/c.js", "b/__pycache__/c.pyc", ".DS_Store", "b/.ipynb_checkpoints/a.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in handout.library(tmp_path)] == ["a.py", "b/c.js"]
+
+
+def test_a_section_goes_with_all_that_is_under_it():
+    page = "# Title\n\n## Mine\n\ntext\n\n### Deeper\n\n## Yours\n\nmore\n"
+    assert handout.without("Mine", page) == "# Title\n\n## Yours\n\nmore\n"
+    assert handout.without("Yours", page) == "# Title\n\n## Mine\n\ntext\n\n### Deeper\n\n"
+
+
+def test_its_lessons_run_on_its_own_library(out):
+    """In its own folder, as in a .venv in which it is installed; the project's checkout is out of reach."""
+    lesson = nbformat.read(out / "notebooks" / lesson_paths()[0].name, 4)
+    asked = "import amfs_lab\nfrom amfs_lab.tasks import glyphs\nprint(amfs_lab.__file__)\nprint(glyphs.find())"
+    notebook = guide.run(lesson, after=asked, root=out)
+    package, data = guide.printed(notebook.cells[-1]).split("\n")[:2]
+    assert Path(package) == out / "amfs_lab" / "__init__.py"
+    assert os.environ.get("AMFS_LAB_DATA") or Path(data) == out / "data" / "glyphs.npz"
+
+
+def test_it_can_be_installed(out, tmp_path):
+    """What `run.py lab` does first: pyproject.toml finds all that it names."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=out, env=CLEAN, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.whl"))) == 1
+
+
+@pytest.mark.parametrize(("arguments", "word"), [(["lab", "--solutions"], "without"), (["notebooks"], "no sources")])
+def test_its_front_door_opens_and_says_what_is_not_there(out, arguments, word):
+    done = subprocess.run([sys.executable, out / "run.py", *arguments], env=CLEAN, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert word in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+# --- what somebody worked in ---
+
+
+@pytest.mark.parametrize("name", ["notebooks/00_start_here.ipynb", "README.md", "data/glyphs.npz"])
+def test_a_hand_out_never_overwrites_what_somebody_wrote(tmp_path, out, name):
+    out, a_course = tmp_path / "out", out
+    shutil.copytree(a_course, out)
+    assert build("--students", out).returncode == 0  # nothing differs
+    (out / name).write_text("mine", encoding="utf-8")
+    (out / "run.py").unlink()
+    done = build("--students", out)
+    assert done.returncode == 2
+    assert f"{out / name} is there already and differs. Name an empty folder." in done.stderr
+    assert (out / name).read_text(encoding="utf-8") == "mine"
+    assert not (out / "run.py").exists()  # nothing at all was written
