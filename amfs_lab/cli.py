@@ -10,10 +10,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from amfs_lab import __version__, checkpoint
-from amfs_lab.config import KERNELS, METHODS, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
+from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.errors import AmfsError, ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
-from amfs_lab.tasks import SPLITS, EpisodeConfig, glyphs, open_source
+from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig, glyphs, open_source
+from amfs_lab.tasks.augment import AUGMENTATIONS
 from amfs_lab.training import MetaTrainer, load_run
 
 DEFAULTS = TrainingConfig()
@@ -136,12 +137,13 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
     settings = {name.removeprefix("inner_"): value for name, value in given.items()}
     if foreign := sorted(name for name in given if name.removeprefix("inner_") not in own):
         raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave out what you gave for it.")
-    fields = ("steps", "seconds", "tasks", "width", "norm", "meta_lr", "validate_every", "seed")
+    fields = ("steps", "seconds", "tasks", "width", "norm", "meta_lr", "validate_every", "seed", "source", "schedule")
     chosen = {name: value for name in fields if (value := getattr(options, name)) is not None}
     return preset(
         options.method,
         inner=dataclasses.replace(inner, **settings),
         episode=EpisodeConfig(options.ways, options.shots, options.queries),
+        augment=tuple(options.augment),
         **chosen,
     )
 
@@ -154,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
 
     p = _command(commands, "train", train, "meta-train a method, save it, and evaluate it on test episodes")
     p.add_argument("--method", choices=METHODS, default=DEFAULTS.method)
+    p.add_argument("--source", choices=SOURCES, default=DEFAULTS.source, help="where episodes come from (%(default)s)")
     p.add_argument("--ways", type=int, default=shape.ways, metavar="N")
     p.add_argument("--shots", type=int, default=shape.shots, metavar="K")
     p.add_argument("--queries", type=int, default=shape.queries, metavar="Q")
@@ -162,6 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--tasks", type=int, default=DEFAULTS.tasks, help="episodes in a meta-step (default %(default)s)")
     p.add_argument("--width", type=int, default=DEFAULTS.width, help="filters of Conv-4 (default %(default)s)")
     p.add_argument("--norm", default=DEFAULTS.norm, help="transductive, support or group (default %(default)s)")
+    p.add_argument("--schedule", choices=SCHEDULES, default=DEFAULTS.schedule, help="of the outer rate (%(default)s)")
+    p.add_argument("--augment", nargs="*", default=(), choices=AUGMENTATIONS, help="what training does to its images")
     p.add_argument("--meta-lr", type=float, help="outer rate (default: the method's)")
     p.add_argument("--validate-every", type=int, default=DEFAULTS.validate_every, metavar="STEPS")
     p.add_argument("--seed", type=int, default=DEFAULTS.seed)

@@ -15,8 +15,10 @@ from amfs_lab.kernels import RBF, Cosine, Kernel, Linear, check_learned_bandwidt
 from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import AGGREGATORS, Aggregator, Mean, PairwiseCosine
 from amfs_lab.tasks import SOURCES, EpisodeConfig
+from amfs_lab.tasks.augment import check_augmentations
 
 KERNELS = ("rbf", "linear", "cosine")
+SCHEDULES = ("constant", "cosine")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class TrainingConfig:
         width, norm: of the Conv-4 backbone (see `amfs_lab.backbones.TaskNorm` for what the norms mean).
         meta_lr: Adam's rate (beta). steps: meta-steps. seconds: stop after this much training time, not counting
             validation.
+        schedule: `"constant"`, or `"cosine"`: the rate falls along half a cosine to nothing at the end of the budget.
+        augment: what training does to its images, see `amfs_lab.tasks.augment`.
         validate_every: meta-steps between validations on `validation_episodes` episodes; 0 for none.
     """
 
@@ -101,6 +105,8 @@ class TrainingConfig:
     meta_lr: float = 1e-3
     steps: int = 1500
     seconds: float | None = None
+    schedule: str = "constant"
+    augment: tuple[str, ...] = ()
     validate_every: int = 100
     validation_episodes: int = 100
     seed: int = 0
@@ -117,10 +123,15 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"TrainingConfig.{name} must be a finite number > 0. Got {value}.")
-        for name, options in (("norm", NORMS), ("source", SOURCES)):
+        check_augmentations(self.augment)
+        for name, options in (("norm", NORMS), ("source", SOURCES), ("schedule", SCHEDULES)):
             value = getattr(self, name)
             if value not in options:
                 raise ConfigError(f"TrainingConfig.{name} must be one of {', '.join(options)}. Got {value!r}.")
+
+    def rate(self, share: float) -> float:
+        """The outer rate when this share of the budget, from 0 to 1, is spent."""
+        return self.meta_lr * ((1 + math.cos(math.pi * share)) / 2 if self.schedule == "cosine" else 1.0)
 
     def build(self) -> MetaLearner:
         """A fresh learner; its initial weights depend on `seed` alone, and no global random state is touched."""
@@ -147,6 +158,7 @@ class TrainingConfig:
                     "inner": INNER_LOOPS[inner.pop("name")](**inner),
                     "outer": AGGREGATORS[outer.pop("name")](**outer),
                     "episode": EpisodeConfig(**plain["episode"]),
+                    "augment": tuple(plain.get("augment", ())),
                 }
             )
         except (KeyError, TypeError) as error:

@@ -1,5 +1,6 @@
 """Meta-training as an iterator: `for progress in trainer.run(): ...`; to stop is to break."""
 
+import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -98,7 +99,7 @@ class MetaTrainer:
         if self.folder is not None:
             checkpoint.check_free(self.folder)
         self.device = pick_device(device)
-        self.train = open_source(config.source, "train", config.episode, root, config.seed)
+        self.train = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
         self.validation = open_source(config.source, "validation", config.episode, root)
         self.learner: MetaLearner = config.build().to(self.device)
         self._used = False
@@ -120,10 +121,11 @@ class MetaTrainer:
         try:
             for step in range(1, config.steps + 1):
                 began = time.perf_counter()
+                optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
                 tasks = meta_step(learner, config.outer, optimizer, self._tasks(step))
                 loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
                 seconds += time.perf_counter() - began
-                last = step == config.steps or (config.seconds is not None and seconds >= config.seconds)
+                last = self._spent(step, seconds) >= 1
                 progress = Progress(config.method, step, seconds, loss, accuracy)  # a validation may be broken off
                 if self._validation_due(step, last):
                     progress = replace(progress, validation=self._validate())
@@ -136,6 +138,10 @@ class MetaTrainer:
         finally:
             if self.folder is not None and progress is not None:
                 save_learner(self.folder, learner, config, progress)
+
+    def _spent(self, steps: int, seconds: float) -> float:
+        """The share of the budget that is used up, whichever of steps and seconds is further."""
+        return max(steps / self.config.steps, seconds / (self.config.seconds or math.inf))
 
     def _tasks(self, step: int) -> list[Episode]:
         first = (step - 1) * self.config.tasks

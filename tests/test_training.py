@@ -185,3 +185,27 @@ def test_the_device_is_the_best_there_is_or_the_one_that_was_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device().type in ("mps", "cpu")
     assert pick_device("cpu").type == "cpu"
+
+
+def test_the_rate_falls_along_half_a_cosine_over_the_budget_that_ends_first(monkeypatch):
+    rates = []
+
+    class Watched(torch.optim.Adam):
+        def step(self, *args):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(*args)
+
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
+    for schedule in ("constant", "cosine"):
+        list(MetaTrainer(preset("i-amfs", steps=4, meta_lr=1.0, schedule=schedule, **SMALL)).run())
+    assert rates[:4] == [1.0] * 4
+    assert rates[4:] == pytest.approx([1.0, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2])
+    trainer = MetaTrainer(preset("i-amfs", steps=100, seconds=10.0, schedule="cosine", **SMALL))
+    assert trainer._spent(50, 2.0) == 0.5
+    assert trainer._spent(50, 9.0) == 0.9
+
+
+def test_training_alone_is_augmented():
+    trainer = MetaTrainer(preset("i-amfs", augment=("affine",), **SMALL))
+    assert trainer.train.augment == ("affine",)
+    assert trainer.validation.augment == ()

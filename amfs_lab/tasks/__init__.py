@@ -1,5 +1,6 @@
 """Where episodes come from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from amfs_lab.episode import Episode, Split
@@ -14,12 +15,18 @@ SPLITS = ("train", "validation", "test")
 
 
 def open_source(
-    name: str, split: str, config: EpisodeConfig, root: Path | str | None = None, seed: int = 0
+    name: str,
+    split: str,
+    config: EpisodeConfig,
+    root: Path | str | None = None,
+    seed: int = 0,
+    augment: Sequence[str] = (),
 ) -> EpisodeSource:
     """Episodes of a named data set: `open_source("glyphs", "train", EpisodeConfig(5, 1, 15))[index]`.
 
     Args:
         split: `"train"`, `"validation"` or `"test"`; no class is in two of them.
+        augment: see `amfs_lab.tasks.augment`; for training only.
         root: a folder to look in first; then $AMFS_LAB_DATA and the copy that comes with the package.
     Raises:
         ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
@@ -28,5 +35,7 @@ def open_source(
         raise ConfigError(f"The source must be one of {', '.join(SOURCES)}. Got {name!r}.")
     if split not in SPLITS:
         raise ConfigError(f"`split` must be one of {', '.join(SPLITS)}. Got {split!r}.")
+    if "rotations" in augment:
+        raise ConfigError("Printed glyphs are not turned: some scripts are turns of themselves. Leave rotations out.")
     images, labels = glyphs.load(Path(root) if root is not None else None).split(split)
-    return EpisodeSource(images, labels, config, name, split, seed)
+    return EpisodeSource(images, labels, config, name, split, seed, augment)

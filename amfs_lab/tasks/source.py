@@ -1,16 +1,17 @@
 """Episodes: N-way K-shot tasks drawn from labelled images, each a pure function of (source, split, seed, index)."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
+from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class EpisodeSource:
     """`source[index]` draws episode `index` from images (classes, samples, h, w), grey levels 0..255.
 
     Args:
-        name, split, seed: with the index, all that an episode depends on.
+        name, split, seed: with the index and `augment`, all that an episode depends on.
+        augment: what training does to its images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of
+            each, "affine" bends every image a little.
     Raises:
         ConfigError: more ways than there are classes, or more shots and queries than a class has samples.
     """
@@ -48,8 +51,12 @@ class EpisodeSource:
         name: str = "images",
         split: str = "all",
         seed: int = 0,
+        augment: Sequence[str] = (),
     ) -> None:
-        classes, samples = images.shape[:2]
+        check_augmentations(augment)
+        self.augment = tuple(augment)
+        turns = QUARTERS if "rotations" in augment else 1
+        classes, samples = turns * len(images), images.shape[1]
         if config.ways > classes:
             raise ConfigError(
                 f"An episode of {config.ways} ways needs as many classes. Got {classes} in the split {split!r} of "
@@ -60,12 +67,10 @@ class EpisodeSource:
                 f"{config.shots} shots and {config.queries} queries need {config.shots + config.queries} samples of a "
                 f"class. Got {samples} in {name}. Lower `shots` or `queries`."
             )
-        self.images, self.labels, self.config = images, labels, config
+        if turns > 1:
+            labels = tuple(f"{label}/{90 * quarter}°" for quarter in range(turns) for label in labels)
+        self.images, self.labels, self.config, self.classes = images, labels, config, classes
         self.name, self.split, self.seed = name, split, seed
-
-    @property
-    def classes(self) -> int:
-        return len(self.images)
 
     def classes_of(self, index: int) -> list[str]:
         """The labels of the classes in episode `index`, in the order of its targets."""
@@ -73,7 +78,8 @@ class EpisodeSource:
 
     def __getitem__(self, index: int) -> Episode:
         chosen, order = self._draw(index)
-        images = self.images[chosen[:, None], order].float().div_(255)[:, :, None]  # (ways, shots + queries, 1, h, w)
+        images = self.images[chosen[:, None] % len(self.images), order].float().div_(255)[:, :, None]
+        images = self._augmented(images, chosen, index)  # (ways, shots + queries, 1, h, w)
         labels = torch.arange(self.config.ways)
         shots, queries = self.config.shots, self.config.queries
         return Episode(
@@ -84,12 +90,24 @@ class EpisodeSource:
     def __iter__(self) -> Iterator[Episode]:
         return (self[index] for index in count())
 
+    def _augmented(
+        self, images: Float[Tensor, "ways k 1 h w"], chosen: Int64[Tensor, " ways"], index: int
+    ) -> Float[Tensor, "ways k 1 h w"]:
+        if "rotations" in self.augment:
+            images = rotated(images, chosen // len(self.images))
+        if "affine" in self.augment:
+            images = bent(images.flatten(0, 1), self._generator(index, "affine")).view_as(images)
+        return images
+
+    def _generator(self, *key: object) -> torch.Generator:
+        """A private source of chance that depends on the source's name, split and seed, and on the key alone."""
+        words = "/".join(map(str, (self.name, self.split, self.seed, *key))).encode()
+        return torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(words, digest_size=7).digest()))
+
     def _draw(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
-        key = f"{self.name}/{self.split}/{self.seed}/{index}".encode()
-        generator = torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(key, digest_size=7).digest()))
-        classes, samples = self.images.shape[:2]
-        chosen = torch.randperm(classes, generator=generator)[: self.config.ways]
-        order = torch.rand(self.config.ways, samples, generator=generator).argsort(1)
+        generator = self._generator(index)
+        chosen = torch.randperm(self.classes, generator=generator)[: self.config.ways]
+        order = torch.rand(self.config.ways, self.images.shape[1], generator=generator).argsort(1)
         return chosen, order[:, : self.config.shots + self.config.queries]
 
     def __repr__(self) -> str:
