@@ -57,7 +57,10 @@ def test_initial_weights_depend_on_the_seed_alone():
         (lambda: preset("i-amfs", steps=0), r"TrainingConfig.steps must be an integer >= 1. Got 0"),
         (lambda: preset("i-amfs", meta_lr=0.0), r"TrainingConfig.meta_lr must be a finite number > 0"),
         (lambda: preset("i-amfs", norm="batch"), r"TrainingConfig.norm must be one of transductive, .* Got 'batch'"),
-        (lambda: preset("i-amfs", source="mnist"), r"TrainingConfig.source must be one of glyphs. Got 'mnist'"),
+        (
+            lambda: preset("i-amfs", source="mnist"),
+            r"source must be one of glyphs, omniglot, .*. Got 'mnist'",
+        ),
         (lambda: preset("iamfs"), r"method must be one of i-amfs, .* Got 'iamfs'"),
         (lambda: preset("i-amfs", inner_lr=3), r"Expected settings of TrainingConfig. Got: .*inner_lr"),
         (lambda: TrainingConfig.from_dict({"inner": {"name": "x"}}), r"Expected the settings of a run"),

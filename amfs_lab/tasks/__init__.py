@@ -5,12 +5,12 @@ from pathlib import Path
 
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
-from amfs_lab.tasks import glyphs
+from amfs_lab.tasks import glyphs, omniglot
 from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource
 
 __all__ = ["SOURCES", "SPLITS", "Episode", "EpisodeConfig", "EpisodeSource", "Split", "open_source"]
 
-SOURCES = ("glyphs",)
+SOURCES = ("glyphs", *omniglot.PROTOCOLS)
 SPLITS = ("train", "validation", "test")
 
 
@@ -27,7 +27,7 @@ def open_source(
     Args:
         split: `"train"`, `"validation"` or `"test"`; no class is in two of them.
         augment: see `amfs_lab.tasks.augment`; for training only.
-        root: a folder to look in first; then $AMFS_LAB_DATA and the copy that comes with the package.
+        root: a folder to look in first; then $AMFS_LAB_DATA, what comes with the package, and `data/`.
     Raises:
         ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
     """
@@ -35,7 +35,10 @@ def open_source(
         raise ConfigError(f"The source must be one of {', '.join(SOURCES)}. Got {name!r}.")
     if split not in SPLITS:
         raise ConfigError(f"`split` must be one of {', '.join(SPLITS)}. Got {split!r}.")
+    folder = Path(root) if root is not None else None
+    if name in omniglot.PROTOCOLS:
+        return EpisodeSource(*omniglot.split(name, split, folder), config, name, split, seed, augment)
     if "rotations" in augment:
         raise ConfigError("Printed glyphs are not turned: some scripts are turns of themselves. Leave rotations out.")
-    images, labels = glyphs.load(Path(root) if root is not None else None).split(split)
+    images, labels = glyphs.load(folder).split(split)
     return EpisodeSource(images, labels, config, name, split, seed, augment)

@@ -9,7 +9,6 @@ alphabets that training never saw. `data/GLYPHS.md` lists scripts, faces and dif
 import hashlib
 import io
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.tasks import places
 
 FILE = "glyphs.npz"
 SAMPLES, SIDE = 20, 28
@@ -77,13 +77,7 @@ def load(root: Path | None = None) -> Glyphs:
 
 def find(root: Path | None = None) -> Path:
     """Where the file lies: in `root`, $AMFS_LAB_DATA, the installed package, or the checkout. Raises DataError."""
-    if root is not None and not Path(root).is_dir():
-        raise DataError(
-            f"Expected a folder to look for {FILE} in. Got {root}, which is none. Leave it out, or mend it."
-        )
-    package = Path(__file__).resolve().parents[1]
-    folders = [Path(f) for f in (root, os.environ.get("AMFS_LAB_DATA")) if f]
-    folders += [package / "data", package.parent / "data"]
+    folders = places.folders(root, FILE)
     for folder in folders:
         if (folder / FILE).is_file():
             return folder / FILE

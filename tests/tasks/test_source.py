@@ -86,7 +86,7 @@ def test_glyphs_open_by_name_and_unknown_names_are_refused():
     episode = open_source("glyphs", "test", EpisodeConfig(5, 1, 15))[0]
     assert episode.query.x.shape == (75, 1, 28, 28)
     assert 0 <= episode.query.x.min() < episode.query.x.max() <= 1
-    with pytest.raises(ConfigError, match=r"source must be one of glyphs. Got 'mnist'"):
+    with pytest.raises(ConfigError, match=r"source must be one of glyphs, omniglot, .*. Got 'mnist'"):
         open_source("mnist", "test", EpisodeConfig())
     with pytest.raises(ConfigError, match=r"`split` must be one of train, validation, test. Got 'dev'"):
         open_source("glyphs", "dev", EpisodeConfig())

@@ -1,0 +1,146 @@
+"""Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): 1,623 handwritten characters of 50 alphabets, 20 drawers each.
+
+Two protocols, which are two sources, because their numbers may not be compared:
+`omniglot`: whole alphabets. 25 of the 30 background alphabets train, 5 validate, the 20 evaluation alphabets test.
+`omniglot-random-classes`: all characters shuffled, 1,100 / 100 / 423, as MAML and its successors report: a test
+character is new, but its alphabet may have been seen. Easier.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from amfs_lab.errors import DataError
+from amfs_lab.tasks import places
+from amfs_lab.tasks.omniglot_files import DRAWERS, SIDE, Drawings, opened, read
+
+OFFICIAL, RANDOM_CLASSES = PROTOCOLS = ("omniglot", "omniglot-random-classes")
+BACKGROUND, EVALUATION = PARTS = ("images_background", "images_evaluation")
+# What the complete set has: (alphabets, characters).
+COMPLETE = {BACKGROUND: (30, 964), EVALUATION: (20, 659)}
+FORMAT = 1  # of the packed copy: another number makes a new one
+
+
+def split(
+    protocol: str, name: str, root: Path | None = None
+) -> tuple[UInt8[Tensor, "classes 20 28 28"], tuple[str, ...]]:
+    """The images and labels of `"train"`, `"validation"` or `"test"` in one of the two protocols.
+
+    Args:
+        root: a folder to look in first; then $AMFS_LAB_DATA, the package, the checkout, ./data.
+    Raises:
+        DataError: a part that is missing (the official train and validation need the background alone) or damaged.
+    """
+    if protocol == OFFICIAL:
+        drawings = load(EVALUATION if name == "test" else BACKGROUND, root)
+        splits = official(drawings.labels)
+        chosen = [name == "test" or splits[label.partition("/")[0]] == name for label in drawings.labels]
+        images, labels = drawings.images, drawings.labels
+    else:
+        parts = [load(part, root) for part in PARTS]
+        images, labels = torch.cat([part.images for part in parts]), parts[0].labels + parts[1].labels
+        splits = random_classes(labels)
+        chosen = [splits[label] == name for label in labels]
+    rows = [row for row, here in enumerate(chosen) if here]
+    return images[rows], tuple(labels[row] for row in rows)
+
+
+def official(labels: tuple[str, ...]) -> dict[str, str]:
+    """The split of each background alphabet: one sixth validates (5 of 30), chosen by a hash of the names, for ever."""
+    alphabets = sorted({label.partition("/")[0] for label in labels}, key=_hash)
+    held_out = max(1, round(len(alphabets) / 6))
+    return dict.fromkeys(alphabets[:held_out], "validation") | dict.fromkeys(alphabets[held_out:], "train")
+
+
+def random_classes(labels: tuple[str, ...]) -> dict[str, str]:
+    """The split of each character: 1,100 / 100 / 423 of the 1,623, in the order of a hash of the labels."""
+    shuffled, share = sorted(labels, key=_hash), len(labels) / 1623
+    train, validation = round(1100 * share), round(1200 * share)
+    splits = dict.fromkeys(shuffled[:train], "train") | dict.fromkeys(shuffled[train:validation], "validation")
+    return splits | dict.fromkeys(shuffled[validation:], "test")
+
+
+def load(part: str, root: Path | None = None) -> Drawings:
+    """All drawings of `"images_background"` or `"images_evaluation"`, from the packed copy where there is one.
+
+    Warns where images had to be converted, or alphabets are missing. Raises DataError.
+    """
+    with opened(find(part, root)) as tree:
+        packed = places.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors"
+        drawings = _unpacked(packed)
+        if drawings is None:
+            drawings = read(tree, part)
+            _pack(drawings, packed)
+    for said in remarks(part, drawings):
+        warnings.warn(f"{tree.place}: {said}", stacklevel=2)
+    return drawings
+
+
+def remarks(part: str, drawings: Drawings) -> list[str]:
+    """What a reader of the numbers should know: images that were converted, alphabets or characters that lack."""
+    said = []
+    if drawings.converted:
+        total = len(drawings.labels) * DRAWERS
+        said.append(f"{drawings.converted} of {total} images were not 105x105 of 1 bit, and were converted.")
+    found = len({label.partition("/")[0] for label in drawings.labels}), len(drawings.labels)
+    if found != COMPLETE[part]:
+        said.append(
+            "Expected {} alphabets of {} characters in all. Got {} of {}: ".format(*COMPLETE[part], *found)
+            + "the splits and episodes are not those of the complete set."
+        )
+    return said
+
+
+def find(part: str, root: Path | None = None) -> Path:
+    """The zip or extracted folder of a part, in each place also below `omniglot/`. Raises DataError."""
+    folders = places.folders(root, f"{part}.zip")
+    for folder in folders:
+        for candidate in (place / name for place in (folder, folder / "omniglot") for name in (f"{part}.zip", part)):
+            if candidate.is_file() if candidate.suffix else candidate.is_dir():
+                return candidate
+    raise DataError(
+        f"Expected {part}.zip or the folder {part} in one of {', '.join(map(str, folders))}, or in `omniglot` there. "
+        "Got none. Fetch it with `amfs-lab data fetch omniglot`, or name the folder that has it in AMFS_LAB_DATA."
+    )
+
+
+def _unpacked(path: Path) -> Drawings | None:
+    """The packed copy; None where there is none that is whole, because it can always be made again."""
+    try:
+        with safe_open(path, "pt") as file:
+            images, notes = file.get_tensor("images"), json.loads((file.metadata() or {})["notes"])
+        drawings = Drawings(images, tuple(notes["labels"]), int(notes["converted"]))
+        whole = images.dtype == torch.uint8 and images.shape == (len(drawings.labels), DRAWERS, SIDE, SIDE)
+        return drawings if whole and notes["sha256"] == _sha256(images) else None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _pack(drawings: Drawings, path: Path) -> None:
+    """Writes the packed copy, beside its place first; a folder that refuses it costs time later, and nothing else."""
+    notes = {"labels": drawings.labels, "converted": drawings.converted, "sha256": _sha256(drawings.images)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".packing-", dir=path.parent) as folder:
+            partial = Path(folder) / path.name
+            save_file({"images": drawings.images}, partial, {"notes": json.dumps(notes)})
+            os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        warnings.warn(f"The packed copy {path} is not kept ({error}): packing is done again next time.", stacklevel=3)
+
+
+def _sha256(images: UInt8[Tensor, "characters 20 28 28"]) -> str:
+    return hashlib.sha256(images.numpy().data).hexdigest()
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
