@@ -51,7 +51,7 @@ class CharacterExplorer(Explorer):
     presets: ClassVar[dict[str, Any]] = {
         "one example each": {"shots": 1, "bandwidth": 5.0},
         "five examples each": {"shots": 5, "bandwidth": 5.0},
-        "too narrow": {"bandwidth": 0.2},
+        "too narrow": {"shots": 1, "bandwidth": 0.2},
     }
     panels: ClassVar[dict[str, Any]] = {
         "rows": 1,

@@ -216,12 +216,15 @@ class IntSlider(Slider):
     def check(self, value: Any) -> Any:
         return _whole(self, super().check(value))
 
+    def nearest(self, value: Any) -> Any:
+        return round(super().nearest(value))
+
     def _between(self, share: Number) -> int:
         return round(self.low + share * (self.high - self.low))
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
         slider = w.IntSlider(value=value, min=self.low, max=self.high, step=1, **self._slider(label_width))
-        box = w.IntText(value=value, step=1, **self._box())
+        box = w.FloatText(value=value, step=1, **self._box())  # a box for whole numbers would read 2.5 as 25
         return self._together(Part(slider), Part(box))
 
 

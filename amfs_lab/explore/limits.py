@@ -123,7 +123,7 @@ class LimitExplorer(Explorer):
         "float32": dict(bandwidth=4.0, lam=0.0, precision="float32", points="a point twice"),
         "no error, and wrong": dict(bandwidth=4.0, lam=1e-6, precision="float32", points="a point twice"),
         "λ repairs": dict(bandwidth=4.0, lam=1e-4, precision="float32", points="a point twice"),
-        "no points": dict(points="no points"),
+        "no points": dict(bandwidth=0.3, lam=0.0, precision="float64", points="no points"),
     }
 
     panels = dict(
@@ -136,7 +136,7 @@ class LimitExplorer(Explorer):
         subplot_titles=(
             "the fit: exact, computed, and its limits",
             "condition number of K + λI",
-            "how far it is off (dashed: to be seen)",
+            "error (dashed: visible)",
         ),
     )
     layout = dict(

@@ -1,13 +1,36 @@
 // The page's half of an explorer: its sentence as a live region, names for what can be focused, the figure's width.
 // It shows nothing of its own, so that an explorer works without it.
 
+// A slider counts ticks; what it stands at is in the box beside it, once the kernel has answered.
+function speakValue(handle, number) {
+  const value = number?.value ?? "";
+  if (handle.getAttribute("aria-valuetext") !== value) handle.setAttribute("aria-valuetext", value);
+}
+
+const ANSWER = 2000; // milliseconds that the kernel has for it
+
+function followValue(handle, number) {
+  let until = 0;
+  const follow = () => {
+    speakValue(handle, number);
+    if (performance.now() < until) requestAnimationFrame(follow);
+  };
+  const observer = new MutationObserver(() => {
+    const resting = performance.now() >= until;
+    until = performance.now() + ANSWER;
+    if (resting) follow();
+  });
+  observer.observe(handle, { attributes: true, attributeFilter: ["aria-valuenow"] });
+  return observer;
+}
+
 function nameHandles(root) {
   root.querySelectorAll(".amfs-control").forEach((control) => {
     const handle = control.querySelector(".noUi-handle");
     if (!handle) return;
     handle.setAttribute("aria-label", control.querySelector("label")?.textContent ?? "");
     const number = control.querySelector("input[type=number]");
-    handle.setAttribute("aria-valuetext", number?.value ?? "");
+    speakValue(handle, number);
     // ipywidgets writes a box's tooltip on a label that it does not show.
     const words = number?.closest(".jupyter-widgets").querySelector("label")?.title;
     if (words) {
@@ -56,6 +79,11 @@ function render({ model, el }) {
     if (!root() || !describePlot(root(), model.get("alt"))) return false;
     nameHandles(root());
     observers.push(followWidth(root()));
+    root().querySelectorAll(".amfs-control").forEach((control) => {
+      const handle = control.querySelector(".noUi-handle");
+      const number = control.querySelector("input[type=number]");
+      if (handle && number) observers.push(followValue(handle, number));
+    });
     return true;
   };
 

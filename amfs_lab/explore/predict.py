@@ -68,7 +68,8 @@ class Prediction(Shown):
         if right:
             return f"Yes: {option}. {reason}".strip()
         reason = reason or "the numbers, computed just now, say otherwise"
-        return f"You said “{option}”. Consider: {reason.rstrip('.')}. Look at the figure, then choose again."
+        end = "" if reason.endswith(("?", "!")) else "."
+        return f"You said “{option}”. Consider: {reason.rstrip('.')}{end} Then choose again."
 
     def settle(self) -> str:
         """Holds the last choice against an answer that has become known since, and says how it went."""

@@ -90,7 +90,7 @@ class RegulariserExplorer(Explorer):
         "information": dict(bandwidth=0.6, lam=0.1, mu=0.0, gamma=0.3, points=20, sample=6, data="sine"),
         "too much γ": dict(bandwidth=0.6, lam=0.1, mu=0.0, gamma=10.0, points=20, sample=6, data="sine"),
         "every point twice": dict(bandwidth=0.6, lam=0.1, mu=100.0, gamma=0.0, sample=6, data="every point twice"),
-        "no points": dict(points=0),
+        "no points": dict(bandwidth=0.6, lam=1.0, mu=0.0, gamma=0.0, points=0, sample=6, data="sine"),
     }
 
     panels = dict(rows=2, cols=2, horizontal_spacing=0.11, vertical_spacing=0.29)

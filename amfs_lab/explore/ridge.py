@@ -74,7 +74,7 @@ class RidgeExplorer(Explorer):
         "too free": dict(bandwidth=0.2, lam=1e-4, points=20),
         "too stiff": dict(bandwidth=0.6, lam=10.0, points=20),
         "too wide": dict(bandwidth=4.0, lam=0.1, points=20),
-        "no points": dict(points=0),
+        "no points": dict(bandwidth=0.6, lam=0.1, points=0),
     }
 
     panels = dict(

@@ -44,6 +44,7 @@ PRINTED = {"star": "★", "square": "■", "diamond": "◆", "triangle-down": "�
 SIGMA_AXIS = dict(title="σ (same unit as x)", type="log", range=[-1.36, 0.76], tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
 POWERS = dict(tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1, 10], ticktext=["10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"])
 PLACE = "σ = %{x:.2g}, λ = %{y:.2g}"  # under the mouse
+START = dict(bandwidth=0.3, lam=0.1, points=20, sample=6, noise=0.3, data="sine", surface="query loss")
 PALE = [[0.0, "#FFFFFF"], [0.1, "#EEF3F8"], [1.0, "#AFC0D2"]]
 
 
@@ -78,16 +79,14 @@ class TeacherExplorer(Explorer):
     data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them")
 
     presets = {
-        "start too wide": dict(bandwidth=3.0, lam=0.1, points=20, sample=6, noise=0.3, data="sine"),
-        "agree": dict(bandwidth=0.3, lam=0.1, points=40, sample=6, noise=0.3, data="sine"),
-        "disagree": dict(bandwidth=0.7, lam=0.1, points=12, sample=1, noise=0.3, data="sine"),
-        "train misleads": dict(
-            bandwidth=0.7, lam=0.1, points=20, sample=6, noise=0.3, data="sine", surface="training loss"
-        ),
-        "every point twice": dict(points=20, sample=6, noise=0.3, data="every point twice", surface="leave-one-out"),
-        "one wild label": dict(points=20, sample=6, noise=0.3, data="one wild label", surface="evidence"),
-        "constant labels": dict(points=20, sample=6, noise=0.0, data="constant", surface="evidence"),
-        "no points": dict(points=0),
+        "start too wide": START | dict(bandwidth=3.0),
+        "agree": START | dict(points=40),
+        "disagree": START | dict(bandwidth=0.7, points=12, sample=1),
+        "train misleads": START | dict(bandwidth=0.7, surface="training loss"),
+        "every point twice": START | dict(data="every point twice", surface="leave-one-out"),
+        "one wild label": START | dict(data="one wild label", surface="evidence"),
+        "constant labels": START | dict(noise=0.0, data="constant", surface="evidence"),
+        "no points": START | dict(points=0),
     }
 
     panels = dict(
@@ -95,7 +94,7 @@ class TeacherExplorer(Explorer):
         cols=2,
         column_widths=[0.56, 0.44],
         horizontal_spacing=0.1,
-        subplot_titles=("map", "along σ, at the present λ"),
+        subplot_titles=("map", "at the present λ"),
     )
     layout = dict(
         height=500,
@@ -187,7 +186,7 @@ class TeacherExplorer(Explorer):
             **arrays,
             state=state,
             shares=ranks[state.surface],
-            map_title=f"map of {TITLES[state.surface]}; symbols: where each is lowest",
+            map_title=f"map of {TITLES[state.surface]}",
             sigmas=SIGMAS,
             here_x=[state.bandwidth],
             here_y=[state.lam],

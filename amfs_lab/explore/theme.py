@@ -20,7 +20,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 
 # White to blue, light up to 0.75, so that dark numbers can be read on most cells and white ones on the rest.
-SIMILARITY = [[0.0, "#FFFFFF"], [0.5, "#C3DCEF"], [0.75, "#86B8DA"], [0.9, "#2B7AB3"], [1.0, "#00406B"]]
+SIMILARITY = [[0.0, "#FFFFFF"], [0.5, "#D3E5F3"], [0.75, "#A6CCE6"], [0.9, "#2B7AB3"], [1.0, "#00406B"]]
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 

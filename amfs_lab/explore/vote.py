@@ -117,7 +117,7 @@ class VoteExplorer(Explorer):
             tickvals=[-RAIL, -1, 0, 1, RAIL],
             ticktext=["class −1", "−1", "0", "1", "class +1"],
         ),
-        xaxis2=dict(title="point i and its class"),
+        xaxis2=dict(title="point i, class"),
         yaxis2=dict(title="α<sub>i</sub> k(x, x<sub>i</sub>) / largest |f|", exponentformat="power"),
         legend=dict(orientation="h", x=0, y=0, yref="container", yanchor="bottom", traceorder="normal"),
         bargap=0.35,

@@ -140,9 +140,10 @@ for each in (1e-12, 1e-4, 0.02, 1.0, 100.0, 1e9):
 # %% [markdown]
 # ## Many small steps make a filter too
 #
-# Gradient descent gets there by another road. Start from zero, and walk downhill on the misses alone, with no ridge:
-# each step moves the fitted values by $-a\,K(\text{fitted} - y)$, where $a$ is the step's rate. Stop after $k$ steps.
-# What has each channel learned by then?
+# Small steps get there by another road, with no ridge at all. Start from zero. At each step every point adds a little
+# of its own bump against its miss, $\alpha \leftarrow \alpha - a\,(K\alpha - y)$, where $a$ is the step's rate, so the
+# fitted values move by $-a\,K(\text{fitted} - y)$. (This is *gradient descent* on the misses, walked on curves and not
+# on the heights α; lesson 03 says what a slope is there.) Stop after $k$ steps. What has each channel learned?
 
 # %%
 rate, steps = 1 / spectrum.eigenvalues[0].item(), 150
@@ -190,9 +191,9 @@ ends
 
 # %% [markdown]
 # Pull λ to its right end: the blue curve lies on the dashed one. Pull it to its left end: it lies on the dotted one,
-# and the rings, the labels +1 and −1, lie on it. The curve itself shrinks as λ grows, like 1/λ, so the figure draws
-# each with a largest $|f|$ of one, and the rings by the blue one's measure: most of the time they are far outside. The
-# sentence says what that largest was. Move **query x** and see in the right panel who is heard.
+# and the rings, the labels, lie on it. The curve itself shrinks as λ grows, like 1/λ, so the figure divides each by its
+# largest $|f|$, which the sentence tells. A ring is a label divided by the blue curve's largest, and leaves the figure
+# when that is small. Move **query x** and see in the right panel who is heard.
 
 # %% [markdown]
 # **To the right, a vote.** For a huge λ the matrix $K$ hardly matters beside $\lambda I$, so $\alpha \approx y/\lambda$
@@ -267,9 +268,8 @@ print("cosine kernel, solve − vote:", stats.paired_difference(by_cosine[1e-4],
 
 # %% [markdown]
 # The two lines say how much of that is the solve and how much is the kernel. By the cosine of the angle between two
-# images (`kernels.Cosine`) the interval holds zero: these tasks can't tell the two ends apart. No λ makes pixels
-# readable, and that is the finding. The dial that is worth
-# learning is not here but in front: what the kernel is fed with, in lesson 09.
+# images (`kernels.Cosine` of the library) the solve is worth less than a point. No λ makes pixels readable, and that
+# is the finding. The dial that is worth learning is not here but in front: what the kernel is fed with, in lesson 09.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
@@ -393,6 +393,7 @@ for lam in (1e-2, 1.0):
     difference = stats.paired_difference(results[lam], results[1e-4])
     assert -0.01 < difference.low <= difference.high < 0.01
 assert stats.paired_difference(results[1e-4], results[1e4]).low > 0
+assert stats.paired_difference(by_cosine[1e-4], by_cosine[1e4]).high < 0.01  # less than a point by the cosine
 one_shot = stats.mean_interval(results[1e-4])
 assert 1 / 5 < one_shot.low < one_shot.high < 0.6  # better than guessing, and far from reading
 
@@ -432,7 +433,8 @@ assert learned[0].abs() > 1000
 
 # %% [markdown]
 # **A λ too small for the numbers.** Five points on [−1, 1], one of them twice, and a wide kernel, σ = 4. At λ = 0 the
-# solve refuses: the repeated point makes $K$ singular. At λ = 1e-6 it goes through in 32-bit numbers (*float32*) **and
+# solve refuses: it needs a matrix whose eigenvalues are all above zero (*positive definite*), and the repeated point
+# makes one of $K$'s zero. (In code λ is called `lam`.) At λ = 1e-6 it goes through in 32-bit numbers (*float32*) **and
 # is wrong without a word**. Only a λ well above the rounding errors repairs it.
 
 # %%

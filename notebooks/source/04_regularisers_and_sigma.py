@@ -4,7 +4,7 @@
 # **You will** see what three regularisers each act on, let the examples themselves choose σ, and find out when they
 # choose badly.
 #
-# 75 minutes · needs: lessons 02 and 03, Gaussian vectors and their covariance · runs offline in seconds
+# 75 minutes · needs: lessons 02 and 03, Gaussian vectors and their covariance · runs offline in a minute or two
 #
 # You have twenty points and two dials, σ and λ. Somebody has to set them, and the points are all there is to ask. Whom
 # do you trust?
@@ -114,7 +114,8 @@ dials
 #
 # The paper's inner loop has a term with the norm of a gradient, and leaves open of what and by what. We read: of the
 # loss, by the function. Such a term is said to make the fit smoother and to keep it from overfitting. Of this reading
-# that is not true, and the next cells show it: μ adds fit, norm and degrees of freedom and never takes any away.
+# that is not true, and the next cells show it: μ brings the fit closer to the labels, adds norm and degrees of freedom,
+# and never takes any away.
 
 # %% [markdown]
 # ## μ, precisely
@@ -175,9 +176,10 @@ for mu in (0.0, 1.0, 10.0, 1000.0):
 # either side. (With μ, the noise has the covariance $N$ in place of $\lambda I$.)
 
 # %% [markdown]
-# By hand, at three new places and with λ = 0.1: write down the covariance of $f$ there together with the twenty labels.
-# What is still possible once the labels are seen stands in the inverse of that table. The variance that it leaves is
-# $v(x)$ of lesson 03, now with λ.
+# By hand, at three new places and with λ = 0.1: write down the covariance of $f$ there together with the twenty labels,
+# and invert that table. A Gaussian's inverse covariance says what is left once a part is known: its block of the three
+# places, inverted again, is their covariance given the labels, and minus that, times the block beside it, times the
+# labels, is their mean. The variance that is left is $v(x)$ of lesson 03, now with λ.
 
 # %%
 places = points.query_x[:3]
@@ -194,7 +196,7 @@ print("the band, to either side:", (2 * left.diagonal().sqrt()).numpy().round(2)
 
 # %% [markdown]
 # In this reading it makes sense to ask how much the labels tell about $f$. That is the **information**, in *nats*
-# (bits counted with the natural logarithm; one nat is 1.44 bits):
+# (bits, counted with the natural logarithm in place of that to base two):
 #
 # $$I = \tfrac12 \log\det\left(I_n + K/\lambda\right) = \tfrac12 \sum_{i=1}^n \log\left(1 + s_i/\lambda\right).$$
 #
@@ -209,7 +211,7 @@ noise = 0.1 * torch.eye(20, dtype=K.dtype)
 by_hand = entropy(K + noise) - entropy(noise)
 assert torch.isclose(by_hand, ridge.information(K, 0.1))
 assert torch.isclose(by_hand, spectrum.information(0.1))  # the sum over eigenvalues
-print(f"twenty labels tell {by_hand:.2f} nats about f")
+print(f"twenty labels tell {by_hand:.2f} nats about f, which are {by_hand / torch.log(torch.tensor(2.0)):.2f} bits")
 
 # %% [markdown]
 # In the lower left panel, information and degrees of freedom stand side by side, and the dotted line touches $I$ at
@@ -280,6 +282,12 @@ ends
 # polynomial through all labels; press **float64 breaks**, and the computer's numbers no longer reach it. No error
 # says so. A ridge that is not too small keeps you off that edge: type 0.0001 into the box of **λ**. (The buttons
 # **float32**, **no error, and wrong** and **λ repairs** tell the same story with shorter numbers, as in lesson 02.)
+
+# %% [markdown]
+# The panels on the right say why. The upper one is the *condition number* of $K + \lambda I$, its largest eigenvalue
+# over its smallest: that many times larger can an error of rounding become on its way through the solve. Where the
+# curve meets a dashed line, all digits of that kind of number are used up. The lower panel is the distance from the
+# computed fit to the exact one, place by place; above its dashed line the eye sees it.
 
 # %%
 y = points.y + 5  # labels far from zero
@@ -378,12 +386,13 @@ teachers
 
 # %% [markdown]
 # The blue arrow, leave-one-out, asks for a narrower σ, the orange one beside the black, the evidence, for a wider one.
-# Black is the meta-gradient; the sentence says with whom it sides. Press **start too wide**: from far away all of them
+# Black is the meta-gradient; the sentence says with whom it sides. Press **start too wide**: from there all of them
 # lead you home.
-#
-# Press **agree**: with forty points, square, diamond and star stand at nearly the same σ. (Their λs differ: the valley
-# is flat in that direction, and the sentence says how little it costs.) Go back to **disagree** and move **sample**:
-# with so few points they wander about the map.
+
+# %% [markdown]
+# Press **agree**: with forty points, square and diamond stand at the same σ. The star is elsewhere, but the valley is
+# flat: what the two choose costs on new points hardly more than the best, says the sentence. Go back to **disagree**
+# and move **sample**: with so few points they wander about the map.
 
 # %% [markdown]
 # One sample is an anecdote. Here are a hundred, at four sizes. For each, every teacher sets σ and λ, and new points
@@ -405,9 +414,10 @@ for name in by_size[5]:
     print(f"{name:>14}", *(f"n = {n}: {cell.mean:.3f} ± {cell.half_width:.3f}" for n, cell in row.items()), sep="   ")
 
 # %% [markdown]
-# Read the table by columns. With forty points any teacher but the training loss will do. With five or ten, a choice by
-# the task's own points costs more than it brings: the choice itself overfits. What other tasks have taught about σ
-# and λ holds better. That is the idea of meta-learning, in one row of a table.
+# Read the table by columns. With forty points any teacher but the training loss will do: none of them is twice as far
+# from new labels as the choice of other tasks. With five or ten, a choice by the task's own points costs more than it
+# brings: the choice itself overfits. What other tasks have taught about σ and λ holds better. That is the idea of meta-
+# learning, in one row of a table.
 
 # %%
 def closest(n, sample):
@@ -569,16 +579,30 @@ for sample in range(1, 11):
     assert (training.diff(dim=1) > 0).all()  # at every σ it rises with λ
     assert training.argmin() % len(explore.landscape.LAMBDAS) == 0  # lowest where λ is smallest
 assert explore.teachers.where_training_points() == "to a narrower σ and a smaller λ"
+
+# %%
+for teacher in ("leave-one-out", "evidence"):
+    agree, disagree = (explore.landscape.surfaces("sine", n, 0.3, sample) for n, sample in ((40, 6), (12, 1)))
+    assert explore.landscape.judged(agree, teacher) < 1.1 * agree["query loss"].min()  # hardly more than the best
+    assert explore.landscape.judged(disagree, teacher) > 1.5 * disagree["query loss"].min()
+    assert by_size[40][teacher].mean() < 2 * by_size[40]["other tasks"].mean()
+assert explore.landscape.best(agree["leave-one-out"])[0] == explore.landscape.best(agree["evidence"])[0]
+too_wide = explore.landscape.pulls(explore.landscape.task("sine", 20, 0.3, 6), 3.0, 0.1)
+assert all(along_sigma < 0 for along_sigma, _ in too_wide.values())  # all of them lead home
+
+# %%
 for teacher in ("leave-one-out", "evidence"):
     for n in (20, 40):
         assert stats.paired_difference(by_size[n]["training loss"], by_size[n][teacher]).low > 0
 for teacher in ("training loss", "leave-one-out", "evidence"):
     for n in (5, 10):
         assert stats.paired_difference(by_size[n][teacher], by_size[n]["other tasks"]).low > 0
+assert by_size[40]["training loss"].mean() > by_size[10]["training loss"].mean()  # worse with more points
+assert (by_size[5]["leave-one-out"] > 1).sum() > (by_size[20]["leave-one-out"] > 1).sum()  # ruined by some of the tasks
 
 # %% [markdown]
-# μ adds fit, norm and degrees of freedom, divides the ridge by $1 + \mu s$, and ends at the smallest function that
-# passes through all labels, whatever λ is.
+# μ brings the fit closer, adds norm and degrees of freedom, divides the ridge by $1 + \mu s$, and ends at the smallest
+# function that passes through all labels, whatever λ is.
 
 # %%
 draw = torch.Generator().manual_seed(4)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, expect
 
 if TYPE_CHECKING:
     from lab import Lesson
@@ -77,6 +77,8 @@ class Explorer:
         moves = self.press_keys(name, handle)
         number = handle.locator(NUMBER)
         if number.count():
+            # What a screen reader speaks is the value in the box, not the slider's count of ticks.
+            expect(handle).to_have_attribute("aria-valuetext", number.input_value())
             _, high = extent(number)
             self.type(name, handle, number, f"{10 * high + 1:g}", "aria-valuemax")
             note = number.locator(NOTE)

@@ -41,10 +41,10 @@ MISTAKES = [
         2,
         r"Letter 2 is read 3 times in 15: query 16, for one, is taken for letter 4\. Keep task at 2 and shots at 1",
     ),
-    (always_read, 46, "from 1 to 5. Got 46. If that is a query's number: each letter has 15 queries, in order"),
-    (always_read, 1.5, "Expected a letter, a whole number from 1 to 5. Got 1.5"),
-    (always_read, 0, "Expected a number > 0 for the letter. Got 0"),
-    (always_read, math.nan, "Expected a number > 0"),
+    (always_read, 46, r"to 5. Got 46. If that is a query's number: each letter has 15 queries, in order"),
+    (always_read, 1.5, r"Expected a letter, a whole number from 1 \(the first\) to 5. Got 1.5"),
+    (always_read, 0, r"Expected a letter, a whole number from 1 \(the first\) to 5. Got 0"),
+    (always_read, math.nan, "Got nan"),
     (always_read, "four", "Expected a number. Got 'four'"),
 ]
 test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)

@@ -80,7 +80,7 @@ def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], to
         raise AssertionError(f"{mine:g} is the percentage. Write it as a fraction of one: {mine / 100:g}.")
     side = "more" if expected > mine else "less"
     raise AssertionError(
-        f"{mine:g} is not it: the number is {side} than that. Write the formula down and put in one number at a time."
+        f"{mine:g} is not it: the number is {side} than that. Write it down and put in one number at a time."
     )
 
 

@@ -109,7 +109,7 @@ def almost_all_seen(answer: Any, function: str = "hill and dip", points: int = 4
         )
     if below < LEFT:
         raise AssertionError(
-            f"At σ = {found:g} only {percent(here)} are left unseen, and at {0.9 * found:.2g} still no more than "
+            f"At σ = {found:g} only {percent(here)} are left unseen, and at {0.9 * found:.4g} still no more than "
             f"{percent(below)}. Move σ down."
         )
     return f"At σ = {found:g} only {percent(here)} of the squared norm are unseen, and a tenth less is not enough."

@@ -65,12 +65,12 @@ def table(q: int, n: int, seed: int) -> Tensor:
 @exercise
 def always_read(answer: Any, task: int) -> str:
     """Explore: the letter of a task, from 1, all of whose queries resemble its one example most."""
-    letter = diagnose.positive(answer, "the letter")
+    letter = diagnose.real(answer)
     guesses, truths = nearest(task)
     prints = len(truths) // WAYS
-    if letter != round(letter) or letter > WAYS:
+    if letter not in range(1, WAYS + 1):
         raise AssertionError(
-            f"Expected a letter, a whole number from 1 to {WAYS}. Got {letter:g}. "
+            f"Expected a letter, a whole number from 1 (the first) to {WAYS}. Got {letter:g}. "
             f"If that is a query's number: each letter has {prints} queries, in order."
         )
     mine = truths == round(letter) - 1
