@@ -156,7 +156,8 @@ def _ink(image) -> UInt8[np.ndarray, "28 28"]:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = ImageChops.invert(image.convert("L"))
     if image.width != image.height:
-        image = ImageOps.pad(image, (max(image.size),) * 2, color=0)
+        side = max(image.size)
+        image = ImageOps.pad(image, (side, side), color=0)
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
