@@ -1,4 +1,4 @@
-"""The command line: `amfs-lab train`, `evaluate`, `data build-glyphs`, `bench`."""
+"""The command line: `amfs-lab train`, `evaluate`, `data fetch | status | build-glyphs`, `bench`."""
 
 import argparse
 import contextlib
@@ -11,13 +11,18 @@ from tqdm import tqdm
 
 from amfs_lab import __version__, checkpoint
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
-from amfs_lab.errors import AmfsError, ConfigError
+from amfs_lab.errors import AmfsError, ConfigError, DataError
 from amfs_lab.evaluation import check_episodes, evaluate
-from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig, glyphs, open_source
+from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig, EpisodeSource, download, glyphs, inventory, open_source
 from amfs_lab.tasks.augment import AUGMENTATIONS
 from amfs_lab.training import MetaTrainer, load_run
 
 DEFAULTS = TrainingConfig()
+UNSEEN = {  # what no training episode has
+    "glyphs": "unseen scripts",
+    "omniglot": "unseen alphabets",
+    "omniglot-random-classes": "unseen characters, also of seen alphabets",
+}
 FONTS = Path("/usr/share/fonts/truetype/noto")  # where Debian puts fonts-noto-core and fonts-noto-extra
 
 
@@ -44,13 +49,13 @@ def train(options: argparse.Namespace) -> None:
     check_episodes(options.episodes)
     shape = config.episode
     folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
-    test = open_source(config.source, "test", shape, options.data)  # fails now rather than after training
+    tested_on = _tested_on(config, options)  # fails now rather than after training
     trainer = MetaTrainer(config, folder, options.data, options.device)
     what = f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes"
     print(f"{what} -> {folder}", flush=True)
     try:
         _watch(trainer, config)
-        tested = evaluate(trainer.learner, test, options.episodes)
+        tested = evaluate(trainer.learner, tested_on, options.episodes)
     except KeyboardInterrupt:
         kept = (
             f"what was learned so far is in {folder}"
@@ -59,7 +64,16 @@ def train(options: argparse.Namespace) -> None:
         )
         print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
         raise SystemExit(130) from None
-    print(f"test, unseen scripts, {tested}")
+    print(f"{options.split}, {UNSEEN[config.source]}, {tested}")
+
+
+def _tested_on(config: TrainingConfig, options: argparse.Namespace) -> EpisodeSource:
+    try:
+        return open_source(config.source, options.split, config.episode, options.data)
+    except DataError as error:
+        if (config.source, options.split) != ("omniglot", "test"):
+            raise
+        raise DataError(f"{error} Or train with `--split validation`, which needs the background set alone.") from error
 
 
 def _watch(trainer: MetaTrainer, config: TrainingConfig) -> None:
@@ -83,6 +97,33 @@ def evaluate_run(options: argparse.Namespace) -> None:
     check_episodes(options.episodes)
     trained = f"{config.method}, {config.norm} norm, {progress.step} of {config.steps} meta-steps"
     print(f"{trained}, {options.split}, {evaluate(learner, source, options.episodes)}")
+
+
+def fetch(options: argparse.Namespace) -> None:
+    with tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+
+        def progress(name: str, done: int, total: int | None) -> None:
+            bar.set_description(name, refresh=False)
+            bar.total = total
+            bar.update(done - bar.n)
+
+        def say(line: str) -> None:
+            bar.write(line, file=sys.stdout)
+            sys.stdout.flush()
+
+        try:
+            download.fetch(download.REMOTES[options.name], options.to, options.mirror, progress, say)
+        except KeyboardInterrupt:
+            bar.close()
+            print(f"amfs-lab: stopped. {download.KEPT}", file=sys.stderr)
+            raise SystemExit(130) from None
+    if options.to:
+        print(f"Use it with `--data {options.to}`, or set AMFS_LAB_DATA to that folder.")
+
+
+def status(options: argparse.Namespace) -> None:
+    for line in inventory.report(options.data):
+        print(line)
 
 
 def build_glyphs(options: argparse.Namespace) -> None:
@@ -170,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--meta-lr", type=float, help="outer rate (default: the method's)")
     p.add_argument("--validate-every", type=int, default=DEFAULTS.validate_every, metavar="STEPS")
     p.add_argument("--seed", type=int, default=DEFAULTS.seed)
+    p.add_argument("--split", choices=SPLITS[1:], default="test", help="what the result is measured on (%(default)s)")
     p.add_argument("--out", type=Path, help="folder of the run (default runs/METHOD-NwKs-SEED)")
     function_space, maml = FunctionSpaceConfig(), MamlConfig()
     p.add_argument("--kernel", choices=KERNELS, help=f"of i-amfs and amfs (default {function_space.kernel})")
@@ -188,7 +230,13 @@ def _parser() -> argparse.ArgumentParser:
         p.add_argument(f"--{name}", type=int, help="default: as in training")
     _common(p)
 
-    data = commands.add_parser("data", help="make or check data").add_subparsers(required=True, metavar="WHAT")
+    data = commands.add_parser("data", help="fetch, make or check data").add_subparsers(required=True, metavar="WHAT")
+    p = _command(data, "fetch", fetch, "download a data set: resumed where it broke off, checked, moved in whole")
+    p.add_argument("name", choices=download.REMOTES)
+    p.add_argument("--to", type=Path, metavar="DIR", help="data folder to put it in (default: `data/` of the course)")
+    p.add_argument("--from", dest="mirror", metavar="URL", help="address of a mirror that has the same files")
+    p = _command(data, "status", status, "say what is there, what is missing, and where it belongs")
+    p.add_argument("--data", type=Path, help="folder to look for data in first")
     p = _command(data, "build-glyphs", build_glyphs, "render the glyphs from the fonts of this machine")
     p.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
     p.add_argument("--fonts", type=Path, default=FONTS, help="folder of the Noto fonts (default %(default)s)")

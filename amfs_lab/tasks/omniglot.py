@@ -21,7 +21,7 @@ from torch import Tensor
 
 from amfs_lab.errors import DataError
 from amfs_lab.tasks import places
-from amfs_lab.tasks.omniglot_files import DRAWERS, SIDE, Drawings, opened, read
+from amfs_lab.tasks.omniglot_files import DRAWERS, SIDE, Drawings, Tree, arrange, opened, read
 
 OFFICIAL, RANDOM_CLASSES = PROTOCOLS = ("omniglot", "omniglot-random-classes")
 BACKGROUND, EVALUATION = PARTS = ("images_background", "images_evaluation")
@@ -75,7 +75,7 @@ def load(part: str, root: Path | None = None) -> Drawings:
     Warns where images had to be converted, or alphabets are missing. Raises DataError.
     """
     with opened(find(part, root)) as tree:
-        packed = places.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors"
+        packed = _packed_copy(part, tree)
         drawings = _unpacked(packed)
         if drawings is None:
             drawings = read(tree, part)
@@ -83,6 +83,19 @@ def load(part: str, root: Path | None = None) -> Drawings:
     for said in remarks(part, drawings):
         warnings.warn(f"{tree.place}: {said}", stacklevel=2)
     return drawings
+
+
+def survey(part: str, root: Path | None = None) -> tuple[Path, tuple[str, ...], list[str]]:
+    """Where a part lies, its labels, and what is to be remarked, without reading an image. Raises DataError.
+
+    Images that had to be converted are known once they were packed.
+    """
+    with opened(find(part, root)) as tree:
+        drawings = _unpacked(_packed_copy(part, tree))
+        if drawings is None:
+            labels = tuple(arrange(tree, part))
+            drawings = Drawings(torch.empty(len(labels), DRAWERS, SIDE, SIDE, dtype=torch.uint8), labels)
+    return tree.place, drawings.labels, remarks(part, drawings)
 
 
 def remarks(part: str, drawings: Drawings) -> list[str]:
@@ -101,16 +114,29 @@ def remarks(part: str, drawings: Drawings) -> list[str]:
 
 
 def find(part: str, root: Path | None = None) -> Path:
-    """The zip or extracted folder of a part, in each place also below `omniglot/`. Raises DataError."""
+    """The zip or extracted folder of a part. Raises DataError where there is none."""
+    if path := lookup(part, root):
+        return path
     folders = places.folders(root, f"{part}.zip")
-    for folder in folders:
-        for candidate in (place / name for place in (folder, folder / "omniglot") for name in (f"{part}.zip", part)):
-            if candidate.is_file() if candidate.suffix else candidate.is_dir():
-                return candidate
     raise DataError(
         f"Expected {part}.zip or the folder {part} in one of {', '.join(map(str, folders))}, or in `omniglot` there. "
         "Got none. Fetch it with `amfs-lab data fetch omniglot`, or name the folder that has it in AMFS_LAB_DATA."
     )
+
+
+def lookup(part: str, root: Path | None = None) -> Path | None:
+    """The zip or else the folder of a part, in the first place that has one, directly or below `omniglot/`."""
+    for folder in places.folders(root, f"{part}.zip"):
+        for place in (folder, folder / "omniglot"):
+            if (place / f"{part}.zip").is_file():
+                return place / f"{part}.zip"
+            if (place / part).is_dir():
+                return place / part
+    return None
+
+
+def _packed_copy(part: str, tree: Tree) -> Path:
+    return places.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors"
 
 
 def _unpacked(path: Path) -> Drawings | None:

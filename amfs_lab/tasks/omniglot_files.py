@@ -149,14 +149,15 @@ def _ink(image) -> UInt8[np.ndarray, "28 28"]:
 
     Lanczos, because strokes are thin: an area average dims those that fall between two pixels.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageChops, ImageOps
 
-    if image.has_transparency_data:
+    if image.mode != "1" and image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = ImageOps.invert(image.convert("L"))
+    image = ImageChops.invert(image.convert("L"))
     if image.width != image.height:
-        image = ImageOps.pad(image, (max(image.size),) * 2, color=0)
+        side = max(image.size)
+        image = ImageOps.pad(image, (side, side), color=0)
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
