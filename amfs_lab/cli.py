@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 0 when it did what it was asked, 2 with one sentence on stderr when it could not."""
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _remark
+            options.command(options)
     except AmfsError as error:
         print(f"amfs-lab: {error}", file=sys.stderr)
         return 2
@@ -42,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("amfs-lab: stopped.", file=sys.stderr)
         return 130
     return 0
+
+
+def _remark(message: Warning | str, *_) -> None:
+    """A warning as a sentence of ours, without the place in the code that a reader of the library is shown."""
+    print(f"amfs-lab: {message}", file=sys.stderr)
 
 
 def train(options: argparse.Namespace) -> None:

@@ -153,7 +153,7 @@ def _receive(url: str, partial: Path, progress: Callable[[int, int | None], None
         hint = "Check the network, or name a mirror with `--from URL`."
         raise DataError(f"Expected a server at {url}. Got: {reason}. {hint} {KEPT if have else ''}".strip()) from error
     with response, _disk(partial.parent):
-        if response.status != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0
         length = response.headers.get("Content-Length", "")
         total = have + int(length) if length.isdigit() else None

@@ -396,6 +396,14 @@ def test_without_a_folder_it_goes_to_the_checkout_or_where_one_stands(monkeypatc
     assert places.downloads() in places.folders(None, "anything")
 
 
+def test_what_is_downloaded_stays_out_of_git():
+    if not (ROOT / ".git").exists():
+        pytest.skip("this copy of the course is no git repository")
+    paths = [f"data/omniglot/{name}{end}" for name in download.OMNIGLOT.files for end in ("", ".partial")]
+    done = subprocess.run(["git", "check-ignore", *paths], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == paths
+
+
 def test_omniglot_is_the_official_one():
     assert download.REMOTES["omniglot"].base.startswith("https://raw.githubusercontent.com/brendenlake/omniglot/")
     assert download.OMNIGLOT.files == {

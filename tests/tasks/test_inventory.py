@@ -186,6 +186,15 @@ def test_training_without_the_evaluation_set_says_how_before_it_begins(put, home
     assert "validation, unseen alphabets, 2-way 1-shot" in capsys.readouterr().out
 
 
+def test_a_remark_on_the_data_is_one_sentence_said_once(home, parts, capsys):
+    name = "images_background/Greek/character02/0002_05.png"
+    other = {**parts["images_background"], name: small.png(small.drawing("Greek/character02", 5, "L"))}
+    path = small.write_zip(home / "data" / "images_background.zip", other)
+    assert cli.main(["train", "--out", "run", "--split", "validation", "--augment", "rotations", *QUICK]) == 0
+    said = f"amfs-lab: {path}: 1 of 300 images were not 105x105 of 1 bit, and were converted.\n"
+    assert capsys.readouterr().err.count(said) == 1
+
+
 def test_each_source_has_words_for_what_is_unseen():
     assert set(cli.UNSEEN) == set(cli.SOURCES)
 
