@@ -255,8 +255,8 @@ assert (best < sheet.max()).float().mean() > 0.75
 # | 02 | [One solve, one filter](02_one_solve_one_filter.ipynb) | what λ lets through | 50 |
 # | 03 | [The representer theorem](03_representer_theorem.ipynb) | why bumps on the examples are enough | 60 |
 # | 04 | [Regularisers and choosing σ](04_regularisers_and_sigma.ipynb) | σ and λ when nobody tells you | 75 |
-# | 05 | Few-shot episodes | to come | 35 |
-# | 06 | One solve against many steps | to come | 45 |
+# | 05 | [Few-shot episodes](05_few_shot_episodes.ipynb) | draw your own letters and have them read | 35 |
+# | 06 | [One solve against many steps](06_one_solve_many_steps.ipynb) | the λ that stands for k steps | 45 |
 # | 07 | The outer loop in the plane | to come | 45 |
 # | 08 | Task conflict and O-AMFS | to come | 40 |
 # | 09 | [Full meta-training](09_meta_training.ipynb) | the whole method on real letters | 50 |
