@@ -2,6 +2,8 @@
 // It shows nothing of its own, so that an explorer works without it.
 
 function nameHandles(root) {
+  // JupyterLab would take the arrow keys from a menu that has the focus, and a letter for one of its own commands.
+  root.querySelectorAll("select").forEach((menu) => menu.setAttribute("data-lm-suppress-shortcuts", "true"));
   root.querySelectorAll(".amfs-control").forEach((control) => {
     const handle = control.querySelector(".noUi-handle");
     if (!handle) return;

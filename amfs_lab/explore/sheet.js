@@ -61,6 +61,7 @@ function render({ model, el }) {
   sheet.setAttribute("role", "group");
   canvas.setAttribute("role", "img");
   undo.type = clear.type = "button";
+  undo.dataset.lmSuppressShortcuts = clear.dataset.lmSuppressShortcuts = "true"; // Enter is JupyterLab's otherwise
 
   let stroke = null; // the one that is being drawn
   let pointer = null; // by what

@@ -104,7 +104,7 @@ def test_it_is_used_without_a_mouse(desk):
     page, menu = desk.page, desk.box.locator("select").nth(1)
     menu.focus()
     desk.act("Down", lambda: page.keyboard.press("ArrowDown"))
-    assert menu.evaluate("menu => menu.selectedOptions[0].label") == "letter 3 again"
+    assert menu.evaluate("menu => menu.selectedIndex") == 2
     says(desk, "letter 3")
     clear, undo = (sheet(desk, 1).get_by_role("button", name=name) for name in ("Clear letter 2", "Undo on letter 2"))
     clear.focus()
