@@ -1,78 +1,43 @@
 """Draw your own characters: five sheets with one example each, and a sixth that I-AMFS reads while you draw on it."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import ipywidgets as w
 import numpy as np
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab import reader
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.characters import OTHERS, PRINT, SIDE, WAYS, print_of
 from amfs_lab.explore.controls import Choice
+from amfs_lab.explore.desk import (
+    AGAIN,
+    ANSWER,
+    BLANK,
+    LETTERS,
+    NOTHING,
+    SHEETS,
+    STORED,
+    STRANGER,
+    Content,
+    features,
+    on_sheets,
+    picture,
+    truth,
+    twins,
+)
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.sheet import Paper, Sheet, printed
-from amfs_lab.explore.strokes import Strokes, render
 from amfs_lab.explore.theme import BLUE, SKY, VERMILLION
 from amfs_lab.explore.words import percent, signed
-from amfs_lab.tasks import glyphs
-
-# Scripts of the test split: the reader never saw a letter of them.
-STORED = ("Bengali", "Cyrillic", "Kayah Li", "Syriac")
-BLANK = "blank sheets"
-LETTERS = tuple(f"letter {i + 1}" for i in range(WAYS))
-AGAIN = tuple(f"{letter} again" for letter in LETTERS)
-STRANGER, NOTHING, ANSWER = "a sixth letter", "blank sheet", "the answer"
-NAMES = tuple(f"letter_{i + 1}" for i in range(WAYS))
-SHEETS = (*NAMES, "query")
 
 GAP = 12  # below each picture that the reader is given, for its name, and beside it
 ROOM = SIDE + GAP
 BARS = {"textposition": "outside", "constraintext": "none", "cliponaxis": False}
-
-# What is on a sheet: a drawing, or (script, number of the letter, sample), or None for blank paper.
-Content = Strokes | tuple[str, int, int] | None
-
-
-@lru_cache(maxsize=len(STORED))
-def stored(script: str) -> UInt8[Tensor, "6 20 28 28"]:
-    """Six letters of a script, evenly spaced in it: five for the sheets, and a stranger to them."""
-    data = glyphs.load()
-    rows = [i for i, name in enumerate(data.scripts) if name == script]
-    return data.images[[rows[round(j * (len(rows) - 1) / WAYS)] for j in range(WAYS + 1)]]
-
-
-def on_sheets(state: State) -> list[Content]:
-    """What is on each of the six."""
-    script = state.letters if state.letters in STORED else None
-    asked: dict[str, int] = {name: i for i, name in enumerate((*AGAIN, STRANGER))}
-    shown: list[Content] = [(script, i, 0) if script else None for i in range(WAYS)]
-    shown.append((script, asked[state.asked], 1) if script and state.asked in asked else None)
-    return [
-        content if state[name] is None else state[name] or None for name, content in zip(SHEETS, shown, strict=True)
-    ]
-
-
-@lru_cache(maxsize=256)
-def picture(content: Content) -> Float[Tensor, "28 28"]:
-    """What the reader is given, ink bright."""
-    if content is None:
-        return torch.zeros(SIDE, SIDE)
-    if isinstance(content[0], str):
-        script, letter, sample = content
-        return stored(script)[letter, sample].float() / 255
-    return render(content)
-
-
-@lru_cache(maxsize=256)
-def features(content: Content) -> Float[Tensor, " d"]:
-    """What the network makes of it, by itself: an example is looked at once, however long the query takes."""
-    return reader.load().features(picture(content)[None])[0]
 
 
 class DrawExplorer(Explorer):
@@ -98,7 +63,7 @@ class DrawExplorer(Explorer):
     presets = {
         "Bengali": {"letters": "Bengali", "asked": AGAIN[1], "votes_for": ANSWER},
         "Syriac": {"letters": "Syriac", "asked": AGAIN[3], "votes_for": ANSWER},
-        "a stranger": {"letters": "Bengali", "asked": STRANGER, "votes_for": ANSWER},
+        "a stranger": {"letters": "Kayah Li", "asked": STRANGER, "votes_for": ANSWER},
         "my own sheets": {"letters": BLANK, "asked": NOTHING, "votes_for": ANSWER},
     }
 
@@ -229,7 +194,7 @@ class DrawExplorer(Explorer):
         left = f"{percent(a.open[0])} of the variance open (standard deviation {a.open[0] ** 0.5:.2f} of 1)"
         if a.open[0] > a.familiar:
             return words + f"The examples leave {left}, more than 95 % of real queries do: it may be none of them."
-        return words + f"The examples leave {left}, as is usual for one of their letters."
+        return words + f"The examples leave {left}, no more than is usual for one of their letters."
 
     # The sheets, and the two menus that lay stored letters on them.
 
@@ -311,21 +276,6 @@ def told(
         open=[left],
         open_text=["" if none else f"{left:.0%}"],
     )
-
-
-def twins(pictures: Float[Tensor, "n 28 28"]) -> list[int] | None:
-    """The first two of the examples that are the same picture, counted from 1."""
-    pairs = [(i, j) for i in range(len(pictures)) for j in range(i) if torch.equal(pictures[i], pictures[j])]
-    return sorted(z + 1 for z in pairs[0]) if pairs else None
-
-
-def truth(contents: list[Content]) -> int | None:
-    """Which letter a stored query is another sample of; -1 for a stored stranger, None where nobody knows."""
-    asked = contents[WAYS]
-    if asked is None or not isinstance(asked[0], str):
-        return None
-    examples = [content and content[:2] for content in contents[:WAYS]]
-    return examples.index(asked[:2]) if asked[:2] in examples else -1
 
 
 def judged(a: Arrays) -> str:
