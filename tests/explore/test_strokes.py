@@ -12,6 +12,7 @@ from amfs_lab.explore.strokes import MOST, PEN, SIZE, checked, render
 from amfs_lab.tasks import glyphs
 
 DOT = (((0.5, 0.5),),)
+BAR = (((0.1, 0.5), (0.9, 0.5)),)
 CURVE = (tuple((0.3 + 0.2 * math.cos(t / 9), 0.4 + 0.3 * math.sin(t / 7)) for t in range(60)), ((0.1, 0.9), (0.6, 0.8)))
 
 
@@ -44,7 +45,7 @@ def by_force(strokes):
     return image
 
 
-@pytest.mark.parametrize("strokes", [DOT, CROSS, RING, CURVE], ids=["dot", "cross", "ring", "curve"])
+@pytest.mark.parametrize("strokes", [DOT, BAR, CROSS, RING, CURVE], ids=["dot", "bar", "cross", "ring", "curve"])
 def test_the_picture_is_the_distance_to_the_strokes(strokes):
     picture = render(strokes).numpy()
     assert (
