@@ -7,6 +7,7 @@ from amfs_lab.explore import (
     clock,
     compare,
     conflict,
+    draw,
     landscape,
     limits,
     perpendicular,
@@ -21,6 +22,7 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.characters import CharacterExplorer
 from amfs_lab.explore.compare import CompareExplorer
 from amfs_lab.explore.conflict import ConflictExplorer
+from amfs_lab.explore.draw import DrawExplorer
 from amfs_lab.explore.drive import drive
 from amfs_lab.explore.filter import FilterExplorer
 from amfs_lab.explore.limits import LimitExplorer
@@ -39,6 +41,7 @@ __all__ = [
     "CharacterExplorer",
     "CompareExplorer",
     "ConflictExplorer",
+    "DrawExplorer",
     "Explorer",
     "FilterExplorer",
     "LimitExplorer",
@@ -57,6 +60,7 @@ __all__ = [
     "clock",
     "compare",
     "conflict",
+    "draw",
     "drive",
     "landscape",
     "limits",

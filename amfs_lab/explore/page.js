@@ -25,6 +25,8 @@ function followValue(handle, number) {
 }
 
 function nameHandles(root) {
+  // JupyterLab would take the arrow keys from a menu that has the focus, and a letter for one of its own commands.
+  root.querySelectorAll("select").forEach((menu) => menu.setAttribute("data-lm-suppress-shortcuts", "true"));
   root.querySelectorAll(".amfs-control").forEach((control) => {
     const handle = control.querySelector(".noUi-handle");
     if (!handle) return;
