@@ -5,8 +5,10 @@ from amfs_lab.explore import (
     characters,
     check,
     clock,
+    clouds,
     compare,
     conflict,
+    episodes,
     landscape,
     limits,
     perpendicular,
@@ -22,6 +24,7 @@ from amfs_lab.explore.characters import CharacterExplorer
 from amfs_lab.explore.compare import CompareExplorer
 from amfs_lab.explore.conflict import ConflictExplorer
 from amfs_lab.explore.drive import drive
+from amfs_lab.explore.episodes import EpisodeExplorer
 from amfs_lab.explore.filter import FilterExplorer
 from amfs_lab.explore.limits import LimitExplorer
 from amfs_lab.explore.live import LiveExplorer, live
@@ -39,6 +42,7 @@ __all__ = [
     "CharacterExplorer",
     "CompareExplorer",
     "ConflictExplorer",
+    "EpisodeExplorer",
     "Explorer",
     "FilterExplorer",
     "LimitExplorer",
@@ -55,9 +59,11 @@ __all__ = [
     "characters",
     "check",
     "clock",
+    "clouds",
     "compare",
     "conflict",
     "drive",
+    "episodes",
     "landscape",
     "limits",
     "live",
