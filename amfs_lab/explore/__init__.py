@@ -1,6 +1,7 @@
 """Live explorers: move a control, and figure and sentence follow. Needs the extra `lab` (ipywidgets and plotly)."""
 
 from amfs_lab.explore import (
+    blocks,
     channels,
     characters,
     check,
@@ -20,6 +21,7 @@ from amfs_lab.explore import (
     vote,
 )
 from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.blocks import BlockExplorer
 from amfs_lab.explore.characters import CharacterExplorer
 from amfs_lab.explore.compare import CompareExplorer
 from amfs_lab.explore.conflict import ConflictExplorer
@@ -39,6 +41,7 @@ from amfs_lab.explore.teachers import TeacherExplorer
 from amfs_lab.explore.vote import VoteExplorer
 
 __all__ = [
+    "BlockExplorer",
     "CharacterExplorer",
     "CompareExplorer",
     "ConflictExplorer",
@@ -55,6 +58,7 @@ __all__ = [
     "RidgeExplorer",
     "TeacherExplorer",
     "VoteExplorer",
+    "blocks",
     "channels",
     "characters",
     "check",

@@ -1,4 +1,4 @@
-"""Few-shot tasks in the plane: classes are round clouds, and one solve labels every place. Keys to lesson 05's question.
+"""Few-shot tasks in the plane: classes are round clouds, and one solve labels every place.
 
 A class spreads with standard deviation 1, so distances and σ are counted in that unit.
 """

@@ -26,7 +26,7 @@ DARK = ("#FFFFFF", "#8FC1DD", "#EBB38F", "#8FD3BE", "#E8C6D7", "#F3D08F", "#B4DC
 STRANGER = ("star", BLACK)
 VOTES_FOR = ("the winner", "the runner-up", "its own class")
 START: dict[str, Any] = dict(
-    ways=3, shots=5, separation=3.0, bandwidth=1.0, lam=0.1, task=1, query=1, votes_for=VOTES_FOR[0], data=DATA[0]
+    ways=3, shots=5, separation=3.0, bandwidth=1.0, lam=0.1, task=13, query=21, votes_for=VOTES_FOR[0], data=DATA[0]
 )
 
 
@@ -69,7 +69,7 @@ class EpisodeExplorer(Explorer):
         "one shot": START | dict(shots=1),
         "five shots": START,
         "λ → ∞": START | dict(lam=1e4),
-        "too narrow": START | dict(bandwidth=0.1),
+        "too narrow": START | dict(bandwidth=0.05),
         "too wide": START | dict(bandwidth=20.0),
         "classes on top of each other": START | dict(separation=0.0),
         "two on one place": START | dict(ways=2, shots=1, data=clouds.TWICE),
@@ -150,7 +150,7 @@ class EpisodeExplorer(Explorer):
         Trace(
             go.Bar,
             dict(
-                marker=dict(pattern=HATCHING | dict(shape=list(HATCHES)), color=list(COLORS[:MOST_WAYS])),
+                marker=dict(pattern=HATCHING),
                 textposition="outside",
                 constraintext="none",
                 cliponaxis=False,
@@ -160,6 +160,8 @@ class EpisodeExplorer(Explorer):
             x="classes",
             y="scores",
             text="marks",
+            marker_color="class_colors",
+            marker_pattern_shape="class_hatches",
         ),
         Trace(
             go.Scatter,
@@ -229,6 +231,8 @@ class EpisodeExplorer(Explorer):
             runner_up=order[1],
             classes=list(classes),
             class_names=[f"{NAMES[c]} {PRINTED[c]}" for c in classes],
+            class_colors=list(COLORS[: t.ways]),
+            class_hatches=list(HATCHES[: t.ways]),
             class_range=[-0.5, t.ways - 0.5],
             scores=scores,
             marks=[" and ".join([*["its own"] * (c == own), *["label"] * (c == label)]) or " " for c in classes],
