@@ -1,4 +1,4 @@
-"""The command line: `amfs-lab train`, `evaluate`, `data build-glyphs`, `bench`."""
+"""The command line: `amfs-lab train`, `evaluate`, `data build-glyphs`, `data build-reader`, `bench`."""
 
 import argparse
 import contextlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from amfs_lab import __version__, checkpoint
+from amfs_lab import __version__, checkpoint, reader
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.errors import AmfsError, ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
@@ -106,6 +106,14 @@ def build_glyphs(options: argparse.Namespace) -> None:
         print("`GLYPHS.md` beside it names the versions that drew it; the shipped card names the tested ones.")
 
 
+def build_reader(options: argparse.Namespace) -> None:
+    config = dataclasses.replace(reader.CONFIG, steps=options.steps)
+    with _bar("step", config.steps) as bar:
+        judged = reader.build(options.out, config, lambda progress: bar.update(), options.episodes)
+    print(f"{config.method}, {config.norm} norm, {config.steps} meta-steps -> {options.out / reader.FOLDER}")
+    print(f"validation, unseen scripts, {judged}")
+
+
 def bench(options: argparse.Namespace) -> None:
     if options.explorers:
         try:
@@ -192,6 +200,11 @@ def _parser() -> argparse.ArgumentParser:
     p = _command(data, "build-glyphs", build_glyphs, "render the glyphs from the fonts of this machine")
     p.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
     p.add_argument("--fonts", type=Path, default=FONTS, help="folder of the Noto fonts (default %(default)s)")
+
+    p = _command(data, "build-reader", build_reader, "train the small reader that lessons draw for, on one thread")
+    p.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
+    p.add_argument("--steps", type=int, default=reader.CONFIG.steps, help="meta-steps (default %(default)s)")
+    p.add_argument("--episodes", type=int, default=600, help="validation episodes (default %(default)s)")
 
     p = _command(commands, "bench", bench, "time a meta-step of each method against plain supervised training")
     p.add_argument("--rounds", type=int, default=7)

@@ -22,7 +22,7 @@ FLOORS = [
     {"config"},
     {"evaluation"},
     {"training"},
-    {"experiments"},
+    {"experiments", "reader"},
     {"explore", "bench"},
     {"cli"},
     {"__main__"},

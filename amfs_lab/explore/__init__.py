@@ -9,6 +9,7 @@ from amfs_lab.explore import (
     clouds,
     compare,
     conflict,
+    draw,
     episodes,
     landscape,
     limits,
@@ -25,6 +26,7 @@ from amfs_lab.explore.blocks import BlockExplorer
 from amfs_lab.explore.characters import CharacterExplorer
 from amfs_lab.explore.compare import CompareExplorer
 from amfs_lab.explore.conflict import ConflictExplorer
+from amfs_lab.explore.draw import DrawExplorer
 from amfs_lab.explore.drive import drive
 from amfs_lab.explore.episodes import EpisodeExplorer
 from amfs_lab.explore.filter import FilterExplorer
@@ -45,6 +47,7 @@ __all__ = [
     "CharacterExplorer",
     "CompareExplorer",
     "ConflictExplorer",
+    "DrawExplorer",
     "EpisodeExplorer",
     "Explorer",
     "FilterExplorer",
@@ -66,6 +69,7 @@ __all__ = [
     "clouds",
     "compare",
     "conflict",
+    "draw",
     "drive",
     "episodes",
     "landscape",

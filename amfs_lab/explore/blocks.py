@@ -9,14 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from amfs_lab import reader
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.controls import IntSlider, LogSlider, Slider, Toggle
+from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.filter import DEAD, curve, dots
 from amfs_lab.explore.picture import picture
 from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, SIMILARITY, VERMILLION
 from amfs_lab.explore.words import count, percent, plus_or_minus
-from amfs_lab.kernels import squared_distances
+from amfs_lab.kernels import median_bandwidth, squared_distances
 from amfs_lab.ridge import Spectrum, solve
 from amfs_lab.tasks import EpisodeConfig, open_source
 
@@ -26,7 +27,10 @@ KINDS = ("common", "classes", "within")
 PRINTED = ("◆", "■", "●")
 SYMBOLS, COLORS, HATCHES = ("diamond", "square", "circle"), (GREEN, BLUE, ORANGE), ("", "/", "x")
 LEVELS = 100  # shades of a heat map
-START: dict[str, Any] = dict(ways=5, shots=5, within=0.6, between=0.2, lam=0.5, bandwidth=5.0, task=1, measured=False)
+PIXELS, FEATURES = "raw pixels", "features of a trained network"
+START: dict[str, Any] = dict(
+    ways=5, shots=5, within=0.6, between=0.2, lam=0.5, bandwidth=0.4, task=1, seen=PIXELS, measured=False
+)
 
 
 class Eigenvalues(NamedTuple):
@@ -70,16 +74,18 @@ def which_grow(ways: int = 5, within: float = 0.6, between: float = 0.2) -> str:
 
 
 @lru_cache(maxsize=64)
-def letters(task: int) -> Float[Tensor, "ways ways shots shots"]:
-    """Squared pixel distances between ten examples of each of six test letters."""
+def letters(task: int, seen: str = PIXELS) -> Float[Tensor, "ways ways shots shots"]:
+    """Squared distances between ten examples of each of six test letters, in units of their median distance."""
     source = open_source("glyphs", "test", EpisodeConfig(MOST_WAYS, MOST_SHOTS, 1))
-    x = source[task - 1].support.x.flatten(1).double()
-    return squared_distances(x, x).view(MOST_WAYS, MOST_SHOTS, MOST_WAYS, MOST_SHOTS).transpose(1, 2)
+    images = source[task - 1].support.x
+    x = (images.flatten(1) if seen == PIXELS else reader.load().features(images[:, 0])).double()
+    squared = squared_distances(x, x) / median_bandwidth(x) ** 2
+    return squared.view(MOST_WAYS, MOST_SHOTS, MOST_WAYS, MOST_SHOTS).transpose(1, 2)
 
 
-def letter_gram(task: int, ways: int, shots: int, bandwidth: float) -> Float[Tensor, "n n"]:
+def letter_gram(task: int, ways: int, shots: int, bandwidth: float, seen: str = PIXELS) -> Float[Tensor, "n n"]:
     """K of the first examples of the first letters of a task: shots and ways add to what is there."""
-    squared = letters(task)[:ways, :ways, :shots, :shots].transpose(1, 2).reshape(ways * shots, ways * shots)
+    squared = letters(task, seen)[:ways, :ways, :shots, :shots].transpose(1, 2).reshape(ways * shots, ways * shots)
     return torch.exp(-squared / (2 * bandwidth**2))
 
 
@@ -151,8 +157,11 @@ class BlockExplorer(Explorer):
     within = Slider("a", 0.0, 1.0, start=START["within"], step=0.01, help="similarity of two examples of one class")
     between = Slider("b", 0.0, 1.0, start=START["between"], step=0.01, help="similarity across classes")
     lam = LogSlider("λ", 1e-3, 1e2, start=START["lam"], unit="unit of s", help="the ridge: half is kept where s = λ")
-    bandwidth = LogSlider("σ", 0.5, 50.0, start=START["bandwidth"], unit="pixel distance", help="of the letters")
+    bandwidth = LogSlider(
+        "σ", 0.05, 5.0, start=START["bandwidth"], unit="median distance", help="of the letters: one is the median"
+    )
     task = IntSlider("task", 1, 40, start=START["task"], help="which letters")
+    seen = Choice("letters as", (PIXELS, FEATURES), help="what their similarity is measured on")
     measured = Toggle("a and b as in the letters", help="their means, instead of the two dials")
 
     presets = {
@@ -160,6 +169,7 @@ class BlockExplorer(Explorer):
         "five shots": START,
         "ten shots": START | dict(shots=10),
         "as the letters": START | dict(measured=True),
+        "learned features": START | dict(seen=FEATURES, measured=True),
         "classes that are one": START | dict(within=0.6, between=0.6),
         "all the same image": START | dict(within=1.0, between=0.0),
         "nothing alike": START | dict(within=0.0, between=0.0),
@@ -255,7 +265,7 @@ class BlockExplorer(Explorer):
 
     def compute(self, state: State) -> Arrays:
         N, K_shots = state.ways, state.shots
-        K_letters = letter_gram(state.task, N, K_shots, state.bandwidth)
+        K_letters = letter_gram(state.task, N, K_shots, state.bandwidth, state.seen)
         a, b = of_letters = means(K_letters, N, K_shots)
         if not state.measured:
             a, b = state.within, state.between
@@ -308,5 +318,5 @@ class BlockExplorer(Explorer):
         own = f"a = {a.of_letters[0]:.3f} and " if many else ""
         return words + (
             f" At λ = {state.lam:.3g} the fit keeps {percent(a.kept[1])} of the labels along the class directions; on "
-            f"the letters, with {own}b = {a.of_letters[1]:.3f}, {percent(a.letters_kept[1])}."
+            f"the letters ({state.seen}), with {own}b = {a.of_letters[1]:.3f}, {percent(a.letters_kept[1])}."
         )

@@ -12,6 +12,12 @@ import traitlets
 SCRIPT = str(go.FigureWidget._esm)  # what plotly would send with every single figure
 
 
+def script(name: str) -> str:
+    """A script of ours for the page, with what all of them need to outlive a busy one before it (`heal.js`)."""
+    here = Path(__file__).parent
+    return "\n".join((here / part).read_text(encoding="utf-8") for part in ("heal.js", name))
+
+
 class Script(ipywidgets.Widget):
     """Carries plotly's script to the page."""
 
@@ -36,7 +42,7 @@ class Canvas(go.FigureWidget):
     and merge them. No explorer asks for them, and a slider in a hand has to wait while they are handled.
     """
 
-    _esm = Path(__file__).parent / "canvas.js"
+    _esm = script("canvas.js")
 
     _script = traitlets.Instance(Script).tag(sync=True, **ipywidgets.widget_serialization)
 

@@ -1,5 +1,6 @@
 """The hand on the page: moves everything that can be moved in an explorer, and looks at what becomes of the drawing."""
 
+import random
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,9 @@ class Explorer:
             found.append((f"checkbox {label(box)!r}", lambda name, twice=twice: self.changes(name, twice)))
         for button in self.visible(f".amfs-toolbar button:enabled:not({RESET})"):
             found.append((f"button {button.inner_text()!r}", lambda name, button=button: self.press(name, button)))
+        for sheet in self.visible(".amfs-sheet"):
+            name = f"sheet {sheet.get_attribute('aria-label')!r}"
+            found.append((name, lambda name, sheet=sheet: self.scribble(name, sheet)))
         for plot in self.visible(".js-plotly-plot"):
             found.append(("the mouse", lambda name, plot=plot: self.point(name, plot)))
         return found
@@ -117,6 +121,30 @@ class Explorer:
     def press(self, name: str, button: Locator) -> int:
         self.act(name, button.click)
         return 1
+
+    def scribble(self, name: str, sheet: Locator) -> int:
+        """Two strokes at random, the same in every run, and the sheet's buttons."""
+        chance = random.Random(name)
+        strokes = [[(chance.uniform(0.1, 0.9), chance.uniform(0.1, 0.9)) for _ in range(6)] for _ in range(2)]
+        actions: list[tuple[str, Action]] = [
+            (f"stroke {n}", lambda stroke=stroke: self.draw(sheet, stroke)) for n, stroke in enumerate(strokes, 1)
+        ]
+        for word in ("Undo", "Clear", "Undo"):
+            actions.append((word, lambda word=word: sheet.get_by_text(word, exact=True).click()))
+        return self.changes(name, actions)
+
+    def draw(self, sheet: Locator, points: list[tuple[float, float]]) -> None:
+        """One stroke by the mouse, through points from 0 to 1."""
+        paper = sheet.locator("canvas")
+        paper.scroll_into_view_if_needed()
+        at = paper.bounding_box()
+        assert at is not None
+        (x, y), *rest = ((at["x"] + x * at["width"], at["y"] + y * at["height"]) for x, y in points)
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        for x, y in rest:
+            self.page.mouse.move(x, y, steps=4)
+        self.page.mouse.up()
 
     def point(self, name: str, plot: Locator) -> int:
         """The mouse over the figure, with clicks: what hovers and clicks call must not fail either."""

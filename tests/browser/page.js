@@ -90,6 +90,7 @@ window.course = (() => {
           else if (Math.abs(drawing.getBoundingClientRect().width - plot.getBoundingClientRect().width) > 2) {
             found.push(`cell ${index}: a figure as wide as its place`);
           }
+          if ([...box.querySelectorAll('.amfs-desk > *')].some(place => !place.querySelector('canvas'))) found.push(`cell ${index}: a sheet to draw on`);
           if (!box.querySelector('.amfs-say')?.textContent) found.push(`cell ${index}: an explorer's sentence`);
           if (box.querySelector('.noUi-handle:not([aria-label])')) found.push(`cell ${index}: the name of a slider, for screen readers`);
         });
@@ -159,6 +160,7 @@ window.course = (() => {
         sentence: box.querySelector('.amfs-say')?.textContent,
         sliders: all('.noUi-handle', handle => handle.getAttribute('aria-valuenow')),
         fields: all('.amfs-controls :is(input, select)', field => (field.type === 'checkbox' ? field.checked : field.value)),
+        sheets: all('.amfs-sheet canvas', paper => paper.getAttribute('aria-label')),
         words: all('.main-svg :is(.textpoint, .bartext, .annotation-text)', word => word.textContent).filter(word => word.trim()).sort(),
       };
     },

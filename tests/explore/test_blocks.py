@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from amfs_lab import reader
 from amfs_lab.explore import BlockExplorer, blocks, drive
-from amfs_lab.kernels import rbf_kernel
+from amfs_lab.kernels import median_bandwidth, rbf_kernel
 from amfs_lab.tasks import EpisodeConfig, open_source
 
 CASES = [(2, 1, 0.6, 0.2), (2, 5, 0.9, 0.1), (5, 5, 0.6, 0.2), (5, 5, 0.3, 0.3), (6, 10, 1.0, 0.0), (20, 3, 0.5, 0.4)]
@@ -50,12 +51,25 @@ def test_the_letters_are_an_episode_of_the_test_scripts():
     episode = open_source("glyphs", "test", EpisodeConfig(6, 10, 1))[6]
     x = episode.support.x.flatten(1).double()
     chosen = torch.tensor([10 * c + k for c in range(3) for k in range(4)])  # the first four of the first three
-    assert torch.allclose(blocks.letter_gram(7, 3, 4, 6.0), rbf_kernel(x[chosen], x[chosen], 6.0))
+    median = np.median(np.sqrt(((x[:, None] - x[None]) ** 2).sum(2).numpy()[np.triu_indices(60, 1)]))
+    assert torch.allclose(blocks.letter_gram(7, 3, 4, 0.6), rbf_kernel(x[chosen], x[chosen], 0.6 * median), atol=1e-3)
+
+
+def test_trained_features_are_the_readers_and_set_classes_further_apart():
+    images = open_source("glyphs", "test", EpisodeConfig(6, 10, 1))[0].support.x[:, 0]
+    z = reader.load().features(images).double()
+    expected = rbf_kernel(z[:10], z[:10], 0.6 * median_bandwidth(z))
+    assert torch.allclose(blocks.letter_gram(1, 2, 10, 0.6, blocks.FEATURES)[:10, :10], expected)
+    (a, b), (a_learned, b_learned) = (
+        blocks.means(blocks.letter_gram(1, 5, 5, 0.6, seen), 5, 5) for seen in (blocks.PIXELS, blocks.FEATURES)
+    )
+    assert a_learned - b_learned > 2 * (a - b)
+    assert "(features of a trained network)" in BlockExplorer("learned features").sentence.text
 
 
 @pytest.mark.parametrize(("ways", "shots"), [(2, 1), (3, 4), (6, 10)])
 def test_what_is_kept_along_each_kind_is_the_projected_fit(ways, shots):
-    K, n = blocks.letter_gram(3, ways, shots, 5.0).numpy(), ways * shots
+    K, n = blocks.letter_gram(3, ways, shots, 0.5).numpy(), ways * shots
     fit = K @ np.linalg.inv(K + 0.7 * np.eye(n))
     ones = np.full((n, n), 1 / n)
     classes = np.kron(np.eye(ways), np.full((shots, shots), 1 / shots)) - ones
@@ -66,7 +80,7 @@ def test_what_is_kept_along_each_kind_is_the_projected_fit(ways, shots):
 
 @pytest.mark.parametrize("shots", [1, 2, 10])
 def test_a_and_b_of_the_letters_are_means_of_pairs(shots):
-    K = blocks.letter_gram(2, 4, shots, 5.0).numpy()
+    K = blocks.letter_gram(2, 4, shots, 0.5).numpy()
     label = np.arange(4).repeat(shots)
     same = label[:, None] == label[None]
     within = K[same & ~np.eye(len(K), dtype=bool)]

@@ -16,6 +16,7 @@ import pytest
 from tests.front_door.conftest import ROOT
 
 DATA = {path.name for path in (ROOT / "data").iterdir() if path.suffix in {".npz", ".md"}}
+DATA |= {f"reader/{name}" for name in ("meta_parameters.safetensors", "run.json")}
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "AMFS_LAB_"))}
 
 
@@ -83,6 +84,14 @@ def test_elsewhere_it_opens_its_own_glyphs(elsewhere):
     assert home in Path(package).parents
     assert home in Path(data).parents
     assert shape.split()[1:] == ["20", "28", "28"]
+
+
+def test_elsewhere_it_opens_its_own_reader(elsewhere):
+    folder, width = say(
+        elsewhere, "from amfs_lab import reader\nprint(reader.find())\nprint(reader.load().config.width)"
+    )
+    assert elsewhere.parents[1] in Path(folder).parents
+    assert int(width) >= 8
 
 
 def test_elsewhere_its_command_line_starts(elsewhere):

@@ -191,11 +191,11 @@ MISTAKES = [
     (check.episode, square, r"Expected `support` as one row of numbers. Got shape \(6, 1\)"),
     (check.episode, floating, "Expected whole numbers in `support`"),
     (check.episode, 3, "Expected your function"),
-    (check.wide_gap, 5.0, r"a = 0\.216 and b = 0\.118, 0\.098 apart\. Try a wider"),
-    (check.wide_gap, 2.0, "Try a wider"),
-    (check.wide_gap, 20.0, r"apart \(a − b, not a alone: b grows as well\)\. Try a narrower"),
-    (check.wide_gap, 0.1, "Expected σ on the dial"),
-    (check.wide_gap, "6", "leave the quotes away"),
+    (check.wide_gap, 0.4, r"a = 0\.146 and b = 0\.062, 0\.084 apart\. Try a wider"),
+    (check.wide_gap, 0.2, "Try a wider"),
+    (check.wide_gap, 2.0, r"apart \(a − b, not a alone: b grows as well\)\. Try a narrower"),
+    (check.wide_gap, 0.01, "Expected σ on the dial"),
+    (check.wide_gap, "0.6", "leave the quotes away"),
 ]
 
 
@@ -218,8 +218,8 @@ test_a_right_answer_is_told_why = told_why(
         (check.episode, right, "In 36 episodes"),
         (check.episode, as_lists, "no image in both"),
         (check.episode, in_another_order, "no image in both"),
-        (check.wide_gap, 6, "in between, a class stands out the most"),
-        (check.wide_gap, 7, "in between, a class stands out the most"),
+        (check.wide_gap, 0.5, "in between, a class stands out the most"),
+        (check.wide_gap, 0.65, "in between, a class stands out the most"),
     ]
 )
 test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
@@ -235,7 +235,7 @@ def test_the_eigenvalue_asked_for_is_numpys(capsys):
     assert capsys.readouterr().out.startswith("✓ ")
 
 
-@pytest.mark.parametrize("sigma", [5.0, 5.5, 6.5, 8.0])
+@pytest.mark.parametrize("sigma", [0.4, 0.5, 0.6, 0.8])
 def test_the_gap_asked_for_is_what_the_sentence_says(sigma):
     a, b = BlockExplorer(bandwidth=sigma).arrays.of_letters
     if a - b >= 0.1:

@@ -1,0 +1,354 @@
+"""Draw your own characters: five sheets with one example each, and a sixth that I-AMFS reads while you draw on it."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from amfs_lab import reader
+from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.characters import OTHERS, PRINT, SIDE, WAYS, print_of
+from amfs_lab.explore.controls import Choice
+from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.sheet import Paper, Sheet, printed
+from amfs_lab.explore.strokes import Strokes, render
+from amfs_lab.explore.theme import BLUE, SKY, VERMILLION
+from amfs_lab.explore.words import percent, signed
+from amfs_lab.tasks import glyphs
+
+# Scripts of the test split: the reader never saw a letter of them.
+STORED = ("Bengali", "Cyrillic", "Kayah Li", "Syriac")
+BLANK = "blank sheets"
+LETTERS = tuple(f"letter {i + 1}" for i in range(WAYS))
+AGAIN = tuple(f"{letter} again" for letter in LETTERS)
+STRANGER, NOTHING, ANSWER = "a sixth letter", "blank sheet", "the answer"
+NAMES = tuple(f"letter_{i + 1}" for i in range(WAYS))
+SHEETS = (*NAMES, "query")
+
+GAP = 12  # below each picture that the reader is given, for its name, and beside it
+ROOM = SIDE + GAP
+BARS = {"textposition": "outside", "constraintext": "none", "cliponaxis": False}
+
+# What is on a sheet: a drawing, or (script, number of the letter, sample), or None for blank paper.
+Content = Strokes | tuple[str, int, int] | None
+
+
+@lru_cache(maxsize=len(STORED))
+def stored(script: str) -> UInt8[Tensor, "6 20 28 28"]:
+    """Six letters of a script, evenly spaced in it: five for the sheets, and a stranger to them."""
+    data = glyphs.load()
+    rows = [i for i, name in enumerate(data.scripts) if name == script]
+    return data.images[[rows[round(j * (len(rows) - 1) / WAYS)] for j in range(WAYS + 1)]]
+
+
+def on_sheets(state: State) -> list[Content]:
+    """What is on each of the six."""
+    script = state.letters if state.letters in STORED else None
+    asked: dict[str, int] = {name: i for i, name in enumerate((*AGAIN, STRANGER))}
+    shown: list[Content] = [(script, i, 0) if script else None for i in range(WAYS)]
+    shown.append((script, asked[state.asked], 1) if script and state.asked in asked else None)
+    return [
+        content if state[name] is None else state[name] or None for name, content in zip(SHEETS, shown, strict=True)
+    ]
+
+
+@lru_cache(maxsize=256)
+def picture(content: Content) -> Float[Tensor, "28 28"]:
+    """What the reader is given, ink bright."""
+    if content is None:
+        return torch.zeros(SIDE, SIDE)
+    if isinstance(content[0], str):
+        script, letter, sample = content
+        return stored(script)[letter, sample].float() / 255
+    return render(content)
+
+
+@lru_cache(maxsize=256)
+def features(content: Content) -> Float[Tensor, " d"]:
+    """What the network makes of it, by itself: an example is looked at once, however long the query takes."""
+    return reader.load().features(picture(content)[None])[0]
+
+
+class DrawExplorer(Explorer):
+    """One example of each of five letters, one solve, and the verdict on a query.
+
+    The reader turns each picture into features; I-AMFS learns the task from the five examples' features, and the query
+    is scored by their votes: f_c = scale · Σ_i α_ic k(x, x_i).
+    """
+
+    title = "Draw your own characters: five examples, one solve, and a query"
+    alt = (
+        "Three panels. Left: what the reader is given, the five examples in a row and the query below them. Middle: "
+        "what each example adds to one letter's score, as signed bars. Right: the probability of each letter as bars, "
+        "and beside them what the examples leave open about the query."
+    )
+
+    letters = Choice("letters", (*STORED, BLANK), help="whose letters lie on the five sheets")
+    asked = Choice("query", (*AGAIN, STRANGER, NOTHING), start=AGAIN[1], help="what lies on the sixth sheet")
+    votes_for = Choice("votes for", (ANSWER, *LETTERS), help="whose score the middle panel takes apart")
+    letter_1, letter_2, letter_3, letter_4, letter_5 = (Paper(name) for name in LETTERS)
+    query = Paper("query")
+
+    presets = {
+        "Bengali": {"letters": "Bengali", "asked": AGAIN[1], "votes_for": ANSWER},
+        "Syriac": {"letters": "Syriac", "asked": AGAIN[3], "votes_for": ANSWER},
+        "a stranger": {"letters": "Bengali", "asked": STRANGER, "votes_for": ANSWER},
+        "my own sheets": {"letters": BLANK, "asked": NOTHING, "votes_for": ANSWER},
+    }
+
+    panels = {
+        "rows": 1,
+        "cols": 3,
+        "column_widths": [0.3, 0.35, 0.35],
+        "horizontal_spacing": 0.09,
+        "subplot_titles": ("what the reader is given", "votes α k(x, x<sub>i</sub>)", "verdict"),
+    }
+    layout = {
+        "height": 270,
+        "showlegend": False,
+        "margin": {"l": 8, "r": 8, "t": 32, "b": 46},
+        "xaxis": {"visible": False, "constrain": "domain", "range": [-GAP / 2, 3 * ROOM - GAP / 2]},
+        "yaxis": {"visible": False, "scaleanchor": "x", "constrain": "domain", "range": [2 * ROOM, -GAP / 2]},
+        "xaxis2": {"tickvals": list(range(1, WAYS + 1))},
+        "yaxis2": {"nticks": 5},
+        "xaxis3": {
+            "title": "letter",
+            "tickvals": list(range(1, WAYS + 2)),
+            "ticktext": [*map(str, range(1, WAYS + 1)), "open"],
+        },
+        "yaxis3": {"range": [0, 1.18], "tickvals": [0, 0.5, 1], "tickformat": ".0%"},
+        "bargap": 0.3,
+    }
+    frame = {"xaxis2_title_text": "votes_title", "yaxis2_range": "votes_range"}
+    traces = (
+        *(
+            Trace(go.Heatmap, PRINT | {"x0": ROOM * (i % 3), "y0": ROOM * (i // 3)}, z=f"given_{i}")
+            for i in range(WAYS + 1)
+        ),
+        Trace(
+            go.Scatter,
+            {"mode": "text", "textposition": "middle center", "hoverinfo": "skip", "text": [*"12345", "query"]},
+            x="across",
+            y="down",
+        ),
+        Trace(
+            go.Bar,
+            BARS
+            | {
+                "marker": {"line": {"width": 1}},
+                "hovertemplate": "vote of example %{x}: %{y:.3f}, its similarity %{customdata:.3f}<extra></extra>",
+            },
+            at=(1, 2),
+            x="numbers",
+            y="votes",
+            text="votes_text",
+            customdata="similarity",
+            marker_color="votes_color",
+            marker_pattern_shape="votes_pattern",
+        ),
+        Trace(
+            go.Bar,
+            BARS | {"hovertemplate": "letter %{x}: %{y:.1%}<extra></extra>"},
+            at=(1, 3),
+            x="numbers",
+            y="probability",
+            text="probability_text",
+            marker_color="probability_color",
+            marker_line_width="rims",
+        ),
+        Trace(
+            go.Bar,
+            BARS
+            | {
+                "marker": {"color": "white", "line": {"color": VERMILLION, "width": 2}},
+                "hovertemplate": "left open: %{y:.1%} of the variance<extra></extra>",
+            },
+            at=(1, 3),
+            x="beside",
+            y="open",
+            text="open_text",
+        ),
+    )
+
+    def __init__(self, preset: str | None = None, **start: Any) -> None:
+        super().__init__(preset, **start)
+        self._label()
+
+    def compute(self, state: State) -> Arrays:
+        contents = on_sheets(state)
+        pictures = torch.stack([picture(content) for content in contents])
+        blank = [i + 1 for i in range(WAYS) if not pictures[i].any()]
+        task = {
+            "state": state,
+            "pictures": pictures,
+            **{f"given_{i}": print_of(image) for i, image in enumerate(pictures)},
+            "across": [ROOM * (i % 3) + SIDE / 2 for i in range(WAYS + 1)],
+            "down": [ROOM * (i // 3) + SIDE + GAP / 2 for i in range(WAYS + 1)],
+            "numbers": np.arange(1, WAYS + 1),
+            "beside": [WAYS + 1],
+            "blank": blank,
+            "same": None if blank else twins(pictures[:WAYS]),
+            "truth": truth(contents),
+        }
+        if blank or task["same"] or not pictures[WAYS].any():
+            return Arrays(
+                **task, **told(None, torch.zeros(WAYS, WAYS), torch.zeros(WAYS), torch.zeros(WAYS), 0.0, state)
+            )
+        return Arrays(**task, **verdict(contents, state))
+
+    def say(self, a: Arrays) -> str:
+        if a.blank:
+            return (
+                "All five sheets are blank: draw one example on each, or choose letters from the menu."
+                if len(a.blank) == WAYS
+                else f"No verdict yet: {listed(a.blank)} {'is' if len(a.blank) == 1 else 'are'} blank. "
+                "The reader needs one example of each of the five letters."
+            )
+        if a.same:
+            return (
+                f"No verdict: {listed(a.same)} are the same picture once they are brought to the reader's size, so "
+                "nothing can tell them apart. Clear one of them and draw another letter."
+            )
+        if a.answer is None:
+            return (
+                "The five examples are learned. Now the query: draw one of the five letters once more on the sixth "
+                "sheet, or choose one from the menu."
+            )
+        best = a.similarity.argmax()
+        words = (
+            f"The query is read as letter {a.answer + 1}, with {percent(a.probability[a.answer])} probability"
+            f"{judged(a)}. Its own example votes {signed(a.own_vote)} for it, and example {best + 1} is the most "
+            f"similar, with {a.similarity[best]:.2f}. "
+        )
+        left = f"{percent(a.open[0])} of the variance open (standard deviation {a.open[0] ** 0.5:.2f} of 1)"
+        if a.open[0] > a.familiar:
+            return words + f"The examples leave {left}, more than 95 % of real queries do: it may be none of them."
+        return words + f"The examples leave {left}, as is usual for one of their letters."
+
+    # The sheets, and the two menus that lay stored letters on them.
+
+    def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
+        fresh: dict[str, Any] = {}
+        if "letters" in changes:
+            fresh |= dict.fromkeys(SHEETS)
+        if "asked" in changes:
+            fresh["query"] = None
+        super()._change(fresh | dict(changes), leave)
+        self._label()
+
+    def _label(self) -> None:
+        """Says on each sheet what lies there and what became of it."""
+        a, contents = self.arrays, on_sheets(State({**self.state, **dict.fromkeys(SHEETS)}))
+        for i, (name, content) in enumerate(zip(SHEETS, contents, strict=True)):
+            sheet: Sheet = self.controls[name].parts[0].widget
+            with sheet.hold_sync():
+                sheet.picture = printed(picture(content))
+                sheet.caption = self.state.letters if content else "blank"
+                sheet.chosen = a.answer == i
+                if i < WAYS:
+                    sheet.remark = "" if a.answer is None else percent(a.probability[i])
+                else:
+                    sheet.remark = "no verdict" if a.answer is None else f"letter {a.answer + 1}"
+
+    def _assemble(self) -> w.VBox:
+        box = super()._assemble()
+        title, banner, toolbar, controls, *rest = box.children
+        controls.children = [fields.box for name, fields in self.controls.items() if name not in SHEETS]
+        desk = w.HBox([self.controls[name].box for name in SHEETS], layout=w.Layout(flex_flow="row wrap"))
+        desk.add_class("amfs-desk")
+        box.children = [title, banner, toolbar, controls, desk, *rest]
+        return box
+
+
+def verdict(contents: list[Content], state: State) -> dict[str, Any]:
+    """One solve on the examples' features, and what it says of the query's."""
+    read = reader.load()
+    seen = torch.stack([features(content) for content in contents])
+    predictor = read.learn(seen[:WAYS])
+    asked = seen[WAYS:]
+    with torch.no_grad():
+        similarity = predictor.space.kernel(asked, predictor.support)[0]
+        votes = predictor.alpha * similarity[:, None]  # α_ic k(x, x_i): example i for letter c
+        probability = predictor(asked)[0].softmax(0)
+        left = float(predictor.variance(asked)[0].clamp(0, 1))
+    return told(int(probability.argmax()), votes, similarity, probability, left, state)
+
+
+def told(
+    answer: int | None,
+    votes: Float[Tensor, "n n"],
+    similarity: Float[Tensor, " n"],
+    probability: Float[Tensor, " n"],
+    left: float,
+    state: State,
+) -> dict[str, Any]:
+    """A verdict, or that there is none, as the figure shows it."""
+    shown = (answer or 0) if state.votes_for == ANSWER else LETTERS.index(state.votes_for)
+    none = answer is None
+    theirs = votes[:, shown]
+    room = 0.2 * max(0.1, float(theirs.max() - theirs.min()))  # for the numbers on the bars
+    return dict(
+        answer=answer,
+        own_vote=0.0 if none else float(votes[answer, answer]),
+        familiar=reader.load().familiar,
+        similarity=similarity.double(),
+        votes=theirs,
+        votes_range=[min(0.0, float(theirs.min())) - room, max(0.0, float(theirs.max())) + room],
+        votes_text=["" if none else signed(float(vote)) for vote in theirs],
+        votes_color=[BLUE if vote >= 0 else SKY for vote in theirs],
+        votes_pattern=["" if vote >= 0 else "/" for vote in theirs],
+        votes_title="example" if none else f"example, for letter {shown + 1}",
+        probability=probability.double(),
+        probability_text=["" if none else f"{p:.0%}" for p in probability],
+        probability_color=[BLUE if c == answer else OTHERS for c in range(WAYS)],
+        rims=[2 if c == answer else 0 for c in range(WAYS)],
+        open=[left],
+        open_text=["" if none else f"{left:.0%}"],
+    )
+
+
+def twins(pictures: Float[Tensor, "n 28 28"]) -> list[int] | None:
+    """The first two of the examples that are the same picture, counted from 1."""
+    pairs = [(i, j) for i in range(len(pictures)) for j in range(i) if torch.equal(pictures[i], pictures[j])]
+    return sorted(z + 1 for z in pairs[0]) if pairs else None
+
+
+def truth(contents: list[Content]) -> int | None:
+    """Which letter a stored query is another sample of; -1 for a stored stranger, None where nobody knows."""
+    asked = contents[WAYS]
+    if asked is None or not isinstance(asked[0], str):
+        return None
+    examples = [content and content[:2] for content in contents[:WAYS]]
+    return examples.index(asked[:2]) if asked[:2] in examples else -1
+
+
+def judged(a: Arrays) -> str:
+    if a.truth is None:
+        return ""
+    if a.truth < 0:
+        return ", but it is none of them"
+    return ", which it is" if a.truth == a.answer else f", but it is letter {a.truth + 1}"
+
+
+def listed(letters: list[int]) -> str:
+    """ "letter 2", "letters 1, 2 and 5"."""
+    *first, last = map(str, letters)
+    return f"letters {', '.join(first)} and {last}" if first else f"letter {last}"
+
+
+def to_a_stranger() -> str:
+    """The key to "a letter that is on no sheet: what will the reader say?", over all stored letters."""
+    own, foreign = [], []
+    for script in STORED:
+        for asked in (*AGAIN, STRANGER):
+            contents = on_sheets(State(letters=script, asked=asked, **dict.fromkeys(SHEETS)))
+            left = verdict(contents, State(votes_for=ANSWER))["open"][0]
+            (foreign if asked == STRANGER else own).append(left)
+    more = sum(foreign) / len(foreign) > sum(own) / len(own)
+    return "one of the five, and more is left open" if more else "one of the five, as surely as ever"

@@ -1,0 +1,163 @@
+"""Characters drawn on the page: by mouse, by finger, without either, and on a page that was too slow."""
+
+import statistics
+
+import nbformat
+import pytest
+from hand import Explorer
+from lab import Lesson
+
+pytestmark = pytest.mark.browser
+
+CELL = "from amfs_lab import explore\nexplore.DrawExplorer()"
+
+# Five letters, each as strokes through a few points; and each again as another hand draws it, smaller and askew.
+LETTERS = (
+    [[(0.2, 0.2), (0.8, 0.8)], [(0.8, 0.2), (0.2, 0.8)]],
+    [[(0.5, 0.2), (0.72, 0.3), (0.8, 0.5), (0.7, 0.72), (0.5, 0.8), (0.28, 0.7), (0.2, 0.5), (0.3, 0.28), (0.5, 0.2)]],
+    [[(0.3, 0.15), (0.3, 0.8), (0.75, 0.8)]],
+    [[(0.2, 0.2), (0.8, 0.2)], [(0.5, 0.2), (0.5, 0.85)]],
+    [[(0.15, 0.8), (0.3, 0.2), (0.5, 0.75), (0.7, 0.2), (0.85, 0.8)]],
+)
+AGAIN = tuple(
+    [[(0.12 + 0.62 * x + 0.05 * y, 0.25 + 0.66 * y - 0.04 * x) for x, y in stroke] for stroke in letter]
+    for letter in LETTERS
+)
+
+# Milliseconds from the pen's last lift to the last change of the sentence.
+WATCH = """box => {
+    const seen = { lifted: 0, said: 0 };
+    box.addEventListener('pointerup', () => { seen.lifted = performance.now(); }, true);
+    new MutationObserver(() => requestAnimationFrame(() => { seen.said = performance.now(); }))
+        .observe(box.querySelector('.amfs-say'), { childList: true, characterData: true, subtree: true });
+    box.seen = seen;
+}"""
+
+
+def plant(server, browser, name: str) -> Lesson:
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, server.lessons / f"{name}.ipynb")
+    return Lesson(browser, server, name)
+
+
+@pytest.fixture(scope="module")
+def lesson(server, browser):
+    lesson = plant(server, browser, "drawing")
+    lesson.run()
+    yield lesson
+    lesson.close()
+
+
+@pytest.fixture
+def desk(lesson):
+    """The explorer at its start."""
+    (desk,) = lesson.explorers()
+    desk.reset()
+    return desk
+
+
+def sheet(desk: Explorer, n: int):
+    return desk.box.locator(".amfs-sheet").nth(n)
+
+
+def button(desk: Explorer, words: str):
+    return desk.box.locator(f".amfs-toolbar button:has-text('{words}')")
+
+
+def says(desk: Explorer, *words: str) -> None:
+    """Waits for the words in the sentence."""
+    sentence = desk.box.locator(".amfs-say")
+    desk.lesson.until(f"{words} is said", lambda: all(word in sentence.inner_text() for word in words))
+
+
+def draw(desk: Explorer, n: int, strokes) -> None:
+    for stroke in strokes:
+        desk.act(f"a stroke on sheet {n + 1}", lambda stroke=stroke: desk.draw(sheet(desk, n), stroke))
+
+
+def test_a_letter_that_is_drawn_again_is_read(desk, record_property):
+    desk.act("my own sheets", button(desk, "my own sheets").click)
+    says(desk, "All five sheets are blank")
+    for n, letter in enumerate(LETTERS):
+        draw(desk, n, letter)
+    says(desk, "Now the query")
+    desk.box.evaluate(WATCH)
+    waits = []
+    for n, letter in enumerate(AGAIN):
+        draw(desk, 5, letter)
+        says(desk, f"read as letter {n + 1}")
+        assert sheet(desk, n).evaluate("sheet => sheet.classList.contains('amfs-chosen')")
+        seen = desk.box.evaluate("box => box.seen")
+        waits.append(max(0.0, seen["said"] - seen["lifted"]))
+        desk.act("Clear", sheet(desk, 5).get_by_text("Clear").click)
+        says(desk, "Now the query")
+    record_property("ms from the last stroke to the verdict", [round(ms) for ms in waits])
+    print(f"From the last stroke to the verdict: median {statistics.median(waits):.0f} ms, worst {max(waits):.0f} ms.")
+
+
+def test_all_of_it_moves_something(desk):
+    assert desk.drive() >= 40
+
+
+def test_it_is_used_without_a_mouse(desk):
+    page, menu = desk.page, desk.box.locator("select").nth(1)
+    menu.focus()
+    desk.act("Down", lambda: page.keyboard.press("ArrowDown"))
+    assert menu.evaluate("menu => menu.selectedOptions[0].label") == "letter 3 again"
+    says(desk, "letter 3")
+    clear, undo = (sheet(desk, 1).get_by_role("button", name=name) for name in ("Clear letter 2", "Undo on letter 2"))
+    clear.focus()
+    desk.act("Clear by the space bar", lambda: page.keyboard.press("Space"))
+    says(desk, "No verdict yet: letter 2 is blank")
+    undo.focus()
+    desk.act("Undo by Enter", lambda: page.keyboard.press("Enter"))
+    says(desk, "The query is read as")
+    assert sheet(desk, 1).locator("canvas").get_attribute("aria-label") == "letter 2: Bengali"
+
+
+def test_a_stored_letter_gives_way_to_a_drawing_and_undo_brings_it_back(desk):
+    paper = sheet(desk, 0).locator("canvas")
+    draw(desk, 0, LETTERS[0])
+    assert paper.get_attribute("aria-label") == "letter 1: your drawing of 2 strokes"
+    for left in ("letter 1: your drawing of 1 stroke", "letter 1: Bengali"):
+        desk.act("Undo", sheet(desk, 0).get_by_text("Undo").click)
+        assert paper.get_attribute("aria-label") == left
+
+
+def test_a_finger_draws(desk):
+    desk.act("my own sheets", button(desk, "my own sheets").click)
+    paper = sheet(desk, 0).locator("canvas")
+    paper.scroll_into_view_if_needed()
+    at, finger = paper.bounding_box(), desk.page.context.new_cdp_session(desk.page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        places = [{"x": at["x"] + x * at["width"], "y": at["y"] + y * at["height"]} for x, y in points]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    def stroke() -> None:
+        touch("touchStart", (0.2, 0.2))
+        for step in range(1, 7):
+            touch("touchMove", (0.2 + 0.1 * step, 0.2 + 0.05 * step))
+        touch("touchEnd")
+
+    desk.act("a stroke by a finger", stroke)
+    says(desk, "letters 2, 3, 4 and 5 are blank")
+    assert paper.get_attribute("aria-label") == "letter 1: your drawing of 1 stroke"
+
+
+def test_a_sheet_that_anywidget_has_given_up_on_is_laid_anew_all_the_same(server, browser):
+    lesson = plant(server, browser, "hurried drawing")
+    lesson.faults.expected = ("[anywidget] Failed to initialize model",)
+    lesson.ask("hurry()")
+    lesson.run()
+    (desk,) = lesson.explorers()
+    desk.act("Syriac", button(desk, "Syriac").click)
+    papers = desk.box.locator(".amfs-sheet canvas")
+    lesson.until(
+        "all sheets show Syriac letters",
+        lambda: [p.get_attribute("aria-label").split(": ")[1] for p in papers.all()] == ["Syriac"] * 6,
+    )
+    draw(desk, 0, LETTERS[0])
+    says(desk, "The query is read as")
+    lesson.close()
