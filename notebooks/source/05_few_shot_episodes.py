@@ -26,16 +26,12 @@ short = bool(os.environ.get("AMFS_LAB_FAST"))
 # %%
 explore.predict(
     "λ grows without end, and all scores shrink towards zero. Which label does a query get then?",
-    options=[
-        "a draw: all scores vanish",
-        "the class of its nearest example",
-        "the class with most similarity in sum",
-    ],
+    options=["none: a draw", "of the nearest example", "of the largest sum of similarities"],
     answer=explore.clouds.when_lambda_is_huge,
     because={
-        "a draw: all scores vanish": "they shrink, but all by one factor: does the order of three numbers change?",
-        "the class of its nearest example": "with a huge ridge every example speaks equally loudly: does only one?",
-        "the class with most similarity in sum": "α becomes the labels over λ, so each example votes for its class by "
+        "none: a draw": "they shrink, all by one factor: does the order of three numbers change?",
+        "of the nearest example": "with a huge ridge every example speaks equally loudly: does only one?",
+        "of the largest sum of similarities": "α becomes the labels over λ, so each example votes for its class by "
         "how similar it is, and only the order counts.",
     },
 )
@@ -94,16 +90,15 @@ assert not torch.equal(source[8].query.x, task.query.x)
 
 # %%
 def label(support, query, sigma=8.0, lam=0.1):
-    x, z = support.x.flatten(1).double(), query.x.flatten(1).double()
+    x, z = support.x.flatten(1), query.x.flatten(1)
     K, k = kernels.rbf_kernel(x, x, sigma), kernels.rbf_kernel(z, x, sigma)
-    one_hot = (support.y[:, None] == torch.arange(support.ways)).double()
+    one_hot = (support.y[:, None] == torch.arange(support.ways)).to(x.dtype)
     alpha = torch.linalg.solve(K + lam * torch.eye(len(K), dtype=K.dtype), one_hot)
     return (k @ alpha).argmax(1)
 
 
-learner = inner.FunctionSpace(kernels.RBF(8.0), lam=0.1).double()
-learned = learner.fit(task.support.x.flatten(1).double(), task.support.targets.double())
-assert torch.equal(label(task.support, task.query), learned(task.query.x.flatten(1).double()).argmax(1))
+learned = inner.FunctionSpace(kernels.RBF(8.0), lam=0.1).fit(task.support.x.flatten(1), task.support.targets)
+assert torch.equal(label(task.support, task.query), learned(task.query.x.flatten(1)).argmax(1))
 print(f"{(label(task.support, task.query) == task.query.y).sum()} of {len(task.query.y)} letters read")
 
 # %% [markdown]
@@ -130,8 +125,8 @@ for lam, found in labels.items():
     print(f"λ = {lam:g}: {(found == votes).double().mean():.1%} as the votes say; {(found == truth).sum()} right")
 
 # %% [markdown]
-# The vote is no bad learner: on these round clouds it is about as often right as the solve. Where classes are uneven
-# it fails badly, and that comes below.
+# The vote is no bad learner: on these round clouds it is right a little more often than the solve. Where one class has
+# more examples than the others it fails badly, and that comes below.
 
 # %% [markdown]
 # ## What a shot does to the spectrum
@@ -193,7 +188,7 @@ def accuracy(task, query=None):
 
 
 by_shape = {}
-for ways, shots, episodes in ((5, 1, 100), (5, 5, 100), (20, 1, 10 if short else 30)):
+for ways, shots, episodes in ((5, 1, 100), (5, 5, 100), (20, 1, 10 if short else 20)):
     letters = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(ways, shots, queries=15))
     by_shape[ways, shots] = torch.stack([accuracy(letters[i]) for i in range(episodes)])
     print(f"{letters.config}: {stats.mean_interval(by_shape[ways, shots]).percent()}; guessing {1 / ways:.0%}")
@@ -296,28 +291,28 @@ assert torch.equal(label(task.support, task.query)[:1], label(task.support, task
 # %%
 def phi(x, theta):
     blurred = torch.nn.functional.avg_pool2d(x, 5, stride=1, padding=2, count_include_pad=False)
-    return ((1 - theta) * x + theta * blurred).flatten(1).double()
+    return ((1 - theta) * x + theta * blurred).flatten(1)
 
 
 def query_scores(task, theta):
     z, q = phi(task.support.x, theta), phi(task.query.x, theta)
     sigma = kernels.median_bandwidth(z)
-    alpha = ridge.solve(kernels.rbf_kernel(z, z, sigma), task.support.targets.double(), 0.1)
+    alpha = ridge.solve(kernels.rbf_kernel(z, z, sigma), task.support.targets, 0.1)
     return kernels.rbf_kernel(q, z, sigma) @ alpha
 
 
 # %%
 theta = torch.tensor(0.0, requires_grad=True)
-for i in range(30):
+for i in range(20):
     loss = torch.nn.functional.cross_entropy(5 * query_scores(train[i], theta), train[i].query.y)
     (slope,) = torch.autograd.grad(loss, theta)
     theta = (theta.detach() - slope).requires_grad_()
-print(f"after 30 episodes of other scripts, θ = {theta.item():.2f}")
+print(f"after 20 episodes of other scripts, θ = {theta.item():.2f}")
 blurry, sharp = (
-    torch.stack([(query_scores(source[i], at).argmax(1) == source[i].query.y).double().mean() for i in range(100)])
+    torch.stack([(query_scores(source[i], at).argmax(1) == source[i].query.y).double().mean() for i in range(60)])
     for at in (theta.detach(), torch.tensor(0.0))
 )
-print("on 100 test episodes, against sharp pixels:", stats.paired_difference(blurry, sharp).points())
+print("on 60 test episodes, against sharp pixels:", stats.paired_difference(blurry, sharp).points())
 
 # %% [markdown]
 # One number, learned on letters of other scripts, and strangers are read better. A network has a hundred thousand of
@@ -326,9 +321,9 @@ print("on 100 test episodes, against sharp pixels:", stats.paired_difference(blu
 # %% [markdown]
 # ## Draw your own characters
 #
-# Now you set the task. On the desk lie five sheets with one example each, and a sixth with the query. A network that was
-# meta-trained beforehand turns each picture into features, one solve learns your five letters, and every example votes
-# for or against each of them.
+# Now you set the task. On the desk lie five sheets with one example each, and a sixth with the query. A network that
+# was meta-trained beforehand turns each picture into features, one solve learns your five letters, and every example
+# votes for or against each of them.
 
 # %%
 read_by_network = reader.load()
@@ -377,11 +372,12 @@ desk
 # Does the network read better than pixels do, on scripts that neither has seen? And why? Look at a and b.
 
 # %%
-by_reader = evaluation.evaluate(read_by_network.learner, source, len(by_shape[5, 1])).per_episode.double()
-print("reader − raw pixels:", stats.paired_difference(by_reader, by_shape[5, 1]).points())
+by_reader = evaluation.evaluate(read_by_network.learner, source, episodes=40).per_episode.double()
+gain = stats.paired_difference(by_reader, by_shape[5, 1][:40])
+print("reader − raw pixels:", gain.points())
 gaps = {}
 for seen in (explore.blocks.PIXELS, explore.blocks.FEATURES):
-    grams = [explore.blocks.letter_gram(i, ways=5, shots=5, bandwidth=0.6, seen=seen) for i in range(1, 21)]
+    grams = [explore.blocks.letter_gram(i, ways=5, shots=5, bandwidth=0.6, seen=seen) for i in range(1, 11)]
     a, b = torch.tensor([explore.blocks.means(K, ways=5, shots=5) for K in grams]).T
     gaps[seen] = a - b
     print(f"{seen}: a = {a.mean():.2f}, b = {b.mean():.2f}, so each shot lifts the classes by {gaps[seen].mean():.2f}")
@@ -444,7 +440,7 @@ explore.check.wide_gap(sigma_of_the_gap)
 # ## What we claimed
 #
 # For λ → ∞ every label is the vote's, while the scores vanish; with one shot it is the nearest example's; and on round
-# clouds the vote is about as good as the solve.
+# clouds the vote is no worse than the solve.
 
 # %%
 assert torch.equal(labels[1e6], votes)
@@ -456,7 +452,7 @@ for t in (explore.clouds.task(seed, ways=4, shots=1, separation=3.0) for seed in
 by_task = [[(read(t, lam=lam) == t.query_y).double().mean() for t in clouds] for lam in (0.1, 1e6)]
 vote_against_solve = stats.paired_difference(*(torch.stack(row) for row in by_task[::-1]))
 print("vote − solve:", vote_against_solve.points("tasks"))
-assert vote_against_solve.low > -0.01
+assert vote_against_solve.low > 0
 
 # %% [markdown]
 # A shot lifts the class directions by a − b each and leaves those within alone; what the filter keeps of the classes
@@ -487,7 +483,7 @@ assert one.low > twenty.high > twenty.low > 1 / 20
 assert gap.low > 0.05
 assert theta > 0.2
 assert stats.paired_difference(blurry, sharp).low > 0.02
-assert stats.paired_difference(by_reader, by_shape[5, 1]).low > 0.1
+assert gain.low > 0.1
 assert stats.paired_difference(gaps[explore.blocks.FEATURES], gaps[explore.blocks.PIXELS]).low > 0.05
 reversed_order = [source[i].support.x.sum() for i in reversed(range(5))][::-1]
 assert reversed_order == [source[i].support.x.sum() for i in range(5)]
@@ -549,15 +545,15 @@ assert stats.paired_difference(narrow, by_means).low > 0
 assert stats.paired_difference(narrow, wide).low > 0
 
 # %% [markdown]
-# **σ in another unit.** Measure the plane in hundredths, so that all coordinates grow a hundredfold, and keep σ: every
-# kernel value between different points is zero, and all scores draw. Press **too narrow** and set **separation** to 5
-# to see the white begin. A σ belongs to the features it was chosen for.
+# **σ in another unit.** Measure the plane in hundredths, so that all coordinates grow a hundredfold, and keep σ: most
+# queries then have a kernel value of zero with every example, and their scores draw. Press **too narrow** and set
+# **separation** to 5: the white is where nobody wins. A σ belongs to the features it was chosen for.
 
 # %%
 t = clouds[0]
 k = kernels.rbf_kernel(100 * t.query_x, 100 * t.x, 1.0)
 print(f"in hundredths, {(k.amax(1) == 0).double().mean():.0%} of the queries resemble nothing at all")
-assert (k.amax(1) == 0).double().mean() > 0.9
+assert (k.amax(1) == 0).double().mean() > 0.5
 rescaled = t._replace(x=100 * t.x, query_x=100 * t.query_x)
 assert torch.equal(read(rescaled, sigma=100.0), read(t))  # σ in the same unit: nothing has changed
 
