@@ -66,11 +66,12 @@ def which_grow(ways: int = 5, within: float = 0.6, between: float = 0.2) -> str:
 
     few, many = distinct(4), distinct(5)
     grown = [bool(more > less + 1e-9) for less, more in zip(few, many, strict=True)]  # within, classes, common
-    return {
+    keys: dict[tuple[bool, ...], str] = {
         (False, False, False): "none of them",
         (True, True, True): "all of them",
         (False, True, True): "all but those inside the classes",
-    }.get(tuple(grown), "something else")
+    }
+    return keys.get(tuple(grown), "something else")
 
 
 @lru_cache(maxsize=64)
@@ -162,7 +163,7 @@ class BlockExplorer(Explorer):
     )
     task = IntSlider("task", 1, 40, start=START["task"], help="which letters")
     seen = Choice("letters as", (PIXELS, FEATURES), help="what their similarity is measured on")
-    measured = Toggle("a and b as in the letters", help="their means, instead of the two dials")
+    measured = Toggle("a, b of letters", help="the means in the letters, instead of the two dials")
 
     presets = {
         "one shot": START | dict(shots=1),
@@ -186,7 +187,7 @@ class BlockExplorer(Explorer):
         subplot_titles=("K of the blocks", "eigenvalues", "share kept", "K of the letters"),
     )
     layout = dict(
-        height=470,
+        height=440,
         **gram_axes(1),
         **gram_axes(4),
         xaxis2=dict(title="direction, strongest first"),

@@ -89,7 +89,7 @@ class EpisodeExplorer(Explorer):
         subplot_titles=("which class wins where", "scores of the query", "votes"),
     )
     layout = dict(
-        height=540,
+        height=460,
         showlegend=False,
         xaxis=dict(title="first coordinate (sd of a class)", range=[-SIDE, SIDE], constrain="domain", showgrid=False),
         yaxis=dict(
@@ -134,11 +134,12 @@ class EpisodeExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dots("examples", size=14, rim=(INK, 1.8), opacity=1, hover="example %{customdata}"),
+            dots("examples", rim=(INK, 1.8), opacity=1, hover="example %{customdata}"),
             x="x",
             y="y",
             marker_symbol="symbols",
             marker_color="colors",
+            marker_size="sizes",
             customdata="names",
         ),
         Trace(
@@ -213,6 +214,8 @@ class EpisodeExplorer(Explorer):
             y=t.x[:, 1],
             symbols=[MARKERS[c] for c in t.y],
             colors=[COLORS[c] for c in t.y],
+            # A smaller one lies on top of another that it would hide.
+            sizes=[8 if (t.x[:i] == place).all(1).any() else 14 for i, place in enumerate(t.x)],
             hatches=[HATCHES[c] for c in t.y],
             names=[f"{NAMES[c]}{i}" for c, i in zip(t.y.tolist(), numbers, strict=True)],
             query_x=t.query_x[:, 0],

@@ -42,8 +42,8 @@ plane
 
 # %% [markdown]
 # The ring is around query 21, a C in the land between C and A, and it is read. Press **one shot**: with one example of
-# each class, areas and label change. Press **λ → ∞**: the axis of the scores shrinks to almost nothing, the map hardly
-# moves, and query 21 goes to A. The black strokes, the sums of similarities, then lie on the ends of the bars.
+# each class, areas and label change. Press **λ → ∞**: the axis of the scores shrinks to almost nothing, the map moves
+# little, and query 21 goes to A. The black strokes, the sums of similarities, then lie on the ends of the bars.
 
 # %% [markdown]
 # The lower right panel takes one score apart: each bar is what one example adds. Click other queries, or move

@@ -186,3 +186,10 @@ def test_every_corner_of_the_controls_is_finite(data):
 
 def test_every_control_moves_it():
     assert drive(EpisodeExplorer()) > 70
+
+
+def test_of_two_examples_on_one_place_both_are_seen():
+    a = EpisodeExplorer("two on one place").arrays
+    assert (a.x[0], a.y[0]) == (a.x[1], a.y[1])
+    assert a.sizes[1] < a.sizes[0]
+    assert set(EpisodeExplorer().arrays.sizes) == {a.sizes[0]}
