@@ -149,11 +149,11 @@ explore.predict(
 )
 
 # %%
-blocks = explore.BlockExplorer("one shot")
+blocks = explore.BlockExplorer(shots=2)
 blocks
 
 # %% [markdown]
-# Move **shots K** from 1 to 10. The squares, the class directions, climb past the dashed line, which is λ: more and
+# Move **shots K** up to 10. The squares, the class directions, climb past the dashed line, which is λ: more and
 # more of what tells the classes apart gets through the filter. The circles stay. The crosses come from real letters of
 # the data set, raw pixels: press **as the letters**, and the blocks imitate them.
 
