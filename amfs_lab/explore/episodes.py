@@ -125,7 +125,7 @@ class EpisodeExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dots("queries", size=7, rim=(INK, 0.6), hover="query %{customdata[0]}, of class %{customdata[1]}"),
+            dots("queries", size=7, rim=(INK, 0.6), hover="query %{customdata}"),
             x="query_x",
             y="query_y",
             marker_symbol="query_symbols",
@@ -206,17 +206,19 @@ class EpisodeExplorer(Explorer):
         size, loudest = float(scores.abs().max()), float(heard.abs().max())
         map_ = clouds.regions(t, alpha, state.bandwidth)
         right, classes, n = clouds.right(t, labels), range(t.ways), len(t.x)
-        numbers = [i - int((t.y < c).sum()) + 1 for i, c in enumerate(t.y.tolist())]
+        places = t.x.tolist()
+        first = {c: i for i, c in reversed([*enumerate(t.y.tolist())])}  # of each class
+        numbers = [i - first[c] + 1 for i, c in enumerate(t.y.tolist())]
         return Arrays(
             state=state,
             regions=picture(hatched(map_.numpy()), PALE + DARK),
             x=t.x[:, 0],
             y=t.x[:, 1],
-            symbols=[MARKERS[c] for c in t.y],
-            colors=[COLORS[c] for c in t.y],
+            symbols=[MARKERS[c] for c in t.y.tolist()],
+            colors=[COLORS[c] for c in t.y.tolist()],
             # A smaller one lies on top of another that it would hide.
-            sizes=[8 if (t.x[:i] == place).all(1).any() else 14 for i, place in enumerate(t.x)],
-            hatches=[HATCHES[c] for c in t.y],
+            sizes=[8 if place in places[:i] else 14 for i, place in enumerate(places)],
+            hatches=[HATCHES[c] for c in t.y.tolist()],
             names=[f"{NAMES[c]}{i}" for c, i in zip(t.y.tolist(), numbers, strict=True)],
             query_x=t.query_x[:, 0],
             query_y=t.query_x[:, 1],
@@ -224,8 +226,10 @@ class EpisodeExplorer(Explorer):
                 STRANGER[0] if c < 0 else MARKERS[c] + ("" if good else "-open")
                 for c, good in zip(t.query_y.tolist(), right.tolist(), strict=True)
             ],
-            query_colors=[COLORS[c] if c >= 0 else STRANGER[1] for c in t.query_y],
-            query_names=[[i + 1, NAMES[c] if c >= 0 else "none"] for i, c in enumerate(t.query_y.tolist())],
+            query_colors=[COLORS[c] if c >= 0 else STRANGER[1] for c in t.query_y.tolist()],
+            query_names=[
+                f"{i + 1}, of {f'class {NAMES[c]}' if c >= 0 else 'no class'}" for i, c in enumerate(t.query_y.tolist())
+            ],
             asked=asked + 1,
             asked_x=t.query_x[asked, :1],
             asked_y=t.query_x[asked, 1:],

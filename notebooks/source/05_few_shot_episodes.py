@@ -153,7 +153,7 @@ blocks = explore.BlockExplorer(shots=2)
 blocks
 
 # %% [markdown]
-# Move **shots K** up to 10. The squares, the class directions, climb past the dashed line, which is λ: more and
+# Move **shots K** up to 10. The squares, the class directions, climb away from the dashed line, which is λ: more and
 # more of what tells the classes apart gets through the filter. The circles stay. The crosses come from real letters of
 # the data set, raw pixels: press **as the letters**, and the blocks imitate them.
 
