@@ -1,13 +1,16 @@
 """Live explorers: move a control, and figure and sentence follow. Needs the extra `lab` (ipywidgets and plotly)."""
 
 from amfs_lab.explore import (
+    blocks,
     channels,
     characters,
     check,
     clock,
+    clouds,
     compare,
     conflict,
     draw,
+    episodes,
     landscape,
     limits,
     perpendicular,
@@ -19,11 +22,13 @@ from amfs_lab.explore import (
     vote,
 )
 from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.blocks import BlockExplorer
 from amfs_lab.explore.characters import CharacterExplorer
 from amfs_lab.explore.compare import CompareExplorer
 from amfs_lab.explore.conflict import ConflictExplorer
 from amfs_lab.explore.draw import DrawExplorer
 from amfs_lab.explore.drive import drive
+from amfs_lab.explore.episodes import EpisodeExplorer
 from amfs_lab.explore.filter import FilterExplorer
 from amfs_lab.explore.limits import LimitExplorer
 from amfs_lab.explore.live import LiveExplorer, live
@@ -38,10 +43,12 @@ from amfs_lab.explore.teachers import TeacherExplorer
 from amfs_lab.explore.vote import VoteExplorer
 
 __all__ = [
+    "BlockExplorer",
     "CharacterExplorer",
     "CompareExplorer",
     "ConflictExplorer",
     "DrawExplorer",
+    "EpisodeExplorer",
     "Explorer",
     "FilterExplorer",
     "LimitExplorer",
@@ -54,14 +61,17 @@ __all__ = [
     "RidgeExplorer",
     "TeacherExplorer",
     "VoteExplorer",
+    "blocks",
     "channels",
     "characters",
     "check",
     "clock",
+    "clouds",
     "compare",
     "conflict",
     "draw",
     "drive",
+    "episodes",
     "landscape",
     "limits",
     "live",

@@ -161,7 +161,7 @@ print(f"largest difference at the points to one solve at λ = {lam}: {(walked - 
 # Each step leaves the share $1 - a\,s$ of a channel's miss, so after $k$ of them $1 - (1 - a\,s)^k$ is learned: strong
 # channels first, weak ones last. Here are both, one solve and as many steps as come close to it. Drag **steps k** and
 # watch the dotted curve sweep through the filter; one solve stands in for all those steps. (The sentence measures the
-# two curves everywhere, the cell above at the labels only.) How well, and for which λ, is lesson 06, to come.
+# two curves everywhere, the cell above at the labels only.) How well, and for which λ, is lesson 06.
 
 # %%
 steps_against_solve = explore.FilterExplorer("as many steps")

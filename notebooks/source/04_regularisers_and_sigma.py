@@ -744,8 +744,8 @@ assert (evidence.diff() > 0).all()  # smaller still is better still
 # ## The next question
 #
 # A σ that other tasks have chosen beats one that five examples choose. But what *is* a task, exactly, and who may look
-# at which labels? Lesson 05 (to come) builds few-shot episodes; lesson 09 learns σ, and the features it measures in,
-# on thousands of them.
+# at which labels? Lesson 05 builds few-shot episodes; lesson 09 learns σ, and the features it measures in, on
+# thousands of them.
 #
 # Previous: [03 · The representer theorem](03_representer_theorem.ipynb) · Next:
-# [09 · Full meta-training](09_meta_training.ipynb)
+# [05 · Few-shot episodes](05_few_shot_episodes.ipynb)

@@ -3,6 +3,7 @@
 check.rbf(my_rbf)           "✓ ..."  or  AssertionError: You divided by σ² where the exponent has 2σ² ...
 """
 
+from amfs_lab.explore.check.episodes import class_eigenvalue, episode, wide_gap
 from amfs_lab.explore.check.kernels import rbf, six_alike, two_away, widest_alive
 from amfs_lab.explore.check.meta import lone_opponent, turning_angle, weights
 from amfs_lab.explore.check.projection import almost_all_seen, perpendicular, two_bumps
@@ -15,8 +16,10 @@ __all__ = [
     "almost_all_seen",
     "always_read",
     "centred_fit",
+    "class_eigenvalue",
     "effective_ridge",
     "environment",
+    "episode",
     "fit",
     "freedom",
     "guess",
@@ -32,5 +35,6 @@ __all__ = [
     "two_away",
     "two_bumps",
     "weights",
+    "wide_gap",
     "widest_alive",
 ]
