@@ -1,12 +1,14 @@
 """Live explorers: move a control, and figure and sentence follow. Needs the extra `lab` (ipywidgets and plotly)."""
 
 from amfs_lab.explore import (
+    adaptation,
     channels,
     characters,
     check,
     clock,
     compare,
     conflict,
+    figure2,
     landscape,
     limits,
     perpendicular,
@@ -14,14 +16,18 @@ from amfs_lab.explore import (
     rbf,
     regularisers,
     ridge,
+    steps,
     teachers,
     vote,
+    waves,
 )
+from amfs_lab.explore.adaptation import AdaptationExplorer
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.characters import CharacterExplorer
 from amfs_lab.explore.compare import CompareExplorer
 from amfs_lab.explore.conflict import ConflictExplorer
 from amfs_lab.explore.drive import drive
+from amfs_lab.explore.figure2 import Figure2Explorer
 from amfs_lab.explore.filter import FilterExplorer
 from amfs_lab.explore.limits import LimitExplorer
 from amfs_lab.explore.live import LiveExplorer, live
@@ -32,14 +38,17 @@ from amfs_lab.explore.projection import ProjectionExplorer
 from amfs_lab.explore.rbf import RbfExplorer
 from amfs_lab.explore.regularisers import RegulariserExplorer
 from amfs_lab.explore.ridge import RidgeExplorer
+from amfs_lab.explore.steps import StepsExplorer
 from amfs_lab.explore.teachers import TeacherExplorer
 from amfs_lab.explore.vote import VoteExplorer
 
 __all__ = [
+    "AdaptationExplorer",
     "CharacterExplorer",
     "CompareExplorer",
     "ConflictExplorer",
     "Explorer",
+    "Figure2Explorer",
     "FilterExplorer",
     "LimitExplorer",
     "LiveExplorer",
@@ -49,8 +58,10 @@ __all__ = [
     "RbfExplorer",
     "RegulariserExplorer",
     "RidgeExplorer",
+    "StepsExplorer",
     "TeacherExplorer",
     "VoteExplorer",
+    "adaptation",
     "channels",
     "characters",
     "check",
@@ -58,6 +69,7 @@ __all__ = [
     "compare",
     "conflict",
     "drive",
+    "figure2",
     "landscape",
     "limits",
     "live",
@@ -67,6 +79,8 @@ __all__ = [
     "rbf",
     "regularisers",
     "ridge",
+    "steps",
     "teachers",
     "vote",
+    "waves",
 ]
