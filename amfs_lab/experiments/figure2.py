@@ -110,19 +110,17 @@ def run(
         learners = {method: trainer.learner for method, trainer in trainers.items()}
         rows.append(measure(learners, test, config.episodes, config.most))
         report(f"seed {seed}: measured on {config.episodes} episodes")
-    stacked = {name: np.stack([each[name] for each in rows]) for name in rows[0]}
-    result = Result(
-        NAME,
-        asdict(config) | {"test": repr(test)},
-        list(range(config.seeds)),
-        training,
-        stacked,
-        summary(stacked, queries(config.episode)),
-        **at_start,
-    )
+    result = gathered(config, training, rows, **at_start)
     if folder is not None:
         result.save(folder)
     return result
+
+
+def gathered(config: Figure2Config, training: list[dict[str, Any]], rows: list[Rows], **where: Any) -> Result:
+    """The result of trainings that were measured elsewhere, in a lesson say: one entry of `rows` a seed."""
+    stacked = {name: np.stack([each[name] for each in rows]) for name in rows[0]}
+    seeds = list(range(len(rows)))
+    return Result(NAME, asdict(config), seeds, training, stacked, summary(stacked, queries(config.episode)), **where)
 
 
 def side_by_side(runs: Mapping[str, Iterator[Progress]]) -> dict[str, Progress]:

@@ -40,7 +40,7 @@ class Figure2Explorer(Explorer):
         "the one solve of I-AMFS. Right: the same accuracies against the time that a task takes, from its support set "
         "to the scores of its queries, on a logarithmic axis."
     )
-    steps = IntSlider("steps k", 0, 50, start=5, help="which number of MAML’s steps the sentence compares")
+    steps = IntSlider("steps k", 0, 10, start=5, help="which number of MAML’s steps the sentence compares")
     episodes = Choice("episodes", FIRST, start="all", help="what would fewer have told?")
     level = Choice("level", LEVELS, start="95 %", help="how often such an interval covers the true mean")
 
@@ -84,8 +84,8 @@ class Figure2Explorer(Explorer):
             x="step_range",
             y="solve_line",
         ),
-        Trace(go.Scatter, curve("", BLUE, 1, "dot"), x="step_range", y="solve_low"),
-        Trace(go.Scatter, curve("", BLUE, 1, "dot"), x="step_range", y="solve_high"),
+        Trace(go.Scatter, curve("", BLUE, 1.0, "dot"), x="step_range", y="solve_low"),
+        Trace(go.Scatter, curve("", BLUE, 1.0, "dot"), x="step_range", y="solve_high"),
         Trace(
             go.Scatter,
             marks("white", 15, "square-open", rim=(INK, 2), name="compared", hover="compared"),
@@ -165,7 +165,7 @@ class Figure2Explorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         seeds = "one training of each" if a.seeds == 1 else f"means over {a.seeds} trainings of each"
-        speed = f"MAML’s {count(a.k, 'step')} take {a.ratio:.3g} times the time of the solve"
+        speed = f"MAML takes {a.ratio:.3g} times the time of the solve"
         return (
             f"With {count(a.k, 'inner step')} MAML reads {_share(a.chosen_y[0])}, I-AMFS with one solve "
             f"{_share(a.solve[0])}: {a.verdict} ({a.state.level}, {a.n} episodes, {seeds}). {speed}."
@@ -174,6 +174,17 @@ class Figure2Explorer(Explorer):
 
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
+
+
+def catches_up(shown: Result | None = None) -> str:
+    """The key to "after how many steps is MAML no longer behind?": `"within 5"`, `"6 to 10"` or `"not within 10"`.
+
+    Behind: the paired interval of I-AMFS minus MAML lies above zero.
+    """
+    curves = figure2.curves(result() if shown is None else shown)
+    solve, steps = curves["i-amfs"].at(0), range(curves["maml"].per_episode.shape[2])
+    level = [k for k in steps if paired_difference(solve, curves["maml"].at(k)).low <= 0]
+    return "not within 10" if not level else "within 5" if level[0] <= 5 else "6 to 10"
 
 
 def settings(shown: Result) -> str:

@@ -71,11 +71,32 @@ def gap(lam: Tensor | float, rate: float, steps: int, s: Tensor = EVERY) -> Tens
     return (s / (s + lam[..., None]) - learned(s, rate, steps)).abs().amax(-1)
 
 
+@lru_cache(maxsize=64)
+def gaps_of(rate: float, steps: int) -> Tensor:
+    """`gap` for every λ on the dial."""
+    return gap(LAMBDAS, rate, steps)
+
+
 def mimic(rate: float, steps: int) -> tuple[float, float]:
     """The λ whose filter comes closest to so many steps, of all on the dial, and how close."""
-    gaps = gap(LAMBDAS, rate, steps)
+    gaps = gaps_of(rate, steps)
     best = int(gaps.argmin())
     return float(LAMBDAS[best]), float(gaps[best])
+
+
+def which_lam(rate: float = 0.01, steps: int = 2000) -> str:
+    """The key to "which λ comes closest to steps that reach t?": `"t"`, `"1/t"` or `"half of 1/t"`."""
+    t = rate * steps
+    tried = {"t": t, "1/t": 1 / t, "half of 1/t": 1 / (2 * t)}
+    return min(tried, key=lambda name: float(gap(tried[name], rate, steps)))
+
+
+def when_too_long(rate: float = 2.1, steps: int = 200) -> str:
+    """The key to "steps a little longer than 2/s_max: where does the strongest channel end?"."""
+    misses = [abs(1 - float(learned(torch.ones(1).double(), rate, k))) for k in (steps // 2, steps)]
+    return (
+        "at its label" if misses[1] < 1e-3 else "it swings for ever" if misses[1] <= misses[0] else "ever further away"
+    )
 
 
 class StepsExplorer(Explorer):
@@ -210,7 +231,7 @@ class StepsExplorer(Explorer):
         stepped = p.start + (waves @ (per_s[:, None] * along))[:, 0]
         time = rate * steps
         best_lam, best = mimic(rate, steps)
-        gaps = gap(LAMBDAS, rate, steps)
+        gaps = gaps_of(rate, steps)
         marks = {name: c / time if time else 0.0 for name, c in (("plain", 1.0), ("flow", BEST_FLOW))}
         here = float(gap(lam, rate, steps))
         diverged = rate > 2 and steps > 0

@@ -10,6 +10,7 @@ from amfs_lab.explore.check.regularisers import centred_fit, effective_ridge, op
 from amfs_lab.explore.check.ridge import fit, freedom, kept_share, solve
 from amfs_lab.explore.check.setting import environment, no_network
 from amfs_lab.explore.check.start import always_read, guess
+from amfs_lab.explore.check.steps import learned_share, mimicking_lam, walk
 
 __all__ = [
     "almost_all_seen",
@@ -21,7 +22,9 @@ __all__ = [
     "freedom",
     "guess",
     "kept_share",
+    "learned_share",
     "lone_opponent",
+    "mimicking_lam",
     "no_network",
     "opposed_teachers",
     "perpendicular",
@@ -31,6 +34,7 @@ __all__ = [
     "turning_angle",
     "two_away",
     "two_bumps",
+    "walk",
     "weights",
     "widest_alive",
 ]
