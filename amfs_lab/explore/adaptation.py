@@ -24,7 +24,7 @@ MOST = 10  # inner steps, as in the paper's Figure 2
 GRID = torch.linspace(-5.0, 5.0, 101, dtype=torch.float64)[:, None]
 STARTS = ("practised", "untrained")
 FAR = 99.0  # what has run away is drawn no further
-START: dict[str, Any] = dict(start="practised", steps=5, rate=RATE, task=6, shots=SHOTS)
+START: dict[str, Any] = dict(start="practised", steps=5, rate=RATE, task=8, shots=SHOTS)
 
 
 class Learned(NamedTuple):
@@ -100,11 +100,11 @@ class AdaptationExplorer(Explorer):
     start_from = Choice("network", STARTS, help="where the steps begin")
 
     presets = {
-        "five steps": dict(start_from="practised", steps=5, rate=RATE, shots=SHOTS, task=6),
-        "untrained": dict(start_from="untrained", steps=10, rate=RATE, shots=SHOTS, task=6),
-        "three points": dict(start_from="practised", steps=5, rate=RATE, shots=3, task=6),
-        "small steps": dict(start_from="practised", steps=5, rate=0.005, shots=SHOTS, task=6),
-        "too long steps": dict(start_from="practised", steps=10, rate=0.5, shots=SHOTS, task=6),
+        "five steps": dict(start_from="practised", steps=5, rate=RATE, shots=SHOTS, task=8),
+        "untrained": dict(start_from="untrained", steps=10, rate=RATE, shots=SHOTS, task=8),
+        "three points": dict(start_from="practised", steps=5, rate=RATE, shots=3, task=8),
+        "small steps": dict(start_from="practised", steps=5, rate=0.005, shots=SHOTS, task=8),
+        "too long steps": dict(start_from="practised", steps=10, rate=0.5, shots=SHOTS, task=8),
     }
     panels = dict(
         rows=1,

@@ -16,6 +16,7 @@ import pytest
 from tests.front_door.conftest import ROOT
 
 DATA = {path.name for path in (ROOT / "data").iterdir() if path.suffix in {".npz", ".md"}}
+DATA |= {path.relative_to(ROOT / "data").as_posix() for path in (ROOT / "data" / "results").rglob("*.*")}
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "AMFS_LAB_"))}
 
 
@@ -83,6 +84,14 @@ def test_elsewhere_it_opens_its_own_glyphs(elsewhere):
     assert home in Path(package).parents
     assert home in Path(data).parents
     assert shape.split()[1:] == ["20", "28", "28"]
+
+
+def test_elsewhere_it_opens_its_stored_results(elsewhere):
+    code = (
+        "from amfs_lab.experiments import figure2, result\n"
+        "print(figure2.load(result.stored('figure2-glyphs')).experiment)"
+    )
+    assert say(elsewhere, code) == ["figure2"]
 
 
 def test_elsewhere_its_command_line_starts(elsewhere):
