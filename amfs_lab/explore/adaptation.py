@@ -56,7 +56,7 @@ def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
 
 @lru_cache(maxsize=64)
 def learn(start: str, task: int, shots: int, rate: float) -> Learned:
-    """All three roads. The one solve takes λ = 0.535/t, t = a k, for each number k of steps that it stands for."""
+    """All three roads. The one solve takes λ = 0.532/t, t = a k, for each number k of steps that it stands for."""
     x, y, truth, before, residual, K, across = kernel(start, task, shots)
     net = network(start)
     path = walk(net, {name: p.detach() for name, p in net.named_parameters()}, x, y, rate, MOST)

@@ -207,7 +207,7 @@ one_task
 
 # %% [markdown]
 # Three curves leave the thin dashed one, the network before it has seen the ten points. MAML and its tangent lie nearly
-# on each other, and the one solve with $\lambda = 0.535/t$ lies where lesson 02 would put it. Move **steps k** and read
+# on each other, and the one solve with $\lambda = 0.532/t$ stands beside them. Move **steps k** and read
 # the right panel. Press **untrained**: the same machinery without practice, and nothing comes near the wave. Then press
 # **too long steps**.
 
@@ -364,8 +364,8 @@ for _ in range(5):
 # %%
 assert abs(gap.max() - 0.20364) < 1e-5
 assert abs(st[gap.argmax()] - 2.513) < 1e-3
-assert abs(cs[worst.argmin()] - 0.535) < 2e-3
-assert abs(worst.min() - 0.103) < 1e-3
+assert abs(cs[worst.argmin()] - 0.532) < 1e-3
+assert abs(worst.min() - 0.102) < 5e-4
 assert all(abs(real[k] - said) < 1e-3 for k, said in {1: 0.500, 5: 0.257, 10: 0.230}.items())
 assert real[1] > real[5] > real[10] > real[100] > gap.max()  # down to the flow limit
 
@@ -386,6 +386,7 @@ def bent(net, rate, steps, waves=10):
     return torch.stack(shares).mean().item()
 
 
+# %%
 assert bent(net, 0.05, 5) < 0.1
 curves = figure2.curves(stored)
 assert stored.rows["right maml"].shape == (len(stored.seeds), stored.config["episodes"], 11)
@@ -417,11 +418,11 @@ assert changed > 0.2
 
 # %% [markdown]
 # **One solve does not win everywhere.** It takes the filter of a ridge, and MAML was practised for the filter of its
-# steps. Here they are on forty new waves, five steps against the solve that stands for them, at 0.535/t and at λ a
+# steps. Here they are on forty new waves, five steps against the solve that stands for them, at 0.532/t and at λ a
 # hundred times larger.
 
 # %%
-def missed(index, lam_factor=0.535):
+def missed(index, lam_factor=0.532):
     wave = waves[index].to("cpu", torch.float64)
     at, lam = linearised.Tangent.at(net, wave.support), lam_factor / (0.05 / 10 * 5)
     solved = at.predictor(ridge.solve(at.K, at.residual, lam))(wave.query.x)
@@ -431,7 +432,7 @@ def missed(index, lam_factor=0.535):
 
 # %%
 walks, solves = torch.tensor([missed(i) for i in range(40)]).T
-_, timid = torch.tensor([missed(i, 53.5) for i in range(40)]).T
+_, timid = torch.tensor([missed(i, 53.2) for i in range(40)]).T
 print("error, solve − five steps:               ", stats.paired_difference(solves, walks))
 print("error, solve at a λ 100 times too large − five steps:", stats.paired_difference(timid, walks))
 assert stats.paired_difference(timid, walks).low > 0
