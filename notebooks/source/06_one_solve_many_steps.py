@@ -277,7 +277,7 @@ figure_2
 # %%
 short = bool(os.environ.get("AMFS_LAB_FAST"))  # the tests' short path: steps, not seconds
 budget = {"seconds": None, "meta_steps": 3} if short else {"seconds": 20.0}
-settings = figure2.Figure2Config(width=16, episodes=12 if short else 60, seeds=1, **budget)
+settings = figure2.Figure2Config(width=16, seeds=1, **budget)
 race = explore.MetaTrainingExplorer()
 race
 
@@ -291,7 +291,7 @@ for name, last in finish.items():
 # %%
 learners = {name: trainer.learner for name, trainer in trainers.items()}
 unseen = tasks.open_source("glyphs", "test", settings.episode)
-rows = figure2.measure(learners, unseen, settings.episodes)
+rows = figure2.measure(learners, unseen, episodes=12 if short else 60)
 live_figure = explore.Figure2Explorer(figure2.gathered(settings, [], [rows]))
 live_figure
 
