@@ -1,4 +1,4 @@
-"""The command line: `amfs-lab train`, `evaluate`, `data fetch | status | build-glyphs | build-reader`, `bench`."""
+"""The command line: `amfs-lab train`, `evaluate`, `reproduce`, `data`, `bench`."""
 
 import argparse
 import contextlib
@@ -8,17 +8,19 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from amfs_lab import __version__, checkpoint, reader
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.errors import AmfsError, ConfigError, DataError
 from amfs_lab.evaluation import check_episodes, evaluate
+from amfs_lab.experiments import figure2
 from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig, EpisodeSource, download, glyphs, inventory, open_source
 from amfs_lab.tasks.augment import AUGMENTATIONS
 from amfs_lab.training import MetaTrainer, load_run
 
-DEFAULTS = TrainingConfig()
+DEFAULTS, FIGURE2 = TrainingConfig(), figure2.Figure2Config()
 UNSEEN = {  # what no training episode has
     "glyphs": "unseen scripts",
     "omniglot": "unseen alphabets",
@@ -134,6 +136,33 @@ def status(options: argparse.Namespace) -> None:
         print(line)
 
 
+def reproduce_figure2(options: argparse.Namespace) -> None:
+    if options.threads < 0:
+        raise ConfigError(f"`threads` must be >= 1, or 0 for torch's own choice. Got {options.threads}.")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    config = figure2.Figure2Config(
+        source=options.source,
+        episode=EpisodeConfig(options.ways, options.shots, options.queries),
+        seconds=options.seconds if options.seconds is not None or options.steps is not None else FIGURE2.seconds,
+        meta_steps=options.steps if options.steps is not None else FIGURE2.meta_steps,
+        episodes=options.episodes,
+        seeds=options.seeds,
+        width=options.width,
+        norm=options.norm,
+        augment=tuple(options.augment),
+    )
+    folder = options.out or Path("runs") / f"figure2-{config.source}-{config.episode.ways}w{config.episode.shots}s"
+    print(f"Figure 2 on {config.source}, {config.episode}, {config.norm} norm -> {folder}", flush=True)
+    result = figure2.run(config, options.data, options.device, lambda words: print(words, flush=True), folder)
+    by_method = figure2.curves(result)
+    for k in range(config.most + 1):
+        maml = by_method["maml"]
+        print(f"MAML, {k:2d} inner steps: {maml.interval(k).percent()}, {maml.milliseconds(k):.1f} ms a task")
+    solve = by_method["i-amfs"]
+    print(f"I-AMFS, one solve:    {solve.interval(0).percent()}, {solve.milliseconds(0):.1f} ms a task")
+
+
 def build_glyphs(options: argparse.Namespace) -> None:
     try:
         from amfs_lab.tasks import glyph_builder
@@ -246,6 +275,27 @@ def _parser() -> argparse.ArgumentParser:
         p.add_argument(f"--{name}", type=int, help="default: as in training")
     _common(p)
 
+    reproduce = commands.add_parser("reproduce", help="measure a figure of the paper anew")
+    p = _command(
+        reproduce.add_subparsers(required=True, metavar="WHAT"),
+        "figure2",
+        reproduce_figure2,
+        "accuracy against the number of inner steps: MAML's 0 to 10 beside the one solve of I-AMFS",
+    )
+    p.add_argument("--source", choices=SOURCES, default=FIGURE2.source, help="where episodes come from (%(default)s)")
+    p.add_argument("--ways", type=int, default=FIGURE2.episode.ways, metavar="N")
+    p.add_argument("--shots", type=int, default=FIGURE2.episode.shots, metavar="K")
+    p.add_argument("--queries", type=int, default=FIGURE2.episode.queries, metavar="Q")
+    p.add_argument("--seconds", type=float, help=f"training of each method and seed (default {FIGURE2.seconds:g})")
+    p.add_argument("--steps", type=int, help="meta-steps of each method and seed, instead or as well")
+    p.add_argument("--seeds", type=int, default=FIGURE2.seeds, help="trainings of each method (default %(default)s)")
+    p.add_argument("--width", type=int, default=FIGURE2.width, help="filters of Conv-4 (default %(default)s)")
+    p.add_argument("--norm", default=FIGURE2.norm, help="transductive, support or group (default %(default)s)")
+    p.add_argument("--augment", nargs="*", default=(), choices=AUGMENTATIONS, help="what training does to its images")
+    p.add_argument("--threads", type=int, default=1, help="of torch, 0 for its own choice (default %(default)s)")
+    p.add_argument("--out", type=Path, help="folder of the result (default runs/figure2-SOURCE-NwKs)")
+    _common(p, device="cpu")
+
     data = commands.add_parser("data", help="fetch, make or check data").add_subparsers(required=True, metavar="WHAT")
     p = _command(data, "fetch", fetch, "download a data set: resumed where it broke off, checked, moved in whole")
     p.add_argument("name", choices=download.REMOTES)
@@ -275,7 +325,7 @@ def _command(commands, name: str, run, help: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def _common(parser: argparse.ArgumentParser, device: str = "auto") -> None:
     parser.add_argument("--episodes", type=int, default=600, help="episodes to evaluate on (default %(default)s)")
     parser.add_argument("--data", type=Path, help="folder to look for data in first")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default %(default)s)")
+    parser.add_argument("--device", default=device, help="auto, cpu, cuda or mps (default %(default)s)")

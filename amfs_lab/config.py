@@ -9,7 +9,7 @@ import torch
 
 from amfs_lab.backbones import NORMS, Conv4
 from amfs_lab.errors import ConfigError
-from amfs_lab.inner import FunctionSpace, Maml, Prototypes
+from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
 from amfs_lab.kernels import RBF, Cosine, Kernel, Linear, check_learned_bandwidth
 from amfs_lab.learner import MetaLearner
@@ -59,6 +59,14 @@ class FunctionSpaceConfig:
 
 
 @dataclass(frozen=True)
+class AnilConfig(Anil):
+    """Settings of `Anil`, which is a value itself."""
+
+    def build(self) -> Anil:
+        return Anil(self.lr, self.steps)
+
+
+@dataclass(frozen=True)
 class MamlConfig(Maml):
     """Settings of `Maml`, which is a value itself."""
 
@@ -74,8 +82,13 @@ class PrototypesConfig:
         return Prototypes()
 
 
-INNER_LOOPS = {"function-space": FunctionSpaceConfig, "maml": MamlConfig, "prototypes": PrototypesConfig}
-InnerConfig = FunctionSpaceConfig | MamlConfig | PrototypesConfig
+INNER_LOOPS = {
+    "anil": AnilConfig,
+    "function-space": FunctionSpaceConfig,
+    "maml": MamlConfig,
+    "prototypes": PrototypesConfig,
+}
+InnerConfig = AnilConfig | FunctionSpaceConfig | MamlConfig | PrototypesConfig
 
 
 @dataclass(frozen=True)
@@ -172,6 +185,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "o-amfs": {"inner": MamlConfig(), "outer": PairwiseCosine()},
     "maml": {"inner": MamlConfig(), "outer": Mean()},
     "fo-maml": {"inner": MamlConfig(first_order=True), "outer": Mean()},
+    "anil": {"inner": AnilConfig(), "outer": Mean()},
     "prototypes": {"inner": PrototypesConfig(), "outer": Mean(), "meta_lr": 3e-3},
 }
 

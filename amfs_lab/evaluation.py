@@ -46,7 +46,7 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
                 f"Scores must be finite. Got NaN or infinity in episode {first + i} of {source!r}. "
                 "The learner's parameters are damaged, or lam is too small for this precision."
             )
-        accuracies[i] = (scores.argmax(1) == episode.query.y).float().mean().cpu()
+        accuracies[i] = episode.query.accuracy(scores).cpu()
     return Evaluation(mean_interval(accuracies), accuracies, source.config)
 
 

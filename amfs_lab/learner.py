@@ -6,16 +6,16 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from amfs_lab.backbones import Backbone
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError
-from amfs_lab.inner import FeatureSpaceLoop, Maml
+from amfs_lab.inner import FeatureSpaceLoop, GradientLoop
 
 
 class TaskGradients(NamedTuple):
-    """What one meta-step knows of its t tasks: query losses, query accuracies, one row of gradients each."""
+    """What one meta-step knows of its t tasks: query losses, query accuracies (NaN for real labels), one row of
+    gradients each."""
 
     losses: Float[Tensor, " t"]
     accuracies: Float[Tensor, " t"]
@@ -41,11 +41,11 @@ class MetaLearner(nn.Module):
 
     Args:
         backbone: called as `backbone(x, reference)` (see `amfs_lab.backbones`).
-        inner: `FunctionSpace`, `Prototypes` (on features), or `Maml` (on a network with a linear head).
+        inner: `FunctionSpace`, `Prototypes` (on features), or `Maml`, `Anil` (on a network with a linear head).
         ways: outputs of that head, where an episode of another number of ways is an error. Unused on features.
     """
 
-    def __init__(self, backbone: Backbone, inner: FeatureSpaceLoop | Maml, ways: int | None = None) -> None:
+    def __init__(self, backbone: Backbone, inner: FeatureSpaceLoop | GradientLoop, ways: int | None = None) -> None:
         super().__init__()
         self.inner, self.ways = inner, ways
         if isinstance(inner, FeatureSpaceLoop):
@@ -67,7 +67,8 @@ class MetaLearner(nn.Module):
         return self._predict(episode)[0]
 
     def loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The task's meta-objective: cross-entropy on the queries, plus gamma * I/n if the inner loop asks for it."""
+        """The task's meta-objective: the loss of the queries (`Split.loss`: cross-entropy, or half the mean square of
+        real labels), plus gamma * I/n if the inner loop asks for it."""
         return self._loss(episode)[0]
 
     def meta_parameters(self) -> list[nn.Parameter]:
@@ -86,12 +87,12 @@ class MetaLearner(nn.Module):
             for piece, grad in zip(rows[t].split(sizes), grads, strict=True):
                 piece.copy_(grad.reshape(-1))
             losses[t] = loss.detach()
-            accuracies[t] = (scores.detach().argmax(1) == episode.query.y).to(rows.dtype).mean()
+            accuracies[t] = episode.query.accuracy(scores.detach())
         return TaskGradients(losses, accuracies, rows)
 
     def _loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
         scores, penalty = self._predict(episode)
-        return F.cross_entropy(scores, episode.query.y) + penalty, scores
+        return episode.query.loss(scores) + penalty, scores
 
     def _predict(self, episode: Episode) -> tuple[Float[Tensor, "q ways"], Float[Tensor, ""] | float]:
         if isinstance(self.inner, FeatureSpaceLoop):

@@ -159,6 +159,10 @@ class Spectrum:
         """
         return 1 - (1 - rate * self.eigenvalues) ** steps
 
+    def flow_filter(self, time: float) -> Float[Tensor, " n"]:
+        """1 - exp(-s time): `descent_filter` with ever shorter steps, rate * steps = time (gradient flow)."""
+        return -torch.expm1(-time * self.eigenvalues)
+
     def degrees_of_freedom(self, lam: Number, mu: Number = 0.0) -> Float[Tensor, ""]:
         """d = sum_i h(s_i), between 0 and n; for mu = 0 tr K (K + lam I)^-1."""
         return self.filter(lam, mu).sum()

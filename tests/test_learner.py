@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from amfs_lab.backbones import MLP, NORMS, Conv4
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
-from amfs_lab.inner import FunctionSpace, Maml, Prototypes
+from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.kernels import RBF
 from amfs_lab.learner import MetaLearner
 
@@ -15,6 +15,7 @@ INNER_LOOPS = {
     "i-amfs": lambda: FunctionSpace(RBF(3.0), lam=0.1),
     "i-amfs with mu and gamma": lambda: FunctionSpace(RBF(3.0), lam=0.1, mu=0.5, gamma=0.3),
     "maml": lambda: Maml(lr=0.3, steps=3),
+    "anil": lambda: Anil(lr=0.3, steps=3),
     "prototypes": Prototypes,
 }
 
@@ -157,7 +158,7 @@ def test_a_head_of_other_ways_is_an_error_for_gradient_loops_only(episode):
 
 def test_the_path_from_episode_to_meta_gradient_leaves_no_tensor_behind(episode):
     """On the meta device a stray CPU tensor, or a look at a value, fails."""
-    for make in (INNER_LOOPS["i-amfs with mu and gamma"], INNER_LOOPS["maml"], INNER_LOOPS["prototypes"]):
+    for make in (INNER_LOOPS[name] for name in ("i-amfs with mu and gamma", "maml", "anil", "prototypes")):
         learner = learner_of(make()).to("meta")
         elsewhere = Episode(*(Split(h.x.to("meta"), h.y.to("meta"), h.ways) for h in (episode.support, episode.query)))
         assert learner.task_gradients([elsewhere]).rows.device.type == "meta"
@@ -171,6 +172,8 @@ def test_the_path_from_episode_to_meta_gradient_leaves_no_tensor_behind(episode)
         (lambda: FunctionSpace(scale=0.0), r"`scale` must be a finite number > 0"),
         (lambda: Maml(lr=-0.1), r"Maml.lr must be a finite number > 0. Got -0.1"),
         (lambda: Maml(steps=0), r"Maml.steps must be an integer >= 1. Got 0"),
+        (lambda: Anil(lr=float("nan")), r"Anil.lr must be a finite number > 0. Got nan"),
+        (lambda: Anil(steps=-1), r"Anil.steps must be an integer >= 1. Got -1"),
         (lambda: Conv4(norm="batch"), r"`norm` must be one of transductive, support, group. Got 'batch'"),
         (lambda: Conv4(size=8), r"`size` must be >= 16. Got 8"),
     ],

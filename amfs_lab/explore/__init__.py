@@ -1,6 +1,7 @@
 """Live explorers: move a control, and figure and sentence follow. Needs the extra `lab` (ipywidgets and plotly)."""
 
 from amfs_lab.explore import (
+    adaptation,
     blocks,
     channels,
     characters,
@@ -11,6 +12,7 @@ from amfs_lab.explore import (
     conflict,
     draw,
     episodes,
+    figure2,
     landscape,
     limits,
     perpendicular,
@@ -18,9 +20,12 @@ from amfs_lab.explore import (
     rbf,
     regularisers,
     ridge,
+    steps,
     teachers,
     vote,
+    waves,
 )
+from amfs_lab.explore.adaptation import AdaptationExplorer
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.blocks import BlockExplorer
 from amfs_lab.explore.characters import CharacterExplorer
@@ -29,6 +34,7 @@ from amfs_lab.explore.conflict import ConflictExplorer
 from amfs_lab.explore.draw import DrawExplorer
 from amfs_lab.explore.drive import drive
 from amfs_lab.explore.episodes import EpisodeExplorer
+from amfs_lab.explore.figure2 import Figure2Explorer
 from amfs_lab.explore.filter import FilterExplorer
 from amfs_lab.explore.limits import LimitExplorer
 from amfs_lab.explore.live import LiveExplorer, live
@@ -39,10 +45,12 @@ from amfs_lab.explore.projection import ProjectionExplorer
 from amfs_lab.explore.rbf import RbfExplorer
 from amfs_lab.explore.regularisers import RegulariserExplorer
 from amfs_lab.explore.ridge import RidgeExplorer
+from amfs_lab.explore.steps import StepsExplorer
 from amfs_lab.explore.teachers import TeacherExplorer
 from amfs_lab.explore.vote import VoteExplorer
 
 __all__ = [
+    "AdaptationExplorer",
     "BlockExplorer",
     "CharacterExplorer",
     "CompareExplorer",
@@ -50,6 +58,7 @@ __all__ = [
     "DrawExplorer",
     "EpisodeExplorer",
     "Explorer",
+    "Figure2Explorer",
     "FilterExplorer",
     "LimitExplorer",
     "LiveExplorer",
@@ -59,8 +68,10 @@ __all__ = [
     "RbfExplorer",
     "RegulariserExplorer",
     "RidgeExplorer",
+    "StepsExplorer",
     "TeacherExplorer",
     "VoteExplorer",
+    "adaptation",
     "blocks",
     "channels",
     "characters",
@@ -72,6 +83,7 @@ __all__ = [
     "draw",
     "drive",
     "episodes",
+    "figure2",
     "landscape",
     "limits",
     "live",
@@ -81,6 +93,8 @@ __all__ = [
     "rbf",
     "regularisers",
     "ridge",
+    "steps",
     "teachers",
     "vote",
+    "waves",
 ]

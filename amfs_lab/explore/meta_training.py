@@ -22,6 +22,7 @@ NAMES = {
     "o-amfs": "O-AMFS",
     "maml": "MAML",
     "fo-maml": "FO-MAML",
+    "anil": "ANIL",
     "prototypes": "prototypes",
 }
 

@@ -17,6 +17,7 @@ from tests.front_door.conftest import ROOT
 
 DATA = {path.name for path in (ROOT / "data").iterdir() if path.suffix in {".npz", ".md"}}
 DATA |= {f"reader/{name}" for name in ("meta_parameters.safetensors", "run.json")}
+DATA |= {path.relative_to(ROOT / "data").as_posix() for path in (ROOT / "data" / "results").rglob("*.*")}
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "AMFS_LAB_"))}
 
 
@@ -92,6 +93,14 @@ def test_elsewhere_it_opens_its_own_reader(elsewhere):
     )
     assert elsewhere.parents[1] in Path(folder).parents
     assert int(width) >= 8
+
+
+def test_elsewhere_it_opens_its_stored_results(elsewhere):
+    code = (
+        "from amfs_lab.experiments import figure2, result\n"
+        "print(figure2.load(result.stored('figure2-glyphs')).experiment)"
+    )
+    assert say(elsewhere, code) == ["figure2"]
 
 
 def test_elsewhere_its_command_line_starts(elsewhere):

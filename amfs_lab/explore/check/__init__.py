@@ -11,6 +11,7 @@ from amfs_lab.explore.check.regularisers import centred_fit, effective_ridge, op
 from amfs_lab.explore.check.ridge import fit, freedom, kept_share, solve
 from amfs_lab.explore.check.setting import environment, no_network
 from amfs_lab.explore.check.start import always_read, guess
+from amfs_lab.explore.check.steps import learned_share, mimicking_lam, walk
 
 __all__ = [
     "almost_all_seen",
@@ -24,7 +25,9 @@ __all__ = [
     "freedom",
     "guess",
     "kept_share",
+    "learned_share",
     "lone_opponent",
+    "mimicking_lam",
     "no_network",
     "opposed_teachers",
     "perpendicular",
@@ -34,6 +37,7 @@ __all__ = [
     "turning_angle",
     "two_away",
     "two_bumps",
+    "walk",
     "weights",
     "wide_gap",
     "widest_alive",

@@ -1,0 +1,187 @@
+"""A result is one folder: what was asked, by which code, on what machine, every episode's numbers, and their summary.
+
+result.json    experiment, configuration, seeds, what training really did, code version, machine, hash of the rows
+rows.npz       the numbers of each episode, from which everything else can be computed again
+summary.json   means and intervals
+"""
+
+import hashlib
+import io
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from amfs_lab import __version__
+from amfs_lab.errors import ConfigError, DataError
+
+RECORD, ROWS, SUMMARY = "result.json", "rows.npz", "summary.json"
+FORMAT = 1
+PARTS: dict[str, type] = {
+    "experiment": str,
+    "config": dict,
+    "seeds": list,
+    "training": list,
+    "code": dict,
+    "machine": dict,
+}
+
+
+def code_version() -> dict[str, Any]:
+    """The package's version and, in a checkout, the commit and whether files differ from it."""
+    code: dict[str, Any] = {"amfs_lab": __version__, "commit": None}
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return code
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return code | {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "amfs_lab"))}
+    except (OSError, subprocess.CalledProcessError):
+        return code
+
+
+def machine() -> dict[str, Any]:
+    """What wall-clock times depend on. No name of the machine is in it."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,  # what else ran, at the start
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+@dataclass(frozen=True)
+class Result:
+    """One experiment's outcome; `save` writes it, `load` reads and checks it.
+
+    Args:
+        experiment: its name, as in `amfs-lab reproduce NAME`. config: all its settings, plain data.
+        training: one record a run: method, seed, meta-steps, seconds, last loss.
+        rows: arrays with one entry an episode (and a seed, and a number of steps).
+        summary: computed from `rows` alone. code, machine: see `code_version` and `machine`.
+    """
+
+    experiment: str
+    config: dict[str, Any]
+    seeds: list[int]
+    training: list[dict[str, Any]]
+    rows: Mapping[str, np.ndarray]
+    summary: dict[str, Any]
+    code: dict[str, Any] = field(default_factory=code_version)
+    machine: dict[str, Any] = field(default_factory=machine)
+
+    def save(self, folder: Path | str) -> None:
+        """Writes the folder beside its place and moves it there: whole, or not at all.
+
+        Raises:
+            ConfigError: the folder exists; a result is never overwritten.
+        """
+        folder = Path(folder)
+        check_free(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            np.savez_compressed(partial / ROWS, allow_pickle=False, **self.rows)
+            record = {"format": FORMAT} | {name: getattr(self, name) for name in PARTS}
+            _write(partial / RECORD, record | {"sha256": _sha256(partial / ROWS)})
+            _write(partial / SUMMARY, self.summary)
+            partial.chmod(0o755)
+            os.rename(partial, folder)
+        except OSError as error:
+            check_free(folder)  # another run was faster
+            raise ConfigError(
+                f"A result needs a folder that can be written. Got {folder}: {error.strerror}."
+            ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: Path | str, experiment: str | None = None) -> "Result":
+        """The result in that folder.
+
+        Args:
+            experiment: the name it must have, if given.
+        Raises:
+            DataError: none there, one of another experiment or version, or files that don't belong together.
+        """
+        folder = Path(folder)
+        if not (folder / RECORD).is_file():
+            raise DataError(f"Expected a result in {folder} ({RECORD}). Got none. Make one: `amfs-lab reproduce`.")
+        try:
+            record = _read(folder / RECORD)
+            if record.get("format") != FORMAT:
+                raise ValueError(f"format {record.get('format')!r}, not {FORMAT}")
+            for name, kind in PARTS.items():
+                if not isinstance(record.get(name), kind):
+                    raise ValueError(f"no `{name}` of type {kind.__name__} in {RECORD}")
+            packed = (folder / ROWS).read_bytes()
+            if record.get("sha256") != hashlib.sha256(packed).hexdigest():
+                raise ValueError(f"{ROWS} is not the file that was saved with {RECORD}")
+            with np.load(io.BytesIO(packed), allow_pickle=False) as file:
+                rows = {name: file[name] for name in file.files}
+            summary = _read(folder / SUMMARY)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise DataError(f"Expected a whole result in {folder}. Got: {error}. Reproduce it.") from error
+        if experiment is not None and record["experiment"] != experiment:
+            raise DataError(f"Expected a result of {experiment} in {folder}. Got one of {record['experiment']}.")
+        return cls(rows=rows, summary=summary, **{name: record[name] for name in PARTS})
+
+
+def check_free(folder: Path | str) -> None:
+    """Raises ConfigError if there is something at that place already."""
+    if Path(folder).exists():
+        raise ConfigError(f"{folder} exists, and a result is never overwritten. Name another folder.")
+
+
+def stored(name: str) -> Path:
+    """Where a result that comes with the package lies, in the wheel or in the checkout. Raises DataError."""
+    package = Path(__file__).resolve().parents[1]
+    folders = [place / "data" / "results" / name for place in (package, package.parent)]
+    for folder in folders:
+        if (folder / RECORD).is_file():
+            return folder
+    raise DataError(f"Expected a stored result {name!r} in {' or '.join(map(str, folders))}. Reinstall the package.")
+
+
+def plain(interval: Any) -> dict[str, Any]:
+    """A dataclass of numbers (an Interval, say) as plain data, its floats short enough to read."""
+    return {name: round(v, 6) if isinstance(v, float) else v for name, v in asdict(interval).items()}
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds a {type(content).__name__}")
+    return content
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

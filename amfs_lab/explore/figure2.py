@@ -1,0 +1,203 @@
+"""The paper's Figure 2 from a result: accuracy against inner steps, and against time, with intervals."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from amfs_lab.experiments import Result, figure2
+from amfs_lab.experiments.result import stored
+from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.compare import LEVELS, verdict
+from amfs_lab.explore.controls import Choice, IntSlider
+from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.filter import curve
+from amfs_lab.explore.theme import BLUE, INK, VERMILLION, line, marks
+from amfs_lab.explore.words import count
+from amfs_lab.stats import paired_difference
+
+FIRST = {"the first 10": 10, "the first 30": 30, "the first 100": 100, "all": None}
+STORED = "figure2-glyphs"
+BARS = dict(type="data", thickness=2, width=5)
+
+
+def result() -> Result:
+    """The result that comes with the course."""
+    return figure2.load(stored(STORED))
+
+
+class Figure2Explorer(Explorer):
+    """MAML after 0, 1, ... inner steps beside I-AMFS's one solve, on the same episodes.
+
+    Args:
+        shown: a result of `amfs-lab reproduce figure2`; the one that comes with the course by default.
+    """
+
+    title = "Figure 2: one solve against the number of inner steps"
+    alt = (
+        "Two panels of accuracies with error bars. Left: MAML against its number of inner steps, and a level line for "
+        "the one solve of I-AMFS. Right: the same accuracies against the time that a task takes, from its support set "
+        "to the scores of its queries, on a logarithmic axis."
+    )
+    steps = IntSlider("steps k", 0, 10, start=5, help="which number of MAML’s steps the sentence compares")
+    episodes = Choice("episodes", FIRST, start="all", help="what would fewer have told?")
+    level = Choice("level", LEVELS, start="95 %", help="how often such an interval covers the true mean")
+
+    presets = {"as trained": dict(steps=5), "one step": dict(steps=1), "ten steps": dict(steps=10)}
+    panels = dict(
+        rows=1,
+        cols=2,
+        horizontal_spacing=0.11,
+        subplot_titles=("accuracy against inner steps", "accuracy against time"),
+    )
+    layout = dict(
+        height=400,
+        xaxis=dict(title="inner steps k"),
+        yaxis=dict(title="accuracy on unseen letters", tickformat=".0%"),
+        xaxis2=dict(title="milliseconds a task (median)", type="log"),
+        yaxis2=dict(title="accuracy", tickformat=".0%"),
+        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
+        margin=dict(l=64, r=16, t=36, b=84),
+    )
+    frame = {
+        "yaxis_range": "accuracy_range",
+        "yaxis2_range": "accuracy_range",
+        "xaxis_range": "step_range",
+        "xaxis2_range": "time_range",
+        "xaxis2_tickvals": "ticks",
+        "xaxis2_ticktext": "tick_words",
+    }
+    traces = (
+        Trace(
+            go.Scatter,
+            line(VERMILLION, 2, "dash")
+            | marks(VERMILLION, 8, "square", mode="lines+markers", name="MAML", hover="%{x} steps: %{y:.1%}")
+            | dict(error_y=BARS),
+            x="counts",
+            y="maml",
+            error_y_array="maml_half",
+        ),
+        Trace(
+            go.Scatter,
+            line(BLUE, 2.5, name="I-AMFS, one solve", hover="one solve: %{y:.1%}"),
+            x="step_range",
+            y="solve_line",
+        ),
+        Trace(go.Scatter, curve("", BLUE, 1.0, "dot"), x="step_range", y="solve_low"),
+        Trace(go.Scatter, curve("", BLUE, 1.0, "dot"), x="step_range", y="solve_high"),
+        Trace(
+            go.Scatter,
+            marks("white", 15, "square-open", rim=(INK, 2), name="compared", hover="compared"),
+            x="chosen_x",
+            y="chosen_y",
+        ),
+        Trace(
+            go.Scatter,
+            line(VERMILLION, 2, "dash")
+            | marks(VERMILLION, 8, "square", mode="lines+markers", showlegend=False, hover="%{x:.1f} ms: %{y:.1%}")
+            | dict(error_y=BARS),
+            at=(1, 2),
+            x="maml_time",
+            y="maml",
+            error_y_array="maml_half",
+        ),
+        Trace(
+            go.Scatter,
+            marks(BLUE, 13, "star", showlegend=False, hover="one solve, %{x:.1f} ms: %{y:.1%}") | dict(error_y=BARS),
+            at=(1, 2),
+            x="solve_time",
+            y="solve",
+            error_y_array="solve_half",
+        ),
+        Trace(
+            go.Scatter,
+            marks("white", 15, "square-open", rim=(INK, 2), showlegend=False, hover="compared"),
+            at=(1, 2),
+            x="chosen_time",
+            y="chosen_y",
+        ),
+    )
+
+    def __init__(self, shown: Result | None = None, preset: str | None = None, **start: Any) -> None:
+        self.shown = result() if shown is None else shown
+        self.curves = figure2.curves(self.shown)
+        super().__init__(preset, **start)
+
+    def compute(self, state: State) -> Arrays:
+        maml, solve = self.curves["maml"], self.curves["i-amfs"]
+        first, level = FIRST[state.episodes], LEVELS[state.level]
+        counts = np.arange(maml.per_episode.shape[2])
+        k = min(state.steps, int(counts[-1]))
+        intervals = [maml.interval(int(each), first, level) for each in counts]
+        one = solve.interval(0, first, level)
+        lowest = min(interval.low for interval in [*intervals, one])
+        highest = max(interval.high for interval in [*intervals, one])
+        times = np.array([maml.milliseconds(int(each)) for each in counts])
+        ends = [min(times.min(), solve.milliseconds(0)), max(times.max(), solve.milliseconds(0))]
+        ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if ends[0] / 2 < t < 2 * ends[1]]
+        return Arrays(
+            state=state,
+            counts=counts,
+            maml=np.array([interval.mean for interval in intervals]),
+            maml_half=np.array([interval.half_width for interval in intervals]),
+            maml_time=times,
+            solve=[one.mean],
+            solve_half=[one.half_width],
+            solve_time=[solve.milliseconds(0)],
+            solve_line=[one.mean, one.mean],
+            solve_low=[one.low, one.low],
+            solve_high=[one.high, one.high],
+            step_range=[-0.4, float(counts[-1]) + 0.4],
+            time_range=[float(np.log10(ends[0])) - 0.12, float(np.log10(ends[1])) + 0.12],
+            ticks=ticks,
+            tick_words=[f"{t:g}" for t in ticks],
+            accuracy_range=[lowest - 0.05, min(highest + 0.05, 1.02)],
+            chosen_x=[k],
+            chosen_time=[times[k]],
+            chosen_y=[intervals[k].mean],
+            k=k,
+            verdict=verdict("I-AMFS", "MAML", paired_difference(solve.at(0, first), maml.at(k, first), level)),
+            ratio=times[k] / solve.milliseconds(0),
+            n=one.n,
+            seeds=len(self.shown.seeds),
+        )
+
+    def say(self, a: Arrays) -> str:
+        seeds = "one training of each" if a.seeds == 1 else f"means over {a.seeds} trainings of each"
+        speed = f"MAML takes {a.ratio:.3g} times the time of the solve"
+        return (
+            f"With {count(a.k, 'inner step')} MAML reads {_share(a.chosen_y[0])}, I-AMFS with one solve "
+            f"{_share(a.solve[0])}: {a.verdict} ({a.state.level}, {a.n} episodes, {seeds}). {speed}."
+        )
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def catches_up(shown: Result | None = None) -> str:
+    """The key to "after how many steps is MAML no longer behind?": `"within 5"`, `"6 to 10"` or `"not within 10"`.
+
+    Behind: the paired interval of I-AMFS minus MAML lies above zero.
+    """
+    curves = figure2.curves(result() if shown is None else shown)
+    solve, steps = curves["i-amfs"].at(0), range(curves["maml"].per_episode.shape[2])
+    level = [k for k in steps if paired_difference(solve, curves["maml"].at(k)).low <= 0]
+    return "not within 10" if not level else "within 5" if level[0] <= 5 else "6 to 10"
+
+
+def settings(shown: Result) -> str:
+    """What was trained, on what, in a few lines for the reader of a figure."""
+    c, m = shown.config, shown.machine
+    lines = [
+        f"{c['source']}, {c['episode']['ways']}-way {c['episode']['shots']}-shot, Conv-4 of width {c['width']}, "
+        f"{c['norm']} BatchNorm, MAML trained with {c['maml']['steps']} inner steps",
+        f"{m['cpu']}, {m['cores']} cores (load {m['load']} at the start), {count(m['threads'], 'thread')}, "
+        f"torch {m['torch']}",
+    ]
+    for method in figure2.METHODS:
+        runs = [run for run in shown.training if run["method"] == method]
+        steps, seconds = (torch.tensor([float(run[what]) for run in runs]).mean() for what in ("step", "seconds"))
+        lines.append(f"{method}: {len(runs)} trainings, {steps:.0f} meta-steps in {seconds:.0f} s on average")
+    return "\n".join(lines)

@@ -1,0 +1,79 @@
+"""Regression tasks: waves y = A sin(x + phase), each with an amplitude and a phase of its own (Finn et al. 2017)."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.episode import Episode, Split
+from amfs_lab.errors import ConfigError
+
+AMPLITUDES, PHASES, PLACES = (0.1, 5.0), (0.0, math.pi), (-5.0, 5.0)
+RANGES = (AMPLITUDES, PHASES)
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One task's function, y = amplitude * sin(x + phase)."""
+
+    amplitude: float
+    phase: float
+
+    def __call__(self, x: Float[Tensor, "n 1"]) -> Float[Tensor, "n 1"]:
+        return self.amplitude * torch.sin(x + self.phase)
+
+
+@dataclass(frozen=True)
+class SinusoidSource:
+    """`source[index]` is episode `index`: `shots` labelled points of one wave, and `queries` other points of it.
+
+    Amplitude, phase and places are uniform over 0.1..5, 0..pi and -5..5. An episode is a pure function of
+    (split, seed, index), and its points come one after the other: more shots keep the first ones.
+
+    Args:
+        split: any name; another one draws other tasks. noise: standard deviation of the support labels' error, >= 0.
+    Raises:
+        ConfigError: fewer than one shot or query, or a negative noise.
+    """
+
+    shots: int = 10
+    queries: int = 10
+    split: str = "train"
+    seed: int = 0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("shots", "queries"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"SinusoidSource.{name} must be an integer >= 1. Got {value!r}.")
+        if not 0 <= self.noise < math.inf:
+            raise ConfigError(f"SinusoidSource.noise must be a finite number >= 0. Got {self.noise}.")
+
+    def wave(self, index: int) -> Wave:
+        """The function behind episode `index`."""
+        chance = torch.rand(2, generator=self._generator(index, "wave"), dtype=torch.float64).tolist()
+        return Wave(*(low + share * (high - low) for share, (low, high) in zip(chance, RANGES, strict=True)))
+
+    def __getitem__(self, index: int) -> Episode:
+        wave = self.wave(index)
+        low, high = PLACES
+        halves = []
+        for name, n in (("support", self.shots), ("query", self.queries)):
+            chance = torch.rand(n, 2, generator=self._generator(index, name), dtype=torch.float64)
+            x = low + (high - low) * chance[:, :1]
+            error = torch.special.ndtri(chance[:, 1:]) * (self.noise if name == "support" else 0.0)
+            halves.append(Split(x.float(), (wave(x) + error).float(), 1))
+        return Episode(*halves)
+
+    def __iter__(self) -> Iterator[Episode]:
+        return (self[index] for index in count())
+
+    def _generator(self, index: int, what: str) -> torch.Generator:
+        words = f"sinusoids/{self.split}/{self.seed}/{index}/{what}".encode()
+        return torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(words, digest_size=7).digest()))
