@@ -72,7 +72,7 @@ class DrawExplorer(Explorer):
         "cols": 3,
         "column_widths": [0.3, 0.35, 0.35],
         "horizontal_spacing": 0.09,
-        "subplot_titles": ("what the reader is given", "votes α k(x, x<sub>i</sub>)", "verdict"),
+        "subplot_titles": ("as pictures", "votes α k(x, x<sub>i</sub>)", "verdict"),
     }
     layout = {
         "height": 270,
@@ -257,7 +257,7 @@ def told(
     shown = (answer or 0) if state.votes_for == ANSWER else LETTERS.index(state.votes_for)
     none = answer is None
     theirs = votes[:, shown]
-    room = 0.2 * max(0.1, float(theirs.max() - theirs.min()))  # for the numbers on the bars
+    room = 0.2 * max(0.5, float(theirs.max() - theirs.min()))  # for the numbers on the bars
     return dict(
         answer=answer,
         own_vote=0.0 if none else float(votes[answer, answer]),

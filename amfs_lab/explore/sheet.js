@@ -87,7 +87,7 @@ function render({ model, el }) {
     undo.setAttribute("aria-label", `Undo on ${label}`);
     clear.setAttribute("aria-label", `Clear ${label}`);
     undo.disabled = !past.length;
-    clear.disabled = now !== null && !now.length;
+    clear.disabled = now === null ? !model.get("picture") : !now.length;
   }
 
   // A new list each time: one that the model holds already would not count as a change.
