@@ -23,6 +23,7 @@ from amfs_lab.tasks.sinusoids import SinusoidSource
 MOST = 10  # inner steps, as in the paper's Figure 2
 GRID = torch.linspace(-5.0, 5.0, 101, dtype=torch.float64)[:, None]
 STARTS = ("practised", "untrained")
+TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 FAR = 99.0  # what has run away is drawn no further
 START: dict[str, Any] = dict(start="practised", steps=5, rate=RATE, task=8, shots=SHOTS)
 
@@ -118,7 +119,7 @@ class AdaptationExplorer(Explorer):
         xaxis=dict(title="x", range=[-5.1, 5.1]),
         yaxis=dict(title="y", range=[-6.5, 6.5]),
         xaxis2=dict(title="inner steps k", range=[-0.4, MOST + 0.4], dtick=1),
-        yaxis2=dict(title="mean squared error", type="log"),
+        yaxis2=dict(title="mean squared error", type="log", tickvals=TICKS, ticktext=[f"{tick:g}" for tick in TICKS]),
         legend=dict(orientation="h", x=0, y=0, yref="container", yanchor="bottom", traceorder="normal"),
         margin=dict(l=56, r=16, t=36, b=100),
     )
@@ -175,12 +176,17 @@ class AdaptationExplorer(Explorer):
         if k == 0:
             return f"No step yet: the network misses the wave by {a.maml_errors[0]:.3g} (mean squared error)."
         words = (
-            f"After {count(k, 'step')} MAML misses the wave by {a.maml_errors[k]:.3g}, its tangent by "
-            f"{a.tangent_errors[k]:.3g}, and one solve in the tangent kernel by {a.solve_errors[k]:.3g} (mean squared "
-            f"error; {a.maml_errors[0]:.3g} before). "
+            f"After {count(k, 'step')} MAML misses the wave by {_miss(a.maml_errors[k])}, its tangent by "
+            f"{_miss(a.tangent_errors[k])}, and one solve in the tangent kernel by {_miss(a.solve_errors[k])} (mean "
+            f"squared error; {a.maml_errors[0]:.3g} before). "
         )
         if min(a.apart, a.replaced) >= FAR or a.tangent_errors[k] >= FAR:
             return words + "The steps are too long: on the tangent they run away, and one solve does not follow."
         return words + (
             f"The solve lies {a.replaced:.2g} from the tangent’s steps, and MAML {a.apart:.2g} (root mean square)."
         )
+
+
+def _miss(error: float) -> str:
+    """An error in words; one that is drawn no further is more than that."""
+    return f"more than {FAR:g}" if error >= FAR else f"{error:.3g}"

@@ -88,7 +88,7 @@ class Figure2Explorer(Explorer):
         Trace(go.Scatter, curve("", BLUE, 1.0, "dot"), x="step_range", y="solve_high"),
         Trace(
             go.Scatter,
-            marks("white", 15, "square-open", rim=(INK, 2), name="compared", hover="compared"),
+            marks(INK, 17, "square-open", rim=(None, 2), name="compared", hover="compared"),
             x="chosen_x",
             y="chosen_y",
         ),
@@ -112,7 +112,7 @@ class Figure2Explorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            marks("white", 15, "square-open", rim=(INK, 2), showlegend=False, hover="compared"),
+            marks(INK, 17, "square-open", rim=(None, 2), showlegend=False, hover="compared"),
             at=(1, 2),
             x="chosen_time",
             y="chosen_y",

@@ -203,14 +203,21 @@ class StepsExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dots("λ = 0.532/t", GREEN, 11, "triangle-up", hover="λ = 0.532/t = %{x:.3g}: gap %{y:.3f}"),
+            dots(
+                "λ = 0.532/t",
+                GREEN,
+                17,
+                "triangle-up-open",
+                rim=(None, 2.0),
+                hover="λ = 0.532/t = %{x:.3g}: gap %{y:.3f}",
+            ),
             at=(2, 2),
             x="flow_x",
             y="flow_y",
         ),
         Trace(
             go.Scatter,
-            dots("the best λ", ORANGE, 13, "star", rim=(INK, 1), hover="best: λ = %{x:.3g}, gap %{y:.3f}"),
+            dots("the best λ", ORANGE, 11, "star", rim=(INK, 1), hover="best: λ = %{x:.3g}, gap %{y:.3f}"),
             at=(2, 2),
             x="best_x",
             y="best_y",
@@ -284,7 +291,7 @@ class StepsExplorer(Explorer):
             return (
                 f"Steps too long: a = {rate:g} / s_max lies beyond 2 / s_max, so the strongest channel overshoots, "
                 f"{abs(1 - rate):.3g} times as far at each step, and no λ mimics that. After {count(k, 'step')} it "
-                f"has “learned” {_large(float(a.learned[0]))} times its label; the curve leaves the picture. {cost}"
+                f"misses its label by {_large(1 - float(a.learned[0]))} times the label. {cost}"
             )
         words = (
             f"{count(k, 'step').capitalize()} of a = {rate:g} / s_max reach t = a k = {a.time:.4g}. At λ = "

@@ -25,6 +25,9 @@ PRACTICE = 200  # meta-steps: a few seconds
 class WaveNet(nn.Module):
     """1 -> 40 -> 40 -> 1 with tanh between: x (... n 1) to (... n 1)."""
 
+    weight3: Tensor
+    bias3: Tensor
+
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)

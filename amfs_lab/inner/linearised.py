@@ -83,7 +83,7 @@ class Tangent:
     def predictor(self, alpha: Float[Tensor, "r 1"]) -> "TangentPredictor":
         """f_0(x) + Theta(x, S) alpha, for an alpha of any solver: `descent`, `flow`, `ridge.solve`."""
         params = _parameters(self.net)
-        scores, pull = vjp(lambda p: functional_call(self.net, p, (self.support.x,)), params)
+        scores, pull = vjp(lambda p: functional_call(self.net, p, (self.support.x,)), params)[:2]
         (moved,) = pull(alpha.reshape(scores.shape))  # J_S^T alpha, without J
         return TangentPredictor(self.net, params, moved)
 
@@ -97,7 +97,7 @@ class TangentPredictor:
     moved: Params
 
     def __call__(self, x: Float[Tensor, "q ..."]) -> Float[Tensor, "q c"]:
-        scores, change = jvp(lambda p: functional_call(self.net, p, (x,)), (self.params,), (self.moved,))
+        scores, change = jvp(lambda p: functional_call(self.net, p, (x,)), (self.params,), (self.moved,))[:2]
         return scores + change
 
 
