@@ -122,6 +122,9 @@ class Figure2Explorer(Explorer):
     def __init__(self, shown: Result | None = None, preset: str | None = None, **start: Any) -> None:
         self.shown = result() if shown is None else shown
         self.curves = figure2.curves(self.shown)
+        counts = range(self.curves["maml"].per_episode.shape[2])
+        self.times = np.array([self.curves["maml"].milliseconds(k) for k in counts])
+        self.solve_time = self.curves["i-amfs"].milliseconds(0)
         super().__init__(preset, **start)
 
     def compute(self, state: State) -> Arrays:
@@ -133,8 +136,8 @@ class Figure2Explorer(Explorer):
         one = solve.interval(0, first, level)
         lowest = min(interval.low for interval in [*intervals, one])
         highest = max(interval.high for interval in [*intervals, one])
-        times = np.array([maml.milliseconds(int(each)) for each in counts])
-        ends = [min(times.min(), solve.milliseconds(0)), max(times.max(), solve.milliseconds(0))]
+        times, solve_time = self.times, self.solve_time
+        ends = [min(times.min(), solve_time), max(times.max(), solve_time)]
         ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if ends[0] / 2 < t < 2 * ends[1]]
         return Arrays(
             state=state,
@@ -144,7 +147,7 @@ class Figure2Explorer(Explorer):
             maml_time=times,
             solve=[one.mean],
             solve_half=[one.half_width],
-            solve_time=[solve.milliseconds(0)],
+            solve_time=[solve_time],
             solve_line=[one.mean, one.mean],
             solve_low=[one.low, one.low],
             solve_high=[one.high, one.high],
@@ -158,7 +161,7 @@ class Figure2Explorer(Explorer):
             chosen_y=[intervals[k].mean],
             k=k,
             verdict=verdict("I-AMFS", "MAML", paired_difference(solve.at(0, first), maml.at(k, first), level)),
-            ratio=times[k] / solve.milliseconds(0),
+            ratio=times[k] / solve_time,
             n=one.n,
             seeds=len(self.shown.seeds),
         )

@@ -64,10 +64,10 @@ MISTAKES = [
     (check.walk, lambda K, y, rate, steps: None, "returns nothing"),
     (check.walk, lambda K, y, rate, steps: right(K, y, rate, steps) + 0.1, r"At entry \[\d, \d\] the value is"),
     (check.walk, 3.0, "Expected your function"),
-    (check.mimicking_lam, 0.1, "λ = 1/t is where"),
+    (check.mimicking_lam, 0.1, "λ = 1/t is the right order of size"),
     (check.mimicking_lam, 10, "is t itself"),
-    (check.mimicking_lam, 0.5, r"differ by 0\.\d+ somewhere; 0\.11\d can be had\. Move λ down"),
-    (check.mimicking_lam, 0.001, "Move λ up: the solve learns too much"),
+    (check.mimicking_lam, 0.5, r"differ by 0\.\d+; 0\.11\d can be had\. Move λ down"),
+    (check.mimicking_lam, 0.001, "Move λ up: the solve learns more than the steps"),
     (check.mimicking_lam, 0, "Expected λ on the dial"),
     (check.mimicking_lam, "0.05", "leave the quotes away"),
 ]

@@ -97,12 +97,10 @@ def mimicking_lam(answer: Any) -> str:
         )
     if diagnose.near(lam, 1 / TEN, 0.02):
         raise AssertionError(
-            f"λ = 1/t is where the two curves are closest in the middle, but the gap is {here:.3f} there. Move λ on "
-            "and watch the circle in the lower right panel."
+            f"λ = 1/t is the right order of size, but the solve lags behind the steps there: the gap is {here:.3f}. "
+            "Move λ on, and watch the circle in the lower right panel."
         )
     if diagnose.near(lam, float(TEN), 0.02):
         raise AssertionError(f"λ = {lam:g} is t itself. More steps fit more, and a larger λ fits less: λ goes as 1/t.")
-    way = (
-        "Move λ down: the solve learns less than the steps." if lam > best_lam else "Move λ up: the solve learns more."
-    )
-    raise AssertionError(f"At λ = {lam:g} the filters differ by {here:.3f} somewhere; {best:.3f} can be had. {way}")
+    way = "down: the solve learns less than the steps" if lam > best_lam else "up: the solve learns more than the steps"
+    raise AssertionError(f"At λ = {lam:g} the filters differ by {here:.3f}; {best:.3f} can be had. Move λ {way}.")
