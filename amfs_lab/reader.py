@@ -4,7 +4,6 @@ It reads one image at a time (its norm is "group"), so that a verdict does not d
 and the record of its making lie in `data/reader/`; `amfs-lab data build-reader` makes them again.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -22,7 +21,7 @@ from amfs_lab.evaluation import Evaluation, evaluate
 from amfs_lab.inner import FunctionSpace
 from amfs_lab.inner.function_space import KernelPredictor
 from amfs_lab.learner import MetaLearner
-from amfs_lab.tasks import EpisodeConfig, open_source
+from amfs_lab.tasks import EpisodeConfig, open_source, places
 from amfs_lab.training import MetaTrainer, Progress, load_learner
 
 FOLDER = "reader"
@@ -84,9 +83,7 @@ def load(root: Path | None = None) -> Reader:
 
 def find(root: Path | None = None) -> Path:
     """The folder that it lies in. Raises DataError."""
-    package = Path(__file__).resolve().parent
-    folders = [Path(folder) / FOLDER for folder in (root, os.environ.get("AMFS_LAB_DATA")) if folder]
-    folders += [package / "data" / FOLDER, package.parent / "data" / FOLDER]
+    folders = [folder / FOLDER for folder in places.folders(root, f"the folder {FOLDER}")]
     for folder in folders:
         if checkpoint.holds_run(folder):
             return folder

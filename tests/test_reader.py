@@ -13,7 +13,7 @@ from amfs_lab.errors import DataError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.kernels import squared_distances
 from amfs_lab.stats import paired_difference
-from amfs_lab.tasks import EpisodeConfig, open_source
+from amfs_lab.tasks import EpisodeConfig, open_source, places
 
 SHIPPED = Path(__file__).resolve().parents[1] / "data" / reader.FOLDER
 QUICK = replace(reader.CONFIG, width=8, tasks=1, steps=2, episode=EpisodeConfig(5, 1, 2))
@@ -78,7 +78,9 @@ def test_an_old_one_is_replaced_and_the_threads_come_back(tmp_path):
 
 
 def test_a_missing_one_says_where_it_belongs(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader, "__file__", str(tmp_path / "elsewhere" / "amfs_lab" / "reader.py"))
+    monkeypatch.setattr(places, "PACKAGE", tmp_path / "elsewhere" / "amfs_lab")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AMFS_LAB_DATA", raising=False)
     with pytest.raises(DataError, match=r"Expected the reader in one of .*elsewhere.* Got none there\. .*build-reader"):
         reader.find()
 

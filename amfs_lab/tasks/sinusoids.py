@@ -1,6 +1,5 @@
 """Regression tasks: waves y = A sin(x + phase), each with an amplitude and a phase of its own (Finn et al. 2017)."""
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
+from amfs_lab.tasks.chance import generator
 
 AMPLITUDES, PHASES, PLACES = (0.1, 5.0), (0.0, math.pi), (-5.0, 5.0)
 RANGES = (AMPLITUDES, PHASES)
@@ -75,5 +75,4 @@ class SinusoidSource:
         return (self[index] for index in count())
 
     def _generator(self, index: int, what: str) -> torch.Generator:
-        words = f"sinusoids/{self.split}/{self.seed}/{index}/{what}".encode()
-        return torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(words, digest_size=7).digest()))
+        return generator("sinusoids", self.split, self.seed, index, what)

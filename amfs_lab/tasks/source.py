@@ -1,6 +1,5 @@
 """Episodes: N-way K-shot tasks drawn from labelled images, each a pure function of (source, split, seed, index)."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -12,6 +11,7 @@ from torch import Tensor
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
+from amfs_lab.tasks.chance import generator
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,12 @@ class EpisodeSource:
         return images
 
     def _generator(self, *key: object) -> torch.Generator:
-        """A private source of chance that depends on the source's name, split and seed, and on the key alone."""
-        words = "/".join(map(str, (self.name, self.split, self.seed, *key))).encode()
-        return torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(words, digest_size=7).digest()))
+        return generator(self.name, self.split, self.seed, *key)
 
     def _draw(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
-        generator = self._generator(index)
-        chosen = torch.randperm(self.classes, generator=generator)[: self.config.ways]
-        order = torch.rand(self.config.ways, self.images.shape[1], generator=generator).argsort(1)
+        chance = self._generator(index)
+        chosen = torch.randperm(self.classes, generator=chance)[: self.config.ways]
+        order = torch.rand(self.config.ways, self.images.shape[1], generator=chance).argsort(1)
         return chosen, order[:, : self.config.shots + self.config.queries]
 
     def __repr__(self) -> str:
