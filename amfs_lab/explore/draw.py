@@ -12,7 +12,7 @@ from torch import Tensor
 
 from amfs_lab import reader
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.characters import OTHERS, PRINT, SIDE, WAYS, print_of
+from amfs_lab.explore.characters import OTHERS, SIDE, WAYS, print_of
 from amfs_lab.explore.controls import Choice
 from amfs_lab.explore.desk import (
     AGAIN,
@@ -31,12 +31,14 @@ from amfs_lab.explore.desk import (
     twins,
 )
 from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.picture import picture as png
 from amfs_lab.explore.sheet import Paper, Sheet, printed
 from amfs_lab.explore.theme import BLUE, SKY, VERMILLION
 from amfs_lab.explore.words import percent, signed
 
 GAP = 12  # below each picture that the reader is given, for its name, and beside it
 ROOM = SIDE + GAP
+GREYS = [f"#{r:02X}{g:02X}{b:02X}" for r, g, b in np.linspace((255, 255, 255), (36, 41, 47), 16).round().astype(int)]
 BARS = {"textposition": "outside", "constraintext": "none", "cliponaxis": False}
 
 
@@ -92,10 +94,7 @@ class DrawExplorer(Explorer):
     }
     frame = {"xaxis2_title_text": "votes_title", "yaxis2_range": "votes_range"}
     traces = (
-        *(
-            Trace(go.Heatmap, PRINT | {"x0": ROOM * (i % 3), "y0": ROOM * (i // 3)}, z=f"given_{i}")
-            for i in range(WAYS + 1)
-        ),
+        Trace(go.Image, {"hoverinfo": "skip"}, source="given"),
         Trace(
             go.Scatter,
             {"mode": "text", "textposition": "middle center", "hoverinfo": "skip", "text": [*"12345", "query"]},
@@ -152,7 +151,7 @@ class DrawExplorer(Explorer):
         task = {
             "state": state,
             "pictures": pictures,
-            **{f"given_{i}": print_of(image) for i, image in enumerate(pictures)},
+            "given": board(pictures),
             "across": [ROOM * (i % 3) + SIDE / 2 for i in range(WAYS + 1)],
             "down": [ROOM * (i // 3) + SIDE + GAP / 2 for i in range(WAYS + 1)],
             "numbers": np.arange(1, WAYS + 1),
@@ -229,6 +228,15 @@ class DrawExplorer(Explorer):
         desk.add_class("amfs-desk")
         box.children = [title, banner, toolbar, controls, desk, *rest]
         return box
+
+
+def board(pictures: Float[Tensor, "n 28 28"]) -> str:
+    """All pictures on one, three in a row, with room for a name below each: a PNG as a data URI."""
+    cells = np.zeros((2 * ROOM, 3 * ROOM), np.uint8)
+    for i, image in enumerate(pictures):
+        row, column = ROOM * (i // 3), ROOM * (i % 3)
+        cells[row : row + SIDE, column : column + SIDE] = print_of(image)
+    return png(cells, GREYS)
 
 
 def verdict(contents: list[Content], state: State) -> dict[str, Any]:

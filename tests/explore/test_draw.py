@@ -1,14 +1,19 @@
 """The desk with six sheets: driven as the page would, and its verdict by another road."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from traitlets import TraitError
 
 from amfs_lab import reader
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore import DrawExplorer, draw, drive
 from amfs_lab.explore import desk as laid
+from amfs_lab.explore.draw import ROOM, SIDE
 from amfs_lab.explore.sheet import CROSS, RING, printed
 from amfs_lab.tasks import glyphs
 
@@ -187,3 +192,15 @@ def test_a_picture_travels_as_digits():
 
 def test_a_stranger_leaves_more_open():
     assert draw.to_a_stranger() == "one of the five, and more is left open"
+
+
+def test_the_left_panel_is_what_the_reader_is_given():
+    explorer = DrawExplorer("Syriac")
+    png = base64.b64decode(explorer.figure.data[0].source.partition(",")[2])
+    board = np.asarray(Image.open(io.BytesIO(png)).convert("L")).astype(np.float32)
+    white, ink = board.max(), board.min()
+    for i, given in enumerate(explorer.arrays.pictures):
+        row, column = ROOM * (i // 3), ROOM * (i % 3)
+        shown = (white - board[row : row + SIDE, column : column + SIDE]) / (white - ink)
+        assert np.abs(shown - given).max() < 1 / 15 + 0.01
+    assert (board[SIDE:ROOM] == white).all()  # room for the names
