@@ -123,11 +123,11 @@ def heat(K: Float[Tensor, "n n"]) -> str:
     return picture((LEVELS * K.clamp(0, 1)).round().to(torch.uint8).numpy(), SHADES)
 
 
-def gram_axes(n: int, below: str) -> dict[str, Any]:
-    """Two axes of a matrix, row 0 on top, with words below it (the upper one has its neighbour's title there)."""
+def gram_axes(n: int) -> dict[str, Any]:
+    """Two axes of a matrix, row 0 on top."""
     x, y = f"xaxis{n}".replace("xaxis1", "xaxis"), f"yaxis{n}".replace("yaxis1", "yaxis")
     return {
-        x: dict(title=below, constrain="domain", showgrid=False),
+        x: dict(title="example", constrain="domain", showgrid=False),
         y: dict(
             title="example",
             scaleanchor=f"x{n}".replace("x1", "x"),
@@ -188,8 +188,8 @@ class BlockExplorer(Explorer):
     )
     layout = dict(
         height=440,
-        **gram_axes(1, below=""),
-        **gram_axes(4, below="example"),
+        **gram_axes(1),
+        **gram_axes(4),
         xaxis2=dict(title="direction, strongest first"),
         yaxis2=dict(
             title="eigenvalue s",
