@@ -183,11 +183,11 @@ class BlockExplorer(Explorer):
         specs=[[{}, {"rowspan": 2}, {"rowspan": 2}], [{}, None, None]],
         column_widths=[0.26, 0.42, 0.32],
         horizontal_spacing=0.1,
-        vertical_spacing=0.2,
+        vertical_spacing=0.28,
         subplot_titles=("K of the blocks", "eigenvalues", "share kept", "K of the letters"),
     )
     layout = dict(
-        height=440,
+        height=460,
         **gram_axes(1),
         **gram_axes(4),
         xaxis2=dict(title="direction, strongest first"),
