@@ -44,6 +44,9 @@ def test_it_holds_the_lessons_and_what_they_need(out):
     assert {name for name in there if name.endswith(".ipynb")} == {f"notebooks/{path.name}" for path in lesson_paths()}
     assert {"run.py", "pyproject.toml", "constraints.txt", "environment.yml", "README.md", "LICENSE"} <= there
     assert {"data/glyphs.npz", "data/LICENSE-glyphs.md"} <= there
+    shipped = {f"data/{kind}/{name}" for kind in ("reader", "results") for name in files(ROOT / "data" / kind)}
+    assert shipped
+    assert shipped <= there
     package = {f"amfs_lab/{name}" for name in files(ROOT / "amfs_lab")}
     assert {name for name in package if "__pycache__" not in name and "/." not in name} <= there
 
@@ -57,8 +60,7 @@ def test_it_holds_no_solution_no_source_and_no_test(out):
         set(Path(name).parts) & {"tests", "source", "solutions", ".git", "__pycache__"} for name in files(out)
     )
     for name in files(out):
-        if not name.endswith((".npz", ".png")):
-            assert "BEGIN SOLUTION" not in (out / name).read_text(encoding="utf-8"), name
+        assert b"BEGIN SOLUTION" not in (out / name).read_bytes(), name
     assert not (out / "docs" / "teaching.md").exists()
 
 
