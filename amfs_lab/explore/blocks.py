@@ -14,7 +14,7 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.filter import DEAD, curve, dots
-from amfs_lab.explore.picture import picture
+from amfs_lab.explore.picture import blend, picture
 from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, SIMILARITY, VERMILLION
 from amfs_lab.explore.words import count, percent, plus_or_minus
 from amfs_lab.kernels import median_bandwidth, squared_distances
@@ -107,16 +107,7 @@ def kept(K: Float[Tensor, "n n"], ways: int, shots: int, lam: float) -> list[flo
     return [part / n if n else 0.0 for part, n in zip(parts, multiplicities(ways, shots), strict=True)]
 
 
-def shades() -> tuple[str, ...]:
-    """SIMILARITY as LEVELS + 1 colours."""
-    stops = [stop for stop, _ in SIMILARITY]
-    channels = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for _, color in SIMILARITY], dtype=float)
-    at = np.linspace(0, 1, LEVELS + 1)
-    rgb = np.stack([np.interp(at, stops, channels[:, i]) for i in range(3)], 1).round().astype(int)
-    return tuple("#{:02X}{:02X}{:02X}".format(*row) for row in rgb)
-
-
-SHADES = shades()
+SHADES = blend(SIMILARITY, LEVELS + 1)
 
 
 def heat(K: Float[Tensor, "n n"]) -> str:
@@ -199,6 +190,7 @@ class BlockExplorer(Explorer):
             ticktext=["≤ 10⁻³", "0.01", "0.1", "1", "10", "100"],
         ),
         xaxis3=dict(
+            tickangle=0,
             title="kind of direction; strokes: letters",
             tickvals=[0, 1, 2],
             range=[-0.6, 2.6],
@@ -296,7 +288,7 @@ class BlockExplorer(Explorer):
             letter_eigenvalues=Spectrum.of(K_letters).eigenvalues.clamp(min=FLOOR),
             kept=shares,
             kind_texts=[
-                f"{kind} {mark}<br>{f'{100 * share:.0f} %' if times else 'none'}"
+                f"{kind}<br>{mark} {f'{100 * share:.0f} %' if times else 'none'}"
                 for kind, mark, share, times in zip(KINDS, PRINTED, shares, counts, strict=True)
             ],
             letters_kept=kept(K_letters, N, K_shots, state.lam),

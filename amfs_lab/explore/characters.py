@@ -5,21 +5,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 import plotly.graph_objects as go
-import torch
 from torch import Tensor
 
 from amfs_lab.episode import Episode
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import IntSlider, LogSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.theme import BLUE, INK, SIMILARITY, VERMILLION
+from amfs_lab.explore.picture import print_of
+from amfs_lab.explore.theme import BLUE, SIMILARITY, VERMILLION
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
 
 WAYS, QUERIES, SIDE, GAP = 5, 15, 28, 8
-PAPER = [[0.0, "#FFFFFF"], [1.0, INK]]
 OTHERS = "rgba(110, 119, 129, 0.5)"  # FAINT, half of it
-PRINT = {"zmin": 0, "zmax": 15, "colorscale": PAPER, "showscale": False, "hoverinfo": "skip", "dx": 1, "dy": 1}
+PRINT = {"hoverinfo": "skip", "dx": 1, "dy": 1}
 
 
 @lru_cache(maxsize=8)
@@ -91,8 +90,8 @@ class CharacterExplorer(Explorer):
     }
     frame: ClassVar[dict[str, str]] = {"xaxis2_dtick": "every", "yaxis2_dtick": "every"}
     traces = (
-        Trace(go.Heatmap, PRINT, z="examples"),
-        Trace(go.Heatmap, PRINT | {"x0": WAYS // 2 * SIDE}, y0="below", z="asked"),
+        Trace(go.Image, PRINT, source="examples"),
+        Trace(go.Image, PRINT | {"x0": WAYS // 2 * SIDE}, y0="below", source="asked"),
         Trace(
             go.Heatmap,
             {
@@ -171,11 +170,6 @@ class CharacterExplorer(Explorer):
 def columns(images: Tensor, shots: int) -> Tensor:
     """One picture of all examples, a column for each letter."""
     return images.view(WAYS, shots * SIDE, SIDE).transpose(0, 1).reshape(shots * SIDE, WAYS * SIDE)
-
-
-def print_of(image: Tensor) -> np.ndarray:
-    """Sixteen grey levels as small whole numbers: the glyphs have no more, and the page gets less to read."""
-    return (15 * image).round().to(torch.uint8).numpy()
 
 
 def nearest(task: int, bandwidth: float = 5.0) -> tuple[Tensor, Tensor]:

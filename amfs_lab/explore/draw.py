@@ -12,7 +12,7 @@ from torch import Tensor
 
 from amfs_lab import reader
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.characters import OTHERS, SIDE, WAYS, print_of
+from amfs_lab.explore.characters import OTHERS, SIDE, WAYS
 from amfs_lab.explore.controls import Choice
 from amfs_lab.explore.desk import (
     AGAIN,
@@ -31,6 +31,7 @@ from amfs_lab.explore.desk import (
     twins,
 )
 from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.picture import PAPER, greys
 from amfs_lab.explore.picture import picture as png
 from amfs_lab.explore.sheet import Paper, Sheet, printed
 from amfs_lab.explore.theme import BLUE, SKY, VERMILLION
@@ -38,7 +39,6 @@ from amfs_lab.explore.words import percent, signed
 
 GAP = 12  # below each picture that the reader is given, for its name, and beside it
 ROOM = SIDE + GAP
-GREYS = [f"#{r:02X}{g:02X}{b:02X}" for r, g, b in np.linspace((255, 255, 255), (36, 41, 47), 16).round().astype(int)]
 BARS = {"textposition": "outside", "constraintext": "none", "cliponaxis": False}
 
 
@@ -235,8 +235,8 @@ def board(pictures: Float[Tensor, "n 28 28"]) -> str:
     cells = np.zeros((2 * ROOM, 3 * ROOM), np.uint8)
     for i, image in enumerate(pictures):
         row, column = ROOM * (i // 3), ROOM * (i % 3)
-        cells[row : row + SIDE, column : column + SIDE] = print_of(image)
-    return png(cells, GREYS)
+        cells[row : row + SIDE, column : column + SIDE] = greys(image)
+    return png(cells, PAPER)
 
 
 def verdict(contents: list[Content], state: State) -> dict[str, Any]:

@@ -137,11 +137,11 @@ class FilterExplorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            dots(size=7, hover="channel %{text}: %{y:.1%} kept"),
+            dots(size=7, hover="channel %{customdata}: %{y:.1%} kept"),
             at=(1, 2),
             x="eigenvalues",
             y="filter",
-            text="index",
+            customdata="index",
         ),
         Trace(go.Bar, bars("white", (VERMILLION, 1.2), name="in the labels"), at=(2, 2), x="index", y="labels"),
         Trace(go.Bar, bars(SKY, name="kept by ridge"), at=(2, 2), x="index", y="kept"),

@@ -1,12 +1,17 @@
-"""A map of classes as one small picture: a string instead of ten thousand numbers on every move of a slider."""
+"""Many cells as one small picture: a string instead of ten thousand numbers on every move of a slider."""
 
 import base64
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from amfs_lab.explore.theme import INK
 
 
 def picture(cells: UInt8[np.ndarray, "rows columns"], palette: Sequence[str]) -> str:
@@ -24,3 +29,24 @@ def picture(cells: UInt8[np.ndarray, "rows columns"], palette: Sequence[str]) ->
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def blend(stops: Sequence[Sequence[Any]], n: int) -> tuple[str, ...]:
+    """A palette of `n` colours, from the first stop (share, "#RRGGBB") to the last, straight between neighbours."""
+    rgb = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for _, color in stops])
+    mixed = [np.interp(np.linspace(0, 1, n), [share for share, _ in stops], channel) for channel in rgb.T]
+    return tuple("#{:02X}{:02X}{:02X}".format(*color) for color in np.stack(mixed, 1).round().astype(int))
+
+
+PAPER = blend([[0.0, "#FFFFFF"], [1.0, INK]], 16)
+
+
+def greys(image: Float[Tensor, "rows columns"]) -> UInt8[np.ndarray, "rows columns"]:
+    """An image of a character, 0 for paper and 1 for ink, as cells of PAPER: the glyphs have no more levels."""
+    cells: np.ndarray = (15 * image).round().to(torch.uint8).numpy()
+    return cells
+
+
+def print_of(image: Float[Tensor, "rows columns"]) -> str:
+    """An image of a character as a picture."""
+    return picture(greys(image), PAPER)

@@ -172,19 +172,19 @@ class StepsExplorer(Explorer):
         Trace(go.Scatter, curve("", VERMILLION, 2.0, "dot"), at=(1, 2), x="every", y="steps_curve"),
         Trace(
             go.Scatter,
-            dots("", BLUE, 7, hover="channel %{text}: %{y:.1%} by the solve"),
+            dots("", BLUE, 7, hover="channel %{customdata}: %{y:.1%} by the solve"),
             at=(1, 2),
             x="shown",
             y="ridge_shares",
-            text="index",
+            customdata="index",
         ),
         Trace(
             go.Scatter,
-            dots("", VERMILLION, 8, "diamond-open", hover="channel %{text}: %{y:.1%} by the steps", rim=(None, 1.5)),
+            dots("", VERMILLION, 8, "diamond-open", hover="channel %{customdata}: %{y:.1%} by steps", rim=(None, 1.5)),
             at=(1, 2),
             x="shown",
             y="steps_shares",
-            text="index",
+            customdata="index",
         ),
         Trace(go.Scatter, curve(color=FAINT, width=1.6), at=(2, 2), x="lambdas", y="gaps"),
         Trace(
