@@ -21,11 +21,11 @@ def test_train_then_evaluate(tmp_path, capsys):
 
 
 def test_settings_reach_the_run(tmp_path):
-    options = cli._parser().parse_args(["train", "--method", "maml", "--inner-lr", "0.3", "--inner-steps", "2"])
-    config = cli._config(options)
+    options = cli.parser().parse_args(["train", "--method", "maml", "--inner-lr", "0.3", "--inner-steps", "2"])
+    config = cli.train.config_of(options)
     assert (config.inner.lr, config.inner.steps) == (0.3, 2)
-    options = cli._parser().parse_args(["train", "--lam", "0.3", "--bandwidth", "2", "--ways", "7", "--norm", "group"])
-    config = cli._config(options)
+    options = cli.parser().parse_args(["train", "--lam", "0.3", "--bandwidth", "2", "--ways", "7", "--norm", "group"])
+    config = cli.train.config_of(options)
     assert (config.inner.lam, config.inner.bandwidth, config.episode.ways, config.norm) == (0.3, 2.0, 7, "group")
 
 
@@ -107,7 +107,7 @@ def test_ctrl_c_says_what_is_left(tmp_path, monkeypatch, capsys, stop_at, senten
         assert "1 of 2 meta-steps" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("room", "steps_kept"), [(training, 1), (cli, 2)])
+@pytest.mark.parametrize(("room", "steps_kept"), [(training, 1), (cli.train, 2)])
 def test_ctrl_c_while_a_run_is_judged_loses_no_step(tmp_path, monkeypatch, capsys, room, steps_kept):
     """In the validation after the first step, and in the test at the end."""
 

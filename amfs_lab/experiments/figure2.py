@@ -24,7 +24,7 @@ from amfs_lab.experiments.result import Result, check_free, code_version, machin
 from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner
 from amfs_lab.stats import Interval, mean_interval, paired_difference
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+from amfs_lab.tasks import SPLITS, EpisodeConfig, EpisodeSource, open_source
 from amfs_lab.training import MetaTrainer, Progress
 
 NAME = "figure2"
@@ -37,7 +37,8 @@ class Figure2Config:
 
     Args:
         seconds: training time of each method and seed. meta_steps: their meta-steps, if that comes first.
-        most: the largest number of inner steps that MAML is read after. episodes: test episodes.
+        most: the largest number of inner steps that MAML is read after.
+        split: what they are asked about, and how many `episodes` of it; settings are chosen on "validation".
         seeds: how many trainings of each method, with the seeds 0, 1, ...
         maml, i_amfs: settings of the inner loops. The rest is of both, see `TrainingConfig`.
     """
@@ -47,6 +48,7 @@ class Figure2Config:
     seconds: float | None = 240.0
     meta_steps: int = 100_000
     most: int = 10
+    split: str = "test"
     episodes: int = 600
     seeds: int = 3
     width: int = 32
@@ -63,6 +65,8 @@ class Figure2Config:
             value = getattr(self, name)
             if not isinstance(value, int) or value < smallest:
                 raise ConfigError(f"Figure2Config.{name} must be an integer >= {smallest}. Got {value!r}.")
+        if self.split not in SPLITS[1:]:
+            raise ConfigError(f"Figure2Config.split must be one of {', '.join(SPLITS[1:])}. Got {self.split!r}.")
         check_episodes(self.episodes)
         self.training("maml", 0)  # refuses what training would refuse, before anything is computed
 
@@ -99,7 +103,7 @@ def run(
     """
     if folder is not None:
         check_free(folder)
-    test = open_source(config.source, "test", config.episode, root)
+    asked = open_source(config.source, config.split, config.episode, root)
     at_start = {"code": code_version(), "machine": machine()}
     training, rows = [], []
     for seed in range(config.seeds):
@@ -108,7 +112,7 @@ def run(
             training.append(asdict(last) | {"seed": seed})
             report(f"{method}, seed {seed}: {last.step} meta-steps in {last.seconds:.0f} s, loss {last.loss:.3f}")
         learners = {method: trainer.learner for method, trainer in trainers.items()}
-        rows.append(measure(learners, test, config.episodes, config.most))
+        rows.append(measure(learners, asked, config.episodes, config.most))
         report(f"seed {seed}: measured on {config.episodes} episodes")
     result = gathered(config, training, rows, **at_start)
     if folder is not None:

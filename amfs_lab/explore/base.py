@@ -160,10 +160,9 @@ class Explorer(Shown):
                 self._show_controls(changes, leave)
                 with one_thread():
                     arrays = self.compute(self.state)
-                words = self.say(arrays)
+                self.sentence.text = self.say(arrays)  # first: the page reads it before it is busy with the figure
                 self.drawing.update(arrays)
                 self.arrays = arrays
-                self.sentence.text = words
             except Exception as error:
                 self.show_error(error)
                 raise

@@ -118,6 +118,7 @@ def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
     ("settings", "words"),
     [
         ({"most": 0}, r"Figure2Config.most must be an integer >= 1. Got 0"),
+        ({"split": "train"}, r"Figure2Config.split must be one of validation, test. Got 'train'"),
         ({"seeds": 0}, r"Figure2Config.seeds must be an integer >= 1. Got 0"),
         ({"episodes": 1}, r"`episodes` must be >= 2"),
         ({"source": "moon"}, r"TrainingConfig.source must be one of .*Got 'moon'"),
@@ -161,13 +162,16 @@ def test_the_command_makes_a_folder_and_says_what_it_found(tmp_path, capsys):
         "--width",
         "4",
     ]
-    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    own = ["--split", "validation", "--inner-lr", "0.3", "--lam", "0.7"]
+    assert main([*words, *own, "--out", str(tmp_path / "one")]) == 0
     printed = capsys.readouterr().out
     assert "MAML, 10 inner steps:" in printed
     assert "I-AMFS, one solve:" in printed
     back = figure2.load(tmp_path / "one")
     assert back.config["seconds"] is None
     assert back.config["meta_steps"] == 1
+    assert (back.config["split"], back.config["maml"]["lr"], back.config["i_amfs"]["lam"]) == ("validation", 0.3, 0.7)
+    assert back.training[0]["method"] == "maml"
     assert main([*words, "--out", str(tmp_path / "one")]) == 2
     assert "never overwritten" in capsys.readouterr().err
     assert main([*words, "--threads", "-1", "--out", str(tmp_path / "two")]) == 2

@@ -55,7 +55,7 @@ def test_the_commands_of_amfs_lab_are_understood():
     found = commands("amfs-lab")
     assert found
     for arguments in found:
-        cli._parser().parse_args(arguments)
+        cli.parser().parse_args(arguments)
 
 
 def test_the_python_in_it_runs():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amfs_lab import cli
-from amfs_lab.tasks import EpisodeConfig, download, glyphs, inventory, omniglot, open_source, places
+from amfs_lab.tasks import SOURCES, EpisodeConfig, download, glyphs, inventory, omniglot, open_source, places
 from tests.tasks import small_omniglot as small
 
 
@@ -180,7 +180,7 @@ def test_training_without_the_evaluation_set_says_how_before_it_begins(put, home
     assert cli.main(["train", "--out", "run", *QUICK]) == 2
     said = capsys.readouterr().err
     assert "Expected images_evaluation.zip" in said
-    assert "Or train with `--split validation`, which needs the background set alone." in said
+    assert "Or use `--split validation`, which needs the background set alone." in said
     assert not (home / "run").exists()
     assert cli.main(["train", "--out", "run", "--split", "validation", "--augment", "rotations", *QUICK]) == 0
     assert "validation, unseen alphabets, 2-way 1-shot" in capsys.readouterr().out
@@ -196,7 +196,7 @@ def test_a_remark_on_the_data_is_one_sentence_said_once(home, parts, capsys):
 
 
 def test_each_source_has_words_for_what_is_unseen():
-    assert set(cli.UNSEEN) == set(cli.SOURCES)
+    assert set(cli.train.UNSEEN) == set(SOURCES)
 
 
 def test_status_comes_line_by_line():

@@ -1,0 +1,45 @@
+"""The command line: `amfs-lab train`, `evaluate`, `reproduce`, `data`, `bench`."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+
+from amfs_lab import __version__
+from amfs_lab.cli import bench, data, reproduce, train
+from amfs_lab.errors import AmfsError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 when it did what it was asked, 2 with one sentence on stderr when it could not."""
+    options = parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _remark
+            options.command(options)
+    except AmfsError as error:
+        print(f"amfs-lab: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"amfs-lab: The system refused{place}: {error.strerror}. Mend that, and run it again.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("amfs-lab: stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _remark(message: Warning | str, *_) -> None:
+    """A warning as a sentence of ours, without the place in the code that a reader of the library is shown."""
+    print(f"amfs-lab: {message}", file=sys.stderr)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and option."""
+    whole = argparse.ArgumentParser("amfs-lab", description="Few-shot meta-learning in function space.")
+    whole.add_argument("--version", action="version", version=f"amfs-lab {__version__}")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
+    for verb in (train, reproduce, data, bench):
+        verb.add_to(commands)
+    return whole

@@ -1,0 +1,133 @@
+"""`amfs-lab train` and `amfs-lab evaluate`."""
+
+import argparse
+import contextlib
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from amfs_lab import checkpoint
+from amfs_lab.cli.options import bar_of, command, common, validation_suggested
+from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
+from amfs_lab.errors import ConfigError
+from amfs_lab.evaluation import check_episodes, evaluate
+from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig, open_source
+from amfs_lab.tasks.augment import AUGMENTATIONS
+from amfs_lab.training import MetaTrainer, load_run
+
+DEFAULTS = TrainingConfig()
+UNSEEN = {  # what no training episode has
+    "glyphs": "unseen scripts",
+    "omniglot": "unseen alphabets",
+    "omniglot-random-classes": "unseen characters, also of seen alphabets",
+}
+
+
+def add_to(commands: Any) -> None:
+    shape = DEFAULTS.episode
+    p = command(commands, "train", train, "meta-train a method, save it, and evaluate it on test episodes")
+    p.add_argument("--method", choices=METHODS, default=DEFAULTS.method)
+    p.add_argument("--source", choices=SOURCES, default=DEFAULTS.source, help="where episodes come from (%(default)s)")
+    p.add_argument("--ways", type=int, default=shape.ways, metavar="N")
+    p.add_argument("--shots", type=int, default=shape.shots, metavar="K")
+    p.add_argument("--queries", type=int, default=shape.queries, metavar="Q")
+    p.add_argument("--steps", type=int, default=DEFAULTS.steps, help="meta-steps (default %(default)s)")
+    p.add_argument("--seconds", type=float, help="stop after this much training time")
+    p.add_argument("--tasks", type=int, default=DEFAULTS.tasks, help="episodes in a meta-step (default %(default)s)")
+    p.add_argument("--width", type=int, default=DEFAULTS.width, help="filters of Conv-4 (default %(default)s)")
+    p.add_argument("--norm", default=DEFAULTS.norm, help="transductive, support or group (default %(default)s)")
+    p.add_argument("--schedule", choices=SCHEDULES, default=DEFAULTS.schedule, help="of the outer rate (%(default)s)")
+    p.add_argument("--augment", nargs="*", default=(), choices=AUGMENTATIONS, help="what training does to its images")
+    p.add_argument("--meta-lr", type=float, help="outer rate (default: the method's)")
+    p.add_argument("--validate-every", type=int, default=DEFAULTS.validate_every, metavar="STEPS")
+    p.add_argument("--seed", type=int, default=DEFAULTS.seed)
+    p.add_argument("--split", choices=SPLITS[1:], default="test", help="what the result is measured on (%(default)s)")
+    p.add_argument("--out", type=Path, help="folder of the run (default runs/METHOD-NwKs-SEED)")
+    function_space, maml = FunctionSpaceConfig(), MamlConfig()
+    p.add_argument("--kernel", choices=KERNELS, help=f"of i-amfs and amfs (default {function_space.kernel})")
+    p.add_argument("--lam", type=float, help=f"ridge strength of i-amfs and amfs (default {function_space.lam})")
+    p.add_argument("--mu", type=float, help=f"weight of the gradient-norm term (default {function_space.mu})")
+    p.add_argument("--gamma", type=float, help=f"weight of the information term (default {function_space.gamma})")
+    p.add_argument("--bandwidth", type=float, help="where the bandwidth starts (default: median distance)")
+    p.add_argument("--inner-lr", type=float, help=f"inner rate of maml (default {maml.lr})")
+    p.add_argument("--inner-steps", type=int, help=f"inner steps of maml (default {maml.steps})")
+    common(p)
+
+    p = command(commands, "evaluate", evaluate_run, "accuracy of a saved run on episodes of a split")
+    p.add_argument("run", type=Path, help="folder of a run")
+    p.add_argument("--split", choices=SPLITS, default="test")
+    for name in ("ways", "shots", "queries"):
+        p.add_argument(f"--{name}", type=int, help="default: as in training")
+    common(p)
+
+
+def train(options: argparse.Namespace) -> None:
+    config = config_of(options)
+    check_episodes(options.episodes)
+    shape = config.episode
+    folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
+    with validation_suggested(config.source, options.split):  # fails now rather than after training
+        tested_on = open_source(config.source, options.split, config.episode, options.data)
+    trainer = MetaTrainer(config, folder, options.data, options.device)
+    what = f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes"
+    print(f"{what} -> {folder}", flush=True)
+    try:
+        _watch(trainer, config)
+        tested = evaluate(trainer.learner, tested_on, options.episodes)
+    except KeyboardInterrupt:
+        kept = (
+            f"what was learned so far is in {folder}"
+            if checkpoint.holds_run(folder)
+            else "before the first step: nothing to keep"
+        )
+        print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
+        raise SystemExit(130) from None
+    print(f"{options.split}, {UNSEEN[config.source]}, {tested}")
+
+
+def _watch(trainer: MetaTrainer, config: TrainingConfig) -> None:
+    """Trains to the end, with a bar on a terminal and a line for every validation."""
+    with bar_of("step", config.steps) as bar, contextlib.closing(trainer.run()) as run:
+        for progress in run:
+            bar.update()
+            bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}")
+            if progress.validation is not None:
+                line = f"step {progress.step:5d}  {progress.seconds:6.1f} s  loss {progress.loss:.3f}"
+                tqdm.write(f"{line}  validation {progress.validation.percent()}", file=sys.stdout)
+                sys.stdout.flush()
+
+
+def evaluate_run(options: argparse.Namespace) -> None:
+    learner, config, progress = load_run(options.run, options.device)
+    asked = {name: getattr(options, name) for name in ("ways", "shots", "queries")}
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    episode = dataclasses.replace(config.episode, **chosen)
+    source = open_source(config.source, options.split, episode, options.data)
+    check_episodes(options.episodes)
+    trained = f"{config.method}, {config.norm} norm, {progress.step} of {config.steps} meta-steps"
+    print(f"{trained}, {options.split}, {evaluate(learner, source, options.episodes)}")
+
+
+def config_of(options: argparse.Namespace) -> TrainingConfig:
+    inner = METHODS[options.method]["inner"]
+    own = {f.name for f in dataclasses.fields(inner)}
+    given = {
+        name: value
+        for name in ("kernel", "lam", "mu", "gamma", "bandwidth", "inner_lr", "inner_steps")
+        if (value := getattr(options, name)) is not None
+    }
+    settings = {name.removeprefix("inner_"): value for name, value in given.items()}
+    if foreign := sorted(name for name in given if name.removeprefix("inner_") not in own):
+        raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave out what you gave for it.")
+    fields = ("steps", "seconds", "tasks", "width", "norm", "meta_lr", "validate_every", "seed", "source", "schedule")
+    chosen = {name: value for name in fields if (value := getattr(options, name)) is not None}
+    return preset(
+        options.method,
+        inner=dataclasses.replace(inner, **settings),
+        episode=EpisodeConfig(options.ways, options.shots, options.queries),
+        augment=tuple(options.augment),
+        **chosen,
+    )
