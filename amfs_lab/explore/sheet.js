@@ -5,7 +5,7 @@ const INK = "#24292F";
 const SIDE = 28; // of a stored picture
 const NIB = 0.075; // the pen's width, as a share of the sheet: a letter over most of it looks as its picture will
 const NEAR = 0.006; // points closer than this to the last one say nothing
-const PAUSE = 120; // milliseconds between two messages while a stroke grows: the last one is not to wait for them
+const PAUSE = 250; // milliseconds between two messages while a stroke grows: the last one is not to wait for them
 const MOST = 20000; // points the kernel takes
 
 const round = (z) => Math.round(Math.min(1, Math.max(0, z)) * 1000) / 1000;
