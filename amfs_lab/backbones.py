@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from amfs_lab.errors import ConfigError
 
-NORMS = ("transductive", "support", "group")
+BATCH_NORMS = ("transductive", "support")  # the same parameters, other statistics
+NORMS = (*BATCH_NORMS, "group")
 
 
 class Backbone(nn.Module):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from amfs_lab import checkpoint
+from amfs_lab.backbones import BATCH_NORMS
 from amfs_lab.config import TrainingConfig
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
@@ -175,10 +176,22 @@ def load_learner(folder: Path | str, device: str = "auto") -> tuple[MetaLearner,
     return learner, config
 
 
-def load_run(folder: Path | str, device: str = "auto") -> tuple[MetaLearner, TrainingConfig, Progress]:
-    """`load_learner`, and the run's last progress; raises the same."""
+def load_run(
+    folder: Path | str, device: str = "auto", norm: str | None = None
+) -> tuple[MetaLearner, TrainingConfig, Progress]:
+    """`load_learner`, and the run's last progress; raises the same.
+
+    Args:
+        norm: `"transductive"` or `"support"`, whose statistics BatchNorm shall take in place of those it was trained
+            with: how much does it owe to the other queries? ConfigError for a run without BatchNorm.
+    """
     tensors, record = checkpoint.load(Path(folder))
     config = TrainingConfig.from_dict(record.get("config", {}))
+    if norm is not None:
+        if not {norm, config.norm} <= set(BATCH_NORMS):
+            both = " and ".join(BATCH_NORMS)
+            raise ConfigError(f"Only {both} norm can stand for each other. Got {norm!r} for a run with {config.norm}.")
+        config = replace(config, norm=norm)
     learner = config.build()
     try:
         learner.load_state_dict(tensors)

@@ -20,9 +20,11 @@ FILES = (
     "data/glyphs.npz",
     "data/reader/meta_parameters.safetensors",
     "data/reader/run.json",
-    "data/results/figure2-glyphs/result.json",
-    "data/results/figure2-glyphs/rows.npz",
-    "data/results/figure2-glyphs/summary.json",
+    *(
+        f"data/results/{result}/{part}"
+        for result in ("figure2-glyphs", "figure2-omniglot")
+        for part in ("result.json", "rows.npz", "summary.json")
+    ),
     "docs/lesson.png",
     "environment.yml",
     "notebooks/conftest.py",

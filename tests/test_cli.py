@@ -20,6 +20,21 @@ def test_train_then_evaluate(tmp_path, capsys):
     assert "20-way 1-shot" in capsys.readouterr().out
 
 
+def test_a_run_is_judged_without_the_help_of_the_other_queries(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    cli.main(["train", "--out", run, *QUICK])
+    asked, said = ["evaluate", run, "--episodes", "20"], []
+    for norm in ([], ["--norm", "transductive"], ["--norm", "support"]):
+        capsys.readouterr()
+        assert cli.main([*asked, *norm]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert "support norm" in said[2]
+    assert said[2].rpartition("norm")[2] != said[0].rpartition("norm")[2]
+    assert cli.main([*asked, "--norm", "group"]) == 2
+    assert "Got 'group' for a run with transductive." in capsys.readouterr().err
+
+
 def test_settings_reach_the_run(tmp_path):
     options = cli.parser().parse_args(["train", "--method", "maml", "--inner-lr", "0.3", "--inner-steps", "2"])
     config = cli.train.config_of(options)

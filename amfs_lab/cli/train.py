@@ -61,6 +61,7 @@ def add_to(commands: Any) -> None:
     p.add_argument("--split", choices=SPLITS, default="test")
     for name in ("ways", "shots", "queries"):
         p.add_argument(f"--{name}", type=int, help="default: as in training")
+    p.add_argument("--norm", help="transductive or support, of a run with one of them (default: as in training)")
     common(p)
 
 
@@ -101,7 +102,7 @@ def _watch(trainer: MetaTrainer, config: TrainingConfig) -> None:
 
 
 def evaluate_run(options: argparse.Namespace) -> None:
-    learner, config, progress = load_run(options.run, options.device)
+    learner, config, progress = load_run(options.run, options.device, options.norm)
     asked = {name: getattr(options, name) for name in ("ways", "shots", "queries")}
     chosen = {name: value for name, value in asked.items() if value is not None}
     episode = dataclasses.replace(config.episode, **chosen)

@@ -101,10 +101,10 @@ def right(t: Task, labels: Int64[Tensor, " q"]) -> Bool[Tensor, " q"]:
 def when_lambda_is_huge(lam: float = 1e6) -> str:
     """The key to "λ → ∞: which label does a query get?", from the queries of forty tasks of three ways and five shots.
 
-    `"none: a draw"`, `"of the nearest example"` or `"of the largest sum of similarities"`.
+    `"none: a draw"`, `"that of the nearest example"` or `"that of the largest sum of similarities"`.
     """
-    options = {"none: a draw": 0, "of the nearest example": 0}
-    in_sum, asked = "of the largest sum of similarities", 0
+    options = {"none: a draw": 0, "that of the nearest example": 0}
+    in_sum, asked = "that of the largest sum of similarities", 0
     options[in_sum] = 0
     for t in (task(seed, ways=3, shots=5, separation=2.0) for seed in range(1, 41)):
         k = rbf_kernel(t.query_x, t.x, 1.0)

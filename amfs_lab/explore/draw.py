@@ -309,4 +309,4 @@ def to_a_stranger() -> str:
             left = verdict(contents, State(votes_for=ANSWER))["open"][0]
             (foreign if asked == STRANGER else own).append(left)
     more = sum(foreign) / len(foreign) > sum(own) / len(own)
-    return "one of the five, and more is left open" if more else "one of the five, as surely as ever"
+    return "one of the five, and open rises" if more else "one of the five, open as low as ever"

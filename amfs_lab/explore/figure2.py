@@ -18,13 +18,12 @@ from amfs_lab.explore.words import count
 from amfs_lab.stats import paired_difference
 
 FIRST = {"the first 10": 10, "the first 30": 30, "the first 100": 100, "all": None}
-STORED = "figure2-glyphs"
 BARS = dict(type="data", thickness=2, width=5)
 
 
-def result() -> Result:
-    """The result that comes with the course."""
-    return figure2.load(stored(STORED))
+def result(source: str = "glyphs") -> Result:
+    """The result that comes with the course: on `"glyphs"` or on `"omniglot"`."""
+    return figure2.load(stored(f"figure2-{source}"))
 
 
 class Figure2Explorer(Explorer):
@@ -194,8 +193,9 @@ def settings(shown: Result) -> str:
     """What was trained, on what, in a few lines for the reader of a figure."""
     c, m = shown.config, shown.machine
     lines = [
-        f"{c['source']}, {c['episode']['ways']}-way {c['episode']['shots']}-shot, Conv-4 of width {c['width']}, "
-        f"{c['norm']} BatchNorm, MAML trained with {c['maml']['steps']} inner steps",
+        f"{c['source']}, asked about its {c['split']} letters, {c['episode']['ways']}-way {c['episode']['shots']}-shot",
+        f"Conv-4 of width {c['width']}, {c['norm']} BatchNorm, MAML trained with "
+        f"{count(c['maml']['steps'], 'inner step')} of {c['maml']['lr']:g}",
         f"{m['cpu']}, {m['cores']} cores (load {m['load']} at the start), {count(m['threads'], 'thread')}, "
         f"torch {m['torch']}",
     ]

@@ -284,7 +284,7 @@ class StepsExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         k, rate, n = a.state.steps, a.state.rate, a.state.points
         cost = f"Cost: {count(k, 'forward and backward pass').replace('passs', 'passes')} for the steps, against one "
-        cost += f"forward pass and a solve of n³/3 = {n**3 / 3:.0f} multiplications."
+        cost += f"forward pass and a solve of about n³/3 = {n**3 / 3:.0f} operations."
         if k == 0:
             return f"No step, so nothing is learned: the steps' filter is 0 everywhere. {cost}"
         if a.diverged:

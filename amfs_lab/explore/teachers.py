@@ -27,7 +27,8 @@ from amfs_lab.explore.landscape import (
 )
 from amfs_lab.explore.theme import BLUE, FAINT, INK, PURPLE, VERMILLION, line, marks, vector
 
-# Colour, dash, symbol, and the width and length (share of the map) of the arrow: nested where teachers agree.
+# Colour, dash, symbol, and the width and length (share of the map) of the arrow. Arrows and symbols of teachers that
+# agree are nested, the first of them outside.
 LOOKS = {
     "query loss": (INK, "solid", "star", 7, 0.25),
     "leave-one-out": (BLUE, "dash", "square", 4.5, 0.215),
@@ -131,7 +132,7 @@ class TeacherExplorer(Explorer):
         ),
         *(
             unlisted(
-                marks(color, 13, symbol, ("white", 1.5), opacity=1, hover=f"{name}: lowest at {PLACE}")
+                marks(color, 22 - 5 * k, symbol, ("white", 1.5), opacity=1, hover=f"{name}: lowest at {PLACE}")
                 | dict(legendgroup=name),
                 f"best_x_{k}",
                 f"best_y_{k}",

@@ -4,7 +4,7 @@
 # **You will** draw tasks with a few examples of each class, learn each with one solve, see what one more example does
 # to the spectrum, and catch the mistake that makes accuracies too good to be true.
 #
-# 35 minutes · needs: lessons 01 and 02 · runs offline in seconds
+# 35 minutes · needs: lessons 01 and 02, and lesson 03 for one formula · runs offline in seconds
 #
 # Somebody shows you five letters of an alphabet you have never seen, once each, and then asks you to read. What is
 # learned from so little, and how would you know that it was?
@@ -26,13 +26,13 @@ short = bool(os.environ.get("AMFS_LAB_FAST"))
 # %%
 explore.predict(
     "λ grows without end, and all scores shrink towards zero. Which label does a query get then?",
-    options=["none: a draw", "of the nearest example", "of the largest sum of similarities"],
+    options=["none: a draw", "that of the nearest example", "that of the largest sum of similarities"],
     answer=explore.clouds.when_lambda_is_huge,
     because={
         "none: a draw": "they shrink, all by one factor: does the order of three numbers change?",
-        "of the nearest example": "with a huge ridge every example speaks equally loudly: does only one?",
-        "of the largest sum of similarities": "α becomes the labels over λ, so each example votes for its class by "
-        "how similar it is, and only the order counts.",
+        "that of the nearest example": "with a huge ridge every example speaks: why should only the nearest be heard?",
+        "that of the largest sum of similarities": "α becomes the labels over λ, so each example votes for its class "
+        "by how similar it is, and only the order counts.",
     },
 )
 
@@ -41,9 +41,10 @@ plane = explore.EpisodeExplorer("five shots")
 plane
 
 # %% [markdown]
-# The ring is around query 21, a C in the land between C and A, and it is read. Press **one shot**: with one example of
-# each class, areas and label change. Press **λ → ∞**: the axis of the scores shrinks to almost nothing, the map moves
-# little, and query 21 goes to A. The black strokes, the sums of similarities, then lie on the ends of the bars.
+# The ring is around query 21, a C that lies between C and A, and it gets the right label. Press **one shot**: with one
+# example of each class, areas and label change. Press **λ → ∞**: the axis of the scores shrinks to almost nothing, the
+# map moves little, and query 21 goes to A. The black strokes, the sums of similarities, then lie on the ends of the
+# bars.
 
 # %% [markdown]
 # The lower right panel takes one score apart: each bar is what one example adds. Click other queries, or move
@@ -55,7 +56,8 @@ plane
 #
 # A small task like this is an **episode**. It has **N ways**, the classes, and **K shots**, the examples of each class;
 # together they are the **support set**, and it is all that the learner sees with labels. **Q queries** of each class
-# are the **query set**, and there it is judged. "5-way 1-shot" means N = 5 and K = 1.
+# are the **query set**, and there it is judged. "5-way 1-shot" means N = 5 and K = 1. (Few-shot papers call that number
+# K, and texts on kernels call the Gram matrix K. Here, "K shots" is the number, and any other K is the matrix.)
 
 # %%
 shape = tasks.EpisodeConfig(ways=5, shots=1, queries=15)
@@ -67,8 +69,8 @@ print("classes:", ", ".join(source.classes_of(7)))
 
 # %% [markdown]
 # Two things to see. The labels are 0 to N − 1 in every episode: a letter has no number of its own, and the next episode
-# calls another one 0. And an episode is a *pure function* of data set, split, seed and index: number 7 is the same
-# task today and tomorrow, whatever was drawn before it.
+# calls another one 0. And an episode is a *pure function* of data set, split (scripts to train on, or scripts to test
+# on), shape, seed and index: number 7 is the same task today and tomorrow, whatever was drawn before it.
 
 # %%
 torch.manual_seed(1)
@@ -137,12 +139,12 @@ for lam, found in labels.items():
 
 # %%
 explore.predict(
-    "You add a shot to each class, with the same a and b, a larger than b. Which eigenvalues of K grow?",
+    "You add a shot to each class, with the same a and b, a larger than b. Which eigenvalues grow?",
     options=["all of them", "all but those inside the classes", "none of them"],
     answer=explore.blocks.which_grow,
     because={
         "all of them": "think of two examples of one class: does a third change how they differ from each other?",
-        "none of them": "the trace of K is the number of images, and that has grown",
+        "none of them": "the eigenvalues add up to the trace, N more than before; the N new ones bring N(1 − a) only",
         "all but those inside the classes": "Examples of a class pull together, so what they share gets stronger. What "
         "they differ in stays 1 − a.",
     },
@@ -158,11 +160,16 @@ blocks
 # the data set, raw pixels: press **as the letters**, and the blocks imitate them.
 
 # %% [markdown]
+# Multiply three kinds of vectors by these blocks. +1 and −1 on two examples of a class, 0 elsewhere: in every other row
+# they cancel, and 1 − a is left. One number for each class, adding up to zero: an image meets itself (1), its
+# companions ($K - 1$ times a), and the other classes, whose numbers add up to minus its own ($-K$ times b). All ones:
+# the same, and the other classes now add $(N - 1)K$ times b. So, with $K$ the number of shots, the eigenvalues are
+#
 # $$\underbrace{1 - a}_{\text{within: } N(K-1) \text{ times}} \qquad
 # \underbrace{1 - a + K(a - b)}_{\text{classes: } N - 1 \text{ times}} \qquad
 # \underbrace{1 - a + K(a - b) + NKb}_{\text{common: once}}$$
 #
-# (In these, $K$ is the number of shots.) Read aloud: each shot adds $a - b$ to every direction that tells classes
+# Read aloud: each shot adds $a - b$ to every direction that tells classes
 # apart, and nothing to the noise within them. If $a = b$, shots are no help at all: press **classes that are one**.
 
 # %%
@@ -194,7 +201,9 @@ for ways, shots, episodes in ((5, 1, 100), (5, 5, 100), (20, 1, 10 if short else
     print(f"{letters.config}: {stats.mean_interval(by_shape[ways, shots]).percent()}; guessing {1 / ways:.0%}")
 
 # %% [markdown]
-# Four more shots help a good deal, and fifteen more ways hurt. Here is one of these tasks to look at.
+# Four more shots help a good deal, and fifteen more ways hurt. Here is a 5-way 5-shot task. Move **query**, and look
+# for one whose longest bar is not *its own*: a bar is the *most similar* example of each letter, as in lesson 01. The
+# solve weighs all 25 together.
 
 # %%
 letters_of_a_task = explore.CharacterExplorer("five examples each")
@@ -224,8 +233,8 @@ bet = explore.predict(
     answer=lambda: pretence.get("points"),
     because={
         "less than 1 point": "of a letter's 20 images, 5 are in the support set: how many of 15 queries does that hit?",
-        "1 to 5 points": "a quarter of the queries is leaked, and of those nearly all that were wrong become right",
-        "more than 5 points": "A quarter of the queries stands in the support set, and those are read without effort.",
+        "1 to 5 points": "a quarter of the queries is leaked, and a leaked one is as good as right. And before?",
+        "more than 5 points": "A quarter of the queries stand in the support set, and many of them were wrong before.",
     },
 )
 bet
@@ -241,9 +250,9 @@ print("so it pretends", gap.points())
 print(bet.settle())
 
 # %% [markdown]
-# No error, no warning, and a better number. Nothing but a check of the indices finds it, and in exercise 2 you write a
-# draw that can't leak. The same mistake one level up is to train on letters, or on other prints of letters, that the
-# test episodes are drawn from: here, whole scripts are kept apart.
+# No error, no warning, and a better number. Only a check that no image is in both sets finds it, and in exercise 2 you
+# write a draw that can't leak. The same mistake one level up is to train on letters, or on other prints of letters,
+# that the test episodes are drawn from: here, whole scripts are kept apart.
 
 # %%
 train = tasks.open_source("glyphs", "train", shape)
@@ -258,7 +267,9 @@ for i in range(50):
 #
 # Above, each query was read by itself: take the others away, and its label stays. A learner that uses the queries
 # together, without their labels, is called **transductive**, and its accuracies can't be compared with the others'. It
-# happens unnoticed: BatchNorm, a layer of most image networks, subtracts the mean of *all images that pass together*.
+# happens unnoticed: BatchNorm, a layer of most image networks, subtracts the mean of *all images that pass together*
+# and divides by their spread, which is norm 'transductive' below. Norm 'support' takes mean and spread from the support
+# set alone. Five examples pass through a network, with all queries and then with the first one only.
 
 # %%
 def features(norm, images):
@@ -277,16 +288,18 @@ assert torch.equal(label(task.support, task.query)[:1], label(task.support, task
 # %% [markdown]
 # ## What meta-learning is after
 #
-# The solve has nothing left to be learned. What can be is what it is fed with: features $z = \varphi_\theta(x)$, with
-# numbers θ (theta) in them, such that *one* solve on a few examples is enough, for tasks not yet seen:
+# In the solve nothing is left to learn. What can be learned is what it is fed with: features $z = \varphi_\theta(x)$
+# (φ is phi), with numbers θ (theta) in them, such that *one* solve on a few examples is enough, for tasks not yet seen:
 #
 # $$\min_\theta \;\; \text{mean over episodes of}\;\; \ell\bigl(K_{QS}\,(K_{SS} + \lambda I)^{-1}\, Y,\; \text{the
 # queries' labels}\bigr)$$
 
 # %% [markdown]
 # where $K_{SS}$ compares the support set's features among themselves, $K_{QS}$ the queries' with them, and $\ell$
-# (ell) is a loss. Here is the smallest θ there is: one number, how much of the blurred picture stands in for the sharp
-# one. Its gradient comes through the solve.
+# (ell) is a loss: the *cross-entropy*. A softmax turns scores into shares that add up to one, and the loss is minus the
+# logarithm of the right letter's share. Scores of a solve lie between about 0 and 1, so they are multiplied by 5 first,
+# or the shares would hardly differ. Here is the smallest θ there is: one number, how much of the blurred picture stands
+# in for the sharp one. Its gradient comes through the solve.
 
 # %%
 def phi(x, theta):
@@ -315,15 +328,16 @@ blurry, sharp = (
 print("on 60 test episodes, against sharp pixels:", stats.paired_difference(blurry, sharp).points())
 
 # %% [markdown]
-# One number, learned on letters of other scripts, and strangers are read better. A network has a hundred thousand of
-# them. Lesson 09 trains one; the next section lets you use one.
+# One number, learned on letters of other scripts, and letters of new scripts are read better. To learn what all tasks
+# share is **meta-training**, and a step down that mean loss over a few episodes is a *meta-step*. A network has tens of
+# thousands of such numbers. Lesson 09 trains one; the next section lets you use one that is ready.
 
 # %% [markdown]
 # ## Draw your own characters
 #
-# Now you set the task. On the desk lie five sheets with one example each, and a sixth with the query. A network that
-# was meta-trained beforehand turns each picture into features, one solve learns your five letters, and every example
-# votes for or against each of them.
+# Now you set the task. On the desk lie five sheets with one example each, and a sixth with the query. A network (a
+# *Conv-4*, four layers of convolutions) that was meta-trained beforehand turns each picture into features, one solve
+# learns your five letters, and every example votes for or against each of them.
 
 # %%
 read_by_network = reader.load()
@@ -331,18 +345,18 @@ made = read_by_network.config
 print(f"a Conv-4 of width {made.width}, trained on {made.steps} meta-steps of {made.episode} tasks of other scripts")
 
 # %% [markdown]
-# The first letters on the desk are of a script that this reader has never seen. Before you draw:
+# The first letters on the desk are of a script that this reader has never seen. Beside its verdict stands a bar,
+# *open*: how much of the uncertainty about this query the five examples have not removed. Before you draw:
 
 # %%
 explore.predict(
     "The query is a letter that lies on none of the five sheets. What will the reader say?",
-    options=["none of the five", "one of the five, as surely as ever", "one of the five, and more is left open"],
+    options=["none of the five", "one of the five, open as low as ever", "one of the five, and open rises"],
     answer=explore.draw.to_a_stranger,
     because={
         "none of the five": "the scores have five columns and the largest wins: somebody has to",
-        "one of the five, as surely as ever": "a variance can tell how far the query is from all five examples",
-        "one of the five, and more is left open": "The argmax can't decline, but far from all examples the labels told "
-        "little.",
+        "one of the five, open as low as ever": "open is low beside an example: is this query beside one of the five?",
+        "one of the five, and open rises": "The argmax can't decline, but far from all examples little is known.",
     },
 )
 
@@ -358,7 +372,7 @@ desk
 
 # %% [markdown]
 # Two things to try. Draw a sixth letter that is on no sheet: one of the five still wins, because somebody has to, but
-# the bar **open** rises. Set **votes for** to a letter that loses, and see which examples speak against it.
+# the bar **open** rises, as a rule. Set **votes for** to a letter that loses, and see which examples speak against it.
 
 # %% [markdown]
 # What a query leaves **open** is the uncertainty that the examples have not removed,
@@ -369,7 +383,7 @@ desk
 # from all. It knows nothing of labels: between two examples that look alike, a query is undecided and yet not open.
 
 # %% [markdown]
-# Does the network read better than pixels do, on scripts that neither has seen? And why? Look at a and b.
+# Does the network read better than pixels do, on scripts that it has not seen? And what has become of a and b?
 
 # %%
 by_reader = evaluation.evaluate(read_by_network.learner, source, episodes=40).per_episode.double()
@@ -383,16 +397,16 @@ for seen in (explore.blocks.PIXELS, explore.blocks.FEATURES):
     print(f"{seen}: a = {a.mean():.2f}, b = {b.mean():.2f}, so each shot lifts the classes by {gaps[seen].mean():.2f}")
 
 # %% [markdown]
-# Here σ is 0.6 of each task's median distance, so that the two can be compared. Training was told of no eigenvalue. It
-# was told to be right after one solve, and it found features whose classes are far apart and close together. Press
-# **learned features** in the explorer with the blocks to see their spectrum.
+# Here σ is 0.6 of each task's median distance, so that pixels and features can be compared. Training was told of no
+# eigenvalue. It was told to be right after one solve, and it found features in which each class lies close together and
+# far from the others. Press **learned features** in the explorer with the blocks to see their spectrum.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
 # ### Exercise 1 · by hand
-# A 5-way 4-shot task: two examples of one class are $a = 0.7$ alike, two of different classes $b = 0.2$. Which
-# eigenvalue do the directions have that tell classes apart?
+# A 5-way 4-shot task: two examples of one class are $a = 0.7$ alike, two of different classes $b = 0.2$. How
+# large is the eigenvalue of the directions that tell classes apart?
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -404,9 +418,11 @@ explore.check.class_eigenvalue(apart)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
-# Draw an episode. `labels[i]` is the class of image `i`, from 0, in no order. Return four rows of whole numbers:
-# `support`, the images to learn from; `support_y`, their labels in this episode, 0 to N − 1; `query` and `query_y`
-# likewise. Every chance comes from `generator`: `torch.randperm(n, generator=generator)` is 0 to n − 1, mixed.
+# Draw an episode of `ways` classes: of each, `shots` images to learn from and `queries` others to be asked about; no
+# image may be in both. `labels[i]` is the class of image `i`, from 0, in no order. Return four rows of whole numbers:
+# `support`, the *indices* i of the images to learn from; `support_y`, their labels in this episode, 0 to N − 1; `query`
+# and `query_y` likewise. All randomness comes from `generator`: `torch.randperm(n, generator=generator)` is 0 to n − 1,
+# mixed.
 
 # %% tags=["exercise"]
 def my_episode(labels, ways, shots, queries, generator):
@@ -425,8 +441,8 @@ explore.check.episode(my_episode)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the explorer with the blocks, press **five shots**. The sentence gives a and b of the letters, as raw pixels. Move
-# **σ** until they are at least 0.1 apart.
+# In the explorer with the blocks, press **five shots**. The *end* of the sentence gives a and b of the letters, as raw
+# pixels (those at its beginning are the blocks'). Move **σ** until the letters' a and b are at least 0.1 apart.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -473,8 +489,8 @@ for number in range(1, 6):
 
 # %% [markdown]
 # On letters: more shots help, more ways hurt, all better than guessing; the leak pretends more than five points; the
-# learned θ helps on new scripts, a learned network far more, by a wider gap of a and b; and an episode does not depend
-# on what was drawn before.
+# learned θ helps on new scripts, a learned network far more, and its gap of a and b is wider; a stranger leaves more
+# open; and an episode does not depend on what was drawn before.
 
 # %%
 one, five, twenty = (stats.mean_interval(by_shape[key]) for key in ((5, 1), (5, 5), (20, 1)))
@@ -485,6 +501,7 @@ assert theta > 0.2
 assert stats.paired_difference(blurry, sharp).low > 0.02
 assert gain.low > 0.1
 assert stats.paired_difference(gaps[explore.blocks.FEATURES], gaps[explore.blocks.PIXELS]).low > 0.05
+assert explore.draw.to_a_stranger() == "one of the five, and open rises"
 reversed_order = [source[i].support.x.sum() for i in reversed(range(5))][::-1]
 assert reversed_order == [source[i].support.x.sum() for i in range(5)]
 
@@ -546,7 +563,7 @@ assert stats.paired_difference(narrow, wide).low > 0
 
 # %% [markdown]
 # **σ in another unit.** Measure the plane in hundredths, so that all coordinates grow a hundredfold, and keep σ: most
-# queries then have a kernel value of zero with every example, and their scores draw. Press **too narrow** and set
+# queries then have a kernel value of zero with every example, and their scores are tied. Press **too narrow** and set
 # **separation** to 5: the white is where nobody wins. A σ belongs to the features it was chosen for.
 
 # %%

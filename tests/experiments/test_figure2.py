@@ -178,8 +178,10 @@ def test_the_command_makes_a_folder_and_says_what_it_found(tmp_path, capsys):
     assert "`threads` must be >= 1" in capsys.readouterr().err
 
 
-def test_the_result_that_comes_with_the_course_is_whole_and_small():
-    folder = stored("figure2-glyphs")
+@pytest.mark.parametrize(("source", "split"), [("glyphs", "test"), ("omniglot", "validation")])
+def test_the_results_that_come_with_the_course_are_whole_and_small(source, split):
+    folder = stored(f"figure2-{source}")
     result = figure2.load(folder)
-    assert result.config["source"] == "glyphs"
+    assert (result.config["source"], result.config["split"]) == (source, split)
+    assert result.code["changed"] is False  # made by a commit, and by nothing beside it
     assert sum(path.stat().st_size for path in folder.iterdir()) < 200_000

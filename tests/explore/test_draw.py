@@ -191,7 +191,7 @@ def test_a_picture_travels_as_digits():
 
 
 def test_a_stranger_leaves_more_open():
-    assert draw.to_a_stranger() == "one of the five, and more is left open"
+    assert draw.to_a_stranger() == "one of the five, and open rises"
 
 
 def test_the_left_panel_is_what_the_reader_is_given():

@@ -79,7 +79,7 @@ class TestSteps:
             ({"rate": 2.0}, "swings for ever"),
             ({"rate": 1.5}, "strong channels overshoot, and swing in"),
             ({"points": 9, "steps": 3}, "3 forward and backward passes for the steps, against one forward pass and a"),
-            ({"points": 9}, "n³/3 = 243 multiplications"),
+            ({"points": 9}, "n³/3 = 243 operations"),
         ],
     )
     def test_the_sentence_is_true_at_the_extremes(self, state, words):

@@ -98,9 +98,10 @@ def test_elsewhere_it_opens_its_own_reader(elsewhere):
 def test_elsewhere_it_opens_its_stored_results(elsewhere):
     code = (
         "from amfs_lab.experiments import figure2, result\n"
-        "print(figure2.load(result.stored('figure2-glyphs')).experiment)"
+        "for source in ('glyphs', 'omniglot'):\n"
+        "    print(figure2.load(result.stored(f'figure2-{source}')).config['source'])"
     )
-    assert say(elsewhere, code) == ["figure2"]
+    assert say(elsewhere, code) == ["glyphs", "omniglot"]
 
 
 def test_elsewhere_its_command_line_starts(elsewhere):
