@@ -132,7 +132,7 @@ class TeacherExplorer(Explorer):
         ),
         *(
             unlisted(
-                marks(color, 22 - 5 * k, symbol, ("white", 1.5), opacity=1, hover=f"{name}: lowest at {PLACE}")
+                marks(color, 23 - 4 * k, symbol, ("white", 1.5), opacity=1, hover=f"{name}: lowest at {PLACE}")
                 | dict(legendgroup=name),
                 f"best_x_{k}",
                 f"best_y_{k}",
