@@ -87,13 +87,13 @@ class Drawing:
             return
         # plotly's own batch of assignments takes every path and value apart twice; the first drawing checked both.
         fed = [
-            {prop: [_sendable(arrays[name])] for prop, name in trace.feeds.items() if name in changed}
+            {prop: _sendable(arrays[name]) for prop, name in trace.feeds.items() if name in changed}
             for trace in self.traces
         ]
         moved = [k for k, values in enumerate(fed) if values]
         self.figure.plotly_update(
             restyle_data={
-                prop: [fed[k].get(prop, [Undefined])[0] for k in moved]
+                prop: [fed[k].get(prop, Undefined) for k in moved]
                 for prop in dict.fromkeys(prop for values in fed for prop in values)
             },
             relayout_data={prop: _sendable(arrays[name]) for prop, name in self.frame.items() if name in changed},
