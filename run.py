@@ -378,15 +378,10 @@ def set_aside(path):
     say("Your {} is kept as {}.".format(name, os.path.relpath(kept, ROOT)))
 
 
-# For the whole run. In the order of the files, so that the longest, in the browser, come first; `xdist_group` says what
-# stays together.
-SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadgroup", "--no-loadscope-reorder")
-
-
 def test(torch_index, options, more):
     if is_handed_out():
         say("This copy of the course has no tests of the library; each lesson is run from top to bottom.")
-    return become([set_up(torch_index), "-m", "pytest", *([*options, *more] or SIDE_BY_SIDE)], AMFS_LAB_FAST="1")
+    return become([set_up(torch_index), "-m", "pytest", *options, *more], AMFS_LAB_FAST="1")
 
 
 def notebooks(torch_index, options, more):

@@ -1,7 +1,6 @@
 """What every test shares: seeded random numbers."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,17 +9,7 @@ from torch import Tensor
 from amfs_lab.episode import Episode
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
 
-ROOT = Path(__file__).resolve().parent
-
 torch.set_num_threads(1)  # the tensors are small, and threads that wait for each other are slow on a busy machine
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run side by side, a file stays together: its tests share what is dear to make. Not so the lessons in
-    the browser, the longest tests of all."""
-    for item in items:
-        if ROOT in item.path.parents and item.path.name != "test_lessons.py":
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from plotly.basedatatypes import Undefined
 from plotly.subplots import make_subplots
 from torch import Tensor
 
@@ -85,20 +84,14 @@ class Drawing:
         changed = {name for name, value in arrays.items() if not _same(value, self.sent.get(name))}
         if not changed:
             return
-        # plotly's own batch of assignments takes every path and value apart twice; the first drawing checked both.
-        fed = [
-            {prop: _sendable(arrays[name]) for prop, name in trace.feeds.items() if name in changed}
-            for trace in self.traces
-        ]
-        moved = [k for k, values in enumerate(fed) if values]
-        self.figure.plotly_update(
-            restyle_data={
-                prop: [fed[k].get(prop, Undefined) for k in moved]
-                for prop in dict.fromkeys(prop for values in fed for prop in values)
-            },
-            relayout_data={prop: _sendable(arrays[name]) for prop, name in self.frame.items() if name in changed},
-            trace_indexes=moved,
-        )
+        with self.figure.batch_update():
+            for drawn, trace in zip(self.figure.data, self.traces, strict=True):
+                for prop, name in trace.feeds.items():
+                    if name in changed:
+                        drawn[prop] = _sendable(arrays[name])
+            for prop, name in self.frame.items():
+                if name in changed:
+                    self.figure.layout[prop] = _sendable(arrays[name])
         self.sent = dict(arrays)
 
 

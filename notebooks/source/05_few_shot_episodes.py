@@ -163,8 +163,9 @@ blocks
 # Multiply three kinds of vectors by these blocks. +1 and −1 on two examples of a class, 0 elsewhere: in every other row
 # they cancel, and 1 − a is left. One number for each class, adding up to zero: an image meets itself (1), its
 # companions ($K - 1$ times a), and the other classes, whose numbers add up to minus its own ($-K$ times b). All ones:
-# the same, and the other classes now add $(N - 1)K$ times b. So, with $K$ the number of shots, the eigenvalues are
-#
+# the same, and the other classes now add $(N - 1)K$ times b. So, with $K$ the number of shots, the eigenvalues are:
+
+# %% [markdown]
 # $$\underbrace{1 - a}_{\text{within: } N(K-1) \text{ times}} \qquad
 # \underbrace{1 - a + K(a - b)}_{\text{classes: } N - 1 \text{ times}} \qquad
 # \underbrace{1 - a + K(a - b) + NKb}_{\text{common: once}}$$

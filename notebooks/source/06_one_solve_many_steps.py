@@ -8,7 +8,7 @@
 # computing
 #
 # A task can be learned in a few careful gradient steps, or in one solve. **MAML** (model-agnostic meta-learning, Finn
-# et al. 2017) takes the steps, from a start that was itself learned. **I-AMFS**, the method of the paper behind this
+# and others 2017) takes the steps, from a start that was itself learned. **I-AMFS**, the method of the paper behind this
 # course, takes the solve, on a network's features. How can one stroke stand for a walk, and what is lost?
 
 # %%
@@ -140,7 +140,10 @@ too_long
 # Now a network, $f(x; \theta)$, with θ (theta) all of its weights. A task is a wave $y = A \sin(x + \text{phase})$ of
 # which ten points are known. Learning one task is the **inner loop**. Around it runs the **outer loop**, over many
 # tasks: it moves the start θ so that a few inner steps suffice. This network has practised like that on other waves, by
-# MAML, for a few seconds. One inner step is $\theta \leftarrow \theta - a \nabla_\theta L_S(\theta)$, with the loss
+# MAML, for a few seconds.
+
+# %% [markdown]
+# One inner step is $\theta \leftarrow \theta - a \nabla_\theta L_S(\theta)$, with the loss
 # $L_S$ of the task's ten points.
 
 # %%
@@ -223,7 +226,7 @@ one_task
 # Three curves leave the thin black dashed one, the network before it has seen the ten points (the grey dashed one is
 # the wave). MAML and its tangent lie nearly on each other, and the one solve stands beside them. Move **steps k** and
 # read the right panel. Press **untrained**: the same machinery without practice, and nothing comes near the wave. Then
-# press **too long steps**: MAML and the steps on the tangent part, and run away. The solve does not.
+# press **too long steps**: MAML and the steps on the tangent part, and run away; the solve does not.
 
 # %% [markdown]
 # ## What it costs
@@ -282,7 +285,8 @@ figure_2
 # Left, the number of inner steps; right, the same accuracies against the time of a task. Move **steps k** and the
 # sentence compares that point with the solve, episode by episode. Set **episodes** to the first 10 and see how little
 # ten would have told.
-#
+
+# %% [markdown]
 # And on Omniglot, characters drawn by hand. Its authors set 30 alphabets aside for training. These trainings had 25 of
 # them, each character also turned by 90°, 180° and 270° as three more classes, and the questions come from the other
 # five. Read the sentence at 5 and at 10 steps: is the order that of the printed letters?

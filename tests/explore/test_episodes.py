@@ -93,7 +93,7 @@ def test_for_an_endless_ridge_the_label_is_the_largest_sum_of_similarities(shots
     k = rbf_kernel(t.query_x, t.x, 1.0)
     a = EpisodeExplorer("λ → ∞", shots=shots).arrays
     assert a.right == int(((k @ t.targets).argmax(1) == t.query_y).sum())
-    assert clouds.when_lambda_is_huge() == "of the largest sum of similarities"
+    assert clouds.when_lambda_is_huge() == "that of the largest sum of similarities"
     if shots == 1:
         assert a.right == int((t.y[k.argmax(1)] == t.query_y).sum())  # of one example each: the nearest
 

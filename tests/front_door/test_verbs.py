@@ -236,7 +236,7 @@ def test_a_hand_out_opens_its_lessons_and_tests_them(run, machine, handed_out, c
     assert options(machine)[0] == f"--ServerApp.root_dir={handed_out / 'my_lessons'}"
     assert "no tests" not in capsys.readouterr().out
     assert run.main(["test"]) == 0
-    assert machine.became[0][1:] == ["-m", "pytest", *run.SIDE_BY_SIDE]
+    assert machine.became[0][1:] == ["-m", "pytest"]
     assert "no tests of the library; each lesson is run" in capsys.readouterr().out
 
 
