@@ -8,8 +8,8 @@
 # computing
 #
 # A task can be learned in a few careful gradient steps, or in one solve. **MAML** (model-agnostic meta-learning, Finn
-# and others 2017) takes the steps, from a start that was itself learned. **I-AMFS**, the method of the paper behind this
-# course, takes the solve, on a network's features. How can one stroke stand for a walk, and what is lost?
+# and others 2017) takes the steps, from a start that was itself learned. **I-AMFS**, the method of the paper behind
+# this course, takes the solve, on a network's features. How can one stroke stand for a walk, and what is lost?
 
 # %%
 import os
