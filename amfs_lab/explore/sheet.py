@@ -5,13 +5,13 @@ from typing import Any
 
 import anywidget
 import ipywidgets as w
-import torch
 import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.explore.canvas import script
 from amfs_lab.explore.controls import Control, Fields, Part
+from amfs_lab.explore.picture import greys
 from amfs_lab.explore.strokes import Strokes, checked
 
 
@@ -54,7 +54,7 @@ class Paper(Control):
 
 def printed(image: Float[Tensor, "28 28"]) -> str:
     """Sixteen grey levels as hexadecimal digits, row by row; "" where there is no ink."""
-    levels = (15 * image).round().to(torch.uint8).flatten().tolist()
+    levels = greys(image).ravel().tolist()
     return "".join(f"{level:x}" for level in levels) if any(levels) else ""
 
 
