@@ -8,12 +8,18 @@ const read = (globalThis.amfsPlotly ??= {}); // by version: one page can show tw
 
 const TRIES = 3;
 
+// How plotly tells the kernel, after each drawing, of every default that it filled in: it compares the whole figure before
+// the page may show it, and sends up to 50 kB. No explorer asks for them.
+const REPORTS = ["_sendTraceDeltas", "_sendLayoutDelta"];
+
 async function load(model) {
   const script = await model.widget_manager.get_model(model.get("_script").replace("IPY_MODEL_", ""));
   const version = script.get("version");
   read[version] ??= import(URL.createObjectURL(new Blob([script.get("code")], { type: "text/javascript" })));
   read[version].catch(() => delete read[version]);
-  return (await read[version]).default();
+  const { default: widget, FigureView } = await read[version];
+  for (const report of REPORTS) FigureView.prototype[report] = () => {};
+  return widget();
 }
 
 async function plotly(model) {

@@ -36,11 +36,7 @@ class Script(ipywidgets.Widget):
 
 
 class Canvas(go.FigureWidget):
-    """A FigureWidget that loads plotly by `canvas.js`, and does not read back what the page filled in.
-
-    After each drawing plotly's page side reports every default that it chose, 25 kB a time; its Python side would echo
-    and merge them. No explorer asks for them, and a slider in a hand has to wait while they are handled.
-    """
+    """A FigureWidget that loads plotly by `canvas.js`: the page does not report each default that it filled in."""
 
     _esm = script("canvas.js")
 
@@ -58,8 +54,3 @@ class Canvas(go.FigureWidget):
                 to_json = self.trait_metadata(key, "to_json", self._trait_to_json)
                 state[key] = to_json(copy.deepcopy(getattr(self, now)), self)
         return state
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        super().set_state(
-            {key: value for key, value in sync_data.items() if key not in ("_js2py_traceDeltas", "_js2py_layoutDelta")}
-        )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from plotly.basedatatypes import Undefined
 from plotly.subplots import make_subplots
 from torch import Tensor
 
@@ -68,15 +69,20 @@ class Drawing:
         layout: Mapping[str, Any],
         arrays: Arrays,
     ) -> None:
-        self.traces, self.frame = tuple(traces), dict(frame)
         sketch = make_subplots(**panels)
         sketch.update_layout(template=TEMPLATE, autosize=True, dragmode=False, **layout)
-        for trace in self.traces:
+        for trace in traces:
             sketch.add_trace(trace.draw(arrays), row=trace.at[0], col=trace.at[1])
-        for prop, name in self.frame.items():
+        for prop, name in frame.items():
             sketch.layout[prop] = _sendable(arrays[name])
         self.figure = Canvas(sketch)
         self.figure._config = {"displayModeBar": False, "responsive": True, "scrollZoom": False, "doubleClick": "reset"}
+        self.feeds = [
+            (index, _path(drawn, prop), name)
+            for index, (drawn, trace) in enumerate(zip(sketch.data, traces, strict=True))
+            for prop, name in trace.feeds.items()
+        ]
+        self.frame = {_path(sketch.layout, prop): name for prop, name in frame.items()}
         self.sent = dict(arrays)
 
     def update(self, arrays: Arrays) -> None:
@@ -84,15 +90,25 @@ class Drawing:
         changed = {name for name, value in arrays.items() if not _same(value, self.sent.get(name))}
         if not changed:
             return
-        with self.figure.batch_update():
-            for drawn, trace in zip(self.figure.data, self.traces, strict=True):
-                for prop, name in trace.feeds.items():
-                    if name in changed:
-                        drawn[prop] = _sendable(arrays[name])
-            for prop, name in self.frame.items():
-                if name in changed:
-                    self.figure.layout[prop] = _sendable(arrays[name])
+        fed = [(index, path, _sendable(arrays[name])) for index, path, name in self.feeds if name in changed]
+        touched = sorted({index for index, _, _ in fed})
+        style: dict[str, list[Any]] = {}
+        for index, path, value in fed:
+            style.setdefault(path, [Undefined] * len(touched))[touched.index(index)] = value
+        layout = {path: _sendable(arrays[name]) for path, name in self.frame.items() if name in changed}
+        # Not by `batch_update`, which sends the same and takes twice as long: it validates each number of each curve.
+        self.figure.plotly_update(style, layout, touched)
         self.sent = dict(arrays)
+
+
+def _path(part: Any, prop: str) -> str:
+    """A property as the page writes it: `marker_color` is `marker.color`, `error_x_array` is `error_x.array`."""
+    if "." in prop or hasattr(part, prop):
+        return prop
+    words = prop.split("_")
+    heads = ("_".join(words[:n]) for n in range(len(words) - 1, 0, -1))  # the longest that there is
+    head = next(head for head in heads if hasattr(part, head))
+    return f"{head}.{_path(part[head], prop.removeprefix(head + '_'))}"
 
 
 def _plain(value: Any) -> Any:

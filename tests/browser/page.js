@@ -9,6 +9,7 @@ AbortSignal.timeout = ms => limit.call(AbortSignal, clock * ms);
 window.course = (() => {
   const open = new Map(); // what the page has asked the kernel to do, and is not finished
   let lost = 0; // how many questions were never answered
+  let reports = 0; // how often plotly has told the kernel what it filled in
   let heard = 0; // when a kernel's message last came or went
   let pressed = 0; // when the last key went down
   let armed = null; // the box that is watched
@@ -32,7 +33,9 @@ window.course = (() => {
       const counted = new Set(['comm_open', 'comm_msg', 'execute_request']);
       kernel.anyMessage.connect((_, { msg, direction }) => {
         heard = performance.now();
-        if (direction === 'send' && counted.has(msg.header.msg_type)) open.set(msg.header.msg_id, msg);
+        if (direction !== 'send' || !counted.has(msg.header.msg_type)) return;
+        open.set(msg.header.msg_id, msg);
+        if (Object.keys(msg.content.data?.state ?? {}).some(key => key.endsWith('Delta') || key.endsWith('Deltas'))) reports += 1;
       });
       kernel.iopubMessage.connect((_, msg) => {
         if (msg.header.msg_type === 'status' && msg.content.execution_state === 'idle') open.delete(msg.parent_header.msg_id);
@@ -57,6 +60,10 @@ window.course = (() => {
 
     lost() {
       return lost;
+    },
+
+    reports() {
+      return reports;
     },
 
     unanswered() {

@@ -207,12 +207,6 @@ def test_nothing_is_sent_where_nothing_changed(wave, sent):
     assert sent == []
 
 
-def test_the_page_is_not_read_back(wave, sent):
-    """plotly reports every default that it filled in; echoing and merging that would hold up a slider in a hand."""
-    wave.figure.set_state({"_js2py_traceDeltas": {"trace_deltas": [], "trace_edit_id": 1}})
-    assert sent == []
-
-
 def test_it_shows_as_widgets_and_as_words(wave):
     bundle, _ = wave._repr_mimebundle_()
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == wave.widget.model_id

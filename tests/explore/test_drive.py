@@ -1,13 +1,17 @@
 """`drive` passes over every explorer there is, and fails on each thing that a reader would trip over."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from plotly.basedatatypes import Undefined
 
 import amfs_lab.explore as explore
 from amfs_lab.explore import Explorer, drive
+from amfs_lab.explore.canvas import Canvas
 from amfs_lab.explore.controls import LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, Trace
 
@@ -36,6 +40,39 @@ def test_those_driven_elsewhere_are(name, file):
     text = (Path(__file__).parent / file).read_text(encoding="utf-8")
     assert name in text
     assert "drive(" in text
+
+
+def put(part, path, value):
+    """As plotly.js does: dots and brackets lead inside, and nothing else."""
+    *way, last = (int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path))
+    for step in way:
+        part = part[step] if isinstance(step, int) else part.setdefault(step, {})
+    part[last] = value
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in ALL if kind.__name__ != "CompareExplorer"], ids=lambda kind: kind.__name__
+)
+def test_what_the_page_is_told_turns_the_first_drawing_into_the_present_one(kind, monkeypatch):
+    explorer, messages = kind(), []
+    page = json.loads(explorer.figure.to_json())
+
+    def told(canvas, restyle_data, relayout_data, trace_indexes, **rest):
+        messages.append(trace_indexes)
+        for path, values in restyle_data.items():
+            for index, value in zip(trace_indexes, values, strict=True):
+                if value is not Undefined:
+                    put(page["data"][index], path, value)
+        for path, value in relayout_data.items():
+            put(page["layout"], path, value)
+
+    monkeypatch.setattr(Canvas, "_send_update_msg", told)
+    for preset in kind.presets:
+        explorer.set(**explorer.preset(preset))
+    for name, control in kind.declared.items():
+        explorer.set(**{name: control.probes()[-1]})
+    assert messages
+    assert page == json.loads(explorer.figure.to_json())
 
 
 class Line(Explorer):
