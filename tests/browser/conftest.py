@@ -1,6 +1,7 @@
 """One JupyterLab and one browser for all lessons."""
 
 import contextlib
+import itertools
 import os
 import statistics
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for its own files: under importlib mode no test folder is on the path
 
-LATENCIES = pytest.StashKey[list[float]]()
+MEASURED = "From"  # how the names of what is measured begin, in milliseconds
 FAILED = pytest.StashKey[bool]()
 
 
@@ -54,7 +55,7 @@ def open_lesson(server, browser, request, tmp_path) -> Iterator[Callable]:
 
     yield open_lesson
     for lesson in opened:
-        request.config.stash.setdefault(LATENCIES, []).extend(lesson.latencies)
+        request.node.user_properties.append((f"{MEASURED} key press to changed drawing", lesson.latencies))
         if request.node.stash.get(FAILED, False):
             picture = tmp_path / f"{lesson.name}.png"
             with contextlib.suppress(Exception):
@@ -71,11 +72,18 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def pytest_terminal_summary(terminalreporter, config) -> None:
+def pytest_terminal_summary(terminalreporter) -> None:
     """How long a reader waits; measured, never asserted: on a shared machine the neighbours would decide."""
-    ms = sorted(config.stash.get(LATENCIES, []))
-    if len(ms) > 1:
-        terminalreporter.write_line(
-            f"From key press to changed drawing in the browser: median {statistics.median(ms):.0f} ms, "
-            f"95 % within {ms[int(0.95 * (len(ms) - 1))]:.0f} ms ({len(ms)} key presses)."
-        )
+    measured: dict[str, list[float]] = {}
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if getattr(report, "when", None) == "teardown":
+            for name, waits in report.user_properties:
+                if name.startswith(MEASURED):
+                    measured.setdefault(name, []).extend(waits)
+    for name, ms in measured.items():
+        if len(ms) > 1:
+            ms.sort()
+            terminalreporter.write_line(
+                f"{name} in the browser: median {statistics.median(ms):.0f} ms, "
+                f"95 % within {ms[int(0.95 * (len(ms) - 1))]:.0f} ms, {len(ms)} times."
+            )

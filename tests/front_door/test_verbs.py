@@ -236,7 +236,7 @@ def test_a_hand_out_opens_its_lessons_and_tests_them(run, machine, handed_out, c
     assert options(machine)[0] == f"--ServerApp.root_dir={handed_out / 'my_lessons'}"
     assert "no tests" not in capsys.readouterr().out
     assert run.main(["test"]) == 0
-    assert machine.became[0][1:] == ["-m", "pytest"]
+    assert machine.became[0][1:3] == ["-m", "pytest"]
     assert "no tests of the library; each lesson is run" in capsys.readouterr().out
 
 
@@ -253,6 +253,13 @@ def test_test_passes_its_arguments_on_and_runs_the_short_lessons(run, machine):
     command, variables = machine.became
     assert command[1:] == ["-m", "pytest", "-x", "tests/front door", "-k", "a and b"]
     assert variables == {"AMFS_LAB_FAST": "1"}
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, "1"), (2, "2"), (64, "4"), (None, "1")])
+def test_a_run_of_everything_keeps_each_lesson_in_one_process(run, machine, monkeypatch, cores, workers):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    run.main(["test"])
+    assert machine.became[0][1:] == ["-m", "pytest", "-n", workers, "--dist=loadfile", "--no-loadscope-reorder"]
 
 
 def test_notebooks_and_bench_pass_their_arguments_on(run, machine):
