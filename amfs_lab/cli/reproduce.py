@@ -1,4 +1,4 @@
-"""`amfs-lab reproduce`: a figure of the paper, measured anew."""
+"""`amfs-lab reproduce`: figures and tables, measured anew."""
 
 import argparse
 import dataclasses
@@ -9,17 +9,18 @@ import torch
 
 from amfs_lab.cli.options import command, common, validation_suggested
 from amfs_lab.errors import ConfigError
-from amfs_lab.experiments import figure2
+from amfs_lab.experiments import accuracy, figure2
 from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
-FIGURE2 = figure2.Figure2Config()
+FIGURE2, ACCURACY = figure2.Figure2Config(), accuracy.AccuracyConfig()
 
 
 def add_to(commands: Any) -> None:
-    reproduce = commands.add_parser("reproduce", help="measure a figure of the paper anew")
+    reproduce = commands.add_parser("reproduce", help="measure a figure or a table anew")
+    results = reproduce.add_subparsers(required=True, metavar="WHAT")
     p = command(
-        reproduce.add_subparsers(required=True, metavar="WHAT"),
+        results,
         "figure2",
         reproduce_figure2,
         "accuracy against the number of inner steps: MAML's 0 to 10 beside the one solve of I-AMFS",
@@ -41,17 +42,32 @@ def add_to(commands: Any) -> None:
     p.add_argument("--out", type=Path, help="folder of the result (default runs/figure2-SOURCE-NwKs)")
     common(p, device="cpu")
 
+    p = command(results, "accuracy", reproduce_accuracy, "accuracy of several methods after the same training time")
+    p.add_argument("--source", choices=SOURCES, default=ACCURACY.source, help="where episodes come from (%(default)s)")
+    p.add_argument("--split", choices=SPLITS[1:], default=ACCURACY.split, help="of unseen classes (%(default)s)")
+    p.add_argument("--methods", nargs="+", choices=accuracy.RECIPES, default=list(accuracy.RECIPES))
+    p.add_argument("--seconds", type=float, help=f"training of each method (default {ACCURACY.seconds:g})")
+    p.add_argument("--steps", type=int, help="meta-steps of each method, instead or as well")
+    p.add_argument("--width", type=int, default=ACCURACY.width, help="filters of Conv-4 (default %(default)s)")
+    p.add_argument(
+        "--augment",
+        nargs="*",
+        default=ACCURACY.augment,
+        choices=AUGMENTATIONS,
+        help="what training does to its images (rotations)",
+    )
+    p.add_argument("--seed", type=int, default=ACCURACY.seed)
+    p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
+    p.add_argument("--out", type=Path, help="folder of the result (default runs/accuracy-SOURCE)")
+    common(p, device="cpu")
+
 
 def reproduce_figure2(options: argparse.Namespace) -> None:
-    if options.threads < 0:
-        raise ConfigError(f"`threads` must be >= 1, or 0 for torch's own choice. Got {options.threads}.")
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    _set_threads(options.threads)
     config = figure2.Figure2Config(
         source=options.source,
         episode=EpisodeConfig(options.ways, options.shots, options.queries),
-        seconds=options.seconds if options.seconds is not None or options.steps is not None else FIGURE2.seconds,
-        meta_steps=options.steps if options.steps is not None else FIGURE2.meta_steps,
+        **_budget(options, FIGURE2),
         episodes=options.episodes,
         seeds=options.seeds,
         width=options.width,
@@ -71,3 +87,38 @@ def reproduce_figure2(options: argparse.Namespace) -> None:
         print(f"MAML, {k:2d} inner steps: {maml.interval(k).percent()}, {maml.milliseconds(k):.1f} ms a task")
     solve = by_method["i-amfs"]
     print(f"I-AMFS, one solve:    {solve.interval(0).percent()}, {solve.milliseconds(0):.1f} ms a task")
+
+
+def reproduce_accuracy(options: argparse.Namespace) -> None:
+    _set_threads(options.threads)
+    config = accuracy.AccuracyConfig(
+        source=options.source,
+        split=options.split,
+        **_budget(options, ACCURACY),
+        episodes=options.episodes,
+        width=options.width,
+        augment=tuple(options.augment),
+        seed=options.seed,
+        methods={method: accuracy.RECIPES[method] for method in options.methods},
+    )
+    folder = options.out or Path("runs") / f"accuracy-{config.source}"
+    print(f"Accuracy of {', '.join(config.methods)} on {config.source}, {config.split} -> {folder}", flush=True)
+    with validation_suggested(config.source, config.split):
+        result = accuracy.run(config, options.data, options.device, lambda words: print(words, flush=True), folder)
+    print(accuracy.table(result))
+
+
+def _set_threads(threads: int) -> None:
+    if threads < 0:
+        raise ConfigError(f"`threads` must be >= 1, or 0 for torch's own choice. Got {threads}.")
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def _budget(options: argparse.Namespace, default: Any) -> dict[str, Any]:
+    """Seconds, meta-steps or both; what a reader gives replaces what is usual."""
+    given = options.seconds is not None or options.steps is not None
+    return {
+        "seconds": options.seconds if given else default.seconds,
+        "meta_steps": options.steps if options.steps is not None else default.meta_steps,
+    }

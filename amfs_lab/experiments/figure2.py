@@ -6,9 +6,8 @@ scores of its queries.
 """
 
 import itertools
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from amfs_lab.config import FunctionSpaceConfig, MamlConfig, TrainingConfig, pre
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.evaluation import check_episodes
-from amfs_lab.experiments.result import Result, check_free, code_version, machine, plain
+from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain
+from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 from amfs_lab.tasks import SPLITS, EpisodeConfig, EpisodeSource, open_source
-from amfs_lab.training import MetaTrainer, Progress
+from amfs_lab.training import MetaTrainer
 
 NAME = "figure2"
 METHODS = ("maml", "i-amfs")
@@ -125,20 +125,6 @@ def gathered(config: Figure2Config, training: list[dict[str, Any]], rows: list[R
     stacked = {name: np.stack([each[name] for each in rows]) for name in rows[0]}
     seeds = list(range(len(rows)))
     return Result(NAME, asdict(config), seeds, training, stacked, summary(stacked, queries(config.episode)), **where)
-
-
-def side_by_side(runs: Mapping[str, Iterator[Progress]]) -> dict[str, Progress]:
-    """Runs all to their end, in turns; next is always the one that has used the least time, so that a machine that
-    drifts drifts for all. Returns the last progress of each."""
-    waiting, last, spent = dict(runs), {}, dict.fromkeys(runs, 0.0)
-    while waiting:
-        name = min(waiting, key=lambda each: spent[each])
-        try:
-            last[name] = next(waiting[name])
-            spent[name] = last[name].seconds
-        except StopIteration:
-            del waiting[name]
-    return last
 
 
 def measure(learners: Mapping[str, MetaLearner], source: EpisodeSource, episodes: int, most: int = 10) -> Rows:
@@ -258,7 +244,7 @@ def load(folder: Path | str) -> Result:
                 got = result.rows[f"{what} {method}"].shape
                 if got != (*expected, columns):
                     raise ValueError(f"`{what} {method}` of shape {got}, not {(*expected, columns)}")
-        if not _alike(summary(result.rows, queries(shape)), result.summary):
+        if not alike(summary(result.rows, queries(shape)), result.summary):
             raise ValueError("a summary that its rows do not give")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"Expected a whole Figure 2 in {folder}. Got: {error}. Reproduce it.") from error
@@ -269,11 +255,3 @@ def curves(result: Result) -> dict[str, Curve]:
     """The curve of each method, by name."""
     asked = queries(EpisodeConfig(**result.config["episode"]))
     return {method: Curve.of(result.rows, method, asked) for method in METHODS}
-
-
-def _alike(a: Any, b: Any) -> bool:
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_alike(a[name], b[name]) for name in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_alike, a, b))
-    return math.isclose(a, b, abs_tol=2e-6) if isinstance(a, float) else a == b

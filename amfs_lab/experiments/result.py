@@ -8,6 +8,7 @@ summary.json   means and intervals
 import hashlib
 import io
 import json
+import math
 import os
 import platform
 import shutil
@@ -170,6 +171,15 @@ def stored(name: str) -> Path:
 def plain(interval: Any) -> dict[str, Any]:
     """A dataclass of numbers (an Interval, say) as plain data, its floats short enough to read."""
     return {name: round(v, 6) if isinstance(v, float) else v for name, v in asdict(interval).items()}
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Plain data that agree, their floats up to what `plain` rounds away."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(alike(a[name], b[name]) for name in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return math.isclose(a, b, abs_tol=2e-6) if isinstance(a, float) else a == b
 
 
 def _write(path: Path, content: Any) -> None:

@@ -1,0 +1,211 @@
+"""Accuracy of several methods after the same training time, on tasks of several shapes.
+
+All train in turns in one process; then each is asked about the same unseen episodes, with BatchNorm that sees all of an
+episode's queries (transductive) and with BatchNorm that sees its support set alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from amfs_lab.backbones import BATCH_NORMS
+from amfs_lab.config import TrainingConfig, preset
+from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.evaluation import check_episodes, evaluate
+from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain
+from amfs_lab.experiments.turns import side_by_side
+from amfs_lab.inner import Anil, Maml
+from amfs_lab.learner import MetaLearner
+from amfs_lab.stats import mean_interval, paired_difference
+from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
+from amfs_lab.training import MetaTrainer
+
+NAME = "accuracy"
+SHAPES = (EpisodeConfig(5, 1, 15), EpisodeConfig(5, 5, 15), EpisodeConfig(20, 1, 5))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a method trains on. A learner by gradient steps has a head for its own number of ways, and no other."""
+
+    episode: EpisodeConfig
+    meta_lr: float
+
+
+# Chosen on five of Omniglot's training alphabets, held out from short runs; the rest are the method's own settings.
+RECIPES: dict[str, Recipe] = {
+    "i-amfs": Recipe(EpisodeConfig(20, 1, 5), 3e-3),
+    "amfs": Recipe(EpisodeConfig(20, 1, 5), 3e-3),
+    "maml": Recipe(EpisodeConfig(5, 1, 5), 3e-3),
+    "prototypes": Recipe(EpisodeConfig(20, 1, 5), 3e-3),
+}
+
+
+@dataclass(frozen=True)
+class AccuracyConfig:
+    """What is trained, for how long, and how it is asked.
+
+    Args:
+        seconds: training time of each method. meta_steps: their meta-steps, if that comes first.
+        split: what they are asked about, and how many `episodes` of each shape.
+        methods: what each of them trains on. The rest is of all, see `TrainingConfig`.
+    """
+
+    source: str = "omniglot"
+    split: str = "validation"
+    seconds: float | None = 480.0
+    meta_steps: int = 100_000
+    episodes: int = 600
+    width: int = 32
+    tasks: int = 4
+    schedule: str = "cosine"
+    augment: tuple[str, ...] = ("rotations",)
+    seed: int = 0
+    methods: Mapping[str, Recipe] = field(default_factory=lambda: dict(RECIPES))
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS[1:]:
+            raise ConfigError(f"AccuracyConfig.split must be one of {', '.join(SPLITS[1:])}. Got {self.split!r}.")
+        if not self.methods:
+            raise ConfigError(f"AccuracyConfig.methods must name at least one of {', '.join(RECIPES)}. Got none.")
+        check_episodes(self.episodes)
+        for method in self.methods:
+            self.training(method)  # refuses what training would refuse, before anything is computed
+
+    def training(self, method: str) -> TrainingConfig:
+        """The settings of one of its trainings."""
+        recipe = self.methods[method]
+        same = ("source", "seconds", "width", "tasks", "schedule", "augment", "seed")
+        return preset(
+            method,
+            episode=recipe.episode,
+            meta_lr=recipe.meta_lr,
+            norm="transductive",
+            steps=self.meta_steps,
+            validate_every=0,
+            **{name: getattr(self, name) for name in same},
+        )
+
+    def questions(self, method: str) -> Iterator[tuple[EpisodeConfig, str]]:
+        """Each shape of task that the method can be asked about, with each norm."""
+        training = self.training(method)
+        has_head = isinstance(training.inner, (Maml, Anil))
+        for shape in SHAPES:
+            if not has_head or shape.ways == training.episode.ways:
+                for norm in BATCH_NORMS:
+                    yield shape, norm
+
+
+def key(method: str, shape: EpisodeConfig, norm: str) -> str:
+    """The name of a row: `"i-amfs 5w1s transductive"`."""
+    return f"{method} {shape.ways}w{shape.shots}s {norm}"
+
+
+def run(
+    config: AccuracyConfig,
+    root: Path | None = None,
+    device: str = "cpu",
+    report: Callable[[str], None] = lambda words: None,
+    folder: Path | None = None,
+) -> Result:
+    """Trains, measures and, if a folder is given, saves.
+
+    Args:
+        root: where to look for the data first. report: told in words what has been done.
+    Raises:
+        ConfigError: the folder exists, or settings that the data can't serve; before anything is trained.
+    """
+    if folder is not None:
+        check_free(folder)
+    asked = {shape: open_source(config.source, config.split, shape, root) for shape in SHAPES}
+    at_start = {"code": code_version(), "machine": machine()}
+    trainers = {method: MetaTrainer(config.training(method), root=root, device=device) for method in config.methods}
+    training = []
+    for method, last in side_by_side({name: trainer.run() for name, trainer in trainers.items()}).items():
+        training.append(asdict(last) | {"seed": config.seed})
+        report(f"{method}: {last.step} meta-steps in {last.seconds:.0f} s, loss {last.loss:.3f}")
+    rows: dict[str, np.ndarray] = {}
+    for method, trainer in trainers.items():
+        for shape, norm in config.questions(method):
+            answered = evaluate(with_norm(trainer.learner, trainer.config, norm), asked[shape], config.episodes)
+            rows[key(method, shape, norm)] = (answered.per_episode * queries(shape)).round().numpy().astype(np.int16)
+            report(f"{key(method, shape, norm)}: {answered.accuracy.percent()}")
+    plain_config = asdict(config) | {"methods": {name: asdict(recipe) for name, recipe in config.methods.items()}}
+    result = Result(NAME, plain_config, [config.seed], training, rows, summary(rows), **at_start)
+    if folder is not None:
+        result.save(folder)
+    return result
+
+
+def with_norm(learner: MetaLearner, config: TrainingConfig, norm: str) -> MetaLearner:
+    """The same parameters with other statistics."""
+    if norm == config.norm:
+        return learner
+    other = replace(config, norm=norm).build()
+    other.load_state_dict(learner.state_dict())
+    return other.to(next(learner.parameters()).device)
+
+
+def queries(shape: EpisodeConfig) -> int:
+    """How many answers an episode asks for."""
+    return shape.ways * shape.queries
+
+
+def accuracies(right: np.ndarray, shape: EpisodeConfig) -> torch.Tensor:
+    """Accuracy of each episode, from how many answers were right."""
+    return torch.from_numpy(right.astype(np.float64) / queries(shape))
+
+
+def summary(rows: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Means and 95 % intervals over episodes; and, in pairs on the same episodes, by how much I-AMFS is ahead."""
+    found: dict[str, Any] = {}
+    for name in rows:
+        _, shape, norm = name.split()
+        config = next(each for each in SHAPES if f"{each.ways}w{each.shots}s" == shape)
+        own = accuracies(rows[name], config)
+        found[name] = {"accuracy": plain(mean_interval(own))}
+        solve = key("i-amfs", config, norm)
+        if solve in rows and solve != name:
+            found[name]["i-amfs minus it"] = plain(paired_difference(accuracies(rows[solve], config), own))
+    return found
+
+
+def load(folder: Path | str) -> Result:
+    """A stored result, its rows whole and its summary the one that they give.
+
+    Raises:
+        DataError: no result of this experiment, or one whose parts don't agree.
+    """
+    result = Result.load(folder, NAME)
+    try:
+        for name, right in result.rows.items():
+            if right.shape != (result.config["episodes"],):
+                raise ValueError(f"`{name}` of shape {right.shape}, not {(result.config['episodes'],)}")
+        if not alike(summary(result.rows), result.summary):
+            raise ValueError("a summary that its rows do not give")
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
+        raise DataError(f"Expected a whole result in {folder}. Got: {error}. Reproduce it.") from error
+    return result
+
+
+def table(result: Result) -> str:
+    """The accuracies as a table in Markdown: one line a method and norm, with its meta-steps."""
+    steps = {run["method"]: run["step"] for run in result.training}
+    heads = [f"{shape.ways}-way {shape.shots}-shot" for shape in SHAPES]
+    lines = [f"| method | meta-steps | norm | {' | '.join(heads)} |", "|---|---|---|" + "---|" * len(heads)]
+    for method in result.config["methods"]:
+        for norm in BATCH_NORMS:
+            cells = [_cell(result.rows.get(key(method, shape, norm)), shape) for shape in SHAPES]
+            lines.append(f"| {method} | {steps[method]} | {norm} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(right: np.ndarray | None, shape: EpisodeConfig) -> str:
+    if right is None:
+        return "–"  # the method can't be asked
+    interval = mean_interval(accuracies(right, shape))
+    return f"{100 * interval.mean:.2f} ± {100 * interval.half_width:.2f} %"

@@ -1,0 +1,158 @@
+"""Accuracy after equal training: its rows are those of the library's own roads, its result is checked when loaded."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from amfs_lab.cli import main
+from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.experiments import Result, accuracy
+from amfs_lab.experiments.accuracy import RECIPES, SHAPES, AccuracyConfig, key
+from amfs_lab.experiments.result import stored
+from amfs_lab.stats import mean_interval, paired_difference
+from amfs_lab.tasks import EpisodeConfig, open_source
+from amfs_lab.training import MetaTrainer
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+SMALL = AccuracyConfig(
+    source="glyphs",
+    seconds=None,
+    meta_steps=1,
+    episodes=4,
+    width=4,
+    tasks=1,
+    augment=(),
+    methods={name: replace(RECIPES[name], episode=EpisodeConfig(5, 1, 2)) for name in ("i-amfs", "maml", "prototypes")},
+)
+
+
+@pytest.fixture(scope="module")
+def made():
+    return accuracy.run(SMALL)
+
+
+@pytest.mark.parametrize("norm", ["transductive", "support"])
+@pytest.mark.parametrize("method", SMALL.methods)
+def test_right_answers_are_counted_one_by_one(made, method, norm):
+    trainer = MetaTrainer(SMALL.training(method), device="cpu")
+    for _ in trainer.run():
+        pass
+    learner = trainer.learner
+    for layer in learner.modules():
+        if hasattr(layer, "norm") and isinstance(layer.norm, str):
+            layer.norm = norm
+    source = open_source("glyphs", "validation", SHAPES[0])
+    with torch.no_grad():
+        right = [int((learner.scores(e).argmax(1) == e.query.y).sum()) for e in (source[i] for i in range(4))]
+    assert made.rows[key(method, SHAPES[0], norm)].tolist() == right
+
+
+def test_who_has_a_head_is_asked_about_its_own_ways_alone(made):
+    asked = {(name.split()[0], name.split()[1]) for name in made.rows}
+    everything = {"5w1s", "5w5s", "20w1s"}
+    for method, shapes in (("i-amfs", everything), ("prototypes", everything), ("maml", {"5w1s", "5w5s"})):
+        assert {shape for name, shape in asked if name == method} == shapes
+
+
+def test_statistics_make_a_difference(made):
+    pairs = [(made.rows[key("i-amfs", shape, norm)] for norm in ("transductive", "support")) for shape in SHAPES]
+    assert any(not np.array_equal(a, b) for a, b in pairs)
+
+
+def test_the_summary_is_what_its_rows_say(made):
+    for shape in SHAPES:
+        own, other = (made.rows[key(method, shape, "support")] for method in ("prototypes", "i-amfs"))
+        own, other = (torch.from_numpy(right / (shape.ways * shape.queries)) for right in (own, other))
+        numbers = made.summary[key("prototypes", shape, "support")]
+        mean, ahead = mean_interval(own), paired_difference(other, own)
+        assert numbers["accuracy"]["mean"] == pytest.approx(mean.mean, abs=1e-6)
+        assert numbers["accuracy"]["half_width"] == pytest.approx(mean.half_width, abs=1e-6)
+        assert numbers["i-amfs minus it"]["mean"] == pytest.approx(ahead.mean, abs=1e-6)
+        assert "i-amfs minus it" not in made.summary[key("i-amfs", shape, "support")]
+
+
+def test_the_result_says_what_was_done(made):
+    assert (made.experiment, made.seeds) == ("accuracy", [0])
+    assert [(run["method"], run["step"]) for run in made.training] == [("i-amfs", 1), ("maml", 1), ("prototypes", 1)]
+    assert made.config["methods"]["maml"] == {"episode": {"ways": 5, "shots": 1, "queries": 2}, "meta_lr": 3e-3}
+
+
+def test_the_table_has_a_line_for_each_method_and_norm(made):
+    lines = accuracy.table(made).splitlines()
+    assert lines[0].endswith("| 5-way 1-shot | 5-way 5-shot | 20-way 1-shot |")
+    assert len(lines) == 2 + 3 * 2
+    assert lines[4].startswith("| maml | 1 | transductive |")
+    assert lines[4].endswith("| – |")
+    interval = mean_interval(torch.from_numpy(made.rows["maml 5w1s transductive"] / 75))
+    assert f"| {100 * interval.mean:.2f} ± {100 * interval.half_width:.2f} % |" in lines[4]
+
+
+def test_it_is_saved_and_loaded_whole(made, tmp_path):
+    made.save(tmp_path / "one")
+    back = accuracy.load(tmp_path / "one")
+    assert accuracy.table(back) == accuracy.table(made)
+
+
+def test_numbers_that_do_not_agree_are_refused(made, tmp_path):
+    wrong = json.loads(json.dumps(made.summary))
+    wrong["maml 5w5s support"]["accuracy"]["mean"] += 0.01
+    Result(**{**vars(made), "summary": wrong}).save(tmp_path / "summary")
+    with pytest.raises(DataError, match=r"Expected a whole result in .* a summary that its rows do not give"):
+        accuracy.load(tmp_path / "summary")
+    fewer = {name: values[:-1] for name, values in made.rows.items()}
+    Result(**{**vars(made), "rows": fewer}).save(tmp_path / "rows")
+    with pytest.raises(DataError, match=r"`i-amfs 5w1s transductive` of shape \(3,\), not \(4,\)"):
+        accuracy.load(tmp_path / "rows")
+    strange = {"i-amfs 7w1s support": made.rows["maml 5w5s support"]}
+    Result(**{**vars(made), "rows": strange}).save(tmp_path / "strange")
+    with pytest.raises(DataError, match=r"Expected a whole result"):
+        accuracy.load(tmp_path / "strange")
+
+
+def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ConfigError, match="never overwritten"):
+        accuracy.run(replace(SMALL, meta_steps=10**6), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"split": "train"}, r"AccuracyConfig.split must be one of validation, test. Got 'train'"),
+        ({"methods": {}}, r"AccuracyConfig.methods must name at least one of i-amfs, amfs, maml, prototypes. Got none"),
+        ({"methods": {"magic": RECIPES["maml"]}}, r"The method must be one of .* Got 'magic'"),
+        ({"episodes": 1}, r"`episodes` must be >= 2"),
+        ({"source": "moon"}, r"TrainingConfig.source must be one of .*Got 'moon'"),
+        ({"seconds": -1.0}, r"TrainingConfig.seconds must be a finite number > 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        AccuracyConfig(**settings)
+
+
+def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(RECIPES, "prototypes", SMALL.methods["prototypes"])
+    words = ["reproduce", "accuracy", "--source", "glyphs", "--methods", "prototypes", "--steps", "1"]
+    words += ["--episodes", "3", "--width", "4", "--seed", "5", "--augment", "--out", str(tmp_path / "one")]
+    assert main(words) == 0
+    back = accuracy.load(tmp_path / "one")
+    assert accuracy.table(back) in capsys.readouterr().out
+    assert (back.config["seconds"], back.config["meta_steps"], back.seeds) == (None, 1, [5])
+    assert main(words) == 2
+    assert "never overwritten" in capsys.readouterr().err
+    assert main([*words, "--threads", "-1"]) == 2
+    assert "`threads` must be >= 1" in capsys.readouterr().err
+
+
+def test_the_result_that_comes_with_the_course_is_whole_and_the_readmes():
+    folder = stored("accuracy-omniglot")
+    result = accuracy.load(folder)
+    assert (result.config["source"], result.config["split"]) == ("omniglot", "validation")
+    assert result.config["episodes"] == 600
+    assert list(result.config["methods"]) == list(RECIPES)
+    assert result.code["changed"] is False  # made by a commit, and by nothing beside it
+    assert accuracy.table(result) in README.read_text(encoding="utf-8")
