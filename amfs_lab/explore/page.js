@@ -8,17 +8,18 @@ function speakValue(handle, number) {
 }
 
 const ANSWER = 2000; // milliseconds that the kernel has for it
+const GLANCE = 50; // between two looks; not at each frame, which would keep the whole page drawing while a slider moves
 
 function followValue(handle, number) {
   let until = 0;
+  let next = null; // the look that is to come
   const follow = () => {
     speakValue(handle, number);
-    if (performance.now() < until) requestAnimationFrame(follow);
+    next = performance.now() < until ? setTimeout(follow, GLANCE) : null;
   };
   const observer = new MutationObserver(() => {
-    const resting = performance.now() >= until;
     until = performance.now() + ANSWER;
-    if (resting) follow();
+    if (next === null) follow();
   });
   observer.observe(handle, { attributes: true, attributeFilter: ["aria-valuenow"] });
   return observer;
