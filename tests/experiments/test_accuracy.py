@@ -156,3 +156,7 @@ def test_the_result_that_comes_with_the_course_is_whole_and_the_readmes():
     assert list(result.config["methods"]) == list(RECIPES)
     assert result.code["changed"] is False  # made by a commit, and by nothing beside it
     assert accuracy.table(result) in README.read_text(encoding="utf-8")
+    ahead = {name: found["i-amfs minus it"] for name, found in result.summary.items() if not name.startswith("i-amfs ")}
+    for name, gap in ahead.items():  # what the README says beside the table
+        told = {"amfs": abs(gap["mean"]) < gap["half_width"], "maml": gap["mean"] > gap["half_width"]}
+        assert told.get(name.split()[0], -gap["half_width"] < gap["mean"] < 0.005), name
