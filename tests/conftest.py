@@ -1,5 +1,7 @@
-"""What every test shares: seeded random numbers."""
+"""What every test shares: seeded random numbers, and the last word on what was measured."""
 
+import itertools
+import statistics
 from collections.abc import Callable
 
 import pytest
@@ -33,3 +35,24 @@ def episode(images: Tensor) -> Episode:
     """A 3-way 1-shot task with 2 queries a class, in float64."""
     source = EpisodeSource(images, tuple("abcdefghijkl"), EpisodeConfig(3, 1, 2))
     return source[0].to("cpu", torch.float64)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """How long a reader waits, as the browser tests write it down: "From ... to ...", in milliseconds.
+
+    Measured, never asserted: on a shared machine the neighbours would decide. Here, because a run on several cores
+    reads no other conftest in the process that has the last word.
+    """
+    measured: dict[str, list[float]] = {}
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if getattr(report, "when", None) == "teardown":
+            for name, waits in report.user_properties:
+                if name.startswith("From "):
+                    measured.setdefault(name, []).extend(waits)
+    for name, ms in measured.items():
+        if len(ms) > 1:
+            ms.sort()
+            terminalreporter.write_line(
+                f"{name} in the browser: median {statistics.median(ms):.0f} ms, "
+                f"95 % within {ms[int(0.95 * (len(ms) - 1))]:.0f} ms, {len(ms)} times."
+            )

@@ -1,9 +1,7 @@
 """One JupyterLab and one browser for all lessons."""
 
 import contextlib
-import itertools
 import os
-import statistics
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for its own files: under importlib mode no test folder is on the path
 
-MEASURED = "From"  # how the names of what is measured begin, in milliseconds
 FAILED = pytest.StashKey[bool]()
 
 
@@ -55,7 +52,7 @@ def open_lesson(server, browser, request, tmp_path) -> Iterator[Callable]:
 
     yield open_lesson
     for lesson in opened:
-        request.node.user_properties.append((f"{MEASURED} key press to changed drawing", lesson.latencies))
+        request.node.user_properties.append(("From key press to changed drawing", lesson.latencies))
         if request.node.stash.get(FAILED, False):
             picture = tmp_path / f"{lesson.name}.png"
             with contextlib.suppress(Exception):
@@ -70,20 +67,3 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         item.stash[FAILED] = True
     return report
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    """How long a reader waits; measured, never asserted: on a shared machine the neighbours would decide."""
-    measured: dict[str, list[float]] = {}
-    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
-        if getattr(report, "when", None) == "teardown":
-            for name, waits in report.user_properties:
-                if name.startswith(MEASURED):
-                    measured.setdefault(name, []).extend(waits)
-    for name, ms in measured.items():
-        if len(ms) > 1:
-            ms.sort()
-            terminalreporter.write_line(
-                f"{name} in the browser: median {statistics.median(ms):.0f} ms, "
-                f"95 % within {ms[int(0.95 * (len(ms) - 1))]:.0f} ms, {len(ms)} times."
-            )
