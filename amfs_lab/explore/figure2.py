@@ -170,7 +170,8 @@ class Figure2Explorer(Explorer):
         speed = f"MAML takes {a.ratio:.3g} times the time of the solve"
         return (
             f"With {count(a.k, 'inner step')} MAML reads {_share(a.chosen_y[0])}, I-AMFS with one solve "
-            f"{_share(a.solve[0])}: {a.verdict} ({a.state.level}, {a.n} episodes, {seeds}). {speed}."
+            f"{_share(a.solve[0])}: {a.verdict}. These are {a.state.level} intervals over {a.n} episodes, {seeds}. "
+            f"{speed}."
         )
 
 
