@@ -1,0 +1,14 @@
+"""Quadratic tasks in the plane: the outer loop where it can be watched, with closed forms for where it ends."""
+
+from amfs_lab.planes.quadratics import (
+    PULLS,
+    Quadratics,
+    descend,
+    end,
+    geometric_median,
+    pulls,
+    stable_below,
+)
+from amfs_lab.planes.walks import RULES, Walk
+
+__all__ = ["PULLS", "RULES", "Quadratics", "Walk", "descend", "end", "geometric_median", "pulls", "stable_below"]

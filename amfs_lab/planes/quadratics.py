@@ -1,0 +1,192 @@
+"""Quadratic tasks in the plane, what each inner loop makes of them, and where its outer loop ends, in closed form.
+
+Task t has the loss L_t(theta) = 1/2 (theta - o_t)^T H_t (theta - o_t): its optimum o_t, its curvature H_t. Whatever the
+inner loop is, the meta-gradient of such a task is W_t (theta - o_t), and the outer loop ends where the pulls W balance.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.errors import ConfigError, NumericalError
+
+
+@dataclass(frozen=True)
+class Quadratics:
+    """t tasks, or many draws of t tasks.
+
+    Args:
+        optima: o_t, in the unit of theta. hessians: H_t, symmetric.
+    Raises:
+        ConfigError: an entry that is not finite, or a Hessian that is not symmetric.
+    """
+
+    optima: Float[Tensor, "*b t 2"]
+    hessians: Float[Tensor, "*b t 2 2"]
+
+    def __post_init__(self) -> None:
+        if not bool(torch.isfinite(self.optima).all() and torch.isfinite(self.hessians).all()):
+            raise ConfigError("Optima and Hessians must be finite. Got NaN or infinity.")
+        if not torch.allclose(self.hessians, self.hessians.mT):
+            raise ConfigError("Hessians must be symmetric. Got one that is not: use (H + H.T) / 2.")
+
+    def losses(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s t"]:
+        """1/2 (theta - o_t)^T H_t (theta - o_t), of one draw of tasks."""
+        return (self.gradients(theta) * (theta[..., None, :] - self.optima)).sum(-1) / 2
+
+    def gradients(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s t 2"]:
+        """H_t (theta - o_t)."""
+        return (self.hessians @ (theta[..., None, :] - self.optima)[..., None])[..., 0]
+
+    def best(self) -> Float[Tensor, "*b 2"]:
+        """theta*, the minimiser of the mean loss."""
+        return end(self.hessians, self.optima)
+
+
+Pull = Callable[[Float[Tensor, "*b 2 2"], float, int, float], Float[Tensor, "*b 2 2"]]
+
+
+def _left(H: Float[Tensor, "*b 2 2"], a: float, k: int) -> Float[Tensor, "*b 2 2"]:
+    """(I - aH)^k: what k inner steps leave of the way to the optimum."""
+    return torch.linalg.matrix_power(torch.eye(2, dtype=H.dtype) - a * H, k)
+
+
+def _maml(H: Float[Tensor, "*b 2 2"], a: float, k: int, lam: float) -> Float[Tensor, "*b 2 2"]:
+    left = _left(H, a, k)
+    return left @ H @ left
+
+
+def _proximal(H: Float[Tensor, "*b 2 2"], a: float, k: int, lam: float) -> Float[Tensor, "*b 2 2"]:
+    left = lam * torch.linalg.inv(H + lam * torch.eye(2, dtype=H.dtype))
+    return left @ H @ left
+
+
+# Section 4.2. Each takes (H, inner rate a, inner steps k, lam); all are functions of H, so they commute with it.
+PULLS: dict[str, Pull] = {
+    "joint": lambda H, a, k, lam: H,
+    "FO-MAML": lambda H, a, k, lam: H @ _left(H, a, k),
+    "MAML": _maml,
+    "Reptile": lambda H, a, k, lam: torch.eye(2, dtype=H.dtype) - _left(H, a, k),
+    "proximal": _proximal,
+}
+
+
+def pulls(
+    method: str, hessians: Float[Tensor, "*b 2 2"], inner_lr: float = 0.1, inner_steps: int = 1, lam: float = 1.0
+) -> Float[Tensor, "*b 2 2"]:
+    """W_t, by which the outer loop is pulled towards o_t: the meta-gradient is W_t (theta - o_t).
+
+    | method   | inner loop                             | W                              |
+    |----------|----------------------------------------|--------------------------------|
+    | joint    | none: one theta for all tasks          | H                              |
+    | FO-MAML  | k steps of rate a, not looked through  | H (I - aH)^k                   |
+    | MAML     | k steps of rate a                      | (I - aH)^k H (I - aH)^k        |
+    | Reptile  | k steps of rate a, then towards them   | I - (I - aH)^k                 |
+    | proximal | argmin L_t(phi) + lam/2 |phi - theta|^2| lam^2 (H + lam)^-1 H (H + lam)^-1 |
+
+    Proximal is I-AMFS in the plane: one solve with a ridge lam in the place of steps.
+
+    Raises:
+        ConfigError: an unknown method, inner_lr < 0, inner_steps < 0 or lam <= 0.
+    References:
+        Finn, Abbeel and Levine 2017 (MAML, FO-MAML); Nichol, Achiam and Schulman 2018 (Reptile); Rajeswaran et al. 2019
+        (the proximal inner problem).
+    """
+    if method not in PULLS:
+        raise ConfigError(f"The method must be one of {', '.join(PULLS)}. Got {method!r}.")
+    if not (inner_lr >= 0 and inner_steps >= 0 and lam > 0):
+        raise ConfigError(
+            f"An inner loop needs inner_lr >= 0, inner_steps >= 0 and lam > 0. Got {inner_lr}, {inner_steps} and {lam}."
+        )
+    return PULLS[method](hessians, inner_lr, inner_steps, lam)
+
+
+def end(W: Float[Tensor, "*b t 2 2"], optima: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
+    """(sum_t W_t)^-1 sum_t W_t o_t, where all pulls balance.
+
+    Raises:
+        NumericalError: the pulls leave a direction free, so that no single place is the end.
+    """
+    total = W.sum(-3)
+    lengths = torch.linalg.eigvalsh(total).abs()
+    if bool((lengths.amin(-1) <= 1e-12 * lengths.amax(-1)).any()):
+        raise NumericalError(
+            "The sum of the pulls must be invertible. Got one that leaves a direction free. "
+            "Change a curvature, or an inner rate a with a * h = 1: such a task pulls no more."
+        )
+    return torch.linalg.solve(total, (W @ optima[..., None])[..., 0].sum(-2))
+
+
+def stable_below(W: Float[Tensor, "*b t 2 2"]) -> Float[Tensor, "*b"]:
+    """The outer rate below which theta <- theta - rate/t sum_t W_t (theta - o_t) ends where the pulls balance.
+
+    2t / s_max, with the largest eigenvalue of sum_t W_t; 0 where an eigenvalue is negative or all are zero: then no
+    rate is small enough.
+    """
+    eigenvalues = torch.linalg.eigvalsh(W.sum(-3))
+    reached = (eigenvalues[..., 0] >= 0) & (eigenvalues[..., -1] > 0)
+    return torch.where(reached, 2 * W.shape[-3] / eigenvalues[..., -1], eigenvalues.new_zeros(()))
+
+
+def descend(
+    W: Float[Tensor, "*b t 2 2"],
+    optima: Float[Tensor, "*b t 2"],
+    start: Float[Tensor, "*b 2"],
+    rate: float,
+    steps: int,
+) -> Float[Tensor, "k *b 2"]:
+    """The walk theta <- theta - rate/t sum_t W_t (theta - o_t) with the start first: k = steps + 1 places."""
+    t = W.shape[-3]
+    matrix, shift = W.sum(-3) * (rate / t), (W @ optima[..., None]).sum(-3) * (rate / t)
+    place = start[..., None].expand_as(shift)
+    places = [place]
+    for _ in range(steps):
+        place = place - matrix @ place + shift
+        places.append(place)
+    return torch.stack(places)[..., 0]
+
+
+def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
+    """The place with the smallest sum of distances to the points: argmin_m sum_t |m - p_t|.
+
+    It is a point p_k itself exactly where the unit vectors from there to the others add up to no more than the number
+    of points that lie there (Kuhn 1973). Elsewhere Weiszfeld's iteration, m <- sum_t p_t / |m - p_t| over
+    sum_t 1 / |m - p_t|, takes turns with Newton's steps. Of points on a line with two in the middle every place
+    between these is a median; the answer is one of them.
+    """
+    m = points.mean(-2)
+    m = m + 1e-9 * (points[..., 0, :] - m)  # off a point that lies in the middle of the others, where it would stay
+    for _ in range(12):
+        weight = 1 / _apart(points, m)[1]
+        m = _newton(points, (weight[..., None] * points).sum(-2) / weight.sum(-1, keepdim=True))
+    towards, distance = _apart(points[..., None, :, :], points)  # from each point to each
+    same = (distance <= LEAST).sum(-1)
+    held = torch.linalg.vector_norm((towards / distance[..., None]).sum(-2), dim=-1) <= same + 1e-9
+    place = points.gather(-2, held.int().argmax(-1)[..., None, None].expand(*m.shape[:-1], 1, 2))[..., 0, :]
+    return torch.where(held.any(-1, keepdim=True), place, m)
+
+
+LEAST = 1e-12  # a distance of 0 is taken for this, so that it can be divided by
+
+
+def _apart(points: Float[Tensor, "*#b t 2"], m: Float[Tensor, "*#b 2"]) -> tuple[Tensor, Tensor]:
+    """Vectors (*b t 2) from m to the points, and their lengths (*b t)."""
+    towards = points - m[..., None, :]
+    return towards, torch.linalg.vector_norm(towards, dim=-1).clamp(min=LEAST)
+
+
+def _newton(points: Float[Tensor, "*b t 2"], m: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b 2"]:
+    """A Newton step on the sum of distances, as much of it as makes the sum smallest."""
+    towards, distance = _apart(points, m)
+    u = towards / distance[..., None]
+    eye = torch.eye(2, dtype=points.dtype)
+    curvature = ((eye - u[..., :, None] * u[..., None, :]) / distance[..., None, None]).sum(-3)
+    ridge = LEAST * curvature.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + LEAST
+    step = torch.linalg.solve(curvature + ridge * eye, u.sum(-2)[..., None])[..., 0]
+    sizes = torch.tensor([0.0, 1.0, 0.3, 0.1, 0.03], dtype=points.dtype)
+    tried = m[..., None, :] + sizes[:, None] * step[..., None, :]
+    sums = _apart(points[..., None, :, :], tried)[1].sum(-1)
+    return tried.gather(-2, sums.argmin(-1)[..., None, None].expand(*m.shape[:-1], 1, 2))[..., 0, :]

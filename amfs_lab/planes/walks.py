@@ -1,0 +1,180 @@
+"""The outer loop of four rules as walks through the plane.
+
+A point of the plane is a complex number here, and so is a gradient: <a, b> is the real part of conj(a) b, and a real
+2 x 2 matrix is a map z -> p z + q conj(z). The t gradients are a list, its entries Python's complex numbers, or numpy
+arrays of them for many starts and many draws at once: the same lines serve both. Two hundred steps of all four rules
+take a few milliseconds so, which the objects of `amfs_lab.outer`, made for a few long gradients, could not do; a test
+holds the two against each other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.planes.quadratics import Quadratics
+
+Points = Any  # a complex number, or a numpy array of them
+NORMALIZATIONS = ("unit", "agreement", "none")
+NEGATIVE = ("keep", "clip")
+TINY = 1e-300  # beside any length that is not 0 it is nothing, and 0 / TINY is 0
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How to walk: `steps` steps of `rate * decay^k`, under the rules' options of `amfs_lab.outer`.
+
+    Args:
+        equal_steps: every step is exactly `rate * decay^k` long, whatever the rule made of the gradients, so that rules
+            differ in direction alone; else theta <- theta - rate * decay^k * d.
+        noise: standard deviation of what is added to both coordinates of each task's gradient at each step, the same
+            for every rule. seed: draws the noise, and PCGrad's order.
+    """
+
+    rate: float = 0.1
+    steps: int = 200
+    decay: float = 1.0
+    normalization: str = "unit"
+    negative: str = "keep"
+    equal_steps: bool = False
+    noise: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, options in (("normalization", NORMALIZATIONS), ("negative", NEGATIVE)):
+            if getattr(self, name) not in options:
+                raise ConfigError(f"`{name}` must be one of {', '.join(options)}. Got {getattr(self, name)!r}.")
+        if not (self.rate >= 0 and 0 < self.decay <= 1 and self.noise >= 0 and self.steps >= 0):
+            raise ConfigError(
+                "A walk needs rate >= 0, 0 < decay <= 1, noise >= 0 and steps >= 0. "
+                f"Got rate {self.rate}, decay {self.decay}, noise {self.noise}, steps {self.steps}."
+            )
+
+    def along(self, tasks: Quadratics, start: Float[Tensor, "*b 2"]) -> dict[str, Float[Tensor, "k *b 2"]]:
+        """Where each rule of `RULES` has been, the start first: k = steps + 1 places.
+
+        A walk that diverges beyond all numbers ends in infinity.
+
+        Args:
+            start: one place, or as many as there are draws of `tasks`; many starts for one draw of tasks, too.
+        """
+        pulls = _pulls(tasks)
+        noise = self._noise(len(pulls), start)
+        return {name: self._path(rule, pulls, noise, _complex(start)) for name, rule in RULES.items()}
+
+    def _path(
+        self, rule: "Rule", pulls: list[Any], noise: list[list[Points]], theta: Points
+    ) -> Float[Tensor, "k *b 2"]:
+        path = np.full((self.steps + 1, *np.broadcast_shapes(np.shape(theta), np.shape(pulls[0][0]))), np.inf + 0j)
+        path[0] = theta
+        decide = rule(self, len(pulls))
+        for k in range(self.steps):
+            mirrored = theta.conjugate()
+            g = [p * theta + q * mirrored - b for p, q, b in pulls]
+            if noise:
+                g = [each + shaken for each, shaken in zip(g, noise[k], strict=True)]
+            try:
+                d = decide(g)
+                path[k + 1] = theta = theta - self.rate * self.decay**k * (_unit(d) if self.equal_steps else d)
+            except OverflowError:
+                break
+        return torch.view_as_real(torch.from_numpy(path))
+
+    def _noise(self, t: int, start: Float[Tensor, "*b 2"]) -> list[list[Points]]:
+        if self.noise == 0:
+            return []
+        size = (self.steps, t, *start.shape)
+        drawn = torch.from_numpy(np.random.default_rng(self.seed).normal(scale=self.noise, size=size))
+        return [[_complex(task) for task in step] for step in drawn]
+
+
+# A rule, made for a walk and its t tasks: from the list of their gradients to the direction d. Section 4.3.
+Decide = Callable[[list[Points]], Points]
+Rule = Callable[[Walk, int], Decide]
+
+
+def mean(walk: Walk, t: int) -> Decide:
+    """d = sum_j g_j / t."""
+    return lambda g: sum(g) / t
+
+
+def pairwise_cosine(walk: Walk, t: int) -> Decide:
+    """O-AMFS: d = Z sum_j <S, u_j> g_j with S = sum_i u_i."""
+
+    def decide(g: list[Points]) -> Points:
+        u = [_unit(each) for each in g]
+        return _weigh(walk, g, u, sum(u), full=t)
+
+    return decide
+
+
+def mean_cosine(walk: Walk, t: int) -> Decide:
+    """d = Z sum_j cos(g_j, gbar) g_j."""
+    return lambda g: _weigh(walk, g, [_unit(each) for each in g], _unit(sum(g)), full=1)
+
+
+def pcgrad(walk: Walk, t: int) -> Decide:
+    """The mean of the gradients, each without its components against those that it meets in conflict."""
+    generator = torch.Generator().manual_seed(walk.seed)
+    orders = [[j for j in torch.randperm(t, generator=generator).tolist() if j != i] for i in range(t)]
+
+    def decide(g: list[Points]) -> Points:
+        slopes = [each / (_dot(each, each) + TINY) for each in g]
+        total = 0
+        for own, order in zip(g, orders, strict=True):
+            for j in order:
+                overlap = _dot(own, g[j])
+                own = own - (overlap - abs(overlap)) / 2 * slopes[j]  # the overlap where it is negative
+            total = total + own
+        return total / t
+
+    return decide
+
+
+RULES: dict[str, Rule] = {
+    "mean": mean,
+    "O-AMFS": pairwise_cosine,
+    "cosine to mean": mean_cosine,
+    "PCGrad": pcgrad,
+}
+
+
+def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full: int) -> Points:
+    """Z sum_j c_j g_j with c_j = <reference, u_j>, which is `full` for tasks that all agree."""
+    c = [_dot(reference, each) for each in u]
+    if walk.negative == "clip":
+        c = [(each + abs(each)) / 2 for each in c]
+    d = sum(weight * each for weight, each in zip(c, g, strict=True))
+    if walk.normalization == "unit":
+        return d / (sum(abs(weight) for weight in c) + TINY)
+    return d / (len(g) * full) if walk.normalization == "agreement" else d
+
+
+def _dot(a: Points, b: Points) -> Any:
+    return (a.conjugate() * b).real
+
+
+def _unit(z: Points) -> Points:
+    return z / (abs(z) + TINY)
+
+
+def _pulls(tasks: Quadratics) -> list[tuple[Points, Points, Points]]:
+    """The gradient of each task, H (theta - o) = p theta + q conj(theta) - b, as its (p, q, b)."""
+    found = []
+    for H, o in zip(tasks.hessians.unbind(-3), tasks.optima.unbind(-2), strict=True):
+        (a, b), (c, d) = (row.unbind(-1) for row in H.double().unbind(-2))
+        p = _complex(torch.stack([a + d, c - b], -1) / 2)
+        q = _complex(torch.stack([a - d, c + b], -1) / 2)
+        optimum = _complex(o)
+        found.append((p, q, p * optimum + q * optimum.conjugate()))
+    return found
+
+
+def _complex(points: Float[Tensor, "*b 2"]) -> Points:
+    z = torch.view_as_complex(points.double().contiguous())
+    return z.item() if z.ndim == 0 else z.numpy()
