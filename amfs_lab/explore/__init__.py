@@ -15,8 +15,10 @@ from amfs_lab.explore import (
     figure2,
     landscape,
     limits,
+    outer_loop,
     perpendicular,
     projection,
+    pull,
     rbf,
     regularisers,
     ridge,
@@ -39,9 +41,11 @@ from amfs_lab.explore.filter import FilterExplorer
 from amfs_lab.explore.limits import LimitExplorer
 from amfs_lab.explore.live import LiveExplorer, live
 from amfs_lab.explore.meta_training import MetaTrainingExplorer
+from amfs_lab.explore.outer_loop import OuterLoopExplorer
 from amfs_lab.explore.perpendicular import PerpendicularExplorer
 from amfs_lab.explore.predict import predict
 from amfs_lab.explore.projection import ProjectionExplorer
+from amfs_lab.explore.pull import PullExplorer
 from amfs_lab.explore.rbf import RbfExplorer
 from amfs_lab.explore.regularisers import RegulariserExplorer
 from amfs_lab.explore.ridge import RidgeExplorer
@@ -63,8 +67,10 @@ __all__ = [
     "LimitExplorer",
     "LiveExplorer",
     "MetaTrainingExplorer",
+    "OuterLoopExplorer",
     "PerpendicularExplorer",
     "ProjectionExplorer",
+    "PullExplorer",
     "RbfExplorer",
     "RegulariserExplorer",
     "RidgeExplorer",
@@ -87,9 +93,11 @@ __all__ = [
     "landscape",
     "limits",
     "live",
+    "outer_loop",
     "perpendicular",
     "predict",
     "projection",
+    "pull",
     "rbf",
     "regularisers",
     "ridge",

@@ -228,6 +228,31 @@ class IntSlider(Slider):
         return self._together(Part(slider), Part(box))
 
 
+class Film(IntSlider):
+    """A whole number that can also be played: buttons to start, pause and rewind stand before the slider."""
+
+    def __init__(self, label: str, low: int, high: int, *, stride: int = 2, **rest: Any) -> None:
+        self.stride = stride  # by how much it goes on, every tenth of a second
+        super().__init__(label, low, high, **rest)
+
+    def fields(self, value: Any, label_width: str = "") -> Fields:
+        fields = super().fields(value, label_width)
+        play = w.Play(
+            value=value,
+            min=self.low,
+            max=self.high,
+            step=self.stride,
+            interval=100,
+            show_repeat=False,
+            tooltip=f"{self.label}: play, pause, back to the first",
+            layout=w.Layout(flex="0 0 auto"),
+        )
+        fields.parts.append(Part(play))
+        row = fields.box.children[0]
+        row.children = (play, *row.children)
+        return fields
+
+
 class ZeroLogSlider(LogSlider):
     """0 itself at the left end, and right of it a number dragged by its logarithm from `least` to `high`."""
 

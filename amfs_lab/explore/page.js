@@ -30,10 +30,11 @@ function nameHandles(root) {
   root.querySelectorAll("select").forEach((menu) => menu.setAttribute("data-lm-suppress-shortcuts", "true"));
   root.querySelectorAll(".amfs-control").forEach((control) => {
     const handle = control.querySelector(".noUi-handle");
-    if (!handle) return;
-    handle.setAttribute("aria-label", control.querySelector("label")?.textContent ?? "");
     const number = control.querySelector("input[type=number]");
-    speakValue(handle, number);
+    if (handle) {
+      handle.setAttribute("aria-label", control.querySelector("label")?.textContent ?? "");
+      speakValue(handle, number);
+    }
     // ipywidgets writes a box's tooltip on a label that it does not show.
     const words = number?.closest(".jupyter-widgets").querySelector("label")?.title;
     if (words) {

@@ -132,21 +132,29 @@ def stable_below(W: Float[Tensor, "*b t 2 2"]) -> Float[Tensor, "*b"]:
 
 
 def descend(
-    W: Float[Tensor, "*b t 2 2"],
-    optima: Float[Tensor, "*b t 2"],
-    start: Float[Tensor, "*b 2"],
+    W: Float[Tensor, "*#b t 2 2"],
+    optima: Float[Tensor, "*#b t 2"],
+    start: Float[Tensor, "*#b 2"],
     rate: float,
     steps: int,
 ) -> Float[Tensor, "k *b 2"]:
-    """The walk theta <- theta - rate/t sum_t W_t (theta - o_t) with the start first: k = steps + 1 places."""
+    """The walk theta <- theta - rate/t sum_t W_t (theta - o_t) with the start first: k = steps + 1 places.
+
+    A step is an affine map, and the k-th place its k-th power at the start: the powers are made by doubling. A walk
+    that diverges beyond all numbers is not finite from there on.
+    """
     t = W.shape[-3]
-    matrix, shift = W.sum(-3) * (rate / t), (W @ optima[..., None]).sum(-3) * (rate / t)
-    place = start[..., None].expand_as(shift)
-    places = [place]
-    for _ in range(steps):
-        place = place - matrix @ place + shift
-        places.append(place)
-    return torch.stack(places)[..., 0]
+    eye = torch.eye(2, dtype=W.dtype)
+    shift = (W @ optima[..., None]).sum(-3) * (rate / t)
+    matrix = torch.cat([eye - W.sum(-3) * (rate / t), shift], -1)
+    last_row = torch.tensor([[0.0, 0.0, 1.0]], dtype=W.dtype).expand(*matrix.shape[:-2], 1, 3)
+    power = torch.cat([matrix, last_row], -2)  # of theta and 1
+    powers = torch.eye(3, dtype=W.dtype).expand(1, *power.shape)
+    while len(powers) <= steps:
+        powers = torch.cat([powers, powers @ power])
+        power = power @ power
+    walked = powers[: steps + 1] @ torch.cat([start, torch.ones_like(start[..., :1])], -1)[..., None]
+    return walked[..., :2, 0]
 
 
 def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:

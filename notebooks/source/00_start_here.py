@@ -257,7 +257,7 @@ assert (best < sheet.max()).float().mean() > 0.75
 # | 04 | [Regularisers and choosing σ](04_regularisers_and_sigma.ipynb) | σ and λ when nobody tells you | 75 |
 # | 05 | [Few-shot episodes](05_few_shot_episodes.ipynb) | draw your own letters and have them read | 35 |
 # | 06 | [One solve against many steps](06_one_solve_many_steps.ipynb) | the λ that stands for k steps | 45 |
-# | 07 | The outer loop in the plane | to come | 45 |
+# | 07 | [The outer loop in the plane](07_outer_loop.ipynb) | whom the outer loop listens to | 45 |
 # | 08 | Task conflict and O-AMFS | to come | 40 |
 # | 09 | [Full meta-training](09_meta_training.ipynb) | the whole method on real letters | 50 |
 # | 10 | Does it hold? | to come | 60 |

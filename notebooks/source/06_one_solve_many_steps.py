@@ -503,8 +503,8 @@ for name, learner in learners.items():
 # %% [markdown]
 # ## The next question
 #
-# One solve can stand for many steps, if the steps are short and λ fits them. What the outer loop does with either, and
-# which tasks it listens to, is the question of lessons 07 and 08, which are to come.
+# One solve can stand for many steps, if the steps are short and λ fits them. What does the outer loop make of either?
+# Which tasks does it listen to, and where does it end?
 #
-# Previous: [05 · Few-shot episodes](05_few_shot_episodes.ipynb) · Next: [09 · Full
-# meta-training](09_meta_training.ipynb)
+# Previous: [05 · Few-shot episodes](05_few_shot_episodes.ipynb) · Next: [07 · The outer loop in the
+# plane](07_outer_loop.ipynb)

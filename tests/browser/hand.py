@@ -17,6 +17,8 @@ NUMBER = "xpath=ancestor::*[contains(@class, 'amfs-control')][1]//input[@type='n
 
 NOTE = "xpath=ancestor::*[contains(@class, 'amfs-control')][1]//*[contains(@class, 'amfs-note')]"
 
+BESIDE_A_SLIDER = ".amfs-control:has(.noUi-handle)"
+
 RESET = "button:has-text('Reset')"
 
 # Where in a figure the mouse goes: left, right and lower panels of all that have them.
@@ -70,6 +72,12 @@ class Explorer:
         for sheet in self.visible(".amfs-sheet"):
             name = f"sheet {sheet.get_attribute('aria-label')!r}"
             found.append((name, lambda name, sheet=sheet: self.scribble(name, sheet)))
+        for number in self.visible(f"input[type=number]:not({BESIDE_A_SLIDER} *)"):
+            found.append((f"number {label(number)!r}", lambda name, number=number: self.enter(name, number)))
+        for film in self.visible(".widget-play"):
+            found.append(("the film", lambda name, film=film: self.play(name, film)))
+        for ring in self.visible(".amfs-handle"):
+            found.append((f"ring {ring.get_attribute('aria-label')!r}", lambda name, ring=ring: self.drag(name, ring)))
         for plot in self.visible(".js-plotly-plot"):
             found.append(("the mouse", lambda name, plot=plot: self.point(name, plot)))
         return found
@@ -113,6 +121,52 @@ class Explorer:
         self.act(f"{name}, {value} typed into its box", type_in)
         if handle.get_attribute("aria-valuenow") != handle.get_attribute(end):
             raise self.wrong(f"{name} does not follow when {value} is typed into its box.")
+
+    def enter(self, name: str, number: Locator) -> int:
+        """A number box that stands alone: both ends, and beyond one of them."""
+        low, high = extent(number)
+
+        def action(value: float) -> None:
+            number.fill(f"{value:g}")
+            number.press("Enter")
+
+        values = (low, high, 10 * high + 1)
+        moves = self.changes(name, [(f"{value:g} typed", lambda v=value: action(v)) for value in values])
+        if f"became {high:g}" not in number.locator(NOTE).inner_text() or float(number.input_value()) != high:
+            raise self.wrong(f"{name} says nothing when {10 * high + 1:g} is typed into it.")
+        return moves
+
+    def play(self, name: str, film: Locator) -> int:
+        """Back to the first picture, started, and stopped once it runs."""
+        start, stop = film.locator("button").nth(0), film.locator("button").nth(1)
+        number = film.locator(NUMBER)
+
+        def action() -> None:
+            start.click()
+            self.lesson.until(f"{name} runs", lambda: float(number.input_value()) > extent(number)[0])
+            start.click()
+
+        return self.changes(name, [("back", stop.click), ("played", action)])
+
+    def drag(self, name: str, ring: Locator) -> int:
+        """A ring on the figure: by the mouse, then by keys."""
+        ring.scroll_into_view_if_needed()
+
+        def pull() -> None:
+            at = ring.bounding_box()
+            assert at is not None
+            x, y = at["x"] + at["width"] / 2, at["y"] + at["height"] / 2
+            self.page.mouse.move(x, y)
+            self.page.mouse.down()
+            self.page.mouse.move(x + 30, y - 20, steps=5)
+            self.page.mouse.up()
+
+        keys = [(key, lambda key=key: ring.press(key)) for key in ("ArrowLeft", "Shift+ArrowUp")]
+        before = ring.get_attribute("aria-valuetext")
+        moves = self.changes(name, [("dragged", pull), *keys])
+        if ring.get_attribute("aria-valuetext") == before:
+            raise self.wrong(f"{name} stays at {before} when it is dragged.")
+        return moves
 
     def choose(self, name: str, menu: Locator) -> int:
         options = menu.locator("option").all_inner_texts()

@@ -6,6 +6,7 @@ check.rbf(my_rbf)           "✓ ..."  or  AssertionError: You divided by σ² w
 from amfs_lab.explore.check.episodes import class_eigenvalue, episode, wide_gap
 from amfs_lab.explore.check.kernels import rbf, six_alike, two_away, widest_alive
 from amfs_lab.explore.check.meta import lone_opponent, turning_angle, weights
+from amfs_lab.explore.check.outer_loop import end_of_maml, pulls, runs_away_from
 from amfs_lab.explore.check.projection import almost_all_seen, perpendicular, two_bumps
 from amfs_lab.explore.check.regularisers import centred_fit, effective_ridge, opposed_teachers
 from amfs_lab.explore.check.ridge import fit, freedom, kept_share, solve
@@ -19,6 +20,7 @@ __all__ = [
     "centred_fit",
     "class_eigenvalue",
     "effective_ridge",
+    "end_of_maml",
     "environment",
     "episode",
     "fit",
@@ -31,7 +33,9 @@ __all__ = [
     "no_network",
     "opposed_teachers",
     "perpendicular",
+    "pulls",
     "rbf",
+    "runs_away_from",
     "six_alike",
     "solve",
     "turning_angle",

@@ -1,0 +1,102 @@
+"""Places in the plane that a reader drags on the figure itself, each with a number box for either coordinate."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import ipywidgets as w
+import traitlets
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.canvas import script
+from amfs_lab.explore.controls import Fields, Part, Slider
+
+
+class Coordinate(Slider):
+    """One coordinate of a place: a number box alone, because its slider is the figure."""
+
+    def __init__(self, label: str, start: float, *, low: float = -3.0, high: float = 3.0, **rest: Any) -> None:
+        super().__init__(label, low, high, start=start, step=0.05, **rest)
+
+    def fields(self, value: Any, label_width: str = "") -> Fields:
+        box = w.FloatText(
+            value=value,
+            step=self.step,
+            description=self.label,
+            tooltip=f"{self.label}: type a value {self.extent}",
+            style=dict(description_width="2.4em"),
+            layout=w.Layout(width="118px"),
+        )
+        fields = self._together(Part(box, from_widget=float))
+        fields.box.layout = w.Layout(flex="0 0 auto", width="118px")
+        return fields
+
+
+class Handles(anywidget.AnyWidget):
+    """The rings on the figure (`handles.js`): a list of places [x, y], in the order of `names`."""
+
+    _esm = script("handles.js")
+    _css = (Path(__file__).parent / "handles.css").read_text(encoding="utf-8")
+
+    value = traitlets.List().tag(sync=True, echo_update=False)
+    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    bounds = traitlets.List(traitlets.Float()).tag(sync=True)  # left, right, low, high
+    grid = traitlets.Float(0.05).tag(sync=True)  # a dragged place lies on multiples of it
+    panel = traitlets.Unicode("").tag(sync=True)  # which axes: "" the first, "2" the second
+
+
+class DraggableExplorer(Explorer):
+    """An explorer with places on its figure that can be dragged: `places[name]` names the two controls of each."""
+
+    places: ClassVar[Mapping[str, tuple[str, str]]] = {}
+
+    def __init__(self, preset: str | None = None, **start: Any) -> None:
+        controls = [self.declared[name] for pair in self.places.values() for name in pair]
+        x, y = controls[0], controls[1]
+        assert isinstance(x, Coordinate)
+        assert isinstance(y, Coordinate)
+        self.handles = Handles(names=list(self.places), bounds=[x.low, x.high, y.low, y.high], grid=x.step)
+        super().__init__(preset, **start)
+        self.handles.value = self._where()
+        self.guard(self.handles)
+        self.handles.observe(self._dragged, "value")
+
+    def tools(self) -> list[w.Widget]:
+        return [self.handles]
+
+    def _where(self) -> list[list[float]]:
+        return [[self.state[x], self.state[y]] for x, y in self.places.values()]
+
+    def _dragged(self, change: Any) -> None:
+        if self._showing:
+            return
+        names = [name for pair in self.places.values() for name in pair]
+        numbers = [number for place in _checked(change["new"], len(self.places)) for number in place]
+        changes = {
+            name: self.declared[name].nearest(number)
+            for name, number in zip(names, numbers, strict=True)
+            if number != self.state[name]
+        }
+        if changes:
+            self._change(changes)
+
+    def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
+        super()._change(changes, leave)
+        self._showing = True
+        try:
+            self.handles.value = self._where()
+        finally:
+            self._showing = False
+
+
+def _checked(value: Any, n: int) -> list[list[float]]:
+    """Raises ConfigError for what is not n places."""
+    try:
+        places = [[float(x), float(y)] for x, y in value]
+    except (TypeError, ValueError):
+        places = []
+    if len(places) != n or any(number != number for place in places for number in place):
+        raise ConfigError(f"`value` must be {n} places [x, y]. Got {value!r}.")
+    return places

@@ -1,0 +1,311 @@
+"""The outer loop in the plane: five methods on the same three tasks, where each walks, and where each ends."""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab import planes
+from amfs_lab.errors import NumericalError
+from amfs_lab.explore.controls import Film, IntSlider, LogSlider, Slider
+from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.handles import Coordinate, DraggableExplorer
+from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, line, marks
+from amfs_lab.explore.words import count
+
+TASKS, STEPS = 3, 200
+VIEW = 3.0  # the plane is drawn from -VIEW to VIEW
+FAR = 30.0  # a walk that has left for good is drawn no further
+NEAR = 1e-6  # distances are drawn down to this
+GRID = torch.linspace(-VIEW, VIEW, 41, dtype=torch.float64)
+PALE = [[0.0, "#FFFFFF"], [1.0, "#C9D3DE"]]
+# Colour, dash and symbol of each method; I-AMFS in the plane is the proximal solve.
+LOOKS = {
+    "joint": (INK, "solid", "circle"),
+    "FO-MAML": (ORANGE, "dash", "square"),
+    "MAML": (VERMILLION, "dashdot", "diamond"),
+    "Reptile": (GREEN, "dot", "triangle-up"),
+    "proximal": (BLUE, "longdash", "star"),
+}
+HUES = (SKY, YELLOW, PURPLE)  # of the tasks, in the bars
+SHAPES = ("", "/", "x")
+PLACES = {"start": ("x_0", "y_0"), **{f"task {t}": (f"x_{t}", f"y_{t}") for t in range(1, TASKS + 1)}}
+START: dict[str, Any] = dict(
+    x_0=-2.2, y_0=-2.0, x_1=-1.2, y_1=1.0, x_2=1.6, y_2=1.4, x_3=0.6, y_3=-1.6,
+    curvature=4.0, stretch=1.0, inner_lr=0.2, inner_steps=1, lam=1.0, rate=0.1, shown=STEPS,
+)  # fmt: skip
+
+
+def tasks_of(state: State) -> planes.Quadratics:
+    """Tasks 1 and 2 have curvature 1, task 3 that of its control; `stretch` makes each bowl a valley of its own."""
+    optima = torch.tensor([[state[x], state[y]] for x, y in list(PLACES.values())[1:]], dtype=torch.float64)
+    return planes.Quadratics(optima, bowls(state.curvature, state.stretch))
+
+
+@lru_cache(maxsize=64)
+def bowls(curvature: float, stretch: float) -> Tensor:
+    """Hessians (t 2 2) with eigenvalues h sqrt(stretch) and h / sqrt(stretch), the steep way turned by 50° a task."""
+    steep = [math.radians(50 * t) for t in range(TASKS)]
+    turns = torch.tensor([[[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]] for a in steep]).double()
+    h = torch.tensor([1.0] * (TASKS - 1) + [curvature], dtype=torch.float64)
+    scale = torch.tensor([stretch**0.5, stretch**-0.5], dtype=torch.float64)
+    found = turns @ torch.diag_embed(h[:, None] * scale) @ turns.mT
+    return (found + found.mT) / 2
+
+
+@lru_cache(maxsize=64)
+def pulls_of(curvature: float, stretch: float, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
+    """W (method t 2 2) of every method."""
+    H = bowls(curvature, stretch)
+    return torch.stack([planes.pulls(method, H, inner_lr, inner_steps, lam) for method in LOOKS])
+
+
+def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
+    """Where the pulls of one method balance; None where they leave a direction free."""
+    try:
+        return planes.end(W, optima)
+    except NumericalError:
+        return None
+
+
+def limits(W: Tensor) -> Tensor:
+    """2t / |s|, the strongest eigenvalue s of each method's summed pulls: the outer rates are shares of this."""
+    strongest = torch.linalg.eigvalsh(W.sum(-3)).abs().amax(-1)
+    return 2 * W.shape[-3] / torch.where(strongest > 0, strongest, torch.ones_like(strongest))
+
+
+def shares(W: Tensor) -> Tensor:
+    """What share of all pull is each task's (method t): tr W_t over sum |tr W_t|, negative where it pushes away."""
+    traces = W.diagonal(dim1=-2, dim2=-1).sum(-1)
+    total = traces.abs().sum(-1, keepdim=True)
+    return traces / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def who_ignores_the_curved_task(**changes: Any) -> str:
+    """The key to "which of them hears the curved task least?", among joint, MAML and the proximal solve."""
+    s = START | changes
+    heard = shares(pulls_of(s["curvature"], s["stretch"], s["inner_lr"], s["inner_steps"], s["lam"]))
+    third = dict(zip(LOOKS, heard[:, TASKS - 1].abs().tolist(), strict=True))
+    return min(("joint", "MAML", "proximal"), key=lambda name: third[name])
+
+
+def what_fo_maml_does(curvature: float = 15.0, inner_lr: float = 0.1, inner_steps: int = 1) -> str:
+    """The key to "a h = 1.5 in task 3: what does FO-MAML do at a small outer rate?"."""
+    W = pulls_of(curvature, 1.0, inner_lr, inner_steps, 1.0)[list(LOOKS).index("FO-MAML")]
+    return "it comes to rest" if float(planes.stable_below(W)) > 0 else "it runs away"
+
+
+class OuterLoopExplorer(DraggableExplorer):
+    """Three quadratic tasks whose optima can be dragged, and the outer loops of five methods between them."""
+
+    title = "The outer loop in the plane: where five methods walk, and where each ends"
+    alt = (
+        "Three panels. Left: the plane of meta-parameters with the optima of three tasks, contours of their mean loss, "
+        "the walk of each of five methods from one start, and the place where each must end. Upper right: bars with "
+        "each task's share of the pull, one group a method. Lower right: the distance of each walk from its end, "
+        "against steps, on a logarithmic scale."
+    )
+
+    places = PLACES
+    shown = Film("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
+    curvature = LogSlider("curvature h", 0.1, 30.0, start=4.0, unit="× tasks 1, 2", help="of task 3")
+    inner_lr = Slider("inner rate a", 0.0, 0.5, start=0.2, step=0.01, help="of FO-MAML, MAML and Reptile")
+    inner_steps = IntSlider("inner steps k", 0, 10, start=1, help="of FO-MAML, MAML and Reptile")
+    lam = LogSlider("λ", 0.05, 50.0, start=1.0, help="the ridge of the proximal solve")
+    rate = Slider("outer rate β", 0.0, 1.1, start=0.1, step=0.01, unit="× its limit", help="the limit of each method")
+    stretch = LogSlider("stretch", 1.0, 10.0, start=1.0, unit=": 1", help="steep to flat curvature, in each task")
+    x_0, y_0 = (Coordinate(f"{axis}₀", START[f"{axis}_0"], help=help) for axis, help in (("x", "start"), ("y", "")))
+    x_1, y_1 = (Coordinate(f"{axis}₁", START[f"{axis}_1"], help=help) for axis, help in (("x", "task 1"), ("y", "")))
+    x_2, y_2 = (Coordinate(f"{axis}₂", START[f"{axis}_2"], help=help) for axis, help in (("x", "task 2"), ("y", "")))
+    x_3, y_3 = (Coordinate(f"{axis}₃", START[f"{axis}_3"], help=help) for axis, help in (("x", "task 3"), ("y", "")))
+
+    presets = {
+        "one curved task": START,
+        "no inner loop": START | dict(inner_steps=0, lam=50.0),
+        "invisible": START | dict(curvature=5.0),
+        "runs away": START | dict(curvature=15.0, inner_lr=0.1, rate=0.05, shown=60),
+        "even k": START | dict(curvature=15.0, inner_lr=0.1, inner_steps=2),
+        "long inner loop": START | dict(inner_steps=10),
+        "valleys": START | dict(stretch=10.0, curvature=2.0, inner_lr=0.1, rate=0.2),
+    }
+
+    panels = dict(
+        rows=2,
+        cols=2,
+        column_widths=[0.56, 0.44],
+        specs=[[dict(rowspan=2), dict()], [None, dict()]],
+        horizontal_spacing=0.1,
+        vertical_spacing=0.2,
+        subplot_titles=("the plane of θ", "each task’s share of the pull", "distance from the method’s own end"),
+    )
+    layout = dict(
+        height=560,
+        xaxis=dict(title="θ₁", range=[-VIEW, VIEW], constrain="domain", showgrid=False),
+        yaxis=dict(title="θ₂", range=[-VIEW, VIEW], scaleanchor="x", constrain="domain", showgrid=False),
+        xaxis2=dict(type="category"),
+        yaxis2=dict(range=[-1.05, 1.05], tickformat=".0%", nticks=5, zeroline=True, zerolinecolor=INK),
+        xaxis3=dict(title="steps of the outer loop", range=[0, STEPS]),
+        yaxis3=dict(type="log", range=[math.log10(NEAR), math.log10(FAR)], dtick=2, exponentformat="power"),
+        legend=dict(orientation="h", x=0, y=-0.12, yanchor="top"),
+        margin=dict(l=56, r=16, t=36, b=84),
+        barmode="group",
+        bargap=0.25,
+    )
+    frame = {"annotations[2].text": "distance_title"}
+    traces = (
+        Trace(
+            go.Contour,
+            dict(
+                x=GRID.tolist(),
+                y=GRID.tolist(),
+                ncontours=14,
+                colorscale=PALE,
+                showscale=False,
+                line=dict(color=FAINT, width=0.4),
+                hovertemplate="mean loss √: %{z:.2f}<extra></extra>",
+            ),
+            z="height",
+        ),
+        *(
+            Trace(
+                go.Scatter,
+                line(color, 2.2, dash, f"{name}: (%{{x:.2f}}, %{{y:.2f}})", legendgroup=name, name=name),
+                x=f"x_{n}",
+                y=f"y_{n}",
+            )
+            for n, (name, (color, dash, _)) in enumerate(LOOKS.items())
+        ),
+        *(
+            Trace(
+                go.Scatter,
+                marks(color, 13, symbol, ("white", 1.5), opacity=1, hover=f"{name} ends here: (%{{x:.2f}}, %{{y:.2f}})")
+                | dict(legendgroup=name, showlegend=False),
+                x=f"end_x_{n}",
+                y=f"end_y_{n}",
+            )
+            for n, (name, (color, _, symbol)) in enumerate(LOOKS.items())
+        ),
+        Trace(
+            go.Scatter,
+            marks(INK, 9, "x", opacity=1, hover="%{text}: (%{x:.2f}, %{y:.2f})")
+            | dict(
+                mode="markers+text",
+                text=["start", *(f"task {t}" for t in range(1, TASKS + 1))],
+                textposition=["bottom center", *["top center"] * TASKS],
+                textfont=dict(size=13),
+                showlegend=False,
+            ),
+            x="place_x",
+            y="place_y",
+            marker_symbol="place_symbol",
+        ),
+        *(
+            Trace(
+                go.Bar,
+                dict(
+                    name=f"task {t + 1}",
+                    x=list(LOOKS),
+                    marker=dict(
+                        color=HUES[t],
+                        line=dict(color=INK, width=1),
+                        pattern=dict(shape=SHAPES[t], fillmode="overlay", fgcolor=INK, size=5),
+                    ),
+                    hovertemplate=f"%{{x}}, task {t + 1}: %{{y:.1%}} of the pull<extra></extra>",
+                ),
+                at=(1, 2),
+                y=f"share_{t}",
+            )
+            for t in range(TASKS)
+        ),
+        *(
+            Trace(
+                go.Scatter,
+                line(color, 2, dash, f"{name}, step %{{x}}: %{{y:.2g}}", legendgroup=name, showlegend=False),
+                at=(2, 2),
+                x=f"step_{n}",
+                y=f"distance_{n}",
+            )
+            for n, (name, (color, dash, _)) in enumerate(LOOKS.items())
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        tasks = tasks_of(state)
+        W = pulls_of(state.curvature, state.stretch, state.inner_lr, state.inner_steps, state.lam)
+        start = torch.tensor([state.x_0, state.y_0], dtype=torch.float64)
+        grid = torch.stack(torch.meshgrid(GRID, GRID, indexing="xy"), -1)
+        arrays: dict[str, Any] = {"height": tasks.losses(grid).mean(-1).sqrt().numpy().round(3)}
+        ended, gone, away = {}, {}, {}
+        rates = state.rate * limits(W)
+        paths = planes.descend(rates[:, None, None, None] * W, tasks.optima, start, 1.0, STEPS)
+        for n, name in enumerate(LOOKS):
+            end = end_of(W[n], tasks.optima)
+            path = paths[: state.shown + 1, n]
+            lost = (path.abs() > FAR).any(1) | ~torch.isfinite(path).all(1)
+            gone[name] = bool(lost.any())
+            path = path[: int(lost.int().argmax())] if gone[name] else path
+            distance = (path - end).norm(dim=1).clamp(NEAR, FAR) if end is not None else path.new_zeros(0)
+            ended[name] = end is not None
+            away[name] = float(distance[-1]) if end is not None else math.nan
+            arrays |= {
+                f"x_{n}": path[:, 0].numpy().round(4),
+                f"y_{n}": path[:, 1].numpy().round(4),
+                f"end_x_{n}": [] if end is None else [float(end[0])],
+                f"end_y_{n}": [] if end is None else [float(end[1])],
+                f"step_{n}": np.arange(len(distance)),
+                f"distance_{n}": distance.numpy(),
+            }
+        pulled = shares(W)
+        places = np.array([[state[x], state[y]] for x, y in PLACES.values()])
+        return Arrays(
+            **arrays,
+            **{f"share_{t}": pulled[:, t] for t in range(TASKS)},
+            state=state,
+            place_x=places[:, 0],
+            place_y=places[:, 1],
+            place_symbol=["circle-open"] + ["x"] * TASKS,
+            distance_title="distance from the method’s own end",
+            ended=ended,
+            gone=gone,
+            away=away,
+            heard=dict(zip(LOOKS, pulled[:, -1].tolist(), strict=True)),
+            settles={name: float(planes.stable_below(W[n])) > 0 for n, name in enumerate(LOOKS)},
+        )
+
+    def say(self, a: Arrays) -> str:
+        s = a.state
+        heard = ", ".join(f"{name} {_share(share)}" for name, share in a.heard.items())
+        runs = [name for name in LOOKS if a.ended[name] and not a.settles[name]]
+        free = [name for name in LOOKS if not a.ended[name]]
+        words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {heard}. "
+        apart = {name: _apart(a.away[name], a.gone[name]) for name in LOOKS if a.ended[name]}
+        if not s.shown:
+            words += "No step yet: all stand at the start."
+        elif set(apart.values()) == {THERE}:
+            words += f"After {count(s.shown, 'step')} all stand at their own ends."
+        else:
+            told = ", ".join(f"{name} {words}" for name, words in apart.items())
+            words += f"After {count(s.shown, 'step')}, from its own end: {told}."
+        if runs:
+            verb = "runs" if len(runs) == 1 else "run"
+            words += (
+                f" The pulls of {' and '.join(runs)} add up to a negative eigenvalue: {verb} away at every outer rate."
+            )
+        if free:
+            words += f" The pulls of {' and '.join(free)} leave a direction free: no end."
+        return words
+
+
+THERE = "there"
+
+
+def _apart(distance: float, gone: bool) -> str:
+    return "gone" if gone else THERE if distance <= 10 * NEAR else f"{distance:.2g}"
+
+
+def _share(share: float) -> str:
+    return f"{round(100 * share)} %".replace("-", "−")
