@@ -250,6 +250,7 @@ class Film(IntSlider):
         fields.parts.append(Part(play))
         row = fields.box.children[0]
         row.children = (play, *row.children)
+        fields.box.layout = w.Layout(flex="1 1 100%", max_width="1068px")  # a film is looked at from end to end
         return fields
 
 

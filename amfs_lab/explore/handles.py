@@ -26,11 +26,11 @@ class Coordinate(Slider):
             step=self.step,
             description=self.label,
             tooltip=f"{self.label}: type a value {self.extent}",
-            style=dict(description_width="2.4em"),
-            layout=w.Layout(width="118px"),
+            style=dict(description_width="2em"),
+            layout=w.Layout(width="104px"),
         )
         fields = self._together(Part(box, from_widget=float))
-        fields.box.layout = w.Layout(flex="0 0 auto", width="118px")
+        fields.box.layout = w.Layout(flex="0 0 auto", width="104px")
         return fields
 
 

@@ -116,7 +116,9 @@ class OuterLoopExplorer(DraggableExplorer):
     inner_lr = Slider("inner rate a", 0.0, 0.5, start=0.2, step=0.01, help="of FO-MAML, MAML and Reptile")
     inner_steps = IntSlider("inner steps k", 0, 10, start=1, help="of FO-MAML, MAML and Reptile")
     lam = LogSlider("λ", 0.05, 50.0, start=1.0, help="the ridge of the proximal solve")
-    rate = Slider("outer rate β", 0.0, 1.1, start=0.1, step=0.01, unit="× its limit", help="the limit of each method")
+    rate = Slider(
+        "outer rate β", 0.0, 1.1, start=0.1, step=0.01, unit="× its limit", help="2 / s_max, another for each method"
+    )
     stretch = LogSlider("stretch", 1.0, 10.0, start=1.0, unit=": 1", help="steep to flat curvature, in each task")
     x_0, y_0 = (Coordinate(f"{axis}₀", START[f"{axis}_0"], help=help) for axis, help in (("x", "start"), ("y", "")))
     x_1, y_1 = (Coordinate(f"{axis}₁", START[f"{axis}_1"], help=help) for axis, help in (("x", "task 1"), ("y", "")))

@@ -1,0 +1,64 @@
+"""Self-checks on the outer loop in the plane, lesson 07: right answers pass, and each classic mistake is named."""
+
+from fractions import Fraction
+
+import numpy as np
+import torch
+from answers import no_error_for_a_reader, todo, told_what_it_did, told_why
+
+from amfs_lab.explore import check
+
+
+def left(H, a, k):
+    return torch.linalg.matrix_power(torch.eye(2, dtype=H.dtype) - a * H, k)
+
+
+def right(H, a, k):
+    return left(H, a, k) @ H @ left(H, a, k)
+
+
+MISTAKES = [
+    (check.end_of_maml, 3, "where joint training ends"),
+    (check.end_of_maml, 2, "That is FO-MAML"),
+    (check.end_of_maml, 0.4, "You left out the curvature"),
+    (check.end_of_maml, 4, "the optimum of the steep task"),
+    (check.end_of_maml, 0, "the optimum of the flat task"),
+    (check.end_of_maml, 0.75, "what the two pull together"),
+    (check.end_of_maml, 8 / 3, "one step leaves 1 − ¾ = ¼"),
+    (check.end_of_maml, "1", "leave the quotes away"),
+    (check.end_of_maml, 1.5, "the number is less than that"),
+    (check.pulls, lambda H, a, k: H @ left(H, a, k), "That is FO-MAML"),
+    (check.pulls, left, "what the steps leave of the way"),
+    (check.pulls, lambda H, a, k: left(H, a, 2 * k), "The curvature H itself is missing"),
+    (check.pulls, lambda H, a, k: right(H, a, 1), "That is one inner step"),
+    (check.pulls, lambda H, a, k: torch.eye(2, dtype=H.dtype) - left(H, a, k), "That is Reptile"),
+    (check.pulls, lambda H, a, k: H, "That is joint training"),
+    (check.pulls, lambda H, a, k: (1 - a * H) ** k @ H @ (1 - a * H) ** k, "You took powers entry by entry"),
+    (check.pulls, lambda H, a, k: right(H, -a, k), "The step goes downhill"),
+    (check.pulls, lambda H, a, k: right(H, a, k) + 0.1, r"At entry \[\d, \d, \d\] the value is"),
+    (check.pulls, 1.0, "Expected your function"),
+    (check.runs_away_from, 5.0, "task 3 pulls no more"),
+    (check.runs_away_from, 3.0, "still comes to rest"),
+    (check.runs_away_from, 12.0, "and it did before"),
+    (check.runs_away_from, 99, "Expected curvature h on the dial"),
+]
+
+test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)
+test_a_right_answer_is_told_why = told_why(
+    [
+        (check.end_of_maml, 1, "the steep task weighs a quarter"),
+        (check.end_of_maml, Fraction(1), "the steep task weighs a quarter"),
+        (check.pulls, right, "for bowls of every shape"),
+        (check.runs_away_from, 6.3, "is not enough"),
+        (check.runs_away_from, np.float32(6.25), "is not enough"),
+    ]
+)
+test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
+    [(check.end_of_maml, ...), (check.pulls, todo), (check.runs_away_from, ...)]
+)
+
+
+def test_the_answer_to_explore_is_the_root_of_the_sum_of_pulls(capsys):
+    h = (1 + (1 + 4 * 0.2 * 1.6) ** 0.5) / (2 * 0.2)  # h (1 - 0.2 h) = -2 * 0.8
+    check.runs_away_from(h)
+    assert capsys.readouterr().out.startswith("✓ ")
