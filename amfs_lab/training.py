@@ -17,6 +17,7 @@ from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.learner import MetaLearner, TaskGradients
 from amfs_lab.outer import Aggregator
+from amfs_lab.outer.aggregation import check_finite
 from amfs_lab.stats import Interval
 from amfs_lab.tasks import open_source
 
@@ -68,13 +69,15 @@ def meta_step(
     """theta <- theta - beta * sum_j c_j g_j (through `optimizer`), one g_j a task, the weights c from `aggregator`.
 
     Raises:
-        NonFiniteTask: before anything is applied.
+        NonFiniteTask: before anything is applied. NumericalError: so too, when finite gradients combine to infinity.
     """
     tasks = learner.task_gradients(episodes)
-    direction = aggregator(tasks.rows)
+    direction = aggregator.combine(tasks.rows)
     if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):  # the one synchronisation of a step
         sound = torch.isfinite(tasks.losses) & torch.isfinite(tasks.rows).all(1)
-        raise NonFiniteTask(int((~sound).int().argmax()))
+        if not bool(sound.all()):
+            raise NonFiniteTask(int((~sound).int().argmax()))
+        check_finite(tasks.rows, direction)
     params = learner.meta_parameters()
     for param, piece in zip(params, direction.split([p.numel() for p in params]), strict=True):
         param.grad = piece.view_as(param)
@@ -133,7 +136,7 @@ class MetaTrainer:
                 yield progress
                 if last:
                     break
-        except NonFiniteTask as error:
+        except NumericalError as error:
             progress = None  # a run that went wrong leaves no result behind
             raise self._located(error, step) from error
         finally:
@@ -148,7 +151,9 @@ class MetaTrainer:
         first = (step - 1) * self.config.tasks
         return [self.train[first + t].to(self.device) for t in range(self.config.tasks)]
 
-    def _located(self, error: NonFiniteTask, step: int) -> NumericalError:
+    def _located(self, error: NumericalError, step: int) -> NumericalError:
+        if not isinstance(error, NonFiniteTask):
+            return NumericalError(f"{error} It is meta-step {step}.")
         episode = (step - 1) * self.config.tasks + error.task
         return NumericalError(f"{error} It is meta-step {step}, episode {episode} of {self.train!r}.")
 

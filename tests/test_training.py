@@ -1,7 +1,7 @@
 """Meta-training: it learns, it repeats itself, it stops when told, and bad input leaves nothing behind."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -157,6 +157,21 @@ def test_a_run_that_goes_wrong_names_its_episode_and_saves_nothing(tmp_path, mon
     monkeypatch.setattr(EpisodeSource, "__getitem__", lambda s, i: poisoned(draw(s, i)) if i == 3 else draw(s, i))
     trainer = MetaTrainer(preset("i-amfs", steps=5, **SMALL), tmp_path / "run")
     with pytest.raises(NumericalError, match=r"It is meta-step 2, episode 3 of EpisodeSource\(glyphs/train"):
+        list(trainer.run())
+    assert not (tmp_path / "run").exists()
+
+
+@dataclass(frozen=True)
+class Overflowing(Mean):
+    """Weights that bring finite gradients beyond float32."""
+
+    def weights(self, grads):
+        return super().weights(grads) * 3e38 / grads.abs().max() * 4
+
+
+def test_finite_gradients_that_combine_to_infinity_stop_the_run_and_blame_no_task(tmp_path):
+    trainer = MetaTrainer(preset("i-amfs", steps=2, outer=Overflowing(), **SMALL), tmp_path / "run")
+    with pytest.raises(NumericalError, match=r"whose weighted sum overflows. .* It is meta-step 1\.$"):
         list(trainer.run())
     assert not (tmp_path / "run").exists()
 

@@ -10,18 +10,46 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.errors import ConfigError
+from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.outer.directions import Directions
 
 
 class Aggregator(ABC):
-    """A rule for combining task gradients. Calling it gives `weights(grads) @ grads`."""
+    """A rule for combining task gradients. Calling it gives `weights(grads) @ grads`, which must be finite."""
 
     @abstractmethod
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         """The weight c_j that each task's gradient ends up with, normalisation included."""
 
-    def __call__(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
+    def combine(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
+        """sum_j c_j g_j, unchecked: NaN or infinity in `grads` comes out as NaN or infinity."""
         return self.weights(grads) @ grads
+
+    def __call__(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
+        """`combine`.
+
+        Raises:
+            NumericalError: a gradient that is not finite, with the task it is of, or a sum that overflows.
+        """
+        direction = self.combine(grads)
+        if not bool(torch.isfinite(direction.sum())):  # one number to ask about; finite entries may overflow it too
+            check_finite(grads, direction)
+        return direction
+
+
+def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) -> None:
+    """Raises NumericalError unless the direction and all gradients that it was made of are finite."""
+    sound = torch.isfinite(grads).all(1)
+    if not bool(sound.all()):
+        raise NumericalError(
+            f"Gradients must be finite. Got NaN or infinity in that of task {int((~sound).int().argmax())} "
+            "(counted from 0). Leave the task out, or look for the step that broke it: a rate too high, a failed solve."
+        )
+    if not bool(torch.isfinite(direction).all()):
+        raise NumericalError(
+            f"Gradients must combine within {direction.dtype}. Got finite ones up to {float(grads.abs().max()):.1e} "
+            "whose weighted sum overflows. Scale the losses down, or combine in float64."
+        )
 
 
 @dataclass(frozen=True)
@@ -53,7 +81,7 @@ class CosineRule(Aggregator):
                 raise ConfigError(f"`{name}` must be one of {', '.join(options)}. Got {getattr(self, name)!r}.")
 
     @abstractmethod
-    def reference(self, grads: Float[Tensor, "t p"], units: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
+    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
         """The direction S that every task is compared with."""
 
     @abstractmethod
@@ -61,13 +89,13 @@ class CosineRule(Aggregator):
         """The c_j that each of t equal gradients gets before normalisation."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
-        units = unit_rows(grads)
-        c = units @ self.reference(grads, units)
+        units = Directions.of(grads)
+        c = units.dot(self.reference(grads, units))
         if self.negative == "clip":
             c = c.clamp(min=0)
         if self.normalization == "unit":
             total = c.abs().sum()
-            return torch.where(total > 0, c / total, c.new_zeros(()))
+            return torch.where(total == 0, 0, c / total)  # so that NaN stays NaN
         return c / (len(grads) * self.full_agreement(len(grads))) if self.normalization == "agreement" else c
 
 
@@ -78,8 +106,8 @@ class PairwiseCosine(CosineRule):
     Our reading: w_jj = 1 counts, and Z is named because the source leaves the step's length open.
     """
 
-    def reference(self, grads: Float[Tensor, "t p"], units: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        return units.sum(0)
+    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
+        return units.sum()
 
     def full_agreement(self, t: int) -> int:
         return t
@@ -89,10 +117,8 @@ class PairwiseCosine(CosineRule):
 class MeanCosine(CosineRule):
     """c_j = Z cos(g_j, gbar) with gbar the mean gradient: with `"keep"` its step never ascends on the mean loss."""
 
-    def reference(self, grads: Float[Tensor, "t p"], units: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        largest = grads.abs().max()
-        mean = torch.where(largest > 0, grads / largest, grads).mean(0)
-        return unit_rows(mean[None])[0]
+    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
+        return Directions.of(Mean().combine(grads)[None]).sum()
 
     def full_agreement(self, t: int) -> int:
         return 1
@@ -132,22 +158,3 @@ class PCGrad(Aggregator):
                 projected[i, j] -= torch.where(conflict, overlap / gram[j, j], overlap.new_zeros(()))
         total = projected.sum(0).to(grads.dtype)
         return total / t if self.reduction == "mean" else total
-
-
-AGGREGATORS: dict[str, type[Aggregator]] = {
-    "mean": Mean,
-    "pairwise-cosine": PairwiseCosine,
-    "mean-cosine": MeanCosine,
-    "pcgrad": PCGrad,
-}
-
-
-def unit_rows(grads: Float[Tensor, "t p"]) -> Float[Tensor, "t p"]:
-    """u_j = g_j / |g_j|, and 0 for a zero gradient, which has no direction.
-
-    Rows are scaled by their largest entry first: in float32 the squares of 1e25 overflow and those of 1e-25 vanish.
-    """
-    largest = grads.abs().amax(1, keepdim=True)
-    scaled = grads / torch.where(largest > 0, largest, torch.ones_like(largest))
-    lengths = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
-    return scaled / lengths.clamp(min=1)  # a scaled row has an entry of 1, so only a zero row is shorter than that

@@ -1,9 +1,12 @@
 """Laws of every aggregator, then what each is known for."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
-from amfs_lab.errors import ConfigError
+from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.outer import AGGREGATORS, Mean, MeanCosine, PairwiseCosine, PCGrad
 
 RULES = [
@@ -23,6 +26,12 @@ def rule(request):
 def test_equal_gradients_pass_through_unchanged(rule, randn):
     gradient = randn(7)
     assert torch.allclose(rule(gradient.expand(4, 7)), gradient)
+
+
+def test_parallel_gradients_of_other_lengths_combine_on_their_ray(rule, randn):
+    gradient = randn(7)
+    direction = rule(torch.tensor([1.0, 0.5, 5.0, 30.0]).double()[:, None] * gradient)
+    assert torch.isclose(torch.cosine_similarity(direction, gradient, dim=0), torch.ones(()).double())
 
 
 def test_the_direction_is_the_weights_on_the_gradients(rule, randn):
@@ -45,25 +54,164 @@ def test_huge_and_tiny_gradients_in_float32_get_the_weights_of_ordinary_ones(rul
     assert torch.allclose(weights.double(), rule.weights(grads), atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fewer_digits_give_the_same_weights_to_their_precision(rule, randn, dtype):
+    grads = randn(5, 40).to(dtype)
+    weights = rule.weights(grads)
+    assert weights.dtype == dtype
+    assert torch.allclose(weights.double(), rule.weights(grads.double()), atol=8 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("task", [0, 2, 3])
+def test_a_gradient_that_is_not_finite_is_refused_by_its_task(rule, randn, task, bad):
+    grads = randn(4, 6)
+    grads[task, 3] = bad
+    grads[3, 1] = bad  # the first is named
+    with pytest.raises(NumericalError, match=rf"finite. Got NaN or infinity in that of task {task} \(counted from 0\)"):
+        rule(grads)
+    assert not torch.isfinite(rule.combine(grads)).all()
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_the_largest_numbers_combine_or_are_refused_but_never_become_infinite(rule, rows):
+    grads = torch.full((rows, 3), 3e38)
+    exact = rule.weights(grads).double() @ grads.double()
+    if float(exact.max()) < torch.finfo(torch.float32).max:
+        assert torch.allclose(rule(grads).double(), exact)
+    else:
+        with pytest.raises(NumericalError, match=r"finite ones up to 3.0e\+38 whose weighted sum overflows. Scale the"):
+            rule(grads)
+
+
 @pytest.mark.parametrize("grads", [torch.zeros(3, 4), torch.tensor([[1.0, 0.0], [-1.0, 0.0]])], ids=["zero", "opposed"])
 def test_gradients_without_agreement_give_a_finite_zero_step(rule, grads):
     assert torch.equal(rule(grads), torch.zeros(grads.shape[1]))
 
 
-def test_a_rule_is_a_value(rule):
-    assert rule == eval(repr(rule))
+def test_a_rule_is_a_value(rule, randn):
+    rule(randn(3, 4))  # used or not
+    assert rule == eval(repr(rule)) == copy.deepcopy(rule) == pickle.loads(pickle.dumps(rule))
+    assert hash(rule) == hash(copy.copy(rule))
     with pytest.raises(AttributeError):
         rule.seed = 3
 
 
-def test_o_amfs_is_the_literal_double_sum(randn):
-    grads = randn(6, 11)
-    literal = torch.zeros(11, dtype=torch.float64)
-    for i in range(6):
-        for j in range(6):
-            literal += torch.cosine_similarity(grads[i], grads[j], dim=0) * grads[j]
-    assert (PairwiseCosine("none")(grads) - literal).norm() < 1e-12 * grads.norm(dim=1).sum()
-    assert torch.allclose(PairwiseCosine("agreement")(grads), literal / 36)
+def literal_weights(rule, grads):
+    """The formulas, number by number in float64."""
+    grads = grads.double()
+    t, mean = len(grads), sum(grads) / len(grads)
+
+    def cosine(a, b):
+        lengths = float(a.norm() * b.norm())
+        return float(a @ b) / lengths if lengths else 0.0
+
+    if isinstance(rule, PairwiseCosine):
+        c = [sum(cosine(grads[i], grads[j]) for i in range(t)) for j in range(t)]
+    else:
+        c = [cosine(grads[j], mean) for j in range(t)]
+    if rule.negative == "clip":
+        c = [max(c_j, 0.0) for c_j in c]
+    total = sum(abs(c_j) for c_j in c)
+    Z = {
+        "unit": 1 / total if total else 0.0,
+        "agreement": 1 / t**2 if isinstance(rule, PairwiseCosine) else 1 / t,
+        "none": 1.0,
+    }[rule.normalization]
+    return torch.tensor(c, dtype=torch.float64) * Z
+
+
+COSINE_RULES = [
+    kind(normalization, negative)
+    for kind in (PairwiseCosine, MeanCosine)
+    for normalization in ("unit", "agreement", "none")
+    for negative in ("keep", "clip")
+]
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (2, 5), (6, 11), (32, 2000)], ids=str)
+@pytest.mark.parametrize("rule", COSINE_RULES, ids=repr)
+def test_cosine_rules_are_the_literal_double_sum(rule, shape, randn):
+    grads = randn(*shape) * (2 * randn(shape[0], 1)).exp()
+    if shape[0] == 6:
+        grads[4] = 0
+    literal = literal_weights(rule, grads) @ grads
+    # 1e-12 of |d| itself would ask too much of "unit": where the weights nearly cancel, their sum is its denominator.
+    assert (rule(grads) - literal).norm() <= 1e-12 * grads.norm(dim=1).sum()
+    single = grads.float()
+    literal = literal_weights(rule, single) @ single.double()
+    assert (rule(single) - literal).norm() <= 1e-6 * single.norm(dim=1).sum()
+
+
+def integers():
+    """Gradients with lengths 3, 3, 3, 2, so that all cosines are ratios of small integers.
+
+    9 w = | 9  8  0 -3 |   sums: 14    S for the mean: g1 + g2 + g3 + g4 = (1, 5, 3), of length sqrt(35);
+          | 8  9  4 -6 |         15    <g_j, S> = 15, 17, 9, -6, over the lengths: 15/3, 17/3, 9/3, -9/3.
+          | 0  4  9 -6 |          7
+          |-3 -6 -6  9 |         -6
+    """
+    return torch.tensor([[2.0, 2.0, 1.0], [1.0, 2.0, 2.0], [-2.0, 1.0, 2.0], [0.0, 0.0, -2.0]])
+
+
+GOLDEN = [
+    (Mean(), [1, 1, 1, 1], 4),
+    (PairwiseCosine("none"), [14, 15, 7, -6], 9),
+    (PairwiseCosine("none", "clip"), [14, 15, 7, 0], 9),
+    (PairwiseCosine("agreement"), [14, 15, 7, -6], 9 * 16),
+    (PairwiseCosine("agreement", "clip"), [14, 15, 7, 0], 9 * 16),
+    (PairwiseCosine("unit"), [14, 15, 7, -6], 42),
+    (PairwiseCosine("unit", "clip"), [14, 15, 7, 0], 36),
+    (MeanCosine("none"), [15, 17, 9, -9], 3 * 35**0.5),
+    (MeanCosine("none", "clip"), [15, 17, 9, 0], 3 * 35**0.5),
+    (MeanCosine("agreement"), [15, 17, 9, -9], 12 * 35**0.5),
+    (MeanCosine("agreement", "clip"), [15, 17, 9, 0], 12 * 35**0.5),
+    (MeanCosine("unit"), [15, 17, 9, -9], 50),
+    (MeanCosine("unit", "clip"), [15, 17, 9, 0], 41),
+]
+
+
+@pytest.mark.parametrize(("rule", "numerators", "denominator"), GOLDEN, ids=lambda value: repr(value))
+def test_golden_weights(rule, numerators, denominator):
+    expected = torch.tensor(numerators) / denominator
+    assert torch.allclose(rule.weights(integers()), expected)
+    assert torch.allclose(rule(integers()), expected @ integers())
+
+
+@pytest.mark.parametrize("kind", [PairwiseCosine, MeanCosine])
+@pytest.mark.parametrize("negative", ["keep", "clip"])
+def test_without_any_agreement_unit_is_a_zero_step(kind, negative):
+    triangle = torch.tensor([[2.0, 0.0], [-1.0, 1.0], [-1.0, -1.0]])  # mean 0
+    opposed = torch.tensor([[1.0, 2.0], [-1.0, -2.0]])
+    for grads in (opposed, torch.zeros(3, 2), *([triangle] if kind is MeanCosine else [])):
+        assert torch.equal(kind("unit", negative).weights(grads), torch.zeros(len(grads)))
+
+
+@pytest.mark.parametrize("rule", COSINE_RULES, ids=repr)
+def test_a_gradient_below_the_smallest_normal_number_is_a_zero_gradient(rule):
+    grads = torch.tensor([[1.0, 0.5], [1.0, 0.0], [1e-40, 0.0]])
+    zeroed = grads * torch.tensor([[1.0], [1.0], [0.0]])
+    assert rule.weights(grads)[2] == 0
+    assert torch.allclose(rule.weights(grads), rule.weights(zeroed))
+
+
+@pytest.mark.parametrize("rule", COSINE_RULES, ids=repr)
+def test_huge_tiny_and_ordinary_gradients_side_by_side(rule, randn):
+    grads = (randn(4, 6) * torch.tensor([[1e25], [1.0], [1e-25], [1e-13]])).float()
+    assert torch.allclose(rule.weights(grads).double(), literal_weights(rule, grads), atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("rule", COSINE_RULES, ids=repr)
+def test_no_weight_hides_what_is_not_finite(rule, bad, randn):
+    grads = randn(4, 6)
+    grads[2, 3] = bad
+    assert not torch.isfinite(rule.weights(grads)).all()
+
+
+@pytest.mark.parametrize("rule", [Mean(), *COSINE_RULES], ids=repr)
+def test_a_device_that_must_not_be_asked_can_combine(rule):
+    assert rule.combine(torch.empty(4, 6, device="meta")).shape == (6,)
 
 
 def test_o_amfs_is_a_positive_map_of_the_sum_of_directions(randn):
@@ -83,9 +231,12 @@ def test_two_tasks_only_change_the_length_of_the_step(randn):
     assert torch.allclose(PairwiseCosine()(grads), Mean()(grads))
 
 
-def test_a_zero_gradient_has_no_say_and_still_counts(randn):
+@pytest.mark.parametrize("rule", COSINE_RULES, ids=repr)
+def test_a_zero_gradient_has_no_say_and_still_counts(rule, randn):
     grads = torch.cat([randn(3, 4), torch.zeros(1, 4, dtype=torch.float64)])
-    assert PairwiseCosine().weights(grads)[3] == 0
+    share = {"unit": 1, "none": 1, "agreement": 9 / 16 if isinstance(rule, PairwiseCosine) else 3 / 4}
+    assert rule.weights(grads)[3] == 0
+    assert torch.allclose(rule.weights(grads)[:3], rule.weights(grads[:3]) * share[rule.normalization])
     agreeing = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
     assert torch.allclose(PairwiseCosine("agreement").weights(agreeing), torch.tensor([2 / 9, 2 / 9, 0.0]))
 
@@ -117,6 +268,12 @@ def test_pcgrad_by_projection_of_the_vectors_themselves(randn):
     expected = (a - overlap / (b @ b) * b) + (b - overlap / (a @ a) * a)
     assert torch.allclose(PCGrad(reduction="sum")(grads), expected)
     assert torch.allclose(PCGrad()(grads), expected / 2)
+
+
+def test_pcgrad_sums_as_published_where_it_is_named_and_else_takes_the_mean(randn):
+    agreeing = randn(7).expand(3, 7)
+    assert torch.allclose(PCGrad()(agreeing), agreeing[0])
+    assert torch.allclose(PCGrad(reduction="sum")(agreeing), 3 * agreeing[0])
 
 
 def test_pcgrad_follows_its_order_whatever_the_number_of_tasks(randn):
