@@ -1,6 +1,7 @@
 """What combines the tasks' gradients into one meta-update."""
 
 from amfs_lab.outer.aggregation import Aggregator, Mean, MeanCosine, PairwiseCosine, PCGrad
+from amfs_lab.outer.conflict import Conflict, measure
 
 AGGREGATORS: dict[str, type[Aggregator]] = {
     "mean": Mean,
@@ -9,4 +10,4 @@ AGGREGATORS: dict[str, type[Aggregator]] = {
     "pcgrad": PCGrad,
 }
 
-__all__ = ["AGGREGATORS", "Aggregator", "Mean", "MeanCosine", "PCGrad", "PairwiseCosine"]
+__all__ = ["AGGREGATORS", "Aggregator", "Conflict", "Mean", "MeanCosine", "PCGrad", "PairwiseCosine", "measure"]

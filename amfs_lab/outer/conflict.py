@@ -1,0 +1,35 @@
+"""How much the tasks of a meta-batch disagree."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.errors import DataError
+from amfs_lab.outer.directions import Directions
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Over the t(t-1)/2 pairs of tasks: the mean of their cosines, in [-1, 1], and the share of those below 0."""
+
+    mean_cosine: Float[Tensor, "*b"]
+    negative: Float[Tensor, "*b"]
+
+
+def measure(grads: Float[Tensor, "*b t p"]) -> Conflict:
+    """The mean and the sign of w_ij = <g_i, g_j> / (|g_i||g_j|) over the pairs i < j.
+
+    With S = sum_i g_i/|g_i| the mean is (|S|^2 - t) / (t (t - 1)) when no gradient is zero. A zero gradient has no
+    direction: its pairs count, with cosine 0, so neither as agreement nor as conflict.
+
+    Raises:
+        DataError: fewer than two tasks.
+    """
+    t = grads.shape[-2]
+    if t < 2:
+        raise DataError(f"Conflict needs the gradients of at least 2 tasks. Got {t}: take more tasks in a meta-step.")
+    i, j = torch.triu_indices(t, t, 1, device=grads.device)
+    pairs = Directions.of(grads).cosines()[..., i, j]
+    return Conflict(pairs.mean(-1), (pairs < 0).to(pairs.dtype).mean(-1))
