@@ -32,7 +32,11 @@ def pinned() -> dict[str, str]:
 def conda() -> dict[str, str]:
     document = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert document["channels"] == ["conda-forge"]
-    pairs = (line.split("=") for line in document["dependencies"] if isinstance(line, str))
+    pairs = [line.split("=") for line in document["dependencies"] if isinstance(line, str)]
+    (pip,) = (line["pip"] for line in document["dependencies"] if isinstance(line, dict))
+    for requirement in (Requirement(line) for line in pip if line != "-e ."):  # what conda-forge lacks
+        (version,) = requirement.specifier
+        pairs.append([requirement.name, version.version])
     return {canonicalize_name(CONDA_NAMES.get(name, name)): version for name, version in pairs}
 
 
