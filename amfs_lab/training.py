@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Generator, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,12 +122,13 @@ class MetaTrainer:
         config, learner = self.config, self.learner
         learner.start(self.train[0].to(self.device))
         optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
+        outer = copy(config.outer)  # a rule that remembers, as some of TorchJD's do, begins each run afresh
         progress, step, seconds = None, 0, 0.0
         try:
             for step in range(1, config.steps + 1):
                 began = time.perf_counter()
                 optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
-                tasks = meta_step(learner, config.outer, optimizer, self._tasks(step))
+                tasks = meta_step(learner, outer, optimizer, self._tasks(step))
                 loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
                 seconds += time.perf_counter() - began
                 last = self._spent(step, seconds) >= 1

@@ -28,7 +28,18 @@ FLOORS = [
     {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = ["IPython", "PIL", "anywidget", "fontTools", "ipywidgets", "matplotlib", "plotly", "sklearn"]
+HEAVY = [
+    "IPython",
+    "PIL",
+    "anywidget",
+    "cvxpy",
+    "fontTools",
+    "ipywidgets",
+    "matplotlib",
+    "plotly",
+    "sklearn",
+    "torchjd",
+]
 
 
 def imported_rooms(source: str, module: str, is_package: bool):
