@@ -24,6 +24,7 @@ from amfs_lab.explore import (
     ridge,
     steps,
     teachers,
+    trajectories,
     vote,
     waves,
 )
@@ -51,6 +52,7 @@ from amfs_lab.explore.regularisers import RegulariserExplorer
 from amfs_lab.explore.ridge import RidgeExplorer
 from amfs_lab.explore.steps import StepsExplorer
 from amfs_lab.explore.teachers import TeacherExplorer
+from amfs_lab.explore.trajectories import TrajectoryExplorer
 from amfs_lab.explore.vote import VoteExplorer
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "RidgeExplorer",
     "StepsExplorer",
     "TeacherExplorer",
+    "TrajectoryExplorer",
     "VoteExplorer",
     "adaptation",
     "blocks",
@@ -103,6 +106,7 @@ __all__ = [
     "ridge",
     "steps",
     "teachers",
+    "trajectories",
     "vote",
     "waves",
 ]

@@ -47,11 +47,14 @@ def tasks_of(state: State) -> planes.Quadratics:
 
 
 @lru_cache(maxsize=64)
-def bowls(curvature: float, stretch: float) -> Tensor:
-    """Hessians (t 2 2) with eigenvalues h sqrt(stretch) and h / sqrt(stretch), the steep way turned by 50° a task."""
-    steep = [math.radians(50 * t) for t in range(TASKS)]
+def bowls(curvature: float, stretch: float, tasks: int = TASKS) -> Tensor:
+    """Hessians (t 2 2) with eigenvalues h sqrt(stretch) and h / sqrt(stretch), the steep way turned by 50° a task.
+
+    h is 1, but for the last task, which has `curvature`.
+    """
+    steep = [math.radians(50 * t) for t in range(tasks)]
     turns = torch.tensor([[[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]] for a in steep]).double()
-    h = torch.tensor([1.0] * (TASKS - 1) + [curvature], dtype=torch.float64)
+    h = torch.tensor([1.0] * (tasks - 1) + [curvature], dtype=torch.float64)
     scale = torch.tensor([stretch**0.5, stretch**-0.5], dtype=torch.float64)
     found = turns @ torch.diag_embed(h[:, None] * scale) @ turns.mT
     return (found + found.mT) / 2
@@ -240,7 +243,7 @@ class OuterLoopExplorer(DraggableExplorer):
         W = pulls_of(state.curvature, state.stretch, state.inner_lr, state.inner_steps, state.lam)
         start = torch.tensor([state.x_0, state.y_0], dtype=torch.float64)
         grid = torch.stack(torch.meshgrid(GRID, GRID, indexing="xy"), -1)
-        arrays: dict[str, Any] = {"height": tasks.losses(grid).mean(-1).sqrt().numpy().round(3)}
+        arrays: dict[str, Any] = {"height": tasks.mean_loss(grid).sqrt().numpy().round(3)}
         ended, gone, away = {}, {}, {}
         rates = state.rate * limits(W)
         paths = planes.descend(rates[:, None, None, None] * W, tasks.optima, start, 1.0, STEPS)

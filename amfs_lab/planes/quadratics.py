@@ -37,6 +37,12 @@ class Quadratics:
         """1/2 (theta - o_t)^T H_t (theta - o_t), of one draw of tasks."""
         return (self.gradients(theta) * (theta[..., None, :] - self.optima)).sum(-1) / 2
 
+    def mean_loss(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s"]:
+        """The mean of the losses of one draw of tasks, from one bowl instead of t: for contours."""
+        H, best = self.hessians.mean(-3), self.best()
+        away = theta - best
+        return ((away @ H) * away).sum(-1) / 2 + self.losses(best).mean()
+
     def gradients(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s t 2"]:
         """H_t (theta - o_t)."""
         return (self.hessians @ (theta[..., None, :] - self.optima)[..., None])[..., 0]
@@ -168,8 +174,10 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
     m = points.mean(-2)
     m = m + 1e-9 * (points[..., 0, :] - m)  # off a point that lies in the middle of the others, where it would stay
     for _ in range(12):
-        weight = 1 / _apart(points, m)[1]
+        weight, before = 1 / _apart(points, m)[1], m
         m = _newton(points, (weight[..., None] * points).sum(-2) / weight.sum(-1, keepdim=True))
+        if torch.allclose(m, before, rtol=1e-14, atol=LEAST):
+            break
     towards, distance = _apart(points[..., None, :, :], points)  # from each point to each
     same = (distance <= LEAST).sum(-1)
     held = torch.linalg.vector_norm((towards / distance[..., None]).sum(-2), dim=-1) <= same + 1e-9

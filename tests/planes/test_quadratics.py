@@ -186,3 +186,8 @@ def test_bad_tasks_and_settings_are_refused():
     for bad in (dict(inner_lr=-0.1), dict(inner_steps=-1), dict(lam=0.0)):
         with pytest.raises(ConfigError, match="An inner loop needs"):
             pulls("MAML", EYE[None], **bad)
+
+
+def test_one_bowl_has_the_mean_of_the_losses(tasks, randn):
+    places = randn(4, 5, 2)
+    assert torch.allclose(tasks.mean_loss(places), tasks.losses(places).mean(-1))

@@ -1,0 +1,53 @@
+"""Figures for paper, as functions of data: no computation, no state. Needs matplotlib (the extra `lab`)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+# Okabe and Ito (2008), as everywhere in the course; no walk is told by its colour alone.
+STYLES: tuple[dict[str, Any], ...] = (
+    dict(color="#E69F00", linestyle="-", linewidth=4.5, marker="s"),
+    dict(color="#0072B2", linestyle="-", linewidth=2.5, marker="o"),
+    dict(color="#009E73", linestyle="--", linewidth=1.8, marker="D"),
+    dict(color="#CC79A7", linestyle=":", linewidth=1.8, marker="^"),
+)
+INK = "#24292F"
+
+
+def meta_updates(
+    paths: Mapping[str, Float[np.ndarray, "k 2"]],
+    optima: Float[np.ndarray, "t 2"],
+    grid: Float[np.ndarray, " g"],
+    heights: Float[np.ndarray, "g g"],
+    places: Mapping[str, Float[np.ndarray, " 2"]],
+) -> Figure:
+    """Walks of several rules over the contours of a loss, as the paper's Figure 1 draws meta-updates.
+
+    `figure.savefig("meta_updates.svg")` and `.png` write it for paper or slides.
+
+    Args:
+        paths: each walk by its rule's name, the start first; at most four. optima: one place a task.
+        grid, heights: both axes of the contours, and the loss there, row by row upwards.
+        places: further places to mark, by name: at most two (`"θ*"`, `"geometric median"`).
+    """
+    figure = Figure(figsize=(5.6, 5.2), layout="constrained")
+    axes = figure.subplots()
+    axes.contourf(grid, grid, heights, levels=14, cmap="Greys", alpha=0.25)
+    axes.contour(grid, grid, heights, levels=14, colors="#AEB6BF", linewidths=0.5)
+    for (name, path), style in zip(paths.items(), STYLES, strict=False):
+        marker = dict(markevery=[len(path) - 1], markersize=9, markeredgecolor="white")
+        axes.plot(path[:, 0], path[:, 1], label=name, **style, **marker)
+    start = next(iter(paths.values()))[0]
+    axes.plot(*start, "o", color=INK, fillstyle="none", markersize=9)
+    axes.annotate("start", start, xytext=(0, -14), textcoords="offset points", ha="center", color=INK)
+    for t, optimum in enumerate(optima, 1):
+        axes.plot(*optimum, "x", color=INK, markersize=8, markeredgewidth=2)
+        axes.annotate(f"task {t}", optimum, xytext=(0, 8), textcoords="offset points", ha="center", color=INK)
+    for (name, place), marker, color in zip(places.items(), ("*", "h"), ("#D55E00", "white"), strict=False):
+        axes.plot(*place, marker, color=color, markersize=13, markeredgecolor=INK, label=name)
+    axes.set(xlabel="θ₁", ylabel="θ₂", aspect="equal", xlim=(grid[0], grid[-1]), ylim=(grid[0], grid[-1]))
+    axes.legend(loc="best", fontsize=9, framealpha=0.9)
+    return figure
