@@ -33,7 +33,7 @@ class Walk:
         equal_steps: every step is exactly `rate * decay^k` long, whatever the rule made of the gradients, so that rules
             differ in direction alone; else theta <- theta - rate * decay^k * d.
         noise: standard deviation of what is added to both coordinates of each task's gradient at each step, the same
-            for every rule. seed: draws the noise, and PCGrad's order.
+            for every rule; one number, or one a task. seed: draws the noise, and PCGrad's order.
     """
 
     rate: float = 0.1
@@ -42,14 +42,16 @@ class Walk:
     normalization: str = "unit"
     negative: str = "keep"
     equal_steps: bool = False
-    noise: float = 0.0
+    noise: float | tuple[float, ...] = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, options in (("normalization", NORMALIZATIONS), ("negative", NEGATIVE)):
             if getattr(self, name) not in options:
                 raise ConfigError(f"`{name}` must be one of {', '.join(options)}. Got {getattr(self, name)!r}.")
-        if not (self.rate >= 0 and 0 < self.decay <= 1 and self.noise >= 0 and self.steps >= 0):
+        if not (
+            self.rate >= 0 and 0 < self.decay <= 1 and bool(np.all(np.asarray(self.noise) >= 0)) and self.steps >= 0
+        ):
             raise ConfigError(
                 "A walk needs rate >= 0, 0 < decay <= 1, noise >= 0 and steps >= 0. "
                 f"Got rate {self.rate}, decay {self.decay}, noise {self.noise}, steps {self.steps}."
@@ -86,10 +88,14 @@ class Walk:
         return torch.view_as_real(torch.from_numpy(path))
 
     def _noise(self, t: int, start: Float[Tensor, "*b 2"]) -> list[list[Points]]:
-        if self.noise == 0:
+        spreads = np.atleast_1d(np.asarray(self.noise, dtype=float))
+        if len(spreads) not in (1, t):
+            raise ConfigError(f"A walk's `noise` must be one number, or one for each of {t} tasks. Got {len(spreads)}.")
+        if not spreads.any():
             return []
         size = (self.steps, t, *start.shape)
-        drawn = torch.from_numpy(np.random.default_rng(self.seed).normal(scale=self.noise, size=size))
+        normal = np.random.default_rng(self.seed).normal(size=size)
+        drawn = torch.from_numpy(normal * spreads.reshape(-1, *(1,) * start.ndim))
         return [[_complex(task) for task in step] for step in drawn]
 
 

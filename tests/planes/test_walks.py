@@ -104,6 +104,18 @@ def test_noise_is_the_same_for_every_rule_and_drawn_from_the_seed(randn):
     assert torch.allclose(one["mean"], one["cosine to mean"], atol=0.02)
 
 
+def test_each_task_can_have_noise_of_its_own(randn):
+    tasks, start = isotropic(torch.zeros(2, 2).double()), torch.tensor([[4.0, 0.0], [0.0, 3.0]]).double()
+    alike, each = (Walk(0.1, 200, noise=noise, seed=1).along(tasks, start) for noise in (0.5, (0.5, 0.5)))
+    for name in RULES:
+        assert torch.equal(alike[name], each[name]), name
+    calm = Walk(0.1, 2000, noise=(0.0, 0.8), seed=1).along(tasks, start[0])["mean"]
+    shaken = calm[1:] - (1 - 0.1) * calm[:-1]
+    assert abs(shaken.std() / (0.1 * 0.8 / 2) - 1) < 0.1  # the mean of one that is shaken and one that is not
+    with pytest.raises(ConfigError, match=r"`noise` must be one number, or one for each of 2 tasks. Got 3."):
+        Walk(noise=(1.0, 1.0, 1.0)).along(tasks, start)
+
+
 def test_a_walk_that_diverges_ends_in_infinity_and_does_not_stop_the_others(randn):
     tasks = Quadratics(randn(2, 2), 100 * EYE.expand(2, 2, 2))
     paths = Walk(rate=1.0, steps=400).along(tasks, randn(2))
@@ -127,6 +139,13 @@ def test_bad_walks_are_refused():
         Walk(normalization="l2")
     with pytest.raises(ConfigError, match=r"`negative` must be one of keep, clip. Got 'drop'"):
         Walk(negative="drop")
-    for bad in (dict(rate=-1.0), dict(decay=0.0), dict(decay=1.5), dict(noise=-1.0), dict(steps=-1)):
+    for bad in (
+        dict(rate=-1.0),
+        dict(decay=0.0),
+        dict(decay=1.5),
+        dict(noise=-1.0),
+        dict(noise=(1.0, -1.0)),
+        dict(steps=-1),
+    ):
         with pytest.raises(ConfigError, match="A walk needs rate >= 0"):
             Walk(**bad)
