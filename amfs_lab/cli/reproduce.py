@@ -9,11 +9,11 @@ import torch
 
 from amfs_lab.cli.options import command, common, validation_suggested
 from amfs_lab.errors import ConfigError
-from amfs_lab.experiments import accuracy, figure2
+from amfs_lab.experiments import accuracy, conflict, figure2
 from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
-FIGURE2, ACCURACY = figure2.Figure2Config(), accuracy.AccuracyConfig()
+FIGURE2, ACCURACY, CONFLICT = figure2.Figure2Config(), accuracy.AccuracyConfig(), conflict.ConflictConfig()
 
 
 def add_to(commands: Any) -> None:
@@ -61,6 +61,13 @@ def add_to(commands: Any) -> None:
     p.add_argument("--out", type=Path, help="folder of the result (default runs/accuracy-SOURCE)")
     common(p, device="cpu")
 
+    p = command(results, "conflict", reproduce_conflict, "where O-AMFS ends when tasks in the plane disagree")
+    p.add_argument("--draws", type=int, default=CONFLICT.draws, help="of each setting (default %(default)s)")
+    p.add_argument("--steps", type=int, default=CONFLICT.steps, help="of each walk (default %(default)s)")
+    p.add_argument("--rate", type=float, default=CONFLICT.rate, help="length of the first step (default %(default)s)")
+    p.add_argument("--seed", type=int, default=CONFLICT.seed)
+    p.add_argument("--out", type=Path, help="folder of the result (default runs/conflict-planes)")
+
 
 def reproduce_figure2(options: argparse.Namespace) -> None:
     _set_threads(options.threads)
@@ -106,6 +113,14 @@ def reproduce_accuracy(options: argparse.Namespace) -> None:
     with validation_suggested(config.source, config.split):
         result = accuracy.run(config, options.data, options.device, lambda words: print(words, flush=True), folder)
     print(accuracy.table(result))
+
+
+def reproduce_conflict(options: argparse.Namespace) -> None:
+    given = {name: getattr(options, name) for name in ("draws", "steps", "rate", "seed")}
+    config, folder = conflict.ConflictConfig(**given), options.out or Path("runs") / "conflict-planes"
+    print(f"Conflict in the plane, {config.draws} draws of each setting -> {folder}", flush=True)
+    result = conflict.run(config, lambda words: print(words, flush=True), folder)
+    print(conflict.table(result))
 
 
 def _set_threads(threads: int) -> None:

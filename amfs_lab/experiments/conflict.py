@@ -1,0 +1,169 @@
+"""Where O-AMFS ends when tasks disagree, beside the mean: a table of settings in the plane, with every draw.
+
+All rules walk the same number of equally long steps, which shrink towards the end, so that they differ in direction
+alone. A second table tells at which share of places that direction ascends on the mean loss, and at which it is that of
+the mean.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS, Drawn
+from amfs_lab.experiments.conflict_verdicts import CLIPPED, NEGATIVE, RULES, key, summary
+from amfs_lab.experiments.conflict_verdicts import table as table
+from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine
+from amfs_lab.outer import PairwiseCosine
+from amfs_lab.planes import Walk, geometric_median
+
+NAME = "conflict"
+Rows = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ConflictConfig:
+    """How many draws of each setting, and how they walk.
+
+    Args:
+        steps: of each walk, the first `rate` long, the last `shrink` times that.
+    """
+
+    draws: int = 500
+    steps: int = 400
+    rate: float = 0.25
+    shrink: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("draws", 2, None), ("steps", 2, None), ("seed", 0, 2**63 - 1)):
+            value, words = getattr(self, name), f">= {least}" if most is None else f"from {least} to 2^63 - 1"
+            if not isinstance(value, int) or value < least or (most is not None and value > most):
+                raise ConfigError(f"ConflictConfig.{name} must be an integer {words}. Got {value!r}.")
+        if not (0 < self.rate < float("inf") and 0 < self.shrink <= 1):
+            raise ConfigError(
+                f"A ConflictConfig needs a finite rate > 0 and 0 < shrink <= 1. Got {self.rate} and {self.shrink}."
+            )
+
+    @property
+    def fine(self) -> float:
+        """What two ends may differ by and be called the same: four last steps, about which every rule chatters."""
+        return 4 * self.rate * self.shrink
+
+    def walk(self, setting: str) -> Walk:
+        """How its rules walk, under `negative="keep"`."""
+        decay = self.shrink ** (1 / (self.steps - 1))
+        return Walk(self.rate, self.steps, decay, equal_steps=True, noise=SETTINGS[setting].noise, seed=self.seed)
+
+
+def drawn(config: ConflictConfig, setting: str) -> Drawn:
+    """The setting's tasks, starts and aims. Raises ConfigError for a setting that is none."""
+    if setting not in SETTINGS:
+        raise ConfigError(f"The setting must be one of {', '.join(SETTINGS)}. Got {setting!r}.")
+    return SETTINGS[setting].draw(config.draws, config.seed)
+
+
+def paths(config: ConflictConfig, setting: str) -> dict[str, Float[Tensor, "k n 2"]]:
+    """Where each of `RULES` has been in each draw, the start first: k = steps + 1 places."""
+    draws, walk = drawn(config, setting), config.walk(setting)
+    found = walk.along(draws.tasks, draws.start)
+    found[CLIPPED] = replace(walk, negative="clip").along(draws.tasks, draws.start)["O-AMFS"]
+    return {rule: found[rule] for rule in RULES}
+
+
+def measure(config: ConflictConfig, setting: str) -> Rows:
+    """What is measured of each draw of a setting.
+
+    Returns:
+        (draws rules): `"to theta*"`, `"to median"` (the geometric median of all optima) and, where there is an outlier,
+        `"to wanted"`, distances of the end; `"excess"`, the end's mean loss less the smallest there is; `"worst"`, the
+        largest of its losses. Without noise also (draws places 2), by `PLACES` and `NEGATIVE`: `"cosine"` of O-AMFS's
+        direction and the mean's, and `"length"` of its step in lengths of the mean's, under `"agreement"`.
+    """
+    draws = drawn(config, setting)
+    tasks, best = draws.tasks, draws.tasks.best()
+    ends = [path[-1] for path in paths(config, setting).values()]
+    losses = torch.stack([tasks.losses(end) for end in ends], 1)
+    aims = {"to theta*": best, "to median": geometric_median(tasks.optima), "to wanted": draws.wanted}
+    found = {
+        name: torch.stack([torch.linalg.vector_norm(end - aim, dim=1) for end in ends], 1)
+        for name, aim in aims.items()
+        if name != "to wanted" or SETTINGS[setting].outliers
+    }
+    found["excess"] = losses.mean(-1) - tasks.losses(best).mean(-1)[:, None]
+    found["worst"] = losses.amax(-1)
+    if not SETTINGS[setting].noise:
+        around = [against_mean(tasks.gradients(place)) for place in (draws.start, draws.about)]
+        found["cosine"], found["length"] = (torch.stack(each, 1) for each in zip(*around, strict=True))
+    return {name: _short(values) for name, values in found.items()}
+
+
+def against_mean(grads: Float[Tensor, "n t p"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]:
+    """The cosine of O-AMFS's direction d and the mean gradient, and |d| over its length under `"agreement"`.
+
+    Below 0 the step ascends on the mean loss. One column for each of `NEGATIVE`.
+    """
+    mean = grads.mean(1)
+    along = torch.linalg.vector_norm(mean, dim=1)
+    cosines, lengths = [], []
+    for negative in NEGATIVE:
+        d = torch.func.vmap(PairwiseCosine("agreement", negative))(grads)
+        own = torch.linalg.vector_norm(d, dim=1)
+        cosines.append((d * mean).sum(1) / (own * along))
+        lengths.append(own / along)
+    return torch.stack(cosines, 1), torch.stack(lengths, 1)
+
+
+def _short(values: Tensor) -> np.ndarray:
+    """Three decimals, as fine as ends are: longer ones would be noise, and do not compress."""
+    return values.double().numpy().round(3).astype(np.float32) + np.float32(0)  # no -0.0
+
+
+def run(
+    config: ConflictConfig, report: Callable[[str], None] = lambda words: None, folder: Path | None = None
+) -> Result:
+    """Walks, measures and, if a folder is given, saves.
+
+    Args:
+        report: told in words what has been done.
+    Raises:
+        ConfigError: the folder exists; before anything is computed.
+    """
+    if folder is not None:
+        check_free(folder)
+    at_start = {"code": code_version(), "machine": machine()}
+    rows: Rows = {}
+    for setting in SETTINGS:
+        rows |= {key(setting, what): values for what, values in measure(config, setting).items()}
+        report(f"{setting}: {config.draws} draws")
+    for name, gradients in GRADIENTS.items():
+        pair = against_mean(gradients.draw(config.draws, config.seed))
+        rows |= {key(name, what): _short(x) for what, x in zip(("cosine", "length"), pair, strict=True)}
+    result = Result(NAME, asdict(config), [config.seed], [], rows, summary(rows, config.fine), **at_start)
+    if folder is not None:
+        result.save(folder)
+    return result
+
+
+def load(folder: Path | str) -> Result:
+    """A stored result, its rows whole and its summary the one that they give.
+
+    Raises:
+        DataError: no result of this experiment, or one whose parts don't agree.
+    """
+    result = Result.load(folder, NAME)
+    try:
+        config = ConflictConfig(**result.config)
+        for name, values in result.rows.items():
+            if len(values) != config.draws:
+                raise ValueError(f"`{name}` of shape {values.shape}, not of {config.draws} draws")
+        if not alike(summary(result.rows, config.fine), result.summary):
+            raise ValueError("a summary that its rows do not give")
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"Expected a whole result in {folder}. Got: {error}. Reproduce it.") from error
+    return result
