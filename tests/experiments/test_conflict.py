@@ -48,11 +48,11 @@ def test_rows_have_one_entry_a_draw_and_rule(made):
     assert {values.dtype for values in made.rows.values()} == {np.dtype(np.float32)}
 
 
-def test_the_same_seed_gives_the_same_rows_and_another_gives_others(made):
-    again, other = conflict.run(SMALL), conflict.run(replace(SMALL, seed=1))
-    for name, values in made.rows.items():
+def test_the_same_seed_gives_the_same_rows_and_another_gives_others():
+    one, again, other = (conflict.run(replace(SHORT, seed=seed)) for seed in (0, 0, 1))
+    for name, values in one.rows.items():
         assert np.array_equal(values, again.rows[name]), name
-    assert not np.array_equal(made.rows["five round tasks: to median"], other.rows["five round tasks: to median"])
+    assert not np.array_equal(one.rows["five round tasks: to median"], other.rows["five round tasks: to median"])
 
 
 def test_the_first_draws_of_many_are_those_of_few():
@@ -72,11 +72,14 @@ def test_the_mean_arrives_at_theta_star(setting):
 
 
 def test_two_tasks_walk_the_same_way_under_o_amfs_and_the_mean():
-    paths = conflict.paths(SMALL, "two tasks")
+    paths, best = conflict.paths(SMALL, "two tasks"), conflict.drawn(SMALL, "two tasks").tasks.best()
+    away = (paths["mean"] - best).norm(dim=2).cummin(0).values
+    on_the_way = away > SMALL.rate  # later it steps to and fro across theta*, where the tasks are opposed
+    assert on_the_way.sum(0).min() >= 5
     for rule in ("O-AMFS", CLIPPED):
-        assert torch.allclose(paths[rule][:150], paths["mean"][:150], atol=1e-6)
+        assert torch.allclose(paths[rule][on_the_way], paths["mean"][on_the_way], atol=1e-9)
         assert torch.allclose(paths[rule][-1], paths["mean"][-1], atol=SMALL.fine)
-    assert not torch.allclose(paths["PCGrad"][:150], paths["mean"][:150], atol=1e-2)
+    assert not torch.allclose(paths["PCGrad"][on_the_way], paths["mean"][on_the_way], atol=1e-2)
 
 
 @pytest.mark.parametrize(
