@@ -11,6 +11,7 @@ from amfs_lab.explore import (
     compare,
     conflict,
     draw,
+    draws,
     episodes,
     figure2,
     landscape,
@@ -35,6 +36,7 @@ from amfs_lab.explore.characters import CharacterExplorer
 from amfs_lab.explore.compare import CompareExplorer
 from amfs_lab.explore.conflict import ConflictExplorer
 from amfs_lab.explore.draw import DrawExplorer
+from amfs_lab.explore.draws import DrawsExplorer
 from amfs_lab.explore.drive import drive
 from amfs_lab.explore.episodes import EpisodeExplorer
 from amfs_lab.explore.figure2 import Figure2Explorer
@@ -62,6 +64,7 @@ __all__ = [
     "CompareExplorer",
     "ConflictExplorer",
     "DrawExplorer",
+    "DrawsExplorer",
     "EpisodeExplorer",
     "Explorer",
     "Figure2Explorer",
@@ -90,6 +93,7 @@ __all__ = [
     "compare",
     "conflict",
     "draw",
+    "draws",
     "drive",
     "episodes",
     "figure2",
