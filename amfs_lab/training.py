@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from amfs_lab import checkpoint
 from amfs_lab.backbones import BATCH_NORMS
@@ -19,13 +20,17 @@ from amfs_lab.evaluation import evaluate
 from amfs_lab.learner import MetaLearner, TaskGradients
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
+from amfs_lab.path import Followed, Sketch, followed
 from amfs_lab.stats import Interval
 from amfs_lab.tasks import open_source
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is after a meta-step: mean query loss and accuracy of its tasks, and training seconds so far."""
+    """Where a run is after a meta-step: mean query loss and accuracy of its tasks, and training seconds so far.
+
+    `followed`: position, cosine and weights (see `amfs_lab.path`), of a trainer that was asked to follow.
+    """
 
     method: str
     step: int
@@ -33,6 +38,7 @@ class Progress:
     loss: float
     accuracy: float
     validation: Interval | None = None
+    followed: Followed | None = None
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -92,14 +98,21 @@ class MetaTrainer:
     Args:
         folder: where the trained learner is saved when the run ends or is stopped; None keeps it in memory only.
         root: where to look for the data first. device: see `pick_device`.
+        follow: what each `Progress` shall keep of the meta-parameters' position; None keeps and costs nothing.
     Raises:
         ConfigError, DataError: before anything is trained, when the data cannot serve the configuration or the folder
             already holds a run.
     """
 
     def __init__(
-        self, config: TrainingConfig, folder: Path | str | None = None, root: Path | None = None, device: str = "auto"
+        self,
+        config: TrainingConfig,
+        folder: Path | str | None = None,
+        root: Path | None = None,
+        device: str = "auto",
+        follow: Sketch | None = None,
     ) -> None:
+        self.follow = follow
         self.config, self.folder = config, None if folder is None else Path(folder)
         if self.folder is not None:
             checkpoint.check_free(self.folder)
@@ -128,12 +141,16 @@ class MetaTrainer:
             for step in range(1, config.steps + 1):
                 began = time.perf_counter()
                 optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
+                position = self._position()
                 tasks = meta_step(learner, outer, optimizer, self._tasks(step))
                 loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
+                told = None
+                if position is not None:  # the rows outlive the update, which does not touch them
+                    told = followed(position, tasks.rows.shape[1], outer, tasks.rows)
                 seconds += time.perf_counter() - began
                 last = self._spent(step, seconds) >= 1
-                progress = Progress(config.method, step, seconds, loss, accuracy)  # a validation may be broken off
-                if self._validation_due(step, last):
+                progress = Progress(config.method, step, seconds, loss, accuracy, None, told)
+                if self._validation_due(step, last):  # may be broken off
                     progress = replace(progress, validation=self._validate())
                 yield progress
                 if last:
@@ -148,6 +165,10 @@ class MetaTrainer:
     def _spent(self, steps: int, seconds: float) -> float:
         """The share of the budget that is used up, whichever of steps and seconds is further."""
         return max(steps / self.config.steps, seconds / (self.config.seconds or math.inf))
+
+    def _position(self) -> Tensor | None:
+        """Where the meta-parameters are, if anybody asked."""
+        return None if self.follow is None else self.follow.of(self.learner.meta_parameters())
 
     def _tasks(self, step: int) -> list[Episode]:
         first = (step - 1) * self.config.tasks
@@ -169,7 +190,10 @@ class MetaTrainer:
 
 def save_learner(folder: Path, learner: MetaLearner, config: TrainingConfig, progress: Progress) -> None:
     """Writes meta-parameters, configuration and the last progress; `load_learner` reads them."""
-    record: dict[str, Any] = {"config": config.to_dict(), "progress": asdict(progress)}
+    fields = asdict(replace(progress, followed=None))
+    if progress.followed is not None:
+        fields["followed"] = progress.followed.to_dict()
+    record: dict[str, Any] = {"config": config.to_dict(), "progress": fields}
     checkpoint.save(folder, dict(learner.state_dict()), record)
 
 
@@ -212,8 +236,12 @@ def load_run(
 def _progress(folder: Path | str, record: dict[str, Any]) -> Progress:
     try:
         fields = record["progress"]
-        validation = fields["validation"]
-        return Progress(**fields | {"validation": None if validation is None else Interval(**validation)})
+        validation, told = fields["validation"], fields.get("followed")  # which older runs lack
+        parts = {
+            "validation": None if validation is None else Interval(**validation),
+            "followed": None if told is None else Followed.from_dict(told),
+        }
+        return Progress(**fields | parts)
     except (KeyError, TypeError) as error:
         raise DataError(
             f"Expected the progress of a run in {folder}. Got {record.get('progress')!r}. Train it again."

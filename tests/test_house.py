@@ -18,7 +18,7 @@ FLOORS = [
     {"errors"},
     {"kernels", "ridge", "backbones", "stats", "checkpoint", "distributed", "episode"},
     {"inner", "outer", "tasks", "planes", "plots"},
-    {"learner"},
+    {"learner", "path"},
     {"config"},
     {"evaluation"},
     {"training"},
