@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import scipy.linalg
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -128,14 +127,13 @@ class Plane:
         centre = torch.stack([run.mean(0) for run in runs]).mean(0)
         rows = torch.cat([(run - centre) / math.sqrt(len(run) * len(runs)) for run in runs])
         tall = len(rows) > rows.shape[1]
-        gram = (rows.T @ rows if tall else rows @ rows.T).numpy()
-        n = len(gram)
-        if n < 2:
-            return cls(centre, rows.new_zeros(2, rows.shape[1]), (0.0, 0.0))
-        squares, vectors = scipy.linalg.eigh(gram, subset_by_index=(n - 2, n - 1))  # ascending
-        total, top = float(gram.trace()), torch.from_numpy(vectors.T.copy()).flip(0)
+        gram = rows.T @ rows if tall else rows @ rows.T
+        squares, vectors = torch.linalg.eigh(gram)  # ascending
+        top = vectors.T.flip(0)[:2]
         axes = top if tall else F.normalize(top @ rows, dim=1, eps=1e-150)
-        shares = [max(float(s), 0.0) / total if total > 0 else 0.0 for s in squares[::-1]]
+        axes = F.pad(axes, (0, 0, 0, 2 - len(axes)))  # a single position has no second direction
+        total = float(gram.trace())
+        shares = [max(s, 0.0) / total if total > 0 else 0.0 for s in [*squares.flip(0)[:2].tolist(), 0.0][:2]]
         alive = torch.tensor([share > 1e-12 for share in shares])  # below that a direction is rounding
         starts = torch.stack([run[0] - centre for run in runs]).mean(0)
         turned = torch.where(axes @ starts > 0, -1.0, 1.0) * alive
@@ -162,26 +160,24 @@ def paths(runs: Mapping[str, Sequence[Any]]) -> Paths:
     Raises:
         ConfigError: no step, one that was not followed, or runs whose meta-parameters are not of one kind.
     """
-    for steps in runs.values():
-        for step in steps:
-            check_followed(step)
-    kinds = {(step.followed.size, len(step.followed.position)) for steps in runs.values() for step in steps}
-    if len(kinds) > 1:
-        words = " and ".join(f"{size} in {numbers} numbers" for size, numbers in sorted(kinds))
-        raise ConfigError(
-            f"Runs in one plane must have the same meta-parameters and the same sketch. Got {words}. "
-            "Draw runs of one inner loop and width together, others apart."
-        )
+    check_one_kind([step for steps in runs.values() for step in steps])
     positions = {name: torch.stack([s.followed.position for s in steps]) for name, steps in runs.items() if steps}
     plane = Plane.of(list(positions.values()))
     return Paths(plane, {name: plane.coordinates(run) for name, run in positions.items()}, positions)
 
 
-def check_followed(step: Any) -> None:
-    """Raises ConfigError for a step that carries no position."""
-    if getattr(step, "followed", None) is None:
+def check_one_kind(steps: Sequence[Any]) -> None:
+    """Raises ConfigError for a step that carries no position, or for steps whose positions do not compare."""
+    if any(getattr(step, "followed", None) is None for step in steps):
         raise ConfigError(
             "A path needs steps that carry a position. Got one without: make the trainer with `follow=path.Sketch()`."
+        )
+    kinds = {(step.followed.size, len(step.followed.position)) for step in steps}
+    if len(kinds) > 1:
+        words = " and ".join(f"{size} in {numbers} numbers" for size, numbers in sorted(kinds))
+        raise ConfigError(
+            f"Runs in one plane must have the same meta-parameters and the same sketch. Got {words}. "
+            "Draw runs of one inner loop and width together, others apart."
         )
 
 

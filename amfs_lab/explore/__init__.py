@@ -45,6 +45,7 @@ from amfs_lab.explore.limits import LimitExplorer
 from amfs_lab.explore.live import LiveExplorer, live
 from amfs_lab.explore.meta_training import MetaTrainingExplorer
 from amfs_lab.explore.outer_loop import OuterLoopExplorer
+from amfs_lab.explore.paths import PathExplorer
 from amfs_lab.explore.perpendicular import PerpendicularExplorer
 from amfs_lab.explore.predict import predict
 from amfs_lab.explore.projection import ProjectionExplorer
@@ -73,6 +74,7 @@ __all__ = [
     "LiveExplorer",
     "MetaTrainingExplorer",
     "OuterLoopExplorer",
+    "PathExplorer",
     "PerpendicularExplorer",
     "ProjectionExplorer",
     "PullExplorer",

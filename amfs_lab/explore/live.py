@@ -62,13 +62,17 @@ class LiveExplorer(Explorer):
             record.clear()
         record.append(item)
 
+    def recorded(self) -> dict[str, Any]:
+        """The parts of the state that hold what was recorded."""
+        return {"history": {name: tuple(record) for name, record in self._record.items()}}
+
     def refresh(self) -> None:
         """Draws all that was recorded."""
-        self.set(history={name: tuple(record) for name, record in self._record.items()})
+        self.set(**self.recorded())
 
     def finish(self, status: str) -> None:
         self.stop_button.disabled = True
-        self.set(status=status, history={name: tuple(record) for name, record in self._record.items()})
+        self.set(status=status, **self.recorded())
 
 
 async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: LiveExplorer, every: float = 0.25) -> Any:

@@ -176,7 +176,7 @@ NOTHING = {
 }
 
 
-def smooth(values: Sequence[float], window: int) -> np.ndarray:
+def smooth(values: Sequence[float] | np.ndarray, window: int) -> np.ndarray:
     """The mean of the last `window` values at each place, of fewer where there are no more."""
     sums = np.concatenate([[0.0], np.cumsum(np.asarray(values, dtype=float))])
     ends = np.arange(1, len(sums))
@@ -184,6 +184,6 @@ def smooth(values: Sequence[float], window: int) -> np.ndarray:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-def thin(n: int) -> np.ndarray:
-    """Which of n points to draw: all of a short curve, an even choice with both ends of a long one."""
-    return np.arange(n) if n <= DRAWN else np.unique(np.linspace(0, n - 1, DRAWN).round().astype(int))
+def thin(n: int, most: int = DRAWN) -> np.ndarray:
+    """Which of n points to draw, at most `most`: all of a short curve, an even choice with both ends of a long one."""
+    return np.arange(n) if n <= most else np.unique(np.linspace(0, n - 1, most).round().astype(int))

@@ -20,6 +20,7 @@ ELSEWHERE = {
     "CharacterExplorer": "test_characters.py",
     "CompareExplorer": "test_compare.py",
     "MetaTrainingExplorer": "test_explorers.py",
+    "PathExplorer": "test_paths.py",
 }
 ALL = [getattr(explore, name) for name in explore.__all__ if isinstance(getattr(explore, name), type)]
 ALL = [kind for kind in ALL if kind.declared]  # the bases declare no control
