@@ -67,7 +67,7 @@ class Explorer(Shown):
         self.state = self.start
         with one_thread():
             self.arrays = self.compute(self.state)
-        self.drawing = Drawing(self.panels, self.traces, self.frame, {"height": 420, **self.layout}, self.arrays)
+        self.drawing = self.drawn()
         self.figure = self.drawing.figure
         self.sentence = Sentence(text=self.say(self.arrays), alt=self.alt)
         self.banner = Banner()
@@ -102,6 +102,10 @@ class Explorer(Shown):
     def reset(self) -> None:
         """Back to the state it was made with; what was recorded stays."""
         self._change({name: self.start[name] for name in self.declared})
+
+    def drawn(self) -> Drawing:
+        """A new drawing of the present state, apart from the one that is shown; plotly looks at each value."""
+        return Drawing(self.panels, self.traces, self.frame, {"height": 420, **self.layout}, self.arrays)
 
     def preset(self, name: str | None) -> dict[str, Any]:
         """The controls that a preset sets. Raises ConfigError for an unknown name."""
