@@ -381,12 +381,21 @@ def set_aside(path):
 def test(torch_index, options, more):
     if is_handed_out():
         say("This copy of the course has no tests of the library; each lesson is run from top to bottom.")
-    chosen = [*options, *more] or side_by_side()
-    return become([set_up(torch_index), "-m", "pytest", *chosen], AMFS_LAB_FAST="1")
+    given = [*options, *more]
+    return become([set_up(torch_index), "-m", "pytest", *parallel_options(given), *given], AMFS_LAB_FAST="1")
 
 
-def side_by_side():
-    """For a run of everything: file by file on all cores, so that a lesson stays in one process, cell after cell."""
+# They choose tests, load plugins or look inside. The short ones may have their value glued to them.
+ALONE = ("-k", "-m", "-p", "-s", "--pdb", "--trace")
+
+
+def parallel_options(given):
+    """File by file on up to four cores, so that a lesson stays in one process, cell after cell; unless tests are named.
+
+    Any word that is no option may name one. These options come first, and those that were given win over them.
+    """
+    if any(not word.startswith("-") or word.startswith(ALONE) for word in given):
+        return []
     return ["-n", str(min(4, os.cpu_count() or 1)), "--dist=loadfile", "--no-loadscope-reorder"]
 
 

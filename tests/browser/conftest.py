@@ -1,4 +1,4 @@
-"""One JupyterLab and one browser for all lessons."""
+"""One JupyterLab for all lessons that a worker opens, and one browser for those of a file."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ FAILED = pytest.StashKey[bool]()
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """JupyterLab on a copy of the lessons, started once."""
+    """JupyterLab on a copy of the lessons, started once a worker."""
     from serving import chromium, jupyter
 
     if chromium() is None:

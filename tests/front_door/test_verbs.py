@@ -256,10 +256,33 @@ def test_test_passes_its_arguments_on_and_runs_the_short_lessons(run, machine):
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, "1"), (2, "2"), (64, "4"), (None, "1")])
-def test_a_run_of_everything_keeps_each_lesson_in_one_process(run, machine, monkeypatch, cores, workers):
+@pytest.mark.parametrize("given", [[], ["-q"], ["-x", "-vv"], ["--", "--maxfail=2"], ["-n0"]])
+def test_a_run_of_everything_keeps_each_lesson_in_one_process(run, machine, monkeypatch, cores, workers, given):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    run.main(["test"])
-    assert machine.became[0][1:] == ["-m", "pytest", "-n", workers, "--dist=loadfile", "--no-loadscope-reorder"]
+    run.main(["test", *given])
+    ours = ["-n", workers, "--dist=loadfile", "--no-loadscope-reorder"]
+    assert machine.became[0][1:] == ["-m", "pytest", *ours, *[word for word in given if word != "--"]]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["tests/test_kernels.py"],
+        ["-q", "tests"],
+        ["tests/test_kernels.py::test_a_law", "-x"],
+        ["-k", "median"],
+        ["-kmedian"],
+        ["-m", "slow"],
+        ["-p", "no:xdist"],
+        ["-pno:xdist"],
+        ["--pdb"],
+        ["--trace"],
+        ["-s"],
+    ],
+)
+def test_who_names_tests_or_looks_into_them_gets_one_process(run, machine, given):
+    run.main(["test", *given])
+    assert machine.became[0][1:] == ["-m", "pytest", *given]
 
 
 def test_notebooks_and_bench_pass_their_arguments_on(run, machine):
