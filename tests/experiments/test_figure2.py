@@ -13,6 +13,7 @@ from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.experiments import Result, figure2
 from amfs_lab.experiments.result import stored
+from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.inner import Maml
 from amfs_lab.stats import mean_interval, paired_difference
 from amfs_lab.tasks import EpisodeConfig, open_source
@@ -140,7 +141,7 @@ def test_runs_take_turns_by_the_time_that_they_have_used():
             if step * pace >= last:
                 return
 
-    ended = figure2.side_by_side({"slow": run("slow", 4.0, 8.0), "fast": run("fast", 1.0, 8.0)})
+    ended = side_by_side({"slow": run("slow", 4.0, 8.0), "fast": run("fast", 1.0, 8.0)})
     assert order == ["slow", "fast", "fast", "fast", "fast", "slow", "fast", "fast", "fast", "fast"]
     assert {name: progress.step for name, progress in ended.items()} == {"slow": 2, "fast": 8}
 
