@@ -124,7 +124,7 @@ def gathered(config: Figure2Config, training: list[dict[str, Any]], rows: list[R
     """The result of trainings that were measured elsewhere, in a lesson say: one entry of `rows` a seed."""
     stacked = {name: np.stack([each[name] for each in rows]) for name in rows[0]}
     seeds = list(range(len(rows)))
-    return Result(NAME, asdict(config), seeds, training, stacked, summary(stacked, queries(config.episode)), **where)
+    return Result(NAME, asdict(config), seeds, training, stacked, summary(stacked, config.episode.answers), **where)
 
 
 def measure(learners: Mapping[str, MetaLearner], source: EpisodeSource, episodes: int, most: int = 10) -> Rows:
@@ -167,11 +167,6 @@ def read(learner: MetaLearner, episode: Episode, most: int) -> tuple[np.ndarray,
 
 def _right(scores: torch.Tensor, query: Split) -> int:
     return int((scores.argmax(1) == query.y).sum())  # waits for the device, too
-
-
-def queries(episode: EpisodeConfig) -> int:
-    """How many answers an episode asks for."""
-    return episode.ways * episode.queries
 
 
 @dataclass(frozen=True)
@@ -244,7 +239,7 @@ def load(folder: Path | str) -> Result:
                 got = result.rows[f"{what} {method}"].shape
                 if got != (*expected, columns):
                     raise ValueError(f"`{what} {method}` of shape {got}, not {(*expected, columns)}")
-        if not alike(summary(result.rows, queries(shape)), result.summary):
+        if not alike(summary(result.rows, shape.answers), result.summary):
             raise ValueError("a summary that its rows do not give")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"Expected a whole Figure 2 in {folder}. Got: {error}. Reproduce it.") from error
@@ -253,5 +248,5 @@ def load(folder: Path | str) -> Result:
 
 def curves(result: Result) -> dict[str, Curve]:
     """The curve of each method, by name."""
-    asked = queries(EpisodeConfig(**result.config["episode"]))
+    asked = EpisodeConfig(**result.config["episode"]).answers
     return {method: Curve.of(result.rows, method, asked) for method in METHODS}

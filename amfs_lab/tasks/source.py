@@ -28,6 +28,11 @@ class EpisodeConfig:
             if not isinstance(value, int) or value < smallest:
                 raise ConfigError(f"EpisodeConfig.{name} must be an integer >= {smallest}. Got {value!r}.")
 
+    @property
+    def answers(self) -> int:
+        """How many answers an episode asks for: N Q, one a query image."""
+        return self.ways * self.queries
+
     def __str__(self) -> str:
         return f"{self.ways}-way {self.shots}-shot"
 

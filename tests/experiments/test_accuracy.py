@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from amfs_lab.cli import main
+from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import Result, accuracy
 from amfs_lab.experiments.accuracy import RECIPES, SHAPES, AccuracyConfig, key
@@ -45,10 +46,10 @@ def test_right_answers_are_counted_one_by_one(made, method, norm):
     for layer in learner.modules():
         if hasattr(layer, "norm") and isinstance(layer.norm, str):
             layer.norm = norm
-    source = open_source("glyphs", "validation", SHAPES[0])
+    source = open_source("glyphs", "validation", SHAPES["5w1s"])
     with torch.no_grad():
         right = [int((learner.scores(e).argmax(1) == e.query.y).sum()) for e in (source[i] for i in range(4))]
-    assert made.rows[key(method, SHAPES[0], norm)].tolist() == right
+    assert made.rows[key(method, "5w1s", norm)].tolist() == right
 
 
 def test_who_has_a_head_is_asked_about_its_own_ways_alone(made):
@@ -64,9 +65,9 @@ def test_statistics_make_a_difference(made):
 
 
 def test_the_summary_is_what_its_rows_say(made):
-    for shape in SHAPES:
+    for shape, asked in (("5w1s", 75), ("5w5s", 75), ("20w1s", 100)):
         own, other = (made.rows[key(method, shape, "support")] for method in ("prototypes", "i-amfs"))
-        own, other = (torch.from_numpy(right / (shape.ways * shape.queries)) for right in (own, other))
+        own, other = (torch.from_numpy(right / asked) for right in (own, other))
         numbers = made.summary[key("prototypes", shape, "support")]
         mean, ahead = mean_interval(own), paired_difference(other, own)
         assert numbers["accuracy"]["mean"] == pytest.approx(mean.mean, abs=1e-6)
@@ -79,6 +80,17 @@ def test_the_result_says_what_was_done(made):
     assert (made.experiment, made.seeds) == ("accuracy", [0])
     assert [(run["method"], run["step"]) for run in made.training] == [("i-amfs", 1), ("maml", 1), ("prototypes", 1)]
     assert made.config["methods"]["maml"] == {"episode": {"ways": 5, "shots": 1, "queries": 2}, "meta_lr": 3e-3}
+    assert made.config["shapes"]["20w1s"] == {"ways": 20, "shots": 1, "queries": 5}
+    for method, training in made.config["trainings"].items():
+        assert TrainingConfig.from_dict(training) == SMALL.training(method)
+
+
+def test_a_result_is_read_by_its_own_shapes_and_trainings(made, tmp_path, monkeypatch):
+    """Not by those of the day."""
+    made.save(tmp_path / "one")
+    monkeypatch.setattr(accuracy, "SHAPES", {"5w1s": EpisodeConfig(5, 1, 30), "7w1s": EpisodeConfig(7, 1, 5)})
+    monkeypatch.setattr(accuracy, "RECIPES", {})
+    assert accuracy.table(accuracy.load(tmp_path / "one")) == accuracy.table(made)
 
 
 def test_the_table_has_a_line_for_each_method_and_norm(made):
@@ -107,10 +119,43 @@ def test_numbers_that_do_not_agree_are_refused(made, tmp_path):
     Result(**{**vars(made), "rows": fewer}).save(tmp_path / "rows")
     with pytest.raises(DataError, match=r"`i-amfs 5w1s transductive` of shape \(3,\), not \(4,\)"):
         accuracy.load(tmp_path / "rows")
-    strange = {"i-amfs 7w1s support": made.rows["maml 5w5s support"]}
-    Result(**{**vars(made), "rows": strange}).save(tmp_path / "strange")
-    with pytest.raises(DataError, match=r"Expected a whole result"):
-        accuracy.load(tmp_path / "strange")
+
+
+def without(values, *names):
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def with_row(name, change):
+    return lambda r: {"rows": r.rows | {name: change(r.rows["maml 5w5s support"])}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda r: {"rows": without(r.rows, "maml 5w1s support")}, r"no row `maml 5w1s support`\. Reproduce it"),
+        (with_row("i-amfs 7w1s support", np.copy), r"an unasked row `i-amfs 7w1s support`"),
+        (with_row("maml 20w1s support", np.copy), r"an unasked row `maml 20w1s support`"),
+        (with_row("maml 5w5s support", lambda right: right + 76), r"`maml 5w5s support` with \d+ to \d+ .* of 75"),
+        (with_row("maml 5w5s support", lambda right: right - 76), r"`maml 5w5s support` with -\d+ to -?\d+ right"),
+        (lambda r: {"training": []}, r"trainings of no method, not of i-amfs, maml, prototypes"),
+        (lambda r: {"training": r.training[1:]}, r"trainings of maml, prototypes, not of i-amfs, maml, prototypes"),
+        (lambda r: {"training": [*r.training, r.training[0]]}, r"trainings of .*, i-amfs, not of i-amfs, maml, proto"),
+        (lambda r: {"config": r.config | {"methods": {}}}, r"trainings of no method, not of"),
+        (lambda r: {"config": without(r.config, "shapes")}, r"Got: nothing named 'shapes'\. Reproduce it"),
+        (lambda r: {"config": without(r.config, "trainings")}, r"Got: nothing named 'trainings'\. Reproduce it"),
+        (
+            lambda r: {"config": r.config | {"shapes": without(r.config["shapes"], "5w5s")}},
+            r"an unasked row `i-amfs 5w5s support`",
+        ),
+    ],
+)
+def test_a_result_that_is_not_whole_is_refused(made, tmp_path, change, words):
+    """Each with the summary that its rows give, so that nothing else is wrong with it."""
+    parts = vars(made) | change(made)
+    parts["summary"] = accuracy.summary(parts["rows"], SHAPES | {"7w1s": EpisodeConfig(7, 1, 15)})
+    Result(**parts).save(tmp_path / "one")
+    with pytest.raises(DataError, match=rf"Expected a whole result in .*{words}"):
+        accuracy.load(tmp_path / "one")
 
 
 def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
@@ -127,6 +172,10 @@ def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
         ({"episodes": 1}, r"`episodes` must be >= 2"),
         ({"source": "moon"}, r"TrainingConfig.source must be one of .*Got 'moon'"),
         ({"seconds": -1.0}, r"TrainingConfig.seconds must be a finite number > 0"),
+        (
+            {"methods": {"maml": replace(RECIPES["maml"], episode=EpisodeConfig(7, 1, 2))}},
+            r"maml can be asked about tasks of the ways that it trains on.* one of 5w1s, 5w5s, 20w1s\. Got 7\.",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, words):
