@@ -45,18 +45,24 @@ def add_to(commands: Any) -> None:
     p = command(results, "accuracy", reproduce_accuracy, "accuracy of several methods after the same training time")
     p.add_argument("--source", choices=SOURCES, default=ACCURACY.source, help="where episodes come from (%(default)s)")
     p.add_argument("--split", choices=SPLITS[1:], default=ACCURACY.split, help="of unseen classes (%(default)s)")
-    p.add_argument("--methods", nargs="+", choices=accuracy.RECIPES, default=list(accuracy.RECIPES))
+    p.add_argument(
+        "--methods",
+        nargs="+",
+        choices=accuracy.RECIPES,
+        default=list(accuracy.RECIPES),
+        help="which of them train, in turns (default all)",
+    )
     p.add_argument("--seconds", type=float, help=f"training of each method (default {ACCURACY.seconds:g})")
     p.add_argument("--steps", type=int, help="meta-steps of each method, instead or as well")
     p.add_argument("--width", type=int, default=ACCURACY.width, help="filters of Conv-4 (default %(default)s)")
     p.add_argument(
         "--augment",
         nargs="*",
-        default=ACCURACY.augment,
         choices=AUGMENTATIONS,
-        help="what training does to its images (rotations)",
+        help=f"what training does to its images; no word: nothing (default {' '.join(ACCURACY.augment)}, but nothing "
+        "to glyphs)",
     )
-    p.add_argument("--seed", type=int, default=ACCURACY.seed)
+    p.add_argument("--seed", type=int, default=ACCURACY.seed, help="of each training (default %(default)s)")
     p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
     p.add_argument("--out", type=Path, help="folder of the result (default runs/accuracy-SOURCE)")
     common(p, device="cpu")
@@ -98,13 +104,14 @@ def reproduce_figure2(options: argparse.Namespace) -> None:
 
 def reproduce_accuracy(options: argparse.Namespace) -> None:
     _set_threads(options.threads)
+    usual = () if options.source == "glyphs" else ACCURACY.augment  # printed glyphs are not turned
     config = accuracy.AccuracyConfig(
         source=options.source,
         split=options.split,
         **_budget(options, ACCURACY),
         episodes=options.episodes,
         width=options.width,
-        augment=tuple(options.augment),
+        augment=usual if options.augment is None else tuple(options.augment),
         seed=options.seed,
         methods={method: accuracy.RECIPES[method] for method in options.methods},
     )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from amfs_lab.cli import main
+from amfs_lab.cli import main, parser
+from amfs_lab.cli.reproduce import reproduce_accuracy
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import Result, accuracy
@@ -186,7 +187,7 @@ def test_settings_that_cannot_be_are_refused(settings, words):
 def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(RECIPES, "prototypes", SMALL.methods["prototypes"])
     words = ["reproduce", "accuracy", "--source", "glyphs", "--methods", "prototypes", "--steps", "1"]
-    words += ["--episodes", "3", "--width", "4", "--seed", "5", "--augment", "--out", str(tmp_path / "one")]
+    words += ["--episodes", "3", "--width", "4", "--seed", "5", "--out", str(tmp_path / "one")]
     assert main(words) == 0
     back = accuracy.load(tmp_path / "one")
     assert accuracy.table(back) in capsys.readouterr().out
@@ -195,6 +196,32 @@ def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys, monke
     assert "never overwritten" in capsys.readouterr().err
     assert main([*words, "--threads", "-1"]) == 2
     assert "`threads` must be >= 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "augment"),
+    [
+        ([], ("rotations",)),
+        (["--source", "glyphs"], ()),
+        (["--augment"], ()),
+        (["--augment", "affine"], ("affine",)),
+        (["--source", "glyphs", "--augment", "affine"], ("affine",)),
+    ],
+)
+def test_what_training_does_to_its_images_follows_the_source_unless_it_is_said(monkeypatch, made, words, augment):
+    configs = []
+    monkeypatch.setattr(accuracy, "run", lambda config, *rest: configs.append(config) or made)
+    reproduce_accuracy(parser().parse_args(["reproduce", "accuracy", *words]))
+    assert [config.augment for config in configs] == [augment]
+
+
+def test_each_option_of_the_command_says_what_it_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["reproduce", "accuracy", "--help"])
+    said = " ".join(capsys.readouterr().out.partition("options:")[2].split())
+    assert "no word: nothing (default rotations, but nothing to glyphs)" in said
+    assert "which of them train, in turns (default all)" in said
+    assert "--seed SEED of each training (default 0)" in said
 
 
 def test_the_result_that_comes_with_the_course_is_whole_and_the_readmes():
