@@ -13,12 +13,14 @@ from amfs_lab.explore.compare import LEVELS, verdict
 from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.filter import curve
-from amfs_lab.explore.theme import BLUE, INK, VERMILLION, line, marks
+from amfs_lab.explore.meta_training import look
+from amfs_lab.explore.theme import INK, line, marks
 from amfs_lab.explore.words import count
 from amfs_lab.stats import paired_difference
 
 FIRST = {"the first 10": 10, "the first 30": 30, "the first 100": 100, "all": None}
 BARS = dict(type="data", thickness=2, width=5)
+(MAML, DASH, SQUARE), (SOLVE, _, DOT) = look("maml"), look("i-amfs")  # as in every other figure
 
 
 def result(source: str = "glyphs") -> Result:
@@ -70,8 +72,8 @@ class Figure2Explorer(Explorer):
     traces = (
         Trace(
             go.Scatter,
-            line(VERMILLION, 2, "dash")
-            | marks(VERMILLION, 8, "square", mode="lines+markers", name="MAML", hover="%{x} steps: %{y:.1%}")
+            line(MAML, 2, DASH)
+            | marks(MAML, 8, SQUARE, mode="lines+markers", name="MAML", hover="%{x} steps: %{y:.1%}")
             | dict(error_y=BARS),
             x="counts",
             y="maml",
@@ -79,12 +81,12 @@ class Figure2Explorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            line(BLUE, 2.5, name="I-AMFS, one solve", hover="one solve: %{y:.1%}"),
+            line(SOLVE, 2.5, name="I-AMFS, one solve", hover="one solve: %{y:.1%}"),
             x="step_range",
             y="solve_line",
         ),
-        Trace(go.Scatter, curve("", BLUE, 1.0, "dot"), x="step_range", y="solve_low"),
-        Trace(go.Scatter, curve("", BLUE, 1.0, "dot"), x="step_range", y="solve_high"),
+        Trace(go.Scatter, curve("", SOLVE, 1.0, "dot"), x="step_range", y="solve_low"),
+        Trace(go.Scatter, curve("", SOLVE, 1.0, "dot"), x="step_range", y="solve_high"),
         Trace(
             go.Scatter,
             marks(INK, 17, "square-open", rim=(None, 2), name="compared", hover="compared"),
@@ -93,8 +95,8 @@ class Figure2Explorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            line(VERMILLION, 2, "dash")
-            | marks(VERMILLION, 8, "square", mode="lines+markers", showlegend=False, hover="%{x:.1f} ms: %{y:.1%}")
+            line(MAML, 2, DASH)
+            | marks(MAML, 8, SQUARE, mode="lines+markers", showlegend=False, hover="%{x:.1f} ms: %{y:.1%}")
             | dict(error_y=BARS),
             at=(1, 2),
             x="maml_time",
@@ -103,7 +105,7 @@ class Figure2Explorer(Explorer):
         ),
         Trace(
             go.Scatter,
-            marks(BLUE, 13, "star", showlegend=False, hover="one solve, %{x:.1f} ms: %{y:.1%}") | dict(error_y=BARS),
+            marks(SOLVE, 13, DOT, showlegend=False, hover="one solve, %{x:.1f} ms: %{y:.1%}") | dict(error_y=BARS),
             at=(1, 2),
             x="solve_time",
             y="solve",

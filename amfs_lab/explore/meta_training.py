@@ -1,6 +1,6 @@
 """Meta-training as it happens: loss and accuracy of every method, against seconds or meta-steps, with a Stop button."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,27 +10,39 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.live import LiveExplorer
-from amfs_lab.explore.theme import series
+from amfs_lab.explore.theme import COLORS, DASHES, MARKERS, series
 
-MOST = 6  # curves that stay apart by colour, dash and marker
-FEW = 5  # a curve of so few points shows them: one alone would draw no line
 DRAWN = 300  # points of a curve that are drawn; a longer one is thinned
 
-NAMES = {
+NAMES = {  # in the order of their looks: the n-th method is drawn as `series(n)` in every figure
     "i-amfs": "I-AMFS",
-    "amfs": "AMFS",
-    "o-amfs": "O-AMFS",
     "maml": "MAML",
-    "fo-maml": "FO-MAML",
-    "anil": "ANIL",
+    "amfs": "AMFS",
     "prototypes": "prototypes",
+    "anil": "ANIL",
+    "fo-maml": "FO-MAML",
+    "o-amfs": "O-AMFS",
 }
+MOST = len(NAMES)  # curves that stay apart by colour, dash and marker
 
 
 def named(name: str) -> str:
     """A run's name as the lessons write it: `"i-amfs again"` is "I-AMFS again"."""
     method, blank, rest = name.partition(" ")
     return NAMES.get(method, method) + blank + rest
+
+
+def look(method: str) -> tuple[str, str, str]:
+    """Colour, dash and marker of a method, the same wherever it is drawn."""
+    n = list(NAMES).index(method)
+    return COLORS[n], DASHES[n], MARKERS[n]
+
+
+def slots(runs: Collection[str]) -> dict[str, int]:
+    """Which of the looks each run has: a method its own, any other name ("i-amfs again") the last that is free."""
+    own = {name: n for n, name in enumerate(NAMES)}
+    free = [n for name, n in own.items() if name not in runs]
+    return {name: own[name] if name in own else free.pop() for name in runs}
 
 
 class Step(Protocol):
@@ -54,7 +66,8 @@ class MetaTrainingExplorer(LiveExplorer):
     title = "Meta-training, live"
     alt = (
         "Two panels with one curve a method. Left: the loss on the query sets of the training tasks. "
-        "Right: accuracy, a thin line on training tasks and markers with 95 % intervals on tasks of unseen scripts."
+        "Right: accuracy, a thin line on training tasks and, where a run validates, markers with 95 % intervals on "
+        "tasks of unseen scripts."
     )
 
     against = Choice("against", ["seconds", "meta-steps"], help="equal time, or equal number of steps")
@@ -66,7 +79,7 @@ class MetaTrainingExplorer(LiveExplorer):
         rows=1,
         cols=2,
         horizontal_spacing=0.1,
-        subplot_titles=("loss on query sets", "accuracy: line training, marks validation"),
+        subplot_titles=("loss on query sets", "accuracy"),
     )
     layout = dict(
         height=400,
@@ -77,28 +90,28 @@ class MetaTrainingExplorer(LiveExplorer):
         legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
         margin=dict(l=60, r=16, t=36, b=84),
     )
-    frame = {"xaxis_title_text": "x_title", "xaxis2_title_text": "x_title"}
+    frame = {"xaxis_title_text": "x_title", "xaxis2_title_text": "x_title", "annotations[1].text": "accuracy_title"}
     traces = tuple(
         trace
         for n in range(MOST)
         for trace in (
             Trace(
                 go.Scatter,
-                series(n, hovertemplate="%{y:.3f}", legendgroup=str(n)),
+                series(n, hovertemplate="%{y:.3f}", legendgroup=str(n), marker_size=7),
                 x=f"x_{n}",
                 y=f"loss_{n}",
-                marker_size=f"dots_{n}",
+                mode=f"mode_{n}",
                 name=f"name_{n}",
                 showlegend=f"there_{n}",
             ),
             Trace(
                 go.Scatter,
-                series(n, 1.5, hovertemplate="training %{y:.1%}", legendgroup=str(n))
+                series(n, 1.5, hovertemplate="training %{y:.1%}", legendgroup=str(n), marker_size=5)
                 | dict(opacity=0.55, showlegend=False),
                 at=(1, 2),
                 x=f"x_{n}",
                 y=f"accuracy_{n}",
-                marker_size=f"dots_{n}",
+                mode=f"mode_{n}",
                 name=f"name_{n}",
             ),
             Trace(
@@ -122,9 +135,9 @@ class MetaTrainingExplorer(LiveExplorer):
         by_time = state.against == "seconds"
         arrays: dict[str, Any] = {}
         standing = []
-        runs = list(state.history.items())
+        placed = {n: (name, state.history[name]) for name, n in slots(state.history).items()}
         for n in range(MOST):
-            name, steps = runs[n] if n < len(runs) else ("", ())
+            name, steps = placed.get(n, ("", ()))
             x = np.array([step.seconds if by_time else step.step for step in steps], dtype=float)
             loss = smooth([step.loss for step in steps], state.smoothing)
             accuracy = smooth([step.accuracy for step in steps], state.smoothing)
@@ -135,7 +148,7 @@ class MetaTrainingExplorer(LiveExplorer):
             arrays |= {
                 f"name_{n}": named(name),
                 f"there_{n}": bool(steps),
-                f"dots_{n}": 7 if len(x) <= FEW else 0,
+                f"mode_{n}": "lines+markers" if len(x) == 1 else "lines",  # one point alone draws no line
                 f"x_{n}": x[kept],
                 f"loss_{n}": loss[kept],
                 f"accuracy_{n}": accuracy[kept],
@@ -146,8 +159,14 @@ class MetaTrainingExplorer(LiveExplorer):
             if steps:
                 last = checks[-1][1] if checks else None
                 standing.append((named(name), steps[-1].step, steps[-1].seconds, loss[-1], accuracy[-1], last))
-        title = "training time in seconds" if by_time else "meta-steps"
-        return Arrays(**arrays, x_title=title, standing=standing, status=state.status)
+        validated = any(last is not None for *_, last in standing)
+        return Arrays(
+            **arrays,
+            x_title="training time in seconds" if by_time else "meta-steps",
+            accuracy_title="accuracy: thin training, bars validation" if validated else "accuracy on training tasks",
+            standing=standing,
+            status=state.status,
+        )
 
     def say(self, a: Arrays) -> str:
         if not a.standing:

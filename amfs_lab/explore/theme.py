@@ -16,7 +16,7 @@ INK, FAINT, GRID = "#24292F", "#6E7781", "#E7EAEE"
 
 # No series is told by its colour alone: the n-th has a dash and a marker of its own as well.
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "12px,2px,2px,2px,2px,2px")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 
 # White to blue, light up to 0.75, so that dark numbers can be read on most cells and white ones on the rest.

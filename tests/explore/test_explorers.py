@@ -8,8 +8,10 @@ import pytest
 import torch
 from sklearn.kernel_ridge import KernelRidge
 
+from amfs_lab.config import METHODS
 from amfs_lab.explore import (
     ConflictExplorer,
+    Figure2Explorer,
     MetaTrainingExplorer,
     RbfExplorer,
     RidgeExplorer,
@@ -19,7 +21,7 @@ from amfs_lab.explore import (
     ridge,
 )
 from amfs_lab.explore.conflict import gradients, turned
-from amfs_lab.explore.meta_training import DRAWN, MOST, smooth, thin
+from amfs_lab.explore.meta_training import DRAWN, MOST, NAMES, look, slots, smooth, thin
 from amfs_lab.outer import PCGrad
 from amfs_lab.stats import Interval
 
@@ -175,6 +177,11 @@ def progress(method, step, seconds=None, accuracy=0.5, validation=None):
     )
 
 
+def curves(explorer, name):
+    """Loss, accuracy and validations of a run, as drawn."""
+    return [trace for trace in explorer.figure.data if trace.name == name]
+
+
 class TestMetaTraining:
     @pytest.fixture
     def explorer(self):
@@ -192,7 +199,7 @@ class TestMetaTraining:
 
     def test_the_curves_are_what_was_pushed(self, explorer):
         explorer.set(smoothing=1)
-        amfs, marks = explorer.figure.data[0], explorer.figure.data[2]
+        amfs, marks = curves(explorer, "AMFS")[0], curves(explorer, "AMFS")[2]
         assert np.allclose(amfs.x, np.arange(1, 61) / 10)
         assert np.allclose(amfs.y, 2.0 / np.arange(1, 61))
         assert (list(marks.x), list(marks.y), list(marks.error_y.array)) == ([2.0, 4.0, 6.0], [0.9] * 3, [0.02] * 3)
@@ -205,18 +212,65 @@ class TestMetaTraining:
         assert "MAML 60.0 % ± 2.0 %" in explorer.sentence.text
 
     def test_names_in_the_legend_only_of_what_ran(self, explorer):
-        shown = [(trace.name, trace.showlegend) for trace in explorer.figure.data[::3]]
-        assert shown == [("AMFS", True), ("MAML", True), *[("", False)] * (MOST - 2)]
+        shown = [trace.name for trace in explorer.figure.data[::3] if trace.showlegend]
+        assert shown == ["MAML", "AMFS"]
+
+    def test_a_method_looks_the_same_in_every_figure_whenever_it_came(self):
+        """Figure 2 has one look of each method; a race in either order has the same."""
+        theirs = Figure2Explorer().figure.data
+        for order in (("maml", "i-amfs"), ("i-amfs", "maml")):
+            race = MetaTrainingExplorer()
+            for method in order:
+                race.push(progress(method, 1))
+            race.refresh()
+            for name, in_figure_2 in (("MAML", theirs[0]), ("I-AMFS, one solve", theirs[1])):
+                in_race = curves(race, name.partition(",")[0])[0]
+                assert in_figure_2.name == name
+                assert in_race.line.color == in_figure_2.line.color
+                assert in_race.line.dash == (in_figure_2.line.dash or "solid")
+            for name, in_figure_2 in (("MAML", theirs[5]), ("I-AMFS", theirs[6])):
+                in_race = curves(race, name)[2].marker
+                assert (in_race.color, in_race.symbol) == (in_figure_2.marker.color, in_figure_2.marker.symbol)
+
+    def test_each_method_has_a_look_and_another_name_a_free_one(self):
+        assert set(NAMES) == set(METHODS)
+        looks = {look(method) for method in NAMES}
+        assert all(len(set(each)) == MOST for each in zip(*looks, strict=True)), "none is told by its colour alone"
+        runs = ["i-amfs again", "amfs", "mine", "i-amfs"]
+        placed = slots(runs)
+        assert [placed[name] for name in ("i-amfs", "amfs")] == [list(NAMES).index(name) for name in ("i-amfs", "amfs")]
+        assert len(set(placed.values())) == len(runs)
+        assert sorted(slots([f"run {n}" for n in range(MOST)]).values()) == list(range(MOST))
+
+    def test_training_shows_marks_only_where_one_point_draws_no_line(self):
+        explorer = MetaTrainingExplorer()
+        for step, mode in ((1, "lines+markers"), (2, "lines")):
+            explorer.push(progress("amfs", step))
+            explorer.refresh()
+            assert [trace.mode for trace in curves(explorer, "AMFS")[:2]] == [mode] * 2
+        training, validation = (trace.marker.size for trace in curves(explorer, "AMFS")[1:])
+        assert training < 0.7 * validation
+
+    def test_the_title_tells_of_validations_only_where_there_are_some(self, explorer):
+        assert explorer.figure.layout.annotations[1].text == "accuracy: thin training, bars validation"
+        plain = MetaTrainingExplorer()
+        assert plain.figure.layout.annotations[1].text == "accuracy on training tasks"
+        plain.push(progress("maml", 1))
+        plain.refresh()
+        assert plain.figure.layout.annotations[1].text == "accuracy on training tasks"
+        plain.push(progress("maml", 2, validation=Interval(0.5, 0.02, 100)))
+        plain.refresh()
+        assert plain.figure.layout.annotations[1].text == "accuracy: thin training, bars validation"
 
     def test_a_run_that_begins_again_replaces_its_curve(self, explorer):
         explorer.push(progress("maml", 1))
         explorer.refresh()
         assert [len(run) for run in explorer.history.values()] == [60, 1]
 
-    def test_a_seventh_method_is_refused_with_advice(self, explorer):
+    def test_an_eighth_method_is_refused_with_advice(self, explorer):
         for n in range(MOST):
             explorer.push(progress(f"method {n}", 1))
-        with pytest.raises(ValueError, match=r"At most 6 methods fit into one figure\. Got 8: open a second explorer"):
+        with pytest.raises(ValueError, match=r"At most 7 methods fit into one figure\. Got 9: open a second explorer"):
             explorer.refresh()
 
     def test_smoothing_averages_what_is_there(self):

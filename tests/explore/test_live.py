@@ -34,7 +34,8 @@ def test_a_run_is_recorded_to_its_end_and_returns_its_last_step(explorer):
     last = asyncio.run(live(steps(), explorer, every=100))
     assert last.step == 5
     assert [step.step for step in explorer.history["amfs"]] == [1, 2, 3, 4, 5]
-    assert len(explorer.figure.data[0].x) == 5, "what the throttle held back is drawn at the end"
+    drawn = next(trace for trace in explorer.figure.data if trace.name == "AMFS")
+    assert len(drawn.x) == 5, "what the throttle held back is drawn at the end"
     assert explorer.sentence.text.startswith("Finished: AMFS 100.0 %")
 
 
