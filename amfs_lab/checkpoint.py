@@ -1,9 +1,11 @@
 """A trained learner on disk: tensors as safetensors, everything else as JSON; nothing in it can run code."""
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +59,20 @@ def holds_run(folder: Path) -> bool:
 
 def check_free(folder: Path) -> None:
     """Raises ConfigError unless a run can be saved in that folder, without overwriting one. Leaves nothing behind."""
-    try:
+    with writable(folder, "run"):
         taken = holds_run(folder)
+    if taken:
+        raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder.")
+
+
+@contextlib.contextmanager
+def writable(folder: Path, what: str) -> Iterator[None]:
+    """Raises ConfigError if the block fails to look at `folder`, or if no file can then be made in it.
+
+    Whatever it makes to find that out is gone afterwards.
+    """
+    try:
+        yield
         made = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -67,10 +81,8 @@ def check_free(folder: Path) -> None:
             place.rmdir()
     except OSError as error:
         raise ConfigError(
-            f"A run needs a folder that can be written. Got {folder} ({error.strerror}). Name another one."
+            f"A {what} needs a folder that can be written. Got {folder} ({error.strerror}). Name another one."
         ) from error
-    if taken:
-        raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder.")
 
 
 def _sha256(path: Path) -> str:

@@ -6,6 +6,8 @@ from amfs_lab import cli, explore, training
 from amfs_lab.training import meta_step
 
 QUICK = ["--width", "8", "--tasks", "1", "--steps", "2", "--queries", "3", "--episodes", "4", "--validate-every", "0"]
+FIGURE2 = ["reproduce", "figure2", "--steps", "2", "--seeds", "1", "--width", "4", "--episodes", "2"]
+ACCURACY = ["reproduce", "accuracy", "--source", "glyphs", "--steps", "2", "--width", "4", "--episodes", "2"]
 
 
 def test_train_then_evaluate(tmp_path, capsys):
@@ -60,6 +62,9 @@ def test_settings_reach_the_run(tmp_path):
         (["train", "--data", "no/such/folder"], "Expected a folder to look for glyphs.npz in. Got no/such/folder"),
         (["train", "--out", __file__], "A run needs a folder that can be written."),
         (["train", "--out", "x" * 300], "A run needs a folder that can be written."),
+        ([*FIGURE2, "--out", "x" * 300], "A result needs a folder that can be written."),
+        ([*FIGURE2, "--out", f"{__file__}/deep"], "A result needs a folder that can be written."),
+        ([*ACCURACY, "--out", f"{__file__}/deep"], "A result needs a folder that can be written."),
         (["train", "--seed", "9" * 30], "TrainingConfig.seed must be an integer from 0 to 2^63 - 1."),
         (["evaluate", "nowhere"], "Expected a run in nowhere"),
         (["bench", "--shapes", "5x1"], "A shape must look like 5w1s"),
@@ -67,6 +72,7 @@ def test_settings_reach_the_run(tmp_path):
 )
 def test_bad_input_is_one_sentence_exit_2_and_nothing_written(tmp_path, monkeypatch, capsys, arguments, sentence):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training.MetaTrainer, "run", lambda _: pytest.fail("refused only after training"))
     assert cli.main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("amfs-lab: ")

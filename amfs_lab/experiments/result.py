@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from amfs_lab import __version__
+from amfs_lab.checkpoint import writable
 from amfs_lab.errors import ConfigError, DataError
 
 RECORD, ROWS, SUMMARY = "result.json", "rows.npz", "summary.json"
@@ -153,9 +154,11 @@ class Result:
 
 
 def check_free(folder: Path | str) -> None:
-    """Raises ConfigError if there is something at that place already."""
-    if Path(folder).exists():
-        raise ConfigError(f"{folder} exists, and a result is never overwritten. Name another folder.")
+    """Raises ConfigError if there is something at that place already, or if no folder can be made there."""
+    folder = Path(folder)
+    with writable(folder, "result"):
+        if folder.exists():
+            raise ConfigError(f"{folder} exists, and a result is never overwritten. Name another folder.")
 
 
 def stored(name: str) -> Path:
