@@ -112,7 +112,8 @@ def against_mean(grads: Float[Tensor, "n t p"]) -> tuple[Float[Tensor, "n 2"], F
     along = torch.linalg.vector_norm(mean, dim=1)
     cosines, lengths = [], []
     for negative in NEGATIVE:
-        d = torch.func.vmap(PairwiseCosine("agreement", negative))(grads)
+        rule = PairwiseCosine("agreement", negative)
+        d = torch.stack([rule(each) for each in grads])
         own = torch.linalg.vector_norm(d, dim=1)
         cosines.append((d * mean).sum(1) / (own * along))
         lengths.append(own / along)

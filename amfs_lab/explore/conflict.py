@@ -1,17 +1,22 @@
 """Two to four task gradients in the plane, and what four rules make of them."""
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
+from amfs_lab import reader
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, vector
-from amfs_lab.outer import Aggregator, Mean, MeanCosine, PairwiseCosine, PCGrad
+from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, SILENT, vector
+from amfs_lab.outer import Aggregator, Conflict, Mean, MeanCosine, PairwiseCosine, PCGrad, measure
+from amfs_lab.stats import paired_difference
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, glyphs
+from amfs_lab.training import load_learner
 
 MOST = 4
 RULES = ("mean", "O-AMFS", "cosine to mean", "PCGrad")
@@ -64,6 +69,51 @@ def when_two_disagree(ratio: float = 1.0) -> str:
     return "always" if all(parted) else "only beyond 90°"
 
 
+def what_the_opponent_gets(ratio: float = 2.0) -> str:
+    """The key to "three tasks against one that is `ratio` as long: which weight does the one get?"."""
+    weight = float(PairwiseCosine().weights(gradients(tasks=4, angle=180.0, spread=0.0, ratio=ratio))[-1])
+    return "zero" if abs(weight) < 1e-9 else "below zero" if weight < 0 else "small, but above zero"
+
+
+@lru_cache(maxsize=2)
+def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict]:
+    """How far real tasks agree, by gradients of the shipped reader: tasks from one script, and from `tasks` scripts.
+
+    5-way 1-shot tasks of scripts that the reader was not trained on, in `batches` meta-batches of either kind.
+    """
+    data, shape = glyphs.load(), EpisodeConfig(ways=5, shots=1, queries=5)
+    sources = []
+    for script in sorted(name for name, split in data.splits.items() if split != "train"):
+        rows = [i for i, name in enumerate(data.scripts) if name == script]
+        sources.append(EpisodeSource(data.images[rows], tuple(data.labels[i] for i in rows), shape, name=script))
+    learner, found = load_learner(reader.find(), "cpu")[0], []  # one whose gradients can be asked for
+    for kind in ("one script", "many scripts"):
+        grads = []
+        for b in range(batches):
+            chosen = [sources[(b if kind == "one script" else b + j) % len(sources)] for j in range(tasks)]
+            grads.append(learner.task_gradients([source[b * tasks + j] for j, source in enumerate(chosen)]).rows)
+        found.append(measure(torch.stack(grads)))
+    return found[0], found[1]
+
+
+def where_tasks_agree() -> str:
+    """The key to "where do gradients agree more?", by the paired interval over meta-batches."""
+    alike, mixed = real_conflict()
+    gap = paired_difference(alike.mean_cosine, mixed.mean_cosine)
+    return "within one script" if gap.low > 0 else "across scripts" if gap.high < 0 else "no difference shown"
+
+
+def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
+    """A rectangle (x, y) over <d, mean> > 0, the half-plane in which d lowers the mean loss; empty for mean 0."""
+    length = float(mean.norm())
+    if length < 1e-9:
+        return [], []
+    along = mean / length * 2 * reach
+    aside = torch.stack([-along[1], along[0]])
+    corners = torch.stack([aside, aside + along, along - aside, -aside])
+    return corners[:, 0].tolist(), corners[:, 1].tolist()
+
+
 def label_place(x: float, y: float, last: bool) -> str:
     """Where an arrow's name goes: outwards, and apart from the other names where arrows lie close."""
     height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"
@@ -76,7 +126,8 @@ class ConflictExplorer(Explorer):
     title = "When tasks disagree: what four rules make of their gradients"
     alt = (
         "Two panels. Left: arrows from the origin of a plane, thin ones for the tasks' gradients, thick ones for the "
-        "directions of the mean, O-AMFS, cosine to mean and PCGrad. Right: bars with the signed weight that each rule "
+        "directions of the mean, O-AMFS, cosine to mean and PCGrad, and shaded the half of the plane in which a step "
+        "lowers the mean loss. Right: bars with the signed weight that each rule "
         "gives each task."
     )
 
@@ -119,6 +170,12 @@ class ConflictExplorer(Explorer):
     )
     frame = {"xaxis_range": "x_range", "yaxis_range": "y_range", "xaxis2_range": "task_range"}
     traces = (
+        Trace(
+            go.Scatter,
+            dict(mode="lines", fill="toself", fillcolor="#EAF3EC", line=dict(width=0)) | SILENT,
+            x="downhill_x",
+            y="downhill_y",
+        ),
         *(
             Trace(
                 go.Scatter,
@@ -186,9 +243,13 @@ class ConflictExplorer(Explorer):
             arrays[f"task_x_{j}"] = [0.0, here[0]] if here else []
             arrays[f"task_y_{j}"] = [0.0, here[1]] if here else []
             arrays[f"task_text_{j}"] = label_place(*here, last=j == len(grads) - 1) if here else "middle right"
+        agreement = measure(grads)
+        arrays["downhill_x"], arrays["downhill_y"] = downhill(combined[0], view)
         return Arrays(
             **arrays,
             state=state,
+            mean_cosine=float(agreement.mean_cosine),
+            negative=float(agreement.negative),
             grads=grads,
             view=view,
             x_range=[-view, view],
@@ -206,7 +267,7 @@ class ConflictExplorer(Explorer):
         state, c = a.state, a.weights_1
         if a.step < 1e-9:
             still = "O-AMFS stands still, because the tasks' unit vectors cancel"
-            return f"{self.scene(state)}: {still}. The mean moves on only if one is longer."
+            return f"{self.scene(a)}: {still}. The mean moves on only if one is longer."
         if a.away is None:
             way = "The mean gradient is zero here, and O-AMFS still moves"
         elif a.away < 0.5:
@@ -220,8 +281,11 @@ class ConflictExplorer(Explorer):
             change = f"{verbs[0]} {effects[0][0]} and {effects[1][0]}"
         else:
             change = " and ".join(f"{verb} {loss}" for verb, (loss, _) in zip(verbs, effects, strict=True))
-        return f"{self.scene(state)}: {way}. It gives task {state.tasks} the weight {weight}; a small step {change}."
+        return f"{self.scene(a)}: {way}. It gives task {state.tasks} the weight {weight}; a small step {change}."
 
-    def scene(self, state: State) -> str:
+    def scene(self, a: Arrays) -> str:
+        state = a.state
         group = "the other" if state.tasks == 2 else f"the {state.tasks - 1} others"
-        return f"{state.tasks} tasks, the last {state.angle:.0f}° from {group}"
+        cosine = f"{a.mean_cosine:+.2f}".replace("-", "−")
+        agreement = f"mean cosine {cosine}, {100 * a.negative:.0f} % of the pairs in conflict"
+        return f"{state.tasks} tasks, the last {state.angle:.0f}° from {group} ({agreement})"

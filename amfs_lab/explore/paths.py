@@ -9,7 +9,7 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Choice, Held, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.live import LiveExplorer
-from amfs_lab.explore.meta_training import FEW, HEADS, MOST, NOTHING, named, smooth, thin
+from amfs_lab.explore.meta_training import HEADS, MOST, NOTHING, named, slots, smooth, thin
 from amfs_lab.explore.theme import COLORS, INK, MARKERS, line, marks, series
 from amfs_lab.path import check_one_kind, paths, walk_shares
 
@@ -50,7 +50,7 @@ def picture(history: dict[str, Any]) -> Picture | None:
     found = paths({name: [steps[i] for i in kept[name]] for name, steps in history.items()})
     runs = {}
     for name, steps in history.items():
-        weights = np.array([step.followed.weights for step in steps])
+        weights = np.array([step.followed.weights or (np.nan,) for step in steps])
         positions = found.positions[name].numpy()
         runs[name] = Run(
             steps=np.array([step.step for step in steps], dtype=float),
@@ -202,16 +202,17 @@ class PathExplorer(LiveExplorer):
         return kept | {"picture": picture(kept["history"])}
 
     def compute(self, state: State) -> Arrays:
-        runs = list(state.picture.runs.items()) if state.picture else []
+        runs = dict(state.picture.runs) if state.picture else {}
         if len(runs) > MOST:
             raise ConfigError(f"At most {MOST} runs fit into one figure. Got {len(runs)}: open a second explorer.")
-        longest = max((run.steps[-1] for _, run in runs), default=1.0)
+        placed = {n: (name, runs[name]) for name, n in slots(runs).items()}
+        longest = max((run.steps[-1] for run in runs.values()), default=1.0)
         limit = max(1.0, round(state.until / 100 * longest))
         by_weights = state.right == WEIGHTS
         arrays: dict[str, Any] = {}
         standing, ends = [], []
         for n in range(MOST):
-            name, run = runs[n] if n < len(runs) else ("", NOBODY)
+            name, run = placed.get(n, ("", NOBODY))
             seen = int((run.steps <= limit).sum())  # steps
             path = run.xy[run.kept < seen]
             drawn = thin(seen, POINTS)
@@ -231,7 +232,7 @@ class PathExplorer(LiveExplorer):
             arrays |= {
                 f"name_{n}": named(name),
                 f"there_{n}": bool(name),
-                f"mode_{n}": "lines+markers" if seen <= FEW else "lines",  # one point alone draws no line
+                f"mode_{n}": "lines+markers" if seen == 1 else "lines",  # one point alone draws no line
                 f"x_{n}": path[:, 0],
                 f"y_{n}": path[:, 1],
                 f"arrows_{n}": sizes,
@@ -252,7 +253,7 @@ class PathExplorer(LiveExplorer):
                 ends.append((run.steps[run.kept[last]], run.positions[last]))
         shares = state.picture.shares if state.picture else (0.0, 0.0)
         words = [f"axis {k}: {share:.0%} of the variance" if runs else f"axis {k}" for k, share in enumerate(shares, 1)]
-        everywhere = np.concatenate([run.xy for _, run in runs]) if runs else np.array([[-1.0, -1.0], [1.0, 1.0]])
+        everywhere = np.concatenate([run.xy for run in runs.values()]) if runs else np.array([[-1.0, -1.0], [1.0, 1.0]])
         return Arrays(
             **arrays,
             x_title=words[0].replace("%", " %"),
@@ -262,8 +263,8 @@ class PathExplorer(LiveExplorer):
             step_range=[0.0, float(longest)],
             right_title="task weights t · c<sub>j</sub>: smallest, largest" if by_weights else "mean pairwise cosine",
             right_from="normal" if by_weights else "tozero",
-            start_x=[float(run.xy[0, 0]) for _, run in runs],
-            start_y=[float(run.xy[0, 1]) for _, run in runs],
+            start_x=[float(run.xy[0, 0]) for run in runs.values()],
+            start_y=[float(run.xy[0, 1]) for run in runs.values()],
             even_x=[0.0, float(longest)] if by_weights else [],  # the mean's weight
             even=[1.0, 1.0] if by_weights else [],
             standing=standing,

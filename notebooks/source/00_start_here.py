@@ -258,7 +258,7 @@ assert (best < sheet.max()).float().mean() > 0.75
 # | 05 | [Few-shot episodes](05_few_shot_episodes.ipynb) | draw your own letters and have them read | 35 |
 # | 06 | [One solve against many steps](06_one_solve_many_steps.ipynb) | the λ that stands for k steps | 45 |
 # | 07 | [The outer loop in the plane](07_outer_loop.ipynb) | whom the outer loop listens to | 45 |
-# | 08 | Task conflict and O-AMFS | to come | 40 |
+# | 08 | [Task conflict and O-AMFS](08_task_conflict.ipynb) | the mean, or the majority? | 60 |
 # | 09 | [Full meta-training](09_meta_training.ipynb) | the whole method on real letters | 50 |
 # | 10 | Does it hold? | to come | 60 |
 

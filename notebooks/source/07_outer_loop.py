@@ -319,7 +319,7 @@ assert query_loss[3] < min(query_loss[1], query_loss[100])
 # ## The next question
 #
 # So far the outer loop took the *mean* of what the tasks ask for. When two tasks ask for opposite things, is the mean
-# what one should want? O-AMFS weighs them by how well they agree, and lesson 08 asks where that leads; it is to come.
+# what one should want? O-AMFS weighs them by how well they agree. Where does that lead?
 #
-# Previous: [06 · One solve against many steps](06_one_solve_many_steps.ipynb) · Next: [09 · Full
-# meta-training](09_meta_training.ipynb)
+# Previous: [06 · One solve against many steps](06_one_solve_many_steps.ipynb) · Next: [08 · Task
+# conflict and O-AMFS](08_task_conflict.ipynb)

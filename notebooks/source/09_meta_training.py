@@ -347,5 +347,5 @@ print("I-AMFS on ten letters:", evaluation.evaluate(trainers["i-amfs"].learner, 
 # One seed, one data set, a short while of training: what of this holds with several seeds, on Omniglot, with tuned
 # step lengths? That is lesson 10's question; it is on its way.
 #
-# Previous: [07 · The outer loop in the plane](07_outer_loop.ipynb) · Back to the map: [00 · Start
+# Previous: [08 · Task conflict and O-AMFS](08_task_conflict.ipynb) · Back to the map: [00 · Start
 # here](00_start_here.ipynb)

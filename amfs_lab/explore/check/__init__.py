@@ -3,6 +3,7 @@
 check.rbf(my_rbf)           "✓ ..."  or  AssertionError: You divided by σ² where the exponent has 2σ² ...
 """
 
+from amfs_lab.explore.check.conflict import ends_apart, uphill_from
 from amfs_lab.explore.check.episodes import class_eigenvalue, episode, wide_gap
 from amfs_lab.explore.check.kernels import rbf, six_alike, two_away, widest_alive
 from amfs_lab.explore.check.meta import lone_opponent, turning_angle, weights
@@ -21,6 +22,7 @@ __all__ = [
     "class_eigenvalue",
     "effective_ridge",
     "end_of_maml",
+    "ends_apart",
     "environment",
     "episode",
     "fit",
@@ -41,6 +43,7 @@ __all__ = [
     "turning_angle",
     "two_away",
     "two_bumps",
+    "uphill_from",
     "walk",
     "weights",
     "wide_gap",
