@@ -71,6 +71,7 @@ function render({ model, el }) {
   let timer = null;
 
   const value = () => model.get("value") ?? null;
+  let last = value(); // the model tells what it is, not what it was
 
   function show() {
     const now = value();
@@ -158,9 +159,13 @@ function render({ model, el }) {
 
   const heard = () => {
     if (!ours) {
-      past = []; // the kernel has laid another sheet
+      // The kernel has laid another sheet. A drawing below a stored letter is not lost: Undo brings it back.
+      const drawn = stroke ? [...(before ?? []), stroke] : last;
+      if (value() !== null) past = [];
+      else if (drawn?.length) past.push(drawn);
       stroke = pointer = null;
     }
+    last = value();
     show();
   };
   model.on("change:value", heard);

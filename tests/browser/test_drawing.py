@@ -122,6 +122,26 @@ def test_a_stored_letter_gives_way_to_a_drawing_and_undo_brings_it_back(desk):
         assert paper.get_attribute("aria-label") == left
 
 
+def test_drawings_below_another_script_are_not_lost(desk):
+    """One touch of the menu lays five other letters; Undo brings each drawing back, and the reader reads it again."""
+    desk.act("my own sheets", button(desk, "my own sheets").click)
+    for n, letter in enumerate(LETTERS):
+        draw(desk, n, letter)
+    draw(desk, 5, AGAIN[2])
+    says(desk, "read as letter 3")
+    menu = desk.box.locator("select").first
+    desk.act("Syriac", lambda: menu.select_option("Syriac"))
+    papers = [sheet(desk, n).locator("canvas") for n in range(5)]
+    labels = lambda: [paper.get_attribute("aria-label").partition(": ")[2] for paper in papers]  # noqa: E731
+    desk.lesson.until("five Syriac letters lie there", lambda: labels() == ["Syriac"] * 5)
+    for n in range(6):
+        desk.act("Undo", sheet(desk, n).get_by_text("Undo").click)
+    assert all(label.startswith("your drawing of") for label in labels())
+    says(desk, "read as letter 3")
+    desk.act("Undo", sheet(desk, 3).get_by_text("Undo").click)
+    assert labels()[3] == "your drawing of 1 stroke", "and the strokes before it"
+
+
 def test_a_finger_draws(desk):
     desk.act("my own sheets", button(desk, "my own sheets").click)
     paper = sheet(desk, 0).locator("canvas")
