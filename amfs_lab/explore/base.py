@@ -153,7 +153,8 @@ class Explorer(Shown):
             self._change({name: value}, leave=part.widget)
         else:
             self._change({name: value})
-            self.controls[name].remark(f"{control.label} goes {control.extent}: {asked:g} became {value:g}.")
+            ticks = " in whole numbers" if isinstance(value, int) and asked % 1 > 0 else ""
+            self.controls[name].remark(f"{control.label} goes {control.extent}{ticks}: {asked:g} became {value:g}.")
 
     def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
         with self._lock:

@@ -201,6 +201,7 @@ class EpisodeExplorer(Explorer):
         order = scores.argsort(descending=True, stable=True).tolist()
         told = {"the winner": order[0], "the runner-up": order[1], "its own class": order[0] if own < 0 else own}
         told_class = told[state.votes_for]
+        drawn = " (nobody wins)" if label == NOBODY and state.votes_for != "its own class" else ""
         heard = votes[asked, :, told_class]
         sums = K_qs[asked] @ t.targets
         size, loudest = float(scores.abs().max()), float(heard.abs().max())
@@ -247,7 +248,7 @@ class EpisodeExplorer(Explorer):
             sum_texts=[f"{value:.3g}" for value in sums.tolist()],
             score_range=reach(scores, size),
             zero=[0.0, 0.0],
-            votes_title=f"votes for class {NAMES[told_class]}",
+            votes_title=f"votes for class {NAMES[told_class]}" + drawn,
             index=np.arange(n),
             votes=heard,
             vote_range=reach(heard, loudest),

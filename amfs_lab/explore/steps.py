@@ -189,6 +189,14 @@ class StepsExplorer(Explorer):
         Trace(go.Scatter, curve(color=FAINT, width=1.6), at=(2, 2), x="lambdas", y="gaps"),
         Trace(
             go.Scatter,
+            dict(mode="text", hoverinfo="skip", showlegend=False),
+            at=(2, 2),
+            x="word_x",
+            y="word_y",
+            text="word",
+        ),
+        Trace(
+            go.Scatter,
             dots("this λ", BLUE, 13, "circle-open", rim=(None, 2.5), hover="λ = %{x:.3g}: gap %{y:.3f}"),
             at=(2, 2),
             x="here_x",
@@ -247,6 +255,7 @@ class StepsExplorer(Explorer):
             on = LAMBDAS[0] <= place <= LAMBDAS[-1] and not diverged
             arrays |= {f"{name}_x": [place] if on else [], f"{name}_y": [float(gap(place, rate, steps))] if on else []}
         there = not diverged and steps > 0
+        lost = float(gaps.min()) > 1.08  # all of the curve lies above the panel
         return Arrays(
             **arrays,
             state=state,
@@ -267,6 +276,9 @@ class StepsExplorer(Explorer):
             steps_shares=walked.clamp(-9, 9),
             lambdas=LAMBDAS,
             gaps=gaps.clamp(max=9),
+            word_x=[float(LAMBDAS[0] * LAMBDAS[-1]) ** 0.5],
+            word_y=[0.5],
+            word=[f"too large to draw: the smallest gap is {_large(float(gaps.min()))}" if lost else ""],
             here_x=[lam],
             here_y=[min(here, 9.0)],
             best_x=[best_lam] if there else [],
@@ -283,18 +295,23 @@ class StepsExplorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         k, rate, n = a.state.steps, a.state.rate, a.state.points
-        cost = f"Cost: {count(k, 'forward and backward pass').replace('passs', 'passes')} for the steps, against one "
-        cost += f"forward pass and a solve of about n³/3 = {n**3 / 3:.0f} operations."
+        network, solve = a.state.kernel != "RBF", f"a solve of about n³/3 = {n**3 / 3:.0f} operations."
+        if network:  # a step of MAML, though here of its tangent
+            passes = count(k, "forward and backward pass").replace("passs", "passes")
+            cost = f"Cost: {passes} for the steps, against one forward pass and {solve}"
+        else:
+            cost = f"Cost: {count(k, 'product')} with the n × n Gram matrix for the steps, against {solve}"
         if k == 0:
-            return f"No step, so nothing is learned: the steps' filter is 0 everywhere. {cost}"
+            return "No step, so nothing is learned: the steps' filter is 0 everywhere."
         if a.diverged:
             return (
                 f"Steps too long: a = {rate:g} / s_max lies beyond 2 / s_max, so the strongest channel overshoots, "
                 f"{abs(1 - rate):.3g} times as far at each step, and no λ mimics that. After {count(k, 'step')} it "
                 f"misses its label by {_large(1 - float(a.learned[0]))} times the label. {cost}"
             )
+        reach = "reaches" if k == 1 else "reach"
         words = (
-            f"{count(k, 'step').capitalize()} of a = {rate:g} / s_max reach t = a k = {a.time:.4g}. At λ = "
+            f"{count(k, 'step').capitalize()} of a = {rate:g} / s_max {reach} t = a k = {a.time:.4g}. At λ = "
             f"{a.state.lam:.3g} the filters differ by at most {a.here:.3f}, the fits by {a.fits:.2g}. "
         )
         words += f"The best λ is {a.best_lam:.2g} = {a.best_lam * a.time:.3f}/t, with a gap of {a.best:.3f}. "

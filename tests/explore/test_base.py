@@ -73,6 +73,7 @@ def test_a_control_reads_and_sets_as_an_attribute(wave):
         ("length", 70.0, 10.0, "length goes from 0.1 to 10: 70 became 10."),
         ("length", -1.0, 0.1, "length goes from 0.1 to 10: -1 became 0.1."),
         ("count", 12, 9, "count goes from 1 to 9: 12 became 9."),
+        ("count", 2.5, 2, "count goes from 1 to 9 in whole numbers: 2.5 became 2."),
     ],
 )
 def test_a_number_out_of_range_becomes_the_nearest_and_a_note_says_so(wave, name, typed, kept, words):

@@ -111,6 +111,10 @@ def test_nobody_wins_where_scores_draw_or_vanish():
     assert draw.arrays.nobodys == 20
     assert "20 queries without a winner: the scores draw" in draw.sentence.text
     assert draw.sentence.text.endswith("gets no label: no class is ahead.")
+    assert draw.arrays.votes_title == "votes for class A (nobody wins)"
+    draw.set(votes_for="its own class")
+    assert "nobody" not in draw.arrays.votes_title
+    assert "nobody" not in EpisodeExplorer().arrays.votes_title
     narrow = EpisodeExplorer("too narrow", separation=5.0)
     t = clouds.task(13, 3, 5, 5.0)
     far = ((t.query_x[:, None] - t.x[None]).square().sum(2) / (2 * 0.05**2)).amin(1) > 750  # exp(-750) is zero

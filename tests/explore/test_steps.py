@@ -69,16 +69,26 @@ class TestSteps:
         assert list(explorer.arrays.best_x) == []
         for trace in explorer.figure.data:
             assert np.isfinite(np.asarray(trace.y, dtype=float)).all()
+        lost = explorer.arrays.gaps.min() > explorer.figure.layout.yaxis3.range[1]
+        assert lost == any(
+            "too large to draw" in trace.text[0] for trace in explorer.figure.data if trace.mode == "text"
+        )
         assert ("more than a million" in explorer.sentence.text) == (k == 10_000)
 
     @pytest.mark.parametrize(
         ("state", "words"),
         [
             ({"steps": 0}, "No step, so nothing is learned"),
-            ({"steps": 1}, "1 step of a = 1 / s_max reach"),
+            ({"steps": 0}, "is 0 everywhere."),
+            ({"steps": 1}, "1 step of a = 1 / s_max reaches t"),
+            ({"steps": 2}, "2 steps of a = 1 / s_max reach t"),
+            ({"steps": 1}, "Cost: 1 product with the n × n Gram matrix for the steps, against a solve of"),
             ({"rate": 2.0}, "swings for ever"),
             ({"rate": 1.5}, "strong channels overshoot, and swing in"),
-            ({"points": 9, "steps": 3}, "3 forward and backward passes for the steps, against one forward pass and a"),
+            (
+                {"kernel": "tangent kernel", "steps": 3},
+                "3 forward and backward passes for the steps, against one forward pass and a",
+            ),
             ({"points": 9}, "n³/3 = 243 operations"),
         ],
     )
