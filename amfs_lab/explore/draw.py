@@ -35,10 +35,11 @@ from amfs_lab.explore.picture import PAPER, greys
 from amfs_lab.explore.picture import picture as png
 from amfs_lab.explore.sheet import Paper, Sheet, printed
 from amfs_lab.explore.theme import BLUE, SKY, VERMILLION
-from amfs_lab.explore.words import percent, signed
+from amfs_lab.explore.words import percent, short, signed
 
 GAP = 12  # below each picture that the reader is given, for its name, and beside it
 ROOM = SIDE + GAP
+APART = WAYS + 2  # where what is open stands: it is no part of the letters' whole
 BARS = {"textposition": "outside", "constraintext": "none", "cliponaxis": False}
 
 
@@ -53,7 +54,7 @@ class DrawExplorer(Explorer):
     alt = (
         "Three panels. Left: what the reader is given, the five examples in a row and the query below them. Middle: "
         "what each example adds to one letter's score, as signed bars. Right: the probability of each letter as bars, "
-        "and beside them what the examples leave open about the query."
+        "and apart from them the share of the variance that the examples leave open about the query."
     )
 
     letters = Choice("letters", (*STORED, BLANK), help="whose letters lie on the five sheets")
@@ -85,8 +86,8 @@ class DrawExplorer(Explorer):
         "xaxis2": {"tickvals": list(range(1, WAYS + 1))},
         "yaxis2": {"nticks": 5},
         "xaxis3": {
-            "title": "letter",
-            "tickvals": list(range(1, WAYS + 2)),
+            "title": "probability of each letter; variance open",
+            "tickvals": [*range(1, WAYS + 1), APART],
             "ticktext": [*map(str, range(1, WAYS + 1)), "open"],
         },
         "yaxis3": {"range": [0, 1.18], "tickvals": [0, 0.5, 1], "tickformat": ".0%"},
@@ -155,7 +156,7 @@ class DrawExplorer(Explorer):
             "across": [ROOM * (i % 3) + SIDE / 2 for i in range(WAYS + 1)],
             "down": [ROOM * (i // 3) + SIDE + GAP / 2 for i in range(WAYS + 1)],
             "numbers": np.arange(1, WAYS + 1),
-            "beside": [WAYS + 1],
+            "beside": [APART],
             "blank": blank,
             "same": None if blank else twins(pictures[:WAYS]),
             "truth": truth(contents),
@@ -278,11 +279,11 @@ def told(
         votes_pattern=["" if vote >= 0 else "/" for vote in theirs],
         votes_title="example" if none else f"example, for letter {shown + 1}",
         probability=probability.double(),
-        probability_text=["" if none else f"{p:.0%}" for p in probability],
+        probability_text=["" if none else short(float(p)) for p in probability],
         probability_color=[BLUE if c == answer else OTHERS for c in range(WAYS)],
         rims=[2 if c == answer else 0 for c in range(WAYS)],
         open=[left],
-        open_text=["" if none else f"{left:.0%}"],
+        open_text=["" if none else short(left)],
     )
 
 

@@ -14,6 +14,12 @@ def percent(share: Number) -> str:
     return f"{100 * share:.3g} %"
 
 
+def short(share: Number) -> str:
+    """A share on a bar: "61%", and at the ends "<1%" or ">99%" unless it is 0 or 1 itself."""
+    rounded = f"{share:.0%}"
+    return "<1%" if share > 0 and rounded == "0%" else ">99%" if share < 1 and rounded == "100%" else rounded
+
+
 def signed(number: Number) -> str:
     """Two digits behind the point, with a real minus, and no minus before zero."""
     return f"{round(number, 2) + 0.0:.2f}".replace("-", "−")

@@ -1,6 +1,8 @@
 """Numbers in sentences."""
 
-from amfs_lab.explore.words import count, percent, plus_or_minus, signed
+import pytest
+
+from amfs_lab.explore.words import count, percent, plus_or_minus, short, signed
 
 
 def test_percent_never_rounds_to_an_untruth():
@@ -15,3 +17,20 @@ def test_a_number_has_a_real_minus_and_zero_has_none():
 
 def test_one_thing_has_no_s():
     assert [count(n, "point") for n in (0, 1, 2)] == ["0 points", "1 point", "2 points"]
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0, "0%"),
+        (1, "100%"),
+        (1e-9, "<1%"),
+        (0.004, "<1%"),
+        (0.006, "1%"),
+        (0.5, "50%"),
+        (0.994, "99%"),
+        (0.9999, ">99%"),
+    ],
+)
+def test_a_share_on_a_bar_is_whole_or_nothing_only_where_it_is(share, words):
+    assert short(share) == words
