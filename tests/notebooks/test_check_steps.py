@@ -66,6 +66,7 @@ MISTAKES = [
     (check.walk, 3.0, "Expected your function"),
     (check.mimicking_lam, 0.1, "λ = 1/t is the right order of size"),
     (check.mimicking_lam, 10, "is t itself"),
+    (check.mimicking_lam, 0.0532, r"λ = 0.532/t belongs to the flow limit, .*the gap is 0.122 there"),
     (check.mimicking_lam, 0.5, r"differ by 0\.\d+; 0\.11\d can be had\. Move λ down"),
     (check.mimicking_lam, 0.001, "Move λ up: the solve learns more than the steps"),
     (check.mimicking_lam, 0, "Expected λ on the dial"),
