@@ -7,7 +7,7 @@ Say `python3 run.py VERB` (`py run.py VERB` on Windows):
                    --fresh NN   start lesson NN again; your copy is kept in my_lessons/backup/
                    --solutions  open the solved lessons, as copies in my_lessons/solutions/
                    --in-place   open notebooks/ itself (for authors)
-                   -- OPTIONS   go to JupyterLab, for example `-- --port=9999`
+                   -- OPTIONS   go to JupyterLab, for example `-- --no-browser`
     test         runs every test and every notebook; arguments go to pytest
     notebooks    builds the notebooks from notebooks/source; arguments go to notebooks/build.py
                    --students FOLDER   write a course to hand out: it works on its own, without solutions
@@ -493,6 +493,9 @@ def main(arguments):
             raise Problem(
                 "There is no verb `{}`: give one of {}, or none to read what each does.".format(verb, ", ".join(VERBS))
             )
+        if verb in ("lab", "lint") and {"-h", "--help"} & set(ours):  # the others hand their arguments on
+            print(__doc__)
+            return 0
         return VERBS[verb](torch_index, ours, more)
     except Problem as problem:
         print("run.py: {}".format(problem), file=sys.stderr)

@@ -316,6 +316,13 @@ def test_help_is_no_error(machine, capsys):
     assert "lab" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["lab", "--help"], ["lab", "--solutions", "-h"], ["lint", "--help"]])
+def test_a_verb_is_explained_and_nothing_is_done(machine, capsys, words):
+    assert machine.run.main(words) == 0
+    assert "--fresh NN" in capsys.readouterr().out
+    assert machine.calls == []
+
+
 def test_the_status_of_the_command_is_ours(house):
     """For real: run.py becomes the command, in its own folder, with the environment's variables."""
     code = (
