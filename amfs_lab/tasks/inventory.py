@@ -1,5 +1,6 @@
 """What data is there, what is missing and where it belongs: the lines of `amfs-lab data status`."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,24 @@ def report(root: Path | None = None) -> Iterator[str]:
         root: a folder to look in first. Raises DataError if it is none.
     """
     places.folders(root, "data")
+    yield from _named()
     yield from _glyphs(root)
     yield from _omniglot(root)
     yield from _cache()
+
+
+def _named() -> Iterator[str]:
+    """What is wrong with AMFS_LAB_DATA: where data is looked for, a folder that is none is passed over in silence."""
+    if not (named := os.environ.get("AMFS_LAB_DATA")):
+        return
+    folder = Path(named)
+    if not folder.is_dir():
+        wrong = "is no folder" if folder.exists() else "does not exist"
+        yield f"AMFS_LAB_DATA is {named}, which {wrong}: name another folder, or make that one."
+        return
+    wanted = [name for part in omniglot.PARTS for name in (f"{part}.zip", part)]
+    if not any((place / name).exists() for place in (folder, folder / "omniglot") for name in (glyphs.FILE, *wanted)):
+        yield f"AMFS_LAB_DATA is {named}, in which nothing was found: looked for {', '.join(wanted)}."
 
 
 def _glyphs(root: Path | None) -> Iterator[str]:
@@ -34,7 +50,7 @@ def _omniglot(root: Path | None) -> Iterator[str]:
     for part in omniglot.PARTS:
         try:
             if omniglot.lookup(part, root) is None:
-                yield from _missing(download.OMNIGLOT, f"{part}.zip")
+                yield from _missing(download.OMNIGLOT, f"{part}.zip", root)
                 continue
             place, labels, remarks = omniglot.survey(part, root)
         except (DataError, OSError) as error:
@@ -50,13 +66,16 @@ def _omniglot(root: Path | None) -> Iterator[str]:
         yield f"  ready: `--source {omniglot.RANDOM_CLASSES}`, for train, validation, test"
 
 
-def _missing(remote: download.Remote, name: str) -> Iterator[str]:
-    path = places.downloads() / remote.name / name
-    yield f"{remote.name}: {name} is missing. It belongs in {path.parent}"
+def _missing(remote: download.Remote, name: str, root: Path | None) -> Iterator[str]:
+    path, named = places.downloads() / remote.name / name, os.environ.get("AMFS_LAB_DATA")
+    beside = next((place.parent for part in omniglot.PARTS if (place := omniglot.lookup(part, root))), path.parent)
+    first = "" if beside == path.parent else f"It may lie beside the other part, in {beside}. Otherwise "
+    yield f"{remote.name}: {name} is missing. {first}{'it' if first else 'It'} belongs in {path.parent}"
     partial = download.partial_of(path)
     come = f" ({_megabytes(partial.stat().st_size)} of it have come)" if partial.is_file() else ""
     yield f"  fetch it: `amfs-lab data fetch {remote.name}`{come}"
-    yield "  or name the folder that has it in AMFS_LAB_DATA"
+    if not named:
+        yield "  or name the folder that has it in AMFS_LAB_DATA"
 
 
 def _cache() -> Iterator[str]:

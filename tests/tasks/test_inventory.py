@@ -118,6 +118,33 @@ def test_what_has_come_so_far_is_told(home, capsys):
     assert "  fetch it: `amfs-lab data fetch omniglot` (1.5 MB of it have come)" in status(capsys=capsys)
 
 
+def test_a_folder_named_in_vain_is_told_first_and_not_asked_for_again(home, monkeypatch, capsys):
+    (home / "bare").mkdir()
+    (home / "file").touch()
+    told = {"absent": "which does not exist", "file": "which is no folder", "bare": "in which nothing was found"}
+    for name, words in told.items():
+        monkeypatch.setenv("AMFS_LAB_DATA", str(home / name))
+        lines = status(capsys=capsys)
+        assert lines[0].startswith(f"AMFS_LAB_DATA is {home / name}, {words}")
+        assert not any("name the folder" in line for line in lines)
+
+
+@pytest.mark.parametrize("below", [".", "omniglot"])
+def test_the_other_part_may_lie_beside_the_one_that_was_found(home, parts, below, monkeypatch, capsys):
+    """And that is true: there it is found, and nothing is said of the named folder."""
+    found, other = (home / "mine" / below / f"{part}.zip" for part in omniglot.PARTS)
+    small.write_zip(found, parts["images_background"])
+    monkeypatch.setenv("AMFS_LAB_DATA", str(home / "mine"))
+    lines = status(capsys=capsys)
+    assert (
+        f"omniglot: images_evaluation.zip is missing. It may lie beside the other part, in {found.parent}. "
+        f"Otherwise it belongs in {home / 'data' / 'omniglot'}"
+    ) in lines
+    assert not any("AMFS_LAB_DATA" in line for line in lines)
+    small.write_zip(other, parts["images_evaluation"])
+    assert not any("missing" in line or "AMFS_LAB_DATA" in line for line in status(capsys=capsys))
+
+
 def test_damaged_glyphs_are_a_line_too(home, capsys):
     (home / "own").mkdir()
     (home / "own" / glyphs.FILE).write_bytes(b"?")
