@@ -10,6 +10,7 @@ import torch
 from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore import PathExplorer, drive, live
+from amfs_lab.explore.meta_training import slots
 from amfs_lab.explore.paths import ARROWS, COSINE, POINTS, WEIGHTS
 from amfs_lab.path import Followed, Sketch, paths, walk_shares
 from amfs_lab.tasks import EpisodeConfig
@@ -19,7 +20,7 @@ SIZE = 40
 X, Y, LOSS, LOW, HIGH = 0, 1, 2, 3, 4  # traces of a run: path, end, loss, smallest and largest
 
 
-def steps(method="amfs", n=60, seed=0, size=SIZE, cosine=0.1):
+def steps(method="i-amfs", n=60, seed=0, size=SIZE, cosine=0.1):
     """A followed run from the origin, whose weights spread by 0.2 and whose cosine and loss are 1/step."""
     draw = torch.Generator().manual_seed(seed)
     places = torch.randn(n, SIZE, generator=draw).cumsum(0)
@@ -53,7 +54,7 @@ def test_every_control_moves_it_and_an_empty_one_can_be_shown(explorer):
 
 def test_the_curves_are_what_was_pushed(explorer):
     exact = paths({name: list(steps(name, seed=seed)) for name, seed in (("i-amfs", 1), ("amfs", 2))})
-    for n, name in enumerate(("i-amfs", "amfs")):
+    for name, n in slots(("i-amfs", "amfs")).items():  # each where its method always stands
         path, end, loss, low, right = explorer.figure.data[5 * n : 5 * n + 5]
         assert np.allclose(np.stack([path.x, path.y], 1), exact.coordinates[name], atol=1e-9)
         assert np.allclose([end.x[0], end.y[0]], exact.coordinates[name][-1], atol=1e-9)
@@ -149,9 +150,9 @@ def test_a_run_that_nobody_follows_ends_at_its_first_step_with_advice():
     assert "follow=path.Sketch()" in explorer.banner.value
 
 
-def test_a_seventh_run_and_runs_of_other_parameters_are_refused():
-    with pytest.raises(ConfigError, match=r"At most 6 runs fit into one figure. Got 7: open a second explorer"):
-        shown(*(steps(f"run {n}", n=2, seed=n) for n in range(7)))
+def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
+    with pytest.raises(ConfigError, match=r"At most 7 runs fit into one figure. Got 8: open a second explorer"):
+        shown(*(steps(f"run {n}", n=2, seed=n) for n in range(8)))
     explorer = PathExplorer()
     with pytest.raises(ConfigError, match=r"must have the same meta-parameters"):
         asyncio.run(live({"amfs": steps("amfs"), "maml": steps("maml", size=SIZE + 1)}, explorer))
@@ -166,4 +167,4 @@ def test_real_training_feeds_it_live():
     asyncio.run(live(runs, explorer, every=0))
     assert explorer.sentence.text.startswith("Finished: ")
     assert [trace.name for trace in explorer.figure.data if trace.showlegend] == ["I-AMFS", "AMFS", "start"]
-    assert explorer.figure.data[X].x[0] == explorer.figure.data[5].x[0]
+    assert explorer.figure.data[X].x[0] == explorer.figure.data[5 * slots(runs)["amfs"]].x[0]
