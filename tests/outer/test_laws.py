@@ -50,7 +50,7 @@ def test_renaming_the_tasks_renames_the_weights(rule, randn):
     assert torch.allclose(rule.weights(grads[order]), rule.weights(grads)[order])
 
 
-@pytest.mark.parametrize("scale", [1e25, 1e-25])
+@pytest.mark.parametrize("scale", [1e25, 1e-21, 1e-25])
 def test_huge_and_tiny_gradients_in_float32_get_the_weights_of_ordinary_ones(rule, randn, scale):
     grads = randn(4, 6)
     weights = rule.weights((grads * scale).float())
