@@ -1,5 +1,6 @@
 """Figures for paper, as functions of data: no computation, no state. Needs matplotlib (the extra `lab`)."""
 
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,13 +18,22 @@ STYLES: tuple[dict[str, Any], ...] = (
 INK = "#24292F"
 
 
+class Paper(Figure):
+    """A figure that a notebook shows at the end of a cell, also where nobody has asked for matplotlib's own way."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=110)
+        return file.getvalue()
+
+
 def meta_updates(
     paths: Mapping[str, Float[np.ndarray, "k 2"]],
     optima: Float[np.ndarray, "t 2"],
     grid: Float[np.ndarray, " g"],
     heights: Float[np.ndarray, "g g"],
     places: Mapping[str, Float[np.ndarray, " 2"]],
-) -> Figure:
+) -> Paper:
     """Walks of several rules over the contours of a loss, as the paper's Figure 1 draws meta-updates.
 
     `figure.savefig("meta_updates.svg")` and `.png` write it for paper or slides.
@@ -33,7 +43,7 @@ def meta_updates(
         grid, heights: both axes of the contours, and the loss there, row by row upwards.
         places: further places to mark, by name: at most two (`"θ*"`, `"geometric median"`).
     """
-    figure = Figure(figsize=(5.6, 5.2), layout="constrained")
+    figure = Paper(figsize=(5.6, 5.2), layout="constrained")
     axes = figure.subplots()
     axes.contourf(grid, grid, heights, levels=14, cmap="Greys", alpha=0.25)
     axes.contour(grid, grid, heights, levels=14, colors="#AEB6BF", linewidths=0.5)

@@ -12,7 +12,7 @@ from amfs_lab import reader
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, SILENT, vector
+from amfs_lab.explore.theme import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, SILENT, vector
 from amfs_lab.outer import Aggregator, Conflict, Mean, MeanCosine, PairwiseCosine, PCGrad, measure
 from amfs_lab.stats import paired_difference
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, glyphs
@@ -50,10 +50,11 @@ def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
 
 
 def turned(a: Tensor, b: Tensor) -> float | None:
-    """The angle between two vectors in degrees; None where one of them is zero."""
+    """The angle between two vectors of any length in degrees; None where one of them is zero."""
     if not a.any() or not b.any():
         return None
-    return math.degrees(math.atan2(abs(float(a[0] * b[1] - a[1] * b[0])), float(a @ b)))
+    u, v = a / a.norm(), b / b.norm()
+    return math.degrees(2 * math.atan2(float((u - v).norm()), float((u + v).norm())))  # exact for small angles, too
 
 
 def when_two_disagree(ratio: float = 1.0) -> str:
@@ -172,7 +173,7 @@ class ConflictExplorer(Explorer):
     traces = (
         Trace(
             go.Scatter,
-            dict(mode="lines", fill="toself", fillcolor="#EAF3EC", line=dict(width=0)) | SILENT,
+            dict(mode="lines", fill="toself", fillcolor=GRID, line=dict(width=0)) | SILENT,
             x="downhill_x",
             y="downhill_y",
         ),

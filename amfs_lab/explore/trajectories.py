@@ -102,7 +102,7 @@ class TrajectoryExplorer(DraggableExplorer):
 
     presets = {
         "one against three": START,
-        "agreement": START | dict(x_4=-1.6, y_4=0.6),
+        "agreement": START | dict(x_1=-1.5, y_1=1.2, x_2=-1.0, y_2=1.4, x_3=-1.3, y_3=0.8, x_4=-0.7, y_4=0.9),
         "two opposed": START | dict(tasks=2, x_1=-2.0, y_1=1.0, x_2=2.0, y_2=1.0, x_0=-1.0, y_0=1.0),
         "loud task": START | dict(loudness=8.0, rate=0.05),
         "chatter": START | dict(normalization="unit", rate=0.3),

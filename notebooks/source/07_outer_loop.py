@@ -26,8 +26,8 @@ explore.predict(
     answer=explore.outer_loop.who_ignores_the_curved_task,
     because={
         "joint": "joint training has no inner loop. What does a steep wall do to the length of a gradient?",
-        "proximal": "one solve weakens a steep task as well. Which of the two leaves less for the outer loop to do?",
-        "MAML": "Its one inner step nearly solves the steep task, from anywhere: there is little left to ask for.",
+        "proximal": "of task 3 both leave alike here. Which of the two leaves more of tasks 1 and 2?",
+        "MAML": "Its step nearly solves the steep task and hardly helps the flat ones, which then count all the more.",
     },
 )
 
@@ -40,7 +40,7 @@ outer_loop
 # the tasks' gradients and ends near task 3. MAML ends as if that task were hardly there. Drag the ring of task 3 across
 # the plane, and see who follows it.
 #
-# Then play **steps**, and move **curvature h** to 5: one bar in the upper right panel shrinks to nothing.
+# Then play **steps**, and move **curvature h** to 5: its bars of FO-MAML and MAML shrink to nothing.
 
 # %% [markdown]
 # ## Say it precisely
@@ -177,8 +177,8 @@ astray
 
 # %% [markdown]
 # How fast may an outer loop go? With $s_{max}$ the largest eigenvalue of $\tfrac1T \sum_t W_t$, every rate below $2 /
-# s_{max}$ comes to rest, as in lesson 06. The slider **outer rate β** counts in that limit, one for each method, so
-# that none is favoured. Move it beyond 1.
+# s_{max}$ comes to rest, as in lesson 06, unless an eigenvalue is negative. The slider **outer rate β** counts in that
+# limit, one for each method, so that none is favoured. Move it beyond 1.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises

@@ -32,7 +32,7 @@ explore.predict(
     because={
         "small, but above zero": "add up its four cosines: one with itself, and three with the others.",
         "zero": "its cosines are 1 with itself and −1 with each of the three others. What is the sum?",
-        "below zero": "1 − 1 − 1 − 1 is negative: its gradient is followed *uphill*. How long it is does not matter.",
+        "below zero": "1 − 1 − 1 − 1 is negative: its gradient is followed uphill. How long it is does not matter.",
     },
 )
 
@@ -41,9 +41,9 @@ arrows = explore.ConflictExplorer("conflict")
 arrows
 
 # %% [markdown]
-# The bars are the weights. Move **angle** from 0° to 180°: as long as the last task agrees, all bars are alike. Beyond
-# a right angle its bar falls, and below zero in the end. The shaded half of the plane is where a step may point without
-# raising the mean loss; press **uphill** and see which arrow leaves it.
+# The bars are the weights. Move **angle** from 0° to 180°: the further the last task turns away, the lower its bar in
+# O-AMFS, and in the end it is below zero. A step goes against its arrow, and where the arrow lies in the shaded half of
+# the plane the step lowers the mean loss. Press **uphill** and see which arrows leave it.
 
 # %% [markdown]
 # ## Say it precisely
@@ -84,13 +84,15 @@ print("O-AMFS turns the mean's step by", f"{explore.conflict.turned(d, g.mean(0)
 #
 # $$d = \sum_j g_j\, u_j^\top S = M\, S \qquad M = \sum_j \frac{g_j\, g_j^\top}{\lVert g_j \rVert} \succeq 0$$
 #
-# $M$ is a sum of squares, so $\langle d, S \rangle = S^\top M S \ge 0$: every step goes along the vote. And where the
-# gradients span the whole space $M$ is invertible, so $d = 0$ exactly where $S = 0$: where the **directions** cancel.
+# $M$ is a sum of squares, so $\langle d, S \rangle = S^\top M S \ge 0$: every step goes along the vote. It is 0 only
+# where $S$ is orthogonal to every gradient, and as $S$ is made of their directions that means $S = 0$. So O-AMFS rests
+# exactly where the **directions** cancel.
 
 # %% [markdown]
 # For round bowls of any curvature $u_j$ points from the optimum $\theta^*_j$ to θ. The sum of these is the slope of
 # $\sum_j \lVert \theta - \theta^*_j \rVert$, the sum of *distances*. Its minimum is the **geometric median** of the
-# optima. The mean rule ends in $\theta^*$, the minimum of the mean *loss*, which counts squares of distances.
+# optima; where that is one of the optima itself, the directions never cancel and O-AMFS trembles about it. The mean
+# rule ends in $\theta^*$, the minimum of the mean *loss*, which counts squares of distances.
 
 # %%
 M = sum(torch.outer(each, each) / each.norm() for each in g)
@@ -105,7 +107,7 @@ explore.predict(
     options=["in θ*, where the mean ends", "in the geometric median"],
     answer=explore.trajectories.where_o_amfs_ends,
     because={
-        "in θ*, where the mean ends": "at θ* the gradients themselves cancel. Do their *directions*?",
+        "in θ*, where the mean ends": "at θ* the gradients themselves cancel. Do their directions cancel, too?",
         "in the geometric median": "There the four directions cancel. One task far away has one vote, as any other.",
     },
 )
@@ -116,9 +118,8 @@ walks
 
 # %% [markdown]
 # This is the paper's Figure 1 to take hold of. The mean walks to the star, θ*. O-AMFS walks past it to the hexagon, the
-# geometric median, and cosine to mean stays about the star. Drag **task 4** further away, and nearer: θ* follows it,
-# the median hardly does. Then bring all four together, or press **agreement**: the walks close up, and nobody needs a
-# rule.
+# geometric median, and cosine to mean stays about the star. Drag **task 4** further away: θ* follows it, the median
+# hardly does. Then press **agreement**, where all four are near each other: the ends lie close together.
 
 # %% [markdown]
 # Press **loud task**: the last task is eight times as steep, so it pulls θ* to itself. O-AMFS does not care how loud a
@@ -172,9 +173,10 @@ for setting, nearer in verdicts.items():
     print(f"{setting:26} {ends}")
 
 # %% [markdown]
-# So: measured by the mean loss O-AMFS is behind wherever tasks truly want different things. It is ahead in two cases.
-# If one task is an **outlier** that nobody should listen to, θ* is not what you want, and O-AMFS ends nearer to the
-# others' θ*. And if all tasks want the **same** and one of them is drowned in noise, it turns that one down.
+# So: measured by the distance to θ*, O-AMFS is behind wherever three and more tasks want different things; with two it
+# only changes the length. It is ahead in two cases. If one task is an **outlier** that nobody should listen to, θ* is
+# not what you want, and O-AMFS ends nearer to the others' θ*. And if all tasks want the same and *one* of them is
+# drowned in noise, it turns that one down; with noise in all of them it is a little behind.
 
 # %% [markdown]
 # ## Does it always go downhill?
@@ -210,8 +212,8 @@ assert never.mean == 0 < loud.low
 # %% [markdown]
 # ## And real tasks?
 #
-# In the plane conflict is easy to come by. A network has a hundred thousand directions. Below are task gradients of the
-# small reader that comes with the course (lesson 05), for eight tasks from *one* script and for eight tasks of eight
+# In the plane conflict is easy to come by. A network has many more directions. Below are task gradients of the small
+# reader that comes with the course (lesson 05), for eight tasks from *one* script and for eight tasks of eight
 # *different* scripts.
 
 # %%
@@ -229,9 +231,10 @@ for name, found in (("one script", alike), ("eight scripts", mixed)):
 print("difference of the mean cosines:", stats.paired_difference(alike.mean_cosine, mixed.mean_cosine))
 
 # %% [markdown]
-# Either way the cosines are small: nearly every task stands at a right angle to every other. Then all $c_j$ are about
-# 1, and O-AMFS is nearly the mean. Where it differs most is the *length* of the step, if $Z$ lets it: at a mean cosine
-# $m$ the factor of *agreement* is about $(1 + (T - 1)\, m) / T$.
+# Either way the cosines are small: nearly every task stands at a right angle to every other. But they add up over the
+# tasks, $c_j \approx 1 + (T - 1)\, m$ at a mean cosine $m$, and not equally for all. What is left of that in the
+# *angle* of the step? Its *length* under agreement would be about $(1 + (T - 1)\, m) / T$ of the mean's if all
+# gradients were equally long.
 
 # %%
 learner, shape = training.load_learner(reader.find())[0], tasks.EpisodeConfig(5, 1, 15)
@@ -240,6 +243,8 @@ step, mean = outer.PairwiseCosine("agreement")(real), real.mean(0)
 m = outer.measure(real).mean_cosine.item()
 print(f"mean cosine {m:.3f}; angle between O-AMFS and the mean {explore.conflict.turned(step, mean):.1f} degrees")
 print(f"length of the step, in the mean's: {step.norm() / mean.norm():.3f}; by the formula {(1 + 7 * m) / 8:.3f}")
+print("weights c_j:", [f"{c:.2f}" for c in outer.PairwiseCosine("none").weights(real).tolist()])
+print("lengths of the gradients:", [f"{length:.2g}" for length in real.norm(dim=1).tolist()])
 
 # %% [markdown]
 # ## Where real training goes
@@ -315,7 +320,8 @@ explore.check.uphill_from(uphill_from)
 # %% [markdown]
 # ## What we claimed
 #
-# $d = M S$, on random gradients; and equal round tasks end in the geometric median, whatever their loudness.
+# $d = M S$, on random gradients; and round tasks end in the geometric median, whatever their curvature, where that is
+# none of the optima.
 
 # %%
 draw = torch.Generator().manual_seed(0)
@@ -362,8 +368,9 @@ with tempfile.TemporaryDirectory() as folder:
 # ## Where this breaks
 #
 # **It does not come to rest.** With *unit* weights $\sum_j |c_j| = 1$ keeps the step long even where $S$ goes to 0, so
-# a fixed rate chatters about the median, at a radius that follows the rate. *Agreement* lets the step shrink and comes
-# to rest. Cosine to mean has the same trouble about θ*, whatever its $Z$.
+# a fixed rate chatters about the median, at a radius that follows the rate. *Agreement* lets the step shrink with $S$,
+# and comes to rest unless the median is one of the optima, where $S$ jumps. Cosine to mean has the same trouble about
+# θ*, whatever its $Z$.
 
 # %%
 median = planes.geometric_median(corners)
