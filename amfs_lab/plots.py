@@ -48,8 +48,8 @@ def meta_updates(
     axes.contourf(grid, grid, heights, levels=14, cmap="Greys", alpha=0.25)
     axes.contour(grid, grid, heights, levels=14, colors="#AEB6BF", linewidths=0.5)
     for (name, path), style in zip(paths.items(), STYLES, strict=False):
-        marker = dict(markevery=[len(path) - 1], markersize=9, markeredgecolor="white")
-        axes.plot(path[:, 0], path[:, 1], label=name, **style, **marker)
+        at_its_end: dict[str, Any] = dict(markevery=[len(path) - 1], markersize=9, markeredgecolor="white")
+        axes.plot(path[:, 0], path[:, 1], label=name, **style, **at_its_end)
     start = next(iter(paths.values()))[0]
     axes.plot(*start, "o", color=INK, fillstyle="none", markersize=9)
     axes.annotate("start", start, xytext=(0, -14), textcoords="offset points", ha="center", color=INK)
