@@ -17,7 +17,7 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SKY, bars, line
-from amfs_lab.stats import paired_difference
+from amfs_lab.stats import Interval, paired_difference
 
 AIMS = {"θ*": "to theta*", "the geometric median": "to median", "the best without the outlier": "to wanted"}
 LOOKS = dict(
@@ -49,13 +49,18 @@ def distances(shown: Result, setting: str, aim: str, draws: int) -> np.ndarray:
     return rows[:draws].astype(float)
 
 
+def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
+    """O-AMFS's distance less the mean's, in pairs, and the verdict of the stored table on it."""
+    gap = paired_difference(torch.from_numpy(ends[:, 1]), torch.from_numpy(ends[:, 0]))
+    return gap, verdict(gap, fine)
+
+
 def who_is_nearer(setting: str, aim: str = "θ*", shown: Result | None = None) -> str:
     """The key to "which ends nearer?": `"O-AMFS"`, `"the mean"` or `"no difference"`, by the paired interval."""
     found = result() if shown is None else shown
-    ends = torch.from_numpy(distances(found, setting, aim, found.config["draws"]))
-    fine = conflict.ConflictConfig(**found.config).fine
-    gap = paired_difference(ends[:, 1], ends[:, 0])
-    return "O-AMFS" if gap.high < -fine else "the mean" if gap.low > fine else "no difference"
+    config = conflict.ConflictConfig(**found.config)
+    _, said = judged(distances(found, setting, aim, config.draws), config.fine)
+    return {"nearer": "O-AMFS", "farther": "the mean"}.get(said, "no difference")
 
 
 class DrawsExplorer(Explorer):
@@ -135,8 +140,8 @@ class DrawsExplorer(Explorer):
         ends = distances(self.shown, state.setting, state.aim, state.draws)
         n = len(ends)
         difference = ends[:, 1] - ends[:, 0]
-        gap = paired_difference(torch.from_numpy(ends[:, 1]), torch.from_numpy(ends[:, 0]))
         fine = conflict.ConflictConfig(**self.shown.config).fine
+        gap, said = judged(ends, fine)
         reach = max(float(np.abs(difference).max()), 10 * fine)
         counts, edges = np.histogram(difference, BINS, (-reach, reach))
         far = max(float(np.quantile(ends, 0.995)), 10 * fine)
@@ -157,7 +162,7 @@ class DrawsExplorer(Explorer):
             gap=gap,
             nearer=float((difference < -fine).mean()),
             medians=np.median(ends, 0),
-            verdict=conflict_verdict(gap, fine),
+            verdict="no provably nearer or farther" if said == "no difference shown" else said,
             n=n,
         )
 
@@ -168,9 +173,3 @@ class DrawsExplorer(Explorer):
             f"{a.n} draws of {a.state.setting}. Median distance from {a.state.aim}: {medians}. O-AMFS ends {a.verdict} "
             f"than the mean in the mean of the draws ({gap}, 95 %), and nearer in {a.nearer:.0%} of them."
         ).replace("the same than", "at the same distance as")
-
-
-def conflict_verdict(gap: Any, fine: float) -> str:
-    """The verdict of the stored table, in words that fit before "than the mean"."""
-    found = verdict(gap, fine)
-    return "no provably nearer or farther" if found == "no difference shown" else found

@@ -11,6 +11,7 @@ from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.live import LiveExplorer
 from amfs_lab.explore.theme import COLORS, DASHES, MARKERS, series
+from amfs_lab.explore.words import count
 
 DRAWN = 300  # points of a curve that are drawn; a longer one is thinned
 
@@ -179,8 +180,9 @@ class MetaTrainingExplorer(LiveExplorer):
                 if validation
                 else f"{accuracy:.1%} on training tasks"
             )
-            steps = "1 step" if step == 1 else f"{step} steps"
-            parts.append(f"{name} {reached}, loss {loss:.2f} ({steps}, {seconds:.0f} s)".replace("%", " %"))
+            parts.append(
+                f"{name} {reached}, loss {loss:.2f} ({count(step, 'step')}, {seconds:.0f} s)".replace("%", " %")
+            )
         words = "; ".join(parts)
         return f"{HEADS[a.status]}: {words}." if a.status in HEADS else f"{words}."
 

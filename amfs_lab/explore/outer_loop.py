@@ -13,16 +13,13 @@ from amfs_lab import planes
 from amfs_lab.errors import NumericalError
 from amfs_lab.explore.controls import Film, IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.ground import CONTOURS, FAR, LAYOUT, PANELS, bowls, ground, kept, places, standing
 from amfs_lab.explore.handles import Coordinate, DraggableExplorer
-from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, line, marks
+from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, line, marks
 from amfs_lab.explore.words import count
 
 TASKS, STEPS = 3, 200
-VIEW = 3.0  # the plane is drawn from -VIEW to VIEW
-FAR = 30.0  # a walk that has left for good is drawn no further
 NEAR = 1e-6  # distances are drawn down to this
-GRID = torch.linspace(-VIEW, VIEW, 41, dtype=torch.float64)
-PALE = [[0.0, "#FFFFFF"], [1.0, "#C9D3DE"]]
 # Colour, dash and symbol of each method; I-AMFS in the plane is the proximal solve.
 LOOKS = {
     "joint": (INK, "solid", "circle"),
@@ -33,7 +30,7 @@ LOOKS = {
 }
 HUES = (SKY, YELLOW, PURPLE)  # of the tasks, in the bars
 SHAPES = ("", "/", "x")
-PLACES = {"start": ("x_0", "y_0"), **{f"task {t}": (f"x_{t}", f"y_{t}") for t in range(1, TASKS + 1)}}
+PLACES = places(TASKS)
 START: dict[str, Any] = dict(
     x_0=-2.2, y_0=-2.0, x_1=-1.2, y_1=1.0, x_2=1.6, y_2=1.4, x_3=0.6, y_3=-1.6,
     curvature=4.0, stretch=1.0, inner_lr=0.2, inner_steps=1, lam=1.0, rate=0.1, shown=STEPS,
@@ -42,28 +39,13 @@ START: dict[str, Any] = dict(
 
 def tasks_of(state: State) -> planes.Quadratics:
     """Tasks 1 and 2 have curvature 1, task 3 that of its control; `stretch` makes each bowl a valley of its own."""
-    optima = torch.tensor([[state[x], state[y]] for x, y in list(PLACES.values())[1:]], dtype=torch.float64)
-    return planes.Quadratics(optima, bowls(state.curvature, state.stretch))
-
-
-@lru_cache(maxsize=64)
-def bowls(curvature: float, stretch: float, tasks: int = TASKS) -> Tensor:
-    """Hessians (t 2 2) with eigenvalues h sqrt(stretch) and h / sqrt(stretch), the steep way turned by 50° a task.
-
-    h is 1, but for the last task, which has `curvature`.
-    """
-    steep = [math.radians(50 * t) for t in range(tasks)]
-    turns = torch.tensor([[[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]] for a in steep]).double()
-    h = torch.tensor([1.0] * (tasks - 1) + [curvature], dtype=torch.float64)
-    scale = torch.tensor([stretch**0.5, stretch**-0.5], dtype=torch.float64)
-    found = turns @ torch.diag_embed(h[:, None] * scale) @ turns.mT
-    return (found + found.mT) / 2
+    return ground(state, TASKS, state.curvature, state.stretch).tasks
 
 
 @lru_cache(maxsize=64)
 def pulls_of(curvature: float, stretch: float, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
     """W (method t 2 2) of every method."""
-    H = bowls(curvature, stretch)
+    H = bowls(curvature, stretch, TASKS)
     return torch.stack([planes.pulls(method, H, inner_lr, inner_steps, lam) for method in LOOKS])
 
 
@@ -98,8 +80,15 @@ def who_ignores_the_curved_task(**changes: Any) -> str:
 
 def what_fo_maml_does(curvature: float = 15.0, inner_lr: float = 0.1, inner_steps: int = 1) -> str:
     """The key to "a h = 1.5 in task 3: what does FO-MAML do at a small outer rate?"."""
-    W = pulls_of(curvature, 1.0, inner_lr, inner_steps, 1.0)[list(LOOKS).index("FO-MAML")]
-    return "it comes to rest" if float(planes.stable_below(W)) > 0 else "it runs away"
+    return "it runs away" if fo_maml_runs_away(curvature, inner_lr, inner_steps) else "it comes to rest"
+
+
+def fo_maml_runs_away(
+    curvature: float, inner_lr: float = START["inner_lr"], inner_steps: int = START["inner_steps"]
+) -> bool:
+    """Whether no outer rate is small enough for FO-MAML at this curvature of task 3: its round tasks' pulls tell."""
+    W = planes.pulls("FO-MAML", bowls(curvature, 1.0, TASKS), inner_lr, inner_steps)
+    return float(planes.stable_below(W)) == 0
 
 
 class OuterLoopExplorer(DraggableExplorer):
@@ -138,43 +127,20 @@ class OuterLoopExplorer(DraggableExplorer):
         "valleys": START | dict(stretch=10.0, curvature=2.0, inner_lr=0.1, rate=0.2),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        column_widths=[0.56, 0.44],
-        specs=[[dict(rowspan=2), dict()], [None, dict()]],
-        horizontal_spacing=0.1,
+    panels = PANELS | dict(
         vertical_spacing=0.2,
         subplot_titles=("the plane of θ", "each task’s share of the pull", "distance from the method’s own end"),
     )
-    layout = dict(
-        height=560,
-        xaxis=dict(title="θ₁", range=[-VIEW, VIEW], constrain="domain", showgrid=False),
-        yaxis=dict(title="θ₂", range=[-VIEW, VIEW], scaleanchor="x", constrain="domain", showgrid=False),
+    layout = LAYOUT | dict(
         xaxis2=dict(type="category"),
         yaxis2=dict(range=[-1.05, 1.05], tickformat=".0%", nticks=5, zeroline=True, zerolinecolor=INK),
         xaxis3=dict(title="steps of the outer loop", range=[0, STEPS]),
         yaxis3=dict(type="log", range=[math.log10(NEAR), math.log10(FAR)], dtick=2, exponentformat="power"),
-        legend=dict(orientation="h", x=0, y=-0.12, yanchor="top"),
-        margin=dict(l=56, r=16, t=36, b=84),
         barmode="group",
         bargap=0.25,
     )
-    frame = {"annotations[2].text": "distance_title"}
     traces = (
-        Trace(
-            go.Contour,
-            dict(
-                x=GRID.tolist(),
-                y=GRID.tolist(),
-                ncontours=14,
-                colorscale=PALE,
-                showscale=False,
-                line=dict(color=FAINT, width=0.4),
-                hovertemplate="mean loss √: %{z:.2f}<extra></extra>",
-            ),
-            z="height",
-        ),
+        CONTOURS,
         *(
             Trace(
                 go.Scatter,
@@ -199,7 +165,7 @@ class OuterLoopExplorer(DraggableExplorer):
             marks(INK, 9, "x", opacity=1, hover="%{text}: (%{x:.2f}, %{y:.2f})")
             | dict(
                 mode="markers+text",
-                text=["start", *(f"task {t}" for t in range(1, TASKS + 1))],
+                text=list(PLACES),
                 textposition=["bottom center", *["top center"] * TASKS],
                 textfont=dict(size=13),
                 showlegend=False,
@@ -239,20 +205,16 @@ class OuterLoopExplorer(DraggableExplorer):
     )
 
     def compute(self, state: State) -> Arrays:
-        tasks = tasks_of(state)
+        tasks, _, _, heights = ground(state, TASKS, state.curvature, state.stretch)
         W = pulls_of(state.curvature, state.stretch, state.inner_lr, state.inner_steps, state.lam)
-        start = torch.tensor([state.x_0, state.y_0], dtype=torch.float64)
-        grid = torch.stack(torch.meshgrid(GRID, GRID, indexing="xy"), -1)
-        arrays: dict[str, Any] = {"height": tasks.mean_loss(grid).sqrt().numpy().round(3)}
+        everywhere = standing(state, TASKS)
+        arrays: dict[str, Any] = {"height": heights}
         ended, gone, away = {}, {}, {}
         rates = state.rate * limits(W)
-        paths = planes.descend(rates[:, None, None, None] * W, tasks.optima, start, 1.0, STEPS)
+        paths = planes.descend(rates[:, None, None, None] * W, tasks.optima, everywhere[0], 1.0, STEPS)
         for n, name in enumerate(LOOKS):
             end = end_of(W[n], tasks.optima)
-            path = paths[: state.shown + 1, n]
-            lost = (path.abs() > FAR).any(1) | ~torch.isfinite(path).all(1)
-            gone[name] = bool(lost.any())
-            path = path[: int(lost.int().argmax())] if gone[name] else path
+            path, gone[name] = kept(paths[: state.shown + 1, n])
             distance = (path - end).norm(dim=1).clamp(NEAR, FAR) if end is not None else path.new_zeros(0)
             ended[name] = end is not None
             away[name] = float(distance[-1]) if end is not None else math.nan
@@ -265,15 +227,13 @@ class OuterLoopExplorer(DraggableExplorer):
                 f"distance_{n}": distance.numpy(),
             }
         pulled = shares(W)
-        places = np.array([[state[x], state[y]] for x, y in PLACES.values()])
         return Arrays(
             **arrays,
             **{f"share_{t}": pulled[:, t] for t in range(TASKS)},
             state=state,
-            place_x=places[:, 0],
-            place_y=places[:, 1],
+            place_x=everywhere[:, 0],
+            place_y=everywhere[:, 1],
             place_symbol=["circle-open"] + ["x"] * TASKS,
-            distance_title="distance from the method’s own end",
             ended=ended,
             gone=gone,
             away=away,

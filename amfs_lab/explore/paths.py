@@ -11,6 +11,7 @@ from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.live import LiveExplorer
 from amfs_lab.explore.meta_training import HEADS, MOST, NOTHING, named, slots, smooth, thin
 from amfs_lab.explore.theme import COLORS, INK, MARKERS, line, marks, series
+from amfs_lab.explore.words import count, signed
 from amfs_lab.path import check_one_kind, paths, walk_shares
 
 POINTS = 120  # of a path that are drawn, and that the plane is found from; a longer run is thinned
@@ -282,8 +283,7 @@ class PathExplorer(LiveExplorer):
             return NOTHING[a.status]
         parts = []
         for name, seen, away, loss, low, right in a.standing:
-            steps = "1 step" if seen == 1 else f"{seen} steps"
-            said = f"{name} is {away:.3g} from its start after {steps}, loss {loss:.2f}"
+            said = f"{name} is {away:.3g} from its start after {count(seen, 'step')}, loss {loss:.2f}"
             if a.by_weights:
                 said += f", weights {signed(low)} to {signed(right)} times the mean’s"
             elif right is not None:
@@ -302,10 +302,6 @@ class PathExplorer(LiveExplorer):
 
 NONE = np.zeros(0)
 NOBODY = Run(NONE, NONE, NONE, NONE, NONE, np.zeros(0, dtype=int), np.zeros((0, 2)), NONE, np.zeros((0, 0)))
-
-
-def signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
 
 
 def padded(values: np.ndarray) -> list[float]:

@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from amfs_lab import planes, plots
-from amfs_lab.explore.conflict import RULES, turned
+from amfs_lab.explore.conflict import RULES
 from amfs_lab.explore.controls import Choice, Film, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.ground import CONTOURS, GRID, LAYOUT, PANELS, ground, kept, places, standing
 from amfs_lab.explore.handles import Coordinate, DraggableExplorer
-from amfs_lab.explore.outer_loop import GRID, PALE, VIEW, bowls
-from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, VERMILLION, line, marks
+from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION, line, marks
 from amfs_lab.explore.words import count
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.outer.conflict import measure
 
 MOST, STEPS = 4, 200
-FAR, NEAR = 30.0, 1e-4  # walks and distances are drawn between these
+NEAR = 1e-4  # distances are drawn down to this
 # Colour, dash and symbol of each rule; the wider ones are drawn first, so that walks on each other can all be seen.
 LOOKS = dict(
     zip(
@@ -36,7 +36,7 @@ LOOKS = dict(
         strict=True,
     )
 )
-PLACES = {"start": ("x_0", "y_0"), **{f"task {t}": (f"x_{t}", f"y_{t}") for t in range(1, MOST + 1)}}
+PLACES = places(MOST)
 START: dict[str, Any] = dict(
     x_0=-2.6, y_0=-2.2, x_1=-2.0, y_1=1.6, x_2=-0.6, y_2=2.2, x_3=-1.6, y_3=-0.2, x_4=2.4, y_4=-1.6,
     tasks=4, loudness=1.0, stretch=1.0, rate=0.1, decay=1.0, noise=0.0, equal_steps=False, normalization="agreement",
@@ -49,24 +49,19 @@ def walk_of(state: tuple[tuple[str, Any], ...]) -> dict[str, Tensor]:
     """The four walks (STEPS + 1, 2) of the tasks and settings in a state."""
     s = State(state)
     walk = planes.Walk(s.rate, STEPS, s.decay, s.normalization, s.negative, equal_steps=s.equal_steps, noise=s.noise)
-    return walk.along(tasks_of(s), torch.tensor([s.x_0, s.y_0], dtype=torch.float64))
+    return walk.along(tasks_of(s), standing(s, s.tasks)[0])
 
 
 def tasks_of(state: State) -> planes.Quadratics:
     """The first so many tasks; the last of them is `loudness` times as curved as the others."""
-    places = list(PLACES.values())[1 : state.tasks + 1]
-    optima = torch.tensor([[state[x], state[y]] for x, y in places], dtype=torch.float64)
-    return planes.Quadratics(optima, bowls(state.loudness, state.stretch, state.tasks))
+    return ground(state, state.tasks, state.loudness, state.stretch).tasks
 
 
 def where_o_amfs_ends(**changes: Any) -> str:
     """The key to "where does O-AMFS end?", of equal round tasks: which of two places its last step is nearer to."""
     state = State(START | changes)
-    tasks, path = tasks_of(state), walk_of(tuple(state.items()))["O-AMFS"]
-    ends = {
-        "in θ*, where the mean ends": tasks.best(),
-        "in the geometric median": planes.geometric_median(tasks.optima),
-    }
+    found, path = ground(state, state.tasks, state.loudness, state.stretch), walk_of(tuple(state.items()))["O-AMFS"]
+    ends = {"in θ*, where the mean ends": found.best, "in the geometric median": found.median}
     return min(ends, key=lambda name: float((path[-1] - ends[name]).norm()))
 
 
@@ -111,40 +106,18 @@ class TrajectoryExplorer(DraggableExplorer):
         "noise": START | dict(noise=1.5),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        column_widths=[0.56, 0.44],
-        specs=[[dict(rowspan=2), dict()], [None, dict()]],
-        horizontal_spacing=0.1,
+    panels = PANELS | dict(
         vertical_spacing=0.17,
         subplot_titles=("the plane of θ", "distance from θ*", "distance from the geometric median"),
     )
-    layout = dict(
-        height=560,
-        xaxis=dict(title="θ₁", range=[-VIEW, VIEW], constrain="domain", showgrid=False),
-        yaxis=dict(title="θ₂", range=[-VIEW, VIEW], scaleanchor="x", constrain="domain", showgrid=False),
+    layout = LAYOUT | dict(
         xaxis2=dict(range=[0, STEPS], showticklabels=False),
         yaxis2=dict(type="log", range=[math.log10(NEAR), 1], dtick=1, exponentformat="power"),
         xaxis3=dict(title="steps of the outer loop", range=[0, STEPS]),
         yaxis3=dict(type="log", range=[math.log10(NEAR), 1], dtick=1, exponentformat="power"),
-        legend=dict(orientation="h", x=0, y=-0.12, yanchor="top"),
-        margin=dict(l=56, r=16, t=36, b=84),
     )
     traces = (
-        Trace(
-            go.Contour,
-            dict(
-                x=GRID.tolist(),
-                y=GRID.tolist(),
-                ncontours=14,
-                colorscale=PALE,
-                showscale=False,
-                line=dict(color=FAINT, width=0.4),
-                hovertemplate="mean loss √: %{z:.2f}<extra></extra>",
-            ),
-            z="height",
-        ),
+        CONTOURS,
         *(
             Trace(
                 go.Scatter,
@@ -201,18 +174,15 @@ class TrajectoryExplorer(DraggableExplorer):
     )
 
     def compute(self, state: State) -> Arrays:
-        tasks = tasks_of(state)
+        tasks, best, median, heights = ground(state, state.tasks, state.loudness, state.stretch)
         paths = walk_of(tuple((name, value) for name, value in state.items() if name != "shown"))
-        best, median = tasks.best(), planes.geometric_median(tasks.optima)
-        grid = torch.stack(torch.meshgrid(GRID, GRID, indexing="xy"), -1)
-        arrays: dict[str, Any] = {"height": tasks.mean_loss(grid).sqrt().numpy().round(3)}
+        everywhere = standing(state, state.tasks)
+        arrays: dict[str, Any] = {"height": heights}
         away: dict[str, tuple[float, float]] = {}
         for n, name in enumerate(LOOKS):
-            path = paths[name][: state.shown + 1]
-            lost = (path.abs() > FAR).any(1) | ~torch.isfinite(path).all(1)
-            path = path[: int(lost.int().argmax())] if bool(lost.any()) else path
+            path, gone = kept(paths[name][: state.shown + 1])
             apart = [(path - goal).norm(dim=1) for goal in (best, median)]
-            away[name] = (math.inf, math.inf) if bool(lost.any()) else (float(apart[0][-1]), float(apart[1][-1]))
+            away[name] = (math.inf, math.inf) if gone else (float(apart[0][-1]), float(apart[1][-1]))
             arrays |= {
                 f"x_{n}": path[:, 0].numpy().round(4),
                 f"y_{n}": path[:, 1].numpy().round(4),
@@ -222,17 +192,16 @@ class TrajectoryExplorer(DraggableExplorer):
                 f"from_best_{n}": apart[0].clamp(min=NEAR).numpy(),
                 f"from_median_{n}": apart[1].clamp(min=NEAR).numpy(),
             }
-        places = np.array([[state[x], state[y]] for x, y in list(PLACES.values())[: state.tasks + 1]])
         at = torch.tensor([arrays["here_x_1"][0], arrays["here_y_1"][0]], dtype=torch.float64)
         grads = tasks.gradients(at)
-        conflicts = [measure(g) for g in (tasks.gradients(torch.from_numpy(places[0])), grads)]
+        conflicts = [measure(g) for g in (tasks.gradients(everywhere[0]), grads)]
         d = PairwiseCosine(state.normalization, state.negative)(grads)
         return Arrays(
             **arrays,
             state=state,
-            place_x=places[:, 0],
-            place_y=places[:, 1],
-            place_text=["start", *(f"task {t}" for t in range(1, state.tasks + 1))],
+            place_x=everywhere[:, 0],
+            place_y=everywhere[:, 1],
+            place_text=list(places(state.tasks)),
             place_symbol=["circle-open"] + ["x"] * state.tasks,
             best_x=[float(best[0])],
             best_y=[float(best[1])],
@@ -242,7 +211,6 @@ class TrajectoryExplorer(DraggableExplorer):
             between=float((best - median).norm()),
             conflicts=[(float(each.mean_cosine), float(each.negative)) for each in conflicts],
             ascends=float(d @ grads.mean(0)) < -1e-9,
-            turn=turned(grads.mean(0), d),
         )
 
     def say(self, a: Arrays) -> str:

@@ -7,7 +7,7 @@ from traitlets import TraitError
 
 from amfs_lab import planes
 from amfs_lab.errors import ConfigError
-from amfs_lab.explore import OuterLoopExplorer, PullExplorer, drive, outer_loop, pull
+from amfs_lab.explore import OuterLoopExplorer, PullExplorer, drive, ground, outer_loop, pull
 
 
 class TestOuterLoop:
@@ -30,7 +30,7 @@ class TestOuterLoop:
             assert np.allclose([a[f"end_x_{n}"][0], a[f"end_y_{n}"][0]], end)
 
     def test_bowls_have_the_curvatures_that_their_controls_say(self):
-        found = np.linalg.eigvalsh(outer_loop.bowls(5.0, 4.0).numpy())
+        found = np.linalg.eigvalsh(ground.bowls(5.0, 4.0, 3).numpy())
         assert np.allclose(found, [[0.5, 2.0], [0.5, 2.0], [2.5, 10.0]])
 
     def test_at_a_h_one_maml_does_not_hear_the_task(self):
@@ -46,7 +46,7 @@ class TestOuterLoop:
         assert "The pulls of FO-MAML add up to a negative eigenvalue" in explorer.sentence.text
         assert "FO-MAML −81 %" in explorer.sentence.text
         n = list(outer_loop.LOOKS).index("FO-MAML")
-        assert np.abs(explorer.arrays[f"x_{n}"]).max() <= outer_loop.FAR
+        assert np.abs(explorer.arrays[f"x_{n}"]).max() <= ground.FAR
         assert "negative eigenvalue" not in OuterLoopExplorer("even k").sentence.text
 
     def test_beyond_the_limit_every_outer_loop_runs_away(self):

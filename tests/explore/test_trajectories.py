@@ -6,7 +6,16 @@ import torch
 from matplotlib import image
 
 from amfs_lab import planes, plots
-from amfs_lab.explore import ConflictExplorer, DrawsExplorer, TrajectoryExplorer, conflict, draws, drive, trajectories
+from amfs_lab.explore import (
+    ConflictExplorer,
+    DrawsExplorer,
+    TrajectoryExplorer,
+    conflict,
+    draws,
+    drive,
+    ground,
+    trajectories,
+)
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
 
 RULES = {"mean": Mean, "O-AMFS": PairwiseCosine, "cosine to mean": MeanCosine, "PCGrad": PCGrad}
@@ -55,7 +64,7 @@ class TestTrajectories:
     def test_what_runs_away_is_gone_and_stays_on_the_screen(self):
         explorer = TrajectoryExplorer(rate=1.0, loudness=10.0)
         assert "mean gone and gone" in explorer.sentence.text
-        assert np.abs(explorer.arrays.x_0).max() <= trajectories.FAR
+        assert np.abs(explorer.arrays.x_0).max() <= ground.FAR
 
     def test_the_picture_for_paper_is_the_left_panel(self, tmp_path):
         explorer = TrajectoryExplorer()

@@ -7,7 +7,7 @@ import torch
 from amfs_lab import planes
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
-from amfs_lab.explore.outer_loop import LOOKS, START, OuterLoopExplorer, pulls_of
+from amfs_lab.explore.outer_loop import START, OuterLoopExplorer, fo_maml_runs_away
 
 
 @exercise
@@ -76,16 +76,10 @@ def runs_away_from(answer: Any) -> str:
         raise AssertionError(
             f"At h = {h:g} task 3 pulls no more (a·h = 1). Beyond it pushes, but tasks 1 and 2 still hold. Go on."
         )
-    if not runs_away(h) and not runs_away(1.05 * h):
+    if not fo_maml_runs_away(h) and not fo_maml_runs_away(1.05 * h):
         raise AssertionError(f"At h = {h:g} FO-MAML still comes to rest. Raise the curvature.")
-    if runs_away(h) and runs_away(0.95 * h):
+    if fo_maml_runs_away(h) and fo_maml_runs_away(0.95 * h):
         raise AssertionError(f"At h = {h:g} FO-MAML runs away, and it did before. Lower the curvature.")
     return (
         "There task 3 pushes as hard as the others pull: h (1 − 0.2 h) = −2 · 0.8. One task with a·h > 1 is not enough."
     )
-
-
-def runs_away(h: float) -> bool:
-    """Whether the pulls of FO-MAML add up to a negative eigenvalue at this curvature of task 3."""
-    W = pulls_of(h, START["stretch"], START["inner_lr"], START["inner_steps"], START["lam"])
-    return float(planes.stable_below(W[list(LOOKS).index("FO-MAML")])) == 0
