@@ -60,7 +60,7 @@ arrows
 # Three relatives, on the same gradients. The **mean** has $c_j = 1/T$. **Cosine to mean** replaces $S$ by the direction
 # of the mean gradient, so that long gradients have more say. **PCGrad** (Yu and others 2020) takes from each gradient
 # what points against another one, and averages. $Z$ is a named factor: *unit* makes $\sum_j |c_j| = 1$, *agreement* is
-# $1/T^2$, *none* is 1, the formula as printed.
+# $1/T^2$ (and $1/T$ for cosine to mean), *none* is 1, the formula as printed.
 
 # %% [markdown]
 # ## Build it once by hand
@@ -163,7 +163,8 @@ draws
 # **an outlier** and **a noisy task**.
 
 # %%
-stored = explore.draws.result()
+stored = explore.draws.result().config
+assert (stored["draws"], stored["steps"], len(conflict.SETTINGS)) == (500, 400, 13)
 verdicts = {
     setting: {aim: explore.draws.who_is_nearer(setting, aim) for aim in explore.draws.AIMS}
     for setting in conflict.SETTINGS
@@ -249,7 +250,7 @@ print("lengths of the gradients:", [f"{length:.2g}" for length in real.norm(dim=
 # %% [markdown]
 # ## Where real training goes
 #
-# Two trainings from the same start, on the same tasks: one takes the mean, the other O-AMFS. Their 28,000
+# Two trainings from the same start, on the same tasks: I-AMFS takes the mean, AMFS the weights of O-AMFS. Their
 # meta-parameters are drawn in the plane in which the two paths spread most. **Stop** ends it early.
 
 # %%
@@ -269,9 +270,8 @@ for name, last in finish.items():
         print(f"{name:7} {last.step} steps, loss {last.loss:.2f}, mean cosine of its last tasks {cosine:+.3f}")
 
 # %% [markdown]
-# The paths lie side by side: with gradients at right angles the two rules ask for nearly the same. Set **right panel**
-# to the weights and see how far they stray from 1. And beware of the curve of a path: any steady drift in many
-# dimensions looks like an arc in its first two principal axes.
+# Set **right panel** to the weights and see how far they stray from 1, the mean's. And beware of the curve of a path:
+# any steady drift in many dimensions looks like an arc in its first two principal axes.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
