@@ -1,6 +1,7 @@
 """What every test shares: seeded random numbers, and the last word on what was measured."""
 
 import itertools
+import re
 import statistics
 from collections.abc import Callable
 
@@ -56,3 +57,21 @@ def pytest_terminal_summary(terminalreporter) -> None:
                 f"{name} in the browser: median {statistics.median(ms):.0f} ms, "
                 f"95 % within {ms[int(0.95 * (len(ms) - 1))]:.0f} ms, {len(ms)} times."
             )
+
+
+LESSON = re.compile(r"browser/test_lessons\.py::")  # minutes each, and they know nothing of one another
+
+
+@pytest.hookimpl(optionalhook=True)  # `-p no:xdist` has none
+def pytest_xdist_make_scheduler(config, log):
+    """A file stays in one process, so that a notebook runs cell after cell; the lessons in the browser go one by one.
+
+    As one file they kept one worker busy long after the others had gone home.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFileAndLesson(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if LESSON.search(nodeid) else super()._split_scope(nodeid)
+
+    return ByFileAndLesson(config, log) if config.getoption("dist") == "loadfile" else None

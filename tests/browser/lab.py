@@ -137,7 +137,9 @@ class Lesson:
     def explorers(self) -> list[Explorer]:
         """Every box with something to move in it, drawn."""
         self.until("every figure is drawn", lambda: not self.ask("missing()") and self.ask("settled()"))
-        return [Explorer(self, self.page.locator(f"[data-box='{index}']")) for index in range(self.ask("mark()"))]
+        # "light": no shadow roots, for which every look would visit every element of the page.
+        boxes = [self.page.locator(f"css:light=[data-box='{index}']") for index in range(self.ask("mark()"))]
+        return [Explorer(self, box) for box in boxes]
 
     def answer_predictions(self) -> int:
         """Clicks every option of every question until the right one ends it; each click gets a reply."""
