@@ -32,7 +32,7 @@ def meta_updates(
     optima: Float[np.ndarray, "t 2"],
     grid: Float[np.ndarray, " g"],
     heights: Float[np.ndarray, "g g"],
-    places: Mapping[str, Float[np.ndarray, " 2"]],
+    places: Mapping[str, Float[np.ndarray, "m 2"]],
 ) -> Paper:
     """Walks of several rules over the contours of a loss, as the paper's Figure 1 draws meta-updates.
 
@@ -41,7 +41,7 @@ def meta_updates(
     Args:
         paths: each walk by its rule's name, the start first; at most four. optima: one place a task.
         grid, heights: both axes of the contours, and the loss there, row by row upwards.
-        places: further places to mark, by name: at most two (`"θ*"`, `"geometric median"`).
+        places: further places to mark, by name: at most two (`"θ*"`, `"geometric median"`); a segment by its ends.
     """
     figure = Paper(figsize=(5.6, 5.2), layout="constrained")
     axes = figure.subplots()
@@ -57,7 +57,7 @@ def meta_updates(
         axes.plot(*optimum, "x", color=INK, markersize=8, markeredgewidth=2)
         axes.annotate(f"task {t}", optimum, xytext=(0, 8), textcoords="offset points", ha="center", color=INK)
     for (name, place), marker, color in zip(places.items(), ("*", "h"), ("#D55E00", "white"), strict=False):
-        axes.plot(*place, marker, color=color, markersize=13, markeredgecolor=INK, label=name)
+        axes.plot(*place.T, f"{marker}:", color=INK, markersize=13, markerfacecolor=color, label=name)
     axes.set(xlabel="θ₁", ylabel="θ₂", aspect="equal", xlim=(grid[0], grid[-1]), ylim=(grid[0], grid[-1]))
     axes.legend(loc="best", fontsize=9, framealpha=0.9)
     return figure

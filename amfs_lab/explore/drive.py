@@ -1,11 +1,15 @@
 """Moves everything an explorer has, as a hand on the page would, and fails on what a reader would trip over."""
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import ipywidgets as w
 import numpy as np
 
 from amfs_lab.explore.base import Explorer
+
+View = tuple[tuple[Any, ...], tuple[Any, ...], str]
 
 
 def drive(explorer: Explorer) -> int:
@@ -23,33 +27,34 @@ def drive(explorer: Explorer) -> int:
     """
     explorer.reset()
     figure, uids = explorer.figure, [trace.uid for trace in explorer.figure.data]
-    start, moves = look(explorer), 0
+    moves = 0
 
-    def sound(where: str) -> None:
+    def sound(where: str) -> View:
         assert explorer.error is None, f"{where}: {explorer.error!r}"
         assert explorer.figure is figure, f"{where}: a new figure was made. Update the traces of the old one."
         assert [trace.uid for trace in explorer.figure.data] == uids, (
             f"{where}: traces were added, removed or replaced."
         )
         assert explorer.sentence.text.strip(), f"{where}: the sentence is empty."
-        for index, trace in enumerate(explorer.figure.data):
-            for path, array in numbers(trace.to_plotly_json()):
-                assert np.isfinite(array).all(), f"{where}: trace {index} has a value in {path} that is not finite."
+        traces = [trace.to_plotly_json() for trace in explorer.figure.data]
+        for index, trace in enumerate(traces):
+            for path in not_finite(trace):
+                raise AssertionError(f"{where}: trace {index} has a value in {path} that is not finite.")
+        return view(explorer, traces)
 
-    sound(f"{type(explorer).__name__} at its start")
+    start = sound(f"{type(explorer).__name__} at its start")
     for name, control in explorer.declared.items():
-        seen = [start]
+        seen: list[View] = []
         for part in explorer.controls[name].parts:
             for value in control.probes():
                 where = f"{type(explorer).__name__}.{name} = {value!r} by {type(part.widget).__name__}"
                 move(explorer, part, value)
-                sound(where)
+                seen.append(sound(where))
                 got, expected = explorer.state[name], part.from_widget(part.to_widget(value))
                 assert got == expected, f"{where}: the explorer holds {got!r}. Is the widget's change observed?"
                 for other in explorer.controls[name].parts:
                     shown = other.widget.value
                     assert shown == other.to_widget(got), f"{where}: its {type(other.widget).__name__} shows {shown!r}."
-                seen.append(look(explorer))
                 moves += 1
             for value in control.beyond() if isinstance(part.widget, (w.FloatText, w.IntText)) else []:
                 where = f"{type(explorer).__name__}.{name}, {value!r} typed"
@@ -60,10 +65,10 @@ def drive(explorer: Explorer) -> int:
                 assert explorer.controls[name].note.value, f"{where}: it became {expected!r} and no note says so."
                 moves += 1
             explorer.reset()
-            assert look(explorer) == start, (
+            assert sound(f"{type(explorer).__name__}, reset after {name}") == start, (
                 f"{type(explorer).__name__}: reset after moving {name} does not restore the start."
             )
-        assert control.inert or any(view[:2] != start[:2] for view in seen), (
+        assert control.inert or any(each[:2] != start[:2] for each in seen), (
             f"{type(explorer).__name__}.{name} is dead: nothing in the figure changed over {control.probes()}. "
             "Use it in compute and draw what it changes, or declare `inert` with the reason."
         )
@@ -83,22 +88,28 @@ def move(explorer: Explorer, part: Any, value: Any) -> None:
     part.widget.set_state(state)
 
 
-def look(explorer: Explorer) -> tuple[Any, ...]:
+def view(explorer: Explorer, traces: list[Any]) -> View:
     """Everything a reader sees, in a form that compares: traces, the bound parts of the layout, the sentence."""
-    drawn = tuple(freeze(trace.to_plotly_json()) for trace in explorer.figure.data)
     frame = tuple(freeze(explorer.arrays[name]) for name in explorer.frame.values())
-    return drawn, frame, explorer.sentence.text
+    return tuple(map(freeze, traces)), frame, explorer.sentence.text
 
 
-def numbers(value: Any, path: str = "trace") -> list[tuple[str, np.ndarray]]:
-    """All numeric arrays and numbers inside a trace, with where they stand."""
+def not_finite(value: Any, path: str = "trace") -> Iterator[str]:
+    """Where inside a trace there is a number that is none."""
     if isinstance(value, dict):
-        return [found for key, inner in value.items() for found in numbers(inner, f"{path}.{key}")]
-    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
-        return [(path, value)]
-    if isinstance(value, (list, tuple)):
-        return [found for inner in value for found in numbers(inner, path)]
-    return [(path, np.array(value))] if isinstance(value, float) else []
+        for key, inner in value.items():
+            yield from not_finite(inner, f"{path}.{key}")
+    elif isinstance(value, (list, tuple)):
+        if not all(map(math.isfinite, (inner for inner in value if isinstance(inner, float)))):
+            yield path
+        for inner in value:
+            if not isinstance(inner, (str, int, float)):
+                yield from not_finite(inner, path)
+    elif isinstance(value, (float, np.floating)):
+        if not math.isfinite(value):
+            yield path
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+        yield path
 
 
 def freeze(value: Any) -> Any:
@@ -107,5 +118,6 @@ def freeze(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return (value.shape, value.dtype.str, value.tobytes() if value.dtype.kind != "O" else tuple(value.ravel()))
     if isinstance(value, (list, tuple)):
-        return tuple(freeze(inner) for inner in value)
+        # A curve of thousands of floats is frozen as it is.
+        return tuple(value) if all(type(inner) is float for inner in value) else tuple(map(freeze, value))
     return value

@@ -79,7 +79,7 @@ class Ground(NamedTuple):
 
     tasks: planes.Quadratics
     best: Float[Tensor, " 2"]
-    median: Float[Tensor, " 2"]
+    medians: Float[Tensor, "2 2"]  # the ends of the segment of geometric medians: mostly one place
     heights: np.ndarray  # the root of the mean loss at each of the sites, for contours that are evenly far apart
 
 
@@ -92,11 +92,21 @@ def ground(state: State, tasks: int, curvature: float, stretch: float) -> Ground
 def _ground(optima: tuple[tuple[float, float], ...], curvature: float, stretch: float) -> Ground:
     tasks = planes.Quadratics(torch.tensor(optima, dtype=torch.float64), bowls(curvature, stretch, len(optima)))
     heights = tasks.mean_loss(SITES).sqrt().numpy().round(3)
-    return Ground(tasks, tasks.best(), planes.geometric_median(tasks.optima), heights)
+    return Ground(tasks, tasks.best(), planes.geometric_medians(tasks.optima), heights)
+
+
+def sides(places: Float[Tensor, "n 2"]) -> list[str]:
+    """Where the name of each place stands: above it, and towards the middle at the edges of the plane."""
+    edge = 0.8 * VIEW
+    rows = ["bottom" if y > edge else "top" for y in places[:, 1]]
+    columns = ["left" if x > edge else "right" if x < -edge else "center" for x in places[:, 0]]
+    return [f"{row} {column}" for row, column in zip(rows, columns, strict=True)]
 
 
 def kept(path: Float[Tensor, "k 2"]) -> tuple[Float[Tensor, "j 2"], bool]:
-    """As much of a walk as is drawn, and whether it has left for good."""
-    lost = (path.abs() > FAR).any(1) | ~torch.isfinite(path).all(1)
-    gone = bool(lost.any())
-    return path[: int(lost.int().argmax())] if gone else path, gone
+    """As much of a walk as is drawn, with its last step out of all view, and whether it has left for good."""
+    lost = ~(path.abs() <= FAR).all(1)  # so that what is no number is lost, too
+    if not bool(lost.any()):
+        return path, False
+    path = path[: int(lost.int().argmax()) + 1]
+    return path.nan_to_num(nan=1e3 * FAR).clamp(-1e3 * FAR, 1e3 * FAR), True

@@ -31,6 +31,7 @@ function render({ model, el }) {
     rings.forEach((ring, i) => {
       const [a, b] = points[i];
       ring.setAttribute("transform", `translate(${x._offset + x.l2p(a)}, ${y._offset + y.l2p(b)})`);
+      ring.style.display = i < model.get("present") ? "" : "none";
       ring.setAttribute("aria-valuenow", a);
       ring.setAttribute("aria-valuetext", `x ${a.toFixed(2)}, y ${b.toFixed(2)}`);
     });
@@ -105,13 +106,13 @@ function render({ model, el }) {
     points = model.get("value");
     show();
   };
-  model.on("change:value", heard);
+  model.on("change:value change:present", heard);
   let tries = 0;
   const timer = setInterval(() => (attach() || ++tries > 600) && clearInterval(timer), 100);
 
   return () => {
     clearInterval(timer);
-    model.off("change:value", heard);
+    model.off("change:value change:present", heard);
     plot?.removeListener?.("plotly_afterplot", show);
     layer?.remove();
   };

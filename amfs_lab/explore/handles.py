@@ -44,6 +44,7 @@ class Handles(anywidget.AnyWidget):
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     bounds = traitlets.List(traitlets.Float()).tag(sync=True)  # left, right, low, high
     grid = traitlets.Float(0.05).tag(sync=True)  # a dragged place lies on multiples of it
+    present = traitlets.Int().tag(sync=True)  # the first so many are there; the others are hidden
     panel = traitlets.Unicode("").tag(sync=True)  # which axes: "" the first, "2" the second
 
 
@@ -59,15 +60,26 @@ class DraggableExplorer(Explorer):
         assert isinstance(y, Coordinate)
         self.handles = Handles(names=list(self.places), bounds=[x.low, x.high, y.low, y.high], grid=x.step)
         super().__init__(preset, **start)
-        self.handles.value = self._where()
+        self._place()
         self.guard(self.handles)
         self.handles.observe(self._dragged, "value")
 
     def tools(self) -> list[w.Widget]:
         return [self.handles]
 
-    def _where(self) -> list[list[float]]:
-        return [[self.state[x], self.state[y]] for x, y in self.places.values()]
+    def present(self) -> int:
+        """How many of the places are there, from the first on; the others are hidden with their number boxes."""
+        return len(self.places)
+
+    def _place(self) -> None:
+        """Puts the rings where the state has them."""
+        present = self.present()
+        self.handles.value = [[self.state[x], self.state[y]] for x, y in self.places.values()]
+        if present != self.handles.present:
+            self.handles.present = present
+            for n, pair in enumerate(self.places.values()):
+                for name in pair:
+                    self.controls[name].box.layout.display = "" if n < present else "none"
 
     def _dragged(self, change: Any) -> None:
         if self._showing:
@@ -86,7 +98,7 @@ class DraggableExplorer(Explorer):
         super()._change(changes, leave)
         self._showing = True
         try:
-            self.handles.value = self._where()
+            self._place()
         finally:
             self._showing = False
 

@@ -13,7 +13,7 @@ from amfs_lab import planes
 from amfs_lab.errors import NumericalError
 from amfs_lab.explore.controls import Film, IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.ground import CONTOURS, FAR, LAYOUT, PANELS, bowls, ground, kept, places, standing
+from amfs_lab.explore.ground import CONTOURS, FAR, LAYOUT, PANELS, bowls, ground, kept, places, sides, standing
 from amfs_lab.explore.handles import Coordinate, DraggableExplorer
 from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, line, marks
 from amfs_lab.explore.words import count
@@ -166,12 +166,12 @@ class OuterLoopExplorer(DraggableExplorer):
             | dict(
                 mode="markers+text",
                 text=list(PLACES),
-                textposition=["bottom center", *["top center"] * TASKS],
                 textfont=dict(size=13),
                 showlegend=False,
             ),
             x="place_x",
             y="place_y",
+            textposition="place_side",
             marker_symbol="place_symbol",
         ),
         *(
@@ -233,6 +233,7 @@ class OuterLoopExplorer(DraggableExplorer):
             state=state,
             place_x=everywhere[:, 0],
             place_y=everywhere[:, 1],
+            place_side=["bottom center", *sides(everywhere[1:])],
             place_symbol=["circle-open"] + ["x"] * TASKS,
             ended=ended,
             gone=gone,

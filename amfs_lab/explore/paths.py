@@ -125,6 +125,7 @@ class PathExplorer(LiveExplorer):
         "xaxis3_range": "step_range",
         "yaxis3_title_text": "right_title",
         "yaxis3_rangemode": "right_from",
+        "annotations[2].text": "right_head",
     }
     traces = (
         *(
@@ -263,6 +264,7 @@ class PathExplorer(LiveExplorer):
             y_range=padded(everywhere[:, 1]),
             step_range=[0.0, float(longest)],
             right_title="task weights t · c<sub>j</sub>: smallest, largest" if by_weights else "mean pairwise cosine",
+            right_head="weights of the tasks" if by_weights else "agreement of the tasks",
             right_from="normal" if by_weights else "tozero",
             start_x=[float(run.xy[0, 0]) for run in runs.values()],
             start_y=[float(run.xy[0, 1]) for run in runs.values()],
@@ -283,7 +285,8 @@ class PathExplorer(LiveExplorer):
             return NOTHING[a.status]
         parts = []
         for name, seen, away, loss, low, right in a.standing:
-            said = f"{name} is {away:.3g} from its start after {count(seen, 'step')}, loss {loss:.2f}"
+            where = f"{away:.3g} from its start after {count(seen, 'step')}" if away else "at its start"
+            said = f"{name} is {where}, loss {loss:.2f}"
             if a.by_weights:
                 said += f", weights {signed(low)} to {signed(right)} times the mean’s"
             elif right is not None:

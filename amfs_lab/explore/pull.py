@@ -12,7 +12,9 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.outer_loop import LOOKS
+from amfs_lab.explore.steps import BEST_FLOW
 from amfs_lab.explore.theme import FAINT, INK, line, marks
+from amfs_lab.explore.words import count
 
 TOP = 25.0  # the curvatures of the left panel reach from 0 to this
 CURVATURES = torch.linspace(0.0, TOP, 501, dtype=torch.float64)
@@ -58,7 +60,7 @@ class PullExplorer(Explorer):
         "deaf at 1/a": START | dict(curvature=5.0),
         "one step too far": START | dict(curvature=8.0),
         "five steps": START | dict(inner_steps=5),
-        "as one solve": START | dict(inner_lr=0.04, inner_steps=10, lam=4.0),
+        "as one solve": START | dict(inner_lr=0.04, inner_steps=10, lam=round(BEST_FLOW / (0.04 * 10), 2)),
     }
 
     panels = dict(
@@ -145,8 +147,14 @@ class PullExplorer(Explorer):
         )
         if abs(a.here["MAML"]) < 1e-9 * s.curvature:
             return f"{words}: the task is solved from anywhere, and MAML hears nothing of it."
-        return f"{words}, so k = {s.inner_steps} leave {_number((1 - x) ** s.inner_steps)}."
+        if s.inner_steps == 1:
+            return f"{words}."
+        return f"{words}, so {count(s.inner_steps, 'step')} leave {_number((1 - x) ** s.inner_steps)}."
 
 
 def _number(value: float) -> str:
-    return np.format_float_positional(float(f"{value:.3g}"), trim="-").replace("-", "−")
+    """Three digits, as a power of ten where the number is larger than a reader takes in."""
+    rounded = float(f"{value:.3g}")
+    if abs(rounded) >= 1e5:
+        return f"{value:.2e}".replace("e+0", "e+").replace("e+", "e").replace("-", "−")
+    return np.format_float_positional(rounded, trim="-").replace("-", "−")

@@ -14,7 +14,7 @@ from amfs_lab import planes, plots
 from amfs_lab.explore.conflict import RULES
 from amfs_lab.explore.controls import Choice, Film, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.ground import CONTOURS, GRID, LAYOUT, PANELS, ground, kept, places, standing
+from amfs_lab.explore.ground import CONTOURS, GRID, LAYOUT, PANELS, ground, kept, places, sides, standing
 from amfs_lab.explore.handles import Coordinate, DraggableExplorer
 from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION, line, marks
 from amfs_lab.explore.words import count
@@ -61,8 +61,11 @@ def where_o_amfs_ends(**changes: Any) -> str:
     """The key to "where does O-AMFS end?", of equal round tasks: which of two places its last step is nearer to."""
     state = State(START | changes)
     found, path = ground(state, state.tasks, state.loudness, state.stretch), walk_of(tuple(state.items()))["O-AMFS"]
-    ends = {"in θ*, where the mean ends": found.best, "in the geometric median": found.median}
-    return min(ends, key=lambda name: float((path[-1] - ends[name]).norm()))
+    away = {
+        "in θ*, where the mean ends": (path[-1] - found.best).norm(),
+        "in the geometric median": planes.from_segment(path[-1], found.medians),
+    }
+    return min(away, key=lambda name: float(away[name]))
 
 
 class TrajectoryExplorer(DraggableExplorer):
@@ -147,17 +150,18 @@ class TrajectoryExplorer(DraggableExplorer):
         Trace(
             go.Scatter,
             marks("white", 11, "hexagon", (INK, 2), opacity=1, hover="geometric median: (%{x:.2f}, %{y:.2f})")
-            | dict(name="geometric median"),
+            | dict(name="geometric median", mode="lines+markers", line=dict(color=INK, width=2, dash="dot")),
             x="median_x",
             y="median_y",
         ),
         Trace(
             go.Scatter,
             marks(INK, 9, "x", opacity=1, hover="%{text}: (%{x:.2f}, %{y:.2f})")
-            | dict(mode="markers+text", textposition="top center", textfont=dict(size=13), showlegend=False),
+            | dict(mode="markers+text", textfont=dict(size=13), showlegend=False),
             x="place_x",
             y="place_y",
             text="place_text",
+            textposition="place_side",
             marker_symbol="place_symbol",
         ),
         *(
@@ -173,15 +177,18 @@ class TrajectoryExplorer(DraggableExplorer):
         ),
     )
 
+    def present(self) -> int:
+        return 1 + self.state.tasks
+
     def compute(self, state: State) -> Arrays:
-        tasks, best, median, heights = ground(state, state.tasks, state.loudness, state.stretch)
+        tasks, best, medians, heights = ground(state, state.tasks, state.loudness, state.stretch)
         paths = walk_of(tuple((name, value) for name, value in state.items() if name != "shown"))
         everywhere = standing(state, state.tasks)
         arrays: dict[str, Any] = {"height": heights}
         away: dict[str, tuple[float, float]] = {}
         for n, name in enumerate(LOOKS):
             path, gone = kept(paths[name][: state.shown + 1])
-            apart = [(path - goal).norm(dim=1) for goal in (best, median)]
+            apart = [(path - best).norm(dim=1), planes.from_segment(path, medians)]
             away[name] = (math.inf, math.inf) if gone else (float(apart[0][-1]), float(apart[1][-1]))
             arrays |= {
                 f"x_{n}": path[:, 0].numpy().round(4),
@@ -202,13 +209,14 @@ class TrajectoryExplorer(DraggableExplorer):
             place_x=everywhere[:, 0],
             place_y=everywhere[:, 1],
             place_text=list(places(state.tasks)),
+            place_side=["bottom center", *sides(everywhere[1:])],
             place_symbol=["circle-open"] + ["x"] * state.tasks,
             best_x=[float(best[0])],
             best_y=[float(best[1])],
-            median_x=[float(median[0])],
-            median_y=[float(median[1])],
+            median_x=medians[:, 0],
+            median_y=medians[:, 1],
             away=away,
-            between=float((best - median).norm()),
+            between=float(planes.from_segment(best, medians)),
             conflicts=[(float(each.mean_cosine), float(each.negative)) for each in conflicts],
             ascends=float(d @ grads.mean(0)) < -1e-9,
         )
@@ -235,7 +243,7 @@ class TrajectoryExplorer(DraggableExplorer):
             np.stack([a.place_x, a.place_y], 1)[1:],
             GRID.numpy(),
             a.height,
-            {"θ*": np.array([*a.best_x, *a.best_y]), "geometric median": np.array([*a.median_x, *a.median_y])},
+            {"θ*": np.stack([a.best_x, a.best_y], 1), "geometric median": np.stack([a.median_x, a.median_y], 1)},
         )
 
 

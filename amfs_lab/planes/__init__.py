@@ -5,10 +5,24 @@ from amfs_lab.planes.quadratics import (
     Quadratics,
     descend,
     end,
+    from_segment,
     geometric_median,
+    geometric_medians,
     pulls,
     stable_below,
 )
 from amfs_lab.planes.walks import RULES, Walk
 
-__all__ = ["PULLS", "RULES", "Quadratics", "Walk", "descend", "end", "geometric_median", "pulls", "stable_below"]
+__all__ = [
+    "PULLS",
+    "RULES",
+    "Quadratics",
+    "Walk",
+    "descend",
+    "end",
+    "from_segment",
+    "geometric_median",
+    "geometric_medians",
+    "pulls",
+    "stable_below",
+]

@@ -168,8 +168,8 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
 
     It is a point p_k itself exactly where the unit vectors from there to the others add up to no more than the number
     of points that lie there (Kuhn 1973). Elsewhere Weiszfeld's iteration, m <- sum_t p_t / |m - p_t| over
-    sum_t 1 / |m - p_t|, takes turns with Newton's steps. Of points on a line with two in the middle every place
-    between these is a median; the answer is one of them.
+    sum_t 1 / |m - p_t|, takes turns with Newton's steps. Where there are several the answer is one of them: see
+    `geometric_medians`.
     """
     m = points.mean(-2)
     m = m + 1e-9 * (points[..., 0, :] - m)  # off a point that lies in the middle of the others, where it would stay
@@ -183,6 +183,30 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
     held = torch.linalg.vector_norm((towards / distance[..., None]).sum(-2), dim=-1) <= same + 1e-9
     place = points.gather(-2, held.int().argmax(-1)[..., None, None].expand(*m.shape[:-1], 1, 2))[..., 0, :]
     return torch.where(held.any(-1, keepdim=True), place, m)
+
+
+def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"]:
+    """All places with the smallest sum of distances to the points, as the two ends of a segment.
+
+    They are one place, here twice, unless the points are an even number on a line: then every place between the middle
+    two is a median.
+    """
+    only = geometric_median(points)
+    away = points - points.mean(-2, keepdim=True)
+    spread, axes = torch.linalg.eigh(away.mT @ away)
+    order = (away @ axes[..., 1:])[..., 0].argsort(-1)
+    t = points.shape[-2]
+    middle = order[..., [(t - 1) // 2, t // 2], None].expand(*only.shape[:-1], 2, 2)
+    on_a_line = spread[..., 0] <= 1e-12 * spread[..., 1]  # of squares: to a millionth of the length
+    several = on_a_line[..., None, None] & (t % 2 == 0)
+    return torch.where(several, points.gather(-2, middle), only[..., None, :])
+
+
+def from_segment(theta: Float[Tensor, "*b 2"], ends: Float[Tensor, "*#b 2 2"]) -> Float[Tensor, "*b"]:
+    """The distance from theta to the nearest place between two ends."""
+    a, along = ends[..., 0, :], ends[..., 1, :] - ends[..., 0, :]
+    share = ((theta - a) * along).sum(-1) / along.square().sum(-1).clamp(min=LEAST)
+    return torch.linalg.vector_norm(theta - a - share.clamp(0, 1)[..., None] * along, dim=-1)
 
 
 LEAST = 1e-12  # a distance of 0 is taken for this, so that it can be divided by

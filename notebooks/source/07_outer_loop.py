@@ -39,8 +39,11 @@ outer_loop
 # Every line is an outer loop, all from one start; its symbol is where it must end. **Joint** (solid) takes the mean of
 # the tasks' gradients and ends near task 3. MAML ends as if that task were hardly there. Drag the ring of task 3 across
 # the plane, and see who follows it.
-#
-# Then play **steps**, and move **curvature h** to 5: its bars of FO-MAML and MAML shrink to nothing.
+
+# %% [markdown]
+# Then play **steps**, and move **curvature h** to 5: its bars of FO-MAML and MAML shrink to nothing. At the lower right
+# all lines are one: in round bowls every method closes in on its own end by the same factor a step, if its rate is the
+# same share of its limit.
 
 # %% [markdown]
 # ## Say it precisely
@@ -56,7 +59,8 @@ outer_loop
 #
 # $$g_t = W_t\, (\theta - \theta^*_t)$$
 #
-# Only $W_t$ differs. Read aloud: *W is what the inner loop has left of the curvature.*
+# Only $W_t$ differs. Read aloud: *W is what the inner loop has left of the curvature.* (Reptile's step asks for nothing
+# that is left: it walks towards where the inner steps have ended.)
 
 # %% [markdown]
 # | method | inner loop | $W$ |
@@ -68,7 +72,7 @@ outer_loop
 # | proximal | one solve with a ridge λ | $\lambda^2 (H + \lambda)^{-1} H (H + \lambda)^{-1}$ |
 #
 # The last one is I-AMFS in the plane: $\theta' = \arg\min_\varphi L_t(\varphi) + \tfrac\lambda2 \lVert \varphi - \theta
-# \rVert^2$.
+# \rVert^2$. With $k = 1$ Reptile's $W$ is $aH$, the joint one but for a factor: the two walk alike, and part at $k = 2$.
 
 # %% [markdown]
 # The outer loop is $\theta \leftarrow \theta - \beta\, \tfrac1T \sum_t g_t$, with β (beta) the outer rate. It comes to
@@ -297,8 +301,16 @@ def maml_ends(start, inner_lr=0.1, outer_lr=0.1):
 
 
 ends = {start: maml_ends(start) for start in (-2.0, -0.1, 0.1, 2.0)}
-print({start: f"{end:.3f}" for start, end in ends.items()})
+for start, end in ends.items():
+    landed = ", ".join(f"{end - 0.1 * end * (end**2 - c):.2f}" for c in (1.0, 2.0))
+    print(f"from {start:4} to {end:6.3f}; one inner step from there lands at {landed}")
 assert abs(ends[2.0] + ends[-2.0]) < 1e-6 < abs(ends[2.0] - ends[-2.0])
+assert 1 < ends[0.1] < 2**0.5 < 2 < ends[2.0]
+
+# %% [markdown]
+# From near the middle the walk ends between the two floors, 1 and $\sqrt2$, where one expects it. From 2 it climbs *up*
+# the wall, to a place from which one long inner step lands near either floor. Both are minima of MAML's loss, which
+# asks where a step leads and not how good the place itself is.
 
 # %% [markdown]
 # **The tasks here have no noise.** Support and query set are one and the same bowl. With few shots the inner loop sees
@@ -312,7 +324,7 @@ seen = o + torch.randn(2000, dtype=torch.float64, generator=draw)  # where the s
 left = {k: (1 - 0.2) ** k for k in (1, 3, 10, 100)}
 query_loss = {k: ((1 - share) * seen - o).square().mean().item() / 2 for k, share in left.items()}
 for k, loss in query_loss.items():
-    print(f"{k:3} inner steps: {left[k]:.2f} of the way left, query loss {loss:.3f}")
+    print(f"k = {k:3}: {left[k]:.2f} of the way left, query loss {loss:.3f}")
 assert query_loss[3] < min(query_loss[1], query_loss[100])
 
 # %% [markdown]

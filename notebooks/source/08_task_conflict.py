@@ -123,8 +123,8 @@ walks
 
 # %% [markdown]
 # Press **loud task**: the last task is eight times as steep, so it pulls θ* to itself. O-AMFS does not care how loud a
-# task is. Press **two opposed**: between two round tasks the votes cancel everywhere on the segment, and O-AMFS stays
-# where it starts. Press **chatter** and look at the lower right panel; why it trembles comes at the end.
+# task is. Press **two opposed**: between two round tasks the votes cancel everywhere on the segment (dotted), every place
+# of it is a geometric median, and O-AMFS stays where it starts. Press **chatter** and look at the lower right panel; why it trembles comes at the end.
 
 # %% [markdown]
 # For paper or slides, the left panel as a figure of its own. Save it with `picture.savefig("meta_updates.svg")`, or
@@ -170,8 +170,8 @@ verdicts = {
     for setting in conflict.SETTINGS
 }
 for setting, nearer in verdicts.items():
-    ends = ", ".join(f"{aim}: {who}" for aim, who in nearer.items() if aim != "the geometric median")
-    print(f"{setting:26} {ends}")
+    others = f", without the outlier: {nearer['the best without the outlier']}" if "outlier" in setting else ""
+    print(f"{setting:26} nearer to θ*: {nearer['θ*']}{others}")
 
 # %% [markdown]
 # So: measured by the distance to θ*, O-AMFS is behind wherever three and more tasks want different things; with two it
@@ -197,13 +197,17 @@ def share_uphill(rule, t, p, spread=0.0, draws=2000):
 
 
 # %%
+def told(share):
+    return share.percent("draws") if share.half_width else f"in none of {share.n} draws"
+
+
 cases = {"2 tasks in the plane": (2, 2), "5 tasks in the plane": (5, 2), "5 tasks in 10 dimensions": (5, 10)}
 for words, (t, p) in cases.items():
-    print(f"{words:26} O-AMFS uphill: {share_uphill(outer.PairwiseCosine(), t, p).percent('draws')}")
+    print(f"{words:26} O-AMFS uphill: {told(share_uphill(outer.PairwiseCosine(), t, p))}")
 loud = share_uphill(outer.PairwiseCosine(), 5, 2, spread=1.0)
-print(f"lengths that differ        O-AMFS uphill: {loud.percent('draws')}")
+print(f"lengths that differ        O-AMFS uphill: {told(loud)}")
 never = share_uphill(outer.MeanCosine(), 5, 2, spread=1.0)
-print(f"the same                   cosine to mean uphill: {never.percent('draws')}")
+print(f"the same                   cosine to mean uphill: {told(never)}")
 assert never.mean == 0 < loud.low
 
 # %% [markdown]

@@ -72,12 +72,14 @@ class Explorer:
         for sheet in self.visible(".amfs-sheet"):
             name = f"sheet {sheet.get_attribute('aria-label')!r}"
             found.append((name, lambda name, sheet=sheet: self.scribble(name, sheet)))
-        for number in self.visible(f"input[type=number]:not({BESIDE_A_SLIDER} *)"):
-            found.append((f"number {label(number)!r}", lambda name, number=number: self.enter(name, number)))
+        numbers = self.visible(f"input[type=number]:not({BESIDE_A_SLIDER} *)")
+        if numbers:
+            found.append(("the numbers", lambda _: self.fill_in(numbers)))
         for film in self.visible(".widget-play"):
             found.append(("the film", lambda name, film=film: self.play(name, film)))
-        for ring in self.visible(".amfs-handle"):
-            found.append((f"ring {ring.get_attribute('aria-label')!r}", lambda name, ring=ring: self.drag(name, ring)))
+        rings = self.visible(".amfs-handle")
+        if rings:
+            found.append(("the rings", lambda _: self.drag_about(rings)))
         for plot in self.visible(".js-plotly-plot"):
             found.append(("the mouse", lambda name, plot=plot: self.point(name, plot)))
         return found
@@ -122,8 +124,21 @@ class Explorer:
         if handle.get_attribute("aria-valuenow") != handle.get_attribute(end):
             raise self.wrong(f"{name} does not follow when {value} is typed into its box.")
 
+    def fill_in(self, numbers: list[Locator]) -> int:
+        """All number boxes that stand alone: both ends of the first, and beyond; of the others, which are its like, one
+        end, that one will do which it is further from."""
+        moves = self.enter(f"number {label(numbers[0])!r}", numbers[0])
+        for number in numbers[1:]:
+            low, high = extent(number)
+            value = low if 2 * float(number.input_value()) > low + high else high
+            number.fill(f"{value:g}")
+            moves += self.changes(
+                f"number {label(number)!r}", [(f"{value:g} typed", lambda n=number: n.press("Enter"))]
+            )
+        return moves
+
     def enter(self, name: str, number: Locator) -> int:
-        """A number box that stands alone: both ends, and beyond one of them."""
+        """One of them, wholly."""
         low, high = extent(number)
 
         def action(value: float) -> None:
@@ -148,8 +163,14 @@ class Explorer:
 
         return self.changes(name, [("back", stop.click), ("played", action)])
 
-    def drag(self, name: str, ring: Locator) -> int:
-        """A ring on the figure: by the mouse, then by keys."""
+    def drag_about(self, rings: list[Locator]) -> int:
+        """All rings on the figure: each by the mouse, and the first, which is like the others, by keys as well."""
+        moves = 0
+        for n, ring in enumerate(rings):
+            moves += self.drag(f"ring {ring.get_attribute('aria-label')!r}", ring, with_keys=n == 0)
+        return moves
+
+    def drag(self, name: str, ring: Locator, with_keys: bool) -> int:
         ring.scroll_into_view_if_needed()
 
         def pull() -> None:
@@ -161,7 +182,7 @@ class Explorer:
             self.page.mouse.move(x + 30, y - 20, steps=5)
             self.page.mouse.up()
 
-        keys = [(key, lambda key=key: ring.press(key)) for key in ("ArrowLeft", "Shift+ArrowUp")]
+        keys = [(key, lambda key=key: ring.press(key)) for key in ("ArrowLeft", "Shift+ArrowUp") if with_keys]
         before = ring.get_attribute("aria-valuetext")
         moves = self.changes(name, [("dragged", pull), *keys])
         if ring.get_attribute("aria-valuetext") == before:

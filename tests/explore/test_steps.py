@@ -6,7 +6,7 @@ import torch
 from torch.func import functional_call
 
 from amfs_lab.experiments import figure2
-from amfs_lab.explore import AdaptationExplorer, Figure2Explorer, StepsExplorer, adaptation, drive, steps, waves
+from amfs_lab.explore import AdaptationExplorer, Figure2Explorer, StepsExplorer, adaptation, steps, waves
 from amfs_lab.explore import figure2 as shown
 from amfs_lab.inner import Linearised, Maml
 from amfs_lab.inner.linearised import Tangent, tangent_kernel
@@ -171,9 +171,6 @@ class TestAdaptation:
         monkeypatch.setattr(adaptation, "learn", lambda *a: learn(*a)._replace(solve=learn(*a).tangent))
         assert adaptation.closer() == "the one solve"
 
-    def test_every_control_moves_it(self):
-        assert drive(AdaptationExplorer()) > 30
-
     def test_the_network_is_left_as_it_was(self):
         net = waves.practised()
         before = functional_call(net, dict(net.named_parameters()), (adaptation.GRID,)).detach().clone()
@@ -234,10 +231,9 @@ class TestFigure2:
     def test_the_key_is_the_first_step_that_is_not_behind(self, maml, solve, said):
         assert shown.catches_up(result(maml, solve)) == said
 
-    def test_the_stored_result_is_the_default_and_every_control_moves_it(self):
+    def test_the_stored_result_is_the_default(self):
         explorer = Figure2Explorer()
         assert explorer.shown.experiment == "figure2"
-        assert drive(explorer) > 10
         words = shown.settings(explorer.shown)
         assert "MAML trained with 5 inner steps" in words
         assert f"{len(explorer.shown.seeds)} trainings" in words

@@ -12,7 +12,6 @@ from amfs_lab.explore import (
     TrajectoryExplorer,
     conflict,
     draws,
-    drive,
     ground,
     trajectories,
 )
@@ -43,7 +42,7 @@ class TestTrajectories:
         tasks = trajectories.tasks_of(a.state)
         median = planes.geometric_median(tasks.optima)
         assert [*a.best_x, *a.best_y] == pytest.approx(tasks.optima.mean(0).tolist())  # equal round tasks
-        assert [*a.median_x, *a.median_y] == pytest.approx(median.tolist())
+        assert np.allclose(np.stack([a.median_x, a.median_y], 1), median)  # both ends of the segment
         for n, name in enumerate(RULES):
             path = np.stack([a[f"x_{n}"], a[f"y_{n}"]], 1)
             assert len(path) == 41
@@ -58,13 +57,39 @@ class TestTrajectories:
         assert alike[0] > 0.9
         assert alike[1] == 0
 
+    def test_between_two_tasks_every_place_is_a_median_and_o_amfs_is_there(self):
+        explorer = TrajectoryExplorer("two opposed")
+        a = explorer.arrays
+        assert sorted(zip(a.median_x, a.median_y, strict=True)) == sorted(
+            zip(a.place_x[1:], a.place_y[1:], strict=True)
+        )
+        assert a.away["O-AMFS"][1] == pytest.approx(0, abs=1e-9)
+        assert a.away["O-AMFS"][0] == pytest.approx(1)  # from θ*, half way between
+        assert "O-AMFS 1 and there" in explorer.sentence.text
+
+    def test_a_task_that_is_not_there_has_no_ring_and_no_number_boxes(self):
+        explorer = TrajectoryExplorer()
+
+        def hidden():
+            boxes = [explorer.controls[name].box for pair in explorer.places.values() for name in pair]
+            return [box.layout.display == "none" for box in boxes]
+
+        assert (explorer.handles.present, hidden()) == (5, [False] * 10)
+        explorer.set(tasks=2)
+        assert (explorer.handles.present, hidden()) == (3, [False] * 6 + [True] * 4)
+        assert TrajectoryExplorer(tasks=2).handles.present == 3
+        explorer.reset()
+        assert (explorer.handles.present, hidden()) == (5, [False] * 10)
+
     def test_the_key_is_where_equal_round_tasks_end(self):
         assert trajectories.where_o_amfs_ends() == "in the geometric median"
 
     def test_what_runs_away_is_gone_and_stays_on_the_screen(self):
         explorer = TrajectoryExplorer(rate=1.0, loudness=10.0)
         assert "mean gone and gone" in explorer.sentence.text
-        assert np.abs(explorer.arrays.x_0).max() <= ground.FAR
+        x = np.abs(explorer.arrays.x_0)
+        assert x[:-1].max() <= ground.FAR
+        assert ground.VIEW < x[-1] <= 1e3 * ground.FAR  # the last step is seen to leave
 
     def test_the_picture_for_paper_is_the_left_panel(self, tmp_path):
         explorer = TrajectoryExplorer()
@@ -97,6 +122,14 @@ class TestDraws:
         assert a.counts.sum() == 100
         assert a.gap.mean == pytest.approx((rows[:, 1] - rows[:, 0]).mean())
         assert "O-AMFS ends farther than the mean" in explorer.sentence.text
+
+    def test_the_best_without_the_outlier_is_spoken_of_where_there_is_an_outlier(self):
+        aim = "the best without the outlier"
+        one = DrawsExplorer(setting="one outlier of five", aim=aim).sentence.text
+        assert f"Median distance from {aim}: mean" in one
+        none = DrawsExplorer(setting="five round tasks", aim=aim)
+        assert "No task is an outlier here, so that the best is θ*. Median distance from θ*: mean" in none.sentence.text
+        assert none.arrays.distance_title == "distance from θ* (sd of the optima)"
 
     def test_the_verdicts_are_those_of_the_stored_table(self):
         shown = draws.result()
@@ -143,6 +176,12 @@ class TestArrows:
         assert 0 < mixed.negative.mean() < 1
 
 
-@pytest.mark.parametrize("kind", [TrajectoryExplorer, DrawsExplorer])
-def test_everything_that_moves_moves_something(kind):
-    assert drive(kind()) > 20
+def test_names_stand_within_the_plane_and_a_walk_that_is_lost_is_seen_to_leave():
+    corners = torch.tensor([[0.0, 0.0], [2.9, 2.9], [-2.9, 0.0]])
+    assert ground.sides(corners) == ["top center", "bottom left", "top right"]
+    path, gone = ground.kept(torch.tensor([[0.0, 0.0], [20.0, 0.0], [-4e9, torch.inf], [torch.nan, 0.0]]))
+    assert gone
+    assert path.tolist() == [[0.0, 0.0], [20.0, 0.0], [-1e3 * ground.FAR, 1e3 * ground.FAR]]
+    path, gone = ground.kept(torch.tensor([[0.0, 0.0], [torch.nan, 0.0]]))
+    assert gone
+    assert torch.isfinite(path).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from amfs_lab.explore import VoteExplorer, drive, vote
+from amfs_lab.explore import VoteExplorer, vote
 
 
 def rbf(a, b, bandwidth):
@@ -118,10 +118,6 @@ def test_every_corner_of_the_controls_is_finite(task):
         for name in ("scores", "vote", "interpolant", "shares", "vote_shares", "share_range"):
             assert np.isfinite(np.asarray(explorer.arrays[name], dtype=float)).all(), (name, explorer.state)
         assert np.abs(explorer.arrays.scores).max() <= 1
-
-
-def test_every_control_moves_it():
-    assert drive(VoteExplorer()) > 30
 
 
 @pytest.mark.parametrize("task", list(vote.TASKS))

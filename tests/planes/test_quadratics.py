@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from amfs_lab.errors import ConfigError, NumericalError
-from amfs_lab.planes import PULLS, Quadratics, descend, end, geometric_median, pulls, stable_below
+from amfs_lab.planes import (
+    PULLS,
+    Quadratics,
+    descend,
+    end,
+    from_segment,
+    geometric_median,
+    geometric_medians,
+    pulls,
+    stable_below,
+)
 
 EYE = torch.eye(2, dtype=torch.float64)
 
@@ -162,6 +172,28 @@ def test_the_geometric_median_of_known_shapes():
     assert torch.allclose(geometric_median(line), line[1], atol=1e-6)
     alike = torch.ones(3, 2).double()
     assert torch.equal(geometric_median(alike), alike[0])
+
+
+def test_between_the_middle_two_of_an_even_number_on_a_line_every_place_is_a_median(randn):
+    along = torch.tensor([-1.0, 0.5, 2.0, 7.0]).double()
+    direction, at = torch.tensor([3.0, -4.0]).double() / 5, randn(2)
+    points = at + along[torch.tensor([2, 0, 3, 1])][:, None] * direction
+    ends = geometric_medians(points)
+    expected = at + along[1:3, None] * direction
+    assert torch.allclose(ends, expected, atol=1e-9) or torch.allclose(ends.flip(0), expected, atol=1e-9)
+    total = [torch.cdist((ends[0] + share * (ends[1] - ends[0]))[None], points).sum() for share in (0, 0.3, 1)]
+    assert torch.allclose(torch.stack(total), total[0])
+    for lone in (points[:3], randn(4, 2)):  # odd; on no line
+        assert torch.equal(geometric_medians(lone), geometric_median(lone).expand(2, 2))
+    both = geometric_medians(torch.stack([points, randn(4, 2)]))
+    assert torch.equal(both[0], ends)
+
+
+def test_the_distance_from_a_segment():
+    ends = torch.tensor([[0.0, 0.0], [2.0, 0.0]]).double()
+    theta = torch.tensor([[1.0, 3.0], [-3.0, 4.0], [2.5, 0.0], [1.7, 0.0]]).double()
+    assert from_segment(theta, ends).tolist() == pytest.approx([3.0, 5.0, 0.5, 0.0])
+    assert from_segment(theta, ends[:1].expand(2, 2)).tolist() == pytest.approx(theta.norm(dim=1).tolist())
 
 
 def test_an_outlier_moves_the_mean_and_hardly_the_median(randn):
