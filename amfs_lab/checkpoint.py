@@ -1,4 +1,7 @@
-"""A trained learner on disk: tensors as safetensors, everything else as JSON; nothing in it can run code."""
+"""A run on disk: the learner it ended with, and on the way states that it can go on from.
+
+Tensors are safetensors, everything else is JSON; nothing in it can run code.
+"""
 
 import contextlib
 import hashlib
@@ -6,16 +9,20 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError, DataError
 
 TENSORS, RECORD = "meta_parameters.safetensors", "run.json"
+STATES = "state-*.safetensors"
+KEPT = 2  # states: the newest, and the one before, should that be damaged
 
 
 def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -52,9 +59,84 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`.")
 
 
+@dataclass(frozen=True)
+class State:
+    """What `save_state` wrote, and of each newer state that could not be read why not."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    record: dict[str, Any]
+    damaged: tuple[str, ...] = ()
+
+
+def save_state(folder: Path, step: int, tensors: dict[str, Tensor], record: dict[str, Any]) -> Path:
+    """Writes one file beside its place and moves it there, then removes all but the newest states.
+
+    A process that is killed meanwhile leaves the states before as they were.
+
+    Raises:
+        DataError: it cannot be written, for want of space for example.
+    """
+    path = folder / STATES.replace("*", f"{step:09d}")
+    partial = path.with_suffix(".partial")
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    words = json.dumps(record)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(whole, partial, {"record": words, "sha256": _digest(whole, words)})
+        _to_disk(partial)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise DataError(
+            f"The state of a run must be written to {folder}. Got: {error}. The states before it are whole."
+        ) from error
+    for old in _states(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_state(folder: Path) -> State:
+    """The newest state that is whole.
+
+    Raises:
+        DataError: there is none.
+    """
+    damaged = []
+    for path in _states(folder):
+        try:
+            with safe_open(path, "pt") as file:
+                meta = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
+            if meta.get("sha256") != _digest(tensors, meta["record"]):
+                raise ValueError("it is not what was written")
+            return State(path, tensors, json.loads(meta["record"]), tuple(damaged))
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            damaged.append(f"{path.name} is damaged ({error})")
+    found = "; ".join(damaged) or "none"
+    raise DataError(f"Expected a state that a run can go on from in {folder}. Got {found}. Train it again.")
+
+
+def clear_states(folder: Path) -> None:
+    """Removes them: a run that has ended needs none."""
+    for path in _states(folder):
+        path.unlink(missing_ok=True)
+
+
+def _states(folder: Path) -> list[Path]:
+    """All states, the newest first."""
+    return sorted(folder.glob(STATES), reverse=True)
+
+
 def holds_run(folder: Path) -> bool:
     """Whether that folder holds a run, whole or damaged."""
-    return (folder / RECORD).exists() or (folder / TENSORS).exists()
+    return (folder / RECORD).exists() or (folder / TENSORS).exists() or holds_state(folder)
+
+
+def holds_state(folder: Path) -> bool:
+    """Whether a run was left there that can go on."""
+    return bool(_states(folder))
 
 
 def check_free(folder: Path) -> None:
@@ -62,7 +144,8 @@ def check_free(folder: Path) -> None:
     with writable(folder, "run"):
         taken = holds_run(folder)
     if taken:
-        raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder.")
+        way = " or go on with it (--resume)" if holds_state(folder) else ""
+        raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder{way}.")
 
 
 @contextlib.contextmanager
@@ -83,6 +166,20 @@ def writable(folder: Path, what: str) -> Iterator[None]:
         raise ConfigError(
             f"A {what} needs a folder that can be written. Got {folder} ({error.strerror}). Name another one."
         ) from error
+
+
+def _digest(tensors: dict[str, Tensor], words: str) -> str:
+    digest = hashlib.sha256(words.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until the file is more than a promise of the system: the power may fail as well."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _sha256(path: Path) -> str:

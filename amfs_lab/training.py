@@ -1,14 +1,18 @@
-"""Meta-training as an iterator: `for progress in trainer.run(): ...`; to stop is to break."""
+"""Meta-training as an iterator: `for progress in trainer.run(): ...`; to stop is to break, and it can go on later."""
 
+import contextlib
 import math
+import signal
+import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab import checkpoint
@@ -21,6 +25,7 @@ from amfs_lab.learner import MetaLearner, TaskGradients
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
 from amfs_lab.path import Followed, Sketch, followed
+from amfs_lab.state import differences, restore, tensors_of
 from amfs_lab.stats import Interval
 from amfs_lab.tasks import open_source
 
@@ -30,6 +35,7 @@ class Progress:
     """Where a run is after a meta-step: mean query loss and accuracy of its tasks, and training seconds so far.
 
     `followed`: position, cosine and weights (see `amfs_lab.path`), of a trainer that was asked to follow.
+    `left`: seconds of training to come, at the speed so far.
     """
 
     method: str
@@ -39,6 +45,7 @@ class Progress:
     accuracy: float
     validation: Interval | None = None
     followed: Followed | None = None
+    left: float | None = None
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -78,6 +85,15 @@ def meta_step(
     Raises:
         NonFiniteTask: before anything is applied. NumericalError: so too, when finite gradients combine to infinity.
     """
+    tasks, direction = meta_gradient(learner, aggregator, episodes)
+    apply(learner, optimizer, direction)
+    return tasks
+
+
+def meta_gradient(
+    learner: MetaLearner, aggregator: Aggregator, episodes: Sequence[Episode]
+) -> tuple[TaskGradients, Float[Tensor, " p"]]:
+    """The tasks' gradients, and their sum_j c_j g_j. Raises what `meta_step` raises, and changes nothing."""
     tasks = learner.task_gradients(episodes)
     direction = aggregator.combine(tasks.rows)
     if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):  # the one synchronisation of a step
@@ -85,23 +101,50 @@ def meta_step(
         if not bool(sound.all()):
             raise NonFiniteTask(int((~sound).int().argmax()))
         check_finite(tasks.rows, direction)
+    return tasks, direction
+
+
+def apply(learner: MetaLearner, optimizer: torch.optim.Optimizer, direction: Float[Tensor, " p"]) -> None:
+    """One step of the optimizer, whose gradient is the direction."""
     params = learner.meta_parameters()
     for param, piece in zip(params, direction.split([p.numel() for p in params]), strict=True):
         param.grad = piece.view_as(param)
     optimizer.step()
-    return tasks
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM wait until the block has ended: no half of an update is ever saved."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        yield
+        return
+    held: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: held.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in held[:1]:
+            signal.raise_signal(number)
 
 
 class MetaTrainer:
     """Meta-trains the learner that `config` describes.
 
+    With a folder, the state of the run is written there every `save_every` steps and when it is interrupted; with
+    `resume` a trainer goes on from the newest one, and on the same device and number of threads it ends, bit by bit,
+    where an uninterrupted run would have ended. (But not where the budget is `seconds`: those pass as they please.)
+
     Args:
         folder: where the trained learner is saved when the run ends or is stopped; None keeps it in memory only.
         root: where to look for the data first. device: see `pick_device`.
         follow: what each `Progress` shall keep of the meta-parameters' position; None keeps and costs nothing.
+        resume: go on with what was left in `folder`; from the start where there is nothing.
+        save_every: meta-steps between states.
     Raises:
-        ConfigError, DataError: before anything is trained, when the data cannot serve the configuration or the folder
-            already holds a run.
+        ConfigError, DataError: before anything is trained, when the data cannot serve the configuration, the folder
+            already holds a run, or the one to go on with has other settings, has ended or is damaged.
     """
 
     def __init__(
@@ -111,10 +154,17 @@ class MetaTrainer:
         root: Path | None = None,
         device: str = "auto",
         follow: Sketch | None = None,
+        resume: bool = False,
+        save_every: int = 100,
     ) -> None:
-        self.follow = follow
+        if not isinstance(save_every, int) or save_every < 1:
+            raise ConfigError(f"`save_every` must be an integer >= 1. Got {save_every!r}.")
+        self.follow, self.save_every = follow, save_every
         self.config, self.folder = config, None if folder is None else Path(folder)
-        if self.folder is not None:
+        self.state = self._left_behind() if resume else None
+        told = self.state is not None and self.state.record["progress"] is not None
+        self.reached = _progress(self.state.path, self.state.record) if self.state and told else None
+        if self.folder is not None and self.state is None:
             checkpoint.check_free(self.folder)
         self.device = pick_device(device)
         self.train = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
@@ -122,45 +172,96 @@ class MetaTrainer:
         self.learner: MetaLearner = config.build().to(self.device)
         self._used = False
 
+    @property
+    def done(self) -> int:
+        """The step after which `run` goes on; 0 for a run that begins."""
+        return self.reached.step if self.reached else 0
+
     def run(self) -> Generator[Progress, None, None]:
         """Yields after every meta-step, and saves at the end, also when the caller breaks off. A trainer runs once.
 
         Raises:
             ConfigError: a second run.
-            NumericalError: a loss or gradient that is not finite; nothing of that step is applied, nothing is saved.
+            NumericalError: a loss or gradient that is not finite. Nothing of that step is applied; the state before it
+                is kept for `replay`, and no learner is saved.
+            DataError: a state cannot be written.
         """
         if self._used:
             raise ConfigError("A trainer runs once. Got a second `run()`: make a new MetaTrainer for a fresh start.")
         self._used = True
         config, learner = self.config, self.learner
-        learner.start(self.train[0].to(self.device))
         optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
         outer = copy(config.outer)  # a rule that remembers, as some of TorchJD's do, begins each run afresh
-        progress, step, seconds = None, 0, 0.0
+        if self.state is None:
+            learner.start(self.train[0].to(self.device))
+        else:
+            restore(learner, optimizer, self.state)
+        progress, seconds = self.reached, self.reached.seconds if self.reached else 0.0
+        step, last, saved = self.done, False, self.done
         try:
-            for step in range(1, config.steps + 1):
+            for step in range(self.done + 1, config.steps + 1):
                 began = time.perf_counter()
                 optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
                 position = self._position()
-                tasks = meta_step(learner, outer, optimizer, self._tasks(step))
-                loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
-                told = None
-                if position is not None:  # the rows outlive the update, which does not touch them
-                    told = followed(position, tasks.rows.shape[1], outer, tasks.rows)
-                seconds += time.perf_counter() - began
-                last = self._spent(step, seconds) >= 1
-                progress = Progress(config.method, step, seconds, loss, accuracy, None, told)
+                tasks, direction = meta_gradient(learner, outer, self._tasks(step))
+                with uninterrupted():
+                    apply(learner, optimizer, direction)
+                    loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
+                    told = None
+                    if position is not None:  # the rows outlive the update, which does not touch them
+                        told = followed(position, tasks.rows.shape[1], outer, tasks.rows)
+                    seconds += time.perf_counter() - began
+                    spent = self._spent(step, seconds)
+                    last = spent >= 1
+                    left = seconds * max(1 / spent - 1, 0)
+                    progress = Progress(config.method, step, seconds, loss, accuracy, None, told, left)
                 if self._validation_due(step, last):  # may be broken off
                     progress = replace(progress, validation=self._validate())
+                if step % self.save_every == 0 and not last:
+                    self._save_state(optimizer, progress)
+                    saved = step
                 yield progress
                 if last:
                     break
         except NumericalError as error:
+            located = self._located(error, step)
+            self._save_state(optimizer, progress, failed=self._failed(error, step))
             progress = None  # a run that went wrong leaves no result behind
-            raise self._located(error, step) from error
+            raise located from error
         finally:
             if self.folder is not None and progress is not None:
+                if not last and saved != progress.step:
+                    self._save_state(optimizer, progress)
                 save_learner(self.folder, learner, config, progress)
+                if last:
+                    checkpoint.clear_states(self.folder)
+
+    def _left_behind(self) -> checkpoint.State | None:
+        """The state to go on from; None where no run was begun."""
+        if self.folder is None:
+            raise ConfigError("To go on with a run needs the folder that it was left in. Got none: give `folder`.")
+        if not checkpoint.holds_run(self.folder):
+            return None
+        if self.config.outer.remembers:
+            raise ConfigError(f"{self.config.outer} remembers earlier steps, which no state keeps: start another run.")
+        if not checkpoint.holds_state(self.folder):
+            raise ConfigError(f"The run in {self.folder} has ended: there is nothing to go on with. Evaluate it.")
+        state = checkpoint.load_state(self.folder)
+        differ = differences(state.record["config"], self.config.to_dict())
+        if differ:
+            raise ConfigError(f"The run in {self.folder} has other settings: {', '.join(differ)}. Use those it has.")
+        return state
+
+    def _save_state(
+        self, optimizer: torch.optim.Optimizer, progress: Progress | None, failed: dict[str, int] | None = None
+    ) -> None:
+        """The state after the last whole step."""
+        if self.folder is None:
+            return
+        told = None if progress is None else _plain(progress)
+        record = {"config": self.config.to_dict(), "progress": told, "failed": failed}
+        step = 0 if progress is None else progress.step
+        checkpoint.save_state(self.folder, step, tensors_of(self.learner, optimizer), record)
 
     def _spent(self, steps: int, seconds: float) -> float:
         """The share of the budget that is used up, whichever of steps and seconds is further."""
@@ -175,10 +276,16 @@ class MetaTrainer:
         return [self.train[first + t].to(self.device) for t in range(self.config.tasks)]
 
     def _located(self, error: NumericalError, step: int) -> NumericalError:
+        failed = self._failed(error, step)
+        which = f", episode {failed['episode']} of {self.train!r}" if "episode" in failed else ""
+        look = f" Look into it: amfs-lab replay {self.folder}" if self.folder is not None and which else ""
+        return NumericalError(f"{error} It is meta-step {step}{which}.{look}")
+
+    def _failed(self, error: NumericalError, step: int) -> dict[str, int]:
+        """The step, and where one task is to blame, its episode."""
         if not isinstance(error, NonFiniteTask):
-            return NumericalError(f"{error} It is meta-step {step}.")
-        episode = (step - 1) * self.config.tasks + error.task
-        return NumericalError(f"{error} It is meta-step {step}, episode {episode} of {self.train!r}.")
+            return {"step": step}
+        return {"step": step, "episode": (step - 1) * self.config.tasks + error.task}
 
     def _validation_due(self, step: int, last: bool) -> bool:
         every = self.config.validate_every
@@ -190,11 +297,13 @@ class MetaTrainer:
 
 def save_learner(folder: Path, learner: MetaLearner, config: TrainingConfig, progress: Progress) -> None:
     """Writes meta-parameters, configuration and the last progress; `load_learner` reads them."""
-    fields = asdict(replace(progress, followed=None))
-    if progress.followed is not None:
-        fields["followed"] = progress.followed.to_dict()
-    record: dict[str, Any] = {"config": config.to_dict(), "progress": fields}
+    record: dict[str, Any] = {"config": config.to_dict(), "progress": _plain(progress)}
     checkpoint.save(folder, dict(learner.state_dict()), record)
+
+
+def _plain(progress: Progress) -> dict[str, Any]:
+    fields = asdict(replace(progress, followed=None))
+    return fields if progress.followed is None else fields | {"followed": progress.followed.to_dict()}
 
 
 def load_learner(folder: Path | str, device: str = "auto") -> tuple[MetaLearner, TrainingConfig]:

@@ -152,13 +152,14 @@ def test_nan_among_the_features_stops_the_step_before_anything_is_applied(method
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
 
 
-def test_a_run_that_goes_wrong_names_its_episode_and_saves_nothing(tmp_path, monkeypatch):
+def test_a_run_that_goes_wrong_names_its_episode_and_saves_no_learner(tmp_path, monkeypatch):
     draw = EpisodeSource.__getitem__
     monkeypatch.setattr(EpisodeSource, "__getitem__", lambda s, i: poisoned(draw(s, i)) if i == 3 else draw(s, i))
     trainer = MetaTrainer(preset("i-amfs", steps=5, **SMALL), tmp_path / "run")
     with pytest.raises(NumericalError, match=r"It is meta-step 2, episode 3 of EpisodeSource\(glyphs/train"):
         list(trainer.run())
-    assert not (tmp_path / "run").exists()
+    with pytest.raises(DataError, match="Expected a run in"):
+        load_learner(tmp_path / "run")
 
 
 @dataclass(frozen=True)
@@ -169,11 +170,10 @@ class Overflowing(Mean):
         return super().weights(grads) * 3e38 / grads.abs().max() * 4
 
 
-def test_finite_gradients_that_combine_to_infinity_stop_the_run_and_blame_no_task(tmp_path):
-    trainer = MetaTrainer(preset("i-amfs", steps=2, outer=Overflowing(), **SMALL), tmp_path / "run")
+def test_finite_gradients_that_combine_to_infinity_stop_the_run_and_blame_no_task():
+    trainer = MetaTrainer(preset("i-amfs", steps=2, outer=Overflowing(), **SMALL))
     with pytest.raises(NumericalError, match=r"whose weighted sum overflows. .* It is meta-step 1\.$"):
         list(trainer.run())
-    assert not (tmp_path / "run").exists()
 
 
 def test_evaluation_refuses_scores_that_are_not_finite(images):

@@ -1,19 +1,21 @@
-"""`amfs-lab train` and `amfs-lab evaluate`."""
+"""`amfs-lab train`, `amfs-lab evaluate` and `amfs-lab replay`."""
 
 import argparse
 import contextlib
 import dataclasses
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from amfs_lab import checkpoint
-from amfs_lab.cli.options import bar_of, command, common, validation_suggested
+from amfs_lab.cli.options import command, common, validation_suggested
+from amfs_lab.cli.steps import Board, Screen, StepLog, all_of
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
+from amfs_lab.replay import replay
 from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig, open_source
 from amfs_lab.tasks.augment import AUGMENTATIONS
 from amfs_lab.training import MetaTrainer, load_run
@@ -46,6 +48,13 @@ def add_to(commands: Any) -> None:
     p.add_argument("--seed", type=int, default=DEFAULTS.seed)
     p.add_argument("--split", choices=SPLITS[1:], default="test", help="what the result is measured on (%(default)s)")
     p.add_argument("--out", type=Path, help="folder of the run (default runs/METHOD-NwKs-SEED)")
+    p.add_argument("--resume", action="store_true", help="go on with what was left in that folder, if anything was")
+    p.add_argument("--save-every", type=int, default=100, metavar="STEPS", help="between states (default %(default)s)")
+    p.add_argument(
+        "--report-every", type=int, default=50, metavar="STEPS", help="lines where no bar is (%(default)s)"
+    )
+    p.add_argument("--log", type=Path, metavar="FILE", help="one line of JSON a step, for programs")
+    p.add_argument("--tensorboard", type=Path, metavar="FOLDER", help="events for TensorBoard (an extra)")
     function_space, maml = FunctionSpaceConfig(), MamlConfig()
     p.add_argument("--kernel", choices=KERNELS, help=f"of i-amfs and amfs (default {function_space.kernel})")
     p.add_argument("--lam", type=float, help=f"ridge strength of i-amfs and amfs (default {function_space.lam})")
@@ -64,41 +73,78 @@ def add_to(commands: Any) -> None:
     p.add_argument("--norm", help="transductive or support, of a run with one of them (default: as in training)")
     common(p)
 
+    p = command(commands, "replay", replay_failed, "go once more through the episode at which a run failed")
+    p.add_argument("run", type=Path, help="folder of a run that did not end")
+    p.add_argument("--episode", type=int, metavar="INDEX", help="another one of its training episodes")
+    p.add_argument("--data", type=Path, help="folder to look for data in first")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default %(default)s)")
+
 
 def train(options: argparse.Namespace) -> None:
     config = config_of(options)
     check_episodes(options.episodes)
+    if options.report_every < 1:
+        raise ConfigError(f"`--report-every` must be >= 1. Got {options.report_every}.")
     shape = config.episode
     folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
     with validation_suggested(config.source, options.split):  # fails now rather than after training
         tested_on = open_source(config.source, options.split, config.episode, options.data)
-    trainer = MetaTrainer(config, folder, options.data, options.device)
+    trainer = MetaTrainer(
+        config, folder, options.data, options.device, resume=options.resume, save_every=options.save_every
+    )
     what = f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes"
     print(f"{what} -> {folder}", flush=True)
+    for damage in trainer.state.damaged if trainer.state else ():
+        print(f"amfs-lab: {damage}; the state before it is taken.", file=sys.stderr)
+    if trainer.done:
+        print(f"going on after step {trainer.done}", flush=True)
     try:
-        _watch(trainer, config)
-        tested = evaluate(trainer.learner, tested_on, options.episodes)
-    except KeyboardInterrupt:
-        kept = (
-            f"what was learned so far is in {folder}"
-            if checkpoint.holds_run(folder)
-            else "before the first step: nothing to keep"
-        )
+        with terminated():
+            _watch(trainer, config, options)
+            tested = evaluate(trainer.learner, tested_on, options.episodes)
+    except KeyboardInterrupt as stop:
+        kept = "before the first step: nothing to keep"
+        if checkpoint.holds_run(folder):
+            kept = f"what was learned so far is in {folder}"
+        if checkpoint.holds_state(folder):
+            kept += "; the same command with --resume goes on from there"
         print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
     print(f"{options.split}, {UNSEEN[config.source]}, {tested}")
 
 
-def _watch(trainer: MetaTrainer, config: TrainingConfig) -> None:
-    """Trains to the end, with a bar on a terminal and a line for every validation."""
-    with bar_of("step", config.steps) as bar, contextlib.closing(trainer.run()) as run:
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what a system sends before it takes the machine away."""
+
+
+@contextlib.contextmanager
+def terminated() -> Iterator[None]:
+    """Makes SIGTERM stop the block as Ctrl-C does."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _watch(trainer: MetaTrainer, config: TrainingConfig, options: argparse.Namespace) -> None:
+    """Trains to the end, and shows each step to all who were asked for."""
+    screen = Screen(config.steps, options.report_every, trainer.done)
+    log = StepLog(options.log, trainer.done) if options.log else None
+    board = Board(options.tensorboard, trainer.done) if options.tensorboard else None
+    with all_of(screen, log, board) as watchers, contextlib.closing(trainer.run()) as run:
         for progress in run:
-            bar.update()
-            bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}")
-            if progress.validation is not None:
-                line = f"step {progress.step:5d}  {progress.seconds:6.1f} s  loss {progress.loss:.3f}"
-                tqdm.write(f"{line}  validation {progress.validation.percent()}", file=sys.stdout)
-                sys.stdout.flush()
+            for watcher in watchers:
+                watcher.show(progress)
+
+
+def replay_failed(options: argparse.Namespace) -> None:
+    for each in replay(options.run, options.episode, options.data, options.device):
+        print(each)
 
 
 def evaluate_run(options: argparse.Namespace) -> None:

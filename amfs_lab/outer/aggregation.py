@@ -17,6 +17,11 @@ from amfs_lab.outer.directions import Directions
 class Aggregator(ABC):
     """A rule for combining task gradients. Calling it gives `weights(grads) @ grads`, which must be finite."""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether an answer depends on earlier ones: a run with such a rule cannot go on from a saved state."""
+        return False
+
     @abstractmethod
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         """The weight c_j that each task's gradient ends up with, normalisation included."""

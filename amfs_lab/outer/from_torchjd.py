@@ -15,6 +15,7 @@ from amfs_lab.outer.aggregation import Aggregator
 
 # Their weights do not depend on a common scale, but they take sum|g_j|^2 < 1e-4 for zero, and ours get that small.
 SCALED = ("CAGrad", "DualProj", "UPGrad")
+REMEMBERING = ("ExcessMTL", "GradVac", "NashMTL", "PCD")
 BASES = ("Aggregator", "GramianWeightedAggregator", "WeightedAggregator")
 
 
@@ -26,7 +27,7 @@ class TorchJD(Aggregator):
     TorchJD's own PCGrad sums. UPGrad keeps <d, g_j> >= 0 up to the ridge that its solver adds to the Gram matrix, 1e-4
     of the trace; `{"projector": torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes it smaller.
 
-    Some remember earlier calls (NashMTL, GradVac, ExcessMTL, PCD); the memory belongs to this one object. Copies start
+    Some remember earlier calls (`remembers`); the memory belongs to this one object. Copies start
     without it, and so does each run of a trainer; it is no part of what is saved or compared.
 
     Args:
@@ -47,6 +48,10 @@ class TorchJD(Aggregator):
 
     def __reduce__(self) -> tuple[type, tuple[str, dict[str, Any], int]]:
         return type(self), (self.aggregator, self.settings, self.seed)
+
+    @property
+    def remembers(self) -> bool:
+        return self.aggregator in REMEMBERING
 
     @cached_property
     def made(self) -> Any:

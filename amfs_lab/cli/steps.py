@@ -1,0 +1,130 @@
+"""How long work shows itself: a bar or lines on the screen, and, for programs, one line of JSON a step."""
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from amfs_lab.cli.options import bar_of
+from amfs_lab.errors import ConfigError
+from amfs_lab.training import Progress
+
+
+class Screen:
+    """A bar on a terminal; elsewhere a line every `every` steps. A line for every validation in both cases."""
+
+    def __init__(self, steps: int, every: int, begun: int = 0) -> None:
+        self.every = every
+        self.bar = bar_of("step", steps)
+        self.bar.update(begun)
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.bar.close()
+
+    def show(self, progress: Progress) -> None:
+        self.bar.update()
+        self.bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}")
+        validated = progress.validation is not None
+        if validated or (self.bar.disable and progress.step % self.every == 0):
+            tqdm.write(line(progress), file=sys.stdout)
+            sys.stdout.flush()
+
+
+def line(progress: Progress) -> str:
+    """`step   100    21.3 s  4.69/s  01:45 left  loss 0.512  accuracy 80.1%`, and the validation where there is one."""
+    told = f"step {progress.step:5d}  {progress.seconds:6.1f} s  {progress.step / progress.seconds:.2f}/s"
+    if progress.left is not None:
+        told += f"  {tqdm.format_interval(progress.left)} left"
+    told += f"  loss {progress.loss:.3f}  accuracy {progress.accuracy:.1%}"
+    return told if progress.validation is None else f"{told}  validation {progress.validation.percent()}"
+
+
+class StepLog:
+    """`FILE` with one JSON object a step: method, step, seconds, left, loss, accuracy, validation, followed.
+
+    A run that goes on at a step goes on in its log as well: lines of later steps, which are taken again, are dropped.
+
+    Raises:
+        ConfigError: a file that cannot be written, or that holds something else.
+    """
+
+    def __init__(self, path: Path, done: int = 0) -> None:
+        try:
+            kept = [each for each in _lines(path) if each["step"] <= done] if done else []
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file: IO[str] = path.open("w", encoding="utf-8")
+            for each in kept:
+                self._write(each)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"`--log` needs a file to write lines of JSON to. Got {path}: {error}.") from error
+
+    def __enter__(self) -> "StepLog":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.file.close()
+
+    def show(self, progress: Progress) -> None:
+        told = None if progress.followed is None else progress.followed.to_dict()
+        self._write(asdict(replace(progress, followed=None)) | {"followed": told})
+
+    def _write(self, values: dict[str, Any]) -> None:
+        """NaN, the accuracy of real labels, is no JSON and becomes null."""
+        plain = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
+        self.file.write(json.dumps(plain, allow_nan=False) + "\n")
+        self.file.flush()
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a log; the last one may have been cut short."""
+    if not path.exists():
+        return
+    for each in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if each.endswith("\n"):
+            yield json.loads(each)
+
+
+class Board:
+    """The same for TensorBoard, in a folder of its own.
+
+    Raises:
+        ConfigError: no tensorboard is installed.
+    """
+
+    def __init__(self, folder: Path, done: int = 0) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ConfigError(
+                "`--tensorboard` needs the extra `tensorboard`: pip install 'amfs-lab[tensorboard]'."
+            ) from error
+        self.writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
+
+    def __enter__(self) -> "Board":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.writer.close()
+
+    def show(self, progress: Progress) -> None:
+        self.writer.add_scalar("train/loss", progress.loss, progress.step)
+        self.writer.add_scalar("train/accuracy", progress.accuracy, progress.step)
+        if progress.validation is not None:
+            self.writer.add_scalar("validation/accuracy", progress.validation.mean, progress.step)
+
+
+@contextlib.contextmanager
+def all_of(*watchers: Any) -> Iterator[list[Any]]:
+    """Every watcher that is one, open."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(watcher) for watcher in watchers if watcher is not None]
