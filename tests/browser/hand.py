@@ -22,7 +22,7 @@ BESIDE_A_SLIDER = ".amfs-control:has(.noUi-handle)"
 RESET = "button:has-text('Reset')"
 
 # Where in a figure the mouse goes: left, right and lower panels of all that have them.
-PLACES = ((0.2, 0.3), (0.3, 0.75), (0.5, 0.5), (0.7, 0.3), (0.75, 0.7))
+PLACES = ((0.25, 0.4), (0.7, 0.3), (0.75, 0.7))
 
 Action = Callable[[], Any]
 
@@ -59,9 +59,9 @@ class Explorer:
 
     def controls(self) -> list[tuple[str, Callable[[str], int]]]:
         """What there is to move, each with its name and what moves it."""
-        found: list[tuple[str, Callable[[str], int]]] = []
-        for handle in self.visible(".noUi-handle"):
-            found.append((f"slider {label(handle)!r}", lambda name, handle=handle: self.slide(name, handle)))
+        found = self.sliders()
+        for handle in self.visible(".noUi-handle")[:1]:  # the others are made by the same lines of code
+            found[0] = (found[0][0], lambda name, handle=handle: self.slide(name, handle))
         for menu in self.visible("select:enabled"):
             found.append((f"menu {label(menu)!r}", lambda name, menu=menu: self.choose(name, menu)))
         for box in self.visible("input[type=checkbox]:enabled"):
@@ -88,7 +88,7 @@ class Explorer:
 
     def slide(self, name: str, handle: Locator) -> int:
         """A slider by the keys that move it, then by a number typed into its box, beyond its range."""
-        moves = self.press_keys(name, handle)
+        moves = self.press_keys(name, handle, "PageUp")
         number = handle.locator(NUMBER)
         if number.count():
             # What a screen reader speaks is the value in the box, not the slider's count of ticks.
@@ -101,7 +101,7 @@ class Explorer:
             moves += 1
         return moves
 
-    def press_keys(self, name: str, handle: Locator) -> int:
+    def press_keys(self, name: str, handle: Locator, *more: str) -> int:
         """Each key moves the slider, unless it stands where the key leads; at least one changes what is drawn."""
         handle.scroll_into_view_if_needed()
 
@@ -113,7 +113,7 @@ class Explorer:
             if before == after != handle.get_attribute(end):
                 raise self.wrong(f"{name} stays at {before} when {key} is pressed.")
 
-        return self.changes(name, [(key, lambda key=key: action(key)) for key in ("End", "Home", "PageUp")], timed=True)
+        return self.changes(name, [(key, lambda key=key: action(key)) for key in ("End", "Home", *more)], timed=True)
 
     def type(self, name: str, handle: Locator, number: Locator, value: str, end: str) -> None:
         def type_in() -> None:

@@ -15,11 +15,12 @@ def _remembering(self, *args, **kwargs):
 Explorer.__init__ = _remembering
 """
 
-# Runs in the kernel after the lesson: whoever adds an explorer to a lesson has it driven.
+# Runs in the kernel after the lesson: whoever adds an explorer to a lesson has it driven, one of each kind.
 DRIVE = """
 import json
 from amfs_lab.explore.drive import drive
-print(json.dumps([(type(explorer).__name__, drive(explorer)) for explorer in list(_made)]))
+_one_of_each = {type(made).__name__: made for made in _made}
+print(json.dumps([(name, drive(explorer)) for name, explorer in _one_of_each.items()]))
 """
 
 
