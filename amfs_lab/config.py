@@ -102,6 +102,7 @@ class TrainingConfig:
         width, norm: of the Conv-4 backbone (see `amfs_lab.backbones.TaskNorm` for what the norms mean).
         meta_lr: Adam's rate (beta). steps: meta-steps. seconds: stop after this much training time, not counting
             validation.
+        batched: run the tasks of a meta-step all at once, for GPUs (see `MetaLearner.task_gradients`).
         schedule: `"constant"`, or `"cosine"`: the rate falls along half a cosine to nothing at the end of the budget.
         augment: what training does to its images, see `amfs_lab.tasks.augment`.
         validate_every: meta-steps between validations on `validation_episodes` episodes; 0 for none.
@@ -119,6 +120,7 @@ class TrainingConfig:
     steps: int = 1500
     seconds: float | None = None
     schedule: str = "constant"
+    batched: bool = False
     augment: tuple[str, ...] = ()
     validate_every: int = 100
     validation_episodes: int = 100

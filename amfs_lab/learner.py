@@ -6,9 +6,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call, vmap
 
-from amfs_lab.backbones import Backbone
-from amfs_lab.episode import Episode
+from amfs_lab.backbones import Backbone, written_out
+from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FeatureSpaceLoop, GradientLoop
 
@@ -75,8 +76,19 @@ class MetaLearner(nn.Module):
         """The meta-parameters in the order of a gradient row: the network's, then the inner loop's own."""
         return [p for p in self.parameters() if p.requires_grad]
 
-    def task_gradients(self, episodes: Sequence[Episode]) -> TaskGradients:
-        """Each task runs forward and backward by itself (tasks share no images) and writes its row into one buffer."""
+    def task_gradients(self, episodes: Sequence[Episode], batched: bool = False) -> TaskGradients:
+        """Losses, accuracies and gradients of the tasks.
+
+        Each task runs forward and backward by itself (tasks share no images) and writes its row into one buffer.
+
+        Args:
+            batched: all tasks at once instead, each with a copy of the meta-parameters: the same numbers but for
+                rounding, in fewer and larger operations, which is what a GPU is fast at and a CPU is not.
+        Raises:
+            ConfigError: `batched` with episodes of different shapes.
+        """
+        if batched:
+            return self._together(episodes)
         params = self.meta_parameters()
         sizes = [p.numel() for p in params]
         rows = params[0].new_empty(len(episodes), sum(sizes))
@@ -89,6 +101,29 @@ class MetaLearner(nn.Module):
             losses[t] = loss.detach()
             accuracies[t] = episode.query.accuracy(scores.detach())
         return TaskGradients(losses, accuracies, rows)
+
+    def _together(self, episodes: Sequence[Episode]) -> TaskGradients:
+        first, t, task = episodes[0], len(episodes), _Task(self)
+        shapes = {(e.support.x.shape, e.query.x.shape, e.support.ways, e.support.real) for e in episodes}
+        if len(shapes) > 1:
+            raise ConfigError("Tasks that run together must have one shape. Got different ones: leave `batched` out.")
+        copies = {
+            name: p.detach().expand(t, *p.shape).clone().requires_grad_(p.requires_grad)
+            for name, p in task.named_parameters()
+        }
+        stacked = [
+            torch.stack([getattr(getattr(e, half), part) for e in episodes])
+            for half, part in (("support", "x"), ("support", "y"), ("query", "x"), ("query", "y"))
+        ]
+
+        def one(params: dict[str, Tensor], *parts: Tensor) -> tuple[Tensor, Tensor]:
+            return functional_call(task, params, (*parts, first.support.ways))
+
+        with written_out():
+            losses, accuracies = vmap(one)(copies, *stacked)
+        moved = [copies[name] for name, p in task.named_parameters() if p.requires_grad]
+        grads = torch.autograd.grad(losses.sum(), moved, allow_unused=True, materialize_grads=True)
+        return TaskGradients(losses.detach(), accuracies, torch.cat([grad.reshape(t, -1) for grad in grads], 1))
 
     def _loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
         scores, penalty = self._predict(episode)
@@ -104,3 +139,18 @@ class MetaLearner(nn.Module):
                 f"Got {episode.support.ways}. Train one for that many, or use an inner loop on features."
             )
         return self.inner.adapt(self.net, episode.support)(episode.query.x), 0.0
+
+
+class _Task(nn.Module):
+    """A learner as a function of one task's tensors, for the transforms of `torch.func`."""
+
+    def __init__(self, learner: MetaLearner) -> None:
+        super().__init__()
+        self.learner = learner
+
+    def forward(
+        self, support_x: Tensor, support_y: Tensor, query_x: Tensor, query_y: Tensor, ways: int
+    ) -> tuple[Tensor, Tensor]:
+        episode = Episode(Split(support_x, support_y, ways), Split(query_x, query_y, ways))
+        loss, scores = self.learner._loss(episode)
+        return loss, episode.query.accuracy(scores.detach())

@@ -78,23 +78,27 @@ class NonFiniteTask(NumericalError):
 
 
 def meta_step(
-    learner: MetaLearner, aggregator: Aggregator, optimizer: torch.optim.Optimizer, episodes: Sequence[Episode]
+    learner: MetaLearner,
+    aggregator: Aggregator,
+    optimizer: torch.optim.Optimizer,
+    episodes: Sequence[Episode],
+    batched: bool = False,
 ) -> TaskGradients:
     """theta <- theta - beta * sum_j c_j g_j (through `optimizer`), one g_j a task, the weights c from `aggregator`.
 
     Raises:
         NonFiniteTask: before anything is applied. NumericalError: so too, when finite gradients combine to infinity.
     """
-    tasks, direction = meta_gradient(learner, aggregator, episodes)
+    tasks, direction = meta_gradient(learner, aggregator, episodes, batched)
     apply(learner, optimizer, direction)
     return tasks
 
 
 def meta_gradient(
-    learner: MetaLearner, aggregator: Aggregator, episodes: Sequence[Episode]
+    learner: MetaLearner, aggregator: Aggregator, episodes: Sequence[Episode], batched: bool = False
 ) -> tuple[TaskGradients, Float[Tensor, " p"]]:
     """The tasks' gradients, and their sum_j c_j g_j. Raises what `meta_step` raises, and changes nothing."""
-    tasks = learner.task_gradients(episodes)
+    tasks = learner.task_gradients(episodes, batched)
     direction = aggregator.combine(tasks.rows)
     if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):  # the one synchronisation of a step
         sound = torch.isfinite(tasks.losses) & torch.isfinite(tasks.rows).all(1)
@@ -203,7 +207,7 @@ class MetaTrainer:
                 began = time.perf_counter()
                 optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
                 position = self._position()
-                tasks, direction = meta_gradient(learner, outer, self._tasks(step))
+                tasks, direction = meta_gradient(learner, outer, self._tasks(step), config.batched)
                 with uninterrupted():
                     apply(learner, optimizer, direction)
                     loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())

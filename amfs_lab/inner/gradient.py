@@ -48,6 +48,8 @@ class GradientLoop(ABC):
         Args:
             meta_training: keep the graph back to `params`. second_order: and through each gradient.
         """
+        if meta_training and not any(p.requires_grad for p in params.values()):  # within `torch.func.vmap`
+            yield from self._descend_transformed(loss, params, second_order)
         if not meta_training:
             params = {name: p.detach().requires_grad_() for name, p in params.items()}
         while True:
@@ -58,6 +60,17 @@ class GradientLoop(ABC):
                 params = {name: p - self.lr * g for (name, p), g in zip(params.items(), grads, strict=True)}
                 if not meta_training:  # nothing keeps the graph of the steps before
                     params = {name: p.detach().requires_grad_() for name, p in params.items()}
+
+    def _descend_transformed(
+        self, loss: Callable[[Params], Tensor], params: Params, second_order: bool
+    ) -> Iterator[Params]:
+        """The same where `torch.autograd.grad` finds no graph, because a transform of `torch.func` holds it."""
+        while True:
+            yield params
+            grads = torch.func.grad(loss)(params)
+            if not second_order:
+                grads = {name: g.detach() for name, g in grads.items()}
+            params = {name: p - self.lr * grads[name] for name, p in params.items()}
 
 
 @dataclass(frozen=True)
