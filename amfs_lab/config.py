@@ -208,4 +208,10 @@ def preset(method: str, **overrides: Any) -> TrainingConfig:
 
 
 def _name_of(value: object, table: dict[str, type]) -> str:
-    return next(name for name, kind in table.items() if type(value) is kind)
+    """Raises ConfigError for what is in no table: a file that names it could not be read again."""
+    for name, kind in table.items():
+        if type(value) is kind:
+            return name
+    kind = type(value).__name__
+    name = f"outer.AGGREGATORS[{kind.lower()!r}] = {kind}"
+    raise ConfigError(f"What is saved needs a name. Got {kind}, which has none: give it one, {name}.")

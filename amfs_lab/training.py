@@ -27,7 +27,7 @@ from amfs_lab.outer.aggregation import check_finite
 from amfs_lab.path import Followed, Sketch, followed
 from amfs_lab.state import differences, restore, tensors_of
 from amfs_lab.stats import Interval
-from amfs_lab.tasks import open_source
+from amfs_lab.tasks import EpisodeSource, open_source
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,8 @@ class MetaTrainer:
         folder: where the trained learner is saved when the run ends or is stopped; None keeps it in memory only.
         root: where to look for the data first. device: see `pick_device`.
         follow: what each `Progress` shall keep of the meta-parameters' position; None keeps and costs nothing.
+        learner: one of your own, in the place of the Conv-4 that `config` describes. It is trained in place.
+        train, validation: episodes of your own, in the place of `config.source`: `train[index]` is an episode.
         resume: go on with what was left in `folder`; from the start where there is nothing.
         save_every: meta-steps between states.
     Raises:
@@ -160,6 +162,9 @@ class MetaTrainer:
         follow: Sketch | None = None,
         resume: bool = False,
         save_every: int = 100,
+        learner: MetaLearner | None = None,
+        train: EpisodeSource | None = None,
+        validation: EpisodeSource | None = None,
     ) -> None:
         if not isinstance(save_every, int) or save_every < 1:
             raise ConfigError(f"`save_every` must be an integer >= 1. Got {save_every!r}.")
@@ -171,9 +176,12 @@ class MetaTrainer:
         if self.folder is not None and self.state is None:
             checkpoint.check_free(self.folder)
         self.device = pick_device(device)
-        self.train = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
-        self.validation = open_source(config.source, "validation", config.episode, root)
-        self.learner: MetaLearner = config.build().to(self.device)
+        if (train is None) != (validation is None):
+            raise ConfigError("Episodes of your own are needed twice: give both `train` and `validation`.")
+        self.train = train or open_source(config.source, "train", config.episode, root, config.seed, config.augment)
+        self.validation = validation or open_source(config.source, "validation", config.episode, root)
+        self.own = learner is not None
+        self.learner: MetaLearner = (learner or config.build()).to(self.device)
         self._used = False
 
     @property
@@ -236,7 +244,7 @@ class MetaTrainer:
             if self.folder is not None and progress is not None:
                 if not last and saved != progress.step:
                     self._save_state(optimizer, progress)
-                save_learner(self.folder, learner, config, progress)
+                save_learner(self.folder, learner, config, progress, self.own)
                 if last:
                     checkpoint.clear_states(self.folder)
 
@@ -299,9 +307,15 @@ class MetaTrainer:
         return evaluate(self.learner, self.validation, self.config.validation_episodes).accuracy
 
 
-def save_learner(folder: Path, learner: MetaLearner, config: TrainingConfig, progress: Progress) -> None:
-    """Writes meta-parameters, configuration and the last progress; `load_learner` reads them."""
-    record: dict[str, Any] = {"config": config.to_dict(), "progress": _plain(progress)}
+def save_learner(
+    folder: Path, learner: MetaLearner, config: TrainingConfig, progress: Progress, own: bool = False
+) -> None:
+    """Writes meta-parameters, configuration and the last progress; `load_learner` reads them.
+
+    Args:
+        own: the learner is not the one that `config` describes.
+    """
+    record: dict[str, Any] = {"config": config.to_dict(), "progress": _plain(progress), "own": own}
     checkpoint.save(folder, dict(learner.state_dict()), record)
 
 
@@ -310,18 +324,23 @@ def _plain(progress: Progress) -> dict[str, Any]:
     return fields if progress.followed is None else fields | {"followed": progress.followed.to_dict()}
 
 
-def load_learner(folder: Path | str, device: str = "auto") -> tuple[MetaLearner, TrainingConfig]:
+def load_learner(
+    folder: Path | str, device: str = "auto", learner: MetaLearner | None = None
+) -> tuple[MetaLearner, TrainingConfig]:
     """The learner that a run left in `folder`, with the configuration it was trained under.
 
+    Args:
+        learner: one of your own that was trained there; it takes the meta-parameters.
     Raises:
-        DataError: no run there, or a damaged one. ConfigError: a configuration that this version does not know.
+        DataError: no run there, or a damaged one. ConfigError: a configuration that this version does not know, or a
+            learner of your own that is not given.
     """
-    learner, config, _ = load_run(folder, device)
+    learner, config, _ = load_run(folder, device, learner=learner)
     return learner, config
 
 
 def load_run(
-    folder: Path | str, device: str = "auto", norm: str | None = None
+    folder: Path | str, device: str = "auto", norm: str | None = None, learner: MetaLearner | None = None
 ) -> tuple[MetaLearner, TrainingConfig, Progress]:
     """`load_learner`, and the run's last progress; raises the same.
 
@@ -336,7 +355,9 @@ def load_run(
             both = " and ".join(BATCH_NORMS)
             raise ConfigError(f"Only {both} norm can stand for each other. Got {norm!r} for a run with {config.norm}.")
         config = replace(config, norm=norm)
-    learner = config.build()
+    if record.get("own", False) and learner is None:
+        raise ConfigError(f"The run in {folder} trained a learner of your own. Make it and give it: `learner=`.")
+    learner = learner or config.build()
     try:
         learner.load_state_dict(tensors)
     except RuntimeError as error:

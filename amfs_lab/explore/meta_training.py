@@ -11,7 +11,7 @@ from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.live import LiveExplorer
 from amfs_lab.explore.theme import COLORS, DASHES, MARKERS, series
-from amfs_lab.explore.words import count
+from amfs_lab.explore.words import count, duration
 
 DRAWN = 300  # points of a curve that are drawn; a longer one is thinned
 
@@ -135,7 +135,7 @@ class MetaTrainingExplorer(LiveExplorer):
             )
         by_time = state.against == "seconds"
         arrays: dict[str, Any] = {}
-        standing = []
+        standing, left = [], []
         placed = {n: (name, state.history[name]) for name, n in slots(state.history).items()}
         for n in range(MOST):
             name, steps = placed.get(n, ("", ()))
@@ -160,12 +160,14 @@ class MetaTrainingExplorer(LiveExplorer):
             if steps:
                 last = checks[-1][1] if checks else None
                 standing.append((named(name), steps[-1].step, steps[-1].seconds, loss[-1], accuracy[-1], last))
+                left.append(getattr(steps[-1], "left", None) or 0.0)
         validated = any(last is not None for *_, last in standing)
         return Arrays(
             **arrays,
             x_title="training time in seconds" if by_time else "meta-steps",
             accuracy_title="accuracy: thin training, bars validation" if validated else "accuracy on training tasks",
             standing=standing,
+            left=sum(left),
             status=state.status,
         )
 
@@ -180,10 +182,13 @@ class MetaTrainingExplorer(LiveExplorer):
                 if validation
                 else f"{accuracy:.1%} on training tasks"
             )
+            speed = f", {step / seconds:.2g} a second" if a.status == "running" and seconds > 0 else ""
             parts.append(
-                f"{name} {reached}, loss {loss:.2f} ({count(step, 'step')}, {seconds:.0f} s)".replace("%", " %")
+                f"{name} {reached}, loss {loss:.2f} ({count(step, 'step')}, {seconds:.0f} s{speed})".replace("%", " %")
             )
         words = "; ".join(parts)
+        if a.status == "running" and a.left > 0:
+            words += f". About {duration(a.left)} of training are left"
         return f"{HEADS[a.status]}: {words}." if a.status in HEADS else f"{words}."
 
 

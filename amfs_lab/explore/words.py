@@ -33,3 +33,12 @@ def plus_or_minus(number: Number) -> str:
 def count(n: int, thing: str) -> str:
     """ "1 point", "2 points"."""
     return f"{n} {thing}{'' if n == 1 else 's'}"
+
+
+def duration(seconds: Number) -> str:
+    """ "45 s", "3 min", "2 h 05 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes = divmod(round(whole / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"

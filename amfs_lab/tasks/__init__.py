@@ -6,9 +6,10 @@ from pathlib import Path
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks import glyphs, omniglot
+from amfs_lab.tasks.pictures import read_folder
 from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource
 
-__all__ = ["SOURCES", "SPLITS", "Episode", "EpisodeConfig", "EpisodeSource", "Split", "open_source"]
+__all__ = ["SOURCES", "SPLITS", "Episode", "EpisodeConfig", "EpisodeSource", "Split", "open_source", "read_folder"]
 
 SOURCES = ("glyphs", *omniglot.PROTOCOLS)
 SPLITS = ("train", "validation", "test")

@@ -23,6 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.tasks.pictures import squared
 
 DRAWERS, OFFICIAL_SIDE, SIDE = 20, 105, 28
 LARGEST = 2**20  # bytes of one PNG; an official one has some hundred
@@ -105,7 +106,7 @@ def read(tree: Tree, top: str) -> Drawings:
                 image = Image.open(io.BytesIO(tree.read(name)))
                 image.load()
                 converted += (image.mode, image.size) != ("1", (OFFICIAL_SIDE, OFFICIAL_SIDE))
-                row[drawing] = _ink(image)
+                row[drawing] = squared(image, SIDE, ink=True)
             except (*broken, Image.DecompressionBombError) as error:
                 raise DataError(
                     f"Expected a whole image {name} in {tree.place}. Got: {type(error).__name__}: {error}. {REMEDY}"
@@ -142,23 +143,6 @@ def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
                 raise _missing(tree, f"{path} ({label} has {have} of {DRAWERS} drawings)")
             found[label] = [drawings[number] for number in range(1, DRAWERS + 1)]
     return found
-
-
-def _ink(image) -> UInt8[np.ndarray, "28 28"]:
-    """Dark ink on paper to bright ink on black. Transparent is paper; what is not square gets paper at its sides.
-
-    Lanczos, because strokes are thin: an area average dims those that fall between two pixels.
-    """
-    from PIL import Image, ImageChops, ImageOps
-
-    if image.mode != "1" and image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = ImageChops.invert(image.convert("L"))
-    if image.width != image.height:
-        side = max(image.size)
-        image = ImageOps.pad(image, (side, side), color=0)
-    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 def _walk(folder: Path, name: str) -> Iterator[tuple[str, Path, str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from amfs_lab.episode import Episode, Split
@@ -41,16 +41,20 @@ class EpisodeSource:
     """`source[index]` draws episode `index` from images (classes, samples, h, w), grey levels 0..255.
 
     Args:
+        images: or embeddings, computed before by whatever network: float vectors (classes, samples, d), taken as they
+            are.
+        labels: a name for each class.
         name, split, seed: with the index and `augment`, all that an episode depends on.
         augment: what training does to its images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of
             each, "affine" bends every image a little.
     Raises:
-        ConfigError: more ways than there are classes, or more shots and queries than a class has samples.
+        ConfigError: more ways than there are classes, more shots and queries than a class has samples, neither images
+            nor embeddings, labels that are not one a class, or embeddings that are to be augmented.
     """
 
     def __init__(
         self,
-        images: UInt8[Tensor, "c s h w"],
+        images: Shaped[Tensor, "c s ..."],
         labels: tuple[str, ...],
         config: EpisodeConfig,
         name: str = "images",
@@ -59,6 +63,16 @@ class EpisodeSource:
         augment: Sequence[str] = (),
     ) -> None:
         check_augmentations(augment)
+        pictures = images.dtype == torch.uint8 and images.ndim == 4
+        if not (pictures or (images.is_floating_point() and images.ndim == 3)):
+            raise ConfigError(
+                "A source needs grey images (classes, samples, h, w) in uint8, or embeddings (classes, samples, d) in "
+                f"floating point. Got {tuple(images.shape)} in {images.dtype}."
+            )
+        if len(labels) != len(images):
+            raise ConfigError(f"Each class needs one label. Got {len(labels)} for {len(images)} classes.")
+        if augment and not pictures:
+            raise ConfigError(f"Embeddings cannot be augmented. Got {', '.join(augment)}: leave it out.")
         self.augment = tuple(augment)
         turns = QUARTERS if "rotations" in augment else 1
         classes, samples = turns * len(images), images.shape[1]
@@ -83,8 +97,9 @@ class EpisodeSource:
 
     def __getitem__(self, index: int) -> Episode:
         chosen, order = self._draw(index)
-        images = self.images[chosen[:, None] % len(self.images), order].float().div_(255)[:, :, None]
-        images = self._augmented(images, chosen, index)  # (ways, shots + queries, 1, h, w)
+        images = self.images[chosen[:, None] % len(self.images), order]  # (ways, shots + queries, ...)
+        if images.dtype == torch.uint8:
+            images = self._augmented(images.float().div_(255)[:, :, None], chosen, index)
         labels = torch.arange(self.config.ways)
         shots, queries = self.config.shots, self.config.queries
         return Episode(

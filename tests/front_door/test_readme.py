@@ -1,12 +1,15 @@
 """The README keeps its word: its commands exist, its code runs, its map lists the lessons, its links lead somewhere."""
 
+import math
 import re
 import shlex
 
 import nbformat
 import pytest
+from PIL import Image
 
-from amfs_lab import cli
+from amfs_lab import cli, config, outer
+from amfs_lab.training import load_learner
 from tests.front_door.conftest import ROOT, load
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,13 +61,33 @@ def test_the_commands_of_amfs_lab_are_understood():
         cli.parser().parse_args(arguments)
 
 
-def test_the_python_in_it_runs():
-    (code,) = [
-        "\n".join(line[4:] for line in block) for block in blocks(README) if any("import" in line for line in block)
-    ]
+PYTHON = ["\n".join(line[4:] for line in block) for block in blocks(README) if any("import" in line for line in block)]
+
+
+def test_a_task_is_learned_in_it():
     scope = {}
-    exec(code, scope)
+    exec(PYTHON[0], scope)
     assert scope["alpha"].shape == (25, 1)
+
+
+@pytest.mark.parametrize("code", PYTHON[1:], ids=["backbone", "folder", "embeddings", "rule"])
+def test_what_is_yours_trains(code, tmp_path, monkeypatch, images):
+    """The recipes as they stand, but for the number of steps: in a folder with letters in it."""
+    assert "steps=200" in code
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(outer, "AGGREGATORS", dict(outer.AGGREGATORS))
+    monkeypatch.setattr(config, "AGGREGATORS", outer.AGGREGATORS)
+    for label, letters in enumerate(images.repeat(2, 1, 1, 1)):
+        (tmp_path / "letters" / f"{label:02d}").mkdir(parents=True)
+        for sample, letter in enumerate(letters):
+            Image.fromarray(255 - letter.numpy()).save(tmp_path / "letters" / f"{label:02d}" / f"{sample}.png")
+    scope = {"__name__": "recipe"}
+    exec(code.replace("steps=200", "steps=3"), scope)
+    last = scope.get("progress") or scope["last"]
+    assert last.step == 3
+    assert math.isfinite(last.loss)
+    if "runs/" in code:
+        assert load_learner("runs/shortest")[1].outer == scope["Shortest"]()
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https?:)([^)#]+)", "".join(PAGES)))
