@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from amfs_lab import checkpoint, cli
-from amfs_lab.cli.steps import StepLog, line
+from amfs_lab.cli.steps import Board, StepLog, line
 from amfs_lab.config import AnilConfig, FunctionSpaceConfig, MamlConfig, PrototypesConfig, preset
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
@@ -413,6 +413,20 @@ class TestShowing:
         with pytest.raises(ConfigError, match=r"Got .*: .*directory"):
             StepLog(tmp_path)
         assert (tmp_path / "other.txt").read_text() == "A letter to my aunt.\n"
+
+    def test_tensorboard_reads_what_was_written(self, tmp_path):
+        accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+        with Board(tmp_path) as board:
+            for step in range(1, 4):
+                board.show(self.progress(step, validation=Interval(0.75, 0.1, 4) if step == 2 else None))
+        events = accumulator.EventAccumulator(str(tmp_path)).Reload()
+        assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(1, 0.5), (2, 0.5), (3, 0.5)]
+        assert [(e.step, e.value) for e in events.Scalars("validation/accuracy")] == [(2, 0.75)]
+
+    def test_without_tensorboard_it_is_said(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        with pytest.raises(ConfigError, match=r"needs the extra `tensorboard`: pip install 'amfs-lab\[tensorboard\]'"):
+            Board(tmp_path)
 
     def test_lines_come_every_so_many_steps_where_there_is_no_terminal(self, tmp_path, capsys):
         assert cli.main(["train", *TRAIN, "--steps", "6", "--report-every", "2", "--out", str(tmp_path / "a")]) == 0

@@ -142,3 +142,17 @@ def test_the_meta_gradient_of_a_regression_is_the_finite_difference(inner, wave)
     assert at(0.0) == pytest.approx(float(loss))
     slopes = [(at(h) - at(-h)) / (2 * h) for h in (1e-4, 1e-5, 1e-6)]
     assert min(abs(slope / float(row.norm()) - 1) for slope in slopes) < 1e-6
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_meta_gradient_is_that_of_another_library(episode, steps):
+    """`higher` (Grefenstette et al. 2019) patches the network and follows a torch optimizer through its steps."""
+    higher = pytest.importorskip("higher")
+    learner = learner_of(Maml(0.3, steps))
+    net, optimizer = learner.net, torch.optim.SGD(learner.net.parameters(), lr=0.3)
+    with higher.innerloop_ctx(net, optimizer, copy_initial_weights=False) as (moved, step):
+        for _ in range(steps):
+            step.step(episode.support.loss(moved(episode.support.x)))
+        theirs = torch.autograd.grad(episode.query.loss(moved(episode.query.x)), list(net.parameters()))
+    ours = learner.task_gradients([episode]).rows[0]
+    assert torch.allclose(ours, torch.cat([g.flatten() for g in theirs]), atol=1e-12)
