@@ -1,17 +1,23 @@
 """`amfs-lab bench`: what things cost."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from amfs_lab.cli.options import command
 from amfs_lab.errors import ConfigError
+
+SHAPES = ("5w1s", "5w5s", "20w1s")
 
 
 def add_to(commands: Any) -> None:
     p = command(commands, "bench", bench, "time a meta-step of each method against plain supervised training")
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--explorers", action="store_true", help="time the explorers' controls instead")
-    p.add_argument("--shapes", nargs="+", default=["5w1s", "5w5s", "20w1s"], metavar="NwKs")
+    p.add_argument("--shapes", nargs="+", default=SHAPES, metavar="NwKs")
+    p.add_argument("--parts", nargs="+", default=["meta-steps"], metavar="PART", help="what to measure, or `all`")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write every second that was measured")
+    p.add_argument("--plot", type=Path, metavar="FILE", help="draw cost against shots, ways, tasks and image size")
 
 
 def bench(options: argparse.Namespace) -> None:
@@ -24,6 +30,7 @@ def bench(options: argparse.Namespace) -> None:
             ) from error
         explore.clock.report(explore.clock.ready_kinds(explore), options.rounds)
         return
-    from amfs_lab.bench import report
+    from amfs_lab.bench import PARTS, report
 
-    report(rounds=options.rounds, shapes=options.shapes)
+    parts = PARTS if options.parts == ["all"] else options.parts
+    report(options.rounds, options.shapes, parts, options.json, options.plot)

@@ -49,7 +49,7 @@ class Trace:
     def draw(self, arrays: Arrays) -> Any:
         trace = self.kind(self.style)
         for prop, name in self.feeds.items():
-            trace[prop] = _sendable(arrays[name])
+            trace[prop] = _sendable(arrays[name], prop)
         return trace
 
 
@@ -90,7 +90,7 @@ class Drawing:
         changed = {name for name, value in arrays.items() if not _same(value, self.sent.get(name))}
         if not changed:
             return
-        fed = [(index, path, _sendable(arrays[name])) for index, path, name in self.feeds if name in changed]
+        fed = [(index, path, _sendable(arrays[name], path)) for index, path, name in self.feeds if name in changed]
         touched = sorted({index for index, _, _ in fed})
         style: dict[str, list[Any]] = {}
         for index, path, value in fed:
@@ -120,8 +120,14 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _sendable(value: Any) -> Any:
-    """Lists: plotly's page side returns numpy arrays after each drawing, in a form that its Python side raises on."""
+def _sendable(value: Any, prop: str = "") -> Any:
+    """Lists: plotly's page side returns numpy arrays after each drawing, in a form that its Python side raises on.
+
+    And no empty text, but a space that does not break: plotly removes the node of an empty one, and never draws there
+    again.
+    """
+    if prop == "text" and isinstance(value, (list, tuple)):
+        return [each if each != "" else "\u00a0" for each in value]
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 

@@ -300,6 +300,7 @@ def maml_ends(start, inner_lr=0.1, outer_lr=0.1):
     return theta.item()
 
 
+# %%
 ends = {start: maml_ends(start) for start in (-2.0, -0.1, 0.1, 2.0)}
 for start, end in ends.items():
     landed = ", ".join(f"{end - 0.1 * end * (end**2 - c):.2f}" for c in (1.0, 2.0))

@@ -250,3 +250,22 @@ def test_a_figure_is_computed_on_one_thread_and_the_others_come_back():
         assert (counts.threads, torch.get_num_threads()) == (1, 3)
     finally:
         torch.set_num_threads(before)
+
+
+def test_no_empty_text_is_sent_to_the_page():
+    """plotly takes the node of an empty text away, and never draws there again."""
+
+    class Noted(Explorer):
+        slope = Slider("slope", -2.0, 2.0, start=0.0)
+        traces = (Trace(go.Scatter, dict(mode="text", x=[0.0, 1.0], y=[0.0, 1.0]), text="notes"),)
+
+        def compute(self, state):
+            return Arrays(notes=["steep" if state.slope > 1 else "", "always"])
+
+        def say(self, arrays):
+            return "."
+
+    explorer = Noted()
+    for slope, first in ((0.0, "\u00a0"), (2.0, "steep"), (-1.0, "\u00a0")):
+        explorer.set(slope=slope)
+        assert list(explorer.figure.data[0].text) == [first, "always"]

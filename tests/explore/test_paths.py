@@ -127,7 +127,7 @@ def test_a_run_of_one_step_is_a_point():
     explorer = shown(steps(n=1))
     assert explorer.figure.data[LOSS].mode == "lines+markers"
     assert np.isfinite(explorer.figure.layout.xaxis.range).all()
-    assert "0 from its start after 1 step," in explorer.sentence.text
+    assert "I-AMFS is at its start, loss 1.00" in explorer.sentence.text
 
 
 def test_where_there_is_no_cosine_none_is_drawn():

@@ -1,0 +1,159 @@
+"""The steps that are timed: a meta-step of each method and its floor, an adaptation alone, a rule of the outer loop.
+
+The floor is plain supervised training on the same number of images: forward and backward of task-sized batches through
+the same Conv-4 with BatchNorm, and one optimizer step. No meta-learner with that backbone can do less work.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from amfs_lab.backbones import Conv4, TaskNorm
+from amfs_lab.bench.rounds import Step
+from amfs_lab.config import MamlConfig, TrainingConfig, preset
+from amfs_lab.episode import Episode
+from amfs_lab.errors import ConfigError
+from amfs_lab.learner import MetaLearner, WithHead
+from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+from amfs_lab.training import meta_step
+
+METHODS = ("i-amfs", "amfs", "o-amfs", "maml", "fo-maml", "anil", "prototypes")
+ADAPTING = ("i-amfs", "maml", "anil", "prototypes")  # the others adapt as one of these does
+FLOOR, LAST = "floor", "floor channels-last"
+PARAMETERS = 112_000  # of a Conv-4 with 64 filters, about
+
+
+def episode_config(shape: str) -> EpisodeConfig:
+    """`"5w1s"` to 5 ways, 1 shot, 15 queries. Raises ConfigError for another form."""
+    match = re.fullmatch(r"(\d+)w(\d+)s", shape)
+    if match is None:
+        raise ConfigError(f"A shape must look like 5w1s (ways, shots). Got {shape!r}.")
+    return EpisodeConfig(int(match[1]), int(match[2]), 15)
+
+
+def episodes_of(shape: EpisodeConfig, tasks: int) -> list[Episode]:
+    source = open_source("glyphs", "train", shape)
+    return [source[index] for index in range(tasks)]
+
+
+def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS) -> dict[str, Step]:
+    """One callable a row, each a whole meta-step on the same episodes, drawn beforehand."""
+    episodes = episodes_of(shape, TrainingConfig().tasks)
+    steps = {FLOOR: floor_step(episodes, torch.contiguous_format), LAST: floor_step(episodes, torch.channels_last)}
+    for method in methods:
+        steps[method] = learner_step(replace(preset(method), episode=shape), episodes)
+    steps["amfs batched"] = learner_step(replace(preset("amfs"), episode=shape, batched=True), episodes)
+    if higher_step is not None:
+        steps["maml by higher"] = higher_step(shape, episodes)
+    return steps
+
+
+def floor_step(episodes: list[Episode], layout: torch.memory_format, backbone: Conv4 | None = None) -> Step:
+    """Supervised training of Conv-4 with native BatchNorm and a linear head on the episodes' images."""
+    ways = episodes[0].support.ways
+    net = WithHead(native_batch_norm(backbone or Conv4()), ways).to(memory_format=layout)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(net.parameters())
+    batches = [(torch.cat([e.support.x, e.query.x]), torch.cat([e.support.y, e.query.y])) for e in episodes]
+
+    def step() -> None:
+        optimizer.zero_grad()
+        for x, y in batches:
+            F.cross_entropy(net(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+def native_batch_norm(backbone: Conv4) -> Conv4:
+    """The same Conv-4 with `nn.BatchNorm2d` in place of its own normalisation, which knows of no support set."""
+
+    class Native(nn.BatchNorm2d):
+        def forward(self, x, reference=None):
+            return super().forward(x)
+
+    for name, module in list(backbone.named_modules()):
+        if isinstance(module, TaskNorm):
+            backbone.set_submodule(name, Native(len(module.weight)))
+    return backbone
+
+
+def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv4 | None = None) -> Step:
+    """A whole meta-step of the method: task gradients, aggregation, optimizer."""
+    learner = config.build()
+    if backbone is not None:
+        learner = MetaLearner(backbone, config.inner.build(), config.episode.ways)
+        learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learner.start(episodes[0])
+    optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
+    return lambda: meta_step(learner, config.outer, optimizer, episodes, config.batched)
+
+
+def adaptations(shape: EpisodeConfig) -> dict[str, Step]:
+    """One callable a method: it learns a task and scores the queries, as at test time."""
+    (episode,) = episodes_of(shape, 1)
+
+    def adapting(learner: MetaLearner) -> Step:
+        def step() -> None:
+            with torch.no_grad():
+                learner.scores(episode)
+
+        return step
+
+    steps = {}
+    for method in ADAPTING:
+        learner = replace(preset(method), episode=shape).build()
+        learner.start(episode)
+        steps[method] = adapting(learner)
+    return steps
+
+
+def rules(tasks: int, parameters: int = PARAMETERS) -> dict[str, Step]:
+    """One callable a rule of the outer loop, on the same random gradients; `grads.mean(0)` is their floor."""
+    grads = torch.randn(tasks, parameters, generator=torch.Generator().manual_seed(0))
+    named = {"O-AMFS": PairwiseCosine(), "cosine to mean": MeanCosine(), "PCGrad": PCGrad(), "Mean()": Mean()}
+    return {"mean(0)": lambda: grads.mean(0)} | {name: (lambda rule=rule: rule(grads)) for name, rule in named.items()}
+
+
+def against(what: str, value: int) -> dict[str, Step]:
+    """Floor, I-AMFS and MAML where one of shots, ways, tasks and image size is another than in 5-way 1-shot."""
+    shape = EpisodeConfig(value if what == "ways" else 5, value if what == "shots" else 1, 15)
+    size, tasks = value if what == "image size" else 28, value if what == "tasks" else TrainingConfig().tasks
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (shape.ways, shape.shots + shape.queries, size, size), generator=draw).byte()
+    source = EpisodeSource(images, tuple(map(str, range(shape.ways))), shape)
+    episodes = [source[index] for index in range(tasks)]
+    steps = {FLOOR: floor_step(episodes, torch.contiguous_format, Conv4(size=size))}
+    for method in ("i-amfs", "maml"):
+        steps[method] = learner_step(replace(preset(method), episode=shape), episodes, Conv4(size=size))
+    return steps
+
+
+try:
+    import higher
+except ImportError:
+    higher_step = None
+else:
+
+    def higher_step(shape: EpisodeConfig, episodes: list[Episode]) -> Step:
+        """MAML as the library `higher` does it: the same network, inner steps and optimizer."""
+        config = replace(preset("maml"), episode=shape)
+        assert isinstance(config.inner, MamlConfig)
+        net, settings = config.build().net, config.inner
+        inner = torch.optim.SGD(net.parameters(), lr=settings.lr)
+        optimizer = torch.optim.Adam(net.parameters(), lr=config.meta_lr)
+
+        def step() -> None:
+            optimizer.zero_grad()
+            for e in episodes:
+                with higher.innerloop_ctx(net, inner, copy_initial_weights=False) as (moved, by):
+                    for _ in range(settings.steps):
+                        by.step(e.support.loss(moved(e.support.x)))
+                    (e.query.loss(moved(e.query.x)) / len(episodes)).backward()
+            optimizer.step()
+
+        return step

@@ -1,0 +1,179 @@
+"""Everything that is measured, as tables, as JSON and as a plot."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amfs_lab.bench.memory import peak
+from amfs_lab.bench.methods import FLOOR, LAST, METHODS, adaptations, against, episode_config, meta_steps, rules
+from amfs_lab.bench.rounds import Times, measure, ratio_text
+from amfs_lab.config import TrainingConfig
+from amfs_lab.errors import ConfigError
+from amfs_lab.experiments.result import machine
+
+PARTS = ("meta-steps", "adaptation", "memory", "rules", "import", "against")
+TASKS = (4, 8, 16, 32, 64)
+AGAINST = {"shots": (1, 5, 10), "ways": (5, 10, 20), "tasks": (1, 4, 16), "image size": (28, 56, 84)}
+
+
+def report(
+    rounds: int = 7,
+    shapes: Sequence[str] = ("5w1s",),
+    parts: Sequence[str] = ("meta-steps",),
+    to_json: Path | None = None,
+    to_plot: Path | None = None,
+) -> dict[str, Any]:
+    """Measures, prints one table a part and shape, and returns what was found.
+
+    Args:
+        parts: of `PARTS`. to_json: where to write all seconds as well. to_plot: where to draw `against`, which is then
+            measured.
+    Raises:
+        ConfigError: rounds < 1, another form of shape, an unknown part, or a file that cannot be written.
+    """
+    if rounds < 1:
+        raise ConfigError(f"`rounds` must be >= 1. Got {rounds}.")
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        raise ConfigError(f"What is measured must be of {', '.join(PARTS)}. Got {', '.join(unknown)}.")
+    for shape in shapes:
+        episode_config(shape)
+    wanted = [*parts, *(["against"] if to_plot and "against" not in parts else [])]
+    for path in filter(None, (to_json, to_plot)):
+        _check_writable(path)
+    found: dict[str, Any] = {"machine": machine(), "rounds": rounds, "date": time.strftime("%Y-%m-%d")}
+    here = found["machine"]
+    print(f"{here['cpu']}, {torch.get_num_threads()} threads, torch {torch.__version__}, {found['date']}")
+    measured: dict[str, Callable[[], Any]] = {
+        "meta-steps": lambda: {shape: _meta_steps(shape, rounds) for shape in shapes},
+        "adaptation": lambda: {shape: _adaptation(shape, rounds) for shape in shapes},
+        "memory": lambda: {shape: _memory(shape) for shape in shapes},
+        "rules": lambda: {tasks: _rules(tasks, rounds) for tasks in TASKS},
+        "import": lambda: _imports(rounds),
+        "against": lambda: {what: _against(what, values, rounds) for what, values in AGAINST.items()},
+    }
+    for part in PARTS:
+        if part in wanted:
+            found[part] = measured[part]()
+    if to_json is not None:
+        to_json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if to_plot is not None:
+        draw(found["against"], to_plot)
+    return found
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise ConfigError(f"A file to write to is needed. Got {path}: {error.strerror}. Name another one.") from error
+
+
+def _table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [22, *(max(24, len(column) + 2) for column in columns[1:])]
+    print(f"\n{head}")
+    for row in (columns, *rows):
+        print(
+            "".join(
+                f"{cell:<{w}}" if n == 0 else f"{cell:>{w}}"
+                for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+        )
+    sys.stdout.flush()
+
+
+def _meta_steps(shape: str, rounds: int) -> dict[str, Any]:
+    config, tasks = episode_config(shape), TrainingConfig().tasks
+    times = measure(meta_steps(config), rounds)
+    images = config.ways * (config.shots + config.queries)
+    _table(
+        f"{config}, {tasks} tasks of {images} images, median of {rounds} interleaved rounds (min to max)",
+        ("meta-step", "ms", "x plain floor", "x channels-last floor"),
+        [
+            (name, f"{times.ms(name):.1f}", *(ratio_text(times.ratio(name, floor)) for floor in (FLOOR, LAST)))
+            for name in times.seconds
+        ],
+    )
+    return times.to_dict(FLOOR, LAST)
+
+
+def _adaptation(shape: str, rounds: int) -> dict[str, Any]:
+    times = measure(adaptations(episode_config(shape)), rounds)
+    _table(
+        f"{episode_config(shape)}, one task learned and its queries scored",
+        ("adaptation", "ms", "x i-amfs"),
+        [(name, f"{times.ms(name):.1f}", ratio_text(times.ratio(name, "i-amfs"))) for name in times.seconds],
+    )
+    return times.to_dict("i-amfs")
+
+
+def _memory(shape: str) -> dict[str, float]:
+    found = {name: peak(name, shape) for name in (FLOOR, *METHODS)}
+    _table(
+        f"{episode_config(shape)}, most memory of a meta-step above what stood before",
+        ("memory", "MiB", "x floor"),
+        [(name, f"{mib:.0f}", f"{mib / found[FLOOR]:.2f}") for name, mib in found.items()],
+    )
+    return found
+
+
+def _rules(tasks: int, rounds: int) -> dict[str, Any]:
+    times = measure(rules(tasks), 3 * rounds)
+    _table(
+        f"{tasks} gradients, {3 * rounds} rounds",
+        ("rule", "ms", "x mean(0)"),
+        [(name, f"{times.ms(name):.2f}", ratio_text(times.ratio(name, "mean(0)"))) for name in times.seconds],
+    )
+    return times.to_dict("mean(0)")
+
+
+def _imports(rounds: int) -> dict[str, Any]:
+    def importing(package: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-c", f"import {package}"], check=True)
+
+    times = measure({name: importing(name) for name in ("torch", "amfs_lab", "amfs_lab.explore")}, rounds)
+    _table(
+        "a process that imports it and ends",
+        ("import", "ms", "x torch"),
+        [(name, f"{times.ms(name):.0f}", ratio_text(times.ratio(name, "torch"))) for name in times.seconds],
+    )
+    return times.to_dict("torch")
+
+
+def _against(what: str, values: Sequence[int], rounds: int) -> dict[str, Any]:
+    found = {value: measure(against(what, value), rounds) for value in values}
+    _table(
+        f"cost against {what}, the rest as in 5-way 1-shot",
+        (what, *(f"{name}, ms (x floor)" for name in found[values[0]].seconds)),
+        [(str(value), *(_cost(times, name) for name in times.seconds)) for value, times in found.items()],
+    )
+    return {str(value): times.to_dict(FLOOR) for value, times in found.items()}
+
+
+def _cost(times: Times, name: str) -> str:
+    return f"{times.ms(name):.1f} ({times.ratio(name, FLOOR)[0]:.2f})"
+
+
+def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
+    """Milliseconds of a meta-step against shots, ways, tasks and image size, one panel each."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3), layout="constrained")
+    looks = {"floor": ("#444444", "-", "o"), "i-amfs": ("#0072B2", "--", "s"), "maml": ("#D55E00", ":", "^")}
+    for axes, (what, values) in zip(figure.subplots(1, len(found), sharey=True), found.items(), strict=True):
+        for name, (color, dash, marker) in looks.items():
+            ms = [1000 * statistics.median(times[name]["seconds"]) for times in values.values()]
+            axes.plot([int(v) for v in values], ms, color=color, linestyle=dash, marker=marker, label=name)
+        axes.set(xlabel=what, yscale="log", xticks=[int(v) for v in values])
+    figure.axes[0].set_ylabel("meta-step (ms)")
+    figure.axes[0].legend()
+    figure.savefig(path)

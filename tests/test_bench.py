@@ -1,0 +1,105 @@
+"""The benchmark measures what it says: rounds in turns, ratios to a floor, the same work in every row."""
+
+import json
+
+import pytest
+import torch
+
+from amfs_lab import cli
+from amfs_lab.bench import PARTS, methods, report, rounds, tables
+from amfs_lab.bench.memory import peak
+from amfs_lab.config import preset
+from amfs_lab.errors import ConfigError
+from amfs_lab.tasks import EpisodeConfig
+
+SHAPE = EpisodeConfig(2, 1, 15)
+
+
+def test_rounds_take_turns_and_the_first_does_not_count():
+    calls = []
+    times = rounds.measure({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
+    assert calls == ["a", "b"] * 4
+    assert {name: len(own) for name, own in times.seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_ratios_are_taken_round_by_round():
+    times = rounds.Times({"a": [2.0, 6.0, 3.0], "b": [1.0, 2.0, 3.0]})
+    assert times.ratio("a", "b") == (2.0, 1.0, 3.0)
+    assert times.ms("a") == 3000
+    assert rounds.ratio_text(times.ratio("a", "b")) == "2.00 (1.00 to 3.00)"
+    assert times.to_dict("b")["a"] == {"seconds": [2.0, 6.0, 3.0], "x b": (2.0, 1.0, 3.0)}
+
+
+def test_the_floor_does_the_work_of_a_training_step():
+    episodes = methods.episodes_of(SHAPE, 2)
+    net = methods.native_batch_norm(methods.Conv4(4))
+    assert not any(isinstance(module, methods.TaskNorm) for module in net.modules())
+    before = torch.random.get_rng_state()
+    step = methods.floor_step(episodes, torch.channels_last)
+    step()
+    assert not torch.equal(before, torch.random.get_rng_state())  # its start is drawn
+
+
+@pytest.mark.skipif(methods.higher_step is None, reason="higher is not installed")
+def test_the_row_of_the_other_library_moves_the_network_as_ours_does(monkeypatch):
+    """One step of each from the same start: the outer gradients are equal, so Adam moves both alike."""
+    made = []
+    build = type(preset("maml")).build
+    monkeypatch.setattr(type(preset("maml")), "build", lambda self: made.append(build(self)) or made[-1])
+    episodes = methods.episodes_of(SHAPE, 2)
+    methods.learner_step(preset("maml", episode=SHAPE), episodes)()
+    methods.higher_step(SHAPE, episodes)()
+    ours, theirs = (torch.cat([p.detach().flatten() for p in learner.net.parameters()]) for learner in made)
+    assert ((ours - theirs).abs() < 1e-5).float().mean() > 0.98  # Adam's first step is a sign, which rounding may turn
+
+
+def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkeypatch):
+    """With steps that cost nothing; what they do otherwise is tested above."""
+    idle = {name: lambda: None for name in (methods.FLOOR, methods.LAST, "i-amfs", "maml")}
+    monkeypatch.setattr(tables, "meta_steps", lambda *_: idle)
+    monkeypatch.setattr(tables, "adaptations", lambda *_: idle)
+    monkeypatch.setattr(tables, "against", lambda *_: {name: idle[name] for name in ("floor", "i-amfs", "maml")})
+    monkeypatch.setattr(tables, "rules", lambda tasks: {"mean(0)": lambda: None, "O-AMFS": lambda: None})
+    monkeypatch.setattr(tables, "peak", lambda method, shape: 10.0)
+    monkeypatch.setattr(tables.subprocess, "run", lambda *_, **__: None)
+    to_json, to_plot = tmp_path / "deep" / "bench.json", tmp_path / "cost.png"
+    asked = ["bench", "--rounds", "2", "--shapes", "5w1s", "20w1s", "--parts", "all"]
+    assert cli.main([*asked, "--json", str(to_json), "--plot", str(to_plot)]) == 0
+    said = capsys.readouterr().out
+    for words in ("20-way 1-shot, 4 tasks of 320 images", "adaptation", "MiB", "64 gradients", "x torch", "image size"):
+        assert words in said
+    kept = json.loads(to_json.read_text())
+    assert set(PARTS) <= set(kept)
+    assert len(kept["meta-steps"]["20w1s"]["i-amfs"]["seconds"]) == 2
+    assert kept["machine"]["torch"] == torch.__version__
+    assert to_plot.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_memory_is_that_of_a_process_of_its_own():
+    assert 1 < peak("floor", "2w1s") < 4000
+
+
+def test_rules_are_timed_on_gradients_of_a_network():
+    steps = methods.rules(3, parameters=50)
+    assert torch.allclose(steps["mean(0)"](), steps["Mean()"](), atol=1e-6)
+    assert not torch.allclose(steps["mean(0)"](), steps["O-AMFS"](), atol=1e-3)
+
+
+@pytest.mark.parametrize(("what", "value", "images"), [("shots", 3, 4 * 90), ("ways", 3, 4 * 48), ("tasks", 2, 160)])
+def test_one_thing_at_a_time_is_changed(what, value, images, monkeypatch):
+    seen = []
+    monkeypatch.setattr(methods, "floor_step", lambda episodes, *_: seen.append(episodes) or list)
+    monkeypatch.setattr(methods, "learner_step", lambda *_: list)
+    methods.against(what, value)
+    assert sum(len(e.support.x) + len(e.query.x) for e in seen[0]) == images
+
+
+def test_what_cannot_be_measured_is_said_before_anything_is(tmp_path):
+    with pytest.raises(ConfigError, match=r"`rounds` must be >= 1. Got 0"):
+        report(0)
+    with pytest.raises(ConfigError, match=r"What is measured must be of meta-steps, .* Got weather"):
+        report(parts=["weather"])
+    with pytest.raises(ConfigError, match=r"A shape must look like 5w1s"):
+        report(shapes=["5x1"])
+    with pytest.raises(ConfigError, match=r"A file to write to is needed. Got .* Name another one"):
+        report(to_json=tmp_path)
