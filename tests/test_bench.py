@@ -40,7 +40,7 @@ def test_the_floor_does_the_work_of_a_training_step():
     assert not torch.equal(before, torch.random.get_rng_state())  # its start is drawn
 
 
-@pytest.mark.skipif(methods.higher_step is None, reason="higher is not installed")
+@pytest.mark.skipif(methods.higher is None, reason="higher is not installed")
 def test_the_row_of_the_other_library_moves_the_network_as_ours_does(monkeypatch):
     """One step of each from the same start: the outer gradients are equal, so Adam moves both alike."""
     made = []

@@ -7,6 +7,7 @@ the same Conv-4 with BatchNorm, and one optimizer step. No meta-learner with tha
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -21,6 +22,11 @@ from amfs_lab.learner import MetaLearner, WithHead
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
 from amfs_lab.training import meta_step
+
+try:
+    import higher
+except ImportError:
+    higher = None
 
 METHODS = ("i-amfs", "amfs", "o-amfs", "maml", "fo-maml", "anil", "prototypes")
 ADAPTING = ("i-amfs", "maml", "anil", "prototypes")  # the others adapt as one of these does
@@ -48,7 +54,7 @@ def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS) -> dict[s
     for method in methods:
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes)
     steps["amfs batched"] = learner_step(replace(preset("amfs"), episode=shape, batched=True), episodes)
-    if higher_step is not None:
+    if higher is not None:
         steps["maml by higher"] = higher_step(shape, episodes)
     return steps
 
@@ -116,7 +122,8 @@ def rules(tasks: int, parameters: int = PARAMETERS) -> dict[str, Step]:
     """One callable a rule of the outer loop, on the same random gradients; `grads.mean(0)` is their floor."""
     grads = torch.randn(tasks, parameters, generator=torch.Generator().manual_seed(0))
     named = {"O-AMFS": PairwiseCosine(), "cosine to mean": MeanCosine(), "PCGrad": PCGrad(), "Mean()": Mean()}
-    return {"mean(0)": lambda: grads.mean(0)} | {name: (lambda rule=rule: rule(grads)) for name, rule in named.items()}
+    steps: dict[str, Step] = {"mean(0)": lambda: grads.mean(0)}
+    return steps | {name: partial(rule, grads) for name, rule in named.items()}
 
 
 def against(what: str, value: int) -> dict[str, Step]:
@@ -133,27 +140,22 @@ def against(what: str, value: int) -> dict[str, Step]:
     return steps
 
 
-try:
-    import higher
-except ImportError:
-    higher_step = None
-else:
+def higher_step(shape: EpisodeConfig, episodes: list[Episode]) -> Step:
+    """MAML as the library `higher` does it: the same network, inner steps and optimizer."""
+    config = replace(preset("maml"), episode=shape)
+    assert isinstance(config.inner, MamlConfig)
+    assert higher is not None
+    net, settings, innerloop = config.build().net, config.inner, higher.innerloop_ctx
+    inner = torch.optim.SGD(net.parameters(), lr=settings.lr)
+    optimizer = torch.optim.Adam(net.parameters(), lr=config.meta_lr)
 
-    def higher_step(shape: EpisodeConfig, episodes: list[Episode]) -> Step:
-        """MAML as the library `higher` does it: the same network, inner steps and optimizer."""
-        config = replace(preset("maml"), episode=shape)
-        assert isinstance(config.inner, MamlConfig)
-        net, settings = config.build().net, config.inner
-        inner = torch.optim.SGD(net.parameters(), lr=settings.lr)
-        optimizer = torch.optim.Adam(net.parameters(), lr=config.meta_lr)
+    def step() -> None:
+        optimizer.zero_grad()
+        for e in episodes:
+            with innerloop(net, inner, copy_initial_weights=False) as (moved, by):
+                for _ in range(settings.steps):
+                    by.step(e.support.loss(moved(e.support.x)))
+                (e.query.loss(moved(e.query.x)) / len(episodes)).backward()
+        optimizer.step()
 
-        def step() -> None:
-            optimizer.zero_grad()
-            for e in episodes:
-                with higher.innerloop_ctx(net, inner, copy_initial_weights=False) as (moved, by):
-                    for _ in range(settings.steps):
-                        by.step(e.support.loss(moved(e.support.x)))
-                    (e.query.loss(moved(e.query.x)) / len(episodes)).backward()
-            optimizer.step()
-
-        return step
+    return step

@@ -72,7 +72,7 @@ outer_loop
 # | proximal | one solve with a ridge λ | $\lambda^2 (H + \lambda)^{-1} H (H + \lambda)^{-1}$ |
 #
 # The last one is I-AMFS in the plane: $\theta' = \arg\min_\varphi L_t(\varphi) + \tfrac\lambda2 \lVert \varphi - \theta
-# \rVert^2$. With $k = 1$ Reptile's $W$ is $aH$, the joint one but for a factor: the two walk alike, and part at $k = 2$.
+# \rVert^2$. With $k = 1$ Reptile's $W$ is $aH$, the joint one but for a factor: they walk alike, and part at $k = 2$.
 
 # %% [markdown]
 # The outer loop is $\theta \leftarrow \theta - \beta\, \tfrac1T \sum_t g_t$, with β (beta) the outer rate. It comes to

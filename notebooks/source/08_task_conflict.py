@@ -123,8 +123,9 @@ walks
 
 # %% [markdown]
 # Press **loud task**: the last task is eight times as steep, so it pulls θ* to itself. O-AMFS does not care how loud a
-# task is. Press **two opposed**: between two round tasks the votes cancel everywhere on the segment (dotted), every place
-# of it is a geometric median, and O-AMFS stays where it starts. Press **chatter** and look at the lower right panel; why it trembles comes at the end.
+# task is. Press **two opposed**: between two round tasks the votes cancel everywhere on the segment (dotted), every
+# place of it is a geometric median, and O-AMFS stays where it starts. Press **chatter** and look at the lower right
+# panel; why it trembles comes at the end.
 
 # %% [markdown]
 # For paper or slides, the left panel as a figure of its own. Save it with `picture.savefig("meta_updates.svg")`, or

@@ -7,7 +7,7 @@ import torch
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore import Explorer
-from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Toggle
+from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, Trace
 
 
