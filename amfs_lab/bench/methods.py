@@ -5,6 +5,7 @@ the same Conv-4 with BatchNorm, and one optimizer step. No meta-learner with tha
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +25,9 @@ from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
 from amfs_lab.training import meta_step
 
 try:
-    import higher
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its code is of 2021
+        import higher
 except ImportError:
     higher = None
 
