@@ -89,6 +89,10 @@ class Explorer(Shown):
     def say(self, arrays: Arrays) -> str:
         raise NotImplementedError
 
+    def rows(self) -> list[w.Widget]:
+        """The boxes of the controls, as they follow each other in the box of all."""
+        return [fields.box for fields in self.controls.values()]
+
     def tools(self) -> list[w.Widget]:
         """More widgets for the row of buttons."""
         return []
@@ -193,7 +197,7 @@ class Explorer(Shown):
     def _assemble(self) -> w.VBox:
         title = w.HTML(self.title)
         title.add_class("amfs-title")
-        controls = w.HBox([fields.box for fields in self.controls.values()], layout=w.Layout(flex_flow="row wrap"))
+        controls = w.HBox(self.rows(), layout=w.Layout(flex_flow="row wrap"))
         controls.add_class("amfs-controls")
         buttons = [
             self._button(name, self.safe(functools.partial(self._change, preset)))

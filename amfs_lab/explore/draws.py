@@ -17,6 +17,7 @@ from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SKY, bars, line
+from amfs_lab.explore.words import percent
 from amfs_lab.stats import Interval, paired_difference
 
 AIMS = {"θ*": "to theta*", "the geometric median": "to median", "the best without the outlier": "to wanted"}
@@ -179,5 +180,5 @@ class DrawsExplorer(Explorer):
         return (
             f"{a.n} draws of {a.state.setting}.{alike} Median distance from {a.aim}: {medians}. "
             f"O-AMFS ends {a.verdict} than the mean in the mean of the draws "
-            f"({gap}, 95 %), and nearer in {a.nearer:.0%} of them."
+            f"({gap}, 95 %), and nearer in {percent(a.nearer)} of them."
         ).replace("the same than", "at the same distance as")

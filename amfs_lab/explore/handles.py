@@ -26,11 +26,11 @@ class Coordinate(Slider):
             step=self.step,
             description=self.label,
             tooltip=f"{self.label}: type a value {self.extent}",
-            style=dict(description_width="2em"),
-            layout=w.Layout(width="104px"),
+            style=dict(description_width="1.8em"),
+            layout=w.Layout(width="90px"),
         )
         fields = self._together(Part(box, from_widget=float))
-        fields.box.layout = w.Layout(flex="0 0 auto", width="104px")
+        fields.box.layout = w.Layout(flex="0 0 auto", width="90px")
         return fields
 
 
@@ -66,6 +66,14 @@ class DraggableExplorer(Explorer):
 
     def tools(self) -> list[w.Widget]:
         return [self.handles]
+
+    def rows(self) -> list[w.Widget]:
+        """The number boxes below the other controls, in pairs that stay together."""
+        apart = w.Layout(margin="0 6px 0 0")
+        pairs = [w.HBox([self.controls[name].box for name in pair], layout=apart) for pair in self.places.values()]
+        theirs = {name for pair in self.places.values() for name in pair}
+        others = [fields.box for name, fields in self.controls.items() if name not in theirs]
+        return [*others, w.HBox(pairs, layout=w.Layout(flex_flow="row wrap", width="100%"))]
 
     def present(self) -> int:
         """How many of the places are there, from the first on; the others are hidden with their number boxes."""
