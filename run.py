@@ -34,7 +34,7 @@ import time
 
 ROOT = os.path.dirname(os.path.realpath(__file__))
 VENV = os.path.join(ROOT, ".venv")
-EXTRAS = "data,lab,test,torchjd"
+EXTRAS = "data,lab,tensorboard,test,torchjd"
 SUPPORTED = ("3.14", "3.13", "3.12", "3.11")  # tried in this order when the Python that runs this file will not do
 
 

@@ -29,7 +29,7 @@ def test_the_first_run_makes_the_environment_and_stamps_it_last(machine):
     assert machine.installs() == [
         ["install", "--upgrade", "-c", "constraints.txt", "pip"],
         ["install", "-c", "constraints.txt", "hatchling"],
-        ["install", "-c", "constraints.txt", "--no-build-isolation", "-e", ".[data,lab,test,torchjd]"],
+        ["install", "-c", "constraints.txt", "--no-build-isolation", "-e", ".[data,lab,tensorboard,test,torchjd]"],
     ]
     assert machine.stamps == [{}] * 4, "no command may run under a stamp that says `whole`"
     assert whole(machine)
@@ -65,7 +65,7 @@ def test_a_changed_pin_is_installed_into_the_same_environment(machine, house, na
     (house / name).write_text("# changed\n")
     machine.run.set_up()
     assert machine.made() == 0
-    assert machine.installs()[-1][-1] == ".[data,lab,test,torchjd]"
+    assert machine.installs()[-1][-1] == ".[data,lab,tensorboard,test,torchjd]"
     machine.calls.clear()
     machine.run.set_up()
     assert machine.calls == []
