@@ -47,6 +47,11 @@ class Progress:
     followed: Followed | None = None
     left: float | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        fields = asdict(replace(self, followed=None))
+        return fields if self.followed is None else fields | {"followed": self.followed.to_dict()}
+
 
 def pick_device(name: str = "auto") -> torch.device:
     """`"auto"`: CUDA where there is one, then Apple's MPS, else the CPU; or the device of that name.
@@ -270,7 +275,7 @@ class MetaTrainer:
         """The state after the last whole step."""
         if self.folder is None:
             return
-        told = None if progress is None else _plain(progress)
+        told = None if progress is None else progress.to_dict()
         record = {"config": self.config.to_dict(), "progress": told, "failed": failed}
         step = 0 if progress is None else progress.step
         checkpoint.save_state(self.folder, step, tensors_of(self.learner, optimizer), record)
@@ -315,13 +320,8 @@ def save_learner(
     Args:
         own: the learner is not the one that `config` describes.
     """
-    record: dict[str, Any] = {"config": config.to_dict(), "progress": _plain(progress), "own": own}
+    record: dict[str, Any] = {"config": config.to_dict(), "progress": progress.to_dict(), "own": own}
     checkpoint.save(folder, dict(learner.state_dict()), record)
-
-
-def _plain(progress: Progress) -> dict[str, Any]:
-    fields = asdict(replace(progress, followed=None))
-    return fields if progress.followed is None else fields | {"followed": progress.followed.to_dict()}
 
 
 def load_learner(

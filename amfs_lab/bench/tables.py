@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,29 +91,28 @@ def _table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     sys.stdout.flush()
 
 
+def _compared(head: str, what: str, times: Times, floors: Mapping[str, str], digits: int = 1) -> dict[str, Any]:
+    """A row a step: milliseconds, and ratios to the floors, each by its name and what its column is called."""
+    rows = [
+        (name, f"{times.ms(name):.{digits}f}", *(ratio_text(times.ratio(name, floor)) for floor in floors))
+        for name in times.seconds
+    ]
+    _table(head, (what, "ms", *(f"x {words}" for words in floors.values())), rows)
+    return times.to_dict(*floors)
+
+
 def _meta_steps(shape: str, rounds: int) -> dict[str, Any]:
     config, tasks = episode_config(shape), TrainingConfig().tasks
-    times = measure(meta_steps(config), rounds)
     images = config.ways * (config.shots + config.queries)
-    _table(
-        f"{config}, {tasks} tasks of {images} images, median of {rounds} interleaved rounds (min to max)",
-        ("meta-step", "ms", "x plain floor", "x channels-last floor"),
-        [
-            (name, f"{times.ms(name):.1f}", *(ratio_text(times.ratio(name, floor)) for floor in (FLOOR, LAST)))
-            for name in times.seconds
-        ],
-    )
-    return times.to_dict(FLOOR, LAST)
+    head = f"{config}, {tasks} tasks of {images} images, median of {rounds} interleaved rounds (min to max)"
+    floors = {FLOOR: "plain floor", LAST: "channels-last floor"}
+    return _compared(head, "meta-step", measure(meta_steps(config), rounds), floors)
 
 
 def _adaptation(shape: str, rounds: int) -> dict[str, Any]:
+    head = f"{episode_config(shape)}, one task learned and its queries scored"
     times = measure(adaptations(episode_config(shape)), rounds)
-    _table(
-        f"{episode_config(shape)}, one task learned and its queries scored",
-        ("adaptation", "ms", "x i-amfs"),
-        [(name, f"{times.ms(name):.1f}", ratio_text(times.ratio(name, "i-amfs"))) for name in times.seconds],
-    )
-    return times.to_dict("i-amfs")
+    return _compared(head, "adaptation", times, {"i-amfs": "i-amfs"})
 
 
 def _memory(shape: str) -> dict[str, float]:
@@ -127,13 +126,8 @@ def _memory(shape: str) -> dict[str, float]:
 
 
 def _rules(tasks: int, rounds: int) -> dict[str, Any]:
-    times = measure(rules(tasks), 3 * rounds)
-    _table(
-        f"{tasks} gradients, {3 * rounds} rounds",
-        ("rule", "ms", "x mean(0)"),
-        [(name, f"{times.ms(name):.2f}", ratio_text(times.ratio(name, "mean(0)"))) for name in times.seconds],
-    )
-    return times.to_dict("mean(0)")
+    head = f"{tasks} gradients, {3 * rounds} rounds"
+    return _compared(head, "rule", measure(rules(tasks), 3 * rounds), {"mean(0)": "mean(0)"}, digits=2)
 
 
 def _imports(rounds: int) -> dict[str, Any]:
@@ -141,12 +135,7 @@ def _imports(rounds: int) -> dict[str, Any]:
         return lambda: subprocess.run([sys.executable, "-c", f"import {package}"], check=True)
 
     times = measure({name: importing(name) for name in ("torch", "amfs_lab", "amfs_lab.explore")}, rounds)
-    _table(
-        "a process that imports it and ends",
-        ("import", "ms", "x torch"),
-        [(name, f"{times.ms(name):.0f}", ratio_text(times.ratio(name, "torch"))) for name in times.seconds],
-    )
-    return times.to_dict("torch")
+    return _compared("a process that imports it and ends", "import", times, {"torch": "torch"}, digits=0)
 
 
 def _against(what: str, values: Sequence[int], rounds: int) -> dict[str, Any]:

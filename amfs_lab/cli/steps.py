@@ -5,9 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from tqdm import tqdm
@@ -17,7 +15,20 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.training import Progress
 
 
-class Screen:
+class Watcher(contextlib.AbstractContextManager["Watcher"]):
+    """Is shown every step, and closed at the end of its `with` block."""
+
+    def show(self, progress: Progress) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Screen(Watcher):
     """A bar on a terminal; elsewhere a line every `every` steps. A line for every validation in both cases."""
 
     def __init__(self, steps: int, every: int, begun: int = 0) -> None:
@@ -25,10 +36,7 @@ class Screen:
         self.bar = bar_of("step", steps)
         self.bar.update(begun)
 
-    def __enter__(self) -> "Screen":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
         self.bar.close()
 
     def show(self, progress: Progress) -> None:
@@ -49,7 +57,7 @@ def line(progress: Progress) -> str:
     return told if progress.validation is None else f"{told}  validation {progress.validation.percent()}"
 
 
-class StepLog:
+class StepLog(Watcher):
     """`FILE` with one JSON object a step: method, step, seconds, left, loss, accuracy, validation, followed.
 
     A run that goes on at a step goes on in its log as well: lines of later steps, which are taken again, are dropped.
@@ -68,15 +76,11 @@ class StepLog:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(f"`--log` needs a file to write lines of JSON to. Got {path}: {error}.") from error
 
-    def __enter__(self) -> "StepLog":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
         self.file.close()
 
     def show(self, progress: Progress) -> None:
-        told = None if progress.followed is None else progress.followed.to_dict()
-        self._write(asdict(replace(progress, followed=None)) | {"followed": told})
+        self._write(progress.to_dict())
 
     def _write(self, values: dict[str, Any]) -> None:
         """NaN, the accuracy of real labels, is no JSON and becomes null."""
@@ -94,7 +98,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(each)
 
 
-class Board:
+class Board(Watcher):
     """The same for TensorBoard, in a folder of its own.
 
     Raises:
@@ -110,10 +114,7 @@ class Board:
             ) from error
         self.writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
 
-    def __enter__(self) -> "Board":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
         self.writer.close()
 
     def show(self, progress: Progress) -> None:
@@ -124,7 +125,7 @@ class Board:
 
 
 @contextlib.contextmanager
-def all_of(*watchers: Any) -> Iterator[list[Any]]:
+def all_of(*watchers: Watcher | None) -> Iterator[list[Watcher]]:
     """Every watcher that is one, open."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(watcher) for watcher in watchers if watcher is not None]
