@@ -131,6 +131,14 @@ def test_a_plain_import_stays_light():
     assert done.stdout.split() == []
 
 
+def test_the_first_cell_of_a_lesson_waits_for_nothing_that_it_does_not_need():
+    """Figures for paper are imported when one is asked for; constraints.txt tells of the grammar."""
+    needless = ["matplotlib", "rfc3987_syntax"]
+    code = f"import sys, amfs_lab.explore; print(*[name for name in {needless} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_no_file_names_a_machine():
     places = ["work", "root", "home/[a-z]", "Users/[A-Za-z]", "tmp/[a-z]", "opt/[a-z]", "mnt/[a-z]"]
     path = re.compile(r"(?<![\w.$~{<>/-])/(?:" + "|".join(places) + r")[\w.-]*/|[A-Z]:\\Users\\")

@@ -2,15 +2,14 @@
 
 import math
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from amfs_lab import planes, plots
+from amfs_lab import planes
 from amfs_lab.explore.conflict import RULES
 from amfs_lab.explore.controls import Choice, Film, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
@@ -20,6 +19,9 @@ from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION,
 from amfs_lab.explore.words import count
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.outer.conflict import measure
+
+if TYPE_CHECKING:
+    import matplotlib.figure
 
 MOST, STEPS = 4, 200
 NEAR = 1e-4  # distances are drawn down to this
@@ -235,8 +237,10 @@ class TrajectoryExplorer(DraggableExplorer):
         words += f"After {count(s.shown, 'step')}, from θ* and from the geometric median: {', '.join(told)}."
         return words + (" Where O-AMFS stands, its next step raises the mean loss." if a.ascends else "")
 
-    def picture(self) -> Figure:
+    def picture(self) -> "matplotlib.figure.Figure":
         """The left panel as it is now, for paper: `picture().savefig("meta_updates.svg")`, or `.png`."""
+        from amfs_lab import plots  # it takes half a second, which only this one waits for
+
         a = self.arrays
         return plots.meta_updates(
             {name: np.stack([a[f"x_{n}"], a[f"y_{n}"]], 1) for n, name in enumerate(LOOKS)},

@@ -1,4 +1,8 @@
-"""The hand on the page: moves everything that can be moved in an explorer, and looks at what becomes of the drawing."""
+"""The hand on the page: moves everything that can be moved in an explorer, and looks at what becomes of the drawing.
+
+Every value of every control is tried by `amfs_lab.explore.drive`, in the kernel. Here is asked whether the page and the
+kernel hear one another: the first control of each sort is moved in all ways, its like until they change the drawing.
+"""
 
 import random
 import re
@@ -33,18 +37,19 @@ class Explorer:
     def __init__(self, lesson: "Lesson", box: Locator) -> None:
         self.lesson, self.page, self.box = lesson, lesson.page, box
         title = box.locator(".amfs-title")
-        self.title = title.inner_text() if title.count() else "outside an explorer"
+        self.title = title.text_content() if title.count() else "outside an explorer"
 
     def drive(self, again: bool = False) -> int:
         """Moves all that can be moved, and puts it back. Returns the number of moves.
 
         Args:
-            again: another one of its kind has been driven on this page: that its sliders are alive is enough.
+            again: another one of its kind is driven wholly in this lesson or an earlier one, so that one living slider
+                is enough.
         """
         if not self.reset():
             self.act("before anything is moved", lambda: None)
         start, moves = self.reading(), 0
-        for name, move in self.sliders() if again else self.controls():
+        for name, move in self.sliders()[:1] if again else self.controls():
             moves += move(name)
             if self.reset():
                 self.compare(start, name)
@@ -53,25 +58,26 @@ class Explorer:
     def sliders(self) -> list[tuple[str, Callable[[str], int]]]:
         """The sliders' names, each with the keys that move it."""
         return [
-            (f"slider {label(handle)!r}", lambda name, handle=handle: self.press_keys(name, handle))
+            (f"slider {label(handle)!r}", lambda name, handle=handle: self.press_keys(name, handle, enough=1))
             for handle in self.visible(".noUi-handle")
         ]
 
     def controls(self) -> list[tuple[str, Callable[[str], int]]]:
         """What there is to move, each with its name and what moves it."""
         found = self.sliders()
-        for handle in self.visible(".noUi-handle")[:1]:  # the others are made by the same lines of code
+        for handle in self.visible(".noUi-handle")[:1]:
             found[0] = (found[0][0], lambda name, handle=handle: self.slide(name, handle))
-        for menu in self.visible("select:enabled"):
-            found.append((f"menu {label(menu)!r}", lambda name, menu=menu: self.choose(name, menu)))
-        for box in self.visible("input[type=checkbox]:enabled"):
-            twice = [("clicked", box.click), ("clicked again", box.click)]
-            found.append((f"checkbox {label(box)!r}", lambda name, twice=twice: self.changes(name, twice)))
+        for n, menu in enumerate(self.visible("select:enabled")):
+            enough = 1 if n else None
+            found.append((f"menu {label(menu)!r}", lambda name, m=menu, enough=enough: self.choose(name, m, enough)))
+        for n, box in enumerate(self.visible("input[type=checkbox]:enabled")):
+            clicks = [("clicked", box.click), ("clicked again", box.click)][: 1 if n else 2]
+            found.append((f"checkbox {label(box)!r}", lambda name, clicks=clicks: self.changes(name, clicks)))
         for button in self.visible(f".amfs-toolbar button:enabled:not({RESET})"):
             found.append((f"button {button.inner_text()!r}", lambda name, button=button: self.press(name, button)))
-        for sheet in self.visible(".amfs-sheet"):
+        for n, sheet in enumerate(self.visible(".amfs-sheet")):
             name = f"sheet {sheet.get_attribute('aria-label')!r}"
-            found.append((name, lambda name, sheet=sheet: self.scribble(name, sheet)))
+            found.append((name, lambda name, sheet=sheet, wholly=n == 0: self.scribble(name, sheet, wholly)))
         numbers = self.visible(f"input[type=number]:not({BESIDE_A_SLIDER} *)")
         if numbers:
             found.append(("the numbers", lambda _: self.fill_in(numbers)))
@@ -88,7 +94,7 @@ class Explorer:
 
     def slide(self, name: str, handle: Locator) -> int:
         """A slider by the keys that move it, then by a number typed into its box, beyond its range."""
-        moves = self.press_keys(name, handle)
+        moves = self.press_keys(name, handle, enough=2)
         number = handle.locator(NUMBER)
         if number.count():
             # What a screen reader speaks is the value in the box, not the slider's count of ticks.
@@ -96,12 +102,12 @@ class Explorer:
             _, high = extent(number)
             self.type(name, handle, number, f"{10 * high + 1:g}", "aria-valuemax")
             note = number.locator(NOTE)
-            if f"became {high:g}" not in note.inner_text() or float(number.input_value()) != high:
+            if f"became {high:g}" not in note.text_content() or float(number.input_value()) != high:
                 raise self.wrong(f"{name} says nothing when {10 * high + 1:g} is typed into its box.")
             moves += 1
         return moves
 
-    def press_keys(self, name: str, handle: Locator) -> int:
+    def press_keys(self, name: str, handle: Locator, enough: int) -> int:
         """Each key moves the slider, unless it stands where the key leads; at least one changes what is drawn.
 
         What is drawn may be the same at the start and at both ends, and another thing between: then PageUp shows it.
@@ -117,7 +123,7 @@ class Explorer:
                 raise self.wrong(f"{name} stays at {before} when {key} is pressed.")
 
         moves = [(key, lambda key=key: action(key)) for key in ("End", "Home", "PageUp")]
-        return self.changes(name, moves, timed=True, enough=2)
+        return self.changes(name, moves, timed=True, enough=enough)
 
     def type(self, name: str, handle: Locator, number: Locator, value: str, end: str) -> None:
         def type_in() -> None:
@@ -129,10 +135,9 @@ class Explorer:
             raise self.wrong(f"{name} does not follow when {value} is typed into its box.")
 
     def fill_in(self, numbers: list[Locator]) -> int:
-        """All number boxes that stand alone: both ends of the first, and beyond; of the others, which are its like, one
-        end, that one will do which it is further from."""
+        """Number boxes that stand alone: both ends of the first, and beyond; of the last, the end further away."""
         moves = self.enter(f"number {label(numbers[0])!r}", numbers[0])
-        for number in numbers[1:]:
+        for number in numbers[1:][-1:]:
             low, high = extent(number)
             value = low if 2 * float(number.input_value()) > low + high else high
             number.fill(f"{value:g}")
@@ -151,7 +156,7 @@ class Explorer:
 
         values = (low, high, 10 * high + 1)
         moves = self.changes(name, [(f"{value:g} typed", lambda v=value: action(v)) for value in values])
-        if f"became {high:g}" not in number.locator(NOTE).inner_text() or float(number.input_value()) != high:
+        if f"became {high:g}" not in number.locator(NOTE).text_content() or float(number.input_value()) != high:
             raise self.wrong(f"{name} says nothing when {10 * high + 1:g} is typed into it.")
         return moves
 
@@ -183,7 +188,7 @@ class Explorer:
             x, y = at["x"] + at["width"] / 2, at["y"] + at["height"] / 2
             self.page.mouse.move(x, y)
             self.page.mouse.down()
-            self.page.mouse.move(x + 30, y - 20, steps=5)
+            self.page.mouse.move(x + 30, y - 20, steps=2)
             self.page.mouse.up()
 
         keys = [(key, lambda key=key: ring.press(key)) for key in ("ArrowLeft", "Shift+ArrowUp") if with_keys]
@@ -193,24 +198,25 @@ class Explorer:
             raise self.wrong(f"{name} stays at {before} when it is dragged.")
         return moves
 
-    def choose(self, name: str, menu: Locator) -> int:
-        options = menu.locator("option").all_inner_texts()
-        return self.changes(
-            name, [(option, lambda n=n: menu.select_option(index=n)) for n, option in enumerate(options)]
-        )
+    def choose(self, name: str, menu: Locator, enough: int | None) -> int:
+        """From the last option, since the first is where most menus stand."""
+        options = list(enumerate(menu.locator("option").all_inner_texts()))[::-1]
+        moves = [(option, lambda n=n: menu.select_option(index=n)) for n, option in options]
+        return self.changes(name, moves, enough=enough)
 
     def press(self, name: str, button: Locator) -> int:
         self.act(name, button.click)
         return 1
 
-    def scribble(self, name: str, sheet: Locator) -> int:
-        """Two strokes at random, the same in every run, and the sheet's buttons."""
+    def scribble(self, name: str, sheet: Locator, wholly: bool) -> int:
+        """A stroke at random, the same in every run; on the first sheet, which is like the others, a second one and the
+        buttons as well."""
         chance = random.Random(name)
-        strokes = [[(chance.uniform(0.1, 0.9), chance.uniform(0.1, 0.9)) for _ in range(6)] for _ in range(2)]
+        strokes = [[(chance.uniform(0.1, 0.9), chance.uniform(0.1, 0.9)) for _ in range(6)] for _ in range(1 + wholly)]
         actions: list[tuple[str, Action]] = [
             (f"stroke {n}", lambda stroke=stroke: self.draw(sheet, stroke)) for n, stroke in enumerate(strokes, 1)
         ]
-        for word in ("Undo", "Clear", "Undo"):
+        for word in ("Undo", "Clear", "Undo") if wholly else ():
             actions.append((word, lambda word=word: sheet.get_by_text(word, exact=True).click()))
         return self.changes(name, actions)
 

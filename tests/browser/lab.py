@@ -119,7 +119,7 @@ class Lesson:
         sentence, handle = box.locator(".amfs-say"), box.locator(".noUi-handle").first
 
         def grown() -> bool:
-            return bool(running()) and any(int(n) >= STEPS for n in re.findall(r"(\d+) steps", sentence.inner_text()))
+            return bool(running()) and any(int(n) >= STEPS for n in re.findall(r"(\d+) steps", sentence.text_content()))
 
         self.until(f"the explorer tells of {STEPS} steps", grown)
         handle.press("End")
@@ -130,12 +130,13 @@ class Lesson:
         )
         button.click()
         self.until(f"cell {index} ends after a click on Stop", cell_ended)
-        self.until("the explorer says so", lambda: sentence.inner_text().startswith("Stopped"))
+        self.until("the explorer says so", lambda: sentence.text_content().startswith("Stopped"))
 
     # What stands on the page.
 
     def explorers(self) -> list[Explorer]:
         """Every box with something to move in it, drawn."""
+        self.page.evaluate("() => window.course.scroll_by()")
         self.until("every figure is drawn", lambda: not self.ask("missing()") and self.ask("settled()"))
         # "light": no shadow roots, for which every look would visit every element of the page.
         boxes = [self.page.locator(f"css:light=[data-box='{index}']") for index in range(self.ask("mark()"))]

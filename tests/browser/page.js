@@ -83,6 +83,16 @@ window.course = (() => {
         }));
     },
 
+    // Every explorer comes into sight once, as for a reader: JupyterLab leaves it to the browser not to draw what is off the
+    // screen, and a figure knows how wide its place is only when it has been on it.
+    async scroll_by() {
+      for (const box of document.querySelectorAll('.jp-Notebook .amfs-explorer')) {
+        box.scrollIntoView({ block: 'center' });
+        await frame();
+        await frame();
+      }
+    },
+
     // What is still missing on the page, in words; empty when all widgets stand there and all figures are drawn.
     missing() {
       const found = [];
@@ -203,7 +213,7 @@ window.course = (() => {
 
     // The text of every banner that is seen.
     banners() {
-      return [...document.querySelectorAll('.amfs-banner')].filter(b => b.offsetParent !== null).map(b => b.innerText.trim()).filter(Boolean);
+      return [...document.querySelectorAll('.amfs-banner')].filter(b => b.offsetParent !== null).map(b => b.textContent.trim()).filter(Boolean);
     },
   };
 })();

@@ -31,8 +31,6 @@ FLAGS = (
 )
 
 SETTINGS = {
-    # Cells off the screen are drawn too, as for a reader who has scrolled by.
-    "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"checkForUpdates": False, "doNotDisturbMode": True, "fetchNews": "false"},
     "docmanager-extension/plugin": {"autosave": False},
 }
@@ -70,7 +68,8 @@ class Server:
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "IPYTHONDIR": str(folder / "ipython"),
             "PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), env.get("PYTHONPATH")))),
-            "AMFS_LAB_FAST": "1",  # for the kernels
+            "AMFS_LAB_FAST": "1",  # this and the next one for the kernels
+            "OMP_NUM_THREADS": "1",  # threads of several kernels, each of which has all cores, wait for one another
         }
         for name, values in SETTINGS.items():
             path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"

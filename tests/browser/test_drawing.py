@@ -93,10 +93,6 @@ def test_a_letter_that_is_drawn_again_is_read(desk, record_property):
     record_property("From last stroke to verdict", waits)
 
 
-def test_all_of_it_moves_something(desk):
-    assert desk.drive() >= 40
-
-
 def test_it_is_used_without_a_mouse(desk):
     page, menu = desk.page, desk.box.locator("select").nth(1)
     menu.focus()

@@ -1,9 +1,12 @@
 """Every lesson as its reader meets it: in JupyterLab, in a browser, run from top to bottom, everything moved."""
 
+import re
 from collections import Counter
 
 import pytest
 from serving import NOTEBOOKS
+
+from amfs_lab import explore
 
 pytestmark = pytest.mark.browser
 
@@ -14,13 +17,20 @@ def test_there_are_lessons():
     assert LESSONS, f"no lesson in {NOTEBOOKS}: run `python3 run.py notebooks`"
 
 
+def kinds(name: str) -> set[str]:
+    """The titles of the explorers that a lesson makes by their class's name."""
+    text = (NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
+    return {getattr(explore, kind).title for kind in re.findall(r"explore\.(\w+Explorer)\(", text)}
+
+
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_runs_and_all_that_can_be_moved_moves_something(name, open_lesson, record_property):
     lesson = open_lesson(name)
     lesson.run()
     moves: Counter[str] = Counter()
+    before = set().union(*map(kinds, LESSONS[: LESSONS.index(name)]))  # driven in the lesson that brings them
     for explorer in lesson.explorers():
-        moves[explorer.title] += explorer.drive(again=explorer.title in moves)
+        moves[explorer.title] += explorer.drive(again=explorer.title in before | set(moves))
     assert moves, f"{name}: nothing on the page can be moved."
     assert lesson.ask("reports()") == 0, f"{name}: plotly reports its defaults, and sliders have to wait for it."
     questions = lesson.answer_predictions()

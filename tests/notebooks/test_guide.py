@@ -1,6 +1,6 @@
 """The teaching guide: what it reads off a lesson and its run, and what it refuses.
 
-Whether docs/teaching.md says what each lesson does is asked in test_run.py, where the lessons run anyway.
+Whether docs/teaching.md says what each lesson does is asked in notebooks/conftest.py: there the lessons run anyway.
 """
 
 import json
