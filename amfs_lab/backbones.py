@@ -18,7 +18,7 @@ from amfs_lab.errors import ConfigError
 
 BATCH_NORMS = ("transductive", "support")  # the same parameters, other statistics
 NORMS = (*BATCH_NORMS, "group")
-
+PRECISIONS = ("float32", "bfloat16")
 
 WRITTEN_OUT = ContextVar("WRITTEN_OUT", default=False)
 
@@ -69,7 +69,8 @@ class TaskNorm(nn.Module):
         if reference == len(x) and not WRITTEN_OUT.get():
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
         # Native batch_norm sends no gradient through statistics that it is handed.
-        variance, mean = torch.var_mean(x[:reference], dim=(0, 2, 3), correction=0, keepdim=True)
+        seen = x[:reference].to(self.weight.dtype)  # not in bfloat16, whose mean has three digits
+        variance, mean = torch.var_mean(seen, dim=(0, 2, 3), correction=0, keepdim=True)
         scale = self.weight[:, None, None] * (variance + 1e-5).rsqrt()
         return (x - mean) * scale + self.bias[:, None, None]
 
@@ -87,20 +88,36 @@ class ConvBlock(nn.Module):
 
 
 class Conv4(Backbone):
-    """Four `ConvBlock`s (Vinyals et al. 2016): images (n channels size size) to (n, width (size // 16)^2)."""
+    """Four `ConvBlock`s (Vinyals et al. 2016): images (n channels size size) to (n, width (size // 16)^2).
 
-    def __init__(self, width: int = 64, norm: str = "transductive", channels: int = 1, size: int = 28) -> None:
+    Args:
+        precision: of the convolutions and what lies between them; parameters and features keep theirs. `"bfloat16"` is
+            fast where the device multiplies such numbers itself, and slow elsewhere.
+    """
+
+    def __init__(
+        self,
+        width: int = 64,
+        norm: str = "transductive",
+        channels: int = 1,
+        size: int = 28,
+        precision: str = "float32",
+    ) -> None:
         super().__init__()
+        if precision not in PRECISIONS:
+            raise ConfigError(f"`precision` must be one of {', '.join(PRECISIONS)}. Got {precision!r}.")
         if size < 16:
             raise ConfigError(f"Conv4 halves an image four times: `size` must be >= 16. Got {size}.")
-        self.norm = norm
+        self.norm, self.precision = norm, precision
         self.features = width * (size // 16) ** 2
         self.blocks = nn.ModuleList(ConvBlock(channels if i == 0 else width, width, norm) for i in range(4))
 
     def forward(self, x: Float[Tensor, "n c h w"], reference: int | None = None) -> Float[Tensor, "n d"]:
-        for block in self.blocks:
-            x = block(x, reference)
-        return x.flatten(1)
+        own, short = x.dtype, self.precision == "bfloat16"
+        with torch.autocast(x.device.type, torch.bfloat16) if short else contextlib.nullcontext():
+            for block in self.blocks:
+                x = block(x, reference)
+        return x.flatten(1).to(own)
 
 
 class MLP(Backbone):

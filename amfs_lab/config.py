@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from amfs_lab.backbones import NORMS, Conv4
+from amfs_lab.backbones import NORMS, PRECISIONS, Conv4
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
@@ -102,6 +102,7 @@ class TrainingConfig:
         width, norm: of the Conv-4 backbone (see `amfs_lab.backbones.TaskNorm` for what the norms mean).
         meta_lr: Adam's rate (beta). steps: meta-steps. seconds: stop after this much training time, not counting
             validation.
+        precision: of the backbone, `"float32"` or `"bfloat16"` (see `Conv4`); solve and outer loop keep float32.
         batched: run the tasks of a meta-step all at once, for GPUs (see `MetaLearner.task_gradients`).
         schedule: `"constant"`, or `"cosine"`: the rate falls along half a cosine to nothing at the end of the budget.
         augment: what training does to its images, see `amfs_lab.tasks.augment`.
@@ -120,6 +121,7 @@ class TrainingConfig:
     steps: int = 1500
     seconds: float | None = None
     schedule: str = "constant"
+    precision: str = "float32"
     batched: bool = False
     augment: tuple[str, ...] = ()
     validate_every: int = 100
@@ -139,7 +141,8 @@ class TrainingConfig:
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"TrainingConfig.{name} must be a finite number > 0. Got {value}.")
         check_augmentations(self.augment)
-        for name, options in (("norm", NORMS), ("source", SOURCES), ("schedule", SCHEDULES)):
+        names = {"norm": NORMS, "source": SOURCES, "schedule": SCHEDULES, "precision": PRECISIONS}
+        for name, options in names.items():
             value = getattr(self, name)
             if value not in options:
                 raise ConfigError(f"TrainingConfig.{name} must be one of {', '.join(options)}. Got {value!r}.")
@@ -152,7 +155,8 @@ class TrainingConfig:
         """A fresh learner; its initial weights depend on `seed` alone, and no global random state is touched."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            learner = MetaLearner(Conv4(self.width, self.norm), self.inner.build(), self.episode.ways)
+            backbone = Conv4(self.width, self.norm, precision=self.precision)
+            learner = MetaLearner(backbone, self.inner.build(), self.episode.ways)
         return learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout on CPUs
 
     def to_dict(self) -> dict[str, Any]:

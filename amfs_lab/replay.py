@@ -9,11 +9,11 @@ from torch import Tensor
 from amfs_lab import checkpoint
 from amfs_lab.config import TrainingConfig
 from amfs_lab.episode import Episode
-from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FeatureSpaceLoop
 from amfs_lab.learner import MetaLearner
 from amfs_lab.state import restore
-from amfs_lab.tasks import open_source
+from amfs_lab.tasks import EpisodeSource, open_source
 from amfs_lab.training import pick_device
 
 
@@ -60,12 +60,19 @@ class Replay:
 
 
 def replay(
-    folder: Path | str, episode: int | None = None, root: Path | None = None, device: str = "auto"
+    folder: Path | str,
+    episode: int | None = None,
+    root: Path | None = None,
+    device: str = "auto",
+    learner: MetaLearner | None = None,
+    train: EpisodeSource | None = None,
 ) -> list[Replay]:
     """Takes the newest state in `folder` and goes through the episode that failed there, or through another one.
 
     All episodes of the step, where no single one is to blame.
 
+    Args:
+        learner, train: what `MetaTrainer` was given, if it was: a configuration knows nothing of them.
     Raises:
         DataError: no state, or no data. ConfigError: nothing failed there and no episode is named.
     """
@@ -80,8 +87,8 @@ def replay(
         chosen = list(range((failed["step"] - 1) * config.tasks, failed["step"] * config.tasks))
     else:
         raise ConfigError(f"The run in {folder} did not fail. Name the episode to go through: --episode INDEX.")
-    source = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
-    learner = config.build().to(pick_device(device))
+    source = train or open_source(config.source, "train", config.episode, root, config.seed, config.augment)
+    learner = (learner or config.build()).to(pick_device(device))
     restore(learner, torch.optim.Adam(learner.meta_parameters()), state)
     reached = state.record["progress"]
     step = failed.get("step", 1 + (reached["step"] if reached else 0))
@@ -99,11 +106,7 @@ def through(learner: MetaLearner, episode: Episode) -> list[Part]:
         with torch.no_grad():
             x = torch.cat([here.support.x, here.query.x])
             parts.append(Part.of("features", learner.net(x, len(here.support.x))))
-    try:
-        scores = learner.scores(here)
-    except NumericalError as error:
-        raise NumericalError(f"{error} (Found on the way to the scores.)") from error
-    loss = learner.loss(here)
+    scores, loss = learner.scores(here), learner.loss(here)
     parts += [Part.of("scores of the queries", scores), Part.of("loss", loss)]
     named = [(name, p) for name, p in learner.named_parameters() if p.requires_grad]
     grads = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True, materialize_grads=True)

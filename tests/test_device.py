@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from amfs_lab.backbones import Conv4
 from amfs_lab.config import METHODS, FunctionSpaceConfig, preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import evaluate
@@ -103,6 +104,32 @@ class TestAllAtOnce:
         other = open_source("glyphs", "train", replace(SHAPE, shots=2))[0]
         with pytest.raises(ConfigError, match=r"must have one shape. Got different ones: leave `batched` out"):
             learner_of("amfs").task_gradients([*tasks(2), other], batched=True)
+
+
+class TestPrecision:
+    """Convolutions in bfloat16, whose numbers have three digits; all else keeps its own."""
+
+    @pytest.mark.parametrize("norm", NORMS)
+    @pytest.mark.parametrize("method", METHODS)
+    def test_gradients_point_where_those_of_single_precision_do(self, method, norm):
+        episodes = tasks(2)
+        found = {}
+        for precision in ("float32", "bfloat16"):
+            learner = learner_of(method, norm, precision=precision)
+            learner.start(episodes[0])
+            found[precision] = learner.task_gradients(episodes)
+        whole, short = found["float32"], found["bfloat16"]
+        assert short.rows.dtype == short.losses.dtype == torch.float32
+        assert not torch.equal(short.losses, whole.losses), "nothing was computed in bfloat16"
+        assert torch.allclose(short.losses, whole.losses, rtol=0.05)
+        steps = getattr(learner.inner, "steps", 1) if method != "anil" else 1  # through the convolutions
+        assert torch.cosine_similarity(short.rows, whole.rows).min() > (0.95 if steps == 1 else 0.5)  # roundings add up
+
+    def test_a_backbone_of_it_answers_in_the_numbers_that_it_was_given(self):
+        x = tasks(1)[0].support.x
+        assert Conv4(8, precision="bfloat16")(x).dtype == torch.float32
+        with pytest.raises(ConfigError, match=r"`precision` must be one of float32, bfloat16. Got 'half'"):
+            Conv4(8, precision="half")
 
 
 @pytest.mark.gpu

@@ -14,10 +14,13 @@ import pytest
 import torch
 
 from amfs_lab import checkpoint, cli
+from amfs_lab.backbones import MLP
 from amfs_lab.cli.steps import Board, StepLog, line
 from amfs_lab.config import AnilConfig, FunctionSpaceConfig, MamlConfig, PrototypesConfig, preset
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
+from amfs_lab.inner import FunctionSpace
+from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import PCGrad
 from amfs_lab.outer.from_torchjd import TorchJD
 from amfs_lab.path import Sketch
@@ -371,6 +374,16 @@ class TestReplay:
         assert (seen.step, seen.episode, seen.first_broken) == (3, 7, None)
         with pytest.raises(DataError, match=r"Expected a state that a run can go on from in .* Got none"):
             replay(tmp_path / "nowhere")
+
+    def test_a_learner_of_ones_own_and_its_data_are_handed_in(self, tmp_path, randn):
+        source = EpisodeSource(randn(6, 4, 3, dtype=torch.float32), tuple("abcdef"), EpisodeConfig(2, 1, 1))
+        mine = lambda: MetaLearner(MLP(3, (), 2), FunctionSpace())  # noqa: E731
+        run = MetaTrainer(CONFIG, tmp_path, learner=mine(), train=source, validation=source).run()
+        next(run)
+        run.close()
+        (seen,) = replay(tmp_path, 3, learner=mine(), train=source)
+        assert seen.first_broken is None
+        assert "gradient of net.layers.0.weight" in {part.name for part in seen.parts}
 
 
 class TestShowing:

@@ -4,7 +4,10 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from amfs_lab.bench.methods import episode_config, meta_steps
+import torch
+
+from amfs_lab.bench.methods import FLOOR, episode_config, episodes_of, floor_step, learner_step
+from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.errors import ConfigError
 
 STEPS = 3
@@ -22,7 +25,12 @@ def peak(method: str, shape: str) -> float:
 
 
 def _peak(method: str, shape: str) -> float:
-    step = meta_steps(episode_config(shape), [method] if method != "floor" else [])[method]
+    config = episode_config(shape)
+    episodes = episodes_of(config, TrainingConfig().tasks)
+    if method == FLOOR:
+        step = floor_step(episodes, torch.contiguous_format)
+    else:
+        step = learner_step(preset(method, episode=config), episodes)
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the highest so far becomes what is there now
         before = _status("VmRSS")

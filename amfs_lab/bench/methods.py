@@ -4,6 +4,7 @@ The floor is plain supervised training on the same number of images: forward and
 the same Conv-4 with BatchNorm, and one optimizer step. No meta-learner with that backbone can do less work.
 """
 
+import contextlib
 import re
 import warnings
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from amfs_lab.backbones import Conv4, TaskNorm
 from amfs_lab.bench.rounds import Step
 from amfs_lab.config import MamlConfig, TrainingConfig, preset
 from amfs_lab.episode import Episode
-from amfs_lab.errors import ConfigError
+from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.learner import MetaLearner, WithHead
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
@@ -56,6 +57,7 @@ def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS) -> dict[s
     steps = {FLOOR: floor_step(episodes, torch.contiguous_format), LAST: floor_step(episodes, torch.channels_last)}
     for method in methods:
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes)
+    steps["i-amfs bfloat16"] = learner_step(preset("i-amfs", episode=shape, precision="bfloat16"), episodes)
     steps["amfs batched"] = learner_step(replace(preset("amfs"), episode=shape, batched=True), episodes)
     if higher is not None:
         steps["maml by higher"] = higher_step(shape, episodes)
@@ -118,6 +120,17 @@ def adaptations(shape: EpisodeConfig) -> dict[str, Step]:
         learner = replace(preset(method), episode=shape).build()
         learner.start(episode)
         steps[method] = adapting(learner)
+    return steps
+
+
+def openings() -> dict[str, Step]:
+    """One callable a data set that is here; what comes first packs a copy for the others."""
+    steps: dict[str, Step] = {}
+    for name in ("glyphs", "omniglot"):
+        step = partial(open_source, name, "train", EpisodeConfig(5, 1, 15))
+        with contextlib.suppress(DataError):  # Omniglot has to be fetched
+            step()
+            steps[name] = step
     return steps
 
 

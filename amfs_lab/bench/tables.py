@@ -12,13 +12,23 @@ from typing import Any
 import torch
 
 from amfs_lab.bench.memory import peak
-from amfs_lab.bench.methods import FLOOR, LAST, METHODS, adaptations, against, episode_config, meta_steps, rules
+from amfs_lab.bench.methods import (
+    FLOOR,
+    LAST,
+    METHODS,
+    adaptations,
+    against,
+    episode_config,
+    meta_steps,
+    openings,
+    rules,
+)
 from amfs_lab.bench.rounds import Times, measure, ratio_text
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError
 from amfs_lab.experiments.result import machine
 
-PARTS = ("meta-steps", "adaptation", "memory", "rules", "import", "against")
+PARTS = ("meta-steps", "adaptation", "memory", "rules", "import", "opening", "against")
 TASKS = (4, 8, 16, 32, 64)
 AGAINST = {"shots": (1, 5, 10), "ways": (5, 10, 20), "tasks": (1, 4, 16), "image size": (28, 56, 84)}
 
@@ -57,6 +67,7 @@ def report(
         "memory": lambda: {shape: _memory(shape) for shape in shapes},
         "rules": lambda: {tasks: _rules(tasks, rounds) for tasks in TASKS},
         "import": lambda: _imports(rounds),
+        "opening": lambda: _openings(rounds),
         "against": lambda: {what: _against(what, values, rounds) for what, values in AGAINST.items()},
     }
     for part in PARTS:
@@ -136,6 +147,11 @@ def _imports(rounds: int) -> dict[str, Any]:
 
     times = measure({name: importing(name) for name in ("torch", "amfs_lab", "amfs_lab.explore")}, rounds)
     return _compared("a process that imports it and ends", "import", times, {"torch": "torch"}, digits=0)
+
+
+def _openings(rounds: int) -> dict[str, Any]:
+    times = measure(openings(), rounds)
+    return _compared("a data set opened, from its packed copy", "data", times, {"glyphs": "glyphs"}, digits=0)
 
 
 def _against(what: str, values: Sequence[int], rounds: int) -> dict[str, Any]:

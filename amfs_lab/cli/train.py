@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amfs_lab import checkpoint
+from amfs_lab.backbones import PRECISIONS
 from amfs_lab.cli.options import command, common, validation_suggested
 from amfs_lab.cli.steps import Board, Screen, StepLog, all_of
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
@@ -40,6 +41,7 @@ def add_to(commands: Any) -> None:
     p.add_argument("--seconds", type=float, help="stop after this much training time")
     p.add_argument("--tasks", type=int, default=DEFAULTS.tasks, help="episodes in a meta-step (default %(default)s)")
     p.add_argument("--batched", action="store_true", help="all tasks of a meta-step at once: faster on a GPU alone")
+    p.add_argument("--precision", choices=PRECISIONS, default=DEFAULTS.precision, help="of Conv-4 (%(default)s)")
     p.add_argument("--width", type=int, default=DEFAULTS.width, help="filters of Conv-4 (default %(default)s)")
     p.add_argument("--norm", default=DEFAULTS.norm, help="transductive, support or group (default %(default)s)")
     p.add_argument("--schedule", choices=SCHEDULES, default=DEFAULTS.schedule, help="of the outer rate (%(default)s)")
@@ -168,7 +170,10 @@ def config_of(options: argparse.Namespace) -> TrainingConfig:
     settings = {name.removeprefix("inner_"): value for name, value in given.items()}
     if foreign := sorted(name for name in given if name.removeprefix("inner_") not in own):
         raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave out what you gave for it.")
-    fields = ("steps", "seconds", "tasks", "width", "norm", "meta_lr", "validate_every", "seed", "source", "schedule")
+    fields = (
+        *("steps", "seconds", "tasks", "width", "norm", "precision"),
+        *("meta_lr", "validate_every", "seed", "source", "schedule"),
+    )
     chosen = {name: value for name in fields if (value := getattr(options, name)) is not None}
     return preset(
         options.method,
