@@ -1,6 +1,7 @@
 """The benchmark measures what it says: rounds in turns, ratios to a floor, the same work in every row."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -103,3 +104,39 @@ def test_what_cannot_be_measured_is_said_before_anything_is(tmp_path):
         report(shapes=["5x1"])
     with pytest.raises(ConfigError, match=r"A file to write to is needed. Got .* Name another one"):
         report(to_json=tmp_path)
+
+
+class TestTheFiguresOfTheReadme:
+    ROOT = Path(__file__).resolve().parents[1]
+    README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    @pytest.fixture
+    def found(self):
+        return json.loads((self.ROOT / "data" / "results" / "bench-cpu.json").read_text(encoding="utf-8"))
+
+    def test_both_tables_are_what_was_measured(self, found):
+        assert {"5w1s", "5w5s", "20w1s"} == set(found["meta-steps"]) == set(found["adaptation"])
+        assert found["rounds"] >= 7
+        assert tables.markdown(found["meta-steps"], "meta-step", "floor") in self.README
+        assert tables.markdown(found["adaptation"], "adaptation", "i-amfs") in self.README
+
+    def test_so_is_what_is_said_beside_them(self, found):
+        told, here = " ".join(self.README.split()), found["machine"]
+
+        def times(name, floor):
+            """Medians of the ratios, one a shape."""
+            rows = [{row: own["seconds"] for row, own in shape.items()} for shape in found["meta-steps"].values()]
+            return [rounds.Times(seconds).ratio(name, floor)[0] for seconds in rows]
+
+        assert max(abs(ratio - 1) for ratio in times("amfs", "i-amfs")) < 0.1
+        own, maml = times("i-amfs", "floor channels-last"), times("maml", "i-amfs")
+        sizes = [shape["maml"] / shape["i-amfs"] for shape in found["memory"].values()]
+        slower = times("i-amfs bfloat16", "i-amfs")
+        for sentence in (
+            f"({here['cpu']}, {here['threads']} threads, torch {here['torch']}, {found['date']})",
+            f"takes {own[0]:.2f}, {own[1]:.2f} and {own[2]:.2f} times the floor in its own layout",
+            f"MAML's is {maml[0]:.1f}, {maml[1]:.1f} and {maml[2]:.1f} times as long as that, "
+            f"with {min(sizes):.1f} to {max(sizes):.1f} times the memory",
+            f"`bfloat16` is {min(slower):.0f} to {max(slower):.0f} times slower",
+        ):
+            assert sentence in told, sentence

@@ -90,7 +90,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [22, *(max(24, len(column) + 2) for column in columns[1:])]
+    widths = [22, *(max(26, len(column) + 2) for column in columns[1:])]
     print(f"\n{head}")
     for row in (columns, *rows):
         print(
@@ -166,6 +166,18 @@ def _against(what: str, values: Sequence[int], rounds: int) -> dict[str, Any]:
 
 def _cost(times: Times, name: str) -> str:
     return f"{times.ms(name):.1f} ({times.ratio(name, FLOOR)[0]:.2f})"
+
+
+def markdown(found: Mapping[str, Mapping[str, Any]], what: str, floor: str) -> str:
+    """A part of a report as a table for a page: a row a step, a column a shape, ratios to the floor.
+
+    Args:
+        found: `report(...)["meta-steps"]` or `["adaptation"]`. what: the head of its first column.
+    """
+    rows = [[what, *map(str, map(episode_config, found))], ["---"] * (1 + len(found))]
+    for name in next(iter(found.values())):
+        rows.append([name, *(ratio_text(tuple(shape[name][f"x {floor}"])) for shape in found.values())])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
