@@ -25,6 +25,7 @@ FILES = (
         for result in ("accuracy-omniglot", "conflict-planes", "figure2-glyphs", "figure2-omniglot")
         for part in ("result.json", "rows.npz", "summary.json")
     ),
+    "data/results/bench-cpu.json",
     "docs/lesson.png",
     "environment.yml",
     "notebooks/conftest.py",

@@ -23,6 +23,21 @@ def test_rounds_take_turns_and_the_first_does_not_count():
     assert {name: len(own) for name, own in times.seconds.items()} == {"a": 3, "b": 3}
 
 
+def test_a_device_is_waited_for_each_time():
+    waits = []
+    rounds.measure({"a": lambda: None, "b": lambda: None}, 3, lambda: waits.append(1))
+    assert len(waits) == 1 + 6
+    assert rounds.waiting_for(torch.device("cuda")) is torch.cuda.synchronize
+    assert rounds.waiting_for(methods.CPU)() is None
+
+
+def test_steps_go_where_their_episodes_are():
+    """On the device without numbers, so that it is seen on any machine."""
+    episodes = methods.episodes_of(SHAPE, 2, torch.device("meta"))
+    methods.floor_step(episodes, torch.channels_last)()
+    assert methods.rules(3, 50, torch.device("meta"))["mean(0)"]().device.type == "meta"
+
+
 def test_ratios_are_taken_round_by_round():
     times = rounds.Times({"a": [2.0, 6.0, 3.0], "b": [1.0, 2.0, 3.0]})
     assert times.ratio("a", "b") == (2.0, 1.0, 3.0)
@@ -60,8 +75,8 @@ def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkey
     monkeypatch.setattr(tables, "meta_steps", lambda *_: idle)
     monkeypatch.setattr(tables, "adaptations", lambda *_: idle)
     monkeypatch.setattr(tables, "against", lambda *_: {name: idle[name] for name in ("floor", "i-amfs", "maml")})
-    monkeypatch.setattr(tables, "rules", lambda tasks: {"mean(0)": lambda: None, "O-AMFS": lambda: None})
-    monkeypatch.setattr(tables, "peak", lambda method, shape: 10.0)
+    monkeypatch.setattr(tables, "rules", lambda tasks, device: {"mean(0)": lambda: None, "O-AMFS": lambda: None})
+    monkeypatch.setattr(tables, "peak", lambda *_: 10.0)
     monkeypatch.setattr(tables.subprocess, "run", lambda *_, **__: None)
     to_json, to_plot = tmp_path / "deep" / "bench.json", tmp_path / "cost.png"
     asked = ["bench", "--rounds", "2", "--shapes", "5w1s", "20w1s", "--parts", "all"]
@@ -77,7 +92,7 @@ def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkey
 
 
 def test_memory_is_that_of_a_process_of_its_own():
-    assert 1 < peak("floor", "2w1s") < 4000
+    assert 1 < peak("floor", "2w1s", methods.CPU) < 4000
 
 
 def test_rules_are_timed_on_gradients_of_a_network():
@@ -102,6 +117,8 @@ def test_what_cannot_be_measured_is_said_before_anything_is(tmp_path):
         report(parts=["weather"])
     with pytest.raises(ConfigError, match=r"A shape must look like 5w1s"):
         report(shapes=["5x1"])
+    with pytest.raises(ConfigError, match=r"The device must be auto, .* Got 'abacus'"):
+        report(device="abacus")
     with pytest.raises(ConfigError, match=r"A file to write to is needed. Got .* Name another one"):
         report(to_json=tmp_path)
 

@@ -109,8 +109,9 @@ class TestAllAtOnce:
 class TestPrecision:
     """Convolutions in bfloat16, whose numbers have three digits; all else keeps its own."""
 
-    @pytest.mark.parametrize("norm", NORMS)
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize(
+        ("method", "norm"), [(method, "transductive") for method in METHODS] + [("amfs", norm) for norm in NORMS[1:]]
+    )
     def test_gradients_point_where_those_of_single_precision_do(self, method, norm):
         episodes = tasks(2)
         found = {}

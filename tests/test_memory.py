@@ -29,7 +29,7 @@ torch.set_num_threads(1)
 shape = EpisodeConfig(2, 1, 1)
 source = EpisodeSource(torch.randn(6, 4, 3), tuple("abcdef"), shape)
 for method in sys.argv[1:]:
-    config = preset(method, episode=shape, tasks=2, steps=2000, validate_every=0)
+    config = preset(method, episode=shape, tasks=1, steps=2000, validate_every=0)
     if isinstance(config.inner, GradientLoop):
         config = dataclasses.replace(config, inner=dataclasses.replace(config.inner, steps=1))
     learner = MetaLearner(MLP(3, (), 2), config.inner.build(), shape.ways)

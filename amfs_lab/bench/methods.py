@@ -35,6 +35,7 @@ except ImportError:
 METHODS = ("i-amfs", "amfs", "o-amfs", "maml", "fo-maml", "anil", "prototypes")
 ADAPTING = ("i-amfs", "maml", "anil", "prototypes")  # the others adapt as one of these does
 FLOOR, LAST = "floor", "floor channels-last"
+CPU = torch.device("cpu")
 PARAMETERS = 112_000  # of a Conv-4 with 64 filters, about
 
 
@@ -46,14 +47,14 @@ def episode_config(shape: str) -> EpisodeConfig:
     return EpisodeConfig(int(match[1]), int(match[2]), 15)
 
 
-def episodes_of(shape: EpisodeConfig, tasks: int) -> list[Episode]:
+def episodes_of(shape: EpisodeConfig, tasks: int, device: torch.device = CPU) -> list[Episode]:
     source = open_source("glyphs", "train", shape)
-    return [source[index] for index in range(tasks)]
+    return [source[index].to(device) for index in range(tasks)]
 
 
-def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS) -> dict[str, Step]:
+def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS, device: torch.device = CPU) -> dict[str, Step]:
     """One callable a row, each a whole meta-step on the same episodes, drawn beforehand."""
-    episodes = episodes_of(shape, TrainingConfig().tasks)
+    episodes = episodes_of(shape, TrainingConfig().tasks, device)
     steps = {FLOOR: floor_step(episodes, torch.contiguous_format), LAST: floor_step(episodes, torch.channels_last)}
     for method in methods:
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes)
@@ -65,9 +66,9 @@ def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS) -> dict[s
 
 
 def floor_step(episodes: list[Episode], layout: torch.memory_format, backbone: Conv4 | None = None) -> Step:
-    """Supervised training of Conv-4 with native BatchNorm and a linear head on the episodes' images."""
-    ways = episodes[0].support.ways
-    net = WithHead(native_batch_norm(backbone or Conv4()), ways).to(memory_format=layout)  # type: ignore[call-overload]
+    """Supervised training of Conv-4 with native BatchNorm and a linear head, on the episodes' images and device."""
+    net = WithHead(native_batch_norm(backbone or Conv4()), episodes[0].support.ways).to(device_of(episodes))
+    net.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(net.parameters())
     batches = [(torch.cat([e.support.x, e.query.x]), torch.cat([e.support.y, e.query.y])) for e in episodes]
 
@@ -78,6 +79,10 @@ def floor_step(episodes: list[Episode], layout: torch.memory_format, backbone: C
         optimizer.step()
 
     return step
+
+
+def device_of(episodes: Sequence[Episode]) -> torch.device:
+    return episodes[0].support.x.device
 
 
 def native_batch_norm(backbone: Conv4) -> Conv4:
@@ -99,14 +104,14 @@ def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv
     if backbone is not None:
         learner = MetaLearner(backbone, config.inner.build(), config.episode.ways)
         learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner.start(episodes[0])
+    learner.to(device_of(episodes)).start(episodes[0])
     optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
     return lambda: meta_step(learner, config.outer, optimizer, episodes, config.batched)
 
 
-def adaptations(shape: EpisodeConfig) -> dict[str, Step]:
+def adaptations(shape: EpisodeConfig, device: torch.device = CPU) -> dict[str, Step]:
     """One callable a method: it learns a task and scores the queries, as at test time."""
-    (episode,) = episodes_of(shape, 1)
+    (episode,) = episodes_of(shape, 1, device)
 
     def adapting(learner: MetaLearner) -> Step:
         def step() -> None:
@@ -117,7 +122,7 @@ def adaptations(shape: EpisodeConfig) -> dict[str, Step]:
 
     steps = {}
     for method in ADAPTING:
-        learner = replace(preset(method), episode=shape).build()
+        learner = replace(preset(method), episode=shape).build().to(device)
         learner.start(episode)
         steps[method] = adapting(learner)
     return steps
@@ -134,22 +139,22 @@ def openings() -> dict[str, Step]:
     return steps
 
 
-def rules(tasks: int, parameters: int = PARAMETERS) -> dict[str, Step]:
+def rules(tasks: int, parameters: int = PARAMETERS, device: torch.device = CPU) -> dict[str, Step]:
     """One callable a rule of the outer loop, on the same random gradients; `grads.mean(0)` is their floor."""
-    grads = torch.randn(tasks, parameters, generator=torch.Generator().manual_seed(0))
+    grads = torch.randn(tasks, parameters, generator=torch.Generator().manual_seed(0)).to(device)
     named = {"O-AMFS": PairwiseCosine(), "cosine to mean": MeanCosine(), "PCGrad": PCGrad(), "Mean()": Mean()}
     steps: dict[str, Step] = {"mean(0)": lambda: grads.mean(0)}
     return steps | {name: partial(rule, grads) for name, rule in named.items()}
 
 
-def against(what: str, value: int) -> dict[str, Step]:
+def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step]:
     """Floor, I-AMFS and MAML where one of shots, ways, tasks and image size is another than in 5-way 1-shot."""
     shape = EpisodeConfig(value if what == "ways" else 5, value if what == "shots" else 1, 15)
     size, tasks = value if what == "image size" else 28, value if what == "tasks" else TrainingConfig().tasks
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(256, (shape.ways, shape.shots + shape.queries, size, size), generator=draw).byte()
     source = EpisodeSource(images, tuple(map(str, range(shape.ways))), shape)
-    episodes = [source[index] for index in range(tasks)]
+    episodes = [source[index].to(device) for index in range(tasks)]
     steps = {FLOOR: floor_step(episodes, torch.contiguous_format, Conv4(size=size))}
     for method in ("i-amfs", "maml"):
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes, Conv4(size=size))
@@ -161,7 +166,7 @@ def higher_step(shape: EpisodeConfig, episodes: list[Episode]) -> Step:
     config = replace(preset("maml"), episode=shape)
     assert isinstance(config.inner, MamlConfig)
     assert higher is not None
-    net, settings, innerloop = config.build().net, config.inner, higher.innerloop_ctx
+    net, settings, innerloop = config.build().net.to(device_of(episodes)), config.inner, higher.innerloop_ctx
     inner = torch.optim.SGD(net.parameters(), lr=settings.lr)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.meta_lr)
 

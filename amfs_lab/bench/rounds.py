@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 Step = Callable[[], object]
 
 
@@ -32,15 +34,23 @@ class Times:
         }
 
 
-def measure(steps: Mapping[str, Step], rounds: int) -> Times:
-    """Each step once without counting, then once a round."""
+def waiting_for(device: torch.device) -> Step:
+    """Waits until the device has done what it was asked for; a CPU has when it answers."""
+    known: dict[str, Step] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
+    return known.get(device.type, lambda: None)
+
+
+def measure(steps: Mapping[str, Step], rounds: int, wait: Step = lambda: None) -> Times:
+    """Each step once without counting, then once a round, each with the `wait` for its device."""
     for step in steps.values():
         step()
+    wait()
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
             began = time.perf_counter()
             step()
+            wait()
             seconds[name].append(time.perf_counter() - began)
     return Times(seconds)
 

@@ -23,10 +23,11 @@ from amfs_lab.bench.methods import (
     openings,
     rules,
 )
-from amfs_lab.bench.rounds import Times, measure, ratio_text
+from amfs_lab.bench.rounds import Times, measure, ratio_text, waiting_for
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError
 from amfs_lab.experiments.result import machine
+from amfs_lab.training import pick_device
 
 PARTS = ("meta-steps", "adaptation", "memory", "rules", "import", "opening", "against")
 TASKS = (4, 8, 16, 32, 64)
@@ -39,14 +40,15 @@ def report(
     parts: Sequence[str] = ("meta-steps",),
     to_json: Path | None = None,
     to_plot: Path | None = None,
+    device: str = "auto",
 ) -> dict[str, Any]:
     """Measures, prints one table a part and shape, and returns what was found.
 
     Args:
         parts: of `PARTS`. to_json: where to write all seconds as well. to_plot: where to draw `against`, which is then
-            measured.
+            measured. device: see `training.pick_device`.
     Raises:
-        ConfigError: rounds < 1, another form of shape, an unknown part, or a file that cannot be written.
+        ConfigError: rounds < 1, another form of shape, an unknown part or device, or a file that cannot be written.
     """
     if rounds < 1:
         raise ConfigError(f"`rounds` must be >= 1. Got {rounds}.")
@@ -55,20 +57,22 @@ def report(
         raise ConfigError(f"What is measured must be of {', '.join(PARTS)}. Got {', '.join(unknown)}.")
     for shape in shapes:
         episode_config(shape)
+    there = pick_device(device)
     wanted = [*parts, *(["against"] if to_plot and "against" not in parts else [])]
     for path in filter(None, (to_json, to_plot)):
         _check_writable(path)
     found: dict[str, Any] = {"machine": machine(), "rounds": rounds, "date": time.strftime("%Y-%m-%d")}
     here = found["machine"]
-    print(f"{here['cpu']}, {torch.get_num_threads()} threads, torch {torch.__version__}, {found['date']}")
+    found["device"] = torch.cuda.get_device_name(there) if there.type == "cuda" else there.type
+    print(f"{here['cpu']}, {here['threads']} threads, torch {here['torch']}, on {found['device']}, {found['date']}")
     measured: dict[str, Callable[[], Any]] = {
-        "meta-steps": lambda: {shape: _meta_steps(shape, rounds) for shape in shapes},
-        "adaptation": lambda: {shape: _adaptation(shape, rounds) for shape in shapes},
-        "memory": lambda: {shape: _memory(shape) for shape in shapes},
-        "rules": lambda: {tasks: _rules(tasks, rounds) for tasks in TASKS},
+        "meta-steps": lambda: {shape: _meta_steps(shape, rounds, there) for shape in shapes},
+        "adaptation": lambda: {shape: _adaptation(shape, rounds, there) for shape in shapes},
+        "memory": lambda: {shape: _memory(shape, there) for shape in shapes},
+        "rules": lambda: {tasks: _rules(tasks, rounds, there) for tasks in TASKS},
         "import": lambda: _imports(rounds),
         "opening": lambda: _openings(rounds),
-        "against": lambda: {what: _against(what, values, rounds) for what, values in AGAINST.items()},
+        "against": lambda: {what: _against(what, values, rounds, there) for what, values in AGAINST.items()},
     }
     for part in PARTS:
         if part in wanted:
@@ -112,22 +116,24 @@ def _compared(head: str, what: str, times: Times, floors: Mapping[str, str], dig
     return times.to_dict(*floors)
 
 
-def _meta_steps(shape: str, rounds: int) -> dict[str, Any]:
+def _meta_steps(shape: str, rounds: int, device: torch.device) -> dict[str, Any]:
     config, tasks = episode_config(shape), TrainingConfig().tasks
     images = config.ways * (config.shots + config.queries)
     head = f"{config}, {tasks} tasks of {images} images, median of {rounds} interleaved rounds (min to max)"
     floors = {FLOOR: "plain floor", LAST: "channels-last floor"}
-    return _compared(head, "meta-step", measure(meta_steps(config), rounds), floors)
+    return _compared(
+        head, "meta-step", measure(meta_steps(config, METHODS, device), rounds, waiting_for(device)), floors
+    )
 
 
-def _adaptation(shape: str, rounds: int) -> dict[str, Any]:
+def _adaptation(shape: str, rounds: int, device: torch.device) -> dict[str, Any]:
     head = f"{episode_config(shape)}, one task learned and its queries scored"
-    times = measure(adaptations(episode_config(shape)), rounds)
+    times = measure(adaptations(episode_config(shape), device), rounds, waiting_for(device))
     return _compared(head, "adaptation", times, {"i-amfs": "i-amfs"})
 
 
-def _memory(shape: str) -> dict[str, float]:
-    found = {name: peak(name, shape) for name in (FLOOR, *METHODS)}
+def _memory(shape: str, device: torch.device) -> dict[str, float]:
+    found = {name: peak(name, shape, device) for name in (FLOOR, *METHODS)}
     _table(
         f"{episode_config(shape)}, most memory of a meta-step above what stood before",
         ("memory", "MiB", "x floor"),
@@ -136,9 +142,15 @@ def _memory(shape: str) -> dict[str, float]:
     return found
 
 
-def _rules(tasks: int, rounds: int) -> dict[str, Any]:
+def _rules(tasks: int, rounds: int, device: torch.device) -> dict[str, Any]:
     head = f"{tasks} gradients, {3 * rounds} rounds"
-    return _compared(head, "rule", measure(rules(tasks), 3 * rounds), {"mean(0)": "mean(0)"}, digits=2)
+    return _compared(
+        head,
+        "rule",
+        measure(rules(tasks, device=device), 3 * rounds, waiting_for(device)),
+        {"mean(0)": "mean(0)"},
+        digits=2,
+    )
 
 
 def _imports(rounds: int) -> dict[str, Any]:
@@ -154,8 +166,8 @@ def _openings(rounds: int) -> dict[str, Any]:
     return _compared("a data set opened, from its packed copy", "data", times, {"glyphs": "glyphs"}, digits=0)
 
 
-def _against(what: str, values: Sequence[int], rounds: int) -> dict[str, Any]:
-    found = {value: measure(against(what, value), rounds) for value in values}
+def _against(what: str, values: Sequence[int], rounds: int, device: torch.device) -> dict[str, Any]:
+    found = {value: measure(against(what, value, device), rounds, waiting_for(device)) for value in values}
     _table(
         f"cost against {what}, the rest as in 5-way 1-shot",
         (what, *(f"{name}, ms (x floor)" for name in found[values[0]].seconds)),

@@ -16,6 +16,7 @@ def add_to(commands: Any) -> None:
     p.add_argument("--explorers", action="store_true", help="time the explorers' controls instead")
     p.add_argument("--shapes", nargs="+", default=SHAPES, metavar="NwKs")
     p.add_argument("--parts", nargs="+", default=["meta-steps"], metavar="PART", help="what to measure, or `all`")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default %(default)s)")
     p.add_argument("--json", type=Path, metavar="FILE", help="write every second that was measured")
     p.add_argument("--plot", type=Path, metavar="FILE", help="draw cost against shots, ways, tasks and image size")
 
@@ -33,4 +34,4 @@ def bench(options: argparse.Namespace) -> None:
     from amfs_lab.bench import PARTS, report
 
     parts = PARTS if options.parts == ["all"] else options.parts
-    report(options.rounds, options.shapes, parts, options.json, options.plot)
+    report(options.rounds, options.shapes, parts, options.json, options.plot, options.device)

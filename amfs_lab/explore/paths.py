@@ -136,7 +136,10 @@ class PathExplorer(LiveExplorer):
                     go.Scatter,
                     series(n, hoverinfo="skip", legendgroup=str(n), showlegend=False)
                     | dict(
-                        marker=dict(color=COLORS[n], symbol="arrow", angleref="previous", opacity=1, line=dict(width=0))
+                        line={**series(n)["line"], "backoff": 0},  # plotly's own choice leaves gaps where no arrow is
+                        marker=dict(
+                            color=COLORS[n], symbol="arrow", angleref="previous", opacity=1, line=dict(width=0)
+                        ),
                     ),
                     x=f"x_{n}",
                     y=f"y_{n}",
