@@ -98,7 +98,8 @@ class TestAllAtOnce:
     def test_a_training_is_the_same_but_for_rounding(self):
         config = preset("amfs", width=8, tasks=3, steps=3, episode=SHAPE, norm="group", validate_every=0)
         apart, together = (list(MetaTrainer(replace(config, batched=b)).run()) for b in (False, True))
-        assert [p.loss for p in together] == pytest.approx([p.loss for p in apart], abs=1e-4)
+        # Adam's first steps are as long where a gradient is all rounding.
+        assert [p.loss for p in together] == pytest.approx([p.loss for p in apart], abs=1e-3)
 
     def test_tasks_of_different_shapes_do_not_run_together(self):
         other = open_source("glyphs", "train", replace(SHAPE, shots=2))[0]

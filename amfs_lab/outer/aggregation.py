@@ -70,7 +70,8 @@ class CosineRule(Aggregator):
     """c_j = Z <S, u_j> with u_j = g_j/|g_j| and a reference direction S that the subclass names.
 
     Args:
-        normalization: `"unit"` Z = 1/sum|c_j| changes only the direction of the mean's step (0/0 is a zero step);
+        normalization: `"unit"` Z = 1/sum|c_j| changes only the direction of the mean's step (0/0 is a zero step, and so
+            is what differs from it by rounding alone, which is another direction on another processor);
             `"agreement"` equals the mean when all tasks agree and shortens the step as they disagree (Z = 1/t^2 for
             O-AMFS, whose c_j is then t; Z = 1/t for `MeanCosine`, whose c_j is then 1);
             `"none"` Z = 1, the formula as printed.
@@ -100,8 +101,13 @@ class CosineRule(Aggregator):
             c = c.clamp(min=0)
         if self.normalization == "unit":
             total = c.abs().sum()
-            return torch.where(total == 0, 0, c / total)  # so that NaN stays NaN
+            return torch.where(total <= rounding(len(grads), total.dtype), 0, c / total)  # so that NaN stays NaN
         return c / (len(grads) * self.full_agreement(len(grads))) if self.normalization == "agreement" else c
+
+
+def rounding(t: int, dtype: torch.dtype) -> float:
+    """How far from 0 the absolute values of t sums of t cosines may add up although every sum is 0."""
+    return 8 * t**2 * torch.finfo(dtype).eps
 
 
 @dataclass(frozen=True)

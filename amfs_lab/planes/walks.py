@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.outer.aggregation import rounding
 from amfs_lab.planes.quadratics import Quadratics
 
 Points = Any  # a complex number, or a numpy array of them
@@ -157,7 +158,8 @@ def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full
         c = [(each + abs(each)) / 2 for each in c]
     d = sum(weight * each for weight, each in zip(c, g, strict=True))
     if walk.normalization == "unit":
-        return d / (sum(abs(weight) for weight in c) + TINY)
+        total = sum(abs(weight) for weight in c)
+        return d * (total > rounding(len(g), torch.float64)) / (total + TINY)
     return d / (len(g) * full) if walk.normalization == "agreement" else d
 
 

@@ -190,6 +190,15 @@ def test_without_any_agreement_unit_is_a_zero_step(kind, negative):
         assert torch.equal(kind("unit", negative).weights(grads), torch.zeros(len(grads)))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("parameters", [2, 1000])
+def test_opposed_directions_cancel_whatever_their_lengths_and_the_rounding(parameters, dtype, randn):
+    for ratio in (0.1, 1 / 3, 1.0, 3.0, 7.7):
+        for direction in randn(40, parameters, dtype=dtype):
+            grads = torch.stack([direction, -ratio * direction])
+            assert torch.equal(PairwiseCosine("unit").weights(grads), torch.zeros(2, dtype=dtype))
+
+
 @pytest.mark.parametrize("rule", COSINE_RULES, ids=repr)
 def test_a_gradient_below_the_smallest_normal_number_is_a_zero_gradient(rule):
     grads = torch.tensor([[1.0, 0.5], [1.0, 0.0], [1e-40, 0.0]])
