@@ -17,13 +17,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError
-from amfs_lab.outer.aggregation import rounding
 from amfs_lab.planes.quadratics import Quadratics
 
 Points = Any  # a complex number, or a numpy array of them
 NORMALIZATIONS = ("unit", "agreement", "none")
 NEGATIVE = ("keep", "clip")
 TINY = 1e-300  # beside any length that is not 0 it is nothing, and 0 / TINY is 0
+ROUNDING = 8 * float(np.finfo(float).eps)  # times t^2: what t sums of t cosines that cancel may leave
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full
     d = sum(weight * each for weight, each in zip(c, g, strict=True))
     if walk.normalization == "unit":
         total = sum(abs(weight) for weight in c)
-        return d * (total > rounding(len(g), torch.float64)) / (total + TINY)
+        return d * (total > ROUNDING * len(g) ** 2) / (total + TINY)
     return d / (len(g) * full) if walk.normalization == "agreement" else d
 
 
