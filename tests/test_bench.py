@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from amfs_lab import cli
+from amfs_lab.backbones import Conv4
 from amfs_lab.bench import PARTS, methods, report, rounds, tables
 from amfs_lab.bench.memory import peak
 from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError
+from amfs_lab.learner import WithHead
 from amfs_lab.tasks import EpisodeConfig
 
 SHAPE = EpisodeConfig(2, 1, 15)
@@ -46,10 +48,22 @@ def test_ratios_are_taken_round_by_round():
     assert times.to_dict("b")["a"] == {"seconds": [2.0, 6.0, 3.0], "x b": (2.0, 1.0, 3.0)}
 
 
-def test_the_floor_does_the_work_of_a_training_step():
+def test_the_floor_is_our_network_as_everybody_writes_it():
+    """With the same parameters the same numbers, and the same gradients."""
+    (episode,) = methods.episodes_of(SHAPE, 1)
+    theirs, ours = methods.ordinary(episode), WithHead(Conv4(), SHAPE.ways)
+    torch.nn.init.normal_(ours.head.weight)
+    for mine, yours in zip(ours.parameters(), theirs.parameters(), strict=True):
+        yours.data.copy_(mine.data)
+    for net in (ours, theirs):
+        episode.query.loss(net(episode.query.x)).backward()
+    for mine, yours in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(mine.grad, yours.grad, atol=1e-5)
+    assert torch.allclose(ours(episode.query.x), theirs(episode.query.x), atol=1e-5)
+
+
+def test_the_floor_trains():
     episodes = methods.episodes_of(SHAPE, 2)
-    net = methods.native_batch_norm(methods.Conv4(4))
-    assert not any(isinstance(module, methods.TaskNorm) for module in net.modules())
     before = torch.random.get_rng_state()
     step = methods.floor_step(episodes, torch.channels_last)
     step()

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amfs_lab.backbones import Conv4, TaskNorm
+from amfs_lab.backbones import Conv4
 from amfs_lab.bench.rounds import Step
 from amfs_lab.config import MamlConfig, TrainingConfig, preset
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.learner import MetaLearner, WithHead
+from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
 from amfs_lab.training import meta_step
@@ -65,10 +65,9 @@ def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS, device: t
     return steps
 
 
-def floor_step(episodes: list[Episode], layout: torch.memory_format, backbone: Conv4 | None = None) -> Step:
-    """Supervised training of Conv-4 with native BatchNorm and a linear head, on the episodes' images and device."""
-    net = WithHead(native_batch_norm(backbone or Conv4()), episodes[0].support.ways).to(device_of(episodes))
-    net.to(memory_format=layout)  # type: ignore[call-overload]
+def floor_step(episodes: list[Episode], layout: torch.memory_format) -> Step:
+    """Supervised training of an ordinary Conv-4 with a linear head, on the episodes' images and device."""
+    net = ordinary(episodes[0]).to(device_of(episodes), memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(net.parameters())
     batches = [(torch.cat([e.support.x, e.query.x]), torch.cat([e.support.y, e.query.y])) for e in episodes]
 
@@ -85,17 +84,14 @@ def device_of(episodes: Sequence[Episode]) -> torch.device:
     return episodes[0].support.x.device
 
 
-def native_batch_norm(backbone: Conv4) -> Conv4:
-    """The same Conv-4 with `nn.BatchNorm2d` in place of its own normalisation, which knows of no support set."""
-
-    class Native(nn.BatchNorm2d):
-        def forward(self, x, reference=None):
-            return super().forward(x)
-
-    for name, module in list(backbone.named_modules()):
-        if isinstance(module, TaskNorm):
-            backbone.set_submodule(name, Native(len(module.weight)))
-    return backbone
+def ordinary(episode: Episode, width: int = 64) -> nn.Sequential:
+    """Conv-4 as everybody writes it, with a linear head for the episode's classes."""
+    channels, size = episode.support.x.shape[1:3]
+    layers: list[nn.Module] = []
+    for inputs in (channels, width, width, width):
+        convolution = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
+        layers += [convolution, nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * (size // 16) ** 2, episode.support.ways))
 
 
 def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv4 | None = None) -> Step:
@@ -155,7 +151,7 @@ def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step
     images = torch.randint(256, (shape.ways, shape.shots + shape.queries, size, size), generator=draw).byte()
     source = EpisodeSource(images, tuple(map(str, range(shape.ways))), shape)
     episodes = [source[index].to(device) for index in range(tasks)]
-    steps = {FLOOR: floor_step(episodes, torch.contiguous_format, Conv4(size=size))}
+    steps = {FLOOR: floor_step(episodes, torch.contiguous_format)}
     for method in ("i-amfs", "maml"):
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes, Conv4(size=size))
     return steps
