@@ -7,13 +7,16 @@ from typing import Any
 
 import torch
 
+from amfs_lab.backbones import PRECISIONS
 from amfs_lab.cli.options import command, common, validation_suggested
+from amfs_lab.config import METHODS
 from amfs_lab.errors import ConfigError
-from amfs_lab.experiments import accuracy, conflict, figure2
+from amfs_lab.experiments import accuracy, conflict, figure2, precision
 from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
 FIGURE2, ACCURACY, CONFLICT = figure2.Figure2Config(), accuracy.AccuracyConfig(), conflict.ConflictConfig()
+PRECISION = precision.PrecisionConfig()
 
 
 def add_to(commands: Any) -> None:
@@ -62,6 +65,7 @@ def add_to(commands: Any) -> None:
         help=f"what training does to its images; no word: nothing (default {' '.join(ACCURACY.augment)}, but nothing "
         "to glyphs)",
     )
+    p.add_argument("--precision", choices=PRECISIONS, default=ACCURACY.precision, help="of all but MAML (%(default)s)")
     p.add_argument("--seed", type=int, default=ACCURACY.seed, help="of each training (default %(default)s)")
     p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
     p.add_argument("--out", type=Path, help="folder of the result (default runs/accuracy-SOURCE)")
@@ -73,6 +77,23 @@ def add_to(commands: Any) -> None:
     p.add_argument("--rate", type=float, default=CONFLICT.rate, help="length of the first step (default %(default)s)")
     p.add_argument("--seed", type=int, default=CONFLICT.seed)
     p.add_argument("--out", type=Path, help="folder of the result (default runs/conflict-planes)")
+
+    p = command(results, "precision", reproduce_precision, "accuracy of methods trained in bfloat16, beside float32")
+    p.add_argument("--source", choices=SOURCES, default=PRECISION.source, help="where episodes come from (%(default)s)")
+    p.add_argument("--split", choices=SPLITS[1:], default=PRECISION.split, help="of unseen classes (%(default)s)")
+    p.add_argument(
+        "--methods",
+        nargs="+",
+        choices=METHODS,
+        default=PRECISION.methods,
+        help=f"which of them train (default {' '.join(PRECISION.methods)})",
+    )
+    p.add_argument("--steps", type=int, default=PRECISION.meta_steps, help="meta-steps of each (default %(default)s)")
+    p.add_argument("--seeds", type=int, default=PRECISION.seeds, help="trainings of each (default %(default)s)")
+    p.add_argument("--width", type=int, default=PRECISION.width, help="filters of Conv-4 (default %(default)s)")
+    p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
+    p.add_argument("--out", type=Path, help="folder of the result (default runs/precision-SOURCE)")
+    common(p, device="cpu")
 
 
 def reproduce_figure2(options: argparse.Namespace) -> None:
@@ -112,6 +133,7 @@ def reproduce_accuracy(options: argparse.Namespace) -> None:
         episodes=options.episodes,
         width=options.width,
         augment=usual if options.augment is None else tuple(options.augment),
+        precision=options.precision,
         seed=options.seed,
         methods={method: accuracy.RECIPES[method] for method in options.methods},
     )
@@ -128,6 +150,24 @@ def reproduce_conflict(options: argparse.Namespace) -> None:
     print(f"Conflict in the plane, {config.draws} draws of each setting -> {folder}", flush=True)
     result = conflict.run(config, lambda words: print(words, flush=True), folder)
     print(conflict.table(result))
+
+
+def reproduce_precision(options: argparse.Namespace) -> None:
+    _set_threads(options.threads)
+    config = precision.PrecisionConfig(
+        source=options.source,
+        split=options.split,
+        methods=tuple(options.methods),
+        seeds=options.seeds,
+        meta_steps=options.steps,
+        episodes=options.episodes,
+        width=options.width,
+    )
+    folder = options.out or Path("runs") / f"precision-{config.source}"
+    print(f"Precisions of {', '.join(config.methods)} on {config.source}, {config.split} -> {folder}", flush=True)
+    with validation_suggested(config.source, config.split):
+        result = precision.run(config, options.data, options.device, lambda words: print(words, flush=True), folder)
+    print(precision.table(result))
 
 
 def _set_threads(threads: int) -> None:

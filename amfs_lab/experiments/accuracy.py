@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from amfs_lab.backbones import BATCH_NORMS
+from amfs_lab.backbones import BATCH_NORMS, FULL
 from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.evaluation import check_episodes, evaluate
@@ -53,6 +53,7 @@ class AccuracyConfig:
     Args:
         seconds: training time of each method. meta_steps: their meta-steps, if that comes first.
         split: what they are asked about, and how many `episodes` of each shape.
+        precision: of the methods that learn a task in closed form. Second derivatives gain nothing from short numbers.
         methods: what each of them trains on. The rest is of all, see `TrainingConfig`.
     """
 
@@ -65,6 +66,7 @@ class AccuracyConfig:
     tasks: int = 4
     schedule: str = "cosine"
     augment: tuple[str, ...] = ("rotations",)
+    precision: str = FULL
     seed: int = 0
     methods: Mapping[str, Recipe] = field(default_factory=lambda: dict(RECIPES))
 
@@ -86,8 +88,10 @@ class AccuracyConfig:
         """The settings of one of its trainings."""
         recipe = self.methods[method]
         same = ("source", "seconds", "width", "tasks", "schedule", "augment", "seed")
+        by_steps = isinstance(preset(method).inner, GradientLoop)
         return preset(
             method,
+            precision=FULL if by_steps else self.precision,
             episode=recipe.episode,
             meta_lr=recipe.meta_lr,
             norm="transductive",

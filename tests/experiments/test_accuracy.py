@@ -198,6 +198,12 @@ def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys, monke
     assert "`threads` must be >= 1" in capsys.readouterr().err
 
 
+def test_short_numbers_are_for_solves_and_not_for_second_derivatives():
+    config = replace(SMALL, precision="bfloat16")
+    kinds = {method: config.training(method).precision for method in SMALL.methods}
+    assert kinds == {"i-amfs": "bfloat16", "maml": "float32", "prototypes": "bfloat16"}
+
+
 @pytest.mark.parametrize(
     ("words", "augment"),
     [

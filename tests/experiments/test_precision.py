@@ -1,0 +1,126 @@
+"""float32 beside bfloat16: rows are those of the library's own roads, a result is checked when it is loaded."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from amfs_lab.cli import main
+from amfs_lab.config import TrainingConfig
+from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.experiments import Result, precision
+from amfs_lab.experiments.precision import PrecisionConfig
+from amfs_lab.stats import mean_interval, paired_difference
+from amfs_lab.tasks import EpisodeConfig, open_source
+from amfs_lab.training import MetaTrainer
+
+SMALL = PrecisionConfig(
+    methods=("i-amfs", "maml"), seeds=2, meta_steps=2, episode=EpisodeConfig(5, 1, 2), episodes=5, width=4
+)
+
+
+@pytest.fixture(scope="module")
+def made():
+    return precision.run(SMALL)
+
+
+@pytest.mark.parametrize("name", ["i-amfs float32", "i-amfs bfloat16", "maml float32", "maml bfloat16"])
+def test_right_answers_are_counted_one_by_one(made, name):
+    method, kind = name.split()
+    source = open_source("glyphs", "validation", SMALL.episode)
+    for seed in range(2):
+        trainer = MetaTrainer(SMALL.training(method, kind, seed), device="cpu")
+        list(trainer.run())
+        with torch.no_grad():
+            right = [
+                int((trainer.learner.scores(e).argmax(1) == e.query.y).sum()) for e in (source[i] for i in range(5))
+            ]
+        assert made.rows[name][seed].tolist() == right
+
+
+def test_precisions_differ_in_nothing_else():
+    full, short = (SMALL.training("maml", kind, 1).to_dict() for kind in ("float32", "bfloat16"))
+    assert {name for name in full if full[name] != short[name]} == {"precision"}
+    assert TrainingConfig.from_dict(short).build().net.backbone.precision == "bfloat16"
+
+
+def test_short_numbers_make_a_difference(made):
+    losses = {(run["method"], run["precision"]): run["loss"] for run in made.training if run["seed"] == 0}
+    assert losses["i-amfs", "float32"] != losses["i-amfs", "bfloat16"]
+
+
+def test_the_summary_is_what_its_rows_say(made):
+    full, short = (torch.from_numpy(made.rows[f"maml {kind}"] / 10) for kind in ("float32", "bfloat16"))
+    told = made.summary["maml"]
+    ahead = paired_difference(short.mean(0), full.mean(0))
+    for numbers, interval in (
+        (told["float32"], mean_interval(full.mean(0))),
+        (told["bfloat16"], mean_interval(short.mean(0))),
+        (told["ahead"], ahead),
+        (told["ahead by seed"][1], paired_difference(short[1], full[1])),
+    ):
+        assert numbers["mean"] == pytest.approx(interval.mean, abs=1e-6)
+        assert numbers["half_width"] == pytest.approx(interval.half_width, abs=1e-6)
+
+
+def test_the_table_has_a_line_a_method(made):
+    lines = precision.table(made).splitlines()
+    assert len(lines) == 2 + 2
+    full = mean_interval(torch.from_numpy(made.rows["i-amfs float32"] / 10).mean(0))
+    assert lines[2].startswith(f"| i-amfs | {100 * full.mean:.2f} ± {100 * full.half_width:.2f} % |")
+    full, short = (
+        sum(run["seconds"] for run in made.training if (run["method"], run["precision"]) == ("i-amfs", kind))
+        for kind in ("float32", "bfloat16")
+    )
+    assert lines[2].endswith(f" | {short / full:.2f} |")
+
+
+def test_it_is_saved_and_loaded_whole(made, tmp_path):
+    made.save(tmp_path / "one")
+    assert precision.table(precision.load(tmp_path / "one")) == precision.table(made)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda r: {"rows": {"maml float32": r.rows["maml float32"]}}, r"rows maml float32, not i-amfs float32"),
+        (lambda r: {"rows": r.rows | {"maml float32": r.rows["maml float32"][:1]}}, r"of shape \(1, 5\), not \(2, 5\)"),
+        (lambda r: {"rows": r.rows | {"maml float32": r.rows["maml float32"] + 11}}, r"right answers of 10"),
+        (lambda r: {"training": r.training[1:]}, r"trainings that do not belong to its rows"),
+        (lambda r: {"summary": r.summary | {"maml": r.summary["i-amfs"]}}, r"a summary that its rows do not give"),
+        (lambda r: {"config": {"episodes": 5}}, r"nothing named 'episode'"),
+    ],
+)
+def test_a_result_that_is_not_whole_is_refused(made, tmp_path, change, words):
+    Result(**vars(made) | change(made)).save(tmp_path / "one")
+    with pytest.raises(DataError, match=rf"Expected a whole result in .*{words}.*Reproduce it"):
+        precision.load(tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"seeds": 0}, r"PrecisionConfig.seeds must be an integer >= 1. Got 0"),
+        ({"split": "train"}, r"PrecisionConfig.split must be one of validation, test. Got 'train'"),
+        ({"methods": ()}, r"PrecisionConfig.methods must name at least one of i-amfs, .* Got none"),
+        ({"methods": ("magic",)}, r"The method must be one of .* Got 'magic'"),
+        ({"episodes": 1}, r"`episodes` must be >= 2"),
+        ({"meta_steps": 0}, r"TrainingConfig.steps must be an integer >= 1. Got 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        PrecisionConfig(**settings)
+
+
+def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys):
+    words = ["reproduce", "precision", "--methods", "prototypes", "--steps", "1", "--seeds", "1", "--episodes", "2"]
+    words += ["--width", "4", "--out", str(tmp_path / "one")]
+    assert main(words) == 0
+    back = precision.load(tmp_path / "one")
+    assert precision.table(back) in capsys.readouterr().out
+    assert json.loads((tmp_path / "one" / "result.json").read_text())["config"]["methods"] == ["prototypes"]
+    assert np.array_equal(back.rows["prototypes float32"].shape, (1, 2))
+    assert main(words) == 2
+    assert "never overwritten" in capsys.readouterr().err
