@@ -73,8 +73,9 @@ class Explorer:
         for n, box in enumerate(self.visible("input[type=checkbox]:enabled")):
             clicks = [("clicked", box.click), ("clicked again", box.click)][: 1 if n else 2]
             found.append((f"checkbox {label(box)!r}", lambda name, clicks=clicks: self.changes(name, clicks)))
-        for button in self.visible(f".amfs-toolbar button:enabled:not({RESET})"):
-            found.append((f"button {button.inner_text()!r}", lambda name, button=button: self.press(name, button)))
+        buttons = self.visible(f".amfs-toolbar button:enabled:not({RESET})")
+        if buttons:
+            found.append(("the buttons", lambda _: self.press(buttons)))
         for n, sheet in enumerate(self.visible(".amfs-sheet")):
             name = f"sheet {sheet.get_attribute('aria-label')!r}"
             found.append((name, lambda name, sheet=sheet, wholly=n == 0: self.scribble(name, sheet, wholly)))
@@ -204,9 +205,13 @@ class Explorer:
         moves = [(option, lambda n=n: menu.select_option(index=n)) for n, option in options]
         return self.changes(name, moves, enough=enough)
 
-    def press(self, name: str, button: Locator) -> int:
-        self.act(name, button.click)
-        return 1
+    def press(self, buttons: list[Locator]) -> int:
+        """One after the other, as a reader does who looks through the presets."""
+        for button in buttons:
+            if not button.is_enabled():  # it has nothing to do where the one before it has led
+                self.reset()
+            self.act(f"button {button.inner_text()!r}", button.click)
+        return len(buttons)
 
     def scribble(self, name: str, sheet: Locator, wholly: bool) -> int:
         """A stroke at random, the same in every run; on the first sheet, which is like the others, a second one and the

@@ -1,9 +1,8 @@
-"""Characters drawn on the page: by mouse, by finger, without either, and on a page that was too slow."""
+"""Characters drawn on the page: by mouse, by finger, without either."""
 
-import nbformat
 import pytest
 from hand import Explorer
-from lab import Lesson
+from planting import plant
 
 pytestmark = pytest.mark.browser
 
@@ -32,16 +31,9 @@ WATCH = """box => {
 }"""
 
 
-def plant(server, browser, name: str) -> Lesson:
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)], metadata={"kernelspec": kernel})
-    nbformat.write(notebook, server.lessons / f"{name}.ipynb")
-    return Lesson(browser, server, name)
-
-
 @pytest.fixture(scope="module")
 def lesson(server, browser):
-    lesson = plant(server, browser, "drawing")
+    lesson = plant(server, browser, "drawing", CELL)
     lesson.run()
     yield lesson
     lesson.close()
@@ -157,20 +149,3 @@ def test_a_finger_draws(desk):
     desk.act("a stroke by a finger", stroke)
     says(desk, "letters 2, 3, 4 and 5 are blank")
     assert paper.get_attribute("aria-label") == "letter 1: your drawing of 1 stroke"
-
-
-def test_a_sheet_that_anywidget_has_given_up_on_is_laid_anew_all_the_same(server, browser):
-    lesson = plant(server, browser, "hurried drawing")
-    lesson.faults.expected = ("[anywidget] Failed to initialize model",)
-    lesson.ask("hurry()")
-    lesson.run()
-    (desk,) = lesson.explorers()
-    desk.act("Syriac", button(desk, "Syriac").click)
-    papers = desk.box.locator(".amfs-sheet canvas")
-    lesson.until(
-        "all sheets show Syriac letters",
-        lambda: [p.get_attribute("aria-label").split(": ")[1] for p in papers.all()] == ["Syriac"] * 6,
-    )
-    draw(desk, 0, LETTERS[0])
-    says(desk, "The query is read as")
-    lesson.close()

@@ -1,42 +1,12 @@
 """The test of the test: what must not get past it, planted in a notebook of its own."""
 
-import nbformat
 import pytest
-from lab import Lesson
+from planting import LINE, plant
 
 pytestmark = pytest.mark.browser
 
 CELLS = (
-    """
-import ipywidgets as w
-import numpy as np
-import plotly.graph_objects as go
-from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.canvas import Canvas
-from amfs_lab.explore.controls import Slider
-from amfs_lab.explore.drawing import Arrays, Trace
-
-class Line(Explorer):
-    title, alt = "sound", "A line."
-    slope = Slider("slope", 0, 2, start=1)
-    traces = (Trace(go.Scatter, dict(mode="lines"), x="x", y="y"),)
-    layout = dict(height=200, yaxis=dict(range=[0, 2]))
-
-    def compute(self, state):
-        x = np.linspace(0, 1, 5)
-        return Arrays(x=x, y=state.slope * x, slope=state.slope)
-
-    def say(self, arrays):
-        return f"The line rises by {arrays.slope:g}."
-
-class Early(Line):
-    title = "moved early"
-
-early = Early()
-early.slope = 1.5
-early.slope = 2  # before plotly's script can have arrived on the page: nothing may be lost
-early
-""",
+    LINE,
     """
 Line()
 """,
@@ -94,19 +64,10 @@ by_hand("redraws the same", redraws)
 )
 
 
-def plant(server, browser, name: str, sources=CELLS) -> Lesson:
-    """The notebook under a name of its own, and so with a kernel of its own; open, and not yet run."""
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in sources]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(notebook, server.lessons / f"{name}.ipynb")
-    return Lesson(browser, server, name)
-
-
 @pytest.fixture(scope="module")
 def planted(server, browser):
     """The notebook, run; and each of its explorers by its title."""
-    lesson = plant(server, browser, "planted")
+    lesson = plant(server, browser, "planted", *CELLS)
     lesson.run()
     yield lesson, {explorer.title: explorer for explorer in lesson.explorers()}
     lesson.close()
@@ -136,19 +97,6 @@ def test_a_sound_explorer_passes(lesson, planted):
     assert planted[1]["sound"].drive() >= 4
     assert planted[1]["sound"].drive(again=True) == 1
     assert lesson.latencies
-
-
-def test_a_figure_that_anywidget_has_given_up_on_moves_all_the_same(server, browser):
-    """anywidget allows a widget two seconds to get ready, and drops every later message to one that took longer."""
-    lesson = plant(server, browser, "hurried", CELLS[:2])
-    lesson.faults.expected = ("[anywidget] Failed to initialize model",)
-    lesson.ask("hurry()")
-    lesson.run()
-    explorers = {explorer.title: explorer for explorer in lesson.explorers()}
-    assert explorers["sound"].drive() >= 4
-    assert "The line rises by 2." in explorers["moved early"].reading()["sentence"]
-    assert explorers["moved early"].drive() >= 4
-    lesson.close()
 
 
 @pytest.mark.parametrize(

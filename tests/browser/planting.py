@@ -1,0 +1,47 @@
+"""Notebooks that only a test has: planted beside the lessons of the server."""
+
+import nbformat
+from lab import Lesson
+from playwright.sync_api import BrowserContext
+from serving import Server
+
+# An explorer without a fault; shown by a cell that moves it first.
+LINE = """
+import ipywidgets as w
+import numpy as np
+import plotly.graph_objects as go
+from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.canvas import Canvas
+from amfs_lab.explore.controls import Slider
+from amfs_lab.explore.drawing import Arrays, Trace
+
+class Line(Explorer):
+    title, alt = "sound", "A line."
+    slope = Slider("slope", 0, 2, start=1)
+    traces = (Trace(go.Scatter, dict(mode="lines"), x="x", y="y"),)
+    layout = dict(height=200, yaxis=dict(range=[0, 2]))
+
+    def compute(self, state):
+        x = np.linspace(0, 1, 5)
+        return Arrays(x=x, y=state.slope * x, slope=state.slope)
+
+    def say(self, arrays):
+        return f"The line rises by {arrays.slope:g}."
+
+class Early(Line):
+    title = "moved early"
+
+early = Early()
+early.slope = 1.5
+early.slope = 2  # before plotly's script can have arrived on the page: nothing may be lost
+early
+"""
+
+
+def plant(server: Server, browser: BrowserContext, name: str, *sources: str) -> Lesson:
+    """The notebook under a name of its own, and so with a kernel of its own; open, and not yet run."""
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in sources]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, server.lessons / f"{name}.ipynb")
+    return Lesson(browser, server, name)
