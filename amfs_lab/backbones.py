@@ -76,10 +76,10 @@ class TaskNorm(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """3x3 convolution, normalisation, ReLU, 2x2 max-pooling.
+    """3x3 convolution, normalisation, 2x2 max-pooling, ReLU.
 
-    The pooling comes before the ReLU, which then has a quarter of the work: the largest of rectified numbers is the
-    largest number, rectified, so neither values nor gradients change.
+    It is usually written with the ReLU before the pooling, where that has four times the work: the largest of rectified
+    numbers is the largest number, rectified, so neither values nor gradients differ.
     """
 
     def __init__(self, inputs: int, outputs: int, norm: str) -> None:
@@ -105,7 +105,7 @@ class Conv4(Backbone):
         norm: str = "transductive",
         channels: int = 1,
         size: int = 28,
-        precision: str = "float32",
+        precision: str = FULL,
     ) -> None:
         super().__init__()
         if precision not in PRECISIONS:
@@ -117,7 +117,7 @@ class Conv4(Backbone):
         self.blocks = nn.ModuleList(ConvBlock(channels if i == 0 else width, width, norm) for i in range(4))
 
     def forward(self, x: Float[Tensor, "n c h w"], reference: int | None = None) -> Float[Tensor, "n d"]:
-        own, short = x.dtype, self.precision == "bfloat16"
+        own, short = x.dtype, self.precision == SHORT
         with torch.autocast(x.device.type, torch.bfloat16) if short else contextlib.nullcontext():
             for block in self.blocks:
                 x = block(x, reference)

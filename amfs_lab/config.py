@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from amfs_lab.backbones import NORMS, PRECISIONS, Conv4
+from amfs_lab.backbones import FULL, NORMS, PRECISIONS, Conv4
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
@@ -121,7 +121,7 @@ class TrainingConfig:
     steps: int = 1500
     seconds: float | None = None
     schedule: str = "constant"
-    precision: str = "float32"
+    precision: str = FULL
     batched: bool = False
     augment: tuple[str, ...] = ()
     validate_every: int = 100

@@ -16,11 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab import checkpoint
-from amfs_lab.backbones import BATCH_NORMS
+from amfs_lab.backbones import BATCH_NORMS, FULL, SHORT
 from amfs_lab.config import TrainingConfig
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
+from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner, TaskGradients
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
@@ -69,6 +70,30 @@ def pick_device(name: str = "auto") -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def pick_precision(name: str, inner: Any, device: torch.device) -> str:
+    """`"auto"`: bfloat16 where the device has instructions for it, but float32 for MAML, whose steps through the whole
+    network take as long in short numbers (`amfs-lab bench`); or the precision of that name. What it costs in accuracy:
+    `amfs-lab reproduce precision`.
+
+    Args:
+        inner: the inner loop or its settings.
+    """
+    if name != "auto":
+        return name
+    return FULL if isinstance(inner, Maml) or not multiplies_bfloat16(device) else SHORT
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether it has instructions for it, as far as torch tells: CUDA of capability 8 and up, x86 with AVX512-BF16."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    told = getattr(torch.cpu, "get_capabilities", dict)()  # younger than the oldest torch that we run on
+    return bool(told.get("avx512_bf16"))
 
 
 class NonFiniteTask(NumericalError):
@@ -340,13 +365,19 @@ def load_learner(
 
 
 def load_run(
-    folder: Path | str, device: str = "auto", norm: str | None = None, learner: MetaLearner | None = None
+    folder: Path | str,
+    device: str = "auto",
+    norm: str | None = None,
+    learner: MetaLearner | None = None,
+    precision: str | None = None,
 ) -> tuple[MetaLearner, TrainingConfig, Progress]:
     """`load_learner`, and the run's last progress; raises the same.
 
     Args:
         norm: `"transductive"` or `"support"`, whose statistics BatchNorm shall take in place of those it was trained
             with: how much does it owe to the other queries? ConfigError for a run without BatchNorm.
+        precision: of Conv-4, in place of the one in training, at which this machine may be slow. A learner of your own
+            keeps its own.
     """
     tensors, record = checkpoint.load(Path(folder))
     config = TrainingConfig.from_dict(record.get("config", {}))
@@ -355,6 +386,8 @@ def load_run(
             both = " and ".join(BATCH_NORMS)
             raise ConfigError(f"Only {both} norm can stand for each other. Got {norm!r} for a run with {config.norm}.")
         config = replace(config, norm=norm)
+    if precision is not None:
+        config = replace(config, precision=precision)
     if record.get("own", False) and learner is None:
         raise ConfigError(f"The run in {folder} trained a learner of your own. Make it and give it: `learner=`.")
     learner = learner or config.build()

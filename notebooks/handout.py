@@ -22,7 +22,7 @@ FILES = (
     "data/reader/run.json",
     *(
         f"data/results/{result}/{part}"
-        for result in ("accuracy-omniglot", "conflict-planes", "figure2-glyphs", "figure2-omniglot")
+        for result in ("accuracy-omniglot", "conflict-planes", "figure2-glyphs", "figure2-omniglot", "precision-glyphs")
         for part in ("result.json", "rows.npz", "summary.json")
     ),
     "data/results/bench-cpu.json",

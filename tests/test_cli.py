@@ -37,6 +37,35 @@ def test_a_run_is_judged_without_the_help_of_the_other_queries(tmp_path, capsys)
     assert "Got 'group' for a run with transductive." in capsys.readouterr().err
 
 
+def test_a_run_is_judged_in_another_precision(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    cli.main(["train", "--precision", "bfloat16", "--out", run, *QUICK])
+    assert "transductive norm, bfloat16, " in capsys.readouterr().out
+    for asked, expected in (([], "bfloat16"), (["--precision", "float32"], "float32")):
+        assert cli.main(["evaluate", run, "--episodes", "2", *asked]) == 0
+        assert f"transductive norm, {expected}, " in capsys.readouterr().out
+        assert training.load_run(run, precision=expected)[0].net.precision == expected
+
+
+def test_a_run_goes_on_in_its_own_precision_on_another_machine(tmp_path, monkeypatch, capsys):
+    asked = ["train", "--device", "cpu", "--save-every", "1", "--out", str(tmp_path / "run"), *QUICK]
+    monkeypatch.setattr(training, "multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr(training.checkpoint, "clear_states", lambda folder: None)  # as if it had been stopped
+    assert cli.main(asked) == 0
+    monkeypatch.setattr(training, "multiplies_bfloat16", lambda device: False)
+    assert cli.main([*asked, "--resume"]) == 0
+    said = capsys.readouterr().out
+    assert "bfloat16, " in said.partition("going on after step 1")[0].splitlines()[-1]
+
+
+@pytest.mark.parametrize(("method", "best"), [("i-amfs", "bfloat16"), ("maml", "float32")])
+def test_short_numbers_are_taken_where_they_are_fast_and_the_run_says_so(tmp_path, monkeypatch, capsys, method, best):
+    monkeypatch.setattr(training, "multiplies_bfloat16", lambda device: True)
+    assert cli.main(["train", "--method", method, "--device", "cpu", "--out", str(tmp_path / "run"), *QUICK]) == 0
+    assert f"transductive norm, {best}, " in capsys.readouterr().out
+    assert training.load_learner(tmp_path / "run")[1].precision == best
+
+
 def test_settings_reach_the_run(tmp_path):
     options = cli.parser().parse_args(["train", "--method", "maml", "--inner-lr", "0.3", "--inner-steps", "2"])
     config = cli.train.config_of(options)

@@ -1,5 +1,6 @@
 """Meta-training: it learns, it repeats itself, it stops when told, and bad input leaves nothing behind."""
 
+import contextlib
 import json
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.outer import Mean
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
-from amfs_lab.training import MetaTrainer, NonFiniteTask, load_learner, meta_step, pick_device
+from amfs_lab.training import MetaTrainer, NonFiniteTask, load_learner, meta_step, pick_device, pick_precision
 
 SMALL = {"width": 8, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
 
@@ -200,6 +201,21 @@ def test_the_device_is_the_best_there_is_or_the_one_that_was_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device().type in ("mps", "cpu")
     assert pick_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize(("inner", "best"), [(FunctionSpaceConfig(), "bfloat16"), (MamlConfig(), "float32")])
+def test_the_precision_is_the_fastest_that_does_no_harm_or_the_one_that_was_named(monkeypatch, inner, best):
+    cpu = torch.device("cpu")
+    for has, expected in ((True, best), (False, "float32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: {"avx512_bf16": has}, raising=False)
+        assert pick_precision("auto", inner, cpu) == expected
+        assert pick_precision("bfloat16", inner, cpu) == "bfloat16"
+        assert pick_precision("auto", inner, torch.device("mps")) == "float32"
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert pick_precision("auto", inner, cpu) == "float32"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    assert pick_precision("auto", inner, torch.device("cuda", 1)) == best
 
 
 def test_the_rate_falls_along_half_a_cosine_over_the_budget_that_ends_first(monkeypatch):

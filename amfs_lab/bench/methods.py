@@ -1,7 +1,7 @@
 """The steps that are timed: a meta-step of each method and its floor, an adaptation alone, a rule of the outer loop.
 
 The floor is plain supervised training on the same number of images: forward and backward of task-sized batches through
-the same Conv-4 with BatchNorm, and one optimizer step. No meta-learner with that backbone can do less work.
+Conv-4 with BatchNorm as it is usually written, and one optimizer step.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amfs_lab.backbones import Conv4
+from amfs_lab.backbones import SHORT, Conv4
 from amfs_lab.bench.rounds import Step
 from amfs_lab.config import MamlConfig, TrainingConfig, preset
 from amfs_lab.episode import Episode
@@ -58,7 +58,8 @@ def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS, device: t
     steps = {FLOOR: floor_step(episodes, torch.contiguous_format), LAST: floor_step(episodes, torch.channels_last)}
     for method in methods:
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes)
-    steps["i-amfs bfloat16"] = learner_step(preset("i-amfs", episode=shape, precision="bfloat16"), episodes)
+    for method in ("i-amfs", "maml"):
+        steps[f"{method} {SHORT}"] = learner_step(preset(method, episode=shape, precision=SHORT), episodes)
     steps["amfs batched"] = learner_step(replace(preset("amfs"), episode=shape, batched=True), episodes)
     if higher is not None:
         steps["maml by higher"] = higher_step(shape, episodes)

@@ -65,7 +65,9 @@ def add_to(commands: Any) -> None:
         help=f"what training does to its images; no word: nothing (default {' '.join(ACCURACY.augment)}, but nothing "
         "to glyphs)",
     )
-    p.add_argument("--precision", choices=PRECISIONS, default=ACCURACY.precision, help="of all but MAML (%(default)s)")
+    p.add_argument(
+        "--precision", choices=PRECISIONS, default=ACCURACY.precision, help="of Conv-4, in all but MAML (%(default)s)"
+    )
     p.add_argument("--seed", type=int, default=ACCURACY.seed, help="of each training (default %(default)s)")
     p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
     p.add_argument("--out", type=Path, help="folder of the result (default runs/accuracy-SOURCE)")
@@ -86,10 +88,10 @@ def add_to(commands: Any) -> None:
         nargs="+",
         choices=METHODS,
         default=PRECISION.methods,
-        help=f"which of them train (default {' '.join(PRECISION.methods)})",
+        help=f"methods to train (default {' '.join(PRECISION.methods)})",
     )
-    p.add_argument("--steps", type=int, default=PRECISION.meta_steps, help="meta-steps of each (default %(default)s)")
-    p.add_argument("--seeds", type=int, default=PRECISION.seeds, help="trainings of each (default %(default)s)")
+    p.add_argument("--steps", type=int, default=PRECISION.meta_steps, help="of each training (default %(default)s)")
+    p.add_argument("--seeds", type=int, default=PRECISION.seeds, help="of each method and precision (%(default)s)")
     p.add_argument("--width", type=int, default=PRECISION.width, help="filters of Conv-4 (default %(default)s)")
     p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
     p.add_argument("--out", type=Path, help="folder of the result (default runs/precision-SOURCE)")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amfs_lab import checkpoint
-from amfs_lab.backbones import PRECISIONS
+from amfs_lab.backbones import FULL, PRECISIONS
 from amfs_lab.cli.options import command, common, validation_suggested
 from amfs_lab.cli.steps import Board, Screen, StepLog, all_of
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
@@ -19,7 +19,7 @@ from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.replay import replay
 from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig, open_source
 from amfs_lab.tasks.augment import AUGMENTATIONS
-from amfs_lab.training import MetaTrainer, load_run
+from amfs_lab.training import MetaTrainer, load_run, pick_device, pick_precision
 
 DEFAULTS = TrainingConfig()
 UNSEEN = {  # what no training episode has
@@ -41,7 +41,13 @@ def add_to(commands: Any) -> None:
     p.add_argument("--seconds", type=float, help="stop after this much training time")
     p.add_argument("--tasks", type=int, default=DEFAULTS.tasks, help="episodes in a meta-step (default %(default)s)")
     p.add_argument("--batched", action="store_true", help="all tasks of a meta-step at once: faster on a GPU alone")
-    p.add_argument("--precision", choices=PRECISIONS, default=DEFAULTS.precision, help="of Conv-4 (%(default)s)")
+    p.add_argument(
+        "--precision",
+        choices=("auto", *PRECISIONS),
+        default="auto",
+        help="of Conv-4 (default %(default)s: bfloat16 where the device has instructions for it, but float32 for maml, "
+        "fo-maml and o-amfs, which gain nothing by it)",
+    )
     p.add_argument("--width", type=int, default=DEFAULTS.width, help="filters of Conv-4 (default %(default)s)")
     p.add_argument("--norm", default=DEFAULTS.norm, help="transductive, support or group (default %(default)s)")
     p.add_argument("--schedule", choices=SCHEDULES, default=DEFAULTS.schedule, help="of the outer rate (%(default)s)")
@@ -72,6 +78,7 @@ def add_to(commands: Any) -> None:
     for name in ("ways", "shots", "queries"):
         p.add_argument(f"--{name}", type=int, help="default: as in training")
     p.add_argument("--norm", help="transductive or support, of a run with one of them (default: as in training)")
+    p.add_argument("--precision", choices=PRECISIONS, help="of Conv-4 (default: as in training)")
     common(p)
 
     p = command(commands, "replay", replay_failed, "go once more through the episode at which a run failed")
@@ -88,12 +95,16 @@ def train(options: argparse.Namespace) -> None:
         raise ConfigError(f"`--report-every` must be >= 1. Got {options.report_every}.")
     shape = config.episode
     folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
+    if options.resume and options.precision == "auto" and checkpoint.holds_state(folder):  # perhaps of another machine
+        left = checkpoint.load_state(folder).record["config"]
+        config = dataclasses.replace(config, precision=left.get("precision", FULL))
     with validation_suggested(config.source, options.split):  # fails now rather than after training
         tested_on = open_source(config.source, options.split, config.episode, options.data)
     trainer = MetaTrainer(
         config, folder, options.data, options.device, resume=options.resume, save_every=options.save_every
     )
-    what = f"{config.method}, {shape}, {config.norm} norm, {trainer.train.classes} training classes"
+    settings = f"{config.method}, {shape}, {config.norm} norm, {config.precision}"
+    what = f"{settings}, {trainer.train.classes} training classes"
     print(f"{what} -> {folder}", flush=True)
     for damage in trainer.state.damaged if trainer.state else ():
         print(f"amfs-lab: {damage}; the state before it is taken.", file=sys.stderr)
@@ -149,13 +160,14 @@ def replay_failed(options: argparse.Namespace) -> None:
 
 
 def evaluate_run(options: argparse.Namespace) -> None:
-    learner, config, progress = load_run(options.run, options.device, options.norm)
+    learner, config, progress = load_run(options.run, options.device, options.norm, precision=options.precision)
     asked = {name: getattr(options, name) for name in ("ways", "shots", "queries")}
     chosen = {name: value for name, value in asked.items() if value is not None}
     episode = dataclasses.replace(config.episode, **chosen)
     source = open_source(config.source, options.split, episode, options.data)
     check_episodes(options.episodes)
-    trained = f"{config.method}, {config.norm} norm, {progress.step} of {config.steps} meta-steps"
+    settings = f"{config.method}, {config.norm} norm, {config.precision}"
+    trained = f"{settings}, {progress.step} of {config.steps} meta-steps"
     print(f"{trained}, {options.split}, {evaluate(learner, source, options.episodes)}")
 
 
@@ -171,7 +183,7 @@ def config_of(options: argparse.Namespace) -> TrainingConfig:
     if foreign := sorted(name for name in given if name.removeprefix("inner_") not in own):
         raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave out what you gave for it.")
     fields = (
-        *("steps", "seconds", "tasks", "width", "norm", "precision"),
+        *("steps", "seconds", "tasks", "width", "norm"),
         *("meta_lr", "validate_every", "seed", "source", "schedule"),
     )
     chosen = {name: value for name in fields if (value := getattr(options, name)) is not None}
@@ -180,6 +192,7 @@ def config_of(options: argparse.Namespace) -> TrainingConfig:
         inner=dataclasses.replace(inner, **settings),
         episode=EpisodeConfig(options.ways, options.shots, options.queries),
         augment=tuple(options.augment),
+        precision=pick_precision(options.precision, inner, pick_device(options.device)),
         batched=options.batched,
         **chosen,
     )

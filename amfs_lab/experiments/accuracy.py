@@ -18,7 +18,7 @@ from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain
 from amfs_lab.experiments.turns import side_by_side
-from amfs_lab.inner import GradientLoop
+from amfs_lab.inner import GradientLoop, Maml
 from amfs_lab.learner import MetaLearner
 from amfs_lab.stats import mean_interval, paired_difference
 from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
@@ -53,7 +53,7 @@ class AccuracyConfig:
     Args:
         seconds: training time of each method. meta_steps: their meta-steps, if that comes first.
         split: what they are asked about, and how many `episodes` of each shape.
-        precision: of the methods that learn a task in closed form. Second derivatives gain nothing from short numbers.
+        precision: of Conv-4, in all methods but MAML, which gains no time by short numbers.
         methods: what each of them trains on. The rest is of all, see `TrainingConfig`.
     """
 
@@ -88,10 +88,9 @@ class AccuracyConfig:
         """The settings of one of its trainings."""
         recipe = self.methods[method]
         same = ("source", "seconds", "width", "tasks", "schedule", "augment", "seed")
-        by_steps = isinstance(preset(method).inner, GradientLoop)
         return preset(
             method,
-            precision=FULL if by_steps else self.precision,
+            precision=FULL if isinstance(preset(method).inner, Maml) else self.precision,
             episode=recipe.episode,
             meta_lr=recipe.meta_lr,
             norm="transductive",

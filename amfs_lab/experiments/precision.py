@@ -21,7 +21,7 @@ from amfs_lab.experiments.result import Result, alike, check_free, code_version,
 from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
-from amfs_lab.training import MetaTrainer
+from amfs_lab.training import MetaTrainer, pick_device
 
 NAME = "precision"
 
@@ -38,7 +38,7 @@ class PrecisionConfig:
 
     source: str = "glyphs"
     split: str = "validation"
-    methods: tuple[str, ...] = ("i-amfs", "amfs", "maml", "prototypes")
+    methods: tuple[str, ...] = ("i-amfs", "amfs", "anil", "prototypes")
     seeds: int = 3
     meta_steps: int = 300
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
@@ -53,6 +53,8 @@ class PrecisionConfig:
             raise ConfigError(f"PrecisionConfig.split must be one of {', '.join(SPLITS[1:])}. Got {self.split!r}.")
         if not self.methods:
             raise ConfigError(f"PrecisionConfig.methods must name at least one of {', '.join(METHODS)}. Got none.")
+        if len(set(self.methods)) < len(self.methods):
+            raise ConfigError(f"PrecisionConfig.methods must name each once. Got {', '.join(self.methods)}.")
         check_episodes(self.episodes)
         for method in self.methods:
             self.training(method, FULL, 0)  # refuses what training would refuse, before anything is computed
@@ -83,11 +85,12 @@ def run(
         root: where to look for the data first. report: told in words what has been done.
     Raises:
         ConfigError: the folder exists, or settings that the data can't serve; before anything is trained.
+        NumericalError: a training has come to nothing.
     """
     if folder is not None:
         check_free(folder)
     asked = open_source(config.source, config.split, config.episode, root)
-    at_start = {"code": code_version(), "machine": machine()}
+    at_start = {"code": code_version(), "machine": machine() | {"device": str(pick_device(device))}}
     training: list[dict[str, Any]] = []
     rows = {
         f"{method} {precision}": np.zeros((config.seeds, config.episodes), np.int16)

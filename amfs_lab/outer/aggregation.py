@@ -70,8 +70,8 @@ class CosineRule(Aggregator):
     """c_j = Z <S, u_j> with u_j = g_j/|g_j| and a reference direction S that the subclass names.
 
     Args:
-        normalization: `"unit"` Z = 1/sum|c_j| changes only the direction of the mean's step (0/0 is a zero step, and so
-            is what differs from it by rounding alone, which is another direction on another processor);
+        normalization: `"unit"` Z = 1/sum|c_j| changes only the direction of the mean's step (0/0, and what differs from
+            it by rounding alone, is a zero step: another processor rounds elsewhere);
             `"agreement"` equals the mean when all tasks agree and shortens the step as they disagree (Z = 1/t^2 for
             O-AMFS, whose c_j is then t; Z = 1/t for `MeanCosine`, whose c_j is then 1);
             `"none"` Z = 1, the formula as printed.
@@ -101,13 +101,10 @@ class CosineRule(Aggregator):
             c = c.clamp(min=0)
         if self.normalization == "unit":
             total = c.abs().sum()
-            return torch.where(total <= rounding(len(grads), total.dtype), 0, c / total)  # so that NaN stays NaN
+            t, p = grads.shape
+            left = (8 + p**0.5 / 8) * torch.finfo(total.dtype).eps  # of a cosine of p numbers, where it should be 0
+            return torch.where(total <= self.full_agreement(t) * left, 0, c / total)  # so that NaN stays NaN
         return c / (len(grads) * self.full_agreement(len(grads))) if self.normalization == "agreement" else c
-
-
-def rounding(t: int, dtype: torch.dtype) -> float:
-    """How far from 0 the absolute values of t sums of t cosines may add up although every sum is 0."""
-    return 8 * t**2 * torch.finfo(dtype).eps
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,10 @@ class MeanCosine(CosineRule):
     """c_j = Z cos(g_j, gbar) with gbar the mean gradient: with `"keep"` its step never ascends on the mean loss."""
 
     def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
-        return Directions.of(Mean().combine(grads)[None]).sum()
+        mean = Mean().combine(grads)
+        most, left = (torch.linalg.vector_norm(each, ord=torch.inf) for each in (grads, mean))
+        nothing = left <= torch.finfo(mean.dtype).eps * most  # what entries that cancel may leave
+        return torch.where(nothing, 0, Directions.of(mean[None]).sum())
 
     def full_agreement(self, t: int) -> int:
         return 1

@@ -23,7 +23,7 @@ Points = Any  # a complex number, or a numpy array of them
 NORMALIZATIONS = ("unit", "agreement", "none")
 NEGATIVE = ("keep", "clip")
 TINY = 1e-300  # beside any length that is not 0 it is nothing, and 0 / TINY is 0
-ROUNDING = 8 * float(np.finfo(float).eps)  # times t^2: what t sums of t cosines that cancel may leave
+ROUNDING = 8 * float(np.finfo(float).eps)  # what numbers around 1 that cancel may leave
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,13 @@ def pairwise_cosine(walk: Walk, t: int) -> Decide:
 
 def mean_cosine(walk: Walk, t: int) -> Decide:
     """d = Z sum_j cos(g_j, gbar) g_j."""
-    return lambda g: _weigh(walk, g, [_unit(each) for each in g], _unit(sum(g)), full=1)
+
+    def decide(g: list[Points]) -> Points:
+        mean = sum(g)
+        mean = mean * (abs(mean) > ROUNDING * sum(abs(each) for each in g))
+        return _weigh(walk, g, [_unit(each) for each in g], _unit(mean), full=1)
+
+    return decide
 
 
 def pcgrad(walk: Walk, t: int) -> Decide:
@@ -157,9 +163,10 @@ def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full
     if walk.negative == "clip":
         c = [(each + abs(each)) / 2 for each in c]
     d = sum(weight * each for weight, each in zip(c, g, strict=True))
+    total = sum(abs(weight) for weight in c)
+    d = d * (total > ROUNDING * full)
     if walk.normalization == "unit":
-        total = sum(abs(weight) for weight in c)
-        return d * (total > ROUNDING * len(g) ** 2) / (total + TINY)
+        return d / (total + TINY)
     return d / (len(g) * full) if walk.normalization == "agreement" else d
 
 

@@ -26,6 +26,7 @@ class Faults(list[str]):
         self.heard: set[str] = set()
         self.asked: set[str] = set()  # what was opened to ask for the widgets
         self.expected: tuple[str, ...] = ()  # errors of the page that a test is about
+        self.came: list[str] = []  # those of them that came
         page.on("websocket", self._opened)
         page.on("console", self._said)
         page.on("pageerror", self._failed)
@@ -67,8 +68,8 @@ class Faults(list[str]):
             self.append(f"the page's console: {message.text[:1000]} ({message.location.get('url', '')})")
 
     def _failed(self, error: Error) -> None:
-        if not any(words in str(error) for words in self.expected):
-            self.append(f"the page met an error: {error}")
+        known = any(words in str(error) for words in self.expected)
+        (self.came if known else self).append(f"the page met an error: {error}")
 
     def _requested(self, request: Request) -> None:
         if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:", "about:")):

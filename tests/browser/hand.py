@@ -208,8 +208,6 @@ class Explorer:
     def press(self, buttons: list[Locator]) -> int:
         """One after the other, as a reader does who looks through the presets."""
         for button in buttons:
-            if not button.is_enabled():  # it has nothing to do where the one before it has led
-                self.reset()
             self.act(f"button {button.inner_text()!r}", button.click)
         return len(buttons)
 

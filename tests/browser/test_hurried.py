@@ -16,6 +16,7 @@ def explorers(server, browser):
     lesson.faults.expected = ("[anywidget] Failed to initialize model",)
     lesson.ask("hurry()")
     lesson.run()
+    assert lesson.faults.came
     yield {explorer.title: explorer for explorer in lesson.explorers()}
     lesson.close()
 

@@ -1,8 +1,8 @@
 """float32 beside bfloat16: rows are those of the library's own roads, a result is checked when it is loaded."""
 
 import json
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -11,10 +11,12 @@ from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import Result, precision
 from amfs_lab.experiments.precision import PrecisionConfig
+from amfs_lab.experiments.result import stored
 from amfs_lab.stats import mean_interval, paired_difference
 from amfs_lab.tasks import EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 SMALL = PrecisionConfig(
     methods=("i-amfs", "maml"), seeds=2, meta_steps=2, episode=EpisodeConfig(5, 1, 2), episodes=5, width=4
 )
@@ -105,6 +107,7 @@ def test_a_result_that_is_not_whole_is_refused(made, tmp_path, change, words):
         ({"split": "train"}, r"PrecisionConfig.split must be one of validation, test. Got 'train'"),
         ({"methods": ()}, r"PrecisionConfig.methods must name at least one of i-amfs, .* Got none"),
         ({"methods": ("magic",)}, r"The method must be one of .* Got 'magic'"),
+        ({"methods": ("anil", "anil")}, r"PrecisionConfig.methods must name each once. Got anil, anil"),
         ({"episodes": 1}, r"`episodes` must be >= 2"),
         ({"meta_steps": 0}, r"TrainingConfig.steps must be an integer >= 1. Got 0"),
     ],
@@ -114,6 +117,25 @@ def test_settings_that_cannot_be_are_refused(settings, words):
         PrecisionConfig(**settings)
 
 
+def test_the_result_that_comes_with_the_course_is_the_readmes():
+    result, told = precision.load(stored("precision-glyphs")), README.read_text(encoding="utf-8")
+    assert result.code["changed"] is False  # made by a commit, and by nothing beside it
+    assert (result.config["episodes"], len(result.seeds)) == (600, 3)
+    assert precision.table(result) in told
+    apart = [
+        method for method, found in result.summary.items() if abs(found["ahead"]["mean"]) > found["ahead"]["half_width"]
+    ]
+    worst = max(found["float32"]["mean"] - found["bfloat16"]["mean"] for found in result.summary.values())
+    ratios = [precision.times(result, method) for method in result.summary]
+    for sentence in (
+        f"{result.config['meta_steps']} meta-steps each, three seeds",
+        f"Short numbers cost at most {100 * worst:.1f} points",
+        f"{('None', 'One', 'Two', 'Three', 'Four')[len(apart)]} of the four differences",
+        f"in {min(ratios):.2f} to {max(ratios):.2f} of the time",
+    ):
+        assert sentence in " ".join(told.split()), sentence
+
+
 def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys):
     words = ["reproduce", "precision", "--methods", "prototypes", "--steps", "1", "--seeds", "1", "--episodes", "2"]
     words += ["--width", "4", "--out", str(tmp_path / "one")]
@@ -121,6 +143,6 @@ def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys):
     back = precision.load(tmp_path / "one")
     assert precision.table(back) in capsys.readouterr().out
     assert json.loads((tmp_path / "one" / "result.json").read_text())["config"]["methods"] == ["prototypes"]
-    assert np.array_equal(back.rows["prototypes float32"].shape, (1, 2))
+    assert back.rows["prototypes float32"].shape == (1, 2)
     assert main(words) == 2
     assert "never overwritten" in capsys.readouterr().err

@@ -191,12 +191,23 @@ def test_without_any_agreement_unit_is_a_zero_step(kind, negative):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("parameters", [2, 1000])
-def test_opposed_directions_cancel_whatever_their_lengths_and_the_rounding(parameters, dtype, randn):
+@pytest.mark.parametrize("parameters", [2, 1000, 112_000])
+def test_what_cancels_but_for_rounding_has_no_direction(parameters, dtype, randn):
     for ratio in (0.1, 1 / 3, 1.0, 3.0, 7.7):
-        for direction in randn(40, parameters, dtype=dtype):
-            grads = torch.stack([direction, -ratio * direction])
-            assert torch.equal(PairwiseCosine("unit").weights(grads), torch.zeros(2, dtype=dtype))
+        for direction in randn(20, parameters, dtype=dtype):
+            opposed = torch.stack([direction, -ratio * direction])
+            assert torch.equal(PairwiseCosine("unit").weights(opposed), torch.zeros(2, dtype=dtype))
+            balanced = torch.stack([direction, ratio * direction, -(1 + ratio) * direction])
+            assert torch.equal(MeanCosine("unit").weights(balanced), torch.zeros(3, dtype=dtype))
+
+
+@pytest.mark.parametrize("kind", [PairwiseCosine, MeanCosine])
+@pytest.mark.parametrize("t", [2, 16, 64])
+def test_what_is_more_than_rounding_has_one(kind, t, randn):
+    """In numbers of three digits, too, and where the tasks hardly agree."""
+    alike, across = torch.ones(t, 8), torch.eye(t)
+    for grads in (alike, across):
+        assert kind("unit").weights(grads.bfloat16()).float().sum() == pytest.approx(1, abs=0.03)
 
 
 @pytest.mark.parametrize("rule", COSINE_RULES, ids=repr)

@@ -66,11 +66,11 @@ def test_many_starts_and_many_draws_walk_as_each_of_them(randn):
             assert torch.allclose(of_one_draw[name][:, n], first[name]), name
 
 
-def test_between_two_equal_tasks_o_amfs_stands_still_whatever_the_rounding(randn):
+@pytest.mark.parametrize("normalization", ["unit", "agreement", "none"])
+def test_between_two_equal_tasks_o_amfs_stands_still_whatever_the_rounding(randn, normalization):
+    walk = Walk(0.1, 3, normalization=normalization, equal_steps=True)
     for optima in randn(40, 2, 2):
-        path = Walk(0.1, 3, equal_steps=True).along(isotropic(optima), optima[0] + 0.3 * (optima[1] - optima[0]))[
-            "O-AMFS"
-        ]
+        path = walk.along(isotropic(optima), optima[0] + 0.3 * (optima[1] - optima[0]))["O-AMFS"]
         assert torch.equal(path, path[:1].expand_as(path))
 
 
