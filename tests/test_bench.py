@@ -163,6 +163,7 @@ class TestTheFiguresOfTheReadme:
         own, maml = times("i-amfs", "floor channels-last"), times("maml", "i-amfs")
         sizes = [shape["maml"] / shape["i-amfs"] for shape in found["memory"].values()]
         short, full = times("i-amfs bfloat16", "floor"), times("i-amfs", "floor")
+        maml_short = times("maml bfloat16", "maml")
         assert max(full) < 1
         for sentence in (
             f"({here['cpu']}, {here['threads']} threads, torch {here['torch']}, {found['date']})",
@@ -171,5 +172,6 @@ class TestTheFiguresOfTheReadme:
             f"with {min(sizes):.1f} to {max(sizes):.1f} times the memory",
             f"it takes {short[0]:.2f}, {short[1]:.2f} and {short[2]:.2f} times the floor, "
             f"in float32 {full[0]:.2f}, {full[1]:.2f} and {full[2]:.2f}",
+            f"its time falls to {min(maml_short):.2f} to {max(maml_short):.2f} of itself",
         ):
             assert sentence in told, sentence
