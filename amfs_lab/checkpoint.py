@@ -114,7 +114,7 @@ def load_state(folder: Path) -> State:
             return State(path, tensors, json.loads(meta["record"]), tuple(damaged))
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             damaged.append(f"{path.name} is damaged ({error})")
-    found = "; ".join(damaged) or "none"
+    found = f"nothing whole: {'; '.join(damaged)}" if damaged else "none"
     raise DataError(f"Expected a state that a run can go on from in {folder}. Got {found}. Train it again.")
 
 

@@ -171,6 +171,11 @@ class TrainingConfig:
         """The configuration that `to_dict` wrote. Raises ConfigError for a name that it does not know."""
         try:
             inner, outer = dict(plain["inner"]), dict(plain["outer"])
+            if outer["name"] not in AGGREGATORS:
+                raise ConfigError(
+                    f"The rule of this run's outer loop must be one that is known. Got {outer['name']!r}: if it is "
+                    "yours, put its class into `amfs_lab.outer.AGGREGATORS` under that name first."
+                )
             return cls(
                 **plain
                 | {

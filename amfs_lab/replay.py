@@ -74,8 +74,11 @@ def replay(
     Args:
         learner, train: what `MetaTrainer` was given, if it was: a configuration knows nothing of them.
     Raises:
-        DataError: no state, or no data. ConfigError: nothing failed there and no episode is named.
+        DataError: no state, or no data.
+        ConfigError: the run has ended, or nothing failed there and no episode is named.
     """
+    if checkpoint.holds_run(Path(folder)) and not checkpoint.holds_state(Path(folder)):
+        raise ConfigError(f"Only a run that was stopped or failed can be replayed. The one in {folder} has ended.")
     state = checkpoint.load_state(Path(folder))
     config = TrainingConfig.from_dict(state.record["config"])
     failed = state.record["failed"] or {}

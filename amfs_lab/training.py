@@ -287,7 +287,7 @@ class MetaTrainer:
         if self.config.outer.remembers:
             raise ConfigError(f"{self.config.outer} remembers earlier steps, which no state keeps: start another run.")
         if not checkpoint.holds_state(self.folder):
-            raise ConfigError(f"The run in {self.folder} has ended: there is nothing to go on with. Evaluate it.")
+            raise ConfigError(f"The run in {self.folder} has ended and can't be lengthened. Evaluate it.")
         state = checkpoint.load_state(self.folder)
         differ = differences(state.record["config"], self.config.to_dict())
         if differ:

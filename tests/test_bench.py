@@ -134,7 +134,8 @@ def test_what_cannot_be_measured_is_said_before_anything_is(tmp_path):
     with pytest.raises(ConfigError, match=r"The device must be auto, .* Got 'abacus'"):
         report(device="abacus")
     with pytest.raises(ConfigError, match=r"A file to write to is needed. Got .* Name another one"):
-        report(to_json=tmp_path)
+        report(to_json=tmp_path / "seconds.json", to_plot=tmp_path)
+    assert list(tmp_path.iterdir()) == []  # no empty file that looks like a result
 
 
 class TestTheFiguresOfTheReadme:
@@ -169,7 +170,7 @@ class TestTheFiguresOfTheReadme:
             f"({here['cpu']}, {here['threads']} threads, torch {here['torch']}, {found['date']})",
             f"takes {own[0]:.2f}, {own[1]:.2f} and {own[2]:.2f} times the floor in its own layout",
             f"MAML's is {maml[0]:.1f}, {maml[1]:.1f} and {maml[2]:.1f} times as long as that, "
-            f"with {min(sizes):.1f} to {max(sizes):.1f} times the memory",
+            f"and needs {min(sizes):.1f} to {max(sizes):.1f} times the memory",
             f"it takes {short[0]:.2f}, {short[1]:.2f} and {short[2]:.2f} times the floor, "
             f"in float32 {full[0]:.2f}, {full[1]:.2f} and {full[2]:.2f}",
             f"its time falls to {min(maml_short):.2f} to {max(maml_short):.2f} of itself",

@@ -1,5 +1,7 @@
 """The command line does what it says, and says in one sentence what it can't."""
 
+import json
+
 import pytest
 
 from amfs_lab import cli, explore, training
@@ -64,6 +66,21 @@ def test_short_numbers_are_taken_where_they_are_fast_and_the_run_says_so(tmp_pat
     assert cli.main(["train", "--method", method, "--device", "cpu", "--out", str(tmp_path / "run"), *QUICK]) == 0
     assert f"transductive norm, {best}, " in capsys.readouterr().out
     assert training.load_learner(tmp_path / "run")[1].precision == best
+
+
+def test_to_go_on_with_nothing_is_said_to_be_a_start(tmp_path, capsys):
+    assert cli.main(["train", "--resume", "--out", str(tmp_path / "run"), *QUICK]) == 0
+    assert "run to go on with: a new one begins" in capsys.readouterr().out
+
+
+def test_a_rule_of_somebody_elses_is_named(tmp_path, capsys):
+    run = tmp_path / "run"
+    cli.main(["train", "--out", str(run), *QUICK])
+    record = json.loads((run / "run.json").read_text())
+    record["config"]["outer"] = {"name": "shortest"}
+    (run / "run.json").write_text(json.dumps(record))
+    assert cli.main(["evaluate", str(run)]) == 2
+    assert "Got 'shortest': if it is yours, put its class into `amfs_lab.outer.AGGREGATORS`" in capsys.readouterr().err
 
 
 def test_settings_reach_the_run(tmp_path):
@@ -157,8 +174,14 @@ def test_ctrl_c_says_what_is_left(tmp_path, monkeypatch, capsys, stop_at, senten
         assert "1 of 2 meta-steps" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("room", "steps_kept"), [(training, 1), (cli.train, 2)])
-def test_ctrl_c_while_a_run_is_judged_loses_no_step(tmp_path, monkeypatch, capsys, room, steps_kept):
+@pytest.mark.parametrize(
+    ("room", "steps_kept", "words"),
+    [
+        (training, 1, "what was learned so far is in {}"),
+        (cli.train, 2, "training had ended: amfs-lab evaluate {} --split"),
+    ],
+)
+def test_ctrl_c_while_a_run_is_judged_loses_no_step(tmp_path, monkeypatch, capsys, room, steps_kept, words):
     """In the validation after the first step, and in the test at the end."""
 
     def interrupted(*arguments):
@@ -168,6 +191,6 @@ def test_ctrl_c_while_a_run_is_judged_loses_no_step(tmp_path, monkeypatch, capsy
         patched.setattr(room, "evaluate", interrupted)
         with pytest.raises(SystemExit):
             cli.main(["train", "--out", str(tmp_path / "run"), *QUICK, "--validate-every", "1"])
-    assert "what was learned so far is in" in capsys.readouterr().err
+    assert words.format(tmp_path / "run") in capsys.readouterr().err
     assert cli.main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 0
     assert f"{steps_kept} of 2 meta-steps" in capsys.readouterr().out

@@ -130,7 +130,7 @@ class TestRefusals:
 
     def test_a_run_that_has_ended_does_not_go_on(self, tmp_path):
         list(MetaTrainer(CONFIG, tmp_path).run())
-        with pytest.raises(ConfigError, match=r"has ended: there is nothing to go on with. Evaluate it"):
+        with pytest.raises(ConfigError, match=r"has ended and can't be lengthened. Evaluate it"):
             MetaTrainer(CONFIG, tmp_path, resume=True)
 
     def test_a_rule_that_remembers_can_not_go_on(self, tmp_path):
@@ -177,7 +177,9 @@ class TestDamage:
     def test_without_a_whole_one_it_is_said(self, folder):
         for path in folder.glob(checkpoint.STATES):
             path.write_bytes(b"nothing")
-        with pytest.raises(DataError, match=r"Expected a state .* Got state-0+4.safetensors is damaged .*; state-0+2"):
+        with pytest.raises(
+            DataError, match=r"Expected a state .* Got nothing whole: state-0+4.safetensors is damaged .*; state-0+2"
+        ):
             MetaTrainer(CONFIG, folder, resume=True)
 
     def test_tensors_of_another_learner(self, folder):
@@ -374,6 +376,11 @@ class TestReplay:
         assert (seen.step, seen.episode, seen.first_broken) == (3, 7, None)
         with pytest.raises(DataError, match=r"Expected a state that a run can go on from in .* Got none"):
             replay(tmp_path / "nowhere")
+
+    def test_a_run_that_has_ended_cannot_be(self, tmp_path):
+        list(MetaTrainer(CONFIG, tmp_path).run())
+        with pytest.raises(ConfigError, match=r"Only a run that was stopped or failed can be replayed. The one in"):
+            replay(tmp_path, episode=0)
 
     def test_a_learner_of_ones_own_and_its_data_are_handed_in(self, tmp_path, randn):
         source = EpisodeSource(randn(6, 4, 3, dtype=torch.float32), tuple("abcdef"), EpisodeConfig(2, 1, 1))

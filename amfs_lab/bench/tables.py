@@ -87,8 +87,11 @@ def report(
 def _check_writable(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
         with path.open("a", encoding="utf-8"):
             pass
+        if new:
+            path.unlink()  # an empty file would look like a result, should the measurement be stopped
     except OSError as error:
         raise ConfigError(f"A file to write to is needed. Got {path}: {error.strerror}. Name another one.") from error
 

@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
     p.add_argument("--steps", type=int, default=DEFAULTS.steps, help="meta-steps (default %(default)s)")
     p.add_argument("--seconds", type=float, help="stop after this much training time")
     p.add_argument("--tasks", type=int, default=DEFAULTS.tasks, help="episodes in a meta-step (default %(default)s)")
-    p.add_argument("--batched", action="store_true", help="all tasks of a meta-step at once: faster on a GPU alone")
+    p.add_argument("--batched", action="store_true", help="all tasks of a meta-step at once: faster only on a GPU")
     p.add_argument(
         "--precision",
         choices=("auto", *PRECISIONS),
@@ -81,9 +81,11 @@ def add_to(commands: Any) -> None:
     p.add_argument("--precision", choices=PRECISIONS, help="of Conv-4 (default: as in training)")
     common(p)
 
-    p = command(commands, "replay", replay_failed, "go once more through the episode at which a run failed")
+    p = command(
+        commands, "replay", replay_failed, "go once more through an episode of a run that failed or was stopped"
+    )
     p.add_argument("run", type=Path, help="folder of a run that did not end")
-    p.add_argument("--episode", type=int, metavar="INDEX", help="another one of its training episodes")
+    p.add_argument("--episode", type=int, metavar="INDEX", help="default: the one that failed")
     p.add_argument("--data", type=Path, help="folder to look for data in first")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default %(default)s)")
 
@@ -110,6 +112,8 @@ def train(options: argparse.Namespace) -> None:
         print(f"amfs-lab: {damage}; the state before it is taken.", file=sys.stderr)
     if trainer.done:
         print(f"going on after step {trainer.done}", flush=True)
+    elif options.resume and trainer.state is None:
+        print(f"no run in {folder} to go on with: a new one begins", flush=True)
     try:
         with terminated():
             _watch(trainer, config, options)
@@ -120,6 +124,8 @@ def train(options: argparse.Namespace) -> None:
             kept = f"what was learned so far is in {folder}"
         if checkpoint.holds_state(folder):
             kept += "; the same command with --resume goes on from there"
+        elif checkpoint.holds_run(folder):
+            kept = f"training had ended: amfs-lab evaluate {folder} --split {options.split}"
         print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
         raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
     print(f"{options.split}, {UNSEEN[config.source]}, {tested}")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -119,21 +120,28 @@ def test_settings_that_cannot_be_are_refused(settings, words):
 
 def test_the_result_that_comes_with_the_course_is_the_readmes():
     result, told = precision.load(stored("precision-glyphs")), README.read_text(encoding="utf-8")
+    asked, found = result.config, list(result.summary.values())
     assert result.code["changed"] is False  # made by a commit, and by nothing beside it
-    assert (result.config["episodes"], len(result.seeds)) == (600, 3)
+    assert (asked["source"], asked["split"], asked["episodes"]) == ("glyphs", "validation", 600)
+    assert tuple(asked["methods"]) == PrecisionConfig().methods
     assert precision.table(result) in told
-    apart = [
-        method for method, found in result.summary.items() if abs(found["ahead"]["mean"]) > found["ahead"]["half_width"]
+    signs = [
+        int(np.sign(each["ahead"]["mean"]))
+        for each in found
+        if abs(each["ahead"]["mean"]) > each["ahead"]["half_width"]
     ]
-    worst = max(found["float32"]["mean"] - found["bfloat16"]["mean"] for found in result.summary.values())
-    ratios = [precision.times(result, method) for method in result.summary]
+    assert sorted(signs) == [-1, -1, -1, 1]
+    pairs = torch.tensor([seed["mean"] for each in found for seed in each["ahead by seed"]])
+    luck = mean_interval(pairs)
+    assert luck.low < 0 < luck.high
     for sentence in (
-        f"{result.config['meta_steps']} meta-steps each, three seeds",
-        f"Short numbers cost at most {100 * worst:.1f} points",
-        f"{('None', 'One', 'Two', 'Three', 'Four')[len(apart)]} of the four differences",
-        f"in {min(ratios):.2f} to {max(ratios):.2f} of the time",
+        f"with {asked['width']} filters, {asked['meta_steps']} meta-steps each, three seeds",
+        f"Over the {len(pairs)} pairs of trainings bfloat16 is ahead by "
+        f"{100 * luck.mean:+.2f} ± {100 * luck.half_width:.2f} points",
+        f"`amfs-lab reproduce precision --width {asked['width']} --steps {asked['meta_steps']}` makes this table",
     ):
         assert sentence in " ".join(told.split()), sentence
+    assert len(result.seeds) == 3
 
 
 def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys):
