@@ -73,9 +73,9 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def pick_precision(name: str, inner: Any, device: torch.device) -> str:
-    """`"auto"`: bfloat16 where the device has instructions for it, but float32 for MAML, whose steps through the whole
-    network take as long in short numbers (`amfs-lab bench`); or the precision of that name. What it costs in accuracy:
-    `amfs-lab reproduce precision`.
+    """`"auto"`: bfloat16 where the device has instructions for it, but float32 for MAML, which gains less time by it
+    (`amfs-lab bench`) and whose steps through the whole network add up its rounding; or the precision of that name.
+    What it costs in accuracy: `amfs-lab reproduce precision`.
 
     Args:
         inner: the inner loop or its settings.

@@ -46,7 +46,7 @@ def add_to(commands: Any) -> None:
         choices=("auto", *PRECISIONS),
         default="auto",
         help="of Conv-4 (default %(default)s: bfloat16 where the device has instructions for it, but float32 for maml, "
-        "fo-maml and o-amfs, which gain nothing by it)",
+        "fo-maml and o-amfs)",
     )
     p.add_argument("--width", type=int, default=DEFAULTS.width, help="filters of Conv-4 (default %(default)s)")
     p.add_argument("--norm", default=DEFAULTS.norm, help="transductive, support or group (default %(default)s)")
