@@ -14,9 +14,9 @@ import torch
 
 from amfs_lab.backbones import BATCH_NORMS, FULL
 from amfs_lab.config import TrainingConfig, preset
-from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
-from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain
+from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain, whole
 from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.inner import GradientLoop, Maml
 from amfs_lab.learner import MetaLearner
@@ -188,11 +188,8 @@ def load(folder: Path | str) -> Result:
         DataError: no result of this experiment, or one whose parts don't agree.
     """
     result = Result.load(folder, NAME)
-    try:
+    with whole(folder):
         _check(result)
-    except (KeyError, TypeError, ValueError) as error:
-        got = f"nothing named {error}" if isinstance(error, KeyError) else error
-        raise DataError(f"Expected a whole result in {folder}. Got: {got}. Reproduce it.") from error
     return result
 
 

@@ -14,10 +14,10 @@ import torch
 
 from amfs_lab.backbones import FULL, PRECISIONS, SHORT
 from amfs_lab.config import METHODS, TrainingConfig, preset
-from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.experiments.accuracy import accuracies
-from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain
+from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain, whole
 from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
@@ -142,11 +142,8 @@ def load(folder: Path | str) -> Result:
         DataError: no result of this experiment, or one whose parts don't agree.
     """
     result = Result.load(folder, NAME)
-    try:
+    with whole(folder):
         _check(result)
-    except (KeyError, TypeError, ValueError) as error:
-        got = f"nothing named {error}" if isinstance(error, KeyError) else error
-        raise DataError(f"Expected a whole result in {folder}. Got: {got}. Reproduce it.") from error
     return result
 
 

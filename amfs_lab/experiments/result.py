@@ -5,6 +5,7 @@ rows.npz       the numbers of each episode, from which everything else can be co
 summary.json   means and intervals
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -15,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,16 @@ class Result:
         if experiment is not None and record["experiment"] != experiment:
             raise DataError(f"Expected a result of {experiment} in {folder}. Got one of {record['experiment']}.")
         return cls(rows=rows, summary=summary, **{name: record[name] for name in PARTS})
+
+
+@contextlib.contextmanager
+def whole(folder: Path | str) -> Iterator[None]:
+    """Around the check of a result's parts: what does not agree, or is not there, becomes a DataError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        got = f"nothing named {error}" if isinstance(error, KeyError) else error
+        raise DataError(f"Expected a whole result in {folder}. Got: {got}. Reproduce it.") from error
 
 
 def check_free(folder: Path | str) -> None:

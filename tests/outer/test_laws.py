@@ -203,7 +203,7 @@ def test_what_cancels_but_for_rounding_has_no_direction(parameters, dtype, randn
 
 @pytest.mark.parametrize("kind", [PairwiseCosine, MeanCosine])
 @pytest.mark.parametrize("t", [2, 16, 64])
-def test_what_is_more_than_rounding_has_one(kind, t, randn):
+def test_what_is_more_than_rounding_has_one(kind, t):
     """In numbers of three digits, too, and where the tasks hardly agree."""
     alike, across = torch.ones(t, 8), torch.eye(t)
     for grads in (alike, across):
