@@ -1,6 +1,12 @@
 """Pictures of any size and mode as squares of grey, and a folder of your own as classes."""
 
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -8,57 +14,103 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.tasks.leftovers import is_leftover
 
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+ENDINGS = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+HEIC = (".heic", ".heics", ".heif", ".heifs", ".hif")  # photographs of many telephones, which Pillow cannot read
+HEIC_BRANDS = (b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8 to 12 of such a file
+ICLOUD = ".icloud"  # `.IMG_1.jpg.icloud` stands for an `IMG_1.jpg` that is not on this machine
+CONVERT = "Convert them to JPEG"
+SHOWN = 5  # names in a sentence; the others are counted
+
+
+class FolderLabel(str):
+    """The name of a class; also how many images its folder holds, and the class that all were cut to, if any were."""
+
+    samples: int
+    smallest: "FolderLabel | None"
+
+    def __new__(cls, name: str, samples: int = 0, smallest: "FolderLabel | None" = None) -> "FolderLabel":
+        label = super().__new__(cls, name)
+        label.samples, label.smallest = samples, smallest
+        return label
 
 
 def read_folder(
-    folder: Path | str, size: int = 28, ink: bool = False
+    folder: Path | str, size: int = 28, ink: bool = False, at_least: int | None = None
 ) -> tuple[UInt8[Tensor, "c s size size"], tuple[str, ...]]:
     """Images of your own, one folder a class: `(images, labels)` for `EpisodeSource`, classes and samples by name.
 
-    Every class keeps as many samples as the smallest one has: the first, in the order of their names.
+    Every class keeps as many samples as the smallest one has: the first, in the order of their names. Names are
+    compared by code point in Unicode's form NFC, so that the order is the same on every system; `A` and `a` are two
+    classes. What systems leave behind (`is_leftover`) is passed over, and so are notes beside the folders of the
+    classes. All else that is left out is told by a warning.
 
     Args:
         size: pixels a side. ink: dark drawings on light paper become bright ink on black, as Omniglot's do.
+        at_least: pass over the classes that have fewer images than this.
     Raises:
-        DataError: no folder, no class in it, a class without an image, or an image that cannot be read.
+        DataError: no folder, no class in it, a class without an image, two classes of one name, or an image that
+            cannot be read.
+        ConfigError: Pillow is not installed, or `size` or `at_least` < 1.
+    """
+    _check_pillow()
+    _check_positive("size", size)
+    if at_least is not None:
+        _check_positive("at_least", at_least)
+    place = Path(os.path.expanduser(folder))
+    if not os.path.isdir(place):
+        got = "a file: extract it if it is an archive, and name the folder" if place.exists() else "none"
+        raise DataError(f"Expected a folder {place} with one folder of images a class. Got {got}.")
+    found = classes = _classes(place)
+    small = ""
+    if at_least is not None:
+        classes, small = _large_enough(place, found, at_least)
+    for each in classes:
+        if not each.images:
+            raise DataError(_without_images(each))
+    for said in [*_left_out(place, found), *([small] if small else [])]:
+        warnings.warn(said, stacklevel=2)
+    samples = min(len(each.images) for each in classes)
+    smallest = [FolderLabel(each.label, samples) for each in classes if len(each.images) == samples]
+    if total := sum(len(each.images) - samples for each in classes):
+        warnings.warn(_cut(total, total + samples * len(classes), smallest), stacklevel=2)
+    images, several = np.empty((len(classes), samples, size, size), np.uint8), []
+    for row, each in zip(images, classes, strict=True):
+        for sample, path in enumerate(each.images[:samples]):
+            row[sample], more = _read(path, size, ink)
+            several += [path] * more
+    if several:
+        warnings.warn(
+            f"{_count(len(several), 'file')} of more than one picture, {_example(place, several)}: only the first "
+            "picture of each is read. Save the others as files of their own if they are samples too.",
+            stacklevel=2,
+        )
+    cut_to = smallest[0] if total else None
+    return torch.from_numpy(images), tuple(FolderLabel(each.label, len(each.images), cut_to) for each in classes)
+
+
+def read_image(path: Path | str, size: int = 28, ink: bool = False) -> UInt8[Tensor, "size size"]:
+    """One image as the same square of grey that `read_folder` makes of it; the arguments are the same, too.
+
+    Raises:
+        DataError: no file, a folder, or a file that cannot be read as an image.
         ConfigError: Pillow is not installed, or `size` < 1.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ConfigError("Reading images needs the extra `data`: pip install 'amfs-lab[data]'.") from error
-    if size < 1:
-        raise ConfigError(f"`size` must be >= 1. Got {size}.")
-    place = Path(folder)
-    if not place.is_dir():
-        raise DataError(f"Expected a folder {place} with one folder of images a class. Got none.")
-    classes = {each.name: _images_in(each) for each in sorted(place.iterdir()) if each.is_dir() and each.name[0] != "."}
-    if not classes:
-        raise DataError(f"Expected one folder of images a class in {place}. Got no folder in it.")
-    for label, files in classes.items():
-        if not files:
-            raise DataError(f"Expected images ({', '.join(ENDINGS)}) in {place / label}. Got none: add some.")
-    samples = min(map(len, classes.values()))
-    images = np.empty((len(classes), samples, size, size), np.uint8)
-    for row, files in zip(images, classes.values(), strict=True):
-        for sample, path in enumerate(files[:samples]):
-            try:
-                with Image.open(path) as image:
-                    row[sample] = squared(image, size, ink)
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                raise DataError(f"Expected an image that can be read. Got {path}: {error}. Remove it.") from error
-    return torch.from_numpy(images), tuple(classes)
+    _check_pillow()
+    _check_positive("size", size)
+    return torch.from_numpy(_read(Path(os.path.expanduser(path)), size, ink)[0].copy())
 
 
 def squared(image, size: int, ink: bool) -> UInt8[np.ndarray, "size size"]:
-    """Grey levels. Transparent is white paper, and what is not square gets paper at its sides (black with `ink`).
+    """Grey levels, upright. Transparent is white paper, and what is not square gets paper at its sides (black with
+    `ink`).
 
     Lanczos, because strokes are thin: an area average dims those that fall between two pixels.
     """
     from PIL import Image, ImageChops, ImageOps
 
+    image = _upright(image)
     if image.mode != "1" and image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -71,5 +123,225 @@ def squared(image, size: int, ink: bool) -> UInt8[np.ndarray, "size size"]:
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != ".")
+def _upright(image):
+    """Turned as EXIF (or XMP) says that it is to be shown: telephones store photographs as the sensor lay.
+
+    `ImageOps.exif_transpose` also writes the other tags anew, and fails at one that is damaged. As in a browser, what
+    cannot be read of the tags turns nothing.
+    """
+    from PIL import Image
+
+    image.load()  # a TIFF is turned here, and then has no such tag any more
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:  # whatever a damaged block of tags leads Pillow to
+        return image
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+@dataclass(frozen=True)
+class _Class:
+    """What lies in the folder of a class, in the order of the names: images, other files, and folders."""
+
+    label: str
+    place: Path
+    images: list[Path]
+    others: list[Path]
+    folders: list[Path]
+
+
+def _classes(place: Path) -> list[_Class]:
+    """The classes by name. Raises DataError for none, and for two whose names are one."""
+    folders, files = _listed(place)
+    if not folders:
+        loose = [path for path in files if _is_image(path)]
+        but = f", but {_count(len(loose), 'image')}: put each into the folder of its class" if loose else ""
+        raise DataError(f"Expected one folder of images a class in {place}. Got no folder in it{but}.")
+    found: dict[str, _Class] = {}
+    for folder in folders:
+        label, (below, files) = _label(folder.name), _listed(folder)
+        if label in found:
+            raise DataError(
+                f"Expected one folder a class in {place}. Got two of the name {label!r}, which differ in how its "
+                f"letters are coded: {found[label].place.name!a} and {folder.name!a}. Put their images into "
+                "one, or rename one."
+            )
+        images = [path for path in files if _is_image(path)]
+        found[label] = _Class(label, folder, images, [path for path in files if not _is_image(path)], below)
+    return list(found.values())
+
+
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders and the files in a folder, each by name, without what systems left there. Raises DataError."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [(entry.name, entry.is_dir()) for entry in entries if not is_leftover(entry.name) or _away(entry)]
+    except OSError as error:
+        raise DataError(f"Expected a folder that may be read. Got {folder}: {error.strerror}. Mend that.") from error
+    names.sort(key=lambda each: (_label(each[0]), each[0]))
+    return [folder / name for name, inside in names if inside], [folder / name for name, inside in names if not inside]
+
+
+def _away(entry: os.DirEntry) -> bool:
+    return entry.name.lower().endswith(ICLOUD)
+
+
+def _label(name: str) -> str:
+    """NFC, because macOS decomposes what other systems do not; bytes that are no UTF-8 become marks of replacement."""
+    return normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS
+
+
+def _left_out(place: Path, classes: list[_Class]) -> Iterator[str]:
+    """A sentence for each kind of thing that lies there and is not read."""
+    loose = [path for path in _listed(place)[1] if path.suffix.lower() in (*ENDINGS, *HEIC)]
+    if loose:
+        yield (
+            f"{_count(len(loose), 'image')} beside the folders of the classes, {_example(place, loose)}: left out. "
+            "Put each into the folder of its class."
+        )
+    others = [path for each in classes for path in each.others]
+    if heic := [path for path in others if path.suffix.lower() in HEIC]:
+        yield f"{_count(len(heic), 'HEIC image')}, {_example(place, heic)}: left out. {CONVERT}."
+    if away := [path for path in others if path.suffix.lower() == ICLOUD]:
+        yield f"{_count(len(away), 'file')} that iCloud still holds, {_example(place, away)}: left out. Download them."
+    if rest := [path for path in others if path.suffix.lower() not in (*HEIC, ICLOUD)]:
+        yield (
+            f"{_count(len(rest), 'file')} in the folders of the classes that no image's ending has, "
+            f"{_example(place, rest)}: left out. Endings of images are {', '.join(ENDINGS)}."
+        )
+    if folders := [path for each in classes for path in each.folders]:
+        deeper = sum(1 for folder in folders for _ in _images_below(folder))
+        yield (
+            f"{_count(len(folders), 'folder')} in the folders of the classes, {_example(place, folders)}, with "
+            f"{_count(deeper, 'image')}: left out. A class has its images in its own folder: move them there."
+        )
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_leftover(name))
+        yield from (Path(root, name) for name in sorted(files) if not is_leftover(name) and _is_image(Path(name)))
+
+
+def _large_enough(place: Path, classes: list[_Class], at_least: int) -> tuple[list[_Class], str]:
+    """The classes with `at_least` images, and a sentence about the others. Raises DataError if none is left."""
+    small = [each for each in classes if len(each.images) < at_least]
+    if len(small) == len(classes):
+        most = max(len(each.images) for each in classes)
+        raise DataError(
+            f"Expected a class of at least {at_least} images in {place}. Got {most} in the largest. Lower `at_least`."
+        )
+    counts = [f"{each.label!r} ({len(each.images)})" for each in small]
+    if not small:
+        return classes, ""
+    said = f"{len(small)} of {len(classes)} classes passed over, with fewer than {at_least} images: {_few(counts)}."
+    return [each for each in classes if len(each.images) >= at_least], said
+
+
+def _without_images(each: _Class) -> str:
+    expected = f"Expected images ({', '.join(ENDINGS)}) in {each.place}."
+    if deeper := next((path for folder in each.folders for path in _images_below(folder)), None):
+        return (
+            f"{expected} Got none there, but folders with images, such as {deeper.parent}. Name the folder in which "
+            f"the folders of the classes lie (is it {each.place}?), or move the images up."
+        )
+    if any(path.suffix.lower() in HEIC for path in each.others):
+        return f"{expected} Got {_count(len(each.others), 'file')} such as {each.others[0].name}. {CONVERT}."
+    if each.others:
+        return f"{expected} Got none: add some. (Of other kinds: {_example(each.place, each.others)}.)"
+    return f"{expected} Got none: add some, or remove that folder."
+
+
+def _cut(left_out: int, total: int, smallest: list[FolderLabel]) -> str:
+    samples, names = smallest[0].samples, _few([repr(str(label)) for label in smallest])
+    one, have, it = ("one", "has", "it") if len(smallest) == 1 else ("ones", "have", "them")
+    return (
+        f"{left_out} of {total} images are left out, because every class keeps as many as the smallest {one}, {names}, "
+        f"{have}: {samples}. Add images to {it}, or pass {it} over with `at_least={samples + 1}`."
+    )
+
+
+def _read(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "size size"], bool]:
+    """The square, and whether the file holds more pictures than this one. Raises DataError."""
+    from PIL import Image
+
+    if os.path.isdir(path):
+        raise DataError(f"Expected an image file. Got the folder {path}: name an image in it.")
+    if not os.path.lexists(path):
+        raise DataError(f"Expected an image file. Got {path}, which does not exist. Check its name.")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Corrupt EXIF data")  # damaged tags turn nothing
+            with Image.open(path) as image:
+                grey, kind = squared(image, size, ink), image.format
+        return grey, kind in ("GIF", "TIFF", "WEBP") and _pictures(path) > 1
+    except Exception as error:  # Pillow raises nearly anything at a damaged file
+        what, remedy = _unreadable(path, error)
+        raise DataError(f"Expected an image that can be read. Got {path}: {what}. {remedy}.") from error
+
+
+def _pictures(path: Path) -> int:
+    """How many pages or frames a file has; opened anew, so that a damaged end costs the first one nothing."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return getattr(image, "n_frames", 1)
+    except Exception:
+        return 1
+
+
+def _unreadable(path: Path, error: Exception) -> tuple[str, str]:
+    """Why a file cannot be read as an image, and what to do."""
+    from PIL import UnidentifiedImageError
+
+    if not isinstance(error, UnidentifiedImageError):
+        reason = error.strerror if isinstance(error, OSError) else None
+        return reason or str(error) or type(error).__name__, "Remove it, or save it anew"
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start[4:8] == b"ftyp" and start[8:] in HEIC_BRANDS:
+        return "it is a HEIC image, whatever its ending", "Convert it to JPEG"
+    return "it is empty" if not start else "what is in it is no image that Pillow knows", "Remove it, or save it anew"
+
+
+def _check_pillow() -> None:
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("Reading images needs the extra `data`: pip install 'amfs-lab[data]'.") from error
+
+
+def _check_positive(name: str, value: int) -> None:
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ConfigError(f"`{name}` must be an integer. Got {value!r}.")
+    if value < 1:
+        raise ConfigError(f"`{name}` must be >= 1. Got {value}.")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _example(place: Path, paths: list[Path]) -> str:
+    name = str(paths[0].relative_to(place).as_posix())
+    return f"{name!r}" if len(paths) == 1 else f"{name!r} for example"
+
+
+def _few(names: list[str]) -> str:
+    more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
+    *first, last = [*names[:SHOWN], *more]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -12,6 +12,7 @@ from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
 from amfs_lab.tasks.chance import generator
+from amfs_lab.tasks.pictures import FolderLabel
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class EpisodeSource:
         if config.shots + config.queries > samples:
             raise ConfigError(
                 f"{config.shots} shots and {config.queries} queries need {config.shots + config.queries} samples of a "
-                f"class. Got {samples} in {name}. Lower `shots` or `queries`."
+                f"class. Got {samples} in {name}. Lower `shots` or `queries`"
+                + _larger_classes(labels, samples, config.shots + config.queries)
             )
         if turns > 1:
             labels = tuple(f"{label}/{90 * quarter}°" for quarter in range(turns) for label in labels)
@@ -130,3 +132,15 @@ class EpisodeSource:
 
     def __repr__(self) -> str:
         return f"EpisodeSource({self.name}/{self.split}, {self.classes} classes, {self.config}, seed={self.seed})"
+
+
+def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
+    """The end of that sentence; the other ways out where `read_folder` cut all classes to the smallest."""
+    cut_to = {label.smallest for label in labels if isinstance(label, FolderLabel) and label.smallest}
+    for smallest in sorted(cut_to):
+        if smallest.samples == samples:
+            return (
+                f", add images to {str(smallest)!r}, which is the smallest class with {samples}, or leave out such "
+                f"classes: `read_folder(..., at_least={needed})`."
+            )
+    return "."

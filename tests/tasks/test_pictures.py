@@ -1,9 +1,20 @@
 """A folder of images of one's own, and embeddings, as episodes."""
 
+import builtins
+import copy
+import io
+import json
+import os
+import pickle
+import re
+import unicodedata
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from amfs_lab import tasks
 from amfs_lab.backbones import MLP
@@ -11,7 +22,11 @@ from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.inner import FunctionSpace
 from amfs_lab.learner import MetaLearner
+from amfs_lab.tasks.leftovers import is_leftover
+from amfs_lab.tasks.omniglot_files import opened, read
+from amfs_lab.tasks.pictures import FolderLabel, read_image
 from amfs_lab.training import MetaTrainer, load_learner
+from tests.tasks import small_omniglot as small
 
 SHAPE = tasks.EpisodeConfig(2, 1, 1)
 
@@ -26,11 +41,32 @@ def folder(tmp_path):
     return tmp_path
 
 
+def put(place: Path, *names: str, image: Image.Image | None = None) -> Path:
+    """Files below a folder: small images if their ending is one's, nonsense otherwise; a folder if it ends in "/"."""
+    for name in names:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            (place / name).mkdir()
+        elif name.lower().endswith((".png", ".jpg", ".bmp")):
+            (image or Image.new("L", (8, 8), 99)).save(place / name)
+        else:
+            (place / name).write_bytes(b"?")
+    return place
+
+
+def told(place: Path, **more) -> tuple[tuple[str, ...], list[str]]:
+    """The labels that a folder gives, and all that is said of it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, labels = tasks.read_folder(place, size=8, **more)
+    return labels, [str(each.message) for each in caught]
+
+
 def test_classes_and_samples_come_by_name_and_as_many_as_the_smallest_class_has(folder):
     (folder / "notes.txt").write_text("not a class")
-    (folder / "a" / "notes.txt").write_text("not an image")
     (folder / ".hidden").mkdir()
-    images, labels = tasks.read_folder(folder, size=8)
+    with pytest.warns(UserWarning, match="2 of 8 images are left out"):
+        images, labels = tasks.read_folder(folder, size=8)
     assert labels == ("a", "b", "c")
     assert images.dtype == torch.uint8
     assert images.shape == (3, 2, 8, 8)
@@ -64,10 +100,368 @@ def test_what_is_no_such_folder_is_named(folder, tmp_path):
     with pytest.raises(DataError, match=r"Expected images \(.*\) in .*d\. Got none: add some"):
         tasks.read_folder(folder)
     (folder / "d" / "1.png").write_bytes(b"not an image")
-    with pytest.raises(DataError, match=r"Expected an image that can be read. Got .*1.png: .* Remove it"):
+    damaged = pytest.raises(DataError, match=r"Expected an image that can be read. Got .*1.png: .* Remove it")
+    with damaged, pytest.warns(UserWarning, match="'d', has: 1"):
         tasks.read_folder(folder)
+    (folder / "letters.zip").touch()
+    with pytest.raises(DataError, match=r"letters.zip with one .* Got a file: extract it if it is an archive"):
+        tasks.read_folder(folder / "letters.zip")
     with pytest.raises(ConfigError, match=r"`size` must be >= 1. Got 0"):
         tasks.read_folder(folder, size=0)
+    with pytest.raises(ConfigError, match=r"`at_least` must be >= 1. Got 0"):
+        tasks.read_folder(folder, at_least=0)
+    with pytest.raises(ConfigError, match=r"`at_least` must be an integer. Got True"):
+        tasks.read_folder(folder, at_least=True)
+
+
+# --- upright
+
+# How the sensor lay, by the tag of EXIF: the turn that a viewer undoes.
+LYING = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def upright() -> Image.Image:
+    """An L: no turn and no reflection of it is itself."""
+    image = Image.new("L", (64, 64), 255)
+    ImageDraw.Draw(image).rectangle((8, 8, 16, 56), fill=0)
+    ImageDraw.Draw(image).rectangle((8, 48, 40, 56), fill=0)
+    return image
+
+
+def stored(path: Path, tag: int, image: Image.Image | None = None) -> Path:
+    """The image as a telephone stores it that was held so: turned, with a tag that says how to show it."""
+    image, exif, turn = image or upright(), Image.Exif(), LYING[tag]
+    exif[0x0112] = tag
+    turned = image if turn is None else image.transpose(turn)
+    turned.save(path, exif=exif.tobytes(), **({"lossless": True} if path.suffix == ".webp" else {}))
+    return path
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_a_photograph_is_read_as_a_viewer_shows_it(tmp_path, tag, ending):
+    path = stored(tmp_path / f"photo.{ending}", tag)
+    upright().save(tmp_path / "scan.png")
+    shown, scan = read_image(path, 32).double(), read_image(tmp_path / "scan.png", 32).double()
+    assert (shown - scan).abs().mean() < 3
+    turns = [scan.rot90(quarters) for quarters in (1, 2, 3)] + [scan.T, scan.flip(0), scan.flip(1)]
+    assert all((turned - scan).abs().mean() > 20 for turned in turns), "or else this says nothing"
+
+
+@pytest.mark.parametrize("tag", [3, 6])
+def test_a_folder_turns_them_too_also_wide_ones(tmp_path, tag):
+    wide = Image.new("L", (64, 32), 255)
+    wide.paste(0, (0, 0, 16, 32))  # dark at the left
+    for label in ("photographed", "scanned"):
+        (tmp_path / label).mkdir()
+    stored(tmp_path / "photographed" / "1.jpg", tag, wide)
+    wide.save(tmp_path / "scanned" / "1.png")
+    images, _ = tasks.read_folder(tmp_path, size=16, ink=True)
+    assert images[1, 0, 8, 1] > 200
+    assert (images[0].double() - images[1].double()).abs().max() < 30
+
+
+def test_omniglot_turns_them_too(tmp_path):
+    """A drawing that another program saved lying."""
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    small.drawing("Greek/character01", 1).transpose(Image.Transpose.ROTATE_90).save(file, "PNG", exif=exif)
+    lying = file.getvalue()
+    files = small.members("images_background", {"Greek": 1})
+    name = "images_background/Greek/character01/0001_01.png"
+
+    def first(contents: bytes) -> torch.Tensor:
+        with opened(small.write_zip(tmp_path / "images_background.zip", {**files, name: contents})) as tree:
+            return read(tree, "images_background").images[0, 0]
+
+    assert torch.equal(first(lying), first(files[name]))
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff" + bytes(9), b"no tags at all"]
+)
+def test_damaged_tags_turn_nothing_and_pillow_is_silent(tmp_path, recwarn, damage):
+    upright().save(tmp_path / "1.jpg", exif=b"Exif\0\0" + damage, quality=95)
+    upright().save(tmp_path / "2.jpg", quality=95)
+    assert torch.equal(read_image(tmp_path / "1.jpg"), read_image(tmp_path / "2.jpg"))
+    assert not recwarn.list
+
+
+# --- what systems leave behind
+
+LEFT = [
+    *("__MACOSX/letters/._a.png", "__MACOSX/a/1.png", ".Spotlight-V100/x", ".Trashes/501/a.png", ".fseventsd/x"),
+    *(".AppleDouble/1.png", "Network Trash Folder/x", "Icon\r", "._a"),
+    *("$RECYCLE.BIN/S-1-5/a.png", "$Recycle.Bin/desktop.ini", "RECYCLER/x", "System Volume Information/x"),
+    *("@eaDir/a.png/SYNOFILE_THUMB_M.jpg", "#recycle/a/1.png", "#snapshot/a/1.png", "@Recycle/1.png", "@tmp/"),
+    *("@Recently-Snapshot/x", ".@__thumb/1.jpg", "~snapshot/a/1.png", ".snapshot/a/1.png", ".zfs/x"),
+    *("lost+found/", ".Trash-1000/files/1.png", ".nfs0001", "__pycache__/x.pyc", ".ipynb_checkpoints/1.png", ".git/x"),
+    *("trashbox/1.png", "Recycle Bin/1.png"),
+]
+LEFT_IN_A_CLASS = [
+    *("Thumbs.db", "thumbs.db", "ehthumbs.db", "desktop.ini", "Desktop.ini", ".DS_Store", "._1.png", ".picasa.ini"),
+    *("1.png:Zone.Identifier", "1.pngZone.Identifier", "@eaDir/1.png/SYNOFILE_THUMB_M.jpg", ".AppleDouble/1.png"),
+    *("__MACOSX/._1.png", ".ipynb_checkpoints/1.png", "Icon\r"),
+]
+
+
+@pytest.mark.parametrize("name", LEFT + [f"alpha/{name}" for name in LEFT_IN_A_CLASS])
+def test_what_systems_leave_behind_is_no_class_and_no_image(tmp_path, name):
+    put(tmp_path, "alpha/1.png", "beta/1.png", name)
+    assert told(tmp_path) == (("alpha", "beta"), [])
+
+
+def test_names_of_letters_signs_and_words_are_none_of_those():
+    names = ["a", "$", "@", "#", "~", "_", "__", "recycle", "Icon", "found", "lost", "snapshot", "tmp", "trash"]
+    assert not any(map(is_leftover, [*names, "System", "Volume", "Thumbs", "desktop", "é", "あ", "1.png", "a.b"]))
+
+
+# --- names
+
+DECOMPOSED, COMPOSED = "e\u0301", "\u00e9"
+
+
+def test_order_is_by_code_point_in_nfc_on_every_system(tmp_path):
+    """Not as WindowsPath sorts, without regard to case; and macOS may hand over names decomposed."""
+    names = ["b", "B", "a", "z", DECOMPOSED, "Zebra", "ä"]
+    for name in names:
+        put(tmp_path, f"{name}/B.png", f"{name}/a.png", image=Image.new("L", (8, 8), 10))
+    put(tmp_path, f"a/{DECOMPOSED}.png", image=Image.new("L", (8, 8), 30))
+    put(tmp_path, "a/f.png", image=Image.new("L", (8, 8), 20))  # between e and é
+    put(tmp_path, *(f"{name}/{i}.png" for name in names[:2] + names[3:] for i in "xy"))
+    images, labels = tasks.read_folder(tmp_path, size=4)
+    assert labels == ("B", "Zebra", "a", "b", "z", "ä", COMPOSED)
+    assert all(unicodedata.is_normalized("NFC", label) for label in labels)
+    assert images[labels.index("a"), :, 0, 0].tolist() == [10, 10, 20, 30]
+
+
+def test_two_folders_of_one_name_are_refused_and_two_of_one_letter_in_two_cases_are_two(tmp_path):
+    put(tmp_path, "A/1.png", "a/1.png")
+    if len(os.listdir(tmp_path)) < 2:
+        pytest.skip("this file system has one name for both")
+    assert told(tmp_path) == (("A", "a"), [])
+    put(tmp_path, f"{DECOMPOSED}/1.png", f"{COMPOSED}/1.png")
+    with pytest.raises(
+        DataError, match=r"Expected one folder a class .* Got two of the name 'é', .*u0301.*xe9.* into one"
+    ):
+        tasks.read_folder(tmp_path)
+
+
+def test_a_name_that_is_no_text_gets_marks_that_can_be_printed(tmp_path):
+    try:
+        os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    Image.new("L", (8, 8)).save(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9/1.png"))
+    ((label,), _) = told(tmp_path)
+    assert label == "caf\ufffd"
+    label.encode()
+
+
+# --- nothing is dropped without a sentence
+
+
+def unequal(place: Path, **counts: int) -> Path:
+    return put(place, *(f"{label}/{i:02d}.png" for label, count in counts.items() for i in range(count)))
+
+
+def test_the_smallest_class_is_named_with_what_it_costs(tmp_path):
+    unequal(tmp_path, many=40, some=20, forgotten=2)
+    said = "56 of 62 images are left out, because every class keeps as many as the smallest one, 'forgotten', has: 2. "
+    assert told(tmp_path) == (
+        ("forgotten", "many", "some"),
+        [said + "Add images to it, or pass it over with `at_least=3`."],
+    )
+    passed = "1 of 3 classes passed over, with fewer than 3 images: 'forgotten' (2)."
+    labels, said = told(tmp_path, at_least=3)
+    assert labels == ("many", "some")
+    assert said == [
+        passed,
+        "20 of 60 images are left out, because every class keeps as many as the smallest one, 'some', has: 20. "
+        "Add images to it, or pass it over with `at_least=21`.",
+    ]
+    assert told(tmp_path, at_least=21) == (
+        ("many",),
+        ["2 of 3 classes passed over, with fewer than 21 images: 'forgotten' (2) and 'some' (20)."],
+    )
+    with pytest.raises(DataError, match=r"Expected a class of at least 41 images in .* Got 40 in the largest. Lower"):
+        tasks.read_folder(tmp_path, at_least=41)
+
+
+def test_several_smallest_classes_are_named_and_many_are_counted(tmp_path):
+    unequal(tmp_path, a=2, b=1, c=1)
+    assert "as many as the smallest ones, 'b' and 'c', have: 1. Add images to them" in told(tmp_path)[1][0]
+    unequal(tmp_path, **dict.fromkeys("defghi", 1))
+    assert "the smallest ones, 'b', 'c', 'd', 'e', 'f' and 3 more, have: 1" in told(tmp_path)[1][0]
+
+
+def test_equal_classes_say_nothing(tmp_path):
+    unequal(tmp_path, a=2, b=2)
+    assert told(tmp_path) == (("a", "b"), [])
+    assert told(tmp_path, at_least=2) == (("a", "b"), [])
+
+
+def test_a_class_without_images_is_passed_over_if_asked_and_said(tmp_path):
+    put(unequal(tmp_path, a=2, b=2), "empty/")
+    assert told(tmp_path, at_least=1) == (
+        ("a", "b"),
+        ["1 of 3 classes passed over, with fewer than 1 images: 'empty' (0)."],
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a/notes.txt"], r"1 file in the folders .* that no image's ending has, 'a/notes.txt': left out\. Endings of"),
+        (
+            ["a/1.psd", "b/2"],
+            r"2 files in the folders .* that no image's ending has, 'a/1.psd' for example: left out\.",
+        ),
+        (["a/1.HEIC", "b/2.heif"], r"2 HEIC images, 'a/1.HEIC' for example: left out\. Convert them to JPEG\.$"),
+        (["a/.IMG_1.jpg.icloud"], r"1 file that iCloud still holds, 'a/.IMG_1.jpg.icloud': left out\. Download"),
+        (["z.PNG", "y.heic"], r"2 images beside the folders of the classes, 'y.heic' for example: left out\. Put each"),
+        (["a/more/1.png", "a/more/deep/2.jpg"], r"1 folder in the folders .*, 'a/more', with 2 images: left out\. A c"),
+        (["a/old/notes.txt", "b/x/"], r"2 folders in the folders .*, 'a/old' for example, with 0 images: left out\. A"),
+    ],
+)
+def test_each_kind_of_thing_that_is_not_read_is_said(tmp_path, names, said):
+    put(unequal(tmp_path, a=1, b=1), *names)
+    labels, (sentence,) = told(tmp_path)
+    assert labels == ("a", "b")
+    assert re.match(said, sentence)
+
+
+def test_endings_in_capitals_and_the_other_endings_of_jpeg_count(tmp_path):
+    put(tmp_path, "a/1.PNG", "a/2.Jpg", "a/3.BMP")
+    for ending in ("jfif", "JPE"):
+        Image.new("L", (8, 8)).save(tmp_path / "a" / f"4.{ending}", "JPEG")
+    assert told(tmp_path) == (("a",), [])
+    assert tasks.read_folder(tmp_path)[0].shape[1] == 5
+
+
+def test_a_class_whose_images_are_of_another_kind_or_elsewhere_says_so(tmp_path):
+    for names, said in (
+        (["c/1.heic"], r"Expected images \(.*\) in .*c\. Got 1 file such as 1.heic\. Convert them to JPEG"),
+        (["c/1.svg"], r"in .*c\. Got none: add some\. \(Of other kinds: '1.svg'\.\)"),
+        (["c/d/1.png"], r"in .*c\. Got none there, but folders with images, such as .*c.d\. Name the folder"),
+        (["c/"], r"in .*c\. Got none: add some, or remove that folder"),
+    ):
+        place = put(tmp_path / f"{names[0][2:5]}x", "a/1.png", *names)
+        with pytest.raises(DataError, match=said):
+            tasks.read_folder(place)
+    place = put(tmp_path / "flat", "1.png", "2.png", "@eaDir/1.png")
+    with pytest.raises(DataError, match=r"Got no folder in it, but 2 images: put each into the folder of its class"):
+        tasks.read_folder(place)
+
+
+def test_pages_and_frames_after_the_first_are_said_but_not_those_of_a_photograph(tmp_path):
+    (tmp_path / "a").mkdir()
+    pages = [Image.new("L", (8, 8), level) for level in (10, 200)]
+    for name in ("1.tif", "2.gif"):
+        pages[0].save(tmp_path / "a" / name, save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "a" / "3.jpg", "MPO", save_all=True, append_images=pages[1:])  # with a depth map, or so
+    labels, said = told(tmp_path)
+    assert labels == ("a",)
+    assert said == [
+        "2 files of more than one picture, 'a/1.tif' for example: only the first picture of each is read. "
+        "Save the others as files of their own if they are samples too."
+    ]
+    assert tasks.read_folder(tmp_path)[0].unique().tolist() == [10]
+
+
+# --- labels that know their folder
+
+
+def test_a_label_is_a_name_that_knows_its_folder_also_when_copied(tmp_path):
+    unequal(tmp_path, many=5, some=3)
+    _, labels = tasks.read_folder(tmp_path)
+    for many, some in (labels, pickle.loads(pickle.dumps(labels)), copy.deepcopy(labels)):
+        assert (many, some) == ("many", "some")
+        assert (many.samples, some.samples) == (5, 3)
+        assert many.smallest == some.smallest == "some"
+        assert isinstance(many.smallest, FolderLabel)
+    assert json.dumps(labels) == '["many", "some"]'
+    assert hash(labels[0]) == hash("many")
+
+
+def test_too_few_samples_name_the_smallest_class_also_from_a_slice_without_it(tmp_path):
+    unequal(tmp_path, many=40, some=20, other=20, forgotten=2)
+    images, labels = tasks.read_folder(tmp_path, size=8)
+    said = (
+        r"1 shots and 5 queries need 6 samples of a class. Got 2 in images. Lower `shots` or `queries`, add images to "
+    )
+    said += r"'forgotten', which is the smallest class with 2, or leave out such classes: .*at_least=6"
+    for part in (slice(None), slice(1, None), slice(0, 2)):
+        with pytest.raises(ConfigError, match=said):
+            tasks.EpisodeSource(images[part], labels[part], tasks.EpisodeConfig(2, 1, 5))
+    plain = r"Got 1 in images. Lower `shots` or `queries`\.$"
+    with pytest.raises(ConfigError, match=plain):  # cut by someone else
+        tasks.EpisodeSource(images[:, :1], labels, tasks.EpisodeConfig(2, 1, 5))
+    with pytest.raises(ConfigError, match=plain.replace("1", "2")):
+        tasks.EpisodeSource(images, tuple(map(str, labels)), tasks.EpisodeConfig(2, 1, 5))
+    images, labels = tasks.read_folder(unequal(tmp_path / "equal", a=2, b=2))
+    with pytest.raises(ConfigError, match=plain.replace("1", "2")):
+        tasks.EpisodeSource(images, labels, tasks.EpisodeConfig(2, 1, 5))
+
+
+# --- one image
+
+
+def test_one_image_is_read_as_its_folder_reads_it(folder, monkeypatch):
+    images, labels = tasks.read_folder(folder, size=8, ink=True)
+    one = read_image(folder / "b" / "1.png", size=8, ink=True)
+    assert one.dtype == torch.uint8
+    assert torch.equal(one, images[labels.index("b"), 1])
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("USERPROFILE", str(folder))
+    assert torch.equal(read_image("~/b/1.png", 8, True), one)
+    assert tasks.read_folder("~")[1] == labels
+
+
+def test_what_is_no_image_is_said_in_our_words(tmp_path):
+    whole = io.BytesIO()
+    Image.effect_noise((64, 64), 99).save(whole, "PNG")
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99)
+    for name, content, said in (
+        ("gone.png", None, r"Expected an image file. Got .*gone.png, which does not exist. Check its name"),
+        ("empty.png", b"", r"Expected an image that can be read. Got .*empty.png: it is empty. Remove it, or save it"),
+        (
+            "text.png",
+            b"some text",
+            r"text.png: what is in it is no image that Pillow knows. Remove it, or",
+        ),
+        ("cut.png", whole.getvalue()[:900], r"cut.png: image file is truncated.*\. Remove it, or save it anew"),
+        ("IMG_1.jpg", heic, r"IMG_1.jpg: it is a HEIC image, whatever its ending. Convert it to JPEG\.$"),
+    ):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=said):
+            read_image(tmp_path / name)
+    with pytest.raises(DataError, match=r"Expected an image file. Got the folder .*: name an image in it"):
+        read_image(tmp_path)
+    with pytest.raises(ConfigError, match=r"`size` must be >= 1. Got -1"):
+        read_image(tmp_path / "cut.png", size=-1)
+
+
+def test_without_pillow_the_extra_is_named(folder, monkeypatch):
+    def missing(name, *rest, real=builtins.__import__, **more):
+        if name.partition(".")[0] == "PIL":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    for call in (lambda: tasks.read_folder(folder), lambda: read_image(folder / "a" / "0.png")):
+        with pytest.raises(ConfigError, match=r"needs the extra `data`: pip install 'amfs-lab\[data\]'"):
+            call()
 
 
 def test_embeddings_are_taken_as_they_are(randn):
