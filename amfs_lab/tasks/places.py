@@ -1,27 +1,70 @@
 """Where data lies: the folders that every data set is looked for in, and the folder of packed copies."""
 
 import os
+import warnings
 from pathlib import Path
 
 from amfs_lab.errors import DataError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+VARIABLE = "AMFS_LAB_DATA"
 
 
-def folders(root: Path | None, what: str) -> list[Path]:
+class DataFolderWarning(UserWarning):
+    """$AMFS_LAB_DATA names what is no folder."""
+
+
+def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
     """Where to look, in this order: `root`, $AMFS_LAB_DATA, the installed package, the checkout, ./data.
 
     Args:
         what: the file or folder that is looked for, for the message.
+        say: warn of all that $AMFS_LAB_DATA names and that is no folder.
     Raises:
         DataError: `root` is given, but is no folder.
     """
-    if root is not None and not Path(root).is_dir():
+    given = [] if root is None else [_written_out(root)]
+    if given and not os.path.isdir(given[0]):
         raise DataError(
             f"Expected a folder to look for {what} in. Got {root}, which is none. Leave it out, or mend it."
         )
-    named = [Path(folder) for folder in (root, os.environ.get("AMFS_LAB_DATA")) if folder]
-    return list(dict.fromkeys([*named, PACKAGE / "data", PACKAGE.parent / "data", Path.cwd() / "data"]))
+    if say:
+        warn()
+    return list(dict.fromkeys([*given, *named(), PACKAGE / "data", PACKAGE.parent / "data", Path.cwd() / "data"]))
+
+
+def warn() -> None:
+    """Says each of the `faults`. The place in the code is always this one, so that Python shows a sentence once."""
+    for fault in faults():
+        warnings.warn(fault, DataFolderWarning, stacklevel=1)
+
+
+def named() -> list[Path]:
+    """What $AMFS_LAB_DATA names: one folder, or several, joined as in PATH. Any of them may be none: see `faults`.
+
+    Blanks and quotes around a name are dropped, and `~` and `$NAME` replaced, as a shell does: a file of settings, a
+    container or a notebook hands them over as they were written.
+    """
+    value = os.environ.get(VARIABLE, "")
+    if not value or os.path.isdir(value):
+        return [Path(value)] if value else []
+    whole = _bare(value)
+    if whole and os.path.isdir(_written_out(whole)):
+        return [_written_out(whole)]
+    return [_written_out(part) for part in map(_bare, whole.split(os.pathsep)) if part]
+
+
+def faults() -> list[str]:
+    """A sentence for each thing that $AMFS_LAB_DATA names and that is no folder. Empty is as good as not set."""
+    value = os.environ.get(VARIABLE, "")
+    places = named()
+    if value and not places:
+        return [f"{VARIABLE} is {value!r}, which names no folder: name one, or remove the variable."]
+    return [
+        f"{VARIABLE} {'is' if len(places) == 1 else 'has'} {place}, which {wrong}."
+        for place in places
+        if (wrong := _wrong(place))
+    ]
 
 
 def downloads() -> Path:
@@ -31,8 +74,28 @@ def downloads() -> Path:
 
 def cache() -> Path:
     """The folder of packed copies, each of which may be deleted: $AMFS_LAB_CACHE, or the user's own for caches."""
-    if named := os.environ.get("AMFS_LAB_CACHE"):
-        return Path(named)
+    value = os.environ.get("AMFS_LAB_CACHE", "")
+    if os.path.isdir(value) or _bare(value):
+        return Path(value) if os.path.isdir(value) else _written_out(_bare(value))
     from platformdirs import user_cache_path
 
     return user_cache_path("amfs-lab", appauthor=False)
+
+
+def _wrong(place: Path) -> str:
+    if os.path.isdir(place):
+        return "" if os.access(place, os.R_OK | os.X_OK) else "may not be read: mend that, or name another folder"
+    if os.path.exists(place):
+        return "is no folder but a file: give the folder around it"
+    others = [mark for mark in ":;," if mark != os.pathsep and mark in os.path.splitdrive(place)[1]]
+    return "does not exist: name another folder, or make that one" + (
+        f" (several are joined by {os.pathsep!r})" if others else ""
+    )
+
+
+def _bare(value: str) -> str:
+    return value.strip().strip("'\"").strip()
+
+
+def _written_out(place: Path | str) -> Path:
+    return Path(place) if os.path.isdir(place) else Path(os.path.expandvars(os.path.expanduser(place)))
