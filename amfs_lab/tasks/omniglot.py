@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,13 +22,14 @@ from torch import Tensor
 
 from amfs_lab.errors import DataError
 from amfs_lab.tasks import places
-from amfs_lab.tasks.omniglot_files import DRAWERS, SIDE, Drawings, Tree, arrange, opened, read
+from amfs_lab.tasks.leftovers import is_leftover
+from amfs_lab.tasks.omniglot_files import DRAWERS, PARTS, SIDE, Drawings, Tree, arrange, opened, read
 
 OFFICIAL, RANDOM_CLASSES = PROTOCOLS = ("omniglot", "omniglot-random-classes")
-BACKGROUND, EVALUATION = PARTS = ("images_background", "images_evaluation")
+BACKGROUND, EVALUATION = PARTS
 # What the complete set has: (alphabets, characters).
 COMPLETE = {BACKGROUND: (30, 964), EVALUATION: (20, 659)}
-FORMAT = 1  # of the packed copy: another number makes a new one
+FORMAT = 2  # of the packed copy: another number makes a new one
 
 
 def split(
@@ -115,24 +117,53 @@ def remarks(part: str, drawings: Drawings) -> list[str]:
 
 def find(part: str, root: Path | None = None) -> Path:
     """The zip or extracted folder of a part. Raises DataError where there is none."""
-    if path := lookup(part, root):
+    folders = places.folders(root, f"{part}.zip", say=False)
+    if path := _first(folders, part):
+        places.warn()
         return path
-    folders = places.folders(root, f"{part}.zip")
+    wrong = "".join(f" {fault}" for fault in places.faults())
     raise DataError(
-        f"Expected {part}.zip or the folder {part} in one of {', '.join(map(str, folders))}, or in `omniglot` there. "
-        "Got none. Fetch it with `amfs-lab data fetch omniglot`, or name the folder that has it in AMFS_LAB_DATA."
+        f"Expected {part}.zip or the folder {part} in one of {', '.join(map(str, folders))}, in a folder there, "
+        "or in `omniglot` there. Got none. Fetch it with `amfs-lab data fetch omniglot`, or name the folder that has "
+        f"it in {places.VARIABLE}.{wrong}"
     )
 
 
 def lookup(part: str, root: Path | None = None) -> Path | None:
-    """The zip or else the folder of a part, in the first place that has one, directly or below `omniglot/`."""
-    for folder in places.folders(root, f"{part}.zip"):
-        for place in (folder, folder / "omniglot"):
-            if (place / f"{part}.zip").is_file():
-                return place / f"{part}.zip"
-            if (place / part).is_dir():
-                return place / part
+    """The zip or else the folder of a part, in the first of the places for data that has one."""
+    return _first(places.folders(root, f"{part}.zip"), part)
+
+
+def _first(folders: list[Path], part: str) -> Path | None:
+    return next(filter(None, (inside(folder, part) for folder in folders)), None)
+
+
+def inside(folder: Path, part: str) -> Path | None:
+    """The zip or else the folder of a part: in `folder`, in `omniglot/` there, or one folder below either of them.
+
+    A zip within a folder of its own name counts, too. Endings and names may be in capitals. What systems leave behind,
+    such as a bin, is not looked into.
+    """
+    near, archive = [folder, folder / "omniglot"], f"{part}.zip"
+    for place in [*near, *(below for each in near for below in _entries(each) if os.path.isdir(below))]:
+        zips, folders = _alike(place, archive, os.path.isfile), _alike(place, part, os.path.isdir)
+        inner = (zipped for each in folders for zipped in _alike(each, archive, os.path.isfile))
+        if found := next((entry for entries in (zips, inner, folders) for entry in entries), None):
+            return found
     return None
+
+
+def _alike(place: Path, name: str, is_one: Callable[[Path], bool]) -> list[Path]:
+    """The files or folders of this name: as it is written, then in capitals."""
+    return [each for each in (place / name, *_entries(place)) if each.name.lower() == name and is_one(each)]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, by name; nothing if it cannot be listed."""
+    try:
+        return [folder / name for name in sorted(os.listdir(folder)) if not is_leftover(name)]
+    except OSError:
+        return []
 
 
 def _packed_copy(part: str, tree: Tree) -> Path:

@@ -1,7 +1,9 @@
 """Omniglot as its authors publish it: images_background/ALPHABET/characterNN/IIII_DD.png, in a zip or extracted.
 
 A file is judged by its structure, not by a checksum: a repacked zip or an extracted folder is as good as the official
-one. Nothing of a zip is ever written to disk, and a member whose name leads out of its folder is refused all the same.
+one. Repacking and extracting may leave other separators, `./` in front, folders around, endings in capitals, and files
+of the system; labels are the official ones all the same. Nothing of a zip is ever written to disk, and a member whose
+name leads out of its folder is refused nevertheless.
 """
 
 import contextlib
@@ -12,6 +14,7 @@ import re
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +26,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.tasks.leftovers import is_leftover
 from amfs_lab.tasks.pictures import squared
 
 DRAWERS, OFFICIAL_SIDE, SIDE = 20, 105, 28
 LARGEST = 2**20  # bytes of one PNG; an official one has some hundred
+PARTS = ("images_background", "images_evaluation")
+CHARACTER, DRAWING = re.compile(r"character(\d\d)", re.IGNORECASE), re.compile(r"\d+_(\d\d)\.png", re.IGNORECASE)
 REMEDY = "Restore it, or fetch it with `amfs-lab data fetch omniglot`."
 
 
@@ -70,7 +76,7 @@ def opened(place: Path) -> Iterator[Tree]:
 
 def _folder(place: Path) -> Tree:
     files = sorted(_walk(place, place.name))
-    paths = {name: path for name, path, _ in files}
+    paths = {_plain(name): path for name, path, _ in files}
     key = _key(f"{name} {mark}" for name, _, mark in files)
     return Tree(place, tuple(paths), key, lambda name: _bytes(paths[name]))
 
@@ -79,8 +85,17 @@ def _zip(archive: zipfile.ZipFile, place: Path) -> Tree:
     members = sorted(archive.infolist(), key=lambda member: member.filename)
     for member in members:
         _refuse_escape(member, place)
+    named: dict[str, zipfile.ZipInfo] = {}
+    for member in members:
+        name, alike = _plain(member.filename), named.get(_plain(member.filename))
+        if alike and alike.filename != member.filename and alike.CRC != member.CRC:
+            raise DataError(
+                f"Expected one file {name} in {place}. Got two of other contents, {alike.filename!r} and "
+                f"{member.filename!r}. {REMEDY}"
+            )
+        named[name] = member
     key = _key(f"{member.filename} {member.file_size} {member.CRC}" for member in members)
-    return Tree(place, tuple(member.filename for member in members), key, archive.read)
+    return Tree(place, tuple(named), key, lambda name: archive.read(named[name]))
 
 
 def read(tree: Tree, top: str) -> Drawings:
@@ -116,33 +131,55 @@ def read(tree: Tree, top: str) -> Drawings:
 
 def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
     """The names of each character's 20 drawings, by label and in order. Raises DataError for the first that lacks."""
-    folder, drawing = re.compile(r"character(\d\d)"), re.compile(r"\d+_(\d\d)\.png")
+    start, others = _start(tree, top)
     alphabets: dict[str, dict[str, dict[int, str]]] = {}
     for name in tree.names:
         parts = name.split("/")
-        if parts[0] != top or len(parts) < 3 or any(part.startswith(".") for part in parts):
+        rest = parts[len(start) :]
+        if parts[: len(start)] != start or len(rest) < 2 or any(parts[: len(other)] == other for other in others):
             continue
-        characters = alphabets.setdefault(parts[1], {})
-        if len(parts) > 3 and folder.fullmatch(parts[2]):
-            drawings = characters.setdefault(parts[2], {})
-            if len(parts) == 4 and (match := drawing.fullmatch(parts[3])):
+        if any(map(is_leftover, rest)):
+            continue
+        characters = alphabets.setdefault(rest[0], {})
+        if len(rest) > 2 and CHARACTER.fullmatch(rest[1]):
+            drawings = characters.setdefault(rest[1].lower(), {})
+            if len(rest) == 3 and (match := DRAWING.fullmatch(rest[2])):
                 drawings.setdefault(int(match[1]), name)
+    above = "".join(f"{part}/" for part in start)
     if not alphabets:
-        raise _missing(tree, f"{top}/ALPHABET/character01/")
+        raise _missing(tree, f"{above}ALPHABET/character01/")
     found: dict[str, list[str]] = {}
     for alphabet, characters in sorted(alphabets.items()):
         count = max([1, *(int(name[-2:]) for name in characters)])
         for label in (f"{alphabet}/character{number:02d}" for number in range(1, count + 1)):
             drawings = characters.get(label.partition("/")[2])
             if drawings is None:
-                raise _missing(tree, f"{top}/{label}/")
+                raise _missing(tree, f"{above}{label}/")
             lacks = [number for number in range(1, DRAWERS + 1) if number not in drawings]
             if lacks:
-                stem = next(iter(drawings.values())).rpartition("_")[0] if drawings else f"{top}/{label}/IIII"
+                stem = next(iter(drawings.values())).rpartition("_")[0] if drawings else f"{above}{label}/IIII"
                 path, have = f"{stem}_{lacks[0]:02d}.png", DRAWERS - len(lacks)
                 raise _missing(tree, f"{path} ({label} has {have} of {DRAWERS} drawings)")
             found[label] = [drawings[number] for number in range(1, DRAWERS + 1)]
     return found
+
+
+def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
+    """The folders above this part's alphabets, and the folders above other alphabets: of the other part, or copies.
+
+    Its last is `top`, or none is a part's name. Of several, the one with the most drawings, then the nearest.
+    """
+    counts: Counter[tuple[str, ...]] = Counter()
+    for parts in (name.split("/") for name in tree.names):
+        if len(parts) >= 3 and CHARACTER.fullmatch(parts[-2]) and DRAWING.fullmatch(parts[-1]):
+            counts[tuple(parts[:-3])] += not any(map(is_leftover, parts))
+    lower = {above: [part.lower() for part in above] for above in +counts}
+    fitting = [above for above in lower if lower[above][-1:] == [top]]
+    fitting = fitting or [above for above in lower if not {*lower[above]} & {*PARTS}]
+    if not fitting:
+        return [top], []
+    start = min(fitting, key=lambda above: (-counts[above], len(above), above))
+    return [*start], [[*above] for above in lower if above != start and above[: len(start)] == start]
 
 
 def _walk(folder: Path, name: str) -> Iterator[tuple[str, Path, str]]:
@@ -163,17 +200,27 @@ def _bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def _plain(name: str) -> str:
+    """A name in the official form: PowerShell 5 wrote backslashes, and some `tar` and `zip` put `./` before names."""
+    *folders, last = name.replace("\\", "/").split("/")
+    return "/".join([*(part for part in folders if part not in ("", ".")), last])
+
+
 def _refuse_escape(member: zipfile.ZipInfo, place: Path) -> None:
-    name = member.filename
+    parts = member.filename.replace("\\", "/").split("/")
     why = None
-    if name.startswith("/") or "\\" in name or ":" in name.split("/")[0] or ".." in name.split("/"):
+    # Windows drops dots and blanks at the end of a name: ".. " is "..".
+    up = any(part.startswith("..") and not part.rstrip(". ") for part in parts)
+    if up or ":" in parts[0] or (parts[0] == "" and len(parts) > 1):
         why = "points outside its folder"
     elif stat.S_ISLNK(member.external_attr >> 16):
         why = "is a symbolic link, which may point outside its folder"
-    elif name.endswith(".png") and member.file_size > LARGEST:
+    elif member.filename.lower().endswith(".png") and member.file_size > LARGEST:
         why = f"has {member.file_size} bytes, which is no drawing"
     if why:
-        raise DataError(f"Expected drawings only in {place}. Got the member {name!r}, which {why}. Refused. {REMEDY}")
+        raise DataError(
+            f"Expected drawings only in {place}. Got the member {member.filename!r}, which {why}. Refused. {REMEDY}"
+        )
 
 
 def _key(lines: Iterator[str]) -> str:

@@ -171,9 +171,9 @@ def test_the_background_alone_trains_and_validates_and_the_test_split_says_what_
     assert open_source("omniglot", "train", SMALL)[0].query.x.shape == (6, 1, 28, 28)
     assert open_source("omniglot", "validation", SMALL).classes >= 2
     said = (
-        r"Expected images_evaluation.zip or the folder images_evaluation in one of .*data.*, or in `omniglot` there. "
+        r"Expected images_evaluation.zip or the folder images_evaluation in one of .*data.*, in a folder there, or in "
     )
-    said += r"Got none. Fetch it with `amfs-lab data fetch omniglot`"
+    said += r"`omniglot` there. Got none. Fetch it with `amfs-lab data fetch omniglot`"
     with pytest.raises(DataError, match=said):
         open_source("omniglot", "test", SMALL)
     for split in ("train", "validation", "test"):
@@ -235,26 +235,147 @@ def broken_layouts(files: dict[str, bytes]):
     top, greek = "images_background", "images_background/Greek"
     yield {}, f"no {top}/ALPHABET/character01/"
     yield {f"{top}/readme.txt": b""}, f"no {top}/ALPHABET/character01/"
-    yield {name.partition("/")[2]: data for name, data in files.items()}, f"no {top}/ALPHABET/character01/"
-    yield {f"{top}/{name}": data for name, data in files.items()}, f"no {top}/{top}/character01/"
+    other = {name.replace(top, "images_evaluation"): data for name, data in files.items()}
+    yield {f"{top}/readme.txt": b"", **other}, f"no {top}/ALPHABET/character01/"
+    yield {f"{top}/images_evaluation/a/{name[18:]}": data for name, data in files.items()}, f"no {top}/ima"
     yield {**files, f"{top}/Armenian/0001_01.png": b""}, f"no {top}/Armenian/character01/"
     gap = {name: data for name, data in files.items() if "Greek/character02" not in name}
     yield gap, f"no {greek}/character02/"
     lacking = {name: data for name, data in files.items() if not name.endswith(("0002_07.png", "0002_09.png"))}
     yield lacking, rf"no {greek}/character02/0002_07.png \(Greek/character02 has 18 of 20 drawings\)"
+    around = {f"around/{name}": data for name, data in lacking.items()}
+    yield around, r"no (images_background/)?around/images_background/Greek/character02/0002_07.png"
 
 
 @pytest.mark.parametrize("kind", ["zip", "folder"])
-@pytest.mark.parametrize("case", range(7))
+@pytest.mark.parametrize("case", range(8))
 def test_a_wrong_layout_names_the_first_missing_path(data, files, kind, case):
     wrong, missing = list(broken_layouts(files))[case]
     if kind == "zip":
         small.write_zip(data / "images_background.zip", wrong)
     else:
         (data / "images_background").mkdir()
-        small.write_folder(data, {name: content for name, content in wrong.items() if name.startswith("images_b")})
+        start = "" if case == 7 else "images_b"
+        small.write_folder(
+            data / "images_background" if case == 7 else data,
+            {name: content for name, content in wrong.items() if name.startswith(start)},
+        )
     with pytest.raises(DataError, match=rf"Expected ALPHABET/characterNN/IIII_DD.png, 20 drawings .* Got {missing}"):
         omniglot.load("images_background")
+
+
+LAYOUTS = {
+    "Finder's": lambda name: [name, "__MACOSX/" + name.replace("images_background/", "images_background/._")],
+    "a copy of Finder's own": lambda name: [name, f"__MACOSX/{name}"],
+    "backslashes": lambda name: [name.replace("/", "\\")],
+    "both separators": lambda name: [name.replace("/", "\\", 1 + len(name) % 3)],
+    "a folder around": lambda name: [f"omniglot/{name}"],
+    "two folders around, backslashes": lambda name: ["omniglot-master\\python\\" + name.replace("/", "\\")],
+    "./ before": lambda name: [f"./{name}"],
+    "./ and // within": lambda name: [f".//{name.replace('/', '/.//')}"],
+    "backslash and dot": lambda name: [".\\" + name.replace("/", "\\")],
+    "into itself": lambda name: [f"images_background/{name}"],
+    "into itself twice": lambda name: [f"images_background/images_background/{name}"],
+    "plain and into itself": lambda name: [name, f"images_background/{name}"],
+    "into itself, and a part beside": lambda name: [f"images_background/{name}"] + [name] * ("Greek" in name),
+    "with the other part": lambda name: [name, name.replace("images_background/", "images_evaluation/other_")],
+    "no folder around": lambda name: [name.partition("/")[2]],
+    ".PNG": lambda name: [name.replace(".png", ".PNG")],
+    "mixed endings": lambda name: [name.replace(".png", ".Png" if "_0" in name else ".png")],
+    "capitals above and below": lambda name: [
+        name.replace("images_b", "IMAGES_B").replace("character", "Character").replace(".png", ".PNG")
+    ],
+    "a NAS": lambda name: [
+        name,
+        f"images_background/@eaDir/{name[18:]}",
+        f"#recycle/{name}",
+        f"#recycle/{name.replace('images_background/', 'images_background/Old')}",
+        f"{name.rpartition('/')[0]}/@eaDir/0001_01.png",
+    ],
+    "Windows": lambda name: [name, f"$RECYCLE.BIN/{name}", "images_background/Greek/Thumbs.db", "desktop.ini"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def official(files, tmp_path_factory) -> omniglot.Drawings:
+    with opened(small.write_zip(tmp_path_factory.mktemp("official") / "images_background.zip", files)) as tree:
+        return read(tree, "images_background")
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_however_it_was_packed_or_extracted_it_is_the_official_set(data, files, official, kind, layout):
+    """The same images, and labels in the same order; the name of a folder may hold backslashes, except on Windows."""
+    contents = {renamed: content for name, content in files.items() for renamed in LAYOUTS[layout](name)}
+    for name in contents:
+        if "_MACOSX" in name or "@eaDir" in name or "RECYCLE" in name.upper():
+            contents[name] = b"what must not be read"
+    if kind == "zip":
+        small.write_zip(data / "images_background.zip", contents)
+    else:
+        small.write_folder(data / "images_background", contents)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = omniglot.load("images_background")
+    assert found.labels == official.labels
+    assert torch.equal(found.images, official.images)
+    assert found.converted == 0
+
+
+@pytest.mark.parametrize("layout", ["backslashes", "into itself", "no folder around", ".PNG"])
+def test_every_layout_has_the_official_splits(both, data, files, evaluation_files, tmp_path, layout):
+    """Of both protocols, and both parts."""
+    for part, contents in (("images_background", files), ("images_evaluation", evaluation_files)):
+        renamed = {each: content for name, content in contents.items() for each in LAYOUTS[layout](name)}
+        small.write_zip(tmp_path / "other" / f"{part}.zip", renamed)
+    for protocol in omniglot.PROTOCOLS:
+        for name in ("train", "validation", "test"):
+            images, labels = omniglot.split(protocol, name)
+            others, same = omniglot.split(protocol, name, tmp_path / "other")
+            assert labels == same
+            assert torch.equal(images, others)
+
+
+def test_of_two_whole_copies_the_nearest_counts(data, files, official):
+    other = {f"images_background/{name}": small.png(small.drawing("other", 1)) for name in files}
+    small.write_zip(data / "images_background.zip", {**other, **files})
+    assert torch.equal(omniglot.load("images_background").images, official.images)
+
+
+def test_two_members_that_become_one_name_are_refused_unless_they_are_equal(data, files):
+    name = "images_background/Greek/character02/0002_05.png"
+    twice = {**files, name.replace("/", "\\"): files[name]}
+    small.write_zip(data / "images_background.zip", twice)
+    assert len(omniglot.load("images_background").labels) == 15
+    small.write_zip(data / "images_background.zip", {**twice, f"./{name}": same_size()[0]})
+    with pytest.raises(
+        DataError, match=rf"Expected one file {name} in .*\. Got two of other contents, .*\. Restore it"
+    ):
+        omniglot.load("images_background")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("Images_Background.ZIP", "mine/images_background.zip", "omniglot/python/images_background"),
+        *("images_background/images_background.zip", "omniglot/images_background/IMAGES_BACKGROUND.ZIP"),
+    ],
+)
+def test_it_is_found_in_capitals_and_one_folder_below(data, files, place):
+    whole = data / place
+    if whole.suffix:
+        small.write_zip(whole, files)
+    else:
+        small.write_folder(whole.parent, files)
+    assert omniglot.find("images_background") == whole
+    assert len(omniglot.load("images_background").labels) == 15
+
+
+def test_what_lies_in_a_bin_is_not_found(data, files):
+    for bin in ("#recycle", "$RECYCLE.BIN", ".Trash-1000"):
+        small.write_zip(data / bin / "images_background.zip", files)
+    with pytest.raises(DataError, match=r"Expected images_background.zip or the folder"):
+        omniglot.find("images_background")
 
 
 def test_what_systems_leave_behind_is_passed_over(data, files):
@@ -266,7 +387,17 @@ def test_what_systems_leave_behind_is_passed_over(data, files):
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil.png", "images_background/../../evil.png", "/evil.png", r"..\evil.png", r"C:\evil.png", "C:/evil.png"],
+    [
+        *("../evil.png", "images_background/../../evil.png", "/evil.png", "C:/evil.png", "C:evil.png", "./../evil.png"),
+        *(
+            r"..\evil.png",
+            r"C:\evil.png",
+            r"\evil.png",
+            r"\\server\share\evil.png",
+            r"images_background\..\..\evil.png",
+        ),
+        *(r".\..\evil.png", "a/.. /evil.png", r"images_background/..\../evil.png"),
+    ],
 )
 def test_a_member_that_points_outside_is_refused(data, files, name):
     small.write_zip(data / "images_background.zip", {**files, name: b"?"})
