@@ -1,11 +1,15 @@
 """What data is there, what is missing and where it belongs: the lines of `amfs-lab data status`."""
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from amfs_lab.errors import DataError
 from amfs_lab.tasks import download, glyphs, omniglot, places
+
+Result = TypeVar("Result")
 
 
 def report(root: Path | None = None) -> Iterator[str]:
@@ -14,7 +18,7 @@ def report(root: Path | None = None) -> Iterator[str]:
     Args:
         root: a folder to look in first. Raises DataError if it is none.
     """
-    places.folders(root, "data")
+    _quietly(places.folders, root, "data")
     yield from _named()
     yield from _glyphs(root)
     yield from _omniglot(root)
@@ -22,26 +26,29 @@ def report(root: Path | None = None) -> Iterator[str]:
 
 
 def _named() -> Iterator[str]:
-    """What is wrong with AMFS_LAB_DATA: where data is looked for, a folder that is none is passed over in silence."""
-    if not (named := os.environ.get("AMFS_LAB_DATA")):
-        return
-    folder = Path(named)
-    if not folder.is_dir():
-        wrong = "is no folder" if folder.exists() else "does not exist"
-        yield f"AMFS_LAB_DATA is {named}, which {wrong}: name another folder, or make that one."
-        return
+    """What is wrong with AMFS_LAB_DATA: folders that are none, or that have nothing in them."""
+    yield from places.faults()
     wanted = [name for part in omniglot.PARTS for name in (f"{part}.zip", part)]
-    if not any((place / name).exists() for place in (folder, folder / "omniglot") for name in (glyphs.FILE, *wanted)):
-        yield f"AMFS_LAB_DATA is {named}, in which nothing was found: looked for {', '.join(wanted)}."
+    for folder in filter(os.path.isdir, named := places.named()):
+        if not (folder / glyphs.FILE).exists() and not any(omniglot.inside(folder, part) for part in omniglot.PARTS):
+            verb = "is" if len(named) == 1 else "has"
+            yield f"{places.VARIABLE} {verb} {folder}, in which nothing was found: looked for {', '.join(wanted)}."
+
+
+def _quietly(call: Callable[..., Result], *arguments: object) -> Result:
+    """Without the warning of AMFS_LAB_DATA: `_named` has told of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", places.DataFolderWarning)
+        return call(*arguments)
 
 
 def _glyphs(root: Path | None) -> Iterator[str]:
     try:
-        data = glyphs.load(root)
+        data = _quietly(glyphs.load, root)
     except (DataError, OSError) as error:
         yield f"glyphs: of no use. {error}"
         return
-    yield f"glyphs: {_counts(data.labels, 'scripts', glyphs.SAMPLES)} in {glyphs.find(root)}"
+    yield f"glyphs: {_counts(data.labels, 'scripts', glyphs.SAMPLES)} in {_quietly(glyphs.find, root)}"
     yield "  ready: `--source glyphs`, for train, validation, test"
 
 
@@ -49,10 +56,10 @@ def _omniglot(root: Path | None) -> Iterator[str]:
     ready = []
     for part in omniglot.PARTS:
         try:
-            if omniglot.lookup(part, root) is None:
+            if _quietly(omniglot.lookup, part, root) is None:
                 yield from _missing(download.OMNIGLOT, f"{part}.zip", root)
                 continue
-            place, labels, remarks = omniglot.survey(part, root)
+            place, labels, remarks = _quietly(omniglot.survey, part, root)
         except (DataError, OSError) as error:
             yield f"omniglot: {part} is of no use. {error}"
             continue
@@ -67,15 +74,16 @@ def _omniglot(root: Path | None) -> Iterator[str]:
 
 
 def _missing(remote: download.Remote, name: str, root: Path | None) -> Iterator[str]:
-    path, named = places.downloads() / remote.name / name, os.environ.get("AMFS_LAB_DATA")
-    beside = next((place.parent for part in omniglot.PARTS if (place := omniglot.lookup(part, root))), path.parent)
+    path, named = places.downloads() / remote.name / name, os.environ.get(places.VARIABLE)
+    found = [place for part in omniglot.PARTS if (place := _quietly(omniglot.lookup, part, root))]
+    beside = found[0].parent if found else path.parent
     first = "" if beside == path.parent else f"It may lie beside the other part, in {beside}. Otherwise "
     yield f"{remote.name}: {name} is missing. {first}{'it' if first else 'It'} belongs in {path.parent}"
     partial = download.partial_of(path)
     come = f" ({_megabytes(partial.stat().st_size)} of it have come)" if partial.is_file() else ""
     yield f"  fetch it: `amfs-lab data fetch {remote.name}`{come}"
     if not named:
-        yield "  or name the folder that has it in AMFS_LAB_DATA"
+        yield f"  or name the folder that has it in {places.VARIABLE}"
 
 
 def _cache() -> Iterator[str]:
