@@ -5,29 +5,77 @@ A kernel is a module: `kernel(x1, x2)` is the Gram matrix, `kernel.start(feature
 
 import math
 from abc import ABC, abstractmethod
+from typing import cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor, nn
 from torch.nn import functional
 
+from amfs_lab.arguments import check_points, check_positive, in_working_precision
 from amfs_lab.errors import ConfigError, DataError
 
 SMALLEST_BANDWIDTH, LARGEST_BANDWIDTH = 1e-3, 1e3  # what a learned bandwidth may reach
+SMALL_ARRAY = 2**16  # differences that may be held for the derivatives
 
 
-def squared_distances(x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
+def squared_distances(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
     """|a - b|^2 for every row a of `x1` and b of `x2`.
 
-    Direct differences: exact zeros on the diagonal and differentiable twice, where `torch.cdist` is not and
-    |a|^2 + |b|^2 - 2ab leaves rounding dust. At few-shot sizes the (n m d) intermediate is small.
+    Direct differences: exact zeros on the diagonal, where |a|^2 + |b|^2 - 2ab leaves rounding dust, and differentiable
+    twice, where `torch.cdist` is not. A large array of differences (n m d) is never held. Integers are taken as
+    floating point, and 16-bit numbers as float32.
+
+    Raises:
+        DataError: no two sets of rows of one length.
     """
-    return (x1[..., :, None, :] - x2[..., None, :, :]).square().sum(-1)
+    check_points(x1, x2)
+    x1, x2 = in_working_precision(x1, x2)
+    if x1.shape[:-1].numel() * x2.shape[-2:].numel() <= SMALL_ARRAY:  # faster so
+        return (x1[..., :, None, :] - x2[..., None, :, :]).square().sum(-1)
+    batch = torch.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+    rows = x1.expand(*batch, *x1.shape[-2:]), x2.expand(*batch, *x2.shape[-2:])
+    return cast(Tensor, _SquaredDistances.apply(*rows))
+
+
+class _SquaredDistances(torch.autograd.Function):
+    """The same without an array of differences, and with derivatives that are matrix products.
+
+    The gradient by `x1` is 2 sum_j g_ij (a_i - b_j) = 2 (sum_j g_ij) a_i - 2 g b, made of operations that can be
+    differentiated again. Both are shifted by the mean of `x2` first, so that what is common does not cancel.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x1: Tensor, x2: Tensor) -> Tensor:
+        return torch.cdist(x1, x2, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        (g,), (x1, x2) = grads, _centred(*ctx.saved_tensors)
+        return 2 * (g.sum(-1)[..., None] * x1 - g @ x2), 2 * (g.sum(-2)[..., None] * x2 - g.mT @ x1)
+
+    @staticmethod
+    def jvp(ctx, t1: Tensor, t2: Tensor) -> Tensor:
+        x1, x2 = _centred(*ctx.saved_tensors)
+        own = (t1 * x1).sum(-1)[..., :, None] + (t2 * x2).sum(-1)[..., None, :]
+        return 2 * (own - t1 @ x2.mT - x1 @ t2.mT)
+
+
+def _centred(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+    middle = x2.detach().mean(-2, keepdim=True)
+    return x1 - middle, x2 - middle
 
 
 def rbf_kernel(
-    x1: Float[Tensor, "*b n d"],
-    x2: Float[Tensor, "*b m d"],
+    x1: Real[Tensor, "*b n d"],
+    x2: Real[Tensor, "*b m d"],
     bandwidth: Float[Tensor, ""] | Float[Tensor, " d"] | float,
 ) -> Float[Tensor, "*b n m"]:
     """k(a, b) = exp(-|a - b|^2 / (2 bandwidth^2)).
@@ -36,36 +84,81 @@ def rbf_kernel(
         x1, x2: features, any unit; `bandwidth` (sigma) is in the same unit and > 0. One a dimension (d) measures each
             coordinate's difference in its own bandwidth.
     Returns:
-        the Gram matrix, entries in (0, 1], ones where a = b.
+        the Gram matrix, entries in [0, 1], ones where a = b. However small or large the bandwidth is: towards 0 the
+        identity (for different points), towards infinity ones.
     Raises:
-        ConfigError: a bandwidth (given as a number) that is not positive and finite.
+        ConfigError: a bandwidth that is not positive and finite. DataError: no two sets of rows of one length, or a
+            bandwidth of another number of dimensions.
     """
-    if not isinstance(bandwidth, Tensor):
-        check_bandwidth(bandwidth)
-    elif bandwidth.ndim == 1:
-        return torch.exp(-squared_distances(x1 / bandwidth, x2 / bandwidth) / 2)
-    return torch.exp(-squared_distances(x1, x2) / (2 * bandwidth**2))
+    check_bandwidth(bandwidth)
+    check_points(x1, x2)
+    return _rbf(x1, x2, bandwidth)
 
 
-def linear_kernel(
-    x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"], bias: bool = True
-) -> Float[Tensor, "*b n m"]:
-    """k(a, b) = <a, b>, plus 1 with `bias`: what a column of ones beside the features adds."""
+def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
+    """`rbf_kernel`, for a bandwidth that is known to be positive."""
+    x1, x2 = in_working_precision(x1, x2)
+    limits = torch.finfo(x1.dtype)
+    if isinstance(bandwidth, Tensor):
+        if bandwidth.ndim == 1:
+            if bandwidth.shape[0] != x1.shape[-1]:
+                raise DataError(
+                    f"`bandwidth` must be one number, or one for each of the {x1.shape[-1]} dimensions of the rows. "
+                    f"Got {len(bandwidth)}."
+                )
+            return torch.exp(-squared_distances(x1 / bandwidth, x2 / bandwidth) / 2)
+        return torch.exp(-squared_distances(x1, x2) / (2 * bandwidth**2).clamp(limits.tiny, limits.max))
+    square = bandwidth * bandwidth
+    if limits.tiny / limits.eps < square < limits.max * limits.eps:
+        return torch.exp(-squared_distances(x1, x2) / (2 * square))
+    # sigma^2 or |a - b|^2 may leave the range of numbers: both are taken in units of the largest coordinate.
+    unit = _scale_of(x1, x2).double()
+    apart = squared_distances(x1.double() / unit, x2.double() / unit)
+    return torch.exp(-torch.where(apart == 0, 0.0, apart * (unit / bandwidth).square()) / 2).to(x1.dtype)
+
+
+def _scale_of(*tensors: Tensor) -> Tensor:
+    """The power of two just below the largest absolute value, by which a division is exact; 1 if all are 0."""
+    largest = torch.stack([tensor.detach().abs().amax() for tensor in tensors]).amax()
+    power = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
+    return torch.where((largest > 0) & torch.isfinite(largest), power, 1.0)
+
+
+def linear_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"], bias: bool = True) -> Float[Tensor, "*b n m"]:
+    """k(a, b) = <a, b>, plus 1 with `bias`: what a column of ones beside the features adds.
+
+    Raises:
+        DataError: no two sets of rows of one length.
+    """
+    check_points(x1, x2)
+    x1, x2 = in_working_precision(x1, x2)
     return x1 @ x2.mT + (1 if bias else 0)
 
 
-def cosine_kernel(x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
-    """k(a, b) = <a, b> / (|a| |b|), in [-1, 1]; 0 for a zero vector, which has no direction."""
-    return functional.normalize(x1, dim=-1) @ functional.normalize(x2, dim=-1).mT
+def cosine_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
+    """k(a, b) = <a, b> / (|a| |b|), in [-1, 1]; 0 for a zero vector, which has no direction.
+
+    Raises:
+        DataError: no two sets of rows of one length.
+    """
+    check_points(x1, x2)
+    x1, x2 = in_working_precision(x1, x2)
+    return _unit_rows(x1) @ _unit_rows(x2).mT
 
 
-def check_bandwidth(bandwidth: float) -> None:
+def _unit_rows(x: Tensor) -> Tensor:
+    """Rows of length 1, of any length before: they are scaled first, so that no square over- or underflows."""
+    largest = x.detach().abs().amax(-1, keepdim=True)
+    return functional.normalize(x / torch.where(largest > 0, largest, 1.0), dim=-1)
+
+
+def check_bandwidth(bandwidth: Tensor | float) -> None:
     """Raises ConfigError unless 0 < bandwidth < infinity."""
-    if not 0 < bandwidth < math.inf:
-        raise ConfigError(
-            f"`bandwidth` must be a finite number > 0. Got {bandwidth}. It is the distance at which similarity has "
-            "fallen to 61 %: start from `median_bandwidth(x)`."
-        )
+    check_positive(
+        "bandwidth",
+        bandwidth,
+        "It is the distance at which similarity has fallen to 61 %: start from `median_bandwidth(x)`.",
+    )
 
 
 def check_learned_bandwidth(bandwidth: float) -> None:
@@ -78,7 +171,7 @@ def check_learned_bandwidth(bandwidth: float) -> None:
         )
 
 
-def median_bandwidth(x: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+def median_bandwidth(x: Real[Tensor, "n d"]) -> Float[Tensor, ""]:
     """The median distance between two different rows of `x`: a bandwidth that neither isolates nor merges them.
 
     Returns:
@@ -86,11 +179,14 @@ def median_bandwidth(x: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     Raises:
         DataError: fewer than two rows, a distance that is not finite, or most rows equal (the median is 0).
     """
+    check_points(x, x)
     n = len(x)
     if n < 2:
         raise DataError(f"The median distance needs at least 2 rows. Got {n}. Give `bandwidth` a number instead.")
     rows, columns = torch.triu_indices(n, n, offset=1, device=x.device)
-    median = squared_distances(x.detach(), x.detach())[rows, columns].median().sqrt()
+    (x,) = in_working_precision(x.detach())
+    unit = _scale_of(x)  # in which no square over- or underflows
+    median = squared_distances(x / unit, x / unit)[rows, columns].median().sqrt() * unit
     if not torch.isfinite(median) or median <= 0:
         raise DataError(
             f"The median distance must be finite and > 0. Got {float(median)} over {n} rows: "
@@ -151,7 +247,7 @@ class RBF(Kernel):
                 self.log_bandwidth.fill_(median_bandwidth(features).log())
 
     def forward(self, x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
-        return rbf_kernel(x1, x2, self.bandwidth)
+        return _rbf(x1, x2, self.bandwidth)
 
     def extra_repr(self) -> str:
         middle = float(self.bandwidth.detach().median())

@@ -4,16 +4,18 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
-from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.arguments import check_columns, check_gram, check_positive, in_working_precision
+from amfs_lab.errors import NumericalError
 
 Number = Float[Tensor, ""] | float
+SOLVE, GRADIENT_NORM = "K + lam*I", "I + mu*K"  # what is factored, as messages call it
 
 
 def solve(
-    K: Float[Tensor, "*b n n"], y: Float[Tensor, "*b n c"], lam: Number, mu: Number = 0.0, *, check: bool = True
+    K: Float[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Number, mu: Number = 0.0, *, check: bool = True
 ) -> Float[Tensor, "*b n c"]:
     """alpha = (K + N)^-1 y with N = lam (I + mu K)^-1: the dual coefficients of the task's function.
 
@@ -27,10 +29,14 @@ def solve(
         check: raise when a factorisation fails. Without it the failed task's alpha is NaN and stays on its device,
             so that a training loop looks once a meta-step.
     Raises:
-        ConfigError: a negative `lam` or `mu`. NumericalError: K + N is not positive definite in this precision.
+        ConfigError: a negative `lam` or `mu`. DataError: K is not square, or y has not one row for each of its rows.
+        NumericalError: K + N is not positive definite in this precision.
     """
-    check_regularisers(lam, mu)
-    factor = _cholesky(K + noise(K, lam, mu, check=check), lam, check)
+    check_regularisers(lam, mu, check)
+    check_gram("K", K)
+    check_columns("y", y, "K", K.shape[-1])
+    K, y = in_working_precision(K, y)
+    factor = _cholesky(K + noise(K, lam, mu, check=check), check, _name(mu), lam=lam, mu=mu)
     return torch.cholesky_solve(y, factor)
 
 
@@ -39,7 +45,8 @@ def noise(K: Float[Tensor, "*b n n"], lam: Number, mu: Number = 0.0, *, check: b
     identity = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
     if not isinstance(mu, Tensor) and mu == 0:
         return (lam * identity).expand_as(K)
-    return lam * torch.cholesky_solve(identity.expand_as(K), _cholesky(identity + mu * K, lam, check))
+    factor = _cholesky(identity + mu * K, check, GRADIENT_NORM, mu=mu)
+    return lam * torch.cholesky_solve(identity.expand_as(K), factor)
 
 
 def information(K: Float[Tensor, "*b n n"], lam: Number, mu: Number = 0.0) -> Float[Tensor, "*b"]:
@@ -48,12 +55,13 @@ def information(K: Float[Tensor, "*b n n"], lam: Number, mu: Number = 0.0) -> Fl
     For mu = 0 it is 1/2 log det(I + K / lam). Differentiable through Cholesky factors, where `Spectrum.information` is
     for display. A failed factorisation gives NaN.
     """
-    check_regularisers(lam, mu)
+    check_regularisers(lam, mu, values=False)
+    check_gram("K", K)
     identity = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
     # I + K N^-1 = I + (K + mu K^2) / lam, and log det(K + N) - log det N splits it into two well-conditioned factors.
-    log_determinant = _log_det(K / lam + noise(K, 1.0, mu, check=False), lam)
+    log_determinant = _log_det(K / lam + noise(K, 1.0, mu, check=False))
     if isinstance(mu, Tensor) or mu != 0:
-        log_determinant = log_determinant + _log_det(identity + mu * K, lam)
+        log_determinant = log_determinant + _log_det(identity + mu * K)
     return log_determinant / 2
 
 
@@ -91,28 +99,35 @@ def covariance(
     return K_qq - half.mT @ half
 
 
-def leave_one_out(K: Float[Tensor, "*b n n"], y: Float[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b n c"]:
+def leave_one_out(K: Float[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b n c"]:
     """e_i = alpha_i / [(K + lam I)^-1]_ii: what f, learned without point i, misses there; n fits for the price of one.
 
     e_i = y_i - f_without_i(x_i), exactly, for ridge regression without mu.
 
     Raises:
-        ConfigError: a negative `lam`. NumericalError: K + lam I is not positive definite in this precision.
+        ConfigError: a negative `lam`. DataError: K is not square, or y has not one row for each of its rows.
+        NumericalError: K + lam I is not positive definite in this precision.
     """
     check_regularisers(lam, 0.0)
-    factor = _cholesky(K + noise(K, lam), lam, check=True)
+    check_gram("K", K)
+    check_columns("y", y, "K", K.shape[-1])
+    K, y = in_working_precision(K, y)
+    factor = _cholesky(K + noise(K, lam), lam=lam)
     inverse = torch.cholesky_inverse(factor)
     return inverse @ y / inverse.diagonal(dim1=-2, dim2=-1)[..., None]
 
 
-def log_evidence(K: Float[Tensor, "*b n n"], y: Float[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b"]:
+def log_evidence(K: Float[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b"]:
     """log p(y) = -1/2 y^T (K + lam I)^-1 y - 1/2 log det(K + lam I) - n/2 log 2 pi, in nats, summed over the c columns.
 
     How probable the labels were before they were seen, if f is drawn from a Gaussian process with covariance k and each
     label has noise of variance lam. Differentiable in K and lam. A failed factorisation gives NaN.
     """
-    check_regularisers(lam, 0.0)
-    factor = _cholesky(K + noise(K, lam), lam, check=False)
+    check_regularisers(lam, 0.0, values=False)
+    check_gram("K", K)
+    check_columns("y", y, "K", K.shape[-1])
+    K, y = in_working_precision(K, y)
+    factor = _cholesky(K + noise(K, lam), check=False)
     whitened = torch.linalg.solve_triangular(factor, y, upper=False)
     half_log_determinant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     n, columns = y.shape[-2:]
@@ -120,11 +135,16 @@ def log_evidence(K: Float[Tensor, "*b n n"], y: Float[Tensor, "*b n c"], lam: Nu
     return -whitened.square().sum((-2, -1)) / 2 - columns * constant
 
 
-def check_regularisers(lam: Number, mu: Number) -> None:
-    """Raises ConfigError for a number lam < 0 or mu < 0 (a tensor is positive by construction)."""
+def check_regularisers(lam: Number, mu: Number, values: bool = True) -> None:
+    """Raises ConfigError for a lam < 0 or mu < 0.
+
+    Args:
+        values: look into tensors as well; on the training path they are positive by construction, and a look would
+            wait for the device.
+    """
     for name, value in (("lam", lam), ("mu", mu)):
-        if not isinstance(value, Tensor) and not 0 <= value < float("inf"):
-            raise ConfigError(f"`{name}` must be a finite number >= 0. Got {value}. A ridge of 0.1 is a fair start.")
+        if values or not isinstance(value, Tensor):
+            check_positive(name, value, "A ridge of 0.1 is a fair start.", zero=True)
 
 
 @dataclass(frozen=True)
@@ -139,6 +159,7 @@ class Spectrum:
 
     @classmethod
     def of(cls, K: Float[Tensor, "n n"]) -> "Spectrum":
+        check_gram("K", K)
         eigenvalues, eigenvectors = torch.linalg.eigh(K)
         return cls(eigenvalues.flip(0), eigenvectors.flip(1))
 
@@ -176,28 +197,46 @@ def _half(
     K_qs: Float[Tensor, "*b q n"], K_ss: Float[Tensor, "*b n n"], lam: Number, mu: Number
 ) -> Float[Tensor, "*b n q"]:
     """L^-1 K_sq with L L^T = K + N."""
-    check_regularisers(lam, mu)
-    factor = _cholesky(K_ss + noise(K_ss, lam, mu, check=False), lam, check=False)
+    check_regularisers(lam, mu, values=False)
+    check_gram("K_ss", K_ss)
+    check_columns("K_qs.T", K_qs.mT, "K_ss", K_ss.shape[-1], "n q")
+    factor = _cholesky(K_ss + noise(K_ss, lam, mu, check=False), check=False)
     return torch.linalg.solve_triangular(factor, K_qs.mT, upper=False)
 
 
-def _cholesky(A: Float[Tensor, "*b n n"], lam: Number, check: bool) -> Float[Tensor, "*b n n"]:
+def _name(mu: Number) -> str:
+    """The matrix of the solve, as messages call it."""
+    return SOLVE if not isinstance(mu, Tensor) and mu == 0 else "K + lam*(I + mu*K)^-1"
+
+
+def _cholesky(
+    A: Float[Tensor, "*b n n"], check: bool = True, name: str = SOLVE, **numbers: Number
+) -> Float[Tensor, "*b n n"]:
+    """The lower factor of A; where there is none NaN, or with `check` an error that tells its name and numbers."""
     factor, failed = torch.linalg.cholesky_ex(A)
     if not check:
         return torch.where(failed[..., None, None] > 0, A.new_full((), float("nan")), factor)
     if bool((failed > 0).any()):
         if not bool(torch.isfinite(A).all()):
             raise NumericalError(
-                f"K + lam*I of shape {tuple(A.shape)} must be finite. Got NaN or infinity in it. "
+                f"{name} of shape {tuple(A.shape)} must be finite. Got NaN or infinity in it. "
                 "Look at the features that K was made from."
             )
+        told = ", ".join(
+            f"{n}={float(torch.as_tensor(v).detach()):g}" for n, v in numbers.items() if n == "lam" or v != 0
+        )
         more = "" if A.dtype == torch.float64 else ", or solve in float64"
+        cause = "at lam=0 a repeated support point makes it singular in any precision"
         raise NumericalError(
-            f"K + lam*I of shape {tuple(A.shape)} is not positive definite (lam={float(lam):g}, dtype={A.dtype}). "
-            f"Increase `lam`{more}; at lam=0 a repeated support point makes it singular in any precision."
+            f"{name} of shape {tuple(A.shape)} is not positive definite ({told}, dtype={A.dtype}). "
+            + (
+                f"Increase `lam`{more}; {cause}."
+                if "lam" in numbers
+                else f"K must be the Gram matrix of a kernel{more}."
+            )
         )
     return factor
 
 
-def _log_det(A: Float[Tensor, "*b n n"], lam: Number) -> Float[Tensor, "*b"]:
-    return 2 * _cholesky(A, lam, check=False).diagonal(dim1=-2, dim2=-1).log().sum(-1)
+def _log_det(A: Float[Tensor, "*b n n"]) -> Float[Tensor, "*b"]:
+    return 2 * _cholesky(A, check=False).diagonal(dim1=-2, dim2=-1).log().sum(-1)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from scipy.special import stdtrit
 from torch import Tensor
 
+from amfs_lab.arguments import check_tensor
 from amfs_lab.errors import DataError
 
 
@@ -49,6 +50,7 @@ def mean_interval(values: Float[Tensor, " n"], level: float = 0.95) -> Interval:
     Raises:
         DataError: fewer than two values, or a value that is not finite.
     """
+    check_values(values)
     if len(values) < 2 or not bool(torch.isfinite(values).all()):
         raise DataError(f"An interval needs at least 2 finite values. Got {values.tolist()[:5]} (n = {len(values)}).")
     exact = values.double()
@@ -58,6 +60,16 @@ def mean_interval(values: Float[Tensor, " n"], level: float = 0.95) -> Interval:
 
 def paired_difference(a: Float[Tensor, " n"], b: Float[Tensor, " m"], level: float = 0.95) -> Interval:
     """The mean of a_i - b_i with its interval: a and b are measured on the same n episodes, whose luck cancels."""
+    check_values(a)
+    check_values(b)
     if len(a) != len(b):
         raise DataError(f"Paired values must come from the same episodes. Got {len(a)} and {len(b)} of them.")
     return mean_interval(a.double() - b.double(), level)
+
+
+def check_values(values: object) -> None:
+    """Raises DataError unless these are one number an episode, (n)."""
+    check_tensor("values", values, "n")
+    assert isinstance(values, Tensor)
+    if values.ndim != 1:
+        raise DataError(f"`values` must be one number an episode, (n). Got shape {tuple(values.shape)}.")

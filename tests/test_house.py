@@ -16,7 +16,8 @@ PACKAGE = ROOT / "amfs_lab"
 
 FLOORS = [
     {"errors"},
-    {"kernels", "ridge", "backbones", "stats", "checkpoint", "distributed", "episode"},
+    {"arguments"},
+    {"kernels", "ridge", "backbones", "stats", "checkpoint", "distributed", "episode", "provenance"},
     {"inner", "outer", "tasks", "planes", "plots"},
     {"learner", "path"},
     {"config"},

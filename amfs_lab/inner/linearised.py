@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, jvp, vjp
 
+from amfs_lab.arguments import check_columns, check_gram
 from amfs_lab.episode import Split
 from amfs_lab.inner.gradient import GradientLoop, Params
 from amfs_lab.ridge import Spectrum
@@ -109,6 +110,8 @@ def _filtered(
     K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], shares: Callable[[Spectrum], Tensor], slope: float
 ) -> Float[Tensor, "n c"]:
     """sum_i u_i h(s_i)/s_i u_i^T residual; where s is nothing but rounding, h(s)/s is its limit `slope`."""
+    check_gram("K", K)
+    check_columns("residual", residual, "K", len(K))
     spectrum = Spectrum.of(K)
     s, u = spectrum.eigenvalues, spectrum.eigenvectors
     alive = s > torch.finfo(K.dtype).eps * len(K) * s.abs().max()

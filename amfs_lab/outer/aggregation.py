@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.arguments import check_tensor
+from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.outer.directions import Directions
 
 
@@ -27,19 +28,36 @@ class Aggregator(ABC):
         """The weight c_j that each task's gradient ends up with, normalisation included."""
 
     def combine(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """sum_j c_j g_j, unchecked: NaN or infinity in `grads` comes out as NaN or infinity."""
+        """sum_j c_j g_j, values unchecked: NaN or infinity in `grads` comes out as NaN or infinity.
+
+        Raises:
+            DataError: gradients that are not one row a task.
+        """
+        check_rows(grads)
         return self.weights(grads) @ grads
 
     def __call__(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
         """`combine`.
 
         Raises:
-            NumericalError: a gradient that is not finite, with the task it is of, or a sum that overflows.
+            DataError: gradients that are not one row a task. NumericalError: a gradient that is not finite, with the
+                task it is of, or a sum that overflows.
         """
         direction = self.combine(grads)
         if not bool(torch.isfinite(direction.sum())):  # one number to ask about; finite entries may overflow it too
             check_finite(grads, direction)
         return direction
+
+
+def check_rows(grads: object) -> None:
+    """Raises DataError unless `grads` is one row of floating-point numbers a task, (t p) with t >= 1."""
+    check_tensor("grads", grads, "t p")
+    assert isinstance(grads, Tensor)
+    if grads.ndim != 2 or len(grads) == 0 or not grads.is_floating_point():
+        raise DataError(
+            "Gradients must be one row of floating-point numbers a task, (t, p) with t >= 1. "
+            f"Got shape {tuple(grads.shape)} in {grads.dtype}. Stack them: torch.stack(list_of_gradients)."
+        )
 
 
 def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) -> None:
@@ -62,6 +80,7 @@ class Mean(Aggregator):
     """c_j = 1/t: the outer loop of MAML."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
+        check_rows(grads)
         return grads.new_full((len(grads),), 1 / len(grads))
 
 
@@ -95,6 +114,7 @@ class CosineRule(Aggregator):
         """The c_j that each of t equal gradients gets before normalisation."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
+        check_rows(grads)
         units = Directions.of(grads)
         c = units.dot(self.reference(grads, units))
         if self.negative == "clip":
@@ -159,6 +179,7 @@ class PCGrad(Aggregator):
             raise ConfigError(f"`reduction` must be one of mean, sum. Got {self.reduction!r}.")
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
+        check_rows(grads)
         t = len(grads)
         largest = grads.abs().max()
         scaled = torch.where(largest > 0, grads / largest, grads)

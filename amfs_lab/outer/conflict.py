@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from amfs_lab.arguments import check_tensor
 from amfs_lab.errors import DataError
 from amfs_lab.outer.directions import Directions
 
@@ -25,8 +26,9 @@ def measure(grads: Float[Tensor, "*b t p"]) -> Conflict:
     direction: its pairs count, with cosine 0, so neither as agreement nor as conflict.
 
     Raises:
-        DataError: fewer than two tasks.
+        DataError: fewer than two tasks, or another shape.
     """
+    check_tensor("grads", grads, "t p")
     t = grads.shape[-2]
     if t < 2:
         raise DataError(f"Conflict needs the gradients of at least 2 tasks. Got {t}: take more tasks in a meta-step.")

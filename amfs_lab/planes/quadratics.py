@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.arguments import check_tensor
+from amfs_lab.errors import ConfigError, DataError, NumericalError
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,15 @@ class Quadratics:
     Args:
         optima: o_t, in the unit of theta. hessians: H_t, symmetric.
     Raises:
-        ConfigError: an entry that is not finite, or a Hessian that is not symmetric.
+        DataError: another shape, or another number of optima than of Hessians. ConfigError: an entry that is not
+            finite, or a Hessian that is not symmetric.
     """
 
     optima: Float[Tensor, "*b t 2"]
     hessians: Float[Tensor, "*b t 2 2"]
 
     def __post_init__(self) -> None:
+        _check_tasks("hessians", self.hessians, self.optima)
         if not bool(torch.isfinite(self.optima).all() and torch.isfinite(self.hessians).all()):
             raise ConfigError("Optima and Hessians must be finite. Got NaN or infinity.")
         if not torch.allclose(self.hessians, self.hessians.mT):
@@ -107,6 +110,7 @@ def pulls(
         raise ConfigError(
             f"An inner loop needs inner_lr >= 0, inner_steps >= 0 and lam > 0. Got {inner_lr}, {inner_steps} and {lam}."
         )
+    check_tensor("hessians", hessians, "2 2")
     return PULLS[method](hessians, inner_lr, inner_steps, lam)
 
 
@@ -114,8 +118,9 @@ def end(W: Float[Tensor, "*b t 2 2"], optima: Float[Tensor, "*b t 2"]) -> Float[
     """(sum_t W_t)^-1 sum_t W_t o_t, where all pulls balance.
 
     Raises:
-        NumericalError: the pulls leave a direction free, so that no single place is the end.
+        NumericalError: the pulls leave a direction free, so that no single place is the end. DataError: another shape.
     """
+    _check_tasks("W", W, optima)
     total = W.sum(-3)
     lengths = torch.linalg.eigvalsh(total).abs()
     if bool((lengths.amin(-1) <= 1e-12 * lengths.amax(-1)).any()):
@@ -132,6 +137,7 @@ def stable_below(W: Float[Tensor, "*b t 2 2"]) -> Float[Tensor, "*b"]:
     2t / s_max, with the largest eigenvalue of sum_t W_t; 0 where an eigenvalue is negative or all are zero: then no
     rate is small enough.
     """
+    check_tensor("W", W, "t 2 2")
     eigenvalues = torch.linalg.eigvalsh(W.sum(-3))
     reached = (eigenvalues[..., 0] >= 0) & (eigenvalues[..., -1] > 0)
     return torch.where(reached, 2 * W.shape[-3] / eigenvalues[..., -1], eigenvalues.new_zeros(()))
@@ -149,6 +155,8 @@ def descend(
     A step is an affine map, and the k-th place its k-th power at the start: the powers are made by doubling. A walk
     that diverges beyond all numbers is not finite from there on.
     """
+    _check_tasks("W", W, optima)
+    check_tensor("start", start, "2")
     t = W.shape[-3]
     eye = torch.eye(2, dtype=W.dtype)
     shift = (W @ optima[..., None]).sum(-3) * (rate / t)
@@ -171,6 +179,7 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
     sum_t 1 / |m - p_t|, takes turns with Newton's steps. Where there are several the answer is one of them: see
     `geometric_medians`.
     """
+    check_tensor("points", points, "t 2")
     m = points.mean(-2)
     m = m + 1e-9 * (points[..., 0, :] - m)  # off a point that lies in the middle of the others, where it would stay
     for _ in range(12):
@@ -204,9 +213,21 @@ def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"
 
 def from_segment(theta: Float[Tensor, "*b 2"], ends: Float[Tensor, "*#b 2 2"]) -> Float[Tensor, "*b"]:
     """The distance from theta to the nearest place between two ends."""
+    check_tensor("theta", theta, "2")
+    check_tensor("ends", ends, "2 2")
     a, along = ends[..., 0, :], ends[..., 1, :] - ends[..., 0, :]
     share = ((theta - a) * along).sum(-1) / along.square().sum(-1).clamp(min=LEAST)
     return torch.linalg.vector_norm(theta - a - share.clamp(0, 1)[..., None] * along, dim=-1)
+
+
+def _check_tasks(name: str, matrices: Tensor, optima: Tensor) -> None:
+    """Raises DataError unless there is one matrix (2 2) for each of t optima (2)."""
+    check_tensor(name, matrices, "t 2 2")
+    check_tensor("optima", optima, "t 2")
+    if matrices.shape[-3] != optima.shape[-2]:
+        raise DataError(
+            f"`{name}` must be one matrix an optimum. Got {matrices.shape[-3]} and {optima.shape[-2]} optima."
+        )
 
 
 LEAST = 1e-12  # a distance of 0 is taken for this, so that it can be divided by
