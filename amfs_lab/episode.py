@@ -1,23 +1,56 @@
 """A task as a value: the support set that it is learned from and the query set that it is judged on."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
+from amfs_lab.errors import DataError
+
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Split:
-    """One half of an episode: images (or features), and the label of each.
+    """One half of an episode: images (or features) in floating point, and the label of each. Checked at birth.
 
-    Labels are classes, 0..ways-1, or real: one row of `ways` numbers each (regression).
+    Labels are classes, 0..ways-1 in int64, or real: one row of `ways` numbers each (regression). For `ways` = 1 a
+    vector of n real labels is taken as n rows of one number.
+
+    Raises:
+        DataError: images that are not floating point, another number of labels than of images, labels of another type
+            or shape, or a class outside 0..ways-1.
     """
 
     x: Float[Tensor, "n ..."]
     y: Int64[Tensor, " n"] | Float[Tensor, "n ways"]
     ways: int
+
+    def __post_init__(self) -> None:
+        _check_images(self.x)
+        if not isinstance(self.ways, int) or self.ways < 1:
+            raise DataError(f"`ways` must be an integer >= 1. Got {self.ways!r}.")
+        if not isinstance(self.y, Tensor):
+            raise DataError(f"Labels must be a tensor. Got {_kind(self.y)}. Make one: torch.as_tensor(labels).")
+        if self.y.is_floating_point():
+            if self.ways == 1 and self.y.ndim == 1:  # or (n,) against (n, 1) scores would broadcast to n x n
+                object.__setattr__(self, "y", self.y[:, None])
+            _check_real(self.x, self.y, self.ways)
+        else:
+            _check_classes(self.x, self.y, self.ways)
+
+    @classmethod
+    def unchecked(cls, x: Tensor, y: Tensor, ways: int) -> "Split":
+        """One that is made of parts of a checked one, where another look would cost time or cannot be taken (on the
+        meta device, within a transform of `torch.func`)."""
+        return _unchecked(cls, x=x, y=y, ways=ways)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Split":
+        """On another device, and the images and real labels in another floating-point type."""
+        return Split.unchecked(self.x.to(device, dtype), self.y.to(device, dtype if self.real else None), self.ways)
 
     @property
     def real(self) -> bool:
@@ -33,25 +66,121 @@ class Split:
         """Cross-entropy for classes, 1/2 |score - y|^2 for real labels; the mean over the n labels.
 
         (Half the mean square is L/n with the L of Section 4.1: a step of length a on L is one of length a n here.)
+
+        Raises:
+            DataError: scores that are not one row of `ways` numbers a label.
         """
+        scores = self._scores(scores)
         return (scores - self.y).square().sum(1).mean() / 2 if self.real else F.cross_entropy(scores, self.y)
 
     def accuracy(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
-        """The share of labels whose class has the largest score; NaN for real labels, which are not right or wrong."""
+        """The share of labels whose class has the largest score; NaN for real labels, which are not right or wrong.
+
+        Raises what `loss` raises.
+        """
+        scores = self._scores(scores)
         if self.real:
             return scores.new_full((), float("nan"))
         return (scores.argmax(1) == self.y).to(scores.dtype).mean()
 
+    def _scores(self, scores: Tensor) -> Tensor:
+        """The same, in float32 at least: 16-bit sums of losses have two or three digits."""
+        if scores.shape != (len(self.y), self.ways):
+            raise DataError(
+                f"Scores must have one row a label and one column a class, {(len(self.y), self.ways)}. "
+                f"Got {tuple(scores.shape)}."
+            )
+        return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+
 
 @dataclass(frozen=True)
 class Episode:
-    """A task: learn from `support`, be judged on `query`. They share classes and no image."""
+    """A task: learn from `support`, be judged on `query`. They share classes and no image.
+
+    Raises:
+        DataError: halves that do not belong together (ways, kind of labels, shape of images), or a class without an
+            example in the support set.
+    """
 
     support: Split
     query: Split
 
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "Episode":
-        def moved(half: Split) -> Split:
-            return Split(half.x.to(device, dtype), half.y.to(device, dtype if half.real else None), half.ways)
+    def __post_init__(self) -> None:
+        support, query = self.support, self.query
+        for what, a, b in (
+            ("the same number of ways", support.ways, query.ways),
+            ("the same kind of labels", _labels(support), _labels(query)),
+            ("images of one shape", tuple(support.x.shape[1:]), tuple(query.x.shape[1:])),
+        ):
+            if a != b:
+                raise DataError(f"Support and query set must have {what}. Got {a} and {b}.")
+        if not support.real and not support.y.is_meta:
+            _check_every_class(support.y, support.ways)
 
-        return Episode(moved(self.support), moved(self.query))
+    @classmethod
+    def unchecked(cls, support: Split, query: Split) -> "Episode":
+        """See `Split.unchecked`."""
+        return _unchecked(cls, support=support, query=query)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Episode":
+        """See `Split.to`."""
+        return Episode.unchecked(self.support.to(device, dtype), self.query.to(device, dtype))
+
+
+def _unchecked(cls: type[T], **fields: object) -> T:
+    """An instance of a frozen dataclass, past its `__post_init__`."""
+    made = object.__new__(cls)
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def _check_every_class(labels: Int64[Tensor, " n"], ways: int) -> None:
+    missing = (torch.bincount(labels, minlength=ways) == 0).nonzero().flatten().tolist()
+    if missing:
+        raise DataError(
+            f"A support set needs an example of each of its {ways} classes. Got none of class {missing[0]} "
+            "(counted from 0). Add one, or number the classes 0..ways-1 without a gap."
+        )
+
+
+def _check_images(x: object) -> None:
+    if not isinstance(x, Tensor):
+        raise DataError(f"Images must be a tensor. Got {_kind(x)}. Make one: torch.as_tensor(images).")
+    if not x.is_floating_point():
+        raise DataError(
+            f"Images must be floating point. Got {x.dtype}. Convert them: x.float() / 255 for grey levels of 0..255."
+        )
+    if x.ndim < 1 or len(x) == 0:
+        raise DataError(f"Images must have a first axis of at least one image. Got shape {tuple(x.shape)}.")
+
+
+def _check_real(x: Tensor, y: Tensor, ways: int) -> None:
+    if y.shape != (len(x), ways):
+        raise DataError(
+            f"Real labels must be one row of {ways} numbers an image, {(len(x), ways)}. Got {tuple(y.shape)} in "
+            f"{y.dtype}. If they are numbers of classes: y.long()."
+        )
+
+
+def _check_classes(x: Tensor, y: Tensor, ways: int) -> None:
+    if y.dtype != torch.int64:
+        raise DataError(f"Classes must be int64, real labels floating point. Got {y.dtype}. Convert: y.long().")
+    if y.shape != (len(x),):
+        raise DataError(f"Classes must be one number an image, {(len(x),)}. Got {tuple(y.shape)}.")
+    if y.is_meta:
+        return
+    low, high = (int(end) for end in torch.aminmax(y))
+    if low < 0 or high >= ways:
+        raise DataError(
+            f"Classes of {ways} ways must be 0..{ways - 1}. Got {low}..{high}. Number them from 0 in the order of the "
+            "episode's classes: torch.unique(y, return_inverse=True)[1]."
+        )
+
+
+def _labels(half: Split) -> str:
+    return "real numbers" if half.real else "classes"
+
+
+def _kind(value: object) -> str:
+    return f"a {type(value).__name__}"

@@ -6,13 +6,29 @@ from pathlib import Path
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks import glyphs, omniglot
-from amfs_lab.tasks.pictures import read_folder
-from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks.pictures import read_folder, read_image
+from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource, first_episode
 
-__all__ = ["SOURCES", "SPLITS", "Episode", "EpisodeConfig", "EpisodeSource", "Split", "open_source", "read_folder"]
+__all__ = [
+    "SOURCES",
+    "SPLITS",
+    "Episode",
+    "EpisodeConfig",
+    "EpisodeSource",
+    "Split",
+    "first_episode",
+    "open_source",
+    "read_folder",
+    "read_image",
+]
 
 SOURCES = ("glyphs", *omniglot.PROTOCOLS)
 SPLITS = ("train", "validation", "test")
+UNSEEN = {  # what no training episode of the source has
+    "glyphs": "unseen scripts",
+    "omniglot": "unseen alphabets",
+    "omniglot-random-classes": "unseen characters, also of seen alphabets",
+}
 
 
 def open_source(

@@ -33,7 +33,9 @@ def bent(images: Float[Tensor, "n 1 s s"], generator: torch.Generator) -> Float[
     The map of an image takes the coordinates of the new picture, from -1 to 1, to those of the old one:
     x -> R(angle) [[1 + a, shear], [0, 1 + b]] x + shift.
     """
-    angle, wide, high, shear, right, down = (2 * torch.rand(6, len(images), generator=generator) - 1).unbind()
+    angle, wide, high, shear, right, down = (
+        2 * torch.rand(6, len(images), generator=generator, dtype=torch.float32) - 1
+    ).unbind()
     angle = angle * math.radians(DEGREES)
     cos, sin = angle.cos(), angle.sin()
     stretch = torch.stack([1 + STRETCH * wide, SHEAR * shear, torch.zeros_like(shear), 1 + STRETCH * high], -1)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from amfs_lab.episode import Episode, Split
-from amfs_lab.errors import ConfigError
+from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
 from amfs_lab.tasks.chance import generator
 from amfs_lab.tasks.pictures import FolderLabel
@@ -50,7 +50,8 @@ class EpisodeSource:
             each, "affine" bends every image a little.
     Raises:
         ConfigError: more ways than there are classes, more shots and queries than a class has samples, neither images
-            nor embeddings, labels that are not one a class, or embeddings that are to be augmented.
+            nor embeddings, labels that are not one a class, or embeddings that are to be augmented. DataError:
+            embeddings that are not finite.
     """
 
     def __init__(
@@ -72,6 +73,12 @@ class EpisodeSource:
             )
         if len(labels) != len(images):
             raise ConfigError(f"Each class needs one label. Got {len(labels)} for {len(images)} classes.")
+        if not pictures and not bool(torch.isfinite(images).all()):
+            broken = int((~torch.isfinite(images)).flatten(1).any(1).int().argmax())
+            raise DataError(
+                f"Embeddings must be finite. Got NaN or infinity in class {labels[broken]!r}. Compute it "
+                "again, or leave the class out."
+            )
         if augment and not pictures:
             raise ConfigError(f"Embeddings cannot be augmented. Got {', '.join(augment)}: leave it out.")
         self.augment = tuple(augment)
@@ -127,7 +134,7 @@ class EpisodeSource:
     def _draw(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
         chance = self._generator(index)
         chosen = torch.randperm(self.classes, generator=chance)[: self.config.ways]
-        order = torch.rand(self.config.ways, self.images.shape[1], generator=chance).argsort(1)
+        order = torch.rand(self.config.ways, self.images.shape[1], generator=chance, dtype=torch.float32).argsort(1)
         return chosen, order[:, : self.config.shots + self.config.queries]
 
     def __repr__(self) -> str:
@@ -144,3 +151,14 @@ def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
                 f"classes: `read_folder(..., at_least={needed})`."
             )
     return "."
+
+
+def first_episode(source: object, index: int = 0) -> Episode:
+    """`source[index]`. Raises DataError where a source of your own gives something else than an `Episode`."""
+    episode = source[index]  # type: ignore[index]
+    if not isinstance(episode, Episode):
+        raise DataError(
+            f"A source must give an `Episode` for each index. Got a {type(episode).__name__} from {source!r}. "
+            "Make one: Episode(Split(x, y, ways), Split(x, y, ways)) of amfs_lab.episode."
+        )
+    return episode
