@@ -5,9 +5,12 @@ from the first, are the support set (None: all).
 """
 
 import contextlib
-from collections.abc import Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,6 +23,7 @@ BATCH_NORMS = ("transductive", "support")  # the same parameters, other statisti
 NORMS = (*BATCH_NORMS, "group")
 FULL, SHORT = PRECISIONS = ("float32", "bfloat16")
 
+SEED_OF_PROCESS = torch.initial_seed()  # a random number of 53 bits or more, until somebody chooses one
 WRITTEN_OUT = ContextVar("WRITTEN_OUT", default=False)
 
 
@@ -35,10 +39,80 @@ def written_out() -> Iterator[None]:
 
 
 class Backbone(nn.Module):
-    """Images to features, for one task at a time."""
+    """Images to features, for one task at a time.
+
+    The initial weights of a subclass come from torch's global generator, as for any module. In a process that never
+    called `torch.manual_seed` (torch then begins with other numbers each time) they are those of seed 0, so that a
+    script gives the same result twice.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _repeatable(cls.__init__)  # type: ignore[method-assign]
 
     features: int  # width of what it returns
     norm: str  # how its activations are normalised, see `TaskNorm`
+
+
+def _repeatable(init: Callable[..., None]) -> Callable[..., None]:
+    """The same constructor, under seed 0 where nobody chose one."""
+
+    @functools.wraps(init)
+    def seeded(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        if torch.initial_seed() != SEED_OF_PROCESS or torch.initial_seed() < 2**32:  # somebody chose it
+            return init(self, *args, **kwargs)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            return init(self, *args, **kwargs)
+
+    return seeded
+
+
+class Wrapped(Backbone):
+    """A network of another library as a backbone: one that takes images alone.
+
+    Maps (n c h w) and sequences become rows. Its layers keep their own ways: torch's BatchNorm takes the statistics of
+    the pass in training, and in evaluation its running averages over training tasks; the kit's norms have none.
+
+    Args:
+        features: numbers an image that it returns, which gradient loops need for their head. None takes what the
+            network tells itself (`features`, `num_features`, or `config.hidden_size`).
+    """
+
+    norm = "own"
+
+    def __init__(self, network: nn.Module, features: int | None = None) -> None:
+        super().__init__()
+        self.network = network
+        told = (features, *(getattr(network, name, None) for name in ("features", "num_features")))
+        config = getattr(network, "config", None)
+        known = [value for value in (*told, getattr(config, "hidden_size", None)) if isinstance(value, int)]
+        if known:
+            self.features = known[0]
+
+    def forward(self, x: Float[Tensor, "n ..."], reference: int | None = None) -> Float[Tensor, "n d"]:
+        returned = self.network(x)
+        return returned.flatten(1) if isinstance(returned, Tensor) and returned.ndim > 2 else returned
+
+
+def is_backbone(network: nn.Module) -> bool:
+    """Whether it is called as `network(x, reference)`."""
+    return isinstance(network, Backbone) or "reference" in inspect.signature(network.forward).parameters
+
+
+def checked_features(returned: object, n: int) -> Float[Tensor, "n d"]:
+    """What a network returned, if it is one row of features for each of the n images. Raises ConfigError."""
+    if isinstance(returned, Tensor) and returned.is_floating_point() and returned.shape[:1] == (n,):
+        if returned.ndim == 2:
+            return returned
+        got, advice = f"shape {tuple(returned.shape)}", "Flatten it: features.flatten(1)."
+    elif isinstance(returned, Tensor):
+        got, advice = f"shape {tuple(returned.shape)} in {returned.dtype}", "Keep the first axis for the images."
+    else:
+        got = f"a {type(returned).__name__}"
+        advice = "Give a module whose `forward` returns one tensor of it, for example `.pooler_output` or `.logits`."
+    raise ConfigError(f"A backbone must return one row of features an image, ({n}, d). Got {got}. {advice}")
 
 
 class TaskNorm(nn.Module):

@@ -7,21 +7,27 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import tempfile
+import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError, DataError
 
 TENSORS, RECORD = "meta_parameters.safetensors", "run.json"
 STATES = "state-*.safetensors"
+LOCK, HOLDER = ".run.lock", ".run.holder"
 KEPT = 2  # states: the newest, and the one before, should that be damaged
 
 
@@ -32,12 +38,36 @@ def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> No
     """
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / (TENSORS + ".partial")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial)
+    save_file(_own_copies(tensors), partial)
     os.replace(partial, folder / TENSORS)
     partial = folder / (RECORD + ".partial")
     record = record | {"sha256": _sha256(folder / TENSORS)}
     partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, folder / RECORD)
+
+
+def check_savable(tensors: dict[str, Any], record: dict[str, Any]) -> None:
+    """Raises ConfigError if `save` would refuse one of them, naming the first: before a training rather than after."""
+    for name, tensor in tensors.items():
+        try:
+            serialize(_own_copies({name: tensor}))
+        except Exception as error:
+            raise ConfigError(
+                f"What a run saves must be plain tensors. Got {name}, which cannot be saved ({error}). Leave it out of "
+                "the module's state, for example by register_buffer(..., persistent=False)."
+            ) from error
+    try:
+        json.dumps(record)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"What a run saves of its settings must be plain data. Got others: {error}.") from error
+
+
+def _own_copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, each in memory of its own: layers that share a weight would share it, which the format refuses."""
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -79,7 +109,7 @@ def save_state(folder: Path, step: int, tensors: dict[str, Tensor], record: dict
     """
     path = folder / STATES.replace("*", f"{step:09d}")
     partial = path.with_suffix(".partial")
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    whole = _own_copies(tensors)
     words = json.dumps(record)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,6 +159,46 @@ def _states(folder: Path) -> list[Path]:
     return sorted(folder.glob(STATES), reverse=True)
 
 
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Holds a run's folder for one process: the lock ends with the block, or with the process, however it ends.
+
+    Raises:
+        ConfigError: another one holds it, with what is known of that one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / LOCK), folder / HOLDER
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        who = ""
+        with contextlib.suppress(OSError):
+            who = f" by {holder.read_text(encoding='utf-8').strip()}"
+        raise ConfigError(
+            f"One run at a time may write to {folder}. It is held{who}. Wait until that one has ended, stop it, or "
+            "name another folder."
+        ) from None
+    except (OSError, NotImplementedError) as error:  # some network drives know no locks
+        warnings.warn(f"{folder} cannot be locked ({error}): see to it that no other run writes there.", stacklevel=3)
+    try:
+        with contextlib.suppress(OSError):
+            now = time.strftime("%Y-%m-%d %H:%M:%S")
+            holder.write_text(f"process {os.getpid()} on {platform.node()}, since {now}\n", encoding="utf-8")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
+            if not holds_run(folder):  # nothing was saved: the folder is as it was before
+                (folder / LOCK).unlink(missing_ok=True)
+                folder.rmdir()
+        lock.release()
+
+
+def newest_state(folder: Path) -> Path | None:
+    """The file of the newest state, whole or damaged."""
+    return next(iter(_states(folder)), None)
+
+
 def holds_run(folder: Path) -> bool:
     """Whether that folder holds a run, whole or damaged."""
     return (folder / RECORD).exists() or (folder / TENSORS).exists() or holds_state(folder)
@@ -144,7 +214,7 @@ def check_free(folder: Path) -> None:
     with writable(folder, "run"):
         taken = holds_run(folder)
     if taken:
-        way = " or go on with it (--resume)" if holds_state(folder) else ""
+        way = ", or go on with it (resume=True, on the command line --resume)" if holds_state(folder) else ""
         raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder{way}.")
 
 

@@ -1,7 +1,9 @@
 """A run's settings as frozen values: validated at birth, saved with every result, rebuilt from what was saved."""
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,14 @@ from amfs_lab.tasks.augment import check_augmentations
 
 KERNELS = ("rbf", "linear", "cosine")
 SCHEDULES = ("constant", "cosine")
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers of the block come from `seed`, and the global generator is as it was afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 @dataclass(frozen=True)
@@ -153,8 +163,7 @@ class TrainingConfig:
 
     def build(self) -> MetaLearner:
         """A fresh learner; its initial weights depend on `seed` alone, and no global random state is touched."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded(self.seed):
             backbone = Conv4(self.width, self.norm, precision=self.precision)
             learner = MetaLearner(backbone, self.inner.build(), self.episode.ways)
         return learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout on CPUs

@@ -1,17 +1,22 @@
 """A backbone and an inner loop make a meta-learner: per-task scores, losses and gradients."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import contextlib
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from amfs_lab.backbones import Backbone, written_out
+from amfs_lab.backbones import Backbone, Wrapped, checked_features, is_backbone, written_out
 from amfs_lab.episode import Episode, Split
-from amfs_lab.errors import ConfigError
+from amfs_lab.errors import AmfsError, ConfigError
 from amfs_lab.inner import FeatureSpaceLoop, GradientLoop
+from amfs_lab.inner.gradient import ordinary, recording
+
+BATCH_NORM_MODULES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class TaskGradients(NamedTuple):
@@ -24,44 +29,81 @@ class TaskGradients(NamedTuple):
 
 
 class WithHead(nn.Module):
-    """A backbone under a linear head, which starts at zero: every class is as likely as any other."""
+    """A backbone under a linear head, which starts at zero: every class is as likely as any other.
+
+    Raises:
+        ConfigError: a backbone that does not say how many features it returns, or returns another number.
+    """
 
     def __init__(self, backbone: Backbone, ways: int) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, nn.Linear(backbone.features, ways)
+        features = getattr(backbone, "features", None)
+        if not isinstance(features, int) or features < 1:
+            raise ConfigError(
+                "Gradient loops end in a linear head, so the backbone's `features` must be the number of features an "
+                f"image. Got {features!r}. Say it: backbones.Wrapped(network, features=512) for a network of another "
+                "library, or set `features` in your class."
+            )
+        self.backbone, self.head = backbone, nn.Linear(features, ways)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.norm = backbone.norm
+        self.norm = getattr(backbone, "norm", "none")
 
     def forward(self, x: Float[Tensor, "n ..."], reference: int | None = None) -> Float[Tensor, "n ways"]:
-        return self.head(self.backbone(x, reference))
+        features = checked_features(self.backbone(x, reference), len(x))
+        if features.shape[1] != self.head.in_features:
+            raise ConfigError(
+                f"The backbone's `features` must be the number of features it returns. Got {self.head.in_features}, "
+                f"and {features.shape[1]} for images of shape {tuple(x.shape[1:])}. Make the backbone for this shape "
+                f"of image (for Conv4: size={x.shape[-1]}), or read the images at the size that it was made for."
+            )
+        return self.head(features)
 
 
 class MetaLearner(nn.Module):
     """Learns to learn: `scores(episode)` adapts to the support set and scores the queries.
 
+    Images and real labels are cast to the floating-point type of the network's parameters.
+
     Args:
-        backbone: called as `backbone(x, reference)` (see `amfs_lab.backbones`).
+        backbone: called as `backbone(x, reference)` (see `amfs_lab.backbones`). A network that takes images alone, as
+            other libraries have them, becomes one (`backbones.Wrapped`).
         inner: `FunctionSpace`, `Prototypes` (on features), or `Maml`, `Anil` (on a network with a linear head).
         ways: outputs of that head, where an episode of another number of ways is an error. Unused on features.
+    Raises:
+        ConfigError: a gradient loop without `ways`, or on a network that does not say how many features it returns.
     """
 
-    def __init__(self, backbone: Backbone, inner: FeatureSpaceLoop | GradientLoop, ways: int | None = None) -> None:
+    def __init__(self, backbone: nn.Module, inner: FeatureSpaceLoop | GradientLoop, ways: int | None = None) -> None:
         super().__init__()
         self.inner, self.ways = inner, ways
+        body = backbone if is_backbone(backbone) else Wrapped(backbone)
         if isinstance(inner, FeatureSpaceLoop):
-            self.net = backbone
+            self.net = body
         elif ways is None:
             raise ConfigError("Gradient loops end in a linear head: `ways` must be its number of outputs. Got None.")
         else:
-            self.net = WithHead(backbone, ways)
+            self.net = WithHead(cast(Backbone, body), ways)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its numbers lie; the CPU if it has none."""
+        return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """The floating-point type of the network, which data are cast to; None if it has no such parameter."""
+        return next((p.dtype for p in (*self.net.parameters(), *self.parameters()) if p.is_floating_point()), None)
 
     @torch.no_grad()
     def start(self, episode: Episode) -> None:
         """Lets the inner loop take its data-dependent start from the first task (a bandwidth from its distances)."""
         if isinstance(self.inner, FeatureSpaceLoop):
+            episode = self._cast(episode)
             x = torch.cat([episode.support.x, episode.query.x])
-            self.inner.start(self.net(x, len(episode.support.x)))
+            with untouched(self):
+                features = checked_features(self.net(x, len(episode.support.x)), len(x))
+            self.inner.start(features)
 
     def scores(self, episode: Episode) -> Float[Tensor, "q ways"]:
         """Scores of the queries, one column a class."""
@@ -79,20 +121,33 @@ class MetaLearner(nn.Module):
     def task_gradients(self, episodes: Sequence[Episode], batched: bool = False) -> TaskGradients:
         """Losses, accuracies and gradients of the tasks.
 
-        Each task runs forward and backward by itself (tasks share no images) and writes its row into one buffer.
+        Each task runs forward and backward by itself (tasks share no images) and writes its row into one buffer. The
+        network's own buffers (running averages of torch's BatchNorm) start each task as they are, and end as the mean
+        of what each task made of them.
 
         Args:
             batched: all tasks at once instead, each with a copy of the meta-parameters: the same numbers but for
                 rounding, in fewer and larger operations, which is what a GPU is fast at and a CPU is not.
         Raises:
-            ConfigError: `batched` with episodes of different shapes.
+            ConfigError: no parameter to move; `batched` with episodes of different shapes, or in second-order MAML with
+                torch's own BatchNorm.
         """
-        if batched:
-            return self._together(episodes)
         params = self.meta_parameters()
+        if not params:
+            raise ConfigError(
+                "Meta-training needs a parameter that it may move. Got a learner without one that requires a gradient. "
+                "Evaluate it as it is, or free some: requires_grad_(True)."
+            )
+        with recording():
+            episodes = [self._cast(episode) for episode in episodes]
+            return self._together(episodes) if batched else self._in_turn(episodes, params)
+
+    def _in_turn(self, episodes: Sequence[Episode], params: list[nn.Parameter]) -> TaskGradients:
         sizes = [p.numel() for p in params]
-        rows = params[0].new_empty(len(episodes), sum(sizes))
+        dtype = reduce(torch.promote_types, (p.dtype for p in params))
+        rows = params[0].new_empty(len(episodes), sum(sizes), dtype=dtype)
         losses, accuracies = rows.new_empty(len(episodes)), rows.new_empty(len(episodes))
+        buffers = _Buffers(self)
         for t, episode in enumerate(episodes):
             loss, scores = self._loss(episode)
             grads = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
@@ -100,6 +155,8 @@ class MetaLearner(nn.Module):
                 piece.copy_(grad.reshape(-1))
             losses[t] = loss.detach()
             accuracies[t] = episode.query.accuracy(scores.detach())
+            buffers.note()
+        buffers.put_mean()
         return TaskGradients(losses, accuracies, rows)
 
     def _together(self, episodes: Sequence[Episode]) -> TaskGradients:
@@ -107,29 +164,49 @@ class MetaLearner(nn.Module):
         shapes = {(e.support.x.shape, e.query.x.shape, e.support.ways, e.support.real) for e in episodes}
         if len(shapes) > 1:
             raise ConfigError("Tasks that run together must have one shape. Got different ones: leave `batched` out.")
+        if not getattr(self.inner, "first_order", True) and any(
+            isinstance(module, BATCH_NORM_MODULES) and module.training for module in self.modules()
+        ):
+            raise ConfigError(
+                "Second-order MAML with `batched` needs normalisation that can be differentiated twice there. Got "
+                "torch's own BatchNorm, whose gradient would be wrong by some percent. Leave `batched` out, take "
+                "first_order=True, or the kit's norms."
+            )
         copies = {
-            name: p.detach().expand(t, *p.shape).clone().requires_grad_(p.requires_grad)
+            name: p.detach().expand(t, *p.shape).clone().requires_grad_()
             for name, p in task.named_parameters()
+            if p.requires_grad
         }
+        buffers = {name: b.expand(t, *b.shape).clone() for name, b in task.named_buffers()}
         stacked = [
             torch.stack([getattr(getattr(e, half), part) for e in episodes])
             for half, part in (("support", "x"), ("support", "y"), ("query", "x"), ("query", "y"))
         ]
 
-        def one(params: dict[str, Tensor], *parts: Tensor) -> tuple[Tensor, Tensor]:
-            return functional_call(task, params, (*parts, first.support.ways))
+        def one(params: dict[str, Tensor], own: dict[str, Tensor], *parts: Tensor) -> tuple[Tensor, Tensor]:
+            return functional_call(task, params | own, (*parts, first.support.ways))
 
         with written_out():
-            losses, accuracies = vmap(one)(copies, *stacked)
-        moved = [copies[name] for name, p in task.named_parameters() if p.requires_grad]
-        grads = torch.autograd.grad(losses.sum(), moved, allow_unused=True, materialize_grads=True)
+            losses, accuracies = vmap(one, randomness="different")(copies, buffers, *stacked)
+        grads = torch.autograd.grad(losses.sum(), list(copies.values()), allow_unused=True, materialize_grads=True)
+        with torch.no_grad():
+            for name, b in task.named_buffers():
+                b.copy_(_mean_of(list(buffers[name])))
         return TaskGradients(losses.detach(), accuracies, torch.cat([grad.reshape(t, -1) for grad in grads], 1))
 
     def _loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
         scores, penalty = self._predict(episode)
         return episode.query.loss(scores) + penalty, scores
 
+    def _cast(self, episode: Episode) -> Episode:
+        """In the learner's floating-point type, and of tensors that may be part of a derivative."""
+        halves = (episode.support, episode.query)
+        if self.dtype not in (None, *(half.x.dtype for half in halves)):
+            halves = tuple(half.to(dtype=self.dtype) for half in halves)
+        return Episode.unchecked(*(Split.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
+
     def _predict(self, episode: Episode) -> tuple[Float[Tensor, "q ways"], Float[Tensor, ""] | float]:
+        episode = self._cast(episode)
         if isinstance(self.inner, FeatureSpaceLoop):
             scores, predictor = self.inner.predict(self.net, episode.support, episode.query.x)
             return scores, getattr(predictor, "penalty", 0.0)
@@ -151,6 +228,98 @@ class _Task(nn.Module):
     def forward(
         self, support_x: Tensor, support_y: Tensor, query_x: Tensor, query_y: Tensor, ways: int
     ) -> tuple[Tensor, Tensor]:
-        episode = Episode(Split(support_x, support_y, ways), Split(query_x, query_y, ways))
+        episode = Episode.unchecked(
+            Split.unchecked(support_x, support_y, ways), Split.unchecked(query_x, query_y, ways)
+        )
         loss, scores = self.learner._loss(episode)
         return loss, episode.query.accuracy(scores.detach())
+
+
+class _Buffers:
+    """A module's buffers while tasks run in turn: each task starts from the same, and the mean of the ends stays."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.tensors = list(module.buffers())
+        self.before = [tensor.clone() for tensor in self.tensors]
+        self.after: list[list[Tensor]] = [[] for _ in self.tensors]
+
+    @torch.no_grad()
+    def note(self) -> None:
+        """A task has ended."""
+        for tensor, before, after in zip(self.tensors, self.before, self.after, strict=True):
+            after.append(tensor.clone())
+            tensor.copy_(before)
+
+    @torch.no_grad()
+    def put_mean(self) -> None:
+        for tensor, after in zip(self.tensors, self.after, strict=True):
+            tensor.copy_(_mean_of(after))
+
+
+def _mean_of(values: list[Tensor]) -> Tensor:
+    """The mean of floating-point tensors; of others, which count, the largest."""
+    stacked = torch.stack(values)
+    return stacked.mean(0) if stacked.is_floating_point() else stacked.amax(0)
+
+
+@contextlib.contextmanager
+def untouched(module: nn.Module) -> Iterator[None]:
+    """Around a look at a module: its buffers and torch's random generators end as they began."""
+    with torch.no_grad():
+        kept = [(*_owner(module, name), buffer, buffer.clone()) for name, buffer in module.named_buffers()]
+    devices = {tensor.device.index for tensor in (*module.parameters(), *module.buffers()) if tensor.is_cuda}
+    with torch.random.fork_rng(devices=[index for index in devices if index is not None]):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for owner, name, buffer, value in kept:
+                    buffer.copy_(value)
+                    setattr(owner, name, buffer)
+
+
+def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, leaf = name.rpartition(".")
+    return module.get_submodule(path), leaf
+
+
+@contextlib.contextmanager
+def measuring(module: nn.Module) -> Iterator[None]:
+    """Around a measurement: layers that know an evaluation mode are in it (dropout passes everything on, torch's
+    BatchNorm takes its running averages), and modes, buffers and random generators end as they began."""
+    modes = [(each, each.training) for each in module.modules()]
+    module.eval()
+    try:
+        with untouched(module):
+            yield
+    finally:
+        for each, training in modes:
+            each.training = training
+
+
+@contextlib.contextmanager
+def explained(episode: Episode, batched: bool = False) -> Iterator[None]:
+    """Around a learner's first look at an episode of a source: whatever its network raises becomes one sentence.
+
+    Raises:
+        ConfigError: the network cannot work with such an episode.
+    """
+    try:
+        yield
+    except AmfsError:
+        raise
+    except Exception as error:
+        shape, kind = tuple(episode.support.x.shape[1:]), episode.support.x.dtype
+        said = str(error).strip().split("\n")[0][:200]
+        raise ConfigError(
+            f"The network must take images (n, {', '.join(map(str, shape))}) and return features (n, d). Got images in "
+            f"{kind}, and an error: {type(error).__name__}: {said.rstrip('.')}. {_advice(error, batched)}"
+        ) from error
+
+
+def _advice(error: Exception, batched: bool) -> str:
+    if "derivative" in str(error):
+        return "Take first_order=True (fo-maml) or an inner loop on features: neither differentiates it twice."
+    if batched:
+        return "Leave `batched` out: not every network can run on several tasks at once."
+    return "Read the images at the size and with the channels that it was made for, or make one for these images."

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,10 +12,11 @@ from amfs_lab.config import TrainingConfig
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FeatureSpaceLoop
-from amfs_lab.learner import MetaLearner
+from amfs_lab.learner import MetaLearner, untouched
+from amfs_lab.provenance import of_learner, of_source
 from amfs_lab.state import restore
 from amfs_lab.tasks import EpisodeSource, open_source
-from amfs_lab.training import pick_device
+from amfs_lab.training import check_provenance, pick_device
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def replay(
         learner, train: what `MetaTrainer` was given, if it was: a configuration knows nothing of them.
     Raises:
         DataError: no state, or no data.
-        ConfigError: the run has ended, or nothing failed there and no episode is named.
+        ConfigError: the run has ended, or nothing failed there and no episode is named; or the run was trained on other
+            data or with another learner than these.
     """
     if checkpoint.holds_run(Path(folder)) and not checkpoint.holds_state(Path(folder)):
         raise ConfigError(f"Only a run that was stopped or failed can be replayed. The one in {folder} has ended.")
@@ -90,27 +93,37 @@ def replay(
         chosen = list(range((failed["step"] - 1) * config.tasks, failed["step"] * config.tasks))
     else:
         raise ConfigError(f"The run in {folder} did not fail. Name the episode to go through: --episode INDEX.")
-    source = train or open_source(config.source, "train", config.episode, root, config.seed, config.augment)
-    learner = (learner or config.build()).to(pick_device(device))
+    source = train
+    if source is None:
+        source = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
+    own = learner is not None
+    learner = (config.build() if learner is None else learner).to(pick_device(device))
+    present = {"data": {"train": of_source(source, train is not None)}, "learner": of_learner(learner, own)}
+    check_provenance(folder, state.record, present)
     restore(learner, torch.optim.Adam(learner.meta_parameters()), state)
     reached = state.record["progress"]
     step = failed.get("step", 1 + (reached["step"] if reached else 0))
-    return [
-        Replay(step, n, repr(source), tuple(source.classes_of(n)), tuple(through(learner, source[n]))) for n in chosen
-    ]
+    return [Replay(step, n, repr(source), _classes_of(source, n), tuple(through(learner, source[n]))) for n in chosen]
+
+
+def _classes_of(source: Any, index: int) -> tuple[str, ...]:
+    """The names of an episode's classes, of a source that knows them."""
+    return tuple(source.classes_of(index)) if hasattr(source, "classes_of") else ()
 
 
 def through(learner: MetaLearner, episode: Episode) -> list[Part]:
     """Images, features, scores, loss and the gradient of every meta-parameter, in the order in which they arise."""
-    here = episode.to(next(learner.parameters()).device)
+    here = episode.to(learner.device, learner.dtype)
     parts = [Part.of("support images", here.support.x), Part.of("query images", here.query.x)]
     parts += [Part.of(f"meta-parameter {name}", p) for name, p in learner.named_parameters()]
-    if isinstance(learner.inner, FeatureSpaceLoop):
-        with torch.no_grad():
-            x = torch.cat([here.support.x, here.query.x])
-            parts.append(Part.of("features", learner.net(x, len(here.support.x))))
-    scores, loss = learner.scores(here), learner.loss(here)
-    parts += [Part.of("scores of the queries", scores), Part.of("loss", loss)]
+    with untouched(learner):
+        if isinstance(learner.inner, FeatureSpaceLoop):
+            with torch.no_grad():
+                x = torch.cat([here.support.x, here.query.x])
+                parts.append(Part.of("features", learner.net(x, len(here.support.x))))
+        parts.append(Part.of("scores of the queries", learner.scores(here)))
+        loss = learner.loss(here)
+    parts.append(Part.of("loss", loss))
     named = [(name, p) for name, p in learner.named_parameters() if p.requires_grad]
     grads = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True, materialize_grads=True)
     return parts + [Part.of(f"gradient of {name}", grad) for (name, _), grad in zip(named, grads, strict=True)]

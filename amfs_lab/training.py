@@ -3,13 +3,15 @@
 import contextlib
 import math
 import signal
+import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -17,18 +19,19 @@ from torch import Tensor
 
 from amfs_lab import checkpoint
 from amfs_lab.backbones import BATCH_NORMS, FULL, SHORT
-from amfs_lab.config import TrainingConfig
+from amfs_lab.config import TrainingConfig, seeded
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Maml
-from amfs_lab.learner import MetaLearner, TaskGradients
+from amfs_lab.learner import MetaLearner, TaskGradients, explained, untouched
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
 from amfs_lab.path import Followed, Sketch, followed
+from amfs_lab.provenance import AbsentSource, check_same, of_learner, of_source
 from amfs_lab.state import differences, restore, tensors_of
 from amfs_lab.stats import Interval
-from amfs_lab.tasks import EpisodeSource, open_source
+from amfs_lab.tasks import EpisodeSource, first_episode, open_source
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,19 @@ def meta_step(
 def meta_gradient(
     learner: MetaLearner, aggregator: Aggregator, episodes: Sequence[Episode], batched: bool = False
 ) -> tuple[TaskGradients, Float[Tensor, " p"]]:
-    """The tasks' gradients, and their sum_j c_j g_j. Raises what `meta_step` raises, and changes nothing."""
+    """The tasks' gradients, and their sum_j c_j g_j. Raises what `meta_step` raises, and changes nothing then."""
+    buffers = [(buffer, buffer.clone()) for buffer in learner.buffers()]
+    try:
+        return _meta_gradient(learner, aggregator, episodes, batched)
+    except NumericalError:
+        for buffer, before in buffers:
+            buffer.copy_(before)
+        raise
+
+
+def _meta_gradient(
+    learner: MetaLearner, aggregator: Aggregator, episodes: Sequence[Episode], batched: bool
+) -> tuple[TaskGradients, Float[Tensor, " p"]]:
     tasks = learner.task_gradients(episodes, batched)
     direction = aggregator.combine(tasks.rows)
     if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):  # the one synchronisation of a step
@@ -142,7 +157,7 @@ def apply(learner: MetaLearner, optimizer: torch.optim.Optimizer, direction: Flo
     """One step of the optimizer, whose gradient is the direction."""
     params = learner.meta_parameters()
     for param, piece in zip(params, direction.split([p.numel() for p in params]), strict=True):
-        param.grad = piece.view_as(param)
+        param.grad = piece.view_as(param).to(param.dtype)
     optimizer.step()
 
 
@@ -174,13 +189,14 @@ class MetaTrainer:
         folder: where the trained learner is saved when the run ends or is stopped; None keeps it in memory only.
         root: where to look for the data first. device: see `pick_device`.
         follow: what each `Progress` shall keep of the meta-parameters' position; None keeps and costs nothing.
-        learner: one of your own, in the place of the Conv-4 that `config` describes. It is trained in place.
+        learner: one of your own, in the place of the Conv-4 that `config` describes. It is trained in place. Or a
+            function that makes one: it is called under `config.seed`, so that its initial weights depend on that alone.
         train, validation: episodes of your own, in the place of `config.source`: `train[index]` is an episode.
         resume: go on with what was left in `folder`; from the start where there is nothing.
         save_every: meta-steps between states.
     Raises:
         ConfigError, DataError: before anything is trained, when the data cannot serve the configuration, the folder
-            already holds a run, or the one to go on with has other settings, has ended or is damaged.
+            already holds a run, or the one to go on with has other settings, data or network, has ended or is damaged.
     """
 
     def __init__(
@@ -192,7 +208,7 @@ class MetaTrainer:
         follow: Sketch | None = None,
         resume: bool = False,
         save_every: int = 100,
-        learner: MetaLearner | None = None,
+        learner: MetaLearner | Callable[[], MetaLearner] | None = None,
         train: EpisodeSource | None = None,
         validation: EpisodeSource | None = None,
     ) -> None:
@@ -208,10 +224,30 @@ class MetaTrainer:
         self.device = pick_device(device)
         if (train is None) != (validation is None):
             raise ConfigError("Episodes of your own are needed twice: give both `train` and `validation`.")
-        self.train = train or open_source(config.source, "train", config.episode, root, config.seed, config.augment)
-        self.validation = validation or open_source(config.source, "validation", config.episode, root)
-        self.own = learner is not None
-        self.learner: MetaLearner = (learner or config.build()).to(self.device)
+        recorded = (self.state.record.get("data") or {}) if self.state else {}
+        if train is None and recorded.get("train", {}).get("own"):  # `run` refuses; what is known can be seen
+            absent = [AbsentSource(str(self.folder), recorded[half]) for half in ("train", "validation")]
+            self.train, self.validation = cast(list[EpisodeSource], absent)
+        elif train is None or validation is None:
+            train_source = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
+            self.train, self.validation = train_source, open_source(config.source, "validation", config.episode, root)
+        else:
+            self.train, self.validation = train, validation
+        if learner is not None and not isinstance(learner, MetaLearner):
+            with seeded(config.seed):
+                learner = learner()
+        self.learner: MetaLearner = (config.build() if learner is None else learner).to(self.device)
+        check_precision(self.learner)
+        self.provenance = {
+            "data": {
+                "train": of_source(self.train, train is not None),
+                "validation": of_source(self.validation, validation is not None),
+            },
+            "learner": of_learner(self.learner, learner is not None),
+        }
+        if self.state is not None:
+            check_provenance(self.folder, self.state.record, self.provenance)
+        self.saved_in: Path | None = None
         self._used = False
 
     @property
@@ -222,22 +258,40 @@ class MetaTrainer:
     def run(self) -> Generator[Progress, None, None]:
         """Yields after every meta-step, and saves at the end, also when the caller breaks off. A trainer runs once.
 
+        The folder is locked from this call to the end of the run. A state or learner that cannot be written is a
+        warning, never the end of a training: the learner is then saved in a folder for temporary files (`saved_in`).
+
         Raises:
-            ConfigError: a second run.
+            ConfigError: a second run; a folder that another run holds, or that changed since this trainer was made; a
+                learner that cannot be saved, or whose network cannot work with the episodes. All before the first step.
             NumericalError: a loss or gradient that is not finite. Nothing of that step is applied; the state before it
                 is kept for `replay`, and no learner is saved.
-            DataError: a state cannot be written.
         """
         if self._used:
             raise ConfigError("A trainer runs once. Got a second `run()`: make a new MetaTrainer for a fresh start.")
+        hold = contextlib.ExitStack()
+        if self.folder is not None:
+            hold.enter_context(checkpoint.held(self.folder))
+        try:
+            self._check_unchanged()
+            first_episode(self.train)
+        except BaseException:
+            hold.close()
+            raise
         self._used = True
+        return self._steps(hold)
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def _steps(self, hold: contextlib.ExitStack) -> Generator[Progress, None, None]:
+        with hold:
+            yield from self._train()
+
+    def _train(self) -> Generator[Progress, None, None]:
         config, learner = self.config, self.learner
         optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
         outer = copy(config.outer)  # a rule that remembers, as some of TorchJD's do, begins each run afresh
-        if self.state is None:
-            learner.start(self.train[0].to(self.device))
-        else:
-            restore(learner, optimizer, self.state)
+        self._begin(optimizer)
         progress, seconds = self.reached, self.reached.seconds if self.reached else 0.0
         step, last, saved = self.done, False, self.done
         try:
@@ -274,9 +328,33 @@ class MetaTrainer:
             if self.folder is not None and progress is not None:
                 if not last and saved != progress.step:
                     self._save_state(optimizer, progress)
-                save_learner(self.folder, learner, config, progress, self.own)
-                if last:
+                self.saved_in = self._save_learner(progress)
+                if last and self.saved_in == self.folder:
                     checkpoint.clear_states(self.folder)
+
+    def _begin(self, optimizer: torch.optim.Optimizer) -> None:
+        """Takes the start or the state, and finds out before the first step what would fail after it."""
+        first = first_episode(self.train).to(self.device)
+        with explained(first, self.config.batched):
+            with untouched(self.learner):
+                self.learner.task_gradients([first], self.config.batched)
+            if self.state is None:
+                self.learner.start(first)
+        if self.state is not None:
+            restore(self.learner, optimizer, self.state)
+        if self.folder is not None:
+            checkpoint.check_savable(dict(self.learner.state_dict()), self._record(self.reached))
+
+    def _check_unchanged(self) -> None:
+        """Raises ConfigError unless the folder is as it was when this trainer was made."""
+        if self.folder is None:
+            return
+        if self.state is None:
+            checkpoint.check_free(self.folder)
+        elif checkpoint.newest_state(self.folder) != self.newest:
+            raise ConfigError(
+                f"The run in {self.folder} has gone on since this trainer was made. Make a new one, with resume=True."
+            )
 
     def _left_behind(self) -> checkpoint.State | None:
         """The state to go on from; None where no run was begun."""
@@ -288,22 +366,46 @@ class MetaTrainer:
             raise ConfigError(f"{self.config.outer} remembers earlier steps, which no state keeps: start another run.")
         if not checkpoint.holds_state(self.folder):
             raise ConfigError(f"The run in {self.folder} has ended and can't be lengthened. Evaluate it.")
+        self.newest = checkpoint.newest_state(self.folder)
         state = checkpoint.load_state(self.folder)
         differ = differences(state.record["config"], self.config.to_dict())
         if differ:
             raise ConfigError(f"The run in {self.folder} has other settings: {', '.join(differ)}. Use those it has.")
         return state
 
+    def _record(self, progress: Progress | None) -> dict[str, Any]:
+        """What is saved beside the tensors."""
+        return _record(self.config, progress, self.provenance)
+
     def _save_state(
         self, optimizer: torch.optim.Optimizer, progress: Progress | None, failed: dict[str, int] | None = None
     ) -> None:
-        """The state after the last whole step."""
+        """The state after the last whole step. Where it cannot be written, the training goes on all the same."""
         if self.folder is None:
             return
-        told = None if progress is None else progress.to_dict()
-        record = {"config": self.config.to_dict(), "progress": told, "failed": failed}
         step = 0 if progress is None else progress.step
-        checkpoint.save_state(self.folder, step, tensors_of(self.learner, optimizer), record)
+        try:
+            record = self._record(progress) | {"failed": failed}
+            checkpoint.save_state(self.folder, step, tensors_of(self.learner, optimizer), record)
+        except Exception as error:
+            warnings.warn(f"{error} Training goes on, without a state of step {step}.", stacklevel=2)
+
+    def _save_learner(self, progress: Progress) -> Path | None:
+        """The folder that it is saved in: the run's, else a new one for temporary files; None if neither takes it."""
+        assert self.folder is not None
+        try:
+            save_learner(self.folder, self.learner, self.config, progress, self.provenance)
+            return self.folder
+        except Exception as error:
+            why = f"The learner could not be saved in {self.folder}: {error}."
+        try:
+            other = Path(tempfile.mkdtemp(prefix="amfs-lab-run-"))
+            save_learner(other, self.learner, self.config, progress, self.provenance)
+        except Exception as error:
+            warnings.warn(f"{why} Nor elsewhere: {error}. It is in memory alone, as `trainer.learner`.", stacklevel=2)
+            return None
+        warnings.warn(f"{why} It is in {other} instead: move it to where it shall stay.", stacklevel=2)
+        return other
 
     def _spent(self, steps: int, seconds: float) -> float:
         """The share of the budget that is used up, whichever of steps and seconds is further."""
@@ -320,8 +422,16 @@ class MetaTrainer:
     def _located(self, error: NumericalError, step: int) -> NumericalError:
         failed = self._failed(error, step)
         which = f", episode {failed['episode']} of {self.train!r}" if "episode" in failed else ""
-        look = f" Look into it: amfs-lab replay {self.folder}" if self.folder is not None and which else ""
+        look = f" Look into it: {self._way_to_replay()}" if self.folder is not None and which else ""
         return NumericalError(f"{error} It is meta-step {step}{which}.{look}")
+
+    def _way_to_replay(self) -> str:
+        """The command, or where it lacks what it needs the call."""
+        data, learner = self.provenance["data"]["train"]["own"], self.provenance["learner"]["own"]
+        if not data and not learner:
+            return f"amfs-lab replay {self.folder}"
+        given = ", ".join(name for name, own in (("train=...", data), ("learner=...", learner)) if own)
+        return f"replay.replay({str(self.folder)!r}, {given}), with what this trainer was given"
 
     def _failed(self, error: NumericalError, step: int) -> dict[str, int]:
         """The step, and where one task is to blame, its episode."""
@@ -338,15 +448,48 @@ class MetaTrainer:
 
 
 def save_learner(
-    folder: Path, learner: MetaLearner, config: TrainingConfig, progress: Progress, own: bool = False
+    folder: Path,
+    learner: MetaLearner,
+    config: TrainingConfig,
+    progress: Progress,
+    provenance: dict[str, Any] | None = None,
 ) -> None:
     """Writes meta-parameters, configuration and the last progress; `load_learner` reads them.
 
     Args:
-        own: the learner is not the one that `config` describes.
+        provenance: data and learner, as `MetaTrainer.provenance` tells them.
     """
-    record: dict[str, Any] = {"config": config.to_dict(), "progress": progress.to_dict(), "own": own}
-    checkpoint.save(folder, dict(learner.state_dict()), record)
+    checkpoint.save(folder, dict(learner.state_dict()), _record(config, progress, provenance or {}))
+
+
+def _record(config: TrainingConfig, progress: Progress | None, provenance: dict[str, Any]) -> dict[str, Any]:
+    return {"config": config.to_dict(), "progress": None if progress is None else progress.to_dict()} | provenance
+
+
+def check_precision(learner: MetaLearner) -> None:
+    """Raises ConfigError for meta-parameters of 16 bits: an outer step is lost in their rounding."""
+    short = {p.dtype for p in learner.meta_parameters() if torch.finfo(p.dtype).bits < 32}
+    if short:
+        raise ConfigError(
+            f"Meta-parameters must be float32 or float64. Got {', '.join(map(str, short))}. Convert them: "
+            "learner.float(). For speed run its forward pass under torch.autocast, or freeze the short ones."
+        )
+
+
+def check_provenance(folder: Path | str | None, recorded: dict[str, Any], present: dict[str, Any]) -> None:
+    """Raises ConfigError unless a run may go on with this data and this learner."""
+    data = recorded.get("data") or {}
+    for half in ("train", "validation"):
+        if half in present.get("data", {}):
+            check_same(str(folder), "data", data.get(half), present["data"][half])
+    if "learner" in present:
+        check_same(str(folder), "learner", recorded.get("learner"), present["learner"])
+
+
+def run_data(folder: Path | str) -> dict[str, Any] | None:
+    """What a run was trained on (see `provenance.of_source`); None in older runs. Raises what `load_learner` raises."""
+    data = checkpoint.load(Path(folder))[1].get("data")
+    return data.get("train") if isinstance(data, dict) else None
 
 
 def load_learner(
@@ -388,9 +531,11 @@ def load_run(
         config = replace(config, norm=norm)
     if precision is not None:
         config = replace(config, precision=precision)
-    if record.get("own", False) and learner is None:
+    trained = record.get("learner")
+    own = trained.get("own", False) if isinstance(trained, dict) else record.get("own", False)  # in older runs
+    if own and learner is None:
         raise ConfigError(f"The run in {folder} trained a learner of your own. Make it and give it: `learner=`.")
-    learner = learner or config.build()
+    learner = config.build() if learner is None else learner
     try:
         learner.load_state_dict(tensors)
     except RuntimeError as error:

@@ -60,7 +60,7 @@ def test_its_command_makes_the_same_weights_twice(tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(reader, "CONFIG", QUICK)
     for name in ("one", "two"):
         assert cli.main(["data", "build-reader", "--out", str(tmp_path / name), "--steps", "2", "--episodes", "6"]) == 0
-    assert "validation, unseen scripts, 5-way 1-shot" in capsys.readouterr().out
+    assert "unseen scripts, glyphs/validation, 5-way 1-shot" in capsys.readouterr().out
     one, two = ((tmp_path / name / reader.FOLDER / checkpoint.TENSORS).read_bytes() for name in ("one", "two"))
     assert one == two
     assert reader.load(tmp_path / "one").config == QUICK

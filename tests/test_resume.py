@@ -109,7 +109,7 @@ class TestGoingOn:
         left_after(tmp_path, 3)
         assert load_run(tmp_path)[2].step == 3
         with pytest.raises(
-            ConfigError, match=r"already holds a run, .* Name another folder or go on with it \(--resume"
+            ConfigError, match=r"already holds a run, .* Name another folder, or go on with it \(resume=True"
         ):
             MetaTrainer(CONFIG, tmp_path)
 

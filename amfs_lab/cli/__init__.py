@@ -7,11 +7,17 @@ from collections.abc import Sequence
 
 from amfs_lab import __version__
 from amfs_lab.cli import bench, data, reproduce, train
+from amfs_lab.cli.streams import lasting
 from amfs_lab.errors import AmfsError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 0 when it did what it was asked, 2 with one sentence on stderr when it could not."""
+    with lasting():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():

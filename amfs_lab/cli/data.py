@@ -87,4 +87,4 @@ def build_reader(options: argparse.Namespace) -> None:
     with bar_of("step", config.steps) as bar:
         judged = reader.build(options.out, config, lambda progress: bar.update(), options.episodes)
     print(f"{config.method}, {config.norm} norm, {config.steps} meta-steps -> {options.out / reader.FOLDER}")
-    print(f"validation, unseen scripts, {judged}")
+    print(f"unseen scripts, {judged}")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -127,5 +128,20 @@ class Board(Watcher):
 @contextlib.contextmanager
 def all_of(*watchers: Watcher | None) -> Iterator[list[Watcher]]:
     """Every watcher that is one, open."""
-    with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(watcher) for watcher in watchers if watcher is not None]
+    opened: list[Watcher] = [watcher for watcher in watchers if watcher is not None]
+    try:
+        yield list(opened)
+    finally:
+        for watcher in opened:
+            with contextlib.suppress(Exception):  # what it could not write, it said
+                watcher.close()
+
+
+def show(watchers: list[Watcher], progress: Progress) -> None:
+    """Shows a step to all. One that fails (its disk is full, say) is left out from then on: the training goes on."""
+    for watcher in list(watchers):
+        try:
+            watcher.show(progress)
+        except Exception as error:
+            watchers.remove(watcher)
+            warnings.warn(f"{type(watcher).__name__} stops at step {progress.step}: {error}", stacklevel=2)

@@ -12,21 +12,17 @@ from typing import Any
 from amfs_lab import checkpoint
 from amfs_lab.backbones import FULL, PRECISIONS
 from amfs_lab.cli.options import command, common, validation_suggested
-from amfs_lab.cli.steps import Board, Screen, StepLog, all_of
+from amfs_lab.cli.steps import Board, Screen, StepLog, all_of, show
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
+from amfs_lab.provenance import told
 from amfs_lab.replay import replay
-from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig, open_source
+from amfs_lab.tasks import SOURCES, SPLITS, UNSEEN, EpisodeConfig, open_source
 from amfs_lab.tasks.augment import AUGMENTATIONS
-from amfs_lab.training import MetaTrainer, load_run, pick_device, pick_precision
+from amfs_lab.training import MetaTrainer, load_run, pick_device, pick_precision, run_data
 
 DEFAULTS = TrainingConfig()
-UNSEEN = {  # what no training episode has
-    "glyphs": "unseen scripts",
-    "omniglot": "unseen alphabets",
-    "omniglot-random-classes": "unseen characters, also of seen alphabets",
-}
 
 
 def add_to(commands: Any) -> None:
@@ -74,7 +70,8 @@ def add_to(commands: Any) -> None:
 
     p = command(commands, "evaluate", evaluate_run, "accuracy of a saved run on episodes of a split")
     p.add_argument("run", type=Path, help="folder of a run")
-    p.add_argument("--split", choices=SPLITS, default="test")
+    p.add_argument("--source", choices=SOURCES, help="where episodes come from (default: as in training)")
+    p.add_argument("--split", choices=SPLITS, default="test", help="which classes of it (default %(default)s)")
     for name in ("ways", "shots", "queries"):
         p.add_argument(f"--{name}", type=int, help="default: as in training")
     p.add_argument("--norm", help="transductive or support, of a run with one of them (default: as in training)")
@@ -106,7 +103,7 @@ def train(options: argparse.Namespace) -> None:
         config, folder, options.data, options.device, resume=options.resume, save_every=options.save_every
     )
     settings = f"{config.method}, {shape}, {config.norm} norm, {config.precision}"
-    what = f"{settings}, {trainer.train.classes} training classes"
+    what = f"{settings}, {trainer.train.classes} training classes of {config.source}"
     print(f"{what} -> {folder}", flush=True)
     for damage in trainer.state.damaged if trainer.state else ():
         print(f"amfs-lab: {damage}; the state before it is taken.", file=sys.stderr)
@@ -128,7 +125,9 @@ def train(options: argparse.Namespace) -> None:
             kept = f"training had ended: amfs-lab evaluate {folder} --split {options.split}"
         print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
         raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
-    print(f"{options.split}, {UNSEEN[config.source]}, {tested}")
+    print(f"{UNSEEN[config.source]}, {tested}" if config.source in UNSEEN else tested)
+    if trainer.saved_in != folder:
+        raise ConfigError(f"The learner is not in {folder}, which could not be written. See the warning above.")
 
 
 class Terminated(KeyboardInterrupt):
@@ -151,13 +150,13 @@ def terminated() -> Iterator[None]:
 
 def _watch(trainer: MetaTrainer, config: TrainingConfig, options: argparse.Namespace) -> None:
     """Trains to the end, and shows each step to all who were asked for."""
-    screen = Screen(config.steps, options.report_every, trainer.done)
-    log = StepLog(options.log, trainer.done) if options.log else None
-    board = Board(options.tensorboard, trainer.done) if options.tensorboard else None
-    with all_of(screen, log, board) as watchers, contextlib.closing(trainer.run()) as run:
-        for progress in run:
-            for watcher in watchers:
-                watcher.show(progress)
+    with contextlib.closing(trainer.run()) as run:  # holds the folder before any file is opened
+        screen = Screen(config.steps, options.report_every, trainer.done)
+        log = StepLog(options.log, trainer.done) if options.log else None
+        board = Board(options.tensorboard, trainer.done) if options.tensorboard else None
+        with all_of(screen, log, board) as watchers:
+            for progress in run:
+                show(watchers, progress)
 
 
 def replay_failed(options: argparse.Namespace) -> None:
@@ -170,11 +169,20 @@ def evaluate_run(options: argparse.Namespace) -> None:
     asked = {name: getattr(options, name) for name in ("ways", "shots", "queries")}
     chosen = {name: value for name, value in asked.items() if value is not None}
     episode = dataclasses.replace(config.episode, **chosen)
-    source = open_source(config.source, options.split, episode, options.data)
     check_episodes(options.episodes)
+    trained_on = run_data(options.run) or {}
+    if trained_on.get("own") and options.source is None:
+        raise ConfigError(
+            f"The run in {options.run} was trained on data of your own ({told(trained_on)}), which this command does "
+            "not have. Evaluate it in Python, evaluation.evaluate(training.load_learner(run)[0], source), or on data "
+            "of the kit: --source glyphs."
+        )
+    name = options.source or config.source
+    source = open_source(name, options.split, episode, options.data)
     settings = f"{config.method}, {config.norm} norm, {config.precision}"
-    trained = f"{settings}, {progress.step} of {config.steps} meta-steps"
-    print(f"{trained}, {options.split}, {evaluate(learner, source, options.episodes)}")
+    on = told(trained_on) if trained_on else config.source
+    trained = f"{settings}, {progress.step} of {config.steps} meta-steps on {on}"
+    print(f"{trained}: {evaluate(learner, source, options.episodes)}")
 
 
 def config_of(options: argparse.Namespace) -> TrainingConfig:

@@ -160,7 +160,7 @@ def with_norm(learner: MetaLearner, config: TrainingConfig, norm: str) -> MetaLe
         return learner
     other = replace(config, norm=norm).build()
     other.load_state_dict(learner.state_dict())
-    return other.to(next(learner.parameters()).device)
+    return other.to(learner.device)
 
 
 def accuracies(right: np.ndarray, shape: EpisodeConfig) -> torch.Tensor:

@@ -138,7 +138,7 @@ def measure(learners: Mapping[str, MetaLearner], source: EpisodeSource, episodes
     found: dict[str, list[np.ndarray]] = {}
     for index in range(-1, episodes):  # the first, of no account, warms up
         for name, learner in learners.items():
-            episode = source[max(index, 0)].to(next(learner.parameters()).device)
+            episode = source[max(index, 0)].to(learner.device)
             right, seconds = read(learner, episode, most)
             if index >= 0:
                 found.setdefault(f"right {name}", []).append(right.astype(np.int16))

@@ -1,12 +1,15 @@
 """Inner loops that live on features: the backbone stays as it is, and the task is learned in the space it maps to."""
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor, nn
 
+from amfs_lab.arguments import check_columns, check_tensor, in_working_precision
+from amfs_lab.backbones import checked_features
 from amfs_lab.episode import Split
 
 Predictor = Callable[[Tensor], Tensor]
@@ -16,8 +19,12 @@ class FeatureSpaceLoop(nn.Module):
     """An inner loop that needs the support set's features and targets only."""
 
     @abstractmethod
-    def fit(self, features: Float[Tensor, "*b n d"], targets: Float[Tensor, "*b n c"]) -> Predictor:
-        """Learns the task from features; the predictor maps features (q d) to scores (q c)."""
+    def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> Predictor:
+        """Learns the task from features; the predictor maps features (q d) to scores (q c).
+
+        Raises:
+            DataError: features that are not rows, or targets of another number of rows.
+        """
 
     def start(self, features: Float[Tensor, "n d"]) -> None:
         """Sets what has a data-dependent start, from the features of the first task; nothing by default."""
@@ -31,6 +38,22 @@ class FeatureSpaceLoop(nn.Module):
     ) -> tuple[Float[Tensor, "q c"], Predictor]:
         """Scores of the queries, and the feature predictor that gave them, from one pass through `net`."""
         n = len(support.x)
-        features = net(torch.cat([support.x, x]), n)
-        predictor = self.fit(features[:n], support.targets)
-        return predictor(features[n:]), predictor
+        features = checked_features(net(torch.cat([support.x, x]), n), n + len(x))
+        with _no_autocast(features.device):
+            predictor = self.fit(features[:n], support.targets)
+            return predictor(features[n:]), predictor
+
+
+def checked_task(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in one floating-point type of 32 bits at least. Raises DataError unless they are n rows each."""
+    check_tensor("features", features, "n d")
+    check_columns("targets", targets, "features", features.shape[-2])
+    features, targets = in_working_precision(features, targets)
+    return features, targets
+
+
+def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """What is solved needs more than the eight bits of a mantissa that a network makes do with."""
+    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return contextlib.nullcontext()

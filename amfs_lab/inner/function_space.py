@@ -4,12 +4,12 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor, nn
 
 from amfs_lab import ridge
 from amfs_lab.errors import ConfigError
-from amfs_lab.inner.features import FeatureSpaceLoop
+from amfs_lab.inner.features import FeatureSpaceLoop, checked_task
 from amfs_lab.kernels import RBF, Kernel, bounded_exp
 
 SMALLEST_LAM, LARGEST_LAM = 1e-6, 1e3  # what a learned ridge may reach
@@ -66,8 +66,9 @@ class FunctionSpace(FeatureSpaceLoop):
     def start(self, features: Float[Tensor, "n d"]) -> None:
         self.kernel.start(features)
 
-    def fit(self, features: Float[Tensor, "*b n d"], targets: Float[Tensor, "*b n c"]) -> "KernelPredictor":
+    def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> "KernelPredictor":
         """Learns one task, or in one call a batch of tasks of the same shape."""
+        features, targets = checked_task(features, targets)
         K_ss = self.kernel(features, features)
         alpha = ridge.solve(K_ss, targets, self.lam, self.mu, check=False)  # Section 4.1: alpha = (K + N)^-1 y
         if self.first_order:
@@ -88,10 +89,10 @@ class KernelPredictor:
     K_ss: Float[Tensor, "*b n n"]
     space: FunctionSpace
 
-    def __call__(self, features: Float[Tensor, "*b q d"]) -> Float[Tensor, "*b q c"]:
+    def __call__(self, features: Real[Tensor, "*b q d"]) -> Float[Tensor, "*b q c"]:
         return self.space.scale * self.space.kernel(features, self.support) @ self.alpha
 
-    def variance(self, features: Float[Tensor, "*b q d"]) -> Float[Tensor, "*b q"]:
+    def variance(self, features: Real[Tensor, "*b q d"]) -> Float[Tensor, "*b q"]:
         """Posterior variance of f / scale under the Gaussian-process reading, with noise N; see `ridge.variance`."""
         kernel = self.space.kernel
         K_qs = kernel(features, self.support)

@@ -1,5 +1,6 @@
 """MAML, FO-MAML and ANIL: a task is learned by a few gradient steps from the meta-parameters."""
 
+import contextlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
+import torch.nn.attention
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -21,6 +23,8 @@ HEAD = "head."
 @dataclass(frozen=True)
 class GradientLoop(ABC):
     """An inner loop on a network that ends in a linear head: `steps` gradient steps of length `lr` on the support set.
+
+    They move the parameters that require a gradient. Frozen ones never move, and buffers are none of theirs.
 
     Args:
         lr: inner learning rate > 0. steps: inner steps >= 1.
@@ -45,32 +49,81 @@ class GradientLoop(ABC):
     ) -> Iterator[Params]:
         """params, and what they become after 1, 2, ... steps down the loss, without end.
 
+        Frozen parameters stay where they are, and so do those that the loss does not depend on.
+
         Args:
             meta_training: keep the graph back to `params`. second_order: and through each gradient.
+        Raises:
+            ConfigError: every parameter is frozen.
         """
-        if meta_training and not any(p.requires_grad for p in params.values()):  # within `torch.func.vmap`
-            yield from self._descend_transformed(loss, params, second_order)
-        if not meta_training:
-            params = {name: p.detach().requires_grad_() for name, p in params.items()}
+        movable = [name for name, p in params.items() if not is_frozen(p)]
+        if not movable:
+            raise ConfigError(
+                f"{type(self).__name__.removesuffix('Config')} needs a parameter that its steps may move. Got "
+                f"{len(params)} that are all frozen. Free some: requires_grad_(True); measuring needs none frozen."
+            )
+        if meta_training and not any(params[name].requires_grad for name in movable):  # within `torch.func.vmap`
+            yield from self._descend_transformed(loss, params, movable, second_order)
+        with recording():
+            if not meta_training:
+                params = params | {name: params[name].detach().requires_grad_() for name in movable}
         while True:
             yield params
-            with torch.enable_grad():  # not around the yield: it would reach into the caller
-                create = meta_training and second_order
-                grads = torch.autograd.grad(loss(params), list(params.values()), create_graph=create)
-                params = {name: p - self.lr * g for (name, p), g in zip(params.items(), grads, strict=True)}
+            with recording():  # not around the yield: it would reach into the caller
+                with twice_differentiable() if meta_training and second_order else contextlib.nullcontext():
+                    value = loss(params)
+                if not value.requires_grad:  # it depends on none of them
+                    continue
+                starts = [params[name] for name in movable]
+                grads = torch.autograd.grad(
+                    value, starts, create_graph=meta_training and second_order, allow_unused=True
+                )
+                moved = {
+                    name: p if g is None else p - self.lr * g for name, p, g in zip(movable, starts, grads, strict=True)
+                }
                 if not meta_training:  # nothing keeps the graph of the steps before
-                    params = {name: p.detach().requires_grad_() for name, p in params.items()}
+                    moved = {name: p.detach().requires_grad_() for name, p in moved.items()}
+                params = params | moved
 
     def _descend_transformed(
-        self, loss: Callable[[Params], Tensor], params: Params, second_order: bool
+        self, loss: Callable[[Params], Tensor], params: Params, movable: list[str], second_order: bool
     ) -> Iterator[Params]:
         """The same where `torch.autograd.grad` finds no graph, because a transform of `torch.func` holds it."""
+        held = {name: p for name, p in params.items() if name not in movable}
         while True:
             yield params
-            grads = torch.func.grad(loss)(params)
+            moving = {name: params[name] for name in movable}
+            with twice_differentiable() if second_order else contextlib.nullcontext():
+                grads = torch.func.grad(lambda own: loss(held | own))(moving)
             if not second_order:
                 grads = {name: g.detach() for name, g in grads.items()}
-            params = {name: p - self.lr * grads[name] for name, p in params.items()}
+            params = params | {name: p - self.lr * grads[name] for name, p in moving.items()}
+
+
+def recording() -> contextlib.AbstractContextManager[object]:
+    """Where operations are recorded for a derivative, also within `torch.no_grad` and `torch.inference_mode`."""
+    stack = contextlib.ExitStack()
+    stack.enter_context(torch.inference_mode(False))
+    stack.enter_context(torch.enable_grad())
+    return stack
+
+
+def twice_differentiable() -> contextlib.AbstractContextManager[object]:
+    """Attention written in products and a softmax: the fast kernels of torch have no second derivative."""
+    return torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+
+
+def ordinary(tensor: Tensor) -> Tensor:
+    """A tensor that may be part of a derivative: a copy of one that was made within `torch.inference_mode`."""
+    if not tensor.is_inference():
+        return tensor
+    with torch.inference_mode(False):
+        return tensor.clone()
+
+
+def is_frozen(parameter: Tensor) -> bool:
+    """Whether it is a parameter that was told not to move. What `functional_call` puts in its place is no parameter."""
+    return isinstance(parameter, nn.Parameter) and not parameter.requires_grad
 
 
 @dataclass(frozen=True)
@@ -91,10 +144,12 @@ class Maml(GradientLoop):
     def walk(self, net: nn.Module, support: Split) -> "Iterator[AdaptedNetwork]":
         """The network after 0, 1, 2, ... inner steps, without end; `steps` plays no part."""
 
+        support = Split.unchecked(ordinary(support.x), ordinary(support.y), support.ways)
+
         def loss(params: Params) -> Tensor:
             return support.loss(functional_call(net, params, (support.x,)))
 
-        start: Params = dict(net.named_parameters())
+        start: Params = {name: ordinary(p) for name, p in net.named_parameters()}
         for params in self._descend(loss, start, torch.is_grad_enabled(), not self.first_order):
             yield AdaptedNetwork(net, params, support.x)
 
@@ -108,13 +163,13 @@ class Anil(GradientLoop):
     """
 
     def adapt(self, net: nn.Module, support: Split) -> "AdaptedNetwork":
-        features = net.get_submodule("backbone")(support.x)
-        head = net.get_submodule("head")
+        features = ordinary(net.get_submodule("backbone")(support.x))
+        head, labels = net.get_submodule("head"), Split.unchecked(features, ordinary(support.y), support.ways)
 
         def loss(params: Params) -> Tensor:
-            return support.loss(functional_call(head, params, (features,)))
+            return labels.loss(functional_call(head, params, (features,)))
 
-        start: Params = dict(head.named_parameters())
+        start: Params = {name: ordinary(p) for name, p in head.named_parameters()}
         moved = next(islice(self._descend(loss, start, torch.is_grad_enabled()), self.steps, None))
         params = dict(net.named_parameters()) | {HEAD + name: p for name, p in moved.items()}
         return AdaptedNetwork(net, params, support.x)

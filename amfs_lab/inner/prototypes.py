@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
-from amfs_lab.inner.features import FeatureSpaceLoop
+from amfs_lab.inner.features import FeatureSpaceLoop, checked_task
 from amfs_lab.kernels import squared_distances
 
 
 class Prototypes(FeatureSpaceLoop):
     """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set."""
 
-    def fit(self, features: Float[Tensor, "*b n d"], targets: Float[Tensor, "*b n c"]) -> "PrototypePredictor":
+    def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> "PrototypePredictor":
+        features, targets = checked_task(features, targets)
         return PrototypePredictor(targets.mT @ features / targets.sum(-2)[..., None])
 
 
@@ -20,5 +21,5 @@ class Prototypes(FeatureSpaceLoop):
 class PrototypePredictor:
     prototypes: Float[Tensor, "*b c d"]
 
-    def __call__(self, features: Float[Tensor, "*b q d"]) -> Float[Tensor, "*b q c"]:
+    def __call__(self, features: Real[Tensor, "*b q d"]) -> Float[Tensor, "*b q c"]:
         return -squared_distances(features, self.prototypes)

@@ -1,0 +1,88 @@
+"""Output that never ends a program: no encoding, closed pipe, full disk or missing terminal does."""
+
+import codecs
+import contextlib
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+# What our sentences hold beyond ASCII, in letters that every encoding has.
+PLAIN = str.maketrans({"±": "+/-", "×": "x", "–": "-", "—": "-", "°": " degrees", "→": "->", "≤": "<=", "≥": ">="})
+PLAIN |= str.maketrans({"σ": "sigma", "λ": "lambda", "μ": "mu", "γ": "gamma", "θ": "theta", "’": "'", "…": "..."})
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return text.encode("ascii", "replace").decode("ascii"), error.end
+
+
+codecs.register_error("amfs-lab-plain", _plain)
+
+
+class Output(io.TextIOBase):
+    """A stream that drops what cannot be written, from the first time on that it cannot."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError, ValueError):
+                stream.reconfigure(errors="amfs-lab-plain")
+
+    def write(self, text: str) -> int:
+        self._try("write", text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._try("flush")
+
+    def isatty(self) -> bool:
+        return bool(self._try("isatty"))
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise io.UnsupportedOperation("fileno")
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def _try(self, what: str, *arguments: Any) -> Any:
+        if self._stream is None:
+            return None
+        try:
+            return getattr(self._stream, what)(*arguments)
+        except (OSError, ValueError):  # ValueError: it was closed
+            with contextlib.suppress(OSError, ValueError):  # what is still buffered goes nowhere, without an error
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+            self._stream = None
+            return None
+
+
+@contextlib.contextmanager
+def lasting() -> Iterator[None]:
+    """Around a command: its output may fail, and its terminal may go, and it ends as it would have ended."""
+    out, err = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = Output(out), Output(err)
+    hangup = getattr(signal, "SIGHUP", None)  # what a system sends when a terminal goes; Windows knows none
+    before = None
+    if hangup is not None and threading.current_thread() is threading.main_thread():
+        before = signal.signal(hangup, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if hangup is not None and before is not None:
+            signal.signal(hangup, before)
+        sys.stdout, sys.stderr = out, err
