@@ -91,7 +91,7 @@ class Wrapped(Backbone):
         if known:
             self.features = known[0]
 
-    def forward(self, x: Float[Tensor, "n ..."], reference: int | None = None) -> Float[Tensor, "n d"]:
+    def forward(self, x: Float[Tensor, "n ..."], reference: int | None = None) -> Any:
         returned = self.network(x)
         return returned.flatten(1) if isinstance(returned, Tensor) and returned.ndim > 2 else returned
 

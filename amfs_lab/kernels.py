@@ -107,7 +107,7 @@ def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
                     f"Got {len(bandwidth)}."
                 )
             return torch.exp(-squared_distances(x1 / bandwidth, x2 / bandwidth) / 2)
-        return torch.exp(-squared_distances(x1, x2) / (2 * bandwidth**2).clamp(limits.tiny, limits.max))
+        return torch.exp(-squared_distances(x1, x2) / (2 * bandwidth.to(x1.dtype) ** 2).clamp(limits.tiny, limits.max))
     square = bandwidth * bandwidth
     if limits.tiny / limits.eps < square < limits.max * limits.eps:
         return torch.exp(-squared_distances(x1, x2) / (2 * square))

@@ -13,7 +13,7 @@ from torch.func import functional_call, vmap
 from amfs_lab.backbones import Backbone, Wrapped, checked_features, is_backbone, written_out
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import AmfsError, ConfigError
-from amfs_lab.inner import FeatureSpaceLoop, GradientLoop
+from amfs_lab.inner import FeatureSpaceLoop, GradientLoop, Maml
 from amfs_lab.inner.gradient import ordinary, recording
 
 BATCH_NORM_MODULES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -44,7 +44,7 @@ class WithHead(nn.Module):
                 f"image. Got {features!r}. Say it: backbones.Wrapped(network, features=512) for a network of another "
                 "library, or set `features` in your class."
             )
-        self.backbone, self.head = backbone, nn.Linear(features, ways)
+        self.backbone, self.head = backbone, nn.Linear(features, ways, dtype=_dtype_of_head(backbone))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.norm = getattr(backbone, "norm", "none")
@@ -57,7 +57,13 @@ class WithHead(nn.Module):
                 f"and {features.shape[1]} for images of shape {tuple(x.shape[1:])}. Make the backbone for this shape "
                 f"of image (for Conv4: size={x.shape[-1]}), or read the images at the size that it was made for."
             )
-        return self.head(features)
+        return self.head(features.to(self.head.weight.dtype))
+
+
+def _dtype_of_head(backbone: nn.Module) -> torch.dtype | None:
+    """That of the backbone, but float32 for 16 bits, in which a step would be lost."""
+    dtype = next((p.dtype for p in backbone.parameters() if p.is_floating_point()), None)
+    return torch.float32 if dtype is not None and torch.finfo(dtype).bits < 32 else dtype
 
 
 class MetaLearner(nn.Module):
@@ -107,7 +113,7 @@ class MetaLearner(nn.Module):
 
     def scores(self, episode: Episode) -> Float[Tensor, "q ways"]:
         """Scores of the queries, one column a class."""
-        return self._predict(episode)[0]
+        return self._predict(self._cast(episode))[0]
 
     def loss(self, episode: Episode) -> Float[Tensor, ""]:
         """The task's meta-objective: the loss of the queries (`Split.loss`: cross-entropy, or half the mean square of
@@ -117,6 +123,14 @@ class MetaLearner(nn.Module):
     def meta_parameters(self) -> list[nn.Parameter]:
         """The meta-parameters in the order of a gradient row: the network's, then the inner loop's own."""
         return [p for p in self.parameters() if p.requires_grad]
+
+    def check_trainable(self) -> None:
+        """Raises ConfigError unless there is a meta-parameter."""
+        if not self.meta_parameters():
+            raise ConfigError(
+                "Meta-training needs a parameter that it may move. Got a learner without one that requires a gradient. "
+                "Evaluate it as it is, or free some: requires_grad_(True)."
+            )
 
     def task_gradients(self, episodes: Sequence[Episode], batched: bool = False) -> TaskGradients:
         """Losses, accuracies and gradients of the tasks.
@@ -132,15 +146,14 @@ class MetaLearner(nn.Module):
             ConfigError: no parameter to move; `batched` with episodes of different shapes, or in second-order MAML with
                 torch's own BatchNorm.
         """
+        self.check_trainable()
         params = self.meta_parameters()
-        if not params:
-            raise ConfigError(
-                "Meta-training needs a parameter that it may move. Got a learner without one that requires a gradient. "
-                "Evaluate it as it is, or free some: requires_grad_(True)."
-            )
         with recording():
-            episodes = [self._cast(episode) for episode in episodes]
-            return self._together(episodes) if batched else self._in_turn(episodes, params)
+            return (
+                self._together([self._cast(episode) for episode in episodes])
+                if batched
+                else self._in_turn(episodes, params)
+            )
 
     def _in_turn(self, episodes: Sequence[Episode], params: list[nn.Parameter]) -> TaskGradients:
         sizes = [p.numel() for p in params]
@@ -164,14 +177,7 @@ class MetaLearner(nn.Module):
         shapes = {(e.support.x.shape, e.query.x.shape, e.support.ways, e.support.real) for e in episodes}
         if len(shapes) > 1:
             raise ConfigError("Tasks that run together must have one shape. Got different ones: leave `batched` out.")
-        if not getattr(self.inner, "first_order", True) and any(
-            isinstance(module, BATCH_NORM_MODULES) and module.training for module in self.modules()
-        ):
-            raise ConfigError(
-                "Second-order MAML with `batched` needs normalisation that can be differentiated twice there. Got "
-                "torch's own BatchNorm, whose gradient would be wrong by some percent. Leave `batched` out, take "
-                "first_order=True, or the kit's norms."
-            )
+        self._check_batch_norm()
         copies = {
             name: p.detach().expand(t, *p.shape).clone().requires_grad_()
             for name, p in task.named_parameters()
@@ -194,7 +200,22 @@ class MetaLearner(nn.Module):
                 b.copy_(_mean_of(list(buffers[name])))
         return TaskGradients(losses.detach(), accuracies, torch.cat([grad.reshape(t, -1) for grad in grads], 1))
 
+    def _check_batch_norm(self) -> None:
+        """Within `torch.func.vmap` native BatchNorm has wrong second derivatives, and no running averages in a loop."""
+        if isinstance(self.inner, Maml) and any(
+            isinstance(module, BATCH_NORM_MODULES)
+            and module.training
+            and (module.track_running_stats or not self.inner.first_order)
+            for module in self.modules()
+        ):
+            raise ConfigError(
+                "MAML with `batched` needs normalisation whose derivatives are right there. Got torch's own BatchNorm, "
+                "with which the meta-gradient would be wrong by some percent. Leave `batched` out, or take the kit's "
+                "`backbones.TaskNorm`."
+            )
+
     def _loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
+        episode = self._cast(episode)
         scores, penalty = self._predict(episode)
         return episode.query.loss(scores) + penalty, scores
 
@@ -206,7 +227,7 @@ class MetaLearner(nn.Module):
         return Episode.unchecked(*(Split.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
 
     def _predict(self, episode: Episode) -> tuple[Float[Tensor, "q ways"], Float[Tensor, ""] | float]:
-        episode = self._cast(episode)
+        torch.clear_autocast_cache()  # within one autocast region it keeps weights as they were before the last step
         if isinstance(self.inner, FeatureSpaceLoop):
             scores, predictor = self.inner.predict(self.net, episode.support, episode.query.x)
             return scores, getattr(predictor, "penalty", 0.0)
@@ -320,6 +341,8 @@ def explained(episode: Episode, batched: bool = False) -> Iterator[None]:
 def _advice(error: Exception, batched: bool) -> str:
     if "derivative" in str(error):
         return "Take first_order=True (fo-maml) or an inner loop on features: neither differentiates it twice."
+    if "nference tensor" in str(error):
+        return "Make the network outside of torch.inference_mode."
     if batched:
         return "Leave `batched` out: not every network can run on several tasks at once."
     return "Read the images at the size and with the channels that it was made for, or make one for these images."

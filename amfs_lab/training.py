@@ -237,7 +237,7 @@ class MetaTrainer:
             with seeded(config.seed):
                 learner = learner()
         self.learner: MetaLearner = (config.build() if learner is None else learner).to(self.device)
-        check_precision(self.learner)
+        check_parameters(self.learner)
         self.provenance = {
             "data": {
                 "train": of_source(self.train, train is not None),
@@ -466,8 +466,12 @@ def _record(config: TrainingConfig, progress: Progress | None, provenance: dict[
     return {"config": config.to_dict(), "progress": None if progress is None else progress.to_dict()} | provenance
 
 
-def check_precision(learner: MetaLearner) -> None:
-    """Raises ConfigError for meta-parameters of 16 bits: an outer step is lost in their rounding."""
+def check_parameters(learner: MetaLearner) -> None:
+    """Raises ConfigError for no meta-parameters, for some that were made within `torch.inference_mode` and get no
+    gradient, and for some of 16 bits, in whose rounding an outer step is lost."""
+    learner.check_trainable()
+    if any(tensor.is_inference() for tensor in (*learner.parameters(), *learner.buffers())):
+        raise ConfigError("A learner must be made outside of torch.inference_mode, or it cannot be trained.")
     short = {p.dtype for p in learner.meta_parameters() if torch.finfo(p.dtype).bits < 32}
     if short:
         raise ConfigError(

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from amfs_lab.backbones import checked_features
 from amfs_lab.episode import Split
 from amfs_lab.errors import ConfigError
 
@@ -163,8 +164,10 @@ class Anil(GradientLoop):
     """
 
     def adapt(self, net: nn.Module, support: Split) -> "AdaptedNetwork":
-        features = ordinary(net.get_submodule("backbone")(support.x))
-        head, labels = net.get_submodule("head"), Split.unchecked(features, ordinary(support.y), support.ways)
+        head = net.get_submodule("head")
+        features = ordinary(checked_features(net.get_submodule("backbone")(support.x), len(support.x)))
+        features = features.to(next(head.parameters()).dtype)
+        labels = Split.unchecked(features, ordinary(support.y), support.ways)
 
         def loss(params: Params) -> Tensor:
             return labels.loss(functional_call(head, params, (features,)))
