@@ -48,7 +48,7 @@ def walk(mine: Any) -> str:
             lambda K, y, rate, steps: K @ descent(K, y, rate, steps),
             "Those are the fitted values Kα. Return α itself: then you can ask anywhere, not only at the points.",
         ),
-        (wrong(lambda K, y, a: K @ a - y), "You walk uphill: the step goes *against* the miss, y − Kα."),
+        (wrong(lambda K, y, a: K @ a - y), "You walk uphill: the step goes *along* the miss, y − Kα."),
         (
             wrong(lambda K, y, a: K @ (y - K @ a)),
             "You moved α by K(y − Kα), the gradient for α as a plain list of numbers. In function space it is "
