@@ -263,7 +263,7 @@ class ConflictExplorer(Explorer):
             y_range=[-view, view],
             task_range=[0.4, state.tasks + 0.6],
             numbers=list(range(1, state.tasks + 1)),
-            away=turned(combined[1], combined[0]),
+            away=turned(combined[1], combined[0]) if min(lengths[:2]) >= STILL else None,
             step=float(combined[1].norm()),
             # To first order a step along -d lowers a loss by <d, its gradient>.
             last_slope=float(combined[1] @ grads[-1]),

@@ -12,6 +12,14 @@ from IPython.core.getipython import get_ipython
 _awaiting = 0
 
 
+def speak(error: BaseException, words: str) -> None:
+    """Has a notebook show these words in place of an exception's traceback; the exception itself stays what it is.
+
+    IPython asks an exception for `_render_traceback_` before it makes a traceback of its own.
+    """
+    error._render_traceback_ = lambda: [words]  # type: ignore[attr-defined]
+
+
 @contextmanager
 def awaiting() -> Iterator[None]:
     """Marks the time in which a cell awaits, so that messages are handled beside it."""

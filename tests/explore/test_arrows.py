@@ -70,6 +70,16 @@ def test_gradients_that_cancel_leave_no_arrow_and_their_names_in_the_legend():
         assert (a[f"x_{n}"] == [None]) == (math.hypot(*(a[f"weights_{n}"] @ a.grads)) < 1e-9)
 
 
+def test_a_direction_that_is_rounding_is_not_drawn():
+    explorer = ConflictExplorer(tasks=3, angle=180, spread=120, ratio=1.0)
+    a = explorer.arrays
+    mean = a.weights_0 @ a.grads
+    assert 0 < math.hypot(*mean) < 1e-12
+    assert a.x_0 == [None]
+    assert a.x_1[1] > 0.1
+    assert "The mean gradient is zero here, and O-AMFS still moves" in explorer.sentence.text
+
+
 def test_arrows_of_true_length_are_all_in_the_panel():
     explorer = ConflictExplorer(true_lengths=True)
     for tasks, angle, ratio, normalization in itertools.product((2, 4), (0, 90, 180), (0.2, 5.0), ("unit", "none")):
