@@ -17,11 +17,11 @@ LEAST = 3.0  # pixels: a shorter arrow shows no direction
 class Arrow(NamedTuple):
     """What a trace of an arrow is fed: both ends, and the sizes of their markers."""
 
-    x: list[float | None]
-    y: list[float | None]
-    size: list[float]
+    x: Sequence[float | None]
+    y: Sequence[float | None]
+    size: Sequence[float]
 
-    def fed(self, x: str, y: str, size: str) -> dict[str, list]:
+    def fed(self, x: str, y: str, size: str) -> dict[str, Sequence[float | None]]:
         """The three by the names of their arrays."""
         return {x: self.x, y: self.y, size: self.size}
 

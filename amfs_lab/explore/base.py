@@ -12,7 +12,7 @@ import torch
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Control, Fields, Held
 from amfs_lab.explore.drawing import Arrays, Drawing, State, Trace
-from amfs_lab.explore.kernel import acknowledged
+from amfs_lab.explore.kernel import acknowledged, speak
 from amfs_lab.explore.messages import Banner, Sentence
 
 
@@ -64,8 +64,12 @@ class Explorer(Shown):
         start_of_all = {name: part.start for name, part in (self.declared | self.held).items()}
         self.start = State(start_of_all | chosen | self._followed(chosen, State(start_of_all | chosen)))
         self.state = self.start
-        with one_thread():
-            self.arrays = self.compute(self.state)
+        try:
+            with one_thread():
+                self.arrays = self.compute(self.state)
+        except KeyboardInterrupt as interrupt:
+            speak(interrupt, "Stopped before the figure was computed. Run the cell again.")
+            raise
         self.drawing = self.drawn()
         self.figure = self.drawing.figure
         self.sentence = Sentence(text=self.say(self.arrays), alt=self.alt)

@@ -9,7 +9,7 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Choice, Held, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.live import LiveExplorer
-from amfs_lab.explore.meta_training import HEADS, MOST, NOTHING, named, slots, smooth, thin
+from amfs_lab.explore.meta_training import MOST, NOTHING, headed, named, slots, smooth, thin
 from amfs_lab.explore.theme import COLORS, INK, MARKERS, line, marks, series
 from amfs_lab.explore.words import count, signed
 from amfs_lab.path import check_one_kind, paths, walk_shares
@@ -299,8 +299,7 @@ class PathExplorer(LiveExplorer):
             elif right is not None:
                 said += f", mean cosine {signed(right)}"
             parts.append(said)
-        words = "; ".join(parts)
-        said = f"{HEADS[a.status]}: {words}." if a.status in HEADS else f"{words}."
+        said = headed(a.status, "; ".join(parts))
         if a.apart is not None:
             said += f" They are {a.apart:.3g} apart."
         said += f" The plane shows {a.share:.0%} of the variance"

@@ -5,6 +5,7 @@ are the points themselves: the projection of the representer theorem is a shadow
 """
 
 import math
+from typing import Any
 
 import plotly.graph_objects as go
 import torch
@@ -226,9 +227,12 @@ class ProjectionExplorer(Explorer):
         return f"{head}: {float(a.parallel @ a.parallel):.2f} of w∥, and {t * t * rest:.2f} of what is kept of w⊥."
 
 
-def pointed(name: str, places: Tensor, head: int) -> dict[str, list]:
+def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
     """An arrow of the picture as its trace is fed: seen along itself it has no length, and is not drawn."""
-    found = arrows.arrow(*places.tolist(), head, SCALE) if len(places) else arrows.NOTHING
+    found = arrows.NOTHING
+    if len(places):
+        start, tip = places.tolist()
+        found = arrows.arrow(start, tip, head, SCALE)
     return found.fed(f"{name}_x", f"{name}_y", f"{name}_size")
 
 

@@ -43,8 +43,8 @@ TITLES = {
     "training loss": "the training loss",
 }
 PRINTED = {"star": "★", "square": "■", "diamond": "◆", "triangle-down": "▼"}
-SIGMA_AXIS = dict(title="σ (same unit as x)", type="log", range=[-1.36, 0.76], tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
-LAM_RANGE = [-4.15, 1.15]
+SIGMA_RANGE, LAM_RANGE = [-1.36, 0.76], [-4.15, 1.15]
+SIGMA_AXIS = dict(title="σ (same unit as x)", type="log", range=SIGMA_RANGE, tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
 LONGEST = max(look[4] for look in LOOKS.values())
 DECADES = (240.0, 72.0)  # pixels of one on the map, of σ and of λ, about
 POWERS = dict(tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1, 10], ticktext=["10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"])
@@ -237,7 +237,7 @@ def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: 
     if size == 0:
         return [], []
     step = [part / size for part in pull]  # one map long, in decades
-    fitting = room([math.log10(bandwidth), math.log10(lam)], step, (SIGMA_AXIS["range"], LAM_RANGE))
+    fitting = room([math.log10(bandwidth), math.log10(lam)], step, (SIGMA_RANGE, LAM_RANGE))
     share = length * min(1.0, fitting / LONGEST)
     return [bandwidth, bandwidth * 10 ** (share * step[0])], [lam, lam * 10 ** (share * step[1])]
 
