@@ -12,7 +12,7 @@ import torch
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Control, Fields, Held
 from amfs_lab.explore.drawing import Arrays, Drawing, State, Trace
-from amfs_lab.explore.kernel import acknowledged, speak
+from amfs_lab.explore.kernel import acknowledged, stopped
 from amfs_lab.explore.messages import Banner, Sentence
 
 
@@ -68,7 +68,7 @@ class Explorer(Shown):
             with one_thread():
                 self.arrays = self.compute(self.state)
         except KeyboardInterrupt as interrupt:
-            speak(interrupt, "Stopped before the figure was computed. Run the cell again.")
+            stopped(interrupt, "The figure was not computed to its end: run the cell again.")
             raise
         self.drawing = self.drawn()
         self.figure = self.drawing.figure

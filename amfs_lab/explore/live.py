@@ -10,7 +10,7 @@ import ipywidgets as w
 
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Held
-from amfs_lab.explore.kernel import awaiting, speak, yield_to_kernel
+from amfs_lab.explore.kernel import awaiting, stopped, yield_to_kernel
 
 NEXT = "Go on below with what was learned so far, or run the cell again to begin afresh."
 
@@ -120,7 +120,7 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
         status = "stopped" if explorer.stopped else "finished"
     except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit) as interrupt:  # a kernel cancels what it awaits
         status = "stopped"
-        speak(interrupt, f"Stopped. {NEXT}")
+        stopped(interrupt, NEXT)
         raise
     except Exception as error:
         failure = error

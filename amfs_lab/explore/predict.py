@@ -7,7 +7,7 @@ import ipywidgets as w
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.base import Shown
-from amfs_lab.explore.kernel import speak
+from amfs_lab.explore.kernel import stopped
 from amfs_lab.explore.messages import Sentence
 
 
@@ -89,7 +89,7 @@ class Prediction(Shown):
         try:
             key = self._answer() if callable(self._answer) else self._answer
         except KeyboardInterrupt as interrupt:
-            speak(interrupt, "Stopped while the answer was computed. Run the cell again.")
+            stopped(interrupt, "The question needs its answer first: run the cell again.")
             raise
         if key is None and callable(self._answer):
             return None

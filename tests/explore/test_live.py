@@ -299,9 +299,13 @@ def test_in_a_kernel_the_interrupt_button_stops_a_run_in_words(kernel, comms):
         pass
     time.sleep(0.5)
     kernel.manager.interrupt_kernel()
-    (error,) = [message["content"] for message in kernel.messages(run) if message["msg_type"] == "error"]
+    found = kernel.messages(run)
+    (error,) = [message["content"] for message in found if message["msg_type"] == "error"]
+    (box,) = [message["content"]["data"] for message in found if message["msg_type"] == "display_data"]
+    assert box["text/plain"] == f"Stopped. {NEXT}"
+    assert "amfs-stopped" in box["text/html"]
     assert error["ename"] in ("CancelledError", "KeyboardInterrupt")
-    assert error["traceback"] == [f"Stopped. {NEXT}"]
+    assert error["traceback"] == ["Stopped."]
     assert kernel.run("print(e.status, bool(e.banner.value), e.error)") == ["stopped", "False", "None"]
     assert kernel.run("print((await live(fake(2, 0.01), e)).step, e.status)") == ["2", "finished"]
 

@@ -11,7 +11,7 @@ import pytest
 from lessons import NOTEBOOKS, solution_of
 from nbclient import NotebookClient
 
-from amfs_lab.explore.check.verdict import Verdict
+from amfs_lab.explore.box import Box
 
 IMPORT = "from amfs_lab.explore import check\nimport torch"
 UNTOUCHED = "def my_rbf(x1, x2, bandwidth):\n    raise NotImplementedError  # your code"
@@ -101,7 +101,7 @@ def test_an_error_in_the_reader_s_function_is_a_box_with_the_line_of_its_cell(pa
 
 
 def test_a_box_is_escaped():
-    shown = Verdict("wrong", "It says <script>alert(1)</script> & `a < b`.")._repr_html_()
+    shown = Box("wrong", "It says <script>alert(1)</script> & `a < b`.")._repr_html_()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp;" in shown
     assert re.search(r"<code [^>]+>a &lt; b</code>\.</div>$", shown)
 
@@ -147,8 +147,9 @@ def test_an_endless_function_can_be_interrupted_and_says_where_it_was():
     page = run([IMPORT, endless, f"{soon}check.rbf(my_rbf)"])
     (error,) = errors(page)
     assert error.ename == "KeyboardInterrupt"
-    said = "Stopped. Line 4 of your cell: `time.sleep(0.01)`. Your function was still running: what is to end its loop?"
-    assert error.traceback == [said]
+    assert error.traceback == ["Stopped."]
+    said = "Stopped. Your function was still running: what is to end its loop? Line 4 of your cell: `time.sleep(0.01)`."
+    assert box(page.cells[-1]).data["text/plain"] == said
 
 
 def test_every_cell_of_a_wrongly_solved_lesson_runs():

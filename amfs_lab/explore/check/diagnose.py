@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import amfs_lab
-from amfs_lab.explore.check.verdict import UNTOUCHED, NotAttempted, Verdict, Wrong, graded, raises, tell
+from amfs_lab.explore.box import Box
+from amfs_lab.explore.check.verdict import UNTOUCHED, NotAttempted, Wrong, graded, raises, tell
 from amfs_lab.explore.controls import Slider
-from amfs_lab.explore.kernel import speak
+from amfs_lab.explore.kernel import stopped
 
 # Whose code is not the reader's: that of this library, of Python and of installed packages.
 INSTALLED = (
-    str(Path(amfs_lab.__file__).parent),
+    str(Path(__file__).parents[2]),
     *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
 )
 
@@ -44,15 +44,15 @@ def exercise(check: Callable[..., str]) -> Callable[..., None]:
         try:
             if any(answer is ... for answer in answers):
                 raise NotAttempted
-            verdict = Verdict("right", check(*answers, **settings))
+            verdict = Box("right", check(*answers, **settings))
         except NotAttempted as untouched:
             if graded():
                 raise NotImplementedError("this exercise has not been attempted") from untouched
-            verdict = Verdict("open", UNTOUCHED)
+            verdict = Box("open", UNTOUCHED)
         except Wrong as diagnosis:
             if raises():
                 raise
-            verdict = Verdict("wrong", str(diagnosis))
+            verdict = Box("wrong", str(diagnosis))
         tell(verdict)
 
     return run
@@ -114,7 +114,7 @@ def called(mine: Callable[..., Any], *arguments: Any, given: str) -> Any:
         what = f"{type(error).__name__}: {said}" if said else type(error).__name__
         raise Wrong(f"Your function stopped with {what}. It was called with {given}.{line_of(error)}") from error
     except KeyboardInterrupt as stop:
-        speak(stop, f"Stopped.{line_of(stop)} Your function was still running: what is to end its loop?")
+        stopped(stop, f"Your function was still running: what is to end its loop?{line_of(stop)}")
         raise
 
 

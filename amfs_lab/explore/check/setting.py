@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from amfs_lab.explore.check.verdict import Verdict, Wrong, raises, tell
+from amfs_lab.explore.box import Box
+from amfs_lab.explore.check.verdict import Wrong, raises, tell
 
 NEEDED = ("torch", "numpy", "plotly", "ipywidgets", "anywidget", "jupyterlab")
 
@@ -27,7 +28,7 @@ def environment() -> None:
         words = f"Not installed: {', '.join(missing)}. Start with `python3 run.py lab`, which installs them."
         if raises():
             raise Wrong(words)
-        tell(Verdict("wrong", words))
+        tell(Box("wrong", words))
 
 
 @contextmanager
