@@ -290,6 +290,16 @@ def test_an_interrupted_move_leaves_dials_sentence_and_figure_together(wave, mon
     assert wave.state != before
 
 
+def test_an_interrupted_start_is_told_in_words_and_stays_an_interrupt(monkeypatch):
+    def interrupted(self, state):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Wave, "compute", interrupted)
+    with pytest.raises(KeyboardInterrupt) as told:
+        Wave()
+    assert told.value._render_traceback_() == ["Stopped."]  # IPython's own way in, which a notebook shows
+
+
 def interrupted_once(function):
     calls = []
 
