@@ -168,7 +168,7 @@ def test_only_the_bare_error_means_unsolved():
 
 
 def helped(values):
-    return values @ values
+    return torch.nn.functional.binary_cross_entropy(values, values[0])
 
 
 def deep_in_a_library(x1, x2, bandwidth):
@@ -177,10 +177,12 @@ def deep_in_a_library(x1, x2, bandwidth):
 
 def test_an_error_in_a_reader_s_function_is_told_with_its_line():
     """The last line of the reader's own code, however deep in a library it went wrong."""
-    with pytest.raises(check.Wrong, match="stopped with RuntimeError: ") as told:
+    with pytest.raises(check.Wrong, match="stopped with ValueError: Using a target size") as told:
         check.rbf(deep_in_a_library)
     number = helped.__code__.co_firstlineno + 1
-    assert str(told.value).endswith(f"Line {number} of your cell: `return values @ values`.")
+    assert str(told.value).endswith(
+        f"Line {number} of your cell: `return torch.nn.functional.binary_cross_entropy(values, values[0])`."
+    )
     assert "site-packages" not in str(told.value)
 
 
