@@ -16,6 +16,7 @@ NOTEBOOKS = Path(__file__).resolve().parent
 sys.path.insert(0, str(NOTEBOOKS))  # guide.py: under importlib mode no folder of tests is on the path
 
 os.environ.setdefault("AMFS_LAB_FAST", "1")  # loops end after a few steps
+os.environ["AMFS_LAB_CHECKS"] = "raise"  # a wrong answer is a box for a reader, and an error for a test
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # many kernels in a row beside other tests: threads only fight
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(NOTEBOOKS.parent), os.environ.get("PYTHONPATH"))))
 
@@ -114,4 +115,5 @@ def is_check(cell: nbformat.NotebookNode) -> bool:
 
 
 def said(cell: nbformat.NotebookNode) -> str:
-    return "".join(output.get("text", "") for output in cell.outputs)
+    """What a cell printed, and what its boxes say as text."""
+    return "".join(each.get("text") or f"{each.get('data', {}).get('text/plain', '')}\n" for each in cell.outputs)

@@ -72,7 +72,13 @@ def run(notebook: NotebookNode, before: str = "", after: str = "", root: Path = 
     """
     cells = [nbformat.v4.new_code_cell(source) for source in (before, after)]
     notebook.cells = [cells[0], *notebook.cells, cells[1]]
-    env = {**os.environ, "AMFS_LAB_FAST": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    env = {
+        **os.environ,
+        "AMFS_LAB_FAST": "1",
+        "AMFS_LAB_CHECKS": "raise",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(root),
+    }
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this Python's kernel, not one of that name at home
     client = NotebookClient(
         notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(root / "notebooks")}}
@@ -82,7 +88,8 @@ def run(notebook: NotebookNode, before: str = "", after: str = "", root: Path = 
 
 
 def printed(cell: NotebookNode) -> str:
-    return "".join(output.get("text", "") for output in cell.outputs)
+    """What a cell printed, and what its boxes say as text."""
+    return "".join(each.get("text") or f"{each.get('data', {}).get('text/plain', '')}\n" for each in cell.outputs)
 
 
 # --- Telling a lesson -----------------------------------------------------------------------------

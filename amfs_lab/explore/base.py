@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import ipywidgets as w
@@ -12,7 +12,7 @@ import torch
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Control, Fields, Held
 from amfs_lab.explore.drawing import Arrays, Drawing, State, Trace
-from amfs_lab.explore.kernel import acknowledged
+from amfs_lab.explore.kernel import acknowledged, stopped
 from amfs_lab.explore.messages import Banner, Sentence
 
 
@@ -60,13 +60,16 @@ class Explorer(Shown):
         self._lock = threading.RLock()
         self._showing = False
         self.error: BaseException | None = None
-        self.start = State(
-            {name: part.start for name, part in (self.declared | self.held).items()}
-            | self._checked({**self.preset(preset), **start})
-        )
+        chosen = self._checked({**self.preset(preset), **start})
+        start_of_all = {name: part.start for name, part in (self.declared | self.held).items()}
+        self.start = State(start_of_all | chosen | self._followed(chosen, State(start_of_all | chosen)))
         self.state = self.start
-        with one_thread():
-            self.arrays = self.compute(self.state)
+        try:
+            with one_thread():
+                self.arrays = self.compute(self.state)
+        except KeyboardInterrupt as interrupt:
+            stopped(interrupt, "The figure was not computed to its end: run the cell again.")
+            raise
         self.drawing = self.drawn()
         self.figure = self.drawing.figure
         self.sentence = Sentence(text=self.say(self.arrays), alt=self.alt)
@@ -88,6 +91,14 @@ class Explorer(Shown):
 
     def say(self, arrays: Arrays) -> str:
         raise NotImplementedError
+
+    def consequences(self, changed: Collection[str], state: State) -> Mapping[str, Any]:
+        """The controls that follow from others in a state, with their values: each dial shows what `compute` uses.
+
+        Args:
+            changed: the controls that were set just now.
+        """
+        return {}
 
     def rows(self) -> list[w.Widget]:
         """The boxes of the controls, as they follow each other in the box of all."""
@@ -164,9 +175,13 @@ class Explorer(Shown):
         with self._lock:
             for fields in self.controls.values():
                 fields.remark("")
+            before = self.state
             try:
-                self.state = State({**self.state, **self._checked(changes)})
-                self._show_controls(changes, leave)
+                chosen = self._checked(changes)
+                self.state = State({**before, **chosen})
+                followed = self._followed(chosen, self.state)
+                self.state = State({**self.state, **followed})
+                self._show_controls([*chosen, *followed], leave)
                 with one_thread():
                     arrays = self.compute(self.state)
                 self.sentence.text = self.say(arrays)  # first: the page reads it before it is busy with the figure
@@ -174,6 +189,12 @@ class Explorer(Shown):
                 self.arrays = arrays
             except Exception as error:
                 self.show_error(error)
+                raise
+            except BaseException:  # the interrupt button: no error, and what is shown belongs together again
+                self.state = before
+                self._show_controls(self.controls, None)
+                self.sentence.text = self.say(self.arrays)
+                self.drawing.update(self.arrays)
                 raise
             self.error = None
             self.banner.hide()
@@ -185,7 +206,10 @@ class Explorer(Shown):
                 raise ConfigError(f"{type(self).__name__} has the controls {', '.join(self.declared)}. Got {name!r}.")
         return {name: known[name].check(value) for name, value in changes.items()}
 
-    def _show_controls(self, names: Mapping[str, Any], leave: w.Widget | None) -> None:
+    def _followed(self, changed: Collection[str], state: State) -> dict[str, Any]:
+        return self._checked(self.consequences(changed, state))
+
+    def _show_controls(self, names: Iterable[str], leave: w.Widget | None) -> None:
         self._showing = True
         try:
             for name in names:

@@ -1,5 +1,6 @@
 """The Gram matrix of an episode, idealised: one number within a class, one between classes, and three eigenvalues."""
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -98,6 +99,13 @@ def means(K: Float[Tensor, "n n"], ways: int, shots: int) -> tuple[float, float]
     return (own - ways * shots) / (ways * shots * (shots - 1)) if shots > 1 else between, between
 
 
+def means_of_letters(state: State) -> tuple[float, float]:
+    """a and b of the letters in a state, in as many digits as a dial can show."""
+    K = letter_gram(state.task, state.ways, state.shots, state.bandwidth, state.seen)
+    a, b = (round(min(max(mean, 0.0), 1.0), 4) for mean in means(K, state.ways, state.shots))
+    return a, b
+
+
 def kept(K: Float[Tensor, "n n"], ways: int, shots: int, lam: float) -> list[float]:
     """The mean share that the fit keeps of labels along the three kinds of direction: tr(P K(K + λI)⁻¹) / tr P."""
     fit = K @ solve(K, torch.eye(len(K), dtype=K.dtype), lam)
@@ -154,7 +162,7 @@ class BlockExplorer(Explorer):
     )
     task = IntSlider("task", 1, 40, start=START["task"], help="which letters")
     seen = Choice("letters as", (PIXELS, FEATURES), help="what their similarity is measured on")
-    measured = Toggle("a, b of letters", help="the means in the letters, instead of the two dials")
+    measured = Toggle("a, b of letters", help="sets the two dials a and b to the means in the letters")
 
     presets = {
         "one shot": START | dict(shots=1),
@@ -256,12 +264,19 @@ class BlockExplorer(Explorer):
         Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(1, 3), x="across", y="half"),
     )
 
+    def consequences(self, changed: Collection[str], state: State) -> dict[str, Any]:
+        """With `measured` the dials a and b stand at the letters' means; who moves one of them takes it back."""
+        if not state.measured:
+            return {}
+        if "measured" not in changed and {"within", "between"} & set(changed):
+            return {"measured": False}
+        return dict(zip(("within", "between"), means_of_letters(state), strict=True))
+
     def compute(self, state: State) -> Arrays:
         N, K_shots = state.ways, state.shots
         K_letters = letter_gram(state.task, N, K_shots, state.bandwidth, state.seen)
-        a, b = of_letters = means(K_letters, N, K_shots)
-        if not state.measured:
-            a, b = state.within, state.between
+        of_letters = means_of_letters(state)
+        a, b = of_letters if state.measured else (state.within, state.between)
         values, counts = eigenvalues(N, K_shots, a, b), multiplicities(N, K_shots)
         starts = np.cumsum([1, *counts])
         shares = [max(s, 0.0) / (max(s, 0.0) + state.lam) * (n > 0) for s, n in zip(values, counts, strict=True)]

@@ -157,4 +157,7 @@ def at_equal_steps(history: Mapping[str, Any], names: Sequence[str], share: floa
     if common < 2:
         return {}
     first = min(int(common * (1 - share)), common - 2)
-    return {name: torch.tensor([step.accuracy for step in steps[first:common]]) for name, steps in runs.items()}
+    return {
+        name: torch.tensor([step.accuracy for step in steps[first:common]], dtype=torch.float64)
+        for name, steps in runs.items()
+    }

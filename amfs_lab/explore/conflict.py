@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from amfs_lab import reader
+from amfs_lab.explore.arrows import NOTHING, UNSEEN, arrow
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
@@ -19,6 +20,8 @@ from amfs_lab.tasks import EpisodeConfig, EpisodeSource, glyphs
 from amfs_lab.training import load_learner
 
 MOST = 4
+STILL = 1e-9  # a combined gradient that is shorter is the rounding of none
+HEIGHT = 306  # pixels of the panel with the arrows
 RULES = ("mean", "O-AMFS", "cosine to mean", "PCGrad")
 # Where rules agree, their arrows lie on each other: the wider ones below stay visible.
 LOOKS: dict[str, dict[str, Any]] = {
@@ -180,23 +183,23 @@ class ConflictExplorer(Explorer):
         *(
             Trace(
                 go.Scatter,
-                vector(look["color"], look["width"], look["head"], hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})")
+                vector(look["color"], look["width"], hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})")
                 | dict(name=rule, legendgroup=rule),
                 x=f"x_{n}",
                 y=f"y_{n}",
+                marker_size=f"head_{n}",
             )
             for n, (rule, look) in enumerate(LOOKS.items())
         ),
         *(
             Trace(
                 go.Scatter,
-                dict(
+                vector(INK, 1.2)
+                | dict(
                     name="tasks",
                     legendgroup="tasks",
                     showlegend=j == 0,
                     mode="lines+markers+text",
-                    line=dict(color=INK, width=1.2),
-                    marker=dict(color=INK, opacity=1, symbol="arrow", angleref="previous", size=[0, 11]),
                     text=["", f"g<sub>{j + 1}</sub>"],
                     textfont=dict(size=14),
                     cliponaxis=False,
@@ -204,6 +207,7 @@ class ConflictExplorer(Explorer):
                 ),
                 x=f"task_x_{j}",
                 y=f"task_y_{j}",
+                marker_size=f"task_head_{j}",
                 textposition=f"task_text_{j}",
             )
             for j in range(MOST)
@@ -231,18 +235,20 @@ class ConflictExplorer(Explorer):
 
     def compute(self, state: State) -> Arrays:
         grads = gradients(state.tasks, state.angle, state.spread, state.ratio)
-        view = 1.25 * max(1.0, state.ratio)
         weights = [rule.weights(grads) for rule in rules(state.normalization, state.negative).values()]
         combined = [c @ grads for c in weights]
-        arrays = {}
-        for n, (c, d) in enumerate(zip(weights, combined, strict=True)):
-            length = float(d.norm())
-            drawn = d if state.true_lengths or length == 0 else d * (0.75 * view / length)
-            arrays |= {f"x_{n}": [0.0, float(drawn[0])], f"y_{n}": [0.0, float(drawn[1])], f"weights_{n}": c}
+        lengths = [float(d.norm()) for d in combined]
+        view = 1.25 * max(1.0, state.ratio, *(lengths if state.true_lengths else []))  # all of each arrow is in it
+        scale, arrays = HEIGHT / (2 * view), {}
+        for n, (c, d, length) in enumerate(zip(weights, combined, lengths, strict=True)):
+            drawn = d if state.true_lengths or length < STILL else d * (0.75 * view / length)
+            pointing = arrow((0.0, 0.0), drawn.tolist(), list(LOOKS.values())[n]["head"], scale)
+            pointing = pointing if pointing.size else UNSEEN
+            arrays |= pointing.fed(f"x_{n}", f"y_{n}", f"head_{n}") | {f"weights_{n}": c}
         for j in range(MOST):
             here = grads[j].tolist() if j < len(grads) else None
-            arrays[f"task_x_{j}"] = [0.0, here[0]] if here else []
-            arrays[f"task_y_{j}"] = [0.0, here[1]] if here else []
+            pointing = arrow((0.0, 0.0), here, 11, scale) if here else NOTHING
+            arrays |= pointing.fed(f"task_x_{j}", f"task_y_{j}", f"task_head_{j}")
             arrays[f"task_text_{j}"] = label_place(*here, last=j == len(grads) - 1) if here else "middle right"
         agreement = measure(grads)
         arrays["downhill_x"], arrays["downhill_y"] = downhill(combined[0], view)
@@ -257,7 +263,7 @@ class ConflictExplorer(Explorer):
             y_range=[-view, view],
             task_range=[0.4, state.tasks + 0.6],
             numbers=list(range(1, state.tasks + 1)),
-            away=turned(combined[1], combined[0]),
+            away=turned(combined[1], combined[0]) if min(lengths[:2]) >= STILL else None,
             step=float(combined[1].norm()),
             # To first order a step along -d lowers a loss by <d, its gradient>.
             last_slope=float(combined[1] @ grads[-1]),
@@ -266,7 +272,7 @@ class ConflictExplorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         state, c = a.state, a.weights_1
-        if a.step < 1e-9:
+        if a.step < STILL:
             still = "O-AMFS stands still, because the tasks' unit vectors cancel"
             return f"{self.scene(a)}: {still}. The mean moves on only if one is longer."
         if a.away is None:

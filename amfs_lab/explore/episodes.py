@@ -72,8 +72,8 @@ class EpisodeExplorer(Explorer):
         "too narrow": START | dict(bandwidth=0.05),
         "too wide": START | dict(bandwidth=20.0),
         "classes on top of each other": START | dict(separation=0.0),
-        "two on one place": START | dict(ways=2, shots=1, data=clouds.TWICE),
-        "one class in two": START | dict(ways=2, data=clouds.TWO_PLACES),
+        "two on one place": START | dict(ways=2, shots=1, query=20, data=clouds.TWICE),
+        "one class in two": START | dict(ways=2, query=20, data=clouds.TWO_PLACES),
         "a crowd": START | dict(separation=2.0, lam=1e4, bandwidth=2.0, data=clouds.CROWD),
         "strangers": START | dict(query=40, data=clouds.STRANGERS),
     }

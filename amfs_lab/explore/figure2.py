@@ -204,6 +204,8 @@ def settings(shown: Result) -> str:
     ]
     for method in figure2.METHODS:
         runs = [run for run in shown.training if run["method"] == method]
-        steps, seconds = (torch.tensor([float(run[what]) for run in runs]).mean() for what in ("step", "seconds"))
+        steps, seconds = (
+            torch.tensor([float(run[what]) for run in runs], dtype=torch.float64).mean() for what in ("step", "seconds")
+        )
         lines.append(f"{method}: {len(runs)} trainings, {steps:.0f} meta-steps in {seconds:.0f} s on average")
     return "\n".join(lines)

@@ -67,7 +67,9 @@ def bowls(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2 2"
     h is 1, but for the last task, which has `curvature`.
     """
     steep = [math.radians(50 * t) for t in range(tasks)]
-    turns = torch.tensor([[[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]] for a in steep]).double()
+    turns = torch.tensor(
+        [[[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]] for a in steep], dtype=torch.float64
+    )
     h = torch.tensor([1.0] * (tasks - 1) + [curvature], dtype=torch.float64)
     scale = torch.tensor([stretch**0.5, stretch**-0.5], dtype=torch.float64)
     found = turns @ torch.diag_embed(h[:, None] * scale) @ turns.mT

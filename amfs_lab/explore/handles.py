@@ -103,12 +103,14 @@ class DraggableExplorer(Explorer):
             self._change(changes)
 
     def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
-        super()._change(changes, leave)
-        self._showing = True
         try:
-            self._place()
-        finally:
-            self._showing = False
+            super()._change(changes, leave)
+        finally:  # after an interrupt the state is the one before
+            self._showing = True
+            try:
+                self._place()
+            finally:
+                self._showing = False
 
 
 def _checked(value: Any, n: int) -> list[list[float]]:

@@ -8,8 +8,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from IPython.core.getipython import get_ipython
+from IPython.display import display
+
+from amfs_lab.explore.box import Box
 
 _awaiting = 0
+
+
+def stopped(interrupt: BaseException, words: str) -> None:
+    """Says in a box what the interrupt button has stopped, in place of a traceback; it stays the exception it is.
+
+    The kernel still reports an error, which is what ends Run All. IPython asks an exception for `_render_traceback_`
+    before it makes a traceback of its own, and `page.css` hides that one line beside the box.
+    """
+    if get_ipython() is not None:
+        display(Box("stopped", words))
+    interrupt._render_traceback_ = lambda: ["Stopped."]  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Long work in a notebook that stays live: curves grow, sliders answer, and Stop stops."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,7 +10,9 @@ import ipywidgets as w
 
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Held
-from amfs_lab.explore.kernel import awaiting, yield_to_kernel
+from amfs_lab.explore.kernel import awaiting, stopped, yield_to_kernel
+
+NEXT = "Go on below with what was learned so far, or run the cell again to begin afresh."
 
 
 class LiveExplorer(Explorer):
@@ -82,6 +86,9 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
     until the loop has ended. Several runs, given by name, advance side by side: next is always the one that has used
     the least time, so that all are seen at equal seconds.
 
+    The interrupt button stops it, too, and the cells after it: every run is closed, so that one with a folder saves
+    what it needs to go on, what was recorded stays, and the interrupt is raised on.
+
     Args:
         every: seconds between two drawings.
     Returns:
@@ -92,8 +99,8 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
     last: dict[str, Any] = dict.fromkeys(waiting)
     spent = dict.fromkeys(waiting, 0.0)
     status, drawn, failure = "failed", 0.0, None
-    explorer.begin()
     try:
+        explorer.begin()
         while waiting and not explorer.stopped:
             name = min(waiting, key=lambda n: spent[n])
             began = time.perf_counter()
@@ -111,15 +118,23 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
             with awaiting():
                 await yield_to_kernel()
         status = "stopped" if explorer.stopped else "finished"
+    except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit) as interrupt:  # a kernel cancels what it awaits
+        status = "stopped"
+        stopped(interrupt, NEXT)
+        raise
     except Exception as error:
         failure = error
         raise
     finally:
-        for run in waiting.values():
-            close = getattr(run, "close", None)
-            if close is not None:
-                close()
-        explorer.finish(status)
-        if failure is not None:
-            explorer.show_error(failure)
+        try:
+            with contextlib.ExitStack() as closing:  # all of them, whatever one says
+                for run in waiting.values():
+                    closing.callback(getattr(run, "close", lambda: None))
+        except Exception as error:
+            status, failure = "failed", error
+            raise
+        finally:
+            explorer.finish(status)
+            if failure is not None:
+                explorer.show_error(failure)
     return last if several else last[""]

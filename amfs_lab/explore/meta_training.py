@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.live import LiveExplorer
+from amfs_lab.explore.live import NEXT, LiveExplorer
 from amfs_lab.explore.theme import COLORS, DASHES, MARKERS, series
 from amfs_lab.explore.words import count, duration
 
@@ -189,17 +189,23 @@ class MetaTrainingExplorer(LiveExplorer):
         words = "; ".join(parts)
         if a.status == "running" and a.left > 0:
             words += f". About {duration(a.left)} of training are left"
-        return f"{HEADS[a.status]}: {words}." if a.status in HEADS else f"{words}."
+        return headed(a.status, words)
 
 
 HEADS = {"running": "Running", "stopped": "Stopped", "finished": "Finished", "failed": "Ended by an error"}
 NOTHING = {
     "idle": "Nothing has run yet.",
     "running": "The first meta-step is on its way.",
-    "stopped": "Stopped before the first meta-step.",
+    "stopped": "Stopped before the first meta-step. Run the cell again to begin afresh.",
     "finished": "The run ended without a meta-step.",
     "failed": "An error ended the run before its first meta-step.",
 }
+
+
+def headed(status: str, words: str) -> str:
+    """What is said of runs, with the condition they are in, and after a stop with what can be done next."""
+    said = f"{HEADS[status]}: {words}." if status in HEADS else f"{words}."
+    return f"{said} {NEXT}" if status == "stopped" else said
 
 
 def smooth(values: Sequence[float] | np.ndarray, window: int) -> np.ndarray:

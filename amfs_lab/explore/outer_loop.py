@@ -247,12 +247,16 @@ class OuterLoopExplorer(DraggableExplorer):
         heard = ", ".join(f"{name} {_share(share)}" for name, share in a.heard.items())
         runs = [name for name in LOOKS if a.ended[name] and not a.settles[name]]
         free = [name for name in LOOKS if not a.ended[name]]
-        words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {heard}. "
+        if s.inner_lr * s.inner_steps:
+            words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {heard}. "
+        else:
+            words = f"There is no inner loop. Task 3’s share of the pull: {heard}. "
         apart = {name: _apart(a.away[name], a.gone[name]) for name in LOOKS if a.ended[name]}
         if not s.shown:
             words += "No step yet: all stand at the start."
         elif set(apart.values()) == {THERE}:
-            words += f"After {count(s.shown, 'step')} all stand at their own ends."
+            all_ = "all others" if free else "all"
+            words += f"After {count(s.shown, 'step')} {all_} stand at their own ends."
         else:
             told = ", ".join(f"{name} {words}" for name, words in apart.items())
             words += f"After {count(s.shown, 'step')}, from its own end: {told}."

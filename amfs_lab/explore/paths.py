@@ -9,7 +9,7 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Choice, Held, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.live import LiveExplorer
-from amfs_lab.explore.meta_training import HEADS, MOST, NOTHING, named, slots, smooth, thin
+from amfs_lab.explore.meta_training import MOST, NOTHING, headed, named, slots, smooth, thin
 from amfs_lab.explore.theme import COLORS, INK, MARKERS, line, marks, series
 from amfs_lab.explore.words import count, signed
 from amfs_lab.path import check_one_kind, paths, walk_shares
@@ -17,6 +17,7 @@ from amfs_lab.path import check_one_kind, paths, walk_shares
 POINTS = 120  # of a path that are drawn, and that the plane is found from; a longer run is thinned
 MANY = 20  # steps from which on a random walk of many steps is a fair thing to compare with
 ARROWS = (0.2, 0.4, 0.6, 0.8)  # where along a path they point forward
+SHORTEST = 1e-4  # of the picture: a step that is shorter is not drawn as an arrow
 COSINE, WEIGHTS = "cosine of tasks", "weights of tasks"
 
 
@@ -216,6 +217,8 @@ class PathExplorer(LiveExplorer):
         by_weights = state.right == WEIGHTS
         arrays: dict[str, Any] = {}
         standing, ends = [], []
+        everywhere = np.concatenate([run.xy for run in runs.values()]) if runs else np.array([[-1.0, -1.0], [1.0, 1.0]])
+        extent = float(np.ptp(everywhere, axis=0).max())
         for n in range(MOST):
             name, run = placed.get(n, ("", NOBODY))
             seen = int((run.steps <= limit).sum())  # steps
@@ -232,7 +235,9 @@ class PathExplorer(LiveExplorer):
             last = len(path) - 1
             sizes = np.zeros(len(path))
             if last >= len(ARROWS) + 1:
-                sizes[[round(share * last) for share in ARROWS]] = 13
+                at = np.array([round(share * last) for share in ARROWS])
+                steps = np.linalg.norm(path[at] - path[at - 1], axis=1)
+                sizes[at[steps > SHORTEST * extent]] = 13  # a step on the spot has no direction
             loss = smooth(run.loss[:seen], state.smoothing)[drawn]
             arrays |= {
                 f"name_{n}": named(name),
@@ -258,7 +263,6 @@ class PathExplorer(LiveExplorer):
                 ends.append((run.steps[run.kept[last]], run.positions[last]))
         shares = state.picture.shares if state.picture else (0.0, 0.0)
         words = [f"axis {k}: {share:.0%} of the variance" if runs else f"axis {k}" for k, share in enumerate(shares, 1)]
-        everywhere = np.concatenate([run.xy for run in runs.values()]) if runs else np.array([[-1.0, -1.0], [1.0, 1.0]])
         return Arrays(
             **arrays,
             x_title=words[0].replace("%", " %"),
@@ -295,8 +299,7 @@ class PathExplorer(LiveExplorer):
             elif right is not None:
                 said += f", mean cosine {signed(right)}"
             parts.append(said)
-        words = "; ".join(parts)
-        said = f"{HEADS[a.status]}: {words}." if a.status in HEADS else f"{words}."
+        said = headed(a.status, "; ".join(parts))
         if a.apart is not None:
             said += f" They are {a.apart:.3g} apart."
         said += f" The plane shows {a.share:.0%} of the variance"

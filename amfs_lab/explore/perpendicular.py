@@ -96,7 +96,7 @@ def unseen_share(function: str, places: str, points: int, bandwidth: float) -> f
 
 def when_points_come(function: str = "hill and dip", bandwidth: float = 0.6) -> str:
     """The key to "support points come one by one: what does f_perpendicular do?", from its norm at 0 to 6 points."""
-    shares = torch.tensor([unseen_share(function, "apart", n, bandwidth) for n in range(MOST + 1)])
+    shares = torch.tensor([unseen_share(function, "apart", n, bandwidth) for n in range(MOST + 1)], dtype=torch.float64)
     steps = shares.diff()
     return (
         "it only shrinks" if (steps < 1e-12).all() else "it only grows" if (steps > 0).all() else "it goes up and down"

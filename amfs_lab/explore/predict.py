@@ -7,6 +7,7 @@ import ipywidgets as w
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.base import Shown
+from amfs_lab.explore.kernel import stopped
 from amfs_lab.explore.messages import Sentence
 
 
@@ -41,6 +42,9 @@ class Prediction(Shown):
     def _clicked(self, option: str) -> None:
         try:
             self.choose(option)
+        except KeyboardInterrupt:
+            self.feedback.text = "Stopped before the answer was known. Choose again."
+            raise
         except Exception as error:
             self.feedback.text = f"This question met an error. {type(error).__name__}: {error}"
             raise  # the kernel sends it on as an `error` message
@@ -82,7 +86,11 @@ class Prediction(Shown):
         return self.feedback.text if right else f"You said “{self.chosen[-1]}”. The answer is: {key}."
 
     def _key(self) -> str | None:
-        key = self._answer() if callable(self._answer) else self._answer
+        try:
+            key = self._answer() if callable(self._answer) else self._answer
+        except KeyboardInterrupt as interrupt:
+            stopped(interrupt, "The question needs its answer first: run the cell again.")
+            raise
         if key is None and callable(self._answer):
             return None
         if key not in self.options:

@@ -5,11 +5,13 @@ are the points themselves: the projection of the representer theorem is a shadow
 """
 
 import math
+from typing import Any
 
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
+from amfs_lab.explore import arrows
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, Number, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
@@ -30,6 +32,8 @@ LABELS = torch.tensor([[1.5], [0.3]], dtype=torch.float64)  # near what w says, 
 SHADOW = (1.1, 0.7)  # w's place on the floor, whatever its height
 SHARES = torch.linspace(-1.0, 1.5, 51, dtype=torch.float64)
 LINES = floor_lines()
+HEADS = {"x1": 13, "x2": 13, "parallel": 19, "rest": 15, "w": 17}  # of the arrows, in pixels
+SCALE = 121.0  # pixels a unit
 CLOSE = 0.2  # tips nearer than this on the picture share one name
 BLANK = " "  # not "": plotly takes an empty label out of the page and never puts a later one in its place
 
@@ -117,12 +121,12 @@ class ProjectionExplorer(Explorer):
         stroke("lines", line=dict(color=GRID, width=1)),
         stroke("span", fill="toself", fillcolor="rgba(0,158,115,0.10)", line=dict(color=GREEN, width=1.5)),
         stroke("sides", line=dict(color=FAINT, width=1.2, dash="dot")),
-        arrow("x₁", "x1", INK, 2, 13),
-        arrow("x₂", "x2", INK, 2, 13),
-        arrow("w∥", "parallel", GREEN, 5, 19),
-        arrow("t w⊥", "rest", ORANGE, 3, 15, dash="dash"),
+        arrow("x₁", "x1", INK, 2),
+        arrow("x₂", "x2", INK, 2),
+        arrow("w∥", "parallel", GREEN, 5),
+        arrow("t w⊥", "rest", ORANGE, 3, dash="dash"),
         stroke("corner", line=dict(color=INK, width=2)),
-        arrow("w", "w", BLUE, 3.5, 17),
+        arrow("w", "w", BLUE, 3.5),
         stroke("veil", fill="toself", fillcolor="rgba(255,255,255,0.6)", line=dict(color=GREEN, width=1)),
         Trace(
             go.Scatter,
@@ -167,7 +171,8 @@ class ProjectionExplorer(Explorer):
         scene = self.scene(x, parallel[:, 0], w[:, 0])
         drawn = {name: seen_from(points, state.azimuth, state.elevation) for name, points in scene.items()}
         return Arrays(
-            **{f"{name}_{axis}": places[:, n] for name, places in drawn.items() for n, axis in enumerate("xy")},
+            **{f"{name}_{axis}": places[:, n] for name, places in drawn.items() for n, axis in enumerate("xy")}
+            | {part: fed for name, head in HEADS.items() for part, fed in pointed(name, drawn[name], head).items()},
             **names(drawn, state.t),
             state=state,
             w=w[:, 0],
@@ -220,6 +225,15 @@ class ProjectionExplorer(Explorer):
         if t == 0:
             return f"{head}, the least that a w with these values can have."
         return f"{head}: {float(a.parallel @ a.parallel):.2f} of w∥, and {t * t * rest:.2f} of what is kept of w⊥."
+
+
+def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
+    """An arrow of the picture as its trace is fed: seen along itself it has no length, and is not drawn."""
+    found = arrows.NOTHING
+    if len(places):
+        start, tip = places.tolist()
+        found = arrows.arrow(start, tip, head, SCALE)
+    return found.fed(f"{name}_x", f"{name}_y", f"{name}_size")
 
 
 def names(drawn: dict[str, Tensor], t: Number) -> dict[str, list]:

@@ -34,7 +34,7 @@ def where_maml_is_deaf(inner_lr: float = START["inner_lr"], inner_steps: int = S
     """The key to "at which curvature does MAML hear nothing of a task?": the zero of w(h) within the panel."""
     options = {"h = 0.5/a": 0.5, "h = 1/a": 1.0, "h = 2/a": 2.0}
     heard = {
-        name: abs(float(pull("MAML", torch.tensor(x / inner_lr).double(), inner_lr, inner_steps, 1.0)))
+        name: abs(float(pull("MAML", torch.tensor(x / inner_lr, dtype=torch.float64), inner_lr, inner_steps, 1.0)))
         for name, x in options.items()
     }
     return min(heard, key=lambda name: heard[name])
@@ -142,14 +142,17 @@ class PullExplorer(Explorer):
         s = a.state
         told = ", ".join(f"{name} {_number(w)}" for name, w in a.here.items())
         x = s.inner_lr * s.curvature
-        words = (
-            f"At h = {s.curvature:.3g} the pull is: {told}. An inner step leaves 1 − a·h = {_number(1 - x)} of the way"
-        )
+        words = f"At h = {s.curvature:.3g} the pull is: {told}."
+        if not s.inner_lr * s.inner_steps:
+            return (
+                f"{words} There is no inner loop: MAML and FO-MAML pull as joint training does, and Reptile not at all."
+            )
+        words += f" An inner step leaves 1 − a·h = {_number(1 - x)} of the way"
+        if s.inner_steps > 1:
+            words += f", so {count(s.inner_steps, 'step')} leave {_number((1 - x) ** s.inner_steps)}"
         if abs(a.here["MAML"]) < 1e-9 * s.curvature:
             return f"{words}: the task is solved from anywhere, and MAML hears nothing of it."
-        if s.inner_steps == 1:
-            return f"{words}."
-        return f"{words}, so {count(s.inner_steps, 'step')} leave {_number((1 - x) ** s.inner_steps)}."
+        return f"{words}."
 
 
 def _number(value: float) -> str:

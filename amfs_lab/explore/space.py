@@ -12,7 +12,9 @@ from amfs_lab.explore.theme import SILENT, vector
 
 LOW, HIGH = -0.5, 1.6  # the floor reaches from here to there, along both of its sides
 MIDDLE = torch.tensor([(LOW + HIGH) / 2, (LOW + HIGH) / 2, 0.0], dtype=torch.float64)
-SQUARE = torch.tensor([[LOW, LOW, 0], [HIGH, LOW, 0], [HIGH, HIGH, 0], [LOW, HIGH, 0], [LOW, LOW, 0]]).double()
+SQUARE = torch.tensor(
+    [[LOW, LOW, 0], [HIGH, LOW, 0], [HIGH, HIGH, 0], [LOW, HIGH, 0], [LOW, LOW, 0]], dtype=torch.float64
+)
 CORNER = 0.1  # side of the mark of a right angle
 
 
@@ -53,10 +55,10 @@ def corner(foot: Tensor, upright: Tensor) -> Tensor:
     return torch.stack([foot + inwards, foot + inwards + along, foot + along])
 
 
-def arrow(name: str, points: str, color: str, width: Number, head: int, dash: str = "solid") -> Trace:
-    """An arrow along `points`_x, `points`_y that tells the mouse its name."""
-    style = vector(color, width, head, dash, name=name, showlegend=False, hoverinfo="name")
-    return Trace(go.Scatter, style, x=f"{points}_x", y=f"{points}_y")
+def arrow(name: str, points: str, color: str, width: Number, dash: str = "solid") -> Trace:
+    """An arrow along `points`_x, `points`_y, with `points`_size, that tells the mouse its name."""
+    style = vector(color, width, dash, name=name, showlegend=False, hoverinfo="name")
+    return Trace(go.Scatter, style, x=f"{points}_x", y=f"{points}_y", marker_size=f"{points}_size")
 
 
 def stroke(points: str, **look: object) -> Trace:

@@ -26,7 +26,12 @@ KERNELS = ("RBF", "tangent kernel")
 MOST, MOST_STEPS = 30, 10_000
 HUGE = 1e6  # what has diverged is drawn no larger
 LEAST = 1e-5  # the weakest channel that is drawn, in units of the strongest
-EVERY = torch.cat([torch.logspace(math.log10(LEAST), -1, 81), torch.linspace(0.1, 1, 181)[1:]]).double()
+EVERY = torch.cat(
+    [
+        torch.logspace(math.log10(LEAST), -1, 81, dtype=torch.float64),
+        torch.linspace(0.1, 1, 181, dtype=torch.float64)[1:],
+    ]
+)
 LAMBDAS = torch.logspace(-5, 1, 241, dtype=torch.float64)
 BEST_FLOW = 0.532  # in the flow limit the best λ is 0.532 / t, gap 0.1020 (Section 4.2 rounds to 0.535 and 0.103)
 START: dict[str, Any] = dict(rate=1.0, steps=20, lam=0.05, kernel="RBF", points=20, sample=1)
@@ -93,7 +98,7 @@ def which_lam(rate: float = 0.01, steps: int = 2000) -> str:
 
 def when_too_long(rate: float = 2.1, steps: int = 200) -> str:
     """The key to "steps a little longer than 2/s_max: where does the strongest channel end?"."""
-    misses = [abs(1 - float(learned(torch.ones(1).double(), rate, k))) for k in (steps // 2, steps)]
+    misses = [abs(1 - float(learned(torch.ones(1, dtype=torch.float64), rate, k))) for k in (steps // 2, steps)]
     return (
         "at its label" if misses[1] < 1e-3 else "it swings for ever" if misses[1] <= misses[0] else "ever further away"
     )

@@ -8,8 +8,9 @@ import plotly.graph_objects as go
 import torch
 
 from amfs_lab import ridge
+from amfs_lab.explore.arrows import NOTHING, Arrow, arrow, room
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Number, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.landscape import (
     DATA,
@@ -42,7 +43,10 @@ TITLES = {
     "training loss": "the training loss",
 }
 PRINTED = {"star": "★", "square": "■", "diamond": "◆", "triangle-down": "▼"}
-SIGMA_AXIS = dict(title="σ (same unit as x)", type="log", range=[-1.36, 0.76], tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
+SIGMA_RANGE, LAM_RANGE = [-1.36, 0.76], [-4.15, 1.15]
+SIGMA_AXIS = dict(title="σ (same unit as x)", type="log", range=SIGMA_RANGE, tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
+LONGEST = max(look[4] for look in LOOKS.values())
+DECADES = (240.0, 72.0)  # pixels of one on the map, of σ and of λ, about
 POWERS = dict(tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1, 10], ticktext=["10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"])
 PLACE = "σ = %{x:.2g}, λ = %{y:.2g}"  # under the mouse
 START = dict(bandwidth=0.3, lam=0.1, points=20, sample=6, noise=0.3, data="sine", surface="query loss")
@@ -56,9 +60,9 @@ def where_training_points(data: str = "sine", points: int = 20, noise: float = 0
     return f"to a {'narrower' if sigma < best_sigma else 'wider'} σ and a {'smaller' if lam < best_lam else 'larger'} λ"
 
 
-def unlisted(style: dict[str, Any], x: str, y: str, at: tuple[int, int] = (1, 1)) -> Trace:
+def unlisted(style: dict[str, Any], x: str, y: str, at: tuple[int, int] = (1, 1), **feeds: str) -> Trace:
     """A trace without a place in the legend, drawn over the edge of its panel too."""
-    return Trace(go.Scatter, dict(style, showlegend=False, cliponaxis=False), at=at, x=x, y=y)
+    return Trace(go.Scatter, dict(style, showlegend=False, cliponaxis=False), at=at, x=x, y=y, **feeds)
 
 
 class TeacherExplorer(Explorer):
@@ -100,7 +104,7 @@ class TeacherExplorer(Explorer):
     layout = dict(
         height=500,
         xaxis=SIGMA_AXIS | dict(showgrid=False),
-        yaxis=dict(title="λ", type="log", range=[-4.15, 1.15], showgrid=False, **POWERS),
+        yaxis=dict(title="λ", type="log", range=LAM_RANGE, showgrid=False, **POWERS),
         xaxis2=SIGMA_AXIS,
         yaxis2=dict(title="% of the map that is better", range=[-4, 104]),
         legend=dict(orientation="h", x=0, y=-0.17, yanchor="top", traceorder="normal"),
@@ -126,7 +130,10 @@ class TeacherExplorer(Explorer):
         ),
         *(
             unlisted(
-                vector(color, width, 11 + width, legendgroup=name, hoverinfo="skip"), f"arrow_x_{k}", f"arrow_y_{k}"
+                vector(color, width, legendgroup=name, hoverinfo="skip"),
+                f"arrow_x_{k}",
+                f"arrow_y_{k}",
+                marker_size=f"arrow_size_{k}",
             )
             for k, (name, (color, _, _, width, _)) in enumerate(LOOKS.items())
         ),
@@ -169,14 +176,14 @@ class TeacherExplorer(Explorer):
         arrays = {}
         for k, (name, surface) in enumerate(found.items()):
             lowest = best(surface)
-            arrow = arrow_from(state.bandwidth, state.lam, pulled[name], LOOKS[name][4])
+            width, length = LOOKS[name][3:]
+            pointing = on_the_map(*arrow_from(state.bandwidth, state.lam, pulled[name], length), head=11 + width)
             values = along[name][:, 0].numpy()
             inside = np.searchsorted(np.sort(surface.numpy(), axis=None), values) / surface.numel()
             arrays |= {
                 f"best_x_{k}": [lowest[0]] if lowest else [],
                 f"best_y_{k}": [lowest[1]] if lowest else [],
-                f"arrow_x_{k}": arrow[0],
-                f"arrow_y_{k}": arrow[1],
+                **pointing.fed(f"arrow_x_{k}", f"arrow_y_{k}", f"arrow_size_{k}"),
                 f"slice_{k}": 100 * inside * (lowest is not None),
                 f"slice_value_{k}": values,
                 f"slice_size_{k}": 12 * (np.arange(len(values)) == (-1 if flat(along[name]) else values.argmin())),
@@ -221,12 +228,24 @@ def words(names: list[str]) -> str:
 
 
 def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: float) -> tuple[list, list]:
-    """From a place on the map along `pull` (by log σ and log λ), `length` of the map long; empty for no pull."""
-    wide, high = math.log(float(SIGMAS[-1] / SIGMAS[0])), math.log(float(LAMBDAS[-1] / LAMBDAS[0]))
+    """From a place on the map along `pull` (by log σ and log λ), `length` of the map long; empty for no pull.
+
+    Towards an edge of the panel all arrows are shorter by one factor, so that each ends inside.
+    """
+    wide, high = math.log10(float(SIGMAS[-1] / SIGMAS[0])), math.log10(float(LAMBDAS[-1] / LAMBDAS[0]))
     size = math.hypot(pull[0] / wide, pull[1] / high)
     if size == 0:
         return [], []
-    return (
-        [bandwidth, bandwidth * math.exp(length * pull[0] / size)],
-        [lam, lam * math.exp(length * pull[1] / size)],
-    )
+    step = [part / size for part in pull]  # one map long, in decades
+    fitting = room([math.log10(bandwidth), math.log10(lam)], step, (SIGMA_RANGE, LAM_RANGE))
+    share = length * min(1.0, fitting / LONGEST)
+    return [bandwidth, bandwidth * 10 ** (share * step[0])], [lam, lam * 10 ** (share * step[1])]
+
+
+def on_the_map(x: list[float], y: list[float], head: Number) -> Arrow:
+    """The arrow between two places of the map, its head no longer than itself."""
+    if not x:
+        return NOTHING
+    along = [math.log10(ends[1] / ends[0]) * decade for ends, decade in zip((x, y), DECADES, strict=True)]
+    found = arrow((0.0, 0.0), along, head, scale=1.0)
+    return Arrow(x, y, found.size) if found.size else NOTHING

@@ -85,9 +85,9 @@ def bars(color: str, rim: Rim = None, hover: str | None = None, **rest: Any) -> 
     return dict(marker=dict(color=color, line=_edge(rim))) | _told(hover) | rest
 
 
-def vector(color: str, width: Number, head: Number, dash: str | None = None, **rest: Any) -> dict[str, Any]:
-    """An arrow from the first of two points to the second, its `head` so many pixels long."""
-    tip = dict(color=color, opacity=1, symbol="arrow", angleref="previous", size=[0, head], line=dict(width=0))
+def vector(color: str, width: Number, dash: str | None = None, **rest: Any) -> dict[str, Any]:
+    """An arrow from the first of two points to the second; `arrows.arrow` says where they are, and the heads' sizes."""
+    tip = dict(color=color, opacity=1, symbol="arrow", angleref="previous", line=dict(width=0))
     return line(color, width, dash, mode="lines+markers", marker=tip, **rest)
 
 

@@ -61,12 +61,8 @@ class TorchJD(Aggregator):
             raise ConfigError(f"TorchJD's aggregator must be one of {', '.join(kinds)}. Got {self.aggregator!r}.")
         kind = kinds[self.aggregator]
         try:
-            return kind(
-                **{
-                    k: torch.tensor(v, dtype=torch.float64) if isinstance(v, list) else v
-                    for k, v in self.settings.items()
-                }
-            )
+            given = self.settings.items()
+            return kind(**{k: torch.tensor(v, dtype=torch.float64) if isinstance(v, list) else v for k, v in given})
         except ImportError as error:
             raise ConfigError(f"Expected what TorchJD's {self.aggregator} is built on. Got: {error}") from error
         except (AttributeError, TypeError, ValueError) as error:

@@ -162,10 +162,10 @@ sum_of_diagonal = 6
 explore.check.six_alike(sum_of_diagonal)
 
 # %% [markdown]
-# ○ means that you have not tried yet, ✓ that you are right. Anything else is a sentence about what you did. For when
-# you have been stuck for a while, there are solutions: end the lab and start `python3 run.py lab --solutions`. It
-# opens copies of the solved lessons, beside your own. (A course that your teacher handed out may hold none, and says
-# so.)
+# ○ means that you have not tried yet, ✓ that you are right, and *Not yet* comes with a sentence about what you did. No
+# answer stops the lesson. For when you have been stuck for a while, there are solutions: end the lab and start
+# `python3 run.py lab --solutions`. It opens copies of the solved lessons, beside your own. (A course that your teacher
+# handed out may hold none, and says so.)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code

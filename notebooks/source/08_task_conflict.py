@@ -261,13 +261,13 @@ print("lengths of the gradients:", [f"{length:.2g}" for length in real.norm(dim=
 # %%
 short = bool(os.environ.get("AMFS_LAB_FAST"))  # the tests' short path: steps, not seconds
 every = {"width": 32, "steps": 3 if short else 100, "validate_every": 0}
-trainers = {
-    name: training.MetaTrainer(config.preset(name, **every), follow=path.Sketch()) for name in ("i-amfs", "amfs")
-}
 paths = explore.PathExplorer()
 paths
 
 # %%
+trainers = {  # fresh, for a race each time
+    name: training.MetaTrainer(config.preset(name, **every), follow=path.Sketch()) for name in ("i-amfs", "amfs")
+}
 finish = await explore.live({name: trainer.run() for name, trainer in trainers.items()}, paths)
 for name, last in finish.items():
     if last:

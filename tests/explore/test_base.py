@@ -269,3 +269,44 @@ def test_no_empty_text_is_sent_to_the_page():
     for slope, first in ((0.0, "\u00a0"), (2.0, "steep"), (-1.0, "\u00a0")):
         explorer.set(slope=slope)
         assert list(explorer.figure.data[0].text) == [first, "always"]
+
+
+def test_an_interrupted_move_leaves_dials_sentence_and_figure_together(wave, monkeypatch):
+    """The interrupt button is no error: no banner, and the reader finds the state before the move."""
+    before, said = wave.state, wave.sentence.text
+    shown = [[part.widget.value for part in fields.parts] for fields in wave.controls.values()]
+    drawn = wave.figure.to_dict()
+    name, control = next(iter(wave.declared.items()))
+
+    for stage in ("compute", "say"):
+        with monkeypatch.context() as patch:
+            patch.setattr(wave, stage, interrupted_once(getattr(wave, stage)))
+            with pytest.raises(KeyboardInterrupt):
+                wave.set(**{name: control.probes()[2]})
+        assert (wave.state, wave.sentence.text, wave.error, wave.banner.value) == (before, said, None, "")
+        assert [[part.widget.value for part in fields.parts] for fields in wave.controls.values()] == shown
+        assert wave.figure.to_dict() == drawn
+    wave.set(**{name: control.probes()[2]})
+    assert wave.state != before
+
+
+def test_an_interrupted_start_is_told_in_words_and_stays_an_interrupt(monkeypatch):
+    def interrupted(self, state):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Wave, "compute", interrupted)
+    with pytest.raises(KeyboardInterrupt) as told:
+        Wave()
+    assert told.value._render_traceback_() == ["Stopped."]  # IPython's own way in, which a notebook shows
+
+
+def interrupted_once(function):
+    calls = []
+
+    def called(argument):
+        calls.append(argument)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return function(argument)
+
+    return called

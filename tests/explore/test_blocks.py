@@ -137,3 +137,33 @@ def test_every_corner_of_the_controls_is_finite():
         for name in ("eigenvalues_0", "eigenvalues_1", "letter_eigenvalues", "kept", "letters_kept"):
             assert np.isfinite(np.asarray(explorer.arrays[name], dtype=float)).all(), (name, explorer.state)
         assert min(explorer.arrays.kept) >= 0
+
+
+def dials(explorer, *names):
+    """What slider and box of each control show."""
+    return [[part.from_widget(part.widget.value) for part in explorer.controls[name].parts] for name in names]
+
+
+@pytest.mark.parametrize("preset", ["as the letters", "learned features"])
+def test_the_dials_show_the_a_and_b_of_the_letters(preset):
+    for explorer in (BlockExplorer(preset), BlockExplorer()):
+        explorer.set(**explorer.preset(preset))
+        (a_slider, a_box), (b_slider, b_box) = dials(explorer, "within", "between")
+        assert (a_box, b_box) == (explorer.arrays.a, explorer.arrays.b) == (explorer.within, explorer.between)
+        assert (a_slider, b_slider) == (pytest.approx(a_box, abs=0.005), pytest.approx(b_box, abs=0.005))
+        K = blocks.letter_gram(1, 5, 5, explorer.bandwidth, explorer.seen)
+        assert (a_box, b_box) == pytest.approx(blocks.means(K, 5, 5), abs=5e-5)
+
+
+def test_the_dials_follow_the_letters_until_one_is_moved():
+    explorer = BlockExplorer("as the letters")
+    before = explorer.within
+    explorer.set(bandwidth=2.0)
+    assert explorer.within == explorer.arrays.a == explorer.arrays.of_letters[0] > before + 0.1
+    part = explorer.controls["between"].parts[1]
+    part.widget.value = 0.33
+    assert (explorer.measured, explorer.between, explorer.arrays.b) == (False, 0.33, 0.33)
+    assert explorer.controls["measured"].parts[0].widget.value is False
+    explorer.reset()
+    assert explorer.measured
+    assert explorer.within == explorer.arrays.a == before

@@ -37,6 +37,24 @@ def test_every_preset_is_a_start(kind):
         assert kind(preset=preset).arrays
 
 
+@pytest.mark.parametrize("kind", STARTED, ids=lambda kind: kind.__name__)
+def test_after_a_preset_the_dials_show_what_was_computed_with(kind, monkeypatch):
+    """Each part of each control shows the state that `compute` was given, and no dial is overruled in silence."""
+    given = []
+    explorer, compute = kind(), kind.compute
+    monkeypatch.setattr(kind, "compute", lambda self, state: given.append(state) or compute(self, state))
+    for preset in kind.presets:
+        explorer.set(**explorer.preset(preset))
+        for name, fields in explorer.controls.items():
+            for part in fields.parts:
+                shown = part.widget.value
+                assert shown == part.to_widget(given[-1][name]), f"{preset}: {name} shows {shown!r}"
+        if "state" in explorer.arrays:
+            assert explorer.arrays.state == given[-1] == explorer.state
+    if kind.__name__ == "EpisodeExplorer":
+        assert all(made.arrays.asked == made.state.query for made in map(kind, kind.presets))
+
+
 def put(part, path, value):
     """As plotly.js does: dots and brackets lead inside, and nothing else."""
     *way, last = (int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path))

@@ -1,13 +1,17 @@
 """A run beside a page: steps are recorded, Stop stops, errors are seen; in plain asyncio, then in a real kernel."""
 
 import asyncio
+import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from amfs_lab.explore import MetaTrainingExplorer, live
+from amfs_lab.config import preset
+from amfs_lab.explore import MetaTrainingExplorer, PathExplorer, live
+from amfs_lab.explore.live import NEXT
+from amfs_lab.training import MetaTrainer
 
 
 def steps(method="amfs", n=5, closed=None, after=None, pause=0.0):
@@ -105,7 +109,107 @@ def test_an_interrupt_closes_the_run_too(explorer):
 
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(live(steps(closed=closed, after=interrupt), explorer))
-    assert (closed, explorer.status) == (["amfs"], "failed")
+    assert (closed, explorer.status) == (["amfs"], "stopped")
+    assert_stopped(explorer)
+
+
+def assert_stopped(explorer):
+    """No error anywhere, what was trained is there, and a sentence says what can be done."""
+    assert (explorer.status, explorer.error, explorer.banner.value) == ("stopped", None, "")
+    assert explorer.stop_button.disabled
+    assert explorer.sentence.text.startswith("Stopped: AMFS ")
+    assert explorer.sentence.text.endswith(f". {NEXT}")
+
+
+@pytest.mark.parametrize("kind", [MetaTrainingExplorer, PathExplorer])
+def test_before_the_first_step_there_is_only_the_cell_to_run_again(kind):
+    def interrupted():
+        raise KeyboardInterrupt
+        yield
+
+    explorer = kind()
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(live(interrupted(), explorer))
+    assert explorer.sentence.text == "Stopped before the first meta-step. Run the cell again to begin afresh."
+    assert explorer.banner.value == ""
+
+
+def test_a_task_that_is_cancelled_is_stopped_and_stays_cancelled(explorer):
+    """As ipykernel does with a cell that awaits."""
+    closed = []
+
+    async def cell():
+        task = asyncio.ensure_future(live(steps(n=1000, closed=closed, pause=0.005), explorer, every=0.01))
+        while not explorer.history:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as told:
+            await task
+        return told.value
+
+    asyncio.run(cell())
+    assert closed == ["amfs"]
+    assert_stopped(explorer)
+
+
+def test_a_second_interrupt_while_runs_are_closed_leaves_no_run_running(explorer):
+    closed = []
+
+    def stubborn():
+        try:
+            yield from steps()
+        finally:
+            raise KeyboardInterrupt
+
+    runs = {"amfs": stubborn(), "maml": steps("maml", 99, closed, after=raising_from(2))}
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(live(runs, explorer))
+    assert closed == ["maml"]
+    assert explorer.status == "stopped"
+    assert explorer.stop_button.disabled
+
+
+def raising_from(first):
+    def after(step):
+        if step >= first:
+            raise KeyboardInterrupt
+
+    return after
+
+
+def test_a_run_that_can_t_be_closed_is_an_error_and_the_others_are_closed(explorer):
+    closed = []
+
+    def unsaved():
+        try:
+            yield from steps(after=lambda step: explorer.stop())
+        finally:
+            raise OSError("no space left on the disk")
+
+    with pytest.raises(OSError, match="no space left"):
+        asyncio.run(live({"amfs": unsaved(), "maml": steps("maml", 99, closed)}, explorer))
+    assert explorer.status == "failed"
+    assert "no space left" in explorer.banner.value
+    assert closed in ([], ["maml"])  # a generator that has not begun has nothing to close
+
+
+def test_an_interrupted_training_has_saved_what_it_needs_to_go_on(explorer, tmp_path):
+    settings = preset("amfs", steps=6, width=8, validate_every=0)
+
+    def interrupted(run):
+        for progress in run:
+            yield progress
+            if progress.step == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(live(interrupted(MetaTrainer(settings, folder=tmp_path, device="cpu").run()), explorer))
+    assert_stopped(explorer)
+    assert [step.step for step in explorer.history["amfs"]] == [1, 2, 3]
+    rest = MetaTrainer(settings, folder=tmp_path, device="cpu", resume=True)
+    assert asyncio.run(live(rest.run(), explorer)).step == 6
+    assert [step.step for step in explorer.history["amfs"]] == [1, 2, 3, 4, 5, 6]
+    assert explorer.sentence.text.startswith("Finished: AMFS")
 
 
 def test_an_empty_run_says_so(explorer):
@@ -185,6 +289,25 @@ def test_in_a_kernel_a_slider_is_answered_during_a_run_and_stop_ends_it(kernel, 
     status, smoothing, step = kernel.run("print(e.status, e.smoothing, last.step)")
     assert (status, smoothing) == ("stopped", "7")
     assert int(step) < 200
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there a kernel is interrupted by an event, not by a signal")
+def test_in_a_kernel_the_interrupt_button_stops_a_run_in_words(kernel, comms):
+    run = kernel.client.execute("last = await live(fake(400, 0.05), e)")
+    while kernel.client.get_iopub_msg(timeout=60)["msg_type"] != "comm_msg":
+        pass
+    time.sleep(0.5)
+    kernel.manager.interrupt_kernel()
+    found = kernel.messages(run)
+    (error,) = [message["content"] for message in found if message["msg_type"] == "error"]
+    (box,) = [message["content"]["data"] for message in found if message["msg_type"] == "display_data"]
+    assert box["text/plain"] == f"Stopped. {NEXT}"
+    assert "amfs-stopped" in box["text/html"]
+    assert error["ename"] in ("CancelledError", "KeyboardInterrupt")
+    assert error["traceback"] == ["Stopped."]
+    assert kernel.run("print(e.status, bool(e.banner.value), e.error)") == ["stopped", "False", "None"]
+    assert kernel.run("print((await live(fake(2, 0.01), e)).step, e.status)") == ["2", "finished"]
 
 
 @pytest.mark.slow

@@ -59,6 +59,17 @@ class TestOuterLoop:
         assert "The pulls of Reptile leave a direction free: no end." in explorer.sentence.text
         assert list(explorer.arrays[f"end_x_{list(outer_loop.LOOKS).index('Reptile')}"]) == []
 
+    @pytest.mark.parametrize("start", [dict(inner_steps=0), dict(inner_lr=0.0), dict(inner_steps=0, inner_lr=0.0)])
+    def test_without_an_inner_loop_the_sentence_agrees_with_itself(self, start):
+        """Nobody has a step a·h then, and who has no end does not stand at it."""
+        said = OuterLoopExplorer(**start).sentence.text
+        assert said.startswith(
+            "There is no inner loop. Task 3’s share of the pull: joint 67 %, FO-MAML 67 %, MAML 67 %"
+        )
+        assert "a·h" not in said
+        assert "all others stand at their own ends. The pulls of Reptile leave a direction free: no end." in said
+        assert "After 200 steps all stand at their own ends." in OuterLoopExplorer().sentence.text
+
     def test_the_keys_to_the_questions(self):
         assert outer_loop.who_ignores_the_curved_task() == "MAML"
         assert outer_loop.who_ignores_the_curved_task(inner_steps=0, lam=0.5) == "proximal"
@@ -135,6 +146,16 @@ class TestPull:
         assert pull.where_maml_is_deaf() == "h = 1/a"
         assert "MAML hears nothing of it" in PullExplorer("deaf at 1/a").sentence.text
         assert "hears nothing" not in PullExplorer().sentence.text
+
+    @pytest.mark.parametrize("start", [dict(inner_steps=0), dict(inner_lr=0.0)])
+    def test_without_an_inner_loop_no_step_is_told(self, start):
+        said = PullExplorer(**start).sentence.text
+        assert "There is no inner loop: MAML and FO-MAML pull as joint training does, and Reptile not at all." in said
+        assert "An inner step" not in said
+
+    def test_who_is_solved_by_many_steps_is_not_solved_by_one(self):
+        said = PullExplorer(inner_steps=10).sentence.text
+        assert "leaves 1 − a·h = 0.2 of the way, so 10 steps leave 0.000000102: the task is solved" in said
 
     def test_numbers_stay_short_and_one_step_is_one(self):
         assert PullExplorer().sentence.text.endswith("An inner step leaves 1 − a·h = 0.2 of the way.")

@@ -1,6 +1,7 @@
 """The explorer of paths: it draws what was pushed, walks along it in a plane that stays, says no more than it knows."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -168,3 +169,13 @@ def test_real_training_feeds_it_live():
     assert explorer.sentence.text.startswith("Finished: ")
     assert [trace.name for trace in explorer.figure.data if trace.showlegend] == ["I-AMFS", "AMFS", "start"]
     assert explorer.figure.data[X].x[0] == explorer.figure.data[5 * slots(runs)["amfs"]].x[0]
+
+
+def test_a_walk_that_stands_still_has_no_arrow_there():
+    """An arrow head is turned by the step before it: of a step on the spot it would point anywhere."""
+    run = list(steps("i-amfs", seed=1))
+    for step in run[20:]:
+        step.followed = replace(step.followed, position=run[20].followed.position)
+    marked = np.flatnonzero(shown(run).arrays[f"arrows_{slots(('i-amfs',))['i-amfs']}"])
+    assert 0 < len(marked) < len(ARROWS)
+    assert marked.max() <= 20

@@ -73,3 +73,22 @@ def test_an_error_under_a_click_is_said_where_the_reader_looks():
     question = predict("?", OPTIONS, answer=lambda: next(keys))
     question.buttons["more"].click()
     assert question.feedback.text.startswith("This question met an error. StopIteration")
+
+
+def test_an_interrupted_answer_asks_again():
+    """A key may take its time; who stops it has chosen nothing."""
+    asked = []
+
+    def slow():
+        asked.append(None)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return "up"
+
+    question = predict("Up or down?", ["up", "down"], answer=slow)
+    with pytest.raises(KeyboardInterrupt):
+        question.buttons["up"].click()
+    assert question.feedback.text == "Stopped before the answer was known. Choose again."
+    assert question.chosen == []
+    question.buttons["up"].click()
+    assert question.feedback.text.startswith("Yes: up.")

@@ -1,9 +1,13 @@
 """Self-checks: right answers pass, each classic mistake is named, and an unsolved exercise is no error."""
 
+import contextlib
 import math
 import socket
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from answers import no_error_for_a_reader, todo, told_what_it_did, told_why
@@ -161,6 +165,102 @@ def test_only_the_bare_error_means_unsolved():
 
     with pytest.raises(AssertionError, match="stopped with NotImplementedError: not implemented for 'Long'"):
         check.rbf(wrong_dtype)
+
+
+def helped(values):
+    return torch.nn.functional.binary_cross_entropy(values, values[0])
+
+
+def deep_in_a_library(x1, x2, bandwidth):
+    return helped(x1) / bandwidth
+
+
+def test_an_error_in_a_reader_s_function_is_told_with_its_line():
+    """The last line of the reader's own code, however deep in a library it went wrong."""
+    with pytest.raises(check.Wrong, match="stopped with ValueError: Using a target size") as told:
+        check.rbf(deep_in_a_library)
+    number = helped.__code__.co_firstlineno + 1
+    assert str(told.value).endswith(
+        f"Line {number} of your cell: `return torch.nn.functional.binary_cross_entropy(values, values[0])`."
+    )
+    assert "site-packages" not in str(told.value)
+
+
+class Evil:
+    """Nothing about it can be asked."""
+
+    def __array__(self, *args, **kwargs):
+        raise KeyError("evil")
+
+    def __repr__(self):
+        raise ZeroDivisionError
+
+    def __eq__(self, other):
+        raise ValueError("evil")
+
+    __hash__ = None
+
+
+class SilentError(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+STRANGE = [
+    *(None, True, "1", b"1", 1j, [], {}, (1, 2, 3, 4), ("a",) * 4, [[1, 2], [3]], print, type, Evil(), [Evil()] * 4),
+    *(10**400, -(10**400), 1e308, math.nan, math.inf, Fraction(1, 3), Decimal("0.3"), np.float64(1.5), np.ones((5, 3))),
+    *(torch.tensor([]), torch.tensor(1j), torch.empty((), device="meta"), torch.ones(5, 3).half()),
+    *(torch.ones(4, 4, device="meta"), torch.eye(3).to_sparse(), torch.ones(5, 3, dtype=torch.complex64)),
+    *([torch.zeros(3)] * 4, [torch.full((6,), 999)] * 4, [torch.full((6,), -1)] * 4, [torch.eye(2).to_sparse()] * 4),
+    *([torch.ones(6, device="meta").long()] * 4, [torch.ones(6, dtype=torch.complex64)] * 4),
+]
+RAISED = [
+    ValueError("x"),
+    SystemExit(1),
+    SilentError(),
+    StopIteration(),
+    OSError(2, "b"),
+    AssertionError(),
+    KeyError("k"),
+]
+FUNCTIONS = ["rbf", "guess", "fit", "perpendicular", "centred_fit", "episode", "walk", "pulls", "weights", "solve"]
+MORE = {"always_read": {"task": 2}, "widest_alive": {"x": X}}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [name for name in check.__all__ if name not in ("Wrong", "environment", "no_network")])
+def test_no_answer_however_strange_is_more_than_a_verdict(name):
+    """What is not `Wrong` reaches a reader as a traceback of the library."""
+    exercise, more = getattr(check, name), MORE.get(name, {})
+    answers = list(STRANGE)
+    if name in FUNCTIONS:
+        answers += [lambda *_, each=each: each for each in STRANGE]
+        answers += [raising(error) for error in RAISED]
+        answers += [
+            lambda: 1,
+            lambda *case: case[0].resize_(0),
+            lambda *case: case[0].unsqueeze_(0),
+            lambda *case: case,
+        ]
+    for answer in answers:
+        with contextlib.suppress(check.Wrong):
+            exercise(answer, **more)
+
+
+def raising(error):
+    def answer(*case):
+        raise error
+
+    return answer
+
+
+def test_a_fault_of_the_library_is_not_hidden(monkeypatch):
+    """Neither as a verdict nor as `not attempted yet`."""
+    for error in (RuntimeError("ours"), NotImplementedError(), NotImplementedError("ours"), AssertionError("ours")):
+        monkeypatch.setattr(check.kernels, "rbf_kernel", raising(error))
+        with pytest.raises(type(error)) as told:
+            check.rbf(right_rbf)
+        assert told.value is error
 
 
 def last_alive() -> float:

@@ -46,7 +46,7 @@ MISTAKES = [
     (check.learned_share, 0.7, "the number is more than that"),
     (check.learned_share, "3/4", "leave the quotes away"),
     (check.walk, lambda *case: case[0] @ right(*case), "Those are the fitted values Kα"),
-    (check.walk, moved_by(lambda K, y, a: K @ a - y), "You walk uphill"),
+    (check.walk, moved_by(lambda K, y, a: K @ a - y), r"You walk uphill: the step goes \*along\* the miss, y − Kα"),
     (check.walk, moved_by(lambda K, y, a: K @ (y - K @ a)), "without the K in front"),
     (check.walk, moved_by(lambda K, y, a: y - a), "Your miss is y − α"),
     (check.walk, moved_by(lambda K, y, a: (y - K @ a) / len(y)), "You divided by n"),

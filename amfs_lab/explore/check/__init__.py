@@ -1,6 +1,8 @@
 """The exercises' self-checks: a right answer is told why it is right, a wrong one what it did.
 
-check.rbf(my_rbf)           "✓ ..."  or  AssertionError: You divided by σ² where the exponent has 2σ² ...
+check.rbf(my_rbf)           "✓ ..."  or  "Not yet. You divided by σ² where the exponent has 2σ² ...", in a box
+
+In a notebook a check never raises; under a grader and in a test a wrong answer is an exception (`verdict`).
 """
 
 from amfs_lab.explore.check.conflict import ends_apart, uphill_from
@@ -14,8 +16,10 @@ from amfs_lab.explore.check.ridge import fit, freedom, kept_share, solve
 from amfs_lab.explore.check.setting import environment, no_network
 from amfs_lab.explore.check.start import always_read, guess
 from amfs_lab.explore.check.steps import learned_share, mimicking_lam, walk
+from amfs_lab.explore.check.verdict import Wrong
 
 __all__ = [
+    "Wrong",
     "almost_all_seen",
     "always_read",
     "centred_fit",

@@ -4,6 +4,7 @@ from typing import Any
 
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise
+from amfs_lab.explore.check.verdict import Wrong
 from amfs_lab.explore.conflict import ConflictExplorer
 
 
@@ -27,11 +28,11 @@ def uphill_from(answer: Any) -> str:
     """Explore: in the preset "uphill", the length of the third gradient from which on O-AMFS goes uphill, 2."""
     ratio = diagnose.on_dial(answer, ConflictExplorer.ratio)
     if diagnose.near(ratio, 1.0, 0.02):
-        raise AssertionError("At length 1 two still pull harder than one: the mean goes their way, and O-AMFS with it.")
+        raise Wrong("At length 1 two still pull harder than one: the mean goes their way, and O-AMFS with it.")
     if not raises_mean_loss(ratio) and not raises_mean_loss(1.04 * ratio):
-        raise AssertionError(f"At length {ratio:g} a small step still lowers the mean loss. Make it longer.")
+        raise Wrong(f"At length {ratio:g} a small step still lowers the mean loss. Make it longer.")
     if raises_mean_loss(ratio) and raises_mean_loss(0.96 * ratio):
-        raise AssertionError(f"At length {ratio:g} it raises the mean loss, and it did before. Make it shorter.")
+        raise Wrong(f"At length {ratio:g} it raises the mean loss, and it did before. Make it shorter.")
     return "From there on one long gradient outweighs two short ones in the mean, and the vote is still two to one."
 
 

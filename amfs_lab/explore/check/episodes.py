@@ -10,6 +10,7 @@ from amfs_lab.explore.blocks import START as BLOCKS
 from amfs_lab.explore.blocks import BlockExplorer, eigenvalues, letter_gram, means
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise
+from amfs_lab.explore.check.verdict import Wrong
 
 WAYS, SHOTS, WITHIN, BETWEEN = 5, 4, 0.7, 0.2  # of the exercise by hand
 GAP = 0.1  # of a and b, in the exercise that explores
@@ -55,16 +56,16 @@ SEEDS = range(12)
 def episode(mine: Any) -> str:
     """In code: `my_episode(labels, ways, shots, queries, generator)`, the indices and targets of both halves."""
     if not callable(mine):
-        raise AssertionError(f"Expected your function, without brackets behind its name. Got {diagnose.short(mine)}.")
+        raise Wrong(f"Expected your function, without brackets behind its name. Got {diagnose.short(mine)}.")
     for number, (classes, samples, *shape) in enumerate(CASES):
         labels = labelled(classes, samples, number)
         drawn = [run(mine, labels, shape, seed) for seed in SEEDS]
         for fault in FAULTS:  # the plainest fault first, whichever draw it shows in
             for one in drawn:
                 if said := fault(one, labels, shape):
-                    raise AssertionError(said)
+                    raise Wrong(said)
         if all(torch.equal(one.support.sort().values, drawn[0].support.sort().values) for one in drawn):
-            raise AssertionError(
+            raise Wrong(
                 "You draw the same images every time. Let `generator` mix: `torch.randperm(n, generator=generator)`."
             )
         always(drawn, labels, classes, shape)
@@ -72,7 +73,7 @@ def episode(mine: Any) -> str:
             torch.manual_seed(99)  # so that global chance, if it has a part in it, is another
             again = run(mine, labels, shape, SEEDS[0])
         if any(not torch.equal(a, b) for a, b in zip(again, drawn[0], strict=True)):
-            raise AssertionError(
+            raise Wrong(
                 "The same seed gave two different episodes. Hand `generator` to every `torch.randperm`, so that an "
                 "episode depends on its seed and nothing else."
             )
@@ -90,34 +91,22 @@ def labelled(classes: int, samples: int, seed: int) -> Tensor:
 
 
 def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: int) -> Drawn:
-    """The reader's four tensors. Its errors become a diagnosis; the exercise's bare NotImplementedError passes."""
-    try:
-        answer = mine(labels.clone(), *shape, torch.Generator().manual_seed(seed))
-    except Exception as error:
-        if type(error) is NotImplementedError and not error.args:
-            raise
-        raise AssertionError(
-            f"Your function stopped with {type(error).__name__}: {error}. It was called with {len(labels)} labels, "
-            f"ways={shape[0]}, shots={shape[1]}, queries={shape[2]} and a generator."
-        ) from error
+    """The reader's four tensors. Its errors become a diagnosis; an exercise that is not attempted passes."""
+    given = f"{len(labels)} labels, ways={shape[0]}, shots={shape[1]}, queries={shape[2]} and a generator"
+    answer = diagnose.called(mine, labels.clone(), *shape, torch.Generator().manual_seed(seed), given=given)
     if answer is None:
-        raise AssertionError("Your function returns nothing. End it with `return support, support_y, query, query_y`.")
+        raise Wrong("Your function returns nothing. End it with `return support, support_y, query, query_y`.")
     if not isinstance(answer, (tuple, list)) or len(answer) != 4:
-        raise AssertionError(
+        raise Wrong(
             "Expected four things, `support, support_y, query, query_y`. Got "
             f"{len(answer) if isinstance(answer, (tuple, list)) else diagnose.short(answer)}."
         )
-    try:
-        drawn = Drawn(*(torch.as_tensor(part) for part in answer))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise AssertionError(f"Expected four tensors of whole numbers. Got one that is none: {error}.") from error
+    drawn = Drawn(*(diagnose.plain(part, "four tensors of whole numbers") for part in answer))
     for name, part in zip(Drawn._fields, drawn, strict=True):
         if part.ndim != 1:
-            raise AssertionError(
-                f"Expected `{name}` as one row of numbers. Got shape {tuple(part.shape)}: `.flatten()` it."
-            )
+            raise Wrong(f"Expected `{name}` as one row of numbers. Got shape {tuple(part.shape)}: `.flatten()` it.")
         if part.is_floating_point() or part.dtype == torch.bool:
-            raise AssertionError(f"Expected whole numbers in `{name}`. Got {part.dtype}.")
+            raise Wrong(f"Expected whole numbers in `{name}`. Got {part.dtype}.")
     return drawn
 
 
@@ -210,15 +199,15 @@ FAULTS = (wrong_number, wrong_names, other_classes, mixed_up, leak, twice)
 
 
 def always(drawn: Sequence[Drawn], labels: Tensor, classes: int, shape: Sequence[int]) -> None:
-    """Raises AssertionError where chance has a part in the classes only, or in the images only."""
+    """Raises Wrong where chance has a part in the classes only, or in the images only."""
     sets = {frozenset(labels[one.support].tolist()) for one in drawn}
     if len(sets) == 1 and shape[0] < classes:
-        raise AssertionError(f"All episodes have the same classes, {sorted(next(iter(sets)))}: draw them, too.")
+        raise Wrong(f"All episodes have the same classes, {sorted(next(iter(sets)))}: draw them, too.")
     for c in range(classes):
         having = [one for one in drawn if c in labels[one.support]]
         images = {frozenset(one.support[labels[one.support] == c].tolist()) for one in having}
         if len(having) > 2 and len(images) == 1:
-            raise AssertionError(
+            raise Wrong(
                 f"Class {c} has the same examples in every episode, its first ones: mix its images before you cut."
             )
 
@@ -236,7 +225,7 @@ def wide_gap(answer: Any) -> str:
     further = letters_at(min(1.05 * sigma, BlockExplorer.bandwidth.high))
     way = "wider" if further[0] - further[1] > a - b else "narrower"
     near = " (a − b, not a alone: b grows as well)" if a >= 0.5 else ""
-    raise AssertionError(f"At σ = {sigma:g}, a = {a:.3f} and b = {b:.3f}, {a - b:.3f} apart{near}. Try a {way} σ.")
+    raise Wrong(f"At σ = {sigma:g}, a = {a:.3f} and b = {b:.3f}, {a - b:.3f} apart{near}. Try a {way} σ.")
 
 
 def letters_at(bandwidth: float) -> tuple[float, float]:

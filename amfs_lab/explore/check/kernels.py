@@ -9,6 +9,7 @@ from torch import Tensor
 
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
+from amfs_lab.explore.check.verdict import Wrong
 from amfs_lab.explore.rbf import ALIVE, RbfExplorer, alive
 from amfs_lab.kernels import rbf_kernel, squared_distances
 
@@ -127,12 +128,10 @@ def widest_alive(answer: Any, x: Tensor) -> str:
     found = diagnose.on_dial(answer, RbfExplorer.bandwidth)
     n, here, further = len(x), alive(x, found), alive(x, 1.02 * found)
     if here < n:
-        raise AssertionError(
+        raise Wrong(
             f"At σ = {found:g} only {here} of {n} eigenvalues are above {ALIVE:.0%} of the largest: "
             "a wider kernel makes points more alike and directions die. Move σ down."
         )
     if further == n:
-        raise AssertionError(
-            f"At σ = {found:g} all {n} are alive, and at {1.02 * found:.3g} they still are. Move σ up."
-        )
+        raise Wrong(f"At σ = {found:g} all {n} are alive, and at {1.02 * found:.3g} they still are. Move σ up.")
     return f"At σ = {found:g} all {n} directions are alive, and a fiftieth more loses the first."

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
+from amfs_lab.explore.check.verdict import Wrong
 from amfs_lab.explore.conflict import gradients
 from amfs_lab.outer import MeanCosine, PairwiseCosine
 
@@ -31,18 +32,16 @@ def turning_angle(answer: Any) -> str:
     """Explore: the angle at which a third task, against two that agree, gets a negative weight, 120 degrees."""
     angle = diagnose.positive(answer, "the angle")
     if angle > 180:
-        raise AssertionError(f"An angle between two directions is at most 180 degrees. Got {angle:g}.")
+        raise Wrong(f"An angle between two directions is at most 180 degrees. Got {angle:g}.")
     if abs(angle - math.radians(120)) < 0.02:
-        raise AssertionError(f"{angle:g} is in radians. Give the angle in degrees: {math.degrees(angle):.0f}.")
+        raise Wrong(f"{angle:g} is in radians. Give the angle in degrees: {math.degrees(angle):.0f}.")
     weight = third_weight(angle)
     if abs(angle - 90) < 1:
-        raise AssertionError("At 90° the third task's cosines with the others are zero, but w₃₃ = 1 still holds it up.")
+        raise Wrong("At 90° the third task's cosines with the others are zero, but w₃₃ = 1 still holds it up.")
     if weight > 0 and third_weight(angle + 2) > 0:
-        raise AssertionError(f"At {angle:g}° the third task's weight is still {weight:+.2f}. Go on.")
+        raise Wrong(f"At {angle:g}° the third task's weight is still {weight:+.2f}. Go on.")
     if weight < 0 and third_weight(angle - 2) < 0:
-        raise AssertionError(
-            f"At {angle:g}° the third task's weight is {weight:+.2f}, and it was negative before. Go back."
-        )
+        raise Wrong(f"At {angle:g}° the third task's weight is {weight:+.2f}, and it was negative before. Go back.")
     return "There two cosines of −½ cancel the task's own 1: c₃ = 1 + 2 cos(angle), whatever the lengths are."
 
 

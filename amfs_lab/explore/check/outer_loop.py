@@ -7,6 +7,7 @@ import torch
 from amfs_lab import planes
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
+from amfs_lab.explore.check.verdict import Wrong
 from amfs_lab.explore.outer_loop import START, OuterLoopExplorer, fo_maml_runs_away
 
 
@@ -73,13 +74,13 @@ def runs_away_from(answer: Any) -> str:
     """Explore: the curvature of task 3 from which on FO-MAML runs away, at a = 0.2 and k = 1."""
     h = diagnose.on_dial(answer, OuterLoopExplorer.curvature)
     if diagnose.near(h, 1 / START["inner_lr"], 0.02):
-        raise AssertionError(
+        raise Wrong(
             f"At h = {h:g} task 3 pulls no more (a·h = 1). Beyond it pushes, but tasks 1 and 2 still hold. Go on."
         )
     if not fo_maml_runs_away(h) and not fo_maml_runs_away(1.05 * h):
-        raise AssertionError(f"At h = {h:g} FO-MAML still comes to rest. Raise the curvature.")
+        raise Wrong(f"At h = {h:g} FO-MAML still comes to rest. Raise the curvature.")
     if fo_maml_runs_away(h) and fo_maml_runs_away(0.95 * h):
-        raise AssertionError(f"At h = {h:g} FO-MAML runs away, and it did before. Lower the curvature.")
+        raise Wrong(f"At h = {h:g} FO-MAML runs away, and it did before. Lower the curvature.")
     return (
         "There task 3 pushes as hard as the others pull: h (1 − 0.2 h) = −2 · 0.8. One task with a·h > 1 is not enough."
     )

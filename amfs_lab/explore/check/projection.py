@@ -10,6 +10,7 @@ from torch import Tensor
 from amfs_lab import ridge
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
+from amfs_lab.explore.check.verdict import Wrong
 from amfs_lab.explore.perpendicular import PerpendicularExplorer, unseen_share
 from amfs_lab.explore.words import percent
 from amfs_lab.kernels import rbf_kernel
@@ -103,12 +104,12 @@ def almost_all_seen(answer: Any, function: str = "hill and dip", points: int = 4
     found = diagnose.on_dial(answer, PerpendicularExplorer.bandwidth)
     here, below = (unseen_share(function, "apart", points, sigma) for sigma in (found, 0.9 * found))
     if here >= LEFT:
-        raise AssertionError(
+        raise Wrong(
             f"At σ = {found:g} the {points} points still can't see {percent(here)} of the squared norm. "
             "Wider bumps reach further. Move σ up."
         )
     if below < LEFT:
-        raise AssertionError(
+        raise Wrong(
             f"At σ = {found:g} only {percent(here)} are left unseen, and at {0.9 * found:.4g} still no more than "
             f"{percent(below)}. Move σ down."
         )

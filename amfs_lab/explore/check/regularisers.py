@@ -9,6 +9,7 @@ from torch import Tensor
 from amfs_lab import ridge
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
+from amfs_lab.explore.check.verdict import Wrong
 from amfs_lab.explore.landscape import pulls, task
 from amfs_lab.explore.teachers import TeacherExplorer
 from amfs_lab.kernels import rbf_kernel
@@ -116,10 +117,8 @@ def opposed_teachers(answer: Any) -> str:
     loo, evidence, query = (asked[name][0] for name in ("leave-one-out", "evidence", "query loss"))
     if loo * evidence > 0:
         way, move = ("wider", "up") if loo > 0 else ("narrower", "down")
-        raise AssertionError(
-            f"At σ = {sigma:g} both ask for a {way} σ: their lowest points lie that way. Move σ {move}."
-        )
+        raise Wrong(f"At σ = {sigma:g} both ask for a {way} σ: their lowest points lie that way. Move σ {move}.")
     if loo * evidence == 0:
-        raise AssertionError(f"At σ = {sigma:g} one of them does not pull at all. Look between their lowest points.")
+        raise Wrong(f"At σ = {sigma:g} one of them does not pull at all. Look between their lowest points.")
     sides = "leave-one-out" if loo * query > 0 else "the evidence"
     return f"At σ = {sigma:g} they pull opposite ways, and new points side with {sides}. On another sample it may turn."

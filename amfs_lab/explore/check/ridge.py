@@ -12,6 +12,7 @@ from amfs_lab import ridge
 from amfs_lab.explore.channels import first, spent
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
+from amfs_lab.explore.check.verdict import Wrong
 from amfs_lab.explore.filter import FilterExplorer
 from amfs_lab.kernels import rbf_kernel
 
@@ -109,7 +110,7 @@ def fit(mine: Any) -> str:
     with inverses(inverted):
         diagnose.function(mine, lambda K, y, lam: K @ ridge.solve(K, y, lam), cases(), mistakes)
     if inverted:
-        raise AssertionError(
+        raise Wrong(
             f"Your values are right, but {inverted[0]} made a whole inverse on the way. `torch.linalg.solve(A, y)` "
             "solves for y alone: less work, and fewer digits lost where K is nearly singular."
         )
@@ -145,7 +146,7 @@ def freedom(answer: Any) -> str:
     counted = int((eigenvalues > lam).sum()) == FREEDOM
     way = "more: less must pass. Move λ up." if here > FREEDOM else "less: more must pass. Move λ down."
     hint = f" {FREEDOM} channels keep more than half there, but the shares of all of them add up." if counted else ""
-    raise AssertionError(f"At λ = {lam:g} the fit spends {here:.2f} degrees of freedom.{hint} It is {way}")
+    raise Wrong(f"At λ = {lam:g} the fit spends {here:.2f} degrees of freedom.{hint} It is {way}")
 
 
 @exercise

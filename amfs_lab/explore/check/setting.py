@@ -9,11 +9,14 @@ from typing import Any
 
 import torch
 
+from amfs_lab.explore.box import Box
+from amfs_lab.explore.check.verdict import Wrong, raises, tell
+
 NEEDED = ("torch", "numpy", "plotly", "ipywidgets", "anywidget", "jupyterlab")
 
 
 def environment() -> None:
-    """Prints the versions this course runs on; raises AssertionError naming what is missing."""
+    """Prints the versions this course runs on, and says what is missing."""
     missing = []
     print(f"Python {platform.python_version()} on {platform.system()}, torch threads: {torch.get_num_threads()}")
     for name in NEEDED:
@@ -22,9 +25,10 @@ def environment() -> None:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        raise AssertionError(
-            f"Not installed: {', '.join(missing)}. Start with `python3 run.py lab`, which installs them."
-        )
+        words = f"Not installed: {', '.join(missing)}. Start with `python3 run.py lab`, which installs them."
+        if raises():
+            raise Wrong(words)
+        tell(Box("wrong", words))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from torch.nn.functional import one_hot
 from amfs_lab.explore.characters import WAYS, nearest
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise
+from amfs_lab.explore.check.verdict import Wrong
 
 
 def most_similar(K_qs: Tensor, letters: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ def always_read(answer: Any, task: int) -> str:
     guesses, truths = nearest(task)
     prints = len(truths) // WAYS
     if letter not in range(1, WAYS + 1):
-        raise AssertionError(
+        raise Wrong(
             f"Expected a letter, a whole number from 1 (the first) to {WAYS}. Got {letter:g}. "
             f"If that is a query's number: each letter has {prints} queries, in order."
         )
@@ -77,7 +78,7 @@ def always_read(answer: Any, task: int) -> str:
     missed = mine & (guesses != truths)
     if missed.any():
         query = int(missed.nonzero()[0])
-        raise AssertionError(
+        raise Wrong(
             f"Letter {letter:g} is read {prints - int(missed.sum())} times in {prints}: query {query + 1}, for one, is "
             f"taken for letter {int(guesses[query]) + 1}. Keep task at {task} and shots at 1, and move query."
         )

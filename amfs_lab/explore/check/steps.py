@@ -8,6 +8,7 @@ from torch import Tensor
 from amfs_lab.explore.check import diagnose
 from amfs_lab.explore.check.diagnose import exercise, points
 from amfs_lab.explore.check.ridge import gram
+from amfs_lab.explore.check.verdict import Wrong
 from amfs_lab.explore.steps import BEST_FLOW, StepsExplorer, gap, mimic
 from amfs_lab.inner.linearised import descent
 
@@ -48,7 +49,7 @@ def walk(mine: Any) -> str:
             lambda K, y, rate, steps: K @ descent(K, y, rate, steps),
             "Those are the fitted values Kα. Return α itself: then you can ask anywhere, not only at the points.",
         ),
-        (wrong(lambda K, y, a: K @ a - y), "You walk uphill: the step goes *against* the miss, y − Kα."),
+        (wrong(lambda K, y, a: K @ a - y), "You walk uphill: the step goes *along* the miss, y − Kα."),
         (
             wrong(lambda K, y, a: K @ (y - K @ a)),
             "You moved α by K(y − Kα), the gradient for α as a plain list of numbers. In function space it is "
@@ -96,16 +97,16 @@ def mimicking_lam(answer: Any) -> str:
             f"At λ = {lam:g} = {lam * TEN:.2g}/t the two filters differ by at most {here:.3f}: no λ does much better."
         )
     if diagnose.near(lam, 1 / TEN, 0.02):
-        raise AssertionError(
+        raise Wrong(
             f"λ = 1/t is the right order of size, but the solve lags behind the steps there: the gap is {here:.3f}. "
             "Move λ on, and watch the circle in the lower right panel."
         )
     if diagnose.near(lam, BEST_FLOW / TEN, 0.02):
-        raise AssertionError(
+        raise Wrong(
             f"λ = {BEST_FLOW}/t belongs to the flow limit, to ever shorter steps. Ten steps are few and long: the gap "
             f"is {here:.3f} there, and {best:.3f} can be had. Move λ on, and watch the circle in the lower right panel."
         )
     if diagnose.near(lam, float(TEN), 0.02):
-        raise AssertionError(f"λ = {lam:g} is t itself. More steps fit more, and a larger λ fits less: λ goes as 1/t.")
+        raise Wrong(f"λ = {lam:g} is t itself. More steps fit more, and a larger λ fits less: λ goes as 1/t.")
     way = "down: the solve learns less than the steps" if lam > best_lam else "up: the solve learns more than the steps"
-    raise AssertionError(f"At λ = {lam:g} the filters differ by {here:.3f}; {best:.3f} can be had. Move λ {way}.")
+    raise Wrong(f"At λ = {lam:g} the filters differ by {here:.3f}; {best:.3f} can be had. Move λ {way}.")

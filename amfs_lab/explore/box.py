@@ -1,0 +1,37 @@
+"""A box under a cell: one or two sentences, as HTML and as text, in the colours of the page's own theme."""
+
+import html
+import re
+from typing import Any, NamedTuple
+
+# The frame's colour and how it begins. Text keeps the page's own colour, on a tint: it can be read in every theme.
+LOOKS = {
+    "right": ("#009E73", "rgba(0, 158, 115, 0.10)", "✓"),
+    "wrong": ("#E69F00", "rgba(230, 159, 0, 0.12)", "Not yet."),
+    "open": ("#6E7781", "rgba(110, 119, 129, 0.10)", "○"),
+    "stopped": ("#6E7781", "rgba(110, 119, 129, 0.10)", "Stopped."),
+}
+STYLE = (
+    "border-left: 4px solid {0}; background: {1}; color: inherit; padding: 8px 12px; margin: 4px 0; "
+    "max-width: 860px; box-sizing: border-box; font-size: 14px; line-height: 1.45; overflow-wrap: anywhere"
+)
+CODE = "background: transparent; color: inherit; padding: 0; white-space: pre-wrap"
+
+
+class Box(NamedTuple):
+    """What is said, and as what: one of `LOOKS`. Words between backticks are code."""
+
+    kind: str
+    words: str
+
+    def __repr__(self) -> str:
+        return f"{LOOKS[self.kind][2]} {self.words}"
+
+    def _repr_html_(self) -> str:
+        color, tint, mark = LOOKS[self.kind]
+        words = re.sub(r"`([^`]+)`", rf'<code style="{CODE}">\1</code>', html.escape(self.words))
+        box = f'<div class="amfs-verdict amfs-{self.kind}" role="status" style="{STYLE.format(color, tint)}">'
+        return f"{box}<b>{mark}</b> {words}</div>"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}, {"amfs_lab": {"verdict": self.kind}}
