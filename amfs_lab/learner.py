@@ -160,7 +160,7 @@ class MetaLearner(nn.Module):
         dtype = reduce(torch.promote_types, (p.dtype for p in params))
         rows = params[0].new_empty(len(episodes), sum(sizes), dtype=dtype)
         losses, accuracies = rows.new_empty(len(episodes)), rows.new_empty(len(episodes))
-        buffers = _Buffers(self)
+        buffers = Buffers(self)
         for t, episode in enumerate(episodes):
             loss, scores = self._loss(episode)
             grads = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
@@ -256,25 +256,35 @@ class _Task(nn.Module):
         return loss, episode.query.accuracy(scores.detach())
 
 
-class _Buffers:
-    """A module's buffers while tasks run in turn: each task starts from the same, and the mean of the ends stays."""
+class Buffers:
+    """A module's buffers as they are now. They can be put back, also where a module put new tensors in their places.
 
+    While tasks run in turn each starts from the same ones (`note`), and the mean of their ends stays (`put_mean`).
+    """
+
+    @torch.no_grad()
     def __init__(self, module: nn.Module) -> None:
-        self.tensors = list(module.buffers())
-        self.before = [tensor.clone() for tensor in self.tensors]
-        self.after: list[list[Tensor]] = [[] for _ in self.tensors]
+        self.module, self.ends = module, []
+        self.kept = [(name, tensor, tensor.clone()) for name, tensor in module.named_buffers()]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for name, tensor, value in self.kept:
+            tensor.copy_(value)
+            path, _, leaf = name.rpartition(".")
+            setattr(self.module.get_submodule(path), leaf, tensor)
 
     @torch.no_grad()
     def note(self) -> None:
         """A task has ended."""
-        for tensor, before, after in zip(self.tensors, self.before, self.after, strict=True):
-            after.append(tensor.clone())
-            tensor.copy_(before)
+        if self.kept:
+            self.ends.append({name: tensor.clone() for name, tensor in self.module.named_buffers()})
+            self.restore()
 
     @torch.no_grad()
     def put_mean(self) -> None:
-        for tensor, after in zip(self.tensors, self.after, strict=True):
-            tensor.copy_(_mean_of(after))
+        for name, tensor, _ in self.kept:
+            tensor.copy_(_mean_of([end[name] for end in self.ends]))
 
 
 def _mean_of(values: list[Tensor]) -> Tensor:
@@ -286,22 +296,13 @@ def _mean_of(values: list[Tensor]) -> Tensor:
 @contextlib.contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
     """Around a look at a module: its buffers and torch's random generators end as they began."""
-    with torch.no_grad():
-        kept = [(*_owner(module, name), buffer, buffer.clone()) for name, buffer in module.named_buffers()]
+    buffers = Buffers(module)
     devices = {tensor.device.index for tensor in (*module.parameters(), *module.buffers()) if tensor.is_cuda}
     with torch.random.fork_rng(devices=[index for index in devices if index is not None]):
         try:
             yield
         finally:
-            with torch.no_grad():
-                for owner, name, buffer, value in kept:
-                    buffer.copy_(value)
-                    setattr(owner, name, buffer)
-
-
-def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
-    path, _, leaf = name.rpartition(".")
-    return module.get_submodule(path), leaf
+            buffers.restore()
 
 
 @contextlib.contextmanager

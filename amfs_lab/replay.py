@@ -123,7 +123,7 @@ def through(learner: MetaLearner, episode: Episode) -> list[Part]:
                 parts.append(Part.of("features", learner.net(x, len(here.support.x))))
         parts.append(Part.of("scores of the queries", learner.scores(here)))
         loss = learner.loss(here)
-    parts.append(Part.of("loss", loss))
-    named = [(name, p) for name, p in learner.named_parameters() if p.requires_grad]
-    grads = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True, materialize_grads=True)
+        parts.append(Part.of("loss", loss))
+        named = [(name, p) for name, p in learner.named_parameters() if p.requires_grad]
+        grads = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True, materialize_grads=True)
     return parts + [Part.of(f"gradient of {name}", grad) for (name, _), grad in zip(named, grads, strict=True)]

@@ -24,7 +24,7 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Maml
-from amfs_lab.learner import MetaLearner, TaskGradients, explained, untouched
+from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, explained, untouched
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
 from amfs_lab.path import Followed, Sketch, followed
@@ -131,12 +131,11 @@ def meta_gradient(
     learner: MetaLearner, aggregator: Aggregator, episodes: Sequence[Episode], batched: bool = False
 ) -> tuple[TaskGradients, Float[Tensor, " p"]]:
     """The tasks' gradients, and their sum_j c_j g_j. Raises what `meta_step` raises, and changes nothing then."""
-    buffers = [(buffer, buffer.clone()) for buffer in learner.buffers()]
+    buffers = Buffers(learner)
     try:
         return _meta_gradient(learner, aggregator, episodes, batched)
     except NumericalError:
-        for buffer, before in buffers:
-            buffer.copy_(before)
+        buffers.restore()
         raise
 
 

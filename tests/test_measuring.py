@@ -1,0 +1,173 @@
+"""A measurement leaves no trace: the same number twice, and a training that never knows whether it was validated."""
+
+import pytest
+import torch
+from torch import nn
+
+from amfs_lab import backbones, replay
+from amfs_lab.config import preset
+from amfs_lab.errors import ConfigError, DataError, NumericalError
+from amfs_lab.evaluation import evaluate
+from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
+from amfs_lab.learner import MetaLearner, measuring
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks.sinusoids import SinusoidSource
+from amfs_lab.training import MetaTrainer, meta_gradient
+
+SHAPE = EpisodeConfig(3, 1, 2)
+LOOPS = [FunctionSpace, Prototypes, lambda: Anil(0.1, 2), lambda: Maml(0.1, 2)]
+
+
+class Noisy(nn.Module):
+    """Everything that a look may change: dropout, running averages, a counter, numbers drawn at any time."""
+
+    def __init__(self, always: float = 0.0):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 16), nn.BatchNorm1d(16), nn.Dropout(0.5), nn.Linear(16, 8)
+        )
+        self.register_buffer("seen", torch.tensor(0))
+        self.register_buffer("last", torch.zeros(8))
+        self.always, self.features = always, 8
+
+    def forward(self, x):
+        self.seen += len(x)
+        y = self.layers(x)
+        self.last = y.detach().mean(0)  # a new tensor in the place of the buffer
+        return y + self.always * torch.randn_like(y)
+
+
+@pytest.fixture
+def sources(images):
+    labels = tuple("abcdefghijkl")
+    return [EpisodeSource(images[half], labels[half], SHAPE) for half in (slice(6), slice(6, 12))]
+
+
+def learner_of(loop, always=0.0):
+    torch.manual_seed(3)
+    return MetaLearner(Noisy(always), loop(), 3)
+
+
+def state_of(learner):
+    return {name: tensor.clone() for name, tensor in learner.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("always", [0.0, 0.3])
+def test_an_evaluation_gives_the_same_twice_and_changes_nothing(loop, always, sources):
+    learner = learner_of(loop, always)
+    learner.net.train()
+    inner = next(module for module in learner.modules() if isinstance(module, nn.Dropout))
+    inner.eval()  # a mode of its own
+    modes = [module.training for module in learner.modules()]
+    before, drawn, buffer = state_of(learner), torch.get_rng_state(), dict(learner.named_buffers())
+    one = evaluate(learner, sources[1], 6)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    torch.randn(5)
+    two = evaluate(learner, sources[1], 6)
+    assert torch.equal(one.per_episode, two.per_episode)
+    assert all(torch.equal(a, b) for a, b in zip(one.scores, two.scores, strict=True))
+    assert same(before, state_of(learner))
+    assert all(tensor is buffer[name] for name, tensor in learner.named_buffers())
+    assert modes == [module.training for module in learner.modules()]
+    assert all(p.grad is None for p in learner.parameters())
+
+
+def test_an_episode_has_its_number_whichever_others_are_asked(sources):
+    learner = learner_of(FunctionSpace, always=0.3)
+    whole, part = evaluate(learner, sources[1], 6), evaluate(learner, sources[1], 3, first=3)
+    assert all(torch.equal(a, b) for a, b in zip(whole.scores[3:], part.scores, strict=True))
+    assert part.first == 3
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_validating_or_not_never_changes_a_training(loop, sources):
+    ends = []
+    for every in (0, 1):
+        config = preset("i-amfs", episode=SHAPE, steps=4, tasks=2, validate_every=every, validation_episodes=3)
+        learner = learner_of(loop)
+        torch.manual_seed(5)
+        list(MetaTrainer(config, learner=learner, train=sources[0], validation=sources[1], device="cpu").run())
+        ends.append(state_of(learner))
+    assert same(*ends)
+
+
+def test_dropout_is_off_and_batchnorm_takes_its_running_averages(sources):
+    """Both ways, by hand: in evaluation a score depends on no other image of the pass; in training it does."""
+    learner = learner_of(Prototypes)
+    for index in range(4):
+        learner.loss(sources[0][index])  # running averages that are not those of the first pass
+    episode = sources[1][0]
+    with measuring(learner):
+        together = learner.net(episode.query.x)
+        alone = torch.cat([learner.net(x[None]) for x in episode.query.x])
+    assert torch.allclose(together, alone, atol=1e-6)
+    scores = evaluate(learner, sources[1], 2).scores[0]
+    with measuring(learner):
+        assert torch.allclose(scores, learner.scores(episode))
+    assert not torch.allclose(scores, learner.scores(episode), atol=1e-3)
+
+
+def test_batchnorm_without_running_averages_keeps_the_statistics_of_the_pass(sources):
+    learner = MetaLearner(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784, track_running_stats=False)), Prototypes())
+    episode = sources[1][0]
+    assert torch.allclose(evaluate(learner, sources[1], 2).scores[0], learner.scores(episode))
+
+
+@pytest.mark.parametrize("norm", backbones.NORMS)
+def test_the_kits_norms_do_the_same_in_both_modes(norm, sources):
+    learner = MetaLearner(backbones.Conv4(8, norm), FunctionSpace())
+    assert torch.equal(evaluate(learner, sources[1], 2).scores[0], learner.scores(sources[1][0]))
+
+
+def test_a_step_that_fails_leaves_the_running_averages_as_they_were(sources):
+    learner, config = learner_of(FunctionSpace), preset("i-amfs")
+    bad = sources[0][1]
+    bad.query.x[0] = float("nan")
+    before = state_of(learner)
+    with pytest.raises(NumericalError):
+        meta_gradient(learner, config.outer, [sources[0][0], bad])
+    assert same(before, state_of(learner))
+
+
+def test_a_start_and_a_replay_leave_no_trace(sources):
+    learner = learner_of(FunctionSpace)
+    before, drawn = state_of(learner), torch.get_rng_state()
+    learner.start(sources[0][0])
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert {name for name, tensor in state_of(learner).items() if not torch.equal(before[name], tensor)} == {
+        "inner.kernel.log_bandwidth"
+    }
+    before = state_of(learner)
+    replay.through(learner, sources[0][0])
+    assert same(before, state_of(learner))
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_a_printed_accuracy_names_its_data_and_says_when_episodes_are_few(sources):
+    learner = MetaLearner(backbones.Conv4(8), Prototypes())
+    few, enough = evaluate(learner, sources[1], 5), evaluate(learner, sources[1], 30)
+    assert str(few).startswith("images/all, 3-way 1-shot: ")
+    assert "5 episodes are few" in str(few)
+    assert "few" not in str(enough)
+    assert few.labels[0].tolist() == sources[1][0].query.y.tolist()
+
+
+def test_what_cannot_be_measured_is_said(images):
+    class Real(EpisodeSource):
+        def __getitem__(self, index):
+            return SinusoidSource()[index]
+
+    class Pairs(EpisodeSource):
+        def __getitem__(self, index):
+            return images, images
+
+    learner = MetaLearner(backbones.MLP(1, (), 4), FunctionSpace())
+    with pytest.raises(ConfigError, match=r"Accuracy needs classes. Got real labels"):
+        evaluate(learner, Real(images, tuple("abcdefghijkl"), SHAPE), 2)
+    with pytest.raises(DataError, match=r"must give an `Episode` for each index. Got a tuple"):
+        evaluate(learner, Pairs(images, tuple("abcdefghijkl"), SHAPE), 2)
