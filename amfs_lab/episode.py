@@ -26,7 +26,7 @@ class Split:
     """
 
     x: Float[Tensor, "n ..."]
-    y: Int64[Tensor, " n"] | Float[Tensor, "n ways"]
+    y: Int64[Tensor, " n"] | Float[Tensor, "n ways"] | Float[Tensor, " n"]
     ways: int
 
     def __post_init__(self) -> None:

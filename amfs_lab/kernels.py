@@ -206,13 +206,13 @@ def bounded_exp(log_value: Tensor, low: float, high: float) -> Tensor:
 class Kernel(nn.Module, ABC):
     """A similarity of features, positive semi-definite."""
 
-    def start(self, features: Float[Tensor, "n d"]) -> None:
+    def start(self, features: Real[Tensor, "n d"]) -> None:
         """Takes a data-dependent start from the features of the first task; nothing by default."""
 
     @abstractmethod
-    def forward(self, x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]: ...
+    def forward(self, x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]: ...
 
-    def diagonal(self, x: Float[Tensor, "*b n d"]) -> Float[Tensor, "*b n"]:
+    def diagonal(self, x: Real[Tensor, "*b n d"]) -> Float[Tensor, "*b n"]:
         """k(x_i, x_i), without the rest of the Gram matrix."""
         one = x[..., None, :]
         return self(one, one)[..., 0, 0]
@@ -240,13 +240,13 @@ class RBF(Kernel):
     def bandwidth(self) -> Float[Tensor, ""] | Float[Tensor, " d"]:
         return bounded_exp(self.log_bandwidth, SMALLEST_BANDWIDTH, LARGEST_BANDWIDTH)
 
-    def start(self, features: Float[Tensor, "n d"]) -> None:
+    def start(self, features: Real[Tensor, "n d"]) -> None:
         """Puts the bandwidth (of every dimension) at the median distance, unless it was given."""
         if self.starts_at_median:
             with torch.no_grad():
                 self.log_bandwidth.fill_(median_bandwidth(features).log())
 
-    def forward(self, x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
+    def forward(self, x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
         return _rbf(x1, x2, self.bandwidth)
 
     def extra_repr(self) -> str:
@@ -261,7 +261,7 @@ class Linear(Kernel):
         super().__init__()
         self.bias = bias
 
-    def forward(self, x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
+    def forward(self, x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
         return linear_kernel(x1, x2, self.bias)
 
     def extra_repr(self) -> str:
@@ -271,5 +271,5 @@ class Linear(Kernel):
 class Cosine(Kernel):
     """`cosine_kernel`: similarity of direction, as in matching networks (Vinyals et al. 2016)."""
 
-    def forward(self, x1: Float[Tensor, "*b n d"], x2: Float[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
+    def forward(self, x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
         return cosine_kernel(x1, x2)

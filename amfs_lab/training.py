@@ -333,6 +333,8 @@ class MetaTrainer:
 
     def _begin(self, optimizer: torch.optim.Optimizer) -> None:
         """Takes the start or the state, and finds out before the first step what would fail after it."""
+        if self.folder is not None:
+            checkpoint.check_savable(dict(self.learner.state_dict()), self._record(self.reached))
         first = first_episode(self.train).to(self.device)
         with explained(first, self.config.batched):
             with untouched(self.learner):
@@ -341,8 +343,6 @@ class MetaTrainer:
                 self.learner.start(first)
         if self.state is not None:
             restore(self.learner, optimizer, self.state)
-        if self.folder is not None:
-            checkpoint.check_savable(dict(self.learner.state_dict()), self._record(self.reached))
 
     def _check_unchanged(self) -> None:
         """Raises ConfigError unless the folder is as it was when this trainer was made."""

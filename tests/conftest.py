@@ -1,9 +1,12 @@
 """What every test shares: seeded random numbers, and the last word on what was measured."""
 
 import itertools
+import json
 import re
 import statistics
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
 
 import pytest
 import torch
@@ -36,6 +39,41 @@ def episode(images: Tensor) -> Episode:
     """A 3-way 1-shot task with 2 queries a class, in float64."""
     source = EpisodeSource(images, tuple("abcdefghijkl"), EpisodeConfig(3, 1, 2))
     return source[0].to("cpu", torch.float64)
+
+
+EVALUATE = """
+import json, sys, warnings
+from amfs_lab.errors import AmfsError
+warnings.simplefilter("ignore")
+setup, cases = json.load(sys.stdin)
+exec(setup)
+said = {}
+for case in cases:
+    try:
+        said[case] = f"accepted: {eval(case)}"
+    except AmfsError as error:
+        said[case] = str(error)
+    except Exception as error:
+        said[case] = f"{type(error).__name__}: {error}"
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def said_of() -> Callable[[str, Iterable[str]], dict[str, str]]:
+    """`said_of(setup, expressions)`: what the package says of each, in a process as people run it.
+
+    Here the shape checker of the tests would speak first. An expression without an error is "accepted: ...", an error
+    that is none of ours begins with its type.
+    """
+
+    def said_of(setup: str, cases: Iterable[str]) -> dict[str, str]:
+        question = json.dumps([setup, list(cases)])
+        done = subprocess.run([sys.executable, "-c", EVALUATE], input=question, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return said_of
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

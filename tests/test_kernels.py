@@ -1,6 +1,8 @@
 """Laws of the RBF kernel, and its two roads: by function and by module, by us and by scikit-learn."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,12 +10,16 @@ from sklearn.gaussian_process.kernels import RBF as SklearnRBF
 from sklearn.metrics import pairwise
 
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.inner import FunctionSpace, Prototypes
 from amfs_lab.kernels import (
     LARGEST_BANDWIDTH,
     RBF,
+    SMALL_ARRAY,
     Cosine,
     Linear,
     bounded_exp,
+    cosine_kernel,
+    linear_kernel,
     median_bandwidth,
     rbf_kernel,
     squared_distances,
@@ -133,3 +139,80 @@ def test_the_diagonal_is_that_of_the_gram_matrix(randn, kernel):
     x = randn(2, 5, 3)
     kernel.double()
     assert torch.allclose(kernel.diagonal(x), kernel(x, x).diagonal(dim1=-2, dim2=-1))
+
+
+class TestNumbers:
+    """Integers, short and extreme numbers get what the docstring promises."""
+
+    @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64, torch.float16, torch.bfloat16])
+    def test_no_distance_is_taken_in_integers_or_sixteen_bits(self, dtype):
+        x = torch.randint(0, 256, (4, 784), generator=torch.Generator().manual_seed(0)).to(dtype)
+        y = x.double()
+        for f in (
+            squared_distances,
+            linear_kernel,
+            cosine_kernel,
+            lambda a, b: rbf_kernel(a, b, 2000.0),
+            lambda a, b: median_bandwidth(a),
+            lambda a, b: RBF(500.0)(a, b),
+            lambda a, b: Prototypes().fit(a, torch.eye(4))(b),
+            lambda a, b: FunctionSpace(RBF(500.0)).fit(a, torch.eye(4))(b),
+        ):
+            assert torch.allclose(f(x, x).double(), f(y, y).double(), rtol=1e-4)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("power", [-323, -170, -100, -45, -30, -23, -20, -17, 17, 23, 30, 100, 160, 308])
+    def test_an_extreme_bandwidth_gives_its_limit(self, randn, dtype, power):
+        x, bandwidth = randn(4, 3, dtype=dtype), float(f"1e{power}")
+        K = rbf_kernel(x, x, bandwidth)
+        limit = torch.eye(4) if power < 0 else torch.ones(4, 4)
+        assert K.dtype == dtype
+        assert torch.equal(K, limit.to(dtype))
+        if float(torch.tensor(bandwidth, dtype=dtype)) not in (0.0, math.inf):
+            tensor = torch.tensor(bandwidth, dtype=dtype)
+            assert torch.equal(rbf_kernel(x, x, tensor), limit.to(dtype))
+
+    @pytest.mark.parametrize("power", [-30, -20, -10, 10, 20, 30])
+    def test_a_unit_plays_no_part_however_small_or_large(self, randn, power):
+        x, unit = randn(4, 3), float(f"1e{power}")
+        K = rbf_kernel((x * unit).float(), (x * unit).float(), 0.7 * unit)
+        assert torch.allclose(K.double(), rbf_kernel(x, x, 0.7), atol=1e-6)
+        assert torch.allclose(cosine_kernel((x * unit).float(), x.float()).double(), cosine_kernel(x, x), atol=1e-6)
+        assert float(median_bandwidth((x * unit).float())) / unit == pytest.approx(float(median_bandwidth(x)), rel=1e-6)
+
+    def test_many_wide_rows_need_no_array_of_their_differences(self):
+        """(400, 300, 2048) differences are 1 GB; the process may not grow by a tenth of it."""
+        code = (
+            "import resource, torch; from amfs_lab.kernels import rbf_kernel, median_bandwidth\n"
+            "x = torch.randn(400, 2048, requires_grad=True)\n"
+            "rbf_kernel(x[:9], x, 60.0).sum().backward()\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "median_bandwidth(x); rbf_kernel(x, x[:300], 60.0).sum().backward()\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+        )
+        grown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert int(grown) * (1 if sys.platform == "darwin" else 1024) < 1e8
+
+    @pytest.mark.parametrize("rows", [8, 80])
+    def test_both_roads_of_the_distance_agree_with_all_derivatives(self, randn, rows):
+        """Small arrays are differences, large ones a function of its own: value, gradient, second derivative, jvp."""
+        x1, x2, weights = randn(rows, 40), randn(rows, 40) + 50, randn(rows, rows)
+
+        def direct(a, b):
+            return ((a[..., :, None, :] - b[..., None, :, :]).square().sum(-1) / 500).sin().mul(weights).sum()
+
+        def ours(a, b):
+            return (squared_distances(a, b) / 500).sin().mul(weights).sum()
+
+        assert (rows * rows * 40 > SMALL_ARRAY) == (rows == 80)
+        assert torch.allclose(ours(x1, x2), direct(x1, x2))
+        for derivative in (
+            lambda f: torch.func.grad(f, argnums=(0, 1))(x1, x2),
+            lambda f: torch.func.jvp(f, (x1, x2), (x2, x1)),
+            lambda f: torch.func.grad(lambda z: torch.func.grad(f)(z, x2).square().sum())(x1),
+            lambda f: torch.func.vmap(torch.func.grad(f))(torch.stack([x1, x2]), torch.stack([x2, x1])),
+            lambda f: torch.autograd.functional.hvp(lambda z: f(z, x2), x1, x2)[1],
+        ):
+            found = [derivative(f) for f in (ours, direct)]
+            for a, b in zip(*(each if isinstance(each, tuple) else (each,) for each in found), strict=True):
+                assert torch.allclose(a, b, rtol=1e-8, atol=1e-8)

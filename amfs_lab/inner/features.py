@@ -26,7 +26,7 @@ class FeatureSpaceLoop(nn.Module):
             DataError: features that are not rows, or targets of another number of rows.
         """
 
-    def start(self, features: Float[Tensor, "n d"]) -> None:
+    def start(self, features: Real[Tensor, "n d"]) -> None:
         """Sets what has a data-dependent start, from the features of the first task; nothing by default."""
 
     def adapt(self, net: nn.Module, support: Split) -> Predictor:

@@ -63,7 +63,7 @@ class FunctionSpace(FeatureSpaceLoop):
     def scale(self) -> Float[Tensor, ""]:
         return self.log_scale.exp()
 
-    def start(self, features: Float[Tensor, "n d"]) -> None:
+    def start(self, features: Real[Tensor, "n d"]) -> None:
         self.kernel.start(features)
 
     def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> "KernelPredictor":
