@@ -43,7 +43,7 @@ def add_to(commands: Any) -> None:
     p.add_argument("--inner-lr", type=float, default=FIGURE2.maml.lr, help="inner rate of MAML (%(default)s)")
     p.add_argument("--lam", type=float, default=FIGURE2.i_amfs.lam, help="ridge strength of I-AMFS (%(default)s)")
     p.add_argument("--out", type=Path, help="folder of the result (default runs/figure2-SOURCE-NwKs)")
-    common(p, device="cpu")
+    common(p, "cpu")
 
     p = command(results, "accuracy", reproduce_accuracy, "accuracy of several methods after the same training time")
     p.add_argument("--source", choices=SOURCES, default=ACCURACY.source, help="where episodes come from (%(default)s)")
@@ -71,7 +71,7 @@ def add_to(commands: Any) -> None:
     p.add_argument("--seed", type=int, default=ACCURACY.seed, help="of each training (default %(default)s)")
     p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
     p.add_argument("--out", type=Path, help="folder of the result (default runs/accuracy-SOURCE)")
-    common(p, device="cpu")
+    common(p, "cpu")
 
     p = command(results, "conflict", reproduce_conflict, "where O-AMFS ends when tasks in the plane disagree")
     p.add_argument("--draws", type=int, default=CONFLICT.draws, help="of each setting (default %(default)s)")
@@ -95,7 +95,7 @@ def add_to(commands: Any) -> None:
     p.add_argument("--width", type=int, default=PRECISION.width, help="filters of Conv-4 (default %(default)s)")
     p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
     p.add_argument("--out", type=Path, help="folder of the result (default runs/precision-SOURCE)")
-    common(p, device="cpu")
+    common(p, "cpu")
 
 
 def reproduce_figure2(options: argparse.Namespace) -> None:
