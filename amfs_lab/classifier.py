@@ -155,8 +155,8 @@ class Classifier:
         if learner is None and config.norm in BATCH_NORMS:
             network, config, _ = load_run(run, device, "support", precision=FULL)
         files = support_files(support) if isinstance(support, str | Path) else support
-        device_of = next(network.parameters()).device
-        bare = cls.of(network, files, lambda path: read_picture(path, size, ink), device_of)
+        black = validation is None and learner is None  # the background of all named sources
+        bare = cls.of(network, files, lambda path: read_picture(path, size, ink, black))
         bare = replace(bare, config=config)
         if not isinstance(network.inner, FunctionSpace):
             return bare.remarking(f'{config.method} has no posterior variance, so it cannot say "{NONE}".')
@@ -178,7 +178,6 @@ class Classifier:
         learner: MetaLearner,
         support: Mapping[str, Sequence[Image]],
         read: Callable[[Path | str], Picture] = read_picture,
-        device: torch.device | str = "cpu",
     ) -> "Classifier":
         """A learner in memory and the images of each class by its name, without a threshold.
 
@@ -201,6 +200,7 @@ class Classifier:
             raise DataError(
                 f"Images of a support set must have one shape. Got {sorted({tuple(x.shape) for x in images})}."
             )
+        device = next(learner.parameters(), images[0]).device
         split = Split(torch.stack(images).to(device), torch.tensor(classes, device=device), len(labels))
         return cls(learner, split, labels, None, read, grouped(remarks))
 

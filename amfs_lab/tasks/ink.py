@@ -17,6 +17,7 @@ LEAST_CONTRAST = 0.12  # of the paper's brightness: less than this is noise of t
 SPECK = 0.01  # share of all ink: smaller connected parts are dust
 MIDDLE = 0.5
 BLACK = 48  # of 255
+DARKEST = 32  # of 255: where paper is darker its noise would count as ink
 
 
 class Ink(NamedTuple):
@@ -49,15 +50,16 @@ def extract_ink(image: Any, size: int) -> Ink:
     if light_on_dark:
         image, coarse = ImageOps.invert(image), 255 - coarse
     grey = np.asarray(image, np.float32)
-    darkness = (1 - grey / np.maximum(_paper(coarse, image.size), 1)).clip(0, 1)
+    paper = _paper(coarse, image.size)
+    darkness = ((paper - grey) / np.maximum(paper, DARKEST)).clip(0, 1)
     threshold = _otsu(darkness)
     dark = darkness > threshold
     blank = Ink(np.zeros((size, size), np.uint8), light_on_dark, blank=True)
     if not dark.any():
         return blank
-    paper = darkness[~dark]
-    low, high = float(np.median(paper) + 2 * paper.std()), float(np.median(darkness[dark]))
-    if high - float(np.median(paper)) < LEAST_CONTRAST or high <= low:
+    rest = darkness[~dark]
+    low, high = float(np.median(rest) + 2 * rest.std()), float(np.median(darkness[dark]))
+    if high - float(np.median(rest)) < LEAST_CONTRAST or high <= low:
         return blank
     ink = _without_specks(((darkness - low) / (high - low)).clip(0, 1))
     strong = ink > MIDDLE

@@ -24,12 +24,13 @@ class Picture(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def read_picture(path: Path | str, size: int = 28, ink: bool = False) -> Picture:
+def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: bool = True) -> Picture:
     """The image in a file as (1, size, size).
 
     Args:
         ink: a drawing on paper, photographed or scanned (see `amfs_lab.tasks.ink`). Without it the image is only made
             grey and square.
+        black: remark on an image without a black background, because the training images have one.
     Raises:
         DataError: no file, a file that cannot be read as an image, or with `ink` one without any ink.
         ConfigError: Pillow is not installed.
@@ -42,7 +43,7 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False) -> Picture
         pixels, remarks = found.pixels, [LIGHT_ON_DARK] * found.light_on_dark + [AT_EDGE] * found.at_edge
     else:
         pixels = squared(grey, size, ink=False)
-        remarks = [NOT_BLACK] * (not has_black_paper(pixels))
+        remarks = [NOT_BLACK] * (black and not has_black_paper(pixels))
     return Picture(torch.from_numpy(np.array(pixels)).float()[None] / 255, tuple(remarks))
 
 
