@@ -109,7 +109,7 @@ def test_without_validation_data_there_is_no_verdict(run, support, image, monkey
         (["MAML", "--support", "SUPPORT", "IMAGE"], "ends in a head for 3 classes"),
         (["OWN", "--support", "SUPPORT", "IMAGE"], "trained a learner of your own"),
         (["RUN", "--support", "SUPPORT", "IMAGE", "--episodes", "3"], "`episodes` must be 0 or >= 4. Got 3."),
-        (["RUN", "--support", "SUPPORT", "IMAGE", "--threads", "-1"], "`--threads` must be >= 1, or 0"),
+        (["RUN", "--support", "SUPPORT", "IMAGE", "--threads", "-1"], "`threads` must be >= 1, or 0"),
         (["RUN", "--support", "SUPPORT", "IMAGE", "--device", "abacus"], "The device must be auto"),
     ],
 )

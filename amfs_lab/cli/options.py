@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.tasks import EpisodeConfig
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
@@ -23,6 +24,21 @@ def common(parser: argparse.ArgumentParser, default_device: str = "auto") -> Non
     parser.add_argument("--episodes", type=int, default=600, help="episodes to evaluate on (default %(default)s)")
     data_folder(parser)
     device(parser, default_device)
+
+
+AUGMENT_HELP = "what training does to its images (default: nothing)"
+
+
+def shape(parser: argparse.ArgumentParser, default: EpisodeConfig | None = None) -> None:
+    """The shape of an episode; without a default it is that of the training."""
+    for name, letter, meaning in (
+        ("ways", "N", "classes in an episode"),
+        ("shots", "K", "support images of each class"),
+        ("queries", "Q", "query images of each class"),
+    ):
+        usual = None if default is None else getattr(default, name)
+        told = "as in training" if usual is None else usual
+        parser.add_argument(f"--{name}", type=int, default=usual, metavar=letter, help=f"{meaning} (default {told})")
 
 
 def data_folder(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +67,7 @@ def threads(parser: argparse.ArgumentParser, default: int = 0) -> None:
 def set_threads(threads: int) -> None:
     """Raises ConfigError for a negative number."""
     if threads < 0:
-        raise ConfigError(f"`--threads` must be >= 1, or 0 for torch's own choice. Got {threads}.")
+        raise ConfigError(f"`threads` must be >= 1, or 0 for torch's own choice. Got {threads}.")
     if threads:
         torch.set_num_threads(threads)
 
