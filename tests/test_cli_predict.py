@@ -99,11 +99,11 @@ def test_without_validation_data_there_is_no_verdict(run, support, image, monkey
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["RUN", "--support", "nowhere", "IMAGE"], "Expected a support folder nowhere with one folder of images"),
+        (["RUN", "--support", "nowhere", "IMAGE"], "Expected a folder nowhere with one folder of images"),
         (["RUN", "--support", "single", "IMAGE"], "for each of two classes or more in single. Got one, 'a'."),
         (["RUN", "--support", "SUPPORT", "gone.png"], "Got gone.png, which does not exist."),
         (["RUN", "--support", "SUPPORT", "notes.png"], "Expected an image that can be read. Got notes.png"),
-        (["RUN", "--support", "SUPPORT", "empty"], "in empty. Got none: name images."),
+        (["RUN", "--support", "SUPPORT", "empty"], "in empty. Got none: add some, or name images."),
         (["RUN", "--support", "SUPPORT", "--ink", "blank.png"], "Got blank.png, in which no ink was found"),
         (["nowhere", "--support", "SUPPORT", "IMAGE"], "Expected a run in nowhere"),
         (["MAML", "--support", "SUPPORT", "IMAGE"], "ends in a head for 3 classes"),

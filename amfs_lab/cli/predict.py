@@ -8,8 +8,7 @@ from typing import Any
 
 from amfs_lab.classifier import EPISODES, NONE, Classifier, Prediction, grouped
 from amfs_lab.cli.options import bar_of, command, data_folder, device, set_threads, threads
-from amfs_lab.errors import DataError
-from amfs_lab.tasks.pictures import ENDINGS
+from amfs_lab.tasks.pictures import loose_images
 
 PATIENCE = 3.0  # seconds before a progress bar shows
 
@@ -87,10 +86,7 @@ def _images(given: Path) -> list[Path]:
     if not os.path.isdir(given):
         pattern = not given.exists() and any(mark in given.name for mark in "*?")  # which not every shell replaces
         return (sorted(given.parent.glob(given.name)) if pattern and given.parent.is_dir() else []) or [given]
-    found = sorted(path for path in given.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != ".")
-    if not found:
-        raise DataError(f"Expected images ({', '.join(ENDINGS)}) in {given}. Got none: name images.")
-    return found
+    return loose_images(given)
 
 
 def _remarks(images: list[Path], predictions: list[Prediction]) -> tuple[str, ...]:

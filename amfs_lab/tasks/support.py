@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.errors import DataError
 from amfs_lab.tasks.ink import extract_ink, has_black_paper
-from amfs_lab.tasks.pictures import ENDINGS, squared
+from amfs_lab.tasks.pictures import image_files, open_grey, squared
 
 NOT_BLACK = "has no black background, but the network expects bright ink on black: read it with `ink` (--ink)"
 LIGHT_ON_DARK = "looks light on dark already and was not inverted"
@@ -35,7 +35,7 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: boo
         DataError: no file, a file that cannot be read as an image, or with `ink` one without any ink.
         ConfigError: Pillow is not installed.
     """
-    grey = _grey(Path(path))
+    grey = open_grey(path)
     if ink:
         found = extract_ink(grey, size)
         if found.blank:
@@ -53,38 +53,9 @@ def support_files(folder: Path | str) -> dict[str, list[Path]]:
     Raises:
         DataError: no folder, fewer than two classes, or a class without an image.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        raise DataError(f"Expected a support folder {place} with one folder of images a class. Got none.")
-    classes = {
-        each.name: sorted(path for path in each.iterdir() if path.suffix.lower() in ENDINGS and path.name[0] != ".")
-        for each in sorted(place.iterdir())
-        if each.is_dir() and each.name[0] != "."
-    }
+    classes = image_files(folder)
     if len(classes) < 2:
-        got = f"one, {next(iter(classes))!r}" if classes else "none"
-        raise DataError(f"Expected a folder of images for each of two classes or more in {place}. Got {got}.")
-    for label, files in classes.items():
-        if not files:
-            raise DataError(f"Expected images ({', '.join(ENDINGS)}) in {place / label}. Got none: add some.")
+        raise DataError(
+            f"Expected a folder of images for each of two classes or more in {folder}. Got one, {str(*classes)!r}."
+        )
     return classes
-
-
-def _grey(path: Path):
-    """The image in mode L. Raises DataError."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ConfigError("Reading images needs the extra `data`: pip install 'amfs-lab[data]'.") from error
-    if path.is_dir():
-        raise DataError(f"Expected an image file. Got the folder {path}: name an image in it.")
-    if not path.exists():
-        raise DataError(f"Expected an image file. Got {path}, which does not exist. Check its name.")
-    try:
-        with Image.open(path) as image:
-            if image.mode != "1" and image.has_transparency_data:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return image.convert("L")
-    except Exception as error:  # Pillow raises nearly anything at a damaged file
-        raise DataError(f"Expected an image that can be read. Got {path}: {error}. Remove it.") from error

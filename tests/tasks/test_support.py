@@ -38,8 +38,8 @@ def test_a_photograph_is_read_as_ink(tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nowhere", "Expected a support folder .*nowhere with one folder of images a class. Got none."),
-        ("empty", "Expected a folder of images for each of two classes or more in .*empty. Got none."),
+        ("nowhere", "Expected a folder .*nowhere with one folder of images a class. Got none."),
+        ("empty", "Expected one folder of images a class in .*empty. Got no folder in it."),
         ("single", "for each of two classes or more in .*single. Got one, 'a'."),
         ("hollow", r"Expected images \(.*\.png.*\) in .*b. Got none: add some."),
     ],
@@ -64,3 +64,21 @@ def test_what_is_no_image_is_refused(tmp_path):
     save(Image.new("L", (40, 40), 200), tmp_path / "blank.png")
     with pytest.raises(DataError, match=r"Expected a drawing. Got .*blank.png, in which no ink was found"):
         read_picture(tmp_path / "blank.png", ink=True)
+
+
+def test_a_photograph_that_lies_on_its_side_is_turned(tmp_path):
+    upright = photograph("R", 0)
+    tags = Image.Exif()
+    tags[0x0112] = 6  # the telephone was held upright: turn it by a quarter to the right
+    upright.save(tmp_path / "one.png")
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "two.png", exif=tags)
+    assert torch.equal(*(read_picture(tmp_path / f"{name}.png", 28, ink=True).x for name in ("one", "two")))
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    for label in "ab":
+        save(Image.new("L", (9, 9)), tmp_path / label / "1.png")
+    (tmp_path / "a" / "2.heic").write_bytes(b"")
+    (tmp_path / "__MACOSX").mkdir()
+    with pytest.warns(UserWarning, match=r"1 HEIC image, 'a/2.heic': left out. Convert them to JPEG."):
+        assert {label: len(files) for label, files in support_files(tmp_path).items()} == {"a": 1, "b": 1}
