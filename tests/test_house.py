@@ -23,7 +23,7 @@ FLOORS = [
     {"config"},
     {"evaluation", "open_set", "state"},
     {"training"},
-    {"classifier", "experiments", "reader", "replay"},
+    {"classifier", "confusion", "experiments", "reader", "replay"},
     {"explore", "bench"},
     {"cli"},
     {"__main__"},
