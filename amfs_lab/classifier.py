@@ -13,11 +13,12 @@ from amfs_lab.config import TrainingConfig
 from amfs_lab.episode import Split
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.inner import FunctionSpace, GradientLoop
-from amfs_lab.learner import MetaLearner
-from amfs_lab.open_set import LEAST_EPISODES, Calibration, answers, calibrate, evaluation_mode
+from amfs_lab.learner import MetaLearner, measuring
+from amfs_lab.open_set import LEAST_EPISODES, Calibration, answers, calibrate
+from amfs_lab.provenance import told
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
 from amfs_lab.tasks.support import Picture, read_picture, support_files
-from amfs_lab.training import load_run
+from amfs_lab.training import load_run, run_data
 
 Image = Path | str | Tensor
 NONE = "none of these"
@@ -155,13 +156,19 @@ class Classifier:
         if learner is None and config.norm in BATCH_NORMS:
             network, config, _ = load_run(run, device, "support", precision=FULL)
         files = support_files(support) if isinstance(support, str | Path) else support
-        black = validation is None and learner is None  # the background of all named sources
+        trained_on = run_data(run) or {}
+        black = not trained_on.get("own")  # all named sources have a black background
         bare = cls.of(network, files, lambda path: read_picture(path, size, ink, black))
         bare = replace(bare, config=config)
         if not isinstance(network.inner, FunctionSpace):
             return bare.remarking(f'{config.method} has no posterior variance, so it cannot say "{NONE}".')
         if not episodes:
             return bare
+        if validation is None and trained_on.get("own"):
+            return bare.remarking(
+                f'No threshold for "{NONE}": the run was trained on data of your own ({told(trained_on)}), and the '
+                "threshold needs more such classes. Give them, in Python: `validation=`."
+            )
         shots = [len(images) for images in files.values()]
         try:
             source = validation or open_source(config.source, "validation", EpisodeConfig(), root)
@@ -200,8 +207,7 @@ class Classifier:
             raise DataError(
                 f"Images of a support set must have one shape. Got {sorted({tuple(x.shape) for x in images})}."
             )
-        device = next(learner.parameters(), images[0]).device
-        split = Split(torch.stack(images).to(device), torch.tensor(classes, device=device), len(labels))
+        split = Split(torch.stack(images), torch.tensor(classes), len(labels)).to(learner.device)
         return cls(learner, split, labels, None, read, grouped(remarks))
 
     def remarking(self, remark: str) -> "Classifier":
@@ -216,13 +222,17 @@ class Classifier:
             NumericalError: scores that are not finite.
         """
         picture = self.read(image) if isinstance(image, str | Path) else Picture(image)
-        x = picture.x.to(self.support.x)
+        x = picture.x
+        if not x.is_floating_point():
+            raise DataError(f"An image must be in floating point, as the support set is. Got {x.dtype}: divide by 255.")
+        x = x.to(self.support.x)
         if x.shape != self.support.x.shape[1:]:
             raise DataError(
                 f"An image must have the shape of a support image, {tuple(self.support.x.shape[1:])}. "
                 f"Got {tuple(x.shape)}."
             )
-        with torch.no_grad(), evaluation_mode(self.learner):
+        with torch.no_grad(), measuring(self.learner):
+            torch.default_generator.manual_seed(0)  # for a network that draws numbers even so
             scores, variances = answers(self.learner, self.support, x[None])
         if not bool(torch.isfinite(scores).all()):
             which = f" for {image}" if isinstance(image, str | Path) else ""

@@ -7,7 +7,7 @@ validation episodes, whose classes are known.
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,10 +16,11 @@ from jaxtyping import Bool, Float
 from scipy.special import stdtrit
 from torch import Tensor
 
+from amfs_lab.backbones import checked_features
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.inner import FeatureSpaceLoop, FunctionSpace
-from amfs_lab.learner import MetaLearner
+from amfs_lab.learner import MetaLearner, explained, measuring
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
 
 REJECTED = 0.05  # share of known queries that the threshold may reject where it is chosen
@@ -97,15 +98,23 @@ def answers(
     """Scores of queries, and their posterior variances where the inner loop has one (`FunctionSpace`).
 
     The variance is that of f / scale, between 0 and k(x, x), which is 1 for RBF and cosine kernels.
+
+    Raises:
+        ConfigError: the network cannot work with such images.
     """
-    if not isinstance(learner.inner, FeatureSpaceLoop):
-        unknown = torch.zeros(len(x), dtype=torch.long, device=x.device)
-        return learner.scores(Episode(support, Split(x, unknown, support.ways))), None
-    n = len(support.x)
-    features = learner.net(torch.cat([support.x, x]), n)
-    predictor = learner.inner.fit(features[:n], support.targets)
-    scores = predictor(features[n:])
-    return scores, predictor.variance(features[n:]) if isinstance(learner.inner, FunctionSpace) else None
+    if learner.dtype is not None:
+        support, x = support.to(dtype=learner.dtype), x.to(learner.dtype)
+    unknown = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    episode = Episode.unchecked(support, Split.unchecked(x, unknown, support.ways))
+    full = torch.autocast(x.device.type, enabled=False) if torch.amp.is_autocast_available(x.device.type) else None
+    with explained(episode), full or contextlib.nullcontext():
+        if not isinstance(learner.inner, FeatureSpaceLoop):
+            return learner.scores(episode), None
+        n = len(support.x)
+        features = checked_features(learner.net(torch.cat([support.x, x]), n), n + len(x))
+        predictor = learner.inner.fit(features[:n], support.targets)
+        scores = predictor(features[n:])
+        return scores, predictor.variance(features[n:]) if isinstance(learner.inner, FunctionSpace) else None
 
 
 @torch.no_grad()
@@ -138,12 +147,13 @@ def calibrate(
     drawn = _episodes_of(source, shots)
     ways, queries, most = len(shots), drawn.config.queries, max(shots)
     kept = torch.cat([i * most + torch.arange(number) for i, number in enumerate(shots)])
-    device = next(learner.parameters()).device
+    kept, device = kept.to(learner.device), learner.device
     variances = torch.empty(episodes, ways + 1, queries)
-    with evaluation_mode(learner):
+    with measuring(learner):
         for index in range(episodes):
+            torch.default_generator.manual_seed(index)  # for a network that draws numbers even so
             episode = drawn[index].to(device)
-            support = Split(episode.support.x[kept.to(device)], episode.support.y[kept.to(device)], ways)
+            support = Split.unchecked(episode.support.x[kept], episode.support.y[kept], ways)
             variances[index] = _variances(learner, support, episode.query.x).view(ways + 1, queries).cpu()
             watch(index + 1)
     if not bool(torch.isfinite(variances).all()):
@@ -170,20 +180,10 @@ def smallest_threshold(known: Float[Tensor, " n"], rejected: float = REJECTED) -
     return float(ordered[len(ordered) - 1 - math.floor(rejected * len(ordered))])
 
 
-@contextlib.contextmanager
-def evaluation_mode(learner: MetaLearner) -> Iterator[None]:
-    """Switches dropout and running statistics of torch's own layers off in the block."""
-    before = {module: module.training for module in learner.modules()}
-    learner.eval()
-    try:
-        yield
-    finally:
-        for module, training in before.items():
-            module.training = training
-
-
 def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> EpisodeSource:
     """Episodes of one class more than the support set has. Raises ConfigError for too few classes or images."""
+    if not isinstance(source, EpisodeSource):
+        raise ConfigError(f"A threshold needs an EpisodeSource of validation classes. Got {type(source).__name__}.")
     ways, most = len(shots) + 1, max(shots)
     classes, samples = source.images.shape[:2]
     where = f"{source.name}, {source.split}"

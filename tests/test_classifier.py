@@ -195,6 +195,46 @@ def test_a_learner_and_data_of_ones_own_in_python(tmp_path):
     assert all(torch.equal(buffer, before[name]) for name, buffer in fresh.named_buffers())
     with pytest.raises(DataError, match=r"An image must have the shape of a support image, \(4,\). Got \(5,\)"):
         classifier(torch.zeros(5))
+    with pytest.raises(DataError, match=r"must be in floating point, as the support set is. Got torch.uint8"):
+        classifier(torch.zeros(4, dtype=torch.uint8))
+
+
+def test_a_run_on_data_of_ones_own_is_not_calibrated_on_other_data(tmp_path, images, support, questions):
+    """What it was trained on is recorded; its settings still name glyphs."""
+    names = tuple("abcdefghijkl")
+    sources = [
+        EpisodeSource(images[part], names[part], EpisodeConfig(3, 1, 2), "mine") for part in (slice(6), slice(6, 12))
+    ]
+    config = preset("i-amfs", **QUICK | {"episode": EpisodeConfig(3, 1, 2)})
+    trainer = MetaTrainer(config, tmp_path / "run", device="cpu", train=sources[0], validation=sources[1])
+    list(trainer.run())
+    classifier = Classifier.load(tmp_path / "run", support, device="cpu")
+    (remark,) = classifier.remarks  # and none about images that are not bright on black: nobody knows
+    assert remark.startswith(
+        f'No threshold for "{NONE}": the run was trained on data of your own (mine/all, 6 classes)'
+    )
+    assert remark.endswith("Give them, in Python: `validation=`.")
+    assert classifier(questions[0]).known is None
+    pair = {label: [save(photograph(label, n), tmp_path / f"{label}{n}.png") for n in range(2)] for label in "AK"}
+    given = Classifier.load(tmp_path / "run", pair, device="cpu", validation=sources[1], episodes=60)
+    assert given.calibration.source == "mine, all"
+    assert given(questions[0]).known is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_network_in_another_precision(dtype):
+    learner = MetaLearner(MLP(4, hidden=(), features=3).to(dtype), FunctionSpace())
+    given = {"a": [torch.tensor([1.0, 0, 0, 0])], "b": [torch.tensor([0, 1.0, 0, 0])]}
+    answer = Classifier.of(learner, given)(torch.tensor([0.0, 0.9, 0.1, 0]))
+    assert answer.label == "b"
+    assert math.isclose(sum(answer.probabilities), 1, rel_tol=1e-9)
+
+
+def test_a_network_that_cannot_take_the_images_says_so(run):
+    learner = MetaLearner(MLP(4, hidden=(), features=3), FunctionSpace())
+    given = {"a": [torch.zeros(5)], "b": [torch.ones(5)]}
+    with pytest.raises(ConfigError, match=r"The network must take images \(n, 5\)"):
+        Classifier.of(learner, given)(torch.zeros(5))
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_bad_input_is_one_sentence_and_exit_2(tmp_path, monkeypatch, capsys, run
     if "OWN" in arguments:
         places["OWN"] = shutil.copytree(run, tmp_path / "own")
         tensors, record = checkpoint.load(places["OWN"])
-        checkpoint.save(places["OWN"], tensors, record | {"own": True})
+        checkpoint.save(places["OWN"], tensors, record | {"learner": {"own": True}})
     assert cli.main(["predict", *(str(places.get(each, each)) for each in arguments)]) == 2
     captured = capsys.readouterr()
     assert sentence in captured.err
