@@ -2,14 +2,16 @@
 
 import contextlib
 import csv
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from amfs_lab.confusion import Confusion, QueryResult, readable
 from amfs_lab.errors import ConfigError
+from amfs_lab.evaluation import Evaluation
 
 ROWS = (".csv", ".jsonl")
 PICTURES = (".pdf", ".png", ".svg")
@@ -68,6 +70,22 @@ def _lines(file: IO[str], results: Iterable[QueryResult]) -> int:
         count += 1
         file.write(json.dumps(each.to_dict(), ensure_ascii=False, allow_nan=False) + "\n")
     return count
+
+
+def evaluation_record(result: Evaluation, confusion: Confusion | None = None) -> dict[str, Any]:
+    """An evaluation as plain data for JSON: data, shape of the episodes, accuracy with its interval, every episode."""
+    accuracy = result.accuracy
+    record = {
+        "data": result.data,
+        "episode": None if result.config is None else dataclasses.asdict(result.config),
+        "episodes": {"first": result.first, "number": len(result.per_episode)},
+        "accuracy": {"mean": accuracy.mean, "low": accuracy.low, "high": accuracy.high, "level": accuracy.level},
+        "per_episode": result.per_episode.tolist(),
+        "remark": result.remark or None,
+    }
+    if confusion is None:
+        return record
+    return record | {"confusion": [pair.to_dict() for pair in confusion.mistakes]}
 
 
 def confusion_table(confusion: Confusion) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,16 @@ from typing import Any
 
 from amfs_lab import checkpoint
 from amfs_lab.backbones import FULL, PRECISIONS
+from amfs_lab.cli.answers import (
+    PICTURES,
+    ROWS,
+    check_ending,
+    confusion_table,
+    draw_confusion,
+    evaluation_record,
+    plotting,
+    write_rows,
+)
 from amfs_lab.cli.options import (
     AUGMENT_HELP,
     command,
@@ -24,6 +35,7 @@ from amfs_lab.cli.options import (
 )
 from amfs_lab.cli.steps import Board, Screen, StepLog, all_of, show
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
+from amfs_lab.confusion import Confusion, query_results
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.provenance import told
@@ -142,6 +154,22 @@ def add_to(commands: Any) -> None:
     shape(p)
     p.add_argument("--norm", help="transductive or support, of a run with one of them (default: as in training)")
     p.add_argument("--precision", choices=PRECISIONS, help="number format of Conv-4 (default: as in training)")
+    p.add_argument("--json", action="store_true", help="print one JSON object, and nothing else (default: lines)")
+    p.add_argument(
+        "--confusion",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="also print which class is taken for which; with a file that ends in .png, .svg or .pdf, draw it too "
+        "(default: neither)",
+    )
+    p.add_argument(
+        "--per-query",
+        type=Path,
+        metavar="FILE",
+        help="write one row a query to this .csv or .jsonl file: episode, query, true, predicted, correct (0 or 1) and "
+        "probability of the predicted class, 0 to 1 (default: no file)",
+    )
     common(p)
     threads(p)
 
@@ -236,6 +264,11 @@ def replay_failed(options: argparse.Namespace) -> None:
 
 def evaluate_run(options: argparse.Namespace) -> None:
     set_threads(options.threads)
+    if options.per_query is not None:
+        check_ending(options.per_query, ROWS, "--per-query")
+    if options.confusion:
+        check_ending(Path(options.confusion), PICTURES, "--confusion")
+        plotting("--confusion")
     learner, config, progress = load_run(options.run, options.device, options.norm, precision=options.precision)
     asked = {name: getattr(options, name) for name in ("ways", "shots", "queries")}
     chosen = {name: value for name, value in asked.items() if value is not None}
@@ -253,7 +286,28 @@ def evaluate_run(options: argparse.Namespace) -> None:
     settings = f"{config.method}, {config.norm} norm, {config.precision}"
     on = told(trained_on) if trained_on else config.source
     trained = f"{settings}, {progress.step} of {config.steps} meta-steps on {on}"
-    print(f"{trained}: {evaluate(learner, source, options.episodes)}")
+    result = evaluate(learner, source, options.episodes)
+    answers, told_apart = [], None
+    if options.per_query is not None or options.confusion is not None:
+        answers = list(query_results(result.scores, result.labels, source.classes_of, result.first))
+    if options.per_query is not None:
+        write_rows(options.per_query, answers)
+    if options.confusion is not None:
+        told_apart = Confusion.of(answers)
+    if told_apart is not None and options.confusion:
+        draw_confusion(Path(options.confusion), told_apart)
+    if options.json:
+        run = {
+            "run": str(options.run),
+            "config": config.to_dict(),
+            "steps": progress.step,
+            "trained_on": trained_on or {"name": on},
+        }
+        print(json.dumps(run | evaluation_record(result, told_apart), indent=2, allow_nan=False))
+        return
+    print(f"{trained}: {result}")
+    for line in confusion_table(told_apart) if told_apart is not None else ():
+        print(line)
 
 
 def config_of(options: argparse.Namespace) -> TrainingConfig:
