@@ -17,7 +17,8 @@ from amfs_lab.training import MetaTrainer
 from tests.damage import commands
 
 ROOT = Path(__file__).resolve().parents[1]
-SETTINGS = {"width": 2, "tasks": 1, "steps": 3, "validate_every": 1, "validation_episodes": 2, "seed": 0}
+SETTINGS = {"width": 2, "tasks": 1, "steps": 3}
+VALIDATED = {"validate_every": 1, "validation_episodes": 2}
 SHAPE = EpisodeConfig(2, 1, 1)
 
 
@@ -25,7 +26,7 @@ SHAPE = EpisodeConfig(2, 1, 1)
 def ended(tmp_path_factory) -> Path:
     """A run that has ended."""
     folder = tmp_path_factory.mktemp("runs") / "ended"
-    list(MetaTrainer(preset("i-amfs", episode=SHAPE, **SETTINGS), folder, device="cpu").run())
+    list(MetaTrainer(preset("i-amfs", episode=SHAPE, **SETTINGS, **VALIDATED), folder, device="cpu").run())
     return folder
 
 
@@ -34,7 +35,7 @@ def stopped(tmp_path_factory) -> Path:
     """A run that was stopped after its first step, and can be resumed."""
     folder = tmp_path_factory.mktemp("runs") / "stopped"
     with contextlib.closing(
-        MetaTrainer(preset("i-amfs", episode=SHAPE, **SETTINGS), folder, device="cpu").run()
+        MetaTrainer(preset("i-amfs", episode=SHAPE, validate_every=0, **SETTINGS), folder, device="cpu").run()
     ) as run:
         next(run)
     return folder

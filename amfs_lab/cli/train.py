@@ -42,7 +42,7 @@ from amfs_lab.provenance import told
 from amfs_lab.replay import replay
 from amfs_lab.tasks import SOURCES, SPLITS, UNSEEN, EpisodeConfig, open_source
 from amfs_lab.tasks.augment import AUGMENTATIONS
-from amfs_lab.training import MetaTrainer, load_run, pick_device, pick_precision, run_data
+from amfs_lab.training import MetaTrainer, check_record, load_run, pick_device, pick_precision, run_data
 
 DEFAULTS = TrainingConfig()
 LOG_FIELDS = """fields of a line that --log writes:
@@ -192,7 +192,8 @@ def train(options: argparse.Namespace) -> None:
     shape = config.episode
     folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
     if options.resume and options.precision == "auto" and checkpoint.holds_state(folder):  # perhaps of another machine
-        left = checkpoint.load_state(folder).record["config"]
+        state = checkpoint.load_state(folder)
+        left = check_record(state.path, state.record)["config"]
         config = dataclasses.replace(config, precision=left.get("precision", FULL))
     with validation_suggested(config.source, options.split):  # fails now rather than after training
         tested_on = open_source(config.source, options.split, config.episode, options.data)
