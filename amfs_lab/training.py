@@ -595,9 +595,9 @@ def check_record(folder: Path | str, record: object) -> dict[str, Any]:
 
 def _progress(folder: Path | str, record: dict[str, Any]) -> Progress:
     fields = record.get("progress")
-    wrong = shown(fields) if fields is None else wrong_field(Progress, fields)
+    wrong = wrong_field(Progress, fields) if isinstance(fields, dict) else shown(fields)
     try:
-        if wrong is None:
+        if wrong is None and isinstance(fields, dict):
             validation, told = fields.get("validation"), fields.get("followed")  # which older runs lack
             parts = {
                 "validation": None if validation is None else Interval(**validation),
