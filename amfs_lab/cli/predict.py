@@ -9,6 +9,7 @@ from typing import Any
 from amfs_lab.classifier import EPISODES, NONE, Classifier, Prediction, grouped
 from amfs_lab.cli.options import bar_of, command, data_folder, device, set_threads, threads
 from amfs_lab.tasks.pictures import loose_images
+from amfs_lab.tasks.support import read_picture
 
 PATIENCE = 3.0  # seconds before a progress bar shows
 
@@ -52,6 +53,8 @@ def add_to(commands: Any) -> None:
 def predict(options: argparse.Namespace) -> None:
     set_threads(options.threads)
     images = [image for given in options.images for image in _images(given)]
+    for image in images:  # what cannot be read is said before anything is computed
+        read_picture(image, ink=options.ink)
     with bar_of("episode", options.episodes, delay=PATIENCE) as bar:
         bar.set_description("threshold")
         classifier = Classifier.load(
