@@ -84,7 +84,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return load_file(folder / TENSORS), record
     except PermissionError as error:
         raise DataError(f"Expected a run in {folder} that may be read. Got: {error.strerror}.") from error
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise DataError(f"Expected a complete run in {folder}. Got: {error}. Train it again.") from error
     raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`.")
 
@@ -142,7 +142,7 @@ def load_state(folder: Path) -> State:
             if meta.get("sha256") != _digest(tensors, meta["record"]):
                 raise ValueError("it is not what was written")
             return State(path, tensors, json.loads(meta["record"]), tuple(damaged))
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
             damaged.append(f"{path.name} is damaged ({error})")
     found = f"nothing whole: {'; '.join(damaged)}" if damaged else "none"
     raise DataError(f"Expected a state that a run can go on from in {folder}. Got {found}. Train it again.")

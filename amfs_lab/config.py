@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from amfs_lab.inner.function_space import check_settings
 from amfs_lab.kernels import RBF, Cosine, Kernel, Linear, check_learned_bandwidth
 from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import AGGREGATORS, Aggregator, Mean, PairwiseCosine
+from amfs_lab.plain import shown, wrong_field
 from amfs_lab.tasks import SOURCES, EpisodeConfig
 from amfs_lab.tasks.augment import check_augmentations
 
@@ -164,7 +165,10 @@ class TrainingConfig:
     def build(self) -> MetaLearner:
         """A fresh learner; its initial weights depend on `seed` alone, and no global random state is touched."""
         with seeded(self.seed):
-            backbone = Conv4(self.width, self.norm, precision=self.precision)
+            try:
+                backbone = Conv4(self.width, self.norm, precision=self.precision)
+            except (RuntimeError, MemoryError) as error:
+                raise ConfigError(f"A Conv-4 of width {self.width} is too large for this machine: lower it.") from error
             learner = MetaLearner(backbone, self.inner.build(), self.episode.ways)
         return learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout on CPUs
 
@@ -178,24 +182,31 @@ class TrainingConfig:
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "TrainingConfig":
         """The configuration that `to_dict` wrote. Raises ConfigError for a name that it does not know."""
-        try:
-            inner, outer = dict(plain["inner"]), dict(plain["outer"])
-            if outer["name"] not in AGGREGATORS:
+        built: dict[str, Any] = {}
+        wrong = None if isinstance(plain, Mapping) else shown(plain)
+        for part, table in (("inner", INNER_LOOPS), ("outer", AGGREGATORS)) if wrong is None else ():
+            given = plain.get(part)
+            if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
+                wrong = wrong or f"{shown(given)} for {part}, which has no name"
+                continue
+            kind, rest = table.get(given["name"]), {name: value for name, value in given.items() if name != "name"}
+            if kind is None and part == "outer":
                 raise ConfigError(
-                    f"The rule of this run's outer loop must be one that is known. Got {outer['name']!r}: if it is "
-                    "yours, put its class into `amfs_lab.outer.AGGREGATORS` under that name first."
+                    f"The rule of this run's outer loop must be one that is known. Got {shown(given['name'])}: if it "
+                    "is yours, put its class into `amfs_lab.outer.AGGREGATORS` under that name first."
                 )
-            return cls(
-                **plain
-                | {
-                    "inner": INNER_LOOPS[inner.pop("name")](**inner),
-                    "outer": AGGREGATORS[outer.pop("name")](**outer),
-                    "episode": EpisodeConfig(**plain["episode"]),
-                    "augment": tuple(plain.get("augment", ())),
-                }
-            )
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f"Expected the settings of a run. Got something else: {error}.") from error
+            if kind is None:
+                wrong = wrong or f"{shown(given['name'])} for {part}.name"
+            elif not (wrong := wrong or (wrong_field(kind, rest, part) if dataclasses.is_dataclass(kind) else None)):
+                try:
+                    built[part] = kind(**rest)
+                except TypeError as error:
+                    wrong = str(error)
+        others = {name: value for name, value in plain.items() if name not in ("inner", "outer")} if not wrong else {}
+        if wrong := wrong or wrong_field(cls, others) or (None if "episode" in others else "no field 'episode'"):
+            raise ConfigError(f"Expected the settings of a run. Got {wrong}.")
+        built |= {"episode": EpisodeConfig(**others["episode"]), "augment": tuple(others.get("augment", ()))}
+        return cls(**others | built)
 
 
 # Rates were chosen on validation episodes, with the same number of tries for each inner loop.

@@ -1,12 +1,14 @@
 """Figures for paper, as functions of data: no computation, no state. Needs matplotlib (the extra `lab`)."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 # Okabe and Ito (2008), as everywhere in the course; no walk is told by its colour alone.
 STYLES: tuple[dict[str, Any], ...] = (
@@ -60,4 +62,51 @@ def meta_updates(
         axes.plot(*place.T, f"{marker}:", color=INK, markersize=13, markerfacecolor=color, label=name)
     axes.set(xlabel="θ₁", ylabel="θ₂", aspect="equal", xlim=(grid[0], grid[-1]), ylim=(grid[0], grid[-1]))
     axes.legend(loc="best", fontsize=9, framealpha=0.9)
+    return figure
+
+
+def confusion_matrix(
+    names: Sequence[str], shares: Float[np.ndarray, "c c"], title: str, grouped: bool = False
+) -> Paper:
+    """Shares of answers as a heat map with true classes in rows, in percent.
+
+    Colours run over the mistakes; the right answers on the diagonal, most of all queries, would leave none for them.
+    A cell is grey where the two classes never stood in one episode.
+
+    Args:
+        grouped: the diagonal holds mistakes, too (see `amfs_lab.confusion.Confusion.grouped`).
+    """
+    n = len(names)
+    side = 2.6 + 0.34 * max(n, 5)
+    figure = Paper(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    wrong = shares.copy()
+    if not grouped:
+        np.fill_diagonal(wrong, np.nan)
+    top = float(np.nanmax(wrong)) if np.isfinite(wrong).any() else 0.0
+    colors = matplotlib.colormaps["Blues"].with_extremes(bad="#DDDDDD")
+    drawn = axes.imshow(100 * wrong, cmap=colors, vmin=0, vmax=100 * (top or 1.0))
+    for row, column in np.ndindex(n, n):
+        value = shares[row, column]
+        if not np.isfinite(value) or (value == 0 and row != column):
+            continue
+        right = row == column and not grouped
+        if right:
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="white", edgecolor=INK, linewidth=0.5))
+        dark = not right and value > top / 2
+        axes.text(
+            column,
+            row,
+            f"{100 * value:.0f}" if 100 * value >= 9.95 or value == 0 else f"{100 * value:.1f}",
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            color="white" if dark else INK,
+            fontweight="bold" if right else "normal",
+        )
+    axes.set_xticks(range(n), names, rotation=90, fontsize=8)
+    axes.set_yticks(range(n), names, fontsize=8)
+    axes.set(xlabel="taken for", ylabel="true class" if not grouped else "true group")
+    axes.set_title(title, fontsize=9)
+    figure.colorbar(drawn, ax=axes, label="mistakes, %", shrink=0.7)
     return figure

@@ -95,16 +95,20 @@ def build(
     config: TrainingConfig = CONFIG,
     watch: Callable[[Progress], Any] = lambda _: None,
     episodes: int = 600,
+    threads: int = 1,
 ) -> Evaluation:
-    """Trains the reader on one thread, and writes it and its record into `folder`/reader; an old one is replaced.
+    """Trains the reader, and writes it and its record into `folder`/reader; an old one is replaced.
+
+    Args:
+        threads: of torch; on one thread the weights are the same every time. 0: as many as it has now.
 
     Returns:
         its accuracy on validation scripts, `ASKED`.
     Raises:
         DataError: no glyphs to train on. NumericalError: a training that went wrong; nothing is written.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums come in the same order every time
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)  # on one, sums come in the same order every time
     try:
         trainer = MetaTrainer(config, device="cpu")
         for progress in trainer.run():
@@ -114,10 +118,10 @@ def build(
             "config": config.to_dict(),
             "progress": asdict(replace(progress, validation=judged.accuracy, seconds=round(progress.seconds, 1))),
             "familiar": usual_variance(trainer.learner, config, episodes // 6),
-            "made_with": {"torch": torch.__version__.split("+")[0], "threads": 1},
+            "made_with": {"torch": torch.__version__.split("+")[0], "threads": threads or before},
         }
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
     checkpoint.save(Path(folder) / FOLDER, dict(trainer.learner.state_dict()), record)
     return judged
 

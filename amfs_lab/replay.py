@@ -16,7 +16,7 @@ from amfs_lab.learner import MetaLearner, untouched
 from amfs_lab.provenance import of_learner, of_source
 from amfs_lab.state import restore
 from amfs_lab.tasks import EpisodeSource, open_source
-from amfs_lab.training import check_provenance, pick_device
+from amfs_lab.training import check_provenance, check_record, pick_device
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,12 @@ def replay(
     if checkpoint.holds_run(Path(folder)) and not checkpoint.holds_state(Path(folder)):
         raise ConfigError(f"Only a run that was stopped or failed can be replayed. The one in {folder} has ended.")
     state = checkpoint.load_state(Path(folder))
+    check_record(state.path, state.record)
     config = TrainingConfig.from_dict(state.record["config"])
-    failed = state.record["failed"] or {}
+    failed = state.record.get("failed") or {}
     if episode is not None:
         chosen = [episode]
-    elif "episode" in failed:
+    elif failed.get("episode") is not None:
         chosen = [failed["episode"]]
     elif failed:
         chosen = list(range((failed["step"] - 1) * config.tasks, failed["step"] * config.tasks))
@@ -101,7 +102,7 @@ def replay(
     present = {"data": {"train": of_source(source, train is not None)}, "learner": of_learner(learner, own)}
     check_provenance(folder, state.record, present)
     restore(learner, torch.optim.Adam(learner.meta_parameters()), state)
-    reached = state.record["progress"]
+    reached = state.record.get("progress")
     step = failed.get("step", 1 + (reached["step"] if reached else 0))
     return [Replay(step, n, repr(source), _classes_of(source, n), tuple(through(learner, source[n]))) for n in chosen]
 

@@ -28,6 +28,7 @@ from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, explained, unt
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
 from amfs_lab.path import Followed, Sketch, followed
+from amfs_lab.plain import shown, wrong_field
 from amfs_lab.provenance import AbsentSource, check_same, of_learner, of_source
 from amfs_lab.state import differences, restore, tensors_of
 from amfs_lab.stats import Interval
@@ -216,7 +217,7 @@ class MetaTrainer:
         self.follow, self.save_every = follow, save_every
         self.config, self.folder = config, None if folder is None else Path(folder)
         self.state = self._left_behind() if resume else None
-        told = self.state is not None and self.state.record["progress"] is not None
+        told = self.state is not None and self.state.record.get("progress") is not None
         self.reached = _progress(self.state.path, self.state.record) if self.state and told else None
         if self.folder is not None and self.state is None:
             checkpoint.check_free(self.folder)
@@ -224,8 +225,8 @@ class MetaTrainer:
         if (train is None) != (validation is None):
             raise ConfigError("Episodes of your own are needed twice: give both `train` and `validation`.")
         recorded = (self.state.record.get("data") or {}) if self.state else {}
-        if train is None and recorded.get("train", {}).get("own"):  # `run` refuses; what is known can be seen
-            absent = [AbsentSource(str(self.folder), recorded[half]) for half in ("train", "validation")]
+        if train is None and (recorded.get("train") or {}).get("own"):  # `run` refuses; what is known can be seen
+            absent = [AbsentSource(str(self.folder), recorded.get(half) or {}) for half in ("train", "validation")]
             self.train, self.validation = cast(list[EpisodeSource], absent)
         elif train is None or validation is None:
             train_source = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
@@ -367,6 +368,7 @@ class MetaTrainer:
             raise ConfigError(f"The run in {self.folder} has ended and can't be lengthened. Evaluate it.")
         self.newest = checkpoint.newest_state(self.folder)
         state = checkpoint.load_state(self.folder)
+        check_record(state.path, state.record)
         differ = differences(state.record["config"], self.config.to_dict())
         if differ:
             raise ConfigError(f"The run in {self.folder} has other settings: {', '.join(differ)}. Use those it has.")
@@ -491,8 +493,8 @@ def check_provenance(folder: Path | str | None, recorded: dict[str, Any], presen
 
 def run_data(folder: Path | str) -> dict[str, Any] | None:
     """What a run was trained on (see `provenance.of_source`); None in older runs. Raises what `load_learner` raises."""
-    data = checkpoint.load(Path(folder))[1].get("data")
-    return data.get("train") if isinstance(data, dict) else None
+    data = check_record(folder, checkpoint.load(Path(folder))[1]).get("data")
+    return data.get("train") if data else None
 
 
 def load_learner(
@@ -526,7 +528,8 @@ def load_run(
             keeps its own.
     """
     tensors, record = checkpoint.load(Path(folder))
-    config = TrainingConfig.from_dict(record.get("config", {}))
+    check_record(folder, record)
+    config = TrainingConfig.from_dict(record["config"])
     if norm is not None:
         if not {norm, config.norm} <= set(BATCH_NORMS):
             both = " and ".join(BATCH_NORMS)
@@ -548,16 +551,59 @@ def load_run(
     return learner.to(pick_device(device)), config, _progress(folder, record)
 
 
+@dataclass(frozen=True)
+class _Failed:
+    """The step that failed, and where one task is to blame, its episode."""
+
+    step: int
+    episode: int | None = None
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Which data a run was trained and validated on, see `provenance.of_source`."""
+
+    train: dict | None = None
+    validation: dict | None = None
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The fields of a record that are read, for a check of their types; older runs lack some."""
+
+    config: dict
+    failed: _Failed | None = None
+    data: _Sources | None = None
+    learner: dict | None = None
+    own: bool = False
+
+
+def check_record(folder: Path | str, record: object) -> dict[str, Any]:
+    """The record of a run or of a state, if its fields are of their types.
+
+    Raises:
+        DataError: one that is not. ConfigError: settings that this version does not know.
+    """
+    if wrong := wrong_field(_Record, record, exact=False):
+        raise DataError(f"Expected the record of a run in {folder}. Got {wrong}. Train it again.")
+    assert isinstance(record, dict)
+    TrainingConfig.from_dict(record["config"])
+    if record.get("progress") is not None:
+        _progress(folder, record)
+    return record
+
+
 def _progress(folder: Path | str, record: dict[str, Any]) -> Progress:
+    fields = record.get("progress")
+    wrong = wrong_field(Progress, fields) if isinstance(fields, dict) else shown(fields)
     try:
-        fields = record["progress"]
-        validation, told = fields["validation"], fields.get("followed")  # which older runs lack
-        parts = {
-            "validation": None if validation is None else Interval(**validation),
-            "followed": None if told is None else Followed.from_dict(told),
-        }
-        return Progress(**fields | parts)
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"Expected the progress of a run in {folder}. Got {record.get('progress')!r}. Train it again."
-        ) from error
+        if wrong is None and isinstance(fields, dict):
+            validation, told = fields.get("validation"), fields.get("followed")  # which older runs lack
+            parts = {
+                "validation": None if validation is None else Interval(**validation),
+                "followed": None if told is None else Followed.from_dict(told),
+            }
+            return Progress(**fields | parts)
+    except (TypeError, ValueError, RuntimeError):
+        wrong = shown(fields)
+    raise DataError(f"Expected the progress of a run in {folder}. Got {wrong}. Train it again.")

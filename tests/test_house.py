@@ -16,14 +16,14 @@ PACKAGE = ROOT / "amfs_lab"
 
 FLOORS = [
     {"errors"},
-    {"arguments"},
+    {"arguments", "plain"},
     {"kernels", "ridge", "backbones", "stats", "checkpoint", "distributed", "episode", "provenance"},
     {"inner", "outer", "tasks", "planes", "plots"},
     {"learner", "path"},
     {"config"},
-    {"evaluation", "state"},
+    {"evaluation", "open_set", "state"},
     {"training"},
-    {"experiments", "reader", "replay"},
+    {"classifier", "confusion", "experiments", "reader", "replay"},
     {"explore", "bench"},
     {"cli"},
     {"__main__"},

@@ -1,4 +1,4 @@
-"""The command line: `amfs-lab train`, `evaluate`, `reproduce`, `data`, `bench`."""
+"""The command line: `amfs-lab train`, `evaluate`, `predict`, `reproduce`, `data`, `bench`."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from amfs_lab import __version__
-from amfs_lab.cli import bench, data, reproduce, train
+from amfs_lab.cli import bench, data, predict, reproduce, train
 from amfs_lab.cli.streams import lasting
 from amfs_lab.errors import AmfsError
 
@@ -46,6 +46,6 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser("amfs-lab", description="Few-shot meta-learning in function space.")
     whole.add_argument("--version", action="version", version=f"amfs-lab {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for verb in (train, reproduce, data, bench):
+    for verb in (train, predict, reproduce, data, bench):
         verb.add_to(commands)
     return whole

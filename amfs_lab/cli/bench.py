@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from amfs_lab.cli.options import command
+from amfs_lab.cli.options import command, device, set_threads, threads
 from amfs_lab.errors import ConfigError
 
 SHAPES = ("5w1s", "5w5s", "20w1s")
@@ -12,22 +12,47 @@ SHAPES = ("5w1s", "5w5s", "20w1s")
 
 def add_to(commands: Any) -> None:
     p = command(commands, "bench", bench, "time a meta-step of each method against plain supervised training")
-    p.add_argument("--rounds", type=int, default=7, help="in turns, of everything (default %(default)s)")
-    p.add_argument("--explorers", action="store_true", help="time the explorers' controls instead")
-    p.add_argument("--shapes", nargs="+", default=SHAPES, metavar="NwKs", help=f"(default {' '.join(SHAPES)})")
+    p.add_argument(
+        "--rounds",
+        type=int,
+        default=7,
+        help="rounds, in each of which everything is timed once, in turns (default %(default)s)",
+    )
+    p.add_argument(
+        "--explorers", action="store_true", help="time the controls of the explorers instead, in milliseconds"
+    )
+    p.add_argument(
+        "--shapes",
+        nargs="+",
+        default=SHAPES,
+        metavar="NwKs",
+        help=f"shapes of the episodes, N-way K-shot (default {' '.join(SHAPES)})",
+    )
     p.add_argument(
         "--parts",
         nargs="+",
         default=["meta-steps"],
         metavar="PART",
-        help="what to measure: all, or meta-steps (the default), adaptation, memory, rules, import, opening, against",
+        help="what to measure: all, or meta-steps (default), adaptation, memory, rules, import, opening, against",
     )
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default %(default)s)")
-    p.add_argument("--json", type=Path, metavar="FILE", help="write every second that was measured")
-    p.add_argument("--plot", type=Path, metavar="FILE", help="draw cost against shots, ways, tasks and image size")
+    device(p)
+    threads(p)
+    p.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write every time that was measured, in seconds, to this file (default: no file)",
+    )
+    p.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw cost against shots, ways, tasks and image size to this .png or .svg (default: no file)",
+    )
 
 
 def bench(options: argparse.Namespace) -> None:
+    set_threads(options.threads)
     if options.explorers:
         try:
             from amfs_lab import explore

@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from amfs_lab import reader
-from amfs_lab.cli.options import bar_of, command
+from amfs_lab.cli.options import bar_of, command, data_folder, set_threads, threads
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks import download, glyphs, inventory
 
@@ -19,19 +19,30 @@ FONTS = Path("/usr/share/fonts/truetype/noto")  # where Debian puts fonts-noto-c
 def add_to(commands: Any) -> None:
     data = commands.add_parser("data", help="fetch, make or check data").add_subparsers(required=True, metavar="WHAT")
     p = command(data, "fetch", fetch, "download a data set: resumed where it broke off, checked, moved in whole")
-    p.add_argument("name", choices=download.REMOTES)
+    p.add_argument("name", choices=download.REMOTES, help="data set to download")
     p.add_argument("--to", type=Path, metavar="DIR", help="data folder to put it in (default: `data/` of the course)")
-    p.add_argument("--from", dest="mirror", metavar="URL", help="address of a mirror that has the same files")
+    p.add_argument(
+        "--from",
+        dest="mirror",
+        metavar="URL",
+        help="address of a mirror that has the same files (default: the publisher's)",
+    )
     p = command(data, "status", status, "say what is there, what is missing, and where it belongs")
-    p.add_argument("--data", type=Path, help="folder to look for data in first")
+    data_folder(p)
     p = command(data, "build-glyphs", build_glyphs, "render the glyphs from the fonts of this machine")
     p.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
     p.add_argument("--fonts", type=Path, default=FONTS, help="folder of the Noto fonts (default %(default)s)")
 
-    p = command(data, "build-reader", build_reader, "train the small reader that lessons draw for, on one thread")
+    p = command(
+        data,
+        "build-reader",
+        build_reader,
+        "train the small reader that lessons draw for; on one thread it is the same one every time",
+    )
     p.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
     p.add_argument("--steps", type=int, default=reader.CONFIG.steps, help="meta-steps (default %(default)s)")
     p.add_argument("--episodes", type=int, default=600, help="validation episodes (default %(default)s)")
+    threads(p, 1)
 
 
 def fetch(options: argparse.Namespace) -> None:
@@ -83,8 +94,9 @@ def build_glyphs(options: argparse.Namespace) -> None:
 
 
 def build_reader(options: argparse.Namespace) -> None:
+    set_threads(options.threads)
     config = dataclasses.replace(reader.CONFIG, steps=options.steps)
     with bar_of("step", config.steps) as bar:
-        judged = reader.build(options.out, config, lambda progress: bar.update(), options.episodes)
+        judged = reader.build(options.out, config, lambda progress: bar.update(), options.episodes, options.threads)
     print(f"{config.method}, {config.norm} norm, {config.steps} meta-steps -> {options.out / reader.FOLDER}")
     print(f"unseen scripts, {judged}")

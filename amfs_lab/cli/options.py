@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
-from amfs_lab.errors import DataError
+from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.tasks import EpisodeConfig
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
@@ -18,15 +20,61 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None],
     return parser
 
 
-def common(parser: argparse.ArgumentParser, device: str = "auto") -> None:
+def common(parser: argparse.ArgumentParser, default_device: str = "auto") -> None:
     parser.add_argument("--episodes", type=int, default=600, help="episodes to evaluate on (default %(default)s)")
-    parser.add_argument("--data", type=Path, help="folder to look for data in first")
-    parser.add_argument("--device", default=device, help="auto, cpu, cuda or mps (default %(default)s)")
+    data_folder(parser)
+    device(parser, default_device)
 
 
-def bar_of(unit: str, total: int | None = None) -> tqdm:
-    """A progress bar on a terminal, nothing elsewhere."""
-    return tqdm(total=total, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+AUGMENT_HELP = "what training does to its images (default: nothing)"
+
+
+def shape(parser: argparse.ArgumentParser, default: EpisodeConfig | None = None) -> None:
+    """The shape of an episode; without a default it is that of the training."""
+    for name, letter, meaning in (
+        ("ways", "N", "classes in an episode"),
+        ("shots", "K", "support images of each class"),
+        ("queries", "Q", "query images of each class"),
+    ):
+        usual = None if default is None else getattr(default, name)
+        told = "as in training" if usual is None else usual
+        parser.add_argument(f"--{name}", type=int, default=usual, metavar=letter, help=f"{meaning} (default {told})")
+
+
+def data_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="folder to look for data in first (default: $AMFS_LAB_DATA, then what comes with the package, then data/)",
+    )
+
+
+def device(parser: argparse.ArgumentParser, default: str = "auto") -> None:
+    parser.add_argument("--device", default=default, help="auto, cpu, cuda or mps (default %(default)s)")
+
+
+def threads(parser: argparse.ArgumentParser, default: int = 0) -> None:
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=default,
+        metavar="N",
+        help="processor threads that torch computes with; 0: torch's own choice (default %(default)s)",
+    )
+
+
+def set_threads(threads: int) -> None:
+    """Raises ConfigError for a negative number."""
+    if threads < 0:
+        raise ConfigError(f"`threads` must be >= 1, or 0 for torch's own choice. Got {threads}.")
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def bar_of(unit: str, total: int | None = None, delay: float = 0.0) -> tqdm:
+    """A progress bar on a terminal, nothing elsewhere; it shows after `delay` seconds."""
+    return tqdm(total=total, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True, delay=delay)
 
 
 @contextlib.contextmanager

@@ -5,18 +5,18 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from amfs_lab.backbones import PRECISIONS
-from amfs_lab.cli.options import command, common, validation_suggested
+from amfs_lab.cli.options import AUGMENT_HELP, command, common, set_threads, shape, threads, validation_suggested
 from amfs_lab.config import METHODS
-from amfs_lab.errors import ConfigError
 from amfs_lab.experiments import accuracy, conflict, figure2, precision
 from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
 FIGURE2, ACCURACY, CONFLICT = figure2.Figure2Config(), accuracy.AccuracyConfig(), conflict.ConflictConfig()
 PRECISION = precision.PrecisionConfig()
+SOURCE_HELP = "data set of the episodes"
+SPLIT_HELP = "split of unseen classes that is measured on"
+STEPS_HELP = "(default: as many as the seconds allow); with `--seconds`, whichever ends first"
 
 
 def add_to(commands: Any) -> None:
@@ -28,26 +28,32 @@ def add_to(commands: Any) -> None:
         reproduce_figure2,
         "accuracy against the number of inner steps: MAML's 0 to 10 beside the one solve of I-AMFS",
     )
-    p.add_argument("--source", choices=SOURCES, default=FIGURE2.source, help="where episodes come from (%(default)s)")
-    p.add_argument("--ways", type=int, default=FIGURE2.episode.ways, metavar="N")
-    p.add_argument("--shots", type=int, default=FIGURE2.episode.shots, metavar="K")
-    p.add_argument("--queries", type=int, default=FIGURE2.episode.queries, metavar="Q")
-    p.add_argument("--seconds", type=float, help=f"training of each method and seed (default {FIGURE2.seconds:g})")
-    p.add_argument("--steps", type=int, help="meta-steps of each method and seed, instead or as well")
+    p.add_argument("--source", choices=SOURCES, default=FIGURE2.source, help=f"{SOURCE_HELP} (default %(default)s)")
+    shape(p, FIGURE2.episode)
+    p.add_argument(
+        "--seconds",
+        type=float,
+        help=f"seconds of training for each method and seed (default {FIGURE2.seconds:g}, or no limit with `--steps`)",
+    )
+    p.add_argument("--steps", type=int, help=f"meta-steps of each method and seed {STEPS_HELP}")
     p.add_argument("--seeds", type=int, default=FIGURE2.seeds, help="trainings of each method (default %(default)s)")
     p.add_argument("--width", type=int, default=FIGURE2.width, help="filters of Conv-4 (default %(default)s)")
-    p.add_argument("--norm", default=FIGURE2.norm, help="transductive, support or group (default %(default)s)")
-    p.add_argument("--augment", nargs="*", default=(), choices=AUGMENTATIONS, help="what training does to its images")
-    p.add_argument("--threads", type=int, default=1, help="of torch, 0 for its own choice (default %(default)s)")
-    p.add_argument("--split", choices=SPLITS[1:], default=FIGURE2.split, help="of unseen classes (%(default)s)")
-    p.add_argument("--inner-lr", type=float, default=FIGURE2.maml.lr, help="inner rate of MAML (%(default)s)")
-    p.add_argument("--lam", type=float, default=FIGURE2.i_amfs.lam, help="ridge strength of I-AMFS (%(default)s)")
+    p.add_argument(
+        "--norm", default=FIGURE2.norm, help="normalisation: transductive, support or group (default %(default)s)"
+    )
+    p.add_argument("--augment", nargs="*", default=(), choices=AUGMENTATIONS, help=AUGMENT_HELP)
+    threads(p, 1)
+    p.add_argument("--split", choices=SPLITS[1:], default=FIGURE2.split, help=f"{SPLIT_HELP} (default %(default)s)")
+    p.add_argument("--inner-lr", type=float, default=FIGURE2.maml.lr, help="inner rate of MAML (default %(default)s)")
+    p.add_argument(
+        "--lam", type=float, default=FIGURE2.i_amfs.lam, help="ridge strength of I-AMFS (default %(default)s)"
+    )
     p.add_argument("--out", type=Path, help="folder of the result (default runs/figure2-SOURCE-NwKs)")
-    common(p, device="cpu")
+    common(p, "cpu")
 
     p = command(results, "accuracy", reproduce_accuracy, "accuracy of several methods after the same training time")
-    p.add_argument("--source", choices=SOURCES, default=ACCURACY.source, help="where episodes come from (%(default)s)")
-    p.add_argument("--split", choices=SPLITS[1:], default=ACCURACY.split, help="of unseen classes (%(default)s)")
+    p.add_argument("--source", choices=SOURCES, default=ACCURACY.source, help=f"{SOURCE_HELP} (default %(default)s)")
+    p.add_argument("--split", choices=SPLITS[1:], default=ACCURACY.split, help=f"{SPLIT_HELP} (default %(default)s)")
     p.add_argument(
         "--methods",
         nargs="+",
@@ -55,8 +61,12 @@ def add_to(commands: Any) -> None:
         default=list(accuracy.RECIPES),
         help="which of them train, in turns (default all)",
     )
-    p.add_argument("--seconds", type=float, help=f"training of each method (default {ACCURACY.seconds:g})")
-    p.add_argument("--steps", type=int, help="meta-steps of each method, instead or as well")
+    p.add_argument(
+        "--seconds",
+        type=float,
+        help=f"seconds of training for each method (default {ACCURACY.seconds:g}, or no limit with `--steps`)",
+    )
+    p.add_argument("--steps", type=int, help=f"meta-steps of each method {STEPS_HELP}")
     p.add_argument("--width", type=int, default=ACCURACY.width, help="filters of Conv-4 (default %(default)s)")
     p.add_argument(
         "--augment",
@@ -66,23 +76,27 @@ def add_to(commands: Any) -> None:
         "to glyphs)",
     )
     p.add_argument(
-        "--precision", choices=PRECISIONS, default=ACCURACY.precision, help="of Conv-4, in all but MAML (%(default)s)"
+        "--precision",
+        choices=PRECISIONS,
+        default=ACCURACY.precision,
+        help="number format of Conv-4 in all methods but MAML (default %(default)s)",
     )
     p.add_argument("--seed", type=int, default=ACCURACY.seed, help="of each training (default %(default)s)")
-    p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
+    threads(p)
     p.add_argument("--out", type=Path, help="folder of the result (default runs/accuracy-SOURCE)")
-    common(p, device="cpu")
+    common(p, "cpu")
 
     p = command(results, "conflict", reproduce_conflict, "where O-AMFS ends when tasks in the plane disagree")
-    p.add_argument("--draws", type=int, default=CONFLICT.draws, help="of each setting (default %(default)s)")
-    p.add_argument("--steps", type=int, default=CONFLICT.steps, help="of each walk (default %(default)s)")
+    p.add_argument("--draws", type=int, default=CONFLICT.draws, help="draws of each setting (default %(default)s)")
+    p.add_argument("--steps", type=int, default=CONFLICT.steps, help="steps of each walk (default %(default)s)")
     p.add_argument("--rate", type=float, default=CONFLICT.rate, help="length of the first step (default %(default)s)")
-    p.add_argument("--seed", type=int, default=CONFLICT.seed)
+    p.add_argument("--seed", type=int, default=CONFLICT.seed, help="seed of the draws (default %(default)s)")
+    threads(p)
     p.add_argument("--out", type=Path, help="folder of the result (default runs/conflict-planes)")
 
     p = command(results, "precision", reproduce_precision, "accuracy of methods trained in bfloat16, beside float32")
-    p.add_argument("--source", choices=SOURCES, default=PRECISION.source, help="where episodes come from (%(default)s)")
-    p.add_argument("--split", choices=SPLITS[1:], default=PRECISION.split, help="of unseen classes (%(default)s)")
+    p.add_argument("--source", choices=SOURCES, default=PRECISION.source, help=f"{SOURCE_HELP} (default %(default)s)")
+    p.add_argument("--split", choices=SPLITS[1:], default=PRECISION.split, help=f"{SPLIT_HELP} (default %(default)s)")
     p.add_argument(
         "--methods",
         nargs="+",
@@ -90,16 +104,23 @@ def add_to(commands: Any) -> None:
         default=PRECISION.methods,
         help=f"methods to train (default {' '.join(PRECISION.methods)})",
     )
-    p.add_argument("--steps", type=int, default=PRECISION.meta_steps, help="of each training (default %(default)s)")
-    p.add_argument("--seeds", type=int, default=PRECISION.seeds, help="of each method and precision (%(default)s)")
+    p.add_argument(
+        "--steps", type=int, default=PRECISION.meta_steps, help="meta-steps of each training (default %(default)s)"
+    )
+    p.add_argument(
+        "--seeds",
+        type=int,
+        default=PRECISION.seeds,
+        help="trainings of each method and precision (default %(default)s)",
+    )
     p.add_argument("--width", type=int, default=PRECISION.width, help="filters of Conv-4 (default %(default)s)")
-    p.add_argument("--threads", type=int, default=0, help="of torch, 0 for its own choice (default %(default)s)")
+    threads(p)
     p.add_argument("--out", type=Path, help="folder of the result (default runs/precision-SOURCE)")
-    common(p, device="cpu")
+    common(p, "cpu")
 
 
 def reproduce_figure2(options: argparse.Namespace) -> None:
-    _set_threads(options.threads)
+    set_threads(options.threads)
     config = figure2.Figure2Config(
         source=options.source,
         episode=EpisodeConfig(options.ways, options.shots, options.queries),
@@ -126,7 +147,7 @@ def reproduce_figure2(options: argparse.Namespace) -> None:
 
 
 def reproduce_accuracy(options: argparse.Namespace) -> None:
-    _set_threads(options.threads)
+    set_threads(options.threads)
     usual = () if options.source == "glyphs" else ACCURACY.augment  # printed glyphs are not turned
     config = accuracy.AccuracyConfig(
         source=options.source,
@@ -147,6 +168,7 @@ def reproduce_accuracy(options: argparse.Namespace) -> None:
 
 
 def reproduce_conflict(options: argparse.Namespace) -> None:
+    set_threads(options.threads)
     given = {name: getattr(options, name) for name in ("draws", "steps", "rate", "seed")}
     config, folder = conflict.ConflictConfig(**given), options.out or Path("runs") / "conflict-planes"
     print(f"Conflict in the plane, {config.draws} draws of each setting -> {folder}", flush=True)
@@ -155,7 +177,7 @@ def reproduce_conflict(options: argparse.Namespace) -> None:
 
 
 def reproduce_precision(options: argparse.Namespace) -> None:
-    _set_threads(options.threads)
+    set_threads(options.threads)
     config = precision.PrecisionConfig(
         source=options.source,
         split=options.split,
@@ -170,13 +192,6 @@ def reproduce_precision(options: argparse.Namespace) -> None:
     with validation_suggested(config.source, config.split):
         result = precision.run(config, options.data, options.device, lambda words: print(words, flush=True), folder)
     print(precision.table(result))
-
-
-def _set_threads(threads: int) -> None:
-    if threads < 0:
-        raise ConfigError(f"`threads` must be >= 1, or 0 for torch's own choice. Got {threads}.")
-    if threads:
-        torch.set_num_threads(threads)
 
 
 def _budget(options: argparse.Namespace, default: Any) -> dict[str, Any]:

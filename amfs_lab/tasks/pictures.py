@@ -2,10 +2,11 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from typing import Any, TypeVar
 from unicodedata import normalize
 
 import numpy as np
@@ -21,6 +22,7 @@ HEIC = (".heic", ".heics", ".heif", ".heifs", ".hif")  # photographs of many tel
 HEIC_BRANDS = (b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8 to 12 of such a file
 ICLOUD = ".icloud"  # `.IMG_1.jpg.icloud` stands for an `IMG_1.jpg` that is not on this machine
 CONVERT = "Convert them to JPEG"
+Made = TypeVar("Made")
 SHOWN = 5  # names in a sentence; the others are counted
 
 
@@ -58,10 +60,7 @@ def read_folder(
     _check_positive("size", size)
     if at_least is not None:
         _check_positive("at_least", at_least)
-    place = Path(os.path.expanduser(folder))
-    if not os.path.isdir(place):
-        got = "a file: extract it if it is an archive, and name the folder" if place.exists() else "none"
-        raise DataError(f"Expected a folder {place} with one folder of images a class. Got {got}.")
+    place = _folder(folder)
     found = classes = _classes(place)
     small = ""
     if at_least is not None:
@@ -110,17 +109,24 @@ def squared(image, size: int, ink: bool) -> UInt8[np.ndarray, "size size"]:
     """
     from PIL import Image, ImageChops, ImageOps
 
-    image = _upright(image)
-    if image.mode != "1" and image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L")
+    image = upright_grey(image)
     if ink:
         image = ImageChops.invert(image)
     if image.width != image.height:
         side = max(image.size)
         image = ImageOps.pad(image, (side, side), color=0 if ink else 255)
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def upright_grey(image):
+    """An open Pillow image in mode L, upright. Transparent is white paper."""
+    from PIL import Image
+
+    image = _upright(image)
+    if image.mode != "1" and image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L")
 
 
 def _upright(image):
@@ -146,6 +152,47 @@ def _upright(image):
         8: Image.Transpose.ROTATE_90,
     }
     return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def image_files(folder: Path | str) -> dict[str, list[Path]]:
+    """The image files of each class, both by name, in a folder with one folder a class.
+
+    As in `read_folder`, whatever else lies there and is left out is told by a warning. Classes keep all their images.
+
+    Raises:
+        DataError: no folder, no class in it, a class without an image, or two classes of one name.
+    """
+    place = _folder(folder)
+    classes = _classes(place)
+    for each in classes:
+        if not each.images:
+            raise DataError(_without_images(each))
+    for said in _left_out(place, classes):
+        warnings.warn(said, stacklevel=2)
+    return {each.label: each.images for each in classes}
+
+
+def loose_images(folder: Path) -> list[Path]:
+    """The image files in a folder itself, by name. Raises DataError for none."""
+    found = [path for path in _listed(folder)[1] if _is_image(path)]
+    if not found:
+        raise DataError(f"Expected images ({', '.join(ENDINGS)}) in {folder}. Got none: add some, or name images.")
+    return found
+
+
+def open_grey(path: Path | str):
+    """A file as a Pillow image in mode L, upright, in its own size. Raises what `read_image` raises."""
+    _check_pillow()
+    return _opened(Path(os.path.expanduser(path)), upright_grey)[0]
+
+
+def _folder(folder: Path | str) -> Path:
+    """Raises DataError for what is no folder."""
+    place = Path(os.path.expanduser(folder))
+    if not os.path.isdir(place):
+        got = "a file: extract it if it is an archive, and name the folder" if place.exists() else "none"
+        raise DataError(f"Expected a folder {place} with one folder of images a class. Got {got}.")
+    return place
 
 
 @dataclass(frozen=True)
@@ -276,6 +323,11 @@ def _cut(left_out: int, total: int, smallest: list[FolderLabel]) -> str:
 
 def _read(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "size size"], bool]:
     """The square, and whether the file holds more pictures than this one. Raises DataError."""
+    return _opened(path, lambda image: squared(image, size, ink))
+
+
+def _opened(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
+    """What is made of an image file, and whether it holds more pictures than this one. Raises DataError."""
     from PIL import Image
 
     if os.path.isdir(path):
@@ -286,8 +338,8 @@ def _read(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "size siz
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Corrupt EXIF data")  # damaged tags turn nothing
             with Image.open(path) as image:
-                grey, kind = squared(image, size, ink), image.format
-        return grey, kind in ("GIF", "TIFF", "WEBP") and _pictures(path) > 1
+                kind, made = image.format, make(image)
+        return made, kind in ("GIF", "TIFF", "WEBP") and _pictures(path) > 1
     except Exception as error:  # Pillow raises nearly anything at a damaged file
         what, remedy = _unreadable(path, error)
         raise DataError(f"Expected an image that can be read. Got {path}: {what}. {remedy}.") from error

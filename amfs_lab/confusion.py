@@ -1,0 +1,169 @@
+"""The single answers behind an accuracy: one row a query, and which class is taken for which."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.errors import DataError
+
+MOST = 30  # rows of a matrix that can still be read
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """The answer to one query: the classes by name, and the softmax probability of the predicted one.
+
+    `episode` is its index in the source, `query` the query's place in the episode, from 0. `offered`: the names of
+    the episode's classes.
+    """
+
+    episode: int
+    query: int
+    true: str
+    predicted: str
+    correct: bool
+    probability: float
+    offered: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a line of JSON or CSV; the classes of the episode are left out."""
+        return {name: value for name, value in vars(self).items() if name != "offered"}
+
+
+def query_results(
+    scores: Sequence[Float[Tensor, "q ways"]],
+    labels: Sequence[Tensor],
+    classes_of: Callable[[int], Sequence[str]],
+    first: int = 0,
+) -> Iterator[QueryResult]:
+    """One result a query, episode by episode, of what `evaluate` returned.
+
+    Args:
+        scores, labels: of each episode its queries' scores and right classes, `Evaluation.scores` and `.labels`.
+        classes_of: names of an episode's classes, in the order of its columns: `source.classes_of`.
+        first: index of the first episode.
+    """
+    for i, (rows, right) in enumerate(zip(scores, labels, strict=True)):
+        names = tuple(classes_of(first + i))
+        if len(names) != rows.shape[1]:
+            raise DataError(f"Episode {first + i} must have a name for each of {rows.shape[1]} classes. Got {names}.")
+        shares = rows.double().softmax(1)
+        best = rows.argmax(1)
+        for query, (true, predicted) in enumerate(zip(right.tolist(), best.tolist(), strict=True)):
+            share = float(shares[query, predicted])
+            yield QueryResult(first + i, query, names[true], names[predicted], true == predicted, share, names)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Queries of the class `true` in episodes that have the class `predicted` too, and how many were taken for it."""
+
+    true: str
+    predicted: str
+    times: int
+    offered: int
+
+    @property
+    def share(self) -> float:
+        return self.times / self.offered
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"share": self.share}
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts of answers: `times[a, b]` queries of a answered by b, of `offered[a, b]` that could have been.
+
+    Episodes have different classes. A query of class a can be taken for b only in an episode that has b, so a share is
+    times / offered, and not a share of all queries of a.
+    """
+
+    classes: tuple[str, ...]
+    times: Counter[tuple[str, str]]
+    offered: Counter[tuple[str, str]]
+
+    @classmethod
+    def of(cls, results: Iterable[QueryResult]) -> "Confusion":
+        times, offered = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        for each in results:
+            times[each.true, each.predicted] += 1
+            offered.update((each.true, name) for name in each.offered)
+        return cls(tuple(sorted({name for name, _ in offered})), times, offered)
+
+    @property
+    def mistakes(self) -> list[Pair]:
+        """Pairs of different classes, the most frequent mistake first; among equals the larger share, then by name."""
+        pairs = [Pair(a, b, n, self.offered[a, b]) for (a, b), n in self.times.items() if a != b]
+        return sorted(pairs, key=lambda pair: (-pair.times, -pair.share, pair.true, pair.predicted))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The parts of the class names before the first "/": scripts or alphabets. () where a name has no such part."""
+        if not all("/" in name for name in self.classes):
+            return ()
+        return tuple(sorted({_group(name) for name in self.classes}))
+
+    def grouped(self) -> "Confusion":
+        """Mistakes only, by group: of the wrong classes of group B that stood beside a query of group A, how many were
+        chosen. On the diagonal are mistakes within a group."""
+        times, offered = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        for counts, mine in ((self.times, times), (self.offered, offered)):
+            for (a, b), n in counts.items():
+                if a != b:
+                    mine[_group(a), _group(b)] += n
+        return Confusion(self.groups, times, offered)
+
+    def hardest(self, most: int = MOST) -> tuple[str, ...]:
+        """The classes with the most mistakes, at most so many, by name."""
+        wrong = Counter[str]()
+        for (a, b), n in self.times.items():
+            if a != b:
+                wrong[a] += n
+                wrong[b] += n
+        ordered = sorted(self.classes, key=lambda name: (-wrong[name], name))
+        return tuple(sorted(ordered[:most]))
+
+    def shares(self, classes: Sequence[str]) -> Float[np.ndarray, "c c"]:
+        """times / offered of these classes, the true ones in rows; NaN where a pair never stood in one episode."""
+        rows = [[self.times[a, b] / n if (n := self.offered[a, b]) else float("nan") for b in classes] for a in classes]
+        return np.array(rows).reshape(len(classes), len(classes))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What a picture of the confusion shows: `shares` of `names`, and in words what a cell is."""
+
+    names: tuple[str, ...]
+    shares: Float[np.ndarray, "c c"]
+    title: str
+    grouped: bool
+
+
+def readable(confusion: Confusion, most: int = MOST) -> Matrix:
+    """The matrix of all classes if they are few, else of their groups, else of the classes with the most mistakes."""
+    if len(confusion.classes) <= most:
+        title = (
+            "Share of the queries of a class (row) that are taken for another one (column);\ngrey: never in one episode"
+        )
+        return Matrix(confusion.classes, confusion.shares(confusion.classes), title, False)
+    if 1 < len(confusion.groups) <= most:
+        groups = confusion.grouped()
+        title = (
+            f"Mistakes by group of the {len(confusion.classes)} classes: how often a wrong class\n"
+            "of the column's group is chosen for a query of the row's group (grey: never in one episode)"
+        )
+        return Matrix(groups.classes, groups.shares(groups.classes), title, True)
+    chosen = confusion.hardest(most)
+    title = f"The {len(chosen)} of {len(confusion.classes)} classes with the most mistakes: share of the queries of a\n"
+    title += "class (row) that are taken for another one (column); grey: never in one episode"
+    return Matrix(chosen, confusion.shares(chosen), title, False)
+
+
+def _group(name: str) -> str:
+    return name.partition("/")[0]

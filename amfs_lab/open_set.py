@@ -1,0 +1,211 @@
+"""Open-set recognition: is a query of one of the support set's classes, or of none of them?
+
+The posterior variance of a Gaussian process is large far from all support features (`ridge.variance`). A query whose
+variance is above a threshold is rejected: "none of these". The threshold and its two error rates are measured on
+validation episodes, whose classes are known.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from scipy.special import stdtrit
+from torch import Tensor
+
+from amfs_lab.backbones import checked_features
+from amfs_lab.episode import Episode, Split
+from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.inner import FeatureSpaceLoop, FunctionSpace
+from amfs_lab.learner import MetaLearner, explained, measuring
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+
+REJECTED = 0.05  # share of known queries that the threshold may reject where it is chosen
+LEAST_EPISODES = 4  # two halves, and an interval needs two
+QUERIES = 5  # of each class, where the validation classes have as many images
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """A share of wrong decisions in [0, 1] with its interval, over episodes."""
+
+    share: float
+    low: float
+    high: float
+    episodes: int
+    level: float = 0.95
+
+    @classmethod
+    def of(cls, shares: Float[Tensor, " episodes"], level: float = 0.95) -> "ErrorRate":
+        """Mean and interval of the episodes' own shares: an episode is a cluster, its queries are not independent.
+
+        Wilson's interval with the effective number of queries p (1 - p) / Var(mean) and Student's t for
+        `episodes` - 1 degrees of freedom (after Korn and Graubard 1998). Where no episode differs from the others,
+        the number of episodes stands for it: zero errors in 100 episodes are not an error rate of exactly zero.
+        """
+        n, exact = len(shares), shares.double()
+        p, variance = float(exact.mean()), float(exact.var()) / len(shares)
+        effective = p * (1 - p) / variance if variance > 0 else float(n)
+        t2 = float(stdtrit(n - 1, 0.5 + level / 2)) ** 2
+        centre = (p + t2 / (2 * effective)) / (1 + t2 / effective)
+        half = math.sqrt(t2 * (p * (1 - p) / effective + t2 / (4 * effective**2))) / (1 + t2 / effective)
+        return cls(p, max(centre - half, 0.0), min(centre + half, 1.0), n, level)
+
+    def __str__(self) -> str:
+        """`4.8 % (3.1 to 7.2 %)`."""
+        return f"{100 * self.share:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f} %)"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The threshold on the posterior variance, and its error rates on episodes that did not choose it.
+
+    `known_rejected`: queries of the episode's classes whose variance is above the threshold.
+    `strangers_accepted`: queries of a class outside the episode whose variance is not.
+    `source` names the episodes, `shots` the number of support images of each class in them.
+    """
+
+    threshold: float
+    known_rejected: ErrorRate
+    strangers_accepted: ErrorRate
+    source: str
+    shots: tuple[int, ...]
+    queries: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self) | {"shots": list(self.shots)}
+
+    def __str__(self) -> str:
+        """One sentence with the threshold, both error rates and what they were measured on."""
+        few, many = min(self.shots), max(self.shots)
+        shots = f"{few}" if few == many else f"{few} to {many}"
+        known = self.known_rejected
+        return (
+            f"variance > {self.threshold:.4g} means none of these. On {known.episodes} episodes of {self.source} "
+            f"({len(self.shots)} classes, {shots} support images each) that rejects {known} of the queries of these "
+            f"classes and accepts {self.strangers_accepted} of the queries of another class "
+            f"({known.level:.0%} intervals over episodes).".replace("%", " %").replace("  %", " %")
+        )
+
+
+def answers(
+    learner: MetaLearner, support: Split, x: Float[Tensor, "q ..."]
+) -> tuple[Float[Tensor, "q ways"], Float[Tensor, " q"] | None]:
+    """Scores of queries, and their posterior variances where the inner loop has one (`FunctionSpace`).
+
+    The variance is that of f / scale, between 0 and k(x, x), which is 1 for RBF and cosine kernels.
+
+    Raises:
+        ConfigError: the network cannot work with such images.
+    """
+    if learner.dtype is not None:
+        support, x = support.to(dtype=learner.dtype), x.to(learner.dtype)
+    unknown = torch.zeros(len(x), dtype=torch.long, device=x.device)
+    episode = Episode.unchecked(support, Split.unchecked(x, unknown, support.ways))
+    full = torch.autocast(x.device.type, enabled=False) if torch.amp.is_autocast_available(x.device.type) else None
+    with explained(episode), full or contextlib.nullcontext():
+        if not isinstance(learner.inner, FeatureSpaceLoop):
+            return learner.scores(episode), None
+        n = len(support.x)
+        features = checked_features(learner.net(torch.cat([support.x, x]), n), n + len(x))
+        predictor = learner.inner.fit(features[:n], support.targets)
+        scores = predictor(features[n:])
+        return scores, predictor.variance(features[n:]) if isinstance(learner.inner, FunctionSpace) else None
+
+
+@torch.no_grad()
+def calibrate(
+    learner: MetaLearner,
+    source: EpisodeSource,
+    shots: Sequence[int],
+    episodes: int = 200,
+    watch: Callable[[int], Any] = lambda _: None,
+) -> Calibration:
+    """Chooses a threshold on one half of the episodes and measures its error rates on the other half.
+
+    An episode has the N = len(shots) classes of the support set, with `shots[i]` images of class i, and queries of
+    these classes and of one more class, the stranger. The threshold is the smallest one that rejects at most 5 % of
+    the known queries of the first half.
+
+    Args:
+        source: labelled images of classes that training has not seen; its own episode shape plays no part.
+        watch: called after each episode with the number of episodes that are done.
+    Raises:
+        ConfigError: no posterior variance, too few episodes, classes or images.
+        NumericalError: a variance that is not finite.
+    """
+    if not isinstance(learner.inner, FunctionSpace):
+        raise ConfigError(
+            f"Only FunctionSpace has a posterior variance. Got {type(learner.inner).__name__}: use i-amfs or amfs."
+        )
+    if episodes < LEAST_EPISODES:
+        raise ConfigError(f"A threshold needs `episodes` >= {LEAST_EPISODES}. Got {episodes}. 200 is the usual number.")
+    drawn = _episodes_of(source, shots)
+    ways, queries, most = len(shots), drawn.config.queries, max(shots)
+    kept = torch.cat([i * most + torch.arange(number) for i, number in enumerate(shots)])
+    kept, device = kept.to(learner.device), learner.device
+    variances = torch.empty(episodes, ways + 1, queries)
+    with measuring(learner):
+        for index in range(episodes):
+            torch.default_generator.manual_seed(index)  # for a network that draws numbers even so
+            episode = drawn[index].to(device)
+            support = Split.unchecked(episode.support.x[kept], episode.support.y[kept], ways)
+            variances[index] = _variances(learner, support, episode.query.x).view(ways + 1, queries).cpu()
+            watch(index + 1)
+    if not bool(torch.isfinite(variances).all()):
+        raise NumericalError(
+            f"Posterior variances must be finite. Got NaN or infinity in episodes of {source!r}. The learner's "
+            "parameters are damaged, or lam is too small for this precision."
+        )
+    half = episodes // 2
+    threshold = smallest_threshold(variances[:half, :ways].flatten())
+    rejected = variances[half:] > threshold
+    return Calibration(
+        threshold,
+        ErrorRate.of(_shares(rejected[:, :ways])),
+        ErrorRate.of(_shares(~rejected[:, ways:])),
+        f"{source.name}, {source.split}",
+        tuple(shots),
+        queries,
+    )
+
+
+def smallest_threshold(known: Float[Tensor, " n"], rejected: float = REJECTED) -> float:
+    """The smallest of the values that has at most the share `rejected` of all values above it."""
+    ordered = known.sort().values
+    return float(ordered[len(ordered) - 1 - math.floor(rejected * len(ordered))])
+
+
+def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> EpisodeSource:
+    """Episodes of one class more than the support set has. Raises ConfigError for too few classes or images."""
+    if not isinstance(source, EpisodeSource):
+        raise ConfigError(f"A threshold needs an EpisodeSource of validation classes. Got {type(source).__name__}.")
+    ways, most = len(shots) + 1, max(shots)
+    classes, samples = source.images.shape[:2]
+    where = f"{source.name}, {source.split}"
+    if ways > classes:
+        raise ConfigError(
+            f"A threshold for {len(shots)} classes needs {ways} validation classes. Got {classes} ({where})."
+        )
+    if most >= samples:
+        raise ConfigError(
+            f"A threshold for {most} support images of a class needs validation classes of {most + 1} images. "
+            f"Got {samples} ({where})."
+        )
+    config = EpisodeConfig(ways, most, min(QUERIES, samples - most))
+    return EpisodeSource(source.images, source.labels[:classes], config, source.name, source.split, source.seed)
+
+
+def _variances(learner: MetaLearner, support: Split, x: Float[Tensor, "q ..."]) -> Float[Tensor, " q"]:
+    """All in one pass where the network is known to treat each query by itself, else one by one, as in use."""
+    together = getattr(learner.net, "norm", None) in ("support", "group", "none")
+    parts = (x,) if together else x.split(1)
+    return torch.cat([variance for part in parts if (variance := answers(learner, support, part)[1]) is not None])
+
+
+def _shares(wrong: Bool[Tensor, "episodes ways queries"]) -> Float[Tensor, " episodes"]:
+    return wrong.flatten(1).double().mean(1)

@@ -1,0 +1,121 @@
+"""Drawings on paper as bright ink on black: shading removed, contrast stretched, drawing cut out and centred.
+
+Networks are trained on images whose paper is exactly black and whose character fills the frame. A photograph of a
+sheet has grey paper, shadows, and a small character somewhere: inverting it is not enough.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from scipy import ndimage
+
+MARGIN = 0.1  # empty border, as a share of the drawing's longer side
+LONGEST = 512  # pixels: larger photographs are reduced to this before anything is measured
+COARSE = 64  # pixels a side of the copy from which the paper's brightness is estimated
+LEAST_CONTRAST = 0.12  # of the paper's brightness: less than this is noise of the paper, not ink
+SPECK = 0.01  # share of all ink: smaller connected parts are dust
+MIDDLE = 0.5
+BLACK = 48  # of 255
+DARKEST = 32  # of 255: where paper is darker its noise would count as ink
+
+
+class Ink(NamedTuple):
+    """A drawing as the network expects it, and what looked wrong about it.
+
+    `light_on_dark`: the image was bright on dark already. `at_edge`: its ink reaches the edge of the image.
+    `blank`: it has no ink.
+    """
+
+    pixels: UInt8[np.ndarray, "size size"]
+    light_on_dark: bool = False
+    at_edge: bool = False
+    blank: bool = False
+
+
+def extract_ink(image: Any, size: int) -> Ink:
+    """The ink of a grey Pillow image (mode L) as a square of grey levels: dark on light, or chalk on a dark board.
+
+    Each pixel becomes 1 - brightness / brightness of the paper around it. Otsu's threshold (1979) separates ink from
+    paper; paper becomes 0 and the median of the ink 255. The bounding box of the ink is centred with a margin of
+    10 % of its longer side.
+    """
+    from PIL import Image, ImageOps
+
+    if max(image.size) > LONGEST:
+        image = image.copy()
+        image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    coarse = np.asarray(image.resize((COARSE, COARSE), Image.Resampling.BOX), np.float32)
+    light_on_dark = _light_on_dark(coarse)
+    if light_on_dark:
+        image, coarse = ImageOps.invert(image), 255 - coarse
+    grey = np.asarray(image, np.float32)
+    paper = _paper(coarse, image.size)
+    darkness = ((paper - grey) / np.maximum(paper, DARKEST)).clip(0, 1)
+    threshold = _otsu(darkness)
+    dark = darkness > threshold
+    blank = Ink(np.zeros((size, size), np.uint8), light_on_dark, blank=True)
+    if not dark.any():
+        return blank
+    rest = darkness[~dark]
+    low, high = float(np.median(rest) + 2 * rest.std()), float(np.median(darkness[dark]))
+    if high - float(np.median(rest)) < LEAST_CONTRAST or high <= low:
+        return blank
+    ink = _without_specks(((darkness - low) / (high - low)).clip(0, 1))
+    strong = ink > MIDDLE
+    at_edge = bool(strong[0].any() or strong[-1].any() or strong[:, 0].any() or strong[:, -1].any())
+    whole = Image.fromarray((_centred(ink, strong) * 255).astype(np.uint8))
+    pixels = np.asarray(whole.resize((size, size), Image.Resampling.LANCZOS))
+    return Ink(pixels, light_on_dark, at_edge)
+
+
+def has_black_paper(pixels: UInt8[np.ndarray, "h w"]) -> bool:
+    """Whether the median grey level is nearly black, as it is in an image of bright strokes on black."""
+    return bool(np.median(pixels) <= BLACK)
+
+
+def _light_on_dark(coarse: Float[np.ndarray, "c c"]) -> bool:
+    """Whether the strokes are brighter than what is around them. The median of a wide window is taken as the paper."""
+    around = ndimage.median_filter(coarse, size=COARSE // 2 + 1, mode="nearest")
+    low, high = np.percentile(coarse - around, [1, 99])
+    return bool(high > 1.5 * -low and high > LEAST_CONTRAST * 255)
+
+
+def _paper(coarse: Float[np.ndarray, "c c"], size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """Brightness of the paper at each pixel: a high percentile of a wide window, smoothed."""
+    from PIL import Image
+
+    around = ndimage.percentile_filter(coarse, 80, size=COARSE // 2 + 1, mode="nearest")
+    smooth = ndimage.gaussian_filter(around, COARSE / 8, mode="nearest").astype(np.float32)
+    return np.asarray(Image.fromarray(smooth).resize(size, Image.Resampling.BILINEAR))
+
+
+def _otsu(values: Float[np.ndarray, "h w"]) -> float:
+    """The threshold with the largest variance between the two groups that it makes."""
+    counts, edges = np.histogram(values, 128, (0.0, 1.0))
+    middles = (edges[:-1] + edges[1:]) / 2
+    below, moment = counts.cumsum()[:-1], (counts * middles).cumsum()
+    total, whole = counts.sum(), moment[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (whole * below / total - moment[:-1]) ** 2 / (below * (total - below))
+    return float(edges[1:-1][int(np.nanargmax(np.nan_to_num(between, nan=-1.0)))])
+
+
+def _without_specks(ink: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    parts, number = ndimage.label(ink > MIDDLE, structure=np.ones((3, 3)))
+    if number < 2:
+        return ink
+    areas = ndimage.sum_labels(np.ones_like(ink), parts, np.arange(1, number + 1))
+    small = 1 + np.flatnonzero(areas < SPECK * areas.sum())
+    return np.where(ndimage.binary_dilation(np.isin(parts, small), iterations=2), 0, ink) if len(small) else ink
+
+
+def _centred(ink: Float[np.ndarray, "h w"], strong: np.ndarray) -> Float[np.ndarray, "s s"]:
+    rows, columns = np.flatnonzero(strong.any(1)), np.flatnonzero(strong.any(0))
+    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    side = max(cut.shape)
+    side += 2 * max(1, round(MARGIN * side))
+    whole = np.zeros((side, side), ink.dtype)
+    top, left = (side - cut.shape[0]) // 2, (side - cut.shape[1]) // 2
+    whole[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
+    return whole

@@ -1,0 +1,61 @@
+"""A support set of one's own: a folder with one folder of images a class, and single images to be named."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.errors import DataError
+from amfs_lab.tasks.ink import extract_ink, has_black_paper
+from amfs_lab.tasks.pictures import image_files, open_grey, squared
+
+NOT_BLACK = "has no black background, but the network expects bright ink on black: read it with `ink` (--ink)"
+LIGHT_ON_DARK = "looks light on dark already and was not inverted"
+AT_EDGE = "has ink at its edge, which may be no part of the drawing: cut the photograph to the paper around it"
+
+
+class Picture(NamedTuple):
+    """An image as a network reads it, grey levels in [0, 1], and what looks wrong about it."""
+
+    x: Float[Tensor, "..."]
+    remarks: tuple[str, ...] = ()
+
+
+def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: bool = True) -> Picture:
+    """The image in a file as (1, size, size).
+
+    Args:
+        ink: a drawing on paper, photographed or scanned (see `amfs_lab.tasks.ink`). Without it the image is only made
+            grey and square.
+        black: remark on an image without a black background, because the training images have one.
+    Raises:
+        DataError: no file, a file that cannot be read as an image, or with `ink` one without any ink.
+        ConfigError: Pillow is not installed.
+    """
+    grey = open_grey(path)
+    if ink:
+        found = extract_ink(grey, size)
+        if found.blank:
+            raise DataError(f"Expected a drawing. Got {path}, in which no ink was found: draw it darker, or remove it.")
+        pixels, remarks = found.pixels, [LIGHT_ON_DARK] * found.light_on_dark + [AT_EDGE] * found.at_edge
+    else:
+        pixels = squared(grey, size, ink=False)
+        remarks = [NOT_BLACK] * (black and not has_black_paper(pixels))
+    return Picture(torch.from_numpy(np.array(pixels)).float()[None] / 255, tuple(remarks))
+
+
+def support_files(folder: Path | str) -> dict[str, list[Path]]:
+    """The images of each class, both by name. Classes may have different numbers of images.
+
+    Raises:
+        DataError: no folder, fewer than two classes, or a class without an image.
+    """
+    classes = image_files(folder)
+    if len(classes) < 2:
+        raise DataError(
+            f"Expected a folder of images for each of two classes or more in {folder}. Got one, {str(*classes)!r}."
+        )
+    return classes
