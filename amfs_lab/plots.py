@@ -1,6 +1,7 @@
 """Figures for paper, as functions of data: no computation, no state. Needs matplotlib (the extra `lab`)."""
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -88,16 +89,16 @@ def confusion_matrix(
     drawn = axes.imshow(100 * wrong, cmap=colors, vmin=0, vmax=100 * (top or 1.0))
     for row, column in np.ndindex(n, n):
         value = shares[row, column]
-        if not np.isfinite(value) or (value == 0 and row != column):
-            continue
         right = row == column and not grouped
+        if not np.isfinite(value) or (value == 0 and not right):
+            continue
         if right:
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="white", edgecolor=INK, linewidth=0.5))
         dark = not right and value > top / 2
         axes.text(
             column,
             row,
-            f"{100 * value:.0f}" if 100 * value >= 9.95 or value == 0 else f"{100 * value:.1f}",
+            f"{100 * value:.0f}" if 100 * value >= 9.95 else f"{100 * value:.1f}",
             ha="center",
             va="center",
             fontsize=6.5,
@@ -107,6 +108,6 @@ def confusion_matrix(
     axes.set_xticks(range(n), names, rotation=90, fontsize=8)
     axes.set_yticks(range(n), names, fontsize=8)
     axes.set(xlabel="taken for", ylabel="true class" if not grouped else "true group")
-    axes.set_title(title, fontsize=9)
+    figure.suptitle(textwrap.fill(" ".join(title.split()), int(12 * side)), fontsize=9)
     figure.colorbar(drawn, ax=axes, label="mistakes, %", shrink=0.7)
     return figure
