@@ -49,5 +49,9 @@ def _peak(method: str, shape: str, device: torch.device) -> float:
 
 def _status(name: str) -> float:
     """A line of /proc/self/status, in MiB."""
-    (line,) = [each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith(name)]
+    (line,) = [
+        each
+        for each in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
+        if each.startswith(name)
+    ]
     return int(line.split()[1]) / 2**10

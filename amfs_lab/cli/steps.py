@@ -30,10 +30,14 @@ class Watcher(contextlib.AbstractContextManager["Watcher"]):
 
 
 class Screen(Watcher):
-    """A bar on a terminal; elsewhere a line every `every` steps. A line for every validation in both cases."""
+    """A bar on a terminal; elsewhere a line every `every` steps. A line for every validation in both cases.
 
-    def __init__(self, steps: int, every: int, begun: int = 0) -> None:
-        self.every = every
+    Args:
+        data: the name of what is validated on.
+    """
+
+    def __init__(self, steps: int, every: int, begun: int = 0, data: str = "") -> None:
+        self.every, self.data = every, data
         self.bar = bar_of("step", steps)
         self.bar.update(begun)
 
@@ -45,17 +49,19 @@ class Screen(Watcher):
         self.bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}")
         validated = progress.validation is not None
         if validated or (self.bar.disable and progress.step % self.every == 0):
-            tqdm.write(line(progress), file=sys.stdout)
+            tqdm.write(line(progress, self.data), file=sys.stdout)
             sys.stdout.flush()
 
 
-def line(progress: Progress) -> str:
+def line(progress: Progress, data: str = "") -> str:
     """`step   100    21.3 s  4.69/s  01:45 left  loss 0.512  accuracy 80.1%`, and the validation where there is one."""
     told = f"step {progress.step:5d}  {progress.seconds:6.1f} s  {progress.step / progress.seconds:.2f}/s"
     if progress.left is not None:
         told += f"  {tqdm.format_interval(progress.left)} left"
     told += f"  loss {progress.loss:.3f}  accuracy {progress.accuracy:.1%}"
-    return told if progress.validation is None else f"{told}  validation {progress.validation.percent()}"
+    if progress.validation is None:
+        return told
+    return f"{told}  {data or 'validation'} {progress.validation.percent()}"
 
 
 class StepLog(Watcher):

@@ -38,7 +38,7 @@ from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, Ma
 from amfs_lab.confusion import Confusion, query_results
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
-from amfs_lab.provenance import told
+from amfs_lab.provenance import data_name, told
 from amfs_lab.replay import replay
 from amfs_lab.tasks import SOURCES, SPLITS, UNSEEN, EpisodeConfig, open_source
 from amfs_lab.tasks.augment import AUGMENTATIONS
@@ -249,7 +249,7 @@ def terminated() -> Iterator[None]:
 def _watch(trainer: MetaTrainer, config: TrainingConfig, options: argparse.Namespace) -> None:
     """Trains to the end, and shows each step to all who were asked for."""
     with contextlib.closing(trainer.run()) as run:  # holds the folder before any file is opened
-        screen = Screen(config.steps, options.report_every, trainer.done)
+        screen = Screen(config.steps, options.report_every, trainer.done, data_name(trainer.validation))
         log = StepLog(options.log, trainer.done) if options.log else None
         board = Board(options.tensorboard, trainer.done) if options.tensorboard else None
         with all_of(screen, log, board) as watchers:

@@ -48,7 +48,8 @@ def code_version() -> dict[str, Any]:
         return code
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, check=True)
+        return done.stdout.decode("utf-8", "replace").strip()
 
     try:
         return code | {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "amfs_lab"))}
