@@ -201,7 +201,7 @@ def train(options: argparse.Namespace) -> None:
         config, folder, options.data, options.device, resume=options.resume, save_every=options.save_every
     )
     settings = f"{config.method}, {shape}, {config.norm} norm, {config.precision}"
-    what = f"{settings}, {trainer.train.classes} training classes of {config.source}"
+    what = f"{settings}, {trainer.train.classes} training classes of {data_name(trainer.train)}"
     print(f"{what} -> {folder}", flush=True)
     for damage in trainer.state.damaged if trainer.state else ():
         print(f"amfs-lab: {damage}; the state before it is taken.", file=sys.stderr)
