@@ -173,10 +173,13 @@ def held(folder: Path) -> Iterator[None]:
     except Timeout:
         who = ""
         with contextlib.suppress(OSError):
-            who = f" by {holder.read_text(encoding='utf-8').strip()}"
+            who = holder.read_text(encoding="utf-8").strip()
+        advice = "Wait until that one has ended, stop it, or name another folder."
+        if who.startswith(f"process {os.getpid()} on {platform.node()},"):
+            who += ", which is this one"
+            advice = "A run here was left in the middle: close what `run()` returned, or restart the kernel."
         raise ConfigError(
-            f"One run at a time may write to {folder}. It is held{who}. Wait until that one has ended, stop it, or "
-            "name another folder."
+            f"One run at a time may write to {folder}. It is held{f' by {who}' if who else ''}. {advice}"
         ) from None
     except (OSError, NotImplementedError) as error:  # some network drives know no locks
         warnings.warn(f"{folder} cannot be locked ({error}): see to it that no other run writes there.", stacklevel=3)

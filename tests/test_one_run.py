@@ -67,6 +67,23 @@ class TestTheLock:
             late.run()
         assert trainer(tmp_path, resume=True).done == 2
 
+    def test_an_error_in_the_loop_lets_go_and_saves(self, tmp_path):
+        def loop(trainer):
+            for progress in trainer.run():
+                if progress.step == 2:
+                    raise RuntimeError("in the reader's loop")
+
+        with pytest.raises(RuntimeError):
+            loop(trainer(tmp_path))
+        assert trainer(tmp_path, resume=True).done == 2
+
+    def test_a_run_of_this_process_that_was_left_says_how_to_close_it(self, tmp_path):
+        run = trainer(tmp_path).run()
+        other = trainer(tmp_path)
+        with pytest.raises(ConfigError, match=r"which is this one. A run here was left in the middle: close"):
+            other.run()
+        run.close()
+
     def test_a_run_that_never_began_leaves_no_folder_and_no_lock(self, tmp_path):
         trainer(tmp_path / "run").run()  # dropped before its first step
         assert not (tmp_path / "run").exists()

@@ -58,7 +58,11 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.lessons, self.runtime, self.log = folder / "lessons", folder / "runtime", folder / "server.log"
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "JPY_"))}
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("JUPYTER", "JPY_", "AMFS_LAB_CHECKS"))
+        }
         env |= {
             "JUPYTER_PREFER_ENV_PATH": "1",
             "JUPYTER_CONFIG_DIR": str(folder / "config"),

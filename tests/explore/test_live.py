@@ -1,6 +1,7 @@
 """A run beside a page: steps are recorded, Stop stops, errors are seen; in plain asyncio, then in a real kernel."""
 
 import asyncio
+import contextlib
 import sys
 import time
 from types import SimpleNamespace
@@ -197,10 +198,11 @@ def test_an_interrupted_training_has_saved_what_it_needs_to_go_on(explorer, tmp_
     settings = preset("amfs", steps=6, width=8, validate_every=0)
 
     def interrupted(run):
-        for progress in run:
-            yield progress
-            if progress.step == 3:
-                raise KeyboardInterrupt
+        with contextlib.closing(run):
+            for progress in run:
+                yield progress
+                if progress.step == 3:
+                    raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(live(interrupted(MetaTrainer(settings, folder=tmp_path, device="cpu").run()), explorer))

@@ -210,7 +210,7 @@ def test_training_without_the_evaluation_set_says_how_before_it_begins(put, home
     assert "Or use `--split validation`, which needs the background set alone." in said
     assert not (home / "run").exists()
     assert cli.main(["train", "--out", "run", "--split", "validation", "--augment", "rotations", *QUICK]) == 0
-    assert "validation, unseen alphabets, 2-way 1-shot" in capsys.readouterr().out
+    assert "unseen alphabets, omniglot/validation, 2-way 1-shot" in capsys.readouterr().out
 
 
 def test_a_remark_on_the_data_is_one_sentence_said_once(home, parts, capsys):
