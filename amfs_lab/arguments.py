@@ -3,8 +3,10 @@
 They look at shapes and types, which takes microseconds; a value is looked at once, and never on the training path.
 """
 
-import math
+import sys
 from functools import reduce
+from numbers import Real
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -37,6 +39,8 @@ def check_tensor(name: str, value: object, axes: str) -> None:
         )
     if value.is_complex():
         raise DataError(f"`{name}` must hold real numbers. Got {value.dtype}.")
+    if value.layout != torch.strided:
+        raise DataError(f"`{name}` must be a dense tensor. Got {value.layout}: make it one, .to_dense().")
     sizes = value.shape[-len(names) :]
     if value.ndim < len(names) or any(a.isdigit() and int(a) != size for a, size in zip(names, sizes, strict=True)):
         advice = " For one column: x[:, None]." if value.ndim == 1 and len(names) == 2 else ""
@@ -77,13 +81,18 @@ def check_columns(name: str, y: object, of: str, n: int, axes: str = "n c") -> N
 def check_positive(name: str, value: Tensor | float, advice: str, zero: bool = False) -> None:
     """Raises ConfigError unless a number, or each number of a tensor whose values can be read, is finite and > 0
     (>= 0 with `zero`)."""
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and not value.is_complex():
         sound = readable(torch.isfinite(value).all() & ((value >= 0) if zero else (value > 0)).all()) is not False
         got: object = value.detach().flatten()[:5].tolist() if not sound else None
     else:
-        sound, got = (value >= 0 if zero else value > 0) and value < math.inf, value
+        sound, got = is_number(value) and (value >= 0 if zero else value > 0), value
     if not sound:
-        raise ConfigError(f"`{name}` must be a finite number {'>=' if zero else '>'} 0. Got {got}. {advice}")
+        raise ConfigError(f"`{name}` must be a finite number {'>=' if zero else '>'} 0. Got {got!r}. {advice}")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a finite real number, of Python or numpy, within the range of floating point."""
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(cast(float, value)) <= sys.float_info.max
 
 
 def readable(condition: Tensor) -> bool | None:

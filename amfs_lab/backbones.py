@@ -78,12 +78,19 @@ class Wrapped(Backbone):
     Args:
         features: numbers an image that it returns, which gradient loops need for their head. None takes what the
             network tells itself (`features`, `num_features`, or `config.hidden_size`).
+    Raises:
+        ConfigError: a network with a `TaskNorm` of the support set, which a `forward` of images alone knows nothing of.
     """
 
     norm = "own"
 
     def __init__(self, network: nn.Module, features: int | None = None) -> None:
         super().__init__()
+        if any(isinstance(module, TaskNorm) and module.norm == "support" for module in network.modules()):
+            raise ConfigError(
+                'A network with `norm="support"` must be told which images are the support set. Got one that takes '
+                f"images alone ({type(network).__name__}): give its `forward` a `reference`, and hand that on."
+            )
         self.network = network
         told = (features, *(getattr(network, name, None) for name in ("features", "num_features")))
         config = getattr(network, "config", None)

@@ -31,6 +31,11 @@ LOCK, HOLDER = ".run.lock", ".run.holder"
 KEPT = 2  # states: the newest, and the one before, should that be damaged
 
 
+def place(folder: Path | str) -> Path:
+    """A folder as it was named; `~` at its start is the user's own, which not every shell replaces."""
+    return Path(os.path.expanduser(folder))
+
+
 def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
     """Writes both files beside their places and moves them there, so that a reader never sees half of one.
 
@@ -78,7 +83,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         if (folder / RECORD).is_file():
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            record = json.loads((folder / RECORD).read_text(encoding="utf-8-sig"))
             if not isinstance(record, dict) or record.get("sha256") != _sha256(folder / TENSORS):
                 raise ValueError(f"{TENSORS} is not the file that was saved with {RECORD}")
             return load_file(folder / TENSORS), record

@@ -13,7 +13,7 @@ from amfs_lab.config import TrainingConfig
 from amfs_lab.episode import Split
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.inner import FunctionSpace, GradientLoop
-from amfs_lab.learner import MetaLearner, measuring
+from amfs_lab.learner import MetaLearner, measuring, seed
 from amfs_lab.open_set import LEAST_EPISODES, Calibration, answers, calibrate
 from amfs_lab.provenance import told
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
@@ -232,7 +232,7 @@ class Classifier:
                 f"Got {tuple(x.shape)}."
             )
         with torch.no_grad(), measuring(self.learner):
-            torch.default_generator.manual_seed(0)  # for a network that draws numbers even so
+            seed(self.learner.device, 0)  # for a network that draws numbers even so
             scores, variances = answers(self.learner, self.support, x[None])
         if not bool(torch.isfinite(scores).all()):
             which = f" for {image}" if isinstance(image, str | Path) else ""

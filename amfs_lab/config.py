@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from amfs_lab.arguments import is_number
 from amfs_lab.backbones import FULL, NORMS, PRECISIONS, Conv4
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
@@ -27,7 +28,7 @@ SCHEDULES = ("constant", "cosine")
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Random numbers of the block come from `seed`, and the global generator is as it was afterwards."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # each device has a generator of its own
         torch.default_generator.manual_seed(seed)
         yield
 
@@ -149,8 +150,11 @@ class TrainingConfig:
             raise ConfigError(f"TrainingConfig.seed must be an integer from 0 to 2^63 - 1. Got {self.seed!r}.")
         for name in ("meta_lr", "seconds"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ConfigError(f"TrainingConfig.{name} must be a finite number > 0. Got {value}.")
+            if (value is not None or name == "meta_lr") and (not is_number(value) or value <= 0):
+                raise ConfigError(f"TrainingConfig.{name} must be a finite number > 0. Got {value!r}.")
+        for name, kind in (("episode", EpisodeConfig), ("batched", bool), ("method", str)):
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigError(f"TrainingConfig.{name} must be of {kind.__name__}. Got {getattr(self, name)!r}.")
         check_augmentations(self.augment)
         names = {"norm": NORMS, "source": SOURCES, "schedule": SCHEDULES, "precision": PRECISIONS}
         for name, options in names.items():
@@ -221,7 +225,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def preset(method: str, **overrides: Any) -> TrainingConfig:
+def preset(method: str, /, **overrides: Any) -> TrainingConfig:
     """The settings of a named method, with what you override: `preset("amfs", steps=200)`.
 
     Raises:

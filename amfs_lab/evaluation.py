@@ -1,17 +1,20 @@
 """Episodes to accuracy with an interval; every episode is kept, so that methods can be compared in pairs."""
 
+import contextlib
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.errors import ConfigError, NumericalError
-from amfs_lab.learner import MetaLearner, explained, measuring
+from amfs_lab.episode import Episode
+from amfs_lab.errors import ConfigError, DataError, NumericalError
+from amfs_lab.learner import MetaLearner, explained, measuring, seed
 from amfs_lab.provenance import data_name
 from amfs_lab.stats import Interval, mean_interval, paired_difference
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource, first_episode
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, episode_of
 
 FEW = 30  # episodes, below which an interval is not to be relied on
 
@@ -36,7 +39,13 @@ class Evaluation:
     labels: tuple[Tensor, ...] = ()
 
     def minus(self, other: "Evaluation") -> Interval:
-        """How much better than `other`, on the same episodes."""
+        """How much better than `other`, on the same episodes. Raises DataError for others."""
+        for what in ("data", "config", "first"):
+            if getattr(self, what) != getattr(other, what):
+                raise DataError(
+                    "Two evaluations must be of the same episodes, whose luck cancels. Got "
+                    f"{getattr(self, what)} and {getattr(other, what)} ({what})."
+                )
         return paired_difference(self.per_episode, other.per_episode)
 
     @property
@@ -65,24 +74,21 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
             with such images. NumericalError: scores that are not finite, naming the episode.
     """
     check_episodes(episodes)
-    accuracies, all_scores, all_labels = torch.empty(episodes), [], []
+    check_first(first)
+    check_readable(learner)
+    shares, all_scores, all_labels = [], [], []
     with measuring(learner):
         for i in range(episodes):
-            _seed(learner.device, first + i)  # for a network that draws numbers even so: each episode has its own
-            episode = (source[first + i] if i else first_episode(source, first)).to(learner.device)
-            if episode.query.real:
-                raise ConfigError(
-                    f"Accuracy needs classes. Got real labels in {source!r}: use `learner.loss(episode)`."
-                )
-            scores = _scores(learner, episode, explain=i == 0)
+            episode, scores = _measured(learner, source, first + i, explain=i == 0)
             if not bool(torch.isfinite(scores).all()):
                 raise NumericalError(
                     f"Scores must be finite. Got NaN or infinity in episode {first + i} of {source!r}. "
                     "The learner's parameters are damaged, or lam is too small for this precision."
                 )
-            accuracies[i] = episode.query.accuracy(scores).cpu()
+            shares.append(episode.query.accuracy(scores).float().cpu())
             all_scores.append(scores.cpu())
             all_labels.append(episode.query.y.cpu())
+    accuracies = torch.stack(shares)
     return Evaluation(
         mean_interval(accuracies),
         accuracies,
@@ -94,23 +100,41 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
     )
 
 
-def _scores(learner: MetaLearner, episode: Any, explain: bool) -> Tensor:
-    if not explain:
-        return learner.scores(episode)
-    with explained(episode):
-        return learner.scores(episode)
+def _measured(learner: MetaLearner, source: Any, index: int, explain: bool) -> tuple[Episode, Tensor]:
+    """An episode, and the scores of its queries."""
+    seed(learner.device, index)  # for a network that draws numbers even so: each episode has its own
+    episode = episode_of(source, index).to(learner.device)
+    if episode.query.real:
+        raise ConfigError(
+            f"Accuracy needs classes. Got real labels in {source!r}: use `learner.loss(episode)`, and train with "
+            "validate_every=0."
+        )
+    with explained(episode) if explain else contextlib.nullcontext():
+        return episode, learner.scores(episode)
 
 
-def _seed(device: torch.device, seed: int) -> None:
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
+@torch.no_grad()
+def check_measurable(learner: MetaLearner, source: EpisodeSource) -> None:
+    """Raises what `evaluate` would raise at its first episode of a source that cannot be measured on."""
+    with measuring(learner):
+        _measured(learner, source, 0, explain=True)
 
 
 def check_episodes(episodes: int) -> None:
     """Raises ConfigError unless there are enough episodes for an interval."""
-    if episodes < 2:
+    if not isinstance(episodes, Integral) or episodes < 2:
         raise ConfigError(
-            f"`episodes` must be >= 2, for an interval over them. Got {episodes}. 600 is the usual number."
+            f"`episodes` must be an integer >= 2, for an interval over them. Got {episodes!r}. 600 is the usual number."
         )
+
+
+def check_first(first: object) -> None:
+    """Raises ConfigError unless it is the index of an episode."""
+    if not isinstance(first, Integral):
+        raise ConfigError(f"`first` must be an integer, the index of an episode. Got {first!r}.")
+
+
+def check_readable(learner: MetaLearner) -> None:
+    """Raises ConfigError for a learner on the meta device, whose tensors have no values."""
+    if learner.device.type == "meta":
+        raise ConfigError("A learner on the meta device has no values. Load them on another one: load_learner(folder).")

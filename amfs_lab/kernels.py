@@ -12,7 +12,7 @@ from jaxtyping import Float, Real
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amfs_lab.arguments import check_points, check_positive, in_working_precision
+from amfs_lab.arguments import check_points, check_positive, in_working_precision, readable
 from amfs_lab.errors import ConfigError, DataError
 
 SMALLEST_BANDWIDTH, LARGEST_BANDWIDTH = 1e-3, 1e3  # what a learned bandwidth may reach
@@ -119,7 +119,8 @@ def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
 
 def _scale_of(*tensors: Tensor) -> Tensor:
     """The power of two just below the largest absolute value, by which a division is exact; 1 if all are 0."""
-    largest = torch.stack([tensor.detach().abs().amax() for tensor in tensors]).amax()
+    each = [tensor.detach().abs().amax() for tensor in tensors if tensor.numel()]
+    largest = torch.stack(each or [tensors[0].new_zeros(())]).amax()
     power = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
     return torch.where((largest > 0) & torch.isfinite(largest), power, 1.0)
 
@@ -148,6 +149,8 @@ def cosine_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Flo
 
 def _unit_rows(x: Tensor) -> Tensor:
     """Rows of length 1, of any length before: they are scaled first, so that no square over- or underflows."""
+    if not x.numel():
+        return x
     largest = x.detach().abs().amax(-1, keepdim=True)
     return functional.normalize(x / torch.where(largest > 0, largest, 1.0), dim=-1)
 
@@ -164,6 +167,10 @@ def check_bandwidth(bandwidth: Tensor | float) -> None:
 def check_learned_bandwidth(bandwidth: float) -> None:
     """Raises ConfigError unless the bandwidth lies where a learned one may go, between 1e-3 and 1e3."""
     check_bandwidth(bandwidth)
+    if isinstance(bandwidth, torch.Tensor) and bandwidth.numel() != 1:
+        raise ConfigError(
+            "A learned `bandwidth` starts at one number. Got several: for one a dimension give `dimensions`."
+        )
     if not SMALLEST_BANDWIDTH <= bandwidth <= LARGEST_BANDWIDTH:
         raise ConfigError(
             f"A learned `bandwidth` must start between {SMALLEST_BANDWIDTH:g} and {LARGEST_BANDWIDTH:g}. "
@@ -187,7 +194,7 @@ def median_bandwidth(x: Real[Tensor, "n d"]) -> Float[Tensor, ""]:
     (x,) = in_working_precision(x.detach())
     unit = _scale_of(x)  # in which no square over- or underflows
     median = squared_distances(x / unit, x / unit)[rows, columns].median().sqrt() * unit
-    if not torch.isfinite(median) or median <= 0:
+    if readable(torch.isfinite(median) & (median > 0)) is False:
         raise DataError(
             f"The median distance must be finite and > 0. Got {float(median)} over {n} rows: "
             "the features hold NaN, or most rows are equal. Look at the features, or give `bandwidth` a number."

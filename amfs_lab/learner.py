@@ -1,14 +1,18 @@
 """A backbone and an inner loop make a meta-learner: per-task scores, losses and gradients."""
 
 import contextlib
+import random
+import threading
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.parameter import is_lazy
 
 from amfs_lab.backbones import Backbone, Wrapped, checked_features, is_backbone, written_out
 from amfs_lab.episode import Episode, Split
@@ -16,6 +20,7 @@ from amfs_lab.errors import AmfsError, ConfigError
 from amfs_lab.inner import FeatureSpaceLoop, GradientLoop, Maml
 from amfs_lab.inner.gradient import ordinary, recording
 
+MEASURING = threading.RLock()
 BATCH_NORM_MODULES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -50,7 +55,7 @@ class WithHead(nn.Module):
         self.norm = getattr(backbone, "norm", "none")
 
     def forward(self, x: Float[Tensor, "n ..."], reference: int | None = None) -> Float[Tensor, "n ways"]:
-        features = checked_features(self.backbone(x, reference), len(x))
+        features = checked_features(self.backbone(x.clone(), reference), len(x))  # which may write into its input
         if features.shape[1] != self.head.in_features:
             raise ConfigError(
                 f"The backbone's `features` must be the number of features it returns. Got {self.head.in_features}, "
@@ -82,6 +87,11 @@ class MetaLearner(nn.Module):
 
     def __init__(self, backbone: nn.Module, inner: FeatureSpaceLoop | GradientLoop, ways: int | None = None) -> None:
         super().__init__()
+        if any(is_lazy(tensor) for tensor in (*backbone.parameters(), *backbone.buffers())):
+            raise ConfigError(
+                "A network's parameters must have their shapes. Got a lazy layer that has seen no image: run the "
+                "network once before, network(images)."
+            )
         self.inner, self.ways = inner, ways
         body = backbone if is_backbone(backbone) else Wrapped(backbone)
         if isinstance(inner, FeatureSpaceLoop):
@@ -183,7 +193,8 @@ class MetaLearner(nn.Module):
             for name, p in task.named_parameters()
             if p.requires_grad
         }
-        buffers = {name: b.expand(t, *b.shape).clone() for name, b in task.named_buffers()}
+        before = Buffers(task)
+        buffers = {name: b.expand(t, *b.shape).clone() for name, b, _ in before.kept}
         stacked = [
             torch.stack([getattr(getattr(e, half), part) for e in episodes])
             for half, part in (("support", "x"), ("support", "y"), ("query", "x"), ("query", "y"))
@@ -195,8 +206,9 @@ class MetaLearner(nn.Module):
         with written_out():
             losses, accuracies = vmap(one, randomness="different")(copies, buffers, *stacked)
         grads = torch.autograd.grad(losses.sum(), list(copies.values()), allow_unused=True, materialize_grads=True)
+        before.restore()  # a new one that a module made would be one of all tasks
         with torch.no_grad():
-            for name, b in task.named_buffers():
+            for name, b, _ in before.kept:
                 b.copy_(_mean_of(list(buffers[name])))
         return TaskGradients(losses.detach(), accuracies, torch.cat([grad.reshape(t, -1) for grad in grads], 1))
 
@@ -257,7 +269,8 @@ class _Task(nn.Module):
 
 
 class Buffers:
-    """A module's buffers as they are now. They can be put back, also where a module put new tensors in their places.
+    """A module's buffers as they are now. They can be put back, also where a module put new tensors in their places, or
+    where there were none.
 
     While tasks run in turn each starts from the same ones (`note`), and the mean of their ends stays (`put_mean`).
     """
@@ -271,20 +284,34 @@ class Buffers:
     def restore(self) -> None:
         for name, tensor, value in self.kept:
             tensor.copy_(value)
-            path, _, leaf = name.rpartition(".")
-            setattr(self.module.get_submodule(path), leaf, tensor)
+            self._put(name, tensor)
+        for name in {name for name, _ in self.module.named_buffers()} - {name for name, _, _ in self.kept}:
+            self._put(name, None)
 
     @torch.no_grad()
     def note(self) -> None:
         """A task has ended."""
-        if self.kept:
-            self.ends.append({name: tensor.clone() for name, tensor in self.module.named_buffers()})
-            self.restore()
+        ends = dict(self.module.named_buffers())
+        if not self.kept and not ends:
+            return
+        for name, tensor, _ in self.kept:
+            if name not in ends or ends[name].shape != tensor.shape:
+                got = f"{tuple(ends[name].shape)}" if name in ends else "none"
+                raise ConfigError(
+                    f"A buffer must keep its shape during training. Got {got} for {name}, which was "
+                    f"{tuple(tensor.shape)}. Keep what grows outside of the module's buffers."
+                )
+        self.ends.append({name: ends[name].clone() for name, _, _ in self.kept})
+        self.restore()
 
     @torch.no_grad()
     def put_mean(self) -> None:
         for name, tensor, _ in self.kept:
             tensor.copy_(_mean_of([end[name] for end in self.ends]))
+
+    def _put(self, name: str, tensor: Tensor | None) -> None:
+        path, _, leaf = name.rpartition(".")
+        setattr(self.module.get_submodule(path), leaf, tensor)
 
 
 def _mean_of(values: list[Tensor]) -> Tensor:
@@ -295,20 +322,41 @@ def _mean_of(values: list[Tensor]) -> Tensor:
 
 @contextlib.contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """Around a look at a module: its buffers and torch's random generators end as they began."""
-    buffers = Buffers(module)
+    """Around a look at a module: its buffers and the global random generators, of torch, numpy and Python, end as they
+    began."""
+    buffers, python, numpy = Buffers(module), random.getstate(), np.random.get_state()  # noqa: NPY002  (a user's)
     devices = {tensor.device.index for tensor in (*module.parameters(), *module.buffers()) if tensor.is_cuda}
     with torch.random.fork_rng(devices=[index for index in devices if index is not None]):
         try:
             yield
         finally:
             buffers.restore()
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
+
+
+def seed(device: torch.device, number: int) -> None:
+    """Seeds the global random generators, for a network or a source that draws numbers in a measurement."""
+    number %= 2**63
+    torch.default_generator.manual_seed(number)
+    random.seed(number)
+    np.random.seed(number % 2**32)  # noqa: NPY002
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(number)
 
 
 @contextlib.contextmanager
 def measuring(module: nn.Module) -> Iterator[None]:
     """Around a measurement: layers that know an evaluation mode are in it (dropout passes everything on, torch's
-    BatchNorm takes its running averages), and modes, buffers and random generators end as they began."""
+    BatchNorm takes its running averages), and modes, buffers and random generators end as they began. Modes and
+    generators are global: measurements in several threads wait for one another."""
+    with MEASURING, _measuring(module):
+        yield
+
+
+@contextlib.contextmanager
+def _measuring(module: nn.Module) -> Iterator[None]:
     modes = [(each, each.training) for each in module.modules()]
     module.eval()
     try:

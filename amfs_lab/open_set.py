@@ -20,7 +20,7 @@ from amfs_lab.backbones import checked_features
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.inner import FeatureSpaceLoop, FunctionSpace
-from amfs_lab.learner import MetaLearner, explained, measuring
+from amfs_lab.learner import MetaLearner, explained, measuring, seed
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
 
 REJECTED = 0.05  # share of known queries that the threshold may reject where it is chosen
@@ -148,10 +148,10 @@ def calibrate(
     ways, queries, most = len(shots), drawn.config.queries, max(shots)
     kept = torch.cat([i * most + torch.arange(number) for i, number in enumerate(shots)])
     kept, device = kept.to(learner.device), learner.device
-    variances = torch.empty(episodes, ways + 1, queries)
+    variances = torch.empty(episodes, ways + 1, queries, dtype=torch.float32, device="cpu")
     with measuring(learner):
         for index in range(episodes):
-            torch.default_generator.manual_seed(index)  # for a network that draws numbers even so
+            seed(learner.device, index)  # for a network that draws numbers even so
             episode = drawn[index].to(device)
             support = Split.unchecked(episode.support.x[kept], episode.support.y[kept], ways)
             variances[index] = _variances(learner, support, episode.query.x).view(ways + 1, queries).cpu()

@@ -80,9 +80,10 @@ def replay(
         ConfigError: the run has ended, or nothing failed there and no episode is named; or the run was trained on other
             data or with another learner than these.
     """
-    if checkpoint.holds_run(Path(folder)) and not checkpoint.holds_state(Path(folder)):
+    folder = checkpoint.place(folder)
+    if checkpoint.holds_run(folder) and not checkpoint.holds_state(folder):
         raise ConfigError(f"Only a run that was stopped or failed can be replayed. The one in {folder} has ended.")
-    state = checkpoint.load_state(Path(folder))
+    state = checkpoint.load_state(folder)
     check_record(state.path, state.record)
     config = TrainingConfig.from_dict(state.record["config"])
     failed = state.record.get("failed") or {}

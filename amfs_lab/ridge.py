@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor
 
-from amfs_lab.arguments import check_columns, check_gram, check_positive, in_working_precision
-from amfs_lab.errors import NumericalError
+from amfs_lab.arguments import check_columns, check_gram, check_positive, in_working_precision, readable
+from amfs_lab.errors import ConfigError, NumericalError
 
 Number = Float[Tensor, ""] | float
 SOLVE, GRADIENT_NORM = "K + lam*I", "I + mu*K"  # what is factored, as messages call it
@@ -143,6 +143,8 @@ def check_regularisers(lam: Number, mu: Number, values: bool = True) -> None:
             wait for the device.
     """
     for name, value in (("lam", lam), ("mu", mu)):
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ConfigError(f"`{name}` must be one number. Got a tensor of shape {tuple(value.shape)}.")
         if values or not isinstance(value, Tensor):
             check_positive(name, value, "A ridge of 0.1 is a fair start.", zero=True)
 
@@ -214,9 +216,10 @@ def _cholesky(
 ) -> Float[Tensor, "*b n n"]:
     """The lower factor of A; where there is none NaN, or with `check` an error that tells its name and numbers."""
     factor, failed = torch.linalg.cholesky_ex(A)
-    if not check:
+    broken = readable((failed > 0).any()) if check else None
+    if broken is None:  # nor can it be looked at within a transform of `torch.func`
         return torch.where(failed[..., None, None] > 0, A.new_full((), float("nan")), factor)
-    if bool((failed > 0).any()):
+    if broken:
         if not bool(torch.isfinite(A).all()):
             raise NumericalError(
                 f"{name} of shape {tuple(A.shape)} must be finite. Got NaN or infinity in it. "

@@ -22,7 +22,7 @@ from amfs_lab.backbones import BATCH_NORMS, FULL, SHORT
 from amfs_lab.config import TrainingConfig, seeded
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
-from amfs_lab.evaluation import evaluate
+from amfs_lab.evaluation import check_measurable, evaluate
 from amfs_lab.inner import Maml
 from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, explained, untouched
 from amfs_lab.outer import Aggregator
@@ -32,7 +32,7 @@ from amfs_lab.plain import shown, wrong_field
 from amfs_lab.provenance import AbsentSource, check_same, of_learner, of_source
 from amfs_lab.state import differences, restore, tensors_of
 from amfs_lab.stats import Interval
-from amfs_lab.tasks import EpisodeSource, first_episode, open_source
+from amfs_lab.tasks import EpisodeSource, episode_of, open_source
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Progress:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         fields = asdict(replace(self, followed=None))
+        fields["accuracy"] = self.accuracy if math.isfinite(self.accuracy) else None  # of real labels, NaN is no JSON
         return fields if self.followed is None else fields | {"followed": self.followed.to_dict()}
 
 
@@ -66,11 +67,14 @@ def pick_device(name: str = "auto") -> torch.device:
     """
     if name != "auto":
         try:
-            return torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError) as error:
+            device = torch.empty(0, device=name).device
+        except (RuntimeError, AssertionError, ImportError) as error:
             raise ConfigError(
                 f"The device must be auto, or cpu, cuda or mps where this machine has it. Got {name!r}."
             ) from error
+        if device.type == "meta":
+            raise ConfigError("The device must hold values. Got meta: name cpu, cuda or mps, or auto.")
+        return device
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -215,7 +219,7 @@ class MetaTrainer:
         if not isinstance(save_every, int) or save_every < 1:
             raise ConfigError(f"`save_every` must be an integer >= 1. Got {save_every!r}.")
         self.follow, self.save_every = follow, save_every
-        self.config, self.folder = config, None if folder is None else Path(folder)
+        self.config, self.folder = config, None if folder is None else checkpoint.place(folder)
         self.state = self._left_behind() if resume else None
         told = self.state is not None and self.state.record.get("progress") is not None
         self.reached = _progress(self.state.path, self.state.record) if self.state and told else None
@@ -233,6 +237,8 @@ class MetaTrainer:
             self.train, self.validation = train_source, open_source(config.source, "validation", config.episode, root)
         else:
             self.train, self.validation = train, validation
+            for own in (train, validation):
+                episode_of(own)
         if learner is not None and not isinstance(learner, MetaLearner):
             with seeded(config.seed):
                 learner = learner()
@@ -274,7 +280,7 @@ class MetaTrainer:
             hold.enter_context(checkpoint.held(self.folder))
         try:
             self._check_unchanged()
-            first_episode(self.train)
+            episode_of(self.train)
         except BaseException:
             hold.close()
             raise
@@ -314,8 +320,9 @@ class MetaTrainer:
                 if self._validation_due(step, last):  # may be broken off
                     progress = replace(progress, validation=self._validate())
                 if step % self.save_every == 0 and not last:
-                    self._save_state(optimizer, progress)
-                    saved = step
+                    with uninterrupted():
+                        self._save_state(optimizer, progress)
+                        saved = step
                 yield progress
                 if last:
                     break
@@ -325,23 +332,26 @@ class MetaTrainer:
             progress = None  # a run that went wrong leaves no result behind
             raise located from error
         finally:
-            if self.folder is not None and progress is not None:
-                if not last and saved != progress.step:
-                    self._save_state(optimizer, progress)
-                self.saved_in = self._save_learner(progress)
-                if last and self.saved_in == self.folder:
-                    checkpoint.clear_states(self.folder)
+            with uninterrupted():  # a second Ctrl-C waits for what the first one saves
+                if self.folder is not None and progress is not None:
+                    if not last and saved != progress.step:
+                        self._save_state(optimizer, progress)
+                    self.saved_in = self._save_learner(progress)
+                    if last and self.saved_in == self.folder:
+                        checkpoint.clear_states(self.folder)
 
     def _begin(self, optimizer: torch.optim.Optimizer) -> None:
         """Takes the start or the state, and finds out before the first step what would fail after it."""
         if self.folder is not None:
             checkpoint.check_savable(dict(self.learner.state_dict()), self._record(self.reached))
-        first = first_episode(self.train).to(self.device)
+        first = episode_of(self.train).to(self.device)
         with explained(first, self.config.batched):
             with untouched(self.learner):
                 self.learner.task_gradients([first], self.config.batched)
             if self.state is None:
                 self.learner.start(first)
+        if self.config.validate_every:
+            check_measurable(self.learner, self.validation)
         if self.state is not None:
             restore(self.learner, optimizer, self.state)
 
@@ -418,7 +428,7 @@ class MetaTrainer:
 
     def _tasks(self, step: int) -> list[Episode]:
         first = (step - 1) * self.config.tasks
-        return [self.train[first + t].to(self.device) for t in range(self.config.tasks)]
+        return [episode_of(self.train, first + t).to(self.device) for t in range(self.config.tasks)]
 
     def _located(self, error: NumericalError, step: int) -> NumericalError:
         failed = self._failed(error, step)
@@ -469,11 +479,11 @@ def _record(config: TrainingConfig, progress: Progress | None, provenance: dict[
 
 def check_parameters(learner: MetaLearner) -> None:
     """Raises ConfigError for no meta-parameters, for some that were made within `torch.inference_mode` and get no
-    gradient, and for some of 16 bits, in whose rounding an outer step is lost."""
+    gradient, and for some that are complex or of 16 bits, in whose rounding an outer step is lost."""
     learner.check_trainable()
     if any(tensor.is_inference() for tensor in (*learner.parameters(), *learner.buffers())):
         raise ConfigError("A learner must be made outside of torch.inference_mode, or it cannot be trained.")
-    short = {p.dtype for p in learner.meta_parameters() if torch.finfo(p.dtype).bits < 32}
+    short = {p.dtype for p in learner.meta_parameters()} - {torch.float32, torch.float64}
     if short:
         raise ConfigError(
             f"Meta-parameters must be float32 or float64. Got {', '.join(map(str, short))}. Convert them: "
@@ -493,7 +503,7 @@ def check_provenance(folder: Path | str | None, recorded: dict[str, Any], presen
 
 def run_data(folder: Path | str) -> dict[str, Any] | None:
     """What a run was trained on (see `provenance.of_source`); None in older runs. Raises what `load_learner` raises."""
-    data = check_record(folder, checkpoint.load(Path(folder))[1]).get("data")
+    data = check_record(folder, checkpoint.load(checkpoint.place(folder))[1]).get("data")
     return data.get("train") if data else None
 
 
@@ -527,7 +537,7 @@ def load_run(
         precision: of Conv-4, in place of the one in training, at which this machine may be slow. A learner of your own
             keeps its own.
     """
-    tensors, record = checkpoint.load(Path(folder))
+    tensors, record = checkpoint.load(checkpoint.place(folder))
     check_record(folder, record)
     config = TrainingConfig.from_dict(record["config"])
     if norm is not None:
@@ -595,6 +605,8 @@ def check_record(folder: Path | str, record: object) -> dict[str, Any]:
 
 def _progress(folder: Path | str, record: dict[str, Any]) -> Progress:
     fields = record.get("progress")
+    if isinstance(fields, dict) and "accuracy" in fields and fields["accuracy"] is None:  # of real labels
+        fields = cast(dict[str, Any], fields | {"accuracy": math.nan})
     wrong = wrong_field(Progress, fields) if isinstance(fields, dict) else shown(fields)
     try:
         if wrong is None and isinstance(fields, dict):

@@ -18,6 +18,36 @@ CASES = {
     "ridge.solve(K, y[:, 0], 0.1)": r"`y` must have the axes (n, c). Got shape (6,). For one column: x[:, None]",
     "ridge.solve(K, y, torch.tensor(-0.1))": r"`lam` must be a finite number >= 0. Got [-0.10000000149011612]",
     "ridge.solve(K, y, 0.1, torch.tensor(-1.0))": r"`mu` must be a finite number >= 0",
+    "kernels.rbf_kernel(x, x, '1')": r"`bandwidth` must be a finite number > 0. Got '1'",
+    "kernels.rbf_kernel(x, x, torch.tensor(1j))": r"`bandwidth` must be a finite number > 0",
+    "kernels.rbf_kernel(x.to_sparse(), x, 1.0)": r"`x1` must be a dense tensor. Got torch.sparse_coo",
+    "kernels.RBF(torch.ones(3))": r"A learned `bandwidth` starts at one number",
+    "ridge.solve(K, y, None)": r"`lam` must be a finite number >= 0. Got None",
+    "ridge.solve(K, y, 10**400)": r"`lam` must be a finite number >= 0",
+    "ridge.solve(K, y, torch.ones(6))": r"`lam` must be one number. Got a tensor of shape (6,)",
+    "inner.FunctionSpace(lam='0.1')": r"`lam` must be a finite number > 0. Got '0.1'",
+    "inner.FunctionSpace(mu=None)": r"`mu` must be a finite number >= 0. Got None",
+    "inner.Maml('0.1')": r"Maml.lr must be a finite number > 0. Got '0.1'",
+    "preset('i-amfs', batched='no')": r"TrainingConfig.batched must be of bool. Got 'no'",
+    "preset('i-amfs', episode=(5, 1, 15))": r"TrainingConfig.episode must be of EpisodeConfig",
+    "preset('i-amfs', meta_lr='1')": r"TrainingConfig.meta_lr must be a finite number > 0. Got '1'",
+    "preset('i-amfs', method=None)": r"TrainingConfig.method must be of str. Got None",
+    "source(x3.numpy(), 'abcd')": r"must be a dense tensor. Got a ndarray: torch.as_tensor",
+    "source(x3.to_sparse(), 'abcd')": r"must be a dense tensor. Got a tensor of layout torch.sparse_coo",
+    "source(x3.to('meta'), 'abcd')": r"Got a tensor on the meta device",
+    "source(x3, None)": r"`labels` must be a name for each class. Got None",
+    "source(x3, 'abcd', (2, 1, 1))": r"`config` must be an EpisodeConfig. Got (2, 1, 1)",
+    "source(x3, 'abcd')[0:2]": r"The index of an episode must be an integer. Got slice(0, 2, None)",
+    "source(x3, 'abcd')[1.5]": r"must be an integer. Got 1.5",
+    "sinusoids.SinusoidSource()['a']": r"must be an integer. Got 'a'",
+    "evaluate(learner, source(x3, 'abcd'), 2.5)": r"`episodes` must be an integer >= 2",
+    "evaluate(learner, source(x3, 'abcd'), 2, first=None)": r"`first` must be an integer",
+    "evaluate(made().to('meta'), source(x3, 'abcd'), 2)": r"A learner on the meta device has no values",
+    "evaluate(learner, [source(x3, 'abcd')[0]] * 3, 4)": r"IndexError (list index out of range) for 3 from [Epi",
+    "evaluate(learner, (e for e in []), 4)": r"for each index from 0 on. Got TypeError ('generator' object",
+    "evaluate(learner, [source(x3, 'abcd')[0], None], 2)": r"Got a NoneType from [Episode",
+    "pick_device('meta')": r"The device must hold values. Got meta",
+    "pick_device('hpu')": r"The device must be auto, or cpu",
     "ridge.solve(-K, y, 0.0)": r"K + lam*I of shape (6, 6) is not positive definite (lam=0",
     "ridge.solve(-K, y, 0.0, 1.0)": r"I + mu*K of shape (6, 6) is not positive definite (mu=1",
     "ridge.solve(0 * K, y, 0.0, 1.0)": r"K + lam*(I + mu*K)^-1 of shape (6, 6) is not positive definite (lam=0, mu=1",
@@ -46,15 +76,42 @@ CASES = {
     "quadratics.pulls('MAML', torch.eye(3))": r"`hessians` must have the axes (2, 2)",
 }
 SETUP = """
+import numpy as np
 import torch
 from amfs_lab import inner, kernels, outer, ridge, stats
 from amfs_lab.inner import linearised
 from amfs_lab.outer import conflict
 from amfs_lab.planes import quadratics
+from amfs_lab.backbones import MLP
+from amfs_lab.config import preset
+from amfs_lab.evaluation import evaluate
+from amfs_lab.learner import MetaLearner
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, sinusoids
+from amfs_lab.training import pick_device
 torch.manual_seed(0)
+made = lambda: MetaLearner(MLP(3), inner.Prototypes())
+x3, learner = torch.randn(4, 5, 3), made()
+source = lambda x, labels, shape=EpisodeConfig(2, 1, 1): EpisodeSource(x, labels, shape)
 x, y = torch.randn(6, 3), torch.randn(6, 1)
 K = kernels.rbf_kernel(x, x, 1.0)
 """
+
+
+RIGHT = {
+    "torch.equal(source(x3, 'abcd')[np.int64(3)].query.x, source(x3, 'abcd')[3].query.x)",
+    "torch.equal(source(x3, 'abcd')[torch.tensor(3)].query.x, source(x3, 'abcd')[3].query.x)",
+    "kernels.rbf_kernel(x, x, np.float32(1)).equal(K)",
+}
+
+
+@pytest.fixture(scope="module")
+def right(said_of):
+    return said_of(SETUP, RIGHT)
+
+
+@pytest.mark.parametrize("case", sorted(RIGHT))
+def test_a_number_is_a_number_however_it_is_written(case, right):
+    assert right[case] == "accepted: True"
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ from torch.nn import functional as F
 
 from amfs_lab import backbones
 from amfs_lab.config import METHODS, preset
-from amfs_lab.episode import Episode
+from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.learner import MetaLearner, WithHead
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
-from amfs_lab.training import MetaTrainer
+from amfs_lab.training import MetaTrainer, load_learner
 
 SHAPE = EpisodeConfig(3, 1, 2)
 LABELS = tuple("abcdefghijkl")
@@ -107,7 +107,58 @@ class Colour(nn.Module):
         return self.conv(x).mean((2, 3))
 
 
-NETWORKS = (Cnn, Attention, Tied, Frozen, Unused, Nothing, Recurrent)
+class Cached(Tied):
+    """A buffer that is None until the first image, and is made then."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("positions", None)
+
+    def forward(self, x):
+        if self.positions is None:
+            self.positions = torch.linspace(0.5, 1, 16)
+        return super().forward(x) * self.positions
+
+
+class Growing(Tied):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(0))
+
+    def forward(self, x):
+        self.seen = torch.cat([self.seen, x.detach().flatten(1)[:, 0]])
+        return super().forward(x)
+
+
+class Writing(Tied):
+    """Centres its input in place."""
+
+    def forward(self, x):
+        x -= 0.5
+        return super().forward(x)
+
+
+class Copying(Tied):
+    def forward(self, x):
+        return super().forward(x - 0.5)
+
+
+class Complex(Tied):
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(16, dtype=torch.complex64))
+
+    def forward(self, x):
+        return (super().forward(x) * self.gain).real
+
+
+class Lazy(Tied):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.LazyLinear(16)
+
+
+NETWORKS = (Cnn, Attention, Tied, Frozen, Unused, Nothing, Recurrent, Cached, Writing)
 INNER = {
     "i-amfs": FunctionSpace,
     "prototypes": Prototypes,
@@ -261,6 +312,11 @@ def test_a_network_that_is_frozen_whole_is_refused_by_gradient_loops(images):
     ("network", "method", "match"),
     [
         (Returned, "i-amfs", r"one row of features an image, .* Got a dict. .*pooler_output"),
+        (Growing, "i-amfs", r"A buffer must keep its shape during training. Got \(9,\) for .*seen, which was \(0,\)"),
+        (Complex, "i-amfs", r"Meta-parameters must be float32 or float64. Got torch.complex64"),
+        (Lazy, "maml", r"Got a lazy layer that has seen no image: run the network once before"),
+        (lambda: nn.Sequential(backbones.Conv4(8, "support")), "i-amfs", r"which images are the support set"),
+        (lambda: nn.DataParallel(backbones.Conv4(8, "support")), "i-amfs", r"which images are the support set"),
         (Returned, "anil", r"one row of features an image"),
         (Colour, "i-amfs", r"must take images \(n, 1, 28, 28\).* expected input.*3 channels"),
         (Colour, "maml", r"must take images \(n, 1, 28, 28\)"),
@@ -317,8 +373,6 @@ def test_embeddings_of_any_floating_type_are_cast_to_the_learners(method, dtype,
 
 
 def test_real_labels_are_cast_too(randn):
-    from amfs_lab.episode import Split
-
     x, y = randn(6, 2), randn(6, 1)
     learner = MetaLearner(backbones.MLP(2, (), 4), FunctionSpace(), 1)
     assert learner.loss(Episode(Split(x, y, 1), Split(x, y, 1))).dtype == torch.float32
@@ -335,3 +389,43 @@ def test_a_backbone_that_takes_a_reference_is_used_as_it_is_and_others_are_wrapp
 def _seeded(network):
     torch.manual_seed(7)
     return network()
+
+
+@pytest.mark.parametrize("method", INNER)
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_network_that_writes_into_its_input_learns_as_one_that_does_not(method, batched, images):
+    plain, writing = (trained(_seeded(n), method, images, batched=batched)[1].loss for n in (Copying, Writing))
+    assert writing == pytest.approx(plain, abs=1e-6)
+
+
+def test_images_of_a_source_are_not_written_to(images):
+    source = next(halves(images))
+    episodes = [source[i] for i in range(4)]
+    for method, inner in INNER.items():
+        learner = MetaLearner(Writing(), inner(), 3)
+        learner.task_gradients(episodes)
+        with torch.no_grad():
+            for episode in episodes:
+                learner.scores(episode)
+        for index, episode in enumerate(episodes):
+            assert torch.equal(episode.support.x, source[index].support.x), method
+            assert torch.equal(episode.query.x, source[index].query.x), method
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_a_buffer_that_was_none_is_none_again_so_that_the_run_loads(batched, images, tmp_path):
+    torch.manual_seed(0)
+    config = preset("i-amfs", episode=SHAPE, steps=2, tasks=2, validate_every=0, batched=batched)
+    train, validation = halves(images)
+    learner = MetaLearner(Cached(), FunctionSpace())
+    list(MetaTrainer(config, tmp_path, learner=learner, train=train, validation=validation, device="cpu").run())
+    assert learner.net.network.positions is None
+    again, _ = load_learner(tmp_path, "cpu", MetaLearner(Cached(), FunctionSpace()))
+    assert torch.equal(again.scores(train[0]), learner.scores(train[0]))
+
+
+def test_prototypes_of_real_labels_are_refused(randn):
+    x, y = randn(6, 2), randn(6, 1)
+    learner = MetaLearner(backbones.MLP(2, (), 4), Prototypes())
+    with pytest.raises(ConfigError, match=r"Prototypes need classes. Got real labels"):
+        learner.loss(Episode(Split(x, y, 1), Split(x, y, 1)))

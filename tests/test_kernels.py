@@ -216,3 +216,11 @@ class TestNumbers:
             found = [derivative(f) for f in (ours, direct)]
             for a, b in zip(*(each if isinstance(each, tuple) else (each,) for each in found), strict=True):
                 assert torch.allclose(a, b, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("bandwidth", [1.0, 1e-200])
+def test_no_rows_have_an_empty_gram_matrix(bandwidth, randn):
+    none = randn(0, 3)
+    assert rbf_kernel(none, none, bandwidth).shape == (0, 0)
+    assert rbf_kernel(none, randn(2, 3), bandwidth).shape == (0, 2)
+    assert cosine_kernel(none, randn(2, 3)).shape == (0, 2)

@@ -1,5 +1,7 @@
 """A measurement leaves no trace: the same number twice, and a training that never knows whether it was validated."""
 
+import threading
+
 import pytest
 import torch
 from torch import nn
@@ -171,3 +173,103 @@ def test_what_cannot_be_measured_is_said(images):
         evaluate(learner, Real(images, tuple("abcdefghijkl"), SHAPE), 2)
     with pytest.raises(DataError, match=r"must give an `Episode` for each index. Got a tuple"):
         evaluate(learner, Pairs(images, tuple("abcdefghijkl"), SHAPE), 2)
+
+
+GENERATORS = """
+import random, numpy as np, torch
+from amfs_lab.evaluation import evaluate
+from amfs_lab.inner import Prototypes
+from amfs_lab.learner import MetaLearner
+from amfs_lab.tasks import EpisodeConfig, open_source
+class Dicing(torch.nn.Flatten):
+    def forward(self, x):
+        return super().forward(x) * (random.random() + np.random.rand())
+source, learner = open_source("glyphs", "validation", EpisodeConfig()), MetaLearner(Dicing(), Prototypes())
+def scores():
+    return torch.cat(evaluate(learner, source, 2).scores)
+def drawn(look):
+    random.seed(1); np.random.seed(1); look()
+    return random.random(), np.random.rand()
+"""
+
+
+def test_the_generators_of_numpy_and_python_end_as_they_were(said_of):
+    """In a process as people run it: the shape checker of the tests draws from Python's generator itself."""
+    same = "drawn(scores) == drawn(lambda: None)", "scores().equal(scores())"
+    assert set(said_of(GENERATORS, same).values()) == {"accepted: True"}
+
+
+def test_measurements_in_several_threads_give_what_one_gives(sources):
+    learner = learner_of(FunctionSpace, always=0.3)
+    right, found = evaluate(learner, sources[1], 20), []
+    threads = [threading.Thread(target=lambda n=n: found.append(evaluate(learner, sources[1], n))) for n in (5, 20, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3
+    assert all(torch.equal(each.per_episode, right.per_episode[: len(each.per_episode)]) for each in found)
+    assert all(module.training for module in learner.modules())
+
+
+WAVES = """
+import json, math, tempfile
+from pathlib import Path
+from amfs_lab.backbones import MLP
+from amfs_lab.config import preset
+from amfs_lab.inner import Anil, FunctionSpace, Maml
+from amfs_lab.learner import MetaLearner
+from amfs_lab.tasks.sinusoids import SinusoidSource
+from amfs_lab.training import MetaTrainer, load_run
+def trained(loop, validation=SinusoidSource(), every=0):
+    folder, learner = Path(tempfile.mkdtemp()), MetaLearner(MLP(1, (), 8), loop, 1)
+    config = preset("i-amfs", steps=3, tasks=2, validate_every=every, validation_episodes=2)
+    sources = {"train": SinusoidSource(), "validation": validation}
+    run = MetaTrainer(config, folder, learner=learner, device="cpu", **sources).run()
+    last = [next(run)] if every else list(run)
+    def no(constant): raise ValueError(constant)
+    json.loads((folder / "run.json").read_text(), parse_constant=no)
+    return math.isnan(last[-1].accuracy) and math.isnan(load_run(folder, "cpu", learner=learner)[2].accuracy)
+"""
+TRAININGS = {
+    "trained(FunctionSpace())": r"accepted: True",
+    "trained(Maml(0.01, 2))": r"accepted: True",
+    "trained(Anil(0.01, 2))": r"accepted: True",
+    "trained(FunctionSpace(), every=3)": r"Accuracy needs classes. Got real labels in SinusoidSource",
+    "trained(FunctionSpace(), [SinusoidSource()[0]], every=3)": r"Accuracy needs classes",
+    "trained(FunctionSpace(), [])": r"A source must give an `Episode` for each index from 0 on. Got IndexError",
+}
+
+
+@pytest.fixture(scope="module")
+def told(said_of):
+    return said_of(WAVES, TRAININGS)
+
+
+@pytest.mark.parametrize("case", TRAININGS)
+def test_waves_are_learned_and_recorded_and_their_accuracy_refused_before_the_first_step(case, told):
+    assert TRAININGS[case] in told[case]
+
+
+def test_evaluations_of_other_episodes_are_not_subtracted(sources):
+    learner = learner_of(Prototypes)
+    one = evaluate(learner, sources[1], 3)
+    assert one.minus(evaluate(learner, sources[1], 3)).mean == 0
+    with pytest.raises(DataError, match=r"must be of the same episodes.* Got 0 and 3 \(first\)"):
+        one.minus(evaluate(learner, sources[1], 3, first=3))
+
+
+def test_another_default_device_or_type_changes_no_episode_and_no_weight(sources):
+    def all_of_it():
+        learner = preset("i-amfs", width=4, episode=SHAPE).build()
+        return (
+            sources[0][0].support.x,
+            SinusoidSource()[0].query.y,
+            *learner.parameters(),
+            evaluate(learner, sources[1], 3).per_episode,
+        )
+
+    before = all_of_it()
+    with torch.device("meta"):
+        within = all_of_it()
+    assert all(torch.equal(a, b) for a, b in zip(before, within, strict=True))

@@ -301,3 +301,57 @@ def test_a_backbone_of_the_kit_is_saved_as_before(tmp_path):
     learner, _ = load_learner(tmp_path, "cpu")
     assert isinstance(learner.net, backbones.Conv4)
     assert {path.name for path in tmp_path.iterdir()} <= {checkpoint.RECORD, checkpoint.TENSORS, checkpoint.LOCK}
+
+
+def test_a_home_folder_is_found_by_the_library_and_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    list(trainer("~/run").run())
+    load_learner("~/run", "cpu")
+    assert (tmp_path / "run" / checkpoint.RECORD).is_file()
+    done = subprocess.run([*COMMAND, "--steps", "2", "--out=~/other"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "other" / checkpoint.RECORD).is_file()
+    assert not (tmp_path / "~").exists()
+
+
+def test_a_second_interrupt_waits_until_the_first_has_saved(tmp_path, monkeypatch):
+    whole = checkpoint.save_state
+
+    def interrupted(*args):
+        signal.raise_signal(signal.SIGINT)
+        return whole(*args)
+
+    monkeypatch.setattr(checkpoint, "save_state", interrupted)
+    run = trainer(tmp_path).run()
+    next(run)
+    with pytest.raises(KeyboardInterrupt):
+        run.close()
+    assert checkpoint.load_state(tmp_path).record["progress"]["step"] == 1
+    load_learner(tmp_path, "cpu")
+
+
+def test_a_log_never_replaces_another_file(tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("my notes\n")
+    done = subprocess.run(
+        [*COMMAND, "--out", str(tmp_path / "run"), "--log", str(notes), "--steps", "2"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "it holds something else, which would be lost" in done.stderr
+    assert notes.read_text() == "my notes\n"
+
+
+def test_so_many_threads_that_the_system_breaks_are_refused(tmp_path):
+    many = [*COMMAND, "--out", str(tmp_path / "run"), "--threads", "99999"]
+    done = subprocess.run(many, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "`threads` must be at most" in done.stderr
+
+
+def test_a_record_that_an_editor_of_windows_saved_is_read(tmp_path):
+    list(trainer(tmp_path).run())
+    record = tmp_path / checkpoint.RECORD
+    record.write_bytes(b"\xef\xbb\xbf" + record.read_bytes())
+    load_learner(tmp_path, "cpu")

@@ -216,3 +216,12 @@ def test_many_tasks_are_judged_in_one_call_as_one_by_one(randn):
         assert torch.allclose(judge(K, y), torch.stack([judge(K[t], y[t]) for t in range(3)]))
     together = variance(K.diagonal(dim1=-2, dim2=-1), K, K, 0.1, 0.5)
     assert torch.allclose(together, torch.stack([variance(K[t].diagonal(), K[t], K[t], 0.1, 0.5) for t in range(3)]))
+
+
+def test_it_is_solved_within_vmap_where_no_failure_can_be_read(task):
+    _, y, K = task
+    lams = K.new_tensor([0.1, 2.0, -100.0])
+    alphas = torch.func.vmap(lambda lam: solve(K, y, lam))(lams)
+    assert torch.allclose(alphas[0], solve(K, y, 0.1))
+    assert torch.allclose(alphas[1], solve(K, y, 2.0))
+    assert alphas[2].isnan().all()

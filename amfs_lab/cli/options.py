@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ def common(parser: argparse.ArgumentParser, default_device: str = "auto") -> Non
     device(parser, default_device)
 
 
+MOST_THREADS = 64  # that any machine starts
 AUGMENT_HELP = "what training does to its images (default: nothing)"
 
 
@@ -65,9 +67,12 @@ def threads(parser: argparse.ArgumentParser, default: int = 0) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """Raises ConfigError for a negative number."""
+    """Raises ConfigError for a negative number, and for so many that the system may refuse them."""
+    most = max(MOST_THREADS, os.cpu_count() or 1)
     if threads < 0:
         raise ConfigError(f"`threads` must be >= 1, or 0 for torch's own choice. Got {threads}.")
+    if threads > most:
+        raise ConfigError(f"`threads` must be at most {most} on this machine. Got {threads}. 0 is torch's own choice.")
     if threads:
         torch.set_num_threads(threads)
 

@@ -75,7 +75,7 @@ class StepLog(Watcher):
 
     def __init__(self, path: Path, done: int = 0) -> None:
         try:
-            kept = [each for each in _lines(path) if each["step"] <= done] if done else []
+            kept = [each for each in _lines(path) if each["step"] <= done]  # also looks whether it is a log
             path.parent.mkdir(parents=True, exist_ok=True)
             self.file: IO[str] = path.open("w", encoding="utf-8")
             for each in kept:
@@ -98,11 +98,15 @@ class StepLog(Watcher):
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """The whole lines of a log; the last one may have been cut short."""
-    if not path.exists():
+    if not path.is_file():
         return
     for each in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if each.endswith("\n"):
-            yield json.loads(each)
+            try:
+                step = json.loads(each)
+            except ValueError as error:
+                raise ValueError("it holds something else, which would be lost") from error
+            yield step
 
 
 class Board(Watcher):

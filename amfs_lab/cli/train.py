@@ -190,7 +190,7 @@ def train(options: argparse.Namespace) -> None:
     if options.report_every < 1:
         raise ConfigError(f"`--report-every` must be >= 1. Got {options.report_every}.")
     shape = config.episode
-    folder = options.out or Path("runs") / f"{config.method}-{shape.ways}w{shape.shots}s-{config.seed}"
+    folder = checkpoint.place(options.out or f"runs/{config.method}-{shape.ways}w{shape.shots}s-{config.seed}")
     if options.resume and options.precision == "auto" and checkpoint.holds_state(folder):  # perhaps of another machine
         state = checkpoint.load_state(folder)
         left = check_record(state.path, state.record)["config"]

@@ -8,6 +8,7 @@ from jaxtyping import Float, Real
 from torch import Tensor, nn
 
 from amfs_lab import ridge
+from amfs_lab.arguments import is_number
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner.features import FeatureSpaceLoop, checked_task
 from amfs_lab.kernels import RBF, Kernel, bounded_exp
@@ -112,10 +113,10 @@ class KernelPredictor:
 def check_settings(lam: float, mu: float, gamma: float, scale: float, learn_lam: bool = False) -> None:
     """Raises ConfigError unless lam > 0, mu >= 0, gamma >= 0, scale > 0, all finite."""
     for name, value, advice in (("lam", lam, "0.1 is a fair start"), ("scale", scale, "5 is a fair start")):
-        if not 0 < value < math.inf:
-            raise ConfigError(f"`{name}` must be a finite number > 0. Got {value}. {advice}.")
+        if not is_number(value) or value <= 0:
+            raise ConfigError(f"`{name}` must be a finite number > 0. Got {value!r}. {advice}.")
     for name, value in (("mu", mu), ("gamma", gamma)):
-        if not 0 <= value < math.inf:
-            raise ConfigError(f"`{name}` must be a finite number >= 0. Got {value}. 0 leaves the term out.")
+        if not is_number(value) or value < 0:
+            raise ConfigError(f"`{name}` must be a finite number >= 0. Got {value!r}. 0 leaves the term out.")
     if learn_lam and not SMALLEST_LAM <= lam <= LARGEST_LAM:
         raise ConfigError(f"A learned `lam` must start between {SMALLEST_LAM:g} and {LARGEST_LAM:g}. Got {lam:g}.")

@@ -1,7 +1,6 @@
 """MAML, FO-MAML and ANIL: a task is learned by a few gradient steps from the meta-parameters."""
 
 import contextlib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from amfs_lab.arguments import is_number
 from amfs_lab.backbones import checked_features
 from amfs_lab.episode import Split
 from amfs_lab.errors import ConfigError
@@ -36,8 +36,8 @@ class GradientLoop(ABC):
 
     def __post_init__(self) -> None:
         name = type(self).__name__.removesuffix("Config")
-        if not 0 < self.lr < math.inf:
-            raise ConfigError(f"{name}.lr must be a finite number > 0. Got {self.lr}.")
+        if not is_number(self.lr) or self.lr <= 0:
+            raise ConfigError(f"{name}.lr must be a finite number > 0. Got {self.lr!r}.")
         if not isinstance(self.steps, int) or self.steps < 1:
             raise ConfigError(f"{name}.steps must be an integer >= 1. Got {self.steps!r}.")
 
@@ -165,7 +165,7 @@ class Anil(GradientLoop):
 
     def adapt(self, net: nn.Module, support: Split) -> "AdaptedNetwork":
         head = net.get_submodule("head")
-        features = ordinary(checked_features(net.get_submodule("backbone")(support.x), len(support.x)))
+        features = ordinary(checked_features(net.get_submodule("backbone")(support.x.clone()), len(support.x)))
         features = features.to(next(head.parameters()).dtype)
         labels = Split.unchecked(features, ordinary(support.y), support.ways)
 

@@ -3,14 +3,27 @@
 from dataclasses import dataclass
 
 from jaxtyping import Float, Real
-from torch import Tensor
+from torch import Tensor, nn
 
-from amfs_lab.inner.features import FeatureSpaceLoop, checked_task
+from amfs_lab.episode import Split
+from amfs_lab.errors import ConfigError
+from amfs_lab.inner.features import FeatureSpaceLoop, Predictor, checked_task
 from amfs_lab.kernels import squared_distances
 
 
 class Prototypes(FeatureSpaceLoop):
-    """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set."""
+    """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set.
+
+    Raises:
+        ConfigError: real labels, which are no classes.
+    """
+
+    def predict(
+        self, net: nn.Module, support: Split, x: Float[Tensor, "q ..."]
+    ) -> tuple[Float[Tensor, "q c"], Predictor]:
+        if support.real:
+            raise ConfigError("Prototypes need classes. Got real labels: take FunctionSpace, Maml or Anil.")
+        return super().predict(net, support, x)
 
     def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> "PrototypePredictor":
         features, targets = checked_task(features, targets)

@@ -7,7 +7,7 @@ from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks import glyphs, omniglot
 from amfs_lab.tasks.pictures import read_folder, read_image
-from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource, first_episode
+from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource, episode_of
 
 __all__ = [
     "SOURCES",
@@ -16,7 +16,7 @@ __all__ = [
     "EpisodeConfig",
     "EpisodeSource",
     "Split",
-    "first_episode",
+    "episode_of",
     "open_source",
     "read_folder",
     "read_image",

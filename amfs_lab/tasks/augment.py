@@ -34,7 +34,7 @@ def bent(images: Float[Tensor, "n 1 s s"], generator: torch.Generator) -> Float[
     x -> R(angle) [[1 + a, shear], [0, 1 + b]] x + shift.
     """
     angle, wide, high, shear, right, down = (
-        2 * torch.rand(6, len(images), generator=generator, dtype=torch.float32) - 1
+        2 * torch.rand(6, len(images), generator=generator, dtype=torch.float32, device="cpu") - 1
     ).unbind()
     angle = angle * math.radians(DEGREES)
     cos, sin = angle.cos(), angle.sin()

@@ -1,11 +1,24 @@
 """Chance that depends on names and numbers alone: the same key, the same draws, whatever else was drawn before."""
 
 import hashlib
+from operator import index as as_index
 
 import torch
+
+from amfs_lab.errors import ConfigError
 
 
 def generator(*key: object) -> torch.Generator:
     """A private source of chance for a key such as ("glyphs", "train", seed, index); no global state is touched."""
     words = "/".join(map(str, key)).encode()
     return torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(words, digest_size=7).digest()))
+
+
+def checked_index(index: object) -> int:
+    """The index of an episode as an int, so that 3 and torch.tensor(3) are one. Raises ConfigError for no integer."""
+    try:
+        return as_index(index)  # type: ignore[arg-type]
+    except TypeError:
+        raise ConfigError(
+            f"The index of an episode must be an integer. Got {index!r}: one episode at a time."
+        ) from None

@@ -122,11 +122,27 @@ def upright_grey(image):
     """An open Pillow image in mode L, upright. Transparent is white paper."""
     from PIL import Image
 
-    image = _upright(image)
+    image = _eight_bits(_upright(image))
     if image.mode != "1" and image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("L")
+
+
+def _eight_bits(image):
+    """Grey levels of 16 bits, 0..65535, as 0..255: Pillow would cut off all above 255. Others stay as they are.
+
+    Raises:
+        ValueError: grey levels of which none is known to be white (floating point, or more than 16 bits).
+    """
+    from PIL import Image
+
+    if image.mode[0] not in "IF":
+        return image
+    levels = np.asarray(image)
+    if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
+        raise ValueError(f"grey levels of {levels.min():g} to {levels.max():g} in {levels.dtype}, none of them white")
+    return Image.fromarray((levels // 257).astype(np.uint8))
 
 
 def _upright(image):

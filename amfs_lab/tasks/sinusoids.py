@@ -11,7 +11,7 @@ from torch import Tensor
 
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
-from amfs_lab.tasks.chance import generator
+from amfs_lab.tasks.chance import checked_index, generator
 
 AMPLITUDES, PHASES, PLACES = (0.1, 5.0), (0.0, math.pi), (-5.0, 5.0)
 RANGES = (AMPLITUDES, PHASES)
@@ -57,7 +57,7 @@ class SinusoidSource:
 
     def wave(self, index: int) -> Wave:
         """The function behind episode `index`."""
-        chance = torch.rand(2, generator=self._generator(index, "wave"), dtype=torch.float64).tolist()
+        chance = torch.rand(2, generator=self._generator(index, "wave"), dtype=torch.float64, device="cpu").tolist()
         return Wave(*(low + share * (high - low) for share, (low, high) in zip(chance, RANGES, strict=True)))
 
     def __getitem__(self, index: int) -> Episode:
@@ -65,7 +65,7 @@ class SinusoidSource:
         low, high = PLACES
         halves = []
         for name, n in (("support", self.shots), ("query", self.queries)):
-            chance = torch.rand(n, 2, generator=self._generator(index, name), dtype=torch.float64)
+            chance = torch.rand(n, 2, generator=self._generator(index, name), dtype=torch.float64, device="cpu")
             x = low + (high - low) * chance[:, :1]
             error = torch.special.ndtri(chance[:, 1:]) * (self.noise if name == "support" else 0.0)
             halves.append(Split(x.float(), (wave(x) + error).float(), 1))
@@ -75,4 +75,4 @@ class SinusoidSource:
         return (self[index] for index in count())
 
     def _generator(self, index: int, what: str) -> torch.Generator:
-        return generator("sinusoids", self.split, self.seed, index, what)
+        return generator("sinusoids", self.split, self.seed, checked_index(index), what)

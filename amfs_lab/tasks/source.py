@@ -1,17 +1,20 @@
 """Episodes: N-way K-shot tasks drawn from labelled images, each a pure function of (source, split, seed, index)."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.plain import shown
 from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
-from amfs_lab.tasks.chance import generator
+from amfs_lab.tasks.chance import checked_index, generator
 from amfs_lab.tasks.pictures import FolderLabel
 
 
@@ -44,7 +47,7 @@ class EpisodeSource:
     Args:
         images: or embeddings, computed before by whatever network: float vectors (classes, samples, d), taken as they
             are.
-        labels: a name for each class.
+        labels: a name for each class, and no name twice; numbers become names.
         name, split, seed: with the index and `augment`, all that an episode depends on.
         augment: what training does to its images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of
             each, "affine" bends every image a little.
@@ -57,7 +60,7 @@ class EpisodeSource:
     def __init__(
         self,
         images: Shaped[Tensor, "c s ..."],
-        labels: tuple[str, ...],
+        labels: Iterable[object],
         config: EpisodeConfig,
         name: str = "images",
         split: str = "all",
@@ -65,6 +68,10 @@ class EpisodeSource:
         augment: Sequence[str] = (),
     ) -> None:
         check_augmentations(augment)
+        _check_tensor(images)
+        labels = _names(labels)
+        if not isinstance(config, EpisodeConfig):
+            raise ConfigError(f"`config` must be an EpisodeConfig. Got {shown(config)}: EpisodeConfig(5, 1, 15).")
         pictures = images.dtype == torch.uint8 and images.ndim == 4
         if not (pictures or (images.is_floating_point() and images.ndim == 3)):
             raise ConfigError(
@@ -73,6 +80,11 @@ class EpisodeSource:
             )
         if len(labels) != len(images):
             raise ConfigError(f"Each class needs one label. Got {len(labels)} for {len(images)} classes.")
+        if twice := [name for name, times in Counter(labels).items() if name and times > 1]:
+            raise ConfigError(
+                f"Each class needs a label of its own. Got {str(twice[0])!r} for {labels.count(twice[0])} classes. "
+                "Put their samples into one class, or rename them."
+            )
         if not pictures and not bool(torch.isfinite(images).all()):
             broken = int((~torch.isfinite(images)).flatten(1).any(1).int().argmax())
             raise DataError(
@@ -109,7 +121,7 @@ class EpisodeSource:
         images = self.images[chosen[:, None] % len(self.images), order]  # (ways, shots + queries, ...)
         if images.dtype == torch.uint8:
             images = self._augmented(images.float().div_(255)[:, :, None], chosen, index)
-        labels = torch.arange(self.config.ways)
+        labels = torch.arange(self.config.ways, device="cpu")
         shots, queries = self.config.shots, self.config.queries
         return Episode(
             Split(images[:, :shots].flatten(0, 1), labels.repeat_interleave(shots), self.config.ways),
@@ -132,13 +144,32 @@ class EpisodeSource:
         return generator(self.name, self.split, self.seed, *key)
 
     def _draw(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
-        chance = self._generator(index)
-        chosen = torch.randperm(self.classes, generator=chance)[: self.config.ways]
-        order = torch.rand(self.config.ways, self.images.shape[1], generator=chance, dtype=torch.float32).argsort(1)
+        chance, size = self._generator(checked_index(index)), (self.config.ways, self.images.shape[1])
+        chosen = torch.randperm(self.classes, generator=chance, device="cpu")[: self.config.ways]
+        order = torch.rand(size, generator=chance, dtype=torch.float32, device="cpu").argsort(1)
         return chosen, order[:, : self.config.shots + self.config.queries]
 
     def __repr__(self) -> str:
         return f"EpisodeSource({self.name}/{self.split}, {self.classes} classes, {self.config}, seed={self.seed})"
+
+
+def _check_tensor(images: object) -> None:
+    """Raises ConfigError for what is no tensor of numbers that can be read one by one."""
+    if not isinstance(images, Tensor) or images.layout != torch.strided or images.is_meta:
+        got = f"a {type(images).__name__}"
+        if isinstance(images, Tensor):
+            got = "a tensor on the meta device" if images.is_meta else f"a tensor of layout {images.layout}"
+        raise ConfigError(
+            f"Images and embeddings must be a dense tensor. Got {got}: torch.as_tensor(images) makes one."
+        )
+
+
+def _names(labels: object) -> tuple[str, ...]:
+    """Labels as they come (a list, an array, a tensor of numbers) as names. Raises ConfigError for what is no list."""
+    plain = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else labels
+    if not isinstance(plain, Iterable):
+        raise ConfigError(f"`labels` must be a name for each class. Got {shown(labels)}.")
+    return tuple(label if isinstance(label, str) else str(label) for label in plain)
 
 
 def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
@@ -153,12 +184,18 @@ def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
     return "."
 
 
-def first_episode(source: object, index: int = 0) -> Episode:
-    """`source[index]`. Raises DataError where a source of your own gives something else than an `Episode`."""
-    episode = source[index]  # type: ignore[index]
+def episode_of(source: object, index: int = 0) -> Episode:
+    """`source[index]`. Raises DataError where a source of your own has none, or something else than an `Episode`."""
+    try:
+        episode = source[index]  # type: ignore[index]
+    except (LookupError, TypeError) as error:
+        raise DataError(
+            f"A source must give an `Episode` for each index from 0 on. Got {type(error).__name__} ({error}) for "
+            f"{index} from {shown(source)}. Give a class with `__getitem__(index)` that knows no end."
+        ) from error
     if not isinstance(episode, Episode):
         raise DataError(
-            f"A source must give an `Episode` for each index. Got a {type(episode).__name__} from {source!r}. "
+            f"A source must give an `Episode` for each index. Got a {type(episode).__name__} from {shown(source)}. "
             "Make one: Episode(Split(x, y, ways), Split(x, y, ways)) of amfs_lab.episode."
         )
     return episode

@@ -511,3 +511,17 @@ def test_a_learner_and_episodes_of_ones_own_are_trained_saved_and_continued(tmp_
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), whole.learner.parameters(), strict=True))
     with pytest.raises(ConfigError, match="give both `train` and `validation`"):
         MetaTrainer(config, train=source)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_grey_levels_of_sixteen_bits_keep_their_shades(tmp_path, ending):
+    levels = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
+    Image.fromarray(levels).save(tmp_path / "eight.png")
+    Image.fromarray(levels.astype(np.uint16) * 257).save(tmp_path / f"sixteen.{ending}")
+    assert torch.equal(read_image(tmp_path / f"sixteen.{ending}"), read_image(tmp_path / "eight.png"))
+
+
+def test_grey_levels_without_a_white_are_said(tmp_path):
+    Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"grey levels of 0 to 1 in float32, none of them white"):
+        read_image(tmp_path / "a.tif")

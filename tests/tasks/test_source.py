@@ -1,5 +1,6 @@
 """An episode is a pure function of (source, split, seed, index), and its halves share classes but no image."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,3 +91,14 @@ def test_glyphs_open_by_name_and_unknown_names_are_refused():
         open_source("mnist", "test", EpisodeConfig())
     with pytest.raises(ConfigError, match=r"`split` must be one of train, validation, test. Got 'dev'"):
         open_source("glyphs", "dev", EpisodeConfig())
+
+
+def test_labels_may_be_a_list_an_array_or_a_tensor(numbered):
+    images, shape = numbered().images, EpisodeConfig(4, 2, 3)
+    for labels in (list(range(10)), np.arange(10), torch.arange(10), np.array(list("0123456789"))):
+        assert EpisodeSource(images, labels, shape).labels == tuple("0123456789")
+
+
+def test_a_label_names_one_class(numbered):
+    with pytest.raises(ConfigError, match=r"a label of its own. Got 'a' for 2 classes"):
+        EpisodeSource(numbered().images, tuple("abcdefghia"), EpisodeConfig(4, 2, 3))
