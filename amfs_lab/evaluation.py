@@ -122,9 +122,11 @@ def check_measurable(learner: MetaLearner, source: EpisodeSource) -> None:
 
 def check_episodes(episodes: int) -> None:
     """Raises ConfigError unless there are enough episodes for an interval."""
-    if not isinstance(episodes, Integral) or episodes < 2:
+    if not isinstance(episodes, Integral):
+        raise ConfigError(f"`episodes` must be an integer, the number of them. Got {episodes!r}.")
+    if episodes < 2:
         raise ConfigError(
-            f"`episodes` must be an integer >= 2, for an interval over them. Got {episodes!r}. 600 is the usual number."
+            f"`episodes` must be >= 2, for an interval over them. Got {episodes}. 600 is the usual number."
         )
 
 

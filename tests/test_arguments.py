@@ -40,7 +40,7 @@ CASES = {
     "source(x3, 'abcd')[0:2]": r"The index of an episode must be an integer. Got slice(0, 2, None)",
     "source(x3, 'abcd')[1.5]": r"must be an integer. Got 1.5",
     "sinusoids.SinusoidSource()['a']": r"must be an integer. Got 'a'",
-    "evaluate(learner, source(x3, 'abcd'), 2.5)": r"`episodes` must be an integer >= 2",
+    "evaluate(learner, source(x3, 'abcd'), 2.5)": r"`episodes` must be an integer",
     "evaluate(learner, source(x3, 'abcd'), 2, first=None)": r"`first` must be an integer",
     "evaluate(made().to('meta'), source(x3, 'abcd'), 2)": r"A learner on the meta device has no values",
     "evaluate(learner, [source(x3, 'abcd')[0]] * 3, 4)": r"IndexError (list index out of range) for 3 from [Epi",

@@ -103,7 +103,7 @@ def test_settings_reach_the_run(tmp_path):
         (["train", "--norm", "batch"], "TrainingConfig.norm must be one of"),
         (["train", "--device", "abacus"], "The device must be auto, or cpu, cuda or mps where this machine has it."),
         (["train", "--method", "prototypes", "--inner-steps", "3"], "prototypes has no setting inner_steps."),
-        (["train", "--episodes", "1"], "`episodes` must be an integer >= 2, for an interval over them. Got 1."),
+        (["train", "--episodes", "1"], "`episodes` must be >= 2, for an interval over them. Got 1."),
         (["train", "--bandwidth", "1e30"], "A learned `bandwidth` must start between 0.001 and 1000. Got 1e+30."),
         (["train", "--data", "no/such/folder"], "Expected a folder to look for glyphs.npz in. Got no/such/folder"),
         (["train", "--out", __file__], "A run needs a folder that can be written."),
