@@ -1,6 +1,7 @@
 """A backbone and an inner loop make a meta-learner: per-task scores, losses and gradients."""
 
 import contextlib
+import hashlib
 import random
 import threading
 from collections.abc import Iterator, Sequence
@@ -324,13 +325,33 @@ def _mean_of(values: list[Tensor]) -> Tensor:
 def untouched(module: nn.Module) -> Iterator[None]:
     """Around a look at a module: its buffers and the global random generators, of torch, numpy and Python, end as they
     began."""
-    buffers, python, numpy = Buffers(module), random.getstate(), np.random.get_state()  # noqa: NPY002  (a user's)
-    devices = {tensor.device.index for tensor in (*module.parameters(), *module.buffers()) if tensor.is_cuda}
-    with torch.random.fork_rng(devices=[index for index in devices if index is not None]):
+    buffers = Buffers(module)
+    devices = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
+    with _generators_kept(devices):
         try:
             yield
         finally:
             buffers.restore()
+
+
+@contextlib.contextmanager
+def repeatable(device: torch.device, *key: object) -> Iterator[None]:
+    """Around a computation whose random numbers (of dropout, say) depend on the key alone; the global generators end as
+    they began."""
+    words = "/".join(map(str, key)).encode()
+    with _generators_kept({device}):
+        seed(device, int.from_bytes(hashlib.blake2b(words, digest_size=7).digest(), "big"))
+        yield
+
+
+@contextlib.contextmanager
+def _generators_kept(devices: set[torch.device]) -> Iterator[None]:
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (a user's)
+    cuda = [device.index or 0 for device in devices if device.type == "cuda"]
+    with torch.random.fork_rng(devices=cuda):
+        try:
+            yield
+        finally:
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
 

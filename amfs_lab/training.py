@@ -24,7 +24,7 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import check_measurable, evaluate
 from amfs_lab.inner import Maml
-from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, explained, untouched
+from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, explained, repeatable, untouched
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
 from amfs_lab.path import Followed, Sketch, followed
@@ -139,7 +139,7 @@ def meta_gradient(
     buffers = Buffers(learner)
     try:
         return _meta_gradient(learner, aggregator, episodes, batched)
-    except NumericalError:
+    except BaseException:  # an interrupt, too: the state that is saved then is that after the last whole step
         buffers.restore()
         raise
 
@@ -188,6 +188,7 @@ class MetaTrainer:
     With a folder, the state of the run is written there every `save_every` steps and when it is interrupted; with
     `resume` a trainer goes on from the newest one, and on the same device and number of threads it ends, bit by bit,
     where an uninterrupted run would have ended. (But not where the budget is `seconds`: those pass as they please.)
+    The random numbers of a network (of dropout, say) depend on `config.seed` and the step alone.
 
     Args:
         folder: where the trained learner is saved when the run ends or is stopped; None keeps it in memory only.
@@ -305,7 +306,8 @@ class MetaTrainer:
                 began = time.perf_counter()
                 optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
                 position = self._position()
-                tasks, direction = meta_gradient(learner, outer, self._tasks(step), config.batched)
+                with repeatable(self.device, "step", config.seed, step):
+                    tasks, direction = meta_gradient(learner, outer, self._tasks(step), config.batched)
                 with uninterrupted():
                     apply(learner, optimizer, direction)
                     loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
@@ -550,7 +552,9 @@ def load_run(
     trained = record.get("learner")
     own = trained.get("own", False) if isinstance(trained, dict) else record.get("own", False)  # in older runs
     if own and learner is None:
-        raise ConfigError(f"The run in {folder} trained a learner of your own. Make it and give it: `learner=`.")
+        raise ConfigError(
+            f"The run in {folder} trained a learner of your own. Make it and give it, in Python: `learner=`."
+        )
     learner = config.build() if learner is None else learner
     try:
         learner.load_state_dict(tensors)

@@ -14,7 +14,7 @@ from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.learner import MetaLearner, measuring
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
 from amfs_lab.tasks.sinusoids import SinusoidSource
-from amfs_lab.training import MetaTrainer, meta_gradient
+from amfs_lab.training import MetaTrainer, load_learner, meta_gradient
 
 SHAPE = EpisodeConfig(3, 1, 2)
 LOOPS = [FunctionSpace, Prototypes, lambda: Anil(0.1, 2), lambda: Maml(0.1, 2)]
@@ -273,3 +273,59 @@ def test_another_default_device_or_type_changes_no_episode_and_no_weight(sources
     with torch.device("meta"):
         within = all_of_it()
     assert all(torch.equal(a, b) for a, b in zip(before, within, strict=True))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_networks_random_numbers_depend_on_the_seed_and_the_step_alone(loop, sources):
+    """Two trainings in a process without any seed agree, and the global generator is nobody's."""
+    ends = []
+    for _ in range(2):
+        config = preset("i-amfs", episode=SHAPE, steps=3, tasks=2, validate_every=0)
+        torch.seed()
+        drawn = torch.get_rng_state()
+        learner = learner_of_state(loop)
+        list(MetaTrainer(config, learner=learner, train=sources[0], validation=sources[1], device="cpu").run())
+        assert torch.equal(torch.get_rng_state(), drawn)
+        ends.append(state_of(learner))
+    assert same(*ends)
+
+
+def learner_of_state(loop):
+    with torch.random.fork_rng(devices=[]):
+        return learner_of(loop, always=0.3)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_interrupt_within_a_step_leaves_the_state_between_two_steps(loop, sources, tmp_path):
+    class Interrupted(Noisy):
+        passes = 0
+
+        def forward(self, x):
+            self.passes += 1
+            if self.passes == self.at:
+                raise KeyboardInterrupt
+            return super().forward(x)
+
+    config = preset("i-amfs", episode=SHAPE, steps=4, tasks=3, validate_every=0)
+    ends = []
+    for at in (0, 16):
+        folder = tmp_path / str(at)
+        for resume in (False, True):
+            torch.manual_seed(3)
+            network = Interrupted()
+            network.at = 0 if resume else at
+            learner = MetaLearner(network, loop(), 3)
+            if resume and at == 0:
+                break
+            trainer = MetaTrainer(
+                config, folder, learner=learner, train=sources[0], validation=sources[1], device="cpu", resume=resume
+            )
+            if network.at:
+                run = trainer.run()
+                with pytest.raises(KeyboardInterrupt):
+                    list(run)
+            else:
+                list(trainer.run())
+        ends.append(MetaLearner(Noisy(), loop(), 3))
+        load_learner(folder, "cpu", ends[-1])
+    assert same(*map(state_of, ends))

@@ -14,7 +14,13 @@ from amfs_lab.errors import AmfsError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; 0 when it did what it was asked, 2 with one sentence on stderr when it could not."""
     with lasting():
-        return _main(arguments)
+        code = _main(arguments)
+        sys.stdout.flush()
+        lost = getattr(sys.stdout, "lost", None)
+        if lost:
+            print(f"amfs-lab: The output could not be written: {lost}.", file=sys.stderr)
+        verb = (sys.argv[1:] if arguments is None else list(arguments))[:1]
+        return code or (2 if lost and verb != ["train"] else 0)  # what a training is for lies in its folder
 
 
 def _main(arguments: Sequence[str] | None) -> int:
@@ -28,7 +34,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 2
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
-        print(f"amfs-lab: The system refused{place}: {error.strerror}. Mend that, and run it again.", file=sys.stderr)
+        print(
+            f"amfs-lab: The system refused{place}: {error.strerror}. Correct that, and run it again.", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print("amfs-lab: stopped.", file=sys.stderr)

@@ -23,9 +23,18 @@ def check_ending(path: Path, endings: tuple[str, ...], option: str) -> None:
     """Raises ConfigError for a file of another kind, or one that cannot be written; leaves nothing behind."""
     if path.suffix.lower() not in endings:
         raise ConfigError(f"`{option}` needs a file that ends in {' or '.join(endings)}. Got {path}.")
+    check_new(path, option)
     with replaced(path, option):
         pass
     path.with_name(path.name + ".partial").unlink(missing_ok=True)
+
+
+def check_new(path: Path, option: str) -> None:
+    """Raises ConfigError for a file that exists and holds something."""
+    if path.is_file() and path.stat().st_size:
+        raise ConfigError(
+            f"`{option}` needs a new file. Got {path}, which exists and is not overwritten. Name another."
+        )
 
 
 @contextlib.contextmanager
@@ -39,6 +48,8 @@ def replaced(path: Path, option: str) -> Iterator[Path]:
         partial.touch()
         yield partial
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise ConfigError(
             f"`{option}` needs a file that can be written. Got {path}: {error.strerror}. Name another one."
         ) from error

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from amfs_lab.cli.answers import PICTURES, check_ending, check_new
 from amfs_lab.cli.options import command, device, set_threads, threads
 from amfs_lab.errors import ConfigError
 
@@ -62,6 +63,10 @@ def bench(options: argparse.Namespace) -> None:
             ) from error
         explore.clock.report(explore.clock.ready_kinds(explore), options.rounds)
         return
+    if options.plot is not None:
+        check_ending(options.plot, PICTURES, "--plot")
+    if options.json is not None:
+        check_new(options.json, "--json")
     from amfs_lab.bench import PARTS, report
 
     parts = PARTS if options.parts == ["all"] else options.parts

@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -29,6 +30,7 @@ class Output(io.TextIOBase):
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self.lost: str | None = None  # why, unless it is that nobody reads on
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError, ValueError):
                 stream.reconfigure(errors="amfs-lab-plain")
@@ -60,7 +62,9 @@ class Output(io.TextIOBase):
             return None
         try:
             return getattr(self._stream, what)(*arguments)
-        except (OSError, ValueError):  # ValueError: it was closed
+        except (OSError, ValueError) as error:  # ValueError: it was closed
+            if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EIO):
+                self.lost = error.strerror
             with contextlib.suppress(OSError, ValueError):  # what is still buffered goes nowhere, without an error
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())

@@ -63,6 +63,8 @@ def extract_ink(image: Any, size: int) -> Ink:
         return blank
     ink = _without_specks(((darkness - low) / (high - low)).clip(0, 1))
     strong = ink > MIDDLE
+    if not strong.any():  # nothing but specks, as in a noisy photograph
+        return blank
     at_edge = bool(strong[0].any() or strong[-1].any() or strong[:, 0].any() or strong[:, -1].any())
     whole = Image.fromarray((_centred(ink, strong) * 255).astype(np.uint8))
     pixels = np.asarray(whole.resize((size, size), Image.Resampling.LANCZOS))

@@ -249,7 +249,7 @@ def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
         with os.scandir(folder) as entries:
             names = [(entry.name, entry.is_dir()) for entry in entries if not is_leftover(entry.name) or _away(entry)]
     except OSError as error:
-        raise DataError(f"Expected a folder that may be read. Got {folder}: {error.strerror}. Mend that.") from error
+        raise DataError(f"Expected a folder that may be read. Got {folder}: {error.strerror}. Correct that.") from error
     names.sort(key=lambda each: (_label(each[0]), each[0]))
     return [folder / name for name, inside in names if inside], [folder / name for name, inside in names if not inside]
 

@@ -83,3 +83,8 @@ def test_every_photograph_of_a_letter_shows_ink_on_black():
         assert found.pixels.max() > 200
         assert 0.05 < (found.pixels > 127).mean() < 0.4
     assert not has_black_paper(np.asarray(photograph("A", 0)))
+
+
+@pytest.mark.parametrize("grain", [40, 100, 200])
+def test_a_photograph_of_nothing_but_noise_has_no_ink(grain):
+    assert extract_ink(Image.effect_noise((600, 600), grain), 28).blank
