@@ -4,6 +4,7 @@ Tensors are safetensors, everything else is JSON; nothing in it can run code.
 """
 
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -200,6 +201,15 @@ def held(folder: Path) -> Iterator[None]:
                 (folder / LOCK).unlink(missing_ok=True)
                 folder.rmdir()
         lock.release()
+
+
+def end_abandoned(folder: Path) -> None:
+    """Ends a run that was interrupted in this process, and that nobody holds any more: it then saves what it learned.
+
+    Python does that when it collects the run, which may be long after the interrupt.
+    """
+    if (folder / HOLDER).exists():
+        gc.collect()
 
 
 def newest_state(folder: Path) -> Path | None:

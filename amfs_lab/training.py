@@ -221,6 +221,8 @@ class MetaTrainer:
             raise ConfigError(f"`save_every` must be an integer >= 1. Got {save_every!r}.")
         self.follow, self.save_every = follow, save_every
         self.config, self.folder = config, None if folder is None else checkpoint.place(folder)
+        if self.folder is not None:
+            checkpoint.end_abandoned(self.folder)
         self.state = self._left_behind() if resume else None
         told = self.state is not None and self.state.record.get("progress") is not None
         self.reached = _progress(self.state.path, self.state.record) if self.state and told else None
