@@ -12,20 +12,17 @@ from amfs_lab.learner import MetaLearner
 
 
 def tensors_of(learner: MetaLearner, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """All that the next step depends on, beside the configuration and the number of steps: meta-parameters, what the
-    optimizer remembers of each, and the random numbers to come (of a backbone that draws some)."""
+    """All that the next step depends on, beside the configuration and the number of steps: the learner's tensors, and
+    what the optimizer remembers of each meta-parameter."""
     params = [p for group in optimizer.param_groups for p in group["params"]]
     tensors = {f"learner.{name}": tensor for name, tensor in learner.state_dict().items()}
     for n, param in enumerate(params):
         tensors |= {f"optimizer.{n}.{name}": value for name, value in optimizer.state[param].items()}
-    tensors["random.cpu"] = torch.get_rng_state()
-    if params[0].is_cuda:
-        tensors["random.cuda"] = torch.cuda.get_rng_state(params[0].device)
     return tensors
 
 
 def restore(learner: MetaLearner, optimizer: torch.optim.Optimizer, state: State) -> None:
-    """Puts both back into a state, and the random numbers with them.
+    """Puts both back into a state.
 
     Raises:
         DataError: tensors that are not those of such a learner.
@@ -41,9 +38,6 @@ def restore(learner: MetaLearner, optimizer: torch.optim.Optimizer, state: State
                 like = tensor.shape == params[n].shape and key != "step"
                 remembered.setdefault(n, {})[key] = torch.empty_like(params[n]).copy_(tensor) if like else tensor
         optimizer.load_state_dict({"state": remembered, "param_groups": optimizer.state_dict()["param_groups"]})
-        torch.set_rng_state(state.tensors["random.cpu"])
-        if params[0].is_cuda and "random.cuda" in state.tensors:
-            torch.cuda.set_rng_state(state.tensors["random.cuda"], params[0].device)
     except (RuntimeError, KeyError, IndexError, ValueError) as error:
         raise DataError(f"Expected the state of such a learner in {state.path}. Got others. Train it again.") from error
 

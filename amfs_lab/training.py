@@ -300,7 +300,8 @@ class MetaTrainer:
         config, learner = self.config, self.learner
         optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
         outer = copy(config.outer)  # a rule that remembers, as some of TorchJD's do, begins each run afresh
-        self._begin(optimizer)
+        with repeatable(self.device, "start", config.seed):
+            self._begin(optimizer)
         progress, seconds = self.reached, self.reached.seconds if self.reached else 0.0
         step, last, saved = self.done, False, self.done
         try:

@@ -295,8 +295,8 @@ def learner_of_state(loop):
         return learner_of(loop, always=0.3)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_an_interrupt_within_a_step_leaves_the_state_between_two_steps(loop, sources, tmp_path):
+@pytest.mark.parametrize(("loop", "at"), zip(LOOPS, (7, 7, 11, 18), strict=True))  # a pass in the second step
+def test_an_interrupt_within_a_step_leaves_the_state_between_two_steps(loop, at, sources, tmp_path):
     class Interrupted(Noisy):
         passes = 0
 
@@ -307,25 +307,22 @@ def test_an_interrupt_within_a_step_leaves_the_state_between_two_steps(loop, sou
             return super().forward(x)
 
     config = preset("i-amfs", episode=SHAPE, steps=4, tasks=3, validate_every=0)
-    ends = []
-    for at in (0, 16):
-        folder = tmp_path / str(at)
-        for resume in (False, True):
-            torch.manual_seed(3)
-            network = Interrupted()
-            network.at = 0 if resume else at
-            learner = MetaLearner(network, loop(), 3)
-            if resume and at == 0:
-                break
-            trainer = MetaTrainer(
-                config, folder, learner=learner, train=sources[0], validation=sources[1], device="cpu", resume=resume
-            )
-            if network.at:
-                run = trainer.run()
-                with pytest.raises(KeyboardInterrupt):
-                    list(run)
-            else:
-                list(trainer.run())
-        ends.append(MetaLearner(Noisy(), loop(), 3))
-        load_learner(folder, "cpu", ends[-1])
+
+    def made(at):
+        torch.manual_seed(3)
+        network = Interrupted()
+        network.at = at
+        return MetaLearner(network, loop(), 3)
+
+    def trainer(folder, at=0, resume=False):
+        halves = {"train": sources[0], "validation": sources[1]}
+        return MetaTrainer(config, tmp_path / folder, learner=made(at), device="cpu", resume=resume, **halves)
+
+    list(trainer("whole").run())
+    interrupted = trainer("broken", at).run()
+    assert next(interrupted).step == 1
+    with pytest.raises(KeyboardInterrupt):
+        next(interrupted)
+    list(trainer("broken", resume=True).run())
+    ends = [load_learner(tmp_path / folder, "cpu", made(0))[0] for folder in ("whole", "broken")]
     assert same(*map(state_of, ends))
