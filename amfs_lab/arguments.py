@@ -92,7 +92,9 @@ def check_positive(name: str, value: Tensor | float, advice: str, zero: bool = F
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether it is a finite real number, of Python or numpy, within the range of floating point."""
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(cast(float, value)) <= sys.float_info.max
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return bool(abs(cast(float, value)) <= sys.float_info.max)
 
 
 def readable(condition: Tensor) -> bool | None:

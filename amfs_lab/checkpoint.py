@@ -208,8 +208,9 @@ def end_abandoned(folder: Path) -> None:
 
     Python does that when it collects the run, which may be long after the interrupt.
     """
-    if (folder / HOLDER).exists():
-        gc.collect()
+    with contextlib.suppress(OSError):  # a name that cannot be is told by whoever needs the folder
+        if (folder / HOLDER).exists():
+            gc.collect()
 
 
 def newest_state(folder: Path) -> Path | None:
