@@ -91,7 +91,7 @@ def check_positive(name: str, value: Tensor | float, advice: str, zero: bool = F
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a finite real number, of Python or numpy, within the range of floating point."""
+    """True for a finite real number, of Python or numpy, within the range of floating point."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     return bool(abs(cast(float, value)) <= sys.float_info.max)

@@ -104,12 +104,12 @@ class Wrapped(Backbone):
 
 
 def is_backbone(network: nn.Module) -> bool:
-    """Whether it is called as `network(x, reference)`."""
+    """True for a network that is called as `network(x, reference)`."""
     return isinstance(network, Backbone) or "reference" in inspect.signature(network.forward).parameters
 
 
 def checked_features(returned: object, n: int) -> Float[Tensor, "n d"]:
-    """What a network returned, if it is one row of features for each of the n images. Raises ConfigError."""
+    """The features, if they are one row for each of the n images. Raises ConfigError for anything else."""
     if isinstance(returned, Tensor) and returned.is_floating_point() and returned.shape[:1] == (n,):
         if returned.ndim == 2:
             return returned

@@ -137,7 +137,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Matrix:
-    """What a picture of the confusion shows: `shares` of `names`, and in words what a cell is."""
+    """A picture of the confusion: the `shares` of `names`, and a title that says what a cell is."""
 
     names: tuple[str, ...]
     shares: Float[np.ndarray, "c c"]

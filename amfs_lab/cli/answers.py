@@ -1,4 +1,4 @@
-"""What `evaluate` can write beside an accuracy: one JSON object, a row a query, and which class is taken for which."""
+"""Outputs of `evaluate` beside an accuracy: one JSON object, a row a query, and which class is taken for which."""
 
 import contextlib
 import csv
