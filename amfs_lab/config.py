@@ -152,9 +152,11 @@ class TrainingConfig:
             value = getattr(self, name)
             if (value is not None or name == "meta_lr") and (not is_number(value) or value <= 0):
                 raise ConfigError(f"TrainingConfig.{name} must be a finite number > 0. Got {value!r}.")
-        for name, kind in (("episode", EpisodeConfig), ("batched", bool), ("method", str)):
+        kinds = {"inner": InnerConfig, "outer": Aggregator, "episode": EpisodeConfig, "batched": bool, "method": str}
+        for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
-                raise ConfigError(f"TrainingConfig.{name} must be of {kind.__name__}. Got {getattr(self, name)!r}.")
+                one = getattr(kind, "__name__", "one of the classes in config.INNER_LOOPS")
+                raise ConfigError(f"TrainingConfig.{name} must be of {one}. Got {getattr(self, name)!r}.")
         check_augmentations(self.augment)
         names = {"norm": NORMS, "source": SOURCES, "schedule": SCHEDULES, "precision": PRECISIONS}
         for name, options in names.items():

@@ -222,9 +222,8 @@ class MetaLearner(nn.Module):
             for module in self.modules()
         ):
             raise ConfigError(
-                "MAML with `batched` needs normalisation whose derivatives are right there. Got torch's own BatchNorm, "
-                "with which the meta-gradient would be wrong by some percent. Leave `batched` out, or take the kit's "
-                "`backbones.TaskNorm`."
+                "MAML with `batched` cannot use torch's own BatchNorm, whose derivatives are wrong there by some "
+                "percent. Leave `batched` out, or take the kit's `backbones.TaskNorm`."
             )
 
     def _loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:

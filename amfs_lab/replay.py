@@ -71,7 +71,8 @@ def replay(
 ) -> list[Replay]:
     """Takes the newest state in `folder` and goes through the episode that failed there, or through another one.
 
-    All episodes of the step, where no single one is to blame.
+    All episodes of the step, where no single one is to blame. A network with dropout draws new masks here, so that its
+    numbers differ from those of the step.
 
     Args:
         learner, train: what `MetaTrainer` was given, if it was: a configuration knows nothing of them.
@@ -82,12 +83,14 @@ def replay(
     """
     folder = checkpoint.place(folder)
     if checkpoint.holds_run(folder) and not checkpoint.holds_state(folder):
-        raise ConfigError(f"Only a run that was stopped or failed can be replayed. The one in {folder} has ended.")
+        raise ConfigError(f"Only a run that was stopped or failed can be replayed. The one in {folder} is complete.")
     state = checkpoint.load_state(folder)
     check_record(state.path, state.record)
     config = TrainingConfig.from_dict(state.record["config"])
     failed = state.record.get("failed") or {}
     if episode is not None:
+        if episode < 0:
+            raise ConfigError(f"The episode must be an integer >= 0. Got {episode}.")
         chosen = [episode]
     elif failed.get("episode") is not None:
         chosen = [failed["episode"]]

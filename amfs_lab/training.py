@@ -110,7 +110,7 @@ class NonFiniteTask(NumericalError):
     def __init__(self, task: int) -> None:
         super().__init__(
             "Losses and gradients must be finite. Got NaN or infinity. "
-            "Lower meta_lr, or increase lam if the solve failed."
+            "Lower meta_lr (and inner_lr of maml), or give lam, mu and gamma usual values."
         )
         self.task = task
 
@@ -245,6 +245,11 @@ class MetaTrainer:
         if learner is not None and not isinstance(learner, MetaLearner):
             with seeded(config.seed):
                 learner = learner()
+            if not isinstance(learner, MetaLearner):
+                raise ConfigError(
+                    f"`learner` must make a MetaLearner. Got {type(learner).__name__}: wrap the network, "
+                    "MetaLearner(network, inner, ways)."
+                )
         self.learner: MetaLearner = (config.build() if learner is None else learner).to(self.device)
         check_parameters(self.learner)
         self.provenance = {
@@ -380,7 +385,9 @@ class MetaTrainer:
         if self.config.outer.remembers:
             raise ConfigError(f"{self.config.outer} remembers earlier steps, which no state keeps: start another run.")
         if not checkpoint.holds_state(self.folder):
-            raise ConfigError(f"The run in {self.folder} has ended and can't be lengthened. Evaluate it.")
+            raise ConfigError(
+                f"The run in {self.folder} is complete: nothing is left to train. Evaluate it, or start another run."
+            )
         self.newest = checkpoint.newest_state(self.folder)
         state = checkpoint.load_state(self.folder)
         check_record(state.path, state.record)

@@ -128,7 +128,7 @@ class TestRefusals:
 
     def test_a_run_that_has_ended_does_not_go_on(self, tmp_path):
         list(MetaTrainer(CONFIG, tmp_path).run())
-        with pytest.raises(ConfigError, match=r"has ended and can't be lengthened. Evaluate it"):
+        with pytest.raises(ConfigError, match=r"is complete: nothing is left to train. Evaluate it"):
             MetaTrainer(CONFIG, tmp_path, resume=True)
 
     def test_a_rule_that_remembers_can_not_go_on(self, tmp_path):

@@ -113,7 +113,7 @@ class Board(Watcher):
     """The same for TensorBoard, in a folder of its own.
 
     Raises:
-        ConfigError: no tensorboard is installed.
+        ConfigError: no tensorboard is installed, or the folder is a file.
     """
 
     def __init__(self, folder: Path, done: int = 0) -> None:
@@ -123,6 +123,8 @@ class Board(Watcher):
             raise ConfigError(
                 "`--tensorboard` needs the extra `tensorboard`: pip install 'amfs-lab[tensorboard]'."
             ) from error
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"`--tensorboard` must name a folder. Got {folder}, which is a file.")
         self.writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
 
     def close(self) -> None:

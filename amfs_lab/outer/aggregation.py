@@ -70,8 +70,8 @@ def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) ->
         )
     if not bool(torch.isfinite(direction).all()):
         raise NumericalError(
-            f"Gradients must combine within {direction.dtype}. Got finite ones up to {float(grads.abs().max()):.1e} "
-            "whose weighted sum overflows. Scale the losses down, or combine in float64."
+            f"The weighted sum of the gradients must be finite in {direction.dtype}. Got infinity from gradients up to "
+            f"{float(grads.abs().max()):.1e}. Scale the losses down, or combine in float64."
         )
 
 

@@ -68,7 +68,7 @@ def fetch(
     """
     base = (base or remote.base).rstrip("/")
     if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc:
-        raise ConfigError(f"A mirror is an address that begins with http:// or https://. Got {base!r}. Mend it.")
+        raise ConfigError(f"A mirror is an address that begins with http:// or https://. Got {base!r}. Correct it.")
     folder = (to or places.downloads()) / remote.name
     with _disk(folder):
         folder.mkdir(parents=True, exist_ok=True)

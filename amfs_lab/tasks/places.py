@@ -26,7 +26,7 @@ def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
     given = [] if root is None else [_written_out(root)]
     if given and not os.path.isdir(given[0]):
         raise DataError(
-            f"Expected a folder to look for {what} in. Got {root}, which is none. Leave it out, or mend it."
+            f"Expected a folder to look for {what} in. Got {root}, which is no folder. Correct it, or leave it out."
         )
     if say:
         warn()

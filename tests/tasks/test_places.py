@@ -171,7 +171,7 @@ def test_what_is_not_found_because_of_it_says_so(home, monkeypatch):
 
 def test_the_folders_of_roots_and_caches_are_written_out_too(home, monkeypatch):
     assert places.folders(Path("~/mine"), "anything")[0] == home / "mine"
-    with pytest.raises(DataError, match=r"Expected a folder to look for anything in. Got ~/absent, which is none"):
+    with pytest.raises(DataError, match=r"Expected a folder to look for anything in. Got ~/absent, which is no folder"):
         places.folders(Path("~/absent"), "anything")
     for value in ("~/cache", f'"{home}/cache"', f" {home}/cache "):
         monkeypatch.setenv("AMFS_LAB_CACHE", value)
