@@ -15,6 +15,7 @@ from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Togg
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.theme import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, SILENT, vector
 from amfs_lab.outer import Aggregator, Conflict, Mean, MeanCosine, PairwiseCosine, PCGrad, measure
+from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.stats import paired_difference
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, glyphs
 from amfs_lab.training import load_learner
@@ -141,7 +142,7 @@ class ConflictExplorer(Explorer):
     )
     spread = Slider("spread", 0, 120, start=30, step=1, unit="degrees", help="the fan of the group (3 tasks or more)")
     ratio = LogSlider("length", 0.2, 5.0, start=1.5, unit="× the others", help="how long the last task's gradient is")
-    normalization = Choice("scale", ["unit", "agreement", "none"], help="the factor Z of the two cosine rules")
+    normalization = Choice("scale", list(NORMALIZATIONS), help="the factor Z of the two cosine rules")
     negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero")
     true_lengths = Toggle(
         "true lengths", start=False, help="draw the combined arrows as long as they are, not all equal"

@@ -18,6 +18,7 @@ from amfs_lab.explore.handles import Coordinate, DraggableExplorer
 from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION, line, marks
 from amfs_lab.explore.words import count
 from amfs_lab.outer import PairwiseCosine
+from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.outer.conflict import measure
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class TrajectoryExplorer(DraggableExplorer):
     rate = LogSlider("rate β", 0.005, 1.0, start=0.1, help="of a step, or its length if steps are equal")
     decay = Slider("decay", 0.95, 1.0, start=1.0, step=0.001, help="each step’s rate, × that of the one before")
     normalization = Choice(
-        "scale", ["unit", "agreement", "none"], start="agreement", help="the factor Z of the two cosine rules"
+        "scale", list(NORMALIZATIONS), start="agreement", help="the factor Z of the two cosine rules"
     )
     negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero")
     equal_steps = Toggle("equal steps", start=False, help="every step of every rule is β long: direction alone counts")

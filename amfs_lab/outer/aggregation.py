@@ -14,6 +14,9 @@ from amfs_lab.arguments import check_tensor
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.outer.directions import Directions
 
+NORMALIZATIONS = ("length", "unit", "agreement", "none")
+NEGATIVE = ("keep", "clip")
+
 
 class Aggregator(ABC):
     """A rule for combining task gradients. Calling it gives `weights(grads) @ grads`, which must be finite."""
@@ -89,19 +92,24 @@ class CosineRule(Aggregator):
     """c_j = Z <S, u_j> with u_j = g_j/|g_j| and a reference direction S that the subclass names.
 
     Args:
-        normalization: `"unit"` Z = 1/sum|c_j| changes only the direction of the mean's step (0/0, and what differs from
-            it by rounding alone, is a zero step: another processor rounds elsewhere);
-            `"agreement"` equals the mean when all tasks agree and shortens the step as they disagree (Z = 1/t^2 for
-            O-AMFS, whose c_j is then t; Z = 1/t for `MeanCosine`, whose c_j is then 1);
+        normalization: Z, one of `NORMALIZATIONS`. No Z turns the step; each makes another length of it.
+            `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient: the step is as long as the mean's, so
+            that the two differ in direction alone.
+            `"unit"` Z = 1 / sum_j |c_j|: the weights' absolute values sum to 1. The step may be longer or shorter than
+            the mean's: twice as long for three equal tasks against one, five times where that one is twice as long.
+            `"agreement"` Z = 1/t^2 for O-AMFS, whose c_j is t when all tasks agree, and 1/t for `MeanCosine`, whose c_j
+            is 1 then: the mean's step when all agree, and shorter as they disagree.
             `"none"` Z = 1, the formula as printed.
+            For `"length"` and `"unit"` 0/0, and what differs from it by rounding alone, is a zero step: another
+            processor rounds elsewhere.
         negative: `"keep"` lets a task that opposes the majority be pushed up; `"clip"` gives it weight 0.
     """
 
-    normalization: str = "unit"
+    normalization: str = "length"
     negative: str = "keep"
 
     def __post_init__(self) -> None:
-        for name, options in (("normalization", ("unit", "agreement", "none")), ("negative", ("keep", "clip"))):
+        for name, options in (("normalization", NORMALIZATIONS), ("negative", NEGATIVE)):
             if getattr(self, name) not in options:
                 raise ConfigError(f"`{name}` must be one of {', '.join(options)}. Got {getattr(self, name)!r}.")
 
@@ -119,12 +127,16 @@ class CosineRule(Aggregator):
         c = units.dot(self.reference(grads, units))
         if self.negative == "clip":
             c = c.clamp(min=0)
-        if self.normalization == "unit":
-            total = c.abs().sum()
-            t, p = grads.shape
-            left = (8 + p**0.5 / 8) * torch.finfo(total.dtype).eps  # of a cosine of p numbers, where it should be 0
-            return torch.where(total <= self.full_agreement(t) * left, 0, c / total)  # so that NaN stays NaN
-        return c / (len(grads) * self.full_agreement(len(grads))) if self.normalization == "agreement" else c
+        t, p = grads.shape
+        full = self.full_agreement(t)
+        if self.normalization == "none":
+            return c
+        if self.normalization == "agreement":
+            return c / (t * full)
+        total = c.abs().sum()
+        left = (8 + p**0.5 / 8) * torch.finfo(total.dtype).eps  # of a cosine of p numbers, where it should be 0
+        c = torch.where(total <= full * left, 0, c / total)  # so that NaN stays NaN
+        return c if self.normalization == "unit" else c * _ratio_of_lengths(Mean().combine(grads), c @ grads)
 
 
 @dataclass(frozen=True)
@@ -152,6 +164,15 @@ class MeanCosine(CosineRule):
 
     def full_agreement(self, t: int) -> int:
         return 1
+
+
+def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:
+    """|a| / |b|, and 0 where b is zero; both are brought to a largest entry of 1 first, or squares would overflow."""
+    sizes = [_largest(x) for x in (a, b)]
+    lengths = [
+        torch.linalg.vector_norm(x / torch.where(size > 0, size, 1)) for x, size in zip((a, b), sizes, strict=True)
+    ]
+    return torch.where(sizes[1] == 0, 0, (sizes[0] / sizes[1]) * (lengths[0] / lengths[1]))
 
 
 def _largest(x: Float[Tensor, "..."]) -> Float[Tensor, ""]:

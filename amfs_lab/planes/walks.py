@@ -17,11 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.outer.aggregation import NEGATIVE, NORMALIZATIONS
 from amfs_lab.planes.quadratics import Quadratics
 
 Points = Any  # a complex number, or a numpy array of them
-NORMALIZATIONS = ("unit", "agreement", "none")
-NEGATIVE = ("keep", "clip")
 TINY = 1e-300  # beside any length that is not 0 it is nothing, and 0 / TINY is 0
 ROUNDING = 8 * float(np.finfo(float).eps)  # what numbers around 1 that cancel may leave
 
@@ -40,7 +39,7 @@ class Walk:
     rate: float = 0.1
     steps: int = 200
     decay: float = 1.0
-    normalization: str = "unit"
+    normalization: str = "length"
     negative: str = "keep"
     equal_steps: bool = False
     noise: float | tuple[float, ...] = 0.0
@@ -165,6 +164,8 @@ def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full
     d = sum(weight * each for weight, each in zip(c, g, strict=True))
     total = sum(abs(weight) for weight in c)
     d = d * (total > ROUNDING * full)
+    if walk.normalization == "length":
+        return _unit(d) * abs(sum(g)) / len(g)
     if walk.normalization == "unit":
         return d / (total + TINY)
     return d / (len(g) * full) if walk.normalization == "agreement" else d

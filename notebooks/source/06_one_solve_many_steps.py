@@ -103,9 +103,10 @@ for k, worst_gap in real.items():
     print(f"{k:3} real steps, λ = 1/t: at most {worst_gap:.3f}")
 
 # %% [markdown]
-# So the stroke never stands in perfectly, and never misses by much: a fifth of a channel's share at most for many short
-# steps and λ = 1/t, half of that at the best λ. A *single* long step is another matter. Press **one step** in the
-# explorer and look at the strong channels.
+# So the stroke never stands in perfectly, and never misses by much: by about a fifth of a channel's share for many
+# short steps and λ = 1/t, and by about a tenth at the best λ. A few longer steps miss by a little more: the lines above
+# say how much. A *single* long step is another matter. Press **one step** in the explorer and look at the strong
+# channels.
 
 # %% [markdown]
 # ## Steps can be too long

@@ -59,8 +59,12 @@ arrows
 # %% [markdown]
 # Three relatives, on the same gradients. The **mean** has $c_j = 1/T$. **Cosine to mean** replaces $S$ by the direction
 # of the mean gradient, so that long gradients have more say. **PCGrad** (Yu and others 2020) takes from each gradient
-# what points against another one, and averages. $Z$ is a named factor: *unit* makes $\sum_j |c_j| = 1$, *agreement* is
-# $1/T^2$ (and $1/T$ for cosine to mean), *none* is 1, the formula as printed.
+# what points against another one, and averages.
+#
+# $Z$ does not turn the step. It decides how long it is, and has a name: *length* makes it as long as the mean's, so
+# that only the direction differs. *unit* makes $\sum_j |c_j| = 1$, *agreement* is $1/T^2$ (and $1/T$ for cosine to
+# mean), *none* is 1, the formula as printed. These three change the length too: in the figure above, switch **true
+# lengths** on and go through **scale**.
 
 # %% [markdown]
 # ## Build it once by hand
@@ -175,10 +179,28 @@ for setting, nearer in verdicts.items():
     print(f"{setting:26} nearer to θ*: {nearer['θ*']}{others}")
 
 # %% [markdown]
-# So: measured by the distance to θ*, O-AMFS is behind wherever three and more tasks want different things; with two it
-# only changes the length. It is ahead in two cases. If one task is an **outlier** that nobody should listen to, θ* is
-# not what you want, and O-AMFS ends nearer to the others' θ*. And if all tasks want the same and *one* of them is
-# drowned in noise, it turns that one down; with noise in all of them it is a little behind.
+# So, in these settings: where three or more tasks want different things, O-AMFS ends farther from θ* than the mean;
+# with two tasks it only changes the length. It is ahead in two cases. If one task is an **outlier** that nobody should
+# listen to, θ* is not what you want, and O-AMFS ends nearer to the others' θ*. And if all tasks want the same and *one*
+# of them is very noisy, O-AMFS gives that one less weight; with noise in all of them it is a little behind.
+
+# %% [markdown]
+# That is a table of settings and no law. Two counter-examples. Put three optima at the corners of an equilateral
+# triangle: the tasks want different things, and yet the geometric median *is* θ*. And take *noise in one* from the
+# table, but with optima a quarter as far apart: now O-AMFS ends nearer to θ*, because the noise matters more than the
+# optima.
+
+# %%
+corner = torch.tensor([90.0, 210.0, 330.0], dtype=torch.float64).deg2rad()
+triangle = torch.stack([corner.cos(), corner.sin()], 1)
+assert torch.allclose(planes.geometric_median(triangle), triangle.mean(0), atol=1e-6)
+some = conflict.SETTINGS["noise in one"].draw(200, seed=0)
+near = planes.Quadratics(some.tasks.optima / 4, some.tasks.hessians)
+ends = conflict.ConflictConfig().walk("noise in one").along(near, some.start)
+away = {rule: (ends[rule][-1] - near.best()).norm(dim=1) for rule in ("O-AMFS", "mean")}
+closer = stats.paired_difference(away["O-AMFS"], away["mean"])
+print("distance to θ*, O-AMFS − mean:", closer)
+assert closer.high < 0
 
 # %% [markdown]
 # ## Does it always go downhill?
@@ -372,26 +394,39 @@ with tempfile.TemporaryDirectory() as folder:
 # %% [markdown]
 # ## Where this breaks
 #
-# **It does not come to rest.** With *unit* weights $\sum_j |c_j| = 1$ keeps the step long even where $S$ goes to 0, so
-# a fixed rate chatters about the median, at a radius that follows the rate. *Agreement* lets the step shrink with $S$,
-# and comes to rest unless the median is one of the optima, where $S$ jumps. Cosine to mean has the same trouble about
-# θ*, whatever its $Z$.
+# **It does not come to rest.** *Length* and *unit* keep the step long even where $S$ goes to 0, so a fixed rate
+# chatters about the median, at a radius that follows the rate. *Agreement* lets the step shrink with $S$, and comes to
+# rest unless the median is one of the optima, where $S$ jumps. Cosine to mean chatters about θ*; with *length* its step
+# shrinks there, as the mean's does.
 
 # %%
 median = planes.geometric_median(corners)
 three = planes.Quadratics(corners, torch.eye(2, dtype=torch.float64).expand(3, 2, 2))
 radius = {}
-for normalization in ("unit", "agreement"):
+for normalization in ("length", "unit", "agreement"):
     for rate in (0.2, 0.1, 0.05):
         ends = planes.Walk(rate, 3000, normalization=normalization).along(three, start)["O-AMFS"][-100:]
         radius[normalization, rate] = (ends - median).norm(dim=1).mean().item()
         print(f"{normalization:9} rate {rate:4}: {radius[normalization, rate]:.2g} from the median, at the end")
-assert radius["unit", 0.2] > 1.5 * radius["unit", 0.1] > 2 * radius["unit", 0.05] > 1e-3
+for normalization in ("length", "unit"):
+    large, middle, small = (radius[normalization, rate] for rate in (0.2, 0.1, 0.05))
+    assert large > 1.5 * middle > 2 * small > 1e-3
 assert max(radius["agreement", rate] for rate in (0.2, 0.1, 0.05)) < 1e-6
 
 # %% [markdown]
-# **The majority can be wrong.** Half of the tasks plus one decide. In valleys, bowls that are not round, $S = 0$ is no
-# geometric median either, and O-AMFS ends where no theorem of ours says anything good.
+# **The majority can be wrong, and a minority can win.** If more than half of the tasks have the *same* optimum, the
+# geometric median is there, wherever the others are. A majority that only looks the same way has no such power: below,
+# three tasks with one optimum keep the median against four that all lie to the right of it.
+
+# %%
+agreed = torch.tensor([[0.0, 0.0]] * 4 + [[9.0, 1.0], [7.0, -8.0], [30.0, 5.0]], dtype=torch.float64)
+assert planes.geometric_median(agreed).norm() < 1e-6  # four of seven
+split = torch.tensor([[0.0, 0.0]] * 3 + [[9.0, 9.0], [9.0, -9.0], [9.0, 12.0], [9.0, -12.0]], dtype=torch.float64)
+assert planes.geometric_median(split).norm() < 1e-6  # three of seven
+
+# %% [markdown]
+# In valleys, bowls that are not round, $S = 0$ is no geometric median, and O-AMFS ends where no theorem of ours says
+# anything good.
 
 # %%
 where = {"mean": [], "O-AMFS": []}

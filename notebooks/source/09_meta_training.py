@@ -75,17 +75,18 @@ print("labels the solve would give the five examples themselves:", (K @ alpha).a
 grads = torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
 units = grads / grads.norm(dim=1, keepdim=True)
 w = units @ units.T
-c = w.sum(0) / w.sum(0).abs().sum()
+c = w.sum(0)
+c = c * grads.mean(0).norm() / (c @ grads).norm()  # Z: as long a step as the mean's
 assert torch.allclose(c, outer.PairwiseCosine().weights(grads), atol=1e-6)
 print("weights of four random tasks:", [f"{weight:.2f}" for weight in c])
 
 # %% [markdown]
 # ### Our reading
 #
-# The paper leaves open how long the step is. We name the factor that decides it $Z$. The course's default, `"unit"`,
-# chooses $Z$ so that $\sum_j |c_j| = 1$: O-AMFS then turns the step and does not change its scale, and what it gains
-# or loses is due to the direction. That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well. So
-# is μ = 0 and γ = 0 in this lesson: the two further terms of the paper's inner loop are left out.
+# The paper leaves open how long the step is. We name the factor that decides it $Z$. The course's default, `"length"`,
+# makes the step of O-AMFS exactly as long as the mean's: only its direction differs, and what O-AMFS gains or loses is
+# due to the direction. That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well. So is μ = 0 and
+# γ = 0 in this lesson: the two further terms of the paper's inner loop are left out.
 
 # %% [markdown]
 # Before the race, look at the outer loop alone. The thin arrows are gradients of three tasks, the last one in
@@ -277,7 +278,7 @@ assert not known & unknown  # no script is in both
 again = tasks.open_source("glyphs", "test", shape)
 assert torch.equal(again[7].query.x, test[7].query.x)  # episode 7 is episode 7
 assert all(len(result.per_episode) == episodes for result in results.values())
-assert torch.isclose(outer.PairwiseCosine().weights(gradients).abs().sum(), torch.tensor(1.0))  # Z keeps the scale
+assert torch.isclose((weights @ gradients).norm(), mean_direction.norm())  # Z keeps the length of the step
 
 # %% [markdown]
 # Meta-training learns, also on letters it never saw: a few steps from scratch against no step at all, on the same

@@ -1,6 +1,7 @@
 """Laws of every aggregator, then what each is known for."""
 
 import copy
+import dataclasses
 import pickle
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.outer import AGGREGATORS, Mean, MeanCosine, PairwiseCosine, PCGrad, TorchJD
+from amfs_lab.outer.aggregation import NORMALIZATIONS
 
 RULES = [
     *(rule() for rule in AGGREGATORS.values()),
@@ -83,7 +85,7 @@ def test_the_largest_numbers_combine_or_are_refused_but_never_become_infinite(ru
     if float(exact.max()) < torch.finfo(torch.float32).max:
         assert torch.allclose(rule(grads).double(), exact)
     else:
-        with pytest.raises(NumericalError, match=r"finite ones up to 3.0e\+38 whose weighted sum overflows. Scale the"):
+        with pytest.raises(NumericalError, match=r"Got infinity from gradients up to 3.0e\+38. Scale the"):
             rule(grads)
 
 
@@ -116,7 +118,9 @@ def literal_weights(rule, grads):
     if rule.negative == "clip":
         c = [max(c_j, 0.0) for c_j in c]
     total = sum(abs(c_j) for c_j in c)
+    step = sum((c_j * g_j for c_j, g_j in zip(c, grads, strict=True)), torch.zeros_like(mean))
     Z = {
+        "length": float(mean.norm() / step.norm()) if total and step.norm() else 0.0,
         "unit": 1 / total if total else 0.0,
         "agreement": 1 / t**2 if isinstance(rule, PairwiseCosine) else 1 / t,
         "none": 1.0,
@@ -127,7 +131,7 @@ def literal_weights(rule, grads):
 COSINE_RULES = [
     kind(normalization, negative)
     for kind in (PairwiseCosine, MeanCosine)
-    for normalization in ("unit", "agreement", "none")
+    for normalization in NORMALIZATIONS
     for negative in ("keep", "clip")
 ]
 
@@ -163,6 +167,8 @@ GOLDEN = [
     (PairwiseCosine("none", "clip"), [14, 15, 7, 0], 9),
     (PairwiseCosine("agreement"), [14, 15, 7, -6], 9 * 16),
     (PairwiseCosine("agreement", "clip"), [14, 15, 7, 0], 9 * 16),
+    # sum_j c_j g_j without Z is (29, 65, 70) / 9 for O-AMFS, sqrt(9966) / 9 long; the mean is sqrt(35) / 4 long.
+    (PairwiseCosine("length"), [14, 15, 7, -6], 4 * (9966 / 35) ** 0.5),
     (PairwiseCosine("unit"), [14, 15, 7, -6], 42),
     (PairwiseCosine("unit", "clip"), [14, 15, 7, 0], 36),
     (MeanCosine("none"), [15, 17, 9, -9], 3 * 35**0.5),
@@ -179,6 +185,26 @@ def test_golden_weights(rule, numerators, denominator):
     expected = torch.tensor(numerators) / denominator
     assert torch.allclose(rule.weights(integers()), expected)
     assert torch.allclose(rule(integers()), expected @ integers())
+
+
+@pytest.mark.parametrize("rule", [rule for rule in COSINE_RULES if rule.normalization == "length"], ids=repr)
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_length_keeps_the_length_of_the_means_step_and_the_direction_of_the_formula(rule, scale, randn):
+    for t, p in ((2, 3), (3, 2), (5, 40)):
+        grads = (randn(t, p) * randn(t, 1).exp()).float() * scale
+        step, mean = rule(grads), Mean()(grads)
+        printed = dataclasses.replace(rule, normalization="none")(grads)
+        assert float((step / scale).norm()) == pytest.approx(float((mean / scale).norm()), rel=1e-5)
+        assert torch.cosine_similarity(step / scale, printed / scale, dim=0) > 1 - 1e-5
+
+
+def test_unit_does_not_keep_the_length_of_the_means_step():
+    """Three equal tasks against one: twice the mean's step, and five times where the one is twice as long."""
+    along = torch.tensor([1.0, 0.0])
+    for rule, ratio, longer in ((PairwiseCosine("unit"), 1, 2.0), (PairwiseCosine("unit"), 2, 5.0)):
+        grads = torch.stack([along, along, along, -ratio * along])
+        assert torch.allclose(rule(grads), longer * Mean()(grads))
+        assert torch.allclose(PairwiseCosine("length")(grads), Mean()(grads))
 
 
 @pytest.mark.parametrize("kind", [PairwiseCosine, MeanCosine])
@@ -257,7 +283,7 @@ def test_two_tasks_only_change_the_length_of_the_step(randn):
 @pytest.mark.parametrize("rule", COSINE_RULES, ids=repr)
 def test_a_zero_gradient_has_no_say_and_still_counts(rule, randn):
     grads = torch.cat([randn(3, 4), torch.zeros(1, 4, dtype=torch.float64)])
-    share = {"unit": 1, "none": 1, "agreement": 9 / 16 if isinstance(rule, PairwiseCosine) else 3 / 4}
+    share = {"length": 3 / 4, "unit": 1, "none": 1, "agreement": 9 / 16 if isinstance(rule, PairwiseCosine) else 3 / 4}
     assert rule.weights(grads)[3] == 0
     assert torch.allclose(rule.weights(grads)[:3], rule.weights(grads[:3]) * share[rule.normalization])
     agreeing = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
@@ -313,7 +339,7 @@ def test_pcgrad_follows_its_order_whatever_the_number_of_tasks(randn):
 
 
 def test_unknown_options_are_refused_by_name():
-    with pytest.raises(ConfigError, match=r"`normalization` must be one of unit, agreement, none. Got 'l2'"):
+    with pytest.raises(ConfigError, match=r"`normalization` must be one of length, unit, agreement, none. Got 'l2'"):
         PairwiseCosine("l2")
     with pytest.raises(ConfigError, match=r"`negative` must be one of keep, clip. Got 'drop'"):
         MeanCosine(negative="drop")

@@ -5,10 +5,11 @@ import torch
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
+from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.planes import RULES, Quadratics, Walk, geometric_median
 
 EYE = torch.eye(2, dtype=torch.float64)
-OPTIONS = [(Z, negative) for Z in ("unit", "agreement", "none") for negative in ("keep", "clip")]
+OPTIONS = [(Z, negative) for Z in NORMALIZATIONS for negative in ("keep", "clip")]
 
 
 def isotropic(optima):
@@ -66,7 +67,7 @@ def test_many_starts_and_many_draws_walk_as_each_of_them(randn):
             assert torch.allclose(of_one_draw[name][:, n], first[name]), name
 
 
-@pytest.mark.parametrize("normalization", ["unit", "agreement", "none"])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_between_two_equal_tasks_o_amfs_stands_still_whatever_the_rounding(randn, normalization):
     walk = Walk(0.1, 3, normalization=normalization, equal_steps=True)
     for optima in randn(40, 2, 2):
@@ -87,16 +88,17 @@ def test_o_amfs_ends_in_the_geometric_median_and_the_mean_in_theta_star(randn):
     assert (median - tasks.best()).norm() > 0.02
 
 
-def test_unit_weights_keep_the_step_long_where_s_is_0_so_that_a_fixed_rate_chatters(randn):
+@pytest.mark.parametrize(("normalization", "least"), [("unit", 0.02), ("length", 0.002)])
+def test_a_step_that_stays_long_where_s_is_0_makes_a_fixed_rate_chatter(randn, normalization, least):
     tasks, median, start = isotropic(TRIANGLE), geometric_median(TRIANGLE), randn(2)
+    walks = {rate: Walk(rate, 2000, normalization=normalization) for rate in (0.2, 0.1, 0.05)}
     radius = {
-        rate: (Walk(rate, 2000).along(tasks, start)["O-AMFS"][-100:] - median).norm(dim=1).mean()
-        for rate in (0.2, 0.1, 0.05)
+        rate: (walk.along(tasks, start)["O-AMFS"][-100:] - median).norm(dim=1).mean() for rate, walk in walks.items()
     }
-    assert radius[0.2] > 0.02
+    assert radius[0.2] > least
     assert abs(radius[0.2] / radius[0.1] - 2) < 0.3  # the radius follows the rate
     assert abs(radius[0.1] / radius[0.05] - 2) < 0.3
-    decayed = Walk(0.2, 2000, decay=0.995).along(tasks, start)["O-AMFS"][-1]
+    decayed = Walk(0.2, 2000, 0.995, normalization).along(tasks, start)["O-AMFS"][-1]
     assert (decayed - median).norm() < 1e-3
 
 
@@ -143,7 +145,7 @@ def test_zero_gradients_do_not_move_and_opposed_ones_do_not_either():
 
 
 def test_bad_walks_are_refused():
-    with pytest.raises(ConfigError, match=r"`normalization` must be one of unit, agreement, none. Got 'l2'"):
+    with pytest.raises(ConfigError, match=r"`normalization` must be one of length, unit, agreement, none. Got 'l2'"):
         Walk(normalization="l2")
     with pytest.raises(ConfigError, match=r"`negative` must be one of keep, clip. Got 'drop'"):
         Walk(negative="drop")

@@ -89,17 +89,17 @@ def weights(mine: Any) -> str:
             "You took |w|: a task that opposes the others must lose weight, not gain it.",
         ),
         (
-            MeanCosine().weights,
+            MeanCosine("unit").weights,
             "Those are the cosines with the mean gradient (`MeanCosine`). O-AMFS compares every task with every other.",
         ),
-        (PairwiseCosine(), "That is the combined gradient. Return the weights."),
+        (PairwiseCosine("unit"), "That is the combined gradient. Return the weights."),
         (
             _shares(lambda g: ((g / g.norm(dim=0)) @ (g / g.norm(dim=0)).T).sum(0)),
             "You normalised columns: a gradient is a row of `grads`, so its norm runs over dim 1.",
         ),
     ]
     cases = [(conflicting(t, p, seed),) for seed, (t, p) in enumerate([(3, 4), (4, 6), (5, 3)])]
-    diagnose.function(mine, PairwiseCosine().weights, cases, mistakes)
+    diagnose.function(mine, PairwiseCosine("unit").weights, cases, mistakes)
     return "Your weights are those of PairwiseCosine on three sets of task gradients."
 
 
