@@ -415,8 +415,8 @@ assert max(radius["agreement", rate] for rate in (0.2, 0.1, 0.05)) < 1e-6
 
 # %% [markdown]
 # **The majority can be wrong, and a minority can win.** If more than half of the tasks have the *same* optimum, the
-# geometric median is there, wherever the others are. A majority that only looks the same way has no such power: below,
-# three tasks with one optimum keep the median against four that all lie to the right of it.
+# geometric median is there, wherever the others are. A majority that only looks the same way has no such power: three
+# tasks with one optimum can keep the median against four that all lie to the right of it.
 
 # %%
 agreed = torch.tensor([[0.0, 0.0]] * 4 + [[9.0, 1.0], [7.0, -8.0], [30.0, 5.0]], dtype=torch.float64)
