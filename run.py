@@ -310,7 +310,7 @@ def lab(torch_index, options, jupyter_options):
         folder, first = working_copies(fresh, solutions)
     set_up(torch_index)
     keep_offline()
-    command = [*module("jupyterlab"), *protection(jupyter_options)]
+    command = [*module("amfs_lab.lab_server"), *protection(jupyter_options)]
     given = names_of(jupyter_options)
     if not given & {"root_dir", "notebook_dir"}:
         command.append("--ServerApp.root_dir=" + folder)
@@ -326,7 +326,7 @@ def lab(torch_index, options, jupyter_options):
 # user and of the machine: this machine only, no page of another site, and never without a token or a password.
 PROTECTED = (
     ("ip", "127.0.0.1"),
-    ("identity_provider_class", "amfs_lab.jupyter_identity.TokenOrPassword"),
+    ("identity_provider_class", "amfs_lab.lab_server.TokenOrPassword"),
     ("allow_origin", ""),
     ("allow_origin_pat", ""),
     ("allow_credentials", "False"),
@@ -508,9 +508,10 @@ def put(path, content, over=True):
         over: may it replace a file? Without, one that is there stays.
     """
     beside = "{}.{}.new".format(path, os.urandom(8).hex())
-    file = open(beside, "xb")  # a file of its own: never through a link, never into one that is there
+    # A file of its own, with the mode of any other: never through a link, never into one that is there.
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
-        with file:
+        with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -391,7 +391,7 @@ def test_a_real_python_may_lack_a_package(house, monkeypatch, capsys, missing):
 
 
 def test_no_module_of_a_stranger_runs(house, strangers, monkeypatch):
-    """Whatever Python is asked, neither the caller's folder nor the caller's PYTHONPATH comes before its own modules."""
+    """Neither the caller's folder nor the caller's PYTHONPATH comes before the modules of a Python that is asked."""
     run = load(house)
     monkeypatch.chdir(strangers)
     monkeypatch.setenv("PYTHONPATH", str(strangers))

@@ -25,7 +25,7 @@ def nobody_special(monkeypatch):
 
 def options(machine) -> list[str]:
     command, _ = machine.became
-    assert command[:4] == [str(machine.python()), "-P", "-m", "jupyterlab"]
+    assert command[:4] == [str(machine.python()), "-P", "-m", "amfs_lab.lab_server"]
     return [option for option in command[4:] if option not in machine.run.protection([])]
 
 
@@ -233,7 +233,7 @@ def test_lab_insists_on_loopback_a_login_and_its_own_pages(run, machine):
     run.main(["lab"])
     assert {
         "--ServerApp.ip=127.0.0.1",
-        "--ServerApp.identity_provider_class=amfs_lab.jupyter_identity.TokenOrPassword",
+        "--ServerApp.identity_provider_class=amfs_lab.lab_server.TokenOrPassword",
         "--ServerApp.allow_origin=",
         "--ServerApp.allow_origin_pat=",
         "--ServerApp.allow_remote_access=False",
