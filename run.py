@@ -7,7 +7,8 @@ Say `python3 run.py VERB` (`py run.py VERB` on Windows):
                    --fresh NN   start lesson NN again; your copy is kept in my_lessons/backup/
                    --solutions  open the solved lessons, as copies in my_lessons/solutions/
                    --in-place   open notebooks/ itself (for authors)
-                   -- OPTIONS   go to JupyterLab, for example `-- --no-browser`
+                   -- OPTIONS   go to JupyterLab, for example `-- --no-browser`; without any it answers this
+                                machine and its own pages only, and asks for a token or a password
     test         runs every test and every notebook; arguments go to pytest
     notebooks    builds the notebooks from notebooks/source; arguments go to notebooks/build.py
                    --students FOLDER   write a course to hand out: it works on its own, without solutions

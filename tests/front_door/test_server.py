@@ -39,7 +39,7 @@ def server(tmp_path_factory):
     settings = dict(JUPYTER_CONFIG_DIR=home, JUPYTER_RUNTIME_DIR=home / "runtime", HOME=home, JUPYTER_TOKEN="")
     more = ["--allow-root", "--no-browser", f"--port={port}", f"--ServerApp.root_dir={home}"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "amfs_lab.lab_server", *run.protection([]), *more],
+        [sys.executable, run.SAFE, "-m", "amfs_lab.lab_server", *run.protection([]), *more],
         env={**run.environment(), **{name: str(value) for name, value in settings.items()}, "PYTHONPATH": str(ROOT)},
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=(home / "log").open("w"),
     )  # fmt: skip
