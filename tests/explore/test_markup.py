@@ -1,6 +1,7 @@
 """No word of a reader, a file or an error becomes markup on the page."""
 
 import ast
+import re
 from pathlib import Path
 
 import ipywidgets
@@ -36,6 +37,13 @@ def test_only_one_widget_of_ours_takes_markup():
         if markup & set(names):
             found[path.name] = [name for name in names if name in markup]
     assert found == {"messages.py": ["HTML"]}
+
+
+def test_no_script_of_ours_makes_markup():
+    scripts = sorted(FOLDER.rglob("*.js"))
+    assert scripts
+    for path in scripts:
+        assert not re.search(r"(inner|outer)HTML|insertAdjacentHTML|document\.write", path.read_text(encoding="utf-8"))
 
 
 def test_words_are_shown_as_they_are():
