@@ -7,7 +7,8 @@ Say `python3 run.py VERB` (`py run.py VERB` on Windows):
                    --fresh NN   start lesson NN again; your copy is kept in my_lessons/backup/
                    --solutions  open the solved lessons, as copies in my_lessons/solutions/
                    --in-place   open notebooks/ itself (for authors)
-                   -- OPTIONS   go to JupyterLab, for example `-- --no-browser`
+                   -- OPTIONS   go to JupyterLab, for example `-- --no-browser`; without any it answers this
+                                machine and its own pages only, and asks for a token or a password
     test         runs every test and every notebook; arguments go to pytest
     notebooks    builds the notebooks from notebooks/source; arguments go to notebooks/build.py
                    --students FOLDER   write a course to hand out: it works on its own, without solutions
@@ -38,13 +39,19 @@ EXTRAS = "data,lab,tensorboard,test,torchjd"
 SUPPORTED = ("3.14", "3.13", "3.12", "3.11")  # tried in this order when the Python that runs this file will not do
 
 
+# Neither the folder that the caller stands in nor the caller's PYTHON variables may put a module before the real one: a
+# `venv.py` or `json.py` there would run as the reader. ISOLATED is for Pythons of the system. SAFE is for the one in
+# .venv, which is 3.11 or younger: its PYTHON variables hold (warnings, UTF-8), but for those that `environment` drops.
+ISOLATED, SAFE = "-I", "-P"
+
+
 class Problem(Exception):
     """What went wrong and what to do, in one sentence. Ends the program with status 2."""
 
 
 # --- Which Python ---------------------------------------------------------------------------------
 
-# Runs in any Python, however old.
+# Runs in any Python from 3.4 on: an older one does not know ISOLATED, and is as good as none.
 PROBE = """
 import sys
 try:
@@ -60,7 +67,12 @@ def probe(command):
     """(version, is it 64 bit, has it venv and ensurepip) of the Python that `command` starts; None without one."""
     try:
         answer = subprocess.run(
-            [*command, "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True
+            [*command, ISOLATED, "-c", PROBE],
+            cwd=ROOT,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            universal_newlines=True,
         ).stdout.split()
     except OSError:
         return None
@@ -132,9 +144,7 @@ def read_stamp():
 
 
 def write_stamp(stamp):
-    with open(stamp_path() + ".new", "w", encoding="utf-8") as file:
-        json.dump(stamp, file)
-    os.replace(stamp_path() + ".new", stamp_path())
+    put(stamp_path(), json.dumps(stamp).encode())
 
 
 def pins():
@@ -221,12 +231,12 @@ def make(command, want):
     try:
         os.mkdir(VENV)
         write_stamp({})
-        if call([*command, "-m", "venv", VENV]):
+        if call([*command, ISOLATED, "-m", "venv", VENV]):
             raise Problem(
                 "Python {} could not make .venv (its message is above): install its venv package or another Python "
                 "and run the same command again.".format(want["python"])
             )
-        if call([venv_bin("python"), "-m", "pip", "install", "--upgrade", "-c", "constraints.txt", "pip"]):
+        if call([*module("pip"), "install", "--upgrade", "-c", "constraints.txt", "pip"]):
             say("pip could not renew itself; going on with the one that is there.")
         install(want["torch_index"])
     except BaseException:
@@ -268,7 +278,7 @@ def download_size(platform, torch_index):
 
 def install(torch_index):
     # The caller's pip settings (files and PIP_ variables) hold; nothing here overrides an index, a proxy or a cache.
-    pip = [venv_bin("python"), "-m", "pip", "install", "-c", "constraints.txt"]
+    pip = [*module("pip"), "install", "-c", "constraints.txt"]
     if torch_index:
         pip += ["--extra-index-url", torch_index]
     # The build tool comes first, pinned like everything else, and the package is built with it.
@@ -299,19 +309,54 @@ def lab(torch_index, options, jupyter_options):
         folder, first = os.path.join(ROOT, "notebooks"), "00_start_here.ipynb"
     else:
         folder, first = working_copies(fresh, solutions)
-    command = [set_up(torch_index), "-m", "jupyterlab"]
+    set_up(torch_index)
     keep_offline()
-    for name, other_name, value in (
-        ("--ServerApp.root_dir", "--notebook-dir", folder),
-        ("--LabApp.default_url", "", "/lab/tree/" + first),
-        ("--ServerApp.ip", "--ip", "127.0.0.1"),  # this machine only, whatever the user's Jupyter settings say
-    ):
-        if not any(option.split("=")[0] in (name, other_name) for option in jupyter_options):
-            command.append("{}={}".format(name, value))
+    command = [*module("amfs_lab.lab_server"), *protection(jupyter_options)]
+    given = names_of(jupyter_options)
+    if not given & {"root_dir", "notebook_dir"}:
+        command.append("--ServerApp.root_dir=" + folder)
+    if "default_url" not in given:
+        command.append("--LabApp.default_url=/lab/tree/" + first)
     if getattr(os, "geteuid", lambda: 1)() == 0 and "--allow-root" not in jupyter_options:
         command.append("--allow-root")  # in containers there is nobody else; the token and the loopback address stay
     say("JupyterLab prints its address below: open that if no browser opens by itself. Ctrl-C stops it.")
     return become(command + jupyter_options)
+
+
+# A server runs whatever it is told to. These stand on its command line, which beats every configuration file of the
+# user and of the machine: this machine only, no page of another site, and never without a token or a password.
+PROTECTED = (
+    ("ip", "127.0.0.1"),
+    ("identity_provider_class", "amfs_lab.lab_server.TokenOrPassword"),
+    ("allow_origin", ""),
+    ("allow_origin_pat", ""),
+    ("allow_credentials", "False"),
+    ("allow_remote_access", "False"),
+    ("local_hostnames", "localhost"),
+    ("disable_check_xsrf", "False"),
+    ("tornado_settings", "{}"),  # they could set each of the others once more, and headers
+)
+# Who sets the first has said enough about the second, too.
+IMPLIED = {"token": {"identity_provider_class"}, "ip": {"allow_remote_access", "local_hostnames"}}
+
+
+def protection(jupyter_options):
+    """What `lab` insists on, as options, less what the reader has set after `--`; that is told."""
+    given = names_of(jupyter_options)
+    left = given.union(*(IMPLIED.get(name, ()) for name in given))
+    named = sorted(given & {"token", *dict(PROTECTED)})
+    if named:
+        say(
+            "You set {} yourself: `lab` does not protect that. Whoever gets into this server runs programs in your "
+            "name.".format(" and ".join(named))
+        )
+    return ["--ServerApp.{}={}".format(name, value) for name, value in PROTECTED if name not in left]
+
+
+def names_of(options):
+    """The settings that options of JupyterLab name, of whichever class: `--ServerApp.ip=x` and `--ip x` name `ip`."""
+    words = [option.split("=")[0] for option in options if option.startswith("-")]
+    return {word.lstrip("-").split(".")[-1].replace("-", "_") for word in words}
 
 
 def keep_offline():
@@ -319,8 +364,8 @@ def keep_offline():
     folder = os.path.join(VENV, "share", "jupyter", "lab", "settings", "overrides.d")
     os.makedirs(folder, exist_ok=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False}
-    with open(os.path.join(folder, "amfs_lab.json"), "w", encoding="utf-8") as file:
-        json.dump({"@jupyterlab/apputils-extension:notification": quiet}, file)
+    settings = {"@jupyterlab/apputils-extension:notification": quiet}
+    put(os.path.join(folder, "amfs_lab.json"), json.dumps(settings).encode())
 
 
 def working_copies(fresh=None, solutions=False):
@@ -351,9 +396,37 @@ def copy_lessons(lessons, copies, fresh=None):
         first = chosen[0]
         set_aside(os.path.join(copies, first))
     for name in names:
-        if not os.path.lexists(os.path.join(copies, name)):
-            shutil.copyfile(os.path.join(lessons, name), os.path.join(copies, name))
+        with open(os.path.join(lessons, name), "rb") as file:
+            lesson = file.read()
+        copy = os.path.join(copies, name)
+        clear_broken(copy, lesson)
+        if not os.path.lexists(copy):
+            put(copy, lesson, over=False)
     return first
+
+
+def clear_broken(copy, lesson):
+    """Make way for a new copy where there is a file that no JupyterLab can open. A notebook is never touched."""
+    if os.path.islink(copy) or not os.path.isfile(copy):
+        return
+    with open(copy, "rb") as file:
+        there = file.read()
+    if is_notebook(there) or not is_notebook(lesson):
+        return
+    name = os.path.relpath(copy, ROOT)
+    if lesson.startswith(there):  # nobody can have worked in it
+        say("{} was copied only in part, and is copied anew.".format(name))
+        os.remove(copy)
+    else:
+        say("{} is broken: JupyterLab cannot open it. You get a new copy.".format(name))
+        set_aside(copy)
+
+
+def is_notebook(content):
+    try:
+        return isinstance(json.loads(content.decode("utf-8"))["cells"], list)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def nothing_in(folder):
@@ -382,7 +455,8 @@ def test(torch_index, options, more):
     if is_handed_out():
         say("This copy of the course has no tests of the library; each lesson is run from top to bottom.")
     given = [*options, *more]
-    return become([set_up(torch_index), "-m", "pytest", *parallel_options(given), *given], AMFS_LAB_FAST="1")
+    set_up(torch_index)
+    return become([*module("pytest"), *parallel_options(given), *given], AMFS_LAB_FAST="1")
 
 
 # They choose tests, load plugins or look inside. The short ones may have their value glued to them.
@@ -406,12 +480,16 @@ def notebooks(torch_index, options, more):
 
 
 def bench(torch_index, options, more):
-    return become([set_up(torch_index), "-m", "amfs_lab", "bench", *options, *more])
+    set_up(torch_index)
+    return become([*module("amfs_lab"), "bench", *options, *more])
+
+
+TOOLS = (("ruff", "check"), ("ruff", "format", "--check"), ("pyright",))
 
 
 def lint(torch_index, options, more):
-    python = set_up(torch_index)
-    return max(call([python, "-m", *tool]) for tool in (["ruff", "check"], ["ruff", "format", "--check"], ["pyright"]))
+    set_up(torch_index)
+    return max(call([*module(name), *words]) for name, *words in TOOLS)
 
 
 VERBS = {"lab": lab, "test": test, "notebooks": notebooks, "bench": bench, "lint": lint}
@@ -422,6 +500,43 @@ VERBS = {"lab": lab, "test": test, "notebooks": notebooks, "bench": bench, "lint
 
 def say(text):
     print(text, flush=True)
+
+
+def put(path, content, over=True):
+    """Write a file beside its place, under a name that nobody can foresee, and move it there: it is whole or not there.
+
+    Args:
+        over: may it replace a file? Without, one that is there stays.
+    """
+    beside = "{}.{}.new".format(path, os.urandom(8).hex())
+    # A file of its own, with the mode of any other: never through a link, never into one that is there.
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if over:
+            os.replace(beside, path)
+        else:
+            move_to_free_place(beside, path)
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(beside)
+
+
+def move_to_free_place(beside, path):
+    with contextlib.suppress(FileExistsError):
+        if os.name == "nt":
+            os.rename(beside, path)  # replaces nothing there
+            return
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a USB stick knows no links
+            if not os.path.lexists(path):
+                os.replace(beside, path)
 
 
 def take_flag(arguments, name):
@@ -447,10 +562,20 @@ def take_value(arguments, name):
     return None
 
 
+def module(name):
+    """The start of a command: that module of .venv, wherever the caller stands."""
+    return [venv_bin("python"), SAFE, "-m", name]
+
+
 def environment(**more):
-    """The caller's environment, with .venv's programs first and .venv's Jupyter kernel before any of the user's."""
+    """The caller's environment, with .venv's programs first and .venv's Jupyter kernel before any of the user's.
+
+    The caller's PYTHONPATH and PYTHONHOME end here, for pip, JupyterLab and its kernels alike: modules of another
+    project or another Python would come before those of .venv. Your own modules are found beside your notebook.
+    """
     path = os.path.dirname(venv_bin("python")) + os.pathsep + os.environ.get("PATH", os.defpath)
-    return dict(os.environ, PATH=path, VIRTUAL_ENV=VENV, JUPYTER_PREFER_ENV_PATH="1", **more)
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return dict(kept, PATH=path, VIRTUAL_ENV=VENV, JUPYTER_PREFER_ENV_PATH="1", **more)
 
 
 def call(command):
@@ -463,7 +588,6 @@ def call(command):
 
 def become(command, **variables):
     """Run `command` in our place, so that its signals and its status are ours."""
-    os.chdir(ROOT)
     sys.stdout.flush()
     if os.name != "nt":
         os.execve(command[0], command, environment(**variables))
@@ -476,6 +600,7 @@ def become(command, **variables):
 
 
 def main(arguments):
+    os.chdir(ROOT)  # Windows looks for programs where it stands, PATH may say "."
     ours, more = list(arguments), []
     if "--" in ours:
         cut = ours.index("--")

@@ -21,7 +21,9 @@ The code of a question (`explore.predict`) is folded away: it holds the answer.
 
 import argparse
 import hashlib
+import os
 import re
+import secrets
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -265,19 +267,25 @@ def differs(path: Path, wanted: str | bytes) -> bool:
 
 
 def save(wanted: dict[Path, str] | dict[Path, bytes]) -> list[Path]:
-    """Writes what has changed and says which that was."""
+    """Writes what has changed and says which that was. A file is whole or as it was, and no link is followed."""
     changed = [path for path, content in wanted.items() if differs(path, content)]
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = wanted[path]
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.new")
+        try:
+            with beside.open("xb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
     return changed
 
 
 def refuse_to_overwrite(wanted: dict[Path, bytes]) -> None:
-    """Raises BuildError where another file stands: somebody may have worked in it."""
+    """Raises BuildError where another file or a link stands: somebody may have worked in it."""
     for path, content in wanted.items():
-        if path.exists() and differs(path, content):
+        if os.path.lexists(path) and (path.is_symlink() or differs(path, content)):
             raise BuildError(f"{path} is there already and differs. Name an empty folder.")
 
 

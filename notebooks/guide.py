@@ -55,6 +55,29 @@ is what to discuss.
 The minutes are a guess for a reader who works alone; with a class that discusses, plan for twice as many.
 """
 
+GRADING = """\
+## Grading
+
+A check runs in the kernel that the student's cells have run in. For practice that is right. Whoever wants points
+without work gets them, and the points show none of this:
+
+- `os.environ.pop("NBGRADER_EXECUTION")` in any cell turns every wrong answer into a box, which costs nothing; so does
+  `os.environ.pop("AMFS_LAB_CHECKS")` where a grader of your own relies on that;
+- `explore.check.kernels.rbf_kernel = my_rbf` makes a wrong kernel the one that answers are compared with, and
+  `explore.check.rbf = print` takes every answer;
+- a file beside the notebook, such as `torch.py`, is imported in the place of the installed package of that name;
+- the right numbers stand in `amfs_lab/explore/check`, for whoever reads them there.
+
+If points count:
+
+1. **Your copy.** Run what comes back in a fresh environment that you made from your own copy of the course. Take the
+   notebook and nothing else out of what a student sends, and let your grader restore the cells of the checks.
+2. **A container**, without network and without your files: a notebook is a program, and it runs in your name.
+3. **Read what differs.** No answer needs `import`, `environ`, `check`, `setattr`, `exec`, `eval`, `open` or a name with
+   two underscores. Search all cells that a student has changed or added for them. It is a first look, not a proof.
+4. **For an exam**, ask in person why an answer is right. No check asks that.
+"""
+
 
 class GuideError(Exception):
     """A lesson that can't be told: which, expected, got."""
@@ -213,7 +236,7 @@ def plan(solutions: dict[str, NotebookNode]) -> str:
 
 
 def page(solutions: dict[str, NotebookNode], sections: Iterable[str]) -> str:
-    return "\n".join([HEAD, plan(solutions), *sections])
+    return "\n".join([HEAD, plan(solutions), GRADING, *sections])
 
 
 def guide(solutions: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "amfs_lab"
 
 FLOORS = [
-    {"errors"},
+    {"errors", "lab_server"},
     {"arguments", "plain"},
     {"kernels", "ridge", "backbones", "stats", "checkpoint", "distributed", "episode", "provenance"},
     {"inner", "outer", "tasks", "planes", "plots"},

@@ -13,7 +13,7 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Control, Fields, Held
 from amfs_lab.explore.drawing import Arrays, Drawing, State, Trace
 from amfs_lab.explore.kernel import acknowledged, stopped
-from amfs_lab.explore.messages import Banner, Sentence
+from amfs_lab.explore.messages import Banner, Sentence, Words
 
 
 class Shown:
@@ -219,8 +219,6 @@ class Explorer(Shown):
             self._showing = False
 
     def _assemble(self) -> w.VBox:
-        title = w.HTML(self.title)
-        title.add_class("amfs-title")
         controls = w.HBox(self.rows(), layout=w.Layout(flex_flow="row wrap"))
         controls.add_class("amfs-controls")
         buttons = [
@@ -232,7 +230,10 @@ class Explorer(Shown):
         )
         toolbar = w.HBox([*self.tools(), *buttons, reset], layout=w.Layout(flex_flow="row wrap"))
         toolbar.add_class("amfs-toolbar")
-        box = w.VBox([title, self.banner, toolbar, controls, self.figure, self.sentence], layout=w.Layout(width="100%"))
+        box = w.VBox(
+            [Words(self.title, "amfs-title"), self.banner, toolbar, controls, self.figure, self.sentence],
+            layout=w.Layout(width="100%"),
+        )
         box.add_class("amfs-explorer")
         return box
 

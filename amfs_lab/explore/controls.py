@@ -15,6 +15,7 @@ from typing import Any
 import ipywidgets as w
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.explore.messages import Words
 
 Number = int | float
 
@@ -34,7 +35,7 @@ class Fields:
 
     box: w.Widget
     parts: list[Part]
-    note: w.HTML
+    note: Words
 
     def show(self, value: Any, *, leave: w.Widget | None = None) -> None:
         """Sets every part but the one that the reader is holding."""
@@ -44,8 +45,8 @@ class Fields:
 
     def remark(self, words: str) -> None:
         """Shows words under the control, or nothing."""
-        if words != self.note.value:
-            self.note.value = words
+        if words or self.note.value:
+            self.note.say(words)
             self.note.layout.display = "" if words else "none"
 
 
@@ -181,7 +182,7 @@ class Slider(Control):
     def _together(self, *parts: Part) -> Fields:
         row = [part.widget for part in parts]
         if self.unit:
-            row.append(_words(self.unit, "amfs-unit", flex="0 0 auto", max_width="130px"))
+            row.append(Words(self.unit, "amfs-unit", flex="0 0 auto", max_width="130px"))
         return _fields(w.HBox(row, layout=w.Layout(align_items="center", width="100%")), self.help, list(parts))
 
 
@@ -380,15 +381,9 @@ def _whole(control: Control, number: float) -> int:
     return round(number)
 
 
-def _words(text: str, kind: str, **layout: Any) -> w.HTML:
-    words = w.HTML(text, layout=w.Layout(**layout))
-    words.add_class(kind)
-    return words
-
-
 def _fields(row: w.Widget, help: str, parts: list[Part]) -> Fields:
-    note = _words("", "amfs-note", width="100%", display="none")
-    children = [row, note, _words(help, "amfs-help", width="100%")] if help else [row, note]
+    note = Words("", "amfs-note", width="100%", display="none")
+    children = [row, note, Words(help, "amfs-help", width="100%")] if help else [row, note]
     box = w.VBox(children, layout=w.Layout(flex="1 1 380px", max_width="520px"))
     box.add_class("amfs-control")
     return Fields(box, parts, note)

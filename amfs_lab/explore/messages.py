@@ -25,6 +25,23 @@ class Page(anywidget.AnyWidget):
     alt = traitlets.Unicode().tag(sync=True)
 
 
+class Words(ipywidgets.HTML):
+    """Words on the page, shown as they are: no character of theirs is markup. The only HTML that an explorer makes.
+
+    Args:
+        frame: the markup around them, with `{}` in their place. kind: their CSS class. layout: of ipywidgets.
+    """
+
+    def __init__(self, words: str = "", kind: str = "", frame: str = "{}", **layout: Any) -> None:
+        super().__init__(layout=ipywidgets.Layout(**layout))
+        self.add_class(kind)
+        self._frame = frame
+        self.say(words)
+
+    def say(self, words: str) -> None:
+        self.value = self._frame.format(html.escape(words)) if words else ""
+
+
 class Sentence(ipywidgets.VBox):
     """A sentence that changes its words.
 
@@ -36,33 +53,32 @@ class Sentence(ipywidgets.VBox):
     alt = traitlets.Unicode()
 
     def __init__(self, text: str = "", alt: str = "") -> None:
-        self.words = ipywidgets.HTML(layout=ipywidgets.Layout(width="100%", margin="0"))
-        self.words.add_class("amfs-say")
+        self.words = Words(kind="amfs-say", width="100%", margin="0")
         page = Page(alt=alt, layout=ipywidgets.Layout(height="0", margin="0"))
         super().__init__([self.words, page], layout=ipywidgets.Layout(width="100%", margin="0"))
         self.alt, self.text = alt, text
 
     @traitlets.observe("text")
     def _write(self, change: Any) -> None:
-        self.words.value = html.escape(change["new"])
+        self.words.say(change["new"])
 
 
-class Banner(ipywidgets.HTML):
+class Banner(Words):
     """Red, above the controls, empty while all is well."""
 
+    FRAME = (
+        '<div role="alert"><b>This explorer met an error.</b> {}<br>'
+        "The figure shows the last state that worked. Press <b>Reset</b> to go back to the start.</div>"
+    )
+
     def __init__(self) -> None:
-        super().__init__(layout=ipywidgets.Layout(display="none", width="100%"))
-        self.add_class("amfs-banner")
+        super().__init__(kind="amfs-banner", frame=self.FRAME, display="none", width="100%")
 
     def show(self, error: BaseException) -> None:
-        words = html.escape(f"{type(error).__name__}: {error}")
-        self.value = (
-            f'<div role="alert"><b>This explorer met an error.</b> {words}<br>'
-            "The figure shows the last state that worked. Press <b>Reset</b> to go back to the start.</div>"
-        )
+        self.say(f"{type(error).__name__}: {error}")
         self.layout.display = ""
 
     def hide(self) -> None:
         if self.value:
-            self.value = ""
+            self.say("")
             self.layout.display = "none"

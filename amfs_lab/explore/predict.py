@@ -1,6 +1,5 @@
 """A question before the figure: the reader commits to an answer, and gets a reason rather than a cross."""
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as w
@@ -8,7 +7,7 @@ import ipywidgets as w
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.base import Shown
 from amfs_lab.explore.kernel import stopped
-from amfs_lab.explore.messages import Sentence
+from amfs_lab.explore.messages import Sentence, Words
 
 
 class Prediction(Shown):
@@ -33,8 +32,7 @@ class Prediction(Shown):
         }
         for option, button in self.buttons.items():
             button.on_click(lambda _, option=option: self._clicked(option))
-        words = w.HTML(f"<b>Predict.</b> {html.escape(question)}")
-        words.add_class("amfs-question")
+        words = Words(question, "amfs-question", "<b>Predict.</b> {}")
         row = w.HBox(list(self.buttons.values()), layout=w.Layout(flex_flow="row wrap"))
         self.widget = w.VBox([words, row, self.feedback])
         self.widget.add_class("amfs-predict")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from amfs_lab.explore.canvas import script
 from amfs_lab.explore.controls import Control, Fields, Part
+from amfs_lab.explore.messages import Words
 from amfs_lab.explore.picture import greys
 from amfs_lab.explore.strokes import Strokes, checked
 
@@ -47,7 +48,7 @@ class Paper(Control):
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
         sheet = Sheet(description=self.label, value=_listed(value))
-        note = w.HTML(layout=w.Layout(display="none"))  # a drawing that can't be is refused, never mended
+        note = Words(display="none")  # a drawing that can't be is refused, never mended
         box = w.VBox([sheet, note], layout=w.Layout(margin="0"))
         return Fields(box, [Part(sheet, _listed, self.check)], note)
 

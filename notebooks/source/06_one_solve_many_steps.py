@@ -68,18 +68,19 @@ two_filters
 # %% [markdown]
 # ## Build it once by hand
 #
-# Points of lesson 02. A walk of eight steps that keeps the heights α of the bumps, as the solve does.
+# Points of lesson 02. A walk of eight steps that keeps the values of the curve at these points. The library keeps the
+# heights α of the bumps, as the solve does; so will you, in exercise 2.
 
 # %%
 x, y, K, spectrum = explore.channels.first()
 rate = 1 / spectrum.eigenvalues[0].item()
-alpha = torch.zeros_like(y)
+values = torch.zeros_like(y)
 for _ in range(8):
-    alpha = alpha - rate * (K @ alpha - y)  # the misses themselves are the gradient's coefficients
+    values = values - rate * K @ (values - y)  # every miss moves the curve at all points that are like its own
 
-assert torch.allclose(alpha, linearised.descent(K, y, rate, steps=8))
+assert torch.allclose(values, K @ linearised.descent(K, y, rate, steps=8))
 shares, u = spectrum.descent_filter(rate, steps=8), spectrum.eigenvectors
-assert torch.allclose(K @ alpha, u @ (shares[:, None] * (u.T @ y)))
+assert torch.allclose(values, u @ (shares[:, None] * (u.T @ y)))
 print("learned of the strongest, the 8th and the 16th channel:", [f"{shares[i]:.1%}" for i in (0, 7, 15)])
 
 # %% [markdown]
@@ -185,7 +186,7 @@ print(f"and its gradient with respect to the start, through all five steps, has 
 # %% [markdown]
 # Why? Begin at δ = 0. A step is $\delta \leftarrow \delta - a\, J^\top r$ with the misses $r$, so δ is always a sum of
 # rows, $\delta = J^\top \alpha$, and what it adds to the network is $J(x)\,\delta = \sum_i \alpha_i\, \Theta(x, x_i)$:
-# bumps on the examples again. And the step moves α by $-a\, r$, as in function space.
+# bumps on the examples again, and each step changes their heights as in function space.
 
 # %% [markdown]
 # Two inputs are alike if the same changes of the weights move both outputs. Θ is called the **neural tangent kernel**

@@ -17,6 +17,7 @@ import amfs_lab.explore as explore
 from amfs_lab.explore import Explorer, theme
 from amfs_lab.explore.controls import Fields, LogSlider, Part
 from amfs_lab.explore.drawing import Arrays, Trace
+from amfs_lab.explore.messages import Words
 from tests.explore.lint import RULES, axes, boxes, fonts, looks, names, palette, states, words
 
 # Every explorer there is: the modules of the package are all imported, so that none is missed.
@@ -93,12 +94,12 @@ def drawn(*styles, kind=go.Scatter):
 
 def without_box(self, value, label_width=""):
     slider = w.FloatSlider(value=value, description=self.label)
-    return Fields(w.HBox([slider]), [Part(slider)], w.HTML())
+    return Fields(w.HBox([slider]), [Part(slider)], Words())
 
 
 def without_name(self, value, label_width=""):
     box = w.FloatText(value=value)
-    return Fields(w.HBox([box]), [Part(box)], w.HTML())
+    return Fields(w.HBox([box]), [Part(box)], Words())
 
 
 def control(fields, label="height"):

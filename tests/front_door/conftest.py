@@ -20,9 +20,14 @@ def house(tmp_path) -> Path:
     (folder / "pyproject.toml").write_text("[project]\n")
     (folder / "constraints.txt").write_text("torch==2.13.0\n")
     for name in ("00_start_here", "01_rbf_kernels"):
-        (folder / "notebooks" / f"{name}.ipynb").write_text(json.dumps({"lesson": name}))
-        (folder / "notebooks" / "solutions" / f"{name}.ipynb").write_text(json.dumps({"solved": name}))
+        (folder / "notebooks" / f"{name}.ipynb").write_text(notebook(f"lesson {name}"))
+        (folder / "notebooks" / "solutions" / f"{name}.ipynb").write_text(notebook(f"solved {name}"))
     return folder
+
+
+def notebook(words: str) -> str:
+    """What Jupyter can open and what says these words."""
+    return json.dumps({"cells": [{"cell_type": "markdown", "source": words, "metadata": {}}], "nbformat": 4})
 
 
 @pytest.fixture
@@ -51,6 +56,7 @@ class Machine:
         self.failing = set()  # words that make a command fail
         self.pythons = {"caller": ("3.12", True, True)}
         self.became = None
+        monkeypatch.chdir(run.ROOT)  # run.py goes there too; this way the tests come back
         monkeypatch.setattr(run, "caller", lambda: ["caller"])
         monkeypatch.setattr(run, "probe", self.probe)
         monkeypatch.setattr(run, "call", self.call)
@@ -71,7 +77,7 @@ class Machine:
             return 1
         if "venv" in command:
             self.python().parent.mkdir(parents=True)
-            self.python().write_text(self.probe(command[:-3])[0])
+            self.python().write_text(self.probe(command[:-4])[0])
         return 0
 
     def become(self, command, **variables):

@@ -24,8 +24,8 @@ def whole(machine) -> bool:
 
 def test_the_first_run_makes_the_environment_and_stamps_it_last(machine):
     assert machine.run.set_up() == str(machine.python())
-    assert machine.calls[0] == ["caller", "-m", "venv", machine.run.VENV]
-    assert all(call[:3] == [str(machine.python()), "-m", "pip"] for call in machine.calls[1:])
+    assert machine.calls[0] == ["caller", "-I", "-m", "venv", machine.run.VENV]
+    assert all(call[:4] == [str(machine.python()), "-P", "-m", "pip"] for call in machine.calls[1:])
     assert machine.installs() == [
         ["install", "--upgrade", "-c", "constraints.txt", "pip"],
         ["install", "-c", "constraints.txt", "hatchling"],
@@ -274,7 +274,7 @@ def test_pip_keeps_the_settings_of_the_caller(machine, monkeypatch):
     assert environment["PIP_CONFIG_FILE"] == "my pip.conf"
     machine.run.set_up()
     told = {option for call in machine.calls for option in call if option.startswith("-")}
-    assert told == {"-m", "--upgrade", "-c", "--no-build-isolation", "-e"}
+    assert told == {"-I", "-P", "-m", "--upgrade", "-c", "--no-build-isolation", "-e"}
 
 
 def test_the_index_of_torch_is_passed_on_remembered_and_a_new_one_starts_anew(machine, house):
@@ -309,6 +309,15 @@ def test_the_size_of_the_download_is_said_before_it(machine, monkeypatch, capsys
     machine.run.set_up(index)
     assert size in heard[0]
     assert ("--torch-index" in heard[0]) == (platform == "linux" and index is None)
+
+
+def test_every_command_is_started_by_a_helper_that_isolates(machine):
+    """`module` for .venv, ISOLATED for any other Python; notebooks/build.py is a file of ours, in a folder of ours."""
+    for verb in machine.run.VERBS:
+        machine.run.main([verb])
+        assert machine.became is None or "-P" in machine.became[0] or "build.py" in machine.became[0][1]
+    assert all({"-I", "-P"} & set(call) for call in machine.calls)
+    assert os.getcwd() == machine.run.ROOT
 
 
 # --- two at once ---
@@ -356,31 +365,50 @@ def test_a_lock_that_a_dead_process_left_does_not_block(house, machine):
 # --- for real, in a path with spaces ---
 
 
-def real(house: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+@pytest.fixture
+def strangers(tmp_path) -> Path:
+    """A folder that somebody may stand in: its modules have the names of Python's and pip's, and tell when they run."""
+    folder = tmp_path / "strangers"
+    folder.mkdir()
+    for name in ("ensurepip", "venv", "pip", "runpy", "hatchling", "sitecustomize"):
+        (folder / f"{name}.py").write_text("open(__file__ + '.ran', 'w').close(); raise ImportError(__file__)")
+    return folder
+
+
+def real(house: Path, *arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON", "COV_"))}
     return subprocess.run(
         [sys.executable, str(house / "run.py"), *arguments],
-        env={**keep, **variables}, cwd=house.parent, capture_output=True, text=True, timeout=120,
+        env={**keep, **variables}, cwd=cwd, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 
 
-def test_a_real_python_without_ensurepip(house, tmp_path):
-    fake, empty = tmp_path / "fake", tmp_path / "empty"
-    fake.mkdir()
-    empty.mkdir()
-    (fake / "ensurepip.py").write_text("raise ImportError('Debian ships me apart')")
-    done = real(house, "test", PYTHONPATH=str(fake), PATH=str(empty))
-    assert done.returncode == 2
-    assert done.stderr.startswith("run.py: Python 3.")
-    assert "comes without ensurepip" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not (house / ".venv").exists()
+@pytest.mark.parametrize("missing", ["ensurepip", "venv"])
+def test_a_real_python_may_lack_a_package(house, monkeypatch, capsys, missing):
+    monkeypatch.setitem(sys.modules, missing, None)  # as Debian ships them apart
+    exec(load(house).PROBE)
+    assert capsys.readouterr().out.split()[1:] == ["True", "no"]
 
 
-def test_a_real_pip_that_finds_nothing(house, tmp_path):
+def test_no_module_of_a_stranger_runs(house, strangers, monkeypatch):
+    """Neither the caller's folder nor the caller's PYTHONPATH comes before the modules of a Python that is asked."""
+    run = load(house)
+    monkeypatch.chdir(strangers)
+    monkeypatch.setenv("PYTHONPATH", str(strangers))
+    monkeypatch.setenv("PYTHONHOME", str(strangers))
+    monkeypatch.setattr(run, "venv_bin", lambda _: sys.executable)
+    assert run.probe([sys.executable])[1:] == (True, True)
+    assert run.call([sys.executable, run.ISOLATED, "-m", "ensurepip", "--version"]) == 0
+    assert run.call([*run.module("pip"), "--version"]) == 0
+    assert not list(strangers.glob("*.ran"))
+    assert not {"PYTHONPATH", "PYTHONHOME"} & set(run.environment())
+
+
+def test_a_real_pip_that_finds_nothing(house, strangers):
     """The caller's settings forbid every index: pip obeys them, fails, and leaves nothing."""
     (house / "constraints.txt").write_text("pip==999\n")
-    done = real(house, "lab", PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
+    done = real(house, "lab", cwd=strangers, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
+    assert not list(strangers.glob("*.ran"))
     assert done.returncode == 2, done.stdout + done.stderr
     assert "pip could not renew itself" in done.stdout
     assert "No matching distribution found for hatchling" in done.stderr

@@ -175,6 +175,31 @@ def test_drift_is_named_and_mended(folder, monkeypatch, capsys):
     assert build.drift(folder) == ["07_old.ipynb has no source", "42_a_lesson.ipynb differs from its source"]
 
 
+def test_a_notebook_is_whole_or_as_it_was(folder, monkeypatch):
+    build.save({folder / "a.ipynb": "before"})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(build.Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        build.save({folder / "a.ipynb": "after"})
+    assert sorted(path.name for path in folder.iterdir()) == ["a.ipynb", "source"]
+    assert (folder / "a.ipynb").read_text() == "before"
+
+
+def test_nothing_is_written_through_a_link(folder):
+    """A link that leads nowhere is somebody's file too, and one that leads somewhere is replaced, not followed."""
+    link, elsewhere = folder / "a.ipynb", folder / "elsewhere"
+    link.symlink_to(elsewhere)
+    with pytest.raises(build.BuildError, match="is there already and differs"):
+        build.refuse_to_overwrite({link: b"a lesson"})
+    build.save({link: "a lesson"})
+    assert not elsewhere.exists()
+    assert link.read_text() == "a lesson"
+    assert not link.is_symlink()
+
+
 def test_the_command_line(monkeypatch, capsys, tmp_path):
     assert build.main(["--check"]) == 0
     assert capsys.readouterr().out == "every notebook matches its source\n"

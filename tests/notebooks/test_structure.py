@@ -1,6 +1,7 @@
 """What every lesson has, read off its notebooks: DESIGN's list for a notebook, and the course map of lesson 00."""
 
 import ast
+import contextlib
 import re
 
 import nbformat
@@ -72,6 +73,77 @@ def test_no_cell_asks_nbval_to_compare_outputs(notebook):
     for cell in notebook.cells:
         assert "NBVAL" not in cell.source.upper().replace("NBVAL-LAX", "")
         assert set(cell.metadata.get("tags", [])) <= {"exercise", "check"}
+
+
+WORK = (ast.BinOp, ast.Call, ast.Subscript, ast.Compare)
+ENOUGH = 4  # operations: fewer are an idiom, such as an identity matrix of the right dtype
+
+
+def doings(tree: ast.AST) -> set[str]:
+    """Each expression of some length, whatever its variables are called and also where it stands on two lines."""
+    found, values = set(), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, WORK):
+            values.setdefault(node.targets[0].id, node.value)
+
+    def unnamed(node: ast.AST, names: dict[str, str], inside: tuple[str, ...] = ()) -> str:
+        if isinstance(node, ast.Name):
+            if node.id in values and node.id not in inside:
+                return unnamed(values[node.id], names, (*inside, node.id))
+            return names.setdefault(node.id, f"v{len(names)}")
+        if isinstance(node, ast.AST):
+            parts = [unnamed(value, names, inside) for _, value in ast.iter_fields(node) if value is not None]
+            return f"{type(node).__name__}({', '.join(parts)})"
+        return f"[{', '.join(unnamed(each, names, inside) for each in node)}]" if isinstance(node, list) else repr(node)
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp | ast.Call):
+            found |= {told for told in (unnamed(node, {}), ast.dump(node)) if weight(told) >= ENOUGH}
+    return found
+
+
+def weight(told: str) -> int:
+    return sum(told.count(f"{kind.__name__}(") for kind in WORK)
+
+
+def leaks(cells: list) -> list[str]:
+    """The answers in code of which a long expression stands in a cell before their exercise, or in its words."""
+    found, seen = [], set()
+    for cell in cells:
+        if cell.cell_type == "code" and cell.metadata.get("tags") == ["exercise"]:
+            if doings(ast.parse(cell.source)) & seen:
+                found.append(cell.source)
+        elif cell.cell_type == "code":
+            seen |= doings(compile(cell.source, "cell", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
+        else:
+            for words in re.findall(r"`([^`]+)`", cell.source):
+                with contextlib.suppress(SyntaxError):
+                    seen |= doings(ast.parse(words))
+    return found
+
+
+def test_no_answer_stands_before_its_question(lesson):
+    assert leaks(nbformat.read(solution_of(lesson), 4).cells) == []
+
+
+ANSWER = "def mine(K, y, lam):\n    identity = torch.eye(len(K))\n    return torch.linalg.solve(K + lam * identity, y)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "leaking"),
+    [
+        ("code", "a = torch.linalg.solve(G + r * torch.eye(len(G)), z)", True),
+        ("code", "r = 0.1\nE = torch.eye(len(G))\na = torch.linalg.solve(G + r * E, z)", True),
+        ("markdown", "Say `torch.linalg.solve(K + lam * torch.eye(len(K)), y)`.", True),
+        ("code", "a = ridge.solve(K, y, lam)\nassert torch.allclose(K @ a + lam * a, y)", False),
+        ("code", "E = torch.eye(len(K), dtype=K.dtype)", False),
+        ("markdown", "`torch.linalg.solve(A, b)` gives x", False),
+    ],
+)
+def test_an_answer_is_known_by_what_it_does(kind, source, leaking):
+    cell = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
+    answer = nbformat.v4.new_code_cell(ANSWER, metadata={"tags": ["exercise"]})
+    assert bool(leaks([cell(source), answer])) == leaking
 
 
 def test_it_asks_before_it_shows(notebook):

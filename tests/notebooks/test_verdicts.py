@@ -30,17 +30,17 @@ SAID = {
 }
 
 
-def run(sources, **env):
+def run(sources, **rest):
     """Run All of a notebook with these cells, as a reader's: an error is kept, and the next cell runs."""
-    return run_all(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]), **env)
+    return run_all(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]), **rest)
 
 
-def run_all(notebook, **env):
+def run_all(notebook, place=NOTEBOOKS, **env):
     clean = {k: v for k, v in os.environ.items() if k not in ("NBGRADER_EXECUTION", "AMFS_LAB_CHECKS")}
     clean |= {"AMFS_LAB_FAST": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(NOTEBOOKS.parent)}
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
-    place = {"metadata": {"path": str(NOTEBOOKS)}}
-    kernel = dict(timeout=guide.CELL_SECONDS, kernel_name="python3", resources=place, allow_errors=True)
+    resources = {"metadata": {"path": str(place)}}
+    kernel = dict(timeout=guide.CELL_SECONDS, kernel_name="python3", resources=resources, allow_errors=True)
     NotebookClient(notebook, **kernel).execute(env=clean | env)
     return notebook
 
@@ -172,3 +172,52 @@ def test_a_wrongly_solved_lesson_gives_no_guide():
     cells = [nbformat.v4.new_code_cell(source) for source in (IMPORT, WRONG, "check.rbf(my_rbf)")]
     with pytest.raises(guide.CellExecutionError, match="You divided by σ²"):
         guide.run(nbformat.v4.new_notebook(cells=cells))
+
+
+# --- what docs/teaching.md says under "Grading" ---
+
+TAMPERING = [  # what a student's cell does, and what puts it right again for the next case
+    ("os.environ.pop('NBGRADER_EXECUTION')", "os.environ['NBGRADER_EXECUTION'] = 'autograde'"),
+    ("explore.check.kernels.rbf_kernel = my_rbf", "explore.check.kernels.rbf_kernel = kernels.rbf_kernel"),
+    ("kept, explore.check.rbf = explore.check.rbf, print", "explore.check.rbf = kept"),
+]
+SUSPICIOUS = re.compile(r"\b(import|environ|check|setattr|exec|eval|open)\b|__")
+GUIDE = guide.PLACE.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def tampered(tmp_path_factory):
+    """One page of wrong answers, some with a helping hand; beside it lies a file."""
+    folder = tmp_path_factory.mktemp("student")
+    (folder / "sklearn.py").write_text("print('a file of the student')")
+    check, cells = "explore.check.rbf(my_rbf)", ["import os, torch\nfrom amfs_lab import explore, kernels"]
+    own_grader = "os.environ.pop('NBGRADER_EXECUTION'); os.environ['AMFS_LAB_CHECKS'] = 'raise'"
+    for tamper, after in [("", ""), *TAMPERING, ("", own_grader), ("", ""), ("os.environ.pop('AMFS_LAB_CHECKS')", "")]:
+        cells += [f"{WRONG}\n{tamper}", check, after]
+    return run([*cells, "import sklearn"], place=folder, NBGRADER_EXECUTION="autograde")
+
+
+def test_tampering_that_the_guide_tells_of_gets_points(tampered):
+    assert [points(cell) for cell in tampered.cells[2:-1:3]] == [0, 1, 1, 1, 0, 0, 1]
+
+
+def test_a_file_beside_a_notebook_stands_for_an_installed_package(tampered):
+    assert guide.printed(tampered.cells[-1]) == "a file of the student\n"
+
+
+def test_the_words_to_look_for_are_in_all_tampering_and_in_no_answer():
+    assert all(SUSPICIOUS.search(tamper) for tamper, _ in TAMPERING)
+    for path in sorted((NOTEBOOKS / "solutions").glob("*.ipynb")):
+        for cell in nbformat.read(path, 4).cells:
+            if cell.cell_type == "code" and cell.metadata.get("tags") == ["exercise"]:
+                assert not SUSPICIOUS.search(cell.source), cell.source
+
+
+def test_the_guide_tells_of_that():
+    for words in ('os.environ.pop("NBGRADER_EXECUTION")', 'os.environ.pop("AMFS_LAB_CHECKS")', "torch.py"):
+        assert f"`{words}`" in GUIDE
+    assert "`explore.check.kernels.rbf_kernel = my_rbf`" in GUIDE
+    assert "`explore.check.rbf = print`" in GUIDE
+    named = re.search(r"No answer needs (.+?) or a name with\s+two", GUIDE, re.DOTALL)[1]
+    assert f"({'|'.join(re.findall('`(.+?)`', named))})" in SUSPICIOUS.pattern
+    assert guide.GRADING in GUIDE
