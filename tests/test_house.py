@@ -16,7 +16,7 @@ PACKAGE = ROOT / "amfs_lab"
 
 FLOORS = [
     {"errors"},
-    {"arguments", "plain"},
+    {"arguments", "files", "plain"},
     {"kernels", "ridge", "backbones", "stats", "checkpoint", "distributed", "episode", "provenance"},
     {"inner", "outer", "tasks", "planes", "plots"},
     {"learner", "path"},
