@@ -94,9 +94,9 @@ def check_same(folder: Path | str, what: str, recorded: dict[str, Any] | None, p
 def told(recorded: dict[str, Any]) -> str:
     """`letters/all, 20 classes`, or the class of a network."""
     if "class" in recorded:
-        return printable(str(recorded["class"]), line=True)
+        return printable(str(recorded["class"])[:100], line=True)
     classes = recorded.get("classes")
-    return printable(str(recorded.get("name")) + (f", {classes} classes" if classes else ""), line=True)
+    return printable((str(recorded.get("name")) + (f", {classes} classes" if classes else ""))[:100], line=True)
 
 
 def _fingerprint(plain: object) -> str:

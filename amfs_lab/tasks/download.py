@@ -162,7 +162,7 @@ def _receive(url: str, partial: Path, size: int, progress: Callable[[int, int | 
         if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0
         length = response.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdigit() else None
+        total = have + int(length) if length.isdecimal() and len(length) < 19 else None
         if response.status == 206 and not have:
             raise DataError(f"Expected all of {url}, or its rest. Got some other part of it. Name another mirror.")
         if total is not None and total > size:

@@ -93,6 +93,8 @@ def read(path: Path) -> tuple[Glyphs, dict]:
         expected = (len(scripts), SAMPLES, SIDE * SIDE // 2)
         if packed.shape != expected or packed.dtype != np.uint8 or codepoints.shape != scripts.shape:
             raise ValueError(f"images of shape {packed.shape} {packed.dtype}, not {expected} uint8")
+        if lacks := set(map(str, scripts)) - set(notes["splits"]):
+            raise ValueError(f"no split for {min(lacks)!r}")
         images = np.empty((*packed.shape, 2), np.uint8)
         images[..., 0], images[..., 1] = (packed >> 4) * 17, (packed & 15) * 17
         return Glyphs(

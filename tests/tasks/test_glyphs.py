@@ -160,6 +160,11 @@ def test_one_other_label_is_another_hash(alone):
         {"codepoints": np.zeros(3, np.int64)},
         {"notes": np.frombuffer(b"{}", np.uint8)},
         {"notes": np.frombuffer(b"no JSON", np.uint8)},
+        {"notes": np.frombuffer(b"[]", np.uint8)},
+        {"notes": np.frombuffer(b'{"splits": 5}', np.uint8)},
+        {"notes": np.frombuffer(b'{"splits": {}}', np.uint8)},
+        {"notes": np.frombuffer(b"[" * 10**5, np.uint8)},
+        {"scripts": np.zeros(3)},
     ],
 )
 def test_other_contents_are_refused(alone, changes):
