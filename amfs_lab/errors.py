@@ -6,6 +6,8 @@ import re
 # direction of writing, behind which a name reads as another one.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+LONGEST = 5000  # characters of a message; one that quotes a file could be as long as the file
+
 
 def printable(text: str, line: bool = False) -> str:
     """The text as a terminal may show it: what would command the terminal is written out, ESC as \\x1b.
@@ -20,11 +22,12 @@ def printable(text: str, line: bool = False) -> str:
 class AmfsError(Exception):
     """Any error that amfs_lab raises on purpose; the command line prints its message and exits with 2.
 
-    A message may quote a file or a name: `str` of the error is `printable`.
+    A message may quote a file or a name: `str` of the error is `printable` and of bounded length.
     """
 
     def __str__(self) -> str:
-        return printable(super().__str__())
+        text = super().__str__()
+        return printable(text if len(text) <= LONGEST else text[:LONGEST] + " ...")
 
 
 class ConfigError(AmfsError, ValueError):

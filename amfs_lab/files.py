@@ -25,7 +25,7 @@ from safetensors.torch import load as read_tensors
 from torch import Tensor
 
 JSON_BYTES, JSON_DEPTH = 2**24, 64  # our largest record has 85 KB and six levels
-ARRAY_BYTES, TENSOR_BYTES = 2**29, 2**32
+ARRAY_BYTES, TENSOR_BYTES, TENSORS = 2**29, 2**32, 20_000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Python bounds what it unpacks at a time in these alone
 LEFT = ".*.part"  # the pattern of the names of files that are not in their places yet
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -33,7 +33,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[io.BufferedReader]:
     """A regular file, open for reading. Raises ValueError for a pipe or a device."""
     _check_regular(path, os.stat(path))
     with os.fdopen(os.open(path, os.O_RDONLY | _NO_WAIT), "rb") as file:
@@ -172,6 +172,8 @@ def tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
     notes = header.get("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(notes, dict):
         raise ValueError("no whole file of tensors: its header is no object")
+    if len(header) > TENSORS:
+        raise ValueError(f"no whole file of tensors: it names {len(header):,}, more than the {TENSORS:,} that are read")
     try:
         return read_tensors(data), notes
     except (SafetensorError, RuntimeError, TypeError, KeyError, MemoryError, OverflowError) as error:

@@ -166,6 +166,7 @@ HOSTILE_TENSORS = {
     "a deep header": header("[" * 10**5),
     "a list": header("[]"),
     "notes that are a list": header('{"__metadata__": []}'),
+    "a hundred thousand names": header(json.dumps(dict.fromkeys(map(str, range(10**5))))),
     "a name twice": header('{"x": 1, "x": 2}'),
     "a shape that overflows": header(entry([2**62, 2**62], 4), bytes(4)),
     "a shape below zero": header(entry([-1], 4), bytes(4)),
@@ -257,6 +258,7 @@ def test_nothing_commands_the_terminal():
     assert printable("né\tα – 字 שלום\n") == "né\tα – 字 שלום\n"
     assert printable("a\nb\tc", line=True) == r"a\nb\tc"
     assert str(AmfsError("\x1b]0;title\x07")) == r"\x1b]0;title\x07"
+    assert len(str(AmfsError("x" * 10**6))) < 6000
 
 
 def test_what_is_written_to_a_terminal_is_printable_but_for_the_moves_of_a_bar():
