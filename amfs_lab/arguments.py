@@ -90,6 +90,15 @@ def check_positive(name: str, value: Tensor | float, advice: str, zero: bool = F
         raise ConfigError(f"`{name}` must be a finite number {'>=' if zero else '>'} 0. Got {got!r}. {advice}")
 
 
+def check_count(name: str, value: object, smallest: int, largest: int) -> None:
+    """Raises ConfigError unless `value` is an integer within bounds. A saved run may ask for more than any machine has:
+    it is refused before anything is built."""
+    if not isinstance(value, int) or value < smallest:
+        raise ConfigError(f"{name} must be an integer >= {smallest}. Got {value!r}.")
+    if value > largest:
+        raise ConfigError(f"{name} must be at most {largest}. Got {value!r}.")
+
+
 def is_number(value: object) -> TypeGuard[float]:
     """True for a finite real number, of Python or numpy, within the range of floating point."""
     if not isinstance(value, Real) or isinstance(value, bool):

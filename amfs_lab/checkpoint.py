@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from filelock import Timeout
+from safetensors import SafetensorError
 from safetensors.torch import save as serialize
 from torch import Tensor
 
+from amfs_lab import files
 from amfs_lab.errors import ConfigError, DataError
 
 TENSORS, RECORD = "meta_parameters.safetensors", "run.json"
@@ -43,13 +43,11 @@ def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> No
     `record` is written last: a folder without it holds no run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / (TENSORS + ".partial")
-    save_file(_own_copies(tensors), partial)
-    os.replace(partial, folder / TENSORS)
-    partial = folder / (RECORD + ".partial")
-    record = record | {"sha256": _sha256(folder / TENSORS)}
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / RECORD)
+    packed = serialize(_own_copies(tensors))
+    with files.replacing(folder / TENSORS) as file:
+        file.write(packed)
+    with files.replacing(folder / RECORD, text=True) as file:
+        file.write(json.dumps(record | {"sha256": hashlib.sha256(packed).hexdigest()}, indent=2) + "\n")
 
 
 def check_savable(tensors: dict[str, Any], record: dict[str, Any]) -> None:
@@ -63,7 +61,7 @@ def check_savable(tensors: dict[str, Any], record: dict[str, Any]) -> None:
                 "the module's state, for example by register_buffer(..., persistent=False)."
             ) from error
     try:
-        json.dumps(record)
+        files.parse_json(json.dumps(record))  # as it is read again
     except (TypeError, ValueError) as error:
         raise ConfigError(f"What a run saves of its settings must be plain data. Got others: {error}.") from error
 
@@ -84,13 +82,14 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         if (folder / RECORD).is_file():
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8-sig"))
-            if not isinstance(record, dict) or record.get("sha256") != _sha256(folder / TENSORS):
+            record = files.read_json(folder / RECORD)
+            packed = files.content(folder / TENSORS, files.TENSOR_BYTES)
+            if not isinstance(record, dict) or record.get("sha256") != hashlib.sha256(packed).hexdigest():
                 raise ValueError(f"{TENSORS} is not the file that was saved with {RECORD}")
-            return load_file(folder / TENSORS), record
+            return files.tensors(packed)[0], record
     except PermissionError as error:
         raise DataError(f"Expected a run in {folder} that may be read. Got: {error.strerror}.") from error
-    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"Expected a complete run in {folder}. Got: {error}. Train it again.") from error
     raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`.")
 
@@ -114,17 +113,13 @@ def save_state(folder: Path, step: int, tensors: dict[str, Tensor], record: dict
         DataError: it cannot be written, for want of space for example.
     """
     path = folder / STATES.replace("*", f"{step:09d}")
-    partial = path.with_suffix(".partial")
     whole = _own_copies(tensors)
     words = json.dumps(record)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(whole, partial, {"record": words, "sha256": _digest(whole, words)})
-        _to_disk(partial)
-        os.replace(partial, path)
+        with files.replacing(path) as file:
+            file.write(serialize(whole, {"record": words, "sha256": _digest(whole, words)}))
     except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise DataError(
             f"The state of a run must be written to {folder}. Got: {error}. The states before it are whole."
         ) from error
@@ -142,13 +137,12 @@ def load_state(folder: Path) -> State:
     damaged = []
     for path in _states(folder):
         try:
-            with safe_open(path, "pt") as file:
-                meta = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
-            if meta.get("sha256") != _digest(tensors, meta["record"]):
+            tensors, meta = files.tensors(files.content(path, files.TENSOR_BYTES))
+            words = meta.get("record", "")
+            if meta.get("sha256") != _digest(tensors, words):
                 raise ValueError("it is not what was written")
-            return State(path, tensors, json.loads(meta["record"]), tuple(damaged))
-        except (OSError, ValueError, KeyError, RecursionError, SafetensorError) as error:
+            return State(path, tensors, files.parse_json(words), tuple(damaged))
+        except (OSError, ValueError) as error:
             damaged.append(f"{path.name} is damaged ({error})")
     found = f"nothing whole: {'; '.join(damaged)}" if damaged else "none"
     raise DataError(f"Expected a state that a run can go on from in {folder}. Got {found}. Train it again.")
@@ -173,13 +167,13 @@ def held(folder: Path) -> Iterator[None]:
         ConfigError: another one holds it, with what is known of that one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(folder / LOCK), folder / HOLDER
+    lock, holder = files.lock(folder / LOCK), folder / HOLDER
     try:
         lock.acquire(blocking=False)
     except Timeout:
         who = ""
-        with contextlib.suppress(OSError):
-            who = holder.read_text(encoding="utf-8").strip()
+        with contextlib.suppress(OSError, ValueError):
+            who = files.content(holder, 1000).decode("utf-8", "replace").strip()
         advice = "Wait until that one has ended, stop it, or name another folder."
         if who.startswith(f"process {os.getpid()} on {platform.node()},"):
             who += ", which is this one"
@@ -192,7 +186,10 @@ def held(folder: Path) -> Iterator[None]:
     try:
         with contextlib.suppress(OSError):
             now = time.strftime("%Y-%m-%d %H:%M:%S")
-            holder.write_text(f"process {os.getpid()} on {platform.node()}, since {now}\n", encoding="utf-8")
+            for left in folder.glob(files.LEFT):  # by a process that was killed while it wrote
+                left.unlink()
+            with files.replacing(holder, text=True) as file:
+                file.write(f"process {os.getpid()} on {platform.node()}, since {now}\n")
         yield
     finally:
         with contextlib.suppress(OSError):
@@ -263,13 +260,3 @@ def _digest(tensors: dict[str, Tensor], words: str) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _to_disk(path: Path) -> None:
-    """Waits until the file is more than a promise of the system: the power may fail as well."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -11,7 +11,7 @@ from torch import Tensor
 from amfs_lab.backbones import BATCH_NORMS, FULL
 from amfs_lab.config import TrainingConfig
 from amfs_lab.episode import Split
-from amfs_lab.errors import ConfigError, DataError, NumericalError
+from amfs_lab.errors import ConfigError, DataError, NumericalError, printable
 from amfs_lab.inner import FunctionSpace, GradientLoop
 from amfs_lab.learner import MetaLearner, measuring, seed
 from amfs_lab.open_set import LEAST_EPISODES, Calibration, answers, calibrate
@@ -78,7 +78,7 @@ class Prediction:
             sign = "" if self.threshold is None else f" {'>' if self.known is False else '<='} {self.threshold:.3g}"
             told += f"  variance {self.variance:.3g}{sign}"
         ranked = [f"{label} {share:.1%}".replace("%", " %") for label, share in self.ranked[:3]]
-        return f"{told}  ({', '.join(ranked)})"
+        return printable(f"{told}  ({', '.join(ranked)})", line=True)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from amfs_lab.arguments import is_number
+from amfs_lab.arguments import check_count, is_number
 from amfs_lab.backbones import FULL, NORMS, PRECISIONS, Conv4
-from amfs_lab.errors import ConfigError
+from amfs_lab.errors import ConfigError, printable
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
 from amfs_lab.kernels import RBF, Cosine, Kernel, Linear, check_learned_bandwidth
@@ -23,6 +23,9 @@ from amfs_lab.tasks.augment import check_augmentations
 
 KERNELS = ("rbf", "linear", "cosine")
 SCHEDULES = ("constant", "cosine")
+# Between what bounds; a width of 2,048 has 113 million weights.
+COUNTS = {"tasks": (1, 10_000), "width": (1, 2048), "steps": (1, 10**9)}
+COUNTS |= {"validate_every": (0, 10**9), "validation_episodes": (2, 10**6)}
 
 
 @contextlib.contextmanager
@@ -141,11 +144,8 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"tasks": 1, "width": 1, "steps": 1, "validate_every": 0, "validation_episodes": 2}
-        for name, smallest in least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < smallest:
-                raise ConfigError(f"TrainingConfig.{name} must be an integer >= {smallest}. Got {value!r}.")
+        for name, (smallest, largest) in COUNTS.items():
+            check_count(f"TrainingConfig.{name}", getattr(self, name), smallest, largest)
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
             raise ConfigError(f"TrainingConfig.seed must be an integer from 0 to 2^63 - 1. Got {self.seed!r}.")
         for name in ("meta_lr", "seconds"):
@@ -157,6 +157,8 @@ class TrainingConfig:
             if not isinstance(getattr(self, name), kind):
                 one = getattr(kind, "__name__", "one of the classes in config.INNER_LOOPS")
                 raise ConfigError(f"TrainingConfig.{name} must be of {one}. Got {getattr(self, name)!r}.")
+        if printable(self.method, line=True) != self.method or len(self.method) > 100:
+            raise ConfigError(f"TrainingConfig.method must be a name of at most 100 letters. Got {shown(self.method)}.")
         check_augmentations(self.augment)
         names = {"norm": NORMS, "source": SOURCES, "schedule": SCHEDULES, "precision": PRECISIONS}
         for name, options in names.items():

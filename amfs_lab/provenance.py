@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from amfs_lab.errors import ConfigError
+from amfs_lab.errors import ConfigError, printable
 
 GIVE = {"data": "`train=` and `validation=`", "learner": "`learner=`"}  # how each is handed on, in Python
 
@@ -94,9 +94,9 @@ def check_same(folder: Path | str, what: str, recorded: dict[str, Any] | None, p
 def told(recorded: dict[str, Any]) -> str:
     """`letters/all, 20 classes`, or the class of a network."""
     if "class" in recorded:
-        return str(recorded["class"])
+        return printable(str(recorded["class"])[:100], line=True)
     classes = recorded.get("classes")
-    return str(recorded.get("name")) + (f", {classes} classes" if classes else "")
+    return printable((str(recorded.get("name")) + (f", {classes} classes" if classes else ""))[:100], line=True)
 
 
 def _fingerprint(plain: object) -> str:

@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -13,7 +15,7 @@ from PIL import Image
 from amfs_lab import checkpoint, cli
 from amfs_lab.config import preset
 from amfs_lab.tasks import EpisodeConfig
-from amfs_lab.training import MetaTrainer
+from amfs_lab.training import MetaTrainer, load_learner
 from tests.damage import commands
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,6 +64,30 @@ RAW = {
     "an empty object": b"{}",
     "too deep": b"[" * 100_000,
     "a huge number": b"1" * 10_000,
+    "deep": b'{"config": ' + b"[" * 900 + b"]" * 900 + b"}",
+    "NaN": b'{"config": {"meta_lr": NaN}}',
+    "infinity": b'{"config": {"meta_lr": 1e999}}',
+    "a field twice": b'{"config": {}, "config": {"method": "x"}}',
+    "half of a character": b'{"config": {"method": "\\ud800"}}',
+}
+
+
+def of_settings(record: dict, **settings: Any) -> dict:
+    return record | {"config": record["config"] | settings}
+
+
+HUGE = {
+    "a billion ways": lambda r: of_settings(r, episode={"ways": 10**9, "shots": 1, "queries": 1}),
+    "a billion queries": lambda r: of_settings(r, episode={"ways": 2, "shots": 1, "queries": 10**9}),
+    "a width of 100,000": lambda r: of_settings(r, width=10**5),
+    "a billion tasks": lambda r: of_settings(r, tasks=10**9),
+    "2^62 steps": lambda r: of_settings(r, steps=2**62),
+    "a billion inner steps": lambda r: of_settings(r, inner={"name": "maml", "steps": 10**9}),
+    "2^70 seconds": lambda r: r | {"progress": r["progress"] | {"seconds": 2**70}},
+    "a name that commands the terminal": lambda r: of_settings(r, method="\x1b]0;title\x07\x1b[2J"),
+    "a name of two lines": lambda r: of_settings(r, method="i-amfs\namfs-lab: all is well"),
+    "a source that commands the terminal": lambda r: of_settings(r, source="\x1b[31m"),
+    "own data that command the terminal": lambda r: r | {"data": {"train": {"own": True, "name": "\x1b[2J\nfine"}}},
 }
 
 
@@ -76,6 +102,81 @@ def test_a_record_that_is_no_record(ended, support, tmp_path, capsys, damage, ve
     assert told.startswith("amfs-lab: ")
     assert told.count("\n") == 1
     assert len(told) < 600
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_a_record_that_asks_for_too_much_or_commands_the_terminal(ended, support, tmp_path, capsys, monkeypatch, kind):
+    """Refused in one line, before anything is built."""
+    folder = shutil.copytree(ended, tmp_path / "run")
+    record = json.loads((folder / checkpoint.RECORD).read_text(encoding="utf-8"))
+    (folder / checkpoint.RECORD).write_text(json.dumps(HUGE[kind](record)), encoding="utf-8")
+    if "own data" not in kind:
+        monkeypatch.setattr("amfs_lab.config.Conv4", None)
+    assert cli.main([*map(str, commands(folder, support)["evaluate"])]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("amfs-lab: ")
+    assert told.count("\n") == 1
+    assert told.rstrip("\n").isprintable()
+    assert len(told) < 600
+
+
+def blocked(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+
+
+PLACES = {
+    "a pipe for the record": lambda f: blocked(f, checkpoint.RECORD),
+    "a pipe for the tensors": lambda f: blocked(f, checkpoint.TENSORS),
+    "a pipe for a state": lambda f: os.mkfifo(f / "state-000000009.safetensors"),
+    "a link to itself for the record": lambda f: ((f / checkpoint.RECORD).unlink(), loop(f / checkpoint.RECORD)),
+    "a link to itself for the tensors": lambda f: ((f / checkpoint.TENSORS).unlink(), loop(f / checkpoint.TENSORS)),
+    "a link to itself for the folder": lambda f: (shutil.rmtree(f), loop(f)),
+    "a folder for the tensors": lambda f: ((f / checkpoint.TENSORS).unlink(), (f / checkpoint.TENSORS).mkdir()),
+    "a record of a terabyte": lambda f: os.truncate(f / checkpoint.RECORD, 2**40),
+    "tensors of a terabyte": lambda f: os.truncate(f / checkpoint.TENSORS, 2**40),
+}
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and links of POSIX")
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_run_whose_files_are_none(ended, support, tmp_path, capsys, kind):
+    """No command waits for what never comes, or reads without end."""
+    folder = shutil.copytree(ended, tmp_path / "run")
+    PLACES[kind](folder)
+    for verb in ("evaluate", "predict", "replay", "resume"):
+        code = cli.main([*map(str, commands(folder, support)[verb])])
+        told = capsys.readouterr().err
+        whole = kind == "a pipe for a state" and verb in ("evaluate", "predict")
+        assert code == (0 if whole else 2), told
+        assert whole or (told.startswith("amfs-lab: ") and told.count("\n") == 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
+def test_links_in_a_run_lead_nothing_that_is_written_elsewhere(stopped, tmp_path):
+    folder, precious = shutil.copytree(stopped, tmp_path / "run"), tmp_path / "precious"
+    precious.write_text("mine")
+    for name in (checkpoint.LOCK, checkpoint.HOLDER, checkpoint.TENSORS, checkpoint.RECORD):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(precious)
+    for name in ("run.json.partial", "meta_parameters.safetensors.partial", "state-000000003.partial"):
+        (folder / name).symlink_to(precious)
+    config = preset("i-amfs", episode=SHAPE, validate_every=0, **SETTINGS)
+    list(MetaTrainer(config, folder, device="cpu", resume=True, save_every=1).run())
+    assert precious.read_text() == "mine"
+    assert load_learner(folder, "cpu")[1] == config
+
+
+def test_what_a_killed_process_left_half_written_is_removed(stopped, tmp_path):
+    folder = shutil.copytree(stopped, tmp_path / "run")
+    (folder / ".0123456789abcdef.part").write_bytes(b"half")
+    with checkpoint.held(folder):
+        assert not list(folder.glob("*.part"))
+        assert not list(folder.glob(".*.part"))
 
 
 @pytest.mark.parametrize("kind", ["record", "state"])

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "amfs_lab"
 
 FLOORS = [
     {"errors", "lab_server"},
-    {"arguments", "plain"},
+    {"arguments", "files", "plain"},
     {"kernels", "ridge", "backbones", "stats", "checkpoint", "distributed", "episode", "provenance"},
     {"inner", "outer", "tasks", "planes", "plots"},
     {"learner", "path"},

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -189,11 +188,10 @@ class TestDamage:
     def test_a_full_disk_leaves_the_states_before(self, folder, monkeypatch):
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-        def full(tensors, path, metadata):
-            Path(path).write_bytes(b"half of it")
+        def full(descriptor):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(checkpoint, "save_file", full)
+        monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(DataError, match=r"must be written to .* No space left on device. The states before it"):
             checkpoint.save_state(folder, 6, {"x": torch.ones(1)}, {})
         assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -203,7 +201,7 @@ class TestDamage:
             raise KeyboardInterrupt
 
         before = states(folder)
-        monkeypatch.setattr(checkpoint.os, "replace", killed)
+        monkeypatch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             checkpoint.save_state(folder, 6, {"x": torch.ones(1)}, {})
         assert states(folder) == before

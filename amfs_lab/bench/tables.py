@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from amfs_lab import files
 from amfs_lab.bench.memory import peak
 from amfs_lab.bench.methods import (
     FLOOR,
@@ -78,7 +79,8 @@ def report(
         if part in wanted:
             found[part] = measured[part]()
     if to_json is not None:
-        to_json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        with files.replacing(to_json, text=True) as file:
+            file.write(json.dumps(found, indent=1) + "\n")
     if to_plot is not None:
         draw(found["against"], to_plot)
     return found
@@ -208,4 +210,5 @@ def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
         axes.set(xlabel=what, yscale="log", xticks=[int(v) for v in values])
     figure.axes[0].set_ylabel("meta-step (ms)")
     figure.axes[0].legend()
-    figure.savefig(path)
+    with files.replacing(path) as file:
+        figure.savefig(file, format=path.suffix.removeprefix(".").lower())

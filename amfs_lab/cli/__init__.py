@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from amfs_lab import __version__
 from amfs_lab.cli import bench, data, predict, reproduce, train
 from amfs_lab.cli.streams import lasting
-from amfs_lab.errors import AmfsError
+from amfs_lab.errors import AmfsError, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(f"amfs-lab: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
+        place = f" ({printable(str(error.filename))})" if error.filename else ""
         print(
             f"amfs-lab: The system refused{place}: {error.strerror}. Correct that, and run it again.", file=sys.stderr
         )
@@ -46,7 +46,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _remark(message: Warning | str, *_) -> None:
     """A warning as a sentence of ours, without the place in the code that a reader of the library is shown."""
-    print(f"amfs-lab: {message}", file=sys.stderr)
+    print(f"amfs-lab: {printable(str(message))}", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,10 +5,13 @@ import csv
 import dataclasses
 import json
 import os
+import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from amfs_lab import files
 from amfs_lab.confusion import Confusion, QueryResult, readable
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import Evaluation
@@ -24,9 +27,8 @@ def check_ending(path: Path, endings: tuple[str, ...], option: str) -> None:
     if path.suffix.lower() not in endings:
         raise ConfigError(f"`{option}` needs a file that ends in {' or '.join(endings)}. Got {path}.")
     check_new(path, option)
-    with replaced(path, option):
+    with _writable(path, option), tempfile.TemporaryFile(dir=path.parent):
         pass
-    path.with_name(path.name + ".partial").unlink(missing_ok=True)
 
 
 def check_new(path: Path, option: str) -> None:
@@ -38,18 +40,15 @@ def check_new(path: Path, option: str) -> None:
 
 
 @contextlib.contextmanager
-def replaced(path: Path, option: str) -> Iterator[Path]:
-    """A file beside `path` to write to; `path` itself is only touched by whoever moves it there."""
-    partial = path.with_name(path.name + ".partial")
+def _writable(path: Path, option: str) -> Iterator[None]:
+    """Raises ConfigError where no file can be made at `path`, or the block cannot write it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(21, "Is a directory")
-        partial.touch()
-        yield partial
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                raise IsADirectoryError(21, "Is a directory")
+        yield
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise ConfigError(
             f"`{option}` needs a file that can be written. Got {path}: {error.strerror}. Name another one."
         ) from error
@@ -57,11 +56,8 @@ def replaced(path: Path, option: str) -> Iterator[Path]:
 
 def write_rows(path: Path, results: Iterable[QueryResult], option: str = "--per-query") -> int:
     """One row a query, as CSV with a head line or as lines of JSON, by the ending. Returns how many."""
-    with replaced(path, option) as partial:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            count = _csv(file, results) if path.suffix.lower() == ".csv" else _lines(file, results)
-        os.replace(partial, path)
-    return count
+    with _writable(path, option), files.replacing(path, text=True) as file:
+        return _csv(file, results) if path.suffix.lower() == ".csv" else _lines(file, results)
 
 
 def _csv(file: IO[str], results: Iterable[QueryResult]) -> int:
@@ -135,9 +131,8 @@ def draw_confusion(path: Path, confusion: Confusion, option: str = "--confusion"
     plots = plotting(option)
     matrix = readable(confusion)
     figure = plots.confusion_matrix(matrix.names, matrix.shares, matrix.title, matrix.grouped)
-    with replaced(path, option) as partial:
-        figure.savefig(partial, format=path.suffix.lower().removeprefix("."), dpi=150)
-        os.replace(partial, path)
+    with _writable(path, option), files.replacing(path) as file:
+        figure.savefig(file, format=path.suffix.lower().removeprefix("."), dpi=150)
 
 
 def plotting(option: str):

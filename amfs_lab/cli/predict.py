@@ -8,6 +8,7 @@ from typing import Any
 
 from amfs_lab.classifier import EPISODES, NONE, Classifier, Prediction, grouped
 from amfs_lab.cli.options import bar_of, command, data_folder, device, set_threads, threads
+from amfs_lab.errors import printable
 from amfs_lab.tasks.pictures import loose_images
 from amfs_lab.tasks.support import read_picture
 
@@ -75,9 +76,10 @@ def predict(options: argparse.Namespace) -> None:
     counts = [int((classifier.support.y == n).sum()) for n in range(len(classifier.labels))]
     shots = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     print(f"{classifier.config.method}, {classifier.config.norm} norm; {len(counts)} classes, {shots} examples each")
-    width = max(len(str(image)) for image in images)
-    for image, prediction in zip(images, predictions, strict=True):
-        print(f"{image!s:<{width}}  {prediction}")
+    names = [printable(str(image), line=True) for image in images]
+    width = max(map(len, names))
+    for name, prediction in zip(names, predictions, strict=True):
+        print(f"{name:<{width}}  {prediction}")
     if classifier.calibration is not None:
         print(f"{NONE}: {classifier.calibration}")
     for remark in remarks:

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from amfs_lab import files
 from amfs_lab.cli.options import bar_of
 from amfs_lab.errors import ConfigError
 from amfs_lab.training import Progress
@@ -103,7 +104,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     for each in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if each.endswith("\n"):
             try:
-                step = json.loads(each)
+                step = files.parse_json(each)
             except ValueError as error:
                 raise ValueError("it holds something else, which would be lost") from error
             yield step

@@ -5,15 +5,21 @@ import contextlib
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+from amfs_lab.errors import printable
+
 # What our sentences hold beyond ASCII, in letters that every encoding has.
 PLAIN = str.maketrans({"±": "+/-", "×": "x", "–": "-", "—": "-", "°": " degrees", "→": "->", "≤": "<=", "≥": ">="})
 PLAIN |= str.maketrans({"σ": "sigma", "λ": "lambda", "μ": "mu", "γ": "gamma", "θ": "theta", "’": "'", "…": "..."})
+
+MOVES = ("\r", "\x1b[A")  # of tqdm
+_MOVES = re.compile("(\r|\x1b\\[A)")
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
@@ -26,17 +32,23 @@ codecs.register_error("amfs-lab-plain", _plain)
 
 
 class Output(io.TextIOBase):
-    """A stream that drops what cannot be written, from the first time on that it cannot."""
+    """A stream that drops what cannot be written, from the first time on that it cannot.
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    What a file or a name holds does not command the terminal: all is `printable`, but for the moves of a progress bar.
+    """
+
+    def __init__(self, stream: Any, bars: bool = False) -> None:
+        self._stream, self._bars = stream, bars
         self.lost: str | None = None  # why, unless it is that nobody reads on
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError, ValueError):
                 stream.reconfigure(errors="amfs-lab-plain")
 
     def write(self, text: str) -> int:
-        self._try("write", text)
+        if self._bars:  # they go to the start of their line, and a line up
+            self._try("write", "".join(part if part in MOVES else printable(part) for part in _MOVES.split(text)))
+        else:
+            self._try("write", printable(text))
         return len(text)
 
     def flush(self) -> None:
@@ -77,7 +89,7 @@ class Output(io.TextIOBase):
 def lasting() -> Iterator[None]:
     """Around a command: its output may fail, and its terminal may go, and it ends as it would have ended."""
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Output(out), Output(err)
+    sys.stdout, sys.stderr = Output(out), Output(err, bars=True)
     hangup = getattr(signal, "SIGHUP", None)  # what a system sends when a terminal goes; Windows knows none
     before = None
     if hangup is not None and threading.current_thread() is threading.main_thread():

@@ -36,7 +36,7 @@ from amfs_lab.cli.options import (
 from amfs_lab.cli.steps import Board, Screen, StepLog, all_of, show
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.confusion import Confusion, query_results
-from amfs_lab.errors import ConfigError
+from amfs_lab.errors import ConfigError, printable
 from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.provenance import data_name, told
 from amfs_lab.replay import replay
@@ -204,7 +204,7 @@ def train(options: argparse.Namespace) -> None:
     what = f"{settings}, {trainer.train.classes} training classes of {data_name(trainer.train)}"
     print(f"{what} -> {folder}", flush=True)
     for damage in trainer.state.damaged if trainer.state else ():
-        print(f"amfs-lab: {damage}; the state before it is taken.", file=sys.stderr)
+        print(f"amfs-lab: {printable(damage)}; the state before it is taken.", file=sys.stderr)
     if trainer.done:
         print(f"going on after step {trainer.done}", flush=True)
     elif options.resume and trainer.state is None:

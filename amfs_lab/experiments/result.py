@@ -7,15 +7,12 @@ summary.json   means and intervals
 
 import contextlib
 import hashlib
-import io
 import json
 import math
 import os
 import platform
 import shutil
 import subprocess
-import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from amfs_lab import __version__
+from amfs_lab import __version__, files
 from amfs_lab.checkpoint import writable
 from amfs_lab.errors import ConfigError, DataError
 
@@ -107,13 +104,14 @@ class Result:
         folder = Path(folder)
         check_free(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        partial = files.unguessable(folder)
         try:
+            partial.mkdir()  # new, and with the mode that the user's folders have
             np.savez_compressed(partial / ROWS, allow_pickle=False, **self.rows)
             record = {"format": FORMAT} | {name: getattr(self, name) for name in PARTS}
-            _write(partial / RECORD, record | {"sha256": _sha256(partial / ROWS)})
+            digest = hashlib.sha256((partial / ROWS).read_bytes()).hexdigest()
+            _write(partial / RECORD, record | {"sha256": digest})
             _write(partial / SUMMARY, self.summary)
-            partial.chmod(0o755)
             os.rename(partial, folder)
         except OSError as error:
             check_free(folder)  # another run was faster
@@ -142,13 +140,11 @@ class Result:
             for name, kind in PARTS.items():
                 if not isinstance(record.get(name), kind):
                     raise ValueError(f"no `{name}` of type {kind.__name__} in {RECORD}")
-            packed = (folder / ROWS).read_bytes()
+            packed = files.content(folder / ROWS, files.ARRAY_BYTES)
             if record.get("sha256") != hashlib.sha256(packed).hexdigest():
                 raise ValueError(f"{ROWS} is not the file that was saved with {RECORD}")
-            with np.load(io.BytesIO(packed), allow_pickle=False) as file:
-                rows = {name: file[name] for name in file.files}
-            summary = _read(folder / SUMMARY)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            rows, summary = files.arrays(packed), _read(folder / SUMMARY)
+        except (OSError, ValueError) as error:
             raise DataError(f"Expected a whole result in {folder}. Got: {error}. Reproduce it.") from error
         if experiment is not None and record["experiment"] != experiment:
             raise DataError(f"Expected a result of {experiment} in {folder}. Got one of {record['experiment']}.")
@@ -202,11 +198,7 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = files.read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} holds a {type(content).__name__}")
     return content
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from amfs_lab.arguments import is_number
+from amfs_lab.arguments import check_count, is_number
 from amfs_lab.backbones import checked_features
 from amfs_lab.episode import Split
 from amfs_lab.errors import ConfigError
@@ -38,8 +38,7 @@ class GradientLoop(ABC):
         name = type(self).__name__.removesuffix("Config")
         if not is_number(self.lr) or self.lr <= 0:
             raise ConfigError(f"{name}.lr must be a finite number > 0. Got {self.lr!r}.")
-        if not isinstance(self.steps, int) or self.steps < 1:
-            raise ConfigError(f"{name}.steps must be an integer >= 1. Got {self.steps!r}.")
+        check_count(f"{name}.steps", self.steps, 1, 10_000)
 
     @abstractmethod
     def adapt(self, net: nn.Module, support: Split) -> Callable[[Tensor], Tensor]:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from amfs_lab import files
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.tasks import places
 
@@ -27,19 +28,19 @@ KEPT = "What has come is kept: run it again, and it goes on from there."
 
 @dataclass(frozen=True)
 class Remote:
-    """A data set on the web: where its files lie, and the MD5 of each."""
+    """A data set on the web: where its files lie, and the MD5 and the number of bytes of each."""
 
     name: str
     base: str
-    files: dict[str, str]
+    files: dict[str, tuple[str, int]]
 
 
 OMNIGLOT = Remote(
     "omniglot",
     "https://raw.githubusercontent.com/brendenlake/omniglot/master/python",
     {
-        "images_background.zip": "68d2efa1b9178cc56df9314c21c6e718",
-        "images_evaluation.zip": "6b91aef0f799c5bb55b94e3f2daec811",
+        "images_background.zip": ("68d2efa1b9178cc56df9314c21c6e718", 9_464_212),
+        "images_evaluation.zip": ("6b91aef0f799c5bb55b94e3f2daec811", 6_462_886),
     },
 )
 REMOTES = {remote.name: remote for remote in (OMNIGLOT,)}
@@ -74,13 +75,13 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with _alone(folder, say):
-        for name, md5 in remote.files.items():
+        for name, (md5, size) in remote.files.items():
             path = folder / name
             if path.exists():
                 _check_present(path, md5)
                 say(f"{path} is there already, and whole.")
             else:
-                _download(f"{base}/{name}", path, md5, progress)
+                _download(f"{base}/{name}", path, md5, size, progress)
                 say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, checksum right.")
             paths.append(path)
     return paths
@@ -94,8 +95,8 @@ def partial_of(path: Path) -> Path:
 @contextlib.contextmanager
 def _alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Only one process at a time: a second one says so, and waits. The lock ends with its process, however it ends."""
-    lock = FileLock(folder / ".fetching.lock")
     with _disk(folder):
+        lock = files.lock(folder / ".fetching.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -107,17 +108,17 @@ def _alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
         lock.release()
 
 
-def _download(url: str, path: Path, md5: str, progress: Callable[[str, int, int | None], None]) -> None:
+def _download(url: str, path: Path, md5: str, size: int, progress: Callable[[str, int, int | None], None]) -> None:
     partial, best = partial_of(path), -1
     while True:
         try:
-            _receive(url, partial, lambda done, total: progress(path.name, done, total))
+            _receive(url, partial, size, lambda done, total: progress(path.name, done, total))
             break
         except _BrokenOff as error:  # go on by ourselves as long as each attempt brings more
-            size = partial.stat().st_size if partial.exists() else 0
-            if size <= best or size == 0:
-                raise DataError(f"Expected {path.name} from {url}. Got {size} bytes: {error}. {KEPT}") from error
-            best = size
+            have = files.kept_size(partial)
+            if have <= best or have == 0:
+                raise DataError(f"Expected {path.name} from {url}. Got {have} bytes: {error}. {KEPT}") from error
+            best = have
     got = _md5(partial)
     if got != md5:
         partial.unlink()
@@ -129,13 +130,18 @@ def _download(url: str, path: Path, md5: str, progress: Callable[[str, int, int 
         os.replace(partial, path)
 
 
-def _receive(url: str, partial: Path, progress: Callable[[int, int | None], None]) -> None:
+def _receive(url: str, partial: Path, size: int, progress: Callable[[int, int | None], None]) -> None:
     """One attempt: the rest of the file to the end of `partial`, or all of it if the server can't send a rest.
 
     Raises:
-        _BrokenOff: the connection ended too early, or was never made. DataError: the server or the disk refused.
+        _BrokenOff: the connection ended too early, or was never made. DataError: the server or the disk refused, or
+            the server has more than `size` bytes, which could fill a disk.
     """
-    have = partial.stat().st_size if partial.exists() else 0
+    with _disk(partial.parent):
+        have = files.kept_size(partial)
+        if have > size:
+            partial.unlink()
+            have = 0
     headers = {"User-Agent": "amfs-lab", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers=headers | ({"Range": f"bytes={have}-"} if have else {}))
     try:
@@ -156,14 +162,18 @@ def _receive(url: str, partial: Path, progress: Callable[[int, int | None], None
         if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0
         length = response.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdigit() else None
+        total = have + int(length) if length.isdecimal() and len(length) < 19 else None
         if response.status == 206 and not have:
             raise DataError(f"Expected all of {url}, or its rest. Got some other part of it. Name another mirror.")
+        if total is not None and total > size:
+            raise DataError(
+                f"Expected {size:,} bytes from {url}. Got {total:,}: another file. Name another mirror: `--from URL`."
+            )
         if total is not None and total - have > (free := shutil.disk_usage(partial.parent).free):
             raise OSError(errno.ENOSPC, f"{total - have} bytes are to come, {free} are free")
-        with open(partial, "ab" if have else "wb") as file:
+        with open(partial, "ab" if have else "wb", opener=files.open_ours) as file:
             progress(have, total)
-            while chunk := _next(response):
+            while chunk := _next(response)[: size + 1 - have]:  # one byte too many is enough for another MD5
                 file.write(chunk)
                 have += len(chunk)
                 progress(have, total)

@@ -4,10 +4,10 @@
 file only, so any subset of scripts comes out as it stands in the whole.
 """
 
+import contextlib
 import hashlib
 import io
 import json
-import os
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +20,7 @@ import torch
 from fontTools.ttLib import TTFont
 from PIL import features
 
+from amfs_lab import files
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.tasks import glyph_card, glyph_pen
 from amfs_lab.tasks.glyph_scripts import MOST_CHARACTERS, SCRIPTS, split_scripts
@@ -46,15 +47,9 @@ def build(folder: Path, fonts: Path = FONTS, progress: Progress = lambda *_: Non
     notes = take_notes(glyphs, chosen.left_out, Path(fonts))
     contents = {FILE: pack(glyphs, notes), CARD: glyph_card.card(glyphs, notes).encode()}
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {name: folder / f".{name}.part" for name in contents}
-    try:
+    with contextlib.ExitStack() as written:  # all are written before one is moved
         for name, data in contents.items():
-            parts[name].write_bytes(data)
-        for name, part in parts.items():
-            os.replace(part, folder / name)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+            written.enter_context(files.replacing(folder / name)).write(data)
     return glyphs
 
 

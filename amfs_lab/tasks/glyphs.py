@@ -7,10 +7,6 @@ alphabets that training never saw. `data/GLYPHS.md` lists scripts, faces and dif
 """
 
 import hashlib
-import io
-import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +15,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from amfs_lab import files
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.tasks import places
 
@@ -90,12 +87,14 @@ def find(root: Path | None = None) -> Path:
 def read(path: Path) -> tuple[Glyphs, dict]:
     """A glyph file, of this version or another, and its builder's notes. Raises DataError if it is damaged."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            packed, scripts, codepoints = file["images"], file["scripts"], file["codepoints"]
-            notes = json.loads(bytes(file["notes"]))
+        file = files.arrays(files.content(path, files.ARRAY_BYTES))
+        packed, scripts, codepoints = file["images"], file["scripts"], file["codepoints"]
+        notes = files.parse_json(bytes(file["notes"]))
         expected = (len(scripts), SAMPLES, SIDE * SIDE // 2)
         if packed.shape != expected or packed.dtype != np.uint8 or codepoints.shape != scripts.shape:
             raise ValueError(f"images of shape {packed.shape} {packed.dtype}, not {expected} uint8")
+        if lacks := set(map(str, scripts)) - set(notes["splits"]):
+            raise ValueError(f"no split for {min(lacks)!r}")
         images = np.empty((*packed.shape, 2), np.uint8)
         images[..., 0], images[..., 1] = (packed >> 4) * 17, (packed & 15) * 17
         return Glyphs(
@@ -104,7 +103,7 @@ def read(path: Path) -> tuple[Glyphs, dict]:
             tuple(map(int, codepoints)),
             dict(notes["splits"]),
         ), notes
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"Expected a whole glyph file at {path}. Got one that cannot be read ({type(error).__name__}: {error}): "
             "cut short or damaged. Restore it from the package or repository."

@@ -6,20 +6,20 @@ Two protocols, which are two sources, because their numbers may not be compared:
 character is new, but its alphabet may have been seen. Easier.
 """
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from jaxtyping import UInt8
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
+from amfs_lab import files
 from amfs_lab.errors import DataError
 from amfs_lab.tasks import places
 from amfs_lab.tasks.leftovers import is_leftover
@@ -29,7 +29,7 @@ OFFICIAL, RANDOM_CLASSES = PROTOCOLS = ("omniglot", "omniglot-random-classes")
 BACKGROUND, EVALUATION = PARTS
 # What the complete set has: (alphabets, characters).
 COMPLETE = {BACKGROUND: (30, 964), EVALUATION: (20, 659)}
-FORMAT = 2  # of the packed copy: another number makes a new one
+FORMAT = 3  # of the packed copy: another number makes a new one
 
 
 def split(
@@ -77,8 +77,7 @@ def load(part: str, root: Path | None = None) -> Drawings:
     Warns where images had to be converted, or alphabets are missing. Raises DataError.
     """
     with opened(find(part, root)) as tree:
-        packed = _packed_copy(part, tree)
-        drawings = _unpacked(packed)
+        packed, drawings = _unpacked(part, tree)
         if drawings is None:
             drawings = read(tree, part)
             _pack(drawings, packed)
@@ -93,7 +92,7 @@ def survey(part: str, root: Path | None = None) -> tuple[Path, tuple[str, ...], 
     Images that had to be converted are known once they were packed.
     """
     with opened(find(part, root)) as tree:
-        drawings = _unpacked(_packed_copy(part, tree))
+        _, drawings = _unpacked(part, tree)
         if drawings is None:
             labels = tuple(arrange(tree, part))
             drawings = Drawings(torch.empty(len(labels), DRAWERS, SIDE, SIDE, dtype=torch.uint8), labels)
@@ -166,20 +165,35 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _packed_copy(part: str, tree: Tree) -> Path:
-    return places.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors"
-
-
-def _unpacked(path: Path) -> Drawings | None:
-    """The packed copy; None where there is none that is whole, because it can always be made again."""
+def _unpacked(part: str, tree: Tree) -> tuple[Path, Drawings | None]:
+    """Where the packed copy lies, and what is in it; None where there is none that is whole: it can be made again."""
+    path, packed = _packed_copy(part, tree)
     try:
-        with safe_open(path, "pt") as file:
-            images, notes = file.get_tensor("images"), json.loads((file.metadata() or {})["notes"])
-        drawings = Drawings(images, tuple(notes["labels"]), int(notes["converted"]))
-        whole = images.dtype == torch.uint8 and images.shape == (len(drawings.labels), DRAWERS, SIDE, SIDE)
-        return drawings if whole and notes["sha256"] == _sha256(images) else None
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
-        return None
+        tensors, notes = files.tensors(packed)
+        images, labels = tensors["images"], tuple(arrange(tree, part))
+        told = files.parse_json(notes["notes"])
+        whole = images.dtype == torch.uint8 and images.shape == (len(labels), DRAWERS, SIDE, SIDE)
+        if whole and tuple(told["labels"]) == labels and told["sha256"] == _sha256(images):
+            return path, Drawings(images, labels, int(told["converted"]))
+    except (ValueError, KeyError, TypeError):
+        pass
+    return path, None
+
+
+def _packed_copy(part: str, tree: Tree) -> tuple[Path, bytes]:
+    """The place of the packed copy and its bytes, none where there is none.
+
+    It is named after a hash of what it was made from. Whether its images are those can only be found out by reading all
+    of them, so the file of another user is not believed: where one is in the way, the name ends in this user's number.
+    """
+    path, user = places.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors", getattr(os, "geteuid", int)()
+    with contextlib.suppress(OSError, ValueError):
+        for end in ("", f"-{user}"):
+            path = path.with_stem(path.stem + end)
+            with files.opened(path) as file:
+                if files.is_trusted(os.fstat(file.fileno())):
+                    return path, files.content_of(file, path, files.ARRAY_BYTES)
+    return path, b""
 
 
 def _pack(drawings: Drawings, path: Path) -> None:
@@ -187,11 +201,9 @@ def _pack(drawings: Drawings, path: Path) -> None:
     notes = {"labels": drawings.labels, "converted": drawings.converted, "sha256": _sha256(drawings.images)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".packing-", dir=path.parent) as folder:
-            partial = Path(folder) / path.name
-            save_file({"images": drawings.images}, partial, {"notes": json.dumps(notes)})
-            os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
+        with files.replacing(path) as file:
+            file.write(serialize({"images": drawings.images}, {"notes": json.dumps(notes)}))
+    except OSError as error:
         warnings.warn(f"The packed copy {path} is not kept ({error}): packing is done again next time.", stacklevel=3)
 
 

@@ -25,12 +25,14 @@ from jaxtyping import UInt8
 from torch import Tensor
 from tqdm import tqdm
 
-from amfs_lab.errors import ConfigError, DataError
+from amfs_lab import files
+from amfs_lab.errors import AmfsError, ConfigError, DataError, printable
 from amfs_lab.tasks.leftovers import is_leftover
-from amfs_lab.tasks.pictures import squared
+from amfs_lab.tasks.pictures import open_image, squared
 
 DRAWERS, OFFICIAL_SIDE, SIDE = 20, 105, 28
-LARGEST = 2**20  # bytes of one PNG; an official one has some hundred
+LARGEST, MOST = 2**20, 2**28  # bytes of one PNG, and of all; an official one has some hundred
+FILES = 500_000  # in a folder; the official ones have 32,460
 PARTS = ("images_background", "images_evaluation")
 CHARACTER, DRAWING = re.compile(r"character(\d\d)", re.IGNORECASE), re.compile(r"\d+_(\d\d)\.png", re.IGNORECASE)
 REMEDY = "Restore it, or fetch it with `amfs-lab data fetch omniglot`."
@@ -47,7 +49,7 @@ class Drawings:
 
 @dataclass(frozen=True)
 class Tree:
-    """The files of a zip or folder, "/" between the parts and at the end of a folder, and a key of their content."""
+    """The files of a zip or folder, "/" between the parts and at the end of a folder, and a hash of their content."""
 
     place: Path
     names: tuple[str, ...]
@@ -57,34 +59,43 @@ class Tree:
 
 @contextlib.contextmanager
 def opened(place: Path) -> Iterator[Tree]:
-    """A zip, or a folder of the same name. The key comes from a zip's list of contents, or from sizes and times.
+    """A zip, or a folder of the same name. The key is a SHA-256 of the zip, or of a folder's names and drawings.
 
     Raises:
         DataError: no whole zip; a member that leads out of its folder; a place that may not be read.
     """
-    try:
-        if place.is_dir():
-            tree, archive = _folder(place), None
-        else:
-            archive = zipfile.ZipFile(place)
-            tree = _zip(archive, place)
-    except (OSError, zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        raise DataError(f"Expected a whole zip or folder at {place}. Got: {error}. {REMEDY}") from error
-    with archive or contextlib.nullcontext():
+    with contextlib.ExitStack() as held:
+        try:
+            if place.is_dir():
+                tree = _folder(place)
+            else:
+                file = held.enter_context(files.opened(place))
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                tree = _zip(held.enter_context(zipfile.ZipFile(file)), place, digest)
+        except AmfsError:
+            raise
+        except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+            raise DataError(f"Expected a whole zip or folder at {place}. Got: {error}. {REMEDY}") from error
         yield tree
 
 
 def _folder(place: Path) -> Tree:
-    files = sorted(_walk(place, place.name))
-    paths = {_plain(name): path for name, path, _ in files}
-    key = _key(f"{name} {mark}" for name, _, mark in files)
-    return Tree(place, tuple(paths), key, lambda name: _bytes(paths[name]))
+    paths = {_plain(name): path for name, path in sorted(_walk(place))}
+    digest = hashlib.sha256()
+    for name, path in paths.items():
+        digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
+        if DRAWING.fullmatch(path.name):
+            with contextlib.suppress(OSError, ValueError):  # told by whoever reads it as a drawing
+                digest.update(hashlib.sha256(files.content(path, LARGEST)).digest())
+    return Tree(place, tuple(paths), digest.hexdigest(), lambda name: files.content(paths[name], LARGEST))
 
 
-def _zip(archive: zipfile.ZipFile, place: Path) -> Tree:
+def _zip(archive: zipfile.ZipFile, place: Path, digest: str) -> Tree:
     members = sorted(archive.infolist(), key=lambda member: member.filename)
     for member in members:
         _refuse_escape(member, place)
+    if (total := sum(member.file_size for member in members)) > MOST:
+        raise ValueError(f"{total:,} bytes when unpacked, which are no drawings")
     named: dict[str, zipfile.ZipInfo] = {}
     for member in members:
         name, alike = _plain(member.filename), named.get(_plain(member.filename))
@@ -94,8 +105,7 @@ def _zip(archive: zipfile.ZipFile, place: Path) -> Tree:
                 f"{member.filename!r}. {REMEDY}"
             )
         named[name] = member
-    key = _key(f"{member.filename} {member.file_size} {member.CRC}" for member in members)
-    return Tree(place, tuple(named), key, lambda name: archive.read(named[name]))
+    return Tree(place, tuple(named), digest, lambda name: files.member(archive, named[name], LARGEST))
 
 
 def read(tree: Tree, top: str) -> Drawings:
@@ -106,7 +116,7 @@ def read(tree: Tree, top: str) -> Drawings:
         ConfigError: no Pillow to read images with.
     """
     try:
-        from PIL import Image
+        import PIL.Image  # noqa: F401
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"Reading Omniglot's images needs the extra `data`. Got no {error.name}: pip install 'amfs-lab[data]'."
@@ -118,11 +128,11 @@ def read(tree: Tree, top: str) -> Drawings:
     for row, names in zip(images, bar, strict=True):
         for drawing, name in enumerate(names):
             try:
-                image = Image.open(io.BytesIO(tree.read(name)))
+                image = open_image(io.BytesIO(tree.read(name)), ("PNG",))
                 image.load()
                 converted += (image.mode, image.size) != ("1", (OFFICIAL_SIDE, OFFICIAL_SIDE))
                 row[drawing] = squared(image, SIDE, ink=True)
-            except (*broken, Image.DecompressionBombError) as error:
+            except broken as error:
                 raise DataError(
                     f"Expected a whole image {name} in {tree.place}. Got: {type(error).__name__}: {error}. {REMEDY}"
                 ) from error
@@ -140,7 +150,7 @@ def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
             continue
         if any(map(is_leftover, rest)):
             continue
-        characters = alphabets.setdefault(rest[0], {})
+        characters = alphabets.setdefault(printable(rest[0], line=True), {})
         if len(rest) > 2 and CHARACTER.fullmatch(rest[1]):
             drawings = characters.setdefault(rest[1].lower(), {})
             if len(rest) == 3 and (match := DRAWING.fullmatch(rest[2])):
@@ -182,22 +192,22 @@ def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
     return [*start], [[*above] for above in lower if above != start and above[: len(start)] == start]
 
 
-def _walk(folder: Path, name: str) -> Iterator[tuple[str, Path, str]]:
-    """(name, path, size and time) of the folder and of all below it; an unreadable folder raises OSError."""
-    yield f"{name}/", folder, ""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _walk(Path(entry.path), f"{name}/{entry.name}")
-            else:
-                info = entry.stat()
-                yield f"{name}/{entry.name}", Path(entry.path), f"{info.st_size} {info.st_mtime_ns}"
-
-
-def _bytes(path: Path) -> bytes:
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path.stat().st_size} bytes, which is no drawing")
-    return path.read_bytes()
+def _walk(place: Path) -> Iterator[tuple[str, Path]]:
+    """Name and path of the folder and of all below it, links included. An unreadable folder raises OSError; one that
+    has too many files, as links to a folder above make it, ValueError."""
+    folders, count = [(f"{place.name}/", place)], 0
+    while folders:
+        name, folder = folders.pop()
+        yield name, folder
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                count += 1
+                if count > FILES:
+                    raise ValueError(f"more than {FILES:,} files: does a link in it lead to a folder above?")
+                if entry.is_dir():
+                    folders.append((f"{name}{entry.name}/", Path(entry.path)))
+                else:
+                    yield f"{name}{entry.name}", Path(entry.path)
 
 
 def _plain(name: str) -> str:
@@ -221,10 +231,6 @@ def _refuse_escape(member: zipfile.ZipInfo, place: Path) -> None:
         raise DataError(
             f"Expected drawings only in {place}. Got the member {member.filename!r}, which {why}. Refused. {REMEDY}"
         )
-
-
-def _key(lines: Iterator[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _missing(tree: Tree, path: str) -> DataError:

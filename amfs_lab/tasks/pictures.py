@@ -14,13 +14,17 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.errors import ConfigError, DataError, printable
+from amfs_lab.files import opened
 from amfs_lab.tasks.leftovers import is_leftover
 
 ENDINGS = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 HEIC = (".heic", ".heics", ".heif", ".heifs", ".hif")  # photographs of many telephones, which Pillow cannot read
 HEIC_BRANDS = (b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8 to 12 of such a file
 ICLOUD = ".icloud"  # `.IMG_1.jpg.icloud` stands for an `IMG_1.jpg` that is not on this machine
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # a file of any other, EPS for one, would start a program
+LONGEST, MOST_PIXELS = 30_000, 2**26  # sides and pixels that are read: 8192 x 8192, some 300 MB in memory
+PADDED = 1024  # pixels a side that are padded at most
 CONVERT = "Convert them to JPEG"
 Made = TypeVar("Made")
 SHOWN = 5  # names in a sentence; the others are counted
@@ -103,7 +107,7 @@ def read_image(path: Path | str, size: int = 28, ink: bool = False) -> UInt8[Ten
 
 def squared(image, size: int, ink: bool) -> UInt8[np.ndarray, "size size"]:
     """Grey levels, upright. Transparent is white paper, and what is not square gets paper at its sides (black with
-    `ink`).
+    `ink`); before that it is made smaller than `PADDED`, because a thin image would become a huge square.
 
     Lanczos, because strokes are thin: an area average dims those that fall between two pixels.
     """
@@ -113,36 +117,72 @@ def squared(image, size: int, ink: bool) -> UInt8[np.ndarray, "size size"]:
     if ink:
         image = ImageChops.invert(image)
     if image.width != image.height:
+        if max(image.size) > PADDED:
+            image.thumbnail((PADDED, PADDED), Image.Resampling.LANCZOS)
         side = max(image.size)
         image = ImageOps.pad(image, (side, side), color=0 if ink else 255)
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
 
 
 def upright_grey(image):
-    """An open Pillow image in mode L, upright. Transparent is white paper."""
+    """An open Pillow image in mode L, upright: 0 is black and 255 white. Transparent is white paper."""
     from PIL import Image
 
     image = _eight_bits(_upright(image))
-    if image.mode != "1" and image.has_transparency_data:
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("L")
 
 
 def _eight_bits(image):
-    """Grey levels of 16 bits, 0..65535, as 0..255: Pillow would cut off all above 255. Others stay as they are.
+    """Grey levels of more than 8 bits as 0..255 by the range of their type, not by the values that occur: 0..4095 of
+    12 bits, 0..65535 of 16, and [0, 1] of floating point. Pillow would cut off all above 255. Others stay as they are.
 
     Raises:
-        ValueError: grey levels of which none is known to be white (floating point, or more than 16 bits).
+        ValueError: levels of which none is known to be white (integers of 32 bits or with a sign, floating point above
+            1 or below 0), or that are not finite.
     """
     from PIL import Image
 
     if image.mode[0] not in "IF":
         return image
+    tags = getattr(image, "tag_v2", {})
+    bits, white_is_zero = (tags.get(258) or (16,))[0], tags.get(262) == 0  # of a TIFF; a PNG has 16 bits
     levels = np.asarray(image)
-    if image.mode == "F" or levels.min() < 0 or levels.max() > 65535:
-        raise ValueError(f"grey levels of {levels.min():g} to {levels.max():g} in {levels.dtype}, none of them white")
-    return Image.fromarray((levels // 257).astype(np.uint8))
+    low, high = levels.min(), levels.max()  # NaN if any is
+    white = 1 if image.mode == "F" else 2 ** min(bits, 16) - 1
+    if not (0 <= low <= high <= white) or (image.mode == "I" and tags):
+        raise ValueError(f"grey levels of {low:g} to {high:g} in {levels.dtype}, none of them white")
+    transparent = image.info.get("transparency")
+    if image.mode == "F":
+        grey = np.rint(levels * np.float32(255)).astype(np.uint8)
+    else:
+        table = (np.arange(white + 1) * 255 + white // 2) // white
+        if isinstance(transparent, int):
+            table[transparent : transparent + 1] = 255
+        grey = table.astype(np.uint8)[levels]
+    return Image.fromarray(255 - grey if white_is_zero else grey)
+
+
+def open_image(file, formats: tuple[str, ...] = FORMATS):
+    """An image of one of these formats, whose size is looked at before its pixels are.
+
+    Raises:
+        ValueError: one with more pixels than are read. What else Pillow raises at a damaged file.
+    """
+    from PIL import Image
+
+    least = f"it has too many pixels: at most {LONGEST:,} a side and {MOST_PIXELS:,} in all are read. Make it smaller"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is lower
+            image = Image.open(file, formats=formats)
+    except Image.DecompressionBombError as error:
+        raise ValueError(least) from error
+    if max(image.size) > LONGEST or image.width * image.height > MOST_PIXELS:
+        raise ValueError(least)
+    return image
 
 
 def _upright(image):
@@ -259,8 +299,9 @@ def _away(entry: os.DirEntry) -> bool:
 
 
 def _label(name: str) -> str:
-    """NFC, because macOS decomposes what other systems do not; bytes that are no UTF-8 become marks of replacement."""
-    return normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    """NFC, because macOS decomposes what other systems do not; bytes that are no UTF-8 become marks of replacement, and
+    control characters are written out."""
+    return printable(normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")), line=True)
 
 
 def _is_image(path: Path) -> bool:
@@ -344,8 +385,6 @@ def _read(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "size siz
 
 def _opened(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
     """What is made of an image file, and whether it holds more pictures than this one. Raises DataError."""
-    from PIL import Image
-
     if os.path.isdir(path):
         raise DataError(f"Expected an image file. Got the folder {path}: name an image in it.")
     if not os.path.lexists(path):
@@ -353,23 +392,21 @@ def _opened(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Corrupt EXIF data")  # damaged tags turn nothing
-            with Image.open(path) as image:
+            with opened(path) as file, open_image(file) as image:
                 kind, made = image.format, make(image)
-        return made, kind in ("GIF", "TIFF", "WEBP") and _pictures(path) > 1
+        return made, kind in ("GIF", "TIFF", "WEBP") and _has_more(path)
     except Exception as error:  # Pillow raises nearly anything at a damaged file
         what, remedy = _unreadable(path, error)
         raise DataError(f"Expected an image that can be read. Got {path}: {what}. {remedy}.") from error
 
 
-def _pictures(path: Path) -> int:
-    """How many pages or frames a file has; opened anew, so that a damaged end costs the first one nothing."""
-    from PIL import Image
-
+def _has_more(path: Path) -> bool:
+    """Whether a file has more pages or frames; opened anew, so that a damaged end costs the first one nothing."""
     try:
-        with Image.open(path) as image:
-            return getattr(image, "n_frames", 1)
+        with opened(path) as file, open_image(file) as image:
+            return getattr(image, "is_animated", False)  # which does not count them
     except Exception:
-        return 1
+        return False
 
 
 def _unreadable(path: Path, error: Exception) -> tuple[str, str]:
@@ -379,7 +416,7 @@ def _unreadable(path: Path, error: Exception) -> tuple[str, str]:
     if not isinstance(error, UnidentifiedImageError):
         reason = error.strerror if isinstance(error, OSError) else None
         return reason or str(error) or type(error).__name__, "Remove it, or save it anew"
-    with path.open("rb") as file:
+    with opened(path) as file:
         start = file.read(12)
     if start[4:8] == b"ftyp" and start[8:] in HEIC_BRANDS:
         return "it is a HEIC image, whatever its ending", "Convert it to JPEG"

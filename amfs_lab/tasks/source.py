@@ -10,12 +10,15 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from amfs_lab.arguments import check_count
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.plain import shown
 from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
 from amfs_lab.tasks.chance import checked_index, generator
 from amfs_lab.tasks.pictures import FolderLabel
+
+MOST = 10_000  # ways, shots or queries: more than any data set has, and few enough for a network to be built
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,7 @@ class EpisodeConfig:
 
     def __post_init__(self) -> None:
         for name, smallest in (("ways", 2), ("shots", 1), ("queries", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < smallest:
-                raise ConfigError(f"EpisodeConfig.{name} must be an integer >= {smallest}. Got {value!r}.")
+            check_count(f"EpisodeConfig.{name}", getattr(self, name), smallest, MOST)
 
     @property
     def answers(self) -> int:

@@ -99,7 +99,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def remote(server) -> download.Remote:
-    return download.Remote("things", server.url, {name: hashlib.md5(data).hexdigest() for name, data in FILES.items()})
+    sums = {name: (hashlib.md5(data).hexdigest(), len(data)) for name, data in FILES.items()}
+    return download.Remote("things", server.url, sums)
 
 
 @pytest.fixture
@@ -234,7 +235,7 @@ def test_a_server_that_tells_no_length_is_trusted_to_the_checksum_only(one, serv
 def test_a_file_with_another_checksum_is_removed_and_said(one, server, tmp_path, wrong, start):
     (tmp_path / "things").mkdir()
     (tmp_path / "things" / "first.zip.partial").write_bytes(FIRST[:start])
-    server.files["first.zip"] = wrong
+    server.files["first.zip"], server.lengths = wrong, False
     with pytest.raises(DataError, match=r"with the MD5 [0-9a-f]{32}. Got [0-9a-f]{32}: .* It is removed: run it again"):
         download.fetch(one, tmp_path)
     assert come(tmp_path) == {}
@@ -311,13 +312,31 @@ def test_a_disk_that_fills_up_on_the_way_keeps_what_came(one, tmp_path, monkeypa
     assert come(tmp_path) == {"first.zip": FIRST}
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_real_full_device_is_said(one, tmp_path):
+@pytest.mark.parametrize("lengths", [True, False])
+def test_a_download_stops_at_the_official_size(one, server, tmp_path, lengths):
+    """A server that sends more could fill the disk: no more than one byte too many is taken."""
+    server.files["first.zip"], server.lengths = FIRST + bytes(3_000_000), lengths
+    most = []
+    words = r"Expected 300,000 bytes from .*first.zip. Got 3,300,000: another file" if lengths else "It is removed"
+    with pytest.raises(DataError, match=words):
+        download.fetch(one, tmp_path, progress=lambda name, done, total: most.append(done))
+    assert max(most, default=0) <= 300_001
+    assert come(tmp_path) == {}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
+@pytest.mark.parametrize("name", ["first.zip.partial", ".fetching.lock"])
+@pytest.mark.parametrize("prepare", [Path.symlink_to, Path.hardlink_to, lambda place, _: os.mkfifo(place)])
+def test_what_others_put_into_the_way_is_not_written_through(one, tmp_path, name, prepare):
+    target = tmp_path / "precious"
+    target.write_bytes(b"mine")
     (tmp_path / "things").mkdir()
-    (tmp_path / "things" / "first.zip.partial").symlink_to("/dev/full")
-    with pytest.raises(DataError, match=r"No space left on device. Free some space"):
-        download.fetch(one, tmp_path)
-    assert not (tmp_path / "things" / "first.zip").exists()
+    place = tmp_path / "things" / name
+    prepare(place, target)
+    download.fetch(one, tmp_path)
+    assert target.read_bytes() == b"mine"
+    assert (tmp_path / "things" / "first.zip").read_bytes() == FIRST
+    assert not (tmp_path / "things" / "first.zip").is_symlink()
 
 
 def test_a_place_that_can_not_be_a_folder_is_said(one, tmp_path):
@@ -407,6 +426,6 @@ def test_what_is_downloaded_stays_out_of_git():
 def test_omniglot_is_the_official_one():
     assert download.REMOTES["omniglot"].base.startswith("https://raw.githubusercontent.com/brendenlake/omniglot/")
     assert download.OMNIGLOT.files == {
-        "images_background.zip": "68d2efa1b9178cc56df9314c21c6e718",
-        "images_evaluation.zip": "6b91aef0f799c5bb55b94e3f2daec811",
+        "images_background.zip": ("68d2efa1b9178cc56df9314c21c6e718", 9464212),
+        "images_evaluation.zip": ("6b91aef0f799c5bb55b94e3f2daec811", 6462886),
     }

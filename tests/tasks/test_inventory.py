@@ -165,7 +165,7 @@ def mirror(home, parts, monkeypatch):
     """A plain file server with the small set, whose checksums are the official ones for this test."""
     folder = home / "mirror"
     zips = {f"{part}.zip": small.write_zip(folder / f"{part}.zip", files) for part, files in parts.items()}
-    sums = {name: hashlib.md5(path.read_bytes()).hexdigest() for name, path in zips.items()}
+    sums = {name: (hashlib.md5(path.read_bytes()).hexdigest(), path.stat().st_size) for name, path in zips.items()}
     monkeypatch.setitem(download.REMOTES, "omniglot", download.Remote("omniglot", "http://127.0.0.1:9/none", sums))
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

@@ -2,6 +2,7 @@
 
 import builtins
 import hashlib
+import io
 import os
 import shutil
 import stat
@@ -17,8 +18,8 @@ import torch
 from PIL import Image
 
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.tasks import EpisodeConfig, omniglot, open_source
-from amfs_lab.tasks.omniglot_files import opened, read
+from amfs_lab.tasks import EpisodeConfig, omniglot, omniglot_files, open_source
+from amfs_lab.tasks.omniglot_files import Drawings, opened, read
 from tests.tasks import small_omniglot as small
 
 SMALL = EpisodeConfig(2, 1, 3)
@@ -583,6 +584,136 @@ def test_packing_leaves_nothing_but_the_copy(both, tmp_path):
     names = [path.name for path in packed_copies(tmp_path)]
     assert [name.partition("-")[0] for name in names] == ["images_background", "images_evaluation"]
     assert all(name.endswith(".safetensors") for name in names)
+
+
+def to_somebody_else(path: Path, monkeypatch) -> None:
+    """As if another user owned the file: it is given away by root, and others become somebody else."""
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:
+        other = os.geteuid() + 1
+        monkeypatch.setattr(os, "geteuid", lambda: other)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="owners and modes of POSIX")
+@pytest.mark.parametrize("whose", ["another user's", "open to all"])
+def test_a_copy_that_others_can_have_written_is_not_believed(archive, tmp_path, reads, monkeypatch, whose):
+    """Whole in itself, for the right content and with the right labels, and with other images."""
+    honest = omniglot.load("images_background")
+    (packed,) = packed_copies(tmp_path)
+    omniglot._pack(Drawings(255 - honest.images, honest.labels), packed)
+    assert not torch.equal(omniglot.load("images_background").images, honest.images)  # our own is believed
+    if whose == "open to all":
+        packed.chmod(0o646)
+    else:
+        to_somebody_else(packed, monkeypatch)
+    for _ in range(2):
+        assert torch.equal(omniglot.load("images_background").images, honest.images)
+    assert len(reads) == 2, "the copy of one's own is made once"
+    assert packed.exists()
+    assert len(packed_copies(tmp_path)) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_a_copy_may_be_read_by_others(archive, tmp_path):
+    omniglot.load("images_background")
+    (packed,) = packed_copies(tmp_path)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert packed.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_copy_with_other_labels_is_not_taken(archive, tmp_path, reads):
+    honest = omniglot.load("images_background")
+    (packed,) = packed_copies(tmp_path)
+    omniglot._pack(Drawings(honest.images, (*honest.labels[1:], honest.labels[0])), packed)
+    assert omniglot.load("images_background").labels == honest.labels
+    assert len(reads) == 2
+
+
+def test_a_drawing_that_was_replaced_is_read_although_its_size_and_time_are_the_same(data, files, reads):
+    changed, versions = data / "images_background" / "Greek" / "character02" / "0002_05.png", same_size()
+    small.write_folder(data, files)
+    images = []
+    for version in versions:
+        changed.write_bytes(version)
+        os.utime(changed, ns=(1, 1))
+        images.append(omniglot.load("images_background").images)
+    assert len(reads) == 2
+    assert not torch.equal(*images)
+
+
+# --- archives and folders that are made to do harm
+
+
+def bomb(names: list[str], method: int = zipfile.ZIP_DEFLATED, size: int = 2**20) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method, compresslevel=9) as archive:
+        for name in names:
+            archive.writestr(name, bytes(size))
+    return file.getvalue()
+
+
+def drawings(characters: int) -> list[str]:
+    numbers = [(c, d) for c in range(1, characters + 1) for d in range(1, 21)]
+    return [f"images_background/Greek/character{c:02d}/0001_{d:02d}.png" for c, d in numbers]
+
+
+def lying(data: bytes, size: int) -> bytes:
+    """The same archive, whose list of contents claims other sizes."""
+    return data.replace((2**20).to_bytes(4, "little"), size.to_bytes(4, "little"))
+
+
+ARCHIVES = {
+    "a bomb": (lambda: bomb(["a.txt"], size=2**24), "16,777,216 bytes when unpacked"),
+    "a bomb of drawings": (lambda: bomb(drawings(1)), "20,971,520 bytes when unpacked"),
+    "more than it claims": (lambda: lying(bomb(drawings(1)), 100), "Bad CRC-32"),
+    "packed so that it cannot be bounded": (lambda: bomb(drawings(1), zipfile.ZIP_LZMA), "another method"),
+}
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_an_archive_that_unpacks_to_too_much_is_refused(data, monkeypatch, kind):
+    if "bomb" in kind:  # of its size the real one would take long to make
+        monkeypatch.setattr(omniglot_files, "MOST", 10**7)
+    make, words = ARCHIVES[kind]
+    (data / "images_background.zip").write_bytes(make())
+    with pytest.raises(DataError, match=rf"Expected a whole .* Got: .*{words}"):
+        omniglot.load("images_background")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and links of POSIX")
+def test_pipes_and_links_to_a_folder_above_are_said(data, files, monkeypatch):
+    small.write_folder(data, files)
+    (data / "images_background" / "Greek" / "back").symlink_to(data / "images_background")
+    monkeypatch.setattr(omniglot_files, "FILES", 2000)
+    with pytest.raises(DataError, match=r"more than 2,000 files: does a link in it lead to a folder above\?"):
+        omniglot.load("images_background")
+    (data / "images_background" / "Greek" / "back").unlink()
+    pipe = data / "images_background" / "Greek" / "character01" / "0001_03.png"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    with pytest.raises(DataError, match=r"whole image .*0001_03.png .* is a pipe or a device"):
+        omniglot.load("images_background")
+
+
+def test_a_thin_drawing_is_refused_before_it_is_padded(data, files):
+    thin = small.png(Image.new("1", (1, 60_000)))
+    small.write_folder(data, {**files, "images_background/Greek/character02/0002_05.png": thin})
+    with pytest.raises(DataError, match=r"0002_05.png .* too many pixels: at most 30,000 a side"):
+        omniglot.load("images_background")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot be on Windows")
+def test_an_alphabet_of_any_name_is_read(data, files, reads):
+    """Bytes that are no text, and control characters, are written out in the labels."""
+    odd = {name.replace("/Greek/", "/\x1b[31m\nG\udcff/"): content for name, content in files.items()}
+    small.write_folder(data, odd)
+    for _ in range(2):
+        labels = omniglot.load("images_background").labels
+        omniglot.official(labels)
+        assert r"\x1b[31m\nG\udcff/character01" in labels
+    assert len(reads) == 1
 
 
 # --- the real thing

@@ -7,14 +7,17 @@ import json
 import os
 import pickle
 import re
+import struct
+import subprocess
 import unicodedata
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from amfs_lab import tasks
 from amfs_lab.backbones import MLP
@@ -24,7 +27,7 @@ from amfs_lab.inner import FunctionSpace
 from amfs_lab.learner import MetaLearner
 from amfs_lab.tasks.leftovers import is_leftover
 from amfs_lab.tasks.omniglot_files import opened, read
-from amfs_lab.tasks.pictures import FolderLabel, read_image
+from amfs_lab.tasks.pictures import FolderLabel, read_image, upright_grey
 from amfs_lab.training import MetaTrainer, load_learner
 from tests.tasks import small_omniglot as small
 
@@ -521,7 +524,184 @@ def test_grey_levels_of_sixteen_bits_keep_their_shades(tmp_path, ending):
     assert torch.equal(read_image(tmp_path / f"sixteen.{ending}"), read_image(tmp_path / "eight.png"))
 
 
-def test_grey_levels_without_a_white_are_said(tmp_path):
-    Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match=r"grey levels of 0 to 1 in float32, none of them white"):
+def tiff(levels: np.ndarray, bits: int, white_is_zero: bool = False, packed: bytes | None = None) -> bytes:
+    """A TIFF of one strip, written by hand: Pillow writes neither 12 bits nor white paper as zero."""
+    data = levels.tobytes() if packed is None else packed
+    kind = {"u": 1, "i": 2, "f": 3}[levels.dtype.kind]
+    height, width = levels.shape
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 0 if white_is_zero else 1, 273: 8, 277: 1, 278: height}
+    tags |= {279: len(data), 339: kind}
+    entries = b"".join(struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, tags[tag]) for tag in sorted(tags))
+    end = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + end
+
+
+def twelve_bits(levels: np.ndarray) -> bytes:
+    pairs = levels.reshape(-1, 2).astype(int)
+    return bytes(b for x, y in pairs for b in (x >> 4, (x & 15) << 4 | y >> 8, y & 255))
+
+
+RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))  # 0, 4, ..., 252
+DEEP = {
+    "16 bits": tiff(RAMP.astype("<u2") * 257, 16),
+    "16 bits, of which few are used": tiff(RAMP.astype("<u2"), 16),
+    "16 bits, white is zero": tiff(65535 - RAMP.astype("<u2") * 257, 16, white_is_zero=True),
+    "12 bits": tiff(RAMP.astype("<u2"), 12, packed=twelve_bits(np.rint(RAMP * (4095 / 255)))),
+    "floats from 0 to 1": tiff(RAMP.astype("<f4") / 255, 32),
+    "floats, white is zero": tiff(1 - RAMP.astype("<f4") / 255, 32, white_is_zero=True),
+    "floats that hardly differ": tiff(RAMP.astype("<f4") / 25500 + np.float32(0.5), 32),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_levels_are_scaled_by_the_range_of_their_type(tmp_path, kind):
+    """Not by the values that occur: a dark scan stays dark, and a class does not depend on its brightest pixel."""
+    (tmp_path / "a.tif").write_bytes(DEEP[kind])
+    expected = {"16 bits, of which few are used": np.rint(RAMP / 257), "floats that hardly differ": 127.5 + RAMP / 100}
+    with Image.open(tmp_path / "a.tif") as image:
+        assert np.abs(np.asarray(upright_grey(image)) - expected.get(kind, RAMP).astype(float)).max() <= 1
+
+
+def floats(*values: float) -> bytes:
+    return tiff(np.array([values], "<f4"), 32)
+
+
+NO_WHITE = {
+    "floats from 0 to 255": floats(0, 255),
+    "floats below 0": floats(-0.1, 0.5),
+    "NaN": floats(0.5, float("nan")),
+    "infinity": floats(0.5, float("inf")),
+    "32 bits": tiff(np.array([[0, 255]], "<u4"), 32),
+    "signs": tiff(np.array([[-5, 255]], "<i2"), 16),
+}
+
+
+@pytest.mark.parametrize("kind", NO_WHITE)
+def test_grey_levels_without_a_white_are_said(tmp_path, kind):
+    (tmp_path / "a.tif").write_bytes(NO_WHITE[kind])
+    with pytest.raises(DataError, match=r"grey levels of .* to .* in .*, none of them white\. Remove it, or save it"):
         read_image(tmp_path / "a.tif")
+
+
+def painted(mode: str) -> Image.Image:
+    """Left half black, right half white, in a mode that a file may have."""
+    grey = Image.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 20, 1).repeat(40, 0))
+    if mode == "transparent paper":
+        image = Image.new("RGBA", grey.size, (0, 0, 0, 255))
+        image.putalpha(ImageChops.invert(grey))
+        return image
+    if mode == "half transparent":  # white paper shines through black: grey
+        return Image.merge("LA", (grey.point(lambda level: 0), grey.point(lambda level: 128)))
+    return grey.convert("RGB").quantize(7) if mode == "P" else grey.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "ending"),
+    [
+        *[(mode, ending) for mode in ("1", "L", "P", "RGB") for ending in ("png", "gif", "bmp", "tif", "webp")],
+        *(("LA", "png"), ("RGBA", "png"), ("RGBA", "webp"), ("RGBA", "tif"), ("CMYK", "tif"), ("CMYK", "jpg")),
+        *(("RGB", "jpg"), ("L", "jpg"), ("YCbCr", "tif"), ("transparent paper", "png"), ("transparent paper", "webp")),
+        *(("half transparent", "png"),),
+    ],
+)
+def test_every_mode_has_the_right_grey(tmp_path, mode, ending):
+    image = painted(mode)
+    if (mode, ending) in (("1", "webp"), ("P", "webp")):
+        image = image.convert("RGB")
+    image.save(tmp_path / f"a.{ending}", **({"lossless": True} if ending == "webp" else {}))
+    grey = read_image(tmp_path / f"a.{ending}", 40).int()
+    left, right = (127, 127) if mode == "half transparent" else (0, 255)
+    assert (grey[:, 2:17] - left).abs().max() <= 3
+    assert (grey[:, 23:38] - right).abs().max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "16 bits"])
+def test_a_colour_that_counts_as_transparent_is_paper(tmp_path, mode):
+    """Black on white, and black is named transparent: nothing is left but paper."""
+    image = painted("L").convert("RGB").quantize(2) if mode == "P" else painted("L" if mode == "16 bits" else mode)
+    if mode == "16 bits":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    black = image.getpixel((0, 0))
+    image.save(tmp_path / "a.png", transparency=black)
+    assert read_image(tmp_path / "a.png", 40).min() >= 250
+
+
+def test_of_moving_images_the_first_is_read(tmp_path):
+    first, second = Image.new("L", (20, 20), 200), Image.new("L", (20, 20), 10)
+    for ending in ("gif", "webp", "png", "tif"):
+        more = {"lossless": True} if ending == "webp" else {}
+        first.convert("RGB").save(
+            tmp_path / f"a.{ending}", save_all=True, append_images=[second.convert("RGB")], **more
+        )
+        assert (read_image(tmp_path / f"a.{ending}").int() - 200).abs().max() <= 2
+
+
+# --- files that are made to do harm
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A few bytes that claim so many pixels of one bit."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = zlib.compress(bytes((1 + (width + 7) // 8) * height), 9) if width * height < 2**20 else b""
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (8193, 8192), (20_000, 20_000), (2**31 - 1, 2**31 - 1)])
+def test_an_image_with_too_many_pixels_is_said(tmp_path, size):
+    (tmp_path / "a.png").write_bytes(png_of(*size))
+    with pytest.raises(DataError, match=r"a.png: it has too many pixels: at most 30,000 a side and 67,108,864 in all"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1), (3, 5000)])
+def test_a_thin_image_is_made_smaller_before_it_is_padded(tmp_path, monkeypatch, size):
+    padded, pad = [], ImageOps.pad
+    monkeypatch.setattr(ImageOps, "pad", lambda image, size, **more: padded.append(size) or pad(image, size, **more))
+    (tmp_path / "a.png").write_bytes(png_of(*size))
+    image = read_image(tmp_path / "a.png")
+    assert padded == [(1024, 1024)]
+    assert image[0, 0] == image[-1, -1] == 255  # paper at its sides
+    assert image.min() < 255
+
+
+HARMFUL = {
+    "eps.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n(sprung) (w) file\nshowpage\n",
+    "pdf.png": b"%PDF-1.4\n",
+    "ppm.png": b"P6 1 1 255 abc",
+    "svg.png": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "wmf.bmp": b"\xd7\xcd\xc6\x9a" + bytes(100),
+    "icns.tif": b"icns" + bytes(20),
+    "psd.jpg": b"8BPS" + bytes(40),
+    "\x1b[31m.png": b"",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot be on Windows")
+@pytest.mark.parametrize("name", HARMFUL)
+def test_other_formats_are_no_images_whatever_their_ending(tmp_path, monkeypatch, name):
+    """An EPS file would start Ghostscript."""
+    monkeypatch.setattr(subprocess, "Popen", None)
+    (tmp_path / name).write_bytes(HARMFUL[name])
+    with pytest.raises(DataError, match=r"what is in it is no image that Pillow knows|it is empty") as caught:
+        read_image(tmp_path / name)
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_pipe_for_an_image_is_not_waited_for(tmp_path):
+    (tmp_path / "a").mkdir()
+    os.mkfifo(tmp_path / "a" / "1.png")
+    for read_it in (lambda: read_image(tmp_path / "a" / "1.png"), lambda: tasks.read_folder(tmp_path)):
+        with pytest.raises(DataError, match=r"1\.png is a pipe or a device, and no file"):
+            read_it()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot be on Windows")
+def test_the_name_of_a_class_cannot_command_a_terminal(tmp_path):
+    put(tmp_path, "\x1b[31mred\nline\u202e/1.png", "b/1.png")
+    labels, _ = told(tmp_path)
+    assert labels == (r"\x1b[31mred\nline\u202e", "b")

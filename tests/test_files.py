@@ -1,0 +1,271 @@
+"""Files that others made are read within bounds, and files of ours take their places whole and through no link."""
+
+import io
+import json
+import os
+import stat
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save as serialize
+
+from amfs_lab import files
+from amfs_lab.errors import AmfsError, printable
+
+posix = pytest.mark.skipif(os.name == "nt", reason="pipes and modes of POSIX")
+
+
+# --- JSON
+
+
+def test_json_comes_as_it_was_written():
+    plain = {"a": [1, -2.5, None, True, "é\u2028😀"], "b": {"c": 2**63 - 1}, "e": {}}
+    for text in (json.dumps(plain), json.dumps(plain, ensure_ascii=False)):
+        assert files.parse_json(text) == plain
+        assert files.parse_json(text.encode()) == plain
+        assert files.parse_json(b"\xef\xbb\xbf" + text.encode()) == plain  # as an editor of Windows saves it
+
+
+HOSTILE_JSON = {
+    "empty": (b"", "Expecting value"),
+    "cut short": (b'{"a": 1', "Expecting"),
+    "NaN": (b'{"a": NaN}', "has NaN, which is no number"),
+    "infinity": (b"[-Infinity]", "has -Infinity, which is no number"),
+    "a float beyond all": (b"[1e999]", "has 1e999, which is no number"),
+    "an integer of 65 bits": (b"[18446744073709551616]", "more than 64 bits"),
+    "an integer of a million digits": (b"[" + b"9" * 10**6 + b"]", "more than 64 bits"),
+    "a field twice": (b'{"a": 1, "b": {"x": 1, "x": 2}}', "the field 'x' twice"),
+    "half of a character": (b'{"a": "\\ud800"}', "lone surrogate"),
+    "half of a character for a name": (b'{"\\udfff": 1}', "lone surrogate"),
+    "UTF-16": ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
+    "UTF-16 without a mark": ('{"a": 1}'.encode("utf-16-le"), "Expecting property name"),
+    "100,000 lists": (b"[" * 10**5 + b"]" * 10**5, "nested too deeply"),
+    "100,000 objects": (b'{"a":' * 10**5 + b"1" + b"}" * 10**5, "nested too deeply"),
+    "100 lists": (b"[" * 100 + b"]" * 100, "nested too deeply, more than 64 levels"),
+    "too large": (b"[" + b" " * 2**24 + b"]", "16,777,218 bytes, more than"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_JSON)
+def test_hostile_json_is_a_value_error_in_our_words(name):
+    data, words = HOSTILE_JSON[name]
+    with pytest.raises(ValueError, match=words) as caught:
+        files.parse_json(data)
+    assert len(str(caught.value)) < 200
+
+
+# --- arrays
+
+
+def npz(**members: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+    return file.getvalue()
+
+
+def npy(header: str, data: bytes = b"") -> bytes:
+    text = header.encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+def declared(shape: str, kind: str = "<f8", data: bytes = b"") -> bytes:
+    return npz(x=npy(f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape}}}", data))
+
+
+def bomb(size: int, method: int = zipfile.ZIP_DEFLATED, claimed: int | None = None) -> bytes:
+    """Zeros, packed, with another size in the list of contents than they have."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("x.npy", bytes(size))
+    data = file.getvalue()
+    if claimed is not None:
+        data = data.replace(size.to_bytes(4, "little"), claimed.to_bytes(4, "little"))
+    return data
+
+
+def test_arrays_come_as_they_were_saved():
+    saved = {
+        "a": np.arange(6.0).reshape(2, 3),
+        "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "words": np.array(["x", "longer", "é"]),
+        "none": np.empty((0, 4), np.uint8),
+        "one": np.array(3.5, np.float32),
+        "big end": np.arange(3, dtype=">i4"),
+    }
+    for save in (np.savez, np.savez_compressed):
+        file = io.BytesIO()
+        save(file, **saved)
+        loaded = files.arrays(file.getvalue())
+        assert loaded.keys() == saved.keys()
+        for name, array in saved.items():
+            assert loaded[name].dtype == array.dtype
+            assert np.array_equal(loaded[name], array)
+
+
+def pickled() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, x=np.array([{"a": 1}], dtype=object))
+    return file.getvalue()
+
+
+HOSTILE_ARRAYS = {
+    "no zip": (lambda: b"no zip at all", "not a zip file"),
+    "a shape of 8 exabytes": (lambda: declared("(10**18,)"), "no header of an array"),
+    "a shape of an exabyte": (lambda: declared(f"({10**18},)"), "no array of shape"),
+    "a shape that overflows": (lambda: declared(f"({2**62}, {2**62})"), "no array of shape"),
+    "sizes below zero": (lambda: declared("(-1, -1)", data=bytes(8)), "no array of shape"),
+    "letters of no size": (lambda: declared(f"({10**12},)", "<U0"), "no array of shape"),
+    "more than is there": (lambda: declared("(2,)", data=bytes(8)), "no array of shape"),
+    "less than is there": (lambda: declared("(2,)", data=bytes(24)), "no array of shape"),
+    "objects": (pickled, "no array of shape"),
+    "code for a header": (lambda: npz(x=npy("__import__('os').getcwd()")), "no header of an array"),
+    "a deep header": (lambda: npz(x=npy("(" * 9000)), "no header of an array"),
+    "no array": (lambda: npz(x=b"text"), "no header of an array"),
+    "a gigabyte of zeros": (lambda: bomb(2**20, claimed=2**30), "1,073,741,824 bytes, more than"),
+    "more than it says": (lambda: bomb(2**24, claimed=1000), "no whole archive of arrays: Bad CRC"),
+    "packed so that it cannot be bounded": (lambda: bomb(2**20, zipfile.ZIP_BZIP2), "another method"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+def test_hostile_arrays_are_a_value_error_in_our_words(name):
+    make, words = HOSTILE_ARRAYS[name]
+    with pytest.raises(ValueError, match=words):
+        files.arrays(make())
+
+
+# --- tensors
+
+
+def header(words: str, data: bytes = b"") -> bytes:
+    return len(words).to_bytes(8, "little") + words.encode() + data
+
+
+def entry(shape: object, end: int, kind: str = "F32") -> str:
+    return json.dumps({"x": {"dtype": kind, "shape": shape, "data_offsets": [0, end]}})
+
+
+def test_tensors_come_with_their_notes():
+    saved = {"a": torch.randn(2, 3), "none": torch.empty(0, 3), "short": torch.ones(2, dtype=torch.bfloat16)}
+    loaded, notes = files.tensors(serialize(saved, {"note": "é"}))
+    assert notes == {"note": "é"}
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in saved.items())
+    assert files.tensors(serialize({}))[1] == {}
+
+
+HOSTILE_TENSORS = {
+    "empty": b"",
+    "a header of 2^60 bytes": (2**60).to_bytes(8, "little") + b"{}",
+    "a header of 99 MB that is not there": (99_000_000).to_bytes(8, "little") + bytes(100),
+    "a large header": header(json.dumps({"__metadata__": {"x": "y" * 2**24}})),
+    "a deep header": header("[" * 10**5),
+    "a list": header("[]"),
+    "notes that are a list": header('{"__metadata__": []}'),
+    "a hundred thousand names": header(json.dumps(dict.fromkeys(map(str, range(10**5))))),
+    "a name twice": header('{"x": 1, "x": 2}'),
+    "a shape that overflows": header(entry([2**62, 2**62], 4), bytes(4)),
+    "a shape below zero": header(entry([-1], 4), bytes(4)),
+    "more than is there": header(entry([2**40], 2**42), bytes(4)),
+    "an unknown type": header(entry([1], 4, "F99"), bytes(4)),
+    "a byte too many": header(entry([1], 4), bytes(5)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_TENSORS)
+def test_hostile_tensors_are_a_value_error_in_our_words(name):
+    with pytest.raises(ValueError, match=r"no whole file of tensors|its JSON|Expecting"):
+        files.tensors(HOSTILE_TENSORS[name])
+
+
+# --- what may be opened
+
+
+@posix
+def test_a_pipe_or_a_device_is_no_file_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", type(tmp_path)("/dev/zero"), type(tmp_path)("/dev/tty")):
+        if path.exists():
+            with pytest.raises(ValueError, match="is a pipe or a device, and no file"):
+                files.content(path, 10)
+    with pytest.raises(IsADirectoryError):
+        files.content(tmp_path, 10)
+
+
+@posix
+def test_a_file_is_looked_at_before_memory_is_taken(tmp_path):
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match="sparse has 1,099,511,627,776 bytes, more than the 4,294,967,296 that are"):
+        files.content(tmp_path / "sparse", files.TENSOR_BYTES)
+
+
+# --- what is written
+
+
+def test_a_file_takes_its_place_whole_or_not_at_all(tmp_path):
+    (tmp_path / "a").write_text("before")
+    half = files.replacing(tmp_path / "a")
+    half.__enter__().write(b"half")
+    half.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert (tmp_path / "a").read_text() == "before"
+    with files.replacing(tmp_path / "a", text=True) as file:
+        file.write("after \udcff\n")
+    assert (tmp_path / "a").read_bytes() == b"after \\udcff\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@posix
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_its_mode_is_the_users_own(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with files.replacing(tmp_path / "a"):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
+
+
+@posix
+def test_no_link_leads_it_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "a").symlink_to(tmp_path / "precious")
+    with files.replacing(tmp_path / "a") as file:
+        file.write(b"new")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not (tmp_path / "a").is_symlink()
+    guessed = tmp_path / ".guessed.part"
+    guessed.symlink_to(tmp_path / "precious")
+    monkeypatch.setattr(files, "unguessable", lambda path: guessed)
+    with pytest.raises(FileExistsError), files.replacing(tmp_path / "b"):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not (tmp_path / "b").exists()
+
+
+# --- what is shown
+
+
+def test_nothing_commands_the_terminal():
+    for code in [*range(9), *range(11, 32), *range(127, 160), 0x202E, 0x2066, 0xD800, 0xDFFF, 0x2028]:
+        assert printable(f"a{chr(code)}b").isprintable()
+    assert printable("\x1b[31mred") == r"\x1b[31mred"
+    assert printable("né\tα – 字 שלום\n") == "né\tα – 字 שלום\n"
+    assert printable("a\nb\tc", line=True) == r"a\nb\tc"
+    assert str(AmfsError("\x1b]0;title\x07")) == r"\x1b]0;title\x07"
+    assert len(str(AmfsError("x" * 10**6))) < 6000
+
+
+def test_what_is_written_to_a_terminal_is_printable_but_for_the_moves_of_a_bar():
+    from amfs_lab.cli.streams import Output
+
+    for bars, shown in ((False, r"\rx\x1b[A\x1b[2J" + "\n"), (True, "\rx\x1b[A" + r"\x1b[2J" + "\n")):
+        stream = io.StringIO()
+        assert Output(stream, bars).write("\rx\x1b[A\x1b[2J\n") == 10
+        assert stream.getvalue() == shown
+    assert sys.stdout is not None
