@@ -20,7 +20,7 @@ from amfs_lab.experiments.result import Result, alike, check_free, code_version,
 from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.inner import GradientLoop, Maml
 from amfs_lab.learner import MetaLearner
-from amfs_lab.stats import mean_interval, paired_difference
+from amfs_lab.stats import accuracy_difference, accuracy_interval, accuracy_p_value, holm
 from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer
 
@@ -174,11 +174,27 @@ def summary(rows: Mapping[str, np.ndarray], shapes: Mapping[str, EpisodeConfig])
     for name in rows:
         _, shape, norm = name.split()
         own = accuracies(rows[name], shapes[shape])
-        found[name] = {"accuracy": plain(mean_interval(own))}
+        found[name] = {"accuracy": plain(accuracy_interval(own))}
         solve = key("i-amfs", shape, norm)
         if solve in rows and solve != name:
-            found[name]["i-amfs minus it"] = plain(paired_difference(accuracies(rows[solve], shapes[shape]), own))
+            found[name]["i-amfs minus it"] = plain(accuracy_difference(accuracies(rows[solve], shapes[shape]), own))
     return found
+
+
+def adjusted(result: Result) -> dict[tuple[str, str], float]:
+    """p-values of each method's difference to I-AMFS on each shape, adjusted by Holm for being so many.
+
+    One question a method and shape, asked with the norm of the training: the rows with the other norm are nearly
+    copies of these. They speak of these trainings on episodes of these classes, not of the methods.
+    """
+    shapes, p_values = _shapes(result), {}
+    for name, right in result.rows.items():
+        method, shape, norm = name.split()
+        solve = result.rows.get(key("i-amfs", shape, norm))
+        if solve is not None and method != "i-amfs" and norm == result.config["trainings"][method]["norm"]:
+            own, other = (accuracies(each, shapes[shape]) for each in (right, solve))
+            p_values[method, shape] = accuracy_p_value(other, own)
+    return dict(zip(p_values, holm(list(p_values.values())), strict=True))
 
 
 def load(folder: Path | str) -> Result:
@@ -234,5 +250,4 @@ def table(result: Result) -> str:
 def _cell(right: np.ndarray | None, shape: EpisodeConfig) -> str:
     if right is None:
         return "–"  # the method can't be asked
-    interval = mean_interval(accuracies(right, shape))
-    return f"{100 * interval.mean:.2f} ± {100 * interval.half_width:.2f} %"
+    return f"{accuracy_interval(accuracies(right, shape)).hundredths()} %"
