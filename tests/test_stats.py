@@ -8,7 +8,6 @@ import torch
 from scipy.stats import ttest_1samp, ttest_ind
 
 from amfs_lab.errors import DataError
-from amfs_lab.experiments.result import stored
 from amfs_lab.stats import (
     Interval,
     accuracy_difference,
@@ -74,52 +73,6 @@ def test_below_thirty_episodes_an_accuracy_has_no_interval(randn):
 
 def test_thirty_perfect_episodes_are_no_certainty():
     assert accuracy_interval(torch.ones(30)).low == pytest.approx(1 - 2.045229642 * 0.2 / 30)
-
-
-def cells():
-    """Accuracies of the stored episodes by row, and the paired differences that are told of them."""
-    rows = np.load(stored("accuracy-omniglot") / "rows.npz")
-    asked = {"5w1s": 75, "5w5s": 75, "20w1s": 100}
-    shares = {name: rows[name] / asked[name.split()[1]] for name in rows.files}
-    gaps = {}
-    for name in shares:
-        method, shape, norm = name.split()
-        if method != "i-amfs":
-            gaps[f"{name}, gap"] = shares[f"i-amfs {shape} {norm}"] - shares[name]
-    for source in ("glyphs", "omniglot"):
-        rows = np.load(stored(f"figure2-{source}") / "rows.npz")
-        solve = rows["right i-amfs"][0, :, 0] / 75
-        for k in (0, 1, 5, 10):
-            shares[f"{source} {k}"] = rows["right maml"][0, :, k] / 75
-            gaps[f"{source} {k}, gap"] = solve - shares[f"{source} {k}"]
-    rows = np.load(stored("precision-glyphs") / "rows.npz")
-    for method in ("i-amfs", "amfs", "anil", "prototypes"):
-        full, short = (rows[f"{method} {kind}"][0] / 75 for kind in ("float32", "bfloat16"))
-        shares |= {f"{method} float32": full}
-        gaps[f"{method} bfloat16, gap"] = short - full
-    return {name: torch.from_numpy(values) for name, values in (shares | gaps).items()}
-
-
-@pytest.mark.parametrize("n", [30, 100, 600])
-def test_an_accuracys_interval_covers_on_every_stored_row(n):
-    """Resampled with a seed. 2000 samples have a standard error of 0.5 points, of which two are let pass."""
-    generator = torch.Generator().manual_seed(0)
-    for name, values in cells().items():
-        sample = values[torch.randint(len(values), (2000, n), generator=generator)]
-        means, half = sample.mean(1), torch.tensor([accuracy_interval(row).half_width for row in sample[:1]])
-        variance = sample.var(1) + 0.04 / n
-        half = half * (variance / variance[0]).sqrt()  # the same formula for all rows at once
-        covered = float(((means - values.mean()).abs() <= half).double().mean())
-        assert covered >= 0.94 - 0.01, (name, covered)
-
-
-def test_students_interval_does_not_cover_near_a_hundred_per_cent():
-    """The reason for `accuracy_interval`: this is what the table of coverage had."""
-    values = cells()["i-amfs 5w5s transductive"]
-    generator = torch.Generator().manual_seed(0)
-    sample = values[torch.randint(600, (500, 30), generator=generator)]
-    covered = [interval.low <= values.mean() <= interval.high for interval in map(mean_interval, sample)]
-    assert sum(covered) / 500 < 0.85
 
 
 def test_a_p_value_is_the_level_at_which_the_interval_touches_zero(randn):

@@ -8,7 +8,7 @@ from typing import Any
 from amfs_lab.backbones import PRECISIONS
 from amfs_lab.cli.options import AUGMENT_HELP, command, common, set_threads, shape, threads, validation_suggested
 from amfs_lab.config import METHODS
-from amfs_lab.experiments import accuracy, conflict, figure2, precision
+from amfs_lab.experiments import accuracy, conflict, figure2, intervals, precision
 from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
@@ -117,6 +117,13 @@ def add_to(commands: Any) -> None:
     threads(p)
     p.add_argument("--out", type=Path, help="folder of the result (default runs/precision-SOURCE)")
     common(p, "cpu")
+
+    command(
+        results,
+        "intervals",
+        lambda options: print(intervals.tables()),
+        "coverage, false alarms and power of the rules of docs/statistics.md, in seconds",
+    )
 
 
 def reproduce_figure2(options: argparse.Namespace) -> None:

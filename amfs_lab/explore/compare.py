@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.experiments.intervals import made_up
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice
 from amfs_lab.explore.drawing import Arrays, State, Trace, half_widths
@@ -210,10 +211,7 @@ def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b
 def equal_learners(episodes: int = 200, seed: int = 0) -> dict[str, Tensor]:
     """Accuracies of four made-up learners whose true accuracies are equal: whoever finds a difference is wrong.
 
-    An episode has a difficulty of its own, and every learner luck of its own on its 75 queries.
+    See `experiments.intervals.made_up`.
     """
-    generator = torch.Generator().manual_seed(seed)
-    easy = 0.7 + 0.25 * torch.rand(episodes, generator=generator)
-    own = (easy + 0.08 * torch.randn(4, episodes, generator=generator)).clamp(0, 1)
-    right = (torch.rand(4, episodes, 75, generator=generator) < own[..., None]).double().mean(2)
-    return {f"learner {name}": row for name, row in zip("ABCD", right, strict=True)}
+    rows = made_up(1, 4, episodes, torch.Generator().manual_seed(seed))[0]
+    return {f"learner {name}": row for name, row in zip("ABCD", rows, strict=True)}
