@@ -131,13 +131,13 @@ def test_the_result_that_comes_with_the_course_is_the_readmes():
         if abs(each["ahead"]["mean"]) > each["ahead"]["half_width"]
     ]
     assert sorted(signs) == [-1, -1, -1, 1]
-    pairs = torch.tensor([seed["mean"] for each in found for seed in each["ahead by seed"]])
-    luck = accuracy_interval(pairs)
+    luck = precision.over_seeds(result)
+    pairs = [seed["mean"] for each in found for seed in each["ahead by seed"]]
+    assert luck.mean == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
     assert luck.low < 0 < luck.high
     for sentence in (
         f"with {asked['width']} filters, {asked['meta_steps']} meta-steps each, three seeds",
-        f"Over the {len(pairs)} pairs of trainings bfloat16 is ahead by "
-        f"{100 * luck.mean:+.2f} ± {100 * luck.half_width:.2f} points",
+        f"of which the {len(pairs)} pairs have three seeds, bfloat16 is ahead by {luck.points()}, so what it costs",
         f"`amfs-lab reproduce precision --width {asked['width']} --steps {asked['meta_steps']}` makes this table",
     ):
         assert sentence in " ".join(told.split()), sentence
