@@ -133,3 +133,7 @@ def test_one_training_against_two_of_an_equal_method_errs_in_five_per_cent(randn
 def test_two_trainings_tell_nothing_of_luck():
     with pytest.raises(DataError, match=r"two of one method and one of the other. Got 1 and 1"):
         difference_of_trainings(torch.ones(1), torch.ones(1))
+
+
+def test_an_interval_that_an_older_version_stored_is_over_episodes():
+    assert Interval(mean=0.5, half_width=0.1, n=40, level=0.95).of == "episodes"

@@ -118,12 +118,13 @@ def add_to(commands: Any) -> None:
     p.add_argument("--out", type=Path, help="folder of the result (default runs/precision-SOURCE)")
     common(p, "cpu")
 
-    command(
+    p = command(
         results,
         "intervals",
-        lambda options: print(intervals.tables()),
+        reproduce_intervals,
         "coverage, false alarms and power of the rules of docs/statistics.md, in seconds",
     )
+    threads(p)
 
 
 def reproduce_figure2(options: argparse.Namespace) -> None:
@@ -172,6 +173,11 @@ def reproduce_accuracy(options: argparse.Namespace) -> None:
     with validation_suggested(config.source, config.split):
         result = accuracy.run(config, options.data, options.device, lambda words: print(words, flush=True), folder)
     print(accuracy.table(result))
+
+
+def reproduce_intervals(options: argparse.Namespace) -> None:
+    set_threads(options.threads)
+    print(intervals.tables())
 
 
 def reproduce_conflict(options: argparse.Namespace) -> None:
