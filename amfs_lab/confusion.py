@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.errors import DataError
+from amfs_lab.evaluation import group_of
 
 MOST = 30  # rows of a matrix that can still be read
 
@@ -107,7 +108,7 @@ class Confusion:
         """The parts of the class names before the first "/": scripts or alphabets. () where a name has no such part."""
         if not all("/" in name for name in self.classes):
             return ()
-        return tuple(sorted({_group(name) for name in self.classes}))
+        return tuple(sorted({group_of(name) for name in self.classes}))
 
     def grouped(self) -> "Confusion":
         """Mistakes only, by group: of the wrong classes of group B that stood beside a query of group A, how many were
@@ -116,7 +117,7 @@ class Confusion:
         for counts, mine in ((self.times, times), (self.offered, offered)):
             for (a, b), n in counts.items():
                 if a != b:
-                    mine[_group(a), _group(b)] += n
+                    mine[group_of(a), group_of(b)] += n
         return Confusion(self.groups, times, offered)
 
     def hardest(self, most: int = MOST) -> tuple[str, ...]:
@@ -163,7 +164,3 @@ def readable(confusion: Confusion, most: int = MOST) -> Matrix:
     title = f"The {len(chosen)} of {len(confusion.classes)} classes with the most mistakes: share of the queries of a\n"
     title += "class (row) that are taken for another one (column); grey: never in one episode"
     return Matrix(chosen, confusion.shares(chosen), title, False)
-
-
-def _group(name: str) -> str:
-    return name.partition("/")[0]

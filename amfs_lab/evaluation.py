@@ -1,7 +1,9 @@
 """Episodes to accuracy with an interval; every episode is kept, so that methods can be compared in pairs."""
 
 import contextlib
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from typing import Any
 
@@ -13,10 +15,8 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.learner import MetaLearner, explained, measuring, seed
 from amfs_lab.provenance import data_name
-from amfs_lab.stats import Interval, mean_interval, paired_difference
+from amfs_lab.stats import FEW, Interval, accuracy_difference, accuracy_interval, mean_interval, paired_difference
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, episode_of
-
-FEW = 30  # episodes, below which an interval is not to be relied on
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Evaluation:
         accuracy, per_episode: the mean with its interval, and the share of queries that each episode got right.
         config: the shape of the episodes; None for a source that tells none. data: the name of the source and split.
         first: index of the first episode. scores: of each episode (q, ways). labels: of each episode (q), the right
-            classes; row i of both is of `source[first + i]`.
+            classes; row i of both is of `source[first + i]`. classes: of each episode the names of its classes, where
+            the source tells them.
     """
 
     accuracy: Interval
@@ -37,31 +38,81 @@ class Evaluation:
     first: int = 0
     scores: tuple[Tensor, ...] = ()
     labels: tuple[Tensor, ...] = ()
+    classes: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def by_group(self) -> dict[str, float]:
+        """The share of right answers to the queries of each group: a script, an alphabet; see `group_of`.
+
+        Empty without names of classes. Where a name has no group each class is one.
+        """
+        right, asked = Counter[str](), Counter[str]()
+        for scores, labels, names in zip(self.scores, self.labels, self.classes, strict=bool(self.classes)):
+            for label, correct in zip(labels.tolist(), (scores.argmax(1) == labels).tolist(), strict=True):
+                group = group_of(names[label]) if self._grouped else names[label]
+                asked[group] += 1
+                right[group] += correct
+        return {group: right[group] / asked[group] for group in sorted(asked)}
+
+    @property
+    def over_groups(self) -> Interval | None:
+        """An interval over groups, each counted once: what may be said of *other* scripts or alphabets.
+
+        Student's interval of the groups' own accuracies. The episodes' interval is for more episodes of these groups.
+        None for fewer than two groups.
+        """
+        values = _values(self.by_group)
+        return mean_interval(values, of=self._groups) if len(values) > 1 else None
+
+    def minus_over_groups(self, other: "Evaluation") -> Interval:
+        """How much better than `other` on other scripts or alphabets, in pairs of groups."""
+        self._check_same(other)
+        return paired_difference(_values(self.by_group), _values(other.by_group), of=self._groups)
 
     def minus(self, other: "Evaluation") -> Interval:
         """How much better than `other`, on the same episodes. Raises DataError for others."""
+        self._check_same(other)
+        return accuracy_difference(self.per_episode, other.per_episode)
+
+    @cached_property
+    def _grouped(self) -> bool:
+        return all("/" in name for names in self.classes for name in names)
+
+    @property
+    def _groups(self) -> str:
+        return "groups of classes" if self._grouped else "classes"
+
+    def _check_same(self, other: "Evaluation") -> None:
         for what in ("data", "config", "first"):
             if getattr(self, what) != getattr(other, what):
                 raise DataError(
                     "Two evaluations must be of the same episodes, whose luck cancels. Got "
                     f"{getattr(self, what)} and {getattr(other, what)} ({what})."
                 )
-        return paired_difference(self.per_episode, other.per_episode)
 
     @property
     def remark(self) -> str:
         """A sentence of caution where there are few episodes; empty elsewhere."""
         n = len(self.per_episode)
-        return "" if n >= FEW else f"{n} episodes are few: the interval may be too narrow. 600 is the usual number."
+        return "" if n >= FEW else f"An interval needs {FEW} episodes. Got {n}. 600 is the usual number."
 
     def __str__(self) -> str:
         shape = self.data if self.config is None else f"{self.data}, {self.config}"
-        return f"{shape}: {self.accuracy.percent()}" + (f". {self.remark}" if self.remark else "")
+        return f"{shape}: {self.accuracy.percent()}"
+
+
+def group_of(name: str) -> str:
+    """The part of a class's name before the first "/": its script or alphabet."""
+    return name.partition("/")[0]
+
+
+def _values(by_group: dict[str, float]) -> Tensor:
+    return torch.tensor(list(by_group.values()), dtype=torch.float64, device="cpu")
 
 
 @torch.no_grad()
 def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, first: int = 0) -> Evaluation:
-    """Mean query accuracy over episodes `first` .. `first + episodes - 1`, with a 95 % interval over episodes.
+    """Mean query accuracy over episodes `first` .. `first + episodes - 1`, with a 95 % interval from 30 episodes on.
 
     It leaves no trace: buffers, modes and torch's random generators end as they were, and the same learner on the same
     episodes gives the same numbers. Layers that know an evaluation mode are in it: dropout is off, and torch's own
@@ -77,6 +128,7 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
     check_first(first)
     check_readable(learner)
     shares, all_scores, all_labels = [], [], []
+    names_of = getattr(source, "classes_of", None)
     with measuring(learner):
         for i in range(episodes):
             episode, scores = _measured(learner, source, first + i, explain=i == 0)
@@ -90,13 +142,14 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
             all_labels.append(episode.query.y.cpu())
     accuracies = torch.stack(shares)
     return Evaluation(
-        mean_interval(accuracies),
+        accuracy_interval(accuracies),
         accuracies,
         getattr(source, "config", None),
         data_name(source),
         first,
         tuple(all_scores),
         tuple(all_labels),
+        () if names_of is None else tuple(tuple(names_of(first + i)) for i in range(episodes)),
     )
 
 
@@ -125,9 +178,7 @@ def check_episodes(episodes: int) -> None:
     if not isinstance(episodes, Integral):
         raise ConfigError(f"`episodes` must be an integer, the number of them. Got {episodes!r}.")
     if episodes < 2:
-        raise ConfigError(
-            f"`episodes` must be >= 2, for an interval over them. Got {episodes}. 600 is the usual number."
-        )
+        raise ConfigError(f"`episodes` must be >= 2, for a mean over them. Got {episodes}. 600 is the usual number.")
 
 
 def check_first(first: object) -> None:

@@ -19,7 +19,7 @@ def test_train_then_evaluate(tmp_path, capsys):
     assert "5-way 1-shot" in printed
     assert "transductive" in printed
     assert printed.count("validation") == 2
-    assert "(95 %, 4 episodes)" in printed
+    assert "(4 episodes: an interval needs 30)" in printed
     assert cli.main(["evaluate", run, "--ways", "20", "--episodes", "3"]) == 0
     assert "20-way 1-shot" in capsys.readouterr().out
 
@@ -103,7 +103,7 @@ def test_settings_reach_the_run(tmp_path):
         (["train", "--norm", "batch"], "TrainingConfig.norm must be one of"),
         (["train", "--device", "abacus"], "The device must be auto, or cpu, cuda or mps where this machine has it."),
         (["train", "--method", "prototypes", "--inner-steps", "3"], "prototypes has no setting inner_steps."),
-        (["train", "--episodes", "1"], "`episodes` must be >= 2, for an interval over them. Got 1."),
+        (["train", "--episodes", "1"], "`episodes` must be >= 2, for a mean over them. Got 1."),
         (["train", "--bandwidth", "1e30"], "A learned `bandwidth` must start between 0.001 and 1000. Got 1e+30."),
         (["train", "--data", "no/such/folder"], "Expected a folder to look for glyphs.npz in. Got no/such/folder"),
         (["train", "--out", __file__], "A run needs a folder that can be written."),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -39,24 +40,27 @@ def test_json_is_one_object_with_settings_data_accuracy_and_episodes(run, capsys
     assert told["data"] == "glyphs/test"
     assert told["episode"] == {"ways": 5, "shots": 1, "queries": 3}
     assert told["episodes"] == {"first": 0, "number": 6}
-    assert told["accuracy"] == pytest.approx(
-        {
-            "mean": expected.accuracy.mean,
-            "low": expected.accuracy.low,
-            "high": expected.accuracy.high,
-            "level": 0.95,
-        }
-    )
+    mean = pytest.approx(expected.accuracy.mean)
+    assert told["accuracy"] == {"mean": mean, "low": None, "high": None, "level": 0.95, "n": 6, "of": "episodes"}
+    assert told["by_group"] == pytest.approx(expected.by_group)
+    over = expected.over_groups
+    assert told["over_groups"]["of"] == "groups of classes"
+    assert (told["over_groups"]["low"], told["over_groups"]["high"]) == pytest.approx((over.low, over.high))
     assert told["per_episode"] == pytest.approx(expected.per_episode.tolist())
-    assert told["remark"].startswith("6 episodes are few")
+    assert told["remark"] == "An interval needs 30 episodes. Got 6. 600 is the usual number."
     assert "confusion" not in told
 
 
 def test_few_episodes_are_said_and_enough_are_not(run, capsys):
     assert ask(run) == 0
-    assert "6 episodes are few: the interval may be too narrow." in capsys.readouterr().out
+    assert " % (6 episodes: an interval needs 30)" in capsys.readouterr().out
     assert ask(run, "--episodes", "30") == 0
-    assert "few" not in capsys.readouterr().out
+    first, second = capsys.readouterr().out.strip().splitlines()
+    assert first.endswith(" % (95 %, 30 episodes)")
+    assert re.fullmatch(
+        r"for other groups of classes \(scripts, alphabets\): .* ± .* % \(95 %, \d+ groups of classes\), which are few",
+        second,
+    )
 
 
 def test_rows_are_the_queries_whose_mean_is_the_accuracy(run, tmp_path, capsys, expected):
@@ -74,7 +78,8 @@ def test_rows_are_the_queries_whose_mean_is_the_accuracy(run, tmp_path, capsys, 
 
 def test_confusion_is_a_table_and_a_picture(run, tmp_path, capsys):
     assert ask(run, "--confusion") == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert lines[0].startswith("for other groups of classes")
     assert lines[1].startswith("most frequent mistakes, ")
     assert ask(run, "--json", "--confusion", tmp_path / "matrix.png") == 0
     pairs = json.loads(capsys.readouterr().out)["confusion"]

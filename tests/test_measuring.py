@@ -1,6 +1,7 @@
 """A measurement leaves no trace: the same number twice, and a training that never knows whether it was validated."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from amfs_lab import backbones, replay
 from amfs_lab.config import preset
+from amfs_lab.confusion import query_results
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
@@ -154,8 +156,8 @@ def test_a_printed_accuracy_names_its_data_and_says_when_episodes_are_few(source
     learner = MetaLearner(backbones.Conv4(8), Prototypes())
     few, enough = evaluate(learner, sources[1], 5), evaluate(learner, sources[1], 30)
     assert str(few).startswith("images/all, 3-way 1-shot: ")
-    assert "5 episodes are few" in str(few)
-    assert "few" not in str(enough)
+    assert str(few).endswith(" % (5 episodes: an interval needs 30)")
+    assert str(enough).endswith(" % (95 %, 30 episodes)")
     assert few.labels[0].tolist() == sources[1][0].query.y.tolist()
 
 
@@ -217,6 +219,7 @@ import json, math, tempfile
 from pathlib import Path
 from amfs_lab.backbones import MLP
 from amfs_lab.config import preset
+from amfs_lab.confusion import query_results
 from amfs_lab.inner import Anil, FunctionSpace, Maml
 from amfs_lab.learner import MetaLearner
 from amfs_lab.tasks.sinusoids import SinusoidSource
@@ -257,6 +260,34 @@ def test_evaluations_of_other_episodes_are_not_subtracted(sources):
     assert one.minus(evaluate(learner, sources[1], 3)).mean == 0
     with pytest.raises(DataError, match=r"must be of the same episodes.* Got 0 and 3 \(first\)"):
         one.minus(evaluate(learner, sources[1], 3, first=3))
+
+
+def test_an_interval_over_groups_counts_each_script_once(images):
+    """The second road: `query_results`, a row a query."""
+    labels = tuple(f"{script}/{letter}" for script in ("greek", "latin", "thai") for letter in "abcd")
+    source = EpisodeSource(images[:12], labels, SHAPE)
+    one, other = (evaluate(learner_of(loop), source, 8) for loop in (Prototypes, FunctionSpace))
+    rows = list(query_results(one.scores, one.labels, source.classes_of))
+    by_hand = {}
+    for script in ("greek", "latin", "thai"):
+        own = [row.correct for row in rows if row.true.startswith(script)]
+        by_hand[script] = sum(own) / len(own)
+    assert one.by_group == pytest.approx(by_hand)
+    over = one.over_groups
+    assert (over.n, over.of) == (3, "groups of classes")
+    assert over.mean == pytest.approx(sum(by_hand.values()) / 3)
+    gap = one.minus_over_groups(other)
+    assert gap.mean == pytest.approx(over.mean - other.over_groups.mean)
+    assert gap.n == 3
+
+
+def test_without_scripts_each_class_is_a_group_and_without_names_there_is_none(sources):
+    learner = learner_of(Prototypes)
+    one = evaluate(learner, sources[1], 8)
+    assert set(one.by_group) == set("ghijkl")
+    assert one.over_groups.of == "classes"
+    unnamed = replace(one, classes=())
+    assert (unnamed.by_group, unnamed.over_groups) == ({}, None)
 
 
 def test_another_default_device_or_type_changes_no_episode_and_no_weight(sources):

@@ -419,7 +419,7 @@ class TestShowing:
             log.show(replace(self.progress(4), accuracy=float("nan")))
         found = [json.loads(each) for each in path.read_text().splitlines()]
         assert [each["step"] for each in found] == [1, 2, 3, 4]
-        assert found[1]["validation"] == {"mean": 0.5, "half_width": 0.1, "n": 4, "level": 0.95}
+        assert found[1]["validation"] == {"mean": 0.5, "half_width": 0.1, "n": 4, "level": 0.95, "of": "episodes"}
         assert found[3]["accuracy"] is None
 
     def test_a_log_that_is_none_is_refused(self, tmp_path):

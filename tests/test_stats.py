@@ -2,11 +2,25 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import ttest_1samp, ttest_ind
 
 from amfs_lab.errors import DataError
-from amfs_lab.stats import Interval, mean_interval, paired_difference
+from amfs_lab.stats import (
+    Interval,
+    accuracy_difference,
+    accuracy_interval,
+    accuracy_p_value,
+    anytime_interval,
+    difference_of_trainings,
+    holm,
+    looks,
+    mean_interval,
+    paired_difference,
+    together,
+)
 
 
 def test_three_values_get_students_t_of_two_degrees():
@@ -33,6 +47,11 @@ def test_an_accuracy_is_written_with_its_interval():
     assert Interval(0.98712, 0.00219, 600).percent() == "98.71 ± 0.22 % (95 %, 600 episodes)"
     assert Interval(0.0069, 0.004, 200).points("tasks") == "+0.69 ± 0.40 points (95 %, 200 tasks)"
     assert Interval(-0.0253, 0.00694, 200).points() == "-2.53 ± 0.69 points (95 %, 200 episodes)"
+    assert Interval(0.88, 0.03, 5, of="scripts").percent() == "88.00 ± 3.00 % (95 %, 5 scripts)"
+    assert Interval(0.5, None, 12).percent() == "50.00 % (12 episodes: an interval needs 30)"
+    assert Interval(0.5, None, 12).points() == "+50.00 points (12 episodes: an interval needs 30)"
+    assert str(Interval(0.5, None, 12)) == "0.5 (12 episodes: an interval needs 30)"
+    assert str(Interval(0.5, 0.01, 40)) == "0.5 ± 0.01 (95 %, n = 40)"
 
 
 def test_one_value_or_a_value_that_is_no_number_has_no_interval():
@@ -42,3 +61,79 @@ def test_one_value_or_a_value_that_is_no_number_has_no_interval():
         mean_interval(torch.tensor([1.0, math.nan]))
     with pytest.raises(DataError, match=r"same episodes. Got 2 and 3"):
         paired_difference(torch.zeros(2), torch.zeros(3))
+
+
+def test_below_thirty_episodes_an_accuracy_has_no_interval(randn):
+    few = accuracy_interval(torch.rand(29))
+    assert (few.half_width, few.low, few.high) == (None, -math.inf, math.inf)
+    assert anytime_interval(torch.rand(29)).half_width is None
+    assert accuracy_p_value(torch.ones(29), torch.zeros(29)) == 1
+    assert accuracy_interval(torch.rand(30)).half_width is not None
+
+
+def test_thirty_perfect_episodes_are_no_certainty():
+    assert accuracy_interval(torch.ones(30)).low == pytest.approx(1 - 2.045229642 * 0.2 / 30)
+
+
+def test_a_p_value_is_the_level_at_which_the_interval_touches_zero(randn):
+    a, b = 0.5 + 0.1 * randn(80), 0.52 + 0.1 * randn(80)
+    p = accuracy_p_value(a, b)
+    touching = accuracy_difference(a, b, 1 - p)
+    assert min(abs(touching.low), abs(touching.high)) < 1e-9
+    assert p == pytest.approx(ttest_1samp((a - b).double(), 0).pvalue, abs=0.01)
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_errs_in_five_per_cent_at_most_among_equals():
+    p = np.random.default_rng(0).random((4000, 3))
+    assert np.mean([min(holm(row)) <= 0.05 for row in p.tolist()]) == pytest.approx(0.05, abs=0.01)
+
+
+def test_intervals_that_hold_together():
+    assert together(0.95, 1) == 0.95
+    assert together(0.95, 5) == pytest.approx(0.99)
+
+
+def test_looks_end_with_the_interval_for_one_look(randn):
+    values = 0.5 + 0.1 * randn(45)
+    means, one, several = looks(values, 0.9)
+    assert len(means) == 16
+    expected = [accuracy_interval(values[:n], 0.9) for n in range(30, 46)]
+    assert means.tolist() == pytest.approx([each.mean for each in expected])
+    assert one.tolist() == pytest.approx([each.half_width for each in expected])
+    assert anytime_interval(values, 0.9).half_width == pytest.approx(several[-1].item())
+    assert (several > one).all()
+    assert looks(values[:20])[0].shape == (0,)
+
+
+def test_whoever_may_stop_errs_by_the_ordinary_interval_and_not_by_the_sequence(randn):
+    means, one, several = looks(0.1 * randn(1000, 600))
+    assert (means.abs() > one).any(1).double().mean() > 0.2  # some look of 571 excludes the true mean, zero
+    assert (means.abs() > several).any(1).double().mean() <= 0.05
+
+
+def test_trainings_are_compared_by_students_two_sample_interval(randn):
+    a, b = randn(3) + 1, randn(4)
+    found, theirs = difference_of_trainings(a, b), ttest_ind(a.double(), b.double()).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
+    assert (found.n, found.of) == (7, "trainings")
+
+
+def test_one_training_against_two_of_an_equal_method_errs_in_five_per_cent(randn):
+    draws = randn(2000, 3)
+    wrong = sum(not gap.low <= 0 <= gap.high for gap in (difference_of_trainings(row[:1], row[1:]) for row in draws))
+    assert wrong / 2000 == pytest.approx(0.05, abs=0.015)
+
+
+def test_two_trainings_tell_nothing_of_luck():
+    with pytest.raises(DataError, match=r"two of one method and one of the other. Got 1 and 1"):
+        difference_of_trainings(torch.ones(1), torch.ones(1))
+
+
+def test_an_interval_that_an_older_version_stored_is_over_episodes():
+    assert Interval(mean=0.5, half_width=0.1, n=40, level=0.95).of == "episodes"

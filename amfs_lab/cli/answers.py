@@ -15,6 +15,7 @@ from amfs_lab import files
 from amfs_lab.confusion import Confusion, QueryResult, readable
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import Evaluation
+from amfs_lab.stats import FEW, Interval
 
 ROWS = (".csv", ".jsonl")
 PICTURES = (".pdf", ".png", ".svg")
@@ -79,20 +80,36 @@ def _lines(file: IO[str], results: Iterable[QueryResult]) -> int:
     return count
 
 
+def _interval(interval: Interval) -> dict[str, Any]:
+    """An interval as plain data; both ends are null where there are too few values for one."""
+    ends = {name: None if interval.half_width is None else getattr(interval, name) for name in ("low", "high")}
+    return {"mean": interval.mean, **ends, "level": interval.level, "n": interval.n, "of": interval.of}
+
+
 def evaluation_record(result: Evaluation, confusion: Confusion | None = None) -> dict[str, Any]:
     """An evaluation as plain data for JSON: data, shape of the episodes, accuracy with its interval, every episode."""
-    accuracy = result.accuracy
     record = {
         "data": result.data,
         "episode": None if result.config is None else dataclasses.asdict(result.config),
         "episodes": {"first": result.first, "number": len(result.per_episode)},
-        "accuracy": {"mean": accuracy.mean, "low": accuracy.low, "high": accuracy.high, "level": accuracy.level},
+        "accuracy": _interval(result.accuracy),
+        "over_groups": None if result.over_groups is None else _interval(result.over_groups),
+        "by_group": result.by_group,
         "per_episode": result.per_episode.tolist(),
         "remark": result.remark or None,
     }
     if confusion is None:
         return record
     return record | {"confusion": [pair.to_dict() for pair in confusion.mistakes]}
+
+
+def groups_line(result: Evaluation) -> str:
+    """The interval over scripts or alphabets as a line; empty where the names of the classes are not known."""
+    over = result.over_groups
+    if over is None:
+        return ""
+    few = ", which are few" if over.n < FEW else ""
+    return f"for other {over.of}{' (scripts, alphabets)' if '/' in result.classes[0][0] else ''}: {over.percent()}{few}"
 
 
 def confusion_table(confusion: Confusion) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from amfs_lab.backbones import PRECISIONS
 from amfs_lab.cli.options import AUGMENT_HELP, command, common, set_threads, shape, threads, validation_suggested
 from amfs_lab.config import METHODS
-from amfs_lab.experiments import accuracy, conflict, figure2, precision
+from amfs_lab.experiments import accuracy, conflict, figure2, intervals, precision
 from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
@@ -118,6 +118,14 @@ def add_to(commands: Any) -> None:
     p.add_argument("--out", type=Path, help="folder of the result (default runs/precision-SOURCE)")
     common(p, "cpu")
 
+    p = command(
+        results,
+        "intervals",
+        reproduce_intervals,
+        "coverage, false alarms and power of the rules of docs/statistics.md, in seconds",
+    )
+    threads(p)
+
 
 def reproduce_figure2(options: argparse.Namespace) -> None:
     set_threads(options.threads)
@@ -165,6 +173,11 @@ def reproduce_accuracy(options: argparse.Namespace) -> None:
     with validation_suggested(config.source, config.split):
         result = accuracy.run(config, options.data, options.device, lambda words: print(words, flush=True), folder)
     print(accuracy.table(result))
+
+
+def reproduce_intervals(options: argparse.Namespace) -> None:
+    set_threads(options.threads)
+    print(intervals.tables())
 
 
 def reproduce_conflict(options: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from amfs_lab.cli.answers import (
     confusion_table,
     draw_confusion,
     evaluation_record,
+    groups_line,
     plotting,
     write_rows,
 )
@@ -52,8 +53,8 @@ LOG_FIELDS = """fields of a line that --log writes:
   left        seconds of training to come, at the speed so far
   loss        mean query loss of the tasks of this step
   accuracy    share of their queries that were right, 0 to 1; null for real labels
-  validation  null, or after a validation: mean accuracy and half_width of its interval, both 0 to 1, n episodes, and
-              the level of the interval
+  validation  null, or after a validation: mean accuracy and half_width of its interval, both 0 to 1 (half_width is null
+              below 30 episodes), n episodes, the level of the interval, and what it is over ("episodes")
   followed    null; in Python, of a trainer that follows the meta-parameters: their position, cosine and weights"""
 
 
@@ -307,6 +308,8 @@ def evaluate_run(options: argparse.Namespace) -> None:
         print(json.dumps(run | evaluation_record(result, told_apart), indent=2, allow_nan=False))
         return
     print(f"{trained}: {result}")
+    if line := groups_line(result):
+        print(line)
     for line in confusion_table(told_apart) if told_apart is not None else ():
         print(line)
 

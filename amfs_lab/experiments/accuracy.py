@@ -15,12 +15,12 @@ import torch
 from amfs_lab.backbones import BATCH_NORMS, FULL
 from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.errors import ConfigError
-from amfs_lab.evaluation import check_episodes, evaluate
+from amfs_lab.evaluation import check_episodes, evaluate, group_of
 from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain, whole
 from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.inner import GradientLoop, Maml
 from amfs_lab.learner import MetaLearner
-from amfs_lab.stats import mean_interval, paired_difference
+from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, accuracy_p_value, holm, mean_interval
 from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer
 
@@ -174,11 +174,53 @@ def summary(rows: Mapping[str, np.ndarray], shapes: Mapping[str, EpisodeConfig])
     for name in rows:
         _, shape, norm = name.split()
         own = accuracies(rows[name], shapes[shape])
-        found[name] = {"accuracy": plain(mean_interval(own))}
+        found[name] = {"accuracy": plain(accuracy_interval(own))}
         solve = key("i-amfs", shape, norm)
         if solve in rows and solve != name:
-            found[name]["i-amfs minus it"] = plain(paired_difference(accuracies(rows[solve], shapes[shape]), own))
+            found[name]["i-amfs minus it"] = plain(accuracy_difference(accuracies(rows[solve], shapes[shape]), own))
     return found
+
+
+def adjusted(result: Result) -> dict[tuple[str, str], float]:
+    """p-values of each method's difference to I-AMFS on each shape, adjusted by Holm for being so many.
+
+    One question a method and shape, asked with the norm of the training: the rows with the other norm are nearly
+    copies of these. They speak of these trainings on episodes of these classes, not of the methods.
+    """
+    shapes, p_values = _shapes(result), {}
+    for name, right in result.rows.items():
+        method, shape, norm = name.split()
+        solve = result.rows.get(key("i-amfs", shape, norm))
+        if solve is not None and method != "i-amfs" and norm == result.config["trainings"][method]["norm"]:
+            own, other = (accuracies(each, shapes[shape]) for each in (right, solve))
+            p_values[method, shape] = accuracy_p_value(other, own)
+    return dict(zip(p_values, holm(list(p_values.values())), strict=True))
+
+
+def over_groups(
+    result: Result, method: str, shape: str, minus: str | None = None, root: Path | None = None
+) -> Interval:
+    """A method's accuracy on *other* alphabets or scripts, or by how much it is ahead of the method `minus` there.
+
+    An episode's accuracy is the mean of those of its classes' groups, by the number of classes; the groups' accuracies
+    are fitted to all episodes by least squares, and each counts once. The norm is that of the training.
+
+    Args:
+        root: where to look for the data first; they tell the classes of each episode.
+    """
+    config = _shapes(result)[shape]
+    source = open_source(result.config["source"], result.config["split"], config, root)
+    drawn = [[group_of(name) for name in source.classes_of(i)] for i in range(result.config["episodes"])]
+    groups = sorted({name for names in drawn for name in names})
+    counts = torch.tensor([[names.count(group) for group in groups] for names in drawn], dtype=torch.float64)
+    rows = [
+        accuracies(result.rows[key(each, shape, result.config["trainings"][each]["norm"])], config)
+        for each in (method, minus)
+        if each is not None
+    ]
+    values = rows[0] if minus is None else rows[0] - rows[1]
+    fitted = torch.linalg.lstsq(counts / config.ways, values[:, None]).solution[:, 0]
+    return mean_interval(fitted, of="groups of classes")
 
 
 def load(folder: Path | str) -> Result:
@@ -234,5 +276,4 @@ def table(result: Result) -> str:
 def _cell(right: np.ndarray | None, shape: EpisodeConfig) -> str:
     if right is None:
         return "–"  # the method can't be asked
-    interval = mean_interval(accuracies(right, shape))
-    return f"{100 * interval.mean:.2f} ± {100 * interval.half_width:.2f} %"
+    return f"{accuracy_interval(accuracies(right, shape)).hundredths()} %"

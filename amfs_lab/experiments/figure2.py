@@ -23,7 +23,7 @@ from amfs_lab.experiments.result import Result, alike, check_free, code_version,
 from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner
-from amfs_lab.stats import Interval, mean_interval, paired_difference
+from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, mean_interval
 from amfs_lab.tasks import SPLITS, EpisodeConfig, EpisodeSource, open_source
 from amfs_lab.training import MetaTrainer
 
@@ -186,7 +186,7 @@ class Curve:
         return torch.from_numpy(self.per_episode[:, :episodes, column].mean(0))
 
     def interval(self, steps: int, episodes: int | None = None, level: float = 0.95) -> Interval:
-        return mean_interval(self.at(steps, episodes), level)
+        return accuracy_interval(self.at(steps, episodes), level)
 
     def milliseconds(self, steps: int) -> float:
         """The median time of a task."""
@@ -216,7 +216,7 @@ def _numbers(curve: Curve, k: int) -> dict[str, Any]:
 
 def _difference(a: Curve, b: Curve, k: int) -> dict[str, Any]:
     by_seed = a.per_episode[:, :, 0].mean(1) - b.per_episode[:, :, k].mean(1)
-    return {"over episodes": plain(paired_difference(a.at(0), b.at(k))), "over seeds": _over(by_seed)}
+    return {"over episodes": plain(accuracy_difference(a.at(0), b.at(k))), "over seeds": _over(by_seed)}
 
 
 def _over(by_seed: np.ndarray) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.experiments.accuracy import accuracies
 from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain, whole
 from amfs_lab.experiments.turns import side_by_side
-from amfs_lab.stats import Interval, mean_interval, paired_difference
+from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, mean_interval
 from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer, pick_device
 
@@ -127,12 +127,25 @@ def summary(rows: Mapping[str, np.ndarray], shape: EpisodeConfig) -> dict[str, A
             torch.stack([accuracies(seed, shape) for seed in rows[f"{method} {precision}"]]) for precision in PRECISIONS
         )
         found[method] = {
-            FULL: plain(mean_interval(full.mean(0))),
-            SHORT: plain(mean_interval(short.mean(0))),
-            "ahead": plain(paired_difference(short.mean(0), full.mean(0))),
-            "ahead by seed": [plain(paired_difference(b, a)) for a, b in zip(full, short, strict=True)],
+            FULL: plain(accuracy_interval(full.mean(0))),
+            SHORT: plain(accuracy_interval(short.mean(0))),
+            "ahead": plain(accuracy_difference(short.mean(0), full.mean(0))),
+            "ahead by seed": [plain(accuracy_difference(b, a)) for a, b in zip(full, short, strict=True)],
         }
     return found
+
+
+def over_seeds(result: Result) -> Interval:
+    """By how much bfloat16 is ahead, over *trainings*: pairs of one seed are one value, the mean of all methods.
+
+    Pairs of one seed see the same tasks, so they are no samples of their own: the number of values is that of seeds.
+    """
+    shape = EpisodeConfig(**result.config["episode"])
+    gaps = [
+        accuracies(result.rows[f"{method} {SHORT}"] - result.rows[f"{method} {FULL}"], shape).mean(1)
+        for method in result.config["methods"]
+    ]
+    return mean_interval(torch.stack(gaps).mean(0), of="seeds")
 
 
 def load(folder: Path | str) -> Result:
@@ -170,8 +183,8 @@ def table(result: Result) -> str:
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for method, found in result.summary.items():
         full, short, ahead = (Interval(**found[name]) for name in (FULL, SHORT, "ahead"))
-        cells = [f"{100 * each.mean:.2f} ± {100 * each.half_width:.2f} %" for each in (full, short)]
-        cells += [f"{100 * ahead.mean:+.2f} ± {100 * ahead.half_width:.2f}", f"{times(result, method):.2f}"]
+        cells = [f"{each.hundredths()} %" for each in (full, short)]
+        cells += [ahead.hundredths(sign="+"), f"{times(result, method):.2f}"]
         lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

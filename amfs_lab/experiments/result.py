@@ -180,8 +180,9 @@ def stored(name: str) -> Path:
 
 
 def plain(interval: Any) -> dict[str, Any]:
-    """A dataclass of numbers (an Interval, say) as plain data, its floats short enough to read."""
-    return {name: round(v, 6) if isinstance(v, float) else v for name, v in asdict(interval).items()}
+    """The numbers of a dataclass (an Interval, say) as plain data, floats rounded; its key says what they are of."""
+    numbers = {name: v for name, v in asdict(interval).items() if not isinstance(v, str)}
+    return {name: round(v, 6) if isinstance(v, float) else v for name, v in numbers.items()}
 
 
 def alike(a: Any, b: Any) -> bool:

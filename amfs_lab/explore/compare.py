@@ -1,4 +1,4 @@
-"""Methods on the same episodes: each one's accuracy, every difference in pairs, and what may be said of it."""
+"""Learners on the same episodes: each one's accuracy, every difference in pairs, and what may be said of it."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -10,41 +10,61 @@ import torch
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.experiments.intervals import made_up
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice
-from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.drawing import Arrays, State, Trace, half_widths
 from amfs_lab.explore.meta_training import named
 from amfs_lab.explore.theme import BLUE, INK, marks
-from amfs_lab.stats import Interval, mean_interval, paired_difference
+from amfs_lab.stats import (
+    FEW,
+    Interval,
+    accuracy_difference,
+    accuracy_interval,
+    anytime_interval,
+    difference_of_trainings,
+    looks,
+    together,
+)
 
 LEVELS = {"68 %": 0.68, "95 %": 0.95, "99 %": 0.99}
 FIRST = {
-    "the first 5": 5,
     "the first 10": 10,
-    "the first 20": 20,
+    "the first 30": 30,
     "the first 50": 50,
     "the first 100": 100,
+    "the first 150": 150,
     "all": None,
 }
+ONE_LOOK, ANY_LOOKS = "one look", "any number of looks"
 
 
 class CompareExplorer(Explorer):
     """Accuracies with their intervals, and paired differences with theirs, for the first so many episodes.
 
+    The intervals of the differences hold for all pairs together. Those for one look hold at a number of episodes that
+    was fixed beforehand, those for any number of looks (a confidence sequence) whenever one stops: see `stats.looks`.
+
     Args:
-        per_episode: the accuracies of each method, by name, on the same episodes in the same order.
+        per_episode: the accuracies of each learner, by name, on the same episodes in the same order.
     Raises:
-        ConfigError: fewer than two methods, or methods measured on different numbers of episodes.
+        ConfigError: fewer than two learners, or learners measured on different numbers of episodes.
     """
 
     title = "The same episodes for all: accuracies, and differences in pairs"
     alt = (
         "Two panels of points with horizontal error bars. "
-        "Left: the accuracy of each method with its confidence interval. "
-        "Right: the paired difference of every two methods with its interval, and a line at zero."
+        "Left: the accuracy of each learner with its confidence interval. "
+        "Right: the paired difference of every two learners with its interval, and a line at zero. "
+        f"With fewer than {FEW} episodes there are points without bars."
     )
     episodes = Choice("episodes", FIRST, start="all", help="what would fewer have told?")
-    level = Choice("level", LEVELS, start="95 %", help="how often such an interval covers the true mean")
+    level = Choice("level", LEVELS, start="95 %", help="how often all intervals of a panel cover the true means")
+    interval = Choice(
+        "interval for",
+        (ONE_LOOK, ANY_LOOKS),
+        help="one look: the number of episodes was fixed beforehand. Any number of looks: stop when you like",
+    )
 
     panels: ClassVar[dict[str, Any]] = {
         "rows": 1,
@@ -89,28 +109,64 @@ class CompareExplorer(Explorer):
 
     def compute(self, state: State) -> Arrays:
         seen = {name: values[: FIRST[state.episodes]] for name, values in self.per_episode.items()}
-        level = LEVELS[state.level]
-        methods = {name: mean_interval(values, level) for name, values in seen.items()}
+        level, one_look = LEVELS[state.level], state.interval == ONE_LOOK
+        of_one, of_pair = (accuracy_interval, pair_interval) if one_look else (anytime_interval, pair_anytime)
+        methods = {name: of_one(values, together(level, len(seen))) for name, values in seen.items()}
         order = sorted(methods, key=lambda name: -methods[name].mean)
-        pairs = {(a, b): paired_difference(seen[a], seen[b], level) for a, b in combinations(order, 2)}
+        pairs = list(combinations(order, 2))
+        each = together(level, len(pairs))
+        gaps = [of_pair(seen[a], seen[b], each) for a, b in pairs]
+        n = len(next(iter(seen.values())))
         return Arrays(
             method_names=order,
             method_means=np.array([methods[name].mean for name in order]),
-            method_half_widths=np.array([methods[name].half_width for name in order]),
+            method_half_widths=half_widths([methods[name] for name in order]),
             pair_names=[f"{a} − {b}" for a, b in pairs],
-            pair_means=100 * np.array([gap.mean for gap in pairs.values()]),
-            pair_half_widths=100 * np.array([gap.half_width for gap in pairs.values()]),
-            verdicts=[verdict(a, b, gap) for (a, b), gap in pairs.items()],
-            n=len(next(iter(seen.values()))),
+            pair_means=100 * np.array([gap.mean for gap in gaps]),
+            pair_half_widths=100 * half_widths(gaps),
+            verdicts=[verdict(a, b, gap) for (a, b), gap in zip(pairs, gaps, strict=True)],
+            ever=excluding_zero(torch.stack([seen[a].double() - seen[b].double() for a, b in pairs]), each),
+            n=n,
             level=state.level,
+            interval=state.interval,
         )
 
     def say(self, a: Arrays) -> str:
-        return f"After {a.n} episodes, at {a.level}: {'; '.join(a.verdicts)}."
+        pairs = len(a.verdicts)
+        of = f"{a.level} for {'the pair' if pairs == 1 else f'all {pairs} pairs together'}, for {a.interval}"
+        told = f"After {a.n} episodes, {of}: {'; '.join(a.verdicts)}."
+        if a.n <= FEW:
+            return told
+        one, several = (f"{count} of {pairs}" for count in a.ever)
+        return (
+            f"{told} With a look after each episode from {FEW} on, the intervals for one look would have left zero out "
+            f"at some time for {one}, those for any number of looks for {several}."
+        )
+
+
+def pair_interval(a: Tensor, b: Tensor, level: float) -> Interval:
+    """`stats.accuracy_difference`, for a number of episodes that was fixed beforehand."""
+    return accuracy_difference(a, b, level)
+
+
+def pair_anytime(a: Tensor, b: Tensor, level: float) -> Interval:
+    """`stats.anytime_interval` of the differences, for a reader who may have looked before."""
+    return anytime_interval(a.double() - b.double(), level)
+
+
+def excluding_zero(differences: Tensor, level: float) -> tuple[int, int]:
+    """Of rows of differences, how many have an interval without zero after some number of episodes: by both kinds."""
+    if differences.shape[1] < FEW:
+        return 0, 0
+    means, one_look, any_looks = looks(differences, level)
+    one, several = (int((means.abs() > half).any(1).sum()) for half in (one_look, any_looks))
+    return one, several
 
 
 def verdict(a: str, b: str, gap: Interval) -> str:
-    """What a paired difference allows to say, in words."""
+    """What a paired difference allows to say, in words, of these learners on episodes like these."""
+    if gap.half_width is None:
+        return f"{a} and {b} can't be told apart ({gap.n} episodes, an interval needs {FEW})"
     touching = f"{100 * abs(gap.mean):.1f}" == f"{100 * gap.half_width:.1f}"
     digits = 2 if touching else 1  # one more where rounding would move the interval's end onto zero
     points = f"{100 * abs(gap.mean):.{digits}f} ± {100 * gap.half_width:.{digits}f} points"
@@ -123,41 +179,39 @@ def verdict(a: str, b: str, gap: Interval) -> str:
 
 
 def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
-    """The method whose paired interval against every other lies above zero, `"no clear winner"`, None without data."""
+    """The learner that is ahead of every other one, `"no clear winner"`, None without data.
+
+    Among learners of equal accuracy it names one in at most 1 - `level` of all samples of episodes: the intervals are
+    those of all pairs together. It speaks of these learners on episodes like these. Two trainings of one method are
+    two learners, and may differ: for methods see `against_luck`.
+    """
+    each = together(level, len(per_episode) * (len(per_episode) - 1) // 2 or 1)
     for name, values in per_episode.items():
-        others = [paired_difference(values, other, level) for rival, other in per_episode.items() if rival != name]
+        others = [accuracy_difference(values, other, each) for rival, other in per_episode.items() if rival != name]
         if others and all(gap.low > 0 for gap in others):
             return named(name)
     return "no clear winner" if per_episode else None
 
 
-def against_luck(a: str, b: str, gap: Interval, luck: Interval) -> str:
-    """What the difference of two methods is worth beside that of one method's two seeds, in words.
+def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b: Sequence[float]) -> str:
+    """What the difference of two *methods* is worth beside the luck of their trainings, in words.
 
     Args:
-        gap: a minus b on the same episodes. luck: b with another seed minus b, likewise.
+        trainings_of_a, trainings_of_b: the mean accuracy of each training, on the same episodes; three or more in all.
     """
+    ours, theirs = (torch.tensor(means, dtype=torch.float64) for means in (trainings_of_a, trainings_of_b))
+    gap = difference_of_trainings(ours, theirs)
+    told = f"{a} − {b}: {gap.points()}".replace("-", "−")
     if gap.low <= 0 <= gap.high:
-        return f"These {gap.n} episodes can't tell {a} from {b}."
+        return f"{told}. That is within the luck of trainings: nothing to conclude about the methods."
     side = "ahead of" if gap.mean > 0 else "behind"
-    if abs(gap.mean) <= abs(luck.mean) + luck.half_width:
-        return f"{a} came out {side} {b}, by no more than another seed may be worth: nothing to conclude."
-    return (
-        f"{a} came out {side} {b}, by more than another seed was worth here. Two seeds are few: train more to be sure."
-    )
+    return f"{told}. {a} is {side} {b} by more than the luck of trainings."
 
 
-def at_equal_steps(history: Mapping[str, Any], names: Sequence[str], share: float = 0.5) -> dict[str, Tensor]:
-    """Training accuracies of the named runs over the last `share` of the steps that all of them made.
+def equal_learners(episodes: int = 200, seed: int = 0) -> dict[str, Tensor]:
+    """Accuracies of four made-up learners whose true accuracies are equal: whoever finds a difference is wrong.
 
-    With one seed, step s trains every method on the same tasks, so these are paired as well. Empty unless all made two.
+    See `experiments.intervals.made_up`.
     """
-    runs = {name: history.get(name, ()) for name in names}
-    common = min(len(steps) for steps in runs.values())
-    if common < 2:
-        return {}
-    first = min(int(common * (1 - share)), common - 2)
-    return {
-        name: torch.tensor([step.accuracy for step in steps[first:common]], dtype=torch.float64)
-        for name, steps in runs.items()
-    }
+    rows = made_up(1, 4, episodes, torch.Generator().manual_seed(seed))[0]
+    return {f"learner {name}": row for name, row in zip("ABCD", rows, strict=True)}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from amfs_lab.explore.canvas import Canvas
 from amfs_lab.explore.theme import TEMPLATE
+from amfs_lab.stats import Interval
 
 
 class Record(dict[str, Any]):
@@ -99,6 +100,11 @@ class Drawing:
         # Not by `batch_update`, which sends the same but validates each number of each curve before.
         self.figure.plotly_update(style, layout, touched)
         self.sent = dict(arrays)
+
+
+def half_widths(intervals: Sequence[Interval]) -> np.ndarray:
+    """Lengths of error bars: 0, which draws none, where there are too few values for an interval."""
+    return np.array([interval.half_width or 0.0 for interval in intervals])
 
 
 def _path(part: Any, prop: str) -> str:

@@ -11,12 +11,12 @@ from amfs_lab.experiments.result import stored
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.compare import LEVELS, verdict
 from amfs_lab.explore.controls import Choice, IntSlider
-from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.drawing import Arrays, State, Trace, half_widths
 from amfs_lab.explore.filter import curve
 from amfs_lab.explore.meta_training import look
 from amfs_lab.explore.theme import INK, line, marks
 from amfs_lab.explore.words import count
-from amfs_lab.stats import paired_difference
+from amfs_lab.stats import accuracy_difference
 
 FIRST = {"the first 10": 10, "the first 30": 30, "the first 100": 100, "all": None}
 BARS = dict(type="data", thickness=2, width=5)
@@ -135,23 +135,23 @@ class Figure2Explorer(Explorer):
         k = min(state.steps, int(counts[-1]))
         intervals = [maml.interval(int(each), first, level) for each in counts]
         one = solve.interval(0, first, level)
-        lowest = min(interval.low for interval in [*intervals, one])
-        highest = max(interval.high for interval in [*intervals, one])
+        means, halves = np.array([each.mean for each in [*intervals, one]]), half_widths([*intervals, one])
+        lowest, highest = float((means - halves).min()), float((means + halves).max())
         times, solve_time = self.times, self.solve_time
         ends = [min(times.min(), solve_time), max(times.max(), solve_time)]
         ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if ends[0] / 2 < t < 2 * ends[1]]
         return Arrays(
             state=state,
             counts=counts,
-            maml=np.array([interval.mean for interval in intervals]),
-            maml_half=np.array([interval.half_width for interval in intervals]),
+            maml=means[:-1],
+            maml_half=halves[:-1],
             maml_time=times,
             solve=[one.mean],
-            solve_half=[one.half_width],
+            solve_half=halves[-1:],
             solve_time=[solve_time],
             solve_line=[one.mean, one.mean],
-            solve_low=[one.low, one.low],
-            solve_high=[one.high, one.high],
+            solve_low=[one.mean - halves[-1]] * 2,
+            solve_high=[one.mean + halves[-1]] * 2,
             step_range=[-0.4, float(counts[-1]) + 0.4],
             time_range=[float(np.log10(ends[0])) - 0.12, float(np.log10(ends[1])) + 0.12],
             ticks=ticks,
@@ -161,7 +161,7 @@ class Figure2Explorer(Explorer):
             chosen_time=[times[k]],
             chosen_y=[intervals[k].mean],
             k=k,
-            verdict=verdict("I-AMFS", "MAML", paired_difference(solve.at(0, first), maml.at(k, first), level)),
+            verdict=verdict("I-AMFS", "MAML", accuracy_difference(solve.at(0, first), maml.at(k, first), level)),
             ratio=times[k] / solve_time,
             n=one.n,
             seeds=len(self.shown.seeds),
@@ -172,7 +172,7 @@ class Figure2Explorer(Explorer):
         speed = f"MAML takes {a.ratio:.3g} times the time of the solve"
         return (
             f"With {count(a.k, 'inner step')} MAML reads {_share(a.chosen_y[0])}, I-AMFS with one solve "
-            f"{_share(a.solve[0])}: {a.verdict}. These are {a.state.level} intervals over {a.n} episodes, {seeds}. "
+            f"{_share(a.solve[0])}: {a.verdict}. These are {a.state.level} intervals over {a.n} episodes, for {seeds}. "
             f"{speed}."
         )
 
@@ -188,7 +188,7 @@ def catches_up(shown: Result | None = None) -> str:
     """
     curves = figure2.curves(result() if shown is None else shown)
     solve, steps = curves["i-amfs"].at(0), range(curves["maml"].per_episode.shape[2])
-    level = [k for k in steps if paired_difference(solve, curves["maml"].at(k)).low <= 0]
+    level = [k for k in steps if accuracy_difference(solve, curves["maml"].at(k)).low <= 0]
     return "not within 10" if not level else "within 5" if level[0] <= 5 else "6 to 10"
 
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Choice, IntSlider
-from amfs_lab.explore.drawing import Arrays, State, Trace
+from amfs_lab.explore.drawing import Arrays, State, Trace, half_widths
 from amfs_lab.explore.live import NEXT, LiveExplorer
 from amfs_lab.explore.theme import COLORS, DASHES, MARKERS, series
 from amfs_lab.explore.words import count, duration
@@ -54,7 +54,7 @@ class Step(Protocol):
     seconds: float
     loss: float
     accuracy: float
-    validation: Any  # an Interval with .mean and .half_width, or None where nothing was validated
+    validation: Any  # an Interval, or None where nothing was validated
 
 
 class MetaTrainingExplorer(LiveExplorer):
@@ -155,7 +155,7 @@ class MetaTrainingExplorer(LiveExplorer):
                 f"accuracy_{n}": accuracy[kept],
                 f"validated_x_{n}": np.array([place for place, _ in checks], dtype=float),
                 f"validated_{n}": np.array([interval.mean for _, interval in checks], dtype=float),
-                f"half_width_{n}": np.array([interval.half_width for _, interval in checks], dtype=float),
+                f"half_width_{n}": half_widths([interval for _, interval in checks]),
             }
             if steps:
                 last = checks[-1][1] if checks else None
@@ -178,9 +178,7 @@ class MetaTrainingExplorer(LiveExplorer):
         parts = []
         for name, step, seconds, loss, accuracy, validation in best:
             reached = (
-                f"{validation.mean:.1%} ± {validation.half_width:.1%} on unseen scripts"
-                if validation
-                else f"{accuracy:.1%} on training tasks"
+                f"{validation.hundredths(1)}% on unseen scripts" if validation else f"{accuracy:.1%} on training tasks"
             )
             speed = f", {step / seconds:.2g} a second" if a.status == "running" and seconds > 0 else ""
             parts.append(

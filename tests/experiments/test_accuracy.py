@@ -15,7 +15,7 @@ from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import Result, accuracy
 from amfs_lab.experiments.accuracy import RECIPES, SHAPES, AccuracyConfig, key
 from amfs_lab.experiments.result import stored
-from amfs_lab.stats import mean_interval, paired_difference
+from amfs_lab.stats import accuracy_difference, accuracy_interval
 from amfs_lab.tasks import EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer
 
@@ -70,9 +70,9 @@ def test_the_summary_is_what_its_rows_say(made):
         own, other = (made.rows[key(method, shape, "support")] for method in ("prototypes", "i-amfs"))
         own, other = (torch.from_numpy(right / asked) for right in (own, other))
         numbers = made.summary[key("prototypes", shape, "support")]
-        mean, ahead = mean_interval(own), paired_difference(other, own)
+        mean, ahead = accuracy_interval(own), accuracy_difference(other, own)
         assert numbers["accuracy"]["mean"] == pytest.approx(mean.mean, abs=1e-6)
-        assert numbers["accuracy"]["half_width"] == pytest.approx(mean.half_width, abs=1e-6)
+        assert numbers["accuracy"]["half_width"] is None  # five episodes
         assert numbers["i-amfs minus it"]["mean"] == pytest.approx(ahead.mean, abs=1e-6)
         assert "i-amfs minus it" not in made.summary[key("i-amfs", shape, "support")]
 
@@ -100,8 +100,8 @@ def test_the_table_has_a_line_for_each_method_and_norm(made):
     assert len(lines) == 2 + 3 * 2
     assert lines[4].startswith("| maml | 1 | transductive |")
     assert lines[4].endswith("| – |")
-    interval = mean_interval(torch.from_numpy(made.rows["maml 5w1s transductive"] / 75))
-    assert f"| {100 * interval.mean:.2f} ± {100 * interval.half_width:.2f} % |" in lines[4]
+    interval = accuracy_interval(torch.from_numpy(made.rows["maml 5w1s transductive"] / 75))
+    assert f"| {100 * interval.mean:.2f} % |" in lines[4]  # of five episodes, without an interval
 
 
 def test_it_is_saved_and_loaded_whole(made, tmp_path):
@@ -257,8 +257,11 @@ def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
         mean, half = (100 * np.array([gap[part] for gap in gaps]) for part in ("mean", "half_width"))
         return mean, mean - half, mean + half
 
-    def clear(gaps):
-        return COUNTS[(gaps[1] > 0).sum()]
+    p_values = accuracy.adjusted(result)
+    assert len(p_values) == 8
+
+    def clear(method):
+        return COUNTS[sum(p <= 0.05 for (name, _), p in p_values.items() if name == method)]
 
     maml, amfs, prototypes = map(ahead, ("maml", "amfs", "prototypes"))
     assert (maml[1] > 0).all()
@@ -269,13 +272,45 @@ def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
         f"I-AMFS, AMFS and prototypes on {ways['i-amfs']}-way tasks and in {kinds['i-amfs']}, "
         f"MAML on {ways['maml']}-way tasks, since it ends in a head for five classes, and in {kinds['maml']}",
         "*Transductive* BatchNorm sees all queries of an episode, and all were trained with it",
-        f"MAML is behind everywhere, by {maml[0].min():.1f} to {maml[0].max():.1f} points",
+        f"MAML's training is behind everywhere, by {maml[0].min():.1f} to {maml[0].max():.1f} points, and both of its",
         "That is after equal time, not after equal steps: "
         f"MAML made {steps['maml']} meta-steps in it, I-AMFS {steps['i-amfs']}.",
-        f"AMFS is behind I-AMFS by up to {amfs[0].max():.2f} points, and {clear(amfs)} of the six intervals exclude",
-        f"Prototypes are behind by up to {prototypes[0].max():.2f} points; {clear(prototypes)} of the six intervals",
+        f"AMFS's training is behind that of I-AMFS by up to {amfs[0].max():.2f} points",
+        f"and {clear('amfs')} of its three adjusted p-values is below 0.05. On other alphabets none of these",
+        f"prototypes is behind by up to {prototypes[0].max():.2f} points; {clear('prototypes')} of its three adjusted",
         f"`amfs-lab reproduce accuracy --width {width} --precision {kinds['i-amfs']}` makes this table",
     ):
         assert sentence in told
+    assert clear("maml") == "two"
     for same in (ways, kinds):
         assert same["amfs"] == same["prototypes"] == same["i-amfs"]
+
+
+def test_what_the_readme_says_of_other_alphabets_is_what_the_rows_say():
+    result, told = accuracy.load(stored("accuracy-omniglot")), " ".join(README.read_text(encoding="utf-8").split())
+    try:
+        accuracy.over_groups(result, "i-amfs", "5w1s")
+    except DataError as error:
+        pytest.skip(f"needs Omniglot, which tells the alphabets of each episode: {error}")
+    own = [accuracy.over_groups(result, "i-amfs", shape) for shape in ("5w1s", "5w5s", "20w1s")]
+    assert {each.n for each in own} == {5}
+    one, five, twenty = (f"{each.hundredths(1)} %" for each in own)
+    assert f"I-AMFS has {one} on 5-way 1-shot tasks, {five} on 5-way 5-shot and {twenty} on 20-way 1-shot" in told
+    one, five = (accuracy.over_groups(result, "i-amfs", shape, "maml") for shape in ("5w1s", "5w5s"))
+    assert f"behind by {one.hundredths(1)} points on 5-way 1-shot tasks, and by {five.hundredths(1)} on 5-way" in told
+    for method in ("amfs", "prototypes"):
+        gaps = [accuracy.over_groups(result, "i-amfs", shape, method) for shape in ("5w1s", "5w5s", "20w1s")]
+        assert all(gap.low < 0 < gap.high for gap in gaps)
+
+
+def test_groups_are_fitted_to_the_episodes_they_are_in(made):
+    """Accuracies that are the mean of their groups' give these back, each counted once."""
+    source = open_source("glyphs", "validation", SHAPES["5w1s"])
+    groups = sorted({name.split("/")[0] for name in source.labels})
+    true = {group: round(0.2 + 0.6 * i / len(groups), 2) for i, group in enumerate(groups)}
+    right = [sum(true[name.split("/")[0]] for name in source.classes_of(i)) / 5 for i in range(400)]
+    rows = {"i-amfs 5w1s transductive": 75 * np.array(right)}
+    changed = Result(**vars(made) | {"config": made.config | {"episodes": 400}, "rows": rows})
+    found = accuracy.over_groups(changed, "i-amfs", "5w1s")
+    assert found.mean == pytest.approx(sum(true.values()) / len(true))
+    assert found.n == len(groups)
