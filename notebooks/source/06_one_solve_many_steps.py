@@ -106,8 +106,11 @@ for k, worst_gap in real.items():
 # So one λ never stands in perfectly for channels of every strength. For many short steps it misses a channel's share by
 # at most about a fifth at λ = 1/t, and by about a tenth at the best λ. The fewer and longer the steps, the more it
 # misses: the lines above go up to a half, for a *single* long step. Press **one step** in the explorer and look at the
-# strong channels. All this holds for steps that do not overshoot. Set **rate a** to 1.8: now even the best λ misses a
-# share by 0.8.
+# strong channels.
+
+# %% [markdown]
+# All this holds for steps that do not overshoot. Leave one step, and set **rate a** to 1.8: now even the best λ misses
+# a share by 0.8.
 
 # %% [markdown]
 # ## Steps can be too long
@@ -236,10 +239,12 @@ one_task
 #
 # Count before you measure. A gradient step takes one forward and one backward pass through the network, and waits for
 # the step before it. A solve takes one forward pass, $n^2$ comparisons of features to fill $K$, about $n^3/3$
-# operations to factor $K + \lambda I$, half of them multiplications, and $2 n^2$ for each column of labels: of a 5-way
-# 5-shot task the five columns cost more than the factors. Through the tangent kernel it also takes the Jacobian, about
-# $n$ backward passes. I-AMFS needs no Jacobian: its kernel is an RBF on the network's *features*. Of seven runs the
-# least disturbed one is printed.
+# operations to factor $K + \lambda I$, half of them multiplications, and $2 n^2$ for each column of labels: for a
+# 5-way 5-shot task the five columns cost more than the factors.
+
+# %% [markdown]
+# Through the tangent kernel the solve also takes the Jacobian, about $n$ backward passes. I-AMFS needs no Jacobian: its
+# kernel is an RBF on the network's *features*. Of seven runs the least disturbed one is printed.
 
 # %%
 def milliseconds(work, times=7):
