@@ -266,6 +266,7 @@ class ConflictExplorer(Explorer):
             numbers=list(range(1, state.tasks + 1)),
             away=turned(combined[1], combined[0]) if min(lengths[:2]) >= STILL else None,
             step=float(combined[1].norm()),
+            votes=float((grads / grads.norm(dim=1, keepdim=True)).sum(0).norm()),
             # To first order a step along -d lowers a loss by <d, its gradient>.
             last_slope=float(combined[1] @ grads[-1]),
             mean_slope=float(combined[1] @ combined[0]),
@@ -274,12 +275,16 @@ class ConflictExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         state, c = a.state, a.weights_1
         if a.step < STILL:
+            if a.votes >= STILL:
+                still = "Both stand still: the mean gradient is zero, and scale “length” makes O-AMFS as short"
+                return f"{self.scene(a)}. {still}. Its unit vectors do not cancel: see another scale."
             still = "O-AMFS stands still, because the tasks' unit vectors cancel"
-            return f"{self.scene(a)}: {still}. The mean moves on only if one is longer."
+            return f"{self.scene(a)}: {still}. The mean moves on only if the lengths differ."
         if a.away is None:
             way = "The mean gradient is zero here, and O-AMFS still moves"
         elif a.away < 0.5:
-            way = "O-AMFS points where the mean points, so only the step's length can differ"
+            same = "even the length is the same" if state.normalization == "length" else "only the length can differ"
+            way = f"O-AMFS points where the mean points, to half a degree; {same}"
         else:
             way = f"O-AMFS turns {a.away:.0f}° away from the mean"
         weight = f"{c[-1]:.2f}".replace("-", "−")

@@ -250,7 +250,7 @@ class OuterLoopExplorer(DraggableExplorer):
         if s.inner_lr * s.inner_steps:
             words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {heard}. "
         else:
-            words = f"There is no inner loop. Task 3’s share of the pull: {heard}. "
+            words = f"There are no inner steps. Task 3’s share of the pull: {heard}. "
         apart = {name: _apart(a.away[name], a.gone[name]) for name in LOOKS if a.ended[name]}
         if not s.shown:
             words += "No step yet: all stand at the start."
@@ -263,7 +263,8 @@ class OuterLoopExplorer(DraggableExplorer):
         if runs:
             verb = "runs" if len(runs) == 1 else "run"
             words += (
-                f" The pulls of {' and '.join(runs)} add up to a negative eigenvalue: {verb} away at every outer rate."
+                f" The pulls of {' and '.join(runs)} add up to a negative eigenvalue: {verb} away at every outer rate "
+                "above 0."
             )
         if free:
             words += f" The pulls of {' and '.join(free)} leave a direction free: no end."

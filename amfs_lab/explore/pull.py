@@ -145,13 +145,16 @@ class PullExplorer(Explorer):
         words = f"At h = {s.curvature:.3g} the pull is: {told}."
         if not s.inner_lr * s.inner_steps:
             return (
-                f"{words} There is no inner loop: MAML and FO-MAML pull as joint training does, and Reptile not at all."
+                f"{words} There are no inner steps: MAML and FO-MAML pull as joint training does, and Reptile not at "
+                "all."
             )
         words += f" An inner step leaves 1 − a·h = {_number(1 - x)} of the way"
         if s.inner_steps > 1:
             words += f", so {count(s.inner_steps, 'step')} leave {_number((1 - x) ** s.inner_steps)}"
-        if abs(a.here["MAML"]) < 1e-9 * s.curvature:
+        if abs(1 - x) < 1e-12:
             return f"{words}: the task is solved from anywhere, and MAML hears nothing of it."
+        if abs(a.here["MAML"]) < 1e-9 * s.curvature:
+            return f"{words}: the task is almost solved, and MAML hears next to nothing of it."
         return f"{words}."
 
 

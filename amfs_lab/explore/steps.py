@@ -300,7 +300,7 @@ class StepsExplorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         k, rate, n = a.state.steps, a.state.rate, a.state.points
-        network, solve = a.state.kernel != "RBF", f"a solve of about n³/3 = {n**3 / 3:.0f} operations."
+        network, solve = a.state.kernel != "RBF", f"a solve of about n³/3 + 2n² = {n**3 / 3 + 2 * n**2:.0f} operations."
         if network:  # a step of MAML, though here of its tangent
             passes = count(k, "forward and backward pass").replace("passs", "passes")
             cost = f"Cost: {passes} for the steps, against one forward pass and {solve}"
@@ -319,7 +319,8 @@ class StepsExplorer(Explorer):
             f"{count(k, 'step').capitalize()} of a = {rate:g} / s_max {reach} t = a k = {a.time:.4g}. At λ = "
             f"{a.state.lam:.3g} the filters differ by at most {a.here:.3f}, the fits by {a.fits:.2g}. "
         )
-        words += f"The best λ is {a.best_lam:.2g} = {a.best_lam * a.time:.3f}/t, with a gap of {a.best:.3f}. "
+        best = "best λ on the dial" if a.best_lam in (LAMBDAS[0], LAMBDAS[-1]) else "best λ"  # a better one lies beyond
+        words += f"The {best} is {a.best_lam:.2g} = {a.best_lam * a.time:.3f}/t, with a gap of {a.best:.3f}. "
         if rate == 2:
             words += "At a = 2 / s_max the strongest channel swings for ever. "
         elif rate > 1:

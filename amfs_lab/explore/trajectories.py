@@ -236,7 +236,8 @@ class TrajectoryExplorer(DraggableExplorer):
         words += f", {told[1]} where O-AMFS stands. "
         told = [f"{name} {_short(best)} and {_short(median)}" for name, (best, median) in a.away.items()]
         words += f"After {count(s.shown, 'step')}, from θ* and from the geometric median: {', '.join(told)}."
-        return words + (" Where O-AMFS stands, its next step raises the mean loss." if a.ascends else "")
+        step = "a step without noise" if s.noise else "its next step"
+        return words + (f" Where O-AMFS stands, {step} raises the mean loss." if a.ascends else "")
 
     def picture(self) -> "matplotlib.figure.Figure":
         """The left panel as it is now, for paper: `picture().savefig("meta_updates.svg")`, or `.png`."""

@@ -42,20 +42,20 @@ outer_loop
 
 # %% [markdown]
 # Then play **steps**, and move **curvature h** to 5: its bars of FO-MAML and MAML shrink to nothing. At the lower right
-# all lines are one: in round bowls every method closes in on its own end by the same factor a step, if its rate is the
-# same share of its limit.
+# the lines are parallel: in round bowls every method that comes to rest closes in on its own end by the same factor a
+# step, if its rate is the same share of its limit.
 
 # %% [markdown]
 # ## Say it precisely
 #
 # Task $t$ has the loss $L_t(\theta) = \tfrac12 (\theta - \theta^*_t)^\top H_t\, (\theta - \theta^*_t)$, with its
-# optimum $\theta^*_t$ and a symmetric matrix $H_t$, the *Hessian*. In a round bowl $H = h I$. Its gradient is $H_t
-# (\theta -
-# \theta^*_t)$: it pulls towards the optimum, the harder the steeper and the further.
+# optimum $\theta^*_t$ and a symmetric positive definite matrix $H_t$, the *Hessian*. Its gradient is $H_t (\theta -
+# \theta^*_t)$. In a round bowl $H = h I$, and a step against the gradient leads straight towards the optimum, the
+# further the steeper the bowl and the longer the way.
 
 # %% [markdown]
 # An inner step of rate $a$ goes $a H (\theta - \theta^*)$ of the way, so that $I - aH$ is left, and after $k$ steps $(I
-# - aH)^k$. Whatever the inner loop is, what reaches the outer loop is again a pull:
+# - aH)^k$. Whichever of the inner loops below it is, what reaches the outer loop is again a pull:
 #
 # $$g_t = W_t\, (\theta - \theta^*_t)$$
 #
@@ -72,15 +72,19 @@ outer_loop
 # | proximal | one solve with a ridge λ | $\lambda^2 (H + \lambda)^{-1} H (H + \lambda)^{-1}$ |
 #
 # The last one is I-AMFS in the plane: $\theta' = \arg\min_\varphi L_t(\varphi) + \tfrac\lambda2 \lVert \varphi - \theta
-# \rVert^2$. With $k = 1$ Reptile's $W$ is $aH$, the joint one but for a factor: they walk alike, and part at $k = 2$.
+# \rVert^2$. With $k = 1$ Reptile's $W$ is $aH$, the joint one but for a factor: they walk alike, and in general part at
+# $k = 2$.
 
 # %% [markdown]
 # The outer loop is $\theta \leftarrow \theta - \beta\, \tfrac1T \sum_t g_t$, with β (beta) the outer rate. It comes to
-# rest where all pulls balance, $\sum_t W_t (\theta - \theta^*_t) = 0$. That can be solved for θ:
+# rest where all pulls balance, $\sum_t W_t (\theta - \theta^*_t) = 0$. If the sum of the $W_t$ can be inverted, that
+# can be solved for θ:
 #
 # $$\theta_\text{end} = \Big(\sum_t W_t\Big)^{-1} \sum_t W_t\, \theta^*_t$$
 #
-# A mean of the optima, then, in which each task weighs as much as it pulls.
+# A mean of the optima, then, in which each task weighs as much as it pulls. In round bowls with positive pulls it lies
+# between the optima. In other bowls the weights are matrices, and it can lie outside; so it can where a pull is
+# negative.
 
 # %% [markdown]
 # ## Build it once by hand
@@ -142,10 +146,10 @@ pull = explore.PullExplorer("one step")
 pull
 
 # %% [markdown]
-# Move **curvature h** to the right. The joint pull grows for ever, MAML's rises, falls to nothing at $a h = 1$ and then
-# rises again, steeper than any other. The right panel shows why: it is the curvature of what the inner loop leaves of
-# the bowl, and at $a h = 1$ that is flat. The solve's curve (long dashes) rises, peaks at $h = \lambda$ and falls, with
-# no zero and no second rise.
+# Move **curvature h** to the right. The joint pull grows for ever, MAML's rises, falls to nothing at $a h = 1$ and
+# then rises again, at first slowly, and beyond $a h = \tfrac43$ more steeply than the joint one. The right panel
+# shows why: it is the curvature of what the inner loop leaves of the bowl, and at $a h = 1$ that is flat. The solve's
+# curve (long dashes) rises, peaks at $h = \lambda$ and falls, with no zero and no second rise.
 
 # %% [markdown]
 # At the first preset MAML and the solve pull alike: one step leaves $1 - a h = 0.2$ of the way, one solve $\lambda / (h
@@ -165,7 +169,7 @@ explore.predict(
     answer=explore.outer_loop.what_fo_maml_does,
     because={
         "it comes to rest": "the inner step overshoots task 3. Which way does the gradient on the far side point?",
-        "it runs away": "It stands beyond the optimum and hears “come back”. Used at the start, that means “go away”.",
+        "it runs away": "It stands beyond the optimum of task 3. “Come back” from there means “go away” at the start.",
     },
 )
 
@@ -174,10 +178,10 @@ astray = explore.OuterLoopExplorer("runs away")
 astray
 
 # %% [markdown]
-# $W_3 = h (1 - a h)$ is negative, and larger than what tasks 1 and 2 pull together. The square where the pulls balance
-# is still there, but it is the top of a hill. No **outer rate β** helps; try. Set **inner steps k** to 2: two
-# overshoots make $(1 - a h)^2$, which is positive, and all is well. MAML never has this trouble, because its pull is
-# squared.
+# $W_3 = h (1 - a h)$ is negative, and outweighs what tasks 1 and 2 pull together. The square where the pulls balance
+# is still there, but every step leads away from it. No **outer rate β** above 0 helps; try. Set **inner steps k** to
+# 2: two overshoots make $(1 - a h)^2$, which is positive, and all is well; at 3 it is not. MAML never has this
+# trouble, because its pull is squared.
 
 # %% [markdown]
 # How fast may an outer loop go? With $s_{max}$ the largest eigenvalue of $\tfrac1T \sum_t W_t$, every rate below $2 /
@@ -250,8 +254,24 @@ for seed in range(10):
         assert torch.allclose(walk[-1], planes.end(W, some.optima), atol=1e-6)
 
 # %% [markdown]
-# FO-MAML diverges exactly where its pulls add up to a negative eigenvalue; an even number of inner steps never does;
-# and MAML comes to rest at every β below 2 / s_max.
+# That end need not lie between the optima: of two valleys it lies beside the line through both. The lines at the lower
+# right are parallel. And MAML's pull becomes steeper than the joint one at $a h = \tfrac43$.
+
+# %%
+two = torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+crossed = torch.diag_embed(torch.tensor([[10.0, 1.0], [1.0, 10.0]], dtype=torch.float64))
+assert torch.allclose(planes.end(crossed, two), torch.tensor([1.0, 10.0], dtype=torch.float64) / 11)
+a = explore.OuterLoopExplorer("one curved task", curvature=5.0).arrays
+assert all(abs(a[f"distance_{n}"][20] / a[f"distance_{n}"][0] - 0.8**20) < 1e-6 for n in range(5))
+assert max(a[f"distance_{n}"][0] for n in range(5)) > 1.3 * min(a[f"distance_{n}"][0] for n in range(5))
+h = torch.tensor([1.1, 4 / 3, 1.6], dtype=torch.float64, requires_grad=True)  # at a = 1
+(slope,) = torch.autograd.grad(explore.pull.pull("MAML", h, 1.0, 1, 1.0).sum(), h)
+assert 0 < slope[0] < 1 < slope[2]
+assert abs(slope[1] - 1) < 1e-9
+
+# %% [markdown]
+# From a start like this one FO-MAML diverges exactly where its pulls add up to a negative eigenvalue; an even number
+# of inner steps never does; and MAML comes to rest at every β below 2 / s_max.
 
 # %%
 def fo_maml(seed, inner_steps=1):
@@ -288,7 +308,7 @@ assert invisible.abs().max() < 1e-12  # a h = 1: the task pulls no more
 #
 # **A network is no bowl.** In a bowl the curvature is the same everywhere, and so $a h = 1$ holds everywhere or
 # nowhere. Here are two tasks with two valleys each, $L_t(\theta) = \tfrac14 (\theta^2 - c_t)^2$, in one dimension. Now
-# the end depends on the start, and there is no formula for it.
+# the end depends on the start, and the formula above does not tell it.
 
 # %%
 def maml_ends(start, inner_lr=0.1, outer_lr=0.1):
@@ -314,9 +334,9 @@ assert 1 < ends[0.1] < 2**0.5 < 2 < ends[2.0]
 # asks where a step leads and not how good the place itself is.
 
 # %% [markdown]
-# **The tasks here have no noise.** Support and query set are one and the same bowl. With few shots the inner loop sees
-# a bowl that is a little off, and a long inner loop follows the error too; that is what λ is for, and why MAML takes
-# five steps and not five hundred.
+# **The tasks here have no noise.** Support and query set are one and the same bowl. With few shots the inner loop
+# sees a bowl that is a little off, and a long inner loop follows the error too; that is what λ is for, and one reason
+# for few inner steps. (Another is what it costs to look through five hundred.)
 
 # %%
 draw = torch.Generator().manual_seed(0)

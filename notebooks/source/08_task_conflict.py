@@ -7,8 +7,8 @@
 # 60 minutes · needs: lesson 07, inner products · runs offline in two minutes of computing
 #
 # Three tasks ask you to go left, one asks you to go right, and shouts. Do you take the mean, or do you listen to the
-# majority? **O-AMFS**, the outer loop of the paper behind this course, weighs each task by how well it agrees with the
-# others.
+# majority? **O-AMFS**, the outer loop of the paper behind this course, weighs each task by how well it agrees with
+# them all.
 
 # %%
 import os
@@ -32,7 +32,7 @@ explore.predict(
     because={
         "small, but above zero": "add up its four cosines: one with itself, and three with the others.",
         "zero": "its cosines are 1 with itself and −1 with each of the three others. What is the sum?",
-        "below zero": "1 − 1 − 1 − 1 is negative: its gradient is followed uphill. How long it is does not matter.",
+        "below zero": "1 − 1 − 1 − 1 is negative: its gradient is followed uphill. Its length does not change the sum.",
     },
 )
 
@@ -41,9 +41,10 @@ arrows = explore.ConflictExplorer("conflict")
 arrows
 
 # %% [markdown]
-# The bars are the weights. Move **angle** from 0° to 180°: the further the last task turns away, the lower its bar in
-# O-AMFS, and in the end it is below zero. A step goes against its arrow, and where the arrow lies in the shaded half of
-# the plane the step lowers the mean loss. Press **uphill** and see which arrows leave it.
+# The bars are the weights. Move **angle** from 0° to 180°: the further the last task turns away, the less it weighs
+# beside the others in O-AMFS, and in the end its bar is below zero. A step goes against its arrow, and where the
+# arrow lies in the shaded half of the plane a small step lowers the mean loss. Press **uphill** and see which arrows
+# leave it.
 
 # %% [markdown]
 # ## Say it precisely
@@ -60,11 +61,12 @@ arrows
 # Three relatives, on the same gradients. The **mean** has $c_j = 1/T$. **Cosine to mean** replaces $S$ by the direction
 # of the mean gradient, so that long gradients have more say. **PCGrad** (Yu and others 2020) takes from each gradient
 # what points against another one, and averages.
-#
+
+# %% [markdown]
 # $Z$ does not turn the step. It decides how long it is, and has a name: *length* makes it as long as the mean's, so
-# that only the direction differs. *unit* makes $\sum_j |c_j| = 1$, *agreement* is $1/T^2$ (and $1/T$ for cosine to
-# mean), *none* is 1, the formula as printed. These three change the length too: in the figure above, switch **true
-# lengths** on and go through **scale**.
+# that only the direction differs (a step of zero stays zero). *unit* makes $\sum_j |c_j| = 1$, *agreement* is $1/T^2$
+# (and $1/T$ for cosine to mean), *none* is 1, the formula as printed. These three change the length too: in the
+# figure above, switch **true lengths** on and go through **scale**.
 
 # %% [markdown]
 # ## Build it once by hand
@@ -89,14 +91,16 @@ print("O-AMFS turns the mean's step by", f"{explore.conflict.turned(d, g.mean(0)
 # $$d = \sum_j g_j\, u_j^\top S = M\, S \qquad M = \sum_j \frac{g_j\, g_j^\top}{\lVert g_j \rVert} \succeq 0$$
 #
 # $M$ is a sum of squares, so $\langle d, S \rangle = S^\top M S \ge 0$: every step goes along the vote. It is 0 only
-# where $S$ is orthogonal to every gradient, and as $S$ is made of their directions that means $S = 0$. So O-AMFS rests
-# exactly where the **directions** cancel.
+# where $S$ is orthogonal to every gradient, and as $S$ is made of their directions that means $S = 0$. So $M S$ is zero
+# exactly where the **directions** cancel, and there O-AMFS rests. (One $Z$ adds a place: with *length* it also rests in
+# $\theta^*$, where the mean's step has no length. Walks on a line can end there; in the plane the slightest push leads
+# on.)
 
 # %% [markdown]
 # For round bowls of any curvature $u_j$ points from the optimum $\theta^*_j$ to θ. The sum of these is the slope of
 # $\sum_j \lVert \theta - \theta^*_j \rVert$, the sum of *distances*. Its minimum is the **geometric median** of the
-# optima; where that is one of the optima itself, the directions never cancel and O-AMFS trembles about it. The mean
-# rule ends in $\theta^*$, the minimum of the mean *loss*, which counts squares of distances.
+# optima; where that is one of the optima itself, the directions do not cancel around it and O-AMFS trembles about it.
+# The mean rule ends in $\theta^*$, the minimum of the mean *loss*, which counts squares of distances.
 
 # %%
 M = sum(torch.outer(each, each) / each.norm() for each in g)
@@ -121,15 +125,16 @@ walks = explore.TrajectoryExplorer("one against three")
 walks
 
 # %% [markdown]
-# This is the paper's Figure 1 to take hold of. The mean walks to the star, θ*. O-AMFS walks past it to the hexagon, the
-# geometric median, and cosine to mean stays about the star. Drag **task 4** further away: θ* follows it, the median
-# hardly does. Then press **agreement**, where all four are near each other: the ends lie close together.
+# This is the paper's Figure 1 to take hold of. The mean walks to the star, θ*. O-AMFS leaves it aside and walks to
+# the hexagon, the geometric median, and cosine to mean stays about the star. Drag **task 4** further away: θ* follows
+# it, the median hardly does. Then press **agreement**, where all four are near each other: the ends lie close
+# together.
 
 # %% [markdown]
-# Press **loud task**: the last task is eight times as steep, so it pulls θ* to itself. O-AMFS does not care how loud a
-# task is. Press **two opposed**: between two round tasks the votes cancel everywhere on the segment (dotted), every
-# place of it is a geometric median, and O-AMFS stays where it starts. Press **chatter** and look at the lower right
-# panel; why it trembles comes at the end.
+# Press **loud task**: the last task is eight times as steep, so it pulls θ* to itself. Where O-AMFS ends does not
+# depend on how loud a task is; only its way there does. Press **two opposed**: between two round tasks the votes
+# cancel everywhere on the segment (dotted), every place of it is a geometric median, and O-AMFS stays where it
+# starts. Press **chatter** and look at the lower right panel; why it trembles comes at the end.
 
 # %% [markdown]
 # For paper or slides, the left panel as a figure of its own. Save it with `picture.savefig("meta_updates.svg")`, or
@@ -180,15 +185,19 @@ for setting, nearer in verdicts.items():
 
 # %% [markdown]
 # So, in these settings: where three or more tasks want different things, O-AMFS ends farther from θ* than the mean;
-# with two tasks it only changes the length. It is ahead in two cases. If one task is an **outlier** that nobody should
-# listen to, θ* is not what you want, and O-AMFS ends nearer to the others' θ*. And if all tasks want the same and *one*
-# of them is very noisy, O-AMFS gives that one less weight; with noise in all of them it is a little behind.
+# with two tasks it only changes the length.
 
 # %% [markdown]
-# That is a table of settings and no law. Two counter-examples. Put three optima at the corners of an equilateral
-# triangle: the tasks want different things, and yet the geometric median *is* θ*. And take *noise in one* from the
-# table, but with optima a quarter as far apart: now O-AMFS ends nearer to θ*, because the noise matters more than the
-# optima.
+# It is ahead in two cases. If one task is an **outlier** that nobody should listen to, θ* is not what you want, and
+# O-AMFS ends nearer to the others' θ*. And if all tasks want the same and *one* of them is very noisy, O-AMFS ends
+# nearer; with noise in all of them it is a little behind. Far from θ* it gives the noisy one less weight. Near θ*,
+# where nobody's gradient stands out from its noise, all weigh about alike.
+
+# %% [markdown]
+# That is a table of settings and no law. Two counter-examples. Put three equal round tasks at the corners of an
+# equilateral triangle: they want different things, and yet the geometric median *is* θ*. And take *noise in one* from
+# the table, but with optima a quarter as far apart: now O-AMFS ends nearer to θ*, because the noise matters more than
+# the optima.
 
 # %%
 corner = torch.tensor([90.0, 210.0, 330.0], dtype=torch.float64).deg2rad()
@@ -205,8 +214,8 @@ assert closer.high < 0
 # %% [markdown]
 # ## Does it always go downhill?
 #
-# Along the vote, yes. On the mean loss, not always: $\langle d, \bar g \rangle$ can be negative, where $\bar g$ is the
-# mean gradient. How often, for random gradients?
+# Along the vote, a small step does. On the mean loss, not always: $\langle d, \bar g \rangle$ can be negative, where
+# $\bar g$ is the mean gradient. How often, for random gradients?
 
 # %%
 def share_uphill(rule, t, p, spread=0.0, draws=2000):
@@ -235,7 +244,8 @@ assert never.mean == 0 < loud.low
 
 # %% [markdown]
 # Cosine to mean never goes uphill: its step is $M \bar g / \lVert \bar g \rVert$ with the same $M \succeq 0$. O-AMFS
-# does, most where lengths differ, and then it follows a majority that the mean does not.
+# does, here most where lengths differ. Then it mostly lowers the loss of more than half of the tasks, and the mean
+# mostly does not.
 
 # %% [markdown]
 # ## And real tasks?
@@ -259,8 +269,8 @@ for name, found in (("one script", alike), ("eight scripts", mixed)):
 print("difference of the mean cosines:", stats.paired_difference(alike.mean_cosine, mixed.mean_cosine))
 
 # %% [markdown]
-# Either way the cosines are small: nearly every task stands at a right angle to every other. But they add up over the
-# tasks, $c_j \approx 1 + (T - 1)\, m$ at a mean cosine $m$, and not equally for all. What is left of that in the
+# Either way the mean cosine is small, and most pairs of tasks stand nearly at a right angle. But cosines add up over
+# the tasks, $c_j \approx 1 + (T - 1)\, m$ at a mean cosine $m$, and not equally for all. What is left of that in the
 # *angle* of the step? Its *length* under agreement would be about $(1 + (T - 1)\, m) / T$ of the mean's if all
 # gradients were equally long.
 
@@ -272,6 +282,9 @@ m = outer.measure(real).mean_cosine.item()
 print(f"mean cosine {m:.3f}; angle between O-AMFS and the mean {explore.conflict.turned(step, mean):.1f} degrees")
 print(f"length of the step, in the mean's: {step.norm() / mean.norm():.3f}; by the formula {(1 + 7 * m) / 8:.3f}")
 print("weights c_j:", [f"{c:.2f}" for c in outer.PairwiseCosine("none").weights(real).tolist()])
+units = real / real.norm(dim=1, keepdim=True)
+pairs = (units @ units.mT)[*torch.triu_indices(8, 8, 1)]
+print(f"pairs within 10 degrees of a right angle: {(pairs.abs() < 0.174).double().mean():.0%}")
 print("lengths of the gradients:", [f"{length:.2g}" for length in real.norm(dim=1).tolist()])
 
 # %% [markdown]
@@ -298,14 +311,24 @@ for name, last in finish.items():
 
 # %% [markdown]
 # Set **right panel** to the weights and see how far they stray from 1, the mean's. And beware of the curve of a path:
-# any steady drift in many dimensions looks like an arc in its first two principal axes.
+# a steady drift is a straight line, but a random walk in many dimensions looks like an arc in its first two principal
+# axes.
+
+# %%
+random_walk = torch.randn(100, 2000, generator=torch.Generator().manual_seed(0), dtype=torch.float64).cumsum(0)
+drift = torch.arange(100, dtype=torch.float64)[:, None] * random_walk[:1]
+for name, positions in (("steady drift", drift), ("random walk", random_walk)):
+    plane = path.Plane.of([positions])
+    begin, middle, end = (f"{z:+.0f}" for z in plane.coordinates(positions)[[0, 50, 99], 1])
+    print(f"{name}: along axis 2 it begins at {begin}, has its middle at {middle} and ends at {end}")
+assert path.Plane.of([drift]).shares[1] < 1e-9 < 0.1 < path.Plane.of([random_walk]).shares[1]
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
 # ### Exercise 1 · by hand
 # Four equal round tasks have their optima at (−1, 0), (3, 0), (0, 2) and (0, −1). How far is the end of O-AMFS from the
-# end of the mean? (The geometric median of four corners is where the diagonals cross.)
+# end of the mean? (The geometric median of the corners of a convex quadrilateral is where the diagonals cross.)
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -370,6 +393,31 @@ for loudness in (0.2, 1.0, 3.0):
     assert torch.allclose(walk["mean"][-1], three.best(), atol=1e-6)
 
 # %% [markdown]
+# With *length* a walk on a line ends in θ*, if nothing pushes it off. Far from θ* a noisy task weighs less, near θ* it
+# does not. And a step uphill mostly lowers the loss of more than half of the tasks, where the mean mostly does not.
+
+# %%
+on_a_line = torch.tensor([[-1.0, 0.0], [-0.5, 0.0], [2.0, 0.0]], dtype=torch.float64)
+in_line = planes.Quadratics(on_a_line, torch.eye(2, dtype=torch.float64).expand(3, 2, 2))
+for aside, rests in ((0.0, in_line.best()), (1e-3, planes.geometric_median(on_a_line))):
+    from_right = torch.tensor([2.5, aside], dtype=torch.float64)
+    went = planes.Walk(0.1, 2000, normalization="length").along(in_line, from_right)["O-AMFS"]
+    assert (went[-1] - rests).norm() < 0.1
+
+# %%
+noise = torch.tensor([1.0, 1.0, 1.0, 1.0, 10.0], dtype=torch.float64)[:, None]
+noisy = {}
+for far in (3.0, 0.0):
+    g = torch.randn(1000, 5, 2, generator=draw, dtype=torch.float64) * noise + torch.tensor([far, 0.0])
+    c = torch.stack([outer.PairwiseCosine("none").weights(each) for each in g]).mean(0)
+    noisy[far] = (c[-1] / c[:-1].mean()).item()
+assert noisy[3.0] < 0.5 < 0.8 < noisy[0.0] < 1.25
+g = torch.randn(1000, 5, 2, generator=draw, dtype=torch.float64) * torch.randn(1000, 5, 1, generator=draw).exp()
+up = [(outer.PairwiseCosine()(each), each.mean(0), each) for each in g]
+lowered = [((each @ d > 0).sum() > 2, (each @ m > 0).sum() > 2) for d, m, each in up if d @ m < 0]
+assert sum(o for o, _ in lowered) > 0.8 * len(lowered) > 2 * sum(m for _, m in lowered)
+
+# %% [markdown]
 # The walks of the figure are those of the library's rules; two tasks change only the length; and the stored table says
 # what the text says.
 
@@ -394,10 +442,10 @@ with tempfile.TemporaryDirectory() as folder:
 # %% [markdown]
 # ## Where this breaks
 #
-# **It does not come to rest.** *Length* and *unit* keep the step long even where $S$ goes to 0, so a fixed rate
-# chatters about the median, at a radius that follows the rate. *Agreement* lets the step shrink with $S$, and comes to
-# rest unless the median is one of the optima, where $S$ jumps. Cosine to mean chatters about θ*; with *length* its step
-# shrinks there, as the mean's does.
+# **It does not come to rest.** *Unit* keeps the step long even where $S$ goes to 0, and so does *length* unless the
+# median is θ*. Then a fixed rate chatters about the median, at a radius that follows the rate. *Agreement* lets the
+# step shrink with $S$, and comes to rest if the rate is small enough and the median is none of the optima, where $S$
+# jumps. Cosine to mean chatters about θ*; with *length* its step shrinks there, as the mean's does.
 
 # %%
 median = planes.geometric_median(corners)
@@ -425,8 +473,8 @@ split = torch.tensor([[0.0, 0.0]] * 3 + [[9.0, 9.0], [9.0, -9.0], [9.0, 12.0], [
 assert planes.geometric_median(split).norm() < 1e-6  # three of seven
 
 # %% [markdown]
-# In valleys, bowls that are not round, $S = 0$ is no geometric median, and O-AMFS ends where no theorem of ours says
-# anything good.
+# In valleys, bowls that are not round, $S = 0$ is in general no geometric median, and O-AMFS ends where no theorem of
+# ours says anything good.
 
 # %%
 where = {"mean": [], "O-AMFS": []}

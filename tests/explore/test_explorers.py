@@ -141,6 +141,14 @@ class TestConflict:
             assert explorer.arrays.step == 0
             assert "stands still" in explorer.sentence.text
 
+    def test_who_stands_still_for_the_length_of_the_mean_is_told_so(self):
+        """Three against one that is three times as long: the mean is zero, the votes are not."""
+        opposed = dict(tasks=4, angle=180, spread=0, ratio=3.0)
+        explorer = ConflictExplorer(**opposed, normalization="length")
+        assert explorer.arrays.votes == pytest.approx(2)
+        assert "cancel: see another scale" in explorer.sentence.text
+        assert "O-AMFS still moves" in ConflictExplorer(**opposed, normalization="unit").sentence.text
+
     def test_the_arrow_of_o_amfs_is_m_times_s(self):
         a = ConflictExplorer(tasks=4, angle=110, spread=50, ratio=2.0, true_lengths=True, normalization="none").arrays
         g = a.grads
@@ -163,7 +171,15 @@ class TestConflict:
             return [math.hypot(a[f"x_{n}"][1], a[f"y_{n}"][1]) for n in range(4)]
 
         assert lengths(ConflictExplorer().arrays) == pytest.approx([0.75 * 1.25 * 1.5] * 4)
-        assert len({round(length, 6) for length in lengths(ConflictExplorer(true_lengths=True).arrays)}) == 4
+        assert (
+            len(
+                {
+                    round(length, 6)
+                    for length in lengths(ConflictExplorer(true_lengths=True, normalization="unit").arrays)
+                }
+            )
+            == 4
+        )
 
 
 def progress(method, step, seconds=None, accuracy=0.5, validation=None):

@@ -64,7 +64,7 @@ class TestOuterLoop:
         """Nobody has a step a·h then, and who has no end does not stand at it."""
         said = OuterLoopExplorer(**start).sentence.text
         assert said.startswith(
-            "There is no inner loop. Task 3’s share of the pull: joint 67 %, FO-MAML 67 %, MAML 67 %"
+            "There are no inner steps. Task 3’s share of the pull: joint 67 %, FO-MAML 67 %, MAML 67 %"
         )
         assert "a·h" not in said
         assert "all others stand at their own ends. The pulls of Reptile leave a direction free: no end." in said
@@ -150,12 +150,15 @@ class TestPull:
     @pytest.mark.parametrize("start", [dict(inner_steps=0), dict(inner_lr=0.0)])
     def test_without_an_inner_loop_no_step_is_told(self, start):
         said = PullExplorer(**start).sentence.text
-        assert "There is no inner loop: MAML and FO-MAML pull as joint training does, and Reptile not at all." in said
+        assert "There are no inner steps: MAML and FO-MAML pull as joint training does, and Reptile not at all." in said
         assert "An inner step" not in said
 
-    def test_who_is_solved_by_many_steps_is_not_solved_by_one(self):
-        said = PullExplorer(inner_steps=10).sentence.text
-        assert "leaves 1 − a·h = 0.2 of the way, so 10 steps leave 0.000000102: the task is solved" in said
+    def test_who_is_almost_solved_by_many_steps_is_not_solved(self):
+        explorer = PullExplorer(inner_steps=10)
+        said = explorer.sentence.text
+        assert "leaves 1 − a·h = 0.2 of the way, so 10 steps leave 0.000000102: the task is almost solved" in said
+        assert "hears next to nothing" in said
+        assert explorer.arrays.here["MAML"] > 0
 
     def test_numbers_stay_short_and_one_step_is_one(self):
         assert PullExplorer().sentence.text.endswith("An inner step leaves 1 − a·h = 0.2 of the way.")

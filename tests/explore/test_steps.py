@@ -89,7 +89,10 @@ class TestSteps:
                 {"kernel": "tangent kernel", "steps": 3},
                 "3 forward and backward passes for the steps, against one forward pass and a",
             ),
-            ({"points": 9}, "n³/3 = 243 operations"),
+            ({"points": 9}, "n³/3 + 2n² = 405 operations"),
+            ({"points": 1}, "n³/3 + 2n² = 2 operations"),
+            ({"steps": 20}, "The best λ is 0.027"),
+            ({"rate": 0.01, "steps": 1}, "The best λ on the dial is 10"),  # the best of all is about 100
         ],
     )
     def test_the_sentence_is_true_at_the_extremes(self, state, words):

@@ -24,7 +24,7 @@ MISTAKES = [
     (check.end_of_maml, 4, "the optimum of the steep task"),
     (check.end_of_maml, 0, "the optimum of the flat task"),
     (check.end_of_maml, 0.75, "what the two pull together"),
-    (check.end_of_maml, 8 / 3, "one step leaves 1 − ¾ = ¼"),
+    (check.end_of_maml, 4 * 75 / (9 + 75), "You took 1 − a h²"),  # pulls (1 − a h²)² h of 9/16 and 75/16
     (check.end_of_maml, "1", "leave the quotes away"),
     (check.end_of_maml, 1.5, "the number is less than that"),
     (check.pulls, lambda H, a, k: H @ left(H, a, k), "That is FO-MAML"),
@@ -48,7 +48,7 @@ test_a_right_answer_is_told_why = told_why(
     [
         (check.end_of_maml, 1, "the steep task weighs a quarter"),
         (check.end_of_maml, Fraction(1), "the steep task weighs a quarter"),
-        (check.pulls, right, "for bowls of every shape"),
+        (check.pulls, right, "on three sets of bowls"),
         (check.runs_away_from, 6.3, "is not enough"),
         (check.runs_away_from, np.float32(6.25), "is not enough"),
     ]

@@ -68,7 +68,7 @@ MISTAKES = [
     (check.mimicking_lam, 10, "is t itself"),
     (check.mimicking_lam, 0.0532, r"λ = 0.532/t belongs to the flow limit, .*the gap is 0.122 there"),
     (check.mimicking_lam, 0.5, r"differ by 0\.\d+; 0\.11\d can be had\. Move λ down"),
-    (check.mimicking_lam, 0.001, "Move λ up: the solve learns more than the steps"),
+    (check.mimicking_lam, 0.001, "Move λ up: where the two differ most, the solve learns more than the steps"),
     (check.mimicking_lam, 0, "Expected λ on the dial"),
     (check.mimicking_lam, "0.05", "leave the quotes away"),
 ]

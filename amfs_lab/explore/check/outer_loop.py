@@ -24,7 +24,7 @@ def end_of_maml(answer: Any) -> str:
         (4.0, "That is the optimum of the steep task. MAML hears it least."),
         (0.0, "That is the optimum of the flat task. The steep one pulls a little, too: (1 − ¾)² · 3."),
         (0.75, "That is what the two pull together. Divide by it: it is the weight of the whole."),
-        (8 / 3, "You took 1 − a h² or the like: for h = 3 one step leaves 1 − ¾ = ¼."),
+        (25 / 7, "You took 1 − a h²: for h = 3 one step leaves 1 − ¾ = ¼."),
     ]
     diagnose.number(answer, 1.0, mistakes, tolerance=0.005)
     return "The pulls are (¾)² · 1 = 9/16 and (¼)² · 3 = 3/16: the steep task weighs a quarter, so the end is ¼ of 4."
@@ -57,7 +57,7 @@ def pulls(mine: Any) -> str:
         (lambda H, a, k: left(H, -a, k) @ H @ left(H, -a, k), "The step goes downhill: I *minus* aH."),
     ]
     diagnose.function(mine, lambda H, a, k: planes.pulls("MAML", H, a, k), cases(), mistakes)
-    return "Your pulls are those of MAML, for bowls of every shape and one step to four."
+    return "Your pulls are those of MAML, on three sets of bowls, round and not, with one, three and four steps."
 
 
 def cases() -> list[diagnose.Case]:

@@ -108,5 +108,8 @@ def mimicking_lam(answer: Any) -> str:
         )
     if diagnose.near(lam, float(TEN), 0.02):
         raise Wrong(f"λ = {lam:g} is t itself. More steps fit more, and a larger λ fits less: λ goes as 1/t.")
-    way = "down: the solve learns less than the steps" if lam > best_lam else "up: the solve learns more than the steps"
-    raise Wrong(f"At λ = {lam:g} the filters differ by {here:.3f}; {best:.3f} can be had. Move λ {way}.")
+    way, side = ("down", "less") if lam > best_lam else ("up", "more")
+    raise Wrong(
+        f"At λ = {lam:g} the filters differ by {here:.3f}; {best:.3f} can be had. Move λ {way}: where the two differ "
+        f"most, the solve learns {side} than the steps."
+    )
