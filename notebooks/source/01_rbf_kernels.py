@@ -153,8 +153,8 @@ letters
 # of each letter, to 5: more examples, more chances to resemble one.
 
 # %% [markdown]
-# One task is an anecdote. Here are two hundred, with an interval around the mean: 95 of 100 intervals made this way
-# hold the true mean.
+# One task is an anecdote. Here are two hundred, with an interval around the mean: about 95 of 100 intervals made this
+# way hold the true mean.
 
 # %%
 def nearest_accuracy(task, sigma):

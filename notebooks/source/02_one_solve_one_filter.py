@@ -389,6 +389,10 @@ assert (G @ ridge.solve(G, labels, 1e-8))[:2].abs().max() < 1e-6  # +1 and −1 
 # %%
 assert ridge.solve(G, labels, 1e-8).abs().max() > 1e7  # and α has no limit there, though f has
 assert ridge.Spectrum.of(G).degrees_of_freedom(1e-12) < 7.1  # nor are all eight degrees of freedom spent
+for lam in (1e-4, 0.02, 1.0, 100.0):
+    widths = [kernels.rbf_kernel(points, points, 0.1 * 2**doubling) for doubling in range(8)]
+    spent = torch.stack([ridge.Spectrum.of(K).degrees_of_freedom(lam) for K in widths])
+    assert (spent.diff() < 1e-12).all()  # with a wider σ d never grows, whatever λ is
 
 # %% [markdown]
 # And on the letters: up to λ = 1 these tasks see no difference worth a point, and with this kernel the solve beats

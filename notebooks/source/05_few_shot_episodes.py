@@ -268,7 +268,7 @@ for i in range(50):
 #
 # Above, each query was read by itself: take the others away, and its label stays. A learner that uses the queries
 # together, without their labels, is called **transductive**, and its accuracies can't be compared with the others'. It
-# happens unnoticed: BatchNorm, a layer of most image networks, subtracts the mean of *all images that pass together*
+# happens unnoticed: BatchNorm, a layer of many image networks, subtracts the mean of *all images that pass together*
 # and divides by their spread, which is norm 'transductive' below. Norm 'support' takes mean and spread from the support
 # set alone. Five examples pass through a network, with all queries and then with the first one only.
 
