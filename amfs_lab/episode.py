@@ -95,7 +95,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Episode:
-    """A task: learn from `support`, be judged on `query`. They share classes and no image.
+    """A task: learn from `support`, be judged on `query`. They share classes, and no image (which nobody checks).
 
     Raises:
         DataError: halves that do not belong together (ways, kind of labels, shape of images), or a class without an

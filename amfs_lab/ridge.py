@@ -75,7 +75,8 @@ def variance(
     """v(x) = k(x, x) - k_x^T (K + N)^-1 k_x: how uncertain f still is at x, under the Gaussian-process reading.
 
     For lam = 0 it is the squared norm of what is left of k(x, .) when its projection on the support set's functions is
-    taken away. Add `lam` for the uncertainty of a label instead of the function. A failed factorisation gives NaN.
+    taken away. For mu = 0 add `lam` for the uncertainty of a label instead of the function. A failed factorisation
+    gives NaN.
 
     Args:
         k_qq: k(x, x) of each query. K_qs: queries against support. K_ss: Gram matrix of the support set.
@@ -171,7 +172,7 @@ class Spectrum:
         return s * (1 + mu * s) / lam
 
     def filter(self, lam: Number, mu: Number = 0.0) -> Float[Tensor, " n"]:
-        """h(s) = s (1 + mu s) / (s (1 + mu s) + lam): the share of u_i^T y that the fit keeps, in [0, 1)."""
+        """h(s) = s (1 + mu s) / (s (1 + mu s) + lam): the share of u_i^T y that the fit keeps, in [0, 1]; lam > 0."""
         ratio = self.signal_to_noise(lam, mu)
         return ratio / (1 + ratio)
 

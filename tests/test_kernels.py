@@ -123,6 +123,20 @@ def test_a_bound_holds_the_value_and_lets_the_gradient_back_in():
     assert value.item() == pytest.approx(10)
     assert log_value.grad.item() == pytest.approx(10)
     assert bounded_exp(torch.tensor(0.3), 0.1, 10.0).item() == pytest.approx(math.exp(0.3))
+    for far_out in (2e4, 1e8):  # where a difference to the bound is rounded to whole numbers
+        assert bounded_exp(torch.tensor(far_out), 0.1, 10.0).item() == pytest.approx(10)
+        assert bounded_exp(torch.tensor(-far_out), 0.1, 10.0).item() == pytest.approx(0.1)
+
+
+def test_the_median_distance_can_merge_points_and_isolate_one():
+    x = torch.tensor([[0.0], [1.0], [2.0], [3.0], [1000.0]])
+    K = rbf_kernel(x, x, median_bandwidth(x))
+    assert (K[:4, 4] == 0).all()
+    clusters = torch.tensor([[0.0], [0.001], [0.002], [1.0], [1.001]])
+    K = rbf_kernel(clusters, clusters, median_bandwidth(clusters))
+    assert (K[:3, :3] > 0.999).all()
+    pairs = torch.tensor([[0.0], [1.0], [3.0], [7.0]])  # 1, 2, 3, 4, 6 and 7 apart
+    assert median_bandwidth(pairs) == 3
 
 
 def test_linear_and_cosine_are_scikit_learns(randn):

@@ -257,6 +257,7 @@ class EpisodeExplorer(Explorer):
             right=int(right.sum()),
             judged=int((t.query_y >= 0).sum()),
             strangers=int((t.query_y < 0).sum()),
+            named=int(((t.query_y < 0) & (labels != NOBODY)).sum()),
             nobodys=int((labels == NOBODY).sum()),
         )
 
@@ -276,7 +277,9 @@ class EpisodeExplorer(Explorer):
         ahead, behind = (plus_or_minus(float(a.scores[c])) for c in (a.label, a.runner_up))
         words += f"label {NAMES[a.label]}: {ahead} against {behind} for {NAMES[a.runner_up]}."
         if a.strangers:
-            words += f" The {a.strangers} stars are of no class, and each gets a label all the same."
+            some = f"{a.named or 'none'} of them {'get' if a.named > 1 else 'gets'} a label"
+            named = "each gets a label all the same" if a.named == a.strangers else some
+            words += f" The {a.strangers} stars are of no class, and {named}."
         return words
 
     def _clicked(self, trace: object, points: object, selector: object) -> None:

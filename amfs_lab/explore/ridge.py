@@ -176,8 +176,8 @@ class RidgeExplorer(Explorer):
         if a.misses_truth <= 1.1 * a.best_misses:
             return words + "No other λ would come much closer to the truth at this σ."
         if a.best_misses > 0.75 * a.misses_truth:
-            return words + f"Another λ would help little ({a.best_misses:.2g} at best): here it is σ that does not fit."
-        way = "follows the noise" if a.best_lam > a.state.lam else "holds back too much"
+            return words + f"Another λ would help little ({a.best_misses:.2g} at best): try another σ, or more points."
+        way = "follows the labels too freely" if a.best_lam > a.state.lam else "holds back too much"
         return words + f"It {way}: at this σ, λ near {a.best_lam:.1g} would miss the truth by only {a.best_misses:.2g}."
 
 

@@ -42,7 +42,11 @@ class GradientLoop(ABC):
 
     @abstractmethod
     def adapt(self, net: nn.Module, support: Split) -> Callable[[Tensor], Tensor]:
-        """A predictor from queries to scores; `net` itself is never changed. Works under `torch.no_grad` as well."""
+        """A predictor from queries to scores. Works under `torch.no_grad` as well.
+
+        The parameters of `net` never change. Its buffers do if a forward pass writes them (`nn.BatchNorm2d` in training
+        mode).
+        """
 
     def _descend(
         self, loss: Callable[[Params], Tensor], params: Params, meta_training: bool, second_order: bool = True

@@ -98,7 +98,8 @@ class CosineRule(Aggregator):
             `"unit"` Z = 1 / sum_j |c_j|: the weights' absolute values sum to 1. The step may be longer or shorter than
             the mean's: twice as long for three equal tasks against one, five times where that one is twice as long.
             `"agreement"` Z = 1/t^2 for O-AMFS, whose c_j is t when all tasks agree, and 1/t for `MeanCosine`, whose c_j
-            is 1 then: the mean's step when all agree, and shorter as they disagree.
+            is 1 then: the mean's step when all agree, and never longer than the mean of the gradients' lengths. It
+            may be longer than the mean's step: 2.5 times for three equal tasks against one twice as long.
             `"none"` Z = 1, the formula as printed.
             For `"length"` and `"unit"` 0/0, and what differs from it by rounding alone, is a zero step: another
             processor rounds elsewhere.
@@ -155,7 +156,7 @@ class PairwiseCosine(CosineRule):
 
 @dataclass(frozen=True)
 class MeanCosine(CosineRule):
-    """c_j = Z cos(g_j, gbar) with gbar the mean gradient: with `"keep"` its step never ascends on the mean loss."""
+    """c_j = Z cos(g_j, gbar) with gbar the mean gradient: to first order its step never raises the mean loss."""
 
     def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
         mean = Mean().combine(grads)

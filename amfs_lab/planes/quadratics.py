@@ -135,7 +135,8 @@ def stable_below(W: Float[Tensor, "*b t 2 2"]) -> Float[Tensor, "*b"]:
     """The outer rate below which theta <- theta - rate/t sum_t W_t (theta - o_t) ends where the pulls balance.
 
     2t / s_max, with the largest eigenvalue of sum_t W_t; 0 where an eigenvalue is negative or all are zero: then no
-    rate is small enough.
+    rate is small enough. Where one is exactly 0 the walk ends only if every W_t is free in that direction; opposite
+    pulls that cancel there may carry it on for ever.
     """
     check_tensor("W", W, "t 2 2")
     eigenvalues = torch.linalg.eigvalsh(W.sum(-3))

@@ -30,8 +30,8 @@ class Walk:
     """How to walk: `steps` steps of `rate * decay^k`, under the rules' options of `amfs_lab.outer`.
 
     Args:
-        equal_steps: every step is exactly `rate * decay^k` long, whatever the rule made of the gradients, so that rules
-            differ in direction alone; else theta <- theta - rate * decay^k * d.
+        equal_steps: every step is `rate * decay^k` long, whatever the rule made of the gradients (0 where that is 0),
+            so that rules differ in direction alone; else theta <- theta - rate * decay^k * d.
         noise: standard deviation of what is added to both coordinates of each task's gradient at each step, the same
             for every rule; one number, or one a task. seed: draws the noise, and PCGrad's order.
     """
@@ -60,7 +60,7 @@ class Walk:
     def along(self, tasks: Quadratics, start: Float[Tensor, "*b 2"]) -> dict[str, Float[Tensor, "k *b 2"]]:
         """Where each rule of `RULES` has been, the start first: k = steps + 1 places.
 
-        A walk that diverges beyond all numbers ends in infinity.
+        A walk that diverges beyond all numbers is not finite from there on.
 
         Args:
             start: one place, or as many as there are draws of `tasks`; many starts for one draw of tasks, too.

@@ -106,10 +106,11 @@ learner = explore.RidgeExplorer()
 learner
 
 # %% [markdown]
-# Pull σ to its left end: the curve becomes a row of spikes, right at the points and silent between them. Pull it to
-# the right end: one stiff curve that can't follow the labels any more. The good σ lies between the two. The dial λ
-# (lambda) with its buttons **too free** and **too stiff**, the two panels on the right (what a filter keeps along each
-# direction) and the *degrees of freedom* are the subject of lesson 02: leave them aside, and λ where it is.
+# Pull σ to its left end: the curve becomes a row of spikes, one at each point, close to its label, and nearly zero
+# between them. Pull it to the right end: one stiff curve that can't follow the labels any more. The good σ lies between
+# the two. The dial λ (lambda) with its buttons **too free** and **too stiff**, the two panels on the right (what a
+# filter keeps along each direction) and the *degrees of freedom* are the subject of lesson 02: leave them aside, and λ
+# where it is.
 
 # %% [markdown]
 # ## Use it: real characters
@@ -127,8 +128,8 @@ print(f"the median distance between two examples is {sigma:.1f}")
 print(kernels.rbf_kernel(support, support, sigma).numpy().round(2))
 
 # %% [markdown]
-# The median distance is where a bandwidth usually starts: it neither isolates the examples nor merges them. A query
-# gets the letter of the example that is most similar to it, its *nearest neighbour*.
+# The median distance is where a bandwidth usually starts: there, one half of the pairs is more than 61 % alike and the
+# other half less. A query gets the letter of the example that is most similar to it, its *nearest neighbour*.
 
 # %%
 explore.predict(
@@ -152,8 +153,8 @@ letters
 # of each letter, to 5: more examples, more chances to resemble one.
 
 # %% [markdown]
-# One task is an anecdote. Here are two hundred, with an interval around the mean: 95 of 100 intervals made this way
-# hold the true mean.
+# One task is an anecdote. Here are two hundred, with an interval around the mean: about 95 of 100 intervals made this
+# way hold the true mean.
 
 # %%
 def nearest_accuracy(task, sigma):

@@ -37,9 +37,9 @@ equaliser = explore.FilterExplorer("equaliser")
 equaliser
 
 # %% [markdown]
-# Move λ slowly to the right and watch the blue curve: the wiggles go flat while the swell stays. Press **bass only**:
-# hardly anything else is left. Then press **all through**, which also makes σ small: the curve runs through each
-# label, noise included.
+# Move λ slowly to the right and watch the blue curve: the wiggles go flat first, the swell long after them. Press
+# **bass only**: hardly anything but the swell is left. Then press **all through**, which also makes σ small: the curve
+# runs through each label, noise included.
 
 # %% [markdown]
 # It works like the equaliser of a music player. The lower right panel takes the labels apart into *channels*, the
@@ -126,8 +126,8 @@ explore.predict(
 # ## How much does a curve cost?
 #
 # Add up all shares: $d = \sum_i h(s_i)$, the **degrees of freedom** in the sentence under the figure. A curve with
-# $d = 5$ can follow the labels in about five independent ways, whatever $n$, the number of points, is. With λ near
-# zero it spends all $n$; with a huge λ, none.
+# $d = 5$ can follow the labels in about five independent ways, whatever $n$, the number of points, is. With a huge λ
+# it spends none; as λ → 0 it spends all $n$, if no point is there twice.
 
 # %%
 for each in (1e-12, 1e-4, 0.02, 1.0, 100.0, 1e9):
@@ -193,9 +193,9 @@ ends
 
 # %% [markdown]
 # Pull λ to its right end: the blue curve lies on the dashed one. Pull it to its left end: it lies on the dotted one,
-# and the rings, the labels, lie on it. The curve itself shrinks as λ grows, like 1/λ, so the figure divides each by its
-# largest $|f|$, which the sentence tells. A ring is a label divided by the blue curve's largest, and leaves the figure
-# when that is small. Move **query x** and see in the right panel who is heard.
+# and the rings, the labels, lie on it. For large λ the curve itself shrinks, like 1/λ, so the figure divides each by
+# its largest $|f|$, which the sentence tells. A ring is a label divided by the blue curve's largest, and leaves the
+# figure when that is small. Move **query x** and see in the right panel who is heard.
 
 # %% [markdown]
 # **To the right, a vote.** For a huge λ the matrix $K$ hardly matters beside $\lambda I$, so $\alpha \approx y/\lambda$
@@ -209,8 +209,9 @@ ends
 
 # %% [markdown]
 # **To the left, an interpolant.** For λ → 0 the curve meets every label, and of all curves that do, it is the one of
-# least effort. In symbols $\alpha \to K^{+} y$, with the *pseudo-inverse* $K^+$, which is $K^{-1}$ wherever there is
-# one. Press **a point twice**: two labels on one spot, and no curve meets both, so the solve settles in the middle.
+# least effort. In symbols $f(x) \to k_x^\top K^{+} y$, with the *pseudo-inverse* $K^+$, which is $K^{-1}$ wherever
+# there is one. Press **a point twice**: two labels on one spot, and no curve meets both, so the solve settles in the
+# middle. (There $f$ has a limit and α has none: two bumps on one spot grow without end, one up, one down, and cancel.)
 # Press **one class only**: with no other class to lose against, the sign of a score says nothing.
 
 # %%
@@ -337,7 +338,8 @@ for cloud in clouds:
     assert spectrum.degrees_of_freedom(1e12) < 1e-9  # λ → ∞ spends nothing
 
 # %% [markdown]
-# Steps are a filter too. And the solve's α has the lowest price $J$: everywhere else costs more.
+# Steps are a filter too. And the solve's α has the lowest price $J$: everywhere else costs more, if no point is there
+# twice.
 
 # %%
 def price(alpha, K, y, lam):
@@ -385,6 +387,14 @@ for cloud in clouds:
 points, labels = explore.vote.TASKS["a point twice"]
 G = kernels.rbf_kernel(points, points, 0.6)
 assert (G @ ridge.solve(G, labels, 1e-8))[:2].abs().max() < 1e-6  # +1 and −1 on one spot become 0
+
+# %%
+assert ridge.solve(G, labels, 1e-8).abs().max() > 1e7  # and α has no limit there, though f has
+assert ridge.Spectrum.of(G).degrees_of_freedom(1e-12) < 7.1  # nor are all eight degrees of freedom spent
+for lam in (1e-4, 0.02, 1.0, 100.0):
+    widths = [kernels.rbf_kernel(points, points, 0.1 * 2**doubling) for doubling in range(8)]
+    spent = torch.stack([ridge.Spectrum.of(K).degrees_of_freedom(lam) for K in widths])
+    assert (spent.diff() < 1e-12).all()  # with a wider σ d never grows, whatever λ is
 
 # %% [markdown]
 # And on the letters: up to λ = 1 these tasks see no difference worth a point, and with this kernel the solve beats

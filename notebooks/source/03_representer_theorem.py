@@ -136,8 +136,9 @@ for apart in (3.0, 1.0, 0.3):  # in σs
     print(f"{apart} σ apart: 1 and 1 costs {squared_norms[0]:.2f}, 1 and −1 costs {squared_norms[1]:.2f}")
 
 # %% [markdown]
-# The closer the points, the cheaper it is to agree and the dearer to differ. Of two functions equally tall, the one of
-# larger norm is the one that changes more quickly, counted in σs.
+# The closer the points, the cheaper it is to agree and the dearer to differ. So a quick change, counted in σs, is
+# expensive: a function of small norm can't make one. A large norm is no proof of quick changes, though: two gentle
+# hills far apart have twice the squared norm of one.
 
 # %% [markdown]
 # ## To evaluate is to take an inner product
@@ -190,8 +191,8 @@ unseen
 # K_{SS}\,\alpha = f(x_S), \qquad f_\perp(x_i) = 0$$
 #
 # Here $K_{SS}$ is the Gram matrix of the n support points and $f(x_S)$ the column of f's values there. Read aloud: the
-# shadow is the one sum of bumps on the points that has f's values at the points. Any f has one, as long as no point is
-# there twice, and the squared norms of the two parts add up.
+# shadow is the one sum of bumps on the points that has f's values at the points. Any f has one, and the squared norms
+# of the two parts add up. As long as no point is there twice, α is the only one, too.
 
 # %%
 x = explore.perpendicular.PLACES["apart"][:4]
@@ -319,7 +320,7 @@ explore.predict(
     because={
         "ten points or more": "to be seen is not to be read: a blot resembles all five examples",
         "no more, as far as one can tell": "a query that is close to its own example leans on that example's bump",
-        "a little more": "Being seen helps, and it is not what decides.",
+        "a little more": "What is read rightly is seen a little better, and that is not what decides.",
     },
 )
 
@@ -329,9 +330,9 @@ print("seen of the wrongly read:", stats.mean_interval(wrongly).percent("tasks")
 print("difference, task by task:", gap.points("tasks"))
 
 # %% [markdown]
-# The difference is real: its interval lies above zero. It is also small. More than a third of a typical query is out of
-# sight, whether it is read rightly or not, so what goes wrong in pixels is not mostly blindness: the model sees enough
-# of a wrong letter to be misled.
+# The interval lies above zero, so luck alone is a poor explanation. But the difference is small. More than a third of a
+# typical query is out of sight, whether it is read rightly or not: how much the model sees of a query hardly tells
+# whether it reads it rightly.
 
 # %% [markdown]
 # What is out of sight has a price. Of all functions that are zero on the five examples and one at the query x, the
@@ -428,6 +429,20 @@ assert (f_par.T @ K @ f_perp).abs() < 1e-9  # ⟨f∥, f⊥⟩ = 0
 assert torch.isclose((f_perp.T @ K @ f_perp).squeeze(), perpendicular_norm)  # ‖f⊥‖² by the other road
 
 # %% [markdown]
+# A quick change is expensive: $|f(x) - f(x')|^2 \le \lVert f \rVert^2\, (2 - 2 k(x, x'))$, an inner product with the
+# difference of two bumps. Two hills far apart have twice the squared norm of one, and are no steeper.
+
+# %%
+size, pairs = (f.T @ K @ f).squeeze(), 2 - 2 * K
+assert ((values - values.T).square() <= size * pairs + 1e-12).all()
+far = torch.tensor([[0.0], [100.0]], dtype=torch.float64)
+grid = torch.linspace(-5, 105, 2201, dtype=torch.float64)[:, None]
+one, two = kernels.rbf_kernel(grid, far[:1], 1.0)[:, 0], kernels.rbf_kernel(grid, far, 1.0).sum(1)
+assert torch.isclose(kernels.rbf_kernel(far, far, 1.0).sum(), torch.tensor(2.0, dtype=torch.float64))  # of one: 1
+assert torch.isclose(one.max(), two.max())
+assert torch.isclose(one.diff().abs().max(), two.diff().abs().max())
+
+# %% [markdown]
 # A thousand random functions with the values of f at the points: the shadow is shorter than each of them.
 
 # %%
@@ -468,7 +483,7 @@ search.step(cost)
 assert free[6:].abs().max() < 1e-6 < 1 < free[:6].abs().min()
 
 # %% [markdown]
-# And on the letters: half of them are read, to be seen helps by less than ten points, and of all
+# And on the letters: about half of them are read, what is read is seen better by less than ten points, and of all
 # functions with those six values the whim is the shortest.
 
 # %%
@@ -506,7 +521,7 @@ for lam in (0.1, 0.01, 0.0):
 # examples. (A learner that starts from zero has no f⊥ and never gets one.)
 
 # %% [markdown]
-# **Another measure of size.** Pythagoras holds for *this* length only. Measure f by the area under f² instead, or by
+# **Another measure of size.** Pythagoras was shown for *this* length. Measure f by the area under f² instead, or by
 # its largest value, and some f⊥ can make it smaller: here, a little of it turned upside down, t below zero.
 
 # %%

@@ -251,8 +251,8 @@ print("so it pretends", gap.points())
 print(bet.settle())
 
 # %% [markdown]
-# No error, no warning, and a better number. Only a check that no image is in both sets finds it, and in exercise 2 you
-# write a draw that can't leak. The same mistake one level up is to train on letters, or on other prints of letters,
+# No error, no warning, and a better number. What finds it is a check that no image is in both sets, and in exercise 2
+# you write a draw that can't leak. The same mistake one level up is to train on letters, or on other prints of letters,
 # that the test episodes are drawn from: here, whole scripts are kept apart.
 
 # %%
@@ -268,7 +268,7 @@ for i in range(50):
 #
 # Above, each query was read by itself: take the others away, and its label stays. A learner that uses the queries
 # together, without their labels, is called **transductive**, and its accuracies can't be compared with the others'. It
-# happens unnoticed: BatchNorm, a layer of most image networks, subtracts the mean of *all images that pass together*
+# happens unnoticed: BatchNorm, a layer of many image networks, subtracts the mean of *all images that pass together*
 # and divides by their spread, which is norm 'transductive' below. Norm 'support' takes mean and spread from the support
 # set alone. Five examples pass through a network, with all queries and then with the first one only.
 
@@ -290,8 +290,9 @@ assert torch.equal(label(task.support, task.query)[:1], label(task.support, hidd
 # %% [markdown]
 # ## What meta-learning is after
 #
-# In the solve nothing is left to learn. What can be learned is what it is fed with: features $z = \varphi_\theta(x)$
-# (φ is phi), with numbers θ (theta) in them, such that *one* solve on a few examples is enough, for tasks not yet seen:
+# The solve has few numbers to set: σ, λ and, below, a scale. The bulk of what can be learned is what it is fed with:
+# features $z = \varphi_\theta(x)$ (φ is phi), with numbers θ (theta) in them, such that *one* solve on a few examples
+# is enough, for tasks not yet seen:
 #
 # $$\min_\theta \;\; \text{mean over episodes of}\;\; \ell\bigl(K_{QS}\,(K_{SS} + \lambda I)^{-1}\, Y,\; \text{the
 # queries' labels}\bigr)$$
@@ -381,8 +382,9 @@ desk
 #
 # $$v(z) = k(z, z) - k_z^\top (K + \lambda I)^{-1} k_z$$
 #
-# with $k_z$ the similarities of the query to the examples (lessons 03 and 04). It is small near an example and 1 far
-# from all. It knows nothing of labels: between two examples that look alike, a query is undecided and yet not open.
+# with $k_z$ the similarities of the query to the examples (lessons 03 and 04). On an example it is at most $\lambda/(1
+# + \lambda)$, and far from all it is 1. It knows nothing of labels: between two examples that look alike, a query is
+# undecided and yet not open.
 
 # %% [markdown]
 # Does the network read better than pixels do, on scripts that it has not seen? And what has become of a and b?
@@ -507,12 +509,18 @@ assert explore.draw.to_a_stranger() == "one of the five, and open rises"
 reversed_order = [source[i].support.x.sum() for i in reversed(range(5))][::-1]
 assert reversed_order == [source[i].support.x.sum() for i in range(5)]
 
+# %%
+z, far = torch.randn(6, 2, generator=draw), 99.0
+K, K_far = kernels.rbf_kernel(z, z, 1.0), kernels.rbf_kernel(z + far, z, 1.0)
+assert (ridge.variance(torch.ones(6), K, K, lam=0.1) < 0.1 / 1.1 + 1e-6).all()  # open on an example
+assert (ridge.variance(torch.ones(6), K_far, K, lam=0.1) == 1).all()  # and far from all
+
 # %% [markdown]
 # ## Where this breaks
 #
 # **A class with more examples.** Press **a crowd** in the first explorer: A has four times the examples, and at the end
-# of λ it owns the map. A vote counts heads. Then pull λ down: the solve knows that A's examples repeat each other.
-# Dividing each class's sum by the number of its examples mends the vote too.
+# of λ every query goes to A. A vote counts heads. Then pull λ down: the solve knows that A's examples repeat each
+# other. Dividing each class's sum by the number of its examples mends the vote too.
 
 # %%
 crowds = [explore.clouds.task(seed, 3, 5, 3.0, explore.clouds.CROWD) for seed in range(1, 41)]
@@ -535,6 +543,8 @@ assert stats.paired_difference(counted, voted).low > 0.2
 gap = stats.paired_difference(counted, solved)
 print(f"vote by the mean − solve, on the same tasks: {gap.points()}")
 assert gap.low > 0
+crowd = explore.EpisodeExplorer("a crowd").arrays
+assert crowd.right == crowd.judged / 3  # at the end of λ, those of A and no others
 
 # %% [markdown]
 # So the mended vote is ahead of the solve, here: round clouds, and a count that says all there is to know. But somebody

@@ -126,6 +126,7 @@ def test_nobody_wins_where_scores_draw_or_vanish():
     [
         ({"preset": "strangers"}, "Query 40 is of no class and gets label"),
         ({"preset": "strangers"}, "The 10 stars are of no class, and each gets a label all the same."),
+        ({"preset": "strangers", "bandwidth": 0.05, "task": 2, "query": 1}, "no class, and 5 of them get a label."),
         ({"query": 70}, "There is no query 70; the last is 30."),
         ({"preset": "one shot"}, "Query 21 is of class C and gets label A"),
         ({"preset": "five shots"}, "Query 21 is of class C and gets label C"),

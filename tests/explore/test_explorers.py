@@ -97,14 +97,19 @@ class TestRidge:
         ("preset", "words"),
         [
             ("balanced", "No other λ would come much closer"),
-            ("too free", "It follows the noise"),
+            ("too free", "It follows the labels too freely"),
             ("too stiff", "It holds back too much"),
-            ("too wide", "it is σ that does not fit"),
+            ("too wide", "try another σ, or more points"),
             ("no points", "Without points the fit is zero everywhere"),
         ],
     )
     def test_the_presets_show_what_they_are_called(self, preset, words):
         assert words in RidgeExplorer(preset=preset).sentence.text
+
+    def test_labels_without_noise_are_not_said_to_have_any(self):
+        explorer = RidgeExplorer("too wide", bandwidth=5.0, lam=1e-4, noise=0.0, points=1)
+        assert "follows the labels too freely" in explorer.sentence.text
+        assert "noise" not in explorer.sentence.text
 
     @pytest.mark.parametrize(
         ("bandwidth", "said"),

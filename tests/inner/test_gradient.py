@@ -156,3 +156,11 @@ def test_the_meta_gradient_is_that_of_another_library(episode, steps):
         theirs = torch.autograd.grad(episode.query.loss(moved(episode.query.x)), list(net.parameters()))
     ours = learner.task_gradients([episode]).rows[0]
     assert torch.allclose(ours, torch.cat([g.flatten() for g in theirs]), atol=1e-12)
+
+
+def test_parameters_stay_and_buffers_that_a_forward_pass_writes_do_not():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    Maml(0.1, 2).adapt(net, Split(torch.randn(4, 3), torch.tensor([0, 1, 0, 1]), 2))
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}

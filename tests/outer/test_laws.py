@@ -207,6 +207,16 @@ def test_unit_does_not_keep_the_length_of_the_means_step():
         assert torch.allclose(PairwiseCosine("length")(grads), Mean()(grads))
 
 
+def test_agreement_is_bounded_by_the_gradients_lengths_and_not_by_the_means_step(randn):
+    along = torch.tensor([1.0, 0.0])
+    grads = torch.stack([along, along, along, -2 * along])
+    assert torch.allclose(PairwiseCosine("agreement")(grads), 2.5 * Mean()(grads))
+    for rule in (PairwiseCosine("agreement"), MeanCosine("agreement")):
+        for _ in range(50):
+            grads = randn(5, 2) * randn(5, 1).exp()
+            assert rule(grads).norm() <= grads.norm(dim=1).mean() + 1e-12
+
+
 @pytest.mark.parametrize("kind", [PairwiseCosine, MeanCosine])
 @pytest.mark.parametrize("negative", ["keep", "clip"])
 def test_without_any_agreement_unit_is_a_zero_step(kind, negative):
@@ -299,7 +309,8 @@ def test_a_task_against_the_majority_is_pushed_up_unless_clipped():
 def test_cosine_to_the_mean_never_ascends_on_the_mean_loss(randn):
     for _ in range(200):
         grads = randn(5, 2) * randn(5, 1).exp()
-        assert MeanCosine()(grads) @ grads.mean(0) >= -1e-12
+        for negative in ("keep", "clip"):
+            assert MeanCosine(negative=negative)(grads) @ grads.mean(0) >= -1e-12
 
 
 def test_o_amfs_sometimes_ascends_on_the_mean_loss(randn):

@@ -148,6 +148,13 @@ def test_a_direction_that_nobody_pulls_along_is_refused():
     assert stable_below(torch.zeros(3, 2, 2).double()) == 0
 
 
+def test_opposite_pulls_that_cancel_carry_the_walk_on_for_ever():
+    W = torch.stack([EYE, torch.diag(torch.tensor([1.0, -1.0]).double())])
+    optima = torch.tensor([[0.0, 0.0], [0.0, 1.0]]).double()
+    path = descend(W, optima, torch.zeros(2).double(), float(stable_below(W)) / 2, 100)
+    assert torch.allclose(path[1:].diff(dim=0), path[1] - path[0])
+
+
 def test_the_geometric_median_has_the_smallest_sum_of_distances(randn):
     for n in (3, 4, 9):
         points = randn(n, 2) * torch.tensor([3.0, 1.0])

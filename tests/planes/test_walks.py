@@ -126,7 +126,7 @@ def test_each_task_can_have_noise_of_its_own(randn):
         Walk(noise=(1.0, 1.0, 1.0)).along(tasks, start)
 
 
-def test_a_walk_that_diverges_ends_in_infinity_and_does_not_stop_the_others(randn):
+def test_a_walk_that_diverges_is_not_finite_and_does_not_stop_the_others(randn):
     tasks = Quadratics(randn(2, 2), 100 * EYE.expand(2, 2, 2))
     paths = Walk(rate=1.0, steps=400).along(tasks, randn(2))
     for name in RULES:
@@ -141,6 +141,8 @@ def test_zero_gradients_do_not_move_and_opposed_ones_do_not_either():
     opposed = isotropic(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]).double())
     path = Walk(0.5, 50).along(opposed, torch.tensor([0.4, 0.0]).double())
     assert torch.equal(path["O-AMFS"][-1], path["O-AMFS"][0])  # the whole segment between them is stationary
+    equally_long = Walk(0.5, 5, equal_steps=True).along(opposed, torch.tensor([0.4, 0.0]).double())
+    assert torch.equal(equally_long["O-AMFS"][-1], equally_long["O-AMFS"][0])  # nor is a step of 0 made longer
     assert torch.allclose(path["mean"][-1], torch.zeros(2).double(), atol=1e-9)
 
 
