@@ -208,8 +208,8 @@ class TestMetaTraining:
         assert explorer.figure.layout.xaxis.title.text == "meta-steps"
 
     def test_the_sentence_names_the_leader_first(self, explorer):
-        assert explorer.sentence.text.startswith("AMFS 90.0 % ± 2.0 % on unseen scripts")
-        assert "MAML 60.0 % ± 2.0 %" in explorer.sentence.text
+        assert explorer.sentence.text.startswith("AMFS 90.0 ± 2.0 % on unseen scripts")
+        assert "MAML 60.0 ± 2.0 %" in explorer.sentence.text
 
     def test_names_in_the_legend_only_of_what_ran(self, explorer):
         shown = [trace.name for trace in explorer.figure.data[::3] if trace.showlegend]
