@@ -152,15 +152,17 @@ def ahead(measured):
 
 # %%
 at_equal_time = explore.predict(
-    "After equal TIME: which training is ahead of both others on unseen letters?", winners, lambda: ahead(results)
+    "After equal TIME: which training is ahead of both others on unseen letters?",
+    options=winners,
+    answer=lambda: ahead(results),
 )
 at_equal_time
 
 # %%
 at_equal_steps = explore.predict(
     "After the same number of STEPS, `mark`: which training is ahead of both others on unseen letters?",
-    winners,
-    lambda: ahead(measured_early),
+    options=winners,
+    answer=lambda: ahead(measured_early),
 )
 at_equal_steps
 
@@ -224,13 +226,14 @@ print("equal steps:", at_equal_steps.settle())
 # Pull **episodes** down: with few episodes nearly nothing can be told apart, and with fewer than 30 there is no
 # interval at all. Four learners make six pairs, and six chances of an error. The intervals in the figure therefore hold
 # for all pairs together, and are wider than those that were printed last.
-#
+
+# %% [markdown]
 # ### May I look again?
 #
 # Such an interval keeps its promise for *one* number of episodes, fixed before. Here are four made-up learners whose
-# true accuracies are **equal**. Move **episodes** from 50 to all, and watch for a pair that leaves the zero line. Had
-# you stopped there, you would have announced a winner. Now set **interval for** to any number of looks: this is a
-# *confidence sequence*. It is wider, and holds at all numbers of episodes at once.
+# true accuracies are **equal**. Move **episodes** from 50 to all, and watch for a pair that leaves the zero line: had
+# you stopped there, you would have announced a winner. Now set **interval for** to any number of looks. This is a
+# *confidence sequence*: it is wider, and holds at all numbers of episodes at once.
 
 # %%
 equals = explore.CompareExplorer(explore.compare.equal_learners(seed=22), episodes="the first 50")
