@@ -16,6 +16,7 @@ from amfs_lab.inner import FunctionSpace, GradientLoop
 from amfs_lab.learner import MetaLearner, measuring, seed
 from amfs_lab.open_set import LEAST_EPISODES, Calibration, answers, calibrate
 from amfs_lab.provenance import told
+from amfs_lab.stats import FEW
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
 from amfs_lab.tasks.support import Picture, read_picture, support_files
 from amfs_lab.training import load_run, run_data
@@ -24,7 +25,6 @@ Image = Path | str | Tensor
 NONE = "none of these"
 EPISODES = 200  # of validation, for the threshold: one half chooses it, the other half measures its error rates
 SIZE = 28  # pixels a side of the images that a `TrainingConfig` trains on
-FEW = 30
 FEW_WORDS = "The error rates rest on {} episodes, fewer than thirty: their intervals are rough."
 
 

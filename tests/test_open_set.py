@@ -51,7 +51,8 @@ def test_the_threshold_rejects_at_most_its_share_and_is_the_smallest_such():
 def test_an_error_rate_of_independent_queries_has_wilsons_interval():
     """Episodes of one query each: n = 400, 20 errors; Wilson's interval with t(399), by hand."""
     rate = ErrorRate.of(torch.cat([torch.ones(20), torch.zeros(380)]))
-    p, n, t = 0.05, 0.05 * 0.95 / (0.05 * 0.95 / 399), 1.965927295920968
+    p, variance, t = 0.05, 0.05 * 0.95 * 400 / 399 + 0.2**2 / 400, 1.965927295920968
+    n = p * (1 - p) / (variance / 400)
     centre, half = p + t**2 / (2 * n), t * math.sqrt(p * (1 - p) / n + t**2 / (4 * n**2))
     assert rate.share == pytest.approx(0.05)
     assert rate.low == pytest.approx((centre - half) / (1 + t**2 / n), rel=1e-6)
@@ -63,6 +64,14 @@ def test_no_error_in_a_hundred_episodes_is_not_certainty():
     assert (rate.share, rate.low) == (0, 0)
     assert 0.02 < rate.high < 0.05
     assert str(rate) == "0.0 % (0.0 to 3.8 %)"
+
+
+def test_a_small_rate_is_covered_although_most_episodes_have_no_error():
+    """Three of a hundred episodes lose a class: four samples of 30 in ten have none of them."""
+    shares = torch.tensor([0.25] * 3 + [1 / 75] * 20 + [0.0] * 77)
+    draw = torch.Generator().manual_seed(0)
+    rates = [ErrorRate.of(shares[torch.randint(100, (30,), generator=draw)]) for _ in range(2000)]
+    assert sum(rate.low <= float(shares.mean()) <= rate.high for rate in rates) / 2000 > 0.94
 
 
 def test_the_interval_covers_clustered_rates_as_often_as_it_says():

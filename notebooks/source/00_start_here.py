@@ -130,8 +130,8 @@ for shots in (1, 5):
     nearest, solved = (torch.stack([is_right(source[i], one) for i in range(200)]) for one in (False, True))
     gains[shots] = stats.paired_difference(solved, nearest)
     print(f"examples of each letter: {shots}")
-    print(f"    most similar example: {stats.mean_interval(nearest).percent('tasks')}")
-    print(f"    one solve:            {stats.mean_interval(solved).percent('tasks')}")
+    print(f"    most similar example: {stats.accuracy_interval(nearest).percent('tasks')}")
+    print(f"    one solve:            {stats.accuracy_interval(solved).percent('tasks')}")
     print(f"    gained, task by task: {gains[shots].points('tasks')}")
 
 # %% [markdown]

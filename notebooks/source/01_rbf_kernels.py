@@ -165,7 +165,7 @@ def nearest_accuracy(task, sigma):
 sources = {shots: tasks.open_source("glyphs", "test", tasks.EpisodeConfig(5, shots, 15)) for shots in (1, 5)}
 for shots, source in sources.items():
     pixels = torch.stack([nearest_accuracy(source[i], 10.0) for i in range(200)])
-    print(f"nearest neighbour on raw pixels, shots = {shots}: {stats.mean_interval(pixels).percent('tasks')}")
+    print(f"nearest neighbour on raw pixels, shots = {shots}: {stats.accuracy_interval(pixels).percent('tasks')}")
 print(f"guessing: {100 / 5:.0f} %")
 
 # %% [markdown]
@@ -268,7 +268,7 @@ assert 1 / 5 < one_shot.low < one_shot.high < 0.6
 narrow = torch.stack([nearest_accuracy(sources[1][i], 0.2) for i in range(200)])
 K_qs = kernels.rbf_kernel(query, support, 0.2)
 print(f"the largest of {K_qs.numel()} similarities at σ = 0.2: {K_qs.max().item()}")
-print("nearest neighbour:", stats.mean_interval(narrow).percent("tasks"))
+print("nearest neighbour:", stats.accuracy_interval(narrow).percent("tasks"))
 assert K_qs.max() == 0
 assert (narrow == 1 / 5).all()  # one letter of five, in each task
 

@@ -247,7 +247,7 @@ results = {lam: torch.stack([accuracy(source[i], rbf, lam) for i in range(200)])
 # %%
 for lam, result in results.items():
     against = stats.paired_difference(result, results[1e-4]).points("tasks")
-    print(f"λ = {lam:<6g} {stats.mean_interval(result).percent('tasks')}   against the first: {against}")
+    print(f"λ = {lam:<6g} {stats.accuracy_interval(result).percent('tasks')}   against the first: {against}")
 
 # %% [markdown]
 # Differences of percentages are counted in *points*: from 45 % to 47 % it is two points. Behind ± stands, as in lesson

@@ -514,7 +514,7 @@ results = {
     "other tasks": learned,
 }
 gaps = {name: stats.paired_difference(accuracy, habit) for name, accuracy in results.items()}
-print(f"{'median heuristic':>28}: {stats.mean_interval(habit).percent('tasks')}")
+print(f"{'median heuristic':>28}: {stats.accuracy_interval(habit).percent('tasks')}")
 for name, gap in gaps.items():
     print(f"{name:>28}: {100 * results[name].mean():.2f} %, against the habit {gap.points('tasks')}")
 

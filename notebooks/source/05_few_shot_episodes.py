@@ -199,7 +199,7 @@ by_shape = {}
 for ways, shots, episodes in ((5, 1, 100), (5, 5, 100), (20, 1, 10 if short else 20)):
     letters = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(ways, shots, queries=15))
     by_shape[ways, shots] = torch.stack([accuracy(letters[i]) for i in range(episodes)])
-    print(f"{letters.config}: {stats.mean_interval(by_shape[ways, shots]).percent()}; guessing {1 / ways:.0%}")
+    print(f"{letters.config}: {stats.accuracy_interval(by_shape[ways, shots]).percent()}; guessing {1 / ways:.0%}")
 
 # %% [markdown]
 # Four more shots help a good deal, and fifteen more ways hurt. Here is a 5-way 5-shot task. Move **query**, and look
@@ -245,8 +245,8 @@ five_shot, draw = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(5, 5, 
 leaked = torch.stack([accuracy(five_shot[i], leaky(five_shot[i], draw)) for i in range(100)])
 gap = stats.paired_difference(leaked, by_shape[5, 5])
 pretence["points"] = ["less than 1 point", "1 to 5 points", "more than 5 points"][(gap.low > 0.01) + (gap.low > 0.05)]
-print("honest:", stats.mean_interval(by_shape[5, 5]).percent())
-print("leaky: ", stats.mean_interval(leaked).percent())
+print("honest:", stats.accuracy_interval(by_shape[5, 5]).percent())
+print("leaky: ", stats.accuracy_interval(leaked).percent())
 print("so it pretends", gap.points())
 print(bet.settle())
 
