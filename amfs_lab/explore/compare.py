@@ -132,11 +132,11 @@ class CompareExplorer(Explorer):
         )
 
     def say(self, a: Arrays) -> str:
+        if a.n < FEW:
+            return f"After {a.n} episodes nothing can be told apart: an interval needs {FEW}."
         pairs = len(a.verdicts)
         of = f"{a.level} for {'the pair' if pairs == 1 else f'all {pairs} pairs together'}, for {a.interval}"
         told = f"After {a.n} episodes, {of}: {'; '.join(a.verdicts)}."
-        if a.n <= FEW:
-            return told
         one, several = (f"{count} of {pairs}" for count in a.ever)
         return (
             f"{told} With a look after each episode from {FEW} on, the intervals for one look would have left zero out "

@@ -104,7 +104,7 @@ def test_moving_episodes_shows_where_the_interval_for_one_look_errs():
 def test_ten_episodes_get_points_without_bars_and_a_sentence(accuracies):
     explorer = CompareExplorer(accuracies, episodes="the first 10")
     assert not explorer.arrays.pair_half_widths.any()
-    assert "can't be told apart (10 episodes, an interval needs 30)" in explorer.say(explorer.arrays)
+    assert explorer.sentence.text == "After 10 episodes nothing can be told apart: an interval needs 30."
 
 
 def test_what_cannot_be_compared_is_refused():
