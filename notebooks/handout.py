@@ -27,6 +27,7 @@ FILES = (
     ),
     "data/results/bench-cpu.json",
     "docs/lesson.png",
+    "docs/statistics.md",
     "environment.yml",
     "notebooks/conftest.py",
     "pyproject.toml",

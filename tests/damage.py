@@ -51,10 +51,10 @@ def without(record: dict[str, Any], path: tuple) -> dict[str, Any]:
 
 
 def variants(record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path in places(record):
+    for number, path in enumerate(places(record)):
         name = ".".join(path)
         yield f"{name} left out", without(record, path)
-        for value in OTHERS:
+        for value in OTHERS[number % 3 :: 3]:  # a third of them for each field, in turns: all would take a minute
             yield f"{name} = {value!r}", replaced(record, path, value)
 
 

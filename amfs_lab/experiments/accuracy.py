@@ -6,6 +6,7 @@ asked about the same unseen episodes twice: as it was trained, and with BatchNor
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +210,7 @@ def over_groups(
         root: where to look for the data first; they tell the classes of each episode.
     """
     config = _shapes(result)[shape]
-    source = open_source(result.config["source"], result.config["split"], config, root)
-    drawn = [[group_of(name) for name in source.classes_of(i)] for i in range(result.config["episodes"])]
+    drawn = _groups(result.config["source"], result.config["split"], config, result.config["episodes"], root)
     groups = sorted({name for names in drawn for name in names})
     counts = torch.tensor([[names.count(group) for group in groups] for names in drawn], dtype=torch.float64)
     rows = [
@@ -221,6 +221,13 @@ def over_groups(
     values = rows[0] if minus is None else rows[0] - rows[1]
     fitted = torch.linalg.lstsq(counts / config.ways, values[:, None]).solution[:, 0]
     return mean_interval(fitted, of="groups of classes")
+
+
+@lru_cache(maxsize=8)
+def _groups(source: str, split: str, config: EpisodeConfig, episodes: int, root: Path | None) -> list[list[str]]:
+    """The group of each class of each episode."""
+    opened = open_source(source, split, config, root)
+    return [list(map(group_of, opened.classes_of(i))) for i in range(episodes)]
 
 
 def load(folder: Path | str) -> Result:

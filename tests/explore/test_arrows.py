@@ -71,7 +71,7 @@ def test_gradients_that_cancel_leave_no_arrow_and_their_names_in_the_legend():
 
 
 def test_a_direction_that_is_rounding_is_not_drawn():
-    explorer = ConflictExplorer(tasks=3, angle=180, spread=120, ratio=1.0)
+    explorer = ConflictExplorer(tasks=3, angle=180, spread=120, ratio=1.0, normalization="unit")
     a = explorer.arrays
     mean = a.weights_0 @ a.grads
     assert 0 < math.hypot(*mean) < 1e-12

@@ -208,7 +208,7 @@ class TestFigure2:
         a = explorer.arrays
         shares = made.rows["right maml"].mean(0) / 75
         assert np.allclose(a.maml, shares.mean(0))
-        spread = shares.std(0, ddof=1) / 120**0.5
+        spread = np.sqrt((shares.var(0, ddof=1) + 0.2**2 / 120) / 120)  # as `stats.accuracy_interval` has it
         assert np.allclose(a.maml_half, 1.98 * spread, rtol=2e-3)  # Student's t of 119 degrees of freedom
         assert a.maml_time.tolist() == [1.0, 2.0, 3.0]
         assert "I-AMFS is ahead of MAML by" in explorer.sentence.text
