@@ -53,12 +53,12 @@ class Aggregator(ABC):
 
 
 def check_rows(grads: object) -> None:
-    """Raises DataError unless `grads` is one row of floating-point numbers a task, (t p) with t >= 1."""
+    """Raises DataError unless `grads` is one row of floating-point numbers a task, (t p) with t and p >= 1."""
     check_tensor("grads", grads, "t p")
     assert isinstance(grads, Tensor)
-    if grads.ndim != 2 or len(grads) == 0 or not grads.is_floating_point():
+    if grads.ndim != 2 or grads.numel() == 0 or not grads.is_floating_point():
         raise DataError(
-            "Gradients must be one row of floating-point numbers a task, (t, p) with t >= 1. "
+            "Gradients must be one row of floating-point numbers a task, (t, p) with t and p >= 1. "
             f"Got shape {tuple(grads.shape)} in {grads.dtype}. Stack them: torch.stack(list_of_gradients)."
         )
 

@@ -48,8 +48,9 @@ class Directions:
 def squares_are_sound(lengths: Float[Tensor, "*b t"], p: int) -> bool:
     """Whether sums of p squares gave these lengths: in float32 the squares of 1e25 overflow, those of 1e-25 vanish.
 
-    A square below the smallest normal number `tiny` may be lost; p of them must not count beside the sum.
+    A square below the smallest normal number `tiny` may be lost; p of them must not count beside the sum. In float16
+    a length may be finite where its square, an entry of `rows @ rows.mT`, is not.
     """
     limits = torch.finfo(lengths.dtype)
     least = (p * limits.tiny / limits.eps) ** 0.5
-    return bool(((lengths > least) & (lengths < torch.inf)).all())
+    return bool(((lengths > least) & (lengths < limits.max**0.5)).all())

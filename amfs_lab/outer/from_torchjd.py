@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError, NumericalError
-from amfs_lab.outer.aggregation import Aggregator
+from amfs_lab.outer.aggregation import Aggregator, check_rows
 
 # Their weights do not depend on a common scale, but they take sum|g_j|^2 < 1e-4 for zero, and ours get that small.
 SCALED = ("CAGrad", "DualProj", "UPGrad")
@@ -92,6 +92,7 @@ class TorchJD(Aggregator):
         return self._answer(self.made, grads, grads.shape[1])
 
     def _answer(self, question: Callable[[Tensor], Tensor], grads: Tensor, size: int) -> Tensor:
+        check_rows(grads)
         matrix = grads.detach().cpu().double()  # the solvers work there, and Apple's MPS has no float64
         largest = matrix.abs().max()
         if not bool(torch.isfinite(largest)):

@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 
-from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.outer import AGGREGATORS, Mean, MeanCosine, PairwiseCosine, PCGrad, TorchJD
 from amfs_lab.outer.aggregation import NORMALIZATIONS
 
@@ -356,3 +356,17 @@ def test_unknown_options_are_refused_by_name():
         MeanCosine(negative="drop")
     with pytest.raises(ConfigError, match=r"`reduction` must be one of mean, sum. Got 'max'"):
         PCGrad(reduction="max")
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_half_precision_squares_do_not_overflow(normalization, randn):
+    """A length of 6e4 is finite in float16, its square is not."""
+    rule = PairwiseCosine(normalization)
+    grads = (2e4 * randn(4, 10).clamp(-1.5, 1.5) / 1.5).half()
+    assert torch.linalg.vector_norm(grads, dim=1).max() > 256
+    assert torch.allclose(rule.weights(grads).double(), rule.weights(grads.double()), atol=5e-3, rtol=5e-3)
+
+
+def test_gradients_of_no_parameters_are_refused(rule):
+    with pytest.raises(DataError, match=r"with t and p >= 1. Got shape \(3, 0\)"):
+        rule.weights(torch.zeros(3, 0))
