@@ -65,9 +65,22 @@ class Evaluation:
         return mean_interval(values, of=self._groups) if len(values) > 1 else None
 
     def minus_over_groups(self, other: "Evaluation") -> Interval:
-        """How much better than `other` on other scripts or alphabets, in pairs of groups."""
+        """How much better than `other` on other scripts or alphabets, in pairs of groups.
+
+        Raises:
+            DataError: other episodes, or fewer than two groups.
+        """
         self._check_same(other)
-        return paired_difference(_values(self.by_group), _values(other.by_group), of=self._groups)
+        counts = [len(each.per_episode) for each in (self, other)]
+        if counts[0] != counts[1]:
+            raise DataError(f"Two evaluations must be of the same episodes. Got {counts[0]} and {counts[1]} of them.")
+        ours, theirs = self.by_group, other.by_group
+        if len(ours) < 2 or ours.keys() != theirs.keys():
+            raise DataError(
+                "An interval over groups needs the same 2 groups of classes or more in both evaluations. "
+                f'Got {sorted(ours)[:5]} and {sorted(theirs)[:5]}. A source names its classes: "script/letter".'
+            )
+        return paired_difference(_values(ours), _values(theirs), of=self._groups)
 
     def minus(self, other: "Evaluation") -> Interval:
         """How much better than `other`, on the same episodes. Raises DataError for others."""

@@ -87,8 +87,9 @@ def mean_interval(
 def _standard_error(values: Tensor, rare: float) -> float:
     check_values(values)
     n = len(values)
-    if n < 2 or not bool(torch.isfinite(values).all()):
-        raise DataError(f"An interval needs at least 2 finite values. Got {values.tolist()[:5]} (n = {n}).")
+    if n < 2:
+        raise DataError(f"An interval needs at least 2 finite values. Got {values.tolist()} (n = {n}).")
+    check_finite_values(values)
     return math.sqrt((float(values.double().var()) + rare**2 / n) / n)
 
 
@@ -180,10 +181,12 @@ def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], leve
         a, b: the mean accuracy of each training of a method, all on the same episodes, each with its own seed. Where
             training i of both shares its seed, `paired_difference(a, b, of="seeds")` may be narrower.
     Raises:
-        DataError: fewer than three trainings, of which luck cannot be told.
+        DataError: fewer than three trainings, of which luck cannot be told, or a value that is not finite.
     """
     check_values(a)
     check_values(b)
+    check_finite_values(a)
+    check_finite_values(b)
     freedom = len(a) + len(b) - 2
     if freedom < 1 or not len(a) or not len(b):
         raise DataError(
@@ -209,3 +212,14 @@ def check_values(values: object) -> None:
     assert isinstance(values, Tensor)
     if values.ndim != 1:
         raise DataError(f"`values` must be one number an episode, (n). Got shape {tuple(values.shape)}.")
+
+
+def check_finite_values(values: Tensor) -> None:
+    """Raises DataError for NaN or infinity, with the place of the first."""
+    broken = ~torch.isfinite(values)
+    if bool(broken.any()):
+        first = int(broken.int().argmax())
+        raise DataError(
+            f"An interval needs at least 2 finite values. Got {float(values[first])} at index {first} of {len(values)}."
+            " Look for the episode or the training that failed."
+        )

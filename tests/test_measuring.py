@@ -357,3 +357,13 @@ def test_an_interrupt_within_a_step_leaves_the_state_between_two_steps(loop, at,
     list(trainer("broken", resume=True).run())
     ends = [load_learner(tmp_path / folder, "cpu", made(0))[0] for folder in ("whole", "broken")]
     assert same(*map(state_of, ends))
+
+
+def test_an_interval_over_groups_needs_the_same_episodes_and_two_groups(sources):
+    learner = learner_of(Prototypes)
+    one, fewer = (evaluate(learner, sources[1], n) for n in (8, 7))
+    with pytest.raises(DataError, match=r"must be of the same episodes. Got 8 and 7 of them"):
+        one.minus_over_groups(fewer)
+    unnamed = replace(one, classes=())
+    with pytest.raises(DataError, match=r"the same 2 groups of classes or more.* A source names its classes"):
+        unnamed.minus_over_groups(unnamed)

@@ -137,3 +137,12 @@ def test_two_trainings_tell_nothing_of_luck():
 
 def test_an_interval_that_an_older_version_stored_is_over_episodes():
     assert Interval(mean=0.5, half_width=0.1, n=40, level=0.95).of == "episodes"
+
+
+def test_a_value_that_is_not_finite_is_told_with_its_place():
+    values = torch.ones(30)
+    values[29] = torch.nan
+    with pytest.raises(DataError, match=r"Got nan at index 29 of 30"):
+        accuracy_interval(values)
+    with pytest.raises(DataError, match=r"Got nan at index 1 of 2"):
+        difference_of_trainings(torch.tensor([0.9, torch.nan]), torch.tensor([0.8]))
