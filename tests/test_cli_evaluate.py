@@ -1,12 +1,14 @@
 """`amfs-lab evaluate`: as one JSON object, with a row a query, and with what is taken for what."""
 
 import csv
+import dataclasses
 import json
 import re
 
 import pytest
 
 from amfs_lab import cli
+from amfs_lab.cli.answers import groups_line
 from amfs_lab.evaluation import evaluate
 from amfs_lab.tasks import EpisodeConfig, open_source
 from amfs_lab.training import load_learner
@@ -107,3 +109,12 @@ def test_a_file_that_cannot_be_is_refused_before_anything_is_computed(
     assert ask(run, *arguments) == 2
     assert sentence in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_scripts_that_training_has_seen_tell_nothing_of_others(run, capsys, expected):
+    assert ask(run, "--split", "train") == 0
+    assert "for other" not in capsys.readouterr().out
+    assert groups_line(expected).startswith("for other groups of classes (scripts, alphabets): ")
+    assert groups_line(dataclasses.replace(expected, data="omniglot-random-classes/test")) == ""
+    mixed = tuple(("letter", *names[1:]) for names in expected.classes)
+    assert groups_line(dataclasses.replace(expected, classes=mixed)).startswith("for other classes: ")

@@ -104,12 +104,17 @@ def evaluation_record(result: Evaluation, confusion: Confusion | None = None) ->
 
 
 def groups_line(result: Evaluation) -> str:
-    """The interval over scripts or alphabets as a line; empty where the names of the classes are not known."""
+    """The interval over scripts or alphabets as a line.
+
+    Empty where the names of the classes are not known. Empty too where training may have seen the groups, because they
+    are then no sample of unseen groups.
+    """
     over = result.over_groups
-    if over is None:
+    if over is None or result.data.endswith("/train") or result.data.startswith("omniglot-random-classes"):
         return ""
     few = ", which are few" if over.n < FEW else ""
-    return f"for other {over.of}{' (scripts, alphabets)' if '/' in result.classes[0][0] else ''}: {over.percent()}{few}"
+    examples = " (scripts, alphabets)" if over.of == "groups of classes" else ""
+    return f"for other {over.of}{examples}: {over.percent()}{few}"
 
 
 def confusion_table(confusion: Confusion) -> Iterator[str]:
