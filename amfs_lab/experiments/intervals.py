@@ -118,7 +118,7 @@ def _scripts(scripts: int, generator: torch.Generator) -> tuple[str, str]:
 def table_of_rules() -> Iterator[str]:
     """Lines of Markdown: how often each rule speaks where all are equal, and where one is better."""
     generator = torch.Generator().manual_seed(1)
-    yield "| rule | speaks among equals | finds the better one |"
+    yield "| rule | false alarms | power |"
     yield "|---|---|---|"
     equal = made_up(RUNS, 4, EPISODES, generator)
     for name, numbers in (*_pairs(equal), *_trainings(generator), *_questions(generator)):

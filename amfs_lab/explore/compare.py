@@ -175,6 +175,8 @@ def verdict(a: str, b: str, gap: Interval) -> str:
     if gap.high < 0:
         return f"{a} is behind {b} by {points}"
     signed = f"{100 * gap.mean:+.{digits}f}".replace("-", "−")
+    if float(points.split()[0]) == 0:
+        signed = signed[1:]
     return f"{a} and {b} can't be told apart ({signed} ± {100 * gap.half_width:.{digits}f} points)"
 
 

@@ -708,7 +708,7 @@ for lam in (0.01, 0.1, 1.0):
     gaussian = torch.distributions.MultivariateNormal(torch.zeros(8, dtype=K.dtype), K + lam * identity)
     assert torch.isclose(gaussian.log_prob(y[:, 0]), ridge.log_evidence(K, y, lam))
 assert gaps["training loss"].high < 0 < gaps["other tasks"].low  # worse than the habit, better than the habit
-assert gaps["evidence"].high < 0 and gaps["leave-one-out"].high < 0.01  # loses clearly; no gain worth a point
+assert max(gaps["evidence"].high, gaps["leave-one-out"].high - 0.01) < 0  # loses clearly; no gain worth a point
 for teacher in ("leave-one-out", "evidence", "evidence, labels of size one"):
     assert stats.paired_difference(results["other tasks"], results[teacher]).low > 0
 assert stats.paired_difference(results["evidence, labels of size one"], results["evidence"]).low > 0

@@ -85,9 +85,9 @@ print("weights of four random tasks:", [f"{weight:.2f}" for weight in c])
 # ### Our reading
 #
 # The paper leaves open how long the step is. We name the factor that decides it $Z$. The course's default, `"length"`,
-# makes the step of O-AMFS exactly as long as the mean's: only its direction differs, and what O-AMFS gains or loses is
-# due to the direction. That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well. So is μ = 0 and
-# γ = 0 in this lesson: the two further terms of the paper's inner loop are left out.
+# makes the step of O-AMFS as long as the mean's, unless its weights cancel: only its direction differs, and what O-AMFS
+# gains or loses is due to the direction. That a task's cosine with itself counts, $w_{jj} = 1$, is our reading as well.
+# So is μ = 0 and γ = 0 in this lesson: the two further terms of the paper's inner loop are left out.
 
 # %% [markdown]
 # Before the race, look at the outer loop alone. The thin arrows are gradients of three tasks, the last one in
@@ -111,7 +111,7 @@ conflict
 
 # %% [markdown]
 # Set **tasks** to 2 and move **angle**: the arrows of the mean and of O-AMFS lie on each other. Set it to 3 and move
-# **angle** past 90°: now they part, and the bar of the lonely task falls, for O-AMFS even below zero.
+# **angle** past 90°: now they part visibly, and the bar of the lonely task falls, for O-AMFS even below zero.
 
 # %% [markdown]
 # ## The race

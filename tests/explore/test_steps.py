@@ -212,7 +212,7 @@ class TestFigure2:
         assert np.allclose(a.maml_half, 1.98 * spread, rtol=2e-3)  # Student's t of 119 degrees of freedom
         assert a.maml_time.tolist() == [1.0, 2.0, 3.0]
         assert "I-AMFS is ahead of MAML by" in explorer.sentence.text
-        assert "120 episodes, means over 2 trainings of each" in explorer.sentence.text
+        assert "120 episodes, for means over 2 trainings of each" in explorer.sentence.text
         assert "MAML takes 6 times the time of the solve" in explorer.sentence.text
 
     def test_fewer_episodes_are_the_first_ones(self):
