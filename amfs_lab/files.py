@@ -26,6 +26,7 @@ from torch import Tensor
 
 JSON_BYTES, JSON_DEPTH = 2**24, 64  # our largest record has 85 KB and six levels
 ARRAY_BYTES, TENSOR_BYTES, TENSORS = 2**29, 2**32, 20_000
+LISTED = 2**24  # bytes of the names and sizes in a zip; those of Omniglot have 3 MB
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Python bounds what it unpacks at a time in these alone
 LEFT = ".*.part"  # the pattern of the names of files that are not in their places yet
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -124,6 +125,26 @@ def _integer(word: str) -> int:
     return number
 
 
+@contextlib.contextmanager
+def archive(file: io.BufferedReader | io.BytesIO) -> Iterator[zipfile.ZipFile]:
+    """An open zip. Raises ValueError for a list of files that would take minutes and gigabytes to read."""
+    with zipfile.ZipFile(_Bounded(file)) as opened:  # type: ignore[arg-type]
+        yield opened
+
+
+class _Bounded:
+    """A file of which no more than `LISTED` bytes are read at once; zipfile reads its list of files at once."""
+
+    def __init__(self, file: io.BufferedReader | io.BytesIO) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > LISTED:
+            raise ValueError(f"a list of files of {size:,} bytes, more than the {LISTED:,} that are read")
+        return self._file.read(size)
+
+
 def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
     """A file of a zip that has at most `most` bytes, whatever the zip says of its size."""
     if info.compress_type not in METHODS:
@@ -137,12 +158,12 @@ def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
 def arrays(data: bytes) -> dict[str, np.ndarray]:
     """The arrays of an npz file. A shape is compared with the bytes that are there before memory is taken for it."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
+        with archive(io.BytesIO(data)) as opened:
+            members = opened.infolist()
             if (total := sum(info.file_size for info in members)) > ARRAY_BYTES:
                 raise ValueError(f"arrays of {total:,} bytes, more than the {ARRAY_BYTES:,} that are read")
             return {
-                info.filename.removesuffix(".npy"): _array(info.filename, member(archive, info, ARRAY_BYTES))
+                info.filename.removesuffix(".npy"): _array(info.filename, member(opened, info, ARRAY_BYTES))
                 for info in members
             }
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, MemoryError, OverflowError) as error:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import stat
+import struct
 import sys
 import zipfile
 
@@ -113,7 +114,14 @@ def pickled() -> bytes:
     return file.getvalue()
 
 
+def many_files() -> bytes:
+    """An empty zip whose list of files has 32 MB."""
+    listed = bytes(2**25)
+    return listed + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0, 0, len(listed), 0, 0)
+
+
 HOSTILE_ARRAYS = {
+    "a list of a million files": (many_files, "a list of files of 33,554,432 bytes, more than"),
     "no zip": (lambda: b"no zip at all", "not a zip file"),
     "a shape of 8 exabytes": (lambda: declared("(10**18,)"), "no header of an array"),
     "a shape of an exabyte": (lambda: declared(f"({10**18},)"), "no array of shape"),

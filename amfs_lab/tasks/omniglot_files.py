@@ -70,8 +70,10 @@ def opened(place: Path) -> Iterator[Tree]:
                 tree = _folder(place)
             else:
                 file = held.enter_context(files.opened(place))
+                if (size := os.fstat(file.fileno()).st_size) > MOST:
+                    raise ValueError(f"a file of {size:,} bytes, more than the {MOST:,} that are read")
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                tree = _zip(held.enter_context(zipfile.ZipFile(file)), place, digest)
+                tree = _zip(held.enter_context(files.archive(file)), place, digest)
         except AmfsError:
             raise
         except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
@@ -81,12 +83,16 @@ def opened(place: Path) -> Iterator[Tree]:
 
 def _folder(place: Path) -> Tree:
     paths = {_plain(name): path for name, path in sorted(_walk(place))}
-    digest = hashlib.sha256()
+    digest, total = hashlib.sha256(), 0
     for name, path in paths.items():
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
         if DRAWING.fullmatch(path.name):
             with contextlib.suppress(OSError, ValueError):  # told by whoever reads it as a drawing
-                digest.update(hashlib.sha256(files.content(path, LARGEST)).digest())
+                drawing = files.content(path, LARGEST)
+                total += len(drawing)
+                digest.update(hashlib.sha256(drawing).digest())
+        if total > MOST:
+            raise ValueError(f"more than {MOST:,} bytes in files with names of drawings, which are no drawings")
     return Tree(place, tuple(paths), digest.hexdigest(), lambda name: files.content(paths[name], LARGEST))
 
 

@@ -416,6 +416,23 @@ def test_a_link_in_a_zip_is_refused(data, files):
         omniglot.load("images_background")
 
 
+def test_a_file_that_is_no_archive_is_not_read_for_minutes(data):
+    with open(data / "images_background.zip", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(DataError, match=r"a file of 1,099,511,627,776 bytes, more than the 268,435,456 that are read"):
+        omniglot.load("images_background")
+
+
+def test_a_folder_of_large_files_is_not_read_for_minutes(data, monkeypatch):
+    monkeypatch.setattr(omniglot_files, "MOST", 10_000)
+    folder = data / "images_background" / "Greek" / "character01"
+    folder.mkdir(parents=True)
+    for drawing in range(1, 21):
+        (folder / f"0001_{drawing:02d}.png").write_bytes(bytes(1000))
+    with pytest.raises(DataError, match=r"more than 10,000 bytes in files with names of drawings"):
+        omniglot.load("images_background")
+
+
 @pytest.mark.parametrize("kind", ["zip", "folder"])
 @pytest.mark.parametrize("damage", ["empty", "cut", "text", "large"])
 def test_a_damaged_image_is_named(data, files, kind, damage):
