@@ -1,6 +1,7 @@
 """Pictures of any size and mode as squares of grey, and a folder of your own as classes."""
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ HEIC_BRANDS = (b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"mif1", b"
 ICLOUD = ".icloud"  # `.IMG_1.jpg.icloud` stands for an `IMG_1.jpg` that is not on this machine
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # a file of any other, EPS for one, would start a program
 LONGEST, MOST_PIXELS = 30_000, 2**26  # sides and pixels that are read: 8192 x 8192, some 300 MB in memory
+MOST_BYTES = {b"GIF8": 2**24, b"BM": 2**29, b"II": 2**29, b"MM": 2**29}  # by how a file starts
+OTHER_BYTES = 2**26  # of a file that starts otherwise
+SCANS = 200  # of a progressive JPEG, each over all its pixels; usual are ten
+_MARKER = re.compile(b"\xff[^\x00\x01\xff\xd0-\xd8]")  # of a JPEG, where a segment begins or the image ends
+ROWS = 256  # of an image that are converted at a time
 PADDED = 1024  # pixels a side that are padded at most
 CONVERT = "Convert them to JPEG"
 Made = TypeVar("Made")
@@ -129,10 +135,13 @@ def upright_grey(image):
     from PIL import Image
 
     image = _eight_bits(_upright(image))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("L")
+    if not image.has_transparency_data:
+        return image.convert("L")
+    grey = Image.new("L", image.size)
+    for top in range(0, image.height, ROWS):  # three copies in colour of a part take less memory than of the whole
+        part = image.crop((0, top, image.width, min(top + ROWS, image.height))).convert("RGBA")
+        grey.paste(Image.alpha_composite(Image.new("RGBA", part.size, "white"), part).convert("L"), (0, top))
+    return grey
 
 
 def _eight_bits(image):
@@ -156,7 +165,9 @@ def _eight_bits(image):
         raise ValueError(f"grey levels of {low:g} to {high:g} in {levels.dtype}, none of them white")
     transparent = image.info.get("transparency")
     if image.mode == "F":
-        grey = np.rint(levels * np.float32(255)).astype(np.uint8)
+        grey = np.empty(levels.shape, np.uint8)
+        for top in range(0, len(levels), ROWS):
+            grey[top : top + ROWS] = np.rint(levels[top : top + ROWS] * np.float32(255))
     else:
         table = (np.arange(white + 1) * 255 + white // 2) // white
         if isinstance(transparent, int):
@@ -180,8 +191,11 @@ def open_image(file, formats: tuple[str, ...] = FORMATS):
             image = Image.open(file, formats=formats)
     except Image.DecompressionBombError as error:
         raise ValueError(least) from error
-    if max(image.size) > LONGEST or image.width * image.height > MOST_PIXELS:
-        raise ValueError(least)
+    tags = getattr(image, "tag_v2", {})
+    tile = tags.get(322, 1), tags.get(323, 1)  # of a TIFF; memory is taken for a whole one, whatever the image's size
+    for width, height in (image.size, tile):
+        if max(width, height) > LONGEST or width * height > MOST_PIXELS:
+            raise ValueError(least)
     return image
 
 
@@ -392,12 +406,33 @@ def _opened(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Corrupt EXIF data")  # damaged tags turn nothing
-            with opened(path) as file, open_image(file) as image:
+            with opened(path) as file, open_image(_bounded(file)) as image:
                 kind, made = image.format, make(image)
         return made, kind in ("GIF", "TIFF", "WEBP") and _has_more(path)
     except Exception as error:  # Pillow raises nearly anything at a damaged file
         what, remedy = _unreadable(path, error)
         raise DataError(f"Expected an image that can be read. Got {path}: {what}. {remedy}.") from error
+
+
+def _bounded(file):
+    """The open file. Raises ValueError for one that would take Pillow minutes: too many bytes, or scans of a JPEG."""
+    start, size = file.peek(4)[:4], os.fstat(file.fileno()).st_size
+    most = next((most for head, most in MOST_BYTES.items() if start.startswith(head)), OTHER_BYTES)
+    if size > most:
+        raise ValueError(f"it has {size:,} bytes, more than the {most:,} that are read of such a file")
+    if start.startswith(b"\xff\xd8"):
+        _check_scans(file.read())
+        file.seek(0)
+    return file
+
+
+def _check_scans(data: bytes) -> None:
+    at, scans = 2, 0
+    while (found := _MARKER.search(data, at)) and found[0] != b"\xff\xd9":  # to the end of the first image
+        at = found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2], "big"))
+        scans += found[0] == b"\xff\xda"
+        if scans > SCANS:
+            raise ValueError(f"it is a JPEG of more than {SCANS} scans")
 
 
 def _has_more(path: Path) -> bool:

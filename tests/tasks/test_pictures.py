@@ -25,6 +25,7 @@ from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.inner import FunctionSpace
 from amfs_lab.learner import MetaLearner
+from amfs_lab.tasks import pictures
 from amfs_lab.tasks.leftovers import is_leftover
 from amfs_lab.tasks.omniglot_files import opened, read
 from amfs_lab.tasks.pictures import FolderLabel, read_image, upright_grey
@@ -655,6 +656,54 @@ def test_an_image_with_too_many_pixels_is_said(tmp_path, size):
     (tmp_path / "a.png").write_bytes(png_of(*size))
     with pytest.raises(DataError, match=r"a.png: it has too many pixels: at most 30,000 a side and 67,108,864 in all"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("start", "size"), [(b"GIF89a\1\0\1\0\x80\0\0", 2**36), (b"\x89PNG", 2**36), (b"\xff\xd8", 2**36), (b"BM", 2**36)]
+)
+def test_a_file_of_too_many_bytes_is_said(tmp_path, start, size):
+    with open(tmp_path / "a.png", "wb") as file:
+        file.write(start)
+        file.truncate(size)
+    with pytest.raises(DataError, match=r"a.png: it has 68,719,476,736 bytes, more than the"):
+        read_image(tmp_path / "a.png")
+
+
+def progressive(scans: int) -> bytes:
+    """A JPEG that refines its last bits so often, and behind it what looks like scans, as a film's bytes may."""
+    file = io.BytesIO()
+    Image.new("L", (64, 64)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last, end = data.rindex(b"\xff\xda"), data.rindex(b"\xff\xd9")
+    return data[:end] + data[last:end] * scans + data[end:] + b"\xff\xda\0\2" * 999
+
+
+def test_a_jpeg_of_too_many_scans_is_said(tmp_path):
+    (tmp_path / "few.jpg").write_bytes(progressive(9))
+    assert read_image(tmp_path / "few.jpg").shape == (28, 28)
+    (tmp_path / "many.jpg").write_bytes(progressive(999))
+    with pytest.raises(DataError, match=r"many.jpg: it is a JPEG of more than 200 scans"):
+        read_image(tmp_path / "many.jpg")
+
+
+def test_a_tiff_of_huge_tiles_is_said(tmp_path):
+    tags = {256: 9, 257: 9, 258: 8, 259: 8, 262: 1, 277: 1, 322: 29_984, 323: 29_984, 324: 8, 325: 9}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(99))
+    with pytest.raises(DataError, match=r"a.tif: it has too many pixels"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "F"])
+def test_an_image_is_converted_in_parts_and_is_the_same(tmp_path, monkeypatch, mode):
+    levels = np.random.default_rng(0).random((50, 30, 4), np.float32)
+    if mode == "F":
+        Image.fromarray(levels[..., 0]).save(tmp_path / "a.tif")
+    else:
+        Image.fromarray((levels * 255).astype(np.uint8)).save(tmp_path / "a.tif")
+    whole = read_image(tmp_path / "a.tif")
+    monkeypatch.setattr(pictures, "ROWS", 7)
+    assert torch.equal(read_image(tmp_path / "a.tif"), whole)
 
 
 @pytest.mark.parametrize("size", [(1, 30_000), (30_000, 1), (3, 5000)])
