@@ -123,8 +123,7 @@ def save_state(folder: Path, step: int, tensors: dict[str, Tensor], record: dict
         raise DataError(
             f"The state of a run must be written to {folder}. Got: {error}. The states before it are whole."
         ) from error
-    for old in _states(folder)[KEPT:]:
-        old.unlink(missing_ok=True)
+    _remove(_states(folder)[KEPT:])
     return path
 
 
@@ -150,8 +149,14 @@ def load_state(folder: Path) -> State:
 
 def clear_states(folder: Path) -> None:
     """Removes them: a run that has ended needs none."""
-    for path in _states(folder):
-        path.unlink(missing_ok=True)
+    _remove(_states(folder))
+
+
+def _remove(states: list[Path]) -> None:
+    """Removes what can be removed: a folder with the name of a state stays."""
+    for path in states:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _states(folder: Path) -> list[Path]:

@@ -10,6 +10,8 @@ from amfs_lab.checkpoint import State
 from amfs_lab.errors import DataError
 from amfs_lab.learner import MetaLearner
 
+REMEMBERED = {"step", "exp_avg", "exp_avg_sq"}  # by Adam, of each parameter that had a gradient
+
 
 def tensors_of(learner: MetaLearner, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """All that the next step depends on, beside the configuration and the number of steps: the learner's tensors, and
@@ -35,11 +37,25 @@ def restore(learner: MetaLearner, optimizer: torch.optim.Optimizer, state: State
         for name, tensor in state.tensors.items():
             if name.startswith("optimizer."):
                 n, key = int(name.split(".")[1]), name.split(".")[2]
-                like = tensor.shape == params[n].shape and key != "step"
-                remembered.setdefault(n, {})[key] = torch.empty_like(params[n]).copy_(tensor) if like else tensor
+                _check_remembered(name, tensor, params[n])
+                remembered.setdefault(n, {})[key] = (
+                    tensor if key == "step" else torch.empty_like(params[n]).copy_(tensor)
+                )
+        if lacks := [n for n, each in remembered.items() if each.keys() != REMEMBERED]:
+            raise ValueError(f"not all that is remembered of parameter {lacks[0]}")
         optimizer.load_state_dict({"state": remembered, "param_groups": optimizer.state_dict()["param_groups"]})
     except (RuntimeError, KeyError, IndexError, ValueError) as error:
         raise DataError(f"Expected the state of such a learner in {state.path}. Got others. Train it again.") from error
+
+
+def _check_remembered(name: str, tensor: Tensor, param: Tensor) -> None:
+    """Raises ValueError unless Adam can go on with this tensor: `step` is one number >= 0, others are like `param`."""
+    _, number, key = name.split(".")
+    shape = torch.Size() if key == "step" else param.shape
+    if key not in REMEMBERED or not number.isdecimal() or tensor.shape != shape or not tensor.is_floating_point():
+        raise ValueError(f"{name} of shape {tuple(tensor.shape)} and type {tensor.dtype}")
+    if key == "step" and not 0 <= float(tensor) < float("inf"):
+        raise ValueError(f"{name} is {float(tensor)}")
 
 
 def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:

@@ -394,6 +394,13 @@ class MetaTrainer:
         differ = differences(state.record["config"], self.config.to_dict())
         if differ:
             raise ConfigError(f"The run in {self.folder} has other settings: {', '.join(differ)}. Use those it has.")
+        if state.record.get("progress") is not None:
+            reached = _progress(state.path, state.record)
+            if not 1 <= reached.step < self.config.steps or reached.seconds < 0:
+                raise DataError(
+                    f"Expected a state within {self.config.steps} steps in {state.path}. Got step {reached.step} after "
+                    f"{reached.seconds:g} seconds. Train it again."
+                )
         return state
 
     def _record(self, progress: Progress | None) -> dict[str, Any]:

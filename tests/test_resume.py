@@ -185,6 +185,37 @@ class TestDamage:
         with pytest.raises(DataError, match=r"Expected the state of such a learner in .*0005.safetensors"):
             next(MetaTrainer(CONFIG, folder, resume=True).run())
 
+    @pytest.mark.parametrize(
+        ("name", "tensor"),
+        {
+            "optimizer.0.exp_avg": None,
+            "optimizer.1.exp_avg_sq": torch.zeros(3, 7),
+            "optimizer.2.step": torch.tensor(-5.0),
+            "optimizer.0.step": torch.tensor(True),
+            "optimizer.1.step": torch.ones(9),
+            "optimizer.2.exp_avg": torch.tensor(1j),
+            "optimizer.-1.exp_avg": torch.zeros(3),
+        }.items(),
+    )
+    def test_what_adam_cannot_go_on_from(self, folder, name, tensor):
+        state = checkpoint.load_state(folder)
+        tensors = {key: value for key, value in state.tensors.items() if key != name}
+        checkpoint.save_state(folder, 5, tensors if tensor is None else tensors | {name: tensor}, state.record)
+        with pytest.raises(DataError, match=r"Expected the state of such a learner in .*0005.safetensors"):
+            next(MetaTrainer(CONFIG, folder, resume=True).run())
+
+    @pytest.mark.parametrize("wrong", [{"step": -5}, {"step": 0}, {"step": 7}, {"step": 2**62}, {"seconds": -1.0}])
+    def test_a_step_that_no_state_is_of(self, folder, wrong):
+        state = checkpoint.load_state(folder)
+        record = state.record | {"progress": state.record["progress"] | wrong}
+        checkpoint.save_state(folder, 5, state.tensors, record)
+        with pytest.raises(DataError, match=r"Expected a state within 7 steps in .*0005.safetensors. Got step"):
+            MetaTrainer(CONFIG, folder, resume=True)
+
+    def test_a_folder_with_the_name_of_a_state_is_in_nobodys_way(self, folder):
+        (folder / "state-999999999.safetensors").mkdir()
+        assert losses(MetaTrainer(CONFIG, folder, resume=True).run())[-1][0] == 7
+
     def test_a_full_disk_leaves_the_states_before(self, folder, monkeypatch):
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
