@@ -21,6 +21,7 @@ from amfs_lab.experiments.result import Result, alike, check_free, code_version,
 from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.inner import GradientLoop, Maml
 from amfs_lab.learner import MetaLearner
+from amfs_lab.plain import shown
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, accuracy_p_value, holm, mean_interval
 from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer
@@ -243,6 +244,9 @@ def load(folder: Path | str) -> Result:
 
 
 def _check(result: Result) -> None:
+    for name in ("shapes", "trainings"):
+        if not isinstance(result.config[name], dict):
+            raise ValueError(f"{shown(result.config[name])} for `{name}`")
     shapes = _shapes(result)
     trainings = {method: TrainingConfig.from_dict(each) for method, each in result.config["trainings"].items()}
     for methods in (list(result.config["methods"]), [run["method"] for run in result.training]):

@@ -143,6 +143,8 @@ def with_row(name, change):
         (lambda r: {"training": [*r.training, r.training[0]]}, r"trainings of .*, i-amfs, not of i-amfs, maml, proto"),
         (lambda r: {"config": r.config | {"methods": {}}}, r"trainings of no method, not of"),
         (lambda r: {"config": without(r.config, "shapes")}, r"Got: nothing named 'shapes'\. Reproduce it"),
+        (lambda r: {"config": r.config | {"shapes": []}}, r"Got: \[\] for `shapes`\. Reproduce it"),
+        (lambda r: {"config": r.config | {"trainings": None}}, r"Got: None for `trainings`\. Reproduce it"),
         (lambda r: {"config": without(r.config, "trainings")}, r"Got: nothing named 'trainings'\. Reproduce it"),
         (
             lambda r: {"config": r.config | {"shapes": without(r.config["shapes"], "5w5s")}},
