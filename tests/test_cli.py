@@ -194,3 +194,16 @@ def test_ctrl_c_while_a_run_is_judged_loses_no_step(tmp_path, monkeypatch, capsy
     assert words.format(tmp_path / "run") in capsys.readouterr().err
     assert cli.main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 0
     assert f"{steps_kept} of 2 meta-steps" in capsys.readouterr().out
+
+
+def test_a_wrong_word_commands_no_terminal(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["data", "status", "\x1b[A\r"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("unrecognized arguments: \\x1b[A\\r\n")
+
+
+@pytest.mark.parametrize("name", ["draws", "steps"])
+def test_more_draws_or_steps_than_any_memory_holds_are_refused(name, capsys):
+    assert cli.main(["reproduce", "conflict", f"--{name}", "9" * 30]) == 2
+    assert f"ConflictConfig.{name} must be at most 1000000. Got 999" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 from amfs_lab import __version__
 from amfs_lab.cli import bench, data, predict, reproduce, train
@@ -49,9 +50,16 @@ def _remark(message: Warning | str, *_) -> None:
     print(f"amfs-lab: {printable(str(message))}", file=sys.stderr)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Its errors quote the command line, which may hold the name of a file."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message, line=True))
+
+
 def parser() -> argparse.ArgumentParser:
     """Every command and option."""
-    whole = argparse.ArgumentParser("amfs-lab", description="Few-shot meta-learning in function space.")
+    whole = _Parser("amfs-lab", description="Few-shot meta-learning in function space.")
     whole.add_argument("--version", action="version", version=f"amfs-lab {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for verb in (train, predict, reproduce, data, bench):

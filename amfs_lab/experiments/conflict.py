@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from amfs_lab.arguments import check_count
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS, Drawn
 from amfs_lab.experiments.conflict_verdicts import CLIPPED, NEGATIVE, RULES, key, summary
@@ -41,10 +42,10 @@ class ConflictConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least, most in (("draws", 2, None), ("steps", 2, None), ("seed", 0, 2**63 - 1)):
-            value, words = getattr(self, name), f">= {least}" if most is None else f"from {least} to 2^63 - 1"
-            if not isinstance(value, int) or value < least or (most is not None and value > most):
-                raise ConfigError(f"ConflictConfig.{name} must be an integer {words}. Got {value!r}.")
+        check_count("ConflictConfig.draws", self.draws, 2, 10**6)
+        check_count("ConflictConfig.steps", self.steps, 2, 10**6)
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise ConfigError(f"ConflictConfig.seed must be an integer from 0 to 2^63 - 1. Got {self.seed!r}.")
         if not (0 < self.rate < float("inf") and 0 < self.shrink <= 1):
             raise ConfigError(
                 f"A ConflictConfig needs a finite rate > 0 and 0 < shrink <= 1. Got {self.rate} and {self.shrink}."
