@@ -502,6 +502,12 @@ def say(text):
     print(text, flush=True)
 
 
+def complain(problem):
+    """To the terminal, which no word of the caller may command: ESC is written out as \\x1b."""
+    text = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(problem))
+    print("run.py: " + text, file=sys.stderr)
+
+
 def put(path, content, over=True):
     """Write a file beside its place, under a name that nobody can foresee, and move it there: it is whole or not there.
 
@@ -623,10 +629,10 @@ def main(arguments):
             return 0
         return VERBS[verb](torch_index, ours, more)
     except Problem as problem:
-        print("run.py: {}".format(problem), file=sys.stderr)
+        complain(problem)
         return 2
     except OSError as error:
-        print("run.py: {}: see that this folder is whole and can be written to.".format(error), file=sys.stderr)
+        complain("{}: see that this folder is whole and can be written to.".format(error))
         return 2
     except KeyboardInterrupt:
         print("run.py: interrupted; run the same command again to go on.", file=sys.stderr)

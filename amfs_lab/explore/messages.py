@@ -34,7 +34,8 @@ class Words(ipywidgets.HTML):
 
     def __init__(self, words: str = "", kind: str = "", frame: str = "{}", **layout: Any) -> None:
         super().__init__(layout=ipywidgets.Layout(**layout))
-        self.add_class(kind)
+        if kind:  # a page refuses an empty class
+            self.add_class(kind)
         self._frame = frame
         self.say(words)
 

@@ -91,3 +91,9 @@ def test_a_box_is_words_and_code():
     shown = Box("wrong", f"Got `{HOSTILE}` of {HOSTILE}.")._repr_html_()
     assert shown.count(SHOWN) == 2
     assert "<img" not in shown
+
+
+def test_words_of_no_kind_have_no_empty_class():
+    """A page raises an error at one."""
+    assert "" not in Words("plain")._dom_classes
+    assert "amfs-help" in Words("plain", "amfs-help")._dom_classes

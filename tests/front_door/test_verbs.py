@@ -298,6 +298,7 @@ def test_the_kernel_of_the_environment_comes_first(run):
         (["lab", "--solutions", "--in-place"], "give one of the two"),
         (["lab", "--torch-index"], "`--torch-index` needs a value after it"),
         (["labb"], "There is no verb `labb`: give one of lab, test, notebooks, bench, lint"),
+        (["\x1b[2Jlab"], r"There is no verb `\x1b[2Jlab`: give one of"),  # which would clear the terminal
     ],
 )
 def test_a_wrong_option_is_told_before_anything_is_made(machine, arguments, sentence, capsys):
