@@ -16,7 +16,7 @@ from amfs_lab.explore.filter import curve
 from amfs_lab.explore.meta_training import look
 from amfs_lab.explore.theme import INK, line, marks
 from amfs_lab.explore.words import count
-from amfs_lab.stats import accuracy_difference
+from amfs_lab.stats import FEW, accuracy_difference
 
 FIRST = {"the first 10": 10, "the first 30": 30, "the first 100": 100, "all": None}
 BARS = dict(type="data", thickness=2, width=5)
@@ -169,11 +169,11 @@ class Figure2Explorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         seeds = "one training of each" if a.seeds == 1 else f"means over {a.seeds} trainings of each"
+        basis = f"These are {a.state.level} intervals over {a.n} episodes, for {seeds}. " if a.n >= FEW else ""
         speed = f"MAML takes {a.ratio:.3g} times the time of the solve"
         return (
             f"With {count(a.k, 'inner step')} MAML reads {_share(a.chosen_y[0])}, I-AMFS with one solve "
-            f"{_share(a.solve[0])}: {a.verdict}. These are {a.state.level} intervals over {a.n} episodes, for {seeds}. "
-            f"{speed}."
+            f"{_share(a.solve[0])}: {a.verdict}. {basis}{speed}."
         )
 
 

@@ -295,8 +295,9 @@ figure_2
 
 # %% [markdown]
 # Left, the number of inner steps; right, the same accuracies against the time of a task. Move **steps k** and the
-# sentence compares that point with the solve, episode by episode. Set **episodes** to the first 10: ten would have
-# told that the solve is ahead, but with intervals several times as wide, and little about by how much.
+# sentence compares that point with the solve, episode by episode. Set **episodes** to the first 30: they would have
+# told that the solve is ahead, but with intervals several times as wide, and little about by how much. From the first
+# 10 nothing can be told.
 
 # %% [markdown]
 # And on Omniglot, characters drawn by hand. Its authors set 30 alphabets aside for training. These trainings had 25 of
@@ -338,7 +339,7 @@ for name, last in finish.items():
 # %%
 learners = {name: trainer.learner for name, trainer in trainers.items()}
 unseen = tasks.open_source("glyphs", "test", settings.episode)
-rows = figure2.measure(learners, unseen, episodes=12 if short else 60)
+rows = figure2.measure(learners, unseen, episodes=30 if short else 60)
 live_figure = explore.Figure2Explorer(figure2.gathered(settings, [], [rows]))
 live_figure
 
