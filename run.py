@@ -341,7 +341,7 @@ IMPLIED = {"token": {"identity_provider_class"}, "ip": {"allow_remote_access", "
 
 
 def protection(jupyter_options):
-    """What `lab` insists on, as options, less what the reader has set after `--`; that is told."""
+    """The protecting options of `lab`, without those that the reader has set after `--`; a sentence names these."""
     given = names_of(jupyter_options)
     left = given.union(*(IMPLIED.get(name, ()) for name in given))
     named = sorted(given & {"token", *dict(PROTECTED)})

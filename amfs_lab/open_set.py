@@ -45,7 +45,7 @@ class ErrorRate:
 
         Wilson's interval with the effective number of queries p (1 - p) / Var(mean) and Student's t for
         `episodes` - 1 degrees of freedom (after Korn and Graubard 1998). The variance counts one more deviation of
-        `stats.RARE`, without which small rates were covered in 85 % (`docs/statistics.md` has the reason). Where all
+        `stats.RARE`, without which small rates are covered too seldom (`docs/statistics.md` has the reason). Where all
         episodes are 0 or all are 1, the number of episodes stands for that of queries: zero errors in 100 episodes are
         not an error rate of exactly zero.
         """

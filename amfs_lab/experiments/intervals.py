@@ -153,7 +153,7 @@ def _pairs(equal: Tensor) -> Iterator[Line]:
     signs = {(a, b): (1, i) for i, (a, b) in enumerate(pairs)} | {(b, a): (-1, i) for i, (a, b) in enumerate(pairs)}
 
     def ahead(learner: int, better: float = 0.0) -> Tensor:
-        """Of three learners, whether this one is ahead of both others."""
+        """Of three learners: true where this one is ahead of both others."""
         rivals = [signs[learner, other] for other in range(3) if other != learner]
         return torch.stack([sign * means[:, i] + better > one[:, i] for sign, i in rivals]).all(0)
 

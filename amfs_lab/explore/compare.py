@@ -139,8 +139,8 @@ class CompareExplorer(Explorer):
         told = f"After {a.n} episodes, {of}: {'; '.join(a.verdicts)}."
         one, several = (f"{count} of {pairs}" for count in a.ever)
         return (
-            f"{told} With a look after each episode from {FEW} on, the intervals for one look would have left zero out "
-            f"at some time for {one}, those for any number of looks for {several}."
+            f"{told} If you had looked after each episode from {FEW} on, the intervals for one look would have shown a "
+            f"difference at least once for {one} pairs, those for any number of looks for {several}."
         )
 
 
@@ -164,7 +164,7 @@ def excluding_zero(differences: Tensor, level: float) -> tuple[int, int]:
 
 
 def verdict(a: str, b: str, gap: Interval) -> str:
-    """What a paired difference allows to say, in words, of these learners on episodes like these."""
+    """A sentence on two learners that claims no more than their paired difference shows, on episodes like these."""
     if gap.half_width is None:
         return f"{a} and {b} can't be told apart ({gap.n} episodes, an interval needs {FEW})"
     touching = f"{100 * abs(gap.mean):.1f}" == f"{100 * gap.half_width:.1f}"
@@ -196,7 +196,7 @@ def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
 
 
 def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b: Sequence[float]) -> str:
-    """What the difference of two *methods* is worth beside the luck of their trainings, in words.
+    """A sentence on the difference of two *methods*, compared with the luck of their trainings.
 
     Args:
         trainings_of_a, trainings_of_b: the mean accuracy of each training, on the same episodes; three or more in all.

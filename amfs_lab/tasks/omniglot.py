@@ -166,7 +166,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _unpacked(part: str, tree: Tree) -> tuple[Path, Drawings | None]:
-    """Where the packed copy lies, and what is in it; None where there is none that is whole: it can be made again."""
+    """The path of the packed copy, and its drawings; None for the drawings if no whole copy is there."""
     path, packed = _packed_copy(part, tree)
     try:
         tensors, notes = files.tensors(packed)

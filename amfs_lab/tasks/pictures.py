@@ -436,7 +436,7 @@ def _check_scans(data: bytes) -> None:
 
 
 def _has_more(path: Path) -> bool:
-    """Whether a file has more pages or frames; opened anew, so that a damaged end costs the first one nothing."""
+    """True for a file with more pages or frames. It is opened anew: a damaged end must not cost the first page."""
     try:
         with opened(path) as file, open_image(file) as image:
             return getattr(image, "is_animated", False)  # which does not count them

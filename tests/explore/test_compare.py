@@ -92,8 +92,8 @@ def test_moving_episodes_shows_where_the_interval_for_one_look_errs():
         assert any("ahead of" in each for each in explorer.arrays.verdicts) is wrong
     assert explorer.arrays.ever == (2, 0)
     assert explorer.say(explorer.arrays).endswith(
-        "With a look after each episode from 30 on, the intervals for one look would have left zero out at some time "
-        "for 2 of 6, those for any number of looks for 0 of 6."
+        "If you had looked after each episode from 30 on, the intervals for one look would have shown a difference at "
+        "least once for 2 of 6 pairs, those for any number of looks for 0 of 6."
     )
     explorer.set(interval="any number of looks")
     for first in ("the first 50", "the first 100", "the first 150", "all"):

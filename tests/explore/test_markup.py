@@ -21,7 +21,7 @@ FOLDER = Path(amfs_lab.explore.__file__).parent
 
 
 def pages(widget: ipywidgets.Widget) -> list[str]:
-    """What each HTML widget in it shows."""
+    """The value of each HTML widget in it."""
     own = [widget.value] if isinstance(widget, ipywidgets.HTML) else []
     return own + [page for child in getattr(widget, "children", ()) for page in pages(child)]
 

@@ -26,7 +26,7 @@ def house(tmp_path) -> Path:
 
 
 def notebook(words: str) -> str:
-    """What Jupyter can open and what says these words."""
+    """A notebook of one cell with these words, which Jupyter can open."""
     return json.dumps({"cells": [{"cell_type": "markdown", "source": words, "metadata": {}}], "nbformat": 4})
 
 

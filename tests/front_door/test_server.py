@@ -1,4 +1,4 @@
-"""What `lab` insists on holds in a real JupyterLab, against a user's settings that open every gate."""
+"""The protection of `lab` in a real JupyterLab, against a user's settings that switch all of it off."""
 
 import http.client
 import json
