@@ -7,11 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, ClassVar
 
 import ipywidgets as w
+import plotly.graph_objects as go
 import torch
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Control, Fields, Held
 from amfs_lab.explore.drawing import Arrays, Drawing, State, Trace
+from amfs_lab.explore.figure import Figure
 from amfs_lab.explore.kernel import acknowledged, stopped
 from amfs_lab.explore.messages import Banner, Sentence, Words
 
@@ -70,9 +72,9 @@ class Explorer(Shown):
         except KeyboardInterrupt as interrupt:
             stopped(interrupt, "The figure was not computed to its end: run the cell again.")
             raise
-        self.drawing = self.drawn()
-        self.figure = self.drawing.figure
-        self.sentence = Sentence(text=self.say(self.arrays), alt=self.alt)
+        layout = {"height": 420, **self.layout}
+        self.drawing = Drawing(self.panels, self.traces, self.frame, layout, self.arrays, self.alt)
+        self.sentence = Sentence(text=self.say(self.arrays))
         self.banner = Banner()
         self.controls: dict[str, Fields] = {}
         label_width = f"{0.56 * max((len(control.label) for control in self.declared.values()), default=0) + 0.9:.1f}em"
@@ -81,7 +83,8 @@ class Explorer(Shown):
             for part in fields.parts:
                 self.guard(part.widget)
                 part.widget.observe(functools.partial(self._moved, name, part), "value")
-        self.guard(self.figure)
+        self.guard(self.drawing.state)
+        self.drawing.state.observe(lambda change: self.pointed(change["new"]), ["click", "hover"])
         self.widget = self._assemble()
 
     # What a subclass writes.
@@ -108,6 +111,9 @@ class Explorer(Shown):
         """More widgets for the row of buttons."""
         return []
 
+    def pointed(self, event: Mapping[str, Any]) -> None:
+        """The mouse on a trace that `hears` it: `event` has its number as `trace`, and `x`, `y`, `index` of the point."""
+
     # What a reader, a lesson and a test do.
 
     def set(self, **changes: Any) -> None:
@@ -118,9 +124,10 @@ class Explorer(Shown):
         """Back to the state it was made with; what was recorded stays."""
         self._change({name: self.start[name] for name in self.declared})
 
-    def drawn(self) -> Drawing:
-        """A new drawing of the present state, apart from the one that is shown; plotly looks at each value."""
-        return Drawing(self.panels, self.traces, self.frame, {"height": 420, **self.layout}, self.arrays)
+    @property
+    def figure(self) -> go.Figure:
+        """A plotly figure of the present state, to keep or to change; the explorer does not follow it."""
+        return self.drawing.figure
 
     def preset(self, name: str | None) -> dict[str, Any]:
         """The controls that a preset sets. Raises ConfigError for an unknown name."""
@@ -231,7 +238,7 @@ class Explorer(Shown):
         toolbar = w.HBox([*self.tools(), *buttons, reset], layout=w.Layout(flex_flow="row wrap"))
         toolbar.add_class("amfs-toolbar")
         box = w.VBox(
-            [Words(self.title, "amfs-title"), self.banner, toolbar, controls, self.figure, self.sentence],
+            [Words(self.title, "amfs-title"), self.banner, toolbar, controls, Figure(self.drawing.state), self.sentence],
             layout=w.Layout(width="100%"),
         )
         box.add_class("amfs-explorer")

@@ -33,7 +33,7 @@ from amfs_lab.explore.desk import (
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.picture import PAPER, greys
 from amfs_lab.explore.picture import picture as png
-from amfs_lab.explore.sheet import Paper, Sheet, printed
+from amfs_lab.explore.sheet import Paper, SheetState, printed
 from amfs_lab.explore.theme import BLUE, SKY, VERMILLION
 from amfs_lab.explore.words import percent, short, signed
 
@@ -211,7 +211,7 @@ class DrawExplorer(Explorer):
         """Says on each sheet what lies there and what became of it."""
         a, contents = self.arrays, on_sheets(State({**self.state, **dict.fromkeys(SHEETS)}))
         for i, (name, content) in enumerate(zip(SHEETS, contents, strict=True)):
-            sheet: Sheet = self.controls[name].parts[0].widget
+            sheet: SheetState = self.controls[name].parts[0].widget
             with sheet.hold_sync():
                 sheet.picture = printed(picture(content))
                 sheet.caption = self.state.letters if content else "blank"

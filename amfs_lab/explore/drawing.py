@@ -1,15 +1,17 @@
 """From arrays to a figure: a table says which array feeds which property, and only what changed is sent."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from plotly.basedatatypes import Undefined
+import plotly.graph_objects as go
+from plotly.io.json import to_json_plotly
 from plotly.subplots import make_subplots
 from torch import Tensor
 
-from amfs_lab.explore.canvas import Canvas
-from amfs_lab.explore.theme import TEMPLATE
+from amfs_lab.explore.figure import FigureState
+from amfs_lab.explore.theme import NIGHT, TEMPLATE
 from amfs_lab.stats import Interval
 
 
@@ -41,11 +43,20 @@ class Trace:
 
     Args:
         kind: plotly's class. style: what never changes. at: row and column of the panel.
+        hears: what of the mouse on it the explorer is told by `pointed`: "click", "hover".
         feeds: property of the trace = name of the array; underscores reach inside, as in `marker_color="colors"`.
     """
 
-    def __init__(self, kind: type, style: Mapping[str, Any], *, at: tuple[int, int] = (1, 1), **feeds: str) -> None:
-        self.kind, self.style, self.at, self.feeds = kind, dict(style), at, feeds
+    def __init__(
+        self,
+        kind: type,
+        style: Mapping[str, Any],
+        *,
+        at: tuple[int, int] = (1, 1),
+        hears: Sequence[str] = (),
+        **feeds: str,
+    ) -> None:
+        self.kind, self.style, self.at, self.hears, self.feeds = kind, dict(style), at, hears, feeds
 
     def draw(self, arrays: Arrays) -> Any:
         trace = self.kind(self.style)
@@ -55,11 +66,11 @@ class Trace:
 
 
 class Drawing:
-    """A FigureWidget and the table that feeds it.
+    """A table of traces and the arrays that feed it: as a plotly figure, and as what a page is told.
 
     Args:
         panels: arguments of plotly's `make_subplots`. traces: the table. layout: what never changes of the layout.
-        frame: property of the layout = name of the array. arrays: the first state, drawn at once.
+        frame: property of the layout = name of the array. arrays: the first state. alt: the figure in words.
     """
 
     def __init__(
@@ -69,37 +80,91 @@ class Drawing:
         frame: Mapping[str, str],
         layout: Mapping[str, Any],
         arrays: Arrays,
+        alt: str = "",
     ) -> None:
-        sketch = make_subplots(**panels)
-        sketch.update_layout(template=TEMPLATE, autosize=True, dragmode=False, **layout)
-        for trace in traces:
-            sketch.add_trace(trace.draw(arrays), row=trace.at[0], col=trace.at[1])
-        for prop, name in frame.items():
-            sketch.layout[prop] = _sendable(arrays[name])
-        self.figure = Canvas(sketch)
-        self.figure._config = {"displayModeBar": False, "responsive": True, "scrollZoom": False, "doubleClick": "reset"}
-        self.feeds = [
-            (index, _path(drawn, prop), name)
-            for index, (drawn, trace) in enumerate(zip(sketch.data, traces, strict=True))
-            for prop, name in trace.feeds.items()
+        self._panels, self._traces, self._frame, self._layout, self._alt = panels, traces, frame, layout, alt
+        self.arrays = arrays
+        sketch = self.figure  # plotly looks at each value
+        self._paths = {_path(sketch.layout, prop): name for prop, name in frame.items()}
+        self._feeds = [
+            [(_path(drawn, prop), name) for prop, name in trace.feeds.items()]
+            for drawn, trace in zip(sketch.data, traces, strict=True)
         ]
-        self.frame = {_path(sketch.layout, prop): name for prop, name in frame.items()}
-        self.sent = dict(arrays)
+        self.shown = {name for feeds in self._feeds for _, name in feeds} | set(self._paths.values())
+        self._texts = {name for feeds in self._feeds for path, name in feeds if path == "text"}
+        self.state = FigureState(self.specification(), self._sent(sorted(self.shown)))
+
+    @property
+    def figure(self) -> go.Figure:
+        """A new plotly figure of the present state."""
+        figure = make_subplots(**self._panels)
+        figure.update_layout(template=TEMPLATE, dragmode=False, **self._layout)
+        for trace in self._traces:
+            figure.add_trace(trace.draw(self.arrays), row=trace.at[0], col=trace.at[1])
+        for prop, name in self._frame.items():
+            figure.layout[prop] = _sendable(self.arrays[name])
+        return figure
+
+    def data(self) -> list[dict[str, Any]]:
+        """The traces of the present state as plain dictionaries, which plotly has not looked at."""
+        return [
+            {**trace.style, **{prop: self.arrays[name] for prop, name in trace.feeds.items()}} for trace in self._traces
+        ]
 
     def update(self, arrays: Arrays) -> None:
         """Brings the figure to these arrays in one message, or in none where nothing changed."""
-        changed = {name for name, value in arrays.items() if not _same(value, self.sent.get(name))}
-        if not changed:
-            return
-        fed = [(index, path, _sendable(arrays[name], path)) for index, path, name in self.feeds if name in changed]
-        touched = sorted({index for index, _, _ in fed})
-        style: dict[str, list[Any]] = {}
-        for index, path, value in fed:
-            style.setdefault(path, [Undefined] * len(touched))[touched.index(index)] = value
-        layout = {path: _sendable(arrays[name]) for path, name in self.frame.items() if name in changed}
-        # Not by `batch_update`, which sends the same but validates each number of each curve before.
-        self.figure.plotly_update(style, layout, touched)
-        self.sent = dict(arrays)
+        changed = [name for name in self.shown if not _same(arrays[name], self.arrays[name])]
+        self.arrays = arrays
+        if changed:
+            self.state.show(self._sent(changed))
+
+    def _sent(self, names: Iterable[str]) -> dict[str, Any]:
+        return {name: _sendable(self.arrays[name], "text" if name in self._texts else "") for name in names}
+
+    def specification(self) -> dict[str, Any]:
+        """What `figure.js` draws from, beside the arrays: panels with their traces, places and layouts, as JSON."""
+        still = make_subplots(**self._panels)
+        still.update_layout(**self._layout)
+        for trace in self._traces:
+            still.add_trace(trace.kind(trace.style), row=trace.at[0], col=trace.at[1])
+        drawn = json.loads(still.to_json())
+        layout, areas = drawn["layout"], _areas(self._panels)
+        heads = [panel for panel, title in enumerate(self._panels.get("subplot_titles", ())) if title]
+        common = {name: value for name, value in layout.items() if name in COMMON}
+        panels = []
+        for n, (area, share) in enumerate(areas):
+            number = str(n + 1) if n else ""
+            own = {axis: _axis(layout, axis, number, self._layout) for axis in ("xaxis", "yaxis")}
+            title = heads.index(n) if n in heads else None
+            if title is not None:
+                own["title"] = HEAD | {"text": layout["annotations"][title]["text"]}
+            frame = [[part, name] for path, name in self._paths.items() if (part := _within(path, number, title))]
+            panels.append(
+                {
+                    "area": area,
+                    "share": share,
+                    "layout": common | own | {"margin": _margin(own)},
+                    "frame": frame,
+                    "traces": [
+                        {"index": index, "style": _style(style), "feeds": list(map(list, feeds)), "hears": list(trace.hears)}
+                        for index, (style, feeds, trace) in enumerate(
+                            zip(drawn["data"], self._feeds, self._traces, strict=True)
+                        )
+                        if style.get("xaxis", "x") == f"x{number}"
+                    ],
+                }
+            )
+        rows, columns = self._panels.get("rows", 1), self._panels.get("cols", 1)
+        return {
+            "alt": self._alt,
+            "template": json.loads(to_json_plotly(TEMPLATE)),
+            "height": self._layout.get("height", 420),
+            "columns": list(self._panels.get("column_widths") or [1] * columns),
+            "rows": list(self._panels.get("row_heights") or [1] * rows),
+            "legend": layout.get("showlegend", True),
+            "panels": panels,
+            "night": NIGHT,
+        }
 
 
 def half_widths(intervals: Sequence[Interval]) -> np.ndarray:
@@ -117,6 +182,68 @@ def _path(part: Any, prop: str) -> str:
     return f"{head}.{_path(part[head], prop.removeprefix(head + '_'))}"
 
 
+# Of a layout, what all panels share. The legend is drawn below all of them, by `figure.js`.
+COMMON = ("barmode", "bargap", "bargroupgap", "dragmode", "hovermode")
+HEAD = {"font": {"size": 14}, "x": 0.5, "xref": "paper", "xanchor": "center", "y": 1, "yref": "paper"}
+HEAD |= {"yanchor": "bottom", "pad": {"b": 8}}
+
+
+def _areas(panels: Mapping[str, Any]) -> list[tuple[list[int], float]]:
+    """Of each panel, in plotly's order: first and last line of its rows and columns (CSS), and its share of the height."""
+    rows, columns = panels.get("rows", 1), panels.get("cols", 1)
+    specs = panels.get("specs") or [[{}] * columns for _ in range(rows)]
+    heights = panels.get("row_heights") or [1] * rows
+    return [
+        (
+            [row + 1, column + 1, row + 1 + spec.get("rowspan", 1), column + 1 + spec.get("colspan", 1)],
+            sum(heights[row : row + spec.get("rowspan", 1)]) / sum(heights),
+        )
+        for row, line in enumerate(specs)
+        for column, spec in enumerate(line)
+        if spec is not None
+    ]
+
+
+def _axis(layout: Mapping[str, Any], axis: str, number: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """An axis of the panel `number` as the only one of its own plot."""
+    own = dict(layout.get(axis + number, {}))
+    for name in ("anchor", "matches"):
+        own.pop(name, None)
+    if "domain" not in told.get(axis + number, {}):
+        own.pop("domain", None)
+    if "scaleanchor" in own:
+        own["scaleanchor"] = own["scaleanchor"].rstrip("0123456789")
+    return own
+
+
+def _margin(own: Mapping[str, Any]) -> dict[str, int]:
+    """Pixels round a panel: for numbers and titles of its axes, and its own title."""
+
+    def room(axis: str, numbers: int, title: int) -> int:
+        look = own[axis]
+        if look.get("visible") is False:
+            return 8
+        shown = numbers if look.get("showticklabels") is not False else 8
+        return shown + (title if look.get("title", {}).get("text") else 0)
+
+    above = 34 if "title" in own else 10
+    below, top = room("xaxis", 26, 20), own["xaxis"].get("side") == "top"
+    return {"l": room("yaxis", 40, 20), "r": 12, "t": above + (below if top else 0), "b": 8 if top else below}
+
+
+def _style(style: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in style.items() if name not in ("xaxis", "yaxis", "legend", "uid")}
+
+
+def _within(path: str, number: str, title: int | None) -> str | None:
+    """A path into the layout of all panels as one into that of the panel `number`; None if it leads elsewhere."""
+    if title is not None and path == f"annotations[{title}].text":
+        return "title.text"
+    head, _, rest = path.partition(".")
+    axis = head[:5]
+    return f"{axis}.{rest}" if axis in ("xaxis", "yaxis") and head[5:] == number else None
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
@@ -127,14 +254,11 @@ def _plain(value: Any) -> Any:
 
 
 def _sendable(value: Any, prop: str = "") -> Any:
-    """Lists: plotly's page side returns numpy arrays after each drawing, in a form that its Python side raises on.
-
-    And no empty text, but a space that does not break: plotly removes the node of an empty one, and never draws there
-    again.
-    """
+    """No empty text, but a space that does not break: plotly removes the node of an empty one, and never draws there
+    again."""
     if prop == "text" and isinstance(value, (list, tuple)):
         return [each if each != "" else "\u00a0" for each in value]
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _same(a: Any, b: Any) -> bool:

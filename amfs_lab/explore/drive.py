@@ -15,8 +15,7 @@ View = tuple[tuple[Any, ...], tuple[Any, ...], str]
 def drive(explorer: Explorer) -> int:
     """Visits every value that each control declares as a probe (both ends, start, interior) and every preset.
 
-    After each move: the control holds the value, all parts of it show it, no error, finite data, the same figure with
-    the same traces. A number out of range, typed, becomes the nearest in range, and a note says so. Over each control:
+    After each move: the control holds the value, all parts of it show it, no error, finite data. A number out of range, typed, becomes the nearest in range, and a note says so. Over each control:
     the drawing changed at least once, or `inert` says why not (a sentence that only repeats the control's value proves
     nothing). Back at the start, everything is as it was.
 
@@ -26,17 +25,12 @@ def drive(explorer: Explorer) -> int:
         AssertionError: naming the explorer, the control and the value. An exception of the explorer passes through.
     """
     explorer.reset()
-    figure, uids = explorer.figure, [trace.uid for trace in explorer.figure.data]
     moves = 0
 
     def sound(where: str) -> View:
         assert explorer.error is None, f"{where}: {explorer.error!r}"
-        assert explorer.figure is figure, f"{where}: a new figure was made. Update the traces of the old one."
-        assert [trace.uid for trace in explorer.figure.data] == uids, (
-            f"{where}: traces were added, removed or replaced."
-        )
         assert explorer.sentence.text.strip(), f"{where}: the sentence is empty."
-        traces = [trace.to_plotly_json() for trace in explorer.figure.data]
+        traces = explorer.drawing.data()
         for index, trace in enumerate(traces):
             for path in not_finite(trace):
                 raise AssertionError(f"{where}: trace {index} has a value in {path} that is not finite.")

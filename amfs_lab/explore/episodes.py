@@ -1,5 +1,6 @@
 """A few-shot task in the plane: the closed form labels every place, and a query's label is counted vote by vote."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,7 @@ class EpisodeExplorer(Explorer):
         Trace(
             go.Scatter,
             dots("queries", size=7, rim=(INK, 0.6), hover="query %{customdata}"),
+            hears=["click"],
             x="query_x",
             y="query_y",
             marker_symbol="query_symbols",
@@ -185,10 +187,6 @@ class EpisodeExplorer(Explorer):
         ),
         Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(2, 2), x="example_range", y="zero"),
     )
-
-    def __init__(self, preset: str | None = None, **start: object) -> None:
-        super().__init__(preset, **start)
-        self.figure.data[1].on_click(self.safe(self._clicked))
 
     def compute(self, state: State) -> Arrays:
         t = clouds.task(state.task, state.ways, state.shots, state.separation, state.data)
@@ -282,9 +280,8 @@ class EpisodeExplorer(Explorer):
             words += f" The {a.strangers} stars are of no class, and {named}."
         return words
 
-    def _clicked(self, trace: object, points: object, selector: object) -> None:
-        if points.point_inds:  # type: ignore[attr-defined]
-            self.set(query=int(points.point_inds[0]) + 1)  # type: ignore[attr-defined]
+    def pointed(self, event: Mapping[str, Any]) -> None:
+        self.set(query=int(event["index"]) + 1)
 
 
 UP, ACROSS = np.indices((len(GRID), len(GRID)))

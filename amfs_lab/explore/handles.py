@@ -1,16 +1,12 @@
 """Places in the plane that a reader drags on the figure itself, each with a number box for either coordinate."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
-import anywidget
 import ipywidgets as w
-import traitlets
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.canvas import script
 from amfs_lab.explore.controls import Fields, Part, Slider
 
 
@@ -34,38 +30,15 @@ class Coordinate(Slider):
         return fields
 
 
-class Handles(anywidget.AnyWidget):
-    """The rings on the figure (`handles.js`): a list of places [x, y], in the order of `names`."""
-
-    _esm = script("handles.js")
-    _css = (Path(__file__).parent / "handles.css").read_text(encoding="utf-8")
-
-    value = traitlets.List().tag(sync=True, echo_update=False)
-    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    bounds = traitlets.List(traitlets.Float()).tag(sync=True)  # left, right, low, high
-    grid = traitlets.Float(0.05).tag(sync=True)  # a dragged place lies on multiples of it
-    present = traitlets.Int().tag(sync=True)  # the first so many are there; the others are hidden
-    panel = traitlets.Unicode("").tag(sync=True)  # which axes: "" the first, "2" the second
-
-
 class DraggableExplorer(Explorer):
     """An explorer with places on its figure that can be dragged: `places[name]` names the two controls of each."""
 
     places: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     def __init__(self, preset: str | None = None, **start: Any) -> None:
-        controls = [self.declared[name] for pair in self.places.values() for name in pair]
-        x, y = controls[0], controls[1]
-        assert isinstance(x, Coordinate)
-        assert isinstance(y, Coordinate)
-        self.handles = Handles(names=list(self.places), bounds=[x.low, x.high, y.low, y.high], grid=x.step)
         super().__init__(preset, **start)
         self._place()
-        self.guard(self.handles)
-        self.handles.observe(self._dragged, "value")
-
-    def tools(self) -> list[w.Widget]:
-        return [self.handles]
+        self.drawing.state.observe(self._dragged, "places")
 
     def rows(self) -> list[w.Widget]:
         """The number boxes below the other controls, in pairs that stay together."""
@@ -81,19 +54,26 @@ class DraggableExplorer(Explorer):
 
     def _place(self) -> None:
         """Puts the rings where the state has them."""
-        present = self.present()
-        self.handles.value = [[self.state[x], self.state[y]] for x, y in self.places.values()]
-        if present != self.handles.present:
-            self.handles.present = present
-            for n, pair in enumerate(self.places.values()):
-                for name in pair:
-                    self.controls[name].box.layout.display = "" if n < present else "none"
+        x, y = (self.declared[name] for name in next(iter(self.places.values())))
+        assert isinstance(x, Coordinate)
+        assert isinstance(y, Coordinate)
+        page = self.drawing.state
+        page.rings = {
+            "panel": 0,
+            "names": list(self.places),
+            "bounds": [x.low, x.high, y.low, y.high],
+            "grid": x.step,  # a dragged place lies on multiples of it
+            "places": [[self.state[x], self.state[y]] for x, y in self.places.values()],
+            "present": self.present(),
+            "answers": page.places.get("n", 0),  # the drag that was last heard of
+        }
+        for n, pair in enumerate(self.places.values()):
+            for name in pair:
+                self.controls[name].box.layout.display = "" if n < self.present() else "none"
 
     def _dragged(self, change: Any) -> None:
-        if self._showing:
-            return
         names = [name for pair in self.places.values() for name in pair]
-        numbers = [number for place in _checked(change["new"], len(self.places)) for number in place]
+        numbers = [number for place in _checked(change["new"].get("places"), len(self.places)) for number in place]
         changes = {
             name: self.declared[name].nearest(number)
             for name, number in zip(names, numbers, strict=True)
@@ -101,6 +81,8 @@ class DraggableExplorer(Explorer):
         }
         if changes:
             self._change(changes)
+        else:
+            self._place()
 
     def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
         try:
@@ -120,5 +102,5 @@ def _checked(value: Any, n: int) -> list[list[float]]:
     except (TypeError, ValueError):
         places = []
     if len(places) != n or any(number != number for place in places for number in place):
-        raise ConfigError(f"`value` must be {n} places [x, y]. Got {value!r}.")
+        raise ConfigError(f"`places` must be {n} places [x, y]. Got {value!r}.")
     return places

@@ -12,17 +12,14 @@ HERE = Path(__file__).parent
 
 
 class Page(anywidget.AnyWidget):
-    """What the page does for a sentence and the figure beside it, shows nothing, and may fail without harm to either.
+    """What the page does for a sentence and the controls beside it, shows nothing, and may fail without harm to either.
 
-    Its script (`page.js`) makes the sentence a live region, so that screen readers speak each change, gives the figure
-    its alternative text and the slider handles their names, which neither plotly nor ipywidgets sends, and has the
-    figure follow the width of the cell.
+    Its script (`page.js`) makes the sentence a live region, so that screen readers speak each change, and gives the
+    slider handles their names, which ipywidgets does not send.
     """
 
     _esm = (HERE / "page.js").read_text(encoding="utf-8")
     _css = (HERE / "page.css").read_text(encoding="utf-8")
-
-    alt = traitlets.Unicode().tag(sync=True)
 
 
 class Words(ipywidgets.HTML):
@@ -51,13 +48,12 @@ class Sentence(ipywidgets.VBox):
     """
 
     text = traitlets.Unicode()
-    alt = traitlets.Unicode()
 
-    def __init__(self, text: str = "", alt: str = "") -> None:
+    def __init__(self, text: str = "") -> None:
         self.words = Words(kind="amfs-say", width="100%", margin="0")
-        page = Page(alt=alt, layout=ipywidgets.Layout(height="0", margin="0"))
+        page = Page(layout=ipywidgets.Layout(height="0", margin="0"))
         super().__init__([self.words, page], layout=ipywidgets.Layout(width="100%", margin="0"))
-        self.alt, self.text = alt, text
+        self.text = text
 
     @traitlets.observe("text")
     def _write(self, change: Any) -> None:

@@ -1,4 +1,4 @@
-// The page's half of an explorer: its sentence as a live region, names for what can be focused, the figure's width.
+// The page's half of an explorer: its sentence as a live region, names for what can be focused.
 // It shows nothing of its own, so that an explorer works without it.
 
 // A slider counts ticks; what it stands at is in the box beside it, once the kernel has answered.
@@ -44,27 +44,7 @@ function nameHandles(root) {
   });
 }
 
-function describePlot(root, alt) {
-  const plot = root.querySelector(".js-plotly-plot");
-  if (!plot) return false;
-  plot.setAttribute("role", "img");
-  plot.setAttribute("aria-label", alt);
-  return true;
-}
-
-// plotly measures its box before JupyterLab has attached it, and then listens to the window only.
-function followWidth(root) {
-  let width = 0;
-  const observer = new ResizeObserver(() => {
-    if (root.clientWidth === width) return;
-    width = root.clientWidth;
-    window.dispatchEvent(new Event("resize"));
-  });
-  observer.observe(root);
-  return observer;
-}
-
-function render({ model, el }) {
+function render({ el }) {
   const root = () => el.closest(".amfs-explorer");
   const observers = [];
 
@@ -79,10 +59,10 @@ function render({ model, el }) {
     observers.push(changes);
     return true;
   };
-  const plotted = () => {
-    if (!root() || !describePlot(root(), model.get("alt"))) return false;
+  const named = () => {
+    if (el.closest(".amfs-predict")) return true;
+    if (!root()?.querySelector(".amfs-figure")) return false;
     nameHandles(root());
-    observers.push(followWidth(root()));
     root().querySelectorAll(".amfs-control").forEach((control) => {
       const handle = control.querySelector(".noUi-handle");
       const number = control.querySelector("input[type=number]");
@@ -91,7 +71,7 @@ function render({ model, el }) {
     return true;
   };
 
-  let waiting = model.get("alt") ? [heard, plotted] : [heard];
+  let waiting = [heard, named];
   let tries = 0;
   const timer = setInterval(() => {
     waiting = waiting.filter((each) => !each());

@@ -1,5 +1,8 @@
 """Points on a line, how alike they are, and how many directions their Gram matrix keeps alive."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 import torch
@@ -151,6 +154,7 @@ class RbfExplorer(Explorer):
                 ),
             ),
             at=(1, 2),
+            hears=("hover", "click"),
             z="K",
         ),
         Trace(go.Scatter, line(VERMILLION, 3, hoverinfo="skip"), at=(1, 2), x="cell_x", y="cell_y"),
@@ -177,11 +181,6 @@ class RbfExplorer(Explorer):
             marker_symbol="eigen_symbols",
         ),
     )
-
-    def __init__(self, preset: str | None = None, **start: object) -> None:
-        super().__init__(preset, **start)
-        self.figure.data[3].on_hover(self.safe(self._pointed))
-        self.figure.data[3].on_click(self.safe(self._pointed))
 
     def compute(self, state: State) -> Arrays:
         x = POINTS[state.points]
@@ -238,6 +237,5 @@ class RbfExplorer(Explorer):
         )
         return f"At σ = {a.bandwidth:.3g}, {pair}; {directions} alive (eigenvalue above 1 % of the largest)."
 
-    def _pointed(self, trace: object, points: object, selector: object) -> None:
-        if points.xs:  # type: ignore[attr-defined]
-            self.set(row=int(points.ys[0]), column=int(points.xs[0]))  # type: ignore[attr-defined]
+    def pointed(self, event: Mapping[str, Any]) -> None:
+        self.set(row=int(event["y"]), column=int(event["x"]))

@@ -1,5 +1,5 @@
 // A sheet of paper. Pointer events are one road for mouse, touch and pen; the strokes go to the kernel while they are
-// drawn, and ipywidgets holds back what the kernel has no time for. `heal` stands before this script.
+// drawn, and ipywidgets holds back what the kernel has no time for.
 
 const INK = "#24292F";
 const SIDE = 28; // of a stored picture
@@ -47,7 +47,8 @@ function printed(picture) {
   return small;
 }
 
-function render({ model, el }) {
+async function render({ model: view, el }) {
+  const model = await view.widget_manager.get_model(view.get("state").replace("IPY_MODEL_", ""));
   const sheet = part("div", "amfs-sheet");
   const name = part("div", "amfs-sheet-name");
   const canvas = part("canvas", "");
@@ -183,10 +184,4 @@ function render({ model, el }) {
   };
 }
 
-export default {
-  // Not awaited: anywidget is to see a widget that is ready. What was dropped arrives as changes.
-  initialize({ model }) {
-    heal(model, () => {}).catch((error) => console.warn(error));
-  },
-  render,
-};
+export default { render };

@@ -9,22 +9,20 @@ import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.explore.canvas import script
 from amfs_lab.explore.controls import Control, Fields, Part
 from amfs_lab.explore.messages import Words
 from amfs_lab.explore.picture import greys
 from amfs_lab.explore.strokes import Strokes, checked
 
+HERE = Path(__file__).parent
 
-class Sheet(anywidget.AnyWidget):
-    """Paper, pen, and the buttons Undo and Clear; drawn on by mouse, touch or pen (`sheet.js`).
+
+class SheetState(w.Widget):
+    """What lies on a sheet, and what is drawn there. A model of ipywidgets itself, see `mount.js`.
 
     What travels is small and plain: strokes as lists of numbers. (A trait of type Bytes refuses what arrives from a
     page, a memoryview, and says so nowhere.)
     """
-
-    _esm = script("sheet.js")
-    _css = (Path(__file__).parent / "sheet.css").read_text(encoding="utf-8")
 
     value = traitlets.List(default_value=None, allow_none=True).tag(sync=True, echo_update=False)
     description = traitlets.Unicode().tag(sync=True)
@@ -32,6 +30,15 @@ class Sheet(anywidget.AnyWidget):
     caption = traitlets.Unicode().tag(sync=True)  # whose letter that is
     remark = traitlets.Unicode().tag(sync=True)  # what became of it, below the paper
     chosen = traitlets.Bool(False).tag(sync=True)  # whether it is the answer
+
+
+class Sheet(anywidget.AnyWidget):
+    """Paper, pen, and the buttons Undo and Clear; drawn on by mouse, touch or pen (`sheet.js`)."""
+
+    _esm = (HERE / "sheet.js").read_text(encoding="utf-8")
+    _css = (HERE / "sheet.css").read_text(encoding="utf-8")
+
+    state = traitlets.Instance(SheetState).tag(sync=True, **w.widget_serialization)
 
 
 class Paper(Control):
@@ -47,9 +54,9 @@ class Paper(Control):
         return [None, (), CROSS, RING]
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
-        sheet = Sheet(description=self.label, value=_listed(value))
+        sheet = SheetState(description=self.label, value=_listed(value))
         note = Words(display="none")  # a drawing that can't be is refused, never mended
-        box = w.VBox([sheet, note], layout=w.Layout(margin="0"))
+        box = w.VBox([Sheet(state=sheet), note], layout=w.Layout(margin="0"))
         return Fields(box, [Part(sheet, _listed, self.check)], note)
 
 

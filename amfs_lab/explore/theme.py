@@ -22,6 +22,23 @@ MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 # White to blue, light up to 0.75, so that dark numbers can be read on most cells and white ones on the rest.
 SIMILARITY = [[0.0, "#FFFFFF"], [0.5, "#D3E5F3"], [0.75, "#A6CCE6"], [0.9, "#2B7AB3"], [1.0, "#00406B"]]
 
+# Each colour of a light page, and what it is on a dark one.
+NIGHT = {
+    BLACK: "#E6EDF3",
+    INK: "#E6EDF3",
+    FAINT: "#9DA7B1",
+    GRID: "#2D333B",
+    "#AEB6BF": "#6B7580",
+    "white": "#111111",
+    "#FFFFFF": "#111111",
+    BLUE: "#4DA3DB",
+    GREEN: "#00B98A",
+    "#D3E5F3": "#12304A",
+    "#A6CCE6": "#1D4F7A",
+    "#2B7AB3": "#4E9AD0",
+    "#00406B": "#B9DCF5",
+}
+
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 
 _AXIS: dict[str, Any] = dict(

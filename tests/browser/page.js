@@ -102,9 +102,9 @@ window.course = (() => {
         const shown = [...cell.node.querySelectorAll('.jp-OutputArea-output')].filter(out => out.querySelector('.jupyter-widgets')).length;
         if (shown < wanted) found.push(`cell ${index} shows ${shown} of ${wanted} widgets`);
         cell.node.querySelectorAll('.amfs-explorer').forEach(box => {
-          const plot = box.querySelector('.js-plotly-plot'), drawing = plot?.querySelector('.main-svg');
-          if (!drawing) found.push(`cell ${index}: an explorer's figure`);
-          else if (Math.abs(drawing.getBoundingClientRect().width - plot.getBoundingClientRect().width) > 2) {
+          const plots = [...box.querySelectorAll('.js-plotly-plot')];
+          if (!plots.length || !plots.every(plot => plot.querySelector('.main-svg'))) found.push(`cell ${index}: an explorer's figure`);
+          else if (plots.some(plot => Math.abs(plot.querySelector('.main-svg').getBoundingClientRect().width - plot.getBoundingClientRect().width) > 2)) {
             found.push(`cell ${index}: a figure as wide as its place`);
           }
           if ([...box.querySelectorAll('.amfs-desk > *')].some(place => !place.querySelector('canvas'))) found.push(`cell ${index}: a sheet to draw on`);
@@ -150,6 +150,7 @@ window.course = (() => {
       root.querySelectorAll('.js-plotly-plot .main-svg').forEach(svg => {
         for (const layer of svg.children) if (!layer.classList.contains('hoverlayer')) add(layer.outerHTML);
       });
+      root.querySelectorAll('.amfs-legend').forEach(legend => add(legend.innerHTML));
       root.querySelectorAll('.js-plotly-plot canvas').forEach(canvas => add(canvas.toDataURL()));
       return `${(h1 >>> 0).toString(16)}-${(h2 >>> 0).toString(16)}`;
     },

@@ -1,0 +1,324 @@
+// A figure: panels of curves, a legend and rings that can be dragged, from a specification and arrays. Each panel is a plot
+// of its own, so that only the panels of changed arrays are drawn anew. This module knows no kernel: it draws wherever
+// there is a specification (`Drawing.specification` in Python), its arrays, and plotly.
+
+const SVG = "http://www.w3.org/2000/svg";
+const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+const FAR = 10; // steps of an arrow key with Shift
+const NARROW = 560; // pixels: below, panels stand one under another
+const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset", responsive: false };
+
+// plotly's dashes and symbols, as they look in the legend.
+const DASHES = { dash: "7 4", dot: "2 3", dashdot: "7 3 2 3", longdash: "11 4", longdashdot: "11 3 2 3" };
+const SYMBOLS = {
+  circle: "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",
+  square: "M-4.5,-4.5H4.5V4.5H-4.5Z",
+  diamond: "M0,-6L6,0L0,6L-6,0Z",
+  "triangle-up": "M0,-5.5L5.5,4.5H-5.5Z",
+  "triangle-down": "M0,5.5L5.5,-4.5H-5.5Z",
+  hexagon: "M5,-3V3L0,6L-5,3V-3L0,-6Z",
+  x: "M-5,-3L-3,-5L0,-2L3,-5L5,-3L2,0L5,3L3,5L0,2L-3,5L-5,3L-2,0Z",
+  cross: "M-1.7,-5.5H1.7V-1.7H5.5V1.7H1.7V5.5H-1.7V1.7H-5.5V-1.7H-1.7Z",
+  star: "M0,-6L1.5,-2H5.7L2.3,0.8L3.5,5L0,2.5L-3.5,5L-2.3,0.8L-5.7,-2H-1.5Z",
+};
+const STROKES = { "x-thin": "M-5,-5L5,5M5,-5L-5,5", "line-ns": "M0,-6V6", "cross-thin": "M0,-6V6M-6,0H6" };
+
+function made(kind, attributes, parent) {
+  const element = kind === "svg" || parent instanceof SVGElement ? document.createElementNS(SVG, kind) : document.createElement(kind);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  parent.append(element);
+  return element;
+}
+
+// `put(trace, "marker.color", value)`; a number leads into a list: "annotations[1].text".
+function put(object, path, value) {
+  const steps = path.split(/[.[\]]+/).filter(Boolean);
+  const last = steps.pop();
+  for (const step of steps) object = object[step] ??= {};
+  object[last] = value;
+}
+
+// An array as it travels (shape, type, bytes) as plotly takes it: numbers in rows.
+const TYPES = { float64: Float64Array, float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
+export function read(value) {
+  if (!value?.bytes) return value;
+  const { bytes, shape, type } = value;
+  const aligned = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+  const flat = Array.from(new TYPES[type](aligned));
+  if (shape.length < 2) return flat;
+  return Array.from({ length: shape[0] }, (_, row) => flat.slice(row * shape[1], (row + 1) * shape[1]));
+}
+
+// Every colour of a light page as it is on a dark one, inside lists and dictionaries too.
+function recoloured(value, night) {
+  if (typeof value === "string") return night[value] ?? value;
+  if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map((each) => recoloured(each, night));
+  if (value && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, recoloured(each, night)]));
+  }
+  return value;
+}
+
+// plotly's own marks of words, and no other markup.
+function words(text, parent) {
+  for (const part of text.split(/(<(?:sub|sup|b|i)>[^<]*<\/(?:sub|sup|b|i)>|<br>)/)) {
+    const marked = part.match(/^<(\w+)>([^<]*)/);
+    if (marked) made(marked[1], {}, parent).textContent = marked[2];
+    else if (part) parent.append(part);
+  }
+}
+
+export class Figure {
+  // `spec`: see `Drawing.specification`. `arrays`: by name, as they travel. `told(event)` hears of clicks, hovers and drags.
+  constructor(place, spec, arrays, plotly, told = () => {}) {
+    Object.assign(this, { place, spec, plotly, told, dark: false, width: 0, hidden: new Set(), decoded: {} });
+    this.root = made("div", { class: "amfs-figure js-figure", role: "img", "aria-label": spec.alt }, place);
+    this.grid = made("div", { class: "amfs-panels" }, this.root);
+    this.panels = spec.panels.map((panel) => {
+      const div = made("div", { class: "amfs-panel" }, this.grid);
+      div.style.gridArea = panel.area.join(" / ");
+      return { ...panel, div };
+    });
+    this.legend = made("div", { class: "amfs-legend" }, this.root);
+    this.feeds = {}; // by the name of an array: the panels that show it
+    this.panels.forEach((panel, n) => {
+      for (const [, name] of panel.frame) (this.feeds[name] ??= new Set()).add(n);
+      for (const trace of panel.traces) for (const [, name] of trace.feeds) (this.feeds[name] ??= new Set()).add(n);
+    });
+    this.stale = new Set(this.panels.keys());
+    this.set(arrays);
+    this.sized = new ResizeObserver(() => this.resize());
+    this.sized.observe(this.root);
+  }
+
+  remove() {
+    this.sized.disconnect();
+    cancelAnimationFrame(this.frame);
+    this.panels.forEach(({ div }) => this.plotly.purge(div));
+    this.root.remove();
+  }
+
+  // Takes changed arrays; they are drawn with the next frame of the page, together with all that comes before it.
+  set(arrays) {
+    for (const [name, value] of Object.entries(arrays)) {
+      this.decoded[name] = read(value);
+      this.feeds[name]?.forEach((n) => this.stale.add(n));
+    }
+    this.schedule();
+  }
+
+  setDark(dark) {
+    if (dark === this.dark) return;
+    this.dark = dark;
+    this.all();
+  }
+
+  all() {
+    this.stale = new Set(this.panels.keys());
+    this.schedule();
+  }
+
+  schedule() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw();
+    });
+  }
+
+  resize() {
+    const width = this.root.clientWidth;
+    if (!width || width === this.width) return; // a hidden tab has none
+    this.width = width;
+    const narrow = width < NARROW && this.panels.length > 1;
+    this.root.classList.toggle("amfs-narrow", narrow);
+    this.grid.style.gridTemplateColumns = narrow ? "100%" : this.spec.columns.map((part) => `minmax(0, ${part}fr)`).join(" ");
+    this.grid.style.gridTemplateRows = narrow ? "none" : this.spec.rows.map((part) => `minmax(0, ${part}fr)`).join(" ");
+    this.grid.style.height = narrow ? "auto" : `${this.spec.height}px`;
+    this.panels.forEach(({ div, share }) => (div.style.height = narrow ? `${Math.max(180, share * this.spec.height)}px` : "auto"));
+    this.all();
+  }
+
+  draw() {
+    if (!this.width) return;
+    this.night = this.dark ? this.spec.night : {};
+    const stale = [...this.stale];
+    this.stale.clear();
+    for (const n of stale) this.plot(this.panels[n]);
+    this.list();
+    this.root.dataset.drawn = 1 + Number(this.root.dataset.drawn ?? 0); // for tests: how often
+  }
+
+  plot(panel) {
+    const { div } = panel;
+    const data = panel.traces.map((each) => this.trace(each));
+    const layout = recoloured(structuredClone({ template: this.spec.template, ...panel.layout }), this.night);
+    for (const [path, name] of panel.frame) put(layout, path, recoloured(this.decoded[name], this.night));
+    layout.width = div.clientWidth;
+    layout.height = div.clientHeight;
+    const first = !panel.drawn;
+    panel.drawn = true;
+    this.plotly.react(div, data, layout, CONFIG);
+    if (first) {
+      for (const kind of ["hover", "click"]) div.on(`plotly_${kind}`, (event) => this.point(kind, panel, event));
+      div.on("plotly_afterplot", () => this.rings?.show());
+    }
+  }
+
+  trace(each) {
+    const trace = recoloured(structuredClone(each.style), this.night);
+    for (const [path, name] of each.feeds) put(trace, path, recoloured(this.decoded[name], this.night));
+    if (this.hidden.has(this.group(each))) trace.visible = false;
+    trace.showlegend = false; // the legend below is ours
+    return trace;
+  }
+
+  point(kind, panel, event) {
+    const found = event.points?.[0];
+    const trace = found && panel.traces[found.curveNumber];
+    if (trace?.hears?.includes(kind)) this.told({ kind, trace: trace.index, x: found.x, y: found.y, index: found.pointIndex ?? found.pointNumber });
+  }
+
+  // The legend: one button for each name; it hides what has the name, or is of its group.
+
+  group(each) {
+    return each.style.legendgroup || each.style.name || each.index;
+  }
+
+  list() {
+    const shown = this.panels.flatMap((panel) => panel.traces).flatMap((each) => {
+      const trace = recoloured(structuredClone(each.style), this.night);
+      for (const [path, name] of each.feeds) put(trace, path, recoloured(this.decoded[name], this.night));
+      const listed = this.spec.legend && trace.name && trace.showlegend !== false && trace.visible !== false;
+      return listed ? [[each, trace]] : [];
+    });
+    const key = JSON.stringify([shown.map(([each, trace]) => [each.index, trace.name, trace.line, trace.marker?.symbol]), [...this.hidden], this.dark]);
+    if (key === this.listed) return;
+    this.listed = key;
+    this.legend.replaceChildren();
+    this.legend.hidden = !shown.length;
+    for (const [each, trace] of shown) {
+      const group = this.group(each);
+      const entry = made("button", { type: "button", "aria-pressed": !this.hidden.has(group), title: "Show or hide" }, this.legend);
+      swatch(trace, entry);
+      words(trace.name, made("span", {}, entry));
+      entry.addEventListener("click", () => {
+        this.hidden.delete(group) || this.hidden.add(group);
+        this.all();
+      });
+    }
+  }
+
+  // Rings that can be dragged: `places` a list of [x, y], `grid` what they are rounded to, `bounds` left, right, low, high.
+  setRings(rings) {
+    this.rings ??= new Rings(this, this.panels[rings.panel], rings);
+    this.rings.take(rings);
+  }
+}
+
+const one = (value, otherwise) => (Array.isArray(value) ? value[0] : value) ?? otherwise;
+
+function swatch(trace, parent) {
+  const svg = made("svg", { width: 30, height: 14, viewBox: "-15 -7 30 14", "aria-hidden": true }, parent);
+  const marker = trace.marker ?? {};
+  const mode = trace.type === "scatter" ? trace.mode ?? "lines" : trace.type;
+  const color = trace.line?.color ?? one(marker.color, "currentColor");
+  if (trace.type === "bar") {
+    made("rect", { x: -7, y: -5, width: 14, height: 10, fill: one(marker.color, color), stroke: one(marker.line?.color, "none") }, svg);
+    return;
+  }
+  if (trace.fill && trace.fill !== "none") made("rect", { x: -14, y: -5, width: 28, height: 10, fill: trace.fillcolor ?? color }, svg);
+  if (mode.includes("lines") && (trace.line?.width ?? 2)) {
+    made("path", { d: "M-14,0H14", fill: "none", stroke: color, "stroke-width": trace.line?.width ?? 2, "stroke-dasharray": DASHES[trace.line?.dash] ?? trace.line?.dash?.replace("solid", "none") ?? "none" }, svg);
+  }
+  if (mode.includes("markers")) {
+    const name = one(marker.symbol, "circle");
+    if (name === "arrow") return;
+    const open = name.endsWith("-open");
+    const base = name.replace(/-open(-dot)?$/, "").replace(/-dot$/, "");
+    const fill = one(marker.color, color);
+    if (STROKES[base]) made("path", { d: STROKES[base], fill: "none", stroke: one(marker.line?.color, fill), "stroke-width": 1.6 }, svg);
+    else made("path", { d: SYMBOLS[base] ?? SYMBOLS.circle, fill: open ? "none" : fill, stroke: open ? fill : one(marker.line?.color, "none"), "stroke-width": open ? 1.6 : 1.2 }, svg);
+  }
+}
+
+class Rings {
+  constructor(figure, panel, { names, grid, bounds }) {
+    Object.assign(this, { figure, panel, grid, bounds, points: [], held: null });
+    this.layer = made("svg", { class: "amfs-handles" }, panel.div);
+    this.rings = names.map((name, i) => this.ring(name, i));
+  }
+
+  // What the kernel says of a place on the way is old already.
+  take({ places, present }) {
+    this.present = present;
+    if (this.held === null) this.points = places;
+    this.show();
+  }
+
+  axes() {
+    const layout = this.panel.div._fullLayout;
+    return layout?.xaxis?._length ? [layout.xaxis, layout.yaxis] : null;
+  }
+
+  show() {
+    const axes = this.axes();
+    if (!axes) return;
+    const [x, y] = axes;
+    if (this.layer.parentNode !== this.panel.div) this.panel.div.append(this.layer);
+    this.rings.forEach((ring, i) => {
+      const [a, b] = this.points[i];
+      ring.setAttribute("transform", `translate(${x._offset + x.l2p(a)}, ${y._offset + y.l2p(b)})`);
+      ring.style.display = i < this.present ? "" : "none";
+      ring.setAttribute("aria-valuenow", a);
+      ring.setAttribute("aria-valuetext", `x ${a.toFixed(2)}, y ${b.toFixed(2)}`);
+    });
+  }
+
+  move(i, a, b) {
+    const [left, right, low, high] = this.bounds;
+    const snapped = (z, least, most) => Math.round(Math.min(most, Math.max(least, z)) / this.grid) * this.grid;
+    const place = [snapped(a, left, right), snapped(b, low, high)].map((z) => Math.round(z * 1e6) / 1e6);
+    if (!place.every(Number.isFinite) || place.every((z, n) => z === this.points[i][n])) return;
+    this.points = this.points.map((each, n) => (n === i ? place : each));
+    this.show();
+    this.figure.told({ kind: "places", places: this.points });
+  }
+
+  drag(event) {
+    const [x, y] = this.axes();
+    const box = this.layer.getBoundingClientRect();
+    this.move(this.held, x.p2l(event.clientX - box.left - x._offset), y.p2l(event.clientY - box.top - y._offset));
+  }
+
+  ring(name, i) {
+    const ring = made("g", { class: "amfs-handle", tabindex: 0, role: "slider", "aria-label": `${name}, a place` }, this.layer);
+    ring.dataset.lmSuppressShortcuts = "true"; // the arrow keys are JupyterLab's otherwise
+    made("circle", { class: "amfs-handle-reach", r: 16 }, ring);
+    made("circle", { class: "amfs-handle-ring", r: 9 }, ring);
+    made("title", {}, ring).textContent = `${name}: drag, or use the arrow keys`;
+    ring.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0 || this.held !== null || !this.axes()) return;
+      event.preventDefault();
+      event.stopPropagation();
+      ring.focus({ preventScroll: true });
+      ring.setPointerCapture(event.pointerId);
+      this.held = i;
+    });
+    ring.addEventListener("pointermove", (event) => this.held === i && this.drag(event));
+    const release = () => {
+      if (this.held !== i) return;
+      this.held = null;
+      this.figure.told({ kind: "released" });
+    };
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) ring.addEventListener(end, release);
+    ring.addEventListener("keydown", (event) => {
+      const way = KEYS[event.key];
+      if (!way) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const step = this.grid * (event.shiftKey ? FAR : 1);
+      this.move(i, this.points[i][0] + step * way[0], this.points[i][1] + step * way[1]);
+    });
+    return ring;
+  }
+}
