@@ -112,7 +112,7 @@ class Explorer(Shown):
         return []
 
     def pointed(self, event: Mapping[str, Any]) -> None:
-        """The mouse on a trace that `hears` it: `event` has its number as `trace`, and `x`, `y`, `index` of the point."""
+        """The mouse on a trace that `hears` it: `event` has `trace`, its number, and `x`, `y`, `index` of the point."""
 
     # What a reader, a lesson and a test do.
 
@@ -237,8 +237,9 @@ class Explorer(Shown):
         )
         toolbar = w.HBox([*self.tools(), *buttons, reset], layout=w.Layout(flex_flow="row wrap"))
         toolbar.add_class("amfs-toolbar")
+        figure = Figure(self.drawing.state)
         box = w.VBox(
-            [Words(self.title, "amfs-title"), self.banner, toolbar, controls, Figure(self.drawing.state), self.sentence],
+            [Words(self.title, "amfs-title"), self.banner, toolbar, controls, figure, self.sentence],
             layout=w.Layout(width="100%"),
         )
         box.add_class("amfs-explorer")

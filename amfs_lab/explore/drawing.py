@@ -146,7 +146,12 @@ class Drawing:
                     "layout": common | own | {"margin": _margin(own)},
                     "frame": frame,
                     "traces": [
-                        {"index": index, "style": _style(style), "feeds": list(map(list, feeds)), "hears": list(trace.hears)}
+                        {
+                            "index": index,
+                            "style": _style(style),
+                            "feeds": list(map(list, feeds)),
+                            "hears": list(trace.hears),
+                        }
                         for index, (style, feeds, trace) in enumerate(
                             zip(drawn["data"], self._feeds, self._traces, strict=True)
                         )
@@ -189,7 +194,7 @@ HEAD |= {"yanchor": "bottom", "pad": {"b": 8}}
 
 
 def _areas(panels: Mapping[str, Any]) -> list[tuple[list[int], float]]:
-    """Of each panel, in plotly's order: first and last line of its rows and columns (CSS), and its share of the height."""
+    """Of each panel, in plotly's order: its grid area (CSS: first and last line), and its share of the height."""
     rows, columns = panels.get("rows", 1), panels.get("cols", 1)
     specs = panels.get("specs") or [[{}] * columns for _ in range(rows)]
     heights = panels.get("row_heights") or [1] * rows

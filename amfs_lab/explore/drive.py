@@ -15,9 +15,10 @@ View = tuple[tuple[Any, ...], tuple[Any, ...], str]
 def drive(explorer: Explorer) -> int:
     """Visits every value that each control declares as a probe (both ends, start, interior) and every preset.
 
-    After each move: the control holds the value, all parts of it show it, no error, finite data. A number out of range, typed, becomes the nearest in range, and a note says so. Over each control:
-    the drawing changed at least once, or `inert` says why not (a sentence that only repeats the control's value proves
-    nothing). Back at the start, everything is as it was.
+    After each move: the control holds the value, all parts of it show it, no error, finite data. A number out of range,
+    typed, becomes the nearest in range, and a note says so. Over each control: the drawing changed at least once, or
+    `inert` says why not (a sentence that only repeats the control's value proves nothing). Back at the start,
+    everything is as it was.
 
     Returns:
         the number of moves made.

@@ -119,6 +119,7 @@ export class Figure {
   }
 
   schedule() {
+    this.root.dataset.waits = ""; // for tests: a drawing is to come
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
       this.draw();
@@ -139,13 +140,13 @@ export class Figure {
   }
 
   draw() {
-    if (!this.width) return;
+    if (!this.width) return; // not seen yet: drawn by `resize`
     this.night = this.dark ? this.spec.night : {};
     const stale = [...this.stale];
     this.stale.clear();
     for (const n of stale) this.plot(this.panels[n]);
     this.list();
-    this.root.dataset.drawn = 1 + Number(this.root.dataset.drawn ?? 0); // for tests: how often
+    delete this.root.dataset.waits;
   }
 
   plot(panel) {

@@ -1,7 +1,7 @@
 """The figure of an explorer on a page: a specification, arrays by name, and rings that can be dragged.
 
-`figure.js` draws it with plotly.js, one plot a panel; `mount.js` puts it into a notebook. All that it shows lives in one
-`FigureState`, which every view reads, so that a second view or a page that connects anew shows the same.
+`figure.js` draws it with plotly.js, one plot a panel; `mount.js` puts it into a notebook. All that it shows lives in
+one `FigureState`, which every view reads, so that a second view or a page that connects anew shows the same.
 """
 
 from collections.abc import Mapping
@@ -84,5 +84,5 @@ def packed(value: Any, widget: Any = None) -> Any:
             return value.tolist()
         kind = value.dtype.name if value.dtype.name in ("float64", "float32", "int32", "uint8") else "float64"
         numbers = np.ascontiguousarray(value, dtype=kind)
-        return {"type": kind, "shape": list(numbers.shape), "bytes": memoryview(numbers.ravel()).cast("B")}
+        return {"type": kind, "shape": list(numbers.shape), "bytes": numbers.tobytes()}
     return value

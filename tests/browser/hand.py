@@ -87,7 +87,7 @@ class Explorer:
         rings = self.visible(".amfs-handle")
         if rings:
             found.append(("the rings", lambda _: self.drag_about(rings)))
-        for plot in self.visible(".js-plotly-plot"):
+        for plot in self.visible(".amfs-panels"):
             found.append(("the mouse", lambda name, plot=plot: self.point(name, plot)))
         return found
 
@@ -248,7 +248,7 @@ class Explorer:
                 self.page.mouse.down()
                 self.page.mouse.up()
 
-            self.act(f"{name} at {x:.0%} from the left and {y:.0%} from the top of the figure", action)
+            self.act(f"{name} at {x:.0%} from the left and {y:.0%} from the top of the figure", action, still=120)
         self.page.mouse.move(0, 0)
         return len(PLACES)
 
@@ -274,9 +274,10 @@ class Explorer:
             if now != start[part]:
                 raise self.wrong(f"Reset after {name} does not restore its {part}: {start[part]!r}. Got {now!r}.")
 
-    def act(self, what: str, action: Action, timed: bool = False) -> tuple[str, str]:
-        """Does something and waits until kernel and drawing are at rest. Returns the drawings before and after."""
-        self.box.evaluate("box => window.course.arm(box)")
+    def act(self, what: str, action: Action, timed: bool = False, still: int = 20) -> tuple[str, str]:
+        """Does something and waits until kernel and drawing are at rest for some milliseconds. Returns the drawings
+        before and after."""
+        self.box.evaluate("(box, still) => window.course.arm(box, still)", still)
         action()
         seen = self.page.evaluate("seconds => window.course.rest(seconds)", REST_SECONDS)
         self.lesson.check(f"{self.title!r}, {what}")

@@ -9,7 +9,6 @@ AbortSignal.timeout = ms => limit.call(AbortSignal, clock * ms);
 window.course = (() => {
   const open = new Map(); // what the page has asked the kernel to do, and is not finished
   let lost = 0; // how many questions were never answered
-  let reports = 0; // how often plotly has told the kernel what it filled in
   let heard = 0; // when a kernel's message last came or went
   let pressed = 0; // when the last key went down
   let armed = null; // the box that is watched
@@ -35,7 +34,6 @@ window.course = (() => {
         heard = performance.now();
         if (direction !== 'send' || !counted.has(msg.header.msg_type)) return;
         open.set(msg.header.msg_id, msg);
-        if (Object.keys(msg.content.data?.state ?? {}).some(key => key.endsWith('Delta') || key.endsWith('Deltas'))) reports += 1;
       });
       kernel.iopubMessage.connect((_, msg) => {
         if (msg.header.msg_type === 'status' && msg.content.execution_state === 'idle') open.delete(msg.parent_header.msg_id);
@@ -60,10 +58,6 @@ window.course = (() => {
 
     lost() {
       return lost;
-    },
-
-    reports() {
-      return reports;
     },
 
     unanswered() {
@@ -103,7 +97,7 @@ window.course = (() => {
         if (shown < wanted) found.push(`cell ${index} shows ${shown} of ${wanted} widgets`);
         cell.node.querySelectorAll('.amfs-explorer').forEach(box => {
           const plots = [...box.querySelectorAll('.js-plotly-plot')];
-          if (!plots.length || !plots.every(plot => plot.querySelector('.main-svg'))) found.push(`cell ${index}: an explorer's figure`);
+          if (!plots.length || box.querySelector('.amfs-figure[data-waits]')) found.push(`cell ${index}: an explorer's figure`);
           else if (plots.some(plot => Math.abs(plot.querySelector('.main-svg').getBoundingClientRect().width - plot.getBoundingClientRect().width) > 2)) {
             found.push(`cell ${index}: a figure as wide as its place`);
           }
@@ -185,19 +179,20 @@ window.course = (() => {
 
     // Watches a box from now on, frame by frame, until the kernel has nothing left to do and nothing moves any more. `ms`
     // is the time from the last key press to the first change of the drawing.
-    arm(box) {
+    arm(box, still_for) {
       const before = this.drawing(box);
       const state = { before, after: before, ms: null, rested: false, end: Infinity };
+      const waits = () => state.end === Infinity || !this.settled() || box.querySelector('.amfs-figure[data-waits]');
       const look = async () => {
         for (let still = performance.now(), frames = 0; ; frames++) {
           await frame();
           const seen = this.drawing(box), time = performance.now();
-          if (seen !== state.after || !this.settled() || state.end === Infinity) [still, frames] = [time, 0];
+          if (seen !== state.after || waits()) [still, frames] = [time, 0];
           if (seen !== before && state.ms === null) state.ms = time - pressed;
           state.after = seen;
-          // Without a change the wait is longer: it would be the answer. In frames as well, for a page that is too busy to draw.
-          const [wait, least] = seen === before ? [150, 8] : [60, 3];
-          state.rested = time - still > wait && frames >= least;
+          // Nothing is asked any more and no drawing is to come: a few frames later that is so for good. The mouse over a plot
+          // is heard by plotly a little later.
+          state.rested = time - still > still_for && frames >= 3;
           if (state.rested || time > state.end) return state;
         }
       };

@@ -11,9 +11,9 @@ import ipywidgets as w
 import numpy as np
 import plotly.graph_objects as go
 from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.canvas import Canvas
 from amfs_lab.explore.controls import Slider
-from amfs_lab.explore.drawing import Arrays, Trace
+from amfs_lab.explore.drawing import Arrays, Drawing, Trace
+from amfs_lab.explore.figure import Figure
 
 class Line(Explorer):
     title, alt = "sound", "A line."
@@ -33,7 +33,7 @@ class Early(Line):
 
 early = Early()
 early.slope = 1.5
-early.slope = 2  # before plotly's script can have arrived on the page: nothing may be lost
+early.slope = 2  # before plotly can have arrived on the page: nothing may be lost
 early
 """
 

@@ -40,24 +40,23 @@ OnlySays()
     """
 def by_hand(title, callback):  # an explorer that somebody built without the base: nobody shows a banner for it
     slider = w.IntSlider(description="by hand")
-    figure = Canvas(go.Scatter(y=[1, 2, 3]), layout=dict(height=200))
-    slider.observe(lambda change: callback(figure, change["new"]), "value")
+    table = (Trace(go.Scatter, dict(mode="lines"), y="y"),)
+    drawing = Drawing(dict(rows=1, cols=1), table, {}, dict(height=200), Arrays(y=np.array([1.0, 2.0, 3.0])))
+    slider.observe(lambda change: callback(drawing, change["new"]), "value")
     heading = w.HTML(title)
     heading.add_class("amfs-title")
-    return w.VBox([heading, slider, figure])
+    return w.VBox([heading, slider, Figure(drawing.state)])
 
-def fails(figure, value):
-    figure.data[0].y = [value, 2, 3]
+def fails(drawing, value):
+    drawing.update(Arrays(y=np.array([value, 2.0, 3.0])))
     if value > 50:
         raise KeyError("behind the page")
 
 by_hand("fails unseen", fails)
 """,
     """
-def redraws(figure, value):
-    with figure.batch_update():
-        figure.data[0].y = [1, 2, 3]
-        figure.layout.height = 200
+def redraws(drawing, value):
+    drawing.state.show({"y": np.array([1.0, 2.0, 3.0])})
 
 by_hand("redraws the same", redraws)
 """,

@@ -32,7 +32,6 @@ def test_a_lesson_runs_and_all_that_can_be_moved_moves_something(name, open_less
     for explorer in lesson.explorers():
         moves[explorer.title] += explorer.drive(again=explorer.title in before | set(moves))
     assert moves, f"{name}: nothing on the page can be moved."
-    assert lesson.ask("reports()") == 0, f"{name}: plotly reports its defaults, and sliders have to wait for it."
     questions = lesson.answer_predictions()
     lesson.check("at its end")
     record_property("moves", dict(moves))

@@ -45,7 +45,7 @@ def wave():
 def sent(wave, monkeypatch):
     """What leaves for the page through the figure."""
     messages = []
-    monkeypatch.setattr(wave.figure, "_send", lambda message, buffers=None: messages.append(message))
+    monkeypatch.setattr(wave.drawing.state, "_send", lambda message, buffers=None: messages.append(message))
     return messages
 
 
@@ -58,7 +58,8 @@ def test_the_first_state_is_drawn_at_once(wave):
     assert np.array_equal(wave.figure.data[0].y, wave.arrays.y)
     assert tuple(wave.figure.layout.xaxis.range) == (0.0, 3.0)
     assert wave.sentence.text == "the largest is 1.000"
-    assert (wave.sentence.alt, wave.banner.value, wave.error) == ("one curve", "", None)
+    assert wave.drawing.state.specification["alt"] == "one curve"
+    assert (wave.banner.value, wave.error) == ("", None)
 
 
 def test_a_control_reads_and_sets_as_an_attribute(wave):
@@ -183,7 +184,7 @@ def test_a_value_that_a_trait_refuses_reaches_banner_and_caller(wave, name, stat
 
 def test_a_message_that_the_figure_refuses_reaches_the_banner_too(wave):
     with pytest.raises(Exception, match=r"."):
-        wave.figure.set_state({"_js2py_pointsCallback": "no dictionary"})
+        wave.drawing.state.set_state({"click": "no dictionary"})
     assert wave.banner.value
 
 
@@ -196,11 +197,7 @@ def test_a_number_that_is_none_of_the_range_is_refused_by_the_control(wave):
 
 def test_a_change_is_one_message_and_names_only_what_changed(wave, sent):
     wave.set(shape="square", length=2.0)
-    updates = [message["state"]["_py2js_update"] for message in sent if message.get("state", {}).get("_py2js_update")]
-    assert len(updates) == 1
-    assert updates[0]["style_traces"] == [0]
-    assert set(updates[0]["style_data"]) == {"y"}
-    assert updates[0]["layout_data"] == {}
+    assert [set(message["state"]) for message in sent] == [{"array_y"}]
 
 
 def test_nothing_is_sent_where_nothing_changed(wave, sent):
@@ -225,13 +222,25 @@ def test_arrays_are_plain_values_read_by_name():
 
 
 def test_a_page_that_asks_anew_is_told_the_figure_as_it_is_now(wave):
-    """As `canvas.js` does where anywidget has dropped messages."""
-    before = wave.figure.get_state()["_widget_data"]
-    control, declared = next(iter(wave.declared.items()))
-    wave.set(**{control: declared.probes()[0]})
-    after = wave.figure.get_state()["_widget_data"]
-    assert [trace["uid"] for trace in after] == [trace["uid"] for trace in before]
-    assert after != before
+    """A second view, too, and a page whose connection was lost."""
+    wave.set(length=0.2)
+    told = wave.drawing.state.get_state()["array_y"]
+    assert np.array_equal(np.frombuffer(told["bytes"], told["type"]), wave.arrays.y)
+
+
+def test_a_point_of_a_trace_that_hears_the_mouse_is_told_once_for_each_click():
+    class Clicked(Wave):
+        heard = ()
+        traces = (Trace(go.Scatter, {"mode": "lines"}, hears=["click"], x="x", y="y"),)
+
+        def pointed(self, event):
+            self.heard += (event["index"],)
+
+    clicked = Clicked()
+    assert clicked.drawing.state.specification["panels"][0]["traces"][0]["hears"] == ["click"]
+    for n in (1, 2):
+        clicked.drawing.state.set_state({"click": {"trace": 0, "x": 1.0, "y": 0.5, "index": 3, "n": n}})
+    assert clicked.heard == (3, 3)
 
 
 def test_a_figure_is_computed_on_one_thread_and_the_others_come_back():
