@@ -6,6 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 const FAR = 10; // steps of an arrow key with Shift
 const NARROW = 560; // pixels: below, panels stand one under another
+const SLICE = 12; // milliseconds of drawing in one frame of the page
 const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset", responsive: false };
 
 // plotly's dashes and symbols, as they look in the legend.
@@ -81,11 +82,18 @@ export class Figure {
     });
     this.legend = made("div", { class: "amfs-legend" }, this.root);
     this.feeds = {}; // by the name of an array: the panels that show it
+    this.looks = new Set(); // the names of arrays that the legend depends on
     this.panels.forEach((panel, n) => {
       for (const [, name] of panel.frame) (this.feeds[name] ??= new Set()).add(n);
-      for (const trace of panel.traces) for (const [, name] of trace.feeds) (this.feeds[name] ??= new Set()).add(n);
+      for (const trace of panel.traces) {
+        for (const [path, name] of trace.feeds) {
+          (this.feeds[name] ??= new Set()).add(n);
+          if (/^(name|visible|showlegend|mode|line|marker\.(symbol|color|line))/.test(path)) this.looks.add(name);
+        }
+      }
     });
-    this.stale = new Set(this.panels.keys());
+    this.root.dataset.waits = ""; // for tests: a drawing is to come
+    this.stale = new Set(this.panels.keys()); // panels to be drawn, the one that has waited longest first
     this.set(arrays);
     this.sized = new ResizeObserver(() => this.resize());
     this.sized.observe(this.root);
@@ -98,13 +106,17 @@ export class Figure {
     this.root.remove();
   }
 
-  // Takes changed arrays; they are drawn with the next frame of the page, together with all that comes before it.
+  // Takes changed arrays. The first panel is drawn at once, the others with the next frames of the page, each with what has
+  // come by then: the page stays quick while a slider is dragged, and no panel waits for ever.
   set(arrays) {
     for (const [name, value] of Object.entries(arrays)) {
       this.decoded[name] = read(value);
       this.feeds[name]?.forEach((n) => this.stale.add(n));
+      if (this.looks.has(name)) this.listed = false;
     }
-    this.schedule();
+    if (!this.stale.size) return;
+    if (this.frame == null) this.draw();
+    else this.schedule();
   }
 
   setDark(dark) {
@@ -115,11 +127,12 @@ export class Figure {
 
   all() {
     this.stale = new Set(this.panels.keys());
+    this.listed = false;
     this.schedule();
   }
 
   schedule() {
-    this.root.dataset.waits = ""; // for tests: a drawing is to come
+    this.root.dataset.waits = "";
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
       this.draw();
@@ -142,10 +155,14 @@ export class Figure {
   draw() {
     if (!this.width) return; // not seen yet: drawn by `resize`
     this.night = this.dark ? this.spec.night : {};
-    const stale = [...this.stale];
-    this.stale.clear();
-    for (const n of stale) this.plot(this.panels[n]);
-    this.list();
+    const end = performance.now() + SLICE;
+    for (const n of this.stale) {
+      this.stale.delete(n);
+      this.plot(this.panels[n]);
+      if (performance.now() > end) break;
+    }
+    if (this.stale.size) return this.schedule();
+    if (!this.listed) this.list();
     delete this.root.dataset.waits;
   }
 
@@ -192,9 +209,7 @@ export class Figure {
       const listed = this.spec.legend && trace.name && trace.showlegend !== false && trace.visible !== false;
       return listed ? [[each, trace]] : [];
     });
-    const key = JSON.stringify([shown.map(([each, trace]) => [each.index, trace.name, trace.line, trace.marker?.symbol]), [...this.hidden], this.dark]);
-    if (key === this.listed) return;
-    this.listed = key;
+    this.listed = true;
     this.legend.replaceChildren();
     this.legend.hidden = !shown.length;
     for (const [each, trace] of shown) {
