@@ -120,8 +120,6 @@ class AdaptationExplorer(Explorer):
         yaxis=dict(title="y", range=[-6.5, 6.5]),
         xaxis2=dict(title="inner steps k", range=[-0.4, MOST + 0.4], dtick=1),
         yaxis2=dict(title="mean squared error", type="log", tickvals=TICKS, ticktext=[f"{tick:g}" for tick in TICKS]),
-        legend=dict(orientation="h", x=0, y=0, yref="container", yanchor="bottom", traceorder="normal"),
-        margin=dict(l=56, r=16, t=36, b=100),
     )
     frame = {"yaxis2_range": "error_range"}
     traces = (

@@ -17,6 +17,8 @@ from amfs_lab.explore.figure import Figure
 from amfs_lab.explore.kernel import acknowledged, stopped
 from amfs_lab.explore.messages import Banner, Sentence, Words
 
+BESIDE = 4  # more dials than that stand beside the figure, where the page is wide enough
+
 
 class Shown:
     """Something that shows `self.widget` at the end of a cell, and a sentence where there are no widgets."""
@@ -43,6 +45,7 @@ class Explorer(Shown):
 
     title: ClassVar[str] = ""
     alt: ClassVar[str] = ""  # what the figure is a picture of, for those who can't see it
+    empty: ClassVar[str] = ""  # what a panel says in which there is nothing to draw
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     panels: ClassVar[Mapping[str, Any]] = dict(rows=1, cols=1)
     traces: ClassVar[Sequence[Trace]] = ()
@@ -73,7 +76,7 @@ class Explorer(Shown):
             stopped(interrupt, "The figure was not computed to its end: run the cell again.")
             raise
         layout = {"height": 420, **self.layout}
-        self.drawing = Drawing(self.panels, self.traces, self.frame, layout, self.arrays, self.alt)
+        self.drawing = Drawing(self.panels, self.traces, self.frame, layout, self.arrays, self.alt, self.empty)
         self.sentence = Sentence(text=self.say(self.arrays))
         self.banner = Banner()
         self.controls: dict[str, Fields] = {}
@@ -103,9 +106,9 @@ class Explorer(Shown):
         """
         return {}
 
-    def rows(self) -> list[w.Widget]:
-        """The boxes of the controls, as they follow each other in the box of all."""
-        return [fields.box for fields in self.controls.values()]
+    def rows(self, rare: bool) -> list[w.Widget]:
+        """The boxes of the controls that are always seen, or of the rare ones, as they follow each other."""
+        return [fields.box for name, fields in self.controls.items() if self.declared[name].rare == rare]
 
     def tools(self) -> list[w.Widget]:
         """More widgets for the row of buttons."""
@@ -191,9 +194,9 @@ class Explorer(Shown):
                 self._show_controls([*chosen, *followed], leave)
                 with one_thread():
                     arrays = self.compute(self.state)
-                self.sentence.text = self.say(arrays)  # first: the page reads it before it is busy with the figure
+                words = self.say(arrays)
                 self.drawing.update(arrays)
-                self.arrays = arrays
+                self.sentence.text, self.arrays = words, arrays
             except Exception as error:
                 self.show_error(error)
                 raise
@@ -226,8 +229,10 @@ class Explorer(Shown):
             self._showing = False
 
     def _assemble(self) -> w.VBox:
-        controls = w.HBox(self.rows(), layout=w.Layout(flex_flow="row wrap"))
-        controls.add_class("amfs-controls")
+        dials = [w.HBox(self.rows(rare)) for rare in (False, True)]
+        more = self._more(dials[1])
+        for box in dials:
+            box.add_class("amfs-controls")
         buttons = [
             self._button(name, self.safe(functools.partial(self._change, preset)))
             for name, preset in self.presets.items()
@@ -235,15 +240,33 @@ class Explorer(Shown):
         reset = self._button(
             "Reset", self.safe(self.reset), icon="undo", tooltip="Back to the start (what was recorded stays)"
         )
-        toolbar = w.HBox([*self.tools(), *buttons, reset], layout=w.Layout(flex_flow="row wrap"))
+        toolbar = w.HBox([*self.tools(), *buttons, reset, *more], layout=w.Layout(flex_flow="row wrap"))
         toolbar.add_class("amfs-toolbar")
-        figure = Figure(self.drawing.state)
+        left = w.VBox(dials)
+        left.add_class("amfs-dials")
+        body = w.Box([left, Figure(self.drawing.state)])
+        body.add_class("amfs-body")
+        if len(dials[0].children) > BESIDE:
+            body.add_class("amfs-beside")
         box = w.VBox(
-            [Words(self.title, "amfs-title"), self.banner, toolbar, controls, figure, self.sentence],
+            [Words(self.title, "amfs-title"), self.banner, toolbar, self.sentence, body],
             layout=w.Layout(width="100%"),
         )
         box.add_class("amfs-explorer")
         return box
+
+    def _more(self, box: w.HBox) -> list[w.Widget]:
+        """The button that unfolds the rare dials, where there are any."""
+        fold = w.ToggleButton(description="More dials", icon="sliders-h", layout=w.Layout(width="auto"))
+        fold.tooltip = "Show or hide the dials that are rarely needed"
+        fold.add_class("amfs-more")
+
+        def unfold(change: Any = None) -> None:
+            box.layout.display = "" if fold.value else "none"
+
+        fold.observe(unfold, "value")
+        unfold()
+        return [fold] if box.children else []
 
     def _button(self, name: str, action: Callable[[], Any], **look: Any) -> w.Button:
         button = w.Button(description=name, layout=w.Layout(width="auto"), **look)

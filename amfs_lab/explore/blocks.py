@@ -160,9 +160,9 @@ class BlockExplorer(Explorer):
     bandwidth = LogSlider(
         "σ", 0.05, 5.0, start=START["bandwidth"], unit="median distance", help="of the letters: one is the median"
     )
-    task = IntSlider("task", 1, 40, start=START["task"], help="which letters")
+    task = IntSlider("task", 1, 40, start=START["task"], help="which letters", rare=True)
     seen = Choice("letters as", (PIXELS, FEATURES), help="what their similarity is measured on")
-    measured = Toggle("a, b of letters", help="sets the two dials a and b to the means in the letters")
+    measured = Toggle("a, b of letters", help="sets the two dials a and b to the means in the letters", rare=True)
 
     presets = {
         "one shot": START | dict(shots=1),
@@ -204,9 +204,7 @@ class BlockExplorer(Explorer):
             range=[-0.6, 2.6],
         ),
         yaxis3=dict(title="s / (s + λ)", range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1]),
-        legend=dict(orientation="h", x=0.3, y=0, yref="container", yanchor="bottom", traceorder="normal"),
         bargap=0.35,
-        margin=dict(l=52, r=16, t=36, b=90),
     )
     frame = {
         "xaxis_range": "gram_range",

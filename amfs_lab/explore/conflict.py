@@ -143,9 +143,9 @@ class ConflictExplorer(Explorer):
     spread = Slider("spread", 0, 120, start=30, step=1, unit="degrees", help="the fan of the group (3 tasks or more)")
     ratio = LogSlider("length", 0.2, 5.0, start=1.5, unit="× the others", help="how long the last task's gradient is")
     normalization = Choice("scale", list(NORMALIZATIONS), help="the factor Z of the two cosine rules")
-    negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero")
+    negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero", rare=True)
     true_lengths = Toggle(
-        "true lengths", start=False, help="draw the combined arrows as long as they are, not all equal"
+        "true lengths", start=False, help="draw the combined arrows as long as they are, not all equal", rare=True
     )
 
     presets = {
@@ -169,8 +169,6 @@ class ConflictExplorer(Explorer):
         yaxis=dict(title="along θ₂", zeroline=True, zerolinecolor="#AEB6BF", showline=False, scaleanchor="x"),
         xaxis2=dict(title="task", tickvals=list(range(1, MOST + 1)), showgrid=False),
         yaxis2=dict(title="weight c<sub>j</sub>", zeroline=True, zerolinecolor=INK),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
-        margin=dict(l=60, r=16, t=36, b=88),
         bargap=0.2,
     )
     frame = {"xaxis_range": "x_range", "yaxis_range": "y_range", "xaxis2_range": "task_range"}

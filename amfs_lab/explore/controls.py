@@ -55,14 +55,15 @@ class Control:
 
     Args:
         label: what stands beside it, short. help: what it does, one line below it.
+        rare: it is folded away until the reader asks for more dials.
         inert: the reason why moving it alone, from the start, may leave the figure as it is; `drive` asks.
     """
 
     name = ""
     extent = ""  # where its values lie, in words
 
-    def __init__(self, label: str, start: Any, *, help: str = "", inert: str = "") -> None:
-        self.label, self.help, self.inert = label, help, inert
+    def __init__(self, label: str, start: Any, *, help: str = "", rare: bool = False, inert: str = "") -> None:
+        self.label, self.help, self.rare, self.inert = label, help, rare, inert
         self.start = self.check(start)
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -166,7 +167,7 @@ class Slider(Control):
             readout=False,
             tooltip=self.help or self.label,
             style=dict(description_width=label_width),
-            layout=w.Layout(flex="1 1 180px", min_width="150px", width="auto"),
+            layout=w.Layout(flex="1 1 130px", width="auto"),
         )
 
     @property
@@ -176,13 +177,13 @@ class Slider(Control):
     def _box(self) -> dict[str, Any]:
         return dict(
             tooltip=f"{self.label}: type a value {self.extent}",
-            layout=w.Layout(width="84px", flex="0 0 84px"),
+            layout=w.Layout(width="60px", flex="0 0 60px"),
         )
 
     def _together(self, *parts: Part) -> Fields:
         row = [part.widget for part in parts]
         if self.unit:
-            row.append(Words(self.unit, "amfs-unit", flex="0 0 auto", max_width="130px"))
+            row.append(Words(self.unit, "amfs-unit"))
         return _fields(w.HBox(row, layout=w.Layout(align_items="center", width="100%")), self.help, list(parts))
 
 
@@ -251,7 +252,7 @@ class Film(IntSlider):
         fields.parts.append(Part(play))
         row = fields.box.children[0]
         row.children = (play, *row.children)
-        fields.box.layout = w.Layout(flex="1 1 100%", max_width="1068px")  # a film is looked at from end to end
+        fields.box.add_class("amfs-film")
         return fields
 
 
@@ -384,6 +385,6 @@ def _whole(control: Control, number: float) -> int:
 def _fields(row: w.Widget, help: str, parts: list[Part]) -> Fields:
     note = Words("", "amfs-note", width="100%", display="none")
     children = [row, note, Words(help, "amfs-help", width="100%")] if help else [row, note]
-    box = w.VBox(children, layout=w.Layout(flex="1 1 380px", max_width="520px"))
+    box = w.VBox(children)
     box.add_class("amfs-control")
     return Fields(box, parts, note)

@@ -80,7 +80,6 @@ class DrawExplorer(Explorer):
     layout = {
         "height": 270,
         "showlegend": False,
-        "margin": {"l": 8, "r": 8, "t": 32, "b": 46},
         "xaxis": {"visible": False, "constrain": "domain", "range": [-GAP / 2, 3 * ROOM - GAP / 2]},
         "yaxis": {"visible": False, "scaleanchor": "x", "constrain": "domain", "range": [2 * ROOM, -GAP / 2]},
         "xaxis2": {"tickvals": list(range(1, WAYS + 1))},
@@ -221,14 +220,13 @@ class DrawExplorer(Explorer):
                 else:
                     sheet.remark = "no verdict" if a.answer is None else f"letter {a.answer + 1}"
 
-    def _assemble(self) -> w.VBox:
-        box = super()._assemble()
-        title, banner, toolbar, controls, *rest = box.children
-        controls.children = [fields.box for name, fields in self.controls.items() if name not in SHEETS]
+    def rows(self, rare: bool) -> list[w.Widget]:
+        """The sheets lie together below the dials."""
+        if rare:
+            return []
         desk = w.HBox([self.controls[name].box for name in SHEETS], layout=w.Layout(flex_flow="row wrap"))
         desk.add_class("amfs-desk")
-        box.children = [title, banner, toolbar, controls, desk, *rest]
-        return box
+        return [*(fields.box for name, fields in self.controls.items() if name not in SHEETS), desk]
 
 
 def board(pictures: Float[Tensor, "n 28 28"]) -> str:

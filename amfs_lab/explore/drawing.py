@@ -1,7 +1,7 @@
 """From arrays to a figure: a table says which array feeds which property, and only what changed is sent."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,7 @@ class Drawing:
     Args:
         panels: arguments of plotly's `make_subplots`. traces: the table. layout: what never changes of the layout.
         frame: property of the layout = name of the array. arrays: the first state. alt: the figure in words.
+        empty: what a panel says in which there is nothing to draw.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class Drawing:
         layout: Mapping[str, Any],
         arrays: Arrays,
         alt: str = "",
+        empty: str = "",
     ) -> None:
-        self._panels, self._traces, self._frame, self._layout, self._alt = panels, traces, frame, layout, alt
+        self._panels, self._traces, self._frame, self._layout = panels, traces, frame, layout
+        self._words = {"alt": alt, "empty": empty}
         self.arrays = arrays
         sketch = self.figure  # plotly looks at each value
         self._paths = {_path(sketch.layout, prop): name for prop, name in frame.items()}
@@ -139,11 +142,14 @@ class Drawing:
             if title is not None:
                 own["title"] = HEAD | {"text": layout["annotations"][title]["text"]}
             frame = [[part, name] for path, name in self._paths.items() if (part := _within(path, number, title))]
+            fed = {path for path, _ in frame}
+            if "xaxis.ticktext" in fed or "<br>" in str(own["xaxis"].get("ticktext")):
+                own["xaxis"]["automargin"] = True  # words of two lines
             panels.append(
                 {
                     "area": area,
                     "share": share,
-                    "layout": common | own | {"margin": _margin(own)},
+                    "layout": common | own | {"margin": _margin(own, fed)},
                     "frame": frame,
                     "traces": [
                         {
@@ -161,7 +167,7 @@ class Drawing:
             )
         rows, columns = self._panels.get("rows", 1), self._panels.get("cols", 1)
         return {
-            "alt": self._alt,
+            **self._words,
             "template": json.loads(to_json_plotly(TEMPLATE)),
             "height": self._layout.get("height", 420),
             "columns": list(self._panels.get("column_widths") or [1] * columns),
@@ -221,15 +227,15 @@ def _axis(layout: Mapping[str, Any], axis: str, number: str, told: Mapping[str, 
     return own
 
 
-def _margin(own: Mapping[str, Any]) -> dict[str, int]:
-    """Pixels round a panel: for numbers and titles of its axes, and its own title."""
+def _margin(own: Mapping[str, Any], fed: Collection[str]) -> dict[str, int]:
+    """Pixels round a panel: for numbers and titles of its axes, also those that are `fed`, and its own title."""
 
     def room(axis: str, numbers: int, title: int) -> int:
         look = own[axis]
         if look.get("visible") is False:
             return 8
         shown = numbers if look.get("showticklabels") is not False else 8
-        return shown + (title if look.get("title", {}).get("text") else 0)
+        return shown + (title if look.get("title", {}).get("text") or f"{axis}.title.text" in fed else 0)
 
     above = 34 if "title" in own else 10
     below, top = room("xaxis", 26, 20), own["xaxis"].get("side") == "top"

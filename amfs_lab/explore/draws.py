@@ -102,8 +102,6 @@ class DrawsExplorer(Explorer):
         yaxis=dict(range=[0, 1.02], tickformat=".0%", title="share of draws"),
         xaxis2=dict(title="farther from the aim than the mean (sd of the optima)", zeroline=True, zerolinecolor=INK),
         yaxis2=dict(title="draws", rangemode="tozero"),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
-        margin=dict(l=60, r=16, t=36, b=84),
         bargap=0.05,
     )
     frame = {"xaxis_title_text": "distance_title", "xaxis_range": "distance_range", "xaxis2_range": "gap_range"}

@@ -56,15 +56,16 @@ class EpisodeExplorer(Explorer):
         step=0.1,
         unit="sd of a class",
         help="from cloud to neighbouring cloud",
+        rare=True,
     )
     bandwidth = LogSlider(
         "σ", 0.05, 20.0, start=START["bandwidth"], unit="sd of a class", help="the bandwidth: how far a vote reaches"
     )
     lam = LogSlider("λ", 1e-4, 1e4, start=START["lam"], help="the ridge: left to interpolate, right to count votes")
-    task = IntSlider("task", 1, 40, start=START["task"], help="another draw of the clouds (the seed)")
+    task = IntSlider("task", 1, 40, start=START["task"], help="another draw of the clouds (the seed)", rare=True)
     query = IntSlider("query", 1, (MOST_WAYS + 1) * QUERIES, start=START["query"], help="which one, or click it")
     votes_for = Choice("votes for", VOTES_FOR, help="the class whose score is taken apart")
-    data = Choice("clouds", DATA, help="what is odd about the task")
+    data = Choice("clouds", DATA, help="what is odd about the task", rare=True)
 
     presets = {
         "one shot": START | dict(shots=1),
@@ -105,7 +106,6 @@ class EpisodeExplorer(Explorer):
         xaxis3=dict(title="example, class by class"),
         yaxis3=dict(title="α<sub>i</sub> k(x, x<sub>i</sub>)", exponentformat="power"),
         bargap=0.25,
-        margin=dict(l=60, r=16, t=36, b=56),
     )
     frame = {
         "annotations[2].text": "votes_title",

@@ -6,6 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 const FAR = 10; // steps of an arrow key with Shift
 const NARROW = 560; // pixels: below, panels stand one under another
+const LEAST = 280; // pixels of height
 const SLICE = 12; // milliseconds of drawing in one frame of the page
 const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset", responsive: false };
 
@@ -70,9 +71,10 @@ function words(text, parent) {
 }
 
 export class Figure {
-  // `spec`: see `Drawing.specification`. `arrays`: by name, as they travel. `told(event)` hears of clicks, hovers and drags.
-  constructor(place, spec, arrays, plotly, told = () => {}) {
-    Object.assign(this, { place, spec, plotly, told, dark: false, width: 0, hidden: new Set(), decoded: {} });
+  // `spec`: see `Drawing.specification`. `arrays`: by name, as they travel. `told(event)` hears of clicks, hovers and drags;
+  // `room()` says how many pixels of height there are for figure and legend.
+  constructor(place, spec, arrays, plotly, { told = () => {}, room = () => Infinity } = {}) {
+    Object.assign(this, { place, spec, plotly, told, room, dark: false, width: 0, hidden: new Set(), decoded: {} });
     this.root = made("div", { class: "amfs-figure js-figure", role: "img", "aria-label": spec.alt }, place);
     this.grid = made("div", { class: "amfs-panels" }, this.root);
     this.panels = spec.panels.map((panel) => {
@@ -147,8 +149,10 @@ export class Figure {
     this.root.classList.toggle("amfs-narrow", narrow);
     this.grid.style.gridTemplateColumns = narrow ? "100%" : this.spec.columns.map((part) => `minmax(0, ${part}fr)`).join(" ");
     this.grid.style.gridTemplateRows = narrow ? "none" : this.spec.rows.map((part) => `minmax(0, ${part}fr)`).join(" ");
-    this.grid.style.height = narrow ? "auto" : `${this.spec.height}px`;
-    this.panels.forEach(({ div, share }) => (div.style.height = narrow ? `${Math.max(180, share * this.spec.height)}px` : "auto"));
+    this.list();
+    const height = narrow ? this.spec.height : Math.max(LEAST, Math.min(this.spec.height, this.room() - this.legend.offsetHeight));
+    this.grid.style.height = narrow ? "auto" : `${height}px`;
+    this.panels.forEach(({ div, share }) => (div.style.height = narrow ? `${Math.max(180, share * height)}px` : "auto"));
     this.all();
   }
 
@@ -173,12 +177,23 @@ export class Figure {
     for (const [path, name] of panel.frame) put(layout, path, recoloured(this.decoded[name], this.night));
     layout.width = div.clientWidth;
     layout.height = div.clientHeight;
+    this.sayEmpty(panel, data);
     const first = !panel.drawn;
     panel.drawn = true;
     this.plotly.react(div, data, layout, CONFIG);
     if (first) {
       for (const kind of ["hover", "click"]) div.on(`plotly_${kind}`, (event) => this.point(kind, panel, event));
       div.on("plotly_afterplot", () => this.rings?.show());
+    }
+  }
+
+  // Axes are never empty without a word.
+  sayEmpty(panel, data) {
+    const some = data.some(({ x, y, z, source }) => [x, y, z].some((values) => values?.length) || source);
+    if (some || !this.spec.empty) panel.note?.remove();
+    else if (!panel.note?.isConnected) {
+      panel.note = made("div", { class: "amfs-empty" }, panel.div);
+      panel.note.textContent = this.spec.empty;
     }
   }
 
@@ -203,6 +218,7 @@ export class Figure {
   }
 
   list() {
+    this.night = this.dark ? this.spec.night : {};
     const shown = this.panels.flatMap((panel) => panel.traces).flatMap((each) => {
       const trace = recoloured(structuredClone(each.style), this.night);
       for (const [path, name] of each.feeds) put(trace, path, recoloured(this.decoded[name], this.night));

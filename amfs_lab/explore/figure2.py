@@ -58,8 +58,6 @@ class Figure2Explorer(Explorer):
         yaxis=dict(title="accuracy on unseen letters", tickformat=".0%"),
         xaxis2=dict(title="milliseconds a task (median)", type="log"),
         yaxis2=dict(title="accuracy", tickformat=".0%"),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
-        margin=dict(l=64, r=16, t=36, b=84),
     )
     frame = {
         "yaxis_range": "accuracy_range",

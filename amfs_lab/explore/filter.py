@@ -64,8 +64,8 @@ class FilterExplorer(Explorer):
     )
     steps = ZeroLogIntSlider("steps k", MOST_STEPS, start=0, help="gradient descent from zero, to lay over; 0 for none")
     channel = IntSlider("channel", 0, MOST, start=0, help="which channel's wave to draw; 0 for none")
-    points = IntSlider("points", 0, MOST, start=START["points"], help="how many points have labels, n")
-    places = Choice("places", PLACES, help="where the points lie")
+    points = IntSlider("points", 0, MOST, start=START["points"], help="how many points have labels, n", rare=True)
+    places = Choice("places", PLACES, help="where the points lie", rare=True)
     noise = Slider(
         "noise",
         0.0,
@@ -74,9 +74,10 @@ class FilterExplorer(Explorer):
         step=0.01,
         unit="unit of y",
         help="standard deviation of the labels' error",
+        rare=True,
     )
     sample = IntSlider(
-        "sample", 1, 20, start=START["sample"], help="other errors, and other places unless they are even"
+        "sample", 1, 20, start=START["sample"], help="other errors, and other places unless they are even", rare=True
     )
 
     presets = {
@@ -112,10 +113,8 @@ class FilterExplorer(Explorer):
         yaxis2=dict(title="share kept", range=[-0.06, 1.08], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"]),
         xaxis3=dict(title="channel i, strongest first"),
         yaxis3=dict(title="|u<sub>i</sub>ᵀy|", rangemode="tozero"),
-        legend=dict(orientation="h", x=0, y=0, yref="container", yanchor="bottom", traceorder="normal"),
         barmode="overlay",
         bargap=0.25,
-        margin=dict(l=56, r=16, t=36, b=104),
     )
     frame = {"xaxis3_range": "index_range", "yaxis3_range": "size_range"}
     traces = (

@@ -32,8 +32,6 @@ LAYOUT: dict[str, Any] = dict(
     height=560,
     xaxis=dict(title="θ₁", range=[-VIEW, VIEW], constrain="domain", showgrid=False),
     yaxis=dict(title="θ₂", range=[-VIEW, VIEW], scaleanchor="x", constrain="domain", showgrid=False),
-    legend=dict(orientation="h", x=0, y=-0.12, yanchor="top"),
-    margin=dict(l=56, r=16, t=36, b=84),
 )
 CONTOURS = Trace(
     go.Contour,

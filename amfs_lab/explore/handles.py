@@ -40,13 +40,21 @@ class DraggableExplorer(Explorer):
         self._place()
         self.drawing.state.observe(self._dragged, "places")
 
-    def rows(self) -> list[w.Widget]:
-        """The number boxes below the other controls, in pairs that stay together."""
+    def rows(self, rare: bool) -> list[w.Widget]:
+        """The number boxes among the rare ones, in pairs that stay together."""
         apart = w.Layout(margin="0 6px 0 0")
         pairs = [w.HBox([self.controls[name].box for name in pair], layout=apart) for pair in self.places.values()]
         theirs = {name for pair in self.places.values() for name in pair}
-        others = [fields.box for name, fields in self.controls.items() if name not in theirs]
-        return [*others, w.HBox(pairs, layout=w.Layout(flex_flow="row wrap", width="100%"))]
+        others = [
+            fields.box
+            for name, fields in self.controls.items()
+            if name not in theirs and self.declared[name].rare == rare
+        ]
+        if not rare:
+            return others
+        together = w.HBox(pairs, layout=w.Layout(flex_flow="row wrap"))
+        together.add_class("amfs-places")
+        return [*others, together]
 
     def present(self) -> int:
         """How many of the places are there, from the first on; the others are hidden with their number boxes."""

@@ -159,8 +159,6 @@ class LimitExplorer(Explorer):
             tickvals=[FLOOR, 1e-12, 1e-6, 1],
             ticktext=["≤ 10⁻¹⁸", "10⁻¹²", "10⁻⁶", "1"],
         ),
-        legend=dict(orientation="h", x=0, y=-0.14, yanchor="top", traceorder="normal"),
-        margin=dict(l=56, r=16, t=36, b=96),
     )
     traces = (
         Trace(

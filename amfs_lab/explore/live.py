@@ -22,6 +22,7 @@ class LiveExplorer(Explorer):
     run's condition in `state.status`: `"idle"`, `"running"`, `"stopped"`, `"finished"` or `"failed"`.
     """
 
+    empty = "Nothing has run yet. Run the next cell: the curves grow here."
     history = Held({})
     status = Held("idle")
 

@@ -88,8 +88,6 @@ class MetaTrainingExplorer(LiveExplorer):
         yaxis=dict(title="cross-entropy (nats)", rangemode="tozero"),
         xaxis2=dict(title="training time in seconds", rangemode="tozero"),
         yaxis2=dict(title="accuracy", range=[0, 1.02], tickformat=".0%"),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
-        margin=dict(l=60, r=16, t=36, b=84),
     )
     frame = {"xaxis_title_text": "x_title", "xaxis2_title_text": "x_title", "annotations[1].text": "accuracy_title"}
     traces = tuple(

@@ -18,6 +18,15 @@ async function load(script) {
 }
 
 const PREFIX = "array_";
+const LAPTOP = 612; // pixels of height that JupyterLab leaves a notebook on a screen of 1366 × 768
+const AROUND = 156; // what it takes for itself
+
+// Title, presets, sentence, dials and figure are seen together: what is left below all that stands above the figure.
+function room(el) {
+  const box = el.closest(".amfs-explorer");
+  if (!box) return Infinity;
+  return Math.max(LAPTOP, innerHeight - AROUND) - (el.getBoundingClientRect().top - box.getBoundingClientRect().top) - 8;
+}
 const dark = () => document.body.dataset.jpThemeLight === "false";
 
 async function render({ model, el }) {
@@ -36,7 +45,7 @@ async function render({ model, el }) {
       const found = state.get("rings");
       if (found?.names && found.answers >= (state.get("places")?.n ?? 0)) figure.setRings(found);
     };
-    figure = new Figure(el, state.get("specification"), arrays(state.keys()), plotly, tell);
+    figure = new Figure(el, state.get("specification"), arrays(state.keys()), plotly, { told: tell, room: () => room(el) });
     figure.setDark(dark());
     rings();
     const heard = () => {

@@ -111,7 +111,9 @@ class OuterLoopExplorer(DraggableExplorer):
     rate = Slider(
         "outer rate β", 0.0, 1.1, start=0.1, step=0.01, unit="× its limit", help="2 / s_max, another for each method"
     )
-    stretch = LogSlider("stretch", 1.0, 10.0, start=1.0, unit=": 1", help="steep to flat curvature, in each task")
+    stretch = LogSlider(
+        "stretch", 1.0, 10.0, start=1.0, unit=": 1", help="steep to flat curvature, in each task", rare=True
+    )
     x_0, y_0 = (Coordinate(f"{axis}₀", START[f"{axis}_0"], help=help) for axis, help in (("x", "start"), ("y", "")))
     x_1, y_1 = (Coordinate(f"{axis}₁", START[f"{axis}_1"], help=help) for axis, help in (("x", "task 1"), ("y", "")))
     x_2, y_2 = (Coordinate(f"{axis}₂", START[f"{axis}_2"], help=help) for axis, help in (("x", "task 2"), ("y", "")))

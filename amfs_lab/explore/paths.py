@@ -114,8 +114,6 @@ class PathExplorer(LiveExplorer):
         yaxis2=dict(title="cross-entropy (nats)", rangemode="tozero"),
         xaxis3=dict(title="meta-steps", rangemode="tozero"),
         yaxis3=dict(title="mean pairwise cosine", zeroline=True, zerolinecolor=INK),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
-        margin=dict(l=60, r=16, t=36, b=84),
     )
     frame = {
         "xaxis_title_text": "x_title",

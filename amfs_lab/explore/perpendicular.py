@@ -162,8 +162,6 @@ class PerpendicularExplorer(Explorer):
         xaxis3=dict(title="x", range=[-3.2, 3.2]),
         yaxis3=dict(title="t f<sub>⊥</sub>(x)", zeroline=True, zerolinecolor=GRAY),
         barmode="stack",
-        legend=dict(orientation="h", x=0, y=-0.13, yanchor="top", traceorder="normal"),
-        margin=dict(l=60, r=16, t=36, b=76),
     )
     frame = {"yaxis_range": "value_range", "yaxis2_range": "bar_range", "yaxis3_range": "rest_range"}
     traces = (

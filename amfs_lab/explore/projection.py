@@ -113,8 +113,6 @@ class ProjectionExplorer(Explorer):
         xaxis=dict(visible=False, range=[-1.8, 1.8], constrain="domain"),
         yaxis=dict(visible=False, range=[-1.55, 1.9], scaleanchor="x", constrain="domain"),
         xaxis2=dict(title="t, the share of w<sub>⊥</sub> that is kept", range=[-1.05, 1.55], tickvals=[-1, 0, 1]),
-        legend=dict(x=0.66, y=0.98, xanchor="left", yanchor="top"),
-        margin=dict(l=16, r=16, t=36, b=56),
     )
     frame = {"yaxis2_range": "value_range"}
     traces = (

@@ -76,8 +76,6 @@ class PullExplorer(Explorer):
         yaxis=dict(title="w", zeroline=True, zerolinecolor="#AEB6BF"),
         xaxis2=dict(title="θ − θ*, distance from the task’s optimum", range=[-2, 2]),
         yaxis2=dict(title="loss", range=[0, HEIGHT]),
-        legend=dict(orientation="h", x=0, y=-0.2, yanchor="top"),
-        margin=dict(l=56, r=16, t=36, b=84),
     )
     frame = {"yaxis_range": "pull_range"}
     traces = (

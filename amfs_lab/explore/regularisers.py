@@ -41,16 +41,9 @@ def when_mu_rises(mu: float = 10.0, bandwidth: float = 0.6, lam: float = 1.0) ->
     return "it comes closer to the labels" if after < before else "it keeps its distance: a smoother curve"
 
 
-def legend(title: str, x: float, y: float) -> dict[str, Any]:
-    """A panel's title and its own series, above it."""
-    look = dict(orientation="h", yanchor="bottom", traceorder="normal", font=dict(size=12), bgcolor="rgba(0,0,0,0)")
-    return dict(title=dict(text=title, side="top", font=dict(size=14)), x=x, y=y, **look)
-
-
 def curve(name: str, panel: int, x: str, y: str, color: str, dash: str) -> Trace:
-    """A line with a name in its panel's legend."""
-    where = dict(name=name, legend=f"legend{panel if panel > 1 else ''}")
-    style = line(color, 3 if dash == "solid" else 2, dash, hover=f"{name}: %{{y:.3g}}", **where)
+    """A line with a name in the legend."""
+    style = line(color, 3 if dash == "solid" else 2, dash, hover=f"{name}: %{{y:.3g}}", name=name)
     return Trace(go.Scatter, style, at=PANELS[panel], x=x, y=y)
 
 
@@ -78,10 +71,10 @@ class RegulariserExplorer(Explorer):
     lam = LogSlider("λ", 1e-4, 10.0, start=1.0, help="weight of the norm of f")
     mu = ZeroLogSlider("μ", 0.01, 1e4, start=0.0, help="weight of the gradient's norm; 0 at its left end")
     gamma = ZeroLogSlider("γ", 0.001, 10.0, start=0.0, help="weight of the information; 0 at its left end")
-    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd")
-    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n")
-    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind")
-    data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them")
+    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
+    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n", rare=True)
+    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind", rare=True)
+    data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them", rare=True)
 
     presets = {
         "plain ridge": dict(bandwidth=0.6, lam=1.0, mu=0.0, gamma=0.0, points=20, sample=6, data="sine"),
@@ -93,7 +86,18 @@ class RegulariserExplorer(Explorer):
         "no points": dict(bandwidth=0.6, lam=1.0, mu=0.0, gamma=0.0, points=0, sample=6, data="sine"),
     }
 
-    panels = dict(rows=2, cols=2, horizontal_spacing=0.11, vertical_spacing=0.29)
+    panels = dict(
+        rows=2,
+        cols=2,
+        horizontal_spacing=0.11,
+        vertical_spacing=0.29,
+        subplot_titles=(
+            "data and fit",
+            "what each direction meets",
+            "information I, degrees of freedom d",
+            "the task’s meta-objective",
+        ),
+    )
     layout = dict(
         height=560,
         xaxis=dict(title="x", range=[-3.3, 3.3]),
@@ -110,11 +114,6 @@ class RegulariserExplorer(Explorer):
         yaxis3=dict(title="nats, and directions"),
         xaxis4=SIGMA_AXIS,
         yaxis4=dict(title="loss"),
-        margin=dict(l=60, r=16, t=64, b=52),
-        legend=legend("data and fit", 0.0, 1.0),
-        legend2=legend("what each direction meets", 0.555, 1.0),
-        legend3=legend("information I, degrees of freedom d", 0.0, 0.355),
-        legend4=legend("the task’s meta-objective", 0.555, 0.355),
     )
     frame = {"yaxis3_range": "nats_range", "yaxis4_range": "loss_range"}
     traces = (

@@ -65,9 +65,9 @@ class RidgeExplorer(Explorer):
     noise = Slider(
         "noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="standard deviation of the labels' error"
     )
-    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n")
+    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n", rare=True)
     truth = Choice("truth", list(TRUTHS), help="the function that the labels come from")
-    sample = IntSlider("sample", 1, 20, start=6, help="other points from the same truth")
+    sample = IntSlider("sample", 1, 20, start=6, help="other points from the same truth", rare=True)
 
     presets = {
         "balanced": dict(bandwidth=0.6, lam=0.1, points=20),
@@ -94,10 +94,8 @@ class RidgeExplorer(Explorer):
         yaxis2=dict(title="h(s<sub>i</sub>)", range=[-0.03, 1.06], tickvals=[0, 0.5, 1]),
         xaxis3=dict(title="direction i, strongest first", rangemode="tozero"),
         yaxis3=dict(title="|u<sub>i</sub>ᵀy|", rangemode="tozero"),
-        legend=dict(orientation="h", x=0, y=-0.14, yanchor="top", traceorder="normal"),
         barmode="overlay",
         bargap=0.25,
-        margin=dict(l=56, r=16, t=36, b=76),
     )
     frame = {"xaxis2_range": "index_range", "xaxis3_range": "index_range"}
     traces = (

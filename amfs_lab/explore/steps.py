@@ -123,8 +123,8 @@ class StepsExplorer(Explorer):
     steps = ZeroLogIntSlider("steps k", MOST_STEPS, start=START["steps"], help="how many steps, from nothing learned")
     lam = LogSlider("λ", 1e-5, 10.0, start=START["lam"], unit="s_max", help="the ridge of the one solve")
     kernel = Choice("kernel", KERNELS, help="RBF, or the tangent kernel of an untrained network")
-    points = IntSlider("points", 1, MOST, start=START["points"], help="how many labelled points, n")
-    sample = IntSlider("sample", 1, 20, start=START["sample"], help="other points and errors")
+    points = IntSlider("points", 1, MOST, start=START["points"], help="how many labelled points, n", rare=True)
+    sample = IntSlider("sample", 1, 20, start=START["sample"], help="other points and errors", rare=True)
 
     presets = {
         "twenty steps": START,
@@ -164,8 +164,6 @@ class StepsExplorer(Explorer):
             ticktext=["10⁻⁵", "10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"],
         ),
         yaxis3=dict(title="largest gap", range=[-0.04, 1.08], tickvals=[0, 0.2, 0.5, 1]),
-        legend=dict(orientation="h", x=0, y=0, yref="container", yanchor="bottom", traceorder="normal"),
-        margin=dict(l=56, r=16, t=36, b=112),
     )
     traces = (
         Trace(go.Scatter, curve("truth", FAINT, 2.0, "dash"), x="grid", y="truth"),

@@ -78,10 +78,10 @@ class TeacherExplorer(Explorer):
     bandwidth = LogSlider("σ", 0.05, 5.0, start=0.3, unit="same unit as x", help="the bandwidth")
     lam = LogSlider("λ", 1e-4, 10.0, start=0.1, help="the ridge")
     surface = Choice("map of", list(LOOKS), help="the loss that shades the map")
-    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd")
-    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n")
-    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind")
-    data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them")
+    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
+    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n", rare=True)
+    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind", rare=True)
+    data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them", rare=True)
 
     presets = {
         "start too wide": START | dict(bandwidth=3.0),
@@ -107,8 +107,6 @@ class TeacherExplorer(Explorer):
         yaxis=dict(title="λ", type="log", range=LAM_RANGE, showgrid=False, **POWERS),
         xaxis2=SIGMA_AXIS,
         yaxis2=dict(title="% of the map that is better", range=[-4, 104]),
-        legend=dict(orientation="h", x=0, y=-0.17, yanchor="top", traceorder="normal"),
-        margin=dict(l=60, r=16, t=36, b=84),
     )
     frame = {"annotations[0].text": "map_title"}
     traces = (

@@ -86,15 +86,21 @@ class TrajectoryExplorer(DraggableExplorer):
     shown = Film("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
     tasks = IntSlider("tasks", 2, MOST, start=MOST, help="how many of them there are")
     loudness = LogSlider("loudness", 0.1, 10.0, start=1.0, unit="× the others", help="curvature of the last task")
-    stretch = LogSlider("stretch", 1.0, 10.0, start=1.0, unit=": 1", help="steep to flat curvature, in each task")
-    noise = Slider("noise", 0.0, 3.0, start=0.0, step=0.05, help="sd of what is added to each gradient")
+    stretch = LogSlider(
+        "stretch", 1.0, 10.0, start=1.0, unit=": 1", help="steep to flat curvature, in each task", rare=True
+    )
+    noise = Slider("noise", 0.0, 3.0, start=0.0, step=0.05, help="sd of what is added to each gradient", rare=True)
     rate = LogSlider("rate β", 0.005, 1.0, start=0.1, help="of a step, or its length if steps are equal")
-    decay = Slider("decay", 0.95, 1.0, start=1.0, step=0.001, help="each step’s rate, × that of the one before")
+    decay = Slider(
+        "decay", 0.95, 1.0, start=1.0, step=0.001, help="each step’s rate, × that of the one before", rare=True
+    )
     normalization = Choice(
         "scale", list(NORMALIZATIONS), start="agreement", help="the factor Z of the two cosine rules"
     )
-    negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero")
-    equal_steps = Toggle("equal steps", start=False, help="every step of every rule is β long: direction alone counts")
+    negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero", rare=True)
+    equal_steps = Toggle(
+        "equal steps", start=False, help="every step of every rule is β long: direction alone counts", rare=True
+    )
     x_0, y_0 = (Coordinate(f"{axis}₀", START[f"{axis}_0"], help=help) for axis, help in (("x", "start"), ("y", "")))
     x_1, y_1 = (Coordinate(f"{axis}₁", START[f"{axis}_1"], help=help) for axis, help in (("x", "task 1"), ("y", "")))
     x_2, y_2 = (Coordinate(f"{axis}₂", START[f"{axis}_2"], help=help) for axis, help in (("x", "task 2"), ("y", "")))

@@ -89,7 +89,7 @@ class VoteExplorer(Explorer):
     bandwidth = LogSlider(
         "σ", 0.1, 1.5, start=START["bandwidth"], unit="same unit as x", help="the bandwidth: how far a vote reaches"
     )
-    points = IntSlider("points", 0, MOST, start=MOST, help="how many labelled points, n")
+    points = IntSlider("points", 0, MOST, start=MOST, help="how many labelled points, n", rare=True)
     task = Choice("labels", list(TASKS), help="which classes the points have")
 
     presets = {
@@ -119,9 +119,7 @@ class VoteExplorer(Explorer):
         ),
         xaxis2=dict(title="point i, class"),
         yaxis2=dict(title="α<sub>i</sub> k(x, x<sub>i</sub>) / largest |f|", exponentformat="power"),
-        legend=dict(orientation="h", x=0, y=0, yref="container", yanchor="bottom", traceorder="normal"),
         bargap=0.35,
-        margin=dict(l=74, r=16, t=36, b=96),
     )
     frame = {
         "xaxis2_range": "index_range",
