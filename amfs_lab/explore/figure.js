@@ -6,7 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 const FAR = 10; // steps of an arrow key with Shift
 const NARROW = 560; // pixels: below, panels stand one under another
-const LEAST = 280; // pixels of height
+const LEAST = 240; // pixels of height
 const SLICE = 12; // milliseconds of drawing in one frame of the page
 const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset", responsive: false };
 
@@ -54,7 +54,7 @@ export function read(value) {
 // Every colour of a light page as it is on a dark one, inside lists and dictionaries too.
 function recoloured(value, night) {
   if (typeof value === "string") return night[value] ?? value;
-  if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map((each) => recoloured(each, night));
+  if (Array.isArray(value)) return typeof value.at(-1) === "number" ? value : value.map((each) => recoloured(each, night));
   if (value && typeof value === "object") {
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, recoloured(each, night)]));
   }
@@ -150,7 +150,7 @@ export class Figure {
     this.grid.style.gridTemplateColumns = narrow ? "100%" : this.spec.columns.map((part) => `minmax(0, ${part}fr)`).join(" ");
     this.grid.style.gridTemplateRows = narrow ? "none" : this.spec.rows.map((part) => `minmax(0, ${part}fr)`).join(" ");
     this.list();
-    const height = narrow ? this.spec.height : Math.max(LEAST, Math.min(this.spec.height, this.room() - this.legend.offsetHeight));
+    const height = narrow ? this.spec.height : Math.min(this.spec.height, Math.max(LEAST, this.room() - this.legend.offsetHeight));
     this.grid.style.height = narrow ? "auto" : `${height}px`;
     this.panels.forEach(({ div, share }) => (div.style.height = narrow ? `${Math.max(180, share * height)}px` : "auto"));
     this.all();

@@ -9,8 +9,9 @@ import plotly.graph_objects as go
 
 from amfs_lab.explore.controls import Number
 
-# Okabe and Ito (2008): eight colours that stay apart for every common kind of colour vision.
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+# Okabe and Ito (2008): eight colours that stay apart for every common kind of colour vision; orange and sky blue are
+# darker than theirs, for a contrast of 3 on white. Yellow has less, and always a dark rim.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#C98500", "#3E9BD6", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 INK, FAINT, GRID = "#24292F", "#6E7781", "#E7EAEE"
 
@@ -32,11 +33,13 @@ NIGHT = {
     "white": "#111111",
     "#FFFFFF": "#111111",
     BLUE: "#4DA3DB",
-    GREEN: "#00B98A",
     "#D3E5F3": "#12304A",
     "#A6CCE6": "#1D4F7A",
     "#2B7AB3": "#4E9AD0",
     "#00406B": "#B9DCF5",
+    "#C9D3DE": "#3A4656",
+    "#EEF3F8": "#1A2129",
+    "#AFC0D2": "#45586C",
 }
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
