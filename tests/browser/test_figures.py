@@ -1,4 +1,4 @@
-"""Figures on the page: on one screen, the same in every view, in both themes, at every width and after the tab was hidden."""
+"""Figures on the page: on one screen, the same in every view, in both themes, at every width."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 from planting import plant
 
 from amfs_lab import explore
+from amfs_lab.explore import theme
 
 pytestmark = pytest.mark.browser
 
@@ -41,25 +42,23 @@ def test_dials_sentence_and_figure_are_seen_together(lesson, record_property):
     assert {kind: height for kind, height in at.items() if height > SCREEN} == {}
 
 
-def test_a_smaller_page_has_one_column_and_nothing_is_cut(lesson, record_property):
-    page = lesson.page
+CUT = """() => [...document.querySelectorAll('.amfs-explorer')].filter(box => box.scrollWidth > box.clientWidth + 1)
+    .map(box => box.querySelector('.amfs-title').textContent)"""
+
+
+def test_on_a_smaller_page_nothing_is_cut(lesson, record_property):
     for width in (1024, 800):
-        page.set_viewport_size({"width": width, "height": 768})
-        lesson.until("every figure has its width", lambda: not lesson.ask("missing()") and lesson.ask("settled()"))
+        lesson.page.set_viewport_size({"width": width, "height": 768})
         record_property(f"heights at {width}", heights(lesson))
-        cut = page.evaluate(
-            """() => [...document.querySelectorAll('.amfs-explorer')].filter(box => box.scrollWidth > box.clientWidth + 1)
-                .map(box => box.querySelector('.amfs-title').textContent)"""
-        )
-        assert cut == [], f"at {width} px"
-    page.set_viewport_size({"width": 1366, "height": 768})
+        assert lesson.page.evaluate(CUT) == [], f"at {width} px"
 
 
-def test_every_view_shows_the_same_after_a_move(lesson):
-    """In another cell, and by "Create New View for Output"; rings, markers and matrices included."""
+@pytest.fixture(scope="module")
+def views(server, browser):
+    """A dial and a walk in two cells each, after a move; the dial in an output view of its own as well."""
     views = plant(
-        lesson.server,
-        lesson.page.context,
+        server,
+        browser,
         "views",
         "from amfs_lab import explore\ndial = explore.RbfExplorer()\nwalk = explore.TrajectoryExplorer()",
         "dial",
@@ -71,31 +70,55 @@ def test_every_view_shows_the_same_after_a_move(lesson):
     views.run()
     views.page.evaluate(
         """async () => {
-            const notebook = jupyterapp.shell.currentWidget.content;
-            notebook.activeCellIndex = 1;
+            const panel = jupyterapp.shell.currentWidget;
+            panel.content.activeCellIndex = 1;
             await jupyterapp.commands.execute('notebook:create-output-view');
+            jupyterapp.shell.activateById(panel.id);
         }"""
     )
     views.until("there are three views of the dial", lambda: views.page.locator(".amfs-explorer").count() == 5)
+    yield views
+    views.close()
+
+
+def seen(views) -> dict[str, list[str]]:
+    """What each view draws, by the explorer's title."""
+    found: dict[str, list[str]] = {}
+    for box in views.page.locator(".amfs-explorer").all():
+        title = box.locator(".amfs-title").text_content()
+        found.setdefault(title, []).append(json.dumps(box.evaluate(DATA)))
+    return found
+
+
+def test_every_view_shows_the_same_after_a_move(views):
+    """In another cell, and by "Create New View for Output"; rings, markers and matrices included."""
     boxes = views.page.locator(".amfs-explorer")
-    moved = boxes.nth(1).locator(".noUi-handle").first
-
-    def seen() -> list[list[str]]:
-        at = [json.dumps(box.evaluate(DATA)) for box in boxes.all()]
-        words = [box.evaluate("box => box.querySelector('.amfs-title').textContent") for box in boxes.all()]
-        return [[data for data, title in zip(at, words, strict=True) if title == name] for name in sorted(set(words))]
-
     for key in (None, "End"):
         if key:
-            moved.press(key)
+            boxes.first.locator(".noUi-handle").first.press(key)
         views.until("nothing is asked any more", lambda: views.ask("settled()"))
-        views.until(f"all views show the same after {key}", lambda: all(len(set(of_one)) == 1 for of_one in seen()))
-        assert sorted(map(len, seen())) == [2, 3]
-    assert '"symbol": ["diamond"' in json.dumps(boxes.first.evaluate(DATA)) or "diamond" in seen()[-1][0]
-    places = [box.locator(".amfs-handle").first.get_attribute("aria-valuetext") for box in boxes.all()[1:4:2]]
-    assert len(set(places)) == 1
+        views.until(f"all views are alike after {key}", lambda: all(len(set(of)) == 1 for of in seen(views).values()))
+        assert sorted(map(len, seen(views).values())) == [2, 3]
+    assert (
+        '"symbol": ["circle", "circle", "square", "diamond"'
+        in seen(views)[boxes.first.locator(".amfs-title").text_content()][0]
+    )
+    rings = views.page.locator(".amfs-handle[aria-label='task 1, a place']")
+    assert [ring.get_attribute("aria-valuetext")[:6] for ring in rings.all()] == ["x 2.50"] * 2
     views.check("with three views")
-    views.close()
+
+
+def test_figures_follow_the_theme_at_once(views):
+    def papers() -> set[str]:
+        papers = "() => [...document.querySelectorAll('.amfs-panel .main-svg')].map(svg => svg.style.background)"
+        return set(views.page.evaluate(papers)) - {""}
+
+    light = papers()
+    for name, dark in (("JupyterLab Dark", True), ("JupyterLab Light", False)):
+        views.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
+        views.page.wait_for_selector(f"body[data-jp-theme-name='{name}']", state="attached")
+        views.until(f"all panels are in {name}", lambda dark=dark: light.isdisjoint(papers()) == dark)
+    views.check("after two themes")
 
 
 def luminance(colour: str) -> float:
@@ -104,15 +127,14 @@ def luminance(colour: str) -> float:
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
 
-def test_figures_follow_the_theme_at_once(lesson):
-    page = lesson.page
-    paper = "() => [...document.querySelectorAll('.amfs-panel .main-svg')].map(svg => svg.style.background)"
-    seen = {}
-    for theme, dark in (("JupyterLab Dark", True), ("JupyterLab Light", False)):
-        page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
-        page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
-        lesson.explorers()
-        lesson.until("every figure is drawn", lambda: not lesson.ask("missing()"))
-        seen[dark] = {colour for colour in page.evaluate(paper) if colour and colour != "transparent"}
-    assert seen == {True: {"rgb(17, 17, 17)"}, False: {"white"}} or seen[True].isdisjoint(seen[False])
-    lesson.check("after two themes")
+def contrast(one: str, other: str) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_marks_and_words_stand_out_from_the_page(dark):
+    paper = theme.NIGHT["white"] if dark else "#FFFFFF"
+    shown = (lambda colour: theme.NIGHT.get(colour, colour)) if dark else str
+    assert {colour for colour in theme.COLORS if contrast(shown(colour), paper) < 3} == set()
+    assert {colour for colour in (theme.INK, theme.FAINT) if contrast(shown(colour), paper) < 4.5} == set()
