@@ -4,18 +4,22 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as w
 import plotly.graph_objects as go
 import torch
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.explore.beside import show
 from amfs_lab.explore.controls import Control, Fields, Held
 from amfs_lab.explore.drawing import Arrays, Drawing, State, Trace
 from amfs_lab.explore.figure import Figure
 from amfs_lab.explore.kernel import acknowledged, stopped
 from amfs_lab.explore.messages import Banner, Sentence, Words
+
+if TYPE_CHECKING:
+    from amfs_lab.plots import Paper
 
 BESIDE = 4  # more dials than that stand beside the figure, where the page is wide enough
 
@@ -131,6 +135,20 @@ class Explorer(Shown):
     def figure(self) -> go.Figure:
         """A plotly figure of the present state, to keep or to change; the explorer does not follow it."""
         return self.drawing.figure
+
+    def picture(self, panel: int | None = None) -> "Paper":
+        """The present state for slides or a paper: `explorer.picture().savefig("figure.svg")`, or `.pdf`, or `.png`.
+
+        Args:
+            panel: the number of the only panel to draw, from 1, without title and sentence.
+        """
+        from amfs_lab.explore.still import still  # matplotlib, for which nobody else waits
+
+        words = (self.title, self.sentence.text) if panel is None else ("", "")
+        return still(self.figure, self.drawing.state.specification, *words, panel=panel)
+
+    def _ipython_display_(self) -> None:
+        show(self)
 
     def preset(self, name: str | None) -> dict[str, Any]:
         """The controls that a preset sets. Raises ConfigError for an unknown name."""

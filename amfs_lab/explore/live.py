@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets as w
 
 from amfs_lab.explore.base import Explorer
+from amfs_lab.explore.beside import renew
 from amfs_lab.explore.controls import Held
 from amfs_lab.explore.kernel import awaiting, stopped, yield_to_kernel
 
@@ -78,6 +79,7 @@ class LiveExplorer(Explorer):
     def finish(self, status: str) -> None:
         self.stop_button.disabled = True
         self.set(status=status, **self.recorded())
+        renew(self)
 
 
 async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: LiveExplorer, every: float = 0.25) -> Any:

@@ -2,7 +2,7 @@
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,16 +13,13 @@ from amfs_lab import planes
 from amfs_lab.explore.conflict import RULES
 from amfs_lab.explore.controls import Choice, Film, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.ground import CONTOURS, GRID, LAYOUT, PANELS, ground, kept, places, sides, standing
+from amfs_lab.explore.ground import CONTOURS, LAYOUT, PANELS, ground, kept, places, sides, standing
 from amfs_lab.explore.handles import Coordinate, DraggableExplorer
 from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION, line, marks
 from amfs_lab.explore.words import count
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.outer.conflict import measure
-
-if TYPE_CHECKING:
-    import matplotlib.figure
 
 MOST, STEPS = 4, 200
 NEAR = 1e-4  # distances are drawn down to this
@@ -244,19 +241,6 @@ class TrajectoryExplorer(DraggableExplorer):
         words += f"After {count(s.shown, 'step')}, from θ* and from the geometric median: {', '.join(told)}."
         step = "a step without noise" if s.noise else "its next step"
         return words + (f" Where O-AMFS stands, {step} raises the mean loss." if a.ascends else "")
-
-    def picture(self) -> "matplotlib.figure.Figure":
-        """The left panel as it is now, for paper: `picture().savefig("meta_updates.svg")`, or `.png`."""
-        from amfs_lab import plots  # it takes half a second, which only this one waits for
-
-        a = self.arrays
-        return plots.meta_updates(
-            {name: np.stack([a[f"x_{n}"], a[f"y_{n}"]], 1) for n, name in enumerate(LOOKS)},
-            np.stack([a.place_x, a.place_y], 1)[1:],
-            GRID.numpy(),
-            a.height,
-            {"θ*": np.stack([a.best_x, a.best_y], 1), "geometric median": np.stack([a.median_x, a.median_y], 1)},
-        )
 
 
 def _short(distance: float) -> str:
