@@ -94,7 +94,7 @@ class PathExplorer(LiveExplorer):
     smoothing = IntSlider(
         "smoothing", 1, 100, start=10, unit="steps", help="loss and right panel: mean of the last so many steps"
     )
-    picture = Held(None)
+    found = Held(None)
     right = Choice(
         "right panel", [COSINE, WEIGHTS], help="how far the tasks agree, or what each task’s gradient counts"
     )
@@ -203,10 +203,10 @@ class PathExplorer(LiveExplorer):
 
     def recorded(self) -> dict[str, Any]:
         kept = super().recorded()
-        return kept | {"picture": picture(kept["history"])}
+        return kept | {"found": picture(kept["history"])}
 
     def compute(self, state: State) -> Arrays:
-        runs = dict(state.picture.runs) if state.picture else {}
+        runs = dict(state.found.runs) if state.found else {}
         if len(runs) > MOST:
             raise ConfigError(f"At most {MOST} runs fit into one figure. Got {len(runs)}: open a second explorer.")
         placed = {n: (name, runs[name]) for name, n in slots(runs).items()}
@@ -259,7 +259,7 @@ class PathExplorer(LiveExplorer):
                 tail = [float(values[-1]) if len(values) else None for values in (low, right)]
                 standing.append((named(name), seen, float(run.away[last]), float(loss[-1]), *tail))
                 ends.append((run.steps[run.kept[last]], run.positions[last]))
-        shares = state.picture.shares if state.picture else (0.0, 0.0)
+        shares = state.found.shares if state.found else (0.0, 0.0)
         words = [f"axis {k}: {share:.0%} of the variance" if runs else f"axis {k}" for k, share in enumerate(shares, 1)]
         return Arrays(
             **arrays,
@@ -280,7 +280,7 @@ class PathExplorer(LiveExplorer):
             if len(ends) == 2 and ends[0][0] == ends[1][0]
             else None,
             share=sum(shares),
-            walk=state.picture.walk if state.picture else None,
+            walk=state.found.walk if state.found else None,
             by_weights=by_weights,
             status=state.status,
         )

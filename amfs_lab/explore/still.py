@@ -22,6 +22,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.explore.controls import Number
 from amfs_lab.explore.theme import COLORS, INK, TEMPLATE
 from amfs_lab.plots import Paper
 
@@ -53,18 +54,18 @@ KNOWN = {
 }
 
 
-def ring(n: int, *radii: float) -> Path:
+def ring(n: int, *radii: Number) -> Path:
     """A polygon of `n` corners at these radii in turn, one of them on top."""
     angles = np.pi / 2 + 2 * np.pi * np.arange(n) / n
     corners = np.stack([np.cos(angles), np.sin(angles)], 1) * np.resize(radii, n)[:, None]
     return Path(np.concatenate([corners, corners[:1]]), closed=True)
 
 
-def shape(*corners: tuple[float, float]) -> Path:
+def shape(*corners: tuple[Number, Number]) -> Path:
     return Path([*corners, corners[0]], closed=True)
 
 
-def strokes(*ends: tuple[float, float]) -> Path:
+def strokes(*ends: tuple[Number, Number]) -> Path:
     return Path(ends, [Path.MOVETO, Path.LINETO] * (len(ends) // 2))
 
 
@@ -125,18 +126,17 @@ def still(
     top = 34 * bool(title)
     below = 20 * -(-len(handles) // columns), 17 * len(words.split("\n")) * bool(words) + 10 * bool(words)
     whole = height + top + sum(below)
-    paper = Paper(figsize=(width / DPI, whole / DPI), dpi=DPI, layout="constrained", facecolor="white")
-    engine = paper.get_layout_engine()
-    assert engine is not None
-    engine.set(rect=(0, sum(below) / whole, 1, height / whole), w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)  # type: ignore[call-arg]
+    paper = Paper(figsize=(width / DPI, whole / DPI), dpi=DPI, facecolor="white")
+    room: Any = dict(rect=(0, sum(below) / whole, 1, height / whole), w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)
+    paper.set_layout_engine("constrained", **room)
     if title:
         paper.text(10 / width, 1 - 10 / whole, title, size=15 * PX, weight="bold", color=INK, va="top")
     if words:
         paper.text(10 / width, 6 / whole, words, size=12 * PX, color=INK, va="bottom", linespacing=1.25)
     if handles:
-        place = dict(loc="lower left", bbox_to_anchor=(4 / width, (below[1] - 4) / whole), ncols=columns)
+        place: Any = dict(loc="lower left", bbox_to_anchor=(4 / width, (below[1] - 4) / whole), ncols=columns)
         handles = [handle for column in range(columns) for handle in handles[column::columns]]  # read row by row
-        look = dict(fontsize=12 * PX, frameon=False, labelcolor=INK, handlelength=2.6)
+        look: Any = dict(fontsize=12 * PX, frameon=False, labelcolor=INK, handlelength=2.6)
         paper.legend(handles=handles, **look, **place).set_in_layout(False)
     grid = paper.add_gridspec(
         len(spec["rows"]), len(spec["columns"]), width_ratios=spec["columns"], height_ratios=spec["rows"]
@@ -146,8 +146,7 @@ def still(
         head = next(heads)["text"] if "title" in panels[number]["layout"] else ""
         if number in shown:
             row, column, row_end, column_end = (line - 1 for line in panels[number]["area"])
-            place = grid[row:row_end, column:column_end] if panel is None else (1, 1, 1)
-            axes = paper.add_subplot(*(place if isinstance(place, tuple) else (place,)))
+            axes = paper.add_subplot(grid[row:row_end, column:column_end] if panel is None else 111)
             axes.set_title(said(head), size=14 * PX, color=INK, pad=8 * PX)
             own = [(n, trace) for n, trace in traces if panel_of(trace) == number]
             looks = {letter: layout.get(f"{letter}axis{number + 1 if number else ''}", {}) for letter in "xy"}
@@ -166,7 +165,7 @@ def check(kind: str, part: Mapping[str, Any]) -> None:
     known = f"{KNOWN[kind]} {UNSEEN}".split()
     for name in paths(part):
         if not any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in known):
-            raise ConfigError(f"A picture cannot show `{name}` of a {kind}: draw it in `still.py`, or leave it out.")
+            raise ConfigError(f"A picture cannot show `{name}` of {kind}: draw it in `still.py`, or leave it out.")
 
 
 def paths(part: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -232,7 +231,7 @@ def mode_of(trace: Mapping[str, Any]) -> str:
     return trace.get("mode") or ("lines+markers" if len(trace.get("x", ())) < 20 else "lines")
 
 
-def look_of(symbol: Any, fill: Any, edge: Any, width: Any) -> tuple[Path, Any, Any, float]:
+def look_of(symbol: Any, fill: Any, edge: Any, width: Any) -> tuple[Path, Any, Any, Number]:
     """Path, face, edge and width of the edge of one marker."""
     name = symbol or "circle"
     if name in STROKES:
@@ -277,6 +276,7 @@ class Panel:
         self.looks = {name: common[f"{name}axis"].to_plotly_json() | dict(look) for name, look in looks.items()}
         self.names: dict[str, list[str]] = {"x": [], "y": []}  # of a category axis, in their order
         self.bars = [trace for _, trace in traces if trace["type"] == "bar"]
+        self.last = np.zeros((0, 2))  # points of the last line, to which a trace can fill
         self.tops: dict[tuple[float, bool], float] = {}  # of bars on each other
 
     def draw(self) -> None:
@@ -311,11 +311,13 @@ class Panel:
         base, alpha = base_of(trace, index), seen_through(trace.get("opacity", 1))
         marker = {"color": base} | {name: value for name, value in trace.get("marker", {}).items() if value is not None}
         width = PX * line.get("width", 2)
-        fill = one_of({"none": False, "toself": True}, trace.get("fill") or "none", "fill")
-        if fill:
+        fill, line_of_points = trace.get("fill") or "none", np.stack([x, y], 1)
+        if one_of({"none": False, "toself": True, "tonexty": True}, fill, "fill"):
             face = colour(trace.get("fillcolor")) or colors.to_rgba(colour(base), 0.5)
-            for part in np.split(np.stack([x, y], 1), np.flatnonzero(np.isnan(x))):
-                self.axes.fill(*part[~np.isnan(part).any(1)].T, facecolor=face, lw=0, alpha=None, **self.look)
+            area = line_of_points if fill == "toself" else np.concatenate([self.last, line_of_points[::-1]])
+            for part in np.split(area, np.flatnonzero(np.isnan(area).any(1))):
+                self.axes.fill(*part[~np.isnan(part).any(1)].T, facecolor=face, lw=0, **self.look)
+        self.last = line_of_points
         for name in "xy":
             bars = trace.get(f"error_{name}") or {}
             if bars.get("array") is not None and len(x) and bars.get("visible") is not False:
@@ -336,7 +338,7 @@ class Panel:
         if "text" in mode:
             self.texts(trace, x, y, [0] * len(x) if "markers" not in mode else spread(marker.get("size", 6), len(x)))
 
-    def arrow(self, x: Any, y: Any, color: Any, width: float, dash: Any, size: float, alpha: float | None) -> None:
+    def arrow(self, x: Any, y: Any, color: Any, width: Number, dash: Any, size: Any, alpha: Number | None) -> None:
         """From the first of two points to the second; plotly's head is 0.95 of its size long and 0.62 of it wide."""
         head, half = 0.95 * size * PX, 0.31 * size * PX
         shaft = dict(arrowstyle="-", lw=width, ls=dash, shrinkB=0.8 * head)
@@ -349,7 +351,9 @@ class Panel:
             drawn.arrow_patch.set_clip_path(self.axes.patch)
             drawn.set_in_layout(False)
 
-    def markers(self, trace: Mapping[str, Any], x: Any, y: Any, marker: Mapping[str, Any], alpha: float | None) -> None:
+    def markers(
+        self, trace: Mapping[str, Any], x: Any, y: Any, marker: Mapping[str, Any], alpha: Number | None
+    ) -> None:
         n, edge = len(x), marker.get("line") or {}
         if not n:
             return
@@ -390,7 +394,7 @@ class Panel:
             if np.isfinite([a, b]).all() and text and str(text).strip():
                 self.text(a, b, text, side, PX * (size or 0) / 2 + 2 * PX, font)
 
-    def text(self, x: Any, y: Any, text: Any, side: str, away: float, font: Mapping[str, Any]) -> None:
+    def text(self, x: Any, y: Any, text: Any, side: str, away: Number, font: Mapping[str, Any]) -> None:
         row, _, column = side.partition(" ")
         (va, up), (ha, right) = one_of(ROWS, row, "place of a text"), one_of(COLUMNS, column, "place of a text")
         look = dict(size=PX * font.get("size", 12), color=colour(font.get("color", INK)), ha=ha, va=va, **self.look)
@@ -453,7 +457,7 @@ class Panel:
                     self.text(x[column], y[row], format(value, form[1]), "middle center", 0, font)
         if trace.get("showscale", True):
             scale = trace.get("colorbar") or {}
-            place = dict(shrink=scale.get("len", 1), aspect=22, pad=0.02, anchor=(0, 1))
+            place: Any = dict(shrink=scale.get("len", 1), aspect=22, pad=0.02, anchor=(0, 1))
             drawn = self.axes.figure.colorbar(mesh, ax=self.axes, **place)
             drawn.outline.set(color="#AEB6BF", linewidth=PX)
             drawn.ax.tick_params(labelsize=12 * PX, color="#AEB6BF", labelcolor=INK)
@@ -468,9 +472,11 @@ class Panel:
         levels = ticker.MaxNLocator(trace.get("ncontours", 15)).tick_values(low, high)
         if trace.get("autocontour") is False:
             levels = np.arange(told["start"], told["end"] + told["size"] / 2, told["size"])
-        look = dict(cmap=colours(trace["colorscale"]), norm=colors.Normalize(low, high), zorder=self.look["zorder"])
+        look: Any = dict(
+            cmap=colours(trace["colorscale"]), norm=colors.Normalize(low, high), zorder=self.look["zorder"]
+        )
         self.axes.contourf(x, y, z, levels, extend="both", **look).set_gid(self.look["gid"])
-        edge = dict(linewidths=PX * line.get("width", 0.5), colors=[colour(line.get("color", "#444444"))])
+        edge: Any = dict(linewidths=PX * line.get("width", 0.5), colors=[colour(line.get("color", "#444444"))])
         self.axes.contour(x, y, z, levels, zorder=self.look["zorder"], **edge)
 
     def image(self, trace: Mapping[str, Any], index: int) -> None:
@@ -512,7 +518,7 @@ class Panel:
         if look.get("showticklabels") is False:
             axis.set_tick_params(which="both", labelleft=False, labelbottom=False, labeltop=False)
 
-    def limits(self, name: str, look: Mapping[str, Any], log: bool) -> tuple[float, float]:
+    def limits(self, name: str, look: Mapping[str, Any], log: bool) -> tuple[Number, Number]:
         axes = self.axes
         low, high = sorted(getattr(axes, f"get_{name}lim")())
         known = np.isfinite(getattr(axes.dataLim, f"interval{name}")).all()
@@ -538,7 +544,8 @@ class Panel:
         if values is not None:
             known = [names.index(one) if one in names else one for one in values]
             axis.set_ticks(known, None if words is None else [said(one) for one in words])
-            axis.set_ticks([], minor=True)
+            if log and words is None:
+                axis.set_major_formatter(ticker.FuncFormatter(short))
         elif names:
             axis.set_ticks(range(len(names)), [said(one) for one in names])
         elif log:
@@ -557,7 +564,7 @@ class Panel:
             axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{100 * value:.0f}%".replace("-", "−")))
 
 
-def short(value: float, _: Any = None) -> str:
+def short(value: Any, _: Any = None) -> str:
     return f"{value:g}" if 0.005 < value < 5000 else f"$10^{{{np.log10(value):.0f}}}$"
 
 
@@ -566,7 +573,7 @@ def floats(values: Any) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], float)
 
 
-def seen_through(opacity: float) -> float | None:
+def seen_through(opacity: Number) -> Number | None:
     """None where nothing is: matplotlib would put it in the place of a colour's own."""
     return None if opacity == 1 else opacity
 

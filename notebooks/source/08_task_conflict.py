@@ -137,11 +137,11 @@ walks
 # starts. Press **chatter** and look at the lower right panel; why it trembles comes at the end.
 
 # %% [markdown]
-# For paper or slides, the left panel as a figure of its own. Save it with `picture.savefig("meta_updates.svg")`, or
-# `.png`.
+# For paper or slides, the left panel as a figure of its own; `walks.picture()` draws all three. Save it with
+# `picture.savefig("meta_updates.svg")`, or `.png`.
 
 # %%
-picture = walks.picture()
+picture = walks.picture(panel=1)
 picture
 
 # %% [markdown]
@@ -436,7 +436,7 @@ assert all(verdicts[setting]["the best without the outlier"] == "O-AMFS" for set
 # %%
 with tempfile.TemporaryDirectory() as folder:
     for ending in ("svg", "png"):
-        walks.picture().savefig(Path(folder) / f"meta_updates.{ending}")
+        walks.picture(panel=1).savefig(Path(folder) / f"meta_updates.{ending}")
         assert (Path(folder) / f"meta_updates.{ending}").stat().st_size > 10_000
 
 # %% [markdown]

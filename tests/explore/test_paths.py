@@ -66,10 +66,11 @@ def test_the_curves_are_what_was_pushed(explorer):
     _, _, _, low, high = explorer.figure.data[:5]
     assert (set(np.round(low.y, 6)), set(np.round(high.y, 6))) == ({0.9}, {1.1})  # t c_j of weights 0.45 and 0.55
     assert high.fill == "tonexty"
+    assert len(explorer.picture().axes[2].patches) == 1  # and so it is in the picture
 
 
 def test_the_axes_tell_their_shares_of_the_variance(explorer):
-    shares = explorer.picture.shares
+    shares = explorer.found.shares
     layout = explorer.figure.layout
     assert layout.xaxis.title.text == f"axis 1: {100 * shares[0]:.0f} % of the variance"
     assert layout.yaxis.title.text == f"axis 2: {100 * shares[1]:.0f} % of the variance"

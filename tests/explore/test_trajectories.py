@@ -5,7 +5,7 @@ import pytest
 import torch
 from matplotlib import image
 
-from amfs_lab import planes, plots
+from amfs_lab import planes
 from amfs_lab.explore import (
     ConflictExplorer,
     DrawsExplorer,
@@ -93,12 +93,11 @@ class TestTrajectories:
 
     def test_the_picture_for_paper_is_the_left_panel(self, tmp_path):
         explorer = TrajectoryExplorer()
-        figure = explorer.picture()
-        axes = figure.axes[0]
-        drawn = {line.get_label(): line.get_xydata() for line in axes.get_lines()}
-        for n, name in enumerate(RULES):
+        figure = explorer.picture(panel=1)
+        (axes,) = figure.axes
+        for drawn, n in zip(axes.get_lines(), range(len(RULES)), strict=False):
             a = explorer.arrays
-            assert np.array_equal(drawn[name], np.stack([a[f"x_{n}"], a[f"y_{n}"]], 1)), name
+            assert np.array_equal(drawn.get_xydata(), np.stack([a[f"x_{n}"], a[f"y_{n}"]], 1)), n
         assert [text.get_text() for text in axes.texts] == ["start", "task 1", "task 2", "task 3", "task 4"]
         figure.savefig(tmp_path / "a.png")
         figure.savefig(tmp_path / "a.svg")
@@ -107,7 +106,7 @@ class TestTrajectories:
         assert "<svg" in (tmp_path / "a.svg").read_text(encoding="utf-8")
 
     def test_no_two_walks_are_told_by_colour_alone(self):
-        looks = [(style["linestyle"], style["linewidth"], style["marker"]) for style in plots.STYLES]
+        looks = [look[1:] for look in trajectories.LOOKS.values()]
         assert len(set(looks)) == len(looks) == len(planes.RULES)
 
 
