@@ -147,9 +147,10 @@ def still(
         if number in shown:
             row, column, row_end, column_end = (line - 1 for line in panels[number]["area"])
             axes = paper.add_subplot(grid[row:row_end, column:column_end] if panel is None else 111)
-            axes.set_title(said(head), size=14 * PX, color=INK, pad=8 * PX)
             own = [(n, trace) for n, trace in traces if panel_of(trace) == number]
             looks = {letter: layout.get(f"{letter}axis{number + 1 if number else ''}", {}) for letter in "xy"}
+            above = looks["x"].get("side") == "top"  # only there matplotlib has to look for a place: it takes long
+            axes.set_title(said(head), size=14 * PX, color=INK, pad=8 * PX, y=None if above else 1)
             Panel(axes, looks, layout, own).draw()
     return paper
 
@@ -413,7 +414,9 @@ class Panel:
         beside = mode == "group" and len(apart) < len(places)
         place, share = (self.bars.index(trace), len(self.bars)) if beside else (0, 1)
         middle = x + room * ((place + 0.5) / share - 0.5)
-        width = trace.get("width") or room / share * (1 - self.layout.get("bargroupgap", 0))
+        width = trace.get("width")
+        if width is None:
+            width = room / share * (1 - self.layout.get("bargroupgap", 0))
         base = floats(spread(trace.get("base") or 0, n))
         if stacked:
             ends = list(zip(x, y < 0, strict=True))
