@@ -313,7 +313,7 @@ class Panel:
         marker = {"color": base} | {name: value for name, value in trace.get("marker", {}).items() if value is not None}
         width = PX * line.get("width", 2)
         fill, line_of_points = trace.get("fill") or "none", np.stack([x, y], 1)
-        if one_of({"none": False, "toself": True, "tonexty": True}, fill, "fill"):
+        if one_of({"none": False, "toself": True, "tonexty": True}, fill, "fill") and len(x):
             face = colour(trace.get("fillcolor")) or colors.to_rgba(colour(base), 0.5)
             area = line_of_points if fill == "toself" else np.concatenate([self.last, line_of_points[::-1]])
             for part in np.split(area, np.flatnonzero(np.isnan(area).any(1))):
@@ -403,7 +403,7 @@ class Panel:
         self.axes.annotate(said(text), (x, y), **offset, **look).set_in_layout(False)
 
     def bar(self, trace: Mapping[str, Any], index: int) -> None:
-        x, y, marker = self.numbers(trace, "x"), self.numbers(trace, "y"), trace["marker"]
+        x, y, marker = self.numbers(trace, "x"), self.numbers(trace, "y"), trace.get("marker") or {}
         if not len(x):
             return
         mode, gap, n = self.layout.get("barmode", "group"), self.layout.get("bargap", 0.2), len(x)

@@ -66,7 +66,7 @@ def test_the_curves_are_what_was_pushed(explorer):
     _, _, _, low, high = explorer.figure.data[:5]
     assert (set(np.round(low.y, 6)), set(np.round(high.y, 6))) == ({0.9}, {1.1})  # t c_j of weights 0.45 and 0.55
     assert high.fill == "tonexty"
-    assert len(explorer.picture().axes[2].patches) == 1  # and so it is in the picture
+    assert len(explorer.picture().axes[2].patches) == 2  # one a run
 
 
 def test_the_axes_tell_their_shares_of_the_variance(explorer):
