@@ -7,7 +7,6 @@ its own, because the type checks of the tests would complain before the library 
 """
 
 import contextlib
-import functools
 import io
 import json
 import shutil
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from amfs_lab import checkpoint, cli, training
-from amfs_lab.tasks import glyphs
 
 OTHERS: list[Any] = [None, True, "text", [], [1, "a"], 3, -1.5, 2**62, {"name": "text"}]
 SAME = ["--width", "2", "--tasks", "1", "--steps", "3", "--validate-every", "0", "--ways", "2", "--queries", "1"]
@@ -132,7 +130,6 @@ def main(kind: str, *places: str) -> None:
         raise WentOn
 
     training.meta_gradient = train_on  # type: ignore[assignment]  # to train on would take long
-    glyphs.load = functools.cache(glyphs.load)
     find = faults_of_records if kind == "record" else faults_of_states
     print(json.dumps(list(find(*map(Path, places)))))
 

@@ -6,6 +6,7 @@ slanted by a seeded distortion, 28x28 grey, ink bright. Whole scripts are in one
 alphabets that training never saw. `data/GLYPHS.md` lists scripts, faces and difficulty; `glyph_builder` makes the file.
 """
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +54,21 @@ class Glyphs:
 def load(root: Path | None = None) -> Glyphs:
     """The glyphs, checked against the hashes that this version of the package was released with.
 
+    A process reads a file once, as long as it stays as it is: its images are shared, so write nothing into them.
+
     Args:
         root: a folder to look in first; then $AMFS_LAB_DATA, the package, the checkout.
     Raises:
         DataError: no file found, a file cut short, or one whose contents are not the released ones.
     """
     path = find(root)
+    there = path.stat()
+    return _released(path, (there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns))
+
+
+@functools.lru_cache(maxsize=1)
+def _released(path: Path, state: tuple[int, ...]) -> Glyphs:
+    """The file in that state, so that it is read again once it is another."""
     glyphs, _ = read(path)
     for what, expected, got in (
         ("images", IMAGES_SHA256, images_sha256(glyphs.images.numpy())),

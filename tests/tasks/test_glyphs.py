@@ -135,6 +135,19 @@ def test_a_damaged_byte_is_noticed(alone, place):
         glyphs.load()
 
 
+def test_a_file_is_read_once_and_again_when_it_is_another(alone):
+    first = glyphs.load()
+    assert glyphs.load() is first
+    os.utime(alone, ns=(0, 0))
+    again = glyphs.load()
+    assert again is not first
+    assert torch.equal(again.images, first.images)
+    with alone.open("r+b") as file:
+        file.write(b"damaged")
+    with pytest.raises(DataError, match=r"whole glyph file"):
+        glyphs.load()
+
+
 def test_one_other_pixel_is_another_hash(alone):
     with np.load(alone) as file:
         images = file["images"]
