@@ -10,6 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from beartype.roar import BeartypeCallHintViolation
+from jaxtyping import TypeCheckError
+
+from amfs_lab.kernels import squared_distances
+from amfs_lab.stats import holm
+from amfs_lab.tasks.sinusoids import Wave
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "amfs_lab"
@@ -138,6 +145,18 @@ def test_the_first_cell_of_a_lesson_waits_for_nothing_that_it_does_not_need():
     code = f"import sys, amfs_lab.explore; print(*[name for name in {needless} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_shapes_and_types_are_checked_in_every_test():
+    """By jaxtyping where a shape is named, by beartype alone where none is; see conftest.py."""
+    with pytest.raises(TypeCheckError, match=r"parameters of amfs_lab.kernels.squared_distances"):
+        squared_distances(torch.zeros(2, 3), torch.zeros(2, 4))
+    with pytest.raises(TypeCheckError, match=r"Wave.__call__"):
+        Wave(1.0, 0.0)(torch.zeros(3))
+    with pytest.raises(TypeCheckError, match=r"Wave.__init__"):
+        Wave("high", 0.0)
+    with pytest.raises(BeartypeCallHintViolation, match="holm"):
+        holm(3)
 
 
 def test_no_file_names_a_machine():
