@@ -13,7 +13,7 @@ from amfs_lab.bench.memory import peak
 from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.learner import WithHead
-from amfs_lab.tasks import EpisodeConfig
+from amfs_lab.tasks import EpisodeConfig, glyphs
 
 SHAPE = EpisodeConfig(2, 1, 15)
 
@@ -113,6 +113,14 @@ def test_rules_are_timed_on_gradients_of_a_network():
     steps = methods.rules(3, parameters=50)
     assert torch.allclose(steps["mean(0)"](), steps["Mean()"](), atol=1e-6)
     assert not torch.allclose(steps["mean(0)"](), steps["O-AMFS"](), atol=1e-3)
+
+
+def test_glyphs_are_opened_anew_each_time(monkeypatch):
+    read, reads = glyphs.read, []
+    monkeypatch.setattr(glyphs, "read", lambda path: reads.append(path) or read(path))
+    for _ in range(2):
+        methods.open_anew("glyphs")
+    assert len(reads) == 2
 
 
 @pytest.mark.parametrize(("what", "value", "images"), [("shots", 3, 4 * 90), ("ways", 3, 4 * 48), ("tasks", 2, 160)])

@@ -22,7 +22,7 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, glyphs, open_source
 from amfs_lab.training import meta_step
 
 try:
@@ -129,11 +129,16 @@ def openings() -> dict[str, Step]:
     """One callable a data set that is here; what comes first packs a copy for the others."""
     steps: dict[str, Step] = {}
     for name in ("glyphs", "omniglot"):
-        step = partial(open_source, name, "train", EpisodeConfig(5, 1, 15))
+        step = partial(open_anew, name)
         with contextlib.suppress(DataError):  # Omniglot has to be fetched
             step()
             steps[name] = step
     return steps
+
+
+def open_anew(name: str) -> None:
+    glyphs.released.cache_clear()  # otherwise a process reads them once
+    open_source(name, "train", EpisodeConfig(5, 1, 15))
 
 
 def rules(tasks: int, parameters: int = PARAMETERS, device: torch.device = CPU) -> dict[str, Step]:

@@ -63,11 +63,11 @@ def load(root: Path | None = None) -> Glyphs:
     """
     path = find(root)
     there = path.stat()
-    return _released(path, (there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns))
+    return released(path, (there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns))
 
 
 @functools.lru_cache(maxsize=1)
-def _released(path: Path, state: tuple[int, ...]) -> Glyphs:
+def released(path: Path, state: tuple[int, ...]) -> Glyphs:
     """The file in that state, so that it is read again once it is another."""
     glyphs, _ = read(path)
     for what, expected, got in (
