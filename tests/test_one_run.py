@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from amfs_lab import backbones, checkpoint
+from amfs_lab import backbones, checkpoint, cli
 from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FunctionSpace
@@ -21,8 +21,9 @@ from amfs_lab.tasks import EpisodeConfig
 from amfs_lab.training import MetaTrainer, load_learner
 
 CONFIG = preset("i-amfs", episode=EpisodeConfig(3, 1, 2), steps=4, tasks=1, width=4, validate_every=0)
-COMMAND = [sys.executable, "-m", "amfs_lab", "train", "--method", "i-amfs", "--width", "4", "--ways", "3"]
-COMMAND += ["--queries", "2", "--tasks", "1", "--episodes", "2", "--validate-every", "0"]
+WORDS = ["train", "--method", "i-amfs", "--width", "4", "--ways", "3"]
+WORDS += ["--queries", "2", "--tasks", "1", "--episodes", "2", "--validate-every", "0"]
+COMMAND = [sys.executable, "-m", "amfs_lab", *WORDS]
 
 
 def trainer(folder, **kwargs):
@@ -89,20 +90,18 @@ class TestTheLock:
         assert not (tmp_path / "run").exists()
         assert len(list(trainer(tmp_path / "run").run())) == 4
 
-    def test_a_process_that_is_killed_lets_go(self, tmp_path):
+    def test_a_process_that_is_killed_lets_go(self, tmp_path, capsys):
+        """The others are this process: two that write to one folder."""
         out = ["--out", str(tmp_path / "run")]
         with subprocess.Popen([*COMMAND, *out, "--steps", "100000", "--save-every", "1"]) as process:
             try:
                 while not checkpoint.holds_state(tmp_path / "run"):
                     assert process.poll() is None
                     time.sleep(0.05)
-                second = subprocess.run([*COMMAND, *out, "--steps", "2"], capture_output=True, text=True)
-                assert second.returncode == 2
-                assert "already holds a run" in second.stderr
-                go_on = [*COMMAND, *out, "--steps", "100000", "--resume"]
-                third = subprocess.run(go_on, capture_output=True, text=True)
-                assert third.returncode == 2
-                assert f"held by process {process.pid}" in third.stderr
+                assert cli.main([*WORDS, *out, "--steps", "2"]) == 2
+                assert "already holds a run" in capsys.readouterr().err
+                assert cli.main([*WORDS, *out, "--steps", "100000", "--resume"]) == 2
+                assert f"held by process {process.pid}" in capsys.readouterr().err
             finally:
                 process.kill()
         step = checkpoint.load_state(tmp_path / "run").record["progress"]["step"]
@@ -115,9 +114,7 @@ class TestTheLock:
         log = tmp_path / "log.jsonl"
         log.write_text('{"step": 1}\n')
         with checkpoint.held(tmp_path / "run"):
-            refused = [*COMMAND, "--out", str(tmp_path / "run"), "--log", str(log), "--steps", "2"]
-            done = subprocess.run(refused, capture_output=True, text=True)
-        assert done.returncode == 2
+            assert cli.main([*WORDS, "--out", str(tmp_path / "run"), "--log", str(log), "--steps", "2"]) == 2
         assert log.read_text() == '{"step": 1}\n'
 
 
@@ -320,8 +317,7 @@ def test_a_home_folder_is_found_by_the_library_and_the_command(tmp_path, monkeyp
     list(trainer("~/run").run())
     load_learner("~/run", "cpu")
     assert (tmp_path / "run" / checkpoint.RECORD).is_file()
-    done = subprocess.run([*COMMAND, "--steps", "2", "--out=~/other"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert cli.main([*WORDS, "--steps", "2", "--out=~/other"]) == 0
     assert (tmp_path / "other" / checkpoint.RECORD).is_file()
     assert not (tmp_path / "~").exists()
 
@@ -342,22 +338,18 @@ def test_a_second_interrupt_waits_until_the_first_has_saved(tmp_path, monkeypatc
     load_learner(tmp_path, "cpu")
 
 
-def test_a_log_never_replaces_another_file(tmp_path):
+def test_a_log_never_replaces_another_file(tmp_path, capsys):
     notes = tmp_path / "notes.txt"
     notes.write_text("my notes\n")
-    done = subprocess.run(
-        [*COMMAND, "--out", str(tmp_path / "run"), "--log", str(notes), "--steps", "2"], capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert "it holds something else, which would be lost" in done.stderr
+    assert cli.main([*WORDS, "--out", str(tmp_path / "run"), "--log", str(notes), "--steps", "2"]) == 2
+    assert "it holds something else, which would be lost" in capsys.readouterr().err
     assert notes.read_text() == "my notes\n"
 
 
-def test_so_many_threads_that_the_system_breaks_are_refused(tmp_path):
-    many = [*COMMAND, "--out", str(tmp_path / "run"), "--threads", "99999"]
-    done = subprocess.run(many, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "`threads` must be at most" in done.stderr
+def test_so_many_threads_that_the_system_breaks_are_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: pytest.fail(f"{number} threads"))
+    assert cli.main([*WORDS, "--out", str(tmp_path / "run"), "--threads", "99999"]) == 2
+    assert "`threads` must be at most" in capsys.readouterr().err
 
 
 def test_a_record_that_an_editor_of_windows_saved_is_read(tmp_path):
