@@ -31,8 +31,10 @@ SAID = {
 
 
 def run(sources, **rest):
-    """Run All of a notebook with these cells, as a reader's: an error is kept, and the next cell runs."""
-    return run_all(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]), **rest)
+    """The cells of a notebook with these sources after a reader's Run All: an error is kept, and the next cell runs."""
+    return run_all(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]), **rest
+    ).cells
 
 
 def run_all(notebook, place=NOTEBOOKS, **env):
@@ -45,10 +47,8 @@ def run_all(notebook, place=NOTEBOOKS, **env):
     return notebook
 
 
-def errors(notebook):
-    return [
-        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs if is_error(output)
-    ]
+def errors(cells):
+    return [output for cell in cells if cell.cell_type == "code" for output in cell.outputs if is_error(output)]
 
 
 def is_error(output):
@@ -61,13 +61,31 @@ def points(cell, most=1):
     return 0 if failed else most
 
 
+ASKED = [cell for answer in (UNTOUCHED, RIGHT, WRONG, BROKEN) for cell in (answer, "check.rbf(my_rbf)")]
+PAGE = [IMPORT, *ASKED, "check.two_away(0.3); print('and on')", "print('to the end')"]
+MODES = ({"NBGRADER_EXECUTION": "autograde"}, {"NBGRADER_EXECUTION": "validate"}, {"AMFS_LAB_CHECKS": "raise"})
+CLEAR = "for name in ('NBGRADER_EXECUTION', 'AMFS_LAB_CHECKS'): os.environ.pop(name, None)"
+ENDLESS = "import time\ndef my_rbf(a, b, s):\n    while True:\n        time.sleep(0.01)"
+SOON = "import os, signal, threading\nthreading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()"
+INTERRUPTED = [] if sys.platform == "win32" else [ENDLESS, f"{SOON}\ncheck.rbf(my_rbf)"]
+FAULTS = [
+    *("check.setting.NEEDED = ('no-such-package',)\ncheck.environment()", RIGHT),
+    *("check.kernels.rbf_kernel = lambda *case: 1 / 0\ncheck.rbf(my_rbf)", "print('on')"),
+]
+
+
 @pytest.fixture(scope="module")
-def page():
-    """One page that asks for every kind of verdict."""
-    cells = [IMPORT]
-    for answer in (UNTOUCHED, RIGHT, WRONG, BROKEN):
-        cells += [answer, "check.rbf(my_rbf)"]
-    return run([*cells, "check.two_away(0.3); print('and on')", "print('to the end')"])
+def parts():
+    """A page that asks for every kind of verdict, once more in each mode, then what goes wrong: in one kernel."""
+    modes = [[f"import os\n{CLEAR}\nos.environ.update({mode})", *ASKED] for mode in MODES]
+    pages = [PAGE, *modes, [CLEAR, *INTERRUPTED], FAULTS]
+    cells = iter(run(source for page in pages for source in page))
+    return [[next(cells) for _ in page] for page in pages]
+
+
+@pytest.fixture
+def page(parts):
+    return parts[0]
 
 
 def box(cell):
@@ -77,13 +95,13 @@ def box(cell):
 
 def test_no_verdict_stops_run_all(page):
     assert errors(page) == []
-    assert page.cells[-1].outputs[0].text == "to the end\n"
-    assert [each.output_type for each in page.cells[-2].outputs] == ["display_data", "stream"]
+    assert page[-1].outputs[0].text == "to the end\n"
+    assert [each.output_type for each in page[-2].outputs] == ["display_data", "stream"]
 
 
 @pytest.mark.parametrize(("number", "answer"), [*enumerate(SAID)])
 def test_a_verdict_is_a_box_and_text(page, number, answer):
-    cell = page.cells[2 + 2 * number]
+    cell = page[2 + 2 * number]
     assert guide.printed(cell) == f"{SAID[answer]}\n"
     data, kind = box(cell).data, ("open", "right", "wrong")[number]
     assert box(cell).metadata == {"amfs_lab": {"verdict": kind}}
@@ -93,10 +111,10 @@ def test_a_verdict_is_a_box_and_text(page, number, answer):
 
 
 def test_an_error_in_the_reader_s_function_is_a_box_with_the_line_of_its_cell(page):
-    said = guide.printed(page.cells[8])
+    said = guide.printed(page[8])
     assert said.startswith("Not yet. Your function stopped with RuntimeError: shape '[5, -1]' is invalid")
     assert said.endswith("Line 3 of your cell: `return a.reshape(size + 1, -1)`.\n")
-    assert "<code" in box(page.cells[8]).data["text/html"]
+    assert "<code" in box(page[8]).data["text/html"]
     assert "diagnose" not in said
 
 
@@ -106,50 +124,45 @@ def test_a_box_is_escaped():
     assert re.search(r"<code [^>]+>a &lt; b</code>\.</div>$", shown)
 
 
-def verdicts(**env):
-    """What a check says to each answer in turn: the cells, and the names of their errors."""
-    cells = [IMPORT]
-    for answer in (UNTOUCHED, RIGHT, WRONG, BROKEN):
-        cells += [answer, "check.rbf(my_rbf)"]
-    checks = run(cells, **env).cells[2::2]
-    return checks, [[each.ename for each in cell.outputs if is_error(each)] for cell in checks]
+def names(checks):
+    """Of the errors of each check."""
+    return [[error.ename for error in errors([cell])] for cell in checks]
 
 
-def test_nbgrader_counts_as_before():
-    for step in ("autograde", "validate"):
-        checks, names = verdicts(NBGRADER_EXECUTION=step)
-        assert [points(cell) for cell in checks] == [0, 1, 0, 0]
-        assert names == [["NotImplementedError"], [], ["Wrong"], ["Wrong"]]
-        assert guide.printed(checks[1]) == f"{SAID[RIGHT]}\n"
+@pytest.mark.parametrize("mode", [1, 2])
+def test_nbgrader_counts_as_before(parts, mode):
+    checks = parts[mode][2::2]
+    assert [points(cell) for cell in checks] == [0, 1, 0, 0]
+    assert names(checks) == [["NotImplementedError"], [], ["Wrong"], ["Wrong"]]
+    assert guide.printed(checks[1]) == f"{SAID[RIGHT]}\n"
 
 
-def test_a_test_of_a_solved_lesson_fails_with_the_check():
-    assert verdicts(AMFS_LAB_CHECKS="raise")[1] == [[], [], ["Wrong"], ["Wrong"]]
+def test_a_test_of_a_solved_lesson_fails_with_the_check(parts):
+    assert names(parts[3][2::2]) == [[], [], ["Wrong"], ["Wrong"]]
 
 
-def test_a_fault_of_the_library_is_shown_as_one():
-    page = run([IMPORT, RIGHT, "check.kernels.rbf_kernel = lambda *case: 1 / 0\ncheck.rbf(my_rbf)", "print('on')"])
-    (error,) = errors(page)
+def test_a_fault_of_the_library_is_shown_as_one(parts):
+    *_, broken, after = parts[-1]
+    (error,) = errors([broken])
     assert error.ename == "ZeroDivisionError"
     assert any("kernels.py" in line for line in error.traceback)
+    assert after.outputs[0].text == "on\n"
 
 
-def test_what_is_missing_is_a_box_too():
-    page = run([IMPORT, "check.setting.NEEDED = ('no-such-package',)\ncheck.environment()"])
-    assert errors(page) == []
-    assert "Not yet. Not installed: no-such-package. Start with" in guide.printed(page.cells[-1])
+def test_what_is_missing_is_a_box_too(parts):
+    missing = parts[-1][0]
+    assert errors([missing]) == []
+    assert "Not yet. Not installed: no-such-package. Start with" in guide.printed(missing)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there a kernel is interrupted by an event, not by a signal")
-def test_an_endless_function_can_be_interrupted_and_says_where_it_was():
-    endless = "import time\ndef my_rbf(a, b, s):\n    while True:\n        time.sleep(0.01)"
-    soon = "import os, signal, threading\nthreading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
-    page = run([IMPORT, endless, f"{soon}check.rbf(my_rbf)"])
-    (error,) = errors(page)
+def test_an_endless_function_can_be_interrupted_and_says_where_it_was(parts):
+    stopped = parts[-2][-1]
+    (error,) = errors([stopped])
     assert error.ename == "KeyboardInterrupt"
     assert error.traceback == ["Stopped."]
     said = "Stopped. Your function was still running: what is to end its loop? Line 4 of your cell: `time.sleep(0.01)`."
-    assert box(page.cells[-1]).data["text/plain"] == said
+    assert box(stopped).data["text/plain"] == said
 
 
 def test_every_cell_of_a_wrongly_solved_lesson_runs():
@@ -160,7 +173,7 @@ def test_every_cell_of_a_wrongly_solved_lesson_runs():
     for cell, source in zip(answers, wrong, strict=True):
         cell.source = source
     run_all(lesson)
-    assert errors(lesson) == []
+    assert errors(lesson.cells) == []
     code = [cell for cell in lesson.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
     checks = [guide.printed(cell) for cell in lesson.cells if cell.metadata.get("tags") == ["check"]]
@@ -198,11 +211,11 @@ def tampered(tmp_path_factory):
 
 
 def test_tampering_that_the_guide_tells_of_gets_points(tampered):
-    assert [points(cell) for cell in tampered.cells[2:-1:3]] == [0, 1, 1, 1, 0, 0, 1]
+    assert [points(cell) for cell in tampered[2:-1:3]] == [0, 1, 1, 1, 0, 0, 1]
 
 
 def test_a_file_beside_a_notebook_stands_for_an_installed_package(tampered):
-    assert guide.printed(tampered.cells[-1]) == "a file of the student\n"
+    assert guide.printed(tampered[-1]) == "a file of the student\n"
 
 
 def test_the_words_to_look_for_are_in_all_tampering_and_in_no_answer():
