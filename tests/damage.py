@@ -7,6 +7,7 @@ its own, because the type checks of the tests would complain before the library 
 """
 
 import contextlib
+import functools
 import io
 import json
 import shutil
@@ -130,6 +131,7 @@ def main(kind: str, *places: str) -> None:
         raise WentOn
 
     training.meta_gradient = train_on  # type: ignore[assignment]  # to train on would take long
+    cli.parser = functools.cache(cli.parser)  # to build it anew takes longer than most refusals
     find = faults_of_records if kind == "record" else faults_of_states
     print(json.dumps(list(find(*map(Path, places)))))
 

@@ -48,7 +48,7 @@ class Glyphs:
             raise ConfigError(f"The split must be one of {', '.join(sorted(set(self.splits.values())))}. Got {name!r}.")
         rows = [i for i, script in enumerate(self.scripts) if self.splits[script] == name]
         labels = self.labels
-        return self.images[rows], tuple(labels[i] for i in rows)
+        return self.images.index_select(0, torch.tensor(rows)), tuple(labels[i] for i in rows)
 
 
 def load(root: Path | None = None) -> Glyphs:

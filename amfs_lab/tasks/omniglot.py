@@ -53,7 +53,7 @@ def split(
         splits = random_classes(labels)
         chosen = [splits[label] == name for label in labels]
     rows = [row for row, here in enumerate(chosen) if here]
-    return images[rows], tuple(labels[row] for row in rows)
+    return images.index_select(0, torch.tensor(rows, dtype=torch.long)), tuple(labels[row] for row in rows)
 
 
 def official(labels: tuple[str, ...]) -> dict[str, str]:

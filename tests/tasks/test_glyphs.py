@@ -36,7 +36,7 @@ def alone(monkeypatch, tmp_path) -> Path:
 
 def rewrite(path: Path, **changes) -> None:
     with np.load(path) as file:
-        np.savez_compressed(path, **{**file, **changes})
+        np.savez(path, **{**file, **changes})
 
 
 def test_at_least_forty_scripts_and_a_thousand_characters_of_twenty_samples(shipped):
