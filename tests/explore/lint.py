@@ -79,11 +79,11 @@ def looks(explorer):
     for index, trace in enumerate(explorer.figure.data):
         if trace.type in ("scatter", "scattergl", "scatter3d", "bar"):
             panel = getattr(trace, "scene", None) or (trace.xaxis or "x", trace.yaxis or "y")
-            panels.setdefault(panel, []).append((index, trace))
+            panels.setdefault(panel, []).append((index, trace, main_color(trace, index)))
             yield from (f"trace {index} ({trace.name}): {fault}" for fault in points_by_colour_alone(trace))
     for series in panels.values():
-        for (i, a), (j, b) in itertools.combinations(series, 2):
-            if main_color(a, i) != main_color(b, j) and alike(a, b):
+        for (i, a, color), (j, b, other) in itertools.combinations(series, 2):
+            if color != other and alike(a, b):
                 yield f"traces {i} ({a.name}) and {j} ({b.name}) differ by their colour alone"
 
 
