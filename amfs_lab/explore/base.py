@@ -133,7 +133,7 @@ class Explorer(Shown):
 
     @property
     def figure(self) -> go.Figure:
-        """A plotly figure of the present state, to keep or to change; the explorer does not follow it."""
+        """The plotly figure of the present state, to look at or to save. Changes made to it do not reach the page."""
         return self.drawing.figure
 
     def picture(self, panel: int | None = None) -> "Paper":

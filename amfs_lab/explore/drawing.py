@@ -58,12 +58,6 @@ class Trace:
     ) -> None:
         self.kind, self.style, self.at, self.hears, self.feeds = kind, dict(style), at, hears, feeds
 
-    def draw(self, arrays: Arrays) -> Any:
-        trace = self.kind(self.style)
-        for prop, name in self.feeds.items():
-            trace[prop] = _sendable(arrays[name], prop)
-        return trace
-
 
 class Drawing:
     """A table of traces and the arrays that feed it: as a plotly figure, and as what a page is told.
@@ -87,6 +81,12 @@ class Drawing:
         self._panels, self._traces, self._frame, self._layout = panels, traces, frame, layout
         self._words = {"alt": alt, "empty": empty}
         self.arrays = arrays
+        self._figure = make_subplots(**panels)
+        self._figure.update_layout(template=TEMPLATE, dragmode=False, **layout)
+        for trace in traces:
+            self._figure.add_trace(trace.kind(trace.style), row=trace.at[0], col=trace.at[1])
+        still = json.loads(self._figure.to_json())
+        self._drawn: dict[str, Any] = {}  # the arrays that it shows
         sketch = self.figure  # plotly looks at each value
         self._paths = {_path(sketch.layout, prop): name for prop, name in frame.items()}
         self._feeds = [
@@ -95,17 +95,20 @@ class Drawing:
         ]
         self.shown = {name for feeds in self._feeds for _, name in feeds} | set(self._paths.values())
         self._texts = {name for feeds in self._feeds for path, name in feeds if path == "text"}
-        self.state = FigureState(self.specification(), self._sent(sorted(self.shown)))
+        self.state = FigureState(self._specification(still), self._sent(sorted(self.shown)))
 
     @property
     def figure(self) -> go.Figure:
-        """A new plotly figure of the present state."""
-        figure = make_subplots(**self._panels)
-        figure.update_layout(template=TEMPLATE, dragmode=False, **self._layout)
-        for trace in self._traces:
-            figure.add_trace(trace.draw(self.arrays), row=trace.at[0], col=trace.at[1])
+        """The plotly figure of the present state: one object, brought up to date when it is asked for."""
+        figure = self._figure
+        for trace, drawn in zip(self._traces, figure.data, strict=True):
+            for prop, name in trace.feeds.items():
+                if not _same(self.arrays[name], self._drawn.get(name)):
+                    drawn[prop] = _sendable(self.arrays[name], prop)
         for prop, name in self._frame.items():
-            figure.layout[prop] = _sendable(self.arrays[name])
+            if not _same(self.arrays[name], self._drawn.get(name)):
+                figure.layout[prop] = _sendable(self.arrays[name])
+        self._drawn = dict(self.arrays)
         return figure
 
     def data(self) -> list[dict[str, Any]]:
@@ -124,14 +127,13 @@ class Drawing:
     def _sent(self, names: Iterable[str]) -> dict[str, Any]:
         return {name: _sendable(self.arrays[name], "text" if name in self._texts else "") for name in names}
 
-    def specification(self) -> dict[str, Any]:
-        """What `figure.js` draws from, beside the arrays: panels with their traces, places and layouts, as JSON."""
-        still = make_subplots(**self._panels)
-        still.update_layout(**self._layout)
-        for trace in self._traces:
-            still.add_trace(trace.kind(trace.style), row=trace.at[0], col=trace.at[1])
-        drawn = json.loads(still.to_json())
-        layout, areas = drawn["layout"], _areas(self._panels)
+    def _specification(self, still: Mapping[str, Any]) -> dict[str, Any]:
+        """What `figure.js` draws from, beside the arrays: panels with their traces, places and layouts, as JSON.
+
+        Args:
+            still: the figure as JSON, without its arrays.
+        """
+        layout, areas = still["layout"], _areas(self._panels)
         heads = [panel for panel, title in enumerate(self._panels.get("subplot_titles", ())) if title]
         common = {name: value for name, value in layout.items() if name in COMMON}
         panels = []
@@ -159,7 +161,7 @@ class Drawing:
                             "hears": list(trace.hears),
                         }
                         for index, (style, feeds, trace) in enumerate(
-                            zip(drawn["data"], self._feeds, self._traces, strict=True)
+                            zip(still["data"], self._feeds, self._traces, strict=True)
                         )
                         if style.get("xaxis", "x") == f"x{number}"
                     ],

@@ -124,7 +124,7 @@ class RegulariserExplorer(Explorer):
                 mode="lines",
                 line=dict(width=0),
                 fill="toself",
-                fillcolor="rgba(86,180,233,0.25)",
+                fillcolor="rgba(62,155,214,0.25)",
                 hoverinfo="skip",
             ),
             x="band_x",

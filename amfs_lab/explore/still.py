@@ -107,7 +107,7 @@ def still(
     """The figure as matplotlib draws it: the title, its panels, a legend and the caption, one below another.
 
     Args:
-        spec: see `Drawing.specification`, for the places of the panels. panel: the number of the only one to draw.
+        spec: see `Drawing._specification`, for the places of the panels. panel: the number of the only one to draw.
     Raises:
         ConfigError: something that is seen and cannot be drawn, or a panel that there is not.
     """

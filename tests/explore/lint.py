@@ -32,7 +32,7 @@ def states(explorer):
 
 def words(explorer):
     """A title, an alternative text that describes, and a state in a sentence."""
-    alt, said = explorer.sentence.alt.strip(), explorer.sentence.text.strip()
+    alt, said = explorer.drawing.state.specification["alt"].strip(), explorer.sentence.text.strip()
     if not explorer.title.strip():
         yield "no title"
     if len(alt) < 40 or not alt.endswith(".") or alt != type(explorer).alt:
@@ -159,6 +159,10 @@ def main_color(trace, index):
     return tuple(map(solid, found)) or index
 
 
+def size(trace):
+    return 6 if trace.marker.size is None else trace.marker.size
+
+
 def alike(a, b):
     """Whether two series of any colours look the same: their marks, dashes, symbols, widths, sizes and fills."""
     if a.type != b.type:
@@ -173,7 +177,7 @@ def alike(a, b):
         same &= (a.line.dash or "solid") == (b.line.dash or "solid") and close(a.line.width or 2, b.line.width or 2)
     if "markers" in modes[0]:
         same &= as_list(a.marker.symbol or "circle") == as_list(b.marker.symbol or "circle")
-        same &= hollow(a) == hollow(b) and close(largest(a.marker.size or 6), largest(b.marker.size or 6))
+        same &= hollow(a) == hollow(b) and close(largest(size(a)), largest(size(b)))
     return same and bool(modes[0])
 
 

@@ -99,9 +99,12 @@ def numbers(value):
     return [numbers(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
+PLACES = ("anchor", "matches", "domain", "scaleanchor", "automargin")
+
+
 def own(axis):
-    """Without what places it among the axes of other panels."""
-    return numbers({k: v for k, v in axis.items() if k not in ("anchor", "matches", "domain", "scaleanchor")})
+    """Without what places it on the page and among the axes of other panels."""
+    return numbers({k: v for k, v in axis.items() if k not in PLACES})
 
 
 @pytest.mark.parametrize("kind", STARTED, ids=lambda kind: kind.__name__)

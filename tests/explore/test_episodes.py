@@ -3,7 +3,6 @@
 import base64
 import io
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -139,11 +138,9 @@ def test_the_sentence_is_true_at_the_extremes(state, words):
 
 def test_a_query_that_is_clicked_is_asked():
     explorer = EpisodeExplorer()
-    explorer._clicked(None, SimpleNamespace(point_inds=[11]), None)
+    explorer.drawing.state.set_state({"click": {"trace": 1, "x": 0.0, "y": 0.0, "index": 11, "n": 1}})
     assert explorer.query == explorer.arrays.asked == 12
     assert explorer.controls["query"].parts[1].widget.value == 12
-    explorer._clicked(None, SimpleNamespace(point_inds=[]), None)
-    assert explorer.query == 12
 
 
 def test_votes_are_taken_apart_for_the_class_that_is_asked_for():

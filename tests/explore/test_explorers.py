@@ -41,7 +41,7 @@ class TestRbf:
 
     def test_pointing_at_a_cell_chooses_the_pair(self):
         explorer = RbfExplorer()
-        explorer._pointed(None, SimpleNamespace(xs=[5], ys=[1]), None)
+        explorer.drawing.state.set_state({"click": {"trace": 3, "x": 5, "y": 1, "index": 0, "n": 1}})
         assert (explorer.row, explorer.column) == (1, 5)
         assert explorer.controls["column"].parts[1].widget.value == 5
 
@@ -228,7 +228,7 @@ class TestMetaTraining:
         assert np.allclose(amfs.y, 2.0 / np.arange(1, 61))
         assert (list(marks.x), list(marks.y), list(marks.error_y.array)) == ([2.0, 4.0, 6.0], [0.9] * 3, [0.02] * 3)
         explorer.set(against="meta-steps")
-        assert np.allclose(amfs.x, np.arange(1, 61))
+        assert np.allclose(curves(explorer, "AMFS")[0].x, np.arange(1, 61))
         assert explorer.figure.layout.xaxis.title.text == "meta-steps"
 
     def test_the_sentence_names_the_leader_first(self, explorer):

@@ -77,16 +77,20 @@ class TestOuterLoop:
         assert outer_loop.what_fo_maml_does(inner_steps=2) == "it comes to rest"
 
 
+def rings(explorer):
+    return explorer.drawing.state.rings
+
+
 class TestRings:
-    """What `handles.js` sends, and what it is told."""
+    """What `Rings` in `figure.js` sends, and what it is told."""
 
     def test_a_dragged_ring_moves_its_numbers_and_the_figure(self):
         explorer = OuterLoopExplorer()
-        places = [list(place) for place in explorer.handles.value]
-        assert explorer.handles.names == ["start", "task 1", "task 2", "task 3"]
+        places = [list(place) for place in rings(explorer)["places"]]
+        assert rings(explorer)["names"] == ["start", "task 1", "task 2", "task 3"]
         places[3] = [-1.0, 2.0]
         before = explorer.arrays.end_y_0
-        explorer.handles.set_state({"value": places})
+        explorer.drawing.state.set_state({"places": {"places": places, "n": 1}})
         assert (explorer.x_3, explorer.y_3) == (-1.0, 2.0)
         assert explorer.controls["x_3"].parts[0].widget.value == -1.0
         assert explorer.arrays.end_y_0 != before
@@ -94,17 +98,18 @@ class TestRings:
     def test_a_typed_number_moves_its_ring(self):
         explorer = OuterLoopExplorer()
         explorer.controls["y_1"].parts[0].widget.value = 0.25
-        assert explorer.handles.value[1] == [outer_loop.START["x_1"], 0.25]
+        assert rings(explorer)["places"][1] == [outer_loop.START["x_1"], 0.25]
         explorer.reset()
-        assert explorer.handles.value[1] == [outer_loop.START["x_1"], outer_loop.START["y_1"]]
+        assert rings(explorer)["places"][1] == [outer_loop.START["x_1"], outer_loop.START["y_1"]]
 
     def test_a_ring_dragged_off_the_plane_stays_at_its_edge(self):
         explorer = OuterLoopExplorer()
-        places = [list(place) for place in explorer.handles.value]
+        places = [list(place) for place in rings(explorer)["places"]]
         places[0] = [-99.0, 99.0]
-        explorer.handles.set_state({"value": places})
+        explorer.drawing.state.set_state({"places": {"places": places, "n": 1}})
         assert (explorer.x_0, explorer.y_0) == (-3.0, 3.0)
-        assert explorer.handles.value[0] == [-3.0, 3.0]
+        assert rings(explorer)["places"][0] == [-3.0, 3.0]
+        assert rings(explorer)["answers"] == 1, "the page waits for the answer to its last drag"
 
     @pytest.mark.parametrize(
         "sent", [[[0, 0]], "text", [[0, 0], [1, 1], [2, 2], [float("nan"), 0]], [[0], [1], [2], [3]]]
@@ -112,7 +117,7 @@ class TestRings:
     def test_what_is_no_place_is_an_error_in_the_banner(self, sent):
         explorer = OuterLoopExplorer()
         with pytest.raises((ConfigError, TraitError)):
-            explorer.handles.set_state({"value": sent})
+            explorer.drawing.state.set_state({"places": {"places": sent, "n": 1}})
         assert explorer.error is not None
         explorer.reset()
         assert explorer.error is None

@@ -122,7 +122,7 @@ def test_a_long_run_is_thinned_and_keeps_both_ends():
     explorer = shown(steps(n=500), smoothing=1)
     path = explorer.figure.data[X]
     assert len(path.x) == len(explorer.figure.data[LOSS].x) == POINTS
-    assert explorer.figure.data[LOSS].x[:: POINTS - 1] == (1, 500)
+    assert list(explorer.figure.data[LOSS].x[:: POINTS - 1]) == [1, 500]
 
 
 def test_a_run_of_one_step_is_a_point():
