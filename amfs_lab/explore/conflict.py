@@ -145,7 +145,7 @@ class ConflictExplorer(Explorer):
     normalization = Choice("scale", list(NORMALIZATIONS), help="the factor Z of the two cosine rules")
     negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero", rare=True)
     true_lengths = Toggle(
-        "true lengths", start=False, help="draw the combined arrows as long as they are, not all equal", rare=True
+        "true lengths", start=False, help="draw the combined arrows as long as they are, not all equal"
     )
 
     presets = {

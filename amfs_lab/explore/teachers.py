@@ -80,7 +80,7 @@ class TeacherExplorer(Explorer):
     surface = Choice("map of", list(LOOKS), help="the loss that shades the map")
     noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
     points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n", rare=True)
-    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind", rare=True)
+    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind")
     data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them", rare=True)
 
     presets = {

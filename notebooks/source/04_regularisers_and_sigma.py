@@ -562,8 +562,8 @@ explore.check.centred_fit(my_centred_fit)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the explorer with the three teachers press **start too wide**, then set **points** to 10 and **sample** to 3. Move
-# σ only. Find a σ at which leave-one-out and the evidence ask for opposite changes of it.
+# In the explorer with the three teachers press **start too wide**, set **sample** to 3 and, under **More dials**,
+# **points** to 10. Move σ only. Find a σ at which leave-one-out and the evidence ask for opposite changes of it.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
