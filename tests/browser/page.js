@@ -149,15 +149,24 @@ window.course = (() => {
       return `${(h1 >>> 0).toString(16)}-${(h2 >>> 0).toString(16)}`;
     },
 
-    // The same for one box, read anew only after something in it has changed: a figure may be a megabyte of text.
-    drawing(box) {
+    // The figures of one box, watched from the first time on.
+    watched(box) {
       let known = boxes.get(box);
       if (!known) {
-        known = { observer: new MutationObserver(() => { known.stale = true; }), stale: true };
-        known.observer.observe(box, { subtree: true, childList: true, attributes: true, characterData: true });
+        const changed = () => { known.stale = known.moved = true; };
+        known = { observer: new MutationObserver(changed), changed, stale: true, moved: false };
+        const all = { subtree: true, childList: true, attributes: true, characterData: true };
+        box.querySelectorAll('.amfs-panels, .amfs-legend').forEach(part => known.observer.observe(part, all));
         boxes.set(box, known);
       }
-      if (known.observer.takeRecords().length || known.stale || box.querySelector('.js-plotly-plot canvas')) {
+      if (known.observer.takeRecords().length) known.changed();
+      return known;
+    },
+
+    // What is drawn in one box, read anew only after something in it has changed: a figure may be a megabyte of text.
+    drawing(box) {
+      const known = this.watched(box);
+      if (known.stale || box.querySelector('.js-plotly-plot canvas')) {
         known.digest = this.digest(box);
         known.stale = false;
       }
@@ -181,19 +190,23 @@ window.course = (() => {
     // is the time from the last key press to the first change of the drawing.
     arm(box, still_for) {
       const before = this.drawing(box);
+      const known = this.watched(box);
+      known.moved = false;
       const state = { before, after: before, ms: null, rested: false, end: Infinity };
       const waits = () => state.end === Infinity || !this.settled() || box.querySelector('.amfs-figure[data-waits]');
       const look = async () => {
         for (let still = performance.now(), frames = 0; ; frames++) {
           await frame();
-          const seen = this.drawing(box), time = performance.now();
-          if (seen !== state.after || waits()) [still, frames] = [time, 0];
-          if (seen !== before && state.ms === null) state.ms = time - pressed;
-          state.after = seen;
+          const { moved } = this.watched(box), time = performance.now();
+          if (moved || waits()) [still, frames] = [time, 0];
+          if (moved) state.ms ??= time - pressed;
+          known.moved = false;
           // Nothing is asked any more and no drawing is to come: a few frames later that is so for good. The mouse over a plot
           // is heard by plotly a little later.
           state.rested = time - still > still_for && frames >= 3;
-          if (state.rested || time > state.end) return state;
+          if (!state.rested && time <= state.end) continue;
+          state.after = this.drawing(box);
+          return state;
         }
       };
       state.result = look();
