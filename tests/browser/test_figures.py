@@ -121,15 +121,6 @@ def test_figures_follow_the_theme_at_once(views):
     views.check("after two themes")
 
 
-def test_a_page_that_connects_anew_shows_the_same(views):
-    before = {title: set(of) for title, of in seen(views).items()}
-    views.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
-    views.page.reload()
-    views.until("its kernel is ready", lambda: views.ask("ready()"))
-    views.ask("watch()")
-    views.until("the figures are there again", lambda: {title: set(of) for title, of in seen(views).items()} == before)
-
-
 def luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     parts = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
