@@ -19,7 +19,7 @@ with_shapes = jaxtyping.jaxtyped
 
 
 def checked(*, typechecker: Callable) -> Callable:
-    """What jaxtyping's import hook does to every function, without its account of shapes where no shape is named.
+    """The check of types that jaxtyping's import hook adds, without its account of shapes where no shape is named.
 
     That account is kept at each call, and was a fifth of the time of the tests that draw.
     """

@@ -47,7 +47,7 @@ def renew(explorer: "Explorer") -> None:
 
 
 def pictured() -> bool:
-    """Whether pictures are drawn: in a kernel, and not under test, where they would take half a second each."""
+    """True in a kernel, but not under test: there the pictures would take half a second each."""
     return hasattr(get_ipython(), "kernel") and os.environ.get("AMFS_LAB_FAST") != "1"
 
 

@@ -128,7 +128,7 @@ class Drawing:
         return {name: _sendable(self.arrays[name], "text" if name in self._texts else "") for name in names}
 
     def _specification(self, still: Mapping[str, Any]) -> dict[str, Any]:
-        """What `figure.js` draws from, beside the arrays: panels with their traces, places and layouts, as JSON.
+        """The part of the figure that never changes, as JSON for `figure.js`: panels with traces, places and layouts.
 
         Args:
             still: the figure as JSON, without its arrays.

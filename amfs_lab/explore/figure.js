@@ -74,7 +74,7 @@ export class Figure {
   // `spec`: see `Drawing._specification`. `arrays`: by name, as they travel. `told(event)` hears of clicks, hovers and drags;
   // `room()` says how many pixels of height there are for figure and legend.
   constructor(place, spec, arrays, plotly, { told = () => {}, room = () => Infinity } = {}) {
-    Object.assign(this, { place, spec, plotly, told, room, dark: false, width: 0, hidden: new Set(), decoded: {} });
+    Object.assign(this, { spec, plotly, told, room, dark: false, width: 0, hidden: new Set(), decoded: {} });
     this.root = made("div", { class: "amfs-figure js-figure", role: "img", "aria-label": spec.alt }, place);
     this.grid = made("div", { class: "amfs-panels" }, this.root);
     this.panels = spec.panels.map((panel) => {
@@ -121,6 +121,10 @@ export class Figure {
     else this.schedule();
   }
 
+  get night() {
+    return this.dark ? this.spec.night : {};
+  }
+
   setDark(dark) {
     if (dark === this.dark) return;
     this.dark = dark;
@@ -158,7 +162,6 @@ export class Figure {
 
   draw() {
     if (!this.width) return; // not seen yet: drawn by `resize`
-    this.night = this.dark ? this.spec.night : {};
     const end = performance.now() + SLICE;
     for (const n of this.stale) {
       this.stale.delete(n);
@@ -197,9 +200,15 @@ export class Figure {
     }
   }
 
-  trace(each) {
+  // A trace with its arrays, in the colours of the page.
+  filled(each) {
     const trace = recoloured(structuredClone(each.style), this.night);
     for (const [path, name] of each.feeds) put(trace, path, recoloured(this.decoded[name], this.night));
+    return trace;
+  }
+
+  trace(each) {
+    const trace = this.filled(each);
     if (this.hidden.has(this.group(each))) trace.visible = false;
     trace.showlegend = false; // the legend below is ours
     return trace;
@@ -218,10 +227,8 @@ export class Figure {
   }
 
   list() {
-    this.night = this.dark ? this.spec.night : {};
     const shown = this.panels.flatMap((panel) => panel.traces).flatMap((each) => {
-      const trace = recoloured(structuredClone(each.style), this.night);
-      for (const [path, name] of each.feeds) put(trace, path, recoloured(this.decoded[name], this.night));
+      const trace = this.filled(each);
       const listed = this.spec.legend && trace.name && trace.showlegend !== false && trace.visible !== false;
       return listed ? [[each, trace]] : [];
     });

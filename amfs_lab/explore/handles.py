@@ -14,7 +14,7 @@ class Coordinate(Slider):
     """One coordinate of a place: a number box alone, because its slider is the figure."""
 
     def __init__(self, label: str, start: float, *, low: float = -3.0, high: float = 3.0, **rest: Any) -> None:
-        super().__init__(label, low, high, start=start, step=0.05, **rest)
+        super().__init__(label, low, high, start=start, step=0.05, rare=True, **rest)
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
         box = w.FloatText(
@@ -42,16 +42,12 @@ class DraggableExplorer(Explorer):
 
     def rows(self, rare: bool) -> list[w.Widget]:
         """The number boxes among the rare ones, in pairs that stay together."""
+        if not rare:
+            return super().rows(rare)
+        theirs = [self.controls[name].box for pair in self.places.values() for name in pair]
+        others = [box for box in super().rows(rare) if box not in theirs]
         apart = w.Layout(margin="0 6px 0 0")
         pairs = [w.HBox([self.controls[name].box for name in pair], layout=apart) for pair in self.places.values()]
-        theirs = {name for pair in self.places.values() for name in pair}
-        others = [
-            fields.box
-            for name, fields in self.controls.items()
-            if name not in theirs and self.declared[name].rare == rare
-        ]
-        if not rare:
-            return others
         together = w.HBox(pairs, layout=w.Layout(flex_flow="row wrap"))
         together.add_class("amfs-places")
         return [*others, together]

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 
 
 class Page(anywidget.AnyWidget):
-    """What the page does for a sentence and the controls beside it, shows nothing, and may fail without harm to either.
+    """The help of the page for a sentence and its controls. It shows nothing, and may fail without harm to either.
 
     Its script (`page.js`) makes the sentence a live region, so that screen readers speak each change, and gives the
     slider handles their names, which ipywidgets does not send.

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 class SheetState(w.Widget):
-    """What lies on a sheet, and what is drawn there. A model of ipywidgets itself, see `mount.js`.
+    """The content of a sheet: its stored letter, or what is drawn. A model of ipywidgets itself, see `mount.js`.
 
     What travels is small and plain: strokes as lists of numbers. (A trait of type Bytes refuses what arrives from a
     page, a memoryview, and says so nowhere.)

@@ -82,7 +82,7 @@ def views(server, browser):
 
 
 def seen(views) -> dict[str, list[str]]:
-    """What each view draws, by the explorer's title."""
+    """The drawn data of each view, by the explorer's title."""
     found: dict[str, list[str]] = {}
     for box in views.page.locator(".amfs-explorer").all():
         title = box.locator(".amfs-title").text_content()

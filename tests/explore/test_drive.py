@@ -65,7 +65,7 @@ def put(part, path, value):
 
 
 def as_page(explorer):
-    """What `figure.js` draws: the specification, with the arrays that the page has."""
+    """The drawing of `figure.js`: the specification, with the arrays that the page has."""
     state = explorer.drawing.state
     sent = {name.removeprefix(PREFIX): value for name, value in state.get_state().items() if name.startswith(PREFIX)}
     page, data, layout = copy.deepcopy(state.specification), {}, {}

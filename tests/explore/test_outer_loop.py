@@ -82,7 +82,7 @@ def rings(explorer):
 
 
 class TestRings:
-    """What `Rings` in `figure.js` sends, and what it is told."""
+    """The messages between `Rings` in `figure.js` and the kernel."""
 
     def test_a_dragged_ring_moves_its_numbers_and_the_figure(self):
         explorer = OuterLoopExplorer()
