@@ -14,7 +14,7 @@ from amfs_lab.explore.controls import Choice, IntSlider, LogSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.filter import curve, dots
 from amfs_lab.explore.steps import BEST_FLOW
-from amfs_lab.explore.theme import BLACK, BLUE, FAINT, GREEN, INK, ORANGE, VERMILLION, marks
+from amfs_lab.explore.theme import BLACK, FAINT, GREEN, INK, METHODS, ORANGE, marks
 from amfs_lab.explore.waves import RATE, SHOTS, WaveNet, practised, walk
 from amfs_lab.explore.words import count
 from amfs_lab.inner.linearised import descent, tangent_kernel
@@ -24,6 +24,7 @@ MOST = 10  # inner steps, as in the paper's Figure 2
 GRID = torch.linspace(-5.0, 5.0, 101, dtype=torch.float64)[:, None]
 STARTS = ("practised", "untrained")
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+MAML, SOLVE = METHODS["MAML"], METHODS["I-AMFS"]
 FAR = 99.0  # what has run away is drawn no further
 START: dict[str, Any] = dict(start="practised", steps=5, rate=RATE, task=8, shots=SHOTS)
 
@@ -125,9 +126,9 @@ class AdaptationExplorer(Explorer):
     traces = (
         Trace(go.Scatter, curve("the wave", FAINT, 2.0, "dash"), x="grid", y="truth"),
         Trace(go.Scatter, curve("before", BLACK, 1.2, "longdash"), x="grid", y="before"),
-        Trace(go.Scatter, curve("MAML", VERMILLION, 3.5), x="grid", y="maml"),
+        Trace(go.Scatter, curve("MAML", MAML.color, 3.5, MAML.dash), x="grid", y="maml"),
         Trace(go.Scatter, curve("tangent, k steps", GREEN, 2.0, "dashdot"), x="grid", y="tangent"),
-        Trace(go.Scatter, curve("tangent, one solve", BLUE, dash="dot"), x="grid", y="solve"),
+        Trace(go.Scatter, curve("tangent, one solve", SOLVE.color, dash="dot"), x="grid", y="solve"),
         Trace(go.Scatter, dots("labels", "white", rim=(INK, 1.5)), x="x", y="y"),
         *(
             Trace(
@@ -139,9 +140,9 @@ class AdaptationExplorer(Explorer):
                 y=f"{name}_errors",
             )
             for name, color, dash, symbol in (
-                ("maml", VERMILLION, "solid", "circle"),
+                ("maml", *MAML[:3]),
                 ("tangent", GREEN, "dashdot", "diamond-open"),
-                ("solve", BLUE, "dot", "square-open"),
+                ("solve", SOLVE.color, "dot", "circle-open"),
             )
         ),
         Trace(go.Scatter, curve("", ORANGE, 1.5, "longdash"), at=(1, 2), x="now_x", y="now_y"),

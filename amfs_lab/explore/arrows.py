@@ -1,8 +1,8 @@
-"""Arrows of a figure: where each ends, how long its head is, and none where there is no direction to show.
+"""Arrows of a figure: where each ends, how long its head is, and a dot where there is no direction to show.
 
 An arrow is a line of two points whose second one has an arrow head as its marker (`theme.vector`). The page turns the
-head by the way from the first point, so an arrow without a length has a head that points anywhere, and one that is
-shorter than its head shows a head that begins behind its start. Every arrow of a figure goes through `arrow`.
+head by the way from the first point, so an arrow without a length would have a head that points anywhere, and one that
+is shorter than its head a head that begins behind its start. Every arrow of a figure goes through `arrow`.
 """
 
 import math
@@ -15,32 +15,34 @@ LEAST = 3.0  # pixels: a shorter arrow shows no direction
 
 
 class Arrow(NamedTuple):
-    """What a trace of an arrow is fed: both ends, and the sizes of their markers."""
+    """What a trace of an arrow is fed: both ends, the sizes of their markers, and which marker."""
 
-    x: Sequence[float | None]
-    y: Sequence[float | None]
+    x: Sequence[float]
+    y: Sequence[float]
     size: Sequence[float]
+    tip: str
 
-    def fed(self, x: str, y: str, size: str) -> dict[str, Sequence[float | None]]:
-        """The three by the names of their arrays."""
-        return {x: self.x, y: self.y, size: self.size}
+    def fed(self, x: str, y: str, size: str, tip: str) -> dict[str, Sequence[float] | str]:
+        """The four by the names of their arrays."""
+        return {x: self.x, y: self.y, size: self.size, tip: self.tip}
 
 
-NOTHING = Arrow([], [], [])
-UNSEEN = Arrow([None], [None], [0.0])  # nothing, too, of a trace that keeps its place in the legend
+NOTHING = Arrow([], [], [], "arrow")
 
 
 def arrow(start: Sequence[Number], tip: Sequence[Number], head: Number, scale: Number) -> Arrow:
-    """An arrow from `start` to `tip`, its head no longer than itself; `NOTHING` where it is too short to be seen.
+    """An arrow from `start` to `tip`, its head no longer than itself; a dot at `start` where it shows no direction.
 
     Args:
         start, tip: two numbers each, in units of the axes. head: pixels of the head of a long arrow.
         scale: pixels a unit, about: a figure follows the width of the page.
     """
     pixels = scale * math.dist(start, tip)
-    if not LEAST <= pixels < math.inf:
+    if not math.isfinite(pixels):
         return NOTHING
-    return Arrow([float(start[0]), float(tip[0])], [float(start[1]), float(tip[1])], [0.0, min(head, pixels)])
+    if pixels < LEAST:
+        return Arrow([float(start[0])], [float(start[1])], [head / 2], "circle")
+    return Arrow([float(start[0]), float(tip[0])], [float(start[1]), float(tip[1])], [0.0, min(head, pixels)], "arrow")
 
 
 def room(start: Sequence[Number], direction: Sequence[Number], ranges: Sequence[Sequence[Number]]) -> float:

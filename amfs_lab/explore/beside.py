@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from amfs_lab.explore.base import Explorer
 
 WIDTH = 900  # pixels, by which `page.css` knows a picture
-NOTE = "This is a picture: run the cell for the live figure."
+NOTE = "This is a picture from when the cell ran. Run the cell for the live figure."
 NOTHING = picture(np.zeros((1, 1), np.uint8), ["#FFFFFF"]).partition(",")[2]
 
 

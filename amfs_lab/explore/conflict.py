@@ -2,18 +2,18 @@
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from amfs_lab import reader
-from amfs_lab.explore.arrows import NOTHING, UNSEEN, arrow
+from amfs_lab.explore import theme
+from amfs_lab.explore.arrows import NOTHING, arrow
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.theme import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, SILENT, vector
+from amfs_lab.explore.theme import GRID, INK, SILENT, vector
 from amfs_lab.outer import Aggregator, Conflict, Mean, MeanCosine, PairwiseCosine, PCGrad, measure
 from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.stats import paired_difference
@@ -24,13 +24,8 @@ MOST = 4
 STILL = 1e-9  # a combined gradient that is shorter is the rounding of none
 HEIGHT = 306  # pixels of the panel with the arrows
 RULES = ("mean", "O-AMFS", "cosine to mean", "PCGrad")
-# Where rules agree, their arrows lie on each other: the wider ones below stay visible.
-LOOKS: dict[str, dict[str, Any]] = {
-    "mean": dict(color=ORANGE, width=11, head=26, pattern=""),
-    "O-AMFS": dict(color=BLUE, width=7, head=19, pattern="/"),
-    "cosine to mean": dict(color=GREEN, width=4, head=14, pattern="x"),
-    "PCGrad": dict(color=PURPLE, width=2, head=9, pattern="."),
-}
+# Where rules agree, their arrows lie on each other: the wider ones below stay visible. Pixels.
+WIDTHS, HEADS = (11, 7, 4, 2), (26, 19, 14, 9)
 
 
 def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
@@ -182,13 +177,14 @@ class ConflictExplorer(Explorer):
         *(
             Trace(
                 go.Scatter,
-                vector(look["color"], look["width"], hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})")
+                vector(theme.RULES[rule].color, WIDTHS[n], hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})")
                 | dict(name=rule, legendgroup=rule),
                 x=f"x_{n}",
                 y=f"y_{n}",
                 marker_size=f"head_{n}",
+                marker_symbol=f"tip_{n}",
             )
-            for n, (rule, look) in enumerate(LOOKS.items())
+            for n, rule in enumerate(RULES)
         ),
         *(
             Trace(
@@ -207,6 +203,7 @@ class ConflictExplorer(Explorer):
                 x=f"task_x_{j}",
                 y=f"task_y_{j}",
                 marker_size=f"task_head_{j}",
+                marker_symbol=f"task_tip_{j}",
                 textposition=f"task_text_{j}",
             )
             for j in range(MOST)
@@ -219,8 +216,8 @@ class ConflictExplorer(Explorer):
                     legendgroup=rule,
                     showlegend=False,
                     marker=dict(
-                        color=look["color"],
-                        pattern=dict(shape=look["pattern"], fillmode="overlay", fgcolor="white", size=6),
+                        color=theme.RULES[rule].color,
+                        pattern=dict(shape=theme.RULES[rule].pattern, fillmode="overlay", fgcolor="white", size=6),
                     ),
                     hovertemplate=f"{rule}, task %{{x}}: %{{y:.3f}}<extra></extra>",
                 ),
@@ -228,7 +225,7 @@ class ConflictExplorer(Explorer):
                 x="numbers",
                 y=f"weights_{n}",
             )
-            for n, (rule, look) in enumerate(LOOKS.items())
+            for n, rule in enumerate(RULES)
         ),
     )
 
@@ -241,13 +238,12 @@ class ConflictExplorer(Explorer):
         scale, arrays = HEIGHT / (2 * view), {}
         for n, (c, d, length) in enumerate(zip(weights, combined, lengths, strict=True)):
             drawn = d if state.true_lengths or length < STILL else d * (0.75 * view / length)
-            pointing = arrow((0.0, 0.0), drawn.tolist(), list(LOOKS.values())[n]["head"], scale)
-            pointing = pointing if pointing.size else UNSEEN
-            arrays |= pointing.fed(f"x_{n}", f"y_{n}", f"head_{n}") | {f"weights_{n}": c}
+            pointing = arrow((0.0, 0.0), drawn.tolist(), HEADS[n], scale)
+            arrays |= pointing.fed(f"x_{n}", f"y_{n}", f"head_{n}", f"tip_{n}") | {f"weights_{n}": c}
         for j in range(MOST):
             here = grads[j].tolist() if j < len(grads) else None
             pointing = arrow((0.0, 0.0), here, 11, scale) if here else NOTHING
-            arrays |= pointing.fed(f"task_x_{j}", f"task_y_{j}", f"task_head_{j}")
+            arrays |= pointing.fed(f"task_x_{j}", f"task_y_{j}", f"task_head_{j}", f"task_tip_{j}")
             arrays[f"task_text_{j}"] = label_place(*here, last=j == len(grads) - 1) if here else "middle right"
         agreement = measure(grads)
         arrays["downhill_x"], arrays["downhill_y"] = downhill(combined[0], view)

@@ -13,27 +13,16 @@ from amfs_lab.experiments import conflict
 from amfs_lab.experiments.conflict_draws import SETTINGS
 from amfs_lab.experiments.conflict_verdicts import RULES, key, verdict
 from amfs_lab.experiments.result import Result, stored
+from amfs_lab.explore import theme
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.theme import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SKY, bars, line
+from amfs_lab.explore.theme import BLUE, FAINT, INK, bars, line
 from amfs_lab.explore.words import percent
 from amfs_lab.stats import Interval, paired_difference
 
 AIMS = {"θ*": "to theta*", "the geometric median": "to median", "the best without the outlier": "to wanted"}
-LOOKS = dict(
-    zip(
-        RULES,
-        (
-            (ORANGE, "solid", 5.0),
-            (BLUE, "solid", 3.0),
-            (SKY, "dash", 2.0),
-            (GREEN, "dashdot", 2.0),
-            (PURPLE, "dot", 2.0),
-        ),
-        strict=True,
-    )
-)
+WIDTHS = (5.0, 3.0, 2.0, 2.0, 2.0)  # of the rules' curves, which lie on each other
 BINS = 41
 FEWEST = 10
 
@@ -109,11 +98,18 @@ class DrawsExplorer(Explorer):
         *(
             Trace(
                 go.Scatter,
-                line(color, width, dash, f"{rule}: %{{y:.0%}} within %{{x:.2f}}", name=rule) | dict(line_shape="hv"),
+                line(
+                    theme.RULES[rule].color,
+                    width,
+                    theme.RULES[rule].dash,
+                    f"{rule}: %{{y:.0%}} within %{{x:.2f}}",
+                    name=rule,
+                )
+                | dict(line_shape="hv"),
                 x=f"ends_{n}",
                 y="shares",
             )
-            for n, (rule, (color, dash, width)) in enumerate(LOOKS.items())
+            for n, (rule, width) in enumerate(zip(RULES, WIDTHS, strict=True))
         ),
         Trace(
             go.Bar,

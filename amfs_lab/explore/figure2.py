@@ -13,14 +13,13 @@ from amfs_lab.explore.compare import LEVELS, verdict
 from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace, half_widths
 from amfs_lab.explore.filter import curve
-from amfs_lab.explore.meta_training import look
-from amfs_lab.explore.theme import INK, line, marks
+from amfs_lab.explore.theme import INK, METHODS, line, marks
 from amfs_lab.explore.words import count
 from amfs_lab.stats import FEW, accuracy_difference
 
 FIRST = {"the first 10": 10, "the first 30": 30, "the first 100": 100, "all": None}
 BARS = dict(type="data", thickness=2, width=5)
-(MAML, DASH, SQUARE), (SOLVE, _, DOT) = look("maml"), look("i-amfs")  # as in every other figure
+(MAML, DASH, SQUARE, _), (SOLVE, _, DOT, _) = METHODS["MAML"], METHODS["I-AMFS"]
 
 
 def result(source: str = "glyphs") -> Result:

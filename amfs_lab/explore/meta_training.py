@@ -10,20 +10,12 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.explore.controls import Choice, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace, half_widths
 from amfs_lab.explore.live import NEXT, LiveExplorer
-from amfs_lab.explore.theme import COLORS, DASHES, MARKERS, series
+from amfs_lab.explore.theme import METHODS, series
 from amfs_lab.explore.words import count, duration
 
 DRAWN = 300  # points of a curve that are drawn; a longer one is thinned
 
-NAMES = {  # in the order of their looks: the n-th method is drawn as `series(n)` in every figure
-    "i-amfs": "I-AMFS",
-    "maml": "MAML",
-    "amfs": "AMFS",
-    "prototypes": "prototypes",
-    "anil": "ANIL",
-    "fo-maml": "FO-MAML",
-    "o-amfs": "O-AMFS",
-}
+NAMES = {name.lower(): name for name in METHODS}  # methods as the command line calls them, and as lessons write them
 MOST = len(NAMES)  # curves that stay apart by colour, dash and marker
 
 
@@ -31,12 +23,6 @@ def named(name: str) -> str:
     """A run's name as the lessons write it: `"i-amfs again"` is "I-AMFS again"."""
     method, blank, rest = name.partition(" ")
     return NAMES.get(method, method) + blank + rest
-
-
-def look(method: str) -> tuple[str, str, str]:
-    """Colour, dash and marker of a method, the same wherever it is drawn."""
-    n = list(NAMES).index(method)
-    return COLORS[n], DASHES[n], MARKERS[n]
 
 
 def slots(runs: Collection[str]) -> dict[str, int]:
@@ -92,11 +78,11 @@ class MetaTrainingExplorer(LiveExplorer):
     frame = {"xaxis_title_text": "x_title", "xaxis2_title_text": "x_title", "annotations[1].text": "accuracy_title"}
     traces = tuple(
         trace
-        for n in range(MOST)
+        for n, look in enumerate(METHODS.values())
         for trace in (
             Trace(
                 go.Scatter,
-                series(n, hovertemplate="%{y:.3f}", legendgroup=str(n), marker_size=7),
+                series(look, hovertemplate="%{y:.3f}", legendgroup=str(n), marker_size=7),
                 x=f"x_{n}",
                 y=f"loss_{n}",
                 mode=f"mode_{n}",
@@ -105,7 +91,7 @@ class MetaTrainingExplorer(LiveExplorer):
             ),
             Trace(
                 go.Scatter,
-                series(n, 1.5, hovertemplate="training %{y:.1%}", legendgroup=str(n), marker_size=5)
+                series(look, 1.5, hovertemplate="training %{y:.1%}", legendgroup=str(n), marker_size=5)
                 | dict(opacity=0.55, showlegend=False),
                 at=(1, 2),
                 x=f"x_{n}",
@@ -115,7 +101,7 @@ class MetaTrainingExplorer(LiveExplorer):
             ),
             Trace(
                 go.Scatter,
-                series(n, hovertemplate="validation %{y:.1%}", legendgroup=str(n), marker_size=9, marker_opacity=1)
+                series(look, hovertemplate="validation %{y:.1%}", legendgroup=str(n), marker_size=9, marker_opacity=1)
                 | dict(showlegend=False, error_y=dict(type="data", thickness=1.5, width=4)),
                 at=(1, 2),
                 x=f"validated_x_{n}",

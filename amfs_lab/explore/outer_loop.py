@@ -11,25 +11,17 @@ from torch import Tensor
 
 from amfs_lab import planes
 from amfs_lab.errors import NumericalError
+from amfs_lab.explore import theme
 from amfs_lab.explore.controls import Film, IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.ground import CONTOURS, FAR, LAYOUT, PANELS, bowls, ground, kept, places, sides, standing
 from amfs_lab.explore.handles import Coordinate, DraggableExplorer
-from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION, YELLOW, line, marks
+from amfs_lab.explore.theme import INK, line, marks
 from amfs_lab.explore.words import count
 
-TASKS, STEPS = 3, 200
+TASKS, STEPS = len(theme.TASKS), 200
+LOOKS = theme.IN_THE_PLANE
 NEAR = 1e-6  # distances are drawn down to this
-# Colour, dash and symbol of each method; I-AMFS in the plane is the proximal solve.
-LOOKS = {
-    "joint": (INK, "solid", "circle"),
-    "FO-MAML": (ORANGE, "dash", "square"),
-    "MAML": (VERMILLION, "dashdot", "diamond"),
-    "Reptile": (GREEN, "dot", "triangle-up"),
-    "proximal": (BLUE, "longdash", "star"),
-}
-HUES = (SKY, YELLOW, PURPLE)  # of the tasks, in the bars
-SHAPES = ("", "/", "x")
 PLACES = places(TASKS)
 START: dict[str, Any] = dict(
     x_0=-2.2, y_0=-2.0, x_1=-1.2, y_1=1.0, x_2=1.6, y_2=1.4, x_3=0.6, y_3=-1.6,
@@ -146,25 +138,33 @@ class OuterLoopExplorer(DraggableExplorer):
         *(
             Trace(
                 go.Scatter,
-                line(color, 2.2, dash, f"{name}: (%{{x:.2f}}, %{{y:.2f}})", legendgroup=name, name=name),
+                line(look.color, 2.2, look.dash, f"{name}: (%{{x:.2f}}, %{{y:.2f}})", legendgroup=name, name=name),
                 x=f"x_{n}",
                 y=f"y_{n}",
             )
-            for n, (name, (color, dash, _)) in enumerate(LOOKS.items())
+            for n, (name, look) in enumerate(LOOKS.items())
         ),
         *(
             Trace(
                 go.Scatter,
-                marks(color, 13, symbol, ("white", 1.5), opacity=1, hover=f"{name} ends here: (%{{x:.2f}}, %{{y:.2f}})")
+                marks(look.color, 13, look.marker, ("white", 1.5), opacity=1)
+                | dict(hovertemplate=f"{name} ends here: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>")
                 | dict(legendgroup=name, showlegend=False),
                 x=f"end_x_{n}",
                 y=f"end_y_{n}",
             )
-            for n, (name, (color, _, symbol)) in enumerate(LOOKS.items())
+            for n, (name, look) in enumerate(LOOKS.items())
         ),
         Trace(
             go.Scatter,
-            marks(INK, 9, "x", opacity=1, hover="%{text}: (%{x:.2f}, %{y:.2f})")
+            marks(
+                [INK, *(task.color for task in theme.TASKS)],
+                9,
+                ["circle-open", *(task.marker for task in theme.TASKS)],
+                (INK, 1.5),
+                opacity=1,
+                hover="%{text}: (%{x:.2f}, %{y:.2f})",
+            )
             | dict(
                 mode="markers+text",
                 text=list(PLACES),
@@ -174,7 +174,6 @@ class OuterLoopExplorer(DraggableExplorer):
             x="place_x",
             y="place_y",
             textposition="place_side",
-            marker_symbol="place_symbol",
         ),
         *(
             Trace(
@@ -183,26 +182,26 @@ class OuterLoopExplorer(DraggableExplorer):
                     name=f"task {t + 1}",
                     x=list(LOOKS),
                     marker=dict(
-                        color=HUES[t],
+                        color=task.color,
                         line=dict(color=INK, width=1),
-                        pattern=dict(shape=SHAPES[t], fillmode="overlay", fgcolor=INK, size=5),
+                        pattern=dict(shape=task.pattern, fillmode="overlay", fgcolor=INK, size=5),
                     ),
                     hovertemplate=f"%{{x}}, task {t + 1}: %{{y:.1%}} of the pull<extra></extra>",
                 ),
                 at=(1, 2),
                 y=f"share_{t}",
             )
-            for t in range(TASKS)
+            for t, task in enumerate(theme.TASKS)
         ),
         *(
             Trace(
                 go.Scatter,
-                line(color, 2, dash, f"{name}, step %{{x}}: %{{y:.2g}}", legendgroup=name, showlegend=False),
+                line(look.color, 2, look.dash, f"{name}, step %{{x}}: %{{y:.2g}}", legendgroup=name, showlegend=False),
                 at=(2, 2),
                 x=f"step_{n}",
                 y=f"distance_{n}",
             )
-            for n, (name, (color, dash, _)) in enumerate(LOOKS.items())
+            for n, (name, look) in enumerate(LOOKS.items())
         ),
     )
 
@@ -236,7 +235,6 @@ class OuterLoopExplorer(DraggableExplorer):
             place_x=everywhere[:, 0],
             place_y=everywhere[:, 1],
             place_side=["bottom center", *sides(everywhere[1:])],
-            place_symbol=["circle-open"] + ["x"] * TASKS,
             ended=ended,
             gone=gone,
             away=away,

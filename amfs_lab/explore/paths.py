@@ -10,7 +10,7 @@ from amfs_lab.explore.controls import Choice, Held, IntSlider
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.live import LiveExplorer
 from amfs_lab.explore.meta_training import MOST, NOTHING, headed, named, slots, smooth, thin
-from amfs_lab.explore.theme import COLORS, INK, MARKERS, line, marks, series
+from amfs_lab.explore.theme import INK, METHODS, line, marks, series
 from amfs_lab.explore.words import count, signed
 from amfs_lab.path import check_one_kind, paths, walk_shares
 
@@ -129,15 +129,16 @@ class PathExplorer(LiveExplorer):
     traces = (
         *(
             trace
-            for n in range(MOST)
+            for n, look in enumerate(METHODS.values())
             for trace in (
                 Trace(
                     go.Scatter,
-                    series(n, hoverinfo="skip", legendgroup=str(n), showlegend=False)
+                    series(look, hoverinfo="skip", legendgroup=str(n), showlegend=False)
                     | dict(
-                        line={**series(n)["line"], "backoff": 0},  # plotly's own choice leaves gaps where no arrow is
+                        # plotly's own choice of `backoff` leaves gaps where no arrow is
+                        line=dict(color=look.color, width=2.5, dash=look.dash, backoff=0),
                         marker=dict(
-                            color=COLORS[n], symbol="arrow", angleref="previous", opacity=1, line=dict(width=0)
+                            color=look.color, symbol="arrow", angleref="previous", opacity=1, line=dict(width=0)
                         ),
                     ),
                     x=f"x_{n}",
@@ -147,7 +148,7 @@ class PathExplorer(LiveExplorer):
                 ),
                 Trace(
                     go.Scatter,
-                    marks(COLORS[n], 11, MARKERS[n], ("white", 1), legendgroup=str(n), showlegend=False)
+                    marks(look.color, 11, look.marker, ("white", 1), legendgroup=str(n), showlegend=False)
                     | dict(hovertemplate="step %{customdata[0]:.0f}, %{customdata[1]:.3g} from its start"),
                     x=f"end_x_{n}",
                     y=f"end_y_{n}",
@@ -156,7 +157,7 @@ class PathExplorer(LiveExplorer):
                 ),
                 Trace(
                     go.Scatter,
-                    series(n, hovertemplate="step %{x}: %{y:.3f}", legendgroup=str(n)),
+                    series(look, hovertemplate="step %{x}: %{y:.3f}", legendgroup=str(n)),
                     at=(1, 2),
                     x=f"steps_{n}",
                     y=f"loss_{n}",
@@ -166,7 +167,8 @@ class PathExplorer(LiveExplorer):
                 ),
                 Trace(
                     go.Scatter,
-                    series(n, 1.5, hovertemplate="smallest, step %{x}: %{y:.2f}", legendgroup=str(n), showlegend=False),
+                    series(look, 1.5, hovertemplate="smallest, step %{x}: %{y:.2f}")
+                    | dict(legendgroup=str(n), showlegend=False),
                     at=(1, 3),
                     x=f"low_x_{n}",
                     y=f"low_{n}",
@@ -175,8 +177,8 @@ class PathExplorer(LiveExplorer):
                 ),
                 Trace(
                     go.Scatter,
-                    series(n, hovertemplate="step %{x}: %{y:.3f}", legendgroup=str(n), showlegend=False)
-                    | dict(fillcolor=f"rgba({', '.join(str(int(COLORS[n][i : i + 2], 16)) for i in (1, 3, 5))}, 0.12)"),
+                    series(look, hovertemplate="step %{x}: %{y:.3f}", legendgroup=str(n), showlegend=False)
+                    | dict(fillcolor=f"{look.color}1F"),
                     at=(1, 3),
                     x=f"right_x_{n}",
                     y=f"right_{n}",

@@ -226,12 +226,12 @@ class ProjectionExplorer(Explorer):
 
 
 def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
-    """An arrow of the picture as its trace is fed: seen along itself it has no length, and is not drawn."""
+    """An arrow of the picture as its trace is fed: seen along itself it has no length, and is a dot."""
     found = arrows.NOTHING
     if len(places):
         start, tip = places.tolist()
         found = arrows.arrow(start, tip, head, SCALE)
-    return found.fed(f"{name}_x", f"{name}_y", f"{name}_size")
+    return found.fed(f"{name}_x", f"{name}_y", f"{name}_size", f"{name}_tip")
 
 
 def names(drawn: dict[str, Tensor], t: Number) -> dict[str, list]:

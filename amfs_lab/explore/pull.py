@@ -82,19 +82,20 @@ class PullExplorer(Explorer):
         *(
             Trace(
                 go.Scatter,
-                line(color, 2.5, dash, f"{name}, h = %{{x:.3g}}: w = %{{y:.3g}}", name=name, legendgroup=name),
+                line(look.color, 2.5, look.dash, f"{name}, h = %{{x:.3g}}: w = %{{y:.3g}}")
+                | dict(name=name, legendgroup=name),
                 x="curvatures",
                 y=f"pull_{n}",
             )
-            for n, (name, (color, dash, _)) in enumerate(LOOKS.items())
+            for n, (name, look) in enumerate(LOOKS.items())
         ),
         Trace(go.Scatter, line(FAINT, 1.2, "dot", hoverinfo="skip", showlegend=False), x="now_x", y="now_y"),
         Trace(
             go.Scatter,
             marks(
-                [color for color, _, _ in LOOKS.values()],
+                [look.color for look in LOOKS.values()],
                 10,
-                [symbol for _, _, symbol in LOOKS.values()],
+                [look.marker for look in LOOKS.values()],
                 (INK, 1),
                 opacity=1,
                 hover="%{text}: w = %{y:.3g}",
@@ -107,7 +108,8 @@ class PullExplorer(Explorer):
         *(
             Trace(
                 go.Scatter,
-                line(LOOKS[name][0], 2.5, LOOKS[name][1], f"{name}: %{{y:.3g}}", legendgroup=name, showlegend=False),
+                line(LOOKS[name].color, 2.5, LOOKS[name].dash, f"{name}: %{{y:.3g}}")
+                | dict(legendgroup=name, showlegend=False),
                 at=(1, 2),
                 x="theta",
                 y=f"loss_{n}",

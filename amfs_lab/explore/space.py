@@ -56,9 +56,11 @@ def corner(foot: Tensor, upright: Tensor) -> Tensor:
 
 
 def arrow(name: str, points: str, color: str, width: Number, dash: str = "solid") -> Trace:
-    """An arrow along `points`_x, `points`_y, with `points`_size, that tells the mouse its name."""
+    """An arrow along `points`_x, `points`_y, with `points`_size and `points`_tip, that tells the mouse its name."""
     style = vector(color, width, dash, name=name, showlegend=False, hoverinfo="name")
-    return Trace(go.Scatter, style, x=f"{points}_x", y=f"{points}_y", marker_size=f"{points}_size")
+    return Trace(
+        go.Scatter, style, x=f"{points}_x", y=f"{points}_y", marker_size=f"{points}_size", marker_symbol=f"{points}_tip"
+    )
 
 
 def stroke(points: str, **look: object) -> Trace:

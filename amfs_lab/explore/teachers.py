@@ -132,6 +132,7 @@ class TeacherExplorer(Explorer):
                 f"arrow_x_{k}",
                 f"arrow_y_{k}",
                 marker_size=f"arrow_size_{k}",
+                marker_symbol=f"arrow_tip_{k}",
             )
             for k, (name, (color, _, _, width, _)) in enumerate(LOOKS.items())
         ),
@@ -181,7 +182,7 @@ class TeacherExplorer(Explorer):
             arrays |= {
                 f"best_x_{k}": [lowest[0]] if lowest else [],
                 f"best_y_{k}": [lowest[1]] if lowest else [],
-                **pointing.fed(f"arrow_x_{k}", f"arrow_y_{k}", f"arrow_size_{k}"),
+                **pointing.fed(f"arrow_x_{k}", f"arrow_y_{k}", f"arrow_size_{k}", f"arrow_tip_{k}"),
                 f"slice_{k}": 100 * inside * (lowest is not None),
                 f"slice_value_{k}": values,
                 f"slice_size_{k}": 12 * (np.arange(len(values)) == (-1 if flat(along[name]) else values.argmin())),
@@ -246,4 +247,5 @@ def on_the_map(x: list[float], y: list[float], head: Number) -> Arrow:
         return NOTHING
     along = [math.log10(ends[1] / ends[0]) * decade for ends, decade in zip((x, y), DECADES, strict=True)]
     found = arrow((0.0, 0.0), along, head, scale=1.0)
-    return Arrow(x, y, found.size) if found.size else NOTHING
+    n = len(found.x)
+    return Arrow(x[:n], y[:n], found.size, found.tip)

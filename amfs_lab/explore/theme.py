@@ -3,7 +3,7 @@
 (The page's own style is in `page.css`.)
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
@@ -19,6 +19,35 @@ INK, FAINT, GRID = "#24292F", "#6E7781", "#E7EAEE"
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "12px,2px,2px,2px,2px,2px")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
+
+
+class Look(NamedTuple):
+    """Colour, dash of a curve, marker of a point and pattern of a bar: of one method, rule or task in every figure."""
+
+    color: str
+    dash: str = "solid"
+    marker: str = "circle"
+    pattern: str = ""
+
+
+# What has a name has one look in every figure. Methods of meta-training, rules of the outer loop, tasks:
+SERIES = tuple(Look(*each) for each in zip(COLORS, DASHES, MARKERS, strict=True))
+METHODS = dict(zip(("I-AMFS", "MAML", "O-AMFS", "AMFS", "FO-MAML", "ANIL", "prototypes"), SERIES, strict=True))
+IN_THE_PLANE = {  # the methods whose tasks are bowls; the proximal step is the one that I-AMFS takes there
+    "joint": Look(INK, "longdashdot", "cross"),
+    "FO-MAML": METHODS["FO-MAML"],
+    "MAML": METHODS["MAML"],
+    "Reptile": Look(GREEN, "dashdot", "triangle-up"),
+    "proximal": METHODS["I-AMFS"],
+}
+RULES = {
+    "mean": Look(ORANGE, "solid", "square"),
+    "O-AMFS": METHODS["O-AMFS"]._replace(pattern="/"),
+    "O-AMFS, clip": Look(BLACK, "longdash", "cross", "-"),
+    "cosine to mean": Look(SKY, "dash", "circle", "x"),
+    "PCGrad": Look(PURPLE, "dashdot", "triangle-up", "."),
+}
+TASKS = (Look(SKY, "solid", "circle"), Look(YELLOW, "solid", "square", "/"), Look(PURPLE, "solid", "diamond", "x"))
 
 # White to blue, light up to 0.75, so that dark numbers can be read on most cells and white ones on the rest.
 SIMILARITY = [[0.0, "#FFFFFF"], [0.5, "#D3E5F3"], [0.75, "#A6CCE6"], [0.9, "#2B7AB3"], [1.0, "#00406B"]]
@@ -111,10 +140,9 @@ def vector(color: str, width: Number, dash: str | None = None, **rest: Any) -> d
     return line(color, width, dash, mode="lines+markers", marker=tip, **rest)
 
 
-def series(n: int, width: Number = 2.5, **rest: Any) -> dict[str, Any]:
-    """A curve with points, in the colour, dash and marker of a figure's n-th series."""
-    color, dash, symbol = (each[n % len(each)] for each in (COLORS, DASHES, MARKERS))
-    return line(color, width, dash) | marks(color, symbol=symbol, mode="lines+markers", **rest)
+def series(look: Look, width: Number = 2.5, **rest: Any) -> dict[str, Any]:
+    """A curve with points."""
+    return line(look.color, width, look.dash) | marks(look.color, symbol=look.marker, mode="lines+markers", **rest)
 
 
 def _edge(rim: Rim) -> dict[str, Any] | None:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from amfs_lab import planes
+from amfs_lab.explore import theme
 from amfs_lab.explore.conflict import RULES
 from amfs_lab.explore.controls import Choice, Film, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.explore.drawing import Arrays, State, Trace
 from amfs_lab.explore.ground import CONTOURS, LAYOUT, PANELS, ground, kept, places, sides, standing
 from amfs_lab.explore.handles import Coordinate, DraggableExplorer
-from amfs_lab.explore.theme import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION, line, marks
+from amfs_lab.explore.theme import INK, VERMILLION, line, marks
 from amfs_lab.explore.words import count
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.outer.aggregation import NORMALIZATIONS
@@ -23,19 +24,8 @@ from amfs_lab.outer.conflict import measure
 
 MOST, STEPS = 4, 200
 NEAR = 1e-4  # distances are drawn down to this
-# Colour, dash and symbol of each rule; the wider ones are drawn first, so that walks on each other can all be seen.
-LOOKS = dict(
-    zip(
-        RULES,
-        (
-            (ORANGE, "solid", "square", 6.0),
-            (BLUE, "solid", "circle", 3.5),
-            (GREEN, "dash", "diamond", 2.5),
-            (PURPLE, "dot", "triangle-up", 2.0),
-        ),
-        strict=True,
-    )
-)
+LOOKS = {name: theme.RULES[name] for name in RULES}
+WIDTHS = (6.0, 3.5, 2.5, 2.0)  # the wider ones are drawn first, so that walks on each other can all be seen
 PLACES = places(MOST)
 START: dict[str, Any] = dict(
     x_0=-2.6, y_0=-2.2, x_1=-2.0, y_1=1.6, x_2=-0.6, y_2=2.2, x_3=-1.6, y_3=-0.2, x_4=2.4, y_4=-1.6,
@@ -130,21 +120,24 @@ class TrajectoryExplorer(DraggableExplorer):
         *(
             Trace(
                 go.Scatter,
-                line(color, width, dash, f"{name}: (%{{x:.2f}}, %{{y:.2f}})", legendgroup=name, name=name),
+                line(
+                    look.color, WIDTHS[n], look.dash, f"{name}: (%{{x:.2f}}, %{{y:.2f}})", legendgroup=name, name=name
+                ),
                 x=f"x_{n}",
                 y=f"y_{n}",
             )
-            for n, (name, (color, dash, _, width)) in enumerate(LOOKS.items())
+            for n, (name, look) in enumerate(LOOKS.items())
         ),
         *(
             Trace(
                 go.Scatter,
-                marks(color, 11, symbol, ("white", 1.5), opacity=1, hover=f"{name} is here: (%{{x:.2f}}, %{{y:.2f}})")
+                marks(look.color, 11, look.marker, ("white", 1.5), opacity=1)
+                | dict(hovertemplate=f"{name} is here: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>")
                 | dict(legendgroup=name, showlegend=False),
                 x=f"here_x_{n}",
                 y=f"here_y_{n}",
             )
-            for n, (name, (color, _, symbol, _)) in enumerate(LOOKS.items())
+            for n, (name, look) in enumerate(LOOKS.items())
         ),
         Trace(
             go.Scatter,
@@ -173,13 +166,14 @@ class TrajectoryExplorer(DraggableExplorer):
         *(
             Trace(
                 go.Scatter,
-                line(color, width, dash, f"{name}, step %{{x}}: %{{y:.2g}}", legendgroup=name, showlegend=False),
+                line(look.color, WIDTHS[n], look.dash, f"{name}, step %{{x}}: %{{y:.2g}}")
+                | dict(legendgroup=name, showlegend=False),
                 at=(row, 2),
                 x=f"step_{n}",
                 y=f"{goal}_{n}",
             )
             for row, goal in ((1, "from_best"), (2, "from_median"))
-            for n, (name, (color, dash, _, width)) in enumerate(LOOKS.items())
+            for n, (name, look) in enumerate(LOOKS.items())
         ),
     )
 

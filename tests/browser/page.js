@@ -17,6 +17,7 @@ window.course = (() => {
 
   const panel = () => window.jupyterapp?.shell?.currentWidget;
   const frame = () => new Promise(resolve => requestAnimationFrame(resolve));
+  const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
 
   return {
     // The notebook is open, its kernel is ready and nothing has run yet.
@@ -153,8 +154,11 @@ window.course = (() => {
     watched(box) {
       let known = boxes.get(box);
       if (!known) {
-        const changed = () => { known.stale = known.moved = true; };
-        known = { observer: new MutationObserver(changed), changed, stale: true, moved: false };
+        const changed = () => {
+          known.stale = true;
+          known.moved ??= performance.now();
+        };
+        known = { observer: new MutationObserver(changed), changed, stale: true, moved: null }; // when it first moved
         const all = { subtree: true, childList: true, attributes: true, characterData: true };
         box.querySelectorAll('.amfs-panels, .amfs-legend').forEach(part => known.observer.observe(part, all));
         boxes.set(box, known);
@@ -186,28 +190,34 @@ window.course = (() => {
       };
     },
 
-    // Watches a box from now on, frame by frame, until the kernel has nothing left to do and nothing moves any more. `ms`
-    // is the time from the last key press to the first change of the drawing.
+    // Watches a box from now on, until the kernel has nothing left to do and nothing moves any more. `ms` is the time from the
+    // last key press to the first change of the drawing. Asks by a clock: a page that is asked for every frame paints every
+    // frame, and a lesson is long.
     arm(box, still_for) {
       const before = this.drawing(box);
       const known = this.watched(box);
-      known.moved = false;
+      known.moved = null;
       const state = { before, after: before, ms: null, rested: false, end: Infinity };
       const waits = () => state.end === Infinity || !this.settled() || box.querySelector('.amfs-figure[data-waits]');
       const look = async () => {
-        for (let still = performance.now(), frames = 0; ; frames++) {
+        let still = performance.now();
+        const quiet = () => {
+          const { moved } = this.watched(box);
+          if (moved) state.ms ??= moved - pressed;
+          if (moved || waits()) still = performance.now();
+          known.moved = null;
+          // Nothing is asked any more and no drawing is to come. The mouse over a plot is heard by plotly a little later.
+          return performance.now() - still > still_for;
+        };
+        while (!state.rested && performance.now() <= state.end) {
+          await pause(8);
+          if (!quiet()) continue;
+          await frame(); // what was put off to the next frame
           await frame();
-          const { moved } = this.watched(box), time = performance.now();
-          if (moved || waits()) [still, frames] = [time, 0];
-          if (moved) state.ms ??= time - pressed;
-          known.moved = false;
-          // Nothing is asked any more and no drawing is to come: a few frames later that is so for good. The mouse over a plot
-          // is heard by plotly a little later.
-          state.rested = time - still > still_for && frames >= 3;
-          if (!state.rested && time <= state.end) continue;
-          state.after = this.drawing(box);
-          return state;
+          state.rested = quiet();
         }
+        state.after = this.drawing(box);
+        return state;
       };
       state.result = look();
       armed = state;

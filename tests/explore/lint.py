@@ -12,6 +12,7 @@ BOXES = (w.IntText, w.FloatText, w.BoundedIntText, w.BoundedFloatText)
 FIELDS = (*SLIDERS, *BOXES, w.Dropdown, w.Select, w.Checkbox, w.ToggleButton, w.Text, w.Textarea, w.RadioButtons)
 
 NAMED = {value.upper(): name for name, value in vars(theme).items() if name.isupper() and str(value).startswith("#")}
+LOOKS = theme.METHODS | theme.RULES | theme.IN_THE_PLANE
 SMALLEST_FONT = 11
 WIDER = 1.4  # a width or a size that differs by this factor is seen to differ
 
@@ -87,6 +88,19 @@ def looks(explorer):
                 yield f"traces {i} ({a.name}) and {j} ({b.name}) differ by their colour alone"
 
 
+def table(explorer):
+    """A method or rule has the colour and dash of theme.py in every figure."""
+    for index, trace in enumerate(explorer.figure.data):
+        look = LOOKS.get(trace.name)
+        if look and trace.type in ("scatter", "bar"):
+            color, *_ = main_color(trace, index)
+            if color != look.color:
+                yield f"trace {index} ({trace.name}) has the colour {color}, not {look.color}"
+            curve = trace.type == "scatter" and "lines" in (trace.mode or "lines")
+            if curve and trace.marker.angleref != "previous" and (trace.line.dash or "solid") != look.dash:
+                yield f"trace {index} ({trace.name}) has the dash {trace.line.dash or 'solid'}, not {look.dash}"
+
+
 def fonts(explorer):
     """No text is smaller than 11."""
     for where, size in sizes(explorer.figure.to_plotly_json()):
@@ -116,7 +130,7 @@ def axes(explorer):
                 yield f"{key} has no title"
 
 
-RULES = (words, names, boxes, palette, looks, fonts, axes)
+RULES = (words, names, boxes, palette, looks, table, fonts, axes)
 
 
 # What the rules look with.

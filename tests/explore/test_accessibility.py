@@ -18,7 +18,7 @@ from amfs_lab.explore import Explorer, theme
 from amfs_lab.explore.controls import Fields, LogSlider, Part
 from amfs_lab.explore.drawing import Arrays, Trace
 from amfs_lab.explore.messages import Words
-from tests.explore.lint import RULES, axes, boxes, fonts, looks, names, palette, states, words
+from tests.explore.lint import RULES, axes, boxes, fonts, looks, names, palette, states, table, words
 
 # Every explorer there is: the modules of the package are all imported, so that none is missed.
 
@@ -134,6 +134,8 @@ PLANTED = [
     (looks, drawn({"marker": {"color": theme.GREEN}}, {"marker": {"color": theme.BLUE}}, kind=go.Bar), "differ by"),
     (looks, drawn({"mode": "markers", "marker": {"color": [theme.BLUE, theme.GREEN]}}), "points 0 and 1 differ by"),
     (looks, drawn({"marker": {"color": [theme.BLUE, theme.GREEN]}}, kind=go.Bar), "points 0 and 1 differ by"),
+    (table, drawn(SOLID | {"name": "MAML"}), r"trace 0 \(MAML\) has the colour #0072B2, not #D55E00"),
+    (table, drawn(SOLID | {"name": "O-AMFS", "line": {"color": theme.GREEN}}), "has the dash solid, not dot"),
     (fonts, changed(layout={"xaxis": {"tickfont": {"size": 9}}}), r"layout\.xaxis\.tickfont\.size has size 9"),
     (fonts, changed(layout={"annotations": [{"text": "a", "font": {"size": 8}}]}), r"annotations\[0\]\.font\.size"),
     (fonts, drawn({"textfont": {"size": 10}}), r"data\[0\]\.textfont\.size has size 10"),

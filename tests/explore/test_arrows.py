@@ -1,4 +1,4 @@
-"""Arrows: none without a length, no head longer than its arrow, none that ends outside its panel."""
+"""Arrows: a dot without a length, no head longer than its arrow, none that ends outside its panel."""
 
 import itertools
 import math
@@ -6,17 +6,17 @@ import math
 import numpy as np
 import pytest
 
-from amfs_lab.explore import ConflictExplorer, ProjectionExplorer, TeacherExplorer, arrows, teachers
+from amfs_lab.explore import ConflictExplorer, ProjectionExplorer, TeacherExplorer, teachers
 from amfs_lab.explore.arrows import LEAST, NOTHING, arrow, room
 
 
 def test_an_arrow_has_two_ends_and_a_head():
-    assert arrow((0, 0), (3, 4), 15, scale=100) == ([0, 3], [0, 4], [0, 15])
+    assert arrow((0, 0), (3, 4), 15, scale=100) == ([0, 3], [0, 4], [0, 15], "arrow")
 
 
 @pytest.mark.parametrize("tip", [(1.0, 2.0), (1.0, 2.0 + 1e-9), (1.0, 2.0 + 0.99 * LEAST / 50)])
-def test_without_a_length_there_is_nothing(tip):
-    assert arrow((1.0, 2.0), tip, 15, scale=50) is NOTHING
+def test_without_a_length_there_is_a_dot(tip):
+    assert arrow((1.0, 2.0), tip, 15, scale=50) == ([1.0], [2.0], [7.5], "circle")
 
 
 @pytest.mark.parametrize("tip", [(math.nan, 0.0), (math.inf, 0.0)])
@@ -36,21 +36,22 @@ def test_room_is_up_to_the_nearest_edge():
 
 
 def drawn(explorer):
-    """The arrows of a figure: x, y and the marker's sizes of each."""
+    """The arrows of a figure: x, y, the marker's sizes and the marker of each."""
     for trace in explorer.figure.data:
         marker = trace.marker if trace.type == "scatter" else None
-        if marker is not None and marker.symbol == "arrow":
-            yield list(trace.x or ()), list(trace.y or ()), list(marker.size or ())
+        if marker is not None and marker.angleref == "previous":
+            yield list(trace.x or ()), list(trace.y or ()), list(marker.size or ()), marker.symbol
 
 
 def sound(explorer, ranges, logarithmic=False):
-    """All arrows of a figure have a length and end in the panel; says how many there are."""
+    """All arrows of a figure have a length and end in the panel, or are dots; says how many have a length."""
     found = 0
-    for x, y, size in drawn(explorer):
-        if not size or x[0] is None:
-            assert len(x) == len(y) == len(size) <= 1
-            assert not any(size)
+    for x, y, size, symbol in drawn(explorer):
+        if len(x) < 2:
+            assert len(x) == len(y) == len(size)
+            assert symbol == ("circle" if size else "arrow")
             continue
+        assert symbol == "arrow"
         places = np.array([x, y])
         places = np.log10(places) if logarithmic else places
         assert math.dist(*places.T) > 1e-3
@@ -60,22 +61,22 @@ def sound(explorer, ranges, logarithmic=False):
     return found
 
 
-def test_gradients_that_cancel_leave_no_arrow_and_their_names_in_the_legend():
+def test_gradients_that_cancel_leave_a_dot():
     explorer = ConflictExplorer("two opposed")
     a = explorer.arrays
     assert a.weights_0.sum() == pytest.approx(1)
     assert sound(explorer, (a.x_range, a.y_range)) < 6  # two tasks, and not all of the four rules
     for n in range(4):
-        assert len(a[f"x_{n}"]) >= 1, "no place in the legend"
-        assert (a[f"x_{n}"] == [None]) == (math.hypot(*(a[f"weights_{n}"] @ a.grads)) < 1e-9)
+        still = math.hypot(*(a[f"weights_{n}"] @ a.grads)) < 1e-9
+        assert (a[f"x_{n}"], a[f"tip_{n}"]) == ([0.0], "circle") if still else a[f"tip_{n}"] == "arrow"
 
 
-def test_a_direction_that_is_rounding_is_not_drawn():
+def test_a_direction_that_is_rounding_is_a_dot():
     explorer = ConflictExplorer(tasks=3, angle=180, spread=120, ratio=1.0, normalization="unit")
     a = explorer.arrays
     mean = a.weights_0 @ a.grads
     assert 0 < math.hypot(*mean) < 1e-12
-    assert a.x_0 == [None]
+    assert (a.x_0, a.tip_0) == ([0.0], "circle")
     assert a.x_1[1] > 0.1
     assert "The mean gradient is zero here, and O-AMFS still moves" in explorer.sentence.text
 
@@ -87,9 +88,9 @@ def test_arrows_of_true_length_are_all_in_the_panel():
         assert sound(explorer, (explorer.arrays.x_range, explorer.arrays.y_range)) >= tasks
 
 
-def test_an_arrow_that_is_seen_along_itself_is_not_drawn():
+def test_an_arrow_that_is_seen_along_itself_is_a_dot():
     above = ProjectionExplorer("from above").arrays  # w⊥ stands upright
-    assert (above.rest_x, above.rest_y, above.rest_size) == ([], [], [])
+    assert (len(above.rest_x), above.rest_size, above.rest_tip) == (1, [7.5], "circle")
     assert above.w_size[1] == 17
     slanted = ProjectionExplorer("from above", elevation=60).arrays
     assert slanted.rest_size[1] == 15
@@ -118,10 +119,9 @@ def test_arrows_that_share_a_way_stay_nested_at_the_edge():
     assert math.log(short / 5) / math.log(long / 5) == pytest.approx(0.145 / 0.25)
 
 
-def test_every_arrow_of_a_figure_is_fed_its_head_s_size():
-    """A size that never changes draws a head where an arrow has become a point."""
+def test_every_arrow_of_a_figure_is_fed_its_marker_and_its_size():
+    """A marker that never changes draws a head where an arrow has become a point."""
     for kind in (ConflictExplorer, ProjectionExplorer, TeacherExplorer):
         for trace in kind.traces:
             if trace.style.get("marker", {}).get("symbol") == "arrow":
-                assert "marker_size" in trace.feeds, kind.__name__
-    assert arrows.UNSEEN.size == [0.0]
+                assert {"marker_size", "marker_symbol"} <= trace.feeds.keys(), kind.__name__

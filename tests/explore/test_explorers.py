@@ -19,9 +19,10 @@ from amfs_lab.explore import (
     drive,
     rbf,
     ridge,
+    theme,
 )
 from amfs_lab.explore.conflict import gradients, turned
-from amfs_lab.explore.meta_training import DRAWN, MOST, NAMES, look, slots, smooth, thin
+from amfs_lab.explore.meta_training import DRAWN, MOST, NAMES, slots, smooth, thin
 from amfs_lab.outer import PCGrad
 from amfs_lab.stats import Interval
 
@@ -258,8 +259,8 @@ class TestMetaTraining:
 
     def test_each_method_has_a_look_and_another_name_a_free_one(self):
         assert set(NAMES) == set(METHODS)
-        looks = {look(method) for method in NAMES}
-        assert all(len(set(each)) == MOST for each in zip(*looks, strict=True)), "none is told by its colour alone"
+        looks = list(zip(*theme.METHODS.values(), strict=True))[:3]
+        assert all(len(set(each)) == MOST for each in looks), "none is told by its colour alone"
         runs = ["i-amfs again", "amfs", "mine", "i-amfs"]
         placed = slots(runs)
         assert [placed[name] for name in ("i-amfs", "amfs")] == [list(NAMES).index(name) for name in ("i-amfs", "amfs")]

@@ -106,7 +106,7 @@ class TestTrajectories:
         assert "<svg" in (tmp_path / "a.svg").read_text(encoding="utf-8")
 
     def test_no_two_walks_are_told_by_colour_alone(self):
-        looks = [look[1:] for look in trajectories.LOOKS.values()]
+        looks = [look[1:3] for look in trajectories.LOOKS.values()]
         assert len(set(looks)) == len(looks) == len(planes.RULES)
 
 
