@@ -161,6 +161,7 @@ export class Figure {
   }
 
   draw() {
+    this.resize(); // a width that comes and goes between two looks of the observer would stay drawn
     if (!this.width) return; // not seen yet: drawn by `resize`
     const end = performance.now() + SLICE;
     for (const n of this.stale) {
@@ -170,7 +171,7 @@ export class Figure {
     }
     if (this.stale.size) return this.schedule();
     if (!this.listed) this.list();
-    delete this.root.dataset.waits;
+    if (this.frame == null) delete this.root.dataset.waits;
   }
 
   plot(panel) {

@@ -55,14 +55,14 @@ class Lesson:
         """Asks `page.js`."""
         return self.page.evaluate(f"() => window.course?.{question}")
 
-    def until(self, what: str, state: Callable[[], Any], seconds: float = STATE_SECONDS) -> Any:
-        """Waits for a state; a fault ends the wait at once."""
+    def until(self, what: str, state: Callable[[], Any], seconds: float = STATE_SECONDS, every: int = 50) -> Any:
+        """Waits for a state, asked for every so many milliseconds; a fault ends the wait at once."""
         end = time.monotonic() + seconds
         while not (value := state()):
             self.check(f"while waiting until {what}")
             if time.monotonic() > end:
                 raise AssertionError(f"{self.name}: expected that {what}, within {seconds:g} s.\n{self.condition()}")
-            self.page.wait_for_timeout(50)
+            self.page.wait_for_timeout(every)
         return value
 
     def check(self, where: str) -> None:
@@ -95,7 +95,7 @@ class Lesson:
         for index in live:
             self.stop(index)
         while (done := self.ended()) < len(self.cells()):  # a long lesson may take long, no cell may
-            self.until("one more cell has ended", lambda: self.ended() > done, RUN_SECONDS)
+            self.until("one more cell has ended", lambda: self.ended() > done, RUN_SECONDS, every=250)
         self.until("every figure is drawn", lambda: self.ask("settled()"))
         self.check("after running every cell")
 

@@ -106,6 +106,25 @@ def test_the_bytes_of_an_array_are_read(page):
     assert read == numbers.tolist()
 
 
+TRANSIENT = """() => {
+    const place = document.getElementById('place');
+    place.style.width = '700px';
+    figure.set({ y: [3, 1, 2] });
+    place.style.width = '900px';
+}"""
+WIDTHS = """() => figure.panels.map(({ div }) => [div.clientWidth, div.querySelector('.main-svg').clientWidth])"""
+
+
+def test_a_width_that_was_there_for_a_moment_does_not_stay_drawn(page, show):
+    """The page's observer never sees it: at its two looks the width is the same."""
+    show(drawing([1, 2, 3], [1, 2, 3]))
+    before = page.evaluate(WIDTHS)
+    page.evaluate(TRANSIENT)
+    page.wait_for_function(STILL)
+    assert page.evaluate(WIDTHS) == before
+    assert all(place == drawn for place, drawn in before)
+
+
 def test_a_narrow_place_stacks_the_panels_and_nothing_is_cut(page, show):
     show(drawing([0, 1], [1, 2]), width=300)
     boxes = [panel.bounding_box() for panel in page.locator(".amfs-panel").all()]
