@@ -80,7 +80,7 @@ export class Figure {
     this.panels = spec.panels.map((panel) => {
       const div = made("div", { class: "amfs-panel" }, this.grid);
       div.style.gridArea = panel.area.join(" / ");
-      return { ...panel, div };
+      return { ...panel, div, cost: 0 }; // cost: milliseconds of its last drawing
     });
     this.legend = made("div", { class: "amfs-legend" }, this.root);
     this.feeds = {}; // by the name of an array: the panels that show it
@@ -108,16 +108,19 @@ export class Figure {
     this.root.remove();
   }
 
-  // Takes changed arrays. The first panel is drawn at once, the others with the next frames of the page, each with what has
-  // come by then: the page stays quick while a slider is dragged, and no panel waits for ever.
+  // Takes changed arrays. What is drawn fast is drawn at once, the other panels with the next frames of the page, each with
+  // what has come by then: the page stays quick while a slider is dragged, and no panel waits for ever.
   set(arrays) {
+    const changed = new Set();
     for (const [name, value] of Object.entries(arrays)) {
       this.decoded[name] = read(value);
-      this.feeds[name]?.forEach((n) => this.stale.add(n));
+      this.feeds[name]?.forEach((n) => changed.add(n));
       if (this.looks.has(name)) this.listed = false;
     }
+    const fastFirst = (a, b) => this.panels[a].cost - this.panels[b].cost;
+    [...changed].sort(fastFirst).forEach((n) => this.stale.add(n));
     if (!this.stale.size) return;
-    if (this.frame == null) this.draw();
+    if (this.frame == null) this.draw(0);
     else this.schedule();
   }
 
@@ -160,13 +163,15 @@ export class Figure {
     this.all();
   }
 
-  draw() {
+  draw(slice = SLICE) {
     this.resize(); // a width that comes and goes between two looks of the observer would stay drawn
     if (!this.width) return; // not seen yet: drawn by `resize`
-    const end = performance.now() + SLICE;
+    const end = performance.now() + slice;
     for (const n of this.stale) {
       this.stale.delete(n);
+      const start = performance.now();
       this.plot(this.panels[n]);
+      this.panels[n].cost = performance.now() - start;
       if (performance.now() > end) break;
     }
     if (this.stale.size) return this.schedule();

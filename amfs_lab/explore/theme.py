@@ -82,6 +82,7 @@ _AXIS: dict[str, Any] = dict(
     ticks="outside",
     ticklen=4,
     tickcolor="#AEB6BF",
+    ticklabeloverflow="allow",  # spares plotly.js to measure each label at each drawing
     title=dict(standoff=8, font=dict(size=13)),
 )
 
