@@ -47,8 +47,8 @@ KNOWN = {
     "image": "dx dy name source visible x0 y0",
     "axis": "anchor automargin autorange constrain constraintoward domain dtick exponentformat gridcolor linecolor "
     "matches nticks range rangemode scaleanchor scaleratio showgrid showline showticklabels side tick0 tickangle "
-    "tickcolor tickfont.size tickformat ticklen ticks ticktext tickvals title.* type visible zeroline zerolinecolor "
-    "zerolinewidth",
+    "tickcolor tickfont.size tickformat ticklabeloverflow ticklen ticks ticktext tickvals title.* type visible "
+    "zeroline zerolinecolor zerolinewidth",
     "layout": "annotations bargap bargroupgap barmode dragmode height hovermode legend* margin.* showlegend template.* "
     "xaxis* yaxis*",
 }
