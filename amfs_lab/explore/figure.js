@@ -99,10 +99,21 @@ export class Figure {
     this.set(arrays);
     this.sized = new ResizeObserver(() => this.resize());
     this.sized.observe(this.root);
+    // Drawn only where it can be seen: JupyterLab lays out no cell that is off the screen, and a plot that is drawn there may
+    // stay without words and axes.
+    this.seen = false;
+    this.watched = new IntersectionObserver((looks) => {
+      this.seen = looks.at(-1).isIntersecting;
+      if (!this.seen || !this.stale.size) return;
+      this.width = 0; // what was measured off the screen may be wrong
+      this.resize();
+    });
+    this.watched.observe(this.root);
   }
 
   remove() {
     this.sized.disconnect();
+    this.watched.disconnect();
     cancelAnimationFrame(this.frame);
     this.panels.forEach(({ div }) => this.plotly.purge(div));
     this.root.remove();
@@ -120,7 +131,7 @@ export class Figure {
     const fastFirst = (a, b) => this.panels[a].cost - this.panels[b].cost;
     [...changed].sort(fastFirst).forEach((n) => this.stale.add(n));
     if (!this.stale.size) return;
-    if (this.frame == null) this.draw(0);
+    if (this.seen && this.frame == null) this.draw(0);
     else this.schedule();
   }
 
@@ -142,6 +153,7 @@ export class Figure {
 
   schedule() {
     this.root.dataset.waits = "";
+    if (!this.seen) return;
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
       this.draw();
@@ -165,7 +177,7 @@ export class Figure {
 
   draw(slice = SLICE) {
     this.resize(); // a width that comes and goes between two looks of the observer would stay drawn
-    if (!this.width) return; // not seen yet: drawn by `resize`
+    if (!this.seen || !this.width) return; // drawn when it is seen
     const end = performance.now() + slice;
     for (const n of this.stale) {
       this.stale.delete(n);

@@ -136,8 +136,12 @@ class Lesson:
 
     def explorers(self) -> list[Explorer]:
         """Every box with something to move in it, drawn."""
-        self.page.evaluate("() => window.course.scroll_by()")
-        self.until("every figure is drawn", lambda: not self.ask("missing()") and self.ask("settled()"))
+
+        def drawn() -> bool:
+            self.ask(f"scroll_by({STATE_SECONDS})")
+            return not self.ask("missing()") and self.ask("settled()")
+
+        self.until("every figure is drawn", drawn)
         # "light": no shadow roots, for which every look would visit every element of the page.
         boxes = [self.page.locator(f"css:light=[data-box='{index}']") for index in range(self.ask("mark()"))]
         return [Explorer(self, box) for box in boxes]

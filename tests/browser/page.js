@@ -78,13 +78,13 @@ window.course = (() => {
         }));
     },
 
-    // Every explorer comes into sight once, as for a reader: JupyterLab leaves it to the browser not to draw what is off the
-    // screen, and a figure knows how wide its place is only when it has been on it.
-    async scroll_by() {
+    // Every explorer comes into sight once, as for a reader, and stays until it is drawn: a figure is drawn when it is seen.
+    async scroll_by(seconds) {
+      const end = performance.now() + 1000 * seconds;
       for (const box of document.querySelectorAll('.jp-Notebook .amfs-explorer')) {
         box.scrollIntoView({ block: 'center' });
-        await frame();
-        await frame();
+        for (let frames = 0; frames < 3; frames++) await frame(); // it hears of a new width
+        while (performance.now() < end && (!box.querySelector('.js-plotly-plot') || box.querySelector('.amfs-figure[data-waits]'))) await frame();
       }
     },
 
@@ -198,7 +198,12 @@ window.course = (() => {
       const known = this.watched(box);
       known.moved = null;
       const state = { before, after: before, ms: null, rested: false, end: Infinity };
-      const waits = () => state.end === Infinity || !this.settled() || box.querySelector('.amfs-figure[data-waits]');
+      const waits = () => {
+        if (state.end === Infinity) return true;
+        const figure = box.querySelector('.amfs-figure[data-waits]');
+        figure?.scrollIntoView({ block: 'nearest' }); // a reader looks for what has changed
+        return figure || !this.settled();
+      };
       const look = async () => {
         let still = performance.now();
         const quiet = () => {

@@ -22,6 +22,7 @@ START = """([specification, arrays]) => {
     const place = document.getElementById('place');
     globalThis.figure = new Figure(place, specification, arrays, Plotly, { told: event => told.push(event) });
 }"""
+FRAMES = "async () => { for (let n = 0; n < 5; n++) await new Promise(requestAnimationFrame); }"
 STILL = "() => !document.querySelector('.amfs-figure[data-waits]')"
 
 
@@ -142,6 +143,20 @@ def test_a_hidden_figure_is_drawn_when_it_is_shown(page, show):
     page.wait_for_function("() => document.querySelector('.main-svg')")
     page.wait_for_function(STILL)
     assert page.evaluate("() => figure.panels[1].div.data[0].y") == [5, 6]
+
+
+def test_a_figure_off_the_screen_is_drawn_when_it_is_seen(page, show):
+    """JupyterLab lays out no cell that is off the screen: what plotly measures there is wrong."""
+    page.evaluate("() => { document.getElementById('place').style.marginTop = '3000px'; }")
+    page.evaluate(START, as_json(drawing([0, 1], [1, 2])))
+    page.evaluate("() => figure.set({ y: [5, 6] })")
+    page.evaluate(FRAMES)
+    assert page.locator(".main-svg").count() == 0
+    page.evaluate("() => figure.root.scrollIntoView()")
+    page.wait_for_function("() => document.querySelector('.main-svg')")
+    page.wait_for_function(STILL)
+    assert page.evaluate("() => figure.panels[1].div.data[0].y") == [5, 6]
+    page.evaluate("() => { document.getElementById('place').style.marginTop = ''; }")
 
 
 def test_a_drag_that_leaves_the_plot_ends_at_its_edge(page, show):

@@ -85,6 +85,8 @@ def seen(views) -> dict[str, list[str]]:
     """The drawn data of each view, by the explorer's title."""
     found: dict[str, list[str]] = {}
     for box in views.page.locator(".amfs-explorer").all():
+        box.scroll_into_view_if_needed()  # a figure is drawn when it is seen
+        views.until("it is drawn", lambda box=box: not box.locator(".amfs-figure[data-waits]").count())
         title = box.locator(".amfs-title").text_content()
         found.setdefault(title, []).append(json.dumps(box.evaluate(DATA)))
     return found
@@ -110,14 +112,16 @@ def test_every_view_shows_the_same_after_a_move(views):
 
 def test_figures_follow_the_theme_at_once(views):
     def papers() -> set[str]:
-        papers = "() => [...document.querySelectorAll('.amfs-panel .main-svg')].map(svg => svg.style.background)"
+        """Of the panels that are seen and drawn."""
+        drawn = ".amfs-figure:not([data-waits]) .amfs-panel .main-svg"
+        papers = f"() => [...document.querySelectorAll('{drawn}')].map(svg => svg.style.background)"
         return set(views.page.evaluate(papers)) - {""}
 
     light = papers()
     for name, dark in (("JupyterLab Dark", True), ("JupyterLab Light", False)):
         views.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
         views.page.wait_for_selector(f"body[data-jp-theme-name='{name}']", state="attached")
-        views.until(f"all panels are in {name}", lambda dark=dark: light.isdisjoint(papers()) == dark)
+        views.until(f"all panels are in {name}", lambda dark=dark: papers() and light.isdisjoint(papers()) == dark)
     views.check("after two themes")
 
 
