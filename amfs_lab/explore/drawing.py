@@ -145,8 +145,9 @@ class Drawing:
                 own["title"] = HEAD | {"text": layout["annotations"][title]["text"]}
             frame = [[part, name] for path, name in self._paths.items() if (part := _within(path, number, title))]
             fed = {path for path, _ in frame}
-            if "xaxis.ticktext" in fed or "<br>" in str(own["xaxis"].get("ticktext")):
-                own["xaxis"]["automargin"] = True  # words of two lines
+            words = "xaxis.ticktext" in fed or "<br>" in str(own["xaxis"].get("ticktext"))
+            if words or own["xaxis"].get("type") == "category":
+                own["xaxis"]["automargin"] = True  # words of two lines, or turned for want of room
             panels.append(
                 {
                     "area": area,

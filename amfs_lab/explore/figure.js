@@ -7,6 +7,7 @@ const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], Arrow
 const FAR = 10; // steps of an arrow key with Shift
 const NARROW = 560; // pixels: below, panels stand one under another
 const LEAST = 240; // pixels of height
+const SLIM = 700; // pixels: below, a figure is at least half as high as it is wide
 const SLICE = 12; // milliseconds of drawing in one frame of the page
 const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset", responsive: false };
 
@@ -68,6 +69,7 @@ function words(text, parent) {
     if (marked) made(marked[1], {}, parent).textContent = marked[2];
     else if (part) parent.append(part);
   }
+  return parent;
 }
 
 export class Figure {
@@ -169,7 +171,8 @@ export class Figure {
     this.grid.style.gridTemplateColumns = narrow ? "100%" : this.spec.columns.map((part) => `minmax(0, ${part}fr)`).join(" ");
     this.grid.style.gridTemplateRows = narrow ? "none" : this.spec.rows.map((part) => `minmax(0, ${part}fr)`).join(" ");
     this.list();
-    const height = narrow ? this.spec.height : Math.min(this.spec.height, Math.max(LEAST, this.room() - this.legend.offsetHeight));
+    const least = width < SLIM ? Math.max(LEAST, width / 2) : LEAST;
+    const height = narrow ? this.spec.height : Math.min(this.spec.height, Math.max(least, this.room() - this.legend.offsetHeight));
     this.grid.style.height = narrow ? "auto" : `${height}px`;
     this.panels.forEach(({ div, share }) => (div.style.height = narrow ? `${Math.max(180, share * height)}px` : "auto"));
     this.all();
@@ -188,6 +191,7 @@ export class Figure {
     }
     if (this.stale.size) return this.schedule();
     if (!this.listed) this.list();
+    this.sayEmpty();
     if (this.frame == null) delete this.root.dataset.waits;
   }
 
@@ -198,23 +202,38 @@ export class Figure {
     for (const [path, name] of panel.frame) put(layout, path, recoloured(this.decoded[name], this.night));
     layout.width = div.clientWidth;
     layout.height = div.clientHeight;
-    this.sayEmpty(panel, data);
+    const { title } = layout;
+    delete layout.title; // plotly's own would not wrap
+    panel.empty = !data.some(({ x, y, z, source }) => [x, y, z].some((values) => values?.length) || source);
     const first = !panel.drawn;
     panel.drawn = true;
     this.plotly.react(div, data, layout, CONFIG);
+    this.head(panel, title?.text ?? "", layout.margin);
     if (first) {
       for (const kind of ["hover", "click"]) div.on(`plotly_${kind}`, (event) => this.point(kind, panel, event));
       div.on("plotly_afterplot", () => this.rings?.show());
     }
   }
 
-  // Axes are never empty without a word.
-  sayEmpty(panel, data) {
-    const some = data.some(({ x, y, z, source }) => [x, y, z].some((values) => values?.length) || source);
-    if (some || !this.spec.empty) panel.note?.remove();
-    else if (!panel.note?.isConnected) {
-      panel.note = made("div", { class: "amfs-empty" }, panel.div);
-      panel.note.textContent = this.spec.empty;
+  // The title of a panel, over the middle of its axes.
+  head(panel, text, margin) {
+    if (text === panel.title) return;
+    panel.title = text;
+    panel.head ??= made("div", { class: "amfs-head" }, panel.div);
+    panel.head.style.padding = `0 ${margin.r}px 6px ${margin.l}px`;
+    panel.head.replaceChildren();
+    words(text, made("span", {}, panel.head));
+  }
+
+  // Axes are never empty without a word: one for all panels, if all are empty.
+  sayEmpty() {
+    const all = this.panels.every(({ empty }) => empty);
+    const places = [[this, this.grid, all], ...this.panels.map((panel) => [panel, panel.div, panel.empty && !all])];
+    for (const [owner, place, empty] of places) {
+      if (!empty || !this.spec.empty) {
+        owner.note?.remove();
+        owner.note = null;
+      } else owner.note ??= words(this.spec.empty, made("div", { class: "amfs-empty" }, place));
     }
   }
 

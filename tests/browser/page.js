@@ -145,7 +145,7 @@ window.course = (() => {
       root.querySelectorAll('.js-plotly-plot .main-svg').forEach(svg => {
         for (const layer of svg.children) if (!layer.classList.contains('hoverlayer')) add(layer.outerHTML);
       });
-      root.querySelectorAll('.amfs-legend').forEach(legend => add(legend.innerHTML));
+      root.querySelectorAll('.amfs-legend, .amfs-head').forEach(legend => add(legend.innerHTML));
       root.querySelectorAll('.js-plotly-plot canvas').forEach(canvas => add(canvas.toDataURL()));
       return `${(h1 >>> 0).toString(16)}-${(h2 >>> 0).toString(16)}`;
     },
