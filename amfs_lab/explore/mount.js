@@ -56,7 +56,11 @@ async function render({ model, el }) {
     state.on("change", heard);
     const theme = new MutationObserver(() => figure.setDark(dark()));
     theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
-    ends.push(() => state.off("change", heard), () => theme.disconnect(), () => figure.remove());
+    // ipywidgets marks what a restart has cut off, and not what ends with its kernel.
+    const { kernel } = model.widget_manager;
+    const cut = () => el.closest(".amfs-explorer")?.classList.add("jupyter-widgets-disconnected");
+    kernel?.disposed.connect(cut);
+    ends.push(() => state.off("change", heard), () => theme.disconnect(), () => kernel?.disposed.disconnect(cut), () => figure.remove());
   } catch (error) {
     console.error(error);
     const words = document.createElement("div");

@@ -125,6 +125,24 @@ def test_figures_follow_the_theme_at_once(views):
     views.check("after two themes")
 
 
+ENDS = {
+    "lesson": "() => { jupyterapp.shell.currentWidget.sessionContext.shutdown(); }",
+    "views": "() => { jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }",
+}
+SAID = """() => [...document.querySelectorAll('.jp-Notebook .amfs-explorer')].map(
+    box => getComputedStyle(box, '::before').content)"""
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_figure_whose_kernel_has_ended_says_so(name, request):
+    page = request.getfixturevalue(name).page
+    assert set(page.evaluate(SAID)) == {"none"}
+    page.evaluate(ENDS[name])
+    request.getfixturevalue(name).until(
+        "every explorer says so", lambda: all("The kernel has ended" in words for words in page.evaluate(SAID))
+    )
+
+
 def luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     parts = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
