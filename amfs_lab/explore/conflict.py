@@ -293,6 +293,6 @@ class ConflictExplorer(Explorer):
     def scene(self, a: Arrays) -> str:
         state = a.state
         group = "the other" if state.tasks == 2 else f"the {state.tasks - 1} others"
-        cosine = f"{a.mean_cosine:+.2f}".replace("-", "−")
+        cosine = f"{a.mean_cosine:+z.2f}".replace("-", "−")  # z: no −0.00
         agreement = f"mean cosine {cosine}, {100 * a.negative:.0f} % of the pairs in conflict"
         return f"{state.tasks} tasks, the last {state.angle:.0f}° from {group} ({agreement})"

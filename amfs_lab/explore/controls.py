@@ -177,7 +177,7 @@ class Slider(Control):
     def _box(self) -> dict[str, Any]:
         return dict(
             tooltip=f"{self.label}: type a value {self.extent}",
-            layout=w.Layout(width="60px", flex="0 0 60px"),
+            layout=w.Layout(width="68px", flex="0 0 68px"),
         )
 
     def _together(self, *parts: Part) -> Fields:

@@ -148,6 +148,9 @@ class Drawing:
             words = "xaxis.ticktext" in fed or "<br>" in str(own["xaxis"].get("ticktext"))
             if words or own["xaxis"].get("type") == "category":
                 own["xaxis"]["automargin"] = True  # words of two lines, or turned for want of room
+            ticks = list(map(str, own["yaxis"].get("ticktext", ())))
+            if "yaxis.ticktext" in fed or max(map(len, ticks), default=0) > WIDE:
+                own["yaxis"]["automargin"] = True
             panels.append(
                 {
                     "area": area,
@@ -198,6 +201,7 @@ def _path(part: Any, prop: str) -> str:
 
 # Of a layout, what all panels share. The legend is drawn below all of them, by `figure.js`.
 COMMON = ("barmode", "bargap", "bargroupgap", "dragmode", "hovermode")
+WIDE = 4  # letters: what a tick of an upright axis has room for
 HEAD = {"font": {"size": 14}, "x": 0.5, "xref": "paper", "xanchor": "center", "y": 1, "yref": "paper"}
 HEAD |= {"yanchor": "bottom", "pad": {"b": 8}}
 
@@ -241,8 +245,9 @@ def _margin(own: Mapping[str, Any], fed: Collection[str]) -> dict[str, int]:
         return shown + (title if look.get("title", {}).get("text") or f"{axis}.title.text" in fed else 0)
 
     above = 34 if "title" in own else 10
+    wide = 6 if "%" in own["yaxis"].get("tickformat", "") else 0  # "−100%"
     below, top = room("xaxis", 26, 20), own["xaxis"].get("side") == "top"
-    return {"l": room("yaxis", 40, 20), "r": 12, "t": above + (below if top else 0), "b": 8 if top else below}
+    return {"l": room("yaxis", 40 + wide, 20), "r": 12, "t": above + (below if top else 0), "b": 8 if top else below}
 
 
 def _style(style: Mapping[str, Any]) -> dict[str, Any]:

@@ -250,7 +250,8 @@ class OuterLoopExplorer(DraggableExplorer):
         if s.inner_lr * s.inner_steps:
             words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {heard}. "
         else:
-            words = f"There are no inner steps. Task 3’s share of the pull: {heard}. "
+            none = "The inner steps have length 0" if s.inner_steps else "There are no inner steps"
+            words = f"{none}. Task 3’s share of the pull: {heard}. "
         apart = {name: _apart(a.away[name], a.gone[name]) for name in LOOKS if a.ended[name]}
         if not s.shown:
             words += "No step yet: all stand at the start."

@@ -144,10 +144,8 @@ class PullExplorer(Explorer):
         x = s.inner_lr * s.curvature
         words = f"At h = {s.curvature:.3g} the pull is: {told}."
         if not s.inner_lr * s.inner_steps:
-            return (
-                f"{words} There are no inner steps: MAML and FO-MAML pull as joint training does, and Reptile not at "
-                "all."
-            )
+            none = "The inner steps have length 0" if s.inner_steps else "There are no inner steps"
+            return f"{words} {none}: MAML and FO-MAML pull as joint training does, and Reptile not at all."
         words += f" An inner step leaves 1 − a·h = {_number(1 - x)} of the way"
         if s.inner_steps > 1:
             words += f", so {count(s.inner_steps, 'step')} leave {_number((1 - x) ** s.inner_steps)}"

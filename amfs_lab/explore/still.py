@@ -136,7 +136,7 @@ def still(
     if handles:
         place: Any = dict(loc="lower left", bbox_to_anchor=(4 / width, (below[1] - 4) / whole), ncols=columns)
         handles = [handle for column in range(columns) for handle in handles[column::columns]]  # read row by row
-        look: Any = dict(fontsize=12 * PX, frameon=False, labelcolor=INK, handlelength=2.6)
+        look: Any = dict(fontsize=12 * PX, frameon=False, labelcolor=INK, handlelength=3.6)
         paper.legend(handles=handles, **look, **place).set_in_layout(False)
     grid = paper.add_gridspec(
         len(spec["rows"]), len(spec["columns"]), width_ratios=spec["columns"], height_ratios=spec["rows"]

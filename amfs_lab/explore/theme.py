@@ -34,7 +34,7 @@ class Look(NamedTuple):
 SERIES = tuple(Look(*each) for each in zip(COLORS, DASHES, MARKERS, strict=True))
 METHODS = dict(zip(("I-AMFS", "MAML", "O-AMFS", "AMFS", "FO-MAML", "ANIL", "prototypes"), SERIES, strict=True))
 IN_THE_PLANE = {  # the methods whose tasks are bowls; the proximal step is the one that I-AMFS takes there
-    "joint": Look(INK, "longdashdot", "cross"),
+    "joint": Look(INK, "dot", "cross"),
     "FO-MAML": METHODS["FO-MAML"],
     "MAML": METHODS["MAML"],
     "Reptile": Look(GREEN, "dashdot", "triangle-up"),

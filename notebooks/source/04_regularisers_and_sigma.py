@@ -16,7 +16,7 @@ from amfs_lab import explore, inner, kernels, ridge, stats, tasks
 
 # %% [markdown]
 # Below is a map. Across stands σ, upwards λ, and every place on it is one way to learn the same twenty points. Its
-# shade says how good that way is by one judge: white is the best tenth of the map.
+# shade says how good that way is by one judge: the best tenth of the map has no shade.
 
 # %% [markdown]
 # The judge is the *training loss* first: how far the curve misses the points it was learned from. The judge you care
@@ -40,12 +40,12 @@ judges = explore.TeacherExplorer("train misleads")
 judges
 
 # %% [markdown]
-# The white lies in the lower left corner, where σ and λ are small, and the triangle at its very tip. Now choose **map
-# of: query loss**: the white has moved, and the star is far from the triangle. The sentence says what the training
-# loss's choice costs on new points.
+# The best tenth lies in the lower left corner, where σ and λ are small, and the triangle at its very tip. Now choose
+# **map of: query loss**: the best tenth has moved, and the star is far from the triangle. The sentence says what the
+# training loss's choice costs on new points.
 
 # %% [markdown]
-# The white circle is where the dials stand, and arrows leave it the way each judge would have it move; how long they
+# The empty circle is where the dials stand, and arrows leave it the way each judge would have it move; how long they
 # are says nothing. Leave *leave-one-out* and the *evidence* aside for now. They come below.
 
 # %% [markdown]

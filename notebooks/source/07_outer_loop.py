@@ -36,7 +36,7 @@ outer_loop = explore.OuterLoopExplorer("one curved task")
 outer_loop
 
 # %% [markdown]
-# Every line is an outer loop, all from one start; its symbol is where it must end. **Joint** (solid) takes the mean of
+# Every line is an outer loop, all from one start; its symbol is where it must end. **Joint** (dotted) takes the mean of
 # the tasks' gradients and ends near task 3. MAML ends as if that task were hardly there. Drag the ring of task 3 across
 # the plane, and see who follows it.
 
@@ -149,7 +149,7 @@ pull
 # Move **curvature h** to the right. The joint pull grows for ever, MAML's rises, falls to nothing at $a h = 1$ and
 # then rises again, at first slowly, and beyond $a h = \tfrac43$ more steeply than the joint one. The right panel
 # shows why: it is the curvature of what the inner loop leaves of the bowl, and at $a h = 1$ that is flat. The solve's
-# curve (long dashes) rises, peaks at $h = \lambda$ and falls, with no zero and no second rise.
+# curve (solid) rises, peaks at $h = \lambda$ and falls, with no zero and no second rise.
 
 # %% [markdown]
 # At the first preset MAML and the solve pull alike: one step leaves $1 - a h = 0.2$ of the way, one solve $\lambda / (h

@@ -63,9 +63,8 @@ class TestOuterLoop:
     def test_without_an_inner_loop_the_sentence_agrees_with_itself(self, start):
         """Nobody has a step a·h then, and who has no end does not stand at it."""
         said = OuterLoopExplorer(**start).sentence.text
-        assert said.startswith(
-            "There are no inner steps. Task 3’s share of the pull: joint 67 %, FO-MAML 67 %, MAML 67 %"
-        )
+        none = "There are no inner steps" if "inner_steps" in start else "The inner steps have length 0"
+        assert said.startswith(f"{none}. Task 3’s share of the pull: joint 67 %, FO-MAML 67 %, MAML 67 %")
         assert "a·h" not in said
         assert "all others stand at their own ends. The pulls of Reptile leave a direction free: no end." in said
         assert "After 200 steps all stand at their own ends." in OuterLoopExplorer().sentence.text
@@ -155,7 +154,8 @@ class TestPull:
     @pytest.mark.parametrize("start", [dict(inner_steps=0), dict(inner_lr=0.0)])
     def test_without_an_inner_loop_no_step_is_told(self, start):
         said = PullExplorer(**start).sentence.text
-        assert "There are no inner steps: MAML and FO-MAML pull as joint training does, and Reptile not at all." in said
+        none = "There are no inner steps" if "inner_steps" in start else "The inner steps have length 0"
+        assert f"{none}: MAML and FO-MAML pull as joint training does, and Reptile not at all." in said
         assert "An inner step" not in said
 
     def test_who_is_almost_solved_by_many_steps_is_not_solved(self):
