@@ -15,7 +15,7 @@ LEAST = 3.0  # pixels: a shorter arrow shows no direction
 
 
 class Arrow(NamedTuple):
-    """What a trace of an arrow is fed: both ends, the sizes of their markers, and which marker."""
+    """The arrays of an arrow's trace: both ends, the sizes of their markers, and the name of the marker."""
 
     x: Sequence[float]
     y: Sequence[float]

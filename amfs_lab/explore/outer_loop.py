@@ -147,9 +147,16 @@ class OuterLoopExplorer(DraggableExplorer):
         *(
             Trace(
                 go.Scatter,
-                marks(look.color, 13, look.marker, ("white", 1.5), opacity=1)
-                | dict(hovertemplate=f"{name} ends here: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>")
-                | dict(legendgroup=name, showlegend=False),
+                marks(
+                    look.color,
+                    13,
+                    look.marker,
+                    ("white", 1.5),
+                    opacity=1,
+                    hover=f"{name} ends here: (%{{x:.2f}}, %{{y:.2f}})",
+                    legendgroup=name,
+                    showlegend=False,
+                ),
                 x=f"end_x_{n}",
                 y=f"end_y_{n}",
             )
@@ -250,8 +257,7 @@ class OuterLoopExplorer(DraggableExplorer):
         if s.inner_lr * s.inner_steps:
             words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {heard}. "
         else:
-            none = "The inner steps have length 0" if s.inner_steps else "There are no inner steps"
-            words = f"{none}. Task 3’s share of the pull: {heard}. "
+            words = f"{no_inner_loop(s)}. Task 3’s share of the pull: {heard}. "
         apart = {name: _apart(a.away[name], a.gone[name]) for name in LOOKS if a.ended[name]}
         if not s.shown:
             words += "No step yet: all stand at the start."
@@ -273,6 +279,11 @@ class OuterLoopExplorer(DraggableExplorer):
 
 
 THERE = "there"
+
+
+def no_inner_loop(state: State) -> str:
+    """The reason why the inner loop changes nothing, for a state in which it changes nothing."""
+    return "The inner steps have length 0" if state.inner_steps else "There are no inner steps"
 
 
 def _apart(distance: float, gone: bool) -> str:

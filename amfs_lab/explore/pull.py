@@ -11,7 +11,7 @@ from amfs_lab import planes
 from amfs_lab.explore.base import Explorer
 from amfs_lab.explore.controls import IntSlider, LogSlider, Slider
 from amfs_lab.explore.drawing import Arrays, State, Trace
-from amfs_lab.explore.outer_loop import LOOKS
+from amfs_lab.explore.outer_loop import LOOKS, no_inner_loop
 from amfs_lab.explore.steps import BEST_FLOW
 from amfs_lab.explore.theme import FAINT, INK, line, marks
 from amfs_lab.explore.words import count
@@ -144,8 +144,7 @@ class PullExplorer(Explorer):
         x = s.inner_lr * s.curvature
         words = f"At h = {s.curvature:.3g} the pull is: {told}."
         if not s.inner_lr * s.inner_steps:
-            none = "The inner steps have length 0" if s.inner_steps else "There are no inner steps"
-            return f"{words} {none}: MAML and FO-MAML pull as joint training does, and Reptile not at all."
+            return f"{words} {no_inner_loop(s)}: MAML and FO-MAML pull as joint training does, and Reptile not at all."
         words += f" An inner step leaves 1 − a·h = {_number(1 - x)} of the way"
         if s.inner_steps > 1:
             words += f", so {count(s.inner_steps, 'step')} leave {_number((1 - x) ** s.inner_steps)}"

@@ -25,8 +25,8 @@ class Look(NamedTuple):
     """Colour, dash of a curve, marker of a point and pattern of a bar: of one method, rule or task in every figure."""
 
     color: str
-    dash: str = "solid"
-    marker: str = "circle"
+    dash: str
+    marker: str
     pattern: str = ""
 
 

@@ -131,9 +131,16 @@ class TrajectoryExplorer(DraggableExplorer):
         *(
             Trace(
                 go.Scatter,
-                marks(look.color, 11, look.marker, ("white", 1.5), opacity=1)
-                | dict(hovertemplate=f"{name} is here: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>")
-                | dict(legendgroup=name, showlegend=False),
+                marks(
+                    look.color,
+                    11,
+                    look.marker,
+                    ("white", 1.5),
+                    opacity=1,
+                    hover=f"{name} is here: (%{{x:.2f}}, %{{y:.2f}})",
+                    legendgroup=name,
+                    showlegend=False,
+                ),
                 x=f"here_x_{n}",
                 y=f"here_y_{n}",
             )
