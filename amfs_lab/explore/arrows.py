@@ -40,8 +40,8 @@ def arrow(start: Sequence[Number], tip: Sequence[Number], head: Number, scale: N
     pixels = scale * math.dist(start, tip)
     if not math.isfinite(pixels):
         return NOTHING
-    if pixels < LEAST:
-        return Arrow([float(start[0])], [float(start[1])], [head / 2], "circle")
+    if pixels < LEAST:  # both ends: plotly draws no first marker of a line whose markers look at the one before
+        return Arrow([float(start[0])] * 2, [float(start[1])] * 2, [0.0, head / 2], "circle")
     return Arrow([float(start[0]), float(tip[0])], [float(start[1]), float(tip[1])], [0.0, min(head, pixels)], "arrow")
 
 

@@ -247,5 +247,7 @@ def on_the_map(x: list[float], y: list[float], head: Number) -> Arrow:
         return NOTHING
     along = [math.log10(ends[1] / ends[0]) * decade for ends, decade in zip((x, y), DECADES, strict=True)]
     found = arrow((0.0, 0.0), along, head, scale=1.0)
-    n = len(found.x)
-    return Arrow(x[:n], y[:n], found.size, found.tip)
+    if not found.x:
+        return NOTHING
+    end = 0 if found.tip == "circle" else 1
+    return Arrow([x[0], x[end]], [y[0], y[end]], found.size, found.tip)
