@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,91 +17,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab import checkpoint
-from amfs_lab.backbones import BATCH_NORMS, FULL, SHORT
 from amfs_lab.config import TrainingConfig, seeded
+from amfs_lab.devices import pick_device
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import check_measurable, evaluate
-from amfs_lab.inner import Maml
 from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, explained, repeatable, untouched
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
-from amfs_lab.path import Followed, Sketch, followed
-from amfs_lab.plain import shown, wrong_field
-from amfs_lab.provenance import AbsentSource, check_same, of_learner, of_source
-from amfs_lab.state import differences, restore, tensors_of
+from amfs_lab.provenance import AbsentSource, of_learner, of_source
+from amfs_lab.runs import checkpoint
+from amfs_lab.runs.progress import Progress
+from amfs_lab.runs.resume import differences, restore, tensors_of
+from amfs_lab.runs.saved import check_provenance, check_record, progress_of, record_of, save_learner
 from amfs_lab.stats import Interval
 from amfs_lab.tasks import EpisodeSource, episode_of, open_source
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is after a meta-step: mean query loss and accuracy of its tasks, and training seconds so far.
-
-    `followed`: position, cosine and weights (see `amfs_lab.path`), of a trainer that was asked to follow.
-    `left`: seconds of training to come, at the speed so far.
-    """
-
-    method: str
-    step: int
-    seconds: float
-    loss: float
-    accuracy: float
-    validation: Interval | None = None
-    followed: Followed | None = None
-    left: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        fields = asdict(replace(self, followed=None))
-        fields["accuracy"] = self.accuracy if math.isfinite(self.accuracy) else None  # of real labels, NaN is no JSON
-        return fields if self.followed is None else fields | {"followed": self.followed.to_dict()}
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """`"auto"`: CUDA where there is one, then Apple's MPS, else the CPU; or the device of that name.
-
-    Raises:
-        ConfigError: a device that torch does not know or that is not there.
-    """
-    if name != "auto":
-        try:
-            device = torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError, ImportError) as error:
-            raise ConfigError(
-                f"The device must be auto, or cpu, cuda or mps where this machine has it. Got {name!r}."
-            ) from error
-        if device.type == "meta":
-            raise ConfigError("The device must hold values. Got meta: name cpu, cuda or mps, or auto.")
-        return device
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def pick_precision(name: str, inner: Any, device: torch.device) -> str:
-    """`"auto"`: bfloat16 where the device has instructions for it, but float32 for MAML, which gains less time by it
-    (`amfs-lab bench`) and whose steps through the whole network add up its rounding; or the precision of that name.
-    What it costs in accuracy: `amfs-lab reproduce precision`.
-
-    Args:
-        inner: the inner loop or its settings.
-    """
-    if name != "auto":
-        return name
-    return FULL if isinstance(inner, Maml) or not multiplies_bfloat16(device) else SHORT
-
-
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether it has instructions for it, as far as torch tells: CUDA of capability 8 and up, x86 with AVX512-BF16."""
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
-    told = getattr(torch.cpu, "get_capabilities", dict)()  # younger than the oldest torch that we run on
-    return bool(told.get("avx512_bf16"))
+from amfs_lab.trajectory import Sketch, followed
 
 
 class NonFiniteTask(NumericalError):
@@ -225,7 +156,7 @@ class MetaTrainer:
             checkpoint.end_abandoned(self.folder)
         self.state = self._left_behind() if resume else None
         told = self.state is not None and self.state.record.get("progress") is not None
-        self.reached = _progress(self.state.path, self.state.record) if self.state and told else None
+        self.reached = progress_of(self.state.path, self.state.record) if self.state and told else None
         if self.folder is not None and self.state is None:
             checkpoint.check_free(self.folder)
         self.device = pick_device(device)
@@ -395,7 +326,7 @@ class MetaTrainer:
         if differ:
             raise ConfigError(f"The run in {self.folder} has other settings: {', '.join(differ)}. Use those it has.")
         if state.record.get("progress") is not None:
-            reached = _progress(state.path, state.record)
+            reached = progress_of(state.path, state.record)
             if not 1 <= reached.step < self.config.steps or reached.seconds < 0:
                 raise DataError(
                     f"Expected a state within {self.config.steps} steps in {state.path}. Got step {reached.step} after "
@@ -405,7 +336,7 @@ class MetaTrainer:
 
     def _record(self, progress: Progress | None) -> dict[str, Any]:
         """What is saved beside the tensors."""
-        return _record(self.config, progress, self.provenance)
+        return record_of(self.config, progress, self.provenance)
 
     def _save_state(
         self, optimizer: torch.optim.Optimizer, progress: Progress | None, failed: dict[str, int] | None = None
@@ -477,25 +408,6 @@ class MetaTrainer:
         return evaluate(self.learner, self.validation, self.config.validation_episodes).accuracy
 
 
-def save_learner(
-    folder: Path,
-    learner: MetaLearner,
-    config: TrainingConfig,
-    progress: Progress,
-    provenance: dict[str, Any] | None = None,
-) -> None:
-    """Writes meta-parameters, configuration and the last progress; `load_learner` reads them.
-
-    Args:
-        provenance: data and learner, as `MetaTrainer.provenance` tells them.
-    """
-    checkpoint.save(folder, dict(learner.state_dict()), _record(config, progress, provenance or {}))
-
-
-def _record(config: TrainingConfig, progress: Progress | None, provenance: dict[str, Any]) -> dict[str, Any]:
-    return {"config": config.to_dict(), "progress": None if progress is None else progress.to_dict()} | provenance
-
-
 def check_parameters(learner: MetaLearner) -> None:
     """Raises ConfigError for no meta-parameters, for some that were made within `torch.inference_mode` and get no
     gradient, and for some that are complex or of 16 bits, in whose rounding an outer step is lost."""
@@ -508,135 +420,3 @@ def check_parameters(learner: MetaLearner) -> None:
             f"Meta-parameters must be float32 or float64. Got {', '.join(map(str, short))}. Convert them: "
             "learner.float(). For speed run its forward pass under torch.autocast, or freeze the short ones."
         )
-
-
-def check_provenance(folder: Path | str | None, recorded: dict[str, Any], present: dict[str, Any]) -> None:
-    """Raises ConfigError unless a run may go on with this data and this learner."""
-    data = recorded.get("data") or {}
-    for half in ("train", "validation"):
-        if half in present.get("data", {}):
-            check_same(str(folder), "data", data.get(half), present["data"][half])
-    if "learner" in present:
-        check_same(str(folder), "learner", recorded.get("learner"), present["learner"])
-
-
-def run_data(folder: Path | str) -> dict[str, Any] | None:
-    """What a run was trained on (see `provenance.of_source`); None in older runs. Raises what `load_learner` raises."""
-    data = check_record(folder, checkpoint.load(checkpoint.place(folder))[1]).get("data")
-    return data.get("train") if data else None
-
-
-def load_learner(
-    folder: Path | str, device: str = "auto", learner: MetaLearner | None = None
-) -> tuple[MetaLearner, TrainingConfig]:
-    """The learner that a run left in `folder`, with the configuration it was trained under.
-
-    Args:
-        learner: one of your own that was trained there; it takes the meta-parameters.
-    Raises:
-        DataError: no run there, or a damaged one. ConfigError: a configuration that this version does not know, or a
-            learner of your own that is not given.
-    """
-    learner, config, _ = load_run(folder, device, learner=learner)
-    return learner, config
-
-
-def load_run(
-    folder: Path | str,
-    device: str = "auto",
-    norm: str | None = None,
-    learner: MetaLearner | None = None,
-    precision: str | None = None,
-) -> tuple[MetaLearner, TrainingConfig, Progress]:
-    """`load_learner`, and the run's last progress; raises the same.
-
-    Args:
-        norm: `"transductive"` or `"support"`, whose statistics BatchNorm shall take in place of those it was trained
-            with: how much does it owe to the other queries? ConfigError for a run without BatchNorm.
-        precision: of Conv-4, in place of the one in training, at which this machine may be slow. A learner of your own
-            keeps its own.
-    """
-    tensors, record = checkpoint.load(checkpoint.place(folder))
-    check_record(folder, record)
-    config = TrainingConfig.from_dict(record["config"])
-    if norm is not None:
-        if not {norm, config.norm} <= set(BATCH_NORMS):
-            both = " and ".join(BATCH_NORMS)
-            raise ConfigError(f"Only {both} norm can stand for each other. Got {norm!r} for a run with {config.norm}.")
-        config = replace(config, norm=norm)
-    if precision is not None:
-        config = replace(config, precision=precision)
-    trained = record.get("learner")
-    own = trained.get("own", False) if isinstance(trained, dict) else record.get("own", False)  # in older runs
-    if own and learner is None:
-        raise ConfigError(
-            f"The run in {folder} trained a learner of your own. Make it and give it, in Python: `learner=`."
-        )
-    learner = config.build() if learner is None else learner
-    try:
-        learner.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise DataError(
-            f"Expected the tensors in {folder} to fit the settings beside them. Got others. Train it again."
-        ) from error
-    return learner.to(pick_device(device)), config, _progress(folder, record)
-
-
-@dataclass(frozen=True)
-class _Failed:
-    """The step that failed, and where one task is to blame, its episode."""
-
-    step: int
-    episode: int | None = None
-
-
-@dataclass(frozen=True)
-class _Sources:
-    """Which data a run was trained and validated on, see `provenance.of_source`."""
-
-    train: dict | None = None
-    validation: dict | None = None
-
-
-@dataclass(frozen=True)
-class _Record:
-    """The fields of a record that are read, for a check of their types; older runs lack some."""
-
-    config: dict
-    failed: _Failed | None = None
-    data: _Sources | None = None
-    learner: dict | None = None
-    own: bool = False
-
-
-def check_record(folder: Path | str, record: object) -> dict[str, Any]:
-    """The record of a run or of a state, if its fields are of their types.
-
-    Raises:
-        DataError: one that is not. ConfigError: settings that this version does not know.
-    """
-    if wrong := wrong_field(_Record, record, exact=False):
-        raise DataError(f"Expected the record of a run in {folder}. Got {wrong}. Train it again.")
-    assert isinstance(record, dict)
-    TrainingConfig.from_dict(record["config"])
-    if record.get("progress") is not None:
-        _progress(folder, record)
-    return record
-
-
-def _progress(folder: Path | str, record: dict[str, Any]) -> Progress:
-    fields = record.get("progress")
-    if isinstance(fields, dict) and "accuracy" in fields and fields["accuracy"] is None:  # of real labels
-        fields = cast(dict[str, Any], fields | {"accuracy": math.nan})
-    wrong = wrong_field(Progress, fields) if isinstance(fields, dict) else shown(fields)
-    try:
-        if wrong is None and isinstance(fields, dict):
-            validation, told = fields.get("validation"), fields.get("followed")  # which older runs lack
-            parts = {
-                "validation": None if validation is None else Interval(**validation),
-                "followed": None if told is None else Followed.from_dict(told),
-            }
-            return Progress(**fields | parts)
-    except (TypeError, ValueError, RuntimeError):
-        wrong = shown(fields)
-    raise DataError(f"Expected the progress of a run in {folder}. Got {wrong}. Train it again.")

@@ -16,7 +16,7 @@ A source is py:percent. A cell has no tag, or one of two:
                at the top level every `name = value` becomes `name = ...`
     check      code: the self-check of the answer above, worth `points=1` unless the cell says otherwise
 
-The code of a question (`explore.predict`) is folded away: it holds the answer.
+The code of a question (`widgets.predict`) is folded away: it holds the answer.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from nbformat import NotebookNode
 
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-QUESTION = "explore.predict("
+QUESTION = "widgets.predict("
 TAGS = ("exercise", "check")
 NAME = re.compile(r"\d\d_[a-z0-9_]+")
 HEADING = re.compile(r"^### Exercise (\d+) · (by hand|in code|explore)$", re.MULTILINE)

@@ -23,7 +23,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(NOTEBOOKS.parent), 
 # Runs in the kernel before the lesson: remembers each explorer that is made, whatever it is called and shown or not.
 REMEMBER = """
 import amfs_lab.explore
-from amfs_lab.explore.base import Explorer
+from amfs_lab.widgets.explorer import Explorer
 _made, _init = [], Explorer.__init__
 def _remembering(self, *args, **kwargs):
     _init(self, *args, **kwargs)
@@ -33,7 +33,7 @@ Explorer.__init__ = _remembering
 
 # Runs in the kernel after the lesson: whoever adds an explorer to a lesson has it driven, one of each kind.
 DRIVE = """
-from amfs_lab.explore.drive import drive
+from amfs_lab.widgets.drive import drive
 _moves = {name: drive(made) for name, made in {type(made).__name__: made for made in _made}.items()}
 assert len(_moves) >= 2, f"too few live explorers: {_moves}"
 assert all(_moves.values()), f"an explorer without anything to move: {_moves}"

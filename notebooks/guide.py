@@ -23,7 +23,7 @@ CELL_SECONDS = 120
 # Runs in the kernel before the lesson: remembers each question that is asked, whatever it is called and shown or not.
 RECORD = """
 import amfs_lab.explore
-from amfs_lab.explore.predict import Prediction
+from amfs_lab.widgets.predict import Prediction
 _asked, _ask = [], Prediction.__init__
 def _recording(self, *args, **kwargs):
     _ask(self, *args, **kwargs)
@@ -63,10 +63,10 @@ without work gets them, and the points show none of this:
 
 - `os.environ.pop("NBGRADER_EXECUTION")` in any cell turns every wrong answer into a box, which costs nothing; so does
   `os.environ.pop("AMFS_LAB_CHECKS")` where a grader of your own relies on that;
-- `explore.check.kernels.rbf_kernel = my_rbf` makes a wrong kernel the one that answers are compared with, and
-  `explore.check.rbf = print` takes every answer;
+- `checks.kernels.rbf_kernel = my_rbf` makes a wrong kernel the one that answers are compared with, and
+  `checks.rbf = print` takes every answer;
 - a file beside the notebook, such as `torch.py`, is imported in the place of the installed package of that name;
-- the right numbers stand in `amfs_lab/explore/check`, for whoever reads them there.
+- the right numbers stand in `amfs_lab/checks`, for whoever reads them there.
 
 If points count:
 
@@ -159,7 +159,7 @@ def chapters(cells: Iterable[NotebookNode]) -> Iterator[tuple[str, list[Notebook
 
 def predictions(name: str, under: dict[str, list[NotebookNode]], asked: list[dict]) -> Iterator[str]:
     """Each question with its options, the right one first, and what each gets to read."""
-    places = [heading for heading, cells in under.items() for cell in cells if "explore.predict(" in cell.source]
+    places = [heading for heading, cells in under.items() for cell in cells if "widgets.predict(" in cell.source]
     if len(places) != len(asked):
         raise GuideError(f"{name}: expected a cell for each question. Got {len(places)} for {len(asked)}.")
     for number, (place, each) in enumerate(zip(places, asked, strict=True), start=1):
@@ -228,7 +228,7 @@ def plan(solutions: dict[str, NotebookNode]) -> str:
         found = re.match(r"(\d+) minutes · needs: (.+) · runs offline", terms.replace("\n", " "))
         if found is None:
             raise GuideError(f"{title}: expected `N minutes · needs: ... · runs offline in ...`. Got `{terms}`.")
-        asked = sum("explore.predict(" in cell.source for cell in notebook.cells)
+        asked = sum("widgets.predict(" in cell.source for cell in notebook.cells)
         points = sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in notebook.cells)
         rows.append(f"| {title.lstrip('# ')} | {found[1]} | {found[2]} | {asked} | {points} |")
         total += int(found[1])

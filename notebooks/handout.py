@@ -18,8 +18,8 @@ FILES = (
     "data/GLYPHS.md",
     "data/LICENSE-glyphs.md",
     "data/glyphs.npz",
-    "data/reader/meta_parameters.safetensors",
-    "data/reader/run.json",
+    "data/pretrained/meta_parameters.safetensors",
+    "data/pretrained/run.json",
     *(
         f"data/results/{result}/{part}"
         for result in ("accuracy-omniglot", "conflict-planes", "figure2-glyphs", "figure2-omniglot", "precision-glyphs")

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amfs_lab import checkpoint, cli, training
+from amfs_lab import cli, training
+from amfs_lab.runs import checkpoint
 
 OTHERS: list[Any] = [None, True, "text", [], [1, "a"], 3, -1.5, 2**62, {"name": "text"}]
 SAME = ["--width", "2", "--tasks", "1", "--steps", "3", "--validate-every", "0", "--ways", "2", "--queries", "1"]

@@ -14,8 +14,9 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.learner import MetaLearner, WithHead
+from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
-from amfs_lab.training import MetaTrainer, load_learner
+from amfs_lab.training import MetaTrainer
 
 SHAPE = EpisodeConfig(3, 1, 2)
 LABELS = tuple("abcdefghijkl")

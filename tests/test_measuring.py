@@ -7,16 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from amfs_lab import backbones, replay
+from amfs_lab import backbones
 from amfs_lab.config import preset
-from amfs_lab.confusion import query_results
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.learner import MetaLearner, measuring
+from amfs_lab.prediction.confusion import query_results
+from amfs_lab.runs import replay
+from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
 from amfs_lab.tasks.sinusoids import SinusoidSource
-from amfs_lab.training import MetaTrainer, load_learner, meta_gradient
+from amfs_lab.training import MetaTrainer, meta_gradient
 
 SHAPE = EpisodeConfig(3, 1, 2)
 LOOPS = [FunctionSpace, Prototypes, lambda: Anil(0.1, 2), lambda: Maml(0.1, 2)]
@@ -219,11 +221,12 @@ import json, math, tempfile
 from pathlib import Path
 from amfs_lab.backbones import MLP
 from amfs_lab.config import preset
-from amfs_lab.confusion import query_results
+from amfs_lab.prediction.confusion import query_results
 from amfs_lab.inner import Anil, FunctionSpace, Maml
 from amfs_lab.learner import MetaLearner
 from amfs_lab.tasks.sinusoids import SinusoidSource
-from amfs_lab.training import MetaTrainer, load_run
+from amfs_lab.runs import load_run
+from amfs_lab.training import MetaTrainer
 def trained(loop, validation=SinusoidSource(), every=0):
     folder, learner = Path(tempfile.mkdtemp()), MetaLearner(MLP(1, (), 8), loop, 1)
     config = preset("i-amfs", steps=3, tasks=2, validate_every=every, validation_episodes=2)

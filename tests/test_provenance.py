@@ -7,16 +7,18 @@ import sys
 import pytest
 import torch
 
-from amfs_lab import backbones, checkpoint, cli
+from amfs_lab import backbones, cli
 from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.inner import FunctionSpace
 from amfs_lab.learner import MetaLearner
 from amfs_lab.provenance import data_name, of_source
-from amfs_lab.replay import replay
+from amfs_lab.runs import checkpoint
+from amfs_lab.runs.replay import replay
+from amfs_lab.runs.saved import run_data
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
 from amfs_lab.tasks.sinusoids import SinusoidSource
-from amfs_lab.training import MetaTrainer, run_data
+from amfs_lab.training import MetaTrainer
 
 SHAPE = EpisodeConfig(3, 1, 2)
 CONFIG = preset("i-amfs", episode=SHAPE, steps=3, tasks=1, width=4, validate_every=0)

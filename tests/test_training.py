@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from amfs_lab import checkpoint
 from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, preset
+from amfs_lab.devices import pick_device, pick_precision
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.outer import Mean
+from amfs_lab.runs import checkpoint
+from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
-from amfs_lab.training import MetaTrainer, NonFiniteTask, load_learner, meta_step, pick_device, pick_precision
+from amfs_lab.training import MetaTrainer, NonFiniteTask, meta_step
 
 SMALL = {"width": 8, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
 

@@ -26,9 +26,9 @@ from amfs_lab.bench.methods import (
 )
 from amfs_lab.bench.rounds import Times, measure, ratio_text, waiting_for
 from amfs_lab.config import TrainingConfig
+from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError
 from amfs_lab.experiments.result import machine
-from amfs_lab.training import pick_device
 
 PARTS = ("meta-steps", "adaptation", "memory", "rules", "import", "opening", "against")
 TASKS = (4, 8, 16, 32, 64)
@@ -47,7 +47,7 @@ def report(
 
     Args:
         parts: of `PARTS`. to_json: where to write all seconds as well. to_plot: where to draw `against`, which is then
-            measured. device: see `training.pick_device`.
+            measured. device: see `devices.pick_device`.
     Raises:
         ConfigError: rounds < 1, another form of shape, an unknown part or device, or a file that cannot be written.
     """

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from amfs_lab.cli.answers import PICTURES, check_ending, check_new
 from amfs_lab.cli.options import command, device, set_threads, threads
+from amfs_lab.cli.report import PICTURES, check_ending, check_new
 from amfs_lab.errors import ConfigError
 
 SHAPES = ("5w1s", "5w5s", "20w1s")
@@ -57,11 +57,12 @@ def bench(options: argparse.Namespace) -> None:
     if options.explorers:
         try:
             from amfs_lab import explore
+            from amfs_lab.widgets import timing
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"Explorers need the extra `lab`. Got no {error.name}: pip install 'amfs-lab[lab]'."
             ) from error
-        explore.clock.report(explore.clock.ready_kinds(explore), options.rounds)
+        timing.report(timing.ready_kinds(explore), options.rounds)
         return
     if options.plot is not None:
         check_ending(options.plot, PICTURES, "--plot")

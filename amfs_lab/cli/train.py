@@ -10,19 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amfs_lab import checkpoint
 from amfs_lab.backbones import FULL, PRECISIONS
-from amfs_lab.cli.answers import (
-    PICTURES,
-    ROWS,
-    check_ending,
-    confusion_table,
-    draw_confusion,
-    evaluation_record,
-    groups_line,
-    plotting,
-    write_rows,
-)
 from amfs_lab.cli.options import (
     AUGMENT_HELP,
     command,
@@ -34,16 +22,30 @@ from amfs_lab.cli.options import (
     threads,
     validation_suggested,
 )
-from amfs_lab.cli.steps import Board, Screen, StepLog, all_of, show
+from amfs_lab.cli.progress import Board, Screen, StepLog, all_of, show
+from amfs_lab.cli.report import (
+    PICTURES,
+    ROWS,
+    check_ending,
+    confusion_table,
+    draw_confusion,
+    evaluation_record,
+    groups_line,
+    plotting,
+    write_rows,
+)
 from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
-from amfs_lab.confusion import Confusion, query_results
+from amfs_lab.devices import pick_device, pick_precision
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.evaluation import check_episodes, evaluate
+from amfs_lab.prediction.confusion import Confusion, query_results
 from amfs_lab.provenance import data_name, told
-from amfs_lab.replay import replay
+from amfs_lab.runs import checkpoint
+from amfs_lab.runs.replay import replay
+from amfs_lab.runs.saved import check_record, load_run, run_data
 from amfs_lab.tasks import SOURCES, SPLITS, UNSEEN, EpisodeConfig, open_source
 from amfs_lab.tasks.augment import AUGMENTATIONS
-from amfs_lab.training import MetaTrainer, check_record, load_run, pick_device, pick_precision, run_data
+from amfs_lab.training import MetaTrainer
 
 DEFAULTS = TrainingConfig()
 LOG_FIELDS = """fields of a line that --log writes:
@@ -280,7 +282,7 @@ def evaluate_run(options: argparse.Namespace) -> None:
     if trained_on.get("own") and options.source is None:
         raise ConfigError(
             f"The run in {options.run} was trained on data of your own ({told(trained_on)}), which this command does "
-            "not have. Evaluate it in Python, evaluation.evaluate(training.load_learner(run)[0], source), or on data "
+            "not have. Evaluate it in Python, evaluation.evaluate(runs.load_learner(run)[0], source), or on data "
             "of the kit: --source glyphs."
         )
     name = options.source or config.source

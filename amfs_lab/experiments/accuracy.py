@@ -55,7 +55,7 @@ class AccuracyConfig:
     Args:
         seconds: training time of each method. meta_steps: their meta-steps, if that comes first.
         split: what they are asked about, and how many `episodes` of each shape.
-        precision: of Conv-4, in all methods but MAML, which stays with float32 (see `training.pick_precision`).
+        precision: of Conv-4, in all methods but MAML, which stays with float32 (see `devices.pick_precision`).
         methods: what each of them trains on. The rest is of all, see `TrainingConfig`.
     """
 

@@ -14,6 +14,7 @@ import torch
 
 from amfs_lab.backbones import FULL, PRECISIONS, SHORT
 from amfs_lab.config import METHODS, TrainingConfig, preset
+from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.experiments.accuracy import accuracies
@@ -21,7 +22,7 @@ from amfs_lab.experiments.result import Result, alike, check_free, code_version,
 from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, mean_interval
 from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
-from amfs_lab.training import MetaTrainer, pick_device
+from amfs_lab.training import MetaTrainer
 
 NAME = "precision"
 

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 from amfs_lab import __version__, files
-from amfs_lab.checkpoint import writable
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.runs.checkpoint import writable
 
 RECORD, ROWS, SUMMARY = "result.json", "rows.npz", "summary.json"
 FORMAT = 1

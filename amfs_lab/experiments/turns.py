@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from amfs_lab.training import Progress
+from amfs_lab.runs.progress import Progress
 
 
 def side_by_side(runs: Mapping[str, Iterator[Progress]]) -> dict[str, Progress]:

@@ -20,7 +20,7 @@ from filelock import Timeout
 
 from amfs_lab import files
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.tasks import places
+from amfs_lab.tasks import data_dirs
 
 CHUNK, SECONDS = 2**16, 30  # bytes read at a time; silence of a server that counts as a broken connection
 KEPT = "What has come is kept: run it again, and it goes on from there."
@@ -70,7 +70,7 @@ def fetch(
     base = (base or remote.base).rstrip("/")
     if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc:
         raise ConfigError(f"A mirror is an address that begins with http:// or https://. Got {base!r}. Correct it.")
-    folder = (to or places.downloads()) / remote.name
+    folder = (to or data_dirs.downloads()) / remote.name
     with _disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
     paths = []

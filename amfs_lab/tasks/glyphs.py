@@ -18,7 +18,7 @@ from torch import Tensor
 
 from amfs_lab import files
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.tasks import places
+from amfs_lab.tasks import data_dirs
 
 FILE = "glyphs.npz"
 SAMPLES, SIDE = 20, 28
@@ -84,13 +84,13 @@ def released(path: Path, state: tuple[int, ...]) -> Glyphs:
 
 def find(root: Path | None = None) -> Path:
     """Where the file lies: in `root`, $AMFS_LAB_DATA, the installed package, or the checkout. Raises DataError."""
-    folders = places.folders(root, FILE)
+    folders = data_dirs.folders(root, FILE)
     for folder in folders:
         if (folder / FILE).is_file():
             return folder / FILE
     raise DataError(
         f"Expected {FILE} in one of {', '.join(map(str, folders))}. Got none there. "
-        "Reinstall the package, or make it with `amfs-lab data build-glyphs` (needs Debian's Noto fonts)."
+        "Reinstall the package, or make it in a checkout: `python -m data.glyph_builder` (needs Debian's Noto fonts)."
     )
 
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from amfs_lab import files
 from amfs_lab.errors import DataError
-from amfs_lab.tasks import places
-from amfs_lab.tasks.leftovers import is_leftover
+from amfs_lab.tasks import data_dirs
+from amfs_lab.tasks.junk_files import is_leftover
 from amfs_lab.tasks.omniglot_files import DRAWERS, PARTS, SIDE, Drawings, Tree, arrange, opened, read
 
 OFFICIAL, RANDOM_CLASSES = PROTOCOLS = ("omniglot", "omniglot-random-classes")
@@ -116,21 +116,21 @@ def remarks(part: str, drawings: Drawings) -> list[str]:
 
 def find(part: str, root: Path | None = None) -> Path:
     """The zip or extracted folder of a part. Raises DataError where there is none."""
-    folders = places.folders(root, f"{part}.zip", say=False)
+    folders = data_dirs.folders(root, f"{part}.zip", say=False)
     if path := _first(folders, part):
-        places.warn()
+        data_dirs.warn()
         return path
-    wrong = "".join(f" {fault}" for fault in places.faults())
+    wrong = "".join(f" {fault}" for fault in data_dirs.faults())
     raise DataError(
         f"Expected {part}.zip or the folder {part} in one of {', '.join(map(str, folders))}, in a folder there, "
         "or in `omniglot` there. Got none. Fetch it with `amfs-lab data fetch omniglot`, or name the folder that has "
-        f"it in {places.VARIABLE}.{wrong}"
+        f"it in {data_dirs.VARIABLE}.{wrong}"
     )
 
 
 def lookup(part: str, root: Path | None = None) -> Path | None:
     """The zip or else the folder of a part, in the first of the places for data that has one."""
-    return _first(places.folders(root, f"{part}.zip"), part)
+    return _first(data_dirs.folders(root, f"{part}.zip"), part)
 
 
 def _first(folders: list[Path], part: str) -> Path | None:
@@ -186,7 +186,7 @@ def _packed_copy(part: str, tree: Tree) -> tuple[Path, bytes]:
     It is named after a hash of what it was made from. Whether its images are those can only be found out by reading all
     of them, so the file of another user is not believed: where one is in the way, the name ends in this user's number.
     """
-    path, user = places.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors", getattr(os, "geteuid", int)()
+    path, user = data_dirs.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors", getattr(os, "geteuid", int)()
     with contextlib.suppress(OSError, ValueError):
         for end in ("", f"-{user}"):
             path = path.with_stem(path.stem + end)

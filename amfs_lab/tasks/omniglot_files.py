@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from amfs_lab import files
 from amfs_lab.errors import AmfsError, ConfigError, DataError, printable
-from amfs_lab.tasks.leftovers import is_leftover
+from amfs_lab.tasks.junk_files import is_leftover
 from amfs_lab.tasks.pictures import open_image, squared
 
 DRAWERS, OFFICIAL_SIDE, SIDE = 20, 105, 28

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from amfs_lab.errors import ConfigError, DataError, printable
 from amfs_lab.files import opened
-from amfs_lab.tasks.leftovers import is_leftover
+from amfs_lab.tasks.junk_files import is_leftover
 
 ENDINGS = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 HEIC = (".heic", ".heics", ".heif", ".heifs", ".hif")  # photographs of many telephones, which Pillow cannot read

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from amfs_lab.episode import Episode, Split
 from amfs_lab.errors import ConfigError
-from amfs_lab.tasks.chance import checked_index, generator
+from amfs_lab.tasks.rng import checked_index, generator
 
 AMPLITUDES, PHASES, PLACES = (0.1, 5.0), (0.0, math.pi), (-5.0, 5.0)
 RANGES = (AMPLITUDES, PHASES)

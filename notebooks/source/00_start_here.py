@@ -12,7 +12,8 @@
 # %%
 import torch
 
-from amfs_lab import explore, kernels, ridge, stats, tasks
+from amfs_lab import checks, explore, kernels, ridge, stats, tasks, widgets
+from amfs_lab.explore.kernels import questions, rbf
 
 # %% [markdown]
 # That grey box was a *code cell*, and the one above it is text. Click into a code cell and press **Shift+Enter**: it
@@ -21,7 +22,7 @@ from amfs_lab import explore, kernels, ridge, stats, tasks
 # First, is everything here that the course needs? What is missing would be named, with what to do.
 
 # %%
-explore.check.environment()
+checks.environment()
 
 # %% [markdown]
 # ## One example each
@@ -35,10 +36,10 @@ explore.check.environment()
 # question is folded to one line, because it holds the answer: run it like any other.)
 
 # %%
-explore.predict(
+widgets.predict(
     "Five letters, one example each, 75 queries. For how many is the most similar example the right one?",
     options=["fewer than 25", "25 to 50", "more than 50"],
-    answer=lambda: explore.characters.how_many_read(task=2),
+    answer=lambda: questions.answer_how_many_are_read(task=2),
     because={
         "fewer than 25": "guessing finds 15 of 75, and a likeness of pixels is not worth nothing",
         "more than 50": "the same letter is printed bold or thin, leaning or shifted: how many pixels still agree?",
@@ -65,10 +66,10 @@ letters
 # Leave the lower left panel aside for now, and with it the words *eigenvalue* and *direction*: lesson 01 is about them.
 
 # %%
-explore.predict(
+widgets.predict(
     "You move σ. What happens to the diagonal of the table, from the upper left to the lower right?",
     options=["it stays", "it gets darker", "it gets lighter"],
-    answer=explore.rbf.when_sigma_moves,
+    answer=questions.answer_diagonal_when_sigma_changes,
     because={
         "it gets darker": "which two points are compared on the diagonal?",
         "it gets lighter": "which two points are compared on the diagonal?",
@@ -159,7 +160,7 @@ sum_of_diagonal = 6
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.six_alike(sum_of_diagonal)
+checks.six_alike(sum_of_diagonal)
 
 # %% [markdown]
 # ○ means that you have not tried yet, ✓ that you are right, and *Not yet* comes with a sentence about what you did. No
@@ -181,7 +182,7 @@ def my_guess(K_qs, letters):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-explore.check.guess(my_guess)
+checks.guess(my_guess)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -194,7 +195,7 @@ never_missed = 4
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.always_read(never_missed, task=2)
+checks.always_read(never_missed, task=2)
 
 # %% [markdown]
 # ## What we claimed
@@ -202,7 +203,7 @@ explore.check.always_read(never_missed, task=2)
 # A claim in this course is a line that runs. If it were wrong, the cell would stop with an error.
 
 # %%
-x = explore.rbf.POINTS["six points"]
+x = rbf.POINTS["six points"]
 for sigma in (0.05, 0.6, 5.0):
     table = kernels.rbf_kernel(x, x, sigma)
     assert torch.equal(table.diagonal(), torch.ones(6, dtype=x.dtype))  # the diagonal does not move
@@ -218,7 +219,7 @@ assert gains[5].mean > 2 * gains[1].mean  # and more than it is worth with one
 # same.
 
 # %%
-with explore.check.no_network():
+with checks.no_network():
     source = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(ways=5, shots=1, queries=15))
     first_task = source[0]
 assert first_task.support.x.shape == (5, 1, 28, 28)

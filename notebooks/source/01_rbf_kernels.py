@@ -11,7 +11,8 @@
 # %%
 import torch
 
-from amfs_lab import explore, kernels, ridge, stats, tasks
+from amfs_lab import checks, explore, kernels, ridge, stats, tasks, widgets
+from amfs_lab.explore.kernels import questions, rbf
 
 # %% [markdown]
 # Below, six points lie on a line. The heat map says how alike each pair of them is: dark is alike, white is not. One
@@ -23,10 +24,10 @@ from amfs_lab import explore, kernels, ridge, stats, tasks
 # touch the dial.
 
 # %%
-explore.predict(
+widgets.predict(
     "σ stands at 0.6. You double it. How many of the six eigenvalues stay above 1 % of the largest?",
     options=["more", "fewer", "the same number"],
-    answer=explore.rbf.when_doubled,
+    answer=questions.answer_rank_when_sigma_doubles,
     because={
         "more": "a wider kernel makes points more alike, so the rows of the table become more alike too",
         "the same number": "two rows of the table that become equal leave one direction less to tell them apart",
@@ -69,7 +70,7 @@ for apart in (0.0, 0.5, 1.0, 1.5, 3.0):
 # Six lines of plain loops. Then the library's function on the same points, and an assert that the two agree.
 
 # %%
-x, sigma = explore.rbf.POINTS["six points"], 0.6
+x, sigma = rbf.POINTS["six points"], 0.6
 K = torch.empty(6, 6, dtype=x.dtype)
 for i in range(6):
     for j in range(6):
@@ -90,10 +91,10 @@ print(K.numpy().round(2))
 # σ, one bump on each labelled point.
 
 # %%
-explore.predict(
+widgets.predict(
     "The curve must pass near every label. You make σ very small. What does it do between two points?",
     options=["falls back to zero", "joins them by a straight line", "overshoots"],
-    answer=explore.ridge.between_points,
+    answer=explore.ridge.questions.answer_between_two_points,
     because={
         "joins them by a straight line": "each bump ends some three σ from its own point: what is left half-way?",
         "overshoots": "bumps that hardly touch can't add up to more than the larger of them",
@@ -132,10 +133,10 @@ print(kernels.rbf_kernel(support, support, sigma).numpy().round(2))
 # other half less. A query gets the letter of the example that is most similar to it, its *nearest neighbour*.
 
 # %%
-explore.predict(
+widgets.predict(
     "You move σ from 5 to 10. How many of the 75 queries change their nearest example?",
     options=["none", "a few", "most"],
-    answer=explore.characters.when_widened,
+    answer=questions.answer_accuracy_when_sigma_grows,
     because={
         "a few": "for one query σ is the same in all five similarities: can it change which of them is the largest?",
         "most": "for one query σ is the same in all five similarities: can it change which of them is the largest?",
@@ -185,7 +186,7 @@ two_sigma_apart = 0.135
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.two_away(two_sigma_apart)
+checks.two_away(two_sigma_apart)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -201,7 +202,7 @@ def my_rbf(x1, x2, bandwidth):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-explore.check.rbf(my_rbf)
+checks.rbf(my_rbf)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -215,7 +216,7 @@ widest_sigma = 0.64
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.widest_alive(widest_sigma, explore.rbf.POINTS["six points"])
+checks.widest_alive(widest_sigma, rbf.POINTS["six points"])
 
 # %% [markdown]
 # ## What we claimed
@@ -241,7 +242,7 @@ for cloud in clouds:
     ones, identity = torch.ones(8, 8, dtype=cloud.dtype), torch.eye(8, dtype=cloud.dtype)
     assert torch.allclose(kernels.rbf_kernel(cloud, cloud, 1e-3), identity)  # σ → 0: everyone is alone
     assert torch.allclose(kernels.rbf_kernel(cloud, cloud, 1e5), ones)  # σ → ∞: all are one, and K has rank one
-    alive = [explore.rbf.alive(cloud, 0.1 * 2**doubling) for doubling in range(12)]
+    alive = [rbf.alive(cloud, 0.1 * 2**doubling) for doubling in range(12)]
     assert alive == sorted(alive, reverse=True)  # on these points, doubling σ never wakes a direction
     assert (alive[0], alive[-1]) == (8, 1)  # from all to one
     assert torch.allclose(kernels.rbf_kernel(3 * cloud, 3 * cloud, 3.0), kernels.rbf_kernel(cloud, cloud, 1.0))  # units
@@ -278,7 +279,7 @@ assert (narrow == 1 / 5).all()  # one letter of five, in each task
 # middle, however small its λ is.
 
 # %%
-twice = explore.rbf.POINTS["a point twice"]
+twice = rbf.POINTS["a point twice"]
 K = kernels.rbf_kernel(twice, twice, 0.4)
 y = torch.arange(6.0, dtype=K.dtype)[:, None]
 for lam in (1e-2, 1e-4, 1e-6):

@@ -12,7 +12,8 @@
 # %%
 import torch
 
-from amfs_lab import explore, kernels, ridge, stats, tasks
+from amfs_lab import checks, explore, kernels, ridge, stats, tasks, widgets
+from amfs_lab.explore.ridge import questions, spectra, vote
 
 # %% [markdown]
 # Below are 24 labelled points. Their labels come from a slow, large wave with a fast, small one on top, and a little
@@ -20,10 +21,10 @@ from amfs_lab import explore, kernels, ridge, stats, tasks
 # an answer before you touch it.
 
 # %%
-explore.predict(
+widgets.predict(
     "λ stands at 0.02. You move it to 0.2. Which of the two waves does the blue curve lose first?",
     options=["the slow one", "the fast one", "both alike"],
-    answer=explore.channels.first_to_go,
+    answer=questions.answer_first_direction_to_vanish,
     because={
         "the slow one": "the curve is a sum of bumps of width σ: which wave is easily made of wide bumps?",
         "both alike": "the curve is a sum of bumps of width σ: is each wave as easily made of wide bumps?",
@@ -71,7 +72,7 @@ equaliser
 # exercise 2 you write the solve yourself.)
 
 # %%
-x, y, K, spectrum = explore.channels.first()
+x, y, K, spectrum = spectra.first()
 lam = 0.02
 alpha = ridge.solve(K, y, lam)
 fitted = K @ alpha
@@ -107,10 +108,10 @@ for i in (0, 11, 13, 23):
 # figure. Far above λ a channel passes, far below it is silent.
 
 # %%
-explore.predict(
+widgets.predict(
     "You double every label. What share of a channel does the filter keep now?",
     options=["more", "less", "the same share"],
-    answer=explore.channels.when_doubled,
+    answer=questions.answer_when_lambda_doubles,
     because={
         "more": "look for y in the formula of h: is it there?",
         "less": "look for y in the formula of h: is it there?",
@@ -176,10 +177,10 @@ steps_against_solve
 # −1 among three of class +1. The query, where the class is asked for, lies exactly on it.
 
 # %%
-explore.predict(
+widgets.predict(
     "λ grows and grows. At the lone point's own place, which class does the score say in the end?",
     options=["its own", "its neighbours'", "neither"],
-    answer=explore.vote.outvoted,
+    answer=questions.answer_label_of_the_outvoted_point,
     because={
         "its own": "a huge ridge flattens α to y/λ: every point then speaks with the same loudness. Count who is near",
         "neither": "the score shrinks to zero, but its sign is what decides, and a sign does not shrink",
@@ -215,13 +216,13 @@ ends
 # Press **one class only**: with no other class to lose against, the sign of a score says nothing.
 
 # %%
-points, labels = explore.vote.TASKS["two classes"]
+points, labels = vote.TASKS["two classes"]
 G = kernels.rbf_kernel(points, points, 0.6)
 k_x = kernels.rbf_kernel(torch.linspace(-3, 3, 61, dtype=G.dtype)[:, None], points, 0.6)
-vote, interpolant = k_x @ labels, k_x @ torch.linalg.pinv(G) @ labels
+sum_of_votes, interpolant = k_x @ labels, k_x @ torch.linalg.pinv(G) @ labels
 for each in (1e-10, 1e-4, 1.0, 1e4, 1e8):
     f = k_x @ ridge.solve(G, labels, each)
-    gaps = [(f - interpolant).abs().max(), (each * f - vote).abs().max()]
+    gaps = [(f - interpolant).abs().max(), (each * f - sum_of_votes).abs().max()]
     print(f"λ = {each:<7g} f is {gaps[0]:8.1g} from the interpolant, λf is {gaps[1]:8.1g} from the vote")
 
 # %% [markdown]
@@ -287,7 +288,7 @@ kept = 3 / 4
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.kept_share(kept)
+checks.kept_share(kept)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -303,7 +304,7 @@ def my_fit(K, y, lam):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-explore.check.fit(my_fit)
+checks.fit(my_fit)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -316,7 +317,7 @@ lam_of_five = 2.0
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.freedom(lam_of_five)
+checks.freedom(lam_of_five)
 
 # %% [markdown]
 # ## What we claimed
@@ -384,7 +385,7 @@ for cloud in clouds:
         bent = torch.cat([y, torch.tensor([[value]], dtype=y.dtype)])
         assert (bent * ridge.solve(K_further, bent, 1e-12)).sum() > effort
 
-points, labels = explore.vote.TASKS["a point twice"]
+points, labels = vote.TASKS["a point twice"]
 G = kernels.rbf_kernel(points, points, 0.6)
 assert (G @ ridge.solve(G, labels, 1e-8))[:2].abs().max() < 1e-6  # +1 and −1 on one spot become 0
 
@@ -437,7 +438,7 @@ for n in (5, 25, 100):
 # Above it, that channel overshoots by more at each step. One solve has no rate that could be wrong.
 
 # %%
-x, y, K, spectrum = explore.channels.first()
+x, y, K, spectrum = spectra.first()
 for factor in (1.9, 2.1):
     learned = spectrum.descent_filter(factor / spectrum.eigenvalues[0].item(), steps=100)
     print(f"a = {factor} / s_max, 100 steps: the strongest channel has learned {learned[0]:.6g} of itself")

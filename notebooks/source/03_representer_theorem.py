@@ -12,7 +12,8 @@
 # %%
 import torch
 
-from amfs_lab import errors, explore, kernels, ridge, stats, tasks
+from amfs_lab import checks, errors, explore, kernels, ridge, stats, tasks, widgets
+from amfs_lab.explore.representer import perpendicular, questions
 
 # %% [markdown]
 # Begin with arrows, which you can see. The blue arrow **w** is the model: it gives a point x the value
@@ -25,10 +26,10 @@ from amfs_lab import errors, explore, kernels, ridge, stats, tasks
 # kept.
 
 # %%
-explore.predict(
+widgets.predict(
     "You take w⊥ away entirely: t goes from 1 to 0. What does the training loss do?",
     options=["it rises", "it falls", "it stays"],
-    answer=explore.projection.when_removed,
+    answer=questions.answer_loss_when_the_part_is_removed,
     because={
         "it rises": "the loss looks at ⟨w, x₁⟩ and ⟨w, x₂⟩ only: how much does an upright arrow add to either of them?",
         "it falls": "the loss looks at ⟨w, x₁⟩ and ⟨w, x₂⟩ only: how much does an upright arrow add to either of them?",
@@ -113,7 +114,7 @@ print(f"of ‖w‖² = {(w**2).sum():.0f} the five points see {(parallel**2).sum
 # hill, a dip and a hill.
 
 # %%
-z, c = explore.perpendicular.FUNCTIONS["hill and dip"]
+z, c = perpendicular.FUNCTIONS["hill and dip"]
 sigma, squared_norm = 0.6, 0.0
 for j in range(3):
     for m in range(3):
@@ -163,10 +164,10 @@ for apart in (3.0, 1.0, 0.3):  # in σs
 # lower panel shows f⊥.
 
 # %%
-explore.predict(
+widgets.predict(
     "Support points come one by one, from none to six. What does the norm of f⊥ do?",
     options=["it only shrinks", "it only grows", "it goes up and down"],
-    answer=explore.perpendicular.when_points_come,
+    answer=questions.answer_when_points_are_added,
     because={
         "it only grows": "each point is one more place where f⊥ must be zero",
         "it goes up and down": "a shadow on a larger floor is at least as long: what does that leave for the upright?",
@@ -195,7 +196,7 @@ unseen
 # of the two parts add up. As long as no point is there twice, α is the only one, too.
 
 # %%
-x = explore.perpendicular.PLACES["apart"][:4]
+x = perpendicular.PLACES["apart"][:4]
 K_ss, K_zs = kernels.rbf_kernel(x, x, sigma), kernels.rbf_kernel(z, x, sigma)
 alpha = torch.linalg.solve(K_ss, K_zs.T @ c)  # f(x_S) = K_sz c: to evaluate f at the points
 parallel_norm = (alpha.T @ K_ss @ alpha).squeeze()
@@ -251,12 +252,12 @@ def best_of(x, others, y, sigma, lam):
     return torch.linalg.solve(K_xz.T @ K_xz + lam * K_zz, K_xz.T @ y)
 
 
-x = explore.perpendicular.PLACES["apart"]
+x = perpendicular.PLACES["apart"]
 y = torch.tensor([[1.0], [-1.0], [1.0], [1.0], [-1.0], [-1.0]], dtype=torch.float64)
 others = torch.linspace(-3, 3, 20, dtype=torch.float64)[:, None]
 
 # %%
-explore.predict(
+widgets.predict(
     "Of the twenty bumps that are not on an example, how many does the best sum use?",
     options=["none", "a few", "all of them"],
     answer={0: "none", 20: "all of them"}.get(
@@ -311,7 +312,7 @@ gap = stats.paired_difference(rightly, wrongly)
 print("read rightly:", read.percent("tasks"))
 
 # %%
-explore.predict(
+widgets.predict(
     "How much more of a rightly read query do the five examples see?",
     options=["ten points or more", "a little more", "no more, as far as one can tell"],
     answer=("ten points or more", "a little more", "no more, as far as one can tell")[
@@ -363,7 +364,7 @@ squared_length = 3
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.two_bumps(squared_length)
+checks.two_bumps(squared_length)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -380,7 +381,7 @@ def my_perpendicular(values_new, K_qs, K_ss, values):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-explore.check.perpendicular(my_perpendicular)
+checks.perpendicular(my_perpendicular)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -394,7 +395,7 @@ smallest_sigma = 1.16
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.almost_all_seen(smallest_sigma)
+checks.almost_all_seen(smallest_sigma)
 
 # %% [markdown]
 # ## What we claimed
@@ -456,7 +457,7 @@ assert ((rivals * (K @ rivals)).sum(0) > parallel_norm).all()
 # The best sum takes nothing that is not on an example. So it is with the squared loss.
 
 # %%
-x = explore.perpendicular.PLACES["apart"]
+x = perpendicular.PLACES["apart"]
 z = torch.cat([x, others])  # six examples, and twenty places more
 K, K_xz = kernels.rbf_kernel(z, z, 0.3), kernels.rbf_kernel(x, z, 0.3)
 assert torch.allclose(coefficients[:6], ridge.solve(K[:6, :6], y, lam=0.1))
@@ -525,7 +526,7 @@ for lam in (0.1, 0.01, 0.0):
 # its largest value, and some f⊥ can make it smaller: here, a little of it turned upside down, t below zero.
 
 # %%
-parts, (parallel, rest) = explore.perpendicular.split("hill and dip", "apart", 4, 0.6)  # both on a grid, 0.04 apart
+parts, (parallel, rest) = perpendicular.split("hill and dip", "apart", 4, 0.6)  # both on a grid, 0.04 apart
 sizes = {}
 for t in (0.0, -0.4, -0.6):
     f = parallel + t * rest
@@ -555,7 +556,7 @@ assert (hidden[1] - hidden[0]).abs() > 0.001
 # The solve with λ = 0 says so. The floor and the shadow are as they were: keep the point once.
 
 # %%
-twice = explore.perpendicular.PLACES["a point twice"][:4]
+twice = perpendicular.PLACES["a point twice"][:4]
 f_at, K = kernels.rbf_kernel(twice, parts.z, 0.6) @ parts.c, kernels.rbf_kernel(twice, twice, 0.6)
 refused = None
 try:
@@ -574,7 +575,7 @@ assert torch.allclose(K[:, 1:] @ once, K @ halves)  # one shadow, two ways to wr
 # trust.
 
 # %%
-x, between = explore.perpendicular.PLACES["apart"][:4], torch.tensor([[1.8]], dtype=torch.float64)
+x, between = perpendicular.PLACES["apart"][:4], torch.tensor([[1.8]], dtype=torch.float64)
 values, said = torch.tensor([[1.0], [1.0], [-1.0], [1.0]], dtype=torch.float64), []
 for sigma in (0.2, 0.6, 2.0):
     alpha = ridge.solve(kernels.rbf_kernel(x, x, sigma), values, lam=0.0)

@@ -12,7 +12,8 @@
 # %%
 import torch
 
-from amfs_lab import explore, inner, kernels, ridge, stats, tasks
+from amfs_lab import checks, explore, inner, kernels, ridge, stats, tasks, widgets
+from amfs_lab.explore.regularisers import landscape, limits, questions
 
 # %% [markdown]
 # Below is a map. Across stands σ, upwards λ, and every place on it is one way to learn the same twenty points. Its
@@ -23,10 +24,10 @@ from amfs_lab import explore, inner, kernels, ridge, stats, tasks
 # for is the *query loss*, the miss on new points of the same task. While you learn, you don't have those.
 
 # %%
-explore.predict(
+widgets.predict(
     "Where is the training loss lowest, seen from the place that is best for new points?",
     options=["to a narrower σ and a smaller λ", "to a wider σ and a larger λ", "at the same place"],
-    answer=explore.teachers.where_training_points,
+    answer=questions.answer_where_the_training_loss_points,
     because={
         "to a wider σ and a larger λ": "a stiffer curve passes further from the labels, and the training loss sees "
         "nothing else",
@@ -58,7 +59,7 @@ judges
 # $$\frac{1}{2n}\sum_{i=1}^n \bigl(f(x_i) - y_i\bigr)^2 = \frac{\lambda^2}{2n}\sum_{i=1}^n \alpha_i^2.$$
 
 # %%
-points = explore.landscape.task("sine", points=20, noise=0.3, sample=6)
+points = landscape.task("sine", points=20, noise=0.3, sample=6)
 for sigma, lam in ((0.8, 0.1), (0.8, 1e-4), (0.1, 1e-4)):
     K, K_qs = points.at(sigma)
     alpha = ridge.solve(K, points.y, lam)
@@ -88,10 +89,10 @@ for sigma, lam in ((0.8, 0.1), (0.8, 1e-4), (0.1, 1e-4)):
 # \cdot)$. Its squared norm is $r^\top K r$. The third regulariser, γ, comes later, because it does not act on $f$.
 
 # %%
-explore.predict(
+widgets.predict(
     "λ stands at 1. You add μ = 10, a price on the norm of that slope. What does the curve do?",
     options=["it comes closer to the labels", "it keeps its distance: a smoother curve", "it hardly changes"],
-    answer=explore.regularisers.when_mu_rises,
+    answer=questions.answer_when_mu_grows,
     because={
         "it keeps its distance: a smoother curve": "the slope of the loss is made of residuals: what makes it small?",
         "it hardly changes": "look at what the price is on: how could the curve bring rᵀKr down?",
@@ -136,7 +137,7 @@ dials
 # it, many small steps.
 
 # %%
-x = explore.rbf.POINTS["six points"]
+x = explore.kernels.rbf.POINTS["six points"]
 K, y, lam, mu = kernels.rbf_kernel(x, x, 0.6), torch.sin(2 * x), 0.1, 0.5
 alpha = torch.zeros_like(y)
 for _ in range(3000):
@@ -312,14 +313,14 @@ print(f"mean label {mean:.2f}; new points get 0 at σ → 0 and {fitted[1][0]:.2
 # %%
 def off(sigma):
     """The exact fit from the polynomial, and float64's from the exact one (infinite where the solve is refused)."""
-    computed = explore.limits.far_off("five points", sigma, lam=0.0, precision="float64")
-    exact = torch.from_numpy(explore.limits.exact("five points", sigma, lam=0.0))
+    computed = limits.far_off("five points", sigma, lam=0.0, precision="float64")
+    exact = torch.from_numpy(limits.exact("five points", sigma, lam=0.0))
     return (exact - lagrange).abs().max().item(), torch.inf if computed is None else computed
 
 
 powers = torch.linalg.vander(torch.linspace(-1, 1, 5, dtype=torch.float64))  # x⁰ to x⁴ at the five places
-through = torch.linalg.solve(powers, torch.tensor(explore.limits.labels("five points"), dtype=torch.float64))
-lagrange = torch.linalg.vander(torch.from_numpy(explore.limits.GRID), N=5) @ through
+through = torch.linalg.solve(powers, torch.tensor(limits.labels("five points"), dtype=torch.float64))
+lagrange = torch.linalg.vander(torch.from_numpy(limits.GRID), N=5) @ through
 ends_of_sigma = {sigma: off(sigma) for sigma in (4.0, 8.0, 16.0, 32.0)}
 for sigma, (from_polynomial, from_exact) in ends_of_sigma.items():
     print(f"σ = {sigma:g}: exact is {from_polynomial:.1g} from the polynomial, float64 {from_exact:.1g} from exact")
@@ -380,7 +381,7 @@ at = torch.tensor([0.3, 0.1], dtype=K.dtype).log().requires_grad_()
 (meta_gradient,) = torch.autograd.grad(query_loss(*at), at)
 sides = [query_loss(at[0] + step, at[1]) for step in (1e-5, -1e-5)]
 print(f"along log σ: {meta_gradient[0]:.6f}, by a small step {(sides[0] - sides[1]) / 2e-5:.6f}")
-assert torch.allclose(-meta_gradient, torch.tensor(explore.landscape.pulls(points, 0.3, 0.1)["query loss"]).double())
+assert torch.allclose(-meta_gradient, torch.tensor(landscape.pulls(points, 0.3, 0.1)["query loss"]).double())
 
 # %% [markdown]
 # Three teachers, one map. Here are twelve other points.
@@ -406,10 +407,10 @@ teachers
 
 # %%
 def judge(n):
-    here, other = ([explore.landscape.surfaces("sine", n, 0.3, s) for s in range(k, k + 100)] for k in (100, 200))
+    here, other = ([landscape.surfaces("sine", n, 0.3, s) for s in range(k, k + 100)] for k in (100, 200))
     shared = torch.stack([task["query loss"] for task in other]).mean(0).argmin()  # best for a hundred other tasks
     teachers = ("training loss", "leave-one-out", "evidence")
-    found = {name: torch.tensor([explore.landscape.judged(task, name) for task in here]) for name in teachers}
+    found = {name: torch.tensor([landscape.judged(task, name) for task in here]) for name in teachers}
     return found | {"other tasks": torch.stack([task["query loss"].flatten()[shared] for task in here])}
 
 
@@ -427,7 +428,7 @@ for name in by_size[5]:
 # %%
 def closest(n, sample):
     """How far apart the two closest of n points are."""
-    return explore.landscape.task("sine", n, 0.3, sample).x.sort(0).values.diff(dim=0).min()
+    return landscape.task("sine", n, 0.3, sample).x.sort(0).values.diff(dim=0).min()
 
 
 for n, found in by_size.items():
@@ -481,7 +482,7 @@ def settings(letters, y):
 
 # %%
 outcome = {}
-bet = explore.predict(
+bet = widgets.predict(
     "Leave-one-out picks σ and λ for each task of letters. Does it get more right than the median heuristic, or fewer?",
     options=["more", "fewer", "no difference that can be told"],
     answer=lambda: outcome.get("leave-one-out"),
@@ -541,7 +542,7 @@ ridge_met = 0.1
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.effective_ridge(ridge_met)
+checks.effective_ridge(ridge_met)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -558,7 +559,7 @@ def my_centred_fit(K, K_q, y, lam):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-explore.check.centred_fit(my_centred_fit)
+checks.centred_fit(my_centred_fit)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -571,7 +572,7 @@ between_teachers = 0.65
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.opposed_teachers(between_teachers)
+checks.opposed_teachers(between_teachers)
 
 # %% [markdown]
 # ## What we claimed
@@ -581,19 +582,19 @@ explore.check.opposed_teachers(between_teachers)
 
 # %%
 for sample in range(1, 11):
-    training = explore.landscape.surfaces("sine", 20, 0.3, sample)["training loss"]
+    training = landscape.surfaces("sine", 20, 0.3, sample)["training loss"]
     assert (training.diff(dim=1) > 0).all()  # at every σ it rises with λ
-    assert training.argmin() % len(explore.landscape.LAMBDAS) == 0  # lowest where λ is smallest
-assert explore.teachers.where_training_points() == "to a narrower σ and a smaller λ"
+    assert training.argmin() % len(landscape.LAMBDAS) == 0  # lowest where λ is smallest
+assert questions.answer_where_the_training_loss_points() == "to a narrower σ and a smaller λ"
 
 # %%
 for teacher in ("leave-one-out", "evidence"):
-    agree, disagree = (explore.landscape.surfaces("sine", n, 0.3, sample) for n, sample in ((40, 6), (12, 1)))
-    assert explore.landscape.judged(agree, teacher) < 1.1 * agree["query loss"].min()  # hardly more than the best
-    assert explore.landscape.judged(disagree, teacher) > 1.5 * disagree["query loss"].min()
+    agree, disagree = (landscape.surfaces("sine", n, 0.3, sample) for n, sample in ((40, 6), (12, 1)))
+    assert landscape.judged(agree, teacher) < 1.1 * agree["query loss"].min()  # hardly more than the best
+    assert landscape.judged(disagree, teacher) > 1.5 * disagree["query loss"].min()
     assert by_size[40][teacher].mean() < 2 * by_size[40]["other tasks"].mean()
-assert explore.landscape.best(agree["leave-one-out"])[0] == explore.landscape.best(agree["evidence"])[0]
-too_wide = explore.landscape.pulls(explore.landscape.task("sine", 20, 0.3, 6), 3.0, 0.1)
+assert landscape.best(agree["leave-one-out"])[0] == landscape.best(agree["evidence"])[0]
+too_wide = landscape.pulls(landscape.task("sine", 20, 0.3, 6), 3.0, 0.1)
 assert all(along_sigma < 0 for along_sigma, _ in too_wide.values())  # all of them ask for a narrower σ
 
 # %%
@@ -607,7 +608,7 @@ assert by_size[40]["training loss"].mean() > by_size[10]["training loss"].mean()
 assert (by_size[5]["leave-one-out"] > 1).sum() > (by_size[20]["leave-one-out"] > 1).sum()  # ruined by some of the tasks
 
 # %%
-for found in (explore.landscape.surfaces("sine", 40, 0.3, sample)["training loss"] for sample in range(100, 120)):
+for found in (landscape.surfaces("sine", 40, 0.3, sample)["training loss"] for sample in range(100, 120)):
     assert found.argmin() == 0  # with forty points the smallest σ and the smallest λ
 spaced = {}
 for n in (10, 40):
@@ -722,15 +723,15 @@ assert stats.paired_difference(results["evidence, labels of size one"], results[
 
 # %%
 def choice(found, teacher):
-    (sigma, lam), cost = explore.landscape.best(found[teacher]), explore.landscape.judged(found, teacher)
+    (sigma, lam), cost = landscape.best(found[teacher]), landscape.judged(found, teacher)
     print(f"{teacher}: σ = {sigma:.2f}, λ = {lam:.4f}; query loss {cost:.3f}, {found['query loss'].min():.3f} at best")
     return cost
 
 
-clean, twice = (explore.landscape.surfaces(data, 20, 0.3, 6) for data in ("sine", "every point twice"))
+clean, twice = (landscape.surfaces(data, 20, 0.3, 6) for data in ("sine", "every point twice"))
 choice(clean, "leave-one-out")
 assert choice(twice, "leave-one-out") > 2 * twice["query loss"].min()
-assert explore.landscape.best(twice["leave-one-out"]) == explore.landscape.best(twice["training loss"])
+assert landscape.best(twice["leave-one-out"]) == landscape.best(twice["training loss"])
 
 # %% [markdown]
 # **Noise that is not Gaussian.** Press **one wild label**. The evidence believes that labels err by about
@@ -738,13 +739,13 @@ assert explore.landscape.best(twice["leave-one-out"]) == explore.landscape.best(
 # σ, as it does here. Or it takes all labels for noisier than they are, and raises λ: move **sample**.
 
 # %%
-wild = explore.landscape.surfaces("one wild label", 20, 0.3, 6)
+wild = landscape.surfaces("one wild label", 20, 0.3, 6)
 choice(clean, "evidence")
 assert choice(wild, "evidence") > 2 * wild["query loss"].min()
-assert explore.landscape.best(wild["evidence"])[0] < explore.landscape.best(clean["evidence"])[0] / 2
+assert landscape.best(wild["evidence"])[0] < landscape.best(clean["evidence"])[0] / 2
 for sample in range(1, 21):
-    at = (explore.landscape.surfaces(data, 20, 0.3, sample)["evidence"] for data in ("sine", "one wild label"))
-    (sigma, lam), (wild_sigma, wild_lam) = map(explore.landscape.best, at)
+    at = (landscape.surfaces(data, 20, 0.3, sample)["evidence"] for data in ("sine", "one wild label"))
+    (sigma, lam), (wild_sigma, wild_lam) = map(landscape.best, at)
     assert wild_sigma < sigma / 2 or wild_lam > 5 * lam  # a spike, or much noise
 
 # %% [markdown]
@@ -765,11 +766,11 @@ assert lost.high < 0
 # teacher's choice lies on the edge, it has not chosen.
 
 # %%
-equal = explore.landscape.surfaces("constant", 20, 0.0, 6)
-sigma, lam = explore.landscape.best(equal["evidence"])
+equal = landscape.surfaces("constant", 20, 0.0, 6)
+sigma, lam = landscape.best(equal["evidence"])
 print(f"the evidence takes σ = {sigma:g}, λ = {lam:g}, the corner of the map")
-assert sigma == explore.landscape.SIGMAS[-1]
-assert lam == explore.landscape.LAMBDAS[0]
+assert sigma == landscape.SIGMAS[-1]
+assert lam == landscape.LAMBDAS[0]
 K = points.at(1e3)[0]
 evidence = torch.stack([ridge.log_evidence(K, torch.ones_like(points.y), lam) for lam in (1e-2, 1e-4, 1e-6)])
 assert (evidence.diff() > 0).all()  # smaller still is better still

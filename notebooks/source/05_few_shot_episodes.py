@@ -14,7 +14,8 @@ import os
 
 import torch
 
-from amfs_lab import backbones, evaluation, explore, inner, kernels, reader, ridge, stats, tasks
+from amfs_lab import backbones, checks, evaluation, explore, inner, kernels, pretrained, ridge, stats, tasks, widgets
+from amfs_lab.explore.episodes import blocks, clouds, questions
 
 short = bool(os.environ.get("AMFS_LAB_FAST"))
 
@@ -24,10 +25,10 @@ short = bool(os.environ.get("AMFS_LAB_FAST"))
 # class wins where; they come from one solve of lesson 02, with a bandwidth σ (sigma) and a ridge λ (lambda).
 
 # %%
-explore.predict(
+widgets.predict(
     "λ grows without end, and all scores shrink towards zero. Which label does a query get then?",
     options=["none: a draw", "that of the nearest example", "that of the largest sum of similarities"],
-    answer=explore.clouds.when_lambda_is_huge,
+    answer=questions.answer_when_lambda_is_huge,
     because={
         "none: a draw": "they shrink, all by one factor: does the order of three numbers change?",
         "that of the nearest example": "with a huge ridge every example speaks: why should only the nearest be heard?",
@@ -112,7 +113,7 @@ print(f"{(label(task.support, task.query) == task.query.y).sum()} of {len(task.q
 # not. With one shot the sum has one term, and the label is that of the nearest example.
 
 # %%
-clouds = [explore.clouds.task(seed, ways=3, shots=5, separation=3.0) for seed in range(1, 41)]
+sampled = [clouds.task(seed, ways=3, shots=5, separation=3.0) for seed in range(1, 41)]
 
 
 def read(t, sigma=1.0, lam=0.1):
@@ -120,9 +121,9 @@ def read(t, sigma=1.0, lam=0.1):
     return (k @ ridge.solve(kernels.rbf_kernel(t.x, t.x, sigma), t.targets, lam)).argmax(1)
 
 
-votes = torch.cat([(kernels.rbf_kernel(t.query_x, t.x, 1.0) @ t.targets).argmax(1) for t in clouds])
-labels = {lam: torch.cat([read(t, lam=lam) for t in clouds]) for lam in (0.1, 10.0, 1e6)}
-truth = torch.cat([t.query_y for t in clouds])
+votes = torch.cat([(kernels.rbf_kernel(t.query_x, t.x, 1.0) @ t.targets).argmax(1) for t in sampled])
+labels = {lam: torch.cat([read(t, lam=lam) for t in sampled]) for lam in (0.1, 10.0, 1e6)}
+truth = torch.cat([t.query_y for t in sampled])
 for lam, found in labels.items():
     print(f"λ = {lam:g}: {(found == votes).double().mean():.1%} as the votes say; {(found == truth).sum()} right")
 
@@ -138,10 +139,10 @@ for lam, found in labels.items():
 # rise together; those that tell *classes* apart; and those *within* a class, in which its examples differ.
 
 # %%
-explore.predict(
+widgets.predict(
     "You add a shot to each class, with the same a and b, a larger than b. Which eigenvalues grow?",
     options=["all of them", "all but those inside the classes", "none of them"],
-    answer=explore.blocks.which_grow,
+    answer=questions.answer_which_eigenvalues_grow,
     because={
         "all of them": "think of two examples of one class: does a third change how they differ from each other?",
         "none of them": "the eigenvalues add up to the trace, N more than before; the N new ones bring N(1 − a) only",
@@ -151,8 +152,8 @@ explore.predict(
 )
 
 # %%
-blocks = explore.BlockExplorer(shots=2)
-blocks
+block_explorer = explore.BlockExplorer(shots=2)
+block_explorer
 
 # %% [markdown]
 # Move **shots K** up to 10. The squares, the class directions, climb away from the dashed line, which is λ: more and
@@ -228,7 +229,7 @@ def leaky(task, generator):
 
 # %%
 pretence = {}
-bet = explore.predict(
+bet = widgets.predict(
     "5-way 5-shot letters: by how much does the leak raise the accuracy?",
     options=["less than 1 point", "1 to 5 points", "more than 5 points"],
     answer=lambda: pretence.get("points"),
@@ -343,7 +344,7 @@ print("on 60 test episodes, against sharp pixels:", stats.paired_difference(blur
 # learns your five letters, and every example votes for or against each of them.
 
 # %%
-read_by_network = reader.load()
+read_by_network = pretrained.load()
 made = read_by_network.config
 print(f"a Conv-4 of width {made.width}, trained on {made.steps} meta-steps of {made.episode} tasks of other scripts")
 
@@ -352,10 +353,10 @@ print(f"a Conv-4 of width {made.width}, trained on {made.steps} meta-steps of {m
 # *open*: how much of the uncertainty about this query the five examples have not removed. Before you draw:
 
 # %%
-explore.predict(
+widgets.predict(
     "The query is a letter that lies on none of the five sheets. What will the reader say?",
     options=["none of the five", "one of the five, open as low as ever", "one of the five, and open rises"],
-    answer=explore.draw.to_a_stranger,
+    answer=questions.answer_label_of_an_unknown_letter,
     because={
         "none of the five": "the scores have five columns and the largest wins: somebody has to",
         "one of the five, open as low as ever": "open is low beside an example: is this query beside one of the five?",
@@ -394,9 +395,9 @@ by_reader = evaluation.evaluate(read_by_network.learner, source, episodes=40).pe
 gain = stats.paired_difference(by_reader, by_shape[5, 1][:40])
 print("reader − raw pixels:", gain.points())
 gaps = {}
-for seen in (explore.blocks.PIXELS, explore.blocks.FEATURES):
-    grams = [explore.blocks.letter_gram(i, ways=5, shots=5, bandwidth=0.6, seen=seen) for i in range(1, 11)]
-    a, b = torch.tensor([explore.blocks.means(K, ways=5, shots=5) for K in grams]).T
+for seen in (blocks.PIXELS, blocks.FEATURES):
+    grams = [blocks.letter_gram(i, ways=5, shots=5, bandwidth=0.6, seen=seen) for i in range(1, 11)]
+    a, b = torch.tensor([blocks.means(K, ways=5, shots=5) for K in grams]).T
     gaps[seen] = a - b
     print(f"{seen}: a = {a.mean():.2f}, b = {b.mean():.2f}, so each shot lifts the classes by {gaps[seen].mean():.2f}")
 
@@ -418,7 +419,7 @@ apart = 1 - 0.7 + 4 * (0.7 - 0.2)
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.class_eigenvalue(apart)
+checks.class_eigenvalue(apart)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -441,7 +442,7 @@ def my_episode(labels, ways, shots, queries, generator):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-explore.check.episode(my_episode)
+checks.episode(my_episode)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -454,7 +455,7 @@ sigma_of_the_gap = 0.55
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.wide_gap(sigma_of_the_gap)
+checks.wide_gap(sigma_of_the_gap)
 
 # %% [markdown]
 # ## What we claimed
@@ -464,12 +465,12 @@ explore.check.wide_gap(sigma_of_the_gap)
 
 # %%
 assert torch.equal(labels[1e6], votes)
-for t in (explore.clouds.task(seed, ways=4, shots=1, separation=3.0) for seed in range(1, 21)):
+for t in (clouds.task(seed, ways=4, shots=1, separation=3.0) for seed in range(1, 21)):
     k = kernels.rbf_kernel(t.query_x, t.x, 1.0)
     assert torch.equal(read(t, lam=1e6), k.argmax(1))
     scores = [(k @ ridge.solve(kernels.rbf_kernel(t.x, t.x, 1.0), t.targets, lam)).max() for lam in (1.0, 1e6)]
     assert scores[1] < 1e-5 * scores[0]
-by_task = [[(read(t, lam=lam) == t.query_y).double().mean() for t in clouds] for lam in (0.1, 1e6)]
+by_task = [[(read(t, lam=lam) == t.query_y).double().mean() for t in sampled] for lam in (0.1, 1e6)]
 vote_against_solve = stats.paired_difference(*(torch.stack(row) for row in by_task[::-1]))
 print("vote − solve:", vote_against_solve.points("tasks"))
 assert vote_against_solve.low > 0
@@ -480,15 +481,15 @@ assert vote_against_solve.low > 0
 
 # %%
 for lam in (0.01, 0.5, 10.0):
-    kept = torch.tensor([explore.blocks.kept(explore.blocks.block(5, k, 0.6, 0.2), 5, k, lam) for k in range(2, 11)])
+    kept = torch.tensor([blocks.kept(blocks.block(5, k, 0.6, 0.2), 5, k, lam) for k in range(2, 11)])
     assert (kept[:, 1].diff() > 0).all()  # classes: each shot more
     assert torch.allclose(kept[:, 2], kept[:1, 2])  # within: none
-    equal = torch.tensor([explore.blocks.kept(explore.blocks.block(5, k, 0.6, 0.6), 5, k, lam) for k in (2, 10)])
+    equal = torch.tensor([blocks.kept(blocks.block(5, k, 0.6, 0.6), 5, k, lam) for k in (2, 10)])
     assert torch.allclose(equal[0, 1], equal[1, 1])
 for number in range(1, 6):
-    K = explore.blocks.letter_gram(number, ways=5, shots=5, bandwidth=0.4)
-    ideal = explore.blocks.block(5, 5, *explore.blocks.means(K, 5, 5))
-    pairs = zip(explore.blocks.kept(K, 5, 5, 0.5), explore.blocks.kept(ideal, 5, 5, 0.5), strict=True)
+    K = blocks.letter_gram(number, ways=5, shots=5, bandwidth=0.4)
+    ideal = blocks.block(5, 5, *blocks.means(K, 5, 5))
+    pairs = zip(blocks.kept(K, 5, 5, 0.5), blocks.kept(ideal, 5, 5, 0.5), strict=True)
     assert all(abs(real - block) < 0.05 for real, block in pairs)
 
 # %% [markdown]
@@ -504,8 +505,8 @@ assert gap.low > 0.05
 assert theta > 0.2
 assert stats.paired_difference(blurry, sharp).low > 0.02
 assert gain.low > 0.1
-assert stats.paired_difference(gaps[explore.blocks.FEATURES], gaps[explore.blocks.PIXELS]).low > 0.05
-assert explore.draw.to_a_stranger() == "one of the five, and open rises"
+assert stats.paired_difference(gaps[blocks.FEATURES], gaps[blocks.PIXELS]).low > 0.05
+assert questions.answer_label_of_an_unknown_letter() == "one of the five, and open rises"
 reversed_order = [source[i].support.x.sum() for i in reversed(range(5))][::-1]
 assert reversed_order == [source[i].support.x.sum() for i in range(5)]
 
@@ -523,7 +524,7 @@ assert (ridge.variance(torch.ones(6), K_far, K, lam=0.1) == 1).all()  # and far 
 # other. Dividing each class's sum by the number of its examples mends the vote too.
 
 # %%
-crowds = [explore.clouds.task(seed, 3, 5, 3.0, explore.clouds.CROWD) for seed in range(1, 41)]
+crowds = [clouds.task(seed, 3, 5, 3.0, clouds.CROWD) for seed in range(1, 41)]
 
 
 def share_read(task, lam, by_count=False):
@@ -562,7 +563,7 @@ def largest(t):
     return (k @ ridge.solve(K, t.targets, 0.1)).amax(1)
 
 
-strange = [explore.clouds.task(seed, 3, 5, 3.0, explore.clouds.STRANGERS) for seed in range(1, 41)]
+strange = [clouds.task(seed, 3, 5, 3.0, clouds.STRANGERS) for seed in range(1, 41)]
 top, nobody = [torch.cat(part) for part in zip(*((largest(t), t.query_y < 0) for t in strange), strict=True)]
 assert set(torch.cat([read(t) for t in strange])[nobody].tolist()) == {0, 1, 2}  # each of the three is said
 print(f"largest score, mean: {top[~nobody].mean():.2f} for queries of a class, {top[nobody].mean():.2f} for strangers")
@@ -575,7 +576,7 @@ assert top[nobody].mean() < top[~nobody].mean()
 # middle of the two, where nobody lives.
 
 # %%
-parted = [explore.clouds.task(seed, 3, 5, 4.0, explore.clouds.TWO_PLACES) for seed in range(1, 41)]
+parted = [clouds.task(seed, 3, 5, 4.0, clouds.TWO_PLACES) for seed in range(1, 41)]
 narrow, wide = (torch.stack([(read(t, s) == t.query_y).double().mean() for t in parted]) for s in (1.0, 20.0))
 prototypes = [inner.Prototypes().fit(t.x, t.targets)(t.query_x).argmax(1) == t.query_y for t in parted]
 by_means = torch.stack([right.double().mean() for right in prototypes])
@@ -590,7 +591,7 @@ assert stats.paired_difference(narrow, wide).low > 0
 # chosen for.
 
 # %%
-t = clouds[0]
+t = sampled[0]
 k = kernels.rbf_kernel(100 * t.query_x, 100 * t.x, 1.0)
 print(f"in hundredths, {(k.amax(1) == 0).double().mean():.0%} of the queries resemble nothing at all")
 assert (k.amax(1) == 0).double().mean() > 0.5

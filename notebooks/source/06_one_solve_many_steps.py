@@ -18,8 +18,9 @@ import time
 import torch
 from torch.func import functional_call
 
-from amfs_lab import explore, inner, ridge, stats, tasks, training
+from amfs_lab import checks, explore, inner, ridge, stats, tasks, training, widgets
 from amfs_lab.experiments import figure2
+from amfs_lab.explore.inner_loop import questions, sinusoid_net
 from amfs_lab.inner import linearised
 from amfs_lab.tasks import sinusoids
 
@@ -29,10 +30,10 @@ from amfs_lab.tasks import sinusoids
 # step (its *rate*) and $t = a k$ the length of all steps together. Commit to an answer first.
 
 # %%
-explore.predict(
+widgets.predict(
     "Very short steps, and very many of them: together they are t long. Which λ brings one solve closest to them?",
     options=["t", "1/t", "half of 1/t"],
-    answer=explore.steps.which_lam,
+    answer=questions.answer_lambda_that_mimics_steps,
     because={
         "t": "a longer walk follows the labels more closely. Does a larger λ?",
         "1/t": "the order of size is right. Who has learned more in every channel then, the steps or the solve?",
@@ -72,7 +73,7 @@ two_filters
 # heights α of the bumps, as the solve does; so will you, in exercise 2.
 
 # %%
-x, y, K, spectrum = explore.channels.first()
+x, y, K, spectrum = explore.ridge.spectra.first()
 rate = 1 / spectrum.eigenvalues[0].item()
 values = torch.zeros_like(y)
 for _ in range(8):
@@ -119,10 +120,10 @@ for k, worst_gap in real.items():
 # A step of $a = 2/s_{max}$ throws the strongest channel exactly as far beyond its label as it was short of it.
 
 # %%
-explore.predict(
+widgets.predict(
     "You take steps of 2.1/s_max, two hundred of them. Where does the strongest channel end?",
     options=["at its label", "it swings for ever", "ever further away"],
-    answer=explore.steps.when_too_long,
+    answer=questions.answer_when_the_rate_is_too_large,
     because={
         "at its label": "each step multiplies the miss by 1 − a s. How large is that number here?",
         "it swings for ever": "that is a = 2/s_max exactly, where 1 − a s is −1. Here it is −1.1. To the power of 200?",
@@ -153,7 +154,7 @@ too_long
 # $L_S$ of the task's ten points.
 
 # %%
-net = explore.waves.practised()  # MAML's outer loop, through 3 inner steps, 10 waves at a time
+net = sinusoid_net.practised()  # MAML's outer loop, through 3 inner steps, 10 waves at a time
 waves = sinusoids.SinusoidSource(shots=10, queries=50, split="test")
 task = waves[7].to("cpu", torch.float64)
 params = dict(net.named_parameters())
@@ -214,10 +215,10 @@ print(f"{J.shape[1]} weights, and a kernel of {len(Theta)} × {len(Theta)} that 
 # quite the best.
 
 # %%
-explore.predict(
+widgets.predict(
     "Five steps on the tangent of the practised network: whose curve lies closer to theirs, on average over waves?",
     options=["MAML", "the one solve"],
-    answer=explore.adaptation.closer,
+    answer=questions.answer_which_learner_is_closer,
     because={
         "the one solve": "it has the right kernel but another filter. How far do five real steps bend the network?",
         "MAML": "Five short steps hardly bend this network: what is left between them and one solve is the filter.",
@@ -274,14 +275,14 @@ print(f"one solve: about {operations:.0f} operations, {solved:.3f} ms (and the t
 # reproduce figure2` has written, every episode in it.
 
 # %%
-stored = explore.figure2.result()
-print(explore.figure2.settings(stored))
+stored = explore.inner_loop.figure2.result()
+print(explore.inner_loop.figure2.settings(stored))
 
 # %%
-explore.predict(
+widgets.predict(
     "After how many inner steps is MAML no longer clearly behind the one solve, in these trainings?",
     options=["within 5", "6 to 10", "not within 10"],
-    answer=explore.figure2.catches_up,
+    answer=questions.answer_steps_until_maml_catches_up,
     because={
         "within 5": "five is what it was trained with. Compare what each of the two got out of its seconds",
         "6 to 10": "the first five steps are what it was trained for: how much is left for the sixth?",
@@ -305,8 +306,8 @@ figure_2
 # five. Read the sentence at 5 and at 10 steps: is the order that of the printed letters?
 
 # %%
-drawn = explore.figure2.result("omniglot")
-print(explore.figure2.settings(drawn))
+drawn = explore.inner_loop.figure2.result("omniglot")
+print(explore.inner_loop.figure2.settings(drawn))
 
 # %%
 figure_2_drawn = explore.Figure2Explorer(drawn)
@@ -326,7 +327,7 @@ race
 
 # %%
 trainers = {name: training.MetaTrainer(settings.training(name, seed=0)) for name in figure2.METHODS}
-finish = await explore.live({name: trainer.run() for name, trainer in trainers.items()}, race)
+finish = await widgets.live({name: trainer.run() for name, trainer in trainers.items()}, race)
 for name, last in finish.items():
     if last:
         print(f"{name:7} {last.step:4} meta-steps in {last.seconds:4.1f} s")
@@ -360,7 +361,7 @@ two_steps = 3 / 4
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.learned_share(two_steps)
+checks.learned_share(two_steps)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -378,7 +379,7 @@ def my_walk(K, y, rate, steps):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-explore.check.walk(my_walk)
+checks.walk(my_walk)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -391,7 +392,7 @@ lam_of_ten = 0.05
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.mimicking_lam(lam_of_ten)
+checks.mimicking_lam(lam_of_ten)
 
 # %% [markdown]
 # ## What we claimed
@@ -417,7 +418,7 @@ assert abs(cs[worst.argmin()] - 0.532) < 1e-3
 assert abs(worst.min() - 0.102) < 5e-4
 assert all(abs(real[k] - said) < 1e-3 for k, said in {1: 0.500, 5: 0.257, 10: 0.230}.items())
 assert real[1] > real[5] > real[10] > real[100] > gap.max()  # down to the flow limit
-assert explore.steps.mimic(rate=1.8, steps=1)[1] > 0.8  # a step that overshoots
+assert explore.inner_loop.steps.mimic(rate=1.8, steps=1)[1] > 0.8  # a step that overshoots
 
 # %% [markdown]
 # On waves: MAML by hand is the library's, and on the tangent its steps are one filter (both asserted where they
@@ -442,7 +443,7 @@ curves = figure2.curves(stored)
 assert stored.rows["right maml"].shape == (len(stored.seeds), stored.config["episodes"], 11)
 assert abs(curves["maml"].interval(5).mean - stored.summary["maml"][5]["over episodes"]["mean"]) < 1e-5
 for shown in (stored, drawn):
-    assert explore.figure2.catches_up(shown) == "not within 10"
+    assert questions.answer_steps_until_maml_catches_up(shown) == "not within 10"
 assert curves["maml"].milliseconds(5) > curves["i-amfs"].milliseconds(0)  # five steps take longer than one solve
 
 # %% [markdown]
@@ -453,15 +454,15 @@ assert curves["maml"].milliseconds(5) > curves["i-amfs"].milliseconds(0)  # five
 # steps only.
 
 # %%
-short_way, long_way, raw = bent(net, 0.05, 5), bent(net, 0.2, 10), bent(explore.waves.WaveNet(), 0.05, 100)
+short_way, long_way, raw = bent(net, 0.05, 5), bent(net, 0.2, 10), bent(sinusoid_net.WaveNet(), 0.05, 100)
 print(f"5 steps of 0.05, practised: MAML is {short_way:.1%} of its way off its tangent")
 print(f"10 steps of 0.2, practised: {long_way:.1%}")
 print(f"100 steps of 0.05, untrained: {raw:.1%}")
 assert short_way < 0.1 < min(long_way, raw)
 
 # %%
-trained = explore.waves.WaveNet()
-*_, end = explore.waves.walk(trained, dict(trained.named_parameters()), task.support.x, task.support.y, 0.05, 500)
+trained = sinusoid_net.WaveNet()
+*_, end = sinusoid_net.walk(trained, dict(trained.named_parameters()), task.support.x, task.support.y, 0.05, 500)
 early = linearised.tangent_kernel(trained, task.support.x, task.support.x)
 trained.load_state_dict({name: p.detach() for name, p in end.items()})
 late = linearised.tangent_kernel(trained, task.support.x, task.support.x)

@@ -12,7 +12,8 @@
 # %%
 import torch
 
-from amfs_lab import explore, planes
+from amfs_lab import checks, explore, planes, widgets
+from amfs_lab.explore.outer_loop import pull, questions
 
 # %% [markdown]
 # Make the network as small as can be: θ (theta) has two numbers, so it is a place in a plane. A task is a *bowl*: a
@@ -20,10 +21,10 @@ from amfs_lab import explore, planes
 # are three of them, and task 3 is four times as steep as the others. Commit to an answer before you look.
 
 # %%
-explore.predict(
+widgets.predict(
     "Joint training, MAML with one inner step, and one proximal solve: which listens to the steep task 3 least?",
     options=["joint", "MAML", "proximal"],
-    answer=explore.outer_loop.who_ignores_the_curved_task,
+    answer=questions.answer_which_method_ignores_the_curved_task,
     because={
         "joint": "joint training has no inner loop. What does a steep wall do to the length of a gradient?",
         "proximal": "of task 3 both leave alike here. Which of the two leaves more of tasks 1 and 2?",
@@ -130,10 +131,10 @@ print("the walk ends at", [f"{z:.4f}" for z in place.tolist()])
 # outer loop's filter over the curvatures of tasks.
 
 # %%
-explore.predict(
+widgets.predict(
     "MAML takes one inner step of rate a. At which curvature does a task pull no more at all?",
     options=["h = 0.5/a", "h = 1/a", "h = 2/a"],
-    answer=explore.pull.where_maml_is_deaf,
+    answer=questions.answer_curvature_that_maml_ignores,
     because={
         "h = 0.5/a": "there one step goes half of the way. Something is left to ask for.",
         "h = 2/a": "there one step lands as far on the other side: nothing is gained, and the pull is a joint one's.",
@@ -142,8 +143,8 @@ explore.predict(
 )
 
 # %%
-pull = explore.PullExplorer("one step")
-pull
+pull_explorer = explore.PullExplorer("one step")
+pull_explorer
 
 # %% [markdown]
 # Move **curvature h** to the right. The joint pull grows for ever, MAML's rises, falls to nothing at $a h = 1$ and
@@ -163,10 +164,10 @@ pull
 # derivatives. Suppose task 3 has $a h = 1.5$.
 
 # %%
-explore.predict(
+widgets.predict(
     "One inner step, a·h = 1.5 in task 3, a very small outer rate. What does FO-MAML do?",
     options=["it comes to rest", "it runs away"],
-    answer=explore.outer_loop.what_fo_maml_does,
+    answer=questions.answer_what_fo_maml_does,
     because={
         "it comes to rest": "the inner step overshoots task 3. Which way does the gradient on the far side point?",
         "it runs away": "It stands beyond the optimum of task 3. “Come back” from there means “go away” at the start.",
@@ -201,7 +202,7 @@ maml_ends_at = 1
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.end_of_maml(maml_ends_at)
+checks.end_of_maml(maml_ends_at)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -216,7 +217,7 @@ def my_pulls(H, a, k):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-explore.check.pulls(my_pulls)
+checks.pulls(my_pulls)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -229,7 +230,7 @@ runs_away_from = 6.3
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.runs_away_from(runs_away_from)
+checks.runs_away_from(runs_away_from)
 
 # %% [markdown]
 # ## What we claimed
@@ -265,7 +266,7 @@ a = explore.OuterLoopExplorer("one curved task", curvature=5.0).arrays
 assert all(abs(a[f"distance_{n}"][20] / a[f"distance_{n}"][0] - 0.8**20) < 1e-6 for n in range(5))
 assert max(a[f"distance_{n}"][0] for n in range(5)) > 1.3 * min(a[f"distance_{n}"][0] for n in range(5))
 h = torch.tensor([1.1, 4 / 3, 1.6], dtype=torch.float64, requires_grad=True)  # at a = 1
-(slope,) = torch.autograd.grad(explore.pull.pull("MAML", h, 1.0, 1, 1.0).sum(), h)
+(slope,) = torch.autograd.grad(pull.pull("MAML", h, 1.0, 1, 1.0).sum(), h)
 assert 0 < slope[0] < 1 < slope[2]
 assert abs(slope[1] - 1) < 1e-9
 

@@ -17,18 +17,20 @@ from pathlib import Path
 
 import torch
 
-from amfs_lab import config, explore, outer, path, planes, reader, stats, tasks, training
+from amfs_lab import checks, config, explore, outer, planes, pretrained, stats, tasks, training, trajectory, widgets
 from amfs_lab.experiments import conflict
+from amfs_lab.explore.conflict import endpoints, questions
+from amfs_lab.runs import load_learner
 
 # %% [markdown]
 # Each thin arrow below is the gradient of one task, each thick one what a rule makes of them. An outer loop steps
 # *against* its arrow.
 
 # %%
-explore.predict(
+widgets.predict(
     "Three tasks pull one way. The fourth pulls exactly the other way, twice as long. Its weight in O-AMFS is …",
     options=["small, but above zero", "zero", "below zero"],
-    answer=explore.conflict.what_the_opponent_gets,
+    answer=questions.answer_weight_of_the_opponent,
     because={
         "small, but above zero": "add up its four cosines: one with itself, and three with the others.",
         "zero": "its cosines are 1 with itself and −1 with each of the three others. What is the sum?",
@@ -81,7 +83,7 @@ for i in range(5):
     for j in range(5):
         d += (g[i] @ g[j]) / (g[i].norm() * g[j].norm()) * g[j]
 assert torch.allclose(d, outer.PairwiseCosine("none")(g))
-print("O-AMFS turns the mean's step by", f"{explore.conflict.turned(d, g.mean(0)):.1f} degrees here")
+print("O-AMFS turns the mean's step by", f"{explore.conflict.conflict.turned(d, g.mean(0)):.1f} degrees here")
 
 # %% [markdown]
 # ## What O-AMFS is after
@@ -110,10 +112,10 @@ assert torch.linalg.eigvalsh(M).min() > -1e-12
 assert d @ S >= 0
 
 # %%
-explore.predict(
+widgets.predict(
     "Four equal round tasks, one of them far from the others. Where does O-AMFS end?",
     options=["in θ*, where the mean ends", "in the geometric median"],
-    answer=explore.trajectories.where_o_amfs_ends,
+    answer=questions.answer_where_o_amfs_ends,
     because={
         "in θ*, where the mean ends": "at θ* the gradients themselves cancel. Do their directions cancel, too?",
         "in the geometric median": "There the four directions cancel. One task far away has one vote, as any other.",
@@ -152,10 +154,10 @@ picture
 # conflict`).
 
 # %%
-explore.predict(
+widgets.predict(
     "Five round tasks, drawn at random. Whose end is nearer to θ*, the minimum of the mean loss?",
     options=["O-AMFS", "the mean", "no difference"],
-    answer=lambda: explore.draws.who_is_nearer("five round tasks"),
+    answer=lambda: questions.answer_which_rule_ends_nearer("five round tasks"),
     because={
         "O-AMFS": "O-AMFS ends in the geometric median. How often is that θ*?",
         "no difference": "that would need θ* and the geometric median to coincide. Drag some optima above.",
@@ -173,10 +175,10 @@ draws
 # **an outlier** and **a noisy task**.
 
 # %%
-stored = explore.draws.result().config
+stored = endpoints.result().config
 assert (stored["draws"], stored["steps"], len(conflict.SETTINGS)) == (500, 400, 13)
 verdicts = {
-    setting: {aim: explore.draws.who_is_nearer(setting, aim) for aim in explore.draws.AIMS}
+    setting: {aim: questions.answer_which_rule_ends_nearer(setting, aim) for aim in endpoints.AIMS}
     for setting in conflict.SETTINGS
 }
 for setting, nearer in verdicts.items():
@@ -255,14 +257,14 @@ assert never.mean == 0 < loud.low
 # *different* scripts.
 
 # %%
-explore.predict(
+widgets.predict(
     "Eight tasks from one script, or one task each from eight scripts: where do gradients agree more?",
     options=["within one script", "across scripts", "no difference shown"],
-    answer=explore.conflict.where_tasks_agree,
+    answer=questions.answer_where_tasks_agree,
 )
 
 # %%
-alike, mixed = explore.conflict.real_conflict()
+alike, mixed = explore.conflict.conflict.real_conflict()
 for name, found in (("one script", alike), ("eight scripts", mixed)):
     cosine, negative = (stats.mean_interval(each) for each in (found.mean_cosine, found.negative))
     print(f"{name:14} mean cosine {cosine}; pairs in conflict {negative.percent('meta-batches')}")
@@ -275,11 +277,12 @@ print("difference of the mean cosines:", stats.paired_difference(alike.mean_cosi
 # gradients were equally long.
 
 # %%
-learner, shape = training.load_learner(reader.find())[0], tasks.EpisodeConfig(5, 1, 15)
+learner, shape = load_learner(pretrained.find())[0], tasks.EpisodeConfig(5, 1, 15)
 real = learner.task_gradients([tasks.open_source("glyphs", "test", shape)[i] for i in range(8)]).rows
 step, mean = outer.PairwiseCosine("agreement")(real), real.mean(0)
 m = outer.measure(real).mean_cosine.item()
-print(f"mean cosine {m:.3f}; angle between O-AMFS and the mean {explore.conflict.turned(step, mean):.1f} degrees")
+turn = explore.conflict.conflict.turned(step, mean)
+print(f"mean cosine {m:.3f}; angle between O-AMFS and the mean {turn:.1f} degrees")
 print(f"length of the step, in the mean's: {step.norm() / mean.norm():.3f}; by the formula {(1 + 7 * m) / 8:.3f}")
 print("weights c_j:", [f"{c:.2f}" for c in outer.PairwiseCosine("none").weights(real).tolist()])
 units = real / real.norm(dim=1, keepdim=True)
@@ -301,9 +304,9 @@ paths
 
 # %%
 trainers = {  # fresh, for a race each time
-    name: training.MetaTrainer(config.preset(name, **every), follow=path.Sketch()) for name in ("i-amfs", "amfs")
+    name: training.MetaTrainer(config.preset(name, **every), follow=trajectory.Sketch()) for name in ("i-amfs", "amfs")
 }
-finish = await explore.live({name: trainer.run() for name, trainer in trainers.items()}, paths)
+finish = await widgets.live({name: trainer.run() for name, trainer in trainers.items()}, paths)
 for name, last in finish.items():
     if last:
         cosine = last.followed.cosine
@@ -318,10 +321,10 @@ for name, last in finish.items():
 random_walk = torch.randn(100, 2000, generator=torch.Generator().manual_seed(0), dtype=torch.float64).cumsum(0)
 drift = torch.arange(100, dtype=torch.float64)[:, None] * random_walk[:1]
 for name, positions in (("steady drift", drift), ("random walk", random_walk)):
-    plane = path.Plane.of([positions])
+    plane = trajectory.Plane.of([positions])
     begin, middle, end = (f"{z:+.0f}" for z in plane.coordinates(positions)[[0, 50, 99], 1])
     print(f"{name}: along axis 2 it begins at {begin}, has its middle at {middle} and ends at {end}")
-assert path.Plane.of([drift]).shares[1] < 1e-9 < 0.1 < path.Plane.of([random_walk]).shares[1]
+assert trajectory.Plane.of([drift]).shares[1] < 1e-9 < 0.1 < trajectory.Plane.of([random_walk]).shares[1]
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
@@ -336,7 +339,7 @@ apart = (0.5**2 + 0.25**2) ** 0.5
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.ends_apart(apart)
+checks.ends_apart(apart)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -352,7 +355,7 @@ def my_weights(grads):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-explore.check.weights(my_weights)
+checks.weights(my_weights)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -365,7 +368,7 @@ uphill_from = 2.0
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.uphill_from(uphill_from)
+checks.uphill_from(uphill_from)
 
 # %% [markdown]
 # ## What we claimed

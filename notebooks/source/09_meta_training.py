@@ -18,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from amfs_lab import config, evaluation, explore, kernels, outer, ridge, tasks, training
+from amfs_lab import checks, config, evaluation, explore, kernels, outer, ridge, runs, tasks, training, widgets
+from amfs_lab.explore.training import compare
 
 # %% [markdown]
 # Training and test letters come from different scripts. A *task* (or *episode*) is five letters with one example
@@ -94,10 +95,10 @@ print("weights of four random tasks:", [f"{weight:.2f}" for weight in c])
 # conflict with the others. Each thick arrow is what one rule makes of them.
 
 # %%
-explore.predict(
+widgets.predict(
     "Two tasks, any angle short of 180° between their gradients. Does O-AMFS point elsewhere than the mean?",
     options=["never", "only beyond 90°", "always"],
-    answer=explore.conflict.when_two_disagree,
+    answer=explore.conflict.questions.answer_when_two_tasks_disagree,
     because={
         "only beyond 90°": "write down c₁ and c₂: which cosines does each of them add up?",
         "always": "write down c₁ and c₂: which cosines does each of them add up?",
@@ -147,11 +148,11 @@ mark, early, measured_early = 2 if short else 30, {}, {}
 def ahead(measured):
     """Of the three trainings, the one that is ahead of both others on unseen letters; None until all are measured."""
     rows = {name: measured[name].per_episode for name in contest if name in measured}
-    return explore.compare.ahead(rows) if len(rows) == len(contest) else None
+    return compare.ahead(rows) if len(rows) == len(contest) else None
 
 
 # %%
-at_equal_time = explore.predict(
+at_equal_time = widgets.predict(
     "After equal TIME: which training is ahead of both others on unseen letters?",
     options=winners,
     answer=lambda: ahead(results),
@@ -159,7 +160,7 @@ at_equal_time = explore.predict(
 at_equal_time
 
 # %%
-at_equal_steps = explore.predict(
+at_equal_steps = widgets.predict(
     "After the same number of STEPS, `mark`: which training is ahead of both others on unseen letters?",
     options=winners,
     answer=lambda: ahead(measured_early),
@@ -181,7 +182,7 @@ def run(name):
 
 # %%
 trainers = {name: training.MetaTrainer(settings) for name, settings in methods.items()}  # fresh, for a race each time
-finish = await explore.live({name: run(name) for name in trainers}, race)
+finish = await widgets.live({name: run(name) for name in trainers}, race)
 for name, last in finish.items():
     if last:
         print(f"{name:12} {last.step:4} steps in {last.seconds:4.1f} s: {last.seconds / last.step:.3f} s a step")
@@ -236,7 +237,7 @@ print("equal steps:", at_equal_steps.settle())
 # *confidence sequence*: it is wider, and holds at all numbers of episodes at once.
 
 # %%
-equals = explore.CompareExplorer(explore.compare.equal_learners(seed=22), episodes="the first 50")
+equals = explore.CompareExplorer(compare.equal_learners(seed=22), episodes="the first 50")
 equals
 
 # %% [markdown]
@@ -266,7 +267,7 @@ print(f"AMFS − I-AMFS, another outer loop:     {gap.points()}")
 print(f"I-AMFS again − I-AMFS, another seed:   {luck.points()}")
 means = {name: result.accuracy.mean for name, result in results.items()}
 again = [means["i-amfs"], means["i-amfs again"]]
-print("over trainings:", explore.compare.against_luck("AMFS", "I-AMFS", [means["amfs"]], again))
+print("over trainings:", compare.against_luck("AMFS", "I-AMFS", [means["amfs"]], again))
 
 # %% [markdown]
 # An interval over episodes can tell two trainings of *one* method apart, and it is right: they differ. It can't say
@@ -299,7 +300,7 @@ third_weight = -1
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.lone_opponent(third_weight)
+checks.lone_opponent(third_weight)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
@@ -316,7 +317,7 @@ def my_solve(K, y, lam):
 
 
 # %% tags=["check"] points=2
-explore.check.solve(my_solve)
+checks.solve(my_solve)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -330,7 +331,7 @@ turning_angle = 120
 ### END SOLUTION
 
 # %% tags=["check"]
-explore.check.turning_angle(turning_angle)
+checks.turning_angle(turning_angle)
 
 # %% [markdown]
 # ## What we claimed
@@ -362,8 +363,8 @@ assert after.minus(before).low > 0
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
-    training.save_learner(Path(folder), pupil.learner, pupil.config, progress)
-    returned, settings = training.load_learner(folder)
+    runs.save_learner(Path(folder), pupil.learner, pupil.config, progress)
+    returned, settings = runs.load_learner(folder)
 assert settings == pupil.config
 assert torch.equal(evaluation.evaluate(returned, test, 30).per_episode, after.per_episode)
 

@@ -1,6 +1,6 @@
 """The hand on the page: moves everything that can be moved in an explorer, and looks at what becomes of the drawing.
 
-Every value of every control is tried by `amfs_lab.explore.drive`, in the kernel. Here is asked whether the page and the
+Every value of every control is tried by `amfs_lab.widgets.drive`, in the kernel. Here is asked whether the page and the
 kernel hear one another: the first control of each sort is moved in all ways, its like until they change the drawing.
 """
 

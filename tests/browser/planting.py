@@ -10,10 +10,10 @@ LINE = """
 import ipywidgets as w
 import numpy as np
 import plotly.graph_objects as go
-from amfs_lab.explore.base import Explorer
-from amfs_lab.explore.controls import Slider
-from amfs_lab.explore.drawing import Arrays, Drawing, Trace
-from amfs_lab.explore.figure import Figure
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.controls import Slider
+from amfs_lab.widgets.figure import Arrays, Drawing, Trace
+from amfs_lab.widgets.plotly_widget import Figure
 
 class Line(Explorer):
     title, alt = "sound", "A line."

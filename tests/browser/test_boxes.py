@@ -7,12 +7,12 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-CHECKS = ["from amfs_lab.explore import check", "check.six_alike(...)", "check.six_alike(6)", "check.six_alike(1)"]
+CHECKS = ["from amfs_lab import checks", "checks.six_alike(...)", "checks.six_alike(6)", "checks.six_alike(1)"]
 BUGS = ["def my_rbf(a, b, s):\n    return a[:, None] - b.T\ncheck.rbf(my_rbf)", "print('to the end')"]
 RACE = [
     "from amfs_lab import config, explore, training\nrace = explore.MetaTrainingExplorer()\nrace",
     "run = training.MetaTrainer(config.preset('amfs', steps=10_000, width=8, validate_every=0)).run()\n"
-    "await explore.live(run, race)",
+    "await widgets.live(run, race)",
     "print('not reached')",
 ]
 COLOURS = """box => {

@@ -1,4 +1,4 @@
-"""`figure.js` on a page without a kernel: the same module, a specification and arrays."""
+"""`plotly_widget.js` on a page without a kernel: the same module, a specification and arrays."""
 
 import base64
 import gzip
@@ -7,8 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from amfs_lab.explore.drawing import Arrays, Drawing, Trace
-from amfs_lab.explore.figure import BUNDLE, HERE, PREFIX
+from amfs_lab.widgets.figure import Arrays, Drawing, Trace
+from amfs_lab.widgets.plotly_widget import BUNDLE, HERE, PREFIX
 
 pytestmark = pytest.mark.browser
 
@@ -44,9 +44,9 @@ def as_json(drawing):
 def page(browser):
     page = browser.new_page()
     page.set_content("<body><div id='place' style='width: 900px'></div></body>")
-    page.add_style_tag(content=(HERE / "figure.css").read_text(encoding="utf-8"))
+    page.add_style_tag(content=(HERE / "plotly_widget.css").read_text(encoding="utf-8"))
     page.add_script_tag(content=gzip.decompress(BUNDLE.read_bytes()).decode())
-    module = (HERE / "figure.js").read_text(encoding="utf-8") + "\nObject.assign(globalThis, { Figure, read });"
+    module = (HERE / "plotly_widget.js").read_text(encoding="utf-8") + "\nObject.assign(globalThis, { Figure, read });"
     page.add_script_tag(content=module, type="module")
     page.wait_for_function("() => globalThis.Figure")
     yield page

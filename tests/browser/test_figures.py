@@ -6,12 +6,12 @@ import pytest
 from planting import plant
 
 from amfs_lab import explore
-from amfs_lab.explore import theme
+from amfs_lab.widgets import style
 
 pytestmark = pytest.mark.browser
 
 KINDS = [name for name in explore.__all__ if name.endswith("Explorer") and getattr(explore, name).declared]
-WITH_DATA = {"CompareExplorer": 'explore.compare.equal_learners(seed=22), episodes="the first 150"'}
+WITH_DATA = {"CompareExplorer": 'explore.training.compare.equal_learners(seed=22), episodes="the first 150"'}
 CELLS = ["from amfs_lab import explore", *(f"explore.{kind}({WITH_DATA.get(kind, '')})" for kind in KINDS)]
 SCREEN = 620  # pixels of height that JupyterLab leaves a notebook at 1366 × 768
 DATA = """box => [...box.querySelectorAll('.js-plotly-plot')].map(plot => plot.data.map(trace => {
@@ -157,7 +157,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_marks_and_words_stand_out_from_the_page(dark):
-    paper = theme.NIGHT["white"] if dark else "#FFFFFF"
-    shown = (lambda colour: theme.NIGHT.get(colour, colour)) if dark else str
-    assert {colour for colour in theme.COLORS if contrast(shown(colour), paper) < 3} == set()
-    assert {colour for colour in (theme.INK, theme.FAINT) if contrast(shown(colour), paper) < 4.5} == set()
+    paper = style.NIGHT["white"] if dark else "#FFFFFF"
+    shown = (lambda colour: style.NIGHT.get(colour, colour)) if dark else str
+    assert {colour for colour in style.COLORS if contrast(shown(colour), paper) < 3} == set()
+    assert {colour for colour in (style.INK, style.FAINT) if contrast(shown(colour), paper) < 4.5} == set()

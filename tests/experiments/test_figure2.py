@@ -15,9 +15,9 @@ from amfs_lab.experiments import Result, figure2
 from amfs_lab.experiments.result import stored
 from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.inner import Maml
+from amfs_lab.runs.progress import Progress
 from amfs_lab.stats import accuracy_difference, accuracy_interval
 from amfs_lab.tasks import EpisodeConfig, open_source
-from amfs_lab.training import Progress
 
 SMALL = figure2.Figure2Config(
     episode=EpisodeConfig(3, 1, 4), seconds=None, meta_steps=2, most=3, episodes=6, seeds=2, width=4, tasks=2

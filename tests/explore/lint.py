@@ -5,14 +5,14 @@ import re
 
 import ipywidgets as w
 
-from amfs_lab.explore import theme
+from amfs_lab.widgets import style
 
 SLIDERS = (w.IntSlider, w.FloatSlider, w.FloatLogSlider, w.IntRangeSlider, w.FloatRangeSlider, w.SelectionSlider)
 BOXES = (w.IntText, w.FloatText, w.BoundedIntText, w.BoundedFloatText)
 FIELDS = (*SLIDERS, *BOXES, w.Dropdown, w.Select, w.Checkbox, w.ToggleButton, w.Text, w.Textarea, w.RadioButtons)
 
-NAMED = {value.upper(): name for name, value in vars(theme).items() if name.isupper() and str(value).startswith("#")}
-LOOKS = theme.METHODS | theme.RULES | theme.IN_THE_PLANE
+NAMED = {value.upper(): name for name, value in vars(style).items() if name.isupper() and str(value).startswith("#")}
+LOOKS = style.METHODS | style.RULES | style.IN_THE_PLANE
 SMALLEST_FONT = 11
 WIDER = 1.4  # a width or a size that differs by this factor is seen to differ
 
@@ -67,11 +67,11 @@ def boxes(explorer):
 
 
 def palette(explorer):
-    """Colours of traces are named in theme.py, or are white; transparency is free."""
+    """Colours of traces are named in style.py, or are white; transparency is free."""
     for index, trace in enumerate(explorer.figure.data):
         for path, color in colors(trace.to_plotly_json()):
             if solid(color) not in {*NAMED, "#FFFFFF"}:
-                yield f"trace {index} ({trace.name}): {path} is {color!r}, no colour of theme.py"
+                yield f"trace {index} ({trace.name}): {path} is {color!r}, no colour of style.py"
 
 
 def looks(explorer):
@@ -89,7 +89,7 @@ def looks(explorer):
 
 
 def table(explorer):
-    """A method or rule has the colour and dash of theme.py in every figure."""
+    """A method or rule has the colour and dash of style.py in every figure."""
     for index, trace in enumerate(explorer.figure.data):
         look = LOOKS.get(trace.name)
         if look and trace.type in ("scatter", "bar"):

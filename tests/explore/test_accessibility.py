@@ -14,10 +14,11 @@ import pytest
 import torch
 
 import amfs_lab.explore as explore
-from amfs_lab.explore import Explorer, theme
-from amfs_lab.explore.controls import Fields, LogSlider, Part
-from amfs_lab.explore.drawing import Arrays, Trace
-from amfs_lab.explore.messages import Words
+from amfs_lab.widgets import style
+from amfs_lab.widgets.controls import Fields, LogSlider, Part
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, Trace
+from amfs_lab.widgets.messages import Words
 from tests.explore.lint import RULES, axes, boxes, fonts, looks, names, palette, states, table, words
 
 # Every explorer there is: the modules of the package are all imported, so that none is missed.
@@ -73,8 +74,8 @@ class Sound(Explorer):
     presets = {"low": {"height": 0.2}}
     layout = {"xaxis": {"title": "place"}, "yaxis": {"title": "height"}}
     traces = (
-        Trace(go.Scatter, {"mode": "lines", "line": {"color": theme.BLUE}}, x="x", y="y"),
-        Trace(go.Scatter, {"mode": "lines", "line": {"color": theme.VERMILLION, "dash": "dash"}}, x="x", y="y"),
+        Trace(go.Scatter, {"mode": "lines", "line": {"color": style.BLUE}}, x="x", y="y"),
+        Trace(go.Scatter, {"mode": "lines", "line": {"color": style.VERMILLION, "dash": "dash"}}, x="x", y="y"),
     )
 
     def compute(self, state):
@@ -106,8 +107,8 @@ def control(fields, label="height"):
     return type("Odd", (LogSlider,), {"fields": fields})(label, 0.1, 10.0, start=1.0)
 
 
-SOLID = {"mode": "lines", "line": {"color": theme.BLUE}}
-POINTS = {"mode": "markers", "marker": {"color": theme.GREEN}}
+SOLID = {"mode": "lines", "line": {"color": style.BLUE}}
+POINTS = {"mode": "markers", "marker": {"color": style.GREEN}}
 HEADED, BLANK = ({"rows": 1, "cols": 1, "subplot_titles": (title,)} for title in ("height", " "))
 SPACE, IN_SPACE = {"rows": 1, "cols": 1, "specs": [[{"type": "scene"}]]}, Trace(go.Scatter3d, {}, x="x", y="y", z="y")
 PLANTED = [
@@ -128,14 +129,14 @@ PLANTED = [
     (palette, drawn({"fill": "tozeroy", "fillcolor": "rgba(1, 2, 3, 0.5)"}), r"fillcolor is 'rgba\(1, 2, 3, 0\.5\)'"),
     (palette, drawn({"marker": {"line": {"color": "green"}}}), r"marker\.line\.color is 'green'"),
     (palette, drawn({"error_y": {"color": "#111111"}}), r"error_y\.color is '#111111'"),
-    (looks, drawn(SOLID, {"mode": "lines", "line": {"color": theme.GREEN, "width": 2.4}}), "differ by their colour"),
+    (looks, drawn(SOLID, {"mode": "lines", "line": {"color": style.GREEN, "width": 2.4}}), "differ by their colour"),
     (looks, drawn({"mode": "lines"}, {"mode": "lines"}), r"traces 0 \(None\) and 1 \(None\) differ by their colour"),
-    (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": theme.BLUE, "size": 7}}), "differ by their colour"),
-    (looks, drawn({"marker": {"color": theme.GREEN}}, {"marker": {"color": theme.BLUE}}, kind=go.Bar), "differ by"),
-    (looks, drawn({"mode": "markers", "marker": {"color": [theme.BLUE, theme.GREEN]}}), "points 0 and 1 differ by"),
-    (looks, drawn({"marker": {"color": [theme.BLUE, theme.GREEN]}}, kind=go.Bar), "points 0 and 1 differ by"),
+    (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": style.BLUE, "size": 7}}), "differ by their colour"),
+    (looks, drawn({"marker": {"color": style.GREEN}}, {"marker": {"color": style.BLUE}}, kind=go.Bar), "differ by"),
+    (looks, drawn({"mode": "markers", "marker": {"color": [style.BLUE, style.GREEN]}}), "points 0 and 1 differ by"),
+    (looks, drawn({"marker": {"color": [style.BLUE, style.GREEN]}}, kind=go.Bar), "points 0 and 1 differ by"),
     (table, drawn(SOLID | {"name": "MAML"}), r"trace 0 \(MAML\) has the colour #0072B2, not #D55E00"),
-    (table, drawn(SOLID | {"name": "O-AMFS", "line": {"color": theme.GREEN}}), "has the dash solid, not dot"),
+    (table, drawn(SOLID | {"name": "O-AMFS", "line": {"color": style.GREEN}}), "has the dash solid, not dot"),
     (fonts, changed(layout={"xaxis": {"tickfont": {"size": 9}}}), r"layout\.xaxis\.tickfont\.size has size 9"),
     (fonts, changed(layout={"annotations": [{"text": "a", "font": {"size": 8}}]}), r"annotations\[0\]\.font\.size"),
     (fonts, drawn({"textfont": {"size": 10}}), r"data\[0\]\.textfont\.size has size 10"),
@@ -164,13 +165,13 @@ def test_each_rule_sees_its_fault(rule, kind, fault):
 
 ALLOWED = [
     (palette, drawn({"line": {"color": "rgba(0, 114, 178, 0.2)"}, "marker": {"color": "white"}})),
-    (palette, drawn({"mode": "markers", "marker": {"color": [1, 2, 3, 4, 5], "colorscale": theme.SIMILARITY}})),
+    (palette, drawn({"mode": "markers", "marker": {"color": [1, 2, 3, 4, 5], "colorscale": style.SIMILARITY}})),
     (looks, drawn(SOLID, SOLID)),
-    (looks, drawn(SOLID, {"mode": "lines", "line": {"color": theme.GREEN, "width": 4}})),
+    (looks, drawn(SOLID, {"mode": "lines", "line": {"color": style.GREEN, "width": 4}})),
     (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": "white"}})),
-    (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": theme.BLUE, "symbol": "square"}})),
-    (looks, drawn({"mode": "markers", "marker": {"color": [theme.BLUE, "white"], "symbol": ["x", "square"]}})),
-    (looks, drawn({"marker": {"color": [theme.BLUE, theme.GREEN]}, "text": ["own", ""]}, kind=go.Bar)),
+    (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": style.BLUE, "symbol": "square"}})),
+    (looks, drawn({"mode": "markers", "marker": {"color": [style.BLUE, "white"], "symbol": ["x", "square"]}})),
+    (looks, drawn({"marker": {"color": [style.BLUE, style.GREEN]}, "text": ["own", ""]}, kind=go.Bar)),
     (axes, changed(layout={"xaxis": {"visible": False}, "yaxis": {"ticktext": ["low", "high"], "tickvals": [0, 1]}})),
     (axes, changed(layout={"xaxis": {"title": "place"}}, panels=HEADED)),
     (axes, changed(layout={"xaxis": {"showticklabels": False}, "yaxis": {"type": "category"}})),

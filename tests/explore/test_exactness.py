@@ -8,8 +8,9 @@ import mpmath
 import pytest
 
 import amfs_lab
-from amfs_lab.explore import OuterLoopExplorer, TrajectoryExplorer, outer_loop
-from amfs_lab.explore.ground import bowls, ground
+from amfs_lab.explore import OuterLoopExplorer, TrajectoryExplorer
+from amfs_lab.explore.outer_loop import outer_loop
+from amfs_lab.explore.outer_loop.plane import bowls, ground
 
 MAKERS = {"tensor", "linspace", "logspace", "arange", "eye", "zeros", "ones", "full", "rand", "randn", "empty"}
 PACKAGE = Path(amfs_lab.__file__).parent

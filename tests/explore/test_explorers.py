@@ -8,23 +8,16 @@ import pytest
 import torch
 from sklearn.kernel_ridge import KernelRidge
 
+from amfs_lab import explore
 from amfs_lab.config import METHODS
-from amfs_lab.explore import (
-    ConflictExplorer,
-    Figure2Explorer,
-    MetaTrainingExplorer,
-    RbfExplorer,
-    RidgeExplorer,
-    conflict,
-    drive,
-    rbf,
-    ridge,
-    theme,
-)
-from amfs_lab.explore.conflict import gradients, turned
-from amfs_lab.explore.meta_training import DRAWN, MOST, NAMES, slots, smooth, thin
+from amfs_lab.explore import ConflictExplorer, Figure2Explorer, MetaTrainingExplorer, RbfExplorer, RidgeExplorer
+from amfs_lab.explore.conflict.conflict import gradients, turned
+from amfs_lab.explore.kernels import rbf
+from amfs_lab.explore.training.curves import DRAWN, MOST, NAMES, slots, smooth, thin
 from amfs_lab.outer import PCGrad
 from amfs_lab.stats import Interval
+from amfs_lab.widgets import style
+from amfs_lab.widgets.drive import drive
 
 
 class TestRbf:
@@ -59,15 +52,17 @@ class TestRbf:
         assert words in RbfExplorer(**state).sentence.text
 
     def test_the_key_of_the_question_is_counted(self):
-        assert rbf.when_doubled("six points", 0.6) == "fewer"
-        assert rbf.when_doubled("six points", 0.05) == "the same number"
+        assert explore.kernels.questions.answer_rank_when_sigma_doubles("six points", 0.6) == "fewer"
+        assert explore.kernels.questions.answer_rank_when_sigma_doubles("six points", 0.05) == "the same number"
         assert rbf.alive(rbf.POINTS["six points"], 1e-3) == 6
         assert rbf.alive(rbf.POINTS["six points"], 1e3) == 1
 
     def test_the_key_to_the_diagonal_is_compared(self, monkeypatch):
-        assert rbf.when_sigma_moves() == "it stays"
-        monkeypatch.setattr(rbf, "rbf_kernel", lambda a, b, sigma: sigma * torch.ones(len(a), len(b)))
-        assert rbf.when_sigma_moves() == "it gets darker"
+        assert explore.kernels.questions.answer_diagonal_when_sigma_changes() == "it stays"
+        monkeypatch.setattr(
+            explore.kernels.questions, "rbf_kernel", lambda a, b, sigma: sigma * torch.ones(len(a), len(b))
+        )
+        assert explore.kernels.questions.answer_diagonal_when_sigma_changes() == "it gets darker"
 
 
 class TestRidge:
@@ -117,7 +112,7 @@ class TestRidge:
         [(0.05, "falls back to zero"), (0.5, "joins them by a straight line")],
     )
     def test_the_key_to_the_gap_is_measured(self, bandwidth, said):
-        assert ridge.between_points(bandwidth) == said
+        assert explore.ridge.questions.answer_between_two_points(bandwidth) == said
 
 
 class TestConflict:
@@ -137,9 +132,13 @@ class TestConflict:
         assert "points where the mean points" in ConflictExplorer(tasks=2, angle=angle, ratio=ratio).sentence.text
 
     def test_the_key_to_two_tasks_is_tried(self, monkeypatch):
-        assert conflict.when_two_disagree() == conflict.when_two_disagree(ratio=3.0) == "never"
-        monkeypatch.setattr(conflict, "PairwiseCosine", PCGrad)
-        assert conflict.when_two_disagree(ratio=3.0) == "only beyond 90°"
+        assert (
+            explore.conflict.questions.answer_when_two_tasks_disagree()
+            == explore.conflict.questions.answer_when_two_tasks_disagree(ratio=3.0)
+            == "never"
+        )
+        monkeypatch.setattr(explore.conflict.questions, "PairwiseCosine", PCGrad)
+        assert explore.conflict.questions.answer_when_two_tasks_disagree(ratio=3.0) == "only beyond 90°"
 
     def test_two_opposed_tasks_stand_still(self):
         for ratio in (1.0, 3.0):
@@ -259,7 +258,7 @@ class TestMetaTraining:
 
     def test_each_method_has_a_look_and_another_name_a_free_one(self):
         assert set(NAMES) == set(METHODS)
-        looks = list(zip(*theme.METHODS.values(), strict=True))[:3]
+        looks = list(zip(*style.METHODS.values(), strict=True))[:3]
         assert all(len(set(each)) == MOST for each in looks), "none is told by its colour alone"
         runs = ["i-amfs again", "amfs", "mine", "i-amfs"]
         placed = slots(runs)

@@ -7,17 +7,17 @@ from pathlib import Path
 import ipywidgets
 import torch
 
-import amfs_lab.explore
-from amfs_lab import explore
+import amfs_lab
+from amfs_lab import explore, widgets
 from amfs_lab.errors import ConfigError
-from amfs_lab.explore.box import Box
-from amfs_lab.explore.controls import Choice, Slider
-from amfs_lab.explore.messages import Words
-from tests.explore.test_base import Wave
+from amfs_lab.widgets.box import Box
+from amfs_lab.widgets.controls import Choice, Slider
+from amfs_lab.widgets.messages import Words
+from tests.widgets.test_explorer import Wave
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SHOWN = "&lt;img src=x onerror=alert(1)&gt;"
-FOLDER = Path(amfs_lab.explore.__file__).parent
+FOLDER = Path(amfs_lab.__file__).parent
 
 
 def pages(widget: ipywidgets.Widget) -> list[str]:
@@ -81,7 +81,7 @@ def test_names_of_methods_are_words():
 
 
 def test_a_question_and_its_answers_are_words():
-    asked = explore.predict(HOSTILE, [HOSTILE, "no"], HOSTILE, {HOSTILE: HOSTILE})
+    asked = widgets.predict(HOSTILE, [HOSTILE, "no"], HOSTILE, {HOSTILE: HOSTILE})
     asked.choose(HOSTILE)
     assert sum(SHOWN in page for page in pages(asked.widget)) == 2
     assert not any("<img" in page for page in pages(asked.widget))

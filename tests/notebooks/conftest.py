@@ -7,11 +7,9 @@ import pytest
 
 # Under importlib mode no folder of tests is on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))  # guide.py, handout.py
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # lessons.py, answers.py
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # lessons.py
 
 from lessons import lesson_paths
-
-pytest.register_assert_rewrite("answers")  # its asserts say what they saw, as a test module's do
 
 
 @pytest.fixture(params=lesson_paths(), ids=lambda path: path.stem)

@@ -102,7 +102,7 @@ def test_a_notebook_is_the_same_on_every_machine(folder):
 def test_the_code_of_a_question_is_folded_away(folder):
     """It holds the answer and the reasons."""
     path = folder / "source" / "42_a_lesson.py"
-    path.write_text(SOURCE.replace("import torch", 'explore.predict("?", ["a"], answer="a")'), encoding="utf-8")
+    path.write_text(SOURCE.replace("import torch", 'widgets.predict("?", ["a"], answer="a")'), encoding="utf-8")
     folded = [cell.metadata.get("jupyter") for cell in lesson(folder)[0].cells]
     assert folded == [None, {"source_hidden": True}] + [None] * 6
 

@@ -41,9 +41,9 @@ def performed(asked=(QUESTION, OPEN), praise="✓ Twice, 2.50 times in 7.\n"):
     cells = [
         code(guide.RECORD),
         markdown(HEADER),
-        code('explore.predict("Up or down?")'),
+        code('widgets.predict("Up or down?")'),
         markdown("## Look\n\nText."),
-        code('bet = explore.predict("Who wins?")'),
+        code('bet = widgets.predict("Who wins?")'),
         markdown(TASK, tags=["exercise"]),
         code(ANSWER, tags=["exercise"], nbgrader={"solution": True}),
         code("check(double)", praise, tags=["check"], nbgrader={"points": 2}),
@@ -142,8 +142,8 @@ def test_a_lesson_that_stops_gives_no_guide():
 
 def test_the_key_is_asked_for_when_the_lesson_has_ended():
     lesson = [
-        code("from amfs_lab import explore\noutcome = {}"),
-        code('explore.predict("?", ["a", "b"], answer=lambda: outcome.get("it"), because={"a": "A.", "b": "B."})'),
+        code("from amfs_lab import widgets\noutcome = {}"),
+        code('widgets.predict("?", ["a", "b"], answer=lambda: outcome.get("it"), because={"a": "A.", "b": "B."})'),
         code('outcome["it"] = "b"'),
     ]
     notebook = guide.run(nbformat.v4.new_notebook(cells=lesson), guide.RECORD, guide.REPORT)

@@ -44,7 +44,7 @@ def test_it_holds_the_lessons_and_what_they_need(out):
     assert {name for name in there if name.endswith(".ipynb")} == {f"notebooks/{path.name}" for path in lesson_paths()}
     assert {"run.py", "pyproject.toml", "constraints.txt", "environment.yml", "README.md", "LICENSE"} <= there
     assert {"data/glyphs.npz", "data/LICENSE-glyphs.md"} <= there
-    shipped = {f"data/{kind}/{name}" for kind in ("reader", "results") for name in files(ROOT / "data" / kind)}
+    shipped = {f"data/{kind}/{name}" for kind in ("pretrained", "results") for name in files(ROOT / "data" / kind)}
     assert shipped
     assert shipped <= there
     package = {f"amfs_lab/{name}" for name in files(ROOT / "amfs_lab")}

@@ -147,13 +147,13 @@ def test_an_answer_is_known_by_what_it_does(kind, source, leaking):
 
 
 def test_it_asks_before_it_shows(notebook):
-    assert any("explore.predict(" in cell.source for cell in code(notebook))
+    assert any("widgets.predict(" in cell.source for cell in code(notebook))
 
 
 def test_the_keys_to_its_questions_are_computed(notebook):
     for cell in code(notebook):
         for call in parsed(cell):
-            if isinstance(call, ast.Call) and ast.unparse(call.func) == "explore.predict":
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "widgets.predict":
                 (key,) = [keyword.value for keyword in call.keywords if keyword.arg == "answer"]
                 assert not isinstance(key, ast.Constant), f"the key {ast.unparse(key)} is typed: compute it"
 

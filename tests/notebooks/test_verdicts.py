@@ -11,9 +11,9 @@ import pytest
 from lessons import NOTEBOOKS, solution_of
 from nbclient import NotebookClient
 
-from amfs_lab.explore.box import Box
+from amfs_lab.widgets.box import Box
 
-IMPORT = "from amfs_lab.explore import check\nimport torch"
+IMPORT = "from amfs_lab import checks\nimport torch"
 UNTOUCHED = "def my_rbf(x1, x2, bandwidth):\n    raise NotImplementedError  # your code"
 RIGHT = "from amfs_lab.kernels import rbf_kernel as my_rbf"
 WRONG = "def my_rbf(a, b, s):\n    return torch.exp(-(a[:, None] - b).square().sum(-1) / s**2)"
@@ -61,16 +61,16 @@ def points(cell, most=1):
     return 0 if failed else most
 
 
-ASKED = [cell for answer in (UNTOUCHED, RIGHT, WRONG, BROKEN) for cell in (answer, "check.rbf(my_rbf)")]
-PAGE = [IMPORT, *ASKED, "check.two_away(0.3); print('and on')", "print('to the end')"]
+ASKED = [cell for answer in (UNTOUCHED, RIGHT, WRONG, BROKEN) for cell in (answer, "checks.rbf(my_rbf)")]
+PAGE = [IMPORT, *ASKED, "checks.two_away(0.3); print('and on')", "print('to the end')"]
 MODES = ({"NBGRADER_EXECUTION": "autograde"}, {"NBGRADER_EXECUTION": "validate"}, {"AMFS_LAB_CHECKS": "raise"})
 CLEAR = "for name in ('NBGRADER_EXECUTION', 'AMFS_LAB_CHECKS'): os.environ.pop(name, None)"
 ENDLESS = "import time\ndef my_rbf(a, b, s):\n    while True:\n        time.sleep(0.01)"
 SOON = "import os, signal, threading\nthreading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()"
-INTERRUPTED = [] if sys.platform == "win32" else [ENDLESS, f"{SOON}\ncheck.rbf(my_rbf)"]
+INTERRUPTED = [] if sys.platform == "win32" else [ENDLESS, f"{SOON}\nchecks.rbf(my_rbf)"]
 FAULTS = [
-    *("check.setting.NEEDED = ('no-such-package',)\ncheck.environment()", RIGHT),
-    *("check.kernels.rbf_kernel = lambda *case: 1 / 0\ncheck.rbf(my_rbf)", "print('on')"),
+    *("checks.setting.NEEDED = ('no-such-package',)\nchecks.environment()", RIGHT),
+    *("checks.kernels.rbf_kernel = lambda *case: 1 / 0\nchecks.rbf(my_rbf)", "print('on')"),
 ]
 
 
@@ -182,7 +182,7 @@ def test_every_cell_of_a_wrongly_solved_lesson_runs():
 
 
 def test_a_wrongly_solved_lesson_gives_no_guide():
-    cells = [nbformat.v4.new_code_cell(source) for source in (IMPORT, WRONG, "check.rbf(my_rbf)")]
+    cells = [nbformat.v4.new_code_cell(source) for source in (IMPORT, WRONG, "checks.rbf(my_rbf)")]
     with pytest.raises(guide.CellExecutionError, match="You divided by σ²"):
         guide.run(nbformat.v4.new_notebook(cells=cells))
 
@@ -191,10 +191,10 @@ def test_a_wrongly_solved_lesson_gives_no_guide():
 
 TAMPERING = [  # what a student's cell does, and what puts it right again for the next case
     ("os.environ.pop('NBGRADER_EXECUTION')", "os.environ['NBGRADER_EXECUTION'] = 'autograde'"),
-    ("explore.check.kernels.rbf_kernel = my_rbf", "explore.check.kernels.rbf_kernel = kernels.rbf_kernel"),
-    ("kept, explore.check.rbf = explore.check.rbf, print", "explore.check.rbf = kept"),
+    ("checks.kernels.rbf_kernel = my_rbf", "checks.kernels.rbf_kernel = kernels.rbf_kernel"),
+    ("kept, checks.rbf = checks.rbf, print", "checks.rbf = kept"),
 ]
-SUSPICIOUS = re.compile(r"\b(import|environ|check|setattr|exec|eval|open)\b|__")
+SUSPICIOUS = re.compile(r"\b(import|environ|checks|setattr|exec|eval|open)\b|__")
 GUIDE = guide.PLACE.read_text(encoding="utf-8")
 
 
@@ -203,7 +203,7 @@ def tampered(tmp_path_factory):
     """One page of wrong answers, some with a helping hand; beside it lies a file."""
     folder = tmp_path_factory.mktemp("student")
     (folder / "sklearn.py").write_text("print('a file of the student')")
-    check, cells = "explore.check.rbf(my_rbf)", ["import os, torch\nfrom amfs_lab import explore, kernels"]
+    check, cells = "checks.rbf(my_rbf)", ["import os, torch\nfrom amfs_lab import checks, explore, kernels"]
     own_grader = "os.environ.pop('NBGRADER_EXECUTION'); os.environ['AMFS_LAB_CHECKS'] = 'raise'"
     for tamper, after in [("", ""), *TAMPERING, ("", own_grader), ("", ""), ("os.environ.pop('AMFS_LAB_CHECKS')", "")]:
         cells += [f"{WRONG}\n{tamper}", check, after]
@@ -229,8 +229,8 @@ def test_the_words_to_look_for_are_in_all_tampering_and_in_no_answer():
 def test_the_guide_tells_of_that():
     for words in ('os.environ.pop("NBGRADER_EXECUTION")', 'os.environ.pop("AMFS_LAB_CHECKS")', "torch.py"):
         assert f"`{words}`" in GUIDE
-    assert "`explore.check.kernels.rbf_kernel = my_rbf`" in GUIDE
-    assert "`explore.check.rbf = print`" in GUIDE
+    assert "`checks.kernels.rbf_kernel = my_rbf`" in GUIDE
+    assert "`checks.rbf = print`" in GUIDE
     named = re.search(r"No answer needs (.+?) or a name with\s+two", GUIDE, re.DOTALL)[1]
     assert f"({'|'.join(re.findall('`(.+?)`', named))})" in SUSPICIOUS.pattern
     assert guide.GRADING in GUIDE

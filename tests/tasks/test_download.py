@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import pytest
 
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.tasks import download, places
+from amfs_lab.tasks import data_dirs, download
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {name: random.Random(name).randbytes(300_000) for name in ("first.zip", "second.zip")}
@@ -408,11 +408,11 @@ def test_a_process_that_is_stopped_leaves_a_partial_file_and_no_lock(one, server
 
 
 def test_without_a_folder_it_goes_to_the_checkout_or_where_one_stands(monkeypatch, tmp_path):
-    assert places.downloads() == ROOT / "data"
-    monkeypatch.setattr(places, "PACKAGE", tmp_path / "site-packages" / "amfs_lab")
+    assert data_dirs.downloads() == ROOT / "data"
+    monkeypatch.setattr(data_dirs, "PACKAGE", tmp_path / "site-packages" / "amfs_lab")
     monkeypatch.chdir(tmp_path)
-    assert places.downloads() == tmp_path / "data"
-    assert places.downloads() in places.folders(None, "anything")
+    assert data_dirs.downloads() == tmp_path / "data"
+    assert data_dirs.downloads() in data_dirs.folders(None, "anything")
 
 
 def test_what_is_downloaded_stays_out_of_git():

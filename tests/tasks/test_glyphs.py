@@ -200,9 +200,9 @@ def test_a_file_that_holds_code_does_not_run_it(alone, tmp_path):
 def test_a_missing_file_says_where_it_looked_and_how_to_make_it(monkeypatch, tmp_path):
     (tmp_path / "mine").mkdir()
     monkeypatch.setenv("AMFS_LAB_DATA", str(tmp_path / "named"))
-    monkeypatch.setattr(glyphs.places, "PACKAGE", tmp_path / "package")
+    monkeypatch.setattr(glyphs.data_dirs, "PACKAGE", tmp_path / "package")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"mine, .*named, .*package.data, .*data. Got none.*amfs-lab data build-glyphs"):
+    with pytest.raises(DataError, match=r"mine, .*named, .*package.data, .*data. Got none.*data.glyph_builder"):
         glyphs.load(tmp_path / "mine")
 
 

@@ -52,7 +52,7 @@ def data(monkeypatch, tmp_path) -> Path:
     """An empty folder of one's own, named by $AMFS_LAB_DATA, and a cache beside it; no other place has Omniglot."""
     monkeypatch.setenv("AMFS_LAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(omniglot.places, "PACKAGE", tmp_path / "nowhere" / "amfs_lab")
+    monkeypatch.setattr(omniglot.data_dirs, "PACKAGE", tmp_path / "nowhere" / "amfs_lab")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(omniglot, "COMPLETE", {"images_background": (6, 15), "images_evaluation": (2, 5)})
     (tmp_path / "data").mkdir()

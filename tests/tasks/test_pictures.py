@@ -25,11 +25,12 @@ from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.inner import FunctionSpace
 from amfs_lab.learner import MetaLearner
+from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import pictures
-from amfs_lab.tasks.leftovers import is_leftover
+from amfs_lab.tasks.junk_files import is_leftover
 from amfs_lab.tasks.omniglot_files import opened, read
 from amfs_lab.tasks.pictures import FolderLabel, read_image, upright_grey
-from amfs_lab.training import MetaTrainer, load_learner
+from amfs_lab.training import MetaTrainer
 from tests.tasks import small_omniglot as small
 
 SHAPE = tasks.EpisodeConfig(2, 1, 1)

@@ -1,0 +1,41 @@
+"""Self-checks on task conflict: lesson 08."""
+
+from typing import Any
+
+from amfs_lab.checks import diagnose
+from amfs_lab.checks.diagnose import exercise
+from amfs_lab.checks.verdict import Wrong
+from amfs_lab.explore.conflict.conflict import ConflictExplorer
+
+
+@exercise
+def ends_apart(answer: Any) -> str:
+    """By hand: optima at (-1, 0), (3, 0), (0, 2), (0, -1): from their mean to where their diagonals cross, 0.559."""
+    mistakes = [
+        (0.0, "The mean of the four is not where the diagonals cross: add up the coordinates and divide by four."),
+        (0.75, "You added the two coordinates. How far is it along the straight line?"),
+        (0.3125, "That is the square of the distance. Take its root."),
+        (5**0.5, "You took the sum of the optima. Their mean is a quarter of it."),
+        (0.5, "That is the way along the first axis. The second axis counts too."),
+        (0.25, "That is the way along the second axis. The first axis counts too."),
+    ]
+    diagnose.number(answer, 0.3125**0.5, mistakes, tolerance=0.01)
+    return "O-AMFS ends at (0, 0), where the directions to opposite corners cancel, and the mean at (½, ¼)."
+
+
+@exercise
+def uphill_from(answer: Any) -> str:
+    """Explore: in the preset "uphill", the length of the third gradient from which on O-AMFS goes uphill, 2."""
+    ratio = diagnose.on_dial(answer, ConflictExplorer.ratio)
+    if diagnose.near(ratio, 1.0, 0.02):
+        raise Wrong("At length 1 two still pull harder than one: the mean goes their way, and O-AMFS with it.")
+    if not raises_mean_loss(ratio) and not raises_mean_loss(1.04 * ratio):
+        raise Wrong(f"At length {ratio:g} a small step still lowers the mean loss. Make it longer.")
+    if raises_mean_loss(ratio) and raises_mean_loss(0.96 * ratio):
+        raise Wrong(f"At length {ratio:g} it raises the mean loss, and it did before. Make it shorter.")
+    return "From there on one long gradient outweighs two short ones in the mean, and the vote is still two to one."
+
+
+def raises_mean_loss(ratio: float) -> bool:
+    """Whether O-AMFS ascends on the mean loss in that preset at this length."""
+    return bool(ConflictExplorer("uphill", ratio=ratio).arrays.mean_slope < 0)

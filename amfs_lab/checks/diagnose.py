@@ -1,0 +1,224 @@
+"""What exercises' self-checks are made of: a wrong answer is told what it did, not that it is wrong.
+
+A classic mistake is itself a function (or a number) with a sentence, and an answer that fails is compared with each.
+"""
+
+import functools
+import linecache
+import math
+import numbers
+import sysconfig
+import textwrap
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amfs_lab.checks.verdict import UNTOUCHED, NotAttempted, Wrong, graded, raises, tell
+from amfs_lab.widgets.box import Box
+from amfs_lab.widgets.controls import Slider
+from amfs_lab.widgets.jupyter import stopped
+
+# Whose code is not the reader's: that of this library, of Python and of installed packages.
+INSTALLED = (
+    str(Path(__file__).parents[1]),
+    *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+)
+
+Case = tuple[Any, ...]
+
+
+def exercise(check: Callable[..., str]) -> Callable[..., None]:
+    """Makes a self-check of a function that returns praise or raises `Wrong` with a diagnosis.
+
+    An answer that is still `...`, or a function that still raises the exercise's bare NotImplementedError, is
+    "not attempted yet": no error for a reader, but one under nbgrader (NBGRADER_EXECUTION): full marks for nothing.
+    Any other exception is a fault of the check itself, and is not hidden.
+    """
+
+    @functools.wraps(check)
+    def run(*answers: Any, **settings: Any) -> None:
+        try:
+            if any(answer is ... for answer in answers):
+                raise NotAttempted
+            verdict = Box("right", check(*answers, **settings))
+        except NotAttempted as untouched:
+            if graded():
+                raise NotImplementedError("this exercise has not been attempted") from untouched
+            verdict = Box("open", UNTOUCHED)
+        except Wrong as diagnosis:
+            if raises():
+                raise
+            verdict = Box("wrong", str(diagnosis))
+        tell(verdict)
+
+    return run
+
+
+def function(
+    mine: Any,
+    truth: Callable[..., Tensor],
+    cases: Sequence[Case],
+    mistakes: Sequence[tuple[Callable[..., Tensor], str]],
+) -> None:
+    """Accepts a function that agrees with `truth` on every case; otherwise says which mistake it makes on all."""
+    if not callable(mine):
+        raise Wrong(f"Expected your function, without brackets behind its name. Got {short(mine)}.")
+    mine_values = [call(mine, case) for case in cases]
+    expected = [truth(*case) for case in cases]
+    if all(map(same, mine_values, expected)):
+        return
+    for wrong, sentence in mistakes:
+        if all(same(got, wrong(*case)) for got, case in zip(mine_values, cases, strict=True)):
+            raise Wrong(sentence)
+    for got, right in zip(mine_values, expected, strict=True):
+        if not same(got, right):
+            raise Wrong(difference(got, right))
+
+
+def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], tolerance: float = 0.05) -> None:
+    """Accepts a number within `tolerance` of `expected`; otherwise says which mistake gives it.
+
+    Args:
+        tolerance: relative; 0 for a whole number, which is counted and not measured.
+    """
+    mine = real(mine)
+    if not math.isfinite(mine):
+        raise Wrong(f"Expected a number. {mine:g} is none: look for a division by zero, or 0 times infinity.")
+    if near(mine, expected, tolerance):
+        return
+    for wrong, sentence in mistakes:
+        if near(mine, wrong, max(tolerance, 0.01)):
+            raise Wrong(sentence)
+    if tolerance and near(mine, 100 * expected, tolerance):
+        raise Wrong(f"{mine:g} is the percentage. Write it as a fraction of one: {mine / 100:g}.")
+    side = "more" if expected > mine else "less"
+    raise Wrong(f"{mine:g} is not it: the number is {side} than that. Write it down and put in one number at a time.")
+
+
+def called(mine: Callable[..., Any], *arguments: Any, given: str) -> Any:
+    """What the reader's function returns. Its errors become a diagnosis that names the line of the reader's cell.
+
+    Raises:
+        NotAttempted: the exercise's own bare NotImplementedError. Wrong: any other error of the function.
+    """
+    try:
+        return mine(*arguments)
+    except (Exception, SystemExit) as error:
+        if type(error) is NotImplementedError and not error.args:
+            raise NotAttempted from error
+        said = textwrap.shorten(told(error), 300, placeholder=" …").rstrip(".")
+        what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        raise Wrong(f"Your function stopped with {what}. It was called with {given}.{line_of(error)}") from error
+    except KeyboardInterrupt as stop:
+        stopped(stop, f"Your function was still running: what is to end its loop?{line_of(stop)}")
+        raise
+
+
+def told(error: BaseException) -> str:
+    """The message of an exception of somebody else's, whose own text may fail."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+def line_of(error: BaseException) -> str:
+    """The last line of the reader's own code that an exception went through, in words; "" where there is none."""
+    frames = [
+        (frame.f_code, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith((*INSTALLED, "<frozen", "<string", "<__"))
+    ]
+    if not frames:
+        return ""
+    code, number = frames[-1]
+    words = linecache.getline(code.co_filename, number).strip()
+    return f" Line {number} of your cell: `{words}`." if words else f" It was in line {number} of your cell."
+
+
+def call(mine: Callable[..., Any], case: Case) -> Tensor:
+    """The answer's value as a tensor. Its errors become a diagnosis; an exercise that is not attempted passes."""
+    copies = [argument.clone() if isinstance(argument, Tensor) else argument for argument in case]
+    value = called(mine, *copies, given=", ".join(short(argument) for argument in case))
+    if value is None:
+        raise Wrong("Your function returns nothing. End it with `return` and the value.")
+    if any(isinstance(a, Tensor) and not torch.equal(a, b) for a, b in zip(case, copies, strict=True)):
+        raise Wrong(
+            "Your function changed a tensor that it was given. Make a new one: `a = a - b` instead of `a -= b`."
+        )
+    return plain(value)
+
+
+def plain(value: Any, expected: str = "a tensor") -> Tensor:
+    """What a reader's function returned, as a tensor of real numbers that can be compared. Raises Wrong for others."""
+    try:
+        tensor = torch.as_tensor(value).detach()
+        tensor = (tensor if tensor.layout is torch.strided else tensor.to_dense()).cpu()
+    except Exception as error:  # of whatever was returned
+        raise Wrong(f"Expected {expected}. Got {short(value)}.") from error
+    if tensor.is_complex() or tensor.is_quantized:
+        raise Wrong(f"Expected real numbers. Got {tensor.dtype}.")
+    return tensor
+
+
+def same(got: Tensor, right: Tensor) -> bool:
+    return got.shape == right.shape and torch.allclose(got.double(), right.double(), rtol=1e-4, atol=1e-7)
+
+
+def near(mine: float, value: float, tolerance: float) -> bool:
+    return abs(mine - value) <= max(tolerance, 1e-6) * abs(value)
+
+
+def difference(got: Tensor, right: Tensor) -> str:
+    """Where an answer that makes no classic mistake first differs."""
+    if got.shape != right.shape:
+        return f"The shape is off: expected {tuple(right.shape)}. Got {tuple(got.shape)}."
+    if not torch.isfinite(got).all():
+        return (
+            "Your function returns NaN or infinity. Look for a division by zero or an exponential of something large."
+        )
+    worst = (got.double() - right.double()).abs().argmax()
+    at = tuple(int(i) for i in torch.unravel_index(worst, got.shape))
+    return f"At entry {list(at)} the value is {float(right[at]):.4g}. You got {float(got[at]):.4g}."
+
+
+def short(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return repr(value) if isinstance(value, (int, float, str)) else f"a {type(value).__name__}"
+
+
+def real(answer: Any) -> float:
+    """The reader's number, from whichever library; raises Wrong unless it is one."""
+    if isinstance(answer, str):
+        raise Wrong(f"Expected a number. Got {answer!r}, a text: leave the quotes away.")
+    one = isinstance(answer, Tensor) and answer.numel() == 1 and not answer.is_complex()
+    if isinstance(answer, bool) or not (one or isinstance(answer, numbers.Real)):
+        raise Wrong(f"Expected one real number. Got {short(answer)}.")
+    try:
+        return float(answer)
+    except Exception as error:  # larger than any float, or a tensor without values
+        raise Wrong(f"Expected one real number. Got {type(answer).__name__}, which has no value as a float.") from error
+
+
+def positive(answer: Any, name: str) -> float:
+    """The reader's number; raises Wrong unless it is one and > 0."""
+    if not 0 < (value := real(answer)) < math.inf:
+        raise Wrong(f"Expected a number > 0 for {name}. Got {value:g}.")
+    return value
+
+
+def on_dial(answer: Any, dial: Slider) -> float:
+    """The reader's number; raises Wrong unless the dial reaches it."""
+    value = real(answer)
+    if not dial.low <= value <= dial.high:
+        raise Wrong(f"Expected {dial.label} on the dial, from {dial.low:g} to {dial.high:g}. Got {short(value)}.")
+    return value
+
+
+def points(n: int, d: int, seed: int) -> Tensor:
+    return torch.randn(n, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

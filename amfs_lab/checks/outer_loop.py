@@ -1,0 +1,86 @@
+"""Self-checks on the outer loop in the plane: lesson 07."""
+
+from typing import Any
+
+import torch
+
+from amfs_lab import planes
+from amfs_lab.checks import diagnose
+from amfs_lab.checks.diagnose import exercise, points
+from amfs_lab.checks.verdict import Wrong
+from amfs_lab.explore.outer_loop.outer_loop import START, OuterLoopExplorer, fo_maml_runs_away
+
+
+@exercise
+def end_of_maml(answer: Any) -> str:
+    """By hand: two tasks on a line, h = 1 at 0 and h = 3 at 4, one inner step of rate 1/4: MAML ends at 1."""
+    mistakes = [
+        (3.0, "That is where joint training ends: its pulls are 1 and 3. MAML's are (1 − a h)² h."),
+        (
+            2.0,
+            "You weakened each task once, by 1 − a h. That is FO-MAML; MAML's pull has the factor twice.",
+        ),
+        (0.4, "You left out the curvature: the pull is (1 − a h)² *times h*."),
+        (4.0, "That is the optimum of the steep task. MAML hears it least."),
+        (0.0, "That is the optimum of the flat task. The steep one pulls a little, too: (1 − ¾)² · 3."),
+        (0.75, "That is what the two pull together. Divide by it: it is the weight of the whole."),
+        (25 / 7, "You took 1 − a h²: for h = 3 one step leaves 1 − ¾ = ¼."),
+    ]
+    diagnose.number(answer, 1.0, mistakes, tolerance=0.005)
+    return "The pulls are (¾)² · 1 = 9/16 and (¼)² · 3 = 3/16: the steep task weighs a quarter, so the end is ¼ of 4."
+
+
+@exercise
+def pulls(mine: Any) -> str:
+    """In code: `my_pulls(H, a, k)`, the pulls W of MAML."""
+
+    def left(H: Any, a: float, k: int) -> Any:
+        return torch.linalg.matrix_power(torch.eye(2, dtype=H.dtype) - a * H, k)
+
+    mistakes = [
+        (
+            lambda H, a, k: H @ left(H, a, k),
+            "That is FO-MAML: (I − aH)^k stands on one side only. Looking through the steps brings it once more.",
+        ),
+        (lambda H, a, k: left(H, a, k), "That is what the steps leave of the way. What is left of the *curvature*?"),
+        (lambda H, a, k: left(H, a, k) @ left(H, a, k), "The curvature H itself is missing, between the two factors."),
+        (lambda H, a, k: left(H, a, 1) @ H @ left(H, a, 1), "That is one inner step, whatever `k` says."),
+        (
+            lambda H, a, k: torch.eye(2, dtype=H.dtype) - left(H, a, k),
+            "That is Reptile, the way that the steps have gone. MAML asks for the gradient where they end.",
+        ),
+        (lambda H, a, k: H + 0 * left(H, a, k), "That is joint training: no inner loop."),
+        (
+            lambda H, a, k: (1 - a * H) ** k @ H @ (1 - a * H) ** k,
+            "You took powers entry by entry, of 1 − aH. It is the *matrix* I − aH, multiplied with itself.",
+        ),
+        (lambda H, a, k: left(H, -a, k) @ H @ left(H, -a, k), "The step goes downhill: I *minus* aH."),
+    ]
+    diagnose.function(mine, lambda H, a, k: planes.pulls("MAML", H, a, k), cases(), mistakes)
+    return "Your pulls are those of MAML, on three sets of bowls, round and not, with one, three and four steps."
+
+
+def cases() -> list[diagnose.Case]:
+    """Hessians of three tasks, inner rates and numbers of steps."""
+    found = []
+    for seed, (a, k) in enumerate([(0.2, 1), (0.1, 3), (0.3, 4)]):
+        A = points(6, 2, seed + 60).reshape(3, 2, 2)
+        found.append((A @ A.mT + 0.5 * torch.eye(2, dtype=A.dtype), a, k))
+    return found
+
+
+@exercise
+def runs_away_from(answer: Any) -> str:
+    """Explore: the curvature of task 3 from which on FO-MAML runs away, at a = 0.2 and k = 1."""
+    h = diagnose.on_dial(answer, OuterLoopExplorer.curvature)
+    if diagnose.near(h, 1 / START["inner_lr"], 0.02):
+        raise Wrong(
+            f"At h = {h:g} task 3 pulls no more (a·h = 1). Beyond it pushes, but tasks 1 and 2 still hold. Go on."
+        )
+    if not fo_maml_runs_away(h) and not fo_maml_runs_away(1.05 * h):
+        raise Wrong(f"At h = {h:g} FO-MAML still comes to rest. Raise the curvature.")
+    if fo_maml_runs_away(h) and fo_maml_runs_away(0.95 * h):
+        raise Wrong(f"At h = {h:g} FO-MAML runs away, and it did before. Lower the curvature.")
+    return (
+        "There task 3 pushes as hard as the others pull: h (1 − 0.2 h) = −2 · 0.8. One task with a·h > 1 is not enough."
+    )

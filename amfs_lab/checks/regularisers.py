@@ -1,0 +1,124 @@
+"""Self-checks on regularisers and on choosing σ: lesson 04."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amfs_lab import ridge
+from amfs_lab.checks import diagnose
+from amfs_lab.checks.diagnose import exercise, points
+from amfs_lab.checks.verdict import Wrong
+from amfs_lab.explore.regularisers.landscape import pulls, task
+from amfs_lab.explore.regularisers.teachers import TeacherExplorer
+from amfs_lab.kernels import rbf_kernel
+
+LAM, MU, STRENGTH = 0.7, 2.0, 3.0  # of the exercise by hand
+
+
+@exercise
+def effective_ridge(answer: Any) -> str:
+    """By hand: the ridge λ/(1 + μs) that a direction of strength 3 meets at λ = 0.7, μ = 2."""
+    right = LAM / (1 + MU * STRENGTH)
+    mistakes = [
+        (LAM * (1 + MU * STRENGTH), "You multiplied by 1 + μs: μ lowers the ridge, so divide."),
+        (LAM + MU * STRENGTH, "You added μs to λ. μ does not make the ridge larger: divide λ by 1 + μs."),
+        (LAM / (MU * STRENGTH), "The 1 is missing: at μ = 0 your ridge would be infinite, and it must be λ."),
+        (LAM / (1 + MU), "You left out s: each direction meets a ridge of its own, and this one has s = 3."),
+        (LAM / (1 + STRENGTH), "You left out μ: divide by 1 + μs."),
+        (LAM / ((1 + MU) * STRENGTH), "Mind the brackets: it is 1 + μs, and you took (1 + μ)s."),
+        (LAM / (1 + MU * STRENGTH**2), "You squared s: the ridge is divided by 1 + μs."),
+        (LAM, "That is λ itself, the ridge at μ = 0 or for a direction with s = 0."),
+        (1 + MU * STRENGTH, "That is 1 + μs, what λ is to be divided by."),
+        (1 / right, "That is upside down: (1 + μs)/λ."),
+        (STRENGTH / (STRENGTH + right), "That is the filter, the share that is kept. Its ridge was asked for."),
+    ]
+    diagnose.number(answer, right, mistakes, tolerance=0.02)
+    return f"λ/(1 + μs) = {LAM:g}/{1 + MU * STRENGTH:g} = {right:.2g}: this direction meets a seventh of the ridge."
+
+
+def right_centred_fit(K: Tensor, K_q: Tensor, y: Tensor, lam: float) -> Tensor:
+    mean = y.mean(0)
+    return K_q @ ridge.solve(K, y - mean, lam) + mean
+
+
+def _with(solved: Callable[[Tensor, Tensor, float], Tensor]) -> Callable[..., Tensor]:
+    """A centred fit with another solve of the centred labels."""
+    return lambda K, K_q, y, lam: K_q @ solved(K, y - y.mean(0), lam) + y.mean(0)
+
+
+def _ridge(strength: Callable[[Tensor, float], float]) -> Callable[[Tensor, Tensor, float], Tensor]:
+    return lambda K, y, lam: torch.linalg.solve(K + strength(K, lam) * torch.eye(len(K), dtype=K.dtype), y)
+
+
+@exercise
+def centred_fit(mine: Any) -> str:
+    """In code: `my_centred_fit(K, K_q, y, lam)`, the fit that falls back to the mean label instead of to zero."""
+    mistakes = [
+        (
+            lambda K, K_q, y, lam: K_q @ ridge.solve(K, y, lam),
+            "You forgot to centre: far from every example your fit falls back to zero, not to the mean label.",
+        ),
+        (
+            lambda K, K_q, y, lam: K_q @ ridge.solve(K, y - y.mean(0), lam),
+            "You never add the mean back: what you return says how far a label lies from the mean.",
+        ),
+        (
+            lambda K, K_q, y, lam: K_q @ ridge.solve(K, y - y.mean(0), lam) + 2 * y.mean(0),
+            "You added the mean back twice.",
+        ),
+        (
+            lambda K, K_q, y, lam: K_q @ ridge.solve(K, y, lam) + y.mean(0),
+            "You added the mean without taking it away first: near the examples it is counted twice.",
+        ),
+        (
+            lambda K, K_q, y, lam: K_q @ ridge.solve(K, y.mean(0) - y, lam) + y.mean(0),
+            "The sign is turned: solve for `y - mean`, and not for `mean - y`.",
+        ),
+        (_with(_ridge(lambda K, lam: 0.0)), "The ridge is missing: solve with `lam`, or the fit follows the noise."),
+        (
+            _with(_ridge(lambda K, lam: len(K) * lam)),
+            "You took nλ where the solve has λ: your ridge depends on the number of examples.",
+        ),
+        (_with(_ridge(lambda K, lam: lam / len(K))), "You took λ/n where the solve has λ."),
+        (
+            lambda K, K_q, y, lam: K_q @ ridge.solve(K, y - y.mean(), lam) + y.mean(),
+            "You took one mean of all labels. Each column of y has its own: `y.mean(0)`.",
+        ),
+        (
+            lambda K, K_q, y, lam: K_q @ (ridge.solve(K, y - y.mean(0), lam) + y.mean(0)),
+            "You added the mean to α. It belongs to the fit: outside the brackets, after `K_q @ alpha`.",
+        ),
+        (
+            lambda K, K_q, y, lam: K @ ridge.solve(K, y - y.mean(0), lam) + y.mean(0),
+            "Those are the fitted values at the examples. `K_q @ alpha` is the fit at the new points.",
+        ),
+        (lambda K, K_q, y, lam: ridge.solve(K, y - y.mean(0), lam), "Those are the coefficients α of the centred fit."),
+        (
+            lambda K, K_q, y, lam: K_q @ (y - y.mean(0)) + y.mean(0),
+            "Nothing was solved: the coefficients are α = (K + λI)⁻¹ of the centred labels.",
+        ),
+    ]
+    shapes = [(5, 3, 2, 0.1), (7, 4, 3, 0.7), (4, 6, 2, 2.5)]  # n, q, columns of y, and λ
+    cases = []
+    for seed, (n, q, c, lam) in enumerate(shapes):
+        x, new = points(n, 2, seed), points(q, 2, seed + 10)
+        cases.append((rbf_kernel(x, x, 1.0), rbf_kernel(new, x, 1.0), points(n, c, seed + 20) + 1.0, lam))
+    diagnose.function(mine, right_centred_fit, cases, mistakes)
+    return "Your fit falls back to the mean label, on three tasks."
+
+
+@exercise
+def opposed_teachers(answer: Any) -> str:
+    """Explore: a σ at which leave-one-out and the evidence ask for opposite changes of it, on ten points."""
+    sigma = diagnose.on_dial(answer, TeacherExplorer.bandwidth)
+    asked = pulls(task("sine", points=10, noise=0.3, sample=3), sigma, lam=0.1)
+    loo, evidence, query = (asked[name][0] for name in ("leave-one-out", "evidence", "query loss"))
+    if loo * evidence > 0:
+        way, move = ("wider", "up") if loo > 0 else ("narrower", "down")
+        raise Wrong(f"At σ = {sigma:g} both ask for a {way} σ: their lowest points lie that way. Move σ {move}.")
+    if loo * evidence == 0:
+        raise Wrong(f"At σ = {sigma:g} one of them does not pull at all. Look between their lowest points.")
+    sides = "leave-one-out" if loo * query > 0 else "the evidence"
+    return f"At σ = {sigma:g} they pull opposite ways, and new points side with {sides}. On another sample it may turn."

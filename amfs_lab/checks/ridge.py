@@ -1,0 +1,180 @@
+"""Self-checks on one solve: lessons 02 and 09."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from amfs_lab import ridge
+from amfs_lab.checks import diagnose
+from amfs_lab.checks.diagnose import exercise, points
+from amfs_lab.checks.verdict import Wrong
+from amfs_lab.explore.ridge.filter import FilterExplorer
+from amfs_lab.explore.ridge.spectra import first, spent
+from amfs_lab.kernels import rbf_kernel
+
+FREEDOM = 5  # degrees of freedom that lesson 02 asks for
+
+
+@exercise
+def kept_share(answer: Any) -> str:
+    """By hand: what the filter keeps of a channel with s = 3 at λ = 1, one of four."""
+    mistakes = [
+        (1 / 4, "That is λ / (s + λ), the share that is held back. What is kept and what is held back make one."),
+        (3.0, "That is s / λ. A share can't be larger than one: divide s by the sum s + λ."),
+        (4 / 3, "That is (s + λ) / s, the formula upside down."),
+        (3 / 7, "You put nλ where the formula has λ. Other texts do, and mean another λ; here n does not enter."),
+        (12 / 13, "You put λ/n where the formula has λ. How many points there are does not enter."),
+        (9 / 10, "You squared s: the filter is s / (s + λ)."),
+        (1 / 2, "Half is kept where s equals λ. Here s is three times λ."),
+        (1.0, "Everything is kept at λ = 0 only."),
+    ]
+    diagnose.number(answer, 3 / 4, mistakes, tolerance=0.01)
+    return "3 / (3 + 1): a channel three times as strong as λ keeps three quarters."
+
+
+def _ridge_of(added: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
+    """(K + something)⁻¹y from a function of K and λ that gives the something."""
+    return lambda K, y, lam: torch.linalg.solve(K + added(K, lam), y)
+
+
+def _fit_of(alpha: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """K α."""
+    return lambda K, y, lam: K @ alpha(K, y, lam)
+
+
+def _identity(K: Tensor) -> Tensor:
+    return torch.eye(len(K), dtype=K.dtype)
+
+
+def _wrong_ridges(many: str, few: str, minus: str) -> list[tuple[Callable[..., Tensor], str]]:
+    """Classic wrong α, with what to say; the words given end the sentences on nλ, on λ/n and on K − λI."""
+    return [
+        (_ridge_of(lambda K, lam: len(K) * lam * _identity(K)), f"You added nλ where the formula has λ: {many}."),
+        (_ridge_of(lambda K, lam: lam / len(K) * _identity(K)), f"You added λ/n where the formula has λ: {few}."),
+        (
+            _ridge_of(lambda K, lam: lam * torch.ones_like(K)),
+            "You added λ to every entry of K. The ridge is λ·I, on the diagonal only: `lam * torch.eye(len(K))`.",
+        ),
+        (_ridge_of(lambda K, lam: _identity(K)), "Your ridge is one, whatever λ is: multiply the identity by `lam`."),
+        (_ridge_of(lambda K, lam: lam**2 * _identity(K)), "You squared λ: the ridge is λ·I."),
+        (_ridge_of(lambda K, lam: -lam * _identity(K)), f"You subtracted the ridge: {minus}."),
+        (
+            lambda K, y, lam: K @ y + lam * y,
+            "You multiplied by K + λI. To solve is to apply its inverse: `torch.linalg.solve(A, y)`.",
+        ),
+    ]
+
+
+@exercise
+def fit(mine: Any) -> str:
+    """In code: `my_fit(K, y, lam)`, the fitted values K (K + λI)⁻¹ y by one solve."""
+    wrong_ridges = _wrong_ridges(
+        many="your fit is stiffer the more points there are",
+        few="your fit is freer the more points there are",
+        minus="the sign before λ is a plus",
+    )
+    mistakes = [
+        (
+            lambda K, y, lam: ridge.solve(K, y, lam),
+            "That is α. The fitted values are Kα: one more product.",
+        ),
+        (
+            lambda K, y, lam: y,
+            "Those are the labels themselves. Either the ridge is missing, and K K⁻¹ y is y; or you multiplied α by "
+            "K + λI, where K alone gives the fitted values.",
+        ),
+        *((_fit_of(alpha), sentence) for alpha, sentence in wrong_ridges),
+        (
+            lambda K, y, lam: K @ ridge.solve(K, y, lam) / lam,
+            "You divided by λ at the end: λ stands inside the solve only.",
+        ),
+        (
+            lambda K, y, lam: K @ ridge.solve(K / lam, y, 1.0),
+            "You divided K by λ inside the solve, which makes the fit λ times too large.",
+        ),
+        (
+            lambda K, y, lam: y - K @ ridge.solve(K, y, lam),
+            "Those are the residuals, what the fit leaves of the labels. The fitted values are the rest.",
+        ),
+        (lambda K, y, lam: K @ y, "That is K y, the vote of a matching network: the solve is missing."),
+        (
+            lambda K, y, lam: K @ torch.linalg.solve(K + lam * _identity(K), torch.eye(len(K), dtype=K.dtype)),
+            "That is the matrix that turns labels into fitted values; apply it to y.",
+        ),
+    ]
+    inverted: list[str] = []
+    with inverses(inverted):
+        diagnose.function(mine, lambda K, y, lam: K @ ridge.solve(K, y, lam), cases(), mistakes)
+    if inverted:
+        raise Wrong(
+            f"Your values are right, but {inverted[0]} made a whole inverse on the way. `torch.linalg.solve(A, y)` "
+            "solves for y alone: less work, and fewer digits lost where K is nearly singular."
+        )
+    return "Your fitted values are the library's, on three tasks."
+
+
+@contextmanager
+def inverses(found: list[str]) -> Iterator[None]:
+    """Inside the block, the names of the functions that invert a matrix are noted when they are called."""
+    known = {torch.linalg: ("inv", "pinv"), torch: ("inverse", "pinverse"), Tensor: ("inverse", "pinverse")}
+
+    def noted(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            found.append(f"`{name}`")
+            return call(*args, **kwargs)
+
+        return run
+
+    with ExitStack() as patches:
+        for place, names in known.items():
+            for name in names:
+                patches.enter_context(mock.patch.object(place, name, noted(getattr(place, name), name)))
+        yield
+
+
+@exercise
+def freedom(answer: Any) -> str:
+    """Explore: the λ at which the first state of `FilterExplorer` spends five degrees of freedom, within a tenth."""
+    lam = diagnose.on_dial(answer, FilterExplorer.lam)
+    here, eigenvalues = spent(lam), first()[3].eigenvalues
+    if abs(here - FREEDOM) <= 0.1:
+        return f"At λ = {lam:g} the fit spends {here:.2f}: not {FREEDOM} whole channels, but shares that add up to it."
+    counted = int((eigenvalues > lam).sum()) == FREEDOM
+    way = "more: less must pass. Move λ up." if here > FREEDOM else "less: more must pass. Move λ down."
+    hint = f" {FREEDOM} channels keep more than half there, but the shares of all of them add up." if counted else ""
+    raise Wrong(f"At λ = {lam:g} the fit spends {here:.2f} degrees of freedom.{hint} It is {way}")
+
+
+@exercise
+def solve(mine: Any) -> str:
+    """In code: `my_solve(K, y, lam)`, the closed form of I-AMFS at μ = 0."""
+    counted = "your λ depends on the number of shots"
+    mistakes = [
+        (
+            _ridge_of(lambda K, lam: 0 * K),
+            "The ridge is missing: that is K⁻¹y, which passes through every label, noise included.",
+        ),
+        *_wrong_ridges(many=counted, few=counted, minus="K − λI need not even be invertible"),
+        (
+            lambda K, y, lam: K @ ridge.solve(K, y, lam),
+            "Those are the fitted values Kα. The solve returns α itself.",
+        ),
+        (lambda K, y, lam: torch.linalg.inv(K + lam * _identity(K)), "That is the inverse only; apply it to y."),
+    ]
+    diagnose.function(mine, ridge.solve, cases(), mistakes)
+    return "α solves (K + λI)α = y, on three tasks."
+
+
+def cases() -> list[diagnose.Case]:
+    """Gram matrices, labels and ridges of three tasks."""
+    shapes = [(5, 3, 0.1), (7, 2, 0.7), (4, 4, 2.5)]  # n, classes and λ
+    return [(gram(n, seed), points(n, c, seed + 20), lam) for seed, (n, c, lam) in enumerate(shapes)]
+
+
+def gram(n: int, seed: int) -> Tensor:
+    x = points(n, 2, seed)
+    return rbf_kernel(x, x, 1.0)

@@ -1,0 +1,89 @@
+"""Self-checks of the first lesson, beside the sum of a diagonal: whose letter is it, and why so often that one?"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from amfs_lab.checks import diagnose
+from amfs_lab.checks.diagnose import exercise
+from amfs_lab.checks.verdict import Wrong
+from amfs_lab.explore.kernels.characters import WAYS, nearest
+
+
+def most_similar(K_qs: Tensor, letters: Tensor) -> Tensor:
+    """For each query (row) the letter of its most similar example (column)."""
+    return letters[K_qs.argmax(1)]
+
+
+@exercise
+def guess(mine: Any) -> str:
+    """In code: `my_guess(K_qs, letters)`."""
+    mistakes = [
+        (
+            lambda K, letters: K.argmax(1),
+            "That is the number of the most similar example. Look up which letter it shows: `letters[...]`.",
+        ),
+        (
+            lambda K, letters: letters[K.argmin(1)],
+            "You took the least similar example: a larger similarity is a better match.",
+        ),
+        (
+            lambda K, letters: letters[K.argmax(0)],
+            "You searched down the columns: that is each example's favourite query. A row is a query: `argmax(1)`.",
+        ),
+        (
+            lambda K, letters: K.argmax(0),
+            "That is each example's favourite query. A row is a query: `argmax(1)`.",
+        ),
+        (lambda K, letters: K.amax(1), "That is how similar the best example is. Asked is whose letter it shows."),
+        (lambda K, letters: K.argmax(), "That is one number for the whole table. Say `argmax(1)`: one for each row."),
+        (
+            lambda K, letters: most_similar(K, letters) + 1,
+            "You counted the letters from one; they are numbered from 0.",
+        ),
+        (
+            lambda K, letters: (K @ one_hot(letters).to(K.dtype)).argmax(1),
+            "You added up the similarities to all examples of a letter. Asked is the single most similar example.",
+        ),
+        (lambda K, letters: letters, "Those are the examples' own letters: one guess for each query is asked."),
+    ]
+    cases = [(table(q, n, seed), torch.tensor(letters)) for seed, (q, n, letters) in enumerate(CASES)]
+    diagnose.function(mine, most_similar, cases, mistakes)
+    return "Each query gets the letter of its most similar example, in three tables."
+
+
+# Queries, examples, and the letter of each example: several of one letter, and never in order.
+CASES = [(3, 5, [4, 0, 3, 1, 2]), (4, 6, [1, 2, 0, 1, 0, 2]), (5, 8, [3, 3, 0, 1, 2, 1, 3, 0])]
+
+
+def table(q: int, n: int, seed: int) -> Tensor:
+    """Similarities between 0 and 1 of q queries and n examples."""
+    return torch.rand(q, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@exercise
+def always_read(answer: Any, task: int) -> str:
+    """Explore: the letter of a task, from 1, all of whose queries resemble its one example most."""
+    letter = diagnose.real(answer)
+    guesses, truths = nearest(task)
+    prints = len(truths) // WAYS
+    if letter not in range(1, WAYS + 1):
+        raise Wrong(
+            f"Expected a letter, a whole number from 1 (the first) to {WAYS}. Got {letter:g}. "
+            f"If that is a query's number: each letter has {prints} queries, in order."
+        )
+    mine = truths == round(letter) - 1
+    missed = mine & (guesses != truths)
+    if missed.any():
+        query = int(missed.nonzero()[0])
+        raise Wrong(
+            f"Letter {letter:g} is read {prints - int(missed.sum())} times in {prints}: query {query + 1}, for one, is "
+            f"taken for letter {int(guesses[query]) + 1}. Keep task at {task} and shots at 1, and move query."
+        )
+    others = int((guesses == round(letter) - 1).sum()) - prints
+    return (
+        f"Letter {letter:g} is read {prints} times in {prints}. But {others} prints of the other letters are taken for "
+        "it as well: who gives one answer often is often right with it. Why this one? See “Where this breaks”."
+    )

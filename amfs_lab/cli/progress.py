@@ -1,0 +1,160 @@
+"""How long work shows itself: a bar or lines on the screen, and, for programs, one line of JSON a step."""
+
+import contextlib
+import json
+import math
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from amfs_lab import files
+from amfs_lab.cli.options import bar_of
+from amfs_lab.errors import ConfigError
+from amfs_lab.runs.progress import Progress
+
+
+class Watcher(contextlib.AbstractContextManager["Watcher"]):
+    """Is shown every step, and closed at the end of its `with` block."""
+
+    def show(self, progress: Progress) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Screen(Watcher):
+    """A bar on a terminal; elsewhere a line every `every` steps. A line for every validation in both cases.
+
+    Args:
+        data: the name of what is validated on.
+    """
+
+    def __init__(self, steps: int, every: int, begun: int = 0, data: str = "") -> None:
+        self.every, self.data = every, data
+        self.bar = bar_of("step", steps)
+        self.bar.update(begun)
+
+    def close(self) -> None:
+        self.bar.close()
+
+    def show(self, progress: Progress) -> None:
+        self.bar.update()
+        self.bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}")
+        validated = progress.validation is not None
+        if validated or (self.bar.disable and progress.step % self.every == 0):
+            tqdm.write(line(progress, self.data), file=sys.stdout)
+            sys.stdout.flush()
+
+
+def line(progress: Progress, data: str = "") -> str:
+    """`step   100    21.3 s  4.69/s  01:45 left  loss 0.512  accuracy 80.1%`, and the validation where there is one."""
+    told = f"step {progress.step:5d}  {progress.seconds:6.1f} s  {progress.step / progress.seconds:.2f}/s"
+    if progress.left is not None:
+        told += f"  {tqdm.format_interval(progress.left)} left"
+    told += f"  loss {progress.loss:.3f}  accuracy {progress.accuracy:.1%}"
+    if progress.validation is None:
+        return told
+    return f"{told}  {data or 'validation'} {progress.validation.percent()}"
+
+
+class StepLog(Watcher):
+    """`FILE` with one JSON object a step: method, step, seconds, left, loss, accuracy, validation, followed.
+
+    A run that goes on at a step goes on in its log as well: lines of later steps, which are taken again, are dropped.
+
+    Raises:
+        ConfigError: a file that cannot be written, or that holds something else.
+    """
+
+    def __init__(self, path: Path, done: int = 0) -> None:
+        try:
+            kept = [each for each in _lines(path) if each["step"] <= done]  # also looks whether it is a log
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file: IO[str] = path.open("w", encoding="utf-8")
+            for each in kept:
+                self._write(each)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"`--log` needs a file to write lines of JSON to. Got {path}: {error}.") from error
+
+    def close(self) -> None:
+        self.file.close()
+
+    def show(self, progress: Progress) -> None:
+        self._write(progress.to_dict())
+
+    def _write(self, values: dict[str, Any]) -> None:
+        """NaN, the accuracy of real labels, is no JSON and becomes null."""
+        plain = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
+        self.file.write(json.dumps(plain, allow_nan=False) + "\n")
+        self.file.flush()
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a log; the last one may have been cut short."""
+    if not path.is_file():
+        return
+    for each in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if each.endswith("\n"):
+            try:
+                step = files.parse_json(each)
+            except ValueError as error:
+                raise ValueError("it holds something else, which would be lost") from error
+            yield step
+
+
+class Board(Watcher):
+    """The same for TensorBoard, in a folder of its own.
+
+    Raises:
+        ConfigError: no tensorboard is installed, or the folder is a file.
+    """
+
+    def __init__(self, folder: Path, done: int = 0) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ConfigError(
+                "`--tensorboard` needs the extra `tensorboard`: pip install 'amfs-lab[tensorboard]'."
+            ) from error
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"`--tensorboard` must name a folder. Got {folder}, which is a file.")
+        self.writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
+
+    def close(self) -> None:
+        self.writer.close()
+
+    def show(self, progress: Progress) -> None:
+        self.writer.add_scalar("train/loss", progress.loss, progress.step)
+        self.writer.add_scalar("train/accuracy", progress.accuracy, progress.step)
+        if progress.validation is not None:
+            self.writer.add_scalar("validation/accuracy", progress.validation.mean, progress.step)
+
+
+@contextlib.contextmanager
+def all_of(*watchers: Watcher | None) -> Iterator[list[Watcher]]:
+    """Every watcher that is one, open."""
+    opened: list[Watcher] = [watcher for watcher in watchers if watcher is not None]
+    try:
+        yield list(opened)
+    finally:
+        for watcher in opened:
+            with contextlib.suppress(Exception):  # what it could not write, it said
+                watcher.close()
+
+
+def show(watchers: list[Watcher], progress: Progress) -> None:
+    """Shows a step to all. One that fails (its disk is full, say) is left out from then on: the training goes on."""
+    for watcher in list(watchers):
+        try:
+            watcher.show(progress)
+        except Exception as error:
+            watchers.remove(watcher)
+            warnings.warn(f"{type(watcher).__name__} stops at step {progress.step}: {error}", stacklevel=2)

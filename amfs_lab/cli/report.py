@@ -1,0 +1,166 @@
+"""Outputs of `evaluate` beside an accuracy: one JSON object, a row a query, and which class is taken for which."""
+
+import contextlib
+import csv
+import dataclasses
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from amfs_lab import files
+from amfs_lab.errors import ConfigError
+from amfs_lab.evaluation import Evaluation
+from amfs_lab.prediction.confusion import Confusion, QueryResult, readable
+from amfs_lab.stats import FEW, Interval
+
+ROWS = (".csv", ".jsonl")
+PICTURES = (".pdf", ".png", ".svg")
+SHOWN = 20  # pairs of classes in a table
+FIELDS = ("episode", "query", "true", "predicted", "correct", "probability")
+
+
+def check_ending(path: Path, endings: tuple[str, ...], option: str) -> None:
+    """Raises ConfigError for a file of another kind, or one that cannot be written; leaves nothing behind."""
+    if path.suffix.lower() not in endings:
+        raise ConfigError(f"`{option}` needs a file that ends in {' or '.join(endings)}. Got {path}.")
+    check_new(path, option)
+    with _writable(path, option), tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
+def check_new(path: Path, option: str) -> None:
+    """Raises ConfigError for a file that exists and holds something."""
+    if path.is_file() and path.stat().st_size:
+        raise ConfigError(
+            f"`{option}` needs a new file. Got {path}, which exists and is not overwritten. Name another."
+        )
+
+
+@contextlib.contextmanager
+def _writable(path: Path, option: str) -> Iterator[None]:
+    """Raises ConfigError where no file can be made at `path`, or the block cannot write it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                raise IsADirectoryError(21, "Is a directory")
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"`{option}` needs a file that can be written. Got {path}: {error.strerror}. Name another one."
+        ) from error
+
+
+def write_rows(path: Path, results: Iterable[QueryResult], option: str = "--per-query") -> int:
+    """One row a query, as CSV with a head line or as lines of JSON, by the ending. Returns how many."""
+    with _writable(path, option), files.replacing(path, text=True) as file:
+        return _csv(file, results) if path.suffix.lower() == ".csv" else _lines(file, results)
+
+
+def _csv(file: IO[str], results: Iterable[QueryResult]) -> int:
+    table, count = csv.writer(file, lineterminator="\n"), 0
+    table.writerow(FIELDS)
+    for each in results:
+        count += 1
+        table.writerow(
+            [each.episode, each.query, each.true, each.predicted, int(each.correct), f"{each.probability:.6g}"]
+        )
+    return count
+
+
+def _lines(file: IO[str], results: Iterable[QueryResult]) -> int:
+    count = 0
+    for each in results:
+        count += 1
+        file.write(json.dumps(each.to_dict(), ensure_ascii=False, allow_nan=False) + "\n")
+    return count
+
+
+def _interval(interval: Interval) -> dict[str, Any]:
+    """An interval as plain data; both ends are null where there are too few values for one."""
+    ends = {name: None if interval.half_width is None else getattr(interval, name) for name in ("low", "high")}
+    return {"mean": interval.mean, **ends, "level": interval.level, "n": interval.n, "of": interval.of}
+
+
+def evaluation_record(result: Evaluation, confusion: Confusion | None = None) -> dict[str, Any]:
+    """An evaluation as plain data for JSON: data, shape of the episodes, accuracy with its interval, every episode."""
+    record = {
+        "data": result.data,
+        "episode": None if result.config is None else dataclasses.asdict(result.config),
+        "episodes": {"first": result.first, "number": len(result.per_episode)},
+        "accuracy": _interval(result.accuracy),
+        "over_groups": None if result.over_groups is None else _interval(result.over_groups),
+        "by_group": result.by_group,
+        "per_episode": result.per_episode.tolist(),
+        "remark": result.remark or None,
+    }
+    if confusion is None:
+        return record
+    return record | {"confusion": [pair.to_dict() for pair in confusion.mistakes]}
+
+
+def groups_line(result: Evaluation) -> str:
+    """The interval over scripts or alphabets as a line.
+
+    Empty where the names of the classes are not known. Empty too where training may have seen the groups, because they
+    are then no sample of unseen groups.
+    """
+    over = result.over_groups
+    if over is None or result.data.endswith("/train") or result.data.startswith("omniglot-random-classes"):
+        return ""
+    few = ", which are few" if over.n < FEW else ""
+    examples = " (scripts, alphabets)" if over.of == "groups of classes" else ""
+    return f"for other {over.of}{examples}: {over.percent()}{few}"
+
+
+def confusion_table(confusion: Confusion) -> Iterator[str]:
+    """The most frequent mistakes as lines, and for many classes the mistakes by script or alphabet."""
+    mistakes = confusion.mistakes
+    if not mistakes:
+        yield "No query was taken for another class."
+        return
+    shown = mistakes[:SHOWN]
+    width = max(len(name) for pair in shown for name in (pair.true, pair.predicted, "taken for"))
+    yield f"most frequent mistakes, {len(shown)} of {len(mistakes)} pairs of classes:"
+    yield f"  {'true':<{width}}  {'taken for':<{width}}  {'times':>5}  {'of':>5}  {'share':>7}"
+    for pair in shown:
+        yield (
+            f"  {pair.true:<{width}}  {pair.predicted:<{width}}  {pair.times:>5}  {pair.offered:>5}  "
+            f"{100 * pair.share:>5.1f} %"
+        )
+    yield "  (`of`: queries of the true class in episodes that have the other class too)"
+    matrix = readable(confusion)
+    if not matrix.grouped:
+        return
+    groups = confusion.grouped()
+    width = max(map(len, groups.classes))
+    yield f"mistakes by group of the {len(confusion.classes)} classes:"
+    yield f"  {'':<{width}}  {'right':>7}  {'within':>7}  {'to others':>9}"
+    for name in groups.classes:
+        asked = sum(n for (a, b), n in confusion.offered.items() if a == b and a.startswith(f"{name}/"))
+        within = groups.times[name, name]
+        others = sum(n for (a, b), n in groups.times.items() if a == name != b)
+        right = 100 * (asked - within - others) / asked
+        yield f"  {name:<{width}}  {right:>5.1f} %  {100 * within / asked:>5.1f} %  {100 * others / asked:>7.1f} %"
+
+
+def draw_confusion(path: Path, confusion: Confusion, option: str = "--confusion") -> None:
+    """The matrix as a picture. Raises ConfigError without matplotlib."""
+    plots = plotting(option)
+    matrix = readable(confusion)
+    figure = plots.confusion_matrix(matrix.names, matrix.shares, matrix.title, matrix.grouped)
+    with _writable(path, option), files.replacing(path) as file:
+        figure.savefig(file, format=path.suffix.lower().removeprefix("."), dpi=150)
+
+
+def plotting(option: str):
+    """The module of figures. Raises ConfigError where matplotlib is not installed."""
+    try:
+        from amfs_lab import plots
+    except ImportError as error:
+        raise ConfigError(f"`{option} FILE` needs the extra `lab`: pip install 'amfs-lab[lab]'.") from error
+    return plots

@@ -1,0 +1,271 @@
+"""Two to four task gradients in the plane, and what four rules make of them."""
+
+import math
+from functools import lru_cache
+
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab import pretrained
+from amfs_lab.outer import Aggregator, Conflict, Mean, MeanCosine, PairwiseCosine, PCGrad, measure
+from amfs_lab.outer.aggregation import NORMALIZATIONS
+from amfs_lab.runs.saved import load_learner
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, glyphs
+from amfs_lab.widgets import style
+from amfs_lab.widgets.arrows import NOTHING, arrow
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, Toggle
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import GRID, INK, SILENT, vector
+
+MOST = 4
+STILL = 1e-9  # a combined gradient that is shorter is the rounding of none
+HEIGHT = 306  # pixels of the panel with the arrows
+RULES = ("mean", "O-AMFS", "cosine to mean", "PCGrad")
+# Where rules agree, their arrows lie on each other: the wider ones below stay visible. Pixels.
+WIDTHS, HEADS = (11, 7, 4, 2), (26, 19, 14, 9)
+
+
+def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
+    """Task gradients (t 2): all but the last have length 1 and fan over `spread`; the last stands `angle` from their
+    middle and is `ratio` long. Angles in degrees."""
+    fan = (
+        torch.linspace(-0.5, 0.5, tasks - 1, dtype=torch.float64) * spread
+        if tasks > 2
+        else torch.zeros(1, dtype=torch.float64)
+    )
+    directions = torch.cat([fan, fan.new_tensor([angle])]).deg2rad()
+    lengths = torch.cat([torch.ones_like(fan), fan.new_tensor([ratio])])
+    grads = lengths[:, None] * torch.stack([directions.cos(), directions.sin()], 1)
+    return grads.round(decimals=12)  # so that 180 degrees is exactly opposite
+
+
+def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
+    """The four rules, by the names that the explorer shows."""
+    named = dict(normalization=normalization, negative=negative)
+    return dict(zip(RULES, (Mean(), PairwiseCosine(**named), MeanCosine(**named), PCGrad()), strict=True))
+
+
+def turned(a: Tensor, b: Tensor) -> float | None:
+    """The angle between two vectors of any length in degrees; None where one of them is zero."""
+    if not a.any() or not b.any():
+        return None
+    u, v = a / a.norm(), b / b.norm()
+    return math.degrees(2 * math.atan2(float((u - v).norm()), float((u + v).norm())))  # exact for small angles, too
+
+
+@lru_cache(maxsize=2)
+def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict]:
+    """How far real tasks agree, by gradients of the shipped reader: tasks from one script, and from `tasks` scripts.
+
+    5-way 1-shot tasks of scripts that the reader was not trained on, in `batches` meta-batches of either kind.
+    """
+    data, shape = glyphs.load(), EpisodeConfig(ways=5, shots=1, queries=5)
+    sources = []
+    for script in sorted(name for name, split in data.splits.items() if split != "train"):
+        rows = [i for i, name in enumerate(data.scripts) if name == script]
+        sources.append(EpisodeSource(data.images[rows], tuple(data.labels[i] for i in rows), shape, name=script))
+    learner, found = load_learner(pretrained.find(), "cpu")[0], []  # one whose gradients can be asked for
+    for kind in ("one script", "many scripts"):
+        grads = []
+        for b in range(batches):
+            chosen = [sources[(b if kind == "one script" else b + j) % len(sources)] for j in range(tasks)]
+            grads.append(learner.task_gradients([source[b * tasks + j] for j, source in enumerate(chosen)]).rows)
+        found.append(measure(torch.stack(grads)))
+    return found[0], found[1]
+
+
+def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
+    """A rectangle (x, y) over <d, mean> > 0, the half-plane in which d lowers the mean loss; empty for mean 0."""
+    length = float(mean.norm())
+    if length < 1e-9:
+        return [], []
+    along = mean / length * 2 * reach
+    aside = torch.stack([-along[1], along[0]])
+    corners = torch.stack([aside, aside + along, along - aside, -aside])
+    return corners[:, 0].tolist(), corners[:, 1].tolist()
+
+
+def label_place(x: float, y: float, last: bool) -> str:
+    """Where an arrow's name goes: outwards, and apart from the other names where arrows lie close."""
+    height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"
+    return f"{height} {'center' if last else 'left' if x < 0 else 'right'}"
+
+
+class ConflictExplorer(Explorer):
+    """The gradients of two to four tasks as arrows, what each rule makes of them, and the weight each task gets."""
+
+    title = "When tasks disagree: what four rules make of their gradients"
+    alt = (
+        "Two panels. Left: arrows from the origin of a plane, thin ones for the tasks' gradients, thick ones for the "
+        "directions of the mean, O-AMFS, cosine to mean and PCGrad, and shaded the half of the plane in which a step "
+        "lowers the mean loss. Right: bars with the signed weight that each rule "
+        "gives each task."
+    )
+
+    tasks = IntSlider("tasks", 2, MOST, start=3, help="how many; all but the last form a group")
+    angle = Slider(
+        "angle", 0, 180, start=150, step=1, unit="degrees", help="the last task, away from the middle of the group"
+    )
+    spread = Slider("spread", 0, 120, start=30, step=1, unit="degrees", help="the fan of the group (3 tasks or more)")
+    ratio = LogSlider("length", 0.2, 5.0, start=1.5, unit="× the others", help="how long the last task's gradient is")
+    normalization = Choice("scale", list(NORMALIZATIONS), help="the factor Z of the two cosine rules")
+    negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero", rare=True)
+    true_lengths = Toggle(
+        "true lengths", start=False, help="draw the combined arrows as long as they are, not all equal"
+    )
+
+    presets = {
+        "agreement": dict(tasks=3, angle=20, spread=30, ratio=1.0),
+        "conflict": dict(tasks=3, angle=150, spread=30, ratio=1.5),
+        "loud outlier": dict(tasks=4, angle=100, spread=40, ratio=5.0),
+        "two opposed": dict(tasks=2, angle=180, ratio=1.0),
+        "uphill": dict(tasks=3, angle=180, spread=10, ratio=4.0),
+    }
+
+    panels = dict(
+        rows=1,
+        cols=2,
+        column_widths=[0.52, 0.48],
+        horizontal_spacing=0.1,
+        subplot_titles=("gradients, and their combinations", "weight of each task"),
+    )
+    layout = dict(
+        height=430,
+        xaxis=dict(title="along θ₁", zeroline=True, zerolinecolor="#AEB6BF", showline=False),
+        yaxis=dict(title="along θ₂", zeroline=True, zerolinecolor="#AEB6BF", showline=False, scaleanchor="x"),
+        xaxis2=dict(title="task", tickvals=list(range(1, MOST + 1)), showgrid=False),
+        yaxis2=dict(title="weight c<sub>j</sub>", zeroline=True, zerolinecolor=INK),
+        bargap=0.2,
+    )
+    frame = {"xaxis_range": "x_range", "yaxis_range": "y_range", "xaxis2_range": "task_range"}
+    traces = (
+        Trace(
+            go.Scatter,
+            dict(mode="lines", fill="toself", fillcolor=GRID, line=dict(width=0)) | SILENT,
+            x="downhill_x",
+            y="downhill_y",
+        ),
+        *(
+            Trace(
+                go.Scatter,
+                vector(style.RULES[rule].color, WIDTHS[n], hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})")
+                | dict(name=rule, legendgroup=rule),
+                x=f"x_{n}",
+                y=f"y_{n}",
+                marker_size=f"head_{n}",
+                marker_symbol=f"tip_{n}",
+            )
+            for n, rule in enumerate(RULES)
+        ),
+        *(
+            Trace(
+                go.Scatter,
+                vector(INK, 1.2)
+                | dict(
+                    name="tasks",
+                    legendgroup="tasks",
+                    showlegend=j == 0,
+                    mode="lines+markers+text",
+                    text=["", f"g<sub>{j + 1}</sub>"],
+                    textfont=dict(size=14),
+                    cliponaxis=False,
+                    hovertemplate=f"task {j + 1}: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>",
+                ),
+                x=f"task_x_{j}",
+                y=f"task_y_{j}",
+                marker_size=f"task_head_{j}",
+                marker_symbol=f"task_tip_{j}",
+                textposition=f"task_text_{j}",
+            )
+            for j in range(MOST)
+        ),
+        *(
+            Trace(
+                go.Bar,
+                dict(
+                    name=rule,
+                    legendgroup=rule,
+                    showlegend=False,
+                    marker=dict(
+                        color=style.RULES[rule].color,
+                        pattern=dict(shape=style.RULES[rule].pattern, fillmode="overlay", fgcolor="white", size=6),
+                    ),
+                    hovertemplate=f"{rule}, task %{{x}}: %{{y:.3f}}<extra></extra>",
+                ),
+                at=(1, 2),
+                x="numbers",
+                y=f"weights_{n}",
+            )
+            for n, rule in enumerate(RULES)
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        grads = gradients(state.tasks, state.angle, state.spread, state.ratio)
+        weights = [rule.weights(grads) for rule in rules(state.normalization, state.negative).values()]
+        combined = [c @ grads for c in weights]
+        lengths = [float(d.norm()) for d in combined]
+        view = 1.25 * max(1.0, state.ratio, *(lengths if state.true_lengths else []))  # all of each arrow is in it
+        scale, arrays = HEIGHT / (2 * view), {}
+        for n, (c, d, length) in enumerate(zip(weights, combined, lengths, strict=True)):
+            drawn = d if state.true_lengths or length < STILL else d * (0.75 * view / length)
+            pointing = arrow((0.0, 0.0), drawn.tolist(), HEADS[n], scale)
+            arrays |= pointing.fed(f"x_{n}", f"y_{n}", f"head_{n}", f"tip_{n}") | {f"weights_{n}": c}
+        for j in range(MOST):
+            here = grads[j].tolist() if j < len(grads) else None
+            pointing = arrow((0.0, 0.0), here, 11, scale) if here else NOTHING
+            arrays |= pointing.fed(f"task_x_{j}", f"task_y_{j}", f"task_head_{j}", f"task_tip_{j}")
+            arrays[f"task_text_{j}"] = label_place(*here, last=j == len(grads) - 1) if here else "middle right"
+        agreement = measure(grads)
+        arrays["downhill_x"], arrays["downhill_y"] = downhill(combined[0], view)
+        return Arrays(
+            **arrays,
+            state=state,
+            mean_cosine=float(agreement.mean_cosine),
+            negative=float(agreement.negative),
+            grads=grads,
+            view=view,
+            x_range=[-view, view],
+            y_range=[-view, view],
+            task_range=[0.4, state.tasks + 0.6],
+            numbers=list(range(1, state.tasks + 1)),
+            away=turned(combined[1], combined[0]) if min(lengths[:2]) >= STILL else None,
+            step=float(combined[1].norm()),
+            votes=float((grads / grads.norm(dim=1, keepdim=True)).sum(0).norm()),
+            # To first order a step along -d lowers a loss by <d, its gradient>.
+            last_slope=float(combined[1] @ grads[-1]),
+            mean_slope=float(combined[1] @ combined[0]),
+        )
+
+    def say(self, a: Arrays) -> str:
+        state, c = a.state, a.weights_1
+        if a.step < STILL:
+            if a.votes >= STILL:
+                still = "Both stand still: the mean gradient is zero, and scale “length” makes O-AMFS as short"
+                return f"{self.scene(a)}. {still}. Its unit vectors do not cancel: see another scale."
+            still = "O-AMFS stands still, because the tasks' unit vectors cancel"
+            return f"{self.scene(a)}: {still}. The mean moves on only if the lengths differ."
+        if a.away is None:
+            way = "The mean gradient is zero here, and O-AMFS still moves"
+        elif a.away < 0.5:
+            same = "even the length is the same" if state.normalization == "length" else "only the length can differ"
+            way = f"O-AMFS points where the mean points, to half a degree; {same}"
+        else:
+            way = f"O-AMFS turns {a.away:.0f}° away from the mean"
+        weight = f"{c[-1]:.2f}".replace("-", "−")
+        effects = [(f"task {state.tasks}’s loss", a.last_slope), ("the mean loss", a.mean_slope)]
+        verbs = ["lowers" if slope > 1e-6 else "raises" if slope < -1e-6 else "leaves" for _, slope in effects]
+        if verbs[0] == verbs[1]:
+            change = f"{verbs[0]} {effects[0][0]} and {effects[1][0]}"
+        else:
+            change = " and ".join(f"{verb} {loss}" for verb, (loss, _) in zip(verbs, effects, strict=True))
+        return f"{self.scene(a)}: {way}. It gives task {state.tasks} the weight {weight}; a small step {change}."
+
+    def scene(self, a: Arrays) -> str:
+        state = a.state
+        group = "the other" if state.tasks == 2 else f"the {state.tasks - 1} others"
+        cosine = f"{a.mean_cosine:+z.2f}".replace("-", "−")  # z: no −0.00
+        agreement = f"mean cosine {cosine}, {100 * a.negative:.0f} % of the pairs in conflict"
+        return f"{state.tasks} tasks, the last {state.angle:.0f}° from {group} ({agreement})"

@@ -1,0 +1,170 @@
+"""Hundreds of disagreements at once: in which settings O-AMFS ends nearer to what one wants than the mean, and in which
+not."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from amfs_lab.experiments import conflict
+from amfs_lab.experiments.conflict_draws import SETTINGS
+from amfs_lab.experiments.conflict_verdicts import RULES, key, verdict
+from amfs_lab.experiments.result import Result, stored
+from amfs_lab.stats import Interval, paired_difference
+from amfs_lab.widgets import style
+from amfs_lab.widgets.controls import Choice, IntSlider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import BLUE, FAINT, INK, bars, line
+from amfs_lab.widgets.text import percent
+
+AIMS = {"θ*": "to theta*", "the geometric median": "to median", "the best without the outlier": "to wanted"}
+WIDTHS = (5.0, 3.0, 2.0, 2.0, 2.0)  # of the rules' curves, which lie on each other
+BINS = 41
+FEWEST = 10
+
+
+@lru_cache(maxsize=4)
+def result(folder: Path | None = None) -> Result:
+    """The stored result, or the one in a folder of your own."""
+    return conflict.load(stored("conflict-planes") if folder is None else folder)
+
+
+def distances(shown: Result, setting: str, aim: str, draws: int) -> np.ndarray:
+    """(draws rules): how far each rule ends from the aim; where no task is an outlier, the best without it is θ*."""
+    return shown.rows[key(setting, AIMS[reachable(shown, setting, aim)])][:draws].astype(float)
+
+
+def reachable(shown: Result, setting: str, aim: str) -> str:
+    """The aim itself, or θ* where no task is an outlier that one could do without."""
+    return aim if key(setting, AIMS[aim]) in shown.rows else "θ*"
+
+
+def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
+    """O-AMFS's distance less the mean's, in pairs, and the verdict of the stored table on it."""
+    gap = paired_difference(torch.from_numpy(ends[:, 1]), torch.from_numpy(ends[:, 0]))
+    return gap, verdict(gap, fine)
+
+
+class DrawsExplorer(Explorer):
+    """Where five rules end in hundreds of draws of a setting, and O-AMFS against the mean, draw by draw."""
+
+    title = "Hundreds of disagreements: how far from what one wants does each rule end?"
+    alt = (
+        "Two panels. Left: for each rule the share of draws that end within a distance of the aim, a curve that rises "
+        "from 0 to 100 %. Right: bars counting draws by how much farther from the aim O-AMFS ends than the mean, with "
+        "the mean difference and its interval."
+    )
+
+    setting = Choice("setting", list(SETTINGS), start="five round tasks", help="what the tasks disagree about")
+    aim = Choice("distance to", list(AIMS), help="what one may want to reach")
+    draws = IntSlider("draws", FEWEST, 500, start=500, help="the first so many")
+
+    presets = {
+        "farther": dict(setting="five round tasks", aim="θ*", draws=500),
+        "the same": dict(setting="two tasks", aim="θ*", draws=500),
+        "an outlier": dict(setting="one outlier of five", aim="the best without the outlier", draws=500),
+        "a noisy task": dict(setting="one optimum, noise in one", aim="θ*", draws=500),
+        "its own aim": dict(setting="five round tasks", aim="the geometric median", draws=500),
+    }
+    panels = dict(
+        rows=1,
+        cols=2,
+        column_widths=[0.52, 0.48],
+        horizontal_spacing=0.1,
+        subplot_titles=("share of draws that end within this distance", "O-AMFS − mean, draw by draw"),
+    )
+    layout = dict(
+        height=420,
+        xaxis=dict(rangemode="tozero"),
+        yaxis=dict(range=[0, 1.02], tickformat=".0%", title="share of draws"),
+        xaxis2=dict(title="farther from the aim than the mean (sd of the optima)", zeroline=True, zerolinecolor=INK),
+        yaxis2=dict(title="draws", rangemode="tozero"),
+        bargap=0.05,
+    )
+    frame = {"xaxis_title_text": "distance_title", "xaxis_range": "distance_range", "xaxis2_range": "gap_range"}
+    traces = (
+        *(
+            Trace(
+                go.Scatter,
+                line(
+                    style.RULES[rule].color,
+                    width,
+                    style.RULES[rule].dash,
+                    f"{rule}: %{{y:.0%}} within %{{x:.2f}}",
+                    name=rule,
+                )
+                | dict(line_shape="hv"),
+                x=f"ends_{n}",
+                y="shares",
+            )
+            for n, (rule, width) in enumerate(zip(RULES, WIDTHS, strict=True))
+        ),
+        Trace(
+            go.Bar,
+            bars(BLUE, (INK, 0.5), "%{y} draws at %{x:.2f}", showlegend=False),
+            at=(1, 2),
+            x="bins",
+            y="counts",
+            width="bin_width",
+        ),
+        Trace(
+            go.Scatter,
+            line(INK, 3, hover="mean difference %{x:.3f}", showlegend=False) | dict(mode="lines+markers"),
+            at=(1, 2),
+            x="interval",
+            y="interval_height",
+        ),
+        Trace(
+            go.Scatter, line(FAINT, 1.5, "dash", showlegend=False, hoverinfo="skip"), at=(1, 2), x="zero", y="zero_y"
+        ),
+    )
+
+    def __init__(self, shown: Result | None = None, preset: str | None = None, **start: Any) -> None:
+        self.shown = result() if shown is None else shown
+        super().__init__(preset, **start)
+
+    def compute(self, state: State) -> Arrays:
+        ends = distances(self.shown, state.setting, state.aim, state.draws)
+        n = len(ends)
+        difference = ends[:, 1] - ends[:, 0]
+        fine = conflict.ConflictConfig(**self.shown.config).fine
+        gap, said = judged(ends, fine)
+        reach = max(float(np.abs(difference).max()), 10 * fine)
+        counts, edges = np.histogram(difference, BINS, (-reach, reach))
+        far = max(float(np.quantile(ends, 0.995)), 10 * fine)
+        aim = reachable(self.shown, state.setting, state.aim)
+        return Arrays(
+            state=state,
+            **{f"ends_{k}": np.sort(ends[:, k]).round(3) for k in range(len(RULES))},
+            shares=(np.arange(n) + 1) / n,
+            aim=aim,
+            distance_title=f"distance from {aim} (sd of the optima)",
+            distance_range=[0, 1.05 * far],
+            bins=(edges[1:] + edges[:-1]) / 2,
+            bin_width=float(edges[1] - edges[0]),
+            counts=counts,
+            gap_range=[-1.05 * reach, 1.05 * reach],
+            interval=[gap.low, gap.mean, gap.high],
+            interval_height=[1.08 * float(counts.max())] * 3,
+            zero=[0, 0],
+            zero_y=[0, 1.15 * float(counts.max())],
+            gap=gap,
+            nearer=float((difference < -fine).mean()),
+            medians=np.median(ends, 0),
+            verdict="no provably nearer or farther" if said == "no difference shown" else said,
+            n=n,
+        )
+
+    def say(self, a: Arrays) -> str:
+        medians = ", ".join(f"{rule} {median:.3f}" for rule, median in zip(RULES, a.medians, strict=True))
+        gap = f"{a.gap.mean:+.3f} ± {a.gap.half_width:.3f}".replace("-", "−")
+        alike = "" if a.aim == a.state.aim else " No task is an outlier here, so that the best is θ*."
+        return (
+            f"{a.n} draws of {a.state.setting}.{alike} Median distance from {a.aim}: {medians}. "
+            f"O-AMFS ends {a.verdict} than the mean in the mean of the draws "
+            f"({gap}, 95 %), and nearer in {percent(a.nearer)} of them."
+        ).replace("the same than", "at the same distance as")

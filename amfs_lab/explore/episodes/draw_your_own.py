@@ -1,0 +1,299 @@
+"""Draw your own characters: five sheets with one example each, and a sixth that I-AMFS reads while you draw on it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab import pretrained
+from amfs_lab.explore.episodes.sheets import (
+    AGAIN,
+    ANSWER,
+    BLANK,
+    LETTERS,
+    NOTHING,
+    SHEETS,
+    STORED,
+    STRANGER,
+    Content,
+    features,
+    on_sheets,
+    picture,
+    truth,
+    twins,
+)
+from amfs_lab.explore.kernels.characters import OTHERS, SIDE, WAYS
+from amfs_lab.widgets.controls import Choice
+from amfs_lab.widgets.drawing_pad import Paper, SheetState, printed
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.png import PAPER, greys
+from amfs_lab.widgets.png import picture as png
+from amfs_lab.widgets.style import BLUE, SKY, VERMILLION
+from amfs_lab.widgets.text import percent, short, signed
+
+GAP = 12  # below each picture that the reader is given, for its name, and beside it
+ROOM = SIDE + GAP
+APART = WAYS + 2  # where what is open stands: it is no part of the letters' whole
+BARS = {"textposition": "outside", "constraintext": "none", "cliponaxis": False}
+
+
+class DrawExplorer(Explorer):
+    """One example of each of five letters, one solve, and the verdict on a query.
+
+    The reader turns each picture into features; I-AMFS learns the task from the five examples' features, and the query
+    is scored by their votes: f_c = scale · Σ_i α_ic k(x, x_i).
+    """
+
+    title = "Draw your own characters: five examples, one solve, and a query"
+    alt = (
+        "Three panels. Left: what the reader is given, the five examples in a row and the query below them. Middle: "
+        "what each example adds to one letter's score, as signed bars. Right: the probability of each letter as bars, "
+        "and apart from them the share of the variance that the examples leave open about the query."
+    )
+
+    letters = Choice("letters", (*STORED, BLANK), help="whose letters lie on the five sheets")
+    asked = Choice("query", (*AGAIN, STRANGER, NOTHING), start=AGAIN[1], help="what lies on the sixth sheet")
+    votes_for = Choice("votes for", (ANSWER, *LETTERS), help="whose score the middle panel takes apart")
+    letter_1, letter_2, letter_3, letter_4, letter_5 = (Paper(name) for name in LETTERS)
+    query = Paper("query")
+
+    presets = {
+        "Bengali": {"letters": "Bengali", "asked": AGAIN[1], "votes_for": ANSWER},
+        "Syriac": {"letters": "Syriac", "asked": AGAIN[3], "votes_for": ANSWER},
+        "a stranger": {"letters": "Kayah Li", "asked": STRANGER, "votes_for": ANSWER},
+        "my own sheets": {"letters": BLANK, "asked": NOTHING, "votes_for": ANSWER},
+    }
+
+    panels = {
+        "rows": 1,
+        "cols": 3,
+        "column_widths": [0.3, 0.35, 0.35],
+        "horizontal_spacing": 0.09,
+        "subplot_titles": ("as pictures", "votes α k(x, x<sub>i</sub>)", "verdict"),
+    }
+    layout = {
+        "height": 270,
+        "showlegend": False,
+        "xaxis": {"visible": False, "constrain": "domain", "range": [-GAP / 2, 3 * ROOM - GAP / 2]},
+        "yaxis": {"visible": False, "scaleanchor": "x", "constrain": "domain", "range": [2 * ROOM, -GAP / 2]},
+        "xaxis2": {"tickvals": list(range(1, WAYS + 1))},
+        "yaxis2": {"nticks": 5},
+        "xaxis3": {
+            "title": "probability of each letter; variance open",
+            "tickvals": [*range(1, WAYS + 1), APART],
+            "ticktext": [*map(str, range(1, WAYS + 1)), "open"],
+        },
+        "yaxis3": {"range": [0, 1.18], "tickvals": [0, 0.5, 1], "tickformat": ".0%"},
+        "bargap": 0.3,
+    }
+    frame = {"xaxis2_title_text": "votes_title", "yaxis2_range": "votes_range"}
+    traces = (
+        Trace(go.Image, {"hoverinfo": "skip"}, source="given"),
+        Trace(
+            go.Scatter,
+            {"mode": "text", "textposition": "middle center", "hoverinfo": "skip", "text": [*"12345", "query"]},
+            x="across",
+            y="down",
+        ),
+        Trace(
+            go.Bar,
+            BARS
+            | {
+                "marker": {"line": {"width": 1}},
+                "hovertemplate": "vote of example %{x}: %{y:.3f}, its similarity %{customdata:.3f}<extra></extra>",
+            },
+            at=(1, 2),
+            x="numbers",
+            y="votes",
+            text="votes_text",
+            customdata="similarity",
+            marker_color="votes_color",
+            marker_pattern_shape="votes_pattern",
+        ),
+        Trace(
+            go.Bar,
+            BARS | {"hovertemplate": "letter %{x}: %{y:.1%}<extra></extra>"},
+            at=(1, 3),
+            x="numbers",
+            y="probability",
+            text="probability_text",
+            marker_color="probability_color",
+            marker_line_width="rims",
+        ),
+        Trace(
+            go.Bar,
+            BARS
+            | {
+                "marker": {"color": "white", "line": {"color": VERMILLION, "width": 2}},
+                "hovertemplate": "left open: %{y:.1%} of the variance<extra></extra>",
+            },
+            at=(1, 3),
+            x="beside",
+            y="open",
+            text="open_text",
+        ),
+    )
+
+    def __init__(self, preset: str | None = None, **start: Any) -> None:
+        super().__init__(preset, **start)
+        self._label()
+
+    def compute(self, state: State) -> Arrays:
+        contents = on_sheets(state)
+        pictures = torch.stack([picture(content) for content in contents])
+        blank = [i + 1 for i in range(WAYS) if not pictures[i].any()]
+        task = {
+            "state": state,
+            "pictures": pictures,
+            "given": board(pictures),
+            "across": [ROOM * (i % 3) + SIDE / 2 for i in range(WAYS + 1)],
+            "down": [ROOM * (i // 3) + SIDE + GAP / 2 for i in range(WAYS + 1)],
+            "numbers": np.arange(1, WAYS + 1),
+            "beside": [APART],
+            "blank": blank,
+            "same": None if blank else twins(pictures[:WAYS]),
+            "truth": truth(contents),
+        }
+        if blank or task["same"] or not pictures[WAYS].any():
+            return Arrays(
+                **task, **told(None, torch.zeros(WAYS, WAYS), torch.zeros(WAYS), torch.zeros(WAYS), 0.0, state)
+            )
+        return Arrays(**task, **verdict(contents, state))
+
+    def say(self, a: Arrays) -> str:
+        if a.blank:
+            return (
+                "All five sheets are blank: draw one example on each, or choose letters from the menu."
+                if len(a.blank) == WAYS
+                else f"No verdict yet: {listed(a.blank)} {'is' if len(a.blank) == 1 else 'are'} blank. "
+                "The reader needs one example of each of the five letters."
+            )
+        if a.same:
+            return (
+                f"No verdict: {listed(a.same)} are the same picture once they are brought to the reader's size, so "
+                "nothing can tell them apart. Clear one of them and draw another letter."
+            )
+        if a.answer is None:
+            return (
+                "The five examples are learned. Now the query: draw one of the five letters once more on the sixth "
+                "sheet, or choose one from the menu."
+            )
+        best = a.similarity.argmax()
+        words = (
+            f"The query is read as letter {a.answer + 1}, with {percent(a.probability[a.answer])} probability"
+            f"{judged(a)}. Its own example votes {signed(a.own_vote)} for it, and example {best + 1} is the most "
+            f"similar, with {a.similarity[best]:.2f}. "
+        )
+        left = f"{percent(a.open[0])} of the variance open (standard deviation {a.open[0] ** 0.5:.2f} of 1)"
+        if a.open[0] > a.familiar:
+            return words + f"The examples leave {left}, more than 95 % of real queries do: it may be none of them."
+        return words + f"The examples leave {left}, no more than is usual for one of their letters."
+
+    # The sheets, and the two menus that lay stored letters on them.
+
+    def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
+        fresh: dict[str, Any] = {}
+        if "letters" in changes:
+            fresh |= dict.fromkeys(SHEETS)
+        if "asked" in changes:
+            fresh["query"] = None
+        super()._change(fresh | dict(changes), leave)
+        self._label()
+
+    def _label(self) -> None:
+        """Says on each sheet what lies there and what became of it."""
+        a, contents = self.arrays, on_sheets(State({**self.state, **dict.fromkeys(SHEETS)}))
+        for i, (name, content) in enumerate(zip(SHEETS, contents, strict=True)):
+            sheet: SheetState = self.controls[name].parts[0].widget
+            with sheet.hold_sync():
+                sheet.picture = printed(picture(content))
+                sheet.caption = self.state.letters if content else "blank"
+                sheet.chosen = a.answer == i
+                if i < WAYS:
+                    sheet.remark = "" if a.answer is None else percent(a.probability[i])
+                else:
+                    sheet.remark = "no verdict" if a.answer is None else f"letter {a.answer + 1}"
+
+    def rows(self, rare: bool) -> list[w.Widget]:
+        """The sheets lie together below the dials."""
+        if rare:
+            return []
+        desk = w.HBox([self.controls[name].box for name in SHEETS], layout=w.Layout(flex_flow="row wrap"))
+        desk.add_class("amfs-desk")
+        return [*(fields.box for name, fields in self.controls.items() if name not in SHEETS), desk]
+
+
+def board(pictures: Float[Tensor, "n 28 28"]) -> str:
+    """All pictures on one, three in a row, with room for a name below each: a PNG as a data URI."""
+    cells = np.zeros((2 * ROOM, 3 * ROOM), np.uint8)
+    for i, image in enumerate(pictures):
+        row, column = ROOM * (i // 3), ROOM * (i % 3)
+        cells[row : row + SIDE, column : column + SIDE] = greys(image)
+    return png(cells, PAPER)
+
+
+def verdict(contents: list[Content], state: State) -> dict[str, Any]:
+    """One solve on the examples' features, and what it says of the query's."""
+    read = pretrained.load()
+    seen = torch.stack([features(content) for content in contents])
+    predictor = read.learn(seen[:WAYS])
+    asked = seen[WAYS:]
+    with torch.no_grad():
+        similarity = predictor.space.kernel(asked, predictor.support)[0]
+        votes = predictor.alpha * similarity[:, None]  # α_ic k(x, x_i): example i for letter c
+        probability = predictor(asked)[0].softmax(0)
+        left = float(predictor.variance(asked)[0].clamp(0, 1))
+    return told(int(probability.argmax()), votes, similarity, probability, left, state)
+
+
+def told(
+    answer: int | None,
+    votes: Float[Tensor, "n n"],
+    similarity: Float[Tensor, " n"],
+    probability: Float[Tensor, " n"],
+    left: float,
+    state: State,
+) -> dict[str, Any]:
+    """A verdict, or that there is none, as the figure shows it."""
+    shown = (answer or 0) if state.votes_for == ANSWER else LETTERS.index(state.votes_for)
+    none = answer is None
+    theirs = votes[:, shown]
+    room = 0.2 * max(0.5, float(theirs.max() - theirs.min()))  # for the numbers on the bars
+    return dict(
+        answer=answer,
+        own_vote=0.0 if none else float(votes[answer, answer]),
+        familiar=pretrained.load().familiar,
+        similarity=similarity.double(),
+        votes=theirs,
+        votes_range=[min(0.0, float(theirs.min())) - room, max(0.0, float(theirs.max())) + room],
+        votes_text=["" if none else signed(float(vote)) for vote in theirs],
+        votes_color=[BLUE if vote >= 0 else SKY for vote in theirs],
+        votes_pattern=["" if vote >= 0 else "/" for vote in theirs],
+        votes_title="example" if none else f"example, for letter {shown + 1}",
+        probability=probability.double(),
+        probability_text=["" if none else short(float(p)) for p in probability],
+        probability_color=[BLUE if c == answer else OTHERS for c in range(WAYS)],
+        rims=[2 if c == answer else 0 for c in range(WAYS)],
+        open=[left],
+        open_text=["" if none else short(left)],
+    )
+
+
+def judged(a: Arrays) -> str:
+    if a.truth is None:
+        return ""
+    if a.truth < 0:
+        return ", but it is none of them"
+    return ", which it is" if a.truth == a.answer else f", but it is letter {a.truth + 1}"
+
+
+def listed(letters: list[int]) -> str:
+    """ "letter 2", "letters 1, 2 and 5"."""
+    *first, last = map(str, letters)
+    return f"letters {', '.join(first)} and {last}" if first else f"letter {last}"

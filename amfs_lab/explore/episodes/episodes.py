@@ -1,0 +1,301 @@
+"""A few-shot task in the plane: the closed form labels every place, and a query's label is counted vote by vote."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from amfs_lab.explore.episodes import clouds
+from amfs_lab.explore.episodes.clouds import DATA, GRID, MOST_SHOTS, MOST_WAYS, NAMES, NOBODY, QUERIES, SIDE
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.ridge import solve
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.png import picture
+from amfs_lab.widgets.style import BLACK, COLORS, FAINT, INK, MARKERS, curve, dots
+from amfs_lab.widgets.text import count, percent, plus_or_minus
+
+PRINTED = ("●", "■", "◆", "▲", "✖", "✚")
+HATCHES = ("", "/", "\\", "x", "-", "|")  # of bars, as the markers are of points
+HATCHING = dict(fillmode="overlay", fgcolor="white", solidity=0.2, size=6)
+PALE = ("#FFFFFF", "#CCE3F0", "#F7DFCC", "#CCECE3", "#F5E4ED", "#FAECCC", "#DDF0FB")  # nobody, then COLORS, light
+DARK = ("#FFFFFF", "#8FC1DD", "#EBB38F", "#8FD3BE", "#E8C6D7", "#F3D08F", "#B4DCF4")  # the same, for its hatches
+STRANGER = ("star", BLACK)
+VOTES_FOR = ("the winner", "the runner-up", "its own class")
+START: dict[str, Any] = dict(
+    ways=3, shots=5, separation=3.0, bandwidth=1.0, lam=0.1, task=13, query=21, votes_for=VOTES_FOR[0], data=DATA[0]
+)
+
+
+class EpisodeExplorer(Explorer):
+    """N clouds, K examples of each, one solve, and the votes that give a query its label.
+
+    The score of class c at x is Σ_i α_ic k(x, x_i): each example adds its vote. For λ → ∞, α → Y/λ, and the label is
+    the class whose examples are most similar in sum (the strokes in the panel of scores).
+    """
+
+    title = "An episode in the plane: a few examples of each class, one solve, and a query's votes"
+    alt = (
+        "Three panels. Left: a map of which class wins at each place, each class hatched in its own way, with the "
+        "examples as large markers and the queries as small ones, hollow where the label is wrong; a ring around "
+        "one query. Right top: bars, the query's score for each class, and strokes, the sum of similarities to it. "
+        "Right bottom: bars, what each example adds to the score of one class."
+    )
+
+    ways = IntSlider("ways N", 2, MOST_WAYS, start=START["ways"], help="how many classes")
+    shots = IntSlider("shots K", 1, MOST_SHOTS, start=START["shots"], help="how many examples of each class")
+    separation = Slider(
+        "separation",
+        0.0,
+        5.0,
+        start=START["separation"],
+        step=0.1,
+        unit="sd of a class",
+        help="from cloud to neighbouring cloud",
+        rare=True,
+    )
+    bandwidth = LogSlider(
+        "σ", 0.05, 20.0, start=START["bandwidth"], unit="sd of a class", help="the bandwidth: how far a vote reaches"
+    )
+    lam = LogSlider("λ", 1e-4, 1e4, start=START["lam"], help="the ridge: left to interpolate, right to count votes")
+    task = IntSlider("task", 1, 40, start=START["task"], help="another draw of the clouds (the seed)", rare=True)
+    query = IntSlider("query", 1, (MOST_WAYS + 1) * QUERIES, start=START["query"], help="which one, or click it")
+    votes_for = Choice("votes for", VOTES_FOR, help="the class whose score is taken apart")
+    data = Choice("clouds", DATA, help="what is odd about the task", rare=True)
+
+    presets = {
+        "one shot": START | dict(shots=1),
+        "five shots": START,
+        "λ → ∞": START | dict(lam=1e4),
+        "too narrow": START | dict(bandwidth=0.05),
+        "too wide": START | dict(bandwidth=20.0),
+        "classes on top of each other": START | dict(separation=0.0),
+        "two on one place": START | dict(ways=2, shots=1, query=20, data=clouds.TWICE),
+        "one class in two": START | dict(ways=2, query=20, data=clouds.TWO_PLACES),
+        "a crowd": START | dict(separation=2.0, lam=1e4, bandwidth=2.0, data=clouds.CROWD),
+        "strangers": START | dict(query=40, data=clouds.STRANGERS),
+    }
+
+    panels = dict(
+        rows=2,
+        cols=2,
+        specs=[[{"rowspan": 2}, {}], [None, {}]],
+        column_widths=[0.56, 0.44],
+        row_heights=[0.5, 0.5],
+        horizontal_spacing=0.1,
+        vertical_spacing=0.26,
+        subplot_titles=("which class wins where", "scores of the query", "votes"),
+    )
+    layout = dict(
+        height=460,
+        showlegend=False,
+        xaxis=dict(title="first coordinate (sd of a class)", range=[-SIDE, SIDE], constrain="domain", showgrid=False),
+        yaxis=dict(
+            title="second coordinate",
+            range=[-SIDE, SIDE],
+            scaleanchor="x",
+            constrain="domain",
+            showgrid=False,
+        ),
+        xaxis2=dict(title="class; strokes: sum of similarities"),
+        yaxis2=dict(title="score", exponentformat="power"),
+        xaxis3=dict(title="example, class by class"),
+        yaxis3=dict(title="α<sub>i</sub> k(x, x<sub>i</sub>)", exponentformat="power"),
+        bargap=0.25,
+    )
+    frame = {
+        "annotations[2].text": "votes_title",
+        "xaxis2_range": "class_range",
+        "xaxis2_tickvals": "classes",
+        "xaxis2_ticktext": "class_names",
+        "yaxis2_range": "score_range",
+        "xaxis3_range": "example_range",
+        "xaxis3_tickvals": "example_ticks",
+        "xaxis3_ticktext": "class_names",
+        "yaxis3_range": "vote_range",
+    }
+    traces = (
+        Trace(
+            go.Image,
+            dict(x0=-SIDE, y0=-SIDE, dx=2 * SIDE / (len(GRID) - 1), dy=2 * SIDE / (len(GRID) - 1), hoverinfo="skip"),
+            source="regions",
+        ),
+        Trace(
+            go.Scatter,
+            dots("queries", size=7, rim=(INK, 0.6), hover="query %{customdata}"),
+            hears=["click"],
+            x="query_x",
+            y="query_y",
+            marker_symbol="query_symbols",
+            marker_color="query_colors",
+            customdata="query_names",
+        ),
+        Trace(
+            go.Scatter,
+            dots("examples", rim=(INK, 1.8), opacity=1, hover="example %{customdata}"),
+            x="x",
+            y="y",
+            marker_symbol="symbols",
+            marker_color="colors",
+            marker_size="sizes",
+            customdata="names",
+        ),
+        Trace(
+            go.Scatter,
+            dots("the query", INK, 19, "circle-open", rim=(None, 3), hoverinfo="skip"),
+            x="asked_x",
+            y="asked_y",
+        ),
+        Trace(
+            go.Bar,
+            dict(
+                marker=dict(pattern=HATCHING),
+                textposition="outside",
+                constraintext="none",
+                cliponaxis=False,
+                hovertemplate="%{x}: %{y:+.3g}<extra></extra>",
+            ),
+            at=(1, 2),
+            x="classes",
+            y="scores",
+            text="marks",
+            marker_color="class_colors",
+            marker_pattern_shape="class_hatches",
+        ),
+        Trace(
+            go.Scatter,
+            dots("sum of similarities", INK, 24, "line-ew", rim=(INK, 3), hover="sum of similarities %{text}"),
+            at=(1, 2),
+            x="classes",
+            y="sums",
+            text="sum_texts",
+        ),
+        Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(1, 2), x="class_range", y="zero"),
+        Trace(
+            go.Bar,
+            dict(marker=dict(pattern=HATCHING), hovertemplate="%{customdata}: %{y:+.3g}<extra></extra>"),
+            at=(2, 2),
+            x="index",
+            y="votes",
+            marker_color="colors",
+            marker_pattern_shape="hatches",
+            customdata="names",
+        ),
+        Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(2, 2), x="example_range", y="zero"),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        t = clouds.task(state.task, state.ways, state.shots, state.separation, state.data)
+        alpha = solve(rbf_kernel(t.x, t.x, state.bandwidth), t.targets, state.lam)
+        K_qs = rbf_kernel(t.query_x, t.x, state.bandwidth)
+        all_scores, votes = K_qs @ alpha, K_qs[:, :, None] * alpha
+        labels = clouds.winners(all_scores, votes.abs().sum(1))
+        asked = min(state.query, len(labels)) - 1
+        scores, own, label = all_scores[asked], int(t.query_y[asked]), int(labels[asked])
+        order = scores.argsort(descending=True, stable=True).tolist()
+        told = {"the winner": order[0], "the runner-up": order[1], "its own class": order[0] if own < 0 else own}
+        told_class = told[state.votes_for]
+        drawn = " (nobody wins)" if label == NOBODY and state.votes_for != "its own class" else ""
+        heard = votes[asked, :, told_class]
+        sums = K_qs[asked] @ t.targets
+        size, loudest = float(scores.abs().max()), float(heard.abs().max())
+        map_ = clouds.regions(t, alpha, state.bandwidth)
+        right, classes, n = clouds.right(t, labels), range(t.ways), len(t.x)
+        places = t.x.tolist()
+        first = {c: i for i, c in reversed([*enumerate(t.y.tolist())])}  # of each class
+        numbers = [i - first[c] + 1 for i, c in enumerate(t.y.tolist())]
+        return Arrays(
+            state=state,
+            regions=picture(hatched(map_.numpy()), PALE + DARK),
+            x=t.x[:, 0],
+            y=t.x[:, 1],
+            symbols=[MARKERS[c] for c in t.y.tolist()],
+            colors=[COLORS[c] for c in t.y.tolist()],
+            # A smaller one lies on top of another that it would hide.
+            sizes=[8 if place in places[:i] else 14 for i, place in enumerate(places)],
+            hatches=[HATCHES[c] for c in t.y.tolist()],
+            names=[f"{NAMES[c]}{i}" for c, i in zip(t.y.tolist(), numbers, strict=True)],
+            query_x=t.query_x[:, 0],
+            query_y=t.query_x[:, 1],
+            query_symbols=[
+                STRANGER[0] if c < 0 else MARKERS[c] + ("" if good else "-open")
+                for c, good in zip(t.query_y.tolist(), right.tolist(), strict=True)
+            ],
+            query_colors=[COLORS[c] if c >= 0 else STRANGER[1] for c in t.query_y.tolist()],
+            query_names=[
+                f"{i + 1}, of {f'class {NAMES[c]}' if c >= 0 else 'no class'}" for i, c in enumerate(t.query_y.tolist())
+            ],
+            asked=asked + 1,
+            asked_x=t.query_x[asked, :1],
+            asked_y=t.query_x[asked, 1:],
+            own=own,
+            label=label,
+            runner_up=order[1],
+            classes=list(classes),
+            class_names=[f"{NAMES[c]} {PRINTED[c]}" for c in classes],
+            class_colors=list(COLORS[: t.ways]),
+            class_hatches=list(HATCHES[: t.ways]),
+            class_range=[-0.5, t.ways - 0.5],
+            scores=scores,
+            marks=[" and ".join([*["its own"] * (c == own), *["label"] * (c == label)]) or " " for c in classes],
+            sums=sums * (size / float(sums.max()) if sums.max() > 0 else 0.0),
+            sum_texts=[f"{value:.3g}" for value in sums.tolist()],
+            score_range=reach(scores, size),
+            zero=[0.0, 0.0],
+            votes_title=f"votes for class {NAMES[told_class]}" + drawn,
+            index=np.arange(n),
+            votes=heard,
+            vote_range=reach(heard, loudest),
+            example_range=[-0.6, n - 0.4],
+            example_ticks=[float((t.y == c).nonzero().double().mean()) for c in classes],
+            right=int(right.sum()),
+            judged=int((t.query_y >= 0).sum()),
+            strangers=int((t.query_y < 0).sum()),
+            named=int(((t.query_y < 0) & (labels != NOBODY)).sum()),
+            nobodys=int((labels == NOBODY).sum()),
+        )
+
+    def say(self, a: Arrays) -> str:
+        state = a.state
+        words = (
+            f"{a.right} of {a.judged} queries are right ({percent(a.right / a.judged)}) in this {state.ways}-way "
+            f"{state.shots}-shot task at σ = {state.bandwidth:.3g}, λ = {state.lam:.3g}."
+        )
+        if a.nobodys:
+            words += f" {count(a.nobodys, 'query').replace('querys', 'queries')} without a winner: the scores draw."
+        if state.query > a.asked:
+            words += f" There is no query {state.query}; the last is {a.asked}."
+        words += f" Query {a.asked} is {'of no class' if a.own < 0 else f'of class {NAMES[a.own]}'} and gets "
+        if a.label == NOBODY:
+            return words + "no label: no class is ahead."
+        ahead, behind = (plus_or_minus(float(a.scores[c])) for c in (a.label, a.runner_up))
+        words += f"label {NAMES[a.label]}: {ahead} against {behind} for {NAMES[a.runner_up]}."
+        if a.strangers:
+            some = f"{a.named or 'none'} of them {'get' if a.named > 1 else 'gets'} a label"
+            named = "each gets a label all the same" if a.named == a.strangers else some
+            words += f" The {a.strangers} stars are of no class, and {named}."
+        return words
+
+    def pointed(self, event: Mapping[str, Any]) -> None:
+        self.set(query=int(event["index"]) + 1)
+
+
+UP, ACROSS = np.indices((len(GRID), len(GRID)))
+EVERY = 8  # cells from hatch to hatch
+RISES, FALLS = (UP - ACROSS) % EVERY == 0, (UP + ACROSS) % EVERY == 0
+HATCHED = np.stack([0 * RISES, RISES, FALLS, RISES | FALLS, UP % EVERY == 0, ACROSS % EVERY == 0])  # as HATCHES
+
+
+def hatched(winners: np.ndarray) -> np.ndarray:
+    """Colours of the map's cells, as numbers into PALE + DARK: no class is told by its colour alone."""
+    on = (winners >= 0) & np.take_along_axis(HATCHED, winners.clip(0)[None], 0)[0].astype(bool)
+    return (winners - NOBODY + len(PALE) * on).astype(np.uint8)
+
+
+def reach(values: torch.Tensor, largest: float) -> list[float]:
+    """The range of an upright axis for bars of these heights, with room for words above them; never empty."""
+    size = largest or 1.0
+    return [min(0.0, 1.25 * float(values.min())) - 0.05 * size, 1.3 * size if largest == 0 or values.max() > 0 else 0.2]

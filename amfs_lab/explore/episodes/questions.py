@@ -1,0 +1,68 @@
+"""The answers to the predictions about few-shot episodes, each computed when it is asked for."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from amfs_lab.explore.episodes.blocks import block
+from amfs_lab.explore.episodes.clouds import NOBODY, task, winners
+from amfs_lab.explore.episodes.draw_your_own import verdict
+from amfs_lab.explore.episodes.sheets import (
+    AGAIN,
+    ANSWER,
+    SHEETS,
+    STORED,
+    STRANGER,
+    on_sheets,
+)
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.ridge import solve
+from amfs_lab.widgets.figure import State
+
+
+@lru_cache(maxsize=1)
+def answer_when_lambda_is_huge(lam: float = 1e6) -> str:
+    """The key to "λ → ∞: which label does a query get?", from the queries of forty tasks of three ways and five shots.
+
+    `"none: a draw"`, `"that of the nearest example"` or `"that of the largest sum of similarities"`.
+    """
+    options = {"none: a draw": 0, "that of the nearest example": 0}
+    in_sum, asked = "that of the largest sum of similarities", 0
+    options[in_sum] = 0
+    for t in (task(seed, ways=3, shots=5, separation=2.0) for seed in range(1, 41)):
+        k = rbf_kernel(t.query_x, t.x, 1.0)
+        alpha = solve(rbf_kernel(t.x, t.x, 1.0), t.targets, lam)
+        labels = winners(k @ alpha, k @ alpha.abs())
+        votes = (labels == NOBODY, labels == t.y[k.argmax(1)], labels == (k @ t.targets).argmax(1))
+        for name, agreed in zip(options, votes, strict=True):
+            options[name] += int(agreed.sum())
+        asked += len(labels)
+    return max(options, key=lambda name: options[name])
+
+
+def answer_which_eigenvalues_grow(ways: int = 5, within: float = 0.6, between: float = 0.2) -> str:
+    """The key to "one shot more: which eigenvalues grow?", from numpy's eigenvalues, not from the formula."""
+
+    def distinct(shots: int) -> np.ndarray:
+        return np.unique(np.linalg.eigvalsh(block(ways, shots, within, between).numpy()).round(9))
+
+    few, many = distinct(4), distinct(5)
+    grown = [bool(more > less + 1e-9) for less, more in zip(few, many, strict=True)]  # within, classes, common
+    keys: dict[tuple[bool, ...], str] = {
+        (False, False, False): "none of them",
+        (True, True, True): "all of them",
+        (False, True, True): "all but those inside the classes",
+    }
+    return keys.get(tuple(grown), "something else")
+
+
+def answer_label_of_an_unknown_letter() -> str:
+    """The key to "a letter that is on no sheet: what will the reader say?", over all stored letters."""
+    own, foreign = [], []
+    for script in STORED:
+        for asked in (*AGAIN, STRANGER):
+            contents = on_sheets(State(letters=script, asked=asked, **dict.fromkeys(SHEETS)))
+            left = verdict(contents, State(votes_for=ANSWER))["open"][0]
+            (foreign if asked == STRANGER else own).append(left)
+    more = sum(foreign) / len(foreign) > sum(own) / len(own)
+    return "one of the five, and open rises" if more else "one of the five, open as low as ever"

@@ -1,0 +1,84 @@
+"""What lies on the six sheets of `DrawExplorer`, a stored letter, a drawing or nothing, and how the reader sees it."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from amfs_lab import pretrained
+from amfs_lab.explore.kernels.characters import SIDE, WAYS
+from amfs_lab.tasks import glyphs
+from amfs_lab.widgets.figure import State
+from amfs_lab.widgets.strokes import Strokes, render
+
+# Scripts of the test split: the reader never saw a letter of them.
+STORED = ("Bengali", "Cyrillic", "Kayah Li", "Syriac")
+BLANK = "blank sheets"
+LETTERS = tuple(f"letter {i + 1}" for i in range(WAYS))
+AGAIN = tuple(f"{letter} again" for letter in LETTERS)
+STRANGER, NOTHING, ANSWER = "a sixth letter", "blank sheet", "the answer"
+NAMES = tuple(f"letter_{i + 1}" for i in range(WAYS))
+SHEETS = (*NAMES, "query")
+
+
+class Stored(NamedTuple):
+    """One sample of a letter of a script."""
+
+    script: str
+    letter: int
+    sample: int
+
+
+Content = Stored | Strokes | None  # None is blank paper
+
+
+@lru_cache(maxsize=len(STORED))
+def stored(script: str) -> UInt8[Tensor, "6 20 28 28"]:
+    """Six letters of a script, evenly spaced in it: five for the sheets, and a stranger to them."""
+    data = glyphs.load()
+    rows = [i for i, name in enumerate(data.scripts) if name == script]
+    return data.images[[rows[round(j * (len(rows) - 1) / WAYS)] for j in range(WAYS + 1)]]
+
+
+def on_sheets(state: State) -> list[Content]:
+    """What is on each of the six."""
+    script = state.letters if state.letters in STORED else None
+    asked: dict[str, int] = {name: i for i, name in enumerate((*AGAIN, STRANGER))}
+    shown: list[Content] = [Stored(script, i, 0) if script else None for i in range(WAYS)]
+    shown.append(Stored(script, asked[state.asked], 1) if script and state.asked in asked else None)
+    return [
+        content if state[name] is None else state[name] or None for name, content in zip(SHEETS, shown, strict=True)
+    ]
+
+
+@lru_cache(maxsize=256)
+def picture(content: Content) -> Float[Tensor, "28 28"]:
+    """What the reader is given, ink bright."""
+    if content is None:
+        return torch.zeros(SIDE, SIDE)
+    if isinstance(content, Stored):
+        return stored(content.script)[content.letter, content.sample].float() / 255
+    return render(content)
+
+
+@lru_cache(maxsize=256)
+def features(content: Content) -> Float[Tensor, " d"]:
+    """What the network makes of it, by itself: an example is looked at once, however long the query takes."""
+    return pretrained.load().features(picture(content)[None])[0]
+
+
+def twins(pictures: Float[Tensor, "n 28 28"]) -> list[int] | None:
+    """The first two of the examples that are the same picture, counted from 1."""
+    pairs = [(i, j) for i in range(len(pictures)) for j in range(i) if torch.equal(pictures[i], pictures[j])]
+    return sorted(z + 1 for z in pairs[0]) if pairs else None
+
+
+def truth(contents: list[Content]) -> int | None:
+    """Which letter a stored query is another sample of; -1 for a stored stranger, None where nobody knows."""
+    asked = contents[WAYS]
+    if not isinstance(asked, Stored):
+        return None
+    examples = [content[:2] if isinstance(content, Stored) else None for content in contents[:WAYS]]
+    return examples.index(asked[:2]) if asked[:2] in examples else -1

@@ -1,0 +1,5 @@
+"""Explorers of one solve against many steps."""
+
+from amfs_lab.explore.inner_loop import adaptation, figure2, questions, sinusoid_net, steps
+
+__all__ = ["adaptation", "figure2", "questions", "sinusoid_net", "steps"]

@@ -1,0 +1,180 @@
+"""One task, learned by MAML's steps, by the same steps on the tangent, and by one solve in the tangent kernel."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from amfs_lab import ridge
+from amfs_lab.explore.inner_loop.sinusoid_net import RATE, SHOTS, WaveNet, practised, walk
+from amfs_lab.explore.inner_loop.steps import BEST_FLOW
+from amfs_lab.inner.linearised import descent, tangent_kernel
+from amfs_lab.tasks.sinusoids import SinusoidSource
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import BLACK, FAINT, GREEN, INK, METHODS, ORANGE, curve, dots, marks
+from amfs_lab.widgets.text import count
+
+MOST = 10  # inner steps, as in the paper's Figure 2
+GRID = torch.linspace(-5.0, 5.0, 101, dtype=torch.float64)[:, None]
+STARTS = ("practised", "untrained")
+TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+MAML, SOLVE = METHODS["MAML"], METHODS["I-AMFS"]
+FAR = 99.0  # what has run away is drawn no further
+START: dict[str, Any] = dict(start="practised", steps=5, rate=RATE, task=8, shots=SHOTS)
+
+
+class Learned(NamedTuple):
+    """A task under every number of steps 0..MOST: values on the grid (MOST + 1, g) by three roads, and the truth."""
+
+    x: Tensor
+    y: Tensor
+    truth: Tensor
+    maml: Tensor
+    tangent: Tensor
+    solve: Tensor
+
+
+def network(start: str) -> WaveNet:
+    """Where learning begins: after meta-training, or before it."""
+    return practised() if start == "practised" else WaveNet()
+
+
+@lru_cache(maxsize=32)
+def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
+    """What neither rate nor steps change: points and labels, the truth and f_0 on the grid, residual, two kernels."""
+    source, net = SinusoidSource(shots, 1, split="test"), network(start)
+    support = source[task - 1].to("cpu", torch.float64).support
+    with torch.no_grad():
+        before, residual = net(GRID)[:, 0], support.y - net(support.x)
+    K, across = tangent_kernel(net, support.x, support.x), tangent_kernel(net, GRID, support.x)
+    return support.x, support.y, source.wave(task - 1)(GRID)[:, 0], before, residual, K, across
+
+
+@lru_cache(maxsize=64)
+def learn(start: str, task: int, shots: int, rate: float) -> Learned:
+    """All three roads. The one solve takes λ = 0.532/t, t = a k, for each number k of steps that it stands for."""
+    x, y, truth, before, residual, K, across = kernel(start, task, shots)
+    net = network(start)
+    path = walk(net, {name: p.detach() for name, p in net.named_parameters()}, x, y, rate, MOST)
+    stacked = [functional_call(net, params, (GRID,))[:, 0] for params in path]
+    a = rate / shots  # Section 4.2's rate: the loss is a mean over the labels
+    alphas = [descent(K, residual, a, k) for k in range(MOST + 1)]
+    solves = [0 * residual, *(ridge.solve(K, residual, BEST_FLOW / (a * k)) for k in range(1, MOST + 1))]
+    tangent, solve = (before + (across @ torch.cat(each, 1)).T for each in (alphas, solves))
+    return Learned(x, y, truth, torch.stack(stacked).detach(), tangent, solve)
+
+
+def errors(values: Tensor, truth: Tensor) -> Tensor:
+    """Mean squared error over the grid, for each number of steps."""
+    return (values - truth).square().mean(1).nan_to_num(posinf=FAR, nan=FAR).clamp(max=FAR)
+
+
+class AdaptationExplorer(Explorer):
+    """A wave of ten points, learned by MAML's inner loop, by its linearisation, and by one solve that stands for it."""
+
+    title = "One task: MAML’s steps, the same steps on the tangent, and one solve"
+    alt = (
+        "Two panels. Left: a wave, its labelled points, the network before it learns, after k steps of MAML, after k "
+        "steps of the network linearised, and after one solve in the tangent kernel. Right: the mean squared error of "
+        "the three against the number of steps, 0 to 10."
+    )
+
+    steps = IntSlider("steps k", 0, MOST, start=START["steps"], help="how many inner steps; the solve stands for them")
+    rate = LogSlider("inner rate", 0.005, 0.5, start=RATE, help="of the mean loss; practised with 0.05")
+    shots = IntSlider("shots", 1, 20, start=SHOTS, help="how many labelled points, n")
+    task = IntSlider("task", 1, 40, start=START["task"], help="which wave; practice has seen none of them")
+    start_from = Choice("network", STARTS, help="where the steps begin")
+
+    presets = {
+        "five steps": dict(start_from="practised", steps=5, rate=RATE, shots=SHOTS, task=8),
+        "untrained": dict(start_from="untrained", steps=10, rate=RATE, shots=SHOTS, task=8),
+        "three points": dict(start_from="practised", steps=5, rate=RATE, shots=3, task=8),
+        "small steps": dict(start_from="practised", steps=5, rate=0.005, shots=SHOTS, task=8),
+        "too long steps": dict(start_from="practised", steps=10, rate=0.5, shots=SHOTS, task=8),
+    }
+    panels = dict(
+        rows=1,
+        cols=2,
+        column_widths=[0.58, 0.42],
+        horizontal_spacing=0.1,
+        subplot_titles=("the wave and what is made of it", "error against steps"),
+    )
+    layout = dict(
+        height=430,
+        xaxis=dict(title="x", range=[-5.1, 5.1]),
+        yaxis=dict(title="y", range=[-6.5, 6.5]),
+        xaxis2=dict(title="inner steps k", range=[-0.4, MOST + 0.4], dtick=1),
+        yaxis2=dict(title="mean squared error", type="log", tickvals=TICKS, ticktext=[f"{tick:g}" for tick in TICKS]),
+    )
+    frame = {"yaxis2_range": "error_range"}
+    traces = (
+        Trace(go.Scatter, curve("the wave", FAINT, 2.0, "dash"), x="grid", y="truth"),
+        Trace(go.Scatter, curve("before", BLACK, 1.2, "longdash"), x="grid", y="before"),
+        Trace(go.Scatter, curve("MAML", MAML.color, 3.5, MAML.dash), x="grid", y="maml"),
+        Trace(go.Scatter, curve("tangent, k steps", GREEN, 2.0, "dashdot"), x="grid", y="tangent"),
+        Trace(go.Scatter, curve("tangent, one solve", SOLVE.color, dash="dot"), x="grid", y="solve"),
+        Trace(go.Scatter, dots("labels", "white", rim=(INK, 1.5)), x="x", y="y"),
+        *(
+            Trace(
+                go.Scatter,
+                curve("", color, 1.5, dash)
+                | marks(color, 7, symbol, hover="%{x} steps: %{y:.3g}", mode="lines+markers"),
+                at=(1, 2),
+                x="counts",
+                y=f"{name}_errors",
+            )
+            for name, color, dash, symbol in (
+                ("maml", *MAML[:3]),
+                ("tangent", GREEN, "dashdot", "diamond-open"),
+                ("solve", SOLVE.color, "dot", "circle-open"),
+            )
+        ),
+        Trace(go.Scatter, curve("", ORANGE, 1.5, "longdash"), at=(1, 2), x="now_x", y="now_y"),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        found = learn(state.start_from, state.task, state.shots, state.rate)
+        k = state.steps
+        costs = {name: errors(getattr(found, name), found.truth) for name in ("maml", "tangent", "solve")}
+        every = torch.cat(list(costs.values())).clamp(min=1e-4).log10()
+        return Arrays(
+            state=state,
+            grid=GRID[:, 0],
+            truth=found.truth,
+            before=found.maml[0],
+            **{name: getattr(found, name)[k].nan_to_num(FAR, FAR, -FAR).clamp(-FAR, FAR) for name in costs},
+            x=found.x[:, 0],
+            y=found.y[:, 0],
+            counts=list(range(MOST + 1)),
+            **{f"{name}_errors": values for name, values in costs.items()},
+            error_range=[float(every.min()) - 0.15, float(every.max()) + 0.15],
+            now_x=[k, k],
+            now_y=[1e-6, 1e3],
+            apart=float((found.maml[k] - found.tangent[k]).square().mean().sqrt().nan_to_num(FAR, FAR)),
+            replaced=float((found.solve[k] - found.tangent[k]).square().mean().sqrt().nan_to_num(FAR, FAR)),
+        )
+
+    def say(self, a: Arrays) -> str:
+        k = a.state.steps
+        if k == 0:
+            return f"No step yet: the network misses the wave by {a.maml_errors[0]:.3g} (mean squared error)."
+        words = (
+            f"After {count(k, 'step')} MAML misses the wave by {_miss(a.maml_errors[k])}, its tangent by "
+            f"{_miss(a.tangent_errors[k])}, and one solve in the tangent kernel by {_miss(a.solve_errors[k])} (mean "
+            f"squared error; {a.maml_errors[0]:.3g} before). "
+        )
+        if min(a.apart, a.replaced) >= FAR or a.tangent_errors[k] >= FAR:
+            return words + "The steps are too long: on the tangent they run away, and one solve does not follow."
+        return words + (
+            f"The solve lies {a.replaced:.2g} from the tangent’s steps, and MAML {a.apart:.2g} (root mean square)."
+        )
+
+
+def _miss(error: float) -> str:
+    """An error in words; one that is drawn no further is more than that."""
+    return f"more than {FAR:g}" if error >= FAR else f"{error:.3g}"

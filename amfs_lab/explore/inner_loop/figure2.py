@@ -1,0 +1,196 @@
+"""The paper's Figure 2 from a result: accuracy against inner steps, and against time, with intervals."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from amfs_lab.experiments import Result, figure2
+from amfs_lab.experiments.result import stored
+from amfs_lab.explore.training.compare import LEVELS, verdict
+from amfs_lab.stats import FEW, accuracy_difference
+from amfs_lab.widgets.controls import Choice, IntSlider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace, half_widths
+from amfs_lab.widgets.style import INK, METHODS, curve, line, marks
+from amfs_lab.widgets.text import count
+
+FIRST = {"the first 10": 10, "the first 30": 30, "the first 100": 100, "all": None}
+BARS = dict(type="data", thickness=2, width=5)
+(MAML, DASH, SQUARE, _), (SOLVE, _, DOT, _) = METHODS["MAML"], METHODS["I-AMFS"]
+
+
+def result(source: str = "glyphs") -> Result:
+    """The result that comes with the course: on `"glyphs"` or on `"omniglot"`."""
+    return figure2.load(stored(f"figure2-{source}"))
+
+
+class Figure2Explorer(Explorer):
+    """MAML after 0, 1, ... inner steps beside I-AMFS's one solve, on the same episodes.
+
+    Args:
+        shown: a result of `amfs-lab reproduce figure2`; the one that comes with the course by default.
+    """
+
+    title = "Figure 2: one solve against the number of inner steps"
+    alt = (
+        "Two panels of accuracies with error bars. Left: MAML against its number of inner steps, and a level line for "
+        "the one solve of I-AMFS. Right: the same accuracies against the time that a task takes, from its support set "
+        "to the scores of its queries, on a logarithmic axis."
+    )
+    steps = IntSlider("steps k", 0, 10, start=5, help="which number of MAML’s steps the sentence compares")
+    episodes = Choice("episodes", FIRST, start="all", help="what would fewer have told?")
+    level = Choice("level", LEVELS, start="95 %", help="how often such an interval covers the true mean")
+
+    presets = {"as trained": dict(steps=5), "one step": dict(steps=1), "ten steps": dict(steps=10)}
+    panels = dict(
+        rows=1,
+        cols=2,
+        horizontal_spacing=0.11,
+        subplot_titles=("accuracy against inner steps", "accuracy against time"),
+    )
+    layout = dict(
+        height=400,
+        xaxis=dict(title="inner steps k"),
+        yaxis=dict(title="accuracy on unseen letters", tickformat=".0%"),
+        xaxis2=dict(title="milliseconds a task (median)", type="log"),
+        yaxis2=dict(title="accuracy", tickformat=".0%"),
+    )
+    frame = {
+        "yaxis_range": "accuracy_range",
+        "yaxis2_range": "accuracy_range",
+        "xaxis_range": "step_range",
+        "xaxis2_range": "time_range",
+        "xaxis2_tickvals": "ticks",
+        "xaxis2_ticktext": "tick_words",
+    }
+    traces = (
+        Trace(
+            go.Scatter,
+            line(MAML, 2, DASH)
+            | marks(MAML, 8, SQUARE, mode="lines+markers", name="MAML", hover="%{x} steps: %{y:.1%}")
+            | dict(error_y=BARS),
+            x="counts",
+            y="maml",
+            error_y_array="maml_half",
+        ),
+        Trace(
+            go.Scatter,
+            line(SOLVE, 2.5, name="I-AMFS, one solve", hover="one solve: %{y:.1%}"),
+            x="step_range",
+            y="solve_line",
+        ),
+        Trace(go.Scatter, curve("", SOLVE, 1.0, "dot"), x="step_range", y="solve_low"),
+        Trace(go.Scatter, curve("", SOLVE, 1.0, "dot"), x="step_range", y="solve_high"),
+        Trace(
+            go.Scatter,
+            marks(INK, 17, "square-open", rim=(None, 2), name="compared", hover="compared"),
+            x="chosen_x",
+            y="chosen_y",
+        ),
+        Trace(
+            go.Scatter,
+            line(MAML, 2, DASH)
+            | marks(MAML, 8, SQUARE, mode="lines+markers", showlegend=False, hover="%{x:.1f} ms: %{y:.1%}")
+            | dict(error_y=BARS),
+            at=(1, 2),
+            x="maml_time",
+            y="maml",
+            error_y_array="maml_half",
+        ),
+        Trace(
+            go.Scatter,
+            marks(SOLVE, 13, DOT, showlegend=False, hover="one solve, %{x:.1f} ms: %{y:.1%}") | dict(error_y=BARS),
+            at=(1, 2),
+            x="solve_time",
+            y="solve",
+            error_y_array="solve_half",
+        ),
+        Trace(
+            go.Scatter,
+            marks(INK, 17, "square-open", rim=(None, 2), showlegend=False, hover="compared"),
+            at=(1, 2),
+            x="chosen_time",
+            y="chosen_y",
+        ),
+    )
+
+    def __init__(self, shown: Result | None = None, preset: str | None = None, **start: Any) -> None:
+        self.shown = result() if shown is None else shown
+        self.curves = figure2.curves(self.shown)
+        counts = range(self.curves["maml"].per_episode.shape[2])
+        self.times = np.array([self.curves["maml"].milliseconds(k) for k in counts])
+        self.solve_time = self.curves["i-amfs"].milliseconds(0)
+        super().__init__(preset, **start)
+
+    def compute(self, state: State) -> Arrays:
+        maml, solve = self.curves["maml"], self.curves["i-amfs"]
+        first, level = FIRST[state.episodes], LEVELS[state.level]
+        counts = np.arange(maml.per_episode.shape[2])
+        k = min(state.steps, int(counts[-1]))
+        intervals = [maml.interval(int(each), first, level) for each in counts]
+        one = solve.interval(0, first, level)
+        means, halves = np.array([each.mean for each in [*intervals, one]]), half_widths([*intervals, one])
+        lowest, highest = float((means - halves).min()), float((means + halves).max())
+        times, solve_time = self.times, self.solve_time
+        ends = [min(times.min(), solve_time), max(times.max(), solve_time)]
+        ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if ends[0] / 2 < t < 2 * ends[1]]
+        return Arrays(
+            state=state,
+            counts=counts,
+            maml=means[:-1],
+            maml_half=halves[:-1],
+            maml_time=times,
+            solve=[one.mean],
+            solve_half=halves[-1:],
+            solve_time=[solve_time],
+            solve_line=[one.mean, one.mean],
+            solve_low=[one.mean - halves[-1]] * 2,
+            solve_high=[one.mean + halves[-1]] * 2,
+            step_range=[-0.4, float(counts[-1]) + 0.4],
+            time_range=[float(np.log10(ends[0])) - 0.12, float(np.log10(ends[1])) + 0.12],
+            ticks=ticks,
+            tick_words=[f"{t:g}" for t in ticks],
+            accuracy_range=[lowest - 0.05, min(highest + 0.05, 1.02)],
+            chosen_x=[k],
+            chosen_time=[times[k]],
+            chosen_y=[intervals[k].mean],
+            k=k,
+            verdict=verdict("I-AMFS", "MAML", accuracy_difference(solve.at(0, first), maml.at(k, first), level)),
+            ratio=times[k] / solve_time,
+            n=one.n,
+            seeds=len(self.shown.seeds),
+        )
+
+    def say(self, a: Arrays) -> str:
+        seeds = "one training of each" if a.seeds == 1 else f"means over {a.seeds} trainings of each"
+        basis = f"These are {a.state.level} intervals over {a.n} episodes, for {seeds}. " if a.n >= FEW else ""
+        speed = f"MAML takes {a.ratio:.3g} times the time of the solve"
+        return (
+            f"With {count(a.k, 'inner step')} MAML reads {_share(a.chosen_y[0])}, I-AMFS with one solve "
+            f"{_share(a.solve[0])}: {a.verdict}. {basis}{speed}."
+        )
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def settings(shown: Result) -> str:
+    """What was trained, on what, in a few lines for the reader of a figure."""
+    c, m = shown.config, shown.machine
+    lines = [
+        f"{c['source']}, asked about its {c['split']} letters, {c['episode']['ways']}-way {c['episode']['shots']}-shot",
+        f"Conv-4 of width {c['width']}, {c['norm']} BatchNorm, MAML trained with "
+        f"{count(c['maml']['steps'], 'inner step')} of {c['maml']['lr']:g}",
+        f"{m['cpu']}, {m['cores']} cores (load {m['load']} at the start), {count(m['threads'], 'thread')}, "
+        f"torch {m['torch']}",
+    ]
+    for method in figure2.METHODS:
+        runs = [run for run in shown.training if run["method"] == method]
+        steps, seconds = (
+            torch.tensor([float(run[what]) for run in runs], dtype=torch.float64).mean() for what in ("step", "seconds")
+        )
+        lines.append(f"{method}: {len(runs)} trainings, {steps:.0f} meta-steps in {seconds:.0f} s on average")
+    return "\n".join(lines)

@@ -1,0 +1,315 @@
+"""One solve against many steps, as two filters of the same channels: 1 - (1 - a s)^k beside s / (s + λ)."""
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab.explore.inner_loop.sinusoid_net import WaveNet
+from amfs_lab.explore.ridge.points import GRID, TRUTHS, sample_points
+from amfs_lab.inner.linearised import tangent_kernel
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.ridge import Spectrum
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, ZeroLogIntSlider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import BLACK, BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, VERMILLION, curve, dots
+from amfs_lab.widgets.text import count
+
+TRUTH, NOISE, BANDWIDTH = "sine", 0.2, 0.7
+KERNELS = ("RBF", "tangent kernel")
+MOST, MOST_STEPS = 30, 10_000
+HUGE = 1e6  # what has diverged is drawn no larger
+LEAST = 1e-5  # the weakest channel that is drawn, in units of the strongest
+EVERY = torch.cat(
+    [
+        torch.logspace(math.log10(LEAST), -1, 81, dtype=torch.float64),
+        torch.linspace(0.1, 1, 181, dtype=torch.float64)[1:],
+    ]
+)
+LAMBDAS = torch.logspace(-5, 1, 241, dtype=torch.float64)
+BEST_FLOW = 0.532  # in the flow limit the best λ is 0.532 / t, gap 0.1020 (Section 4.2 rounds to 0.535 and 0.103)
+START: dict[str, Any] = dict(rate=1.0, steps=20, lam=0.05, kernel="RBF", points=20, sample=1)
+
+
+class Problem(NamedTuple):
+    """Labelled points and a kernel, whose Gram matrix is scaled to a largest eigenvalue of one."""
+
+    x: Tensor  # (n 1)
+    y: Tensor  # (n 1)
+    residual: Tensor  # (n 1), the labels less what the network says before it learns
+    start: Tensor  # (g), that on the grid
+    spectrum: Spectrum
+    across: Tensor  # (g n), grid against points, in the same scale
+
+
+@lru_cache(maxsize=64)
+def problem(kernel: str, points: int, sample: int) -> Problem:
+    """A pure function of what is chosen."""
+    x, y = sample_points(TRUTH, points, NOISE, sample)
+    if kernel == "RBF":
+        K, across, at_points, on_grid = rbf_kernel(x, x, BANDWIDTH), rbf_kernel(GRID, x, BANDWIDTH), 0 * x, 0 * GRID
+    else:
+        net = WaveNet()
+        K, across = tangent_kernel(net, x, x), tangent_kernel(net, GRID, x)
+        with torch.no_grad():
+            at_points, on_grid = net(x), net(GRID)
+    spectrum = Spectrum.of(K)
+    largest = spectrum.eigenvalues[0]
+    scaled = Spectrum(spectrum.eigenvalues / largest, spectrum.eigenvectors)
+    return Problem(x, y, y - at_points, on_grid[:, 0], scaled, across / largest)
+
+
+def learned(s: Tensor, rate: float, steps: int) -> Tensor:
+    """1 - (1 - rate s)^steps, held between -HUGE and HUGE where the steps are too long."""
+    return (1 - (1 - rate * s) ** steps).nan_to_num(posinf=HUGE, neginf=-HUGE).clamp(-HUGE, HUGE)
+
+
+def gap(lam: Tensor | float, rate: float, steps: int, s: Tensor = EVERY) -> Tensor:
+    """The largest difference of the two filters over all strengths s, one for each λ."""
+    lam = torch.as_tensor(lam, dtype=s.dtype)
+    return (s / (s + lam[..., None]) - learned(s, rate, steps)).abs().amax(-1)
+
+
+@lru_cache(maxsize=64)
+def gaps_of(rate: float, steps: int) -> Tensor:
+    """`gap` for every λ on the dial."""
+    return gap(LAMBDAS, rate, steps)
+
+
+def mimic(rate: float, steps: int) -> tuple[float, float]:
+    """The λ whose filter comes closest to so many steps, of all on the dial, and how close."""
+    gaps = gaps_of(rate, steps)
+    best = int(gaps.argmin())
+    return float(LAMBDAS[best]), float(gaps[best])
+
+
+class StepsExplorer(Explorer):
+    """k gradient steps in function space beside one ridge solve, channel by channel.
+
+    Strengths are counted in the strongest channel's, s_max = 1: the rate a in units of 1 / s_max, λ in units of s_max.
+    With the tangent kernel the steps are MAML's, on the network that is linear in its parameters; the labels are then
+    what the untrained network leaves of them.
+    """
+
+    title = "Many steps, or one solve: two filters of the same channels"
+    alt = (
+        "Three panels. Left: labelled points, the function they come from, the fit of one solve and that of k steps. "
+        "Right top: the share learned against a channel's strength on a logarithmic axis, for both. Right bottom: the "
+        "largest difference of the two filters against lambda, with the present lambda and three marked ones."
+    )
+
+    rate = Slider("rate a", 0.01, 2.5, start=1.0, step=0.01, unit="1 / s_max", help="the length of a step")
+    steps = ZeroLogIntSlider("steps k", MOST_STEPS, start=START["steps"], help="how many steps, from nothing learned")
+    lam = LogSlider("λ", 1e-5, 10.0, start=START["lam"], unit="s_max", help="the ridge of the one solve")
+    kernel = Choice("kernel", KERNELS, help="RBF, or the tangent kernel of an untrained network")
+    points = IntSlider("points", 1, MOST, start=START["points"], help="how many labelled points, n", rare=True)
+    sample = IntSlider("sample", 1, 20, start=START["sample"], help="other points and errors", rare=True)
+
+    presets = {
+        "twenty steps": START,
+        "one step": START | dict(steps=1, lam=1.0),
+        "ten steps": START | dict(steps=10, lam=0.1),
+        "flow limit": START | dict(rate=0.01, steps=2000, lam=0.05),
+        "too long steps": START | dict(rate=2.1),
+        "tangent kernel": START | dict(kernel="tangent kernel", steps=200, lam=0.005),
+    }
+
+    panels = dict(
+        rows=2,
+        cols=2,
+        specs=[[{"rowspan": 2}, {}], [None, {}]],
+        column_widths=[0.5, 0.5],
+        horizontal_spacing=0.1,
+        vertical_spacing=0.27,
+        subplot_titles=("the two fits", "the two filters: share learned", "how far apart, for every λ"),
+    )
+    layout = dict(
+        height=500,
+        xaxis=dict(title="x", range=[-3.3, 3.3]),
+        yaxis=dict(title="y", range=[-2.6, 2.6]),
+        xaxis2=dict(
+            title="strength s of a channel, in units of s<sub>max</sub>",
+            type="log",
+            range=[-5.1, 0.15],
+            tickvals=[1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1],
+            ticktext=["10⁻⁵", "10⁻⁴", "10⁻³", "0.01", "0.1", "1"],
+        ),
+        yaxis2=dict(title="share", range=[-0.25, 1.5], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"]),
+        xaxis3=dict(
+            title="λ",
+            type="log",
+            range=[-5.1, 1.1],
+            tickvals=[1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10],
+            ticktext=["10⁻⁵", "10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"],
+        ),
+        yaxis3=dict(title="largest gap", range=[-0.04, 1.08], tickvals=[0, 0.2, 0.5, 1]),
+    )
+    traces = (
+        Trace(go.Scatter, curve("truth", FAINT, 2.0, "dash"), x="grid", y="truth"),
+        Trace(go.Scatter, curve("before", BLACK, 1.2, "longdash"), x="grid", y="start", visible="starts"),
+        Trace(go.Scatter, curve("one solve"), x="grid", y="solved"),
+        Trace(go.Scatter, curve("k steps", VERMILLION, dash="dot"), x="grid", y="walked"),
+        Trace(go.Scatter, dots("labels", "white", rim=(INK, 1.5)), x="x", y="y"),
+        Trace(go.Scatter, curve(width=2.0), at=(1, 2), x="every", y="ridge_curve"),
+        Trace(go.Scatter, curve("", VERMILLION, 2.0, "dot"), at=(1, 2), x="every", y="steps_curve"),
+        Trace(
+            go.Scatter,
+            dots("", BLUE, 7, hover="channel %{customdata}: %{y:.1%} by the solve"),
+            at=(1, 2),
+            x="shown",
+            y="ridge_shares",
+            customdata="index",
+        ),
+        Trace(
+            go.Scatter,
+            dots("", VERMILLION, 8, "diamond-open", hover="channel %{customdata}: %{y:.1%} by steps", rim=(None, 1.5)),
+            at=(1, 2),
+            x="shown",
+            y="steps_shares",
+            customdata="index",
+        ),
+        Trace(go.Scatter, curve(color=FAINT, width=1.6), at=(2, 2), x="lambdas", y="gaps"),
+        Trace(
+            go.Scatter,
+            dict(mode="text", hoverinfo="skip", showlegend=False),
+            at=(2, 2),
+            x="word_x",
+            y="word_y",
+            text="word",
+        ),
+        Trace(
+            go.Scatter,
+            dots("this λ", BLUE, 13, "circle-open", rim=(None, 2.5), hover="λ = %{x:.3g}: gap %{y:.3f}"),
+            at=(2, 2),
+            x="here_x",
+            y="here_y",
+        ),
+        Trace(
+            go.Scatter,
+            dots("λ = 1/t", PURPLE, 9, "square", hover="λ = 1/t = %{x:.3g}: gap %{y:.3f}"),
+            at=(2, 2),
+            x="plain_x",
+            y="plain_y",
+        ),
+        Trace(
+            go.Scatter,
+            dots(
+                "λ = 0.532/t",
+                GREEN,
+                17,
+                "triangle-up-open",
+                rim=(None, 2.0),
+                hover="λ = 0.532/t = %{x:.3g}: gap %{y:.3f}",
+            ),
+            at=(2, 2),
+            x="flow_x",
+            y="flow_y",
+        ),
+        Trace(
+            go.Scatter,
+            dots("the best λ", ORANGE, 11, "star", rim=(INK, 1), hover="best: λ = %{x:.3g}, gap %{y:.3f}"),
+            at=(2, 2),
+            x="best_x",
+            y="best_y",
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        rate, steps, lam = state.rate, state.steps, state.lam
+        p = problem(state.kernel, state.points, state.sample)
+        s, u = p.spectrum.eigenvalues, p.spectrum.eigenvectors
+        h, walked = p.spectrum.filter(lam), learned(s, rate, steps)
+        along = u.T @ p.residual  # (n 1)
+        alive = s > 1e-13
+        per_s = torch.where(alive, walked / torch.where(alive, s, 1.0), rate * steps)
+        # alpha in the channels, and back: h(s)/s of the residual's part, 1/(s + λ) for the solve.
+        waves = p.across @ u
+        solved = p.start + (waves @ (along / (s[:, None] + lam)))[:, 0]
+        stepped = p.start + (waves @ (per_s[:, None] * along))[:, 0]
+        time = rate * steps
+        best_lam, best = mimic(rate, steps)
+        gaps = gaps_of(rate, steps)
+        marks = {name: c / time if time else 0.0 for name, c in (("plain", 1.0), ("flow", BEST_FLOW))}
+        here = float(gap(lam, rate, steps))
+        diverged = rate > 2 and steps > 0
+        arrays: dict[str, Any] = {}
+        for name, place in marks.items():
+            on = LAMBDAS[0] <= place <= LAMBDAS[-1] and not diverged
+            arrays |= {f"{name}_x": [place] if on else [], f"{name}_y": [float(gap(place, rate, steps))] if on else []}
+        there = not diverged and steps > 0
+        lost = float(gaps.min()) > 1.08  # all of the curve lies above the panel
+        return Arrays(
+            **arrays,
+            state=state,
+            x=p.x[:, 0],
+            y=p.y[:, 0],
+            grid=GRID[:, 0],
+            truth=TRUTHS[TRUTH](GRID[:, 0]),
+            start=p.start,
+            starts=state.kernel != "RBF",
+            solved=solved,
+            walked=stepped.clamp(-1e3, 1e3),
+            every=EVERY,
+            ridge_curve=EVERY / (EVERY + lam),
+            steps_curve=learned(EVERY, rate, steps).clamp(-9, 9),
+            shown=s.clamp(min=LEAST),
+            index=np.arange(1, len(s) + 1),
+            ridge_shares=h,
+            steps_shares=walked.clamp(-9, 9),
+            lambdas=LAMBDAS,
+            gaps=gaps.clamp(max=9),
+            word_x=[float(LAMBDAS[0] * LAMBDAS[-1]) ** 0.5],
+            word_y=[0.5],
+            word=[f"too large to draw: the smallest gap is {_large(float(gaps.min()))}" if lost else ""],
+            here_x=[lam],
+            here_y=[min(here, 9.0)],
+            best_x=[best_lam] if there else [],
+            best_y=[best] if there else [],
+            here=here,
+            best=best,
+            best_lam=best_lam,
+            time=time,
+            diverged=diverged,
+            learned=walked,
+            fits=float((solved - stepped).abs().max()),
+            freedom=float(h.sum()),
+        )
+
+    def say(self, a: Arrays) -> str:
+        k, rate, n = a.state.steps, a.state.rate, a.state.points
+        network, solve = a.state.kernel != "RBF", f"a solve of about n³/3 + 2n² = {n**3 / 3 + 2 * n**2:.0f} operations."
+        if network:  # a step of MAML, though here of its tangent
+            passes = count(k, "forward and backward pass").replace("passs", "passes")
+            cost = f"Cost: {passes} for the steps, against one forward pass and {solve}"
+        else:
+            cost = f"Cost: {count(k, 'product')} with the n × n Gram matrix for the steps, against {solve}"
+        if k == 0:
+            return "No step, so nothing is learned: the steps' filter is 0 everywhere."
+        if a.diverged:
+            return (
+                f"Steps too long: a = {rate:g} / s_max lies beyond 2 / s_max, so the strongest channel overshoots, "
+                f"{abs(1 - rate):.3g} times as far at each step, and no λ mimics that. After {count(k, 'step')} it "
+                f"misses its label by {_large(1 - float(a.learned[0]))} times the label. {cost}"
+            )
+        reach = "reaches" if k == 1 else "reach"
+        words = (
+            f"{count(k, 'step').capitalize()} of a = {rate:g} / s_max {reach} t = a k = {a.time:.4g}. At λ = "
+            f"{a.state.lam:.3g} the filters differ by at most {a.here:.3f}, the fits by {a.fits:.2g}. "
+        )
+        best = "best λ on the dial" if a.best_lam in (LAMBDAS[0], LAMBDAS[-1]) else "best λ"  # a better one lies beyond
+        words += f"The {best} is {a.best_lam:.2g} = {a.best_lam * a.time:.3f}/t, with a gap of {a.best:.3f}. "
+        if rate == 2:
+            words += "At a = 2 / s_max the strongest channel swings for ever. "
+        elif rate > 1:
+            words += "Beyond a = 1 / s_max strong channels overshoot, and swing in. "
+        return words + cost
+
+
+def _large(share: float) -> str:
+    """A share that may have run away, in words."""
+    return "more than a million" if abs(share) >= HUGE else f"{abs(share):.3g}"

@@ -1,0 +1,179 @@
+"""Real characters of one few-shot task: how alike their pixels are, and whose example a query resembles most."""
+
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+import plotly.graph_objects as go
+from torch import Tensor
+
+from amfs_lab.episode import Episode
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+from amfs_lab.widgets.controls import IntSlider, LogSlider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.png import print_of
+from amfs_lab.widgets.style import BLUE, SIMILARITY, VERMILLION
+
+WAYS, QUERIES, SIDE, GAP = 5, 15, 28, 8
+OTHERS = "rgba(110, 119, 129, 0.5)"  # FAINT, half of it
+PRINT = {"hoverinfo": "skip", "dx": 1, "dy": 1}
+
+
+@lru_cache(maxsize=8)
+def source(shots: int) -> EpisodeSource:
+    """Tasks of test letters: the scripts that meta-training never sees."""
+    return open_source("glyphs", "test", EpisodeConfig(WAYS, shots, QUERIES))
+
+
+def pixels(episode: Episode) -> tuple[Tensor, Tensor]:
+    """Support and query images as rows of pixels."""
+    return episode.support.x.flatten(1), episode.query.x.flatten(1)
+
+
+class CharacterExplorer(Explorer):
+    """Five letters the kernel has never seen, one to five examples of each, and one query compared with them all."""
+
+    title = "Five letters of one task, how alike their pixels are, and one query"
+    alt = (
+        "Three panels. Left: pictures of the examples of five letters, a column each, and below them the query. "
+        "Middle: the Gram matrix of the examples as a heat map. "
+        "Right: five bars, the query's similarity to the most similar example of each letter."
+    )
+
+    bandwidth = LogSlider("σ", 0.1, 100.0, start=5.0, unit="pixel distance", help="how far similarity reaches")
+    task = IntSlider("task", 1, 40, start=1, help="which five letters")
+    shots = IntSlider("shots", 1, 5, start=1, help="examples of each letter")
+    query = IntSlider("query", 1, WAYS * QUERIES, start=20, help="which image is asked about")
+
+    presets: ClassVar[dict[str, Any]] = {
+        "one example each": {"shots": 1, "bandwidth": 5.0},
+        "five examples each": {"shots": 5, "bandwidth": 5.0},
+        "too narrow": {"shots": 1, "bandwidth": 0.2},
+    }
+    panels: ClassVar[dict[str, Any]] = {
+        "rows": 1,
+        "cols": 3,
+        "column_widths": [0.42, 0.31, 0.27],
+        "horizontal_spacing": 0.08,
+        "subplot_titles": (
+            "examples, and below them the query",
+            "Gram matrix of the examples",
+            "the query's similarity",
+        ),
+    }
+    layout: ClassVar[dict[str, Any]] = {
+        "height": 380,
+        "showlegend": False,
+        "xaxis": {
+            "title": {"text": "letter", "standoff": 0},
+            "side": "top",
+            "tickvals": [SIDE * c + SIDE / 2 for c in range(WAYS)],
+            "ticktext": [str(c + 1) for c in range(WAYS)],
+            "ticks": "",
+            "showline": False,
+            "showgrid": False,
+            "constrain": "domain",
+        },
+        "yaxis": {
+            "visible": False,
+            "scaleanchor": "x",
+            "autorange": "reversed",
+            "constrain": "domain",
+            "domain": [0.0, 0.9],  # the numbers of the letters stand between picture and title
+        },
+        "xaxis2": {"title": "example", "constrain": "domain", "showgrid": False, "tick0": 1},
+        "yaxis2": {"title": "example", "tick0": 1, "scaleanchor": "x2", "autorange": "reversed", "constrain": "domain"},
+        "xaxis3": {"title": "letter", "tickvals": list(range(1, WAYS + 1))},
+        "yaxis3": {"title": "to its most similar example", "range": [0, 1.12], "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]},
+    }
+    frame: ClassVar[dict[str, str]] = {"xaxis2_dtick": "every", "yaxis2_dtick": "every"}
+    traces = (
+        Trace(go.Image, PRINT, source="examples"),
+        Trace(go.Image, PRINT | {"x0": WAYS // 2 * SIDE}, y0="below", source="asked"),
+        Trace(
+            go.Heatmap,
+            {
+                "zmin": 0,
+                "zmax": 1,
+                "colorscale": SIMILARITY,
+                "showscale": False,
+                "hovertemplate": "examples %{y} and %{x}: %{z:.3f}<extra></extra>",
+            },
+            at=(1, 2),
+            x="numbers",
+            y="numbers",
+            z="K",
+        ),
+        Trace(
+            go.Bar,
+            {
+                "textposition": "outside",
+                "constraintext": "none",
+                "cliponaxis": False,
+                "hovertemplate": "letter %{x}: %{y:.3f}<extra></extra>",
+            },
+            at=(1, 3),
+            x="letters",
+            y="votes",
+            text="marks",
+            marker_color="colors",
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        episode = source(state.shots)[state.task - 1]
+        support, query = pixels(episode)
+        K_qs = rbf_kernel(query, support, state.bandwidth)
+        votes = K_qs.view(len(query), WAYS, state.shots).amax(2)  # support images come letter by letter
+        guesses = votes.argmax(1)
+        alike = votes.amax(1) > 0  # where every kernel value is 0, the largest is nobody's
+        asked = state.query - 1
+        truth, guess = int(episode.query.y[asked]), int(guesses[asked])
+        taken = guess if alike[asked] else None
+        return Arrays(
+            bandwidth=state.bandwidth,
+            query=state.query,
+            examples=print_of(columns(episode.support.x[:, 0], state.shots)),
+            asked=print_of(episode.query.x[asked, 0]),
+            below=state.shots * SIDE + GAP,
+            numbers=np.arange(1, len(support) + 1),
+            every=state.shots,
+            K=rbf_kernel(support, support, state.bandwidth),
+            letters=np.arange(1, WAYS + 1),
+            votes=votes[asked],
+            marks=["its own" if c == truth else "guess" if c == taken else "" for c in range(WAYS)],
+            colors=[BLUE if c == truth else VERMILLION if c == taken else OTHERS for c in range(WAYS)],
+            truth=truth + 1,
+            guess=guess + 1,
+            nearest=float(votes[asked].max()),
+            right=int(((guesses == episode.query.y) & alike).sum()),
+            lost=int((~alike).sum()),
+        )
+
+    def say(self, a: Arrays) -> str:
+        head = f"At σ = {a.bandwidth:.3g}, query {a.query} is"
+        total = f"{a.right} of {WAYS * QUERIES} queries of this task resemble their own letter most."
+        if a.nearest == 0:
+            everyone = a.lost == WAYS * QUERIES
+            rest = (
+                f"all {a.lost} queries of this task: nothing resembles anything."
+                if everyone
+                else (f"{a.lost} of the {WAYS * QUERIES} queries of this task.")
+            )
+            return f"{head} similar to no example at all: every kernel value is 0. So it is with {rest}"
+        verdict = "which it is" if a.guess == a.truth else f"but it is letter {a.truth}"
+        return f"{head} most similar to letter {a.guess} ({a.nearest:.2g}), {verdict}; {total}"
+
+
+def columns(images: Tensor, shots: int) -> Tensor:
+    """One picture of all examples, a column for each letter."""
+    return images.view(WAYS, shots * SIDE, SIDE).transpose(0, 1).reshape(shots * SIDE, WAYS * SIDE)
+
+
+def nearest(task: int, bandwidth: float = 5.0) -> tuple[Tensor, Tensor]:
+    """For each query of a task with one example a letter: the letter it resembles most, and the one it is, from 0."""
+    episode = source(1)[task - 1]
+    support, query = pixels(episode)
+    return episode.support.y[rbf_kernel(query, support, bandwidth).argmax(1)], episode.query.y

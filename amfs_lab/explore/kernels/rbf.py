@@ -1,0 +1,225 @@
+"""Points on a line, how alike they are, and how many directions their Gram matrix keeps alive."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.ridge import Spectrum
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import BLUE, FAINT, INK, SIMILARITY, VERMILLION, line, marks
+from amfs_lab.widgets.text import percent
+
+POINTS: dict[str, Tensor] = {
+    name: torch.tensor(x, dtype=torch.float64)[:, None]
+    for name, x in {
+        "six points": [0.0, 0.3, 0.9, 1.4, 2.6, 3.0],
+        "evenly spaced": [0.0, 0.6, 1.2, 1.8, 2.4, 3.0],
+        "two clusters": [0.0, 0.2, 0.4, 2.6, 2.8, 3.0],
+        "a point twice": [0.0, 0.7, 0.7, 1.5, 2.3, 3.0],
+    }.items()
+}
+N = 6
+ALIVE = 0.01  # a direction counts as alive while its eigenvalue is above 1 % of the largest
+FLOOR = 1e-9  # where the logarithmic axis of eigenvalues ends
+GRID = torch.linspace(-0.6, 3.6, 169, dtype=torch.float64)[:, None]
+NUMBERS = list(range(1, N + 1))
+
+
+def alive(x: Tensor, bandwidth: float) -> int:
+    """How many eigenvalues of the Gram matrix of `x` (n d) are above 1 % of the largest."""
+    eigenvalues = Spectrum.of(rbf_kernel(x, x, bandwidth)).eigenvalues
+    return int((eigenvalues > ALIVE * eigenvalues[0]).sum())
+
+
+class RbfExplorer(Explorer):
+    """Six points on a line, their Gram matrix and its eigenvalues, under one dial.
+
+    One point's similarity to every place on the line is a bump of width σ; its heights at the six points are that
+    point's row of the Gram matrix. Point at a cell, or set the two numbers, to follow one pair through all panels.
+    """
+
+    title = "Six points, how alike each pair is, and what is left to learn with"
+    alt = (
+        "Three panels. Left top: one point's similarity to every place on the line, a bump of width sigma, with its "
+        "height at each of the six points. Left bottom: the six eigenvalues of the Gram matrix on a logarithmic axis. "
+        "Right: the Gram matrix as a heat map of six by six similarities."
+    )
+
+    bandwidth = LogSlider(
+        "σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches"
+    )
+    points = Choice("points", list(POINTS), help="where the six points lie")
+    row = IntSlider("row", 1, N, start=2, help="the point at the centre of the bump")
+    column = IntSlider("column", 1, N, start=3, help="the point it is compared with")
+
+    presets = {
+        "six points": dict(points="six points", bandwidth=0.6, row=2, column=3),
+        "narrow": dict(points="six points", bandwidth=0.06, row=2, column=3),
+        "wide": dict(points="six points", bandwidth=4.0, row=2, column=3),
+        "two clusters": dict(points="two clusters", bandwidth=0.4, row=2, column=3),
+        "a point twice": dict(points="a point twice", bandwidth=0.4, row=2, column=3),
+    }
+
+    panels = dict(
+        rows=2,
+        cols=2,
+        specs=[[{}, {"rowspan": 2}], [{}, None]],
+        column_widths=[0.54, 0.46],
+        row_heights=[0.5, 0.5],
+        horizontal_spacing=0.1,
+        vertical_spacing=0.24,
+        subplot_titles=("similarity to one point", "Gram matrix K", "eigenvalues of K"),
+    )
+    layout = dict(
+        height=460,
+        showlegend=False,
+        xaxis=dict(title="x (the points' own unit)", range=[-0.6, 3.6]),
+        yaxis=dict(title="k(x, row)", range=[-0.08, 1.3], tickvals=[0, 0.5, 1]),
+        xaxis2=dict(title="column: point", tickvals=NUMBERS, range=[0.5, N + 0.5], constrain="domain", showgrid=False),
+        yaxis2=dict(
+            title="row: point",
+            tickvals=NUMBERS,
+            range=[N + 0.5, 0.5],
+            scaleanchor="x2",
+            constrain="domain",
+            constraintoward="top",
+            showgrid=False,
+        ),
+        xaxis3=dict(title="direction i", tickvals=NUMBERS, range=[0.6, N + 0.4]),
+        yaxis3=dict(
+            title="eigenvalue s<sub>i</sub>",
+            type="log",
+            range=[-9.4, 1.4],
+            tickvals=[1e-9, 1e-6, 1e-3, 1],
+            ticktext=["≤ 10⁻⁹", "10⁻⁶", "10⁻³", "1"],
+        ),
+    )
+    traces = (
+        Trace(go.Scatter, line(BLUE, hoverinfo="skip"), x="grid", y="bump"),
+        Trace(go.Scatter, line(FAINT, 1.5, "dot", hoverinfo="skip"), x="stem_x", y="stem_y"),
+        Trace(
+            go.Scatter,
+            marks(rim=(INK, 1), opacity=1, hover="point %{text}: x = %{x:.2f}, similarity %{y:.3f}")
+            | dict(mode="markers+text", textposition="top center", cliponaxis=False),
+            x="x",
+            y="heights",
+            text="labels",
+            marker_color="point_colors",
+            marker_size="point_sizes",
+            marker_symbol="point_symbols",
+        ),
+        Trace(
+            go.Heatmap,
+            dict(
+                x=NUMBERS,
+                y=NUMBERS,
+                zmin=0,
+                zmax=1,
+                colorscale=SIMILARITY,
+                xgap=1,
+                ygap=1,
+                texttemplate="%{z:.2f}",
+                textfont=dict(size=11),
+                hovertemplate="points %{y} and %{x}: %{z:.4f}<extra></extra>",
+                colorbar=dict(
+                    title=dict(text="similarity", side="right"),
+                    thickness=12,
+                    len=0.76,
+                    y=1,
+                    yanchor="top",
+                    tickvals=[0, 0.5, 1],
+                ),
+            ),
+            at=(1, 2),
+            hears=("hover", "click"),
+            z="K",
+        ),
+        Trace(go.Scatter, line(VERMILLION, 3, hoverinfo="skip"), at=(1, 2), x="cell_x", y="cell_y"),
+        Trace(go.Scatter, line(FAINT, 1.5, "dash", hoverinfo="skip"), at=(2, 1), x="threshold_x", y="threshold_y"),
+        Trace(
+            go.Scatter,
+            dict(
+                mode="text",
+                text=["1 % of the largest"],
+                textposition="bottom right",
+                textfont=dict(color=FAINT),
+                hoverinfo="skip",
+            ),
+            at=(2, 1),
+            x="note_x",
+            y="note_y",
+        ),
+        Trace(
+            go.Scatter,
+            line(BLUE, 1) | marks(BLUE, 11, rim=(None, 1.5), hover="direction %{x}: %{y:.2g}", mode="lines+markers"),
+            at=(2, 1),
+            x="directions",
+            y="eigenvalues",
+            marker_symbol="eigen_symbols",
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        x = POINTS[state.points]
+        K = rbf_kernel(x, x, state.bandwidth)
+        eigenvalues = Spectrum.of(K).eigenvalues
+        i, j = state.row - 1, state.column - 1
+        heights = K[i]
+        special = [n in (i, j) for n in range(N)]
+        return Arrays(
+            bandwidth=state.bandwidth,
+            pair=(state.row, state.column),
+            x=x[:, 0],
+            distance=(x[i] - x[j]).abs()[0],
+            similarity=K[i, j],
+            K=K,
+            grid=GRID[:, 0],
+            bump=rbf_kernel(GRID, x[i : i + 1], state.bandwidth)[:, 0],
+            heights=heights,
+            stem_x=torch.stack([x[j, 0], x[j, 0]]),
+            stem_y=torch.stack([heights.new_zeros(()), heights[j]]),
+            # A blank, not "": plotly takes an empty label out of the page and never puts a later one in its place.
+            labels=[
+                ", ".join(str(m + 1) for m in range(N) if x[m] == x[n]) if x[n] not in x[:n] else " " for n in range(N)
+            ],
+            point_colors=[BLUE if n == i else VERMILLION if n == j else "white" for n in range(N)],
+            point_symbols=["diamond" if n == i else "square" if n == j else "circle" for n in range(N)],
+            point_sizes=[11 if chosen else 9 for chosen in special],
+            cell_x=np.array([j, j + 1, j + 1, j, j]) + 0.5,
+            cell_y=np.array([i, i, i + 1, i + 1, i]) + 0.5,
+            directions=NUMBERS,
+            eigenvalues=eigenvalues.clamp(min=FLOOR),
+            eigen_symbols=["circle" if s > ALIVE * eigenvalues[0] else "circle-open" for s in eigenvalues],
+            alive=int((eigenvalues > ALIVE * eigenvalues[0]).sum()),
+            threshold_x=np.array([0.6, N + 0.4]),
+            threshold_y=torch.stack([ALIVE * eigenvalues[0]] * 2),
+            note_x=np.array([0.62]),
+            note_y=(ALIVE / 2 * eigenvalues[0])[None],
+        )
+
+    def say(self, a: Arrays) -> str:
+        i, j = a.pair
+        if i == j:
+            pair = f"point {i} is 100 % similar to itself, at every σ"
+        elif a.distance == 0:
+            pair = f"points {i} and {j} lie at the same place and are 100 % similar, so K has two equal rows"
+        else:
+            pair = f"points {i} and {j} lie {a.distance:.2f} apart and are {percent(a.similarity)} similar"
+        directions = (
+            "all 6 directions are"
+            if a.alive == N
+            else "1 of 6 directions is"
+            if a.alive == 1
+            else f"{a.alive} of 6 directions are"
+        )
+        return f"At σ = {a.bandwidth:.3g}, {pair}; {directions} alive (eigenvalue above 1 % of the largest)."
+
+    def pointed(self, event: Mapping[str, Any]) -> None:
+        self.set(row=int(event["y"]), column=int(event["x"]))

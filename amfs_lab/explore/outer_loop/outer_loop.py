@@ -1,0 +1,292 @@
+"""The outer loop in the plane: five methods on the same three tasks, where each walks, and where each ends."""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab import planes
+from amfs_lab.errors import NumericalError
+from amfs_lab.explore.outer_loop.plane import (
+    CONTOURS,
+    FAR,
+    LAYOUT,
+    PANELS,
+    bowls,
+    ground,
+    kept,
+    places,
+    sides,
+    standing,
+)
+from amfs_lab.widgets import style
+from amfs_lab.widgets.controls import Film, IntSlider, LogSlider, Slider
+from amfs_lab.widgets.draggable import Coordinate, DraggableExplorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import INK, line, marks
+from amfs_lab.widgets.text import count
+
+TASKS, STEPS = len(style.TASKS), 200
+LOOKS = style.IN_THE_PLANE
+NEAR = 1e-6  # distances are drawn down to this
+PLACES = places(TASKS)
+START: dict[str, Any] = dict(
+    x_0=-2.2, y_0=-2.0, x_1=-1.2, y_1=1.0, x_2=1.6, y_2=1.4, x_3=0.6, y_3=-1.6,
+    curvature=4.0, stretch=1.0, inner_lr=0.2, inner_steps=1, lam=1.0, rate=0.1, shown=STEPS,
+)  # fmt: skip
+
+
+def tasks_of(state: State) -> planes.Quadratics:
+    """Tasks 1 and 2 have curvature 1, task 3 that of its control; `stretch` makes each bowl a valley of its own."""
+    return ground(state, TASKS, state.curvature, state.stretch).tasks
+
+
+@lru_cache(maxsize=64)
+def pulls_of(curvature: float, stretch: float, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
+    """W (method t 2 2) of every method."""
+    H = bowls(curvature, stretch, TASKS)
+    return torch.stack([planes.pulls(method, H, inner_lr, inner_steps, lam) for method in LOOKS])
+
+
+def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
+    """Where the pulls of one method balance; None where they leave a direction free."""
+    try:
+        return planes.end(W, optima)
+    except NumericalError:
+        return None
+
+
+def limits(W: Tensor) -> Tensor:
+    """2t / |s|, the strongest eigenvalue s of each method's summed pulls: the outer rates are shares of this."""
+    strongest = torch.linalg.eigvalsh(W.sum(-3)).abs().amax(-1)
+    return 2 * W.shape[-3] / torch.where(strongest > 0, strongest, torch.ones_like(strongest))
+
+
+def shares(W: Tensor) -> Tensor:
+    """What share of all pull is each task's (method t): tr W_t over sum |tr W_t|, negative where it pushes away."""
+    traces = W.diagonal(dim1=-2, dim2=-1).sum(-1)
+    total = traces.abs().sum(-1, keepdim=True)
+    return traces / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def fo_maml_runs_away(
+    curvature: float, inner_lr: float = START["inner_lr"], inner_steps: int = START["inner_steps"]
+) -> bool:
+    """Whether no outer rate is small enough for FO-MAML at this curvature of task 3: its round tasks' pulls tell."""
+    W = planes.pulls("FO-MAML", bowls(curvature, 1.0, TASKS), inner_lr, inner_steps)
+    return float(planes.stable_below(W)) == 0
+
+
+class OuterLoopExplorer(DraggableExplorer):
+    """Three quadratic tasks whose optima can be dragged, and the outer loops of five methods between them."""
+
+    title = "The outer loop in the plane: where five methods walk, and where each ends"
+    alt = (
+        "Three panels. Left: the plane of meta-parameters with the optima of three tasks, contours of their mean loss, "
+        "the walk of each of five methods from one start, and the place where each must end. Upper right: bars with "
+        "each task's share of the pull, one group a method. Lower right: the distance of each walk from its end, "
+        "against steps, on a logarithmic scale."
+    )
+
+    places = PLACES
+    shown = Film("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
+    curvature = LogSlider("curvature h", 0.1, 30.0, start=4.0, unit="× tasks 1, 2", help="of task 3")
+    inner_lr = Slider("inner rate a", 0.0, 0.5, start=0.2, step=0.01, help="of FO-MAML, MAML and Reptile")
+    inner_steps = IntSlider("inner steps k", 0, 10, start=1, help="of FO-MAML, MAML and Reptile")
+    lam = LogSlider("λ", 0.05, 50.0, start=1.0, help="the ridge of the proximal solve")
+    rate = Slider(
+        "outer rate β", 0.0, 1.1, start=0.1, step=0.01, unit="× its limit", help="2 / s_max, another for each method"
+    )
+    stretch = LogSlider(
+        "stretch", 1.0, 10.0, start=1.0, unit=": 1", help="steep to flat curvature, in each task", rare=True
+    )
+    x_0, y_0 = (Coordinate(f"{axis}₀", START[f"{axis}_0"], help=help) for axis, help in (("x", "start"), ("y", "")))
+    x_1, y_1 = (Coordinate(f"{axis}₁", START[f"{axis}_1"], help=help) for axis, help in (("x", "task 1"), ("y", "")))
+    x_2, y_2 = (Coordinate(f"{axis}₂", START[f"{axis}_2"], help=help) for axis, help in (("x", "task 2"), ("y", "")))
+    x_3, y_3 = (Coordinate(f"{axis}₃", START[f"{axis}_3"], help=help) for axis, help in (("x", "task 3"), ("y", "")))
+
+    presets = {
+        "one curved task": START,
+        "no inner loop": START | dict(inner_steps=0, lam=50.0),
+        "invisible": START | dict(curvature=5.0),
+        "runs away": START | dict(curvature=15.0, inner_lr=0.1, rate=0.05, shown=60),
+        "even k": START | dict(curvature=15.0, inner_lr=0.1, inner_steps=2),
+        "long inner loop": START | dict(inner_steps=10),
+        "valleys": START | dict(stretch=10.0, curvature=2.0, inner_lr=0.1, rate=0.2),
+    }
+
+    panels = PANELS | dict(
+        vertical_spacing=0.2,
+        subplot_titles=("the plane of θ", "each task’s share of the pull", "distance from the method’s own end"),
+    )
+    layout = LAYOUT | dict(
+        xaxis2=dict(type="category"),
+        yaxis2=dict(range=[-1.05, 1.05], tickformat=".0%", nticks=5, zeroline=True, zerolinecolor=INK),
+        xaxis3=dict(title="steps of the outer loop", range=[0, STEPS]),
+        yaxis3=dict(type="log", range=[math.log10(NEAR), math.log10(FAR)], dtick=2, exponentformat="power"),
+        barmode="group",
+        bargap=0.25,
+    )
+    traces = (
+        CONTOURS,
+        *(
+            Trace(
+                go.Scatter,
+                line(look.color, 2.2, look.dash, f"{name}: (%{{x:.2f}}, %{{y:.2f}})", legendgroup=name, name=name),
+                x=f"x_{n}",
+                y=f"y_{n}",
+            )
+            for n, (name, look) in enumerate(LOOKS.items())
+        ),
+        *(
+            Trace(
+                go.Scatter,
+                marks(
+                    look.color,
+                    13,
+                    look.marker,
+                    ("white", 1.5),
+                    opacity=1,
+                    hover=f"{name} ends here: (%{{x:.2f}}, %{{y:.2f}})",
+                    legendgroup=name,
+                    showlegend=False,
+                ),
+                x=f"end_x_{n}",
+                y=f"end_y_{n}",
+            )
+            for n, (name, look) in enumerate(LOOKS.items())
+        ),
+        Trace(
+            go.Scatter,
+            marks(
+                [INK, *(task.color for task in style.TASKS)],
+                9,
+                ["circle-open", *(task.marker for task in style.TASKS)],
+                (INK, 1.5),
+                opacity=1,
+                hover="%{text}: (%{x:.2f}, %{y:.2f})",
+            )
+            | dict(
+                mode="markers+text",
+                text=list(PLACES),
+                textfont=dict(size=13),
+                showlegend=False,
+            ),
+            x="place_x",
+            y="place_y",
+            textposition="place_side",
+        ),
+        *(
+            Trace(
+                go.Bar,
+                dict(
+                    name=f"task {t + 1}",
+                    x=list(LOOKS),
+                    marker=dict(
+                        color=task.color,
+                        line=dict(color=INK, width=1),
+                        pattern=dict(shape=task.pattern, fillmode="overlay", fgcolor=INK, size=5),
+                    ),
+                    hovertemplate=f"%{{x}}, task {t + 1}: %{{y:.1%}} of the pull<extra></extra>",
+                ),
+                at=(1, 2),
+                y=f"share_{t}",
+            )
+            for t, task in enumerate(style.TASKS)
+        ),
+        *(
+            Trace(
+                go.Scatter,
+                line(look.color, 2, look.dash, f"{name}, step %{{x}}: %{{y:.2g}}", legendgroup=name, showlegend=False),
+                at=(2, 2),
+                x=f"step_{n}",
+                y=f"distance_{n}",
+            )
+            for n, (name, look) in enumerate(LOOKS.items())
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        tasks, _, _, heights = ground(state, TASKS, state.curvature, state.stretch)
+        W = pulls_of(state.curvature, state.stretch, state.inner_lr, state.inner_steps, state.lam)
+        everywhere = standing(state, TASKS)
+        arrays: dict[str, Any] = {"height": heights}
+        ended, gone, away = {}, {}, {}
+        rates = state.rate * limits(W)
+        paths = planes.descend(rates[:, None, None, None] * W, tasks.optima, everywhere[0], 1.0, STEPS)
+        for n, name in enumerate(LOOKS):
+            end = end_of(W[n], tasks.optima)
+            path, gone[name] = kept(paths[: state.shown + 1, n])
+            distance = (path - end).norm(dim=1).clamp(NEAR, FAR) if end is not None else path.new_zeros(0)
+            ended[name] = end is not None
+            away[name] = float(distance[-1]) if end is not None else math.nan
+            arrays |= {
+                f"x_{n}": path[:, 0].numpy().round(4),
+                f"y_{n}": path[:, 1].numpy().round(4),
+                f"end_x_{n}": [] if end is None else [float(end[0])],
+                f"end_y_{n}": [] if end is None else [float(end[1])],
+                f"step_{n}": np.arange(len(distance)),
+                f"distance_{n}": distance.numpy(),
+            }
+        pulled = shares(W)
+        return Arrays(
+            **arrays,
+            **{f"share_{t}": pulled[:, t] for t in range(TASKS)},
+            state=state,
+            place_x=everywhere[:, 0],
+            place_y=everywhere[:, 1],
+            place_side=["bottom center", *sides(everywhere[1:])],
+            ended=ended,
+            gone=gone,
+            away=away,
+            heard=dict(zip(LOOKS, pulled[:, -1].tolist(), strict=True)),
+            settles={name: float(planes.stable_below(W[n])) > 0 for n, name in enumerate(LOOKS)},
+        )
+
+    def say(self, a: Arrays) -> str:
+        s = a.state
+        heard = ", ".join(f"{name} {_share(share)}" for name, share in a.heard.items())
+        runs = [name for name in LOOKS if a.ended[name] and not a.settles[name]]
+        free = [name for name in LOOKS if not a.ended[name]]
+        if s.inner_lr * s.inner_steps:
+            words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {heard}. "
+        else:
+            words = f"{no_inner_loop(s)}. Task 3’s share of the pull: {heard}. "
+        apart = {name: _apart(a.away[name], a.gone[name]) for name in LOOKS if a.ended[name]}
+        if not s.shown:
+            words += "No step yet: all stand at the start."
+        elif set(apart.values()) == {THERE}:
+            all_ = "all others" if free else "all"
+            words += f"After {count(s.shown, 'step')} {all_} stand at their own ends."
+        else:
+            told = ", ".join(f"{name} {words}" for name, words in apart.items())
+            words += f"After {count(s.shown, 'step')}, from its own end: {told}."
+        if runs:
+            verb = "runs" if len(runs) == 1 else "run"
+            words += (
+                f" The pulls of {' and '.join(runs)} add up to a negative eigenvalue: {verb} away at every outer rate "
+                "above 0."
+            )
+        if free:
+            words += f" The pulls of {' and '.join(free)} leave a direction free: no end."
+        return words
+
+
+THERE = "there"
+
+
+def no_inner_loop(state: State) -> str:
+    """The reason why the inner loop changes nothing, for a state in which it changes nothing."""
+    return "The inner steps have length 0" if state.inner_steps else "There are no inner steps"
+
+
+def _apart(distance: float, gone: bool) -> str:
+    return "gone" if gone else THERE if distance <= 10 * NEAR else f"{distance:.2g}"
+
+
+def _share(share: float) -> str:
+    return f"{round(100 * share)} %".replace("-", "−")

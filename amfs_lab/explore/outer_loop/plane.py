@@ -1,0 +1,112 @@
+"""The ground that walks are drawn on: the plane of θ, its tasks and places, and contours of the tasks' mean loss."""
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab import planes
+from amfs_lab.widgets.figure import State, Trace
+from amfs_lab.widgets.style import FAINT
+
+VIEW = 3.0  # the plane is drawn from -VIEW to VIEW
+FAR = 30.0  # a walk that has left for good is drawn no further
+GRID = torch.linspace(-VIEW, VIEW, 41, dtype=torch.float64)
+SITES = torch.stack(torch.meshgrid(GRID, GRID, indexing="xy"), -1)
+PALE = [[0.0, "#FFFFFF"], [1.0, "#C9D3DE"]]
+
+# Left the plane, over both rows; on the right two panels. Both explorers of walks are laid out so.
+PANELS: dict[str, Any] = dict(
+    rows=2,
+    cols=2,
+    column_widths=[0.56, 0.44],
+    specs=[[dict(rowspan=2), dict()], [None, dict()]],
+    horizontal_spacing=0.1,
+)
+LAYOUT: dict[str, Any] = dict(
+    height=560,
+    xaxis=dict(title="θ₁", range=[-VIEW, VIEW], constrain="domain", showgrid=False),
+    yaxis=dict(title="θ₂", range=[-VIEW, VIEW], scaleanchor="x", constrain="domain", showgrid=False),
+)
+CONTOURS = Trace(
+    go.Contour,
+    dict(
+        x=GRID.tolist(),
+        y=GRID.tolist(),
+        ncontours=14,
+        colorscale=PALE,
+        showscale=False,
+        line=dict(color=FAINT, width=0.4),
+        hovertemplate="mean loss √: %{z:.2f}<extra></extra>",
+    ),
+    z="height",
+)
+
+
+def places(tasks: int) -> dict[str, tuple[str, str]]:
+    """The start and the tasks' optima, each with the names of its two controls."""
+    return {"start": ("x_0", "y_0"), **{f"task {t}": (f"x_{t}", f"y_{t}") for t in range(1, tasks + 1)}}
+
+
+def standing(state: State, tasks: int) -> Float[Tensor, "n 2"]:
+    """Where the start and the first so many tasks are in a state, the start first."""
+    return torch.tensor([[state[x], state[y]] for x, y in places(tasks).values()], dtype=torch.float64)
+
+
+@lru_cache(maxsize=64)
+def bowls(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2 2"]:
+    """Hessians with eigenvalues h sqrt(stretch) and h / sqrt(stretch), the steep way turned by 50° a task.
+
+    h is 1, but for the last task, which has `curvature`.
+    """
+    steep = [math.radians(50 * t) for t in range(tasks)]
+    turns = torch.tensor(
+        [[[math.cos(a), -math.sin(a)], [math.sin(a), math.cos(a)]] for a in steep], dtype=torch.float64
+    )
+    h = torch.tensor([1.0] * (tasks - 1) + [curvature], dtype=torch.float64)
+    scale = torch.tensor([stretch**0.5, stretch**-0.5], dtype=torch.float64)
+    found = turns @ torch.diag_embed(h[:, None] * scale) @ turns.mT
+    return (found + found.mT) / 2
+
+
+class Ground(NamedTuple):
+    """Tasks, what they make of the plane, and whom they favour: all that a walk across it does not change."""
+
+    tasks: planes.Quadratics
+    best: Float[Tensor, " 2"]
+    medians: Float[Tensor, "2 2"]  # the ends of the segment of geometric medians: mostly one place
+    heights: np.ndarray  # the root of the mean loss at each of the sites, for contours that are evenly far apart
+
+
+def ground(state: State, tasks: int, curvature: float, stretch: float) -> Ground:
+    """The ground under the first so many tasks of a state; while only the walk changes it is not made again."""
+    return _ground(tuple((state[x], state[y]) for x, y in list(places(tasks).values())[1:]), curvature, stretch)
+
+
+@lru_cache(maxsize=64)
+def _ground(optima: tuple[tuple[float, float], ...], curvature: float, stretch: float) -> Ground:
+    tasks = planes.Quadratics(torch.tensor(optima, dtype=torch.float64), bowls(curvature, stretch, len(optima)))
+    heights = tasks.mean_loss(SITES).sqrt().numpy().round(3)
+    return Ground(tasks, tasks.best(), planes.geometric_medians(tasks.optima), heights)
+
+
+def sides(places: Float[Tensor, "n 2"]) -> list[str]:
+    """Where the name of each place stands: above it, and towards the middle at the edges of the plane."""
+    edge = 0.8 * VIEW
+    rows = ["bottom" if y > edge else "top" for y in places[:, 1]]
+    columns = ["left" if x > edge else "right" if x < -edge else "center" for x in places[:, 0]]
+    return [f"{row} {column}" for row, column in zip(rows, columns, strict=True)]
+
+
+def kept(path: Float[Tensor, "k 2"]) -> tuple[Float[Tensor, "j 2"], bool]:
+    """As much of a walk as is drawn, with its last step out of all view, and whether it has left for good."""
+    lost = ~(path.abs() <= FAR).all(1)  # so that what is no number is lost, too
+    if not bool(lost.any()):
+        return path, False
+    path = path[: int(lost.int().argmax()) + 1]
+    return path.nan_to_num(nan=1e3 * FAR).clamp(-1e3 * FAR, 1e3 * FAR), True

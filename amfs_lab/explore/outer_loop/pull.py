@@ -1,0 +1,153 @@
+"""How strongly a task pulls at the outer loop, by its curvature: what the inner loop has left of its loss."""
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab import planes
+from amfs_lab.explore.inner_loop.steps import BEST_FLOW
+from amfs_lab.explore.outer_loop.outer_loop import LOOKS, no_inner_loop
+from amfs_lab.widgets.controls import IntSlider, LogSlider, Slider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import FAINT, INK, line, marks
+from amfs_lab.widgets.text import count
+
+TOP = 25.0  # the curvatures of the left panel reach from 0 to this
+CURVATURES = torch.linspace(0.0, TOP, 501, dtype=torch.float64)
+THETA = torch.linspace(-2.0, 2.0, 81, dtype=torch.float64)
+HEIGHT = 4.0  # of the right panel
+SEEN = ("joint", "MAML", "proximal")  # whose meta-losses the right panel draws
+START: dict[str, Any] = dict(curvature=4.0, inner_lr=0.2, inner_steps=1, lam=1.0)
+
+
+def pull(method: str, h: Tensor, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
+    """w(h), by which a round task of curvature h pulls."""
+    bowls = h[..., None, None] * torch.eye(2, dtype=h.dtype)
+    return planes.pulls(method, bowls, inner_lr, inner_steps, lam)[..., 0, 0]
+
+
+class PullExplorer(Explorer):
+    """The pull w(h) of a task against its curvature, for five methods, and the meta-loss that it comes from."""
+
+    title = "What the outer loop still hears of a task, once the inner loop has worked on it"
+    alt = (
+        "Two panels. Left: five curves, the pull of a task against its curvature for joint training, FO-MAML, MAML, "
+        "Reptile and the proximal solve, with a marker on each at the present curvature. Right: the loss of this task "
+        "against theta without an inner loop, after the inner steps of MAML, and after the proximal solve."
+    )
+
+    curvature = LogSlider("curvature h", 0.1, TOP, start=START["curvature"], help="of the task that is looked at")
+    inner_lr = Slider("inner rate a", 0.0, 0.5, start=START["inner_lr"], step=0.01, help="length of an inner step")
+    inner_steps = IntSlider("inner steps k", 0, 10, start=START["inner_steps"], help="how many of them")
+    lam = LogSlider("λ", 0.05, 50.0, start=START["lam"], help="the ridge of the proximal solve")
+
+    presets = {
+        "one step": START,
+        "deaf at 1/a": START | dict(curvature=5.0),
+        "one step too far": START | dict(curvature=8.0),
+        "five steps": START | dict(inner_steps=5),
+        "as one solve": START | dict(inner_lr=0.04, inner_steps=10, lam=round(BEST_FLOW / (0.04 * 10), 2)),
+    }
+
+    panels = dict(
+        rows=1,
+        cols=2,
+        column_widths=[0.58, 0.42],
+        horizontal_spacing=0.1,
+        subplot_titles=("pull w(h) on the outer loop", "the task’s loss, before and after the inner loop"),
+    )
+    layout = dict(
+        height=420,
+        xaxis=dict(title="curvature h", range=[0, TOP]),
+        yaxis=dict(title="w", zeroline=True, zerolinecolor="#AEB6BF"),
+        xaxis2=dict(title="θ − θ*, distance from the task’s optimum", range=[-2, 2]),
+        yaxis2=dict(title="loss", range=[0, HEIGHT]),
+    )
+    frame = {"yaxis_range": "pull_range"}
+    traces = (
+        *(
+            Trace(
+                go.Scatter,
+                line(look.color, 2.5, look.dash, f"{name}, h = %{{x:.3g}}: w = %{{y:.3g}}")
+                | dict(name=name, legendgroup=name),
+                x="curvatures",
+                y=f"pull_{n}",
+            )
+            for n, (name, look) in enumerate(LOOKS.items())
+        ),
+        Trace(go.Scatter, line(FAINT, 1.2, "dot", hoverinfo="skip", showlegend=False), x="now_x", y="now_y"),
+        Trace(
+            go.Scatter,
+            marks(
+                [look.color for look in LOOKS.values()],
+                10,
+                [look.marker for look in LOOKS.values()],
+                (INK, 1),
+                opacity=1,
+                hover="%{text}: w = %{y:.3g}",
+                text=list(LOOKS),
+                showlegend=False,
+            ),
+            x="here_x",
+            y="here_y",
+        ),
+        *(
+            Trace(
+                go.Scatter,
+                line(LOOKS[name].color, 2.5, LOOKS[name].dash, f"{name}: %{{y:.3g}}")
+                | dict(legendgroup=name, showlegend=False),
+                at=(1, 2),
+                x="theta",
+                y=f"loss_{n}",
+            )
+            for n, name in enumerate(SEEN)
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        settings = (state.inner_lr, state.inner_steps, state.lam)
+        h = torch.tensor([state.curvature], dtype=torch.float64)
+        curves = {name: pull(name, CURVATURES, *settings) for name in LOOKS}
+        here = {name: float(pull(name, h, *settings)) for name in LOOKS}
+        top = max(2.0, 1.25 * max(abs(w) for w in here.values()))
+        return Arrays(
+            state=state,
+            curvatures=CURVATURES,
+            **{f"pull_{n}": curves[name].clamp(-1e3, 1e3) for n, name in enumerate(LOOKS)},
+            here_x=[state.curvature] * len(LOOKS),
+            here_y=list(here.values()),
+            now_x=[state.curvature] * 2,
+            now_y=[-1e3, 1e3],
+            pull_range=[-0.6 * top, top],
+            theta=THETA,
+            **{f"loss_{n}": (here[name] * THETA.square() / 2).clamp(max=1e3) for n, name in enumerate(SEEN)},
+            here=here,
+        )
+
+    def say(self, a: Arrays) -> str:
+        s = a.state
+        told = ", ".join(f"{name} {_number(w)}" for name, w in a.here.items())
+        x = s.inner_lr * s.curvature
+        words = f"At h = {s.curvature:.3g} the pull is: {told}."
+        if not s.inner_lr * s.inner_steps:
+            return f"{words} {no_inner_loop(s)}: MAML and FO-MAML pull as joint training does, and Reptile not at all."
+        words += f" An inner step leaves 1 − a·h = {_number(1 - x)} of the way"
+        if s.inner_steps > 1:
+            words += f", so {count(s.inner_steps, 'step')} leave {_number((1 - x) ** s.inner_steps)}"
+        if abs(1 - x) < 1e-12:
+            return f"{words}: the task is solved from anywhere, and MAML hears nothing of it."
+        if abs(a.here["MAML"]) < 1e-9 * s.curvature:
+            return f"{words}: the task is almost solved, and MAML hears next to nothing of it."
+        return f"{words}."
+
+
+def _number(value: float) -> str:
+    """Three digits, as a power of ten where the number is larger than a reader takes in."""
+    rounded = float(f"{value:.3g}")
+    if abs(rounded) >= 1e5:
+        return f"{value:.2e}".replace("e+0", "e+").replace("e+", "e").replace("-", "−")
+    return np.format_float_positional(rounded, trim="-").replace("-", "−")

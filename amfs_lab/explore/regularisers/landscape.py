@@ -1,0 +1,151 @@
+"""Toy tasks on a line, and four losses over all σ and λ: what they say, where they are lowest, which way they pull."""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from amfs_lab import ridge
+from amfs_lab.explore.ridge.points import TRUTHS as LINE_TRUTHS
+from amfs_lab.kernels import rbf_kernel
+
+MOST, QUERIES = 40, 100
+TRUTHS = {"sine": LINE_TRUTHS["sine"], "step": LINE_TRUTHS["step"], "constant": torch.ones_like}
+# What can be wrong with the points: a copy of each (the later half repeats the first), one label far off.
+DATA = (*TRUTHS, "every point twice", "one wild label")
+WILD = 6.0
+
+SIGMAS = torch.logspace(math.log10(0.05), math.log10(5.0), 33, dtype=torch.float64)
+LAMBDAS = torch.logspace(-4, 1, 36, dtype=torch.float64)
+
+
+class Task(NamedTuple):
+    """Noisy labelled points to learn from (n 1), and as noisy new ones to be judged by (q 1)."""
+
+    x: Tensor
+    y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+
+    def at(self, bandwidth: Tensor | float) -> tuple[Tensor, Tensor]:
+        """K_ss and K_qs."""
+        return rbf_kernel(self.x, self.x, bandwidth), rbf_kernel(self.query_x, self.x, bandwidth)
+
+
+@lru_cache(maxsize=64)
+def task(data: str, points: int, noise: float, sample: int) -> Task:
+    """The first `points` of a sample's 40 points, and 100 query points: a pure function."""
+    truth = TRUTHS.get(data, TRUTHS["sine"])
+    generator = torch.Generator().manual_seed(sample)
+
+    def draw(n: int) -> tuple[Tensor, Tensor]:
+        x = 6 * torch.rand(n, 1, generator=generator, dtype=torch.float64) - 3
+        return x, truth(x) + noise * torch.randn(n, 1, generator=generator, dtype=torch.float64)
+
+    x, y = (values[:points] for values in draw(MOST))
+    if data == "every point twice":
+        originals = torch.arange(points) % max(1, (points + 1) // 2)
+        x, y = x[originals], y[originals]
+    if data == "one wild label" and points:
+        y = y + WILD * (torch.arange(points) == points // 2)[:, None]
+    return Task(x, y, *draw(QUERIES))
+
+
+class Spectra(NamedTuple):
+    """A task at every σ of the map: K_ss = U diag(s) Uᵀ and z = Uᵀy, so that every λ costs little more than one."""
+
+    eigenvalues: Tensor  # (σ n)
+    eigenvectors: Tensor  # (σ n n)
+    along: Tensor  # (σ n 1)
+    K_qs: Tensor  # (σ q n)
+
+
+@lru_cache(maxsize=32)
+def grams(data: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
+    """K_ss (σ n n) and K_qs (σ q n) of a task at every σ of the map."""
+    t = task(data, points, noise, sample)
+    x, query_x = (points / SIGMAS[:, None, None] for points in (t.x, t.query_x))
+    return rbf_kernel(x, x, 1.0), rbf_kernel(query_x, x, 1.0)
+
+
+@lru_cache(maxsize=32)
+def spectra(data: str, points: int, noise: float, sample: int) -> Spectra:
+    K_ss, K_qs = grams(data, points, noise, sample)
+    s, U = torch.linalg.eigh(K_ss)
+    return Spectra(s.clamp(min=0), U, U.mT @ task(data, points, noise, sample).y, K_qs)
+
+
+def losses(data: str, points: int, noise: float, sample: int, lams: Tensor) -> dict[str, Tensor]:
+    """The four surfaces (σ λ), each a mean over points: half a squared miss, or nats for minus the log evidence."""
+    query_y = task(data, points, noise, sample).query_y
+    s, U, z, K_qs = spectra(data, points, noise, sample)
+    shrink = 1 / (s[..., None] + lams)  # (σ n λ): (K + λI)⁻¹ along each direction
+    alpha = U @ (z * shrink)
+    left_out = alpha / (U.square() @ shrink)  # Section 4.1: e_i = alpha_i / [(K + lam I)^-1]_ii
+    minus_log_evidence = (z.square() * shrink - shrink.log()).sum(1) / 2 + points / 2 * math.log(2 * math.pi)
+    n = max(points, 1)
+    return {
+        "query loss": (K_qs @ alpha - query_y).square().mean(1) / 2,
+        "leave-one-out": left_out.square().sum(1) / (2 * n),
+        "evidence": minus_log_evidence / n,
+        "training loss": (lams * alpha).square().sum(1) / (2 * n),
+    }
+
+
+@lru_cache(maxsize=32)
+def surfaces(data: str, points: int, noise: float, sample: int) -> dict[str, Tensor]:
+    """`losses` on the whole map, SIGMAS by LAMBDAS."""
+    return losses(data, points, noise, sample, LAMBDAS)
+
+
+def flat(surface: Tensor) -> bool:
+    """Whether it says the same everywhere: a teacher without an opinion."""
+    return bool(surface.max() - surface.min() <= 1e-9 * surface.abs().max())
+
+
+def best(surface: Tensor) -> tuple[float, float] | None:
+    """σ and λ at which a surface over the map is lowest; None where it is flat."""
+    if flat(surface):
+        return None
+    i, j = divmod(int(surface.argmin()), len(LAMBDAS))
+    return float(SIGMAS[i]), float(LAMBDAS[j])
+
+
+def pulls(t: Task, bandwidth: float, lam: float) -> dict[str, tuple[float, float]]:
+    """Minus the gradient of each loss by log σ and log λ, through the solve; the query loss's is the meta-gradient."""
+    logs = torch.tensor([math.log(bandwidth), math.log(lam)], dtype=torch.float64, requires_grad=True)
+    sigma, ridge_strength = logs.exp()
+    K, K_qs = t.at(sigma)
+    alpha = ridge.solve(K, t.y, ridge_strength)
+    n = max(len(t.y), 1)
+    values = {
+        "query loss": (K_qs @ alpha - t.query_y).square().mean() / 2,
+        "leave-one-out": ridge.leave_one_out(K, t.y, ridge_strength).square().sum() / (2 * n),
+        "evidence": -ridge.log_evidence(K, t.y, ridge_strength) / n,
+        "training loss": (K @ alpha - t.y).square().sum() / (2 * n),
+    }
+    found = {}
+    for name, value in values.items():
+        gradient = torch.autograd.grad(value, logs, retain_graph=True)[0] if len(t.y) else torch.zeros(2)
+        found[name] = tuple(-float(g) if abs(g) > 1e-12 else 0.0 for g in gradient)
+    return found
+
+
+@lru_cache(maxsize=32)
+def shares(data: str, points: int, noise: float, sample: int) -> dict[str, np.ndarray]:
+    """For each surface and each place on the map (λ σ), the share of all places on it that are better, in percent."""
+    found = {}
+    for name, surface in surfaces(data, points, noise, sample).items():
+        values = surface.T.numpy()
+        found[name] = (100 * np.searchsorted(np.sort(values, axis=None), values) / values.size).round(1)
+        if flat(surface):
+            found[name] = np.zeros_like(values)
+    return found
+
+
+def judged(found: dict[str, Tensor], name: str) -> float | None:
+    """The query loss at the place where another loss is lowest; None where that one is flat."""
+    return None if flat(found[name]) else float(found["query loss"].flatten()[found[name].argmin()])

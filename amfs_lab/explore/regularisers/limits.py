@@ -1,0 +1,292 @@
+"""σ and λ at their ends, where theory says what a fit becomes, and the place where a computer's numbers end."""
+
+import math
+from functools import lru_cache, partial
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from amfs_lab.errors import NumericalError
+from amfs_lab.explore.regularisers import high_precision
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.ridge import solve
+from amfs_lab.widgets.controls import Choice, LogSlider, ZeroLogSlider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SILENT, SKY, VERMILLION, line, marks
+
+# Places in ticks of 1/64, so that every precision holds them exactly: -1, -1/2, 0, 1/2, 1.
+PLACES: dict[str, tuple[int, ...]] = {
+    "five points": (-64, -32, 0, 32, 64),
+    "a point twice": (-64, -32, 0, 32, 32, 64),
+    "one point": (32,),
+    "no points": (),
+}
+SECOND_LABEL = 0.2  # of the point that is there twice
+TICKS = tuple(range(-80, 81))  # where the curves are drawn, -1.25 to 1.25
+GRID = np.array(TICKS) / high_precision.TICKS
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+BANDWIDTHS = tuple(float(f"{sigma:.3g}") for sigma in np.geomspace(0.05, 64, 33))
+SEEN = 0.01  # a difference that the eye sees in the figure
+FLOOR, CEILING = 1e-18, 1e21  # where the logarithmic axes end
+curve = partial(line, dash="solid", line_simplify=False)  # drawn to every point
+
+
+def labels(points: str) -> tuple[float, ...]:
+    """0.3 + sin(3x + 1/2) at each place; the second of two equal places has a label of its own."""
+    places = PLACES[points]
+    again = [x in places[:i] for i, x in enumerate(places)]
+    return tuple(
+        SECOND_LABEL if twice else 0.3 + math.sin(3 * x / high_precision.TICKS + 0.5)
+        for x, twice in zip(places, again, strict=True)
+    )
+
+
+@lru_cache(maxsize=256)
+def exact(points: str, bandwidth: float, lam: float) -> np.ndarray:
+    """The fit on the grid, right to every digit that is drawn."""
+    return high_precision.fit(PLACES[points], labels(points), bandwidth, lam, TICKS)
+
+
+@lru_cache
+def polynomial(points: str) -> np.ndarray:
+    """Lagrange's polynomial through the labels (their mean where two share a place), on the grid; 0 without points."""
+    places, y = high_precision.merged(PLACES[points], labels(points))
+    x = np.array(places) / high_precision.TICKS
+    basis = [np.prod([(GRID - b) / (a - b) for b in x if b != a], axis=0) for a in x]
+    return sum((value * bump for value, bump in zip(y, basis, strict=True)), np.zeros(len(GRID)))
+
+
+def flat(points: str, lam: float) -> float:
+    """n ȳ / (n + λ): what a fit with λ > 0 becomes as σ → ∞, where K is all ones."""
+    return sum(labels(points)) / (len(PLACES[points]) + lam) if PLACES[points] else 0.0
+
+
+def computed(points: str, bandwidth: float, lam: float, precision: str) -> tuple[np.ndarray | None, str]:
+    """The same fit as a reader would get it, by `ridge.solve` in that precision; or None, and why."""
+    dtype = DTYPES[precision]
+    x = torch.tensor(PLACES[points], dtype=dtype)[:, None] / high_precision.TICKS
+    y = torch.tensor(labels(points), dtype=dtype)[:, None]
+    try:
+        alpha = solve(rbf_kernel(x, x, bandwidth), y, lam)
+    except NumericalError as error:
+        return None, str(error).partition(". ")[0]
+    grid = torch.tensor(TICKS, dtype=dtype)[:, None] / high_precision.TICKS
+    return (rbf_kernel(grid, x, bandwidth) @ alpha)[:, 0].double().numpy(), ""
+
+
+@lru_cache(maxsize=256)
+def eigenvalue_ends(points: str, bandwidth: float) -> tuple[float, float]:
+    """The largest and the smallest eigenvalue of K; (1, 1) without points."""
+    places = PLACES[points]
+    if not places:
+        return 1.0, 1.0
+    x = torch.tensor(places, dtype=torch.float64)[:, None] / high_precision.TICKS
+    largest = float(torch.linalg.eigvalsh(rbf_kernel(x, x, bandwidth))[-1])
+    return largest, high_precision.smallest_eigenvalue(places, bandwidth)
+
+
+def condition(points: str, bandwidth: float, lam: float) -> float:
+    """Of K + λI: the largest eigenvalue over the smallest; infinite for a point that is there twice at λ = 0."""
+    largest, smallest = eigenvalue_ends(points, bandwidth)
+    return (largest + lam) / (smallest + lam) if smallest + lam > 0 else math.inf
+
+
+def far_off(points: str, bandwidth: float, lam: float, precision: str) -> float | None:
+    """The largest |computed − exact| on the grid; None where `ridge.solve` refuses."""
+    values, _ = computed(points, bandwidth, lam, precision)
+    return None if values is None else float(np.abs(values - exact(points, bandwidth, lam)).max())
+
+
+class LimitExplorer(Explorer):
+    """A fit at the ends of σ and λ: right to sixty digits, in the computer's numbers, and the limits theory names."""
+
+    title = "σ and λ at their ends, and where the computer’s numbers end"
+    alt = (
+        "Three panels. Left: labelled points, the exact fit, the fit as computed in the chosen precision, the "
+        "polynomial through the points and the flat line that are its limits. Right top: the condition number against "
+        "sigma on logarithmic axes, with a mark at the present sigma and lines where the precisions end. Right bottom: "
+        "how far the computed fit is off, at each place, on a logarithmic axis."
+    )
+
+    bandwidth = LogSlider("σ", 0.05, 64.0, start=0.3, unit="same unit as x", help="the bandwidth, from alone to one")
+    lam = ZeroLogSlider("λ", 1e-16, 10.0, start=0.0, help="the ridge; at its left end no ridge at all, λ = 0")
+    precision = Choice("precision", list(DTYPES), help="the numbers that the computer counts with")
+    points = Choice("points", list(PLACES), help="half a unit apart; the one that is there twice has two labels")
+
+    presets = {
+        "memorises": dict(bandwidth=0.05, lam=0.0, precision="float64", points="five points"),
+        "flat": dict(bandwidth=64.0, lam=1.0, precision="float64", points="five points"),
+        "Lagrange": dict(bandwidth=16.0, lam=0.0, precision="float64", points="five points"),
+        "float64 breaks": dict(bandwidth=40.0, lam=0.0, precision="float64", points="five points"),
+        "float32": dict(bandwidth=4.0, lam=0.0, precision="float32", points="a point twice"),
+        "no error, and wrong": dict(bandwidth=4.0, lam=1e-6, precision="float32", points="a point twice"),
+        "λ repairs": dict(bandwidth=4.0, lam=1e-4, precision="float32", points="a point twice"),
+        "no points": dict(bandwidth=0.3, lam=0.0, precision="float64", points="no points"),
+    }
+
+    panels = dict(
+        rows=2,
+        cols=2,
+        specs=[[{"rowspan": 2}, {}], [None, {}]],
+        column_widths=[0.56, 0.44],
+        horizontal_spacing=0.11,
+        vertical_spacing=0.24,
+        subplot_titles=(
+            "the fit: exact, computed, and its limits",
+            "condition number of K + λI",
+            "error (dashed: visible)",
+        ),
+    )
+    layout = dict(
+        height=480,
+        xaxis=dict(title="x", range=[-1.25, 1.25]),
+        yaxis=dict(title="y", range=[-1.5, 2.0]),
+        xaxis2=dict(title="σ", type="log", range=[-1.35, 1.86], tickvals=[0.1, 1, 10], ticktext=["0.1", "1", "10"]),
+        yaxis2=dict(
+            title="largest s / smallest s",
+            type="log",
+            range=[-1, 22.5],
+            tickvals=[1, 1e7, 1e14, CEILING],
+            ticktext=["1", "10⁷", "10¹⁴", "≥ 10²¹"],
+        ),
+        xaxis3=dict(title="x", range=[-1.25, 1.25]),
+        yaxis3=dict(
+            title="|computed − exact|",
+            type="log",
+            range=[-18.8, 2],
+            tickvals=[FLOOR, 1e-12, 1e-6, 1],
+            ticktext=["≤ 10⁻¹⁸", "10⁻¹²", "10⁻⁶", "1"],
+        ),
+    )
+    traces = (
+        Trace(
+            go.Scatter,
+            curve(SKY, 7, name="exact", hover="x = %{x:.2f}, exact %{y:.4g}"),
+            x="grid",
+            y="exact",
+        ),
+        Trace(
+            go.Scatter,
+            curve(VERMILLION, 1.5, name="computed", hover="x = %{x:.2f}, computed %{y:.4g}"),
+            x="computed_x",
+            y="computed_y",
+        ),
+        Trace(
+            go.Scatter,
+            curve(GREEN, 2, dash="dash", name="polynomial (σ → ∞ at λ = 0)", hoverinfo="skip"),
+            x="grid",
+            y="polynomial",
+        ),
+        Trace(
+            go.Scatter,
+            curve(PURPLE, 2, dash="dot", name="flat (σ → ∞ at λ > 0)", hoverinfo="skip"),
+            x="flat_x",
+            y="flat_y",
+        ),
+        Trace(
+            go.Scatter,
+            marks("white", 9, rim=(INK, 1.5), name="labels", hover="x = %{x:.2f}, y = %{y:.2f}"),
+            x="x",
+            y="y",
+        ),
+        Trace(
+            go.Scatter,
+            curve(BLUE, 2, hover="σ = %{x}: %{y:.2g}", showlegend=False),
+            at=(1, 2),
+            x="bandwidths",
+            y="conditions",
+        ),
+        Trace(go.Scatter, curve(FAINT, 1.5, dash="dash", **SILENT), at=(1, 2), x="end_x", y="end_y"),
+        Trace(
+            go.Scatter,
+            dict(mode="text", textposition="middle right", **SILENT),
+            at=(1, 2),
+            x="end_note_x",
+            y="end_note_y",
+            text="end_note",
+        ),
+        Trace(
+            go.Scatter,
+            marks(BLUE, 11, "diamond", rim=(INK, 1), hover="here: %{y:.2g}", showlegend=False),
+            at=(1, 2),
+            x="here_x",
+            y="here_y",
+        ),
+        Trace(
+            go.Scatter,
+            curve(VERMILLION, 1.5, hover="x = %{x:.2f}: %{y:.2g}", showlegend=False),
+            at=(2, 2),
+            x="computed_x",
+            y="off",
+        ),
+        Trace(
+            go.Scatter,
+            curve(FAINT, 1.5, dash="dash", x=[GRID[0], GRID[-1]], y=[SEEN, SEEN], **SILENT),
+            at=(2, 2),
+        ),
+        Trace(go.Scatter, dict(mode="text", x=[0.0], y=[1e-8], **SILENT), at=(2, 2), text="off_note"),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        points, sigma, lam = state.points, state.bandwidth, state.lam
+        right, limit = exact(points, sigma, lam), polynomial(points)
+        values, refused = computed(points, sigma, lam, state.precision)
+        off = np.abs(values - right) if values is not None else np.array([])
+        end = 1 / torch.finfo(DTYPES[state.precision]).eps
+        here = condition(points, sigma, lam)
+        level = np.full(2, flat(points, lam)) if lam > 0 else np.array([])
+        places = np.array(PLACES[points]) / high_precision.TICKS
+        away = np.abs(GRID[:, None] - places).min(1, initial=math.inf) >= 0.25
+        return Arrays(
+            state=state,
+            grid=GRID,
+            exact=right,
+            polynomial=limit,
+            flat_x=GRID[[0, -1]][: len(level)],
+            flat_y=level,
+            computed_x=GRID if values is not None else np.array([]),
+            computed_y=values if values is not None else np.array([]),
+            off=off.clip(FLOOR),
+            x=places,
+            y=np.array(labels(points)),
+            bandwidths=np.array(BANDWIDTHS),
+            conditions=np.array([min(condition(points, s, lam), CEILING) for s in BANDWIDTHS]),
+            end_x=np.array([BANDWIDTHS[0], BANDWIDTHS[-1]]),
+            end_y=np.array([end, end]),
+            end_note_x=np.array([BANDWIDTHS[0]]),
+            end_note_y=np.array([60 * end]),
+            end_note=[f"{state.precision} ends here"],
+            here_x=np.array([sigma]),
+            here_y=np.array([min(here, CEILING)]),
+            off_note=["no curve: the solve was refused" if refused else " "],
+            refused=refused,
+            worst=float(off.max(initial=0.0)),
+            from_polynomial=float(np.abs(right - limit).max()),
+            from_flat=float(np.abs(right - flat(points, lam)).max()),
+            spikes=bool(np.abs(right[away]).max() < SEEN * np.abs(right).max()),
+        )
+
+    def say(self, a: Arrays) -> str:
+        sigma, lam, precision, points = a.state.bandwidth, a.state.lam, a.state.precision, a.state.points
+        if points == "no points":
+            return f"Without points nothing was learned: the fit is zero everywhere, at σ = {sigma:.3g} as at any σ."
+        through = "the polynomial through the labels"
+        through += " (the two at one place averaged)" if points == "a point twice" else ""
+        if a.spikes:
+            shape = "is a spike at each point and zero elsewhere"
+        elif lam > 0 and a.from_flat < SEEN:
+            shape = f"is flat: within {a.from_flat:.1g} of n·ȳ / (n + λ) = {flat(points, lam):.3g}"
+        elif a.from_polynomial < SEEN:
+            shape = f"is within {a.from_polynomial:.1g} of {through}"
+        else:
+            shape = f"is up to {a.from_polynomial:.2g} away from {through}"
+            shape += f", {a.from_flat:.2g} from the flat line" if lam > 0 else ""
+        if a.refused:
+            fate = f"In {precision} there is no curve: {a.refused}"
+        elif a.worst >= SEEN:
+            fate = f"In {precision} no error is raised, and the curve is off by up to {a.worst:.2g}"
+        else:
+            fate = f"In {precision} the curve is right to {a.worst:.1g}" if a.worst else f"{precision} agrees exactly"
+        return f"At σ = {sigma:.3g} and λ = {lam:.3g} the exact fit {shape}. {fate}."

@@ -1,0 +1,224 @@
+"""What each regulariser does to one task: λ and μ to its fit, direction by direction, γ to the σ that is preferred."""
+
+import math
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab import ridge
+from amfs_lab.explore.regularisers.landscape import DATA, LAMBDAS, MOST, SIGMAS, TRUTHS, grams, task
+from amfs_lab.explore.regularisers.teachers import POWERS, SIGMA_AXIS
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, ZeroLogSlider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SILENT, SKY, VERMILLION, line, marks
+
+GRID = torch.linspace(-3.3, 3.3, 166, dtype=torch.float64)[:, None]
+WEAKEST = 1e-6  # the smallest eigenvalue that is drawn; what is smaller is drawn there
+DRAWN = ridge.Spectrum.of(torch.logspace(math.log10(WEAKEST), math.log10(MOST), 81, dtype=torch.float64).diag())
+PANELS = {1: (1, 1), 2: (1, 2), 3: (2, 1), 4: (2, 2)}
+
+
+def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu: float = 0.0) -> tuple[Tensor, Tensor]:
+    """The query loss and I/n at every σ of the map: with γ between them, the task's meta-objective."""
+    t, (K, K_qs) = task(data, points, noise, sample), grams(data, points, noise, sample)
+    alpha = ridge.solve(K, t.y.expand(len(K), -1, -1), lam, mu)
+    query_loss = (K_qs @ alpha - t.query_y).square().mean((1, 2)) / 2
+    return query_loss, ridge.information(K, lam, mu) / max(points, 1)
+
+
+def curve(name: str, panel: int, x: str, y: str, color: str, dash: str) -> Trace:
+    """A line with a name in the legend."""
+    style = line(color, 3 if dash == "solid" else 2, dash, hover=f"{name}: %{{y:.3g}}", name=name)
+    return Trace(go.Scatter, style, at=PANELS[panel], x=x, y=y)
+
+
+def dots(
+    name: str, panel: int, x: str, y: str, color: Any, size: Any, symbol: Any = None, rim: Any = ("white", 1)
+) -> Trace:
+    """Points without a place in the legend."""
+    hover = f"{name}: %{{x:.3g}}, %{{y:.3g}}"
+    style = marks(color, size, symbol, rim, opacity=1, hover=hover, name=name, showlegend=False)
+    return Trace(go.Scatter, style, at=PANELS[panel], x=x, y=y)
+
+
+class RegulariserExplorer(Explorer):
+    """One task under λ, μ and γ: its fit, the filter and the effective ridge, I and d over λ, the meta-objective."""
+
+    title = "Three regularisers: what λ, μ and γ each act on"
+    alt = (
+        "Four panels. Left top: noisy points, the function they come from, the fit with its error band, and the fit "
+        "without mu. Right top: the filter and the effective ridge against the eigenvalue. Left bottom: information "
+        "and degrees of freedom against lambda, with a tangent. Right bottom: query loss and meta-objective against "
+        "sigma, with their lowest points."
+    )
+
+    bandwidth = LogSlider("σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth")
+    lam = LogSlider("λ", 1e-4, 10.0, start=1.0, help="weight of the norm of f")
+    mu = ZeroLogSlider("μ", 0.01, 1e4, start=0.0, help="weight of the gradient's norm; 0 at its left end")
+    gamma = ZeroLogSlider("γ", 0.001, 10.0, start=0.0, help="weight of the information; 0 at its left end")
+    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
+    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n", rare=True)
+    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind", rare=True)
+    data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them", rare=True)
+
+    presets = {
+        "plain ridge": dict(bandwidth=0.6, lam=1.0, mu=0.0, gamma=0.0, points=20, sample=6, data="sine"),
+        "strong μ": dict(bandwidth=0.6, lam=1.0, mu=100.0, gamma=0.0, points=20, sample=6, data="sine"),
+        "μ → ∞": dict(bandwidth=0.25, lam=10.0, mu=1e4, gamma=0.0, points=10, sample=13, data="sine"),
+        "information": dict(bandwidth=0.6, lam=0.1, mu=0.0, gamma=0.3, points=20, sample=6, data="sine"),
+        "too much γ": dict(bandwidth=0.6, lam=0.1, mu=0.0, gamma=10.0, points=20, sample=6, data="sine"),
+        "every point twice": dict(bandwidth=0.6, lam=0.1, mu=100.0, gamma=0.0, sample=6, data="every point twice"),
+        "no points": dict(bandwidth=0.6, lam=1.0, mu=0.0, gamma=0.0, points=0, sample=6, data="sine"),
+    }
+
+    panels = dict(
+        rows=2,
+        cols=2,
+        horizontal_spacing=0.11,
+        vertical_spacing=0.29,
+        subplot_titles=(
+            "data and fit",
+            "what each direction meets",
+            "information I, degrees of freedom d",
+            "the task’s meta-objective",
+        ),
+    )
+    layout = dict(
+        height=560,
+        xaxis=dict(title="x", range=[-3.3, 3.3]),
+        yaxis=dict(title="y", range=[-2.6, 2.6]),
+        xaxis2=dict(
+            title="eigenvalue s",
+            type="log",
+            range=[-6.15, 1.65],
+            tickvals=[1e-6, 1e-4, 0.01, 1],
+            ticktext=["≤ 10⁻⁶", "10⁻⁴", "0.01", "1"],
+        ),
+        yaxis2=dict(title="share", range=[-0.03, 1.06], tickvals=[0, 0.5, 1]),
+        xaxis3=dict(title="λ", type="log", range=[-4.1, 1.1], **POWERS),
+        yaxis3=dict(title="nats, and directions"),
+        xaxis4=SIGMA_AXIS,
+        yaxis4=dict(title="loss"),
+    )
+    frame = {"yaxis3_range": "nats_range", "yaxis4_range": "loss_range"}
+    traces = (
+        Trace(
+            go.Scatter,
+            dict(
+                name="±2 sd",
+                mode="lines",
+                line=dict(width=0),
+                fill="toself",
+                fillcolor="rgba(62,155,214,0.25)",
+                hoverinfo="skip",
+            ),
+            x="band_x",
+            y="band_y",
+        ),
+        curve("truth", 1, "grid", "truth", FAINT, "dash"),
+        curve("μ = 0", 1, "grid", "plain", VERMILLION, "dot"),
+        curve("fit", 1, "grid", "fit", BLUE, "solid"),
+        dots("data", 1, "x", "y", "white", 7, rim=(INK, 1.5)),
+        curve("h at μ = 0", 2, "strengths", "plain_filter", VERMILLION, "dot"),
+        curve("filter h", 2, "strengths", "filter", BLUE, "solid"),
+        curve("ridge ÷ λ", 2, "strengths", "effective", GREEN, "dash"),
+        dots("eigenvalue of K", 2, "eigenvalues", "kept", "white", 7, rim=(BLUE, 1.5)),
+        curve("I", 3, "lambdas", "information", PURPLE, "solid"),
+        curve("d", 3, "lambdas", "freedom", GREEN, "dash"),
+        curve("slope −d/2", 3, "tangent_x", "tangent_y", INK, "dot"),
+        dots("here", 3, "here_x", "here_y", [PURPLE, GREEN], 10, ["diamond", "circle"]),
+        curve("γ·I/n", 4, "sigmas", "penalty", PURPLE, "dot"),
+        curve("sum", 4, "sigmas", "objective", BLUE, "solid"),
+        curve("query loss", 4, "sigmas", "query_loss", INK, "dash"),
+        dots("lowest", 4, "lowest_x", "lowest_y", [BLUE, INK], [16, 9], ["diamond", "star"]),
+        Trace(go.Scatter, line(SKY, 1.5, **SILENT), at=(2, 2), x="now_x", y="now_y"),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        lam, mu = state.lam, state.mu
+        key = (state.data, state.points, state.noise, state.sample)
+        t = task(*key)
+        K, K_qs = t.at(state.bandwidth)
+        across = rbf_kernel(GRID, t.x, state.bandwidth)
+        alpha, plain = ridge.solve(K, t.y, lam, mu), ridge.solve(K, t.y, lam)
+        fit = (across @ alpha)[:, 0]
+        sd = ridge.variance(torch.ones(len(GRID), dtype=K.dtype), across, K, lam, mu).sqrt()
+        own = ridge.Spectrum.of(K)
+        information = np.array([float(own.information(each, mu)) for each in LAMBDAS])
+        freedom = np.array([float(own.degrees_of_freedom(each, mu)) for each in LAMBDAS])
+        here, d = float(own.information(lam, mu)), float(own.degrees_of_freedom(lam, mu))
+        away = np.array([-1.6, 1.6])  # in e-folds of λ
+        query_loss, share = meta_terms(*key, lam, mu)
+        objective = query_loss + state.gamma * share
+        lowest = [int(objective.argmin()), int(query_loss.argmin())] if state.points else []
+        truth = TRUTHS.get(state.data, TRUTHS["sine"])
+        return Arrays(
+            state=state,
+            grid=GRID[:, 0],
+            truth=truth(GRID[:, 0]),
+            x=t.x[:, 0],
+            y=t.y[:, 0],
+            fit=fit,
+            plain=(across @ plain)[:, 0],
+            band_x=torch.cat([GRID[:, 0], GRID[:, 0].flip(0)]),
+            band_y=torch.cat([fit + 2 * sd, (fit - 2 * sd).flip(0)]),
+            strengths=DRAWN.eigenvalues,
+            filter=DRAWN.filter(lam, mu),
+            plain_filter=DRAWN.filter(lam),
+            effective=1 / (1 + mu * DRAWN.eigenvalues),
+            eigenvalues=own.eigenvalues.clamp(min=WEAKEST),
+            kept=own.filter(lam, mu),
+            lambdas=LAMBDAS,
+            information=information,
+            freedom=freedom,
+            tangent_x=lam * np.exp(away),
+            tangent_y=here - d / 2 * away,
+            here_x=[lam, lam],
+            here_y=[here, d],
+            nats_range=[-0.04 * max(information[0], freedom[0], 1.0), 1.06 * max(information[0], freedom[0], 1.0)],
+            sigmas=SIGMAS,
+            query_loss=query_loss,
+            penalty=state.gamma * share,
+            objective=objective,
+            lowest_x=SIGMAS[lowest],
+            lowest_y=torch.stack([objective, query_loss])[[0, 1][: len(lowest)], lowest],
+            now_x=[state.bandwidth, state.bandwidth],
+            now_y=[0.0, 1.2 * float(objective[0])],
+            loss_range=[0.0, 1.2 * float(objective[0])],
+            spent=(float(own.degrees_of_freedom(lam)), d),
+            labels_missed=(rms(K @ plain - t.y), rms(K @ alpha - t.y)),
+            missed=(rms(K_qs @ plain - t.query_y), rms(K_qs @ alpha - t.query_y)),
+            strongest=lam / (1 + mu * float(own.eigenvalues[0])) if state.points else lam,
+        )
+
+    def say(self, a: Arrays) -> str:
+        s = a.state
+        if s.points == 0:
+            return (
+                "No points: the curve is zero, its band as wide as before any label, and no σ is better than another."
+            )
+        (plain, d), (own, near), (before, after) = a.spent, a.labels_missed, a.missed
+        if s.mu == 0:
+            fit = f"Every direction meets the same ridge {s.lam:.3g}. The fit spends {d:.1f} of {s.points} degrees of "
+            fit += f"freedom, misses the labels by {near:.3f} and new points by {after:.3f} (root mean square)."
+        else:
+            fit = f"μ = {s.mu:.5g} lowers the strongest direction’s ridge from {s.lam:.3g} to {a.strongest:.2g}. "
+            fit += f"Degrees of freedom: {plain:.1f}, now {d:.1f} of {s.points}; miss on the labels: {own:.3f}, now "
+            fit += f"{near:.3f}; on new points: {before:.3f}, now {after:.3f}."
+        preferred, without = (
+            f"{sigma:.2g}{' (the end of the dial)' if sigma in (SIGMAS[0], SIGMAS[-1]) else ''}" for sigma in a.lowest_x
+        )
+        if s.gamma == 0:
+            return f"{fit} The query loss is lowest at σ = {without}."
+        than = "as without γ" if preferred == without else f"without γ {without}"
+        return f"{fit} The meta-objective is lowest at σ = {preferred}, {than}."
+
+
+def rms(residuals: Tensor) -> float:
+    """Root mean square; 0 of nothing."""
+    return float(residuals.square().mean().sqrt()) if residuals.numel() else 0.0

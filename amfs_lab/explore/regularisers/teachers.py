@@ -1,0 +1,246 @@
+"""Who chooses σ and λ? The training loss, leave-one-out and the evidence, judged by new points of the same task."""
+
+import math
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from amfs_lab import ridge
+from amfs_lab.explore.regularisers.landscape import (
+    DATA,
+    LAMBDAS,
+    MOST,
+    SIGMAS,
+    best,
+    flat,
+    judged,
+    losses,
+    pulls,
+    shares,
+    surfaces,
+    task,
+)
+from amfs_lab.widgets.arrows import NOTHING, Arrow, arrow, room
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Number, Slider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import BLUE, FAINT, INK, PURPLE, VERMILLION, line, marks, vector
+
+# Colour, dash, symbol, and the width and length (share of the map) of the arrow. Arrows and symbols of teachers that
+# agree are nested, the first of them outside.
+LOOKS = {
+    "query loss": (INK, "solid", "star", 7, 0.25),
+    "leave-one-out": (BLUE, "dash", "square", 4.5, 0.215),
+    "evidence": (VERMILLION, "dot", "diamond", 2.5, 0.18),
+    "training loss": (PURPLE, "dashdot", "triangle-down", 1.5, 0.145),
+}
+TITLES = {
+    "query loss": "the query loss",
+    "leave-one-out": "the leave-one-out loss",
+    "evidence": "−log evidence",
+    "training loss": "the training loss",
+}
+PRINTED = {"star": "★", "square": "■", "diamond": "◆", "triangle-down": "▼"}
+SIGMA_RANGE, LAM_RANGE = [-1.36, 0.76], [-4.15, 1.15]
+SIGMA_AXIS = dict(title="σ (same unit as x)", type="log", range=SIGMA_RANGE, tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
+LONGEST = max(look[4] for look in LOOKS.values())
+DECADES = (240.0, 72.0)  # pixels of one on the map, of σ and of λ, about
+POWERS = dict(tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1, 10], ticktext=["10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"])
+PLACE = "σ = %{x:.2g}, λ = %{y:.2g}"  # under the mouse
+START = dict(bandwidth=0.3, lam=0.1, points=20, sample=6, noise=0.3, data="sine", surface="query loss")
+PALE = [[0.0, "#FFFFFF"], [0.1, "#EEF3F8"], [1.0, "#AFC0D2"]]
+
+
+def unlisted(style: dict[str, Any], x: str, y: str, at: tuple[int, int] = (1, 1), **feeds: str) -> Trace:
+    """A trace without a place in the legend, drawn over the edge of its panel too."""
+    return Trace(go.Scatter, dict(style, showlegend=False, cliponaxis=False), at=at, x=x, y=y, **feeds)
+
+
+class TeacherExplorer(Explorer):
+    """A map of all σ and λ under one teacher at a time, where each teacher would settle, and which way each pulls."""
+
+    title = "Three teachers for σ and λ, and the judge"
+    alt = (
+        "Two panels. Left: a map with sigma across and lambda upwards, shaded by how good each place is for the loss "
+        "that is shown, with a symbol where each of four losses is lowest, and arrows from the present place the way "
+        "each of them pulls. Right: the four losses along sigma at the present lambda."
+    )
+
+    bandwidth = LogSlider("σ", 0.05, 5.0, start=0.3, unit="same unit as x", help="the bandwidth")
+    lam = LogSlider("λ", 1e-4, 10.0, start=0.1, help="the ridge")
+    surface = Choice("map of", list(LOOKS), help="the loss that shades the map")
+    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
+    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n", rare=True)
+    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind")
+    data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them", rare=True)
+
+    presets = {
+        "start too wide": START | dict(bandwidth=3.0),
+        "agree": START | dict(points=40),
+        "disagree": START | dict(bandwidth=0.7, points=12, sample=1),
+        "train misleads": START | dict(bandwidth=0.7, surface="training loss"),
+        "every point twice": START | dict(data="every point twice", surface="leave-one-out"),
+        "one wild label": START | dict(data="one wild label", surface="evidence"),
+        "constant labels": START | dict(noise=0.0, data="constant", surface="evidence"),
+        "no points": START | dict(points=0),
+    }
+
+    panels = dict(
+        rows=1,
+        cols=2,
+        column_widths=[0.56, 0.44],
+        horizontal_spacing=0.1,
+        subplot_titles=("map", "at the present λ"),
+    )
+    layout = dict(
+        height=500,
+        xaxis=SIGMA_AXIS | dict(showgrid=False),
+        yaxis=dict(title="λ", type="log", range=LAM_RANGE, showgrid=False, **POWERS),
+        xaxis2=SIGMA_AXIS,
+        yaxis2=dict(title="% of the map that is better", range=[-4, 104]),
+    )
+    frame = {"annotations[0].text": "map_title"}
+    traces = (
+        Trace(
+            go.Contour,
+            dict(
+                x=SIGMAS.tolist(),
+                y=LAMBDAS.tolist(),
+                zmin=0,
+                zmax=100,
+                autocontour=False,
+                contours=dict(start=10, end=90, size=10),
+                line=dict(color=FAINT, width=0.4),
+                colorscale=PALE,
+                showscale=False,
+                hovertemplate=f"{PLACE}: %{{z:.0f}} % of the map is better<extra></extra>",
+            ),
+            z="shares",
+        ),
+        *(
+            unlisted(
+                vector(color, width, legendgroup=name, hoverinfo="skip"),
+                f"arrow_x_{k}",
+                f"arrow_y_{k}",
+                marker_size=f"arrow_size_{k}",
+                marker_symbol=f"arrow_tip_{k}",
+            )
+            for k, (name, (color, _, _, width, _)) in enumerate(LOOKS.items())
+        ),
+        *(
+            unlisted(
+                marks(color, 23 - 4 * k, symbol, ("white", 1.5), opacity=1, hover=f"{name}: lowest at {PLACE}")
+                | dict(legendgroup=name),
+                f"best_x_{k}",
+                f"best_y_{k}",
+            )
+            for k, (name, (color, _, symbol, _, _)) in enumerate(LOOKS.items())
+        ),
+        unlisted(
+            marks("white", 12, rim=(INK, 2.5), opacity=1, hover=f"you are here: {PLACE}"),
+            "here_x",
+            "here_y",
+        ),
+        unlisted(line(FAINT, 1.2, hoverinfo="skip"), "now_x", "now_y", at=(1, 2)),
+        *(
+            Trace(
+                go.Scatter,
+                line(color, dash=dash, hover=f"{name}: %{{customdata:.3g}}", legendgroup=name)
+                | marks(color, symbol=symbol, rim=(None, 0), opacity=1, mode="lines+markers")
+                | dict(name=f"{name} {PRINTED[symbol]}"),
+                at=(1, 2),
+                x="sigmas",
+                y=f"slice_{k}",
+                customdata=f"slice_value_{k}",
+                marker_size=f"slice_size_{k}",
+            )
+            for k, (name, (color, dash, symbol, _, _)) in enumerate(LOOKS.items())
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        key = (state.data, state.points, state.noise, state.sample)
+        t, found, ranks = task(*key), surfaces(*key), shares(*key)
+        along = losses(*key, torch.tensor([state.lam], dtype=torch.float64))
+        pulled = pulls(t, state.bandwidth, state.lam)
+        arrays = {}
+        for k, (name, surface) in enumerate(found.items()):
+            lowest = best(surface)
+            width, length = LOOKS[name][3:]
+            pointing = on_the_map(*arrow_from(state.bandwidth, state.lam, pulled[name], length), head=11 + width)
+            values = along[name][:, 0].numpy()
+            inside = np.searchsorted(np.sort(surface.numpy(), axis=None), values) / surface.numel()
+            arrays |= {
+                f"best_x_{k}": [lowest[0]] if lowest else [],
+                f"best_y_{k}": [lowest[1]] if lowest else [],
+                **pointing.fed(f"arrow_x_{k}", f"arrow_y_{k}", f"arrow_size_{k}", f"arrow_tip_{k}"),
+                f"slice_{k}": 100 * inside * (lowest is not None),
+                f"slice_value_{k}": values,
+                f"slice_size_{k}": 12 * (np.arange(len(values)) == (-1 if flat(along[name]) else values.argmin())),
+            }
+        K, K_qs = t.at(state.bandwidth)
+        missed = (K_qs @ ridge.solve(K, t.y, state.lam) - t.query_y).square().mean() / 2
+        return Arrays(
+            **arrays,
+            state=state,
+            shares=ranks[state.surface],
+            map_title=f"map of {TITLES[state.surface]}",
+            sigmas=SIGMAS,
+            here_x=[state.bandwidth],
+            here_y=[state.lam],
+            now_x=[state.bandwidth, state.bandwidth],
+            now_y=[0, 100],
+            pulls=pulled,
+            query_loss=missed,
+            chosen={name: judged(found, name) for name in found},
+        )
+
+    def say(self, a: Arrays) -> str:
+        here = f"At σ = {a.state.bandwidth:.2g}, λ = {a.state.lam:.2g} the query loss is {a.query_loss:.3f}"
+        if a.state.points == 0:
+            return f"{here}, as everywhere: without points there is nothing to learn from, and nobody pulls."
+        asked = "; ".join(f"{way} by {words(names)}" for way, names in wishes(a.pulls).items() if names)
+        ends = [f"{name} {a.chosen[name]:.3f}" for name in list(LOOKS)[1:] if a.chosen[name] is not None]
+        lowest = f"{', '.join(ends)}; {a.chosen['query loss']:.3f} at best"
+        return f"{here}. Asked for here: {asked}. Query loss where each is lowest: {lowest}."
+
+
+def wishes(pulled: dict[str, tuple[float, float]]) -> dict[str, list[str]]:
+    """Which losses would fall if σ moved, and which way."""
+    found: dict[str, list[str]] = {"a wider σ": [], "a narrower σ": [], "no change of σ": []}
+    for name, (pull, _) in pulled.items():
+        found["a wider σ" if pull > 0 else "a narrower σ" if pull < 0 else "no change of σ"].append(name)
+    return found
+
+
+def words(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: float) -> tuple[list, list]:
+    """From a place on the map along `pull` (by log σ and log λ), `length` of the map long; empty for no pull.
+
+    Towards an edge of the panel all arrows are shorter by one factor, so that each ends inside.
+    """
+    wide, high = math.log10(float(SIGMAS[-1] / SIGMAS[0])), math.log10(float(LAMBDAS[-1] / LAMBDAS[0]))
+    size = math.hypot(pull[0] / wide, pull[1] / high)
+    if size == 0:
+        return [], []
+    step = [part / size for part in pull]  # one map long, in decades
+    fitting = room([math.log10(bandwidth), math.log10(lam)], step, (SIGMA_RANGE, LAM_RANGE))
+    share = length * min(1.0, fitting / LONGEST)
+    return [bandwidth, bandwidth * 10 ** (share * step[0])], [lam, lam * 10 ** (share * step[1])]
+
+
+def on_the_map(x: list[float], y: list[float], head: Number) -> Arrow:
+    """The arrow between two places of the map, its head no longer than itself."""
+    if not x:
+        return NOTHING
+    along = [math.log10(ends[1] / ends[0]) * decade for ends, decade in zip((x, y), DECADES, strict=True)]
+    found = arrow((0.0, 0.0), along, head, scale=1.0)
+    if not found.x:
+        return NOTHING
+    end = 0 if found.tip == "circle" else 1
+    return Arrow([x[0], x[end]], [y[0], y[end]], found.size, found.tip)

@@ -1,0 +1,267 @@
+"""A function on a line, the part of it that the support points see, and the part that is zero at all of them."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab.explore.representer.projection import once
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.ridge import covariance, solve
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import BLUE, GREEN, INK, ORANGE, SILENT, VERMILLION, line, marks
+from amfs_lab.widgets.text import count, percent, signed
+
+
+def column(*numbers: float) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float64)[:, None]
+
+
+MOST = 6
+GRAY = "#AEB6BF"
+GRID = torch.linspace(-3.2, 3.2, 161, dtype=torch.float64)[:, None]
+PLACES = {
+    "apart": column(-1.5, 1.2, -0.2, 2.4, -2.6, 0.6),
+    "a point twice": column(-1.5, -1.5, 1.2, -0.2, 2.4, 0.6),
+}
+ERRORS = column(0.3, -0.25, 0.35, -0.3, 0.25, -0.35)  # labels are what f says there, plus these: so there is a loss
+# Each function is a sum of bumps: their centres z_j and coefficients c_j.
+FUNCTIONS = {
+    "hill and dip": (column(-1.9, 0.4, 1.8), column(0.9, -1.1, 0.8)),
+    "two hills": (column(-0.9, 1.7), column(1.2, 0.9)),
+    "wiggle": (column(-2.2, -1.2, 0.2, 0.9, 2.0), column(0.8, -0.9, 1.0, -0.9, 0.8)),
+}
+
+
+class Split:
+    """f = sum_j c_j k(z_j, .) in two parts: alpha of the first, the two squared norms, and both parts anywhere."""
+
+    def __init__(self, function: str, x: Tensor, bandwidth: float) -> None:
+        self.z, self.c = FUNCTIONS[function]
+        self.x, self.bandwidth = once(x), bandwidth
+        K_ss, K_sz = rbf_kernel(self.x, self.x, bandwidth), rbf_kernel(self.x, self.z, bandwidth)
+        K_zz = rbf_kernel(self.z, self.z, bandwidth)
+        self.alpha = solve(K_ss, K_sz @ self.c, lam=0.0)
+        self.parallel_norm = (self.alpha.T @ K_ss @ self.alpha).squeeze()
+        self.perpendicular_norm = (self.c.T @ covariance(K_zz, K_sz.T, K_ss, lam=0.0) @ self.c).squeeze()
+
+    def at(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """f_parallel and f_perpendicular at some places (q 1), each (q)."""
+        parallel = rbf_kernel(places, self.x, self.bandwidth) @ self.alpha
+        return parallel[:, 0], (rbf_kernel(places, self.z, self.bandwidth) @ self.c - parallel)[:, 0]
+
+
+@lru_cache(maxsize=32)
+def split(function: str, places: str, points: int, bandwidth: float) -> tuple[Split, tuple[Tensor, Tensor]]:
+    """The two parts of a named function under the first `points` of the named places, and their curves."""
+    parts = Split(function, PLACES[places][:points], bandwidth)
+    return parts, parts.at(GRID)
+
+
+class Extent(NamedTuple):
+    """How far curves and bars go at any t and any number of points, so that neither dial moves an axis."""
+
+    lowest: float  # of f and of the labels
+    highest: float
+    rest: float  # the largest |t f_perpendicular|
+    top: float  # the largest |f|^2: where all of f is f_perpendicular, at t = 1.5
+
+
+@lru_cache(maxsize=32)
+def extent(function: str, places: str, bandwidth: float) -> Extent:
+    low, high, deepest = 0.0, 0.0, 0.0
+    for n in range(MOST + 1):
+        parts, (parallel, rest) = split(function, places, n, bandwidth)
+        ways = torch.cat([parallel - rest, parallel + 1.5 * rest, labels(parts, PLACES[places][:n])])
+        low, high = min(low, float(ways.min())), max(high, float(ways.max()))
+        deepest = max(deepest, 1.5 * float(rest.abs().max()))
+    whole, _ = split(function, places, 0, bandwidth)
+    return Extent(low, high, deepest, 1.5**2 * float(whole.perpendicular_norm))
+
+
+def labels(parts: Split, x: Tensor) -> Tensor:
+    """What f says at the points (n 1), plus an error each: (n)."""
+    return sum(parts.at(x)) + ERRORS[: len(x), 0]
+
+
+def unseen_share(function: str, places: str, points: int, bandwidth: float) -> float:
+    """|f_perpendicular|^2 / |f|^2: how much of the squared norm the support points can't see, between 0 and 1."""
+    parts, _ = split(function, places, points, bandwidth)
+    return float(parts.perpendicular_norm / (parts.parallel_norm + parts.perpendicular_norm))
+
+
+def bar(heights: str, at: int, color: str, pattern: str) -> Trace:
+    """One piece of a stacked bar, told from the others by its pattern too."""
+    look = dict(color=color, pattern=dict(shape=pattern, fillmode="overlay", fgcolor="white", size=7, solidity=0.25))
+    style = dict(x=[at], width=0.5, marker=look, showlegend=False, hovertemplate="%{y:.3f}<extra></extra>")
+    return Trace(go.Bar, style, at=(1, 2), y=heights)
+
+
+def padded(low: float, high: float) -> list[float]:
+    """A range with room around it."""
+    room = 0.06 * (high - low) + 0.05
+    return [low - room, high + room]
+
+
+class PerpendicularExplorer(Explorer):
+    """A sum of bumps, its projection on the bumps of the support points, and a dial that takes the rest away."""
+
+    title = "A function, what the points see of it, and what they can't"
+    alt = (
+        "Three panels. Left top: labelled points, the function f and its part f-parallel, which meet at every point. "
+        "Left bottom: what is kept of f-perpendicular, a curve that is zero at every point. Right: two bars, the "
+        "training loss, and the squared norm of f as the sum of its two parts."
+    )
+
+    t = Slider("t", -1.0, 1.5, start=1.0, step=0.05, help="the share of f⊥ that is kept: 1 is all of it, 0 is none")
+    points = IntSlider("points", 0, MOST, start=4, help="how many labelled points, n")
+    bandwidth = LogSlider("σ", 0.2, 2.0, start=0.6, unit="same unit as x", help="the width of every bump")
+    function = Choice("f", list(FUNCTIONS), help="a sum of bumps in places of its own")
+    places = Choice("places", list(PLACES), help="where the points lie")
+
+    presets = {
+        "with f⊥": dict(t=1.0, points=4, bandwidth=0.6, places="apart"),
+        "without": dict(t=0.0, points=4, bandwidth=0.6, places="apart"),
+        "many points": dict(t=1.0, points=MOST, bandwidth=1.0, places="apart"),
+        "no points": dict(t=1.0, points=0, bandwidth=0.6, places="apart"),
+        "a point twice": dict(t=1.0, points=4, bandwidth=0.6, places="a point twice"),
+    }
+
+    panels = dict(
+        rows=2,
+        cols=2,
+        specs=[[{}, {"rowspan": 2}], [{}, None]],
+        column_widths=[0.64, 0.36],
+        row_heights=[0.62, 0.38],
+        horizontal_spacing=0.1,
+        vertical_spacing=0.16,
+        subplot_titles=(
+            "f, and what the points see of it",
+            "loss and squared norm",
+            "what they can't see: t f<sub>⊥</sub>",
+        ),
+    )
+    layout = dict(
+        height=500,
+        xaxis=dict(range=[-3.2, 3.2], showticklabels=False),
+        yaxis=dict(title="f(x)", zeroline=True, zerolinecolor=GRAY),
+        xaxis2=dict(range=[-0.42, 2.0], tickvals=[0, 1], ticktext=["training loss", "‖f‖²"], showgrid=False),
+        xaxis3=dict(title="x", range=[-3.2, 3.2]),
+        yaxis3=dict(title="t f<sub>⊥</sub>(x)", zeroline=True, zerolinecolor=GRAY),
+        barmode="stack",
+    )
+    frame = {"yaxis_range": "value_range", "yaxis2_range": "bar_range", "yaxis3_range": "rest_range"}
+    traces = (
+        Trace(go.Scatter, line(VERMILLION, 1.5, "dot", **SILENT), x="miss_x", y="miss_y"),
+        Trace(
+            go.Scatter,
+            line(BLUE, 3, name="f = f<sub>∥</sub> + t f<sub>⊥</sub>", hover="x = %{x:.2f}: f = %{y:.2f}"),
+            x="grid",
+            y="f",
+        ),
+        Trace(
+            go.Scatter,
+            line(GREEN, dash="dash", name="f<sub>∥</sub>", hover="x = %{x:.2f}: f∥ = %{y:.2f}"),
+            x="grid",
+            y="parallel",
+        ),
+        Trace(
+            go.Scatter,
+            marks(BLUE, 9, "diamond", ("white", 1), opacity=1, name="f(x<sub>i</sub>)", hover="f(%{x:.2f}) = %{y:.3f}"),
+            x="x",
+            y="seen",
+        ),
+        Trace(
+            go.Scatter,
+            marks("white", 8, rim=(INK, 1.5), opacity=1, hover="x = %{x:.2f}, label %{y:.2f}")
+            | dict(name="label y<sub>i</sub>"),
+            x="x",
+            y="y",
+        ),
+        Trace(
+            go.Scatter,
+            line(ORANGE, 3, "longdash", name="t f<sub>⊥</sub>", hover="x = %{x:.2f}: t f⊥ = %{y:.2f}"),
+            at=(2, 1),
+            x="grid",
+            y="rest",
+        ),
+        Trace(
+            go.Scatter,
+            marks("white", 9, "diamond", (INK, 1.5), opacity=1, hover="at the point x = %{x:.2f}: %{y:.3f}")
+            | dict(showlegend=False),
+            at=(2, 1),
+            x="x",
+            y="unseen",
+        ),
+        bar("loss", 0, VERMILLION, "x"),
+        bar("parallel_norm", 1, GREEN, ""),
+        bar("kept_norm", 1, ORANGE, "/"),
+        Trace(
+            go.Scatter,
+            dict(mode="text", textposition="middle right", textfont=dict(size=13), cliponaxis=False, **SILENT),
+            at=(1, 2),
+            x="notes_x",
+            y="notes_y",
+            text="notes",
+        ),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        x = PLACES[state.places][: state.points]
+        parts, (parallel, rest) = split(state.function, state.places, state.points, state.bandwidth)
+        seen, unseen = parts.at(x)
+        y = labels(parts, x)
+        values = seen + state.t * unseen
+        loss = float((values - y).square().sum() / 2)
+        parallel_norm, rest_norm = float(parts.parallel_norm), float(parts.perpendicular_norm)
+        kept = state.t**2 * rest_norm
+        far = extent(state.function, state.places, state.bandwidth)
+        middle = max(parallel_norm / 2, 0.04 * far.top)
+        heights = [max(loss, 0.04 * far.top), middle, max(parallel_norm + kept / 2, middle + 0.08 * far.top)]
+        sizes = [("", loss), ("f<sub>∥</sub>: ", parallel_norm), ("t f<sub>⊥</sub>: ", kept)]
+        return Arrays(
+            state=state,
+            x=x[:, 0],
+            y=y,
+            grid=GRID[:, 0],
+            f=parallel + state.t * rest,
+            parallel=parallel,
+            rest=state.t * rest,
+            seen=values,
+            unseen=state.t * unseen,
+            miss_x=[place for place in x[:, 0].tolist() for place in (place, place, None)],
+            miss_y=[
+                end for label, value in zip(y.tolist(), values.tolist(), strict=True) for end in (label, value, None)
+            ],
+            loss=[loss],
+            parallel_norm=[parallel_norm],
+            kept_norm=[kept],
+            norm=parallel_norm + kept,
+            unseen_share=unseen_share(state.function, state.places, state.points, state.bandwidth),
+            notes=[f"{name}{size:.2f}" for name, size in sizes],
+            notes_x=[0.3, 1.3, 1.3],
+            notes_y=heights,
+            value_range=padded(far.lowest, far.highest),
+            rest_range=padded(-far.rest, far.rest),
+            bar_range=[0.0, 1.06 * far.top],
+        )
+
+    def say(self, a: Arrays) -> str:
+        n, t = len(a.x), a.state.t
+        if n == 0:
+            return (
+                f"Without points there is no loss, and nothing of f is seen: ‖f‖² = {a.norm:.2f} at t = {signed(t)}, "
+                "and the smallest f, at t = 0, is zero everywhere."
+            )
+        which = f"the {count(n, 'point')}"
+        if a.state.places == "a point twice" and n > 1:
+            which += " (two of them at one place)"
+        return (
+            f"At {which} nothing moves with t: training loss {a.loss[0]:.3f}. At t = {signed(t)}, ‖f‖² = {a.norm:.3f}: "
+            f"{a.parallel_norm[0]:.3f} of f∥, and {a.kept_norm[0]:.3f} of what is kept of f⊥. "
+            f"Of the whole f, {percent(a.unseen_share)} of the squared norm can't be seen."
+        )

@@ -1,0 +1,68 @@
+"""Pictures of three-dimensional space made of plain lines: they need no WebGL, and a slider can turn them."""
+
+import math
+
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab.widgets.controls import Number
+from amfs_lab.widgets.figure import Trace
+from amfs_lab.widgets.style import SILENT, vector
+
+LOW, HIGH = -0.5, 1.6  # the floor reaches from here to there, along both of its sides
+MIDDLE = torch.tensor([(LOW + HIGH) / 2, (LOW + HIGH) / 2, 0.0], dtype=torch.float64)
+SQUARE = torch.tensor(
+    [[LOW, LOW, 0], [HIGH, LOW, 0], [HIGH, HIGH, 0], [LOW, HIGH, 0], [LOW, LOW, 0]], dtype=torch.float64
+)
+CORNER = 0.1  # side of the mark of a right angle
+
+
+def seen_from(points: Tensor, azimuth: Number, elevation: Number) -> Tensor:
+    """Points (n 3) as they lie on the picture (n 2), whose middle is the floor's.
+
+    Parallel rays; the angles in degrees say where the eye stands, an elevation of 90 is straight above.
+    """
+    a, e = math.radians(azimuth), math.radians(elevation)
+    across = [-math.sin(a), math.cos(a), 0.0]
+    upwards = [-math.sin(e) * math.cos(a), -math.sin(e) * math.sin(a), math.cos(e)]
+    return (points - MIDDLE) @ points.new_tensor([across, upwards]).T
+
+
+def floor_lines() -> Tensor:
+    """The floor's grid in one stroke (n 3): to and fro along one side, then along the other."""
+    ticks = torch.linspace(LOW, HIGH, 8, dtype=torch.float64).tolist()
+    along = [[end, tick, 0.0] for n, tick in enumerate(ticks) for end in ((LOW, HIGH), (HIGH, LOW))[n % 2]]
+    return torch.tensor(along + [[y, x, z] for x, y, z in along], dtype=torch.float64)
+
+
+def line_along(direction: Tensor) -> Tensor:
+    """The line through the origin along `direction` (3), as far as the floor goes."""
+    sides = torch.stack([LOW / direction[:2], HIGH / direction[:2]])
+    return torch.stack([sides.amin(0).max(), sides.amax(0).min()])[:, None] * direction
+
+
+def ends(v: Tensor) -> Tensor:
+    """An arrow from the origin to `v` (3), as its two ends; nothing where it has no length."""
+    return torch.stack([torch.zeros_like(v), v]) if v.norm() > 1e-9 else v.new_zeros(0, 3)
+
+
+def corner(foot: Tensor, upright: Tensor) -> Tensor:
+    """The mark of the right angle at the tip of `foot` (3), below `upright` (3); nothing where there is no room."""
+    if min(foot.norm(), upright.norm()) < 2 * CORNER:
+        return foot.new_zeros(0, 3)
+    inwards, along = -CORNER * foot / foot.norm(), CORNER * upright / upright.norm()
+    return torch.stack([foot + inwards, foot + inwards + along, foot + along])
+
+
+def arrow(name: str, points: str, color: str, width: Number, dash: str = "solid") -> Trace:
+    """An arrow along `points`_x, `points`_y, with `points`_size and `points`_tip, that tells the mouse its name."""
+    style = vector(color, width, dash, name=name, showlegend=False, hoverinfo="name")
+    return Trace(
+        go.Scatter, style, x=f"{points}_x", y=f"{points}_y", marker_size=f"{points}_size", marker_symbol=f"{points}_tip"
+    )
+
+
+def stroke(points: str, **look: object) -> Trace:
+    """A line along `points`_x, `points`_y that says nothing to the mouse and nothing in the legend."""
+    return Trace(go.Scatter, dict(mode="lines", **SILENT, **look), x=f"{points}_x", y=f"{points}_y")

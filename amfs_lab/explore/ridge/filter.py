@@ -1,0 +1,219 @@
+"""Ridge regression as an equaliser: each channel of the Gram matrix passes by its own share. Gradient descent too."""
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+
+from amfs_lab.explore.ridge.points import DEAD, GRID, MOST, TRUTHS
+from amfs_lab.explore.ridge.spectra import PLACES, START, TRUTH, channels, labelled
+from amfs_lab.ridge import Spectrum, solve
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, ZeroLogIntSlider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import FAINT, GREEN, INK, ORANGE, SILENT, SKY, VERMILLION, bars, curve, dots, line, marks
+from amfs_lab.widgets.text import count, percent
+
+FLOOR = 1e-6  # where the logarithmic axis of eigenvalues begins
+MOST_STEPS = 10_000
+EVERY = torch.logspace(-6.3, 3.3, 161, dtype=torch.float64)
+CURVE = Spectrum(EVERY.flip(0), torch.eye(len(EVERY), dtype=EVERY.dtype))  # of a matrix that has every eigenvalue
+HALF = (
+    line(FAINT, 1.5, "dot")
+    | marks(ORANGE, [0, 14, 0], "star", rim=(INK, [0, 1, 0]), opacity=1)
+    | dict(mode="lines+markers+text", text=[" ", "s = λ", " "], **SILENT)
+)
+
+
+RING = dots("", GREEN, 15, "circle-open", rim=(None, 2.5))
+
+
+class FilterExplorer(Explorer):
+    """Kernel ridge regression as an equaliser, h(s) = s / (s + λ), and gradient descent, 1 - (1 - a s)^k, beside it.
+
+    A channel is an eigenvector u_i of the Gram matrix. Of the labels' part along it, u_i (u_iᵀy), the fit keeps the
+    share h(s_i); between the points that part is the wave h(s_i) (u_iᵀy) k_xᵀu_i / s_i, and all waves add up to the
+    fit. Descent takes its steps in function space, at the rate a = 1 / s_max.
+    """
+
+    title = "An equaliser: each channel of the labels passes by its own share"
+    alt = (
+        "Three panels. Left: labelled points, the function they come from, the ridge fit and, if steps are set, that "
+        "of gradient descent; if a channel is chosen, its wave. Right top: the share kept against the eigenvalue on a "
+        "logarithmic axis, a curve that rises from 0 to 1 and is one half at s = lambda. Right bottom: the size of the "
+        "labels along each channel, and what the fit keeps of it."
+    )
+
+    bandwidth = LogSlider(
+        "σ", 0.05, 5.0, start=START["bandwidth"], unit="same unit as x", help="the bandwidth: which channels are strong"
+    )
+    lam = LogSlider(
+        "λ", 1e-5, 1e3, start=START["lam"], unit="unit of s", help="the ridge: the eigenvalue at which half passes"
+    )
+    steps = ZeroLogIntSlider("steps k", MOST_STEPS, start=0, help="gradient descent from zero, to lay over; 0 for none")
+    channel = IntSlider("channel", 0, MOST, start=0, help="which channel's wave to draw; 0 for none")
+    points = IntSlider("points", 0, MOST, start=START["points"], help="how many points have labels, n", rare=True)
+    places = Choice("places", PLACES, help="where the points lie", rare=True)
+    noise = Slider(
+        "noise",
+        0.0,
+        0.5,
+        start=START["noise"],
+        step=0.01,
+        unit="unit of y",
+        help="standard deviation of the labels' error",
+        rare=True,
+    )
+    sample = IntSlider(
+        "sample", 1, 20, start=START["sample"], help="other errors, and other places unless they are even", rare=True
+    )
+
+    presets = {
+        "equaliser": START,
+        "all through": START | dict(bandwidth=0.2, lam=1e-4),
+        "bass only": START | dict(lam=1.0),
+        "one channel": START | dict(lam=0.2, channel=12),
+        "as many steps": START | dict(steps=150),
+        "each place twice": START | dict(places="each place twice"),
+        "no points": START | dict(points=0),
+    }
+
+    panels = dict(
+        rows=2,
+        cols=2,
+        specs=[[{"rowspan": 2}, {}], [None, {}]],
+        column_widths=[0.54, 0.46],
+        horizontal_spacing=0.1,
+        vertical_spacing=0.26,
+        subplot_titles=("labels, truth and fit", "the filter: share kept", "the labels along each channel"),
+    )
+    layout = dict(
+        height=490,
+        xaxis=dict(title="x", range=[-3.3, 3.3]),
+        yaxis=dict(title="y", range=[-2.3, 2.3]),
+        xaxis2=dict(
+            title="eigenvalue s",
+            type="log",
+            range=[-6.3, 3.3],
+            tickvals=[1e-6, 1e-4, 1e-2, 1, 1e2],
+            ticktext=["≤ 10⁻⁶", "10⁻⁴", "10⁻²", "1", "100"],
+        ),
+        yaxis2=dict(title="share kept", range=[-0.06, 1.08], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"]),
+        xaxis3=dict(title="channel i, strongest first"),
+        yaxis3=dict(title="|u<sub>i</sub>ᵀy|", rangemode="tozero"),
+        barmode="overlay",
+        bargap=0.25,
+    )
+    frame = {"xaxis3_range": "index_range", "yaxis3_range": "size_range"}
+    traces = (
+        Trace(go.Scatter, curve("truth", FAINT, 2.0, "dash"), x="grid", y="truth"),
+        Trace(go.Scatter, curve("ridge"), x="grid", y="fit"),
+        Trace(go.Scatter, curve("descent", VERMILLION, dash="dot"), x="grid", y="descent", visible="descends"),
+        Trace(go.Scatter, curve("wave of the channel", GREEN, dash="dashdot"), x="grid", y="wave", visible="tuned"),
+        Trace(go.Scatter, dots("the labels’ part in it", GREEN, 6, "x"), x="x", y="part", visible="tuned"),
+        Trace(go.Scatter, dots("labels", "white", rim=(INK, 1.5)), x="x", y="y"),
+        Trace(go.Scatter, HALF, at=(1, 2), x="half_x", y="half_y", textposition="half_side"),
+        Trace(go.Scatter, curve(width=1.5), at=(1, 2), x="every", y="curve"),
+        Trace(
+            go.Scatter,
+            curve("", VERMILLION, 2.0, "dot"),
+            at=(1, 2),
+            x="up_to_largest",
+            y="descent_curve",
+            visible="descends",
+        ),
+        Trace(
+            go.Scatter,
+            dots(size=7, hover="channel %{customdata}: %{y:.1%} kept"),
+            at=(1, 2),
+            x="eigenvalues",
+            y="filter",
+            customdata="index",
+        ),
+        Trace(go.Bar, bars("white", (VERMILLION, 1.2), name="in the labels"), at=(2, 2), x="index", y="labels"),
+        Trace(go.Bar, bars(SKY, name="kept by ridge"), at=(2, 2), x="index", y="kept"),
+        Trace(
+            go.Scatter,
+            dots("kept by descent", VERMILLION, 6, "diamond-open"),
+            at=(2, 2),
+            x="index",
+            y="descent_kept",
+            visible="descends",
+        ),
+        Trace(go.Scatter, RING, at=(1, 2), x="ring_s", y="ring_h", visible="tuned"),
+        Trace(go.Scatter, RING, at=(2, 2), x="ring_i", y="ring_kept", visible="tuned"),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        n, lam, i = state.points, state.lam, state.channel - 1
+        x, y = labelled(state.places, n, state.noise, state.sample)
+        K, across, spectrum = channels(state.places, n, state.sample, state.bandwidth)
+        s, u = spectrum.eigenvalues, spectrum.eigenvectors
+        largest = float(s[0]) if n else 1.0
+        h, h_descent = spectrum.filter(lam), spectrum.descent_filter(1 / largest, state.steps)
+        along = u.T @ y  # the labels along each channel (n 1)
+        waves = across @ (u * (along / (s[:, None] + lam)).T)  # what each channel adds to the fit, in columns
+        # alpha after k steps, in the eigenbasis: h(s) / s, or rate * k where s is nothing but rounding.
+        per_s = torch.where(s > DEAD * largest, h_descent / s, state.steps / largest)
+        fit, descent = (across @ solve(K, y, lam))[:, 0], (across @ u @ (per_s[:, None] * along))[:, 0]
+        sizes = along[:, 0].abs()
+        tuned = 0 <= i < n
+        shown = s.clamp(min=FLOOR)
+        return Arrays(
+            state=state,
+            x=x[:, 0],
+            y=y[:, 0],
+            grid=GRID[:, 0],
+            truth=TRUTHS[TRUTH](GRID[:, 0]),
+            fit=fit,
+            descends=state.steps > 0,
+            descent=descent,
+            tuned=tuned,
+            wave=waves[:, i] if tuned else torch.zeros(len(GRID)),
+            part=u[:, i] * along[i] if tuned else torch.zeros(n),
+            every=EVERY,
+            curve=CURVE.filter(lam).flip(0),
+            up_to_largest=EVERY.clamp(max=largest),
+            descent_curve=1 - (1 - EVERY.clamp(max=largest) / largest) ** state.steps,
+            eigenvalues=shown,
+            filter=h,
+            descent_filter=h_descent,
+            half_x=[EVERY[0].item(), lam, lam],
+            half_y=[0.5, 0.5, -0.06],
+            half_side="middle right" if lam < 1 else "middle left",
+            index=np.arange(1, n + 1),
+            index_range=[0.3, max(n, 4) + 0.7],
+            size_range=[0.0, 1.1 * max(1.0, float(sizes.max()) if n else 0.0)],
+            labels=sizes,
+            kept=h * sizes,
+            descent_kept=h_descent * sizes,
+            ring_s=[float(shown[i]) if tuned else 1.0],
+            ring_h=[float(h[i]) if tuned else 0.0],
+            ring_i=[i + 1],
+            ring_kept=[float(h[i] * sizes[i]) if tuned else 0.0],
+            silent=n - len(x.unique()),
+            strong=int((h > 0.5).sum()),
+            degrees_of_freedom=h.sum(),
+            descent_degrees=h_descent.sum(),
+            gap=(fit - descent).abs().max(),
+        )
+
+    def say(self, a: Arrays) -> str:
+        n, steps, channel = a.state.points, a.state.steps, a.state.channel
+        if n == 0:
+            return "No points, so there are no channels: the fit is zero everywhere and spends no degrees of freedom."
+        words = (
+            f"The fit spends {a.degrees_of_freedom:.3g} of {count(n, 'degree')} of freedom. Channels that keep more "
+            f"than half, with s above λ = {a.state.lam:.4g}: {a.strong} of {n}."
+        )
+        if a.silent:
+            words += f" Channels with s = 0, silent at every λ, for points share places: {a.silent}."
+        if channel > n:
+            words += f" There is no channel {channel}: {count(n, 'point')}, {count(n, 'channel')}."
+        elif channel:
+            words += f" Channel {channel} keeps {percent(a.filter[channel - 1])}."
+        if steps:
+            words += (
+                f" Descent has spent {a.descent_degrees:.3g} after {count(steps, 'step')}; "
+                f"the two curves lie at most {a.gap:.2g} apart."
+            )
+        return words

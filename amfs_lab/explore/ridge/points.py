@@ -1,0 +1,22 @@
+"""Noisy points on a line: the data of the explorers about one solve."""
+
+import torch
+from torch import Tensor
+
+MOST = 40
+GRID = torch.linspace(-3.3, 3.3, 221, dtype=torch.float64)[:, None]
+DEAD = 1e-12  # below this share of the largest, an eigenvalue is zero but for rounding
+
+TRUTHS = {
+    "sine": lambda x: torch.sin(2 * x),
+    "slow and fast": lambda x: torch.sin(x) + 0.35 * torch.sin(6 * x),
+    "step": lambda x: torch.sign(x),
+}
+
+
+def sample_points(truth: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
+    """The first `points` of a sample's 40 places (n 1) and their noisy values (n 1): a pure function."""
+    generator = torch.Generator().manual_seed(sample)
+    x = (6 * torch.rand(MOST, 1, generator=generator, dtype=torch.float64) - 3)[:points]
+    error = torch.randn(MOST, 1, generator=generator, dtype=torch.float64)[:points]
+    return x, TRUTHS[truth](x) + noise * error

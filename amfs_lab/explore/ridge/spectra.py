@@ -1,0 +1,50 @@
+"""Labelled points on a line, their Gram matrix's spectrum, and the keys to lesson 02's questions."""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amfs_lab.explore.ridge.points import GRID, TRUTHS, sample_points
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.ridge import Spectrum
+
+TRUTH = "slow and fast"
+PLACES = ("evenly spaced", "anywhere", "each place twice")
+# What `FilterExplorer` starts from, and each of its buttons.
+START: dict[str, Any] = dict(
+    bandwidth=0.5, lam=0.02, steps=0, channel=0, points=24, places="evenly spaced", noise=0.1, sample=1
+)
+
+
+@lru_cache(maxsize=64)
+def labelled(places: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
+    """Points (n 1) where `places` says, and their noisy labels (n 1): a pure function."""
+    x, y = sample_points(TRUTH, points, noise, sample)
+    error = y - TRUTHS[TRUTH](x)
+    if places == "evenly spaced":
+        x = torch.linspace(-3, 3, points, dtype=x.dtype)[:, None]
+    elif places == "each place twice":
+        x = torch.linspace(-3, 3, (points + 1) // 2, dtype=x.dtype).repeat_interleave(2)[:points, None]
+    return x, TRUTHS[TRUTH](x) + error
+
+
+@lru_cache(maxsize=64)
+def channels(places: str, points: int, sample: int, bandwidth: float) -> tuple[Tensor, Tensor, Spectrum]:
+    """The Gram matrix of those points, their similarities to the grid, and the spectrum."""
+    x, _ = labelled(places, points, 0.0, sample)
+    K = rbf_kernel(x, x, bandwidth)
+    return K, rbf_kernel(GRID, x, bandwidth), Spectrum.of(K)
+
+
+def first() -> tuple[Tensor, Tensor, Tensor, Spectrum]:
+    """Points, labels, Gram matrix and spectrum of the explorer's first state."""
+    where = {name: START[name] for name in ("places", "points", "sample")}
+    K, _, spectrum = channels(**where, bandwidth=START["bandwidth"])
+    return *labelled(**where, noise=START["noise"]), K, spectrum
+
+
+def spent(lam: float) -> float:
+    """The degrees of freedom that the fit spends at this λ, everything else as in the explorer's first state."""
+    return float(first()[3].degrees_of_freedom(lam))

@@ -1,0 +1,237 @@
+"""One λ from the vote of a matching network (λ → ∞) to the interpolant of least norm (λ → 0)."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab.explore.ridge.points import DEAD
+from amfs_lab.kernels import rbf_kernel
+from amfs_lab.ridge import Spectrum, solve
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, SKY, VERMILLION, bars, curve, dots
+from amfs_lab.widgets.text import plus_or_minus, signed
+
+GRID = torch.linspace(-3.2, 3.2, 257, dtype=torch.float64)[:, None]
+PLACES = (-0.4, 1.2, -1.6, 1.9, -1.0, -2.2, 2.5, 0.1)
+SIGNS = (1, -1, 1, -1, -1, 1, -1, 1)
+LONE = 4  # stands alone among three of the other class
+MOST = len(PLACES)
+RAIL = 1.22  # where the points are drawn, above and below the scores
+
+TASKS: dict[str, tuple[Tensor, Tensor]] = {
+    name: (torch.tensor(places, dtype=torch.float64)[:, None], torch.tensor(signs, dtype=torch.float64)[:, None])
+    for name, (places, signs) in {
+        "two classes": (PLACES, SIGNS),
+        "one class only": (PLACES, (1,) * MOST),
+        "a point twice": ((PLACES[0], PLACES[0], *PLACES[2:]), SIGNS),
+    }.items()
+}
+START: dict[str, Any] = dict(lam=1.0, bandwidth=0.6, query=PLACES[LONE], task="two classes", points=MOST)
+
+
+def interpolant(K: Tensor, y: Tensor) -> Tensor:
+    """alpha = K⁺y: the limit of (K + λI)⁻¹y as λ → 0, where it has one, without the directions that K lacks.
+
+    Where two points share a place and differ in label it is the least-squares fit of least norm.
+    """
+    spectrum = Spectrum.of(K)
+    s, u = spectrum.eigenvalues, spectrum.eigenvectors
+    alive = s > DEAD * len(K)  # the trace of an RBF kernel's K is n
+    return u[:, alive] @ ((u[:, alive].T @ y) / s[alive, None])
+
+
+def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
+    """f = k alpha on a grid (g) divided by its largest |f|, and that largest; zeros where all votes cancel."""
+    f = (k @ alpha)[:, 0]
+    largest = float(f.abs().max())
+    if largest <= DEAD * float(alpha.abs().sum()):
+        return torch.zeros_like(f), 0.0
+    return f / largest, largest
+
+
+@lru_cache(maxsize=64)
+def ends(task: str, points: int, bandwidth: float) -> tuple[Tensor, ...]:
+    """What λ does not change: x, y, K, the similarities to the grid, and alpha at the ends, ∞ (times λ) and 0."""
+    x, y = (column[:points] for column in TASKS[task])
+    K = rbf_kernel(x, x, bandwidth)
+    return x, y, K, rbf_kernel(GRID, x, bandwidth), y, interpolant(K, y)
+
+
+class VoteExplorer(Explorer):
+    """Scores of two classes, f = Σ α_i k(·, x_i) with labels ±1, between their two ends.
+
+    For λ → ∞, α → y/λ: every point votes with its label, weighted by similarity, as in a matching network. For λ → 0
+    the scores meet every label. The scores shrink like 1/λ, so all curves are drawn with a largest |f| of 1.
+    """
+
+    title = "One λ, from a vote to an interpolant"
+    alt = (
+        "Two panels. Left: scores along a line, at this lambda and at its two ends, with the labelled points above and "
+        "below, rings where their labels lie on the scale of the curve, and the query as a diamond. Right: what each "
+        "labelled point adds to the query's score, as bars for this lambda, and as circles what it adds to the vote."
+    )
+
+    lam = LogSlider("λ", 1e-8, 1e4, start=START["lam"], help="the ridge: left to interpolate, right to vote")
+    query = Slider("query x", -3.0, 3.0, start=START["query"], step=0.05, help="where the votes are counted")
+    bandwidth = LogSlider(
+        "σ", 0.1, 1.5, start=START["bandwidth"], unit="same unit as x", help="the bandwidth: how far a vote reaches"
+    )
+    points = IntSlider("points", 0, MOST, start=MOST, help="how many labelled points, n", rare=True)
+    task = Choice("labels", list(TASKS), help="which classes the points have")
+
+    presets = {
+        "vote": START | dict(lam=1e4),
+        "between": START,
+        "interpolant": START | dict(lam=1e-8),
+        "one class only": START | dict(task="one class only"),
+        "a point twice": START | dict(task="a point twice", lam=1e-4, query=-0.4),
+        "no points": START | dict(points=0),
+    }
+
+    panels = dict(
+        rows=1,
+        cols=2,
+        column_widths=[0.62, 0.38],
+        horizontal_spacing=0.1,
+        subplot_titles=("scores, the largest |f| drawn as 1", "what each point adds"),
+    )
+    layout = dict(
+        height=430,
+        xaxis=dict(title="x", range=[-3.2, 3.2]),
+        yaxis=dict(
+            title="score f(x) / largest |f|",
+            range=[-1.5, 1.5],
+            tickvals=[-RAIL, -1, 0, 1, RAIL],
+            ticktext=["class −1", "−1", "0", "1", "class +1"],
+        ),
+        xaxis2=dict(title="point i, class"),
+        yaxis2=dict(title="α<sub>i</sub> k(x, x<sub>i</sub>) / largest |f|", exponentformat="power"),
+        bargap=0.35,
+    )
+    frame = {
+        "xaxis2_range": "index_range",
+        "xaxis2_tickvals": "index",
+        "xaxis2_ticktext": "names",
+        "yaxis2_range": "share_range",
+    }
+    traces = (
+        Trace(go.Scatter, curve(color=FAINT, width=1.0), x="across", y="zero"),
+        Trace(go.Scatter, curve("", FAINT, 1.5, "dash"), x="query_line", y="query_reach"),
+        Trace(go.Scatter, curve("at this λ", width=4.0), x="grid", y="scores"),
+        Trace(go.Scatter, curve("vote, λ → ∞", VERMILLION, dash="dash"), x="grid", y="vote"),
+        Trace(go.Scatter, curve("interpolant, λ → 0", GREEN, dash="dot"), x="grid", y="interpolant"),
+        Trace(
+            go.Scatter,
+            dots("", SKY, 11, rim=(INK, 1.0), hover="x = %{x:.2f}", mode="markers+text"),
+            x="x",
+            y="rail",
+            text="numbers",
+            marker_symbol="symbols",
+            textposition="sides",
+        ),
+        Trace(
+            go.Scatter,
+            dots(
+                "label, on this curve's scale", BLUE, 12, "circle-open", rim=(None, 1.5), hover="label of point %{text}"
+            ),
+            x="x",
+            y="labels",
+            text="numbers",
+        ),
+        Trace(
+            go.Scatter,
+            dots(size=13, symbol="diamond", rim=(INK, 1.0), hover="query x = %{x:.2f}: %{y:+.3f}"),
+            x="query_x",
+            y="score",
+        ),
+        Trace(
+            go.Bar,
+            bars(SKY, (BLUE, 1.2), "point %{x}: %{y:+.3g}", name="at this λ", showlegend=False),
+            at=(1, 2),
+            x="index",
+            y="shares",
+        ),
+        Trace(
+            go.Scatter,
+            dots("share of the vote", VERMILLION, 9, "circle-open", rim=(None, 2.0)),
+            at=(1, 2),
+            x="index",
+            y="vote_shares",
+        ),
+        Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(1, 2), x="index_range", y="zero"),
+    )
+
+    def compute(self, state: State) -> Arrays:
+        n = state.points
+        x, y, K, k, voting, meeting = ends(state.task, n, state.bandwidth)
+        alpha = solve(K, y, state.lam)
+        query = torch.tensor([[state.query]], dtype=x.dtype)
+        at_query = rbf_kernel(query, x, state.bandwidth)[0]
+        (scores, largest), (vote, most), (met, _) = (scaled(k, each) for each in (alpha, voting, meeting))
+        shares = alpha[:, 0] * at_query / (largest or 1.0)
+        votes = voting[:, 0] * at_query / (most or 1.0)
+        reach = 1.15 * max([0.5, *shares.abs().tolist(), *votes.abs().tolist()])
+        signs = [int(sign) for sign in y[:, 0]]
+        return Arrays(
+            state=state,
+            grid=GRID[:, 0],
+            scores=scores,
+            vote=vote,
+            interpolant=met,
+            alpha=alpha[:, 0],
+            from_vote=(scores - vote).abs().max(),
+            from_interpolant=(scores - met).abs().max(),
+            largest=largest,
+            across=[-3.2, 3.2],
+            zero=[0.0, 0.0],
+            x=x[:, 0],
+            rail=RAIL * y[:, 0],
+            labels=[sign / largest if largest > 1 / RAIL else None for sign in signs],  # else beyond the rails
+            numbers=[str(i + 1) for i in range(n)],
+            symbols=["circle" if sign > 0 else "square" for sign in signs],
+            sides=["top center" if sign > 0 else "bottom center" for sign in signs],
+            query_x=[state.query],
+            query_line=[state.query, state.query],
+            query_reach=[-1.5, 1.5],
+            score=[float(shares.sum()) if largest else 0.0],
+            index=np.arange(1, n + 1),
+            names=[f"{i + 1}<br>{'+' if sign > 0 else '−'}" for i, sign in enumerate(signs)],
+            index_range=[0.4, max(n, 1) + 0.6],
+            shares=shares,
+            vote_shares=votes,
+            share_range=[-reach, reach],
+            classes=len(set(signs)),
+        )
+
+    def say(self, a: Arrays) -> str:
+        state, score = a.state, a.score[0]
+        if a.classes == 0:
+            return "No points, so nobody votes: every score is 0, and no class wins anywhere."
+        if a.largest == 0:
+            return "The two labels on one spot cancel: every score is 0, and no class wins anywhere."
+        words = (
+            f"At λ = {state.lam:.5g} the scores lie {apart(a.from_vote)} the vote and {apart(a.from_interpolant)} the "
+            f"interpolant; their largest size, drawn as 1, is {a.largest:.2g}. At x = {signed(state.query)}, f(x) is "
+            f"{plus_or_minus(score * a.largest)}, drawn at {plus_or_minus(score)}: "
+        )
+        if a.classes == 1:
+            words += "only one class has examples, so there is nothing to decide between."
+        else:
+            words += "no class wins." if score == 0 else f"class {'+1' if score > 0 else '−1'}."
+        if state.task == "a point twice" and state.points > 1:
+            words += (
+                " Points 1 and 2 share a place and differ in label, so nothing meets both: as λ → 0 the score there "
+                "goes to their mean, 0."
+            )
+        return words
+
+
+def apart(gap: float) -> str:
+    """How far two curves lie apart, in words that stay true when they are all but one."""
+    return "within 0.001 of" if gap < 0.001 else f"up to {gap:.2g} from"

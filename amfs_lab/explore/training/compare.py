@@ -1,0 +1,219 @@
+"""Learners on the same episodes: each one's accuracy, every difference in pairs, and what may be said of it."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any, ClassVar
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.experiments.intervals import made_up
+from amfs_lab.explore.training.curves import named
+from amfs_lab.stats import (
+    FEW,
+    Interval,
+    accuracy_difference,
+    accuracy_interval,
+    anytime_interval,
+    difference_of_trainings,
+    looks,
+    together,
+)
+from amfs_lab.widgets.controls import Choice
+from amfs_lab.widgets.explorer import Explorer
+from amfs_lab.widgets.figure import Arrays, State, Trace, half_widths
+from amfs_lab.widgets.style import BLUE, INK, marks
+
+LEVELS = {"68 %": 0.68, "95 %": 0.95, "99 %": 0.99}
+FIRST = {
+    "the first 10": 10,
+    "the first 30": 30,
+    "the first 50": 50,
+    "the first 100": 100,
+    "the first 150": 150,
+    "all": None,
+}
+ONE_LOOK, ANY_LOOKS = "one look", "any number of looks"
+
+
+class CompareExplorer(Explorer):
+    """Accuracies with their intervals, and paired differences with theirs, for the first so many episodes.
+
+    The intervals of the differences hold for all pairs together. Those for one look hold at a number of episodes that
+    was fixed beforehand, those for any number of looks (a confidence sequence) whenever one stops: see `stats.looks`.
+
+    Args:
+        per_episode: the accuracies of each learner, by name, on the same episodes in the same order.
+    Raises:
+        ConfigError: fewer than two learners, or learners measured on different numbers of episodes.
+    """
+
+    title = "The same episodes for all: accuracies, and differences in pairs"
+    alt = (
+        "Two panels of points with horizontal error bars. "
+        "Left: the accuracy of each learner with its confidence interval. "
+        "Right: the paired difference of every two learners with its interval, and a line at zero. "
+        f"With fewer than {FEW} episodes there are points without bars."
+    )
+    episodes = Choice("episodes", FIRST, start="all", help="what would fewer have told?")
+    level = Choice("level", LEVELS, start="95 %", help="how often all intervals of a panel cover the true means")
+    interval = Choice(
+        "interval for",
+        (ONE_LOOK, ANY_LOOKS),
+        help="one look: the number of episodes was fixed beforehand. Any number of looks: stop when you like",
+    )
+
+    panels: ClassVar[dict[str, Any]] = {
+        "rows": 1,
+        "cols": 2,
+        "column_widths": [0.45, 0.55],
+        "horizontal_spacing": 0.26,
+        "subplot_titles": ("accuracy", "difference, episode by episode"),
+    }
+    layout: ClassVar[dict[str, Any]] = {
+        "height": 300,
+        "showlegend": False,
+        "xaxis": {"tickformat": ".0%", "title": "accuracy on unseen letters"},
+        "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
+        "xaxis2": {"title": "percentage points", "zeroline": True, "zerolinecolor": INK, "zerolinewidth": 2},
+        "yaxis2": {"type": "category", "autorange": "reversed", "automargin": True},
+    }
+    traces = tuple(
+        Trace(
+            go.Scatter,
+            marks(color, 10, symbol, hover=f"%{{y}}: %{{x{form}}}")
+            | dict(error_x=dict(type="data", thickness=2, width=6, color=color)),
+            at=at,
+            x=f"{what}_means",
+            y=f"{what}_names",
+            error_x_array=f"{what}_half_widths",
+        )
+        for what, at, color, symbol, form in (
+            ("method", (1, 1), BLUE, "circle", ":.2%"),
+            ("pair", (1, 2), INK, "diamond", ":.2f"),
+        )
+    )
+
+    def __init__(self, per_episode: Mapping[str, Tensor], preset: str | None = None, **start: Any) -> None:
+        self.per_episode = {named(name): torch.as_tensor(values) for name, values in per_episode.items()}
+        counts = {len(values) for values in self.per_episode.values()}
+        if len(self.per_episode) < 2 or len(counts) != 1 or min(counts) < 2:
+            raise ConfigError(
+                "Expected two or more methods on the same episodes, at least 2 of them. "
+                f"Got {', '.join(f'{name}: {len(values)}' for name, values in self.per_episode.items()) or 'none'}."
+            )
+        super().__init__(preset, **start)
+
+    def compute(self, state: State) -> Arrays:
+        seen = {name: values[: FIRST[state.episodes]] for name, values in self.per_episode.items()}
+        level, one_look = LEVELS[state.level], state.interval == ONE_LOOK
+        of_one, of_pair = (accuracy_interval, pair_interval) if one_look else (anytime_interval, pair_anytime)
+        methods = {name: of_one(values, together(level, len(seen))) for name, values in seen.items()}
+        order = sorted(methods, key=lambda name: -methods[name].mean)
+        pairs = list(combinations(order, 2))
+        each = together(level, len(pairs))
+        gaps = [of_pair(seen[a], seen[b], each) for a, b in pairs]
+        n = len(next(iter(seen.values())))
+        return Arrays(
+            method_names=order,
+            method_means=np.array([methods[name].mean for name in order]),
+            method_half_widths=half_widths([methods[name] for name in order]),
+            pair_names=[f"{a} − {b}" for a, b in pairs],
+            pair_means=100 * np.array([gap.mean for gap in gaps]),
+            pair_half_widths=100 * half_widths(gaps),
+            verdicts=[verdict(a, b, gap) for (a, b), gap in zip(pairs, gaps, strict=True)],
+            ever=excluding_zero(torch.stack([seen[a].double() - seen[b].double() for a, b in pairs]), each),
+            n=n,
+            level=state.level,
+            interval=state.interval,
+        )
+
+    def say(self, a: Arrays) -> str:
+        if a.n < FEW:
+            return f"After {a.n} episodes nothing can be told apart: an interval needs {FEW}."
+        pairs = len(a.verdicts)
+        of = f"{a.level} for {'the pair' if pairs == 1 else f'all {pairs} pairs together'}, for {a.interval}"
+        told = f"After {a.n} episodes, {of}: {'; '.join(a.verdicts)}."
+        one, several = (f"{count} of {pairs}" for count in a.ever)
+        return (
+            f"{told} If you had looked after each episode from {FEW} on, the intervals for one look would have shown a "
+            f"difference at least once for {one} pairs, those for any number of looks for {several}."
+        )
+
+
+def pair_interval(a: Tensor, b: Tensor, level: float) -> Interval:
+    """`stats.accuracy_difference`, for a number of episodes that was fixed beforehand."""
+    return accuracy_difference(a, b, level)
+
+
+def pair_anytime(a: Tensor, b: Tensor, level: float) -> Interval:
+    """`stats.anytime_interval` of the differences, for a reader who may have looked before."""
+    return anytime_interval(a.double() - b.double(), level)
+
+
+def excluding_zero(differences: Tensor, level: float) -> tuple[int, int]:
+    """Of rows of differences, how many have an interval without zero after some number of episodes: by both kinds."""
+    if differences.shape[1] < FEW:
+        return 0, 0
+    means, one_look, any_looks = looks(differences, level)
+    one, several = (int((means.abs() > half).any(1).sum()) for half in (one_look, any_looks))
+    return one, several
+
+
+def verdict(a: str, b: str, gap: Interval) -> str:
+    """A sentence on two learners that claims no more than their paired difference shows, on episodes like these."""
+    if gap.half_width is None:
+        return f"{a} and {b} can't be told apart ({gap.n} episodes, an interval needs {FEW})"
+    touching = f"{100 * abs(gap.mean):.1f}" == f"{100 * gap.half_width:.1f}"
+    digits = 2 if touching else 1  # one more where rounding would move the interval's end onto zero
+    points = f"{100 * abs(gap.mean):.{digits}f} ± {100 * gap.half_width:.{digits}f} points"
+    if gap.low > 0:
+        return f"{a} is ahead of {b} by {points}"
+    if gap.high < 0:
+        return f"{a} is behind {b} by {points}"
+    signed = f"{100 * gap.mean:+.{digits}f}".replace("-", "−")
+    if float(points.split()[0]) == 0:
+        signed = signed[1:]
+    return f"{a} and {b} can't be told apart ({signed} ± {100 * gap.half_width:.{digits}f} points)"
+
+
+def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
+    """The learner that is ahead of every other one, `"no clear winner"`, None without data.
+
+    Among learners of equal accuracy it names one in at most 1 - `level` of all samples of episodes: the intervals are
+    those of all pairs together. It speaks of these learners on episodes like these. Two trainings of one method are
+    two learners, and may differ: for methods see `against_luck`.
+    """
+    each = together(level, len(per_episode) * (len(per_episode) - 1) // 2 or 1)
+    for name, values in per_episode.items():
+        others = [accuracy_difference(values, other, each) for rival, other in per_episode.items() if rival != name]
+        if others and all(gap.low > 0 for gap in others):
+            return named(name)
+    return "no clear winner" if per_episode else None
+
+
+def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b: Sequence[float]) -> str:
+    """A sentence on the difference of two *methods*, compared with the luck of their trainings.
+
+    Args:
+        trainings_of_a, trainings_of_b: the mean accuracy of each training, on the same episodes; three or more in all.
+    """
+    ours, theirs = (torch.tensor(means, dtype=torch.float64) for means in (trainings_of_a, trainings_of_b))
+    gap = difference_of_trainings(ours, theirs)
+    told = f"{a} − {b}: {gap.points()}".replace("-", "−")
+    if gap.low <= 0 <= gap.high:
+        return f"{told}. That is within the luck of trainings: nothing to conclude about the methods."
+    side = "ahead of" if gap.mean > 0 else "behind"
+    return f"{told}. {a} is {side} {b} by more than the luck of trainings."
+
+
+def equal_learners(episodes: int = 200, seed: int = 0) -> dict[str, Tensor]:
+    """Accuracies of four made-up learners whose true accuracies are equal: whoever finds a difference is wrong.
+
+    See `experiments.intervals.made_up`.
+    """
+    rows = made_up(1, 4, episodes, torch.Generator().manual_seed(seed))[0]
+    return {f"learner {name}": row for name, row in zip("ABCD", rows, strict=True)}

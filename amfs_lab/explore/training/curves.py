@@ -1,0 +1,54 @@
+"""Curves of runs: their names, looks and points, for the explorers that show training."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from amfs_lab.widgets.live import NEXT
+from amfs_lab.widgets.style import METHODS
+
+DRAWN = 300  # points of a curve that are drawn; a longer one is thinned
+NAMES = {name.lower(): name for name in METHODS}  # methods as the command line calls them, and as lessons write them
+MOST = len(NAMES)  # curves that stay apart by colour, dash and marker
+
+
+def named(name: str) -> str:
+    """A run's name as the lessons write it: `"i-amfs again"` is "I-AMFS again"."""
+    method, blank, rest = name.partition(" ")
+    return NAMES.get(method, method) + blank + rest
+
+
+def slots(runs: Collection[str]) -> dict[str, int]:
+    """Which of the looks each run has: a method its own, any other name ("i-amfs again") the last that is free."""
+    own = {name: n for n, name in enumerate(NAMES)}
+    free = [n for name, n in own.items() if name not in runs]
+    return {name: own[name] if name in own else free.pop() for name in runs}
+
+
+HEADS = {"running": "Running", "stopped": "Stopped", "finished": "Finished", "failed": "Ended by an error"}
+NOTHING = {
+    "idle": "Nothing has run yet.",
+    "running": "The first meta-step is on its way.",
+    "stopped": "Stopped before the first meta-step. Run the cell again to begin afresh.",
+    "finished": "The run ended without a meta-step.",
+    "failed": "An error ended the run before its first meta-step.",
+}
+
+
+def headed(status: str, words: str) -> str:
+    """What is said of runs, with the condition they are in, and after a stop with what can be done next."""
+    said = f"{HEADS[status]}: {words}." if status in HEADS else f"{words}."
+    return f"{said} {NEXT}" if status == "stopped" else said
+
+
+def smooth(values: Sequence[float] | np.ndarray, window: int) -> np.ndarray:
+    """The mean of the last `window` values at each place, of fewer where there are no more."""
+    sums = np.concatenate([[0.0], np.cumsum(np.asarray(values, dtype=float))])
+    ends = np.arange(1, len(sums))
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def thin(n: int, most: int = DRAWN) -> np.ndarray:
+    """Which of n points to draw, at most `most`: all of a short curve, an even choice with both ends of a long one."""
+    return np.arange(n) if n <= most else np.unique(np.linspace(0, n - 1, most).round().astype(int))

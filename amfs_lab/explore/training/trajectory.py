@@ -1,0 +1,320 @@
+"""Where meta-updates go: paths of real training in their principal plane, with loss and the tasks' agreement beside."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.explore.training.curves import MOST, NOTHING, headed, named, slots, smooth, thin
+from amfs_lab.trajectory import check_one_kind, paths, walk_shares
+from amfs_lab.widgets.controls import Choice, Held, IntSlider
+from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.live import LiveExplorer
+from amfs_lab.widgets.style import INK, METHODS, line, marks, series
+from amfs_lab.widgets.text import count, signed
+
+POINTS = 120  # of a path that are drawn, and that the plane is found from; a longer run is thinned
+MANY = 20  # steps from which on a random walk of many steps is a fair thing to compare with
+ARROWS = (0.2, 0.4, 0.6, 0.8)  # where along a path they point forward
+SHORTEST = 1e-4  # of the picture: a step that is shorter is not drawn as an arrow
+COSINE, WEIGHTS = "cosine of tasks", "weights of tasks"
+
+
+class Run(NamedTuple):
+    """A followed run as far as it is recorded: every step's numbers, and the path at the `kept` steps."""
+
+    steps: np.ndarray  # (n)
+    loss: np.ndarray  # (n)
+    cosine: np.ndarray  # (n), NaN where there is none
+    low: np.ndarray  # (n) the smallest t c_j
+    high: np.ndarray  # (n) the largest
+    kept: np.ndarray  # (k) indices
+    xy: np.ndarray  # (k 2)
+    away: np.ndarray  # (k) distance from the start
+    positions: np.ndarray  # (k m)
+
+
+class Picture(NamedTuple):
+    """All runs in one plane: its axes' shares of the variance, and those of random walks where they are comparable."""
+
+    runs: dict[str, Run]
+    shares: tuple[float, float]
+    walk: float | None
+
+
+def picture(history: dict[str, Any]) -> Picture | None:
+    """What was recorded, as arrays; None for nothing. Raises ConfigError for runs that do not fit into one plane."""
+    history = {name: steps for name, steps in history.items() if steps}
+    if not history:
+        return None
+    kept = {name: thin(len(steps), POINTS) for name, steps in history.items()}
+    found = paths({name: [steps[i] for i in kept[name]] for name, steps in history.items()})
+    runs = {}
+    for name, steps in history.items():
+        weights = np.array([step.followed.weights or (np.nan,) for step in steps])
+        positions = found.positions[name].numpy()
+        runs[name] = Run(
+            steps=np.array([step.step for step in steps], dtype=float),
+            loss=np.array([step.loss for step in steps], dtype=float),
+            cosine=np.array([step.followed.cosine for step in steps], dtype=float),  # None is NaN
+            low=weights.shape[1] * weights.min(1),
+            high=weights.shape[1] * weights.max(1),
+            kept=kept[name],
+            xy=found.coordinates[name].numpy(),
+            away=np.linalg.norm(positions - positions[0], axis=1),
+            positions=positions,
+        )
+    starts = [run.positions[0] for run in runs.values()]
+    together = all(np.array_equal(starts[0], start) for start in starts)
+    comparable = together and min(len(run.steps) for run in runs.values()) >= MANY
+    return Picture(runs, found.plane.shares, sum(walk_shares(len(runs))) if comparable else None)
+
+
+class PathExplorer(LiveExplorer):
+    """Paths of followed runs, one colour, dash and marker a run: `MetaTrainer(config, follow=path.Sketch())`.
+
+    explorer = PathExplorer()                                                      # the last line of one cell shows it
+    await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell feeds it
+
+    While a run goes on, plane and whole paths are found anew at each drawing, of what there is so far: the picture
+    turns slowly and does not flip (see `path.Plane`). When the run has ended the plane is that of the whole run, and
+    stays; walking along the path does not change it. All runs share it, and each counts as much as any other. They
+    must have the same meta-parameters: one inner loop and width.
+    """
+
+    title = "Where meta-updates go: real training in its principal plane"
+    alt = (
+        "Three panels with one curve a run. Left: the path of the meta-parameters in the plane in which runs spread "
+        "most, from a hollow start to a filled end, with arrows on the way. Middle: the loss on the query sets. Right: "
+        "the mean cosine between the tasks’ gradients, or the smallest and the largest weight that a task gets."
+    )
+
+    until = IntSlider("up to", 0, 100, start=100, unit="% of the steps", help="walk along the paths; the plane stays")
+    smoothing = IntSlider(
+        "smoothing", 1, 100, start=10, unit="steps", help="loss and right panel: mean of the last so many steps"
+    )
+    found = Held(None)
+    right = Choice(
+        "right panel", [COSINE, WEIGHTS], help="how far the tasks agree, or what each task’s gradient counts"
+    )
+
+    panels = dict(
+        rows=1,
+        cols=3,
+        column_widths=[0.4, 0.3, 0.3],
+        horizontal_spacing=0.085,
+        subplot_titles=("path of the meta-parameters θ", "loss on query sets", "agreement of the tasks"),
+    )
+    layout = dict(
+        height=400,
+        xaxis=dict(title="axis 1"),
+        yaxis=dict(title="axis 2", scaleanchor="x"),
+        xaxis2=dict(title="meta-steps", rangemode="tozero"),
+        yaxis2=dict(title="cross-entropy (nats)", rangemode="tozero"),
+        xaxis3=dict(title="meta-steps", rangemode="tozero"),
+        yaxis3=dict(title="mean pairwise cosine", zeroline=True, zerolinecolor=INK),
+    )
+    frame = {
+        "xaxis_title_text": "x_title",
+        "yaxis_title_text": "y_title",
+        "xaxis_range": "x_range",
+        "yaxis_range": "y_range",
+        "xaxis2_range": "step_range",
+        "xaxis3_range": "step_range",
+        "yaxis3_title_text": "right_title",
+        "yaxis3_rangemode": "right_from",
+        "annotations[2].text": "right_head",
+    }
+    traces = (
+        *(
+            trace
+            for n, look in enumerate(METHODS.values())
+            for trace in (
+                Trace(
+                    go.Scatter,
+                    series(look, hoverinfo="skip", legendgroup=str(n), showlegend=False)
+                    | dict(
+                        # plotly's own choice of `backoff` leaves gaps where no arrow is
+                        line=dict(color=look.color, width=2.5, dash=look.dash, backoff=0),
+                        marker=dict(
+                            color=look.color, symbol="arrow", angleref="previous", opacity=1, line=dict(width=0)
+                        ),
+                    ),
+                    x=f"x_{n}",
+                    y=f"y_{n}",
+                    marker_size=f"arrows_{n}",
+                    name=f"name_{n}",
+                ),
+                Trace(
+                    go.Scatter,
+                    marks(look.color, 11, look.marker, ("white", 1), legendgroup=str(n), showlegend=False)
+                    | dict(hovertemplate="step %{customdata[0]:.0f}, %{customdata[1]:.3g} from its start"),
+                    x=f"end_x_{n}",
+                    y=f"end_y_{n}",
+                    customdata=f"end_{n}",
+                    name=f"name_{n}",
+                ),
+                Trace(
+                    go.Scatter,
+                    series(look, hovertemplate="step %{x}: %{y:.3f}", legendgroup=str(n)),
+                    at=(1, 2),
+                    x=f"steps_{n}",
+                    y=f"loss_{n}",
+                    mode=f"mode_{n}",
+                    name=f"name_{n}",
+                    showlegend=f"there_{n}",
+                ),
+                Trace(
+                    go.Scatter,
+                    series(look, 1.5, hovertemplate="smallest, step %{x}: %{y:.2f}")
+                    | dict(legendgroup=str(n), showlegend=False),
+                    at=(1, 3),
+                    x=f"low_x_{n}",
+                    y=f"low_{n}",
+                    mode=f"mode_{n}",
+                    name=f"name_{n}",
+                ),
+                Trace(
+                    go.Scatter,
+                    series(look, hovertemplate="step %{x}: %{y:.3f}", legendgroup=str(n), showlegend=False)
+                    | dict(fillcolor=f"{look.color}1F"),
+                    at=(1, 3),
+                    x=f"right_x_{n}",
+                    y=f"right_{n}",
+                    mode=f"mode_{n}",
+                    fill=f"fill_{n}",
+                    name=f"name_{n}",
+                ),
+            )
+        ),
+        Trace(
+            go.Scatter,
+            marks("white", 12, "circle", (INK, 2), name="start", hoverinfo="skip"),
+            x="start_x",
+            y="start_y",
+            showlegend="there_0",
+        ),
+        Trace(go.Scatter, line(INK, 1, "dot", hoverinfo="skip", showlegend=False), at=(1, 3), x="even_x", y="even"),
+    )
+
+    def push(self, item: Any) -> None:
+        others = [record[0] for name, record in self._record.items() if name != self.name_of(item)]
+        check_one_kind([item, *others])  # now, so that what was recorded can always be drawn
+        super().push(item)
+
+    def recorded(self) -> dict[str, Any]:
+        kept = super().recorded()
+        return kept | {"found": picture(kept["history"])}
+
+    def compute(self, state: State) -> Arrays:
+        runs = dict(state.found.runs) if state.found else {}
+        if len(runs) > MOST:
+            raise ConfigError(f"At most {MOST} runs fit into one figure. Got {len(runs)}: open a second explorer.")
+        placed = {n: (name, runs[name]) for name, n in slots(runs).items()}
+        longest = max((run.steps[-1] for run in runs.values()), default=1.0)
+        limit = max(1.0, round(state.until / 100 * longest))
+        by_weights = state.right == WEIGHTS
+        arrays: dict[str, Any] = {}
+        standing, ends = [], []
+        everywhere = np.concatenate([run.xy for run in runs.values()]) if runs else np.array([[-1.0, -1.0], [1.0, 1.0]])
+        extent = float(np.ptp(everywhere, axis=0).max())
+        for n in range(MOST):
+            name, run = placed.get(n, ("", NOBODY))
+            seen = int((run.steps <= limit).sum())  # steps
+            path = run.xy[run.kept < seen]
+            drawn = thin(seen, POINTS)
+            measured = np.flatnonzero(np.isfinite(run.cosine[:seen]))
+            if by_weights:
+                right, right_x = smooth(run.high[:seen], state.smoothing)[drawn], run.steps[drawn]
+                low = smooth(run.low[:seen], state.smoothing)[drawn]
+            else:
+                few = thin(len(measured), POINTS)
+                right, low = smooth(run.cosine[measured], state.smoothing)[few], np.zeros(0)
+                right_x = run.steps[measured][few]
+            last = len(path) - 1
+            sizes = np.zeros(len(path))
+            if last >= len(ARROWS) + 1:
+                at = np.array([round(share * last) for share in ARROWS])
+                steps = np.linalg.norm(path[at] - path[at - 1], axis=1)
+                sizes[at[steps > SHORTEST * extent]] = 13  # a step on the spot has no direction
+            loss = smooth(run.loss[:seen], state.smoothing)[drawn]
+            arrays |= {
+                f"name_{n}": named(name),
+                f"there_{n}": bool(name),
+                f"mode_{n}": "lines+markers" if seen == 1 else "lines",  # one point alone draws no line
+                f"x_{n}": path[:, 0],
+                f"y_{n}": path[:, 1],
+                f"arrows_{n}": sizes,
+                f"end_x_{n}": path[-1:, 0],
+                f"end_y_{n}": path[-1:, 1],
+                f"end_{n}": [[run.steps[run.kept[last]], run.away[last]]] if name else [],
+                f"steps_{n}": run.steps[drawn],
+                f"loss_{n}": loss,
+                f"low_x_{n}": right_x if by_weights else np.zeros(0),
+                f"low_{n}": low,
+                f"right_x_{n}": right_x,
+                f"right_{n}": right,
+                f"fill_{n}": "tonexty" if by_weights else "none",
+            }
+            if name:
+                tail = [float(values[-1]) if len(values) else None for values in (low, right)]
+                standing.append((named(name), seen, float(run.away[last]), float(loss[-1]), *tail))
+                ends.append((run.steps[run.kept[last]], run.positions[last]))
+        shares = state.found.shares if state.found else (0.0, 0.0)
+        words = [f"axis {k}: {share:.0%} of the variance" if runs else f"axis {k}" for k, share in enumerate(shares, 1)]
+        return Arrays(
+            **arrays,
+            x_title=words[0].replace("%", " %"),
+            y_title=words[1].replace("%", " %"),
+            x_range=padded(everywhere[:, 0]),
+            y_range=padded(everywhere[:, 1]),
+            step_range=[0.0, float(longest)],
+            right_title="task weights t · c<sub>j</sub>: smallest, largest" if by_weights else "mean pairwise cosine",
+            right_head="weights of the tasks" if by_weights else "agreement of the tasks",
+            right_from="normal" if by_weights else "tozero",
+            start_x=[float(run.xy[0, 0]) for run in runs.values()],
+            start_y=[float(run.xy[0, 1]) for run in runs.values()],
+            even_x=[0.0, float(longest)] if by_weights else [],  # the mean's weight
+            even=[1.0, 1.0] if by_weights else [],
+            standing=standing,
+            apart=float(np.linalg.norm(ends[0][1] - ends[1][1]))
+            if len(ends) == 2 and ends[0][0] == ends[1][0]
+            else None,
+            share=sum(shares),
+            walk=state.found.walk if state.found else None,
+            by_weights=by_weights,
+            status=state.status,
+        )
+
+    def say(self, a: Arrays) -> str:
+        if not a.standing:
+            return NOTHING[a.status]
+        parts = []
+        for name, seen, away, loss, low, right in a.standing:
+            where = f"{away:.3g} from its start after {count(seen, 'step')}" if away else "at its start"
+            said = f"{name} is {where}, loss {loss:.2f}"
+            if a.by_weights:
+                said += f", weights {signed(low)} to {signed(right)} times the mean’s"
+            elif right is not None:
+                said += f", mean cosine {signed(right)}"
+            parts.append(said)
+        said = headed(a.status, "; ".join(parts))
+        if a.apart is not None:
+            said += f" They are {a.apart:.3g} apart."
+        said += f" The plane shows {a.share:.0%} of the variance"
+        if a.walk is not None:
+            walkers = "a random walk" if len(a.standing) == 1 else f"{len(a.standing)} random walks from one start"
+            said += f"; that of {walkers} would show {a.walk:.0%}"
+        return f"{said}.".replace("%", " %")
+
+
+NONE = np.zeros(0)
+NOBODY = Run(NONE, NONE, NONE, NONE, NONE, np.zeros(0, dtype=int), np.zeros((0, 2)), NONE, np.zeros((0, 0)))
+
+
+def padded(values: np.ndarray) -> list[float]:
+    """A range with room for the marks at both ends."""
+    low, high = float(values.min()), float(values.max())
+    room = 0.1 * (high - low) or 1.0
+    return [low - room, high + room]

@@ -1,0 +1,264 @@
+"""A saved run as a few-shot classifier: names images by a support folder, or says that they are none of its classes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amfs_lab.backbones import BATCH_NORMS, FULL
+from amfs_lab.config import TrainingConfig
+from amfs_lab.episode import Split
+from amfs_lab.errors import ConfigError, DataError, NumericalError, printable
+from amfs_lab.inner import FunctionSpace, GradientLoop
+from amfs_lab.learner import MetaLearner, measuring, seed
+from amfs_lab.prediction.open_set import LEAST_EPISODES, Calibration, answers, calibrate
+from amfs_lab.provenance import told
+from amfs_lab.runs.saved import load_run, run_data
+from amfs_lab.stats import FEW
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+from amfs_lab.tasks.support import Picture, read_picture, support_files
+
+Image = Path | str | Tensor
+NONE = "none of these"
+EPISODES = 200  # of validation, for the threshold: one half chooses it, the other half measures its error rates
+SIZE = 28  # pixels a side of the images that a `TrainingConfig` trains on
+FEW_WORDS = "The error rates rest on {} episodes, fewer than thirty: their intervals are rough."
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image.
+
+    `label`: the class with the largest score, also where `known` is False.
+    `scores`: one a class, in the order of `classes`; `probabilities`: their softmax.
+    `variance`: posterior variance, None for an inner loop that has none. `threshold`: above it the image counts as
+    none of the classes. `known`: whether the variance is not above the threshold; None without a threshold.
+    `remarks`: what looks wrong about the image.
+    """
+
+    label: str
+    classes: tuple[str, ...]
+    scores: tuple[float, ...]
+    probabilities: tuple[float, ...]
+    variance: float | None = None
+    threshold: float | None = None
+    known: bool | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The label, or "none of these"."""
+        return NONE if self.known is False else self.label
+
+    @property
+    def ranked(self) -> list[tuple[str, float]]:
+        """Classes with their probabilities, the most probable first."""
+        pairs = zip(self.classes, self.probabilities, strict=True)
+        return sorted(pairs, key=lambda pair: -pair[1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "verdict": self.verdict,
+            "label": self.label,
+            "scores": dict(zip(self.classes, self.scores, strict=True)),
+            "probabilities": dict(zip(self.classes, self.probabilities, strict=True)),
+            "variance": self.variance,
+            "threshold": self.threshold,
+            "known": self.known,
+            "remarks": list(self.remarks),
+        }
+
+    def __str__(self) -> str:
+        told = f"{self.verdict}"
+        if self.variance is not None:
+            sign = "" if self.threshold is None else f" {'>' if self.known is False else '<='} {self.threshold:.3g}"
+            told += f"  variance {self.variance:.3g}{sign}"
+        ranked = [f"{label} {share:.1%}".replace("%", " %") for label, share in self.ranked[:3]]
+        return printable(f"{told}  ({', '.join(ranked)})", line=True)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A learner with a support set: `classifier(image)` is a `Prediction`.
+
+    Each image is compared with the support set by itself: an answer does not depend on what else is asked.
+    Make one with `Classifier.load`.
+
+    Args:
+        learner: trained; it is not changed. support: images and classes 0..N-1. labels: the names of the classes.
+        calibration: the threshold for "none of these"; None for no verdict.
+        read: makes the image of a path. remarks: what a user should know of it.
+    Raises:
+        ConfigError: another number of classes than a linear head has outputs.
+    """
+
+    learner: MetaLearner
+    support: Split
+    labels: tuple[str, ...]
+    calibration: Calibration | None = None
+    read: Callable[[Path | str], Picture] = read_picture
+    remarks: tuple[str, ...] = ()
+    config: TrainingConfig | None = None
+
+    def __post_init__(self) -> None:
+        heads = self.learner.ways
+        if isinstance(self.learner.inner, GradientLoop) and heads != len(self.labels):
+            raise ConfigError(
+                f"This run's network ends in a head for {heads} classes, so the support set must have {heads}. "
+                f"Got {len(self.labels)}. Use {heads} classes, or a run of i-amfs, amfs or prototypes, which have no "
+                "such head."
+            )
+
+    @classmethod
+    def load(
+        cls,
+        run: Path | str,
+        support: Path | str | Mapping[str, Sequence[Image]],
+        *,
+        ink: bool = False,
+        root: Path | None = None,
+        device: str = "auto",
+        learner: MetaLearner | None = None,
+        validation: EpisodeSource | None = None,
+        size: int = SIZE,
+        episodes: int = EPISODES,
+        watch: Callable[[int], Any] = lambda _: None,
+    ) -> "Classifier":
+        """A saved run and a support set.
+
+            read = Classifier.load("runs/mine", support="letters", ink=True)
+            print(read("photo.png"))
+
+        BatchNorm takes the statistics of the support set (`norm="support"`), and Conv-4 computes in float32, whatever
+        the run was trained with.
+
+        Args:
+            run: its folder. support: a folder with one folder of images a class, or the images of each class by its
+                name. Classes may have different numbers of images; one is enough.
+            ink: drawings on paper, photographed or scanned: see `amfs_lab.tasks.ink`. Without it images are only made
+                grey and square, and must have bright ink on black if the training images do.
+            root: where to look for the validation data first. device: see `pick_device`.
+            learner, validation: your own, if the run was trained with such: its learner, and labelled images of
+                classes that it was not trained on.
+            size: pixels a side of the images that the network was trained on.
+            episodes: for the threshold; 0 for no threshold. watch: called with the number of episodes that are done.
+        Raises:
+            DataError: no run, no support folder, fewer than two classes, an image that cannot be read.
+            ConfigError: a learner of your own that is not given, or a head for another number of classes.
+        """
+        if episodes and episodes < LEAST_EPISODES:
+            raise ConfigError(f"`episodes` must be 0 or >= {LEAST_EPISODES}. Got {episodes}. {EPISODES} is usual.")
+        network, config, _ = load_run(run, device, learner=learner, precision=FULL)
+        if learner is None and config.norm in BATCH_NORMS:
+            network, config, _ = load_run(run, device, "support", precision=FULL)
+        files = support_files(support) if isinstance(support, str | Path) else support
+        trained_on = run_data(run) or {}
+        black = not trained_on.get("own")  # all named sources have a black background
+        bare = cls.of(network, files, lambda path: read_picture(path, size, ink, black))
+        bare = replace(bare, config=config)
+        if not isinstance(network.inner, FunctionSpace):
+            return bare.remarking(f'{config.method} has no posterior variance, so it cannot say "{NONE}".')
+        if not episodes:
+            return bare
+        if validation is None and trained_on.get("own"):
+            return bare.remarking(
+                f'No threshold for "{NONE}": the run was trained on data of your own ({told(trained_on)}), and the '
+                "threshold needs more such classes. Give them, in Python: `validation=`."
+            )
+        shots = [len(images) for images in files.values()]
+        try:
+            source = validation or open_source(config.source, "validation", EpisodeConfig(), root)
+            calibration = calibrate(network, source, shots, episodes, watch)
+        except (ConfigError, DataError) as error:
+            return bare.remarking(f'No threshold for "{NONE}": {error}')
+        measured = replace(bare, calibration=calibration)
+        few = calibration.known_rejected.episodes
+        return measured.remarking(FEW_WORDS.format(few)) if few < FEW else measured
+
+    @classmethod
+    def of(
+        cls,
+        learner: MetaLearner,
+        support: Mapping[str, Sequence[Image]],
+        read: Callable[[Path | str], Picture] = read_picture,
+    ) -> "Classifier":
+        """A learner in memory and the images of each class by its name, without a threshold.
+
+        Raises:
+            DataError: fewer than two classes, a class without images, images of several shapes.
+        """
+        labels, images, classes, remarks = tuple(support), [], [], dict[str, list[str]]()
+        if len(labels) < 2:
+            raise DataError(f"A support set needs two classes or more. Got {len(labels)}.")
+        for number, (label, given) in enumerate(support.items()):
+            if not len(given):
+                raise DataError(f"Each class of a support set needs an image. Got none for {label!r}.")
+            for image in given:
+                picture = read(image) if isinstance(image, str | Path) else Picture(image)
+                images.append(picture.x)
+                classes.append(number)
+                for remark in picture.remarks:
+                    remarks.setdefault(remark, []).append(str(image))
+        if len({tuple(x.shape) for x in images}) > 1:
+            raise DataError(
+                f"Images of a support set must have one shape. Got {sorted({tuple(x.shape) for x in images})}."
+            )
+        split = Split(torch.stack(images), torch.tensor(classes), len(labels)).to(learner.device)
+        return cls(learner, split, labels, None, read, grouped(remarks))
+
+    def remarking(self, remark: str) -> "Classifier":
+        """The same with one more remark."""
+        return replace(self, remarks=(*self.remarks, remark))
+
+    def __call__(self, image: Image) -> Prediction:
+        """The answer for one image: a path, or a tensor of the shape of a support image.
+
+        Raises:
+            DataError: an image that cannot be read, or of another shape than the support set's.
+            NumericalError: scores that are not finite.
+        """
+        picture = self.read(image) if isinstance(image, str | Path) else Picture(image)
+        x = picture.x
+        if not x.is_floating_point():
+            raise DataError(f"An image must be in floating point, as the support set is. Got {x.dtype}: divide by 255.")
+        x = x.to(self.support.x)
+        if x.shape != self.support.x.shape[1:]:
+            raise DataError(
+                f"An image must have the shape of a support image, {tuple(self.support.x.shape[1:])}. "
+                f"Got {tuple(x.shape)}."
+            )
+        with torch.no_grad(), measuring(self.learner):
+            seed(self.learner.device, 0)  # for a network that draws numbers even so
+            scores, variances = answers(self.learner, self.support, x[None])
+        if not bool(torch.isfinite(scores).all()):
+            which = f" for {image}" if isinstance(image, str | Path) else ""
+            raise NumericalError(
+                f"Scores must be finite. Got NaN or infinity{which}. The learner's parameters are damaged, or lam is "
+                "too small for this precision."
+            )
+        row = scores[0].double().cpu()
+        variance = None if variances is None else float(variances[0])
+        threshold = None if self.calibration is None else self.calibration.threshold
+        return Prediction(
+            label=self.labels[int(row.argmax())],
+            classes=self.labels,
+            scores=tuple(row.tolist()),
+            probabilities=tuple(row.softmax(0).tolist()),
+            variance=variance,
+            threshold=threshold,
+            known=None if variance is None or threshold is None else variance <= threshold,
+            remarks=picture.remarks,
+        )
+
+
+def grouped(remarks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """A sentence for each remark, with the images that it is about: `a.png and 2 more images: looks ...`"""
+    sentences = []
+    for remark, images in remarks.items():
+        more = f" and {len(images) - 1} more image{'s' if len(images) > 2 else ''}" if len(images) > 1 else ""
+        sentences.append(f"{images[0]}{more}: {remark}.")
+    return tuple(sentences)

@@ -1,0 +1,145 @@
+"""The reader that comes with the package: a small I-AMFS learner, meta-trained on the glyphs, ready to be used.
+
+It reads one image at a time (its norm is "group"), so that a verdict does not depend on what else is asked. Its weights
+and the record of its making lie in `data/pretrained/`; `amfs-lab data build-pretrained` makes them again.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.config import TrainingConfig, preset
+from amfs_lab.errors import DataError
+from amfs_lab.evaluation import Evaluation, evaluate
+from amfs_lab.inner import FunctionSpace
+from amfs_lab.inner.function_space import KernelPredictor
+from amfs_lab.learner import MetaLearner
+from amfs_lab.runs import checkpoint
+from amfs_lab.runs.progress import Progress
+from amfs_lab.runs.saved import load_learner
+from amfs_lab.tasks import EpisodeConfig, data_dirs, open_source
+from amfs_lab.training import MetaTrainer
+
+FOLDER = "pretrained"
+AGAIN = "Restore it from the package or repository, or make it again with `amfs-lab data build-pretrained`."
+# Chosen on validation scripts, and checked on Omniglot's background drawings; steps rather than seconds, so that the
+# same machine makes the same weights every time.
+CONFIG = preset(
+    "i-amfs",
+    episode=EpisodeConfig(ways=20, shots=1, queries=3),
+    norm="group",
+    width=32,
+    meta_lr=3e-3,
+    steps=1400,
+    schedule="cosine",
+    augment=("affine",),
+    validate_every=0,
+)
+ASKED = EpisodeConfig(ways=5, shots=1, queries=15)  # what it is judged on
+USUAL = 0.95  # the share of queries of one of the five letters that count as usual
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A trained learner, and how much variance a usual query leaves open.
+
+    `familiar`: 95 % of validation queries, each of one of the five letters, leave no more open than this.
+    """
+
+    learner: MetaLearner
+    config: TrainingConfig
+    familiar: float
+
+    @torch.no_grad()
+    def features(self, images: Float[Tensor, "n 28 28"]) -> Float[Tensor, "n d"]:
+        """What the network makes of images, each by itself."""
+        return self.learner.net(images[:, None])
+
+    @torch.no_grad()
+    def learn(self, features: Float[Tensor, "n d"]) -> KernelPredictor:
+        """The task with one example a class, class by class: one solve."""
+        return _space(self.learner).fit(features, torch.eye(len(features)))
+
+
+@lru_cache(maxsize=4)
+def load(root: Path | None = None) -> Reader:
+    """The reader, from `root`, $AMFS_LAB_DATA, the installed package, or the checkout; read once.
+
+    Raises:
+        DataError: none there, or one that is damaged.
+    """
+    folder = find(root)
+    try:
+        learner, config = load_learner(folder, "cpu")
+        familiar = float(checkpoint.load(folder)[1]["familiar"])
+    except (DataError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"Expected a whole reader in {folder}. Got a damaged one: {error} {AGAIN}") from error
+    return Reader(learner.requires_grad_(False), config, familiar)
+
+
+def find(root: Path | None = None) -> Path:
+    """The folder that it lies in. Raises DataError."""
+    folders = [folder / FOLDER for folder in data_dirs.folders(root, f"the folder {FOLDER}")]
+    for folder in folders:
+        if checkpoint.holds_run(folder):
+            return folder
+    raise DataError(f"Expected the reader in one of {', '.join(map(str, folders))}. Got none there. {AGAIN}")
+
+
+def build(
+    folder: Path,
+    config: TrainingConfig = CONFIG,
+    watch: Callable[[Progress], Any] = lambda _: None,
+    episodes: int = 600,
+    threads: int = 1,
+) -> Evaluation:
+    """Trains the reader, and writes it and its record into `folder`/reader; an old one is replaced.
+
+    Args:
+        threads: of torch; on one thread the weights are the same every time. 0: as many as it has now.
+
+    Returns:
+        its accuracy on validation scripts, `ASKED`.
+    Raises:
+        DataError: no glyphs to train on. NumericalError: a training that went wrong; nothing is written.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)  # on one, sums come in the same order every time
+    try:
+        trainer = MetaTrainer(config, device="cpu")
+        for progress in trainer.run():
+            watch(progress)
+        judged = evaluate(trainer.learner, open_source(config.source, "validation", ASKED), episodes)
+        record = {
+            "config": config.to_dict(),
+            "progress": asdict(replace(progress, validation=judged.accuracy, seconds=round(progress.seconds, 1))),
+            "familiar": usual_variance(trainer.learner, config, episodes // 6),
+            "made_with": {"torch": torch.__version__.split("+")[0], "threads": threads or before},
+        }
+    finally:
+        torch.set_num_threads(before)
+    checkpoint.save(Path(folder) / FOLDER, dict(trainer.learner.state_dict()), record)
+    return judged
+
+
+@torch.no_grad()
+def usual_variance(learner: MetaLearner, config: TrainingConfig, episodes: int) -> float:
+    """What 95 % of the queries of validation episodes leave open at most, as a share of the variance before."""
+    source, shares = open_source(config.source, "validation", ASKED), []
+    for index in range(max(episodes, 1)):
+        episode = source[index]
+        features = learner.net(torch.cat([episode.support.x, episode.query.x]))
+        predictor = _space(learner).fit(features[: ASKED.ways], episode.support.targets)
+        shares.append(predictor.variance(features[ASKED.ways :]))
+    return round(float(torch.cat(shares).quantile(USUAL)), 4)
+
+
+def _space(learner: MetaLearner) -> FunctionSpace:
+    assert isinstance(learner.inner, FunctionSpace)
+    return learner.inner

@@ -1,0 +1,6 @@
+"""Saved runs: progress, checkpoints, the final learner, resume and replay."""
+
+from amfs_lab.runs.progress import Progress
+from amfs_lab.runs.saved import load_learner, load_run, save_learner
+
+__all__ = ["Progress", "load_learner", "load_run", "save_learner"]

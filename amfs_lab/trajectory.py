@@ -1,0 +1,197 @@
+"""Where meta-training goes: the meta-parameters' positions as sketches, and the plane in which their path spreads most.
+
+A run's principal plane is known only when the run is over, and its positions are too long to keep (a Conv-4 of width
+64: 0.45 MB a step). So each step keeps a sketch, a linear map that nearly preserves distances, and the plane is found
+from the sketches: while a run goes on, of what there is so far; at its end, once for all. The map depends on the number
+of meta-parameters and a seed alone, so that runs, also of different days, meet in one plane.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.outer import Aggregator
+from amfs_lab.outer.conflict import measure
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """y = S theta: each entry of theta, with a random sign, is added to one of `numbers` sums, equally many to each.
+
+    E|S x|^2 = |x|^2, with a relative standard deviation of at most sqrt(2 / numbers): 4 % at 1024. Not an approximation
+    at all where `numbers` is at least the number of meta-parameters (a sum then holds one entry). A count sketch
+    (Charikar, Chen and Farach-Colton 2002) with sums of equal size; it costs one pass over theta.
+
+    Args:
+        numbers: how many to keep of a position, >= 2. seed: draws signs and places; only sketches of one seed compare.
+    """
+
+    numbers: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.numbers, int) or self.numbers < 2:
+            raise ConfigError(f"Sketch.numbers must be an integer >= 2. Got {self.numbers!r}.")
+
+    def of(self, params: Sequence[Tensor]) -> Float[Tensor, " m"]:
+        """The sketch of where the parameters are; dtype and device are theirs."""
+        theta = torch.cat([p.detach().reshape(-1) for p in params])
+        order, signs = _draw(len(theta), self.seed, theta.device)
+        entries = F.pad(theta[order] * signs, (0, -len(theta) % self.numbers))
+        return entries.view(-1, self.numbers).sum(0)
+
+
+@lru_cache(maxsize=4)
+def _draw(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
+    """Places and signs of `size` entries, the same for every run with that seed."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(size, generator=generator)
+    signs = 2 * torch.randint(0, 2, (size,), generator=generator, dtype=torch.int8) - 1
+    return order.to(device), signs.to(device)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a followed meta-step tells beside its `Progress`, all of the theta at which its losses were taken.
+
+    That is theta *before* the step's update: the first position of a run is its start, and loss, cosine and weights
+    belong to the place where they are drawn.
+
+    Args:
+        position: sketch of theta, float32 on the CPU. Left out of comparison and repr. size: number of meta-parameters.
+        cosine: the mean over pairs of tasks, see `outer.conflict.measure`; None for a single task.
+        weights: c_j that the aggregator gave each task, normalisation included; () where it gives none.
+    """
+
+    position: Float[Tensor, " m"] = field(compare=False, repr=False)
+    size: int
+    cosine: float | None
+    weights: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `from_dict` makes the same of it."""
+        return vars(self) | {"position": self.position.tolist(), "weights": list(self.weights)}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Followed":
+        position = torch.tensor(plain["position"], dtype=torch.float32)
+        return cls(**plain | {"position": position, "weights": tuple(plain["weights"])})
+
+
+def followed(position: Float[Tensor, " m"], size: int, aggregator: Aggregator, grads: Float[Tensor, "t p"]) -> Followed:
+    """What there is to tell of a step at `position` whose t task gradients are `grads`."""
+    cosine = float(measure(grads).mean_cosine) if len(grads) > 1 else None
+    try:
+        weights = tuple(aggregator.weights(grads).tolist())
+    except ConfigError:  # a rule of TorchJD's that is no sum of weighted gradients
+        weights = ()
+    return Followed(position.float().cpu(), size, cosine, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """The plane through the centre in which positions spread most: their first two principal components.
+
+    With the centred positions as rows of Y, Y = U s V^T: the axes are the first two rows of V^T, and an axis's share of
+    the variance is s_k^2 / sum s^2. Each axis is turned so that the runs start on its negative side: a plane that is
+    found anew as a run grows does not flip. An axis along which nothing spreads is zero.
+
+    Beware of arcs: any smooth drift looks like one here, as the principal components of a random walk in many
+    dimensions are cosines in time, with 61 % and 15 % of the variance (Antognini and Sohl-Dickstein 2018, "PCA of high
+    dimensional random walks with comparison to neural network training"). See `walk_shares`.
+    """
+
+    centre: Float[Tensor, " m"]
+    axes: Float[Tensor, "2 m"]
+    shares: tuple[float, float]
+
+    @classmethod
+    def of(cls, runs: Sequence[Float[Tensor, "_ m"]]) -> "Plane":
+        """The plane of one run's positions, or of several's: each run then counts as much as any other, whatever its
+        number of steps. In float64.
+
+        Raises:
+            ConfigError: no positions.
+        """
+        runs = [run.double() for run in runs if len(run)]
+        if not runs:
+            raise ConfigError("A plane needs at least one position. Got none: follow a run first.")
+        centre = torch.stack([run.mean(0) for run in runs]).mean(0)
+        rows = torch.cat([(run - centre) / math.sqrt(len(run) * len(runs)) for run in runs])
+        tall = len(rows) > rows.shape[1]
+        gram = rows.T @ rows if tall else rows @ rows.T
+        squares, vectors = torch.linalg.eigh(gram)  # ascending
+        top = vectors.T.flip(0)[:2]
+        axes = top if tall else F.normalize(top @ rows, dim=1, eps=1e-150)
+        axes = F.pad(axes, (0, 0, 0, 2 - len(axes)))  # a single position has no second direction
+        total = float(gram.trace())
+        shares = [max(s, 0.0) / total if total > 0 else 0.0 for s in [*squares.flip(0)[:2].tolist(), 0.0][:2]]
+        alive = torch.tensor([share > 1e-12 for share in shares])  # below that a direction is rounding
+        starts = torch.stack([run[0] - centre for run in runs]).mean(0)
+        turned = torch.where(axes @ starts > 0, -1.0, 1.0) * alive
+        return cls(centre, axes * turned[:, None], (shares[0] * bool(alive[0]), shares[1] * bool(alive[1])))
+
+    def coordinates(self, positions: Float[Tensor, "n m"]) -> Float[Tensor, "n 2"]:
+        """Where positions fall in the plane, in the unit of the meta-parameters' distance |theta - theta'|."""
+        return (positions.double() - self.centre) @ self.axes.T
+
+
+class Paths(NamedTuple):
+    """Several runs in one plane: coordinates (n 2) of each, and the sketches (n m) that they come from."""
+
+    plane: Plane
+    coordinates: dict[str, Float[Tensor, "n 2"]]
+    positions: dict[str, Float[Tensor, "n m"]]
+
+
+def paths(runs: Mapping[str, Sequence[Any]]) -> Paths:
+    """The paths of followed runs in the plane that they share: `paths({"amfs": list(trainer.run())})`.
+
+    Args:
+        runs: a sequence of `runs.Progress` a run, by name.
+    Raises:
+        ConfigError: no step, one that was not followed, or runs whose meta-parameters are not of one kind.
+    """
+    check_one_kind([step for steps in runs.values() for step in steps])
+    positions = {name: torch.stack([s.followed.position for s in steps]) for name, steps in runs.items() if steps}
+    plane = Plane.of(list(positions.values()))
+    return Paths(plane, {name: plane.coordinates(run) for name, run in positions.items()}, positions)
+
+
+def check_one_kind(steps: Sequence[Any]) -> None:
+    """Raises ConfigError for a step that carries no position, or for steps whose positions do not compare."""
+    if any(getattr(step, "followed", None) is None for step in steps):
+        raise ConfigError(
+            "A trajectory needs steps with a position. Got one without: make the trainer with "
+            "`follow=trajectory.Sketch()`."
+        )
+    kinds = {(step.followed.size, len(step.followed.position)) for step in steps}
+    if len(kinds) > 1:
+        words = " and ".join(f"{size} in {numbers} numbers" for size, numbers in sorted(kinds))
+        raise ConfigError(
+            f"Runs in one plane must have the same meta-parameters and the same sketch. Got {words}. "
+            "Draw runs of one inner loop and width together, others apart."
+        )
+
+
+def walk_shares(runs: int = 1) -> tuple[float, float]:
+    """The shares of variance that the two axes would have if `runs` walkers left one point in random steps of equal
+    size, for very many steps and dimensions: what an arc has to be held against.
+
+    One walk, centred, has the eigenvalues 1/(pi k)^2, k = 1, 2, ... Several from one start add, for each of the
+    `runs` - 1 ways in which they part, those of a walk that is not centred, 1/(pi (k - 1/2))^2.
+    """
+    if runs < 1:
+        raise ConfigError(f"`runs` must be >= 1. Got {runs}.")
+    apart = [1 / (math.pi * (k - 0.5)) ** 2 for k in (1, 2)] * (runs - 1)
+    largest = sorted([1 / (math.pi * k) ** 2 for k in (1, 2)] + apart, reverse=True)
+    total = (runs - 1) / 2 + 1 / 6
+    return largest[0] / total, largest[1] / total

@@ -1,0 +1,74 @@
+"""A sheet of paper to draw on, as a control of an explorer: its value is a drawing, or None for a stored letter."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets as w
+import traitlets
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.widgets.controls import Control, Fields, Part
+from amfs_lab.widgets.messages import Words
+from amfs_lab.widgets.png import greys
+from amfs_lab.widgets.strokes import Strokes, checked
+
+HERE = Path(__file__).parent
+
+
+class SheetState(w.Widget):
+    """The content of a sheet: its stored letter, or what is drawn. A model of ipywidgets itself, see `mount.js`.
+
+    What travels is small and plain: strokes as lists of numbers. (A trait of type Bytes refuses what arrives from a
+    page, a memoryview, and says so nowhere.)
+    """
+
+    value = traitlets.List(default_value=None, allow_none=True).tag(sync=True, echo_update=False)
+    description = traitlets.Unicode().tag(sync=True)
+    picture = traitlets.Unicode().tag(sync=True)  # what is on it while there is no drawing; see `printed`
+    caption = traitlets.Unicode().tag(sync=True)  # whose letter that is
+    remark = traitlets.Unicode().tag(sync=True)  # what became of it, below the paper
+    chosen = traitlets.Bool(False).tag(sync=True)  # whether it is the answer
+
+
+class Sheet(anywidget.AnyWidget):
+    """Paper, pen, and the buttons Undo and Clear; drawn on by mouse, touch or pen (`drawing_pad.js`)."""
+
+    _esm = (HERE / "drawing_pad.js").read_text(encoding="utf-8")
+    _css = (HERE / "drawing_pad.css").read_text(encoding="utf-8")
+
+    state = traitlets.Instance(SheetState).tag(sync=True, **w.widget_serialization)
+
+
+class Paper(Control):
+    """A sheet of paper: None shows what is stored there, else the strokes that are drawn."""
+
+    def __init__(self, label: str, **rest: Any) -> None:
+        super().__init__(label, None, **rest)
+
+    def check(self, value: Any) -> Strokes | None:
+        return None if value is None else checked(value)
+
+    def probes(self) -> list[Any]:
+        return [None, (), CROSS, RING]
+
+    def fields(self, value: Any, label_width: str = "") -> Fields:
+        sheet = SheetState(description=self.label, value=_listed(value))
+        note = Words(display="none")  # a drawing that can't be is refused, never mended
+        box = w.VBox([Sheet(state=sheet), note], layout=w.Layout(margin="0"))
+        return Fields(box, [Part(sheet, _listed, self.check)], note)
+
+
+def printed(image: Float[Tensor, "28 28"]) -> str:
+    """Sixteen grey levels as hexadecimal digits, row by row; "" where there is no ink."""
+    levels = greys(image).ravel().tolist()
+    return "".join(f"{level:x}" for level in levels) if any(levels) else ""
+
+
+def _listed(value: Strokes | None) -> list[Any] | None:
+    return None if value is None else [[list(point) for point in stroke] for stroke in value]
+
+
+CROSS: Strokes = (((0.2, 0.2), (0.8, 0.8)), ((0.8, 0.2), (0.2, 0.8)))
+RING: Strokes = (((0.5, 0.2), (0.75, 0.35), (0.75, 0.65), (0.5, 0.8), (0.25, 0.65), (0.25, 0.35), (0.5, 0.2)),)

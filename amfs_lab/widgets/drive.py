@@ -1,0 +1,118 @@
+"""Moves everything an explorer has, as a hand on the page would, and fails on what a reader would trip over."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+
+from amfs_lab.widgets.explorer import Explorer
+
+View = tuple[tuple[Any, ...], tuple[Any, ...], str]
+
+
+def drive(explorer: Explorer) -> int:
+    """Visits every value that each control declares as a probe (both ends, start, interior) and every preset.
+
+    After each move: the control holds the value, all parts of it show it, no error, finite data. A number out of range,
+    typed, becomes the nearest in range, and a note says so. Over each control: the drawing changed at least once, or
+    `inert` says why not (a sentence that only repeats the control's value proves nothing). Back at the start,
+    everything is as it was.
+
+    Returns:
+        the number of moves made.
+    Raises:
+        AssertionError: naming the explorer, the control and the value. An exception of the explorer passes through.
+    """
+    explorer.reset()
+    moves = 0
+
+    def sound(where: str) -> View:
+        assert explorer.error is None, f"{where}: {explorer.error!r}"
+        assert explorer.sentence.text.strip(), f"{where}: the sentence is empty."
+        traces = explorer.drawing.data()
+        for index, trace in enumerate(traces):
+            for path in not_finite(trace):
+                raise AssertionError(f"{where}: trace {index} has a value in {path} that is not finite.")
+        return view(explorer, traces)
+
+    start = sound(f"{type(explorer).__name__} at its start")
+    for name, control in explorer.declared.items():
+        seen: list[View] = []
+        for part in explorer.controls[name].parts:
+            for value in control.probes():
+                where = f"{type(explorer).__name__}.{name} = {value!r} by {type(part.widget).__name__}"
+                move(explorer, part, value)
+                seen.append(sound(where))
+                got, expected = explorer.state[name], part.from_widget(part.to_widget(value))
+                assert got == expected, f"{where}: the explorer holds {got!r}. Is the widget's change observed?"
+                for other in explorer.controls[name].parts:
+                    shown = other.widget.value
+                    assert shown == other.to_widget(got), f"{where}: its {type(other.widget).__name__} shows {shown!r}."
+                moves += 1
+            for value in control.beyond() if isinstance(part.widget, (w.FloatText, w.IntText)) else []:
+                where = f"{type(explorer).__name__}.{name}, {value!r} typed"
+                move(explorer, part, value)
+                sound(where)
+                expected = control.nearest(value)
+                assert explorer.state[name] == part.widget.value == expected, f"{where}: expected {expected!r}."
+                assert explorer.controls[name].note.value, f"{where}: it became {expected!r} and no note says so."
+                moves += 1
+            explorer.reset()
+            assert sound(f"{type(explorer).__name__}, reset after {name}") == start, (
+                f"{type(explorer).__name__}: reset after moving {name} does not restore the start."
+            )
+        assert control.inert or any(each[:2] != start[:2] for each in seen), (
+            f"{type(explorer).__name__}.{name} is dead: nothing in the figure changed over {control.probes()}. "
+            "Use it in compute and draw what it changes, or declare `inert` with the reason."
+        )
+    for preset in explorer.presets:
+        explorer.set(**explorer.preset(preset))
+        sound(f"{type(explorer).__name__}, preset {preset!r}")
+        moves += 1
+    explorer.reset()
+    return moves
+
+
+def move(explorer: Explorer, part: Any, value: Any) -> None:
+    """One move as the page sends it; an exception anywhere on the way is raised."""
+    state = {"value": part.to_widget(value)}
+    if hasattr(part.widget, "index") and "index" in part.widget.keys:
+        state = {"index": part.widget.options.index(value)}
+    part.widget.set_state(state)
+
+
+def view(explorer: Explorer, traces: list[Any]) -> View:
+    """Everything a reader sees, in a form that compares: traces, the bound parts of the layout, the sentence."""
+    frame = tuple(freeze(explorer.arrays[name]) for name in explorer.frame.values())
+    return tuple(map(freeze, traces)), frame, explorer.sentence.text
+
+
+def not_finite(value: Any, path: str = "trace") -> Iterator[str]:
+    """Where inside a trace there is a number that is none."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from not_finite(inner, f"{path}.{key}")
+    elif isinstance(value, (list, tuple)):
+        if not all(map(math.isfinite, (inner for inner in value if isinstance(inner, float)))):
+            yield path
+        for inner in value:
+            if not isinstance(inner, (str, int, float)):
+                yield from not_finite(inner, path)
+    elif isinstance(value, (float, np.floating)):
+        if not math.isfinite(value):
+            yield path
+    elif isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+        yield path
+
+
+def freeze(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple((key, freeze(inner)) for key, inner in sorted(value.items()))
+    if isinstance(value, np.ndarray):
+        return (value.shape, value.dtype.str, value.tobytes() if value.dtype.kind != "O" else tuple(value.ravel()))
+    if isinstance(value, (list, tuple)):
+        # A curve of thousands of floats is frozen as it is.
+        return tuple(value) if all(type(inner) is float for inner in value) else tuple(map(freeze, value))
+    return value

@@ -1,0 +1,305 @@
+"""The base of every explorer: controls in, figure and one sentence out, and no error that nobody sees."""
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import ipywidgets as w
+import plotly.graph_objects as go
+import torch
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.widgets.controls import Control, Fields, Held
+from amfs_lab.widgets.figure import Arrays, Drawing, State, Trace
+from amfs_lab.widgets.jupyter import acknowledged, stopped
+from amfs_lab.widgets.messages import Banner, Sentence, Words
+from amfs_lab.widgets.plotly_widget import Figure
+from amfs_lab.widgets.saved_picture import show
+
+if TYPE_CHECKING:
+    from amfs_lab.plots import Paper
+
+BESIDE = 4  # more dials than that stand beside the figure, where the page is wide enough
+
+
+class Shown:
+    """Something that shows `self.widget` at the end of a cell, and a sentence where there are no widgets."""
+
+    widget: w.Widget
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return {**(self.widget._repr_mimebundle_() or {}), "text/plain": repr(self)}, {}
+
+
+class Explorer(Shown):
+    """Controls, a figure that follows them, and a sentence that says what it shows.
+
+    A subclass declares controls as class attributes, a table of traces, and two functions:
+
+    - `compute(state) -> Arrays` is pure: tested without any widget, and the only place for mathematics;
+    - `say(arrays) -> str` puts the present state into one sentence.
+
+    Args:
+        preset: the name of a preset to start from. start: controls to start from, by name.
+    Raises:
+        ConfigError: an unknown preset or control, or a value that a control refuses.
+    """
+
+    title: ClassVar[str] = ""
+    alt: ClassVar[str] = ""  # what the figure is a picture of, for those who can't see it
+    empty: ClassVar[str] = ""  # what a panel says in which there is nothing to draw
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    panels: ClassVar[Mapping[str, Any]] = dict(rows=1, cols=1)
+    traces: ClassVar[Sequence[Trace]] = ()
+    frame: ClassVar[Mapping[str, str]] = {}
+    layout: ClassVar[Mapping[str, Any]] = {}
+    declared: ClassVar[dict[str, Control]] = {}
+    held: ClassVar[dict[str, Held]] = {}
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        attributes = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
+        cls.declared = {name: value for name, value in attributes.items() if isinstance(value, Control)}
+        cls.held = {name: value for name, value in attributes.items() if isinstance(value, Held)}
+
+    def __init__(self, preset: str | None = None, **start: Any) -> None:
+        # JupyterLab delivers widget messages on a thread of their own, beside a cell that runs.
+        self._lock = threading.RLock()
+        self._showing = False
+        self.error: BaseException | None = None
+        chosen = self._checked({**self.preset(preset), **start})
+        start_of_all = {name: part.start for name, part in (self.declared | self.held).items()}
+        self.start = State(start_of_all | chosen | self._followed(chosen, State(start_of_all | chosen)))
+        self.state = self.start
+        try:
+            with one_thread():
+                self.arrays = self.compute(self.state)
+        except KeyboardInterrupt as interrupt:
+            stopped(interrupt, "The figure was not computed to its end: run the cell again.")
+            raise
+        layout = {"height": 420, **self.layout}
+        self.drawing = Drawing(self.panels, self.traces, self.frame, layout, self.arrays, self.alt, self.empty)
+        self.sentence = Sentence(text=self.say(self.arrays))
+        self.banner = Banner()
+        self.controls: dict[str, Fields] = {}
+        label_width = f"{0.56 * max((len(control.label) for control in self.declared.values()), default=0) + 0.9:.1f}em"
+        for name, control in self.declared.items():
+            fields = self.controls[name] = control.fields(self.state[name], label_width)
+            for part in fields.parts:
+                self.guard(part.widget)
+                part.widget.observe(functools.partial(self._moved, name, part), "value")
+        self.guard(self.drawing.state)
+        self.drawing.state.observe(lambda change: self.pointed(change["new"]), ["click", "hover"])
+        self.widget = self._assemble()
+
+    # What a subclass writes.
+
+    def compute(self, state: State) -> Arrays:
+        raise NotImplementedError
+
+    def say(self, arrays: Arrays) -> str:
+        raise NotImplementedError
+
+    def consequences(self, changed: Collection[str], state: State) -> Mapping[str, Any]:
+        """The controls that follow from others in a state, with their values: each dial shows what `compute` uses.
+
+        Args:
+            changed: the controls that were set just now.
+        """
+        return {}
+
+    def rows(self, rare: bool) -> list[w.Widget]:
+        """The boxes of the controls that are always seen, or of the rare ones, as they follow each other."""
+        return [fields.box for name, fields in self.controls.items() if self.declared[name].rare == rare]
+
+    def tools(self) -> list[w.Widget]:
+        """More widgets for the row of buttons."""
+        return []
+
+    def pointed(self, event: Mapping[str, Any]) -> None:
+        """The mouse on a trace that `hears` it: `event` has `trace`, its number, and `x`, `y`, `index` of the point."""
+
+    # What a reader, a lesson and a test do.
+
+    def set(self, **changes: Any) -> None:
+        """Sets controls by name, all in one update: `explorer.set(bandwidth=2.0, points="twins")`."""
+        self._change(changes)
+
+    def reset(self) -> None:
+        """Back to the state it was made with; what was recorded stays."""
+        self._change({name: self.start[name] for name in self.declared})
+
+    @property
+    def figure(self) -> go.Figure:
+        """The plotly figure of the present state, to look at or to save. Changes made to it do not reach the page."""
+        return self.drawing.figure
+
+    def picture(self, panel: int | None = None) -> "Paper":
+        """The present state for slides or a paper: `explorer.picture().savefig("figure.svg")`, or `.pdf`, or `.png`.
+
+        Args:
+            panel: the number of the only panel to draw, from 1, without title and sentence.
+        """
+        from amfs_lab.widgets.static_figure import still  # matplotlib, for which nobody else waits
+
+        words = (self.title, self.sentence.text) if panel is None else ("", "")
+        return still(self.figure, self.drawing.state.specification, *words, panel=panel)
+
+    def _ipython_display_(self) -> None:
+        show(self)
+
+    def preset(self, name: str | None) -> dict[str, Any]:
+        """The controls that a preset sets. Raises ConfigError for an unknown name."""
+        if name is not None and name not in self.presets:
+            raise ConfigError(f"`preset` must be one of {', '.join(map(repr, self.presets))}. Got {name!r}.")
+        return {} if name is None else dict(self.presets[name])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.sentence.text}"
+
+    # How an error stays visible: the banner says it, and it is raised on. In a kernel it then leaves as an `error`
+    # message on iopub (ipywidgets hands it to the shell), which the browser test listens to; in a test it raises.
+
+    def guard(self, widget: Any) -> None:
+        """Lets no message from the page fail unseen, also where a trait refuses it before any callback of ours."""
+        widget.set_state = self.safe(acknowledged(widget.set_state))
+        widget._handle_custom_msg = self.safe(acknowledged(widget._handle_custom_msg))
+
+    def safe(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """The same callback, with the banner shown when it fails."""
+
+        @functools.wraps(callback)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return callback(*args, **kwargs)
+            except Exception as error:
+                self.show_error(error)
+                raise
+
+        return guarded
+
+    def show_error(self, error: BaseException) -> None:
+        """Red, until the next change that works."""
+        self.error = error
+        self.banner.show(error)
+
+    # The one way from a control to the figure.
+
+    def _moved(self, name: str, part: Any, change: Any) -> None:
+        if self._showing:
+            return
+        control, asked = self.declared[name], part.from_widget(change["new"])
+        value = control.nearest(asked)
+        if value == asked:
+            self._change({name: value}, leave=part.widget)
+        else:
+            self._change({name: value})
+            ticks = " in whole numbers" if isinstance(value, int) and asked % 1 > 0 else ""
+            self.controls[name].remark(f"{control.label} goes {control.extent}{ticks}: {asked:g} became {value:g}.")
+
+    def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
+        with self._lock:
+            for fields in self.controls.values():
+                fields.remark("")
+            before = self.state
+            try:
+                chosen = self._checked(changes)
+                self.state = State({**before, **chosen})
+                followed = self._followed(chosen, self.state)
+                self.state = State({**self.state, **followed})
+                self._show_controls([*chosen, *followed], leave)
+                with one_thread():
+                    arrays = self.compute(self.state)
+                words = self.say(arrays)
+                self.drawing.update(arrays)
+                self.sentence.text, self.arrays = words, arrays
+            except Exception as error:
+                self.show_error(error)
+                raise
+            except BaseException:  # the interrupt button: no error, and what is shown belongs together again
+                self.state = before
+                self._show_controls(self.controls, None)
+                self.sentence.text = self.say(self.arrays)
+                self.drawing.update(self.arrays)
+                raise
+            self.error = None
+            self.banner.hide()
+
+    def _checked(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        known = self.declared | self.held
+        for name in changes:
+            if name not in known:
+                raise ConfigError(f"{type(self).__name__} has the controls {', '.join(self.declared)}. Got {name!r}.")
+        return {name: known[name].check(value) for name, value in changes.items()}
+
+    def _followed(self, changed: Collection[str], state: State) -> dict[str, Any]:
+        return self._checked(self.consequences(changed, state))
+
+    def _show_controls(self, names: Iterable[str], leave: w.Widget | None) -> None:
+        self._showing = True
+        try:
+            for name in names:
+                if name in self.controls:
+                    self.controls[name].show(self.state[name], leave=leave)
+        finally:
+            self._showing = False
+
+    def _assemble(self) -> w.VBox:
+        dials = [w.HBox(self.rows(rare)) for rare in (False, True)]
+        more = self._more(dials[1])
+        for box in dials:
+            box.add_class("amfs-controls")
+        buttons = [
+            self._button(name, self.safe(functools.partial(self._change, preset)))
+            for name, preset in self.presets.items()
+        ]
+        reset = self._button(
+            "Reset", self.safe(self.reset), icon="undo", tooltip="Back to the start (what was recorded stays)"
+        )
+        toolbar = w.HBox([*self.tools(), *buttons, reset, *more], layout=w.Layout(flex_flow="row wrap"))
+        toolbar.add_class("amfs-toolbar")
+        left = w.VBox(dials)
+        left.add_class("amfs-dials")
+        body = w.Box([left, Figure(self.drawing.state)])
+        body.add_class("amfs-body")
+        if len(dials[0].children) > BESIDE:
+            body.add_class("amfs-beside")
+        box = w.VBox(
+            [Words(self.title, "amfs-title"), self.banner, toolbar, self.sentence, body],
+            layout=w.Layout(width="100%"),
+        )
+        box.add_class("amfs-explorer")
+        return box
+
+    def _more(self, box: w.HBox) -> list[w.Widget]:
+        """The button that unfolds the rare dials, where there are any."""
+        fold = w.ToggleButton(description="More dials", icon="sliders-h", layout=w.Layout(width="auto"))
+        fold.tooltip = "Show or hide the dials that are rarely needed"
+        fold.add_class("amfs-more")
+
+        def unfold(change: Any = None) -> None:
+            box.layout.display = "" if fold.value else "none"
+
+        fold.observe(unfold, "value")
+        unfold()
+        return [fold] if box.children else []
+
+    def _button(self, name: str, action: Callable[[], Any], **look: Any) -> w.Button:
+        button = w.Button(description=name, layout=w.Layout(width="auto"), **look)
+        button.on_click(lambda _: action())
+        self.guard(button)
+        return button
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """The tensors of a figure are small: on a machine that does something else as well, threads that wait for each
+    other make a move of a slider tens of times slower. Training keeps its threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,88 @@
+"""The figure of an explorer on a page: a specification, arrays by name, and rings that can be dragged.
+
+`plotly_widget.js` draws it with plotly.js, one plot a panel; `mount.js` puts it into a notebook. All that it shows is
+in one `FigureState`, which every view reads, so that a second view or a page that connects anew shows the same.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets
+import numpy as np
+import traitlets
+
+HERE = Path(__file__).parent
+PREFIX = "array_"  # of the names of arrays in the state
+BUNDLE = HERE / "plotly-cartesian.min.js.gz"  # plotly.js 4.1.1 from npm (plotly.js-cartesian-dist-min), see its LICENSE
+BUNDLE_VERSION = "4.1.1"
+
+
+class Script(ipywidgets.Widget):
+    """Carries plotly.js to the page, packed."""
+
+    code = traitlets.Bytes().tag(sync=True)
+    version = traitlets.Unicode().tag(sync=True)
+
+    shared: "Script | None" = None
+
+    @classmethod
+    def get(cls) -> "Script":
+        """The one that all figures of this kernel use; a new one after `Widget.close_all()`."""
+        script = cls.shared
+        if script is None or script.comm is None:
+            script = cls.shared = cls(code=BUNDLE.read_bytes(), version=BUNDLE_VERSION)
+        return script
+
+
+class FigureState(ipywidgets.Widget):
+    """All that a figure shows, and what its reader does with it.
+
+    Args:
+        specification: what never changes, see `Drawing._specification`. arrays: by name; one trait each, so that a
+            change is one message with the arrays that changed.
+    """
+
+    specification = traitlets.Dict().tag(sync=True)
+    rings = traitlets.Dict().tag(sync=True)  # panel, names, grid, bounds, places, present
+    # From the page. Each has a count `n`, so that the same click twice is two changes.
+    places = traitlets.Dict().tag(sync=True, echo_update=False)
+    hover = traitlets.Dict().tag(sync=True, echo_update=False)
+    click = traitlets.Dict().tag(sync=True, echo_update=False)
+
+    def __init__(self, specification: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        self.add_traits(
+            **{PREFIX + name: traitlets.Any(value).tag(sync=True, to_json=packed) for name, value in arrays.items()}
+        )
+        super().__init__(specification=dict(specification))
+
+    def show(self, arrays: Mapping[str, Any]) -> None:
+        """Sends changed arrays in one message."""
+        with self.hold_sync():
+            for name, value in arrays.items():
+                setattr(self, PREFIX + name, value)
+
+
+class Figure(anywidget.AnyWidget):
+    """A view of a `FigureState`."""
+
+    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("plotly_widget.js", "mount.js"))
+    _css = (HERE / "plotly_widget.css").read_text(encoding="utf-8")
+
+    state = traitlets.Instance(FigureState).tag(sync=True, **ipywidgets.widget_serialization)
+    script = traitlets.Instance(Script).tag(sync=True, **ipywidgets.widget_serialization)
+
+    def __init__(self, state: FigureState) -> None:
+        super().__init__(state=state, script=Script.get(), layout=ipywidgets.Layout(width="100%", margin="0"))
+
+
+def packed(value: Any, widget: Any = None) -> Any:
+    """A value as it travels: arrays of numbers as bytes with shape and type, everything else as it is."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "fiu" or value.ndim > 2:
+            return value.tolist()
+        kind = value.dtype.name if value.dtype.name in ("float64", "float32", "int32", "uint8") else "float64"
+        numbers = np.ascontiguousarray(value, dtype=kind)
+        return {"type": kind, "shape": list(numbers.shape), "bytes": numbers.tobytes()}
+    return value

@@ -1,0 +1,77 @@
+"""An explorer in a cell: its widget, and a picture for the day on which no kernel is there.
+
+The picture is an output of its own, above the widget, and `page.css` hides it while the widget is there. Below it, a
+notebook that is opened again has the line "Error displaying widget: model not found": no style of ours reaches a page
+on which no widget lives, and the reader meets the picture first.
+"""
+
+import base64
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from IPython.core.getipython import get_ipython
+from IPython.display import display
+
+from amfs_lab.widgets.png import picture
+
+if TYPE_CHECKING:
+    from amfs_lab.widgets.explorer import Explorer
+
+WIDTH = 900  # pixels, by which `page.css` knows a picture
+NOTE = "This is a picture from when the cell ran. Run the cell for the live figure."
+NOTHING = picture(np.zeros((1, 1), np.uint8), ["#FFFFFF"]).partition(",")[2]
+
+
+def show(explorer: "Explorer") -> None:
+    """Displays the widget at once, below a place for its picture, which is drawn then."""
+    drawn = pictured()
+    if drawn:
+        _put(explorer, NOTHING, update=False, height=1)
+    bundle, metadata = explorer._repr_mimebundle_()
+    display(bundle, raw=True, metadata=metadata)
+    if drawn:
+        renew(explorer)
+
+
+def renew(explorer: "Explorer") -> None:
+    """Draws the pictures of an explorer that is on the page anew. An error becomes a line in their place."""
+    if not pictured():
+        return
+    try:
+        _put(explorer, base64.b64encode(png(explorer)).decode(), update=True)
+    except Exception as error:
+        words = {"text/plain": f"There is no picture of this figure. {type(error).__name__}: {error}"}
+        display(words, raw=True, display_id=_place(explorer), update=True)
+
+
+def pictured() -> bool:
+    """True in a kernel, but not under test: there the pictures would take half a second each."""
+    return hasattr(get_ipython(), "kernel") and os.environ.get("AMFS_LAB_FAST") != "1"
+
+
+def png(explorer: "Explorer") -> bytes:
+    """The picture in few bytes: no curve needs more than 128 colours."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    from amfs_lab.widgets.static_figure import still
+
+    words = f"{explorer.sentence.text}\n{NOTE}"
+    canvas = FigureCanvasAgg(still(explorer.figure, explorer.drawing.state.specification, explorer.title, words))
+    canvas.draw()
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(128).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _put(explorer: "Explorer", image: str, update: bool, **size: int) -> None:
+    words = f"{explorer.alt} {explorer.sentence.text}"
+    metadata: dict[str, Any] = {"image/png": {"width": WIDTH, "alt": words, **size}}
+    bundle = {"image/png": image, "text/plain": repr(explorer)}
+    display(bundle, raw=True, metadata=metadata, display_id=_place(explorer), update=update)
+
+
+def _place(explorer: "Explorer") -> str:
+    return f"{explorer.widget.model_id}-picture"

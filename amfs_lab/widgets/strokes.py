@@ -1,0 +1,87 @@
+"""A drawing as strokes, and the picture of it: of the very kind that meta-training has seen, 28x28, ink bright."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.errors import ConfigError
+
+SIDE, LEVELS = 28, 16  # pixels along a side and grey levels, those of the glyphs (tested)
+# The middle of the glyphs: pens of 1.5 to 2.9 pixels, a longest side of 17 to 24 (`data/glyph_builder/pen.py`).
+PEN, SIZE = 2.2, 20.0
+MAGNIFIED = 3.0  # what is smaller than a third of its sheet is not drawn as large as that: a dot is a dot
+STEP = 0.25  # pixels between the places that stand for a stroke: where it matters, the nearest is 0.03 too far at most
+REACH = 2  # pixels from the one that a place lies in to the last that its ink can reach
+MOST = 20_000  # points of one drawing
+
+Point = tuple[float, float]
+Strokes = tuple[tuple[Point, ...], ...]
+
+
+def checked(value: Any) -> Strokes:
+    """The strokes as values that never change: each a tuple of points (x, y), from 0 to 1, right and down.
+
+    Raises:
+        ConfigError: anything else, or more points than a hand draws.
+    """
+    try:
+        strokes = tuple(tuple((float(x), float(y)) for x, y in stroke) for stroke in value)
+    except (TypeError, ValueError):
+        strokes = ((),)
+    if not all(stroke and all(0 <= z <= 1 for point in stroke for z in point) for stroke in strokes):
+        raise ConfigError(
+            "A drawing must be a list of strokes, each a list of points (x, y) between 0 and 1. "
+            f"Got {_shown(value)}. An empty list is blank paper."
+        )
+    if (points := sum(map(len, strokes))) > MOST:
+        raise ConfigError(f"A drawing must have at most {MOST} points. Got {points}. Press Clear and draw it simpler.")
+    return strokes
+
+
+@lru_cache(maxsize=64)
+def render(strokes: Strokes) -> Float[Tensor, "28 28"]:
+    """The drawing at the size of a glyph, in its middle, inked by a round pen; grey levels 0..1, a multiple of 1/15.
+
+    A pixel's ink is clip(1/2 + PEN/2 - d, 0, 1), with d the distance in pixels from its centre to the nearest stroke.
+    Where and how large the letter stood on the sheet does not matter; no strokes give a picture without ink.
+    """
+    if not strokes:
+        return torch.zeros(SIDE, SIDE)
+    d = distances(np.concatenate([along(line) for line in placed(strokes)]))
+    ink = np.clip(0.5 + PEN / 2 - d, 0, 1).astype(np.float32)
+    return torch.from_numpy(np.floor(ink * (LEVELS - 1) + 0.5) / (LEVELS - 1))
+
+
+def placed(strokes: Strokes) -> list[Float[np.ndarray, "p 2"]]:
+    """The strokes in pixels of the picture, their ink's longest side `SIZE`, centred."""
+    lines = [np.array(stroke) for stroke in strokes]
+    points = np.concatenate(lines)
+    low, high = points.min(0), points.max(0)
+    zoom = min((SIZE - PEN) / max((high - low).max(), 1e-9), MAGNIFIED * SIZE)
+    return [(line - (low + high) / 2) * zoom + SIDE / 2 for line in lines]
+
+
+def along(line: Float[np.ndarray, "p 2"]) -> Float[np.ndarray, "s 2"]:
+    """Places along a line, no further than `STEP` from one to the next; the line's own ends are two of them."""
+    way = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
+    at = np.linspace(0, way[-1], 1 + int(np.ceil(way[-1] / STEP)))
+    return np.stack([np.interp(at, way, line[:, axis]) for axis in (0, 1)], -1)
+
+
+def distances(places: Float[np.ndarray, "s 2"]) -> Float[np.ndarray, "28 28"]:
+    """From the centre of each pixel to the nearest of the places, where that is less than `REACH` + 1/2."""
+    offsets = np.stack(np.meshgrid(*[np.arange(-REACH, REACH + 1)] * 2), -1).reshape(1, -1, 2)
+    pixels = np.floor(places).astype(int)[:, None] + offsets  # all that a place can ink
+    squared = ((pixels + 0.5 - places[:, None]) ** 2).sum(-1)
+    nearest = np.full((SIDE, SIDE), np.inf)
+    np.minimum.at(nearest, (pixels[..., 1], pixels[..., 0]), squared)
+    return np.sqrt(nearest)
+
+
+def _shown(value: Any, most: int = 60) -> str:
+    words = repr(value)
+    return words if len(words) <= most else words[:most] + "..."

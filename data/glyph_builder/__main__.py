@@ -1,0 +1,32 @@
+"""`python -m data.glyph_builder`: render the glyphs from the fonts of this machine."""
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from amfs_lab.tasks import glyphs
+from data.glyph_builder import build
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m data.glyph_builder", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
+    parser.add_argument("--fonts", type=Path, default=build.FONTS, help="folder of the fonts (default %(default)s)")
+    options = parser.parse_args()
+    with tqdm(unit="letter", dynamic_ncols=True) as bar:
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.total = total or None
+            bar.set_description(what)
+            bar.update(done - bar.n)
+
+        data = build.build(options.out, options.fonts, progress)
+    print(f"{len(data.images)} letters of {len(set(data.scripts))} scripts in {options.out}")
+    if glyphs.images_sha256(data.images.numpy()) != glyphs.IMAGES_SHA256:
+        print("These images differ from the tested ones, so amfs_lab refuses the file: fonts or libraries differ.")
+        print("`GLYPHS.md` beside the file names their versions; the shipped card names the tested ones.")
+
+
+if __name__ == "__main__":
+    main()

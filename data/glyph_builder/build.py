@@ -1,0 +1,150 @@
+"""Makes `data/glyphs.npz` and its card from Debian's Noto fonts (fonts-noto-core, fonts-noto-extra).
+
+`select` decides the characters, `glyph_pen` draws them. A sample depends on its script, code point, number and font
+file only, so any subset of scripts comes out as it stands in the whole.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import PIL
+import scipy
+import torch
+from fontTools.ttLib import TTFont
+from PIL import features
+
+from amfs_lab import files
+from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.tasks.glyphs import FILE, SAMPLES, SIDE, Glyphs, images_sha256, labels_sha256
+from data.glyph_builder import card, pen
+from data.glyph_builder.scripts import MOST_CHARACTERS, SCRIPTS, split_scripts
+from data.glyph_builder.select import faces, is_letter, select
+
+FONTS = Path("/usr/share/fonts/truetype/noto")
+CARD = "GLYPHS.md"
+
+Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+
+
+def build(folder: Path, fonts: Path = FONTS, progress: Progress = lambda *_: None) -> Glyphs:
+    """Draw the whole data set and write `glyphs.npz` and `GLYPHS.md` into `folder`; both or, on any failure, neither.
+
+    Raises:
+        DataError: a font is missing, or a rule of the data set does not hold for what these fonts give.
+    """
+    folder = Path(folder)
+    chosen = select(Path(fonts), progress=lambda what: progress(what, 0, 0))
+    glyphs = render(chosen.characters, fonts, progress)
+    check(glyphs)
+    progress("measuring", 0, 0)
+    notes = take_notes(glyphs, chosen.left_out, Path(fonts))
+    contents = {FILE: pack(glyphs, notes), CARD: card.card(glyphs, notes).encode()}
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as written:  # all are written before one is moved
+        for name, data in contents.items():
+            written.enter_context(files.replacing(folder / name)).write(data)
+    return glyphs
+
+
+def render(
+    characters: Mapping[str, Iterable[int]], fonts: Path = FONTS, progress: Progress = lambda *_: None
+) -> Glyphs:
+    """All samples of the given characters, script by script."""
+    table = {script.name: script for script in SCRIPTS}
+    unknown = sorted(set(characters) - set(table))
+    if unknown:
+        raise ConfigError(f"Expected scripts of the table in glyph_scripts. Got {', '.join(unknown)}.")
+    todo = [(name, rank, code) for name in sorted(characters) for rank, code in enumerate(characters[name])]
+    files = {name: faces(table[name], Path(fonts)) for name in characters}
+    images = np.empty((len(todo), SAMPLES, SIDE, SIDE), np.uint8)
+    for i, (name, rank, codepoint) in enumerate(todo):
+        progress(f"inking {name}", i, len(todo))
+        images[i] = pen.character(name, codepoint, pen.faces_in_turn(files[name], rank))
+    return Glyphs(
+        torch.from_numpy(images), tuple(n for n, _, _ in todo), tuple(c for _, _, c in todo), split_scripts(characters)
+    )
+
+
+def check(glyphs: Glyphs) -> None:
+    """The promises of the data set that can be read off it. Raises DataError at the first that is broken."""
+    for kept, expected in _promises(glyphs):
+        if not kept:
+            raise DataError(f"Expected {expected}. Nothing was written; see the table in glyph_scripts.")
+
+
+def _promises(glyphs: Glyphs) -> Iterator[tuple[bool, str]]:
+    images, count = glyphs.images.numpy(), Counter(glyphs.scripts)
+    yield len(count) >= 40, f"at least 40 scripts, got {len(count)}"
+    yield len(images) >= 1000, f"at least 1000 characters, got {len(images)}"
+    yield images.shape[1:] == (SAMPLES, SIDE, SIDE), f"{SAMPLES} samples of {SIDE}x{SIDE}, got {images.shape[1:]}"
+    yield max(count.values()) <= MOST_CHARACTERS, f"at most {MOST_CHARACTERS} characters a script, got {count}"
+    prefixes = {script.name: script.prefix for script in SCRIPTS}
+    for script, codepoint in zip(glyphs.scripts, glyphs.codepoints, strict=True):
+        letter = is_letter(codepoint, prefixes[script])
+        yield letter, f"letters of {script} that NFKD leaves alone; got U+{codepoint:04X}"
+    for label, samples in zip(glyphs.labels, images, strict=True):
+        yield all(map(pen.ink_is_right, samples)), f"legible ink on every sample of {label}"
+
+
+def pack(glyphs: Glyphs, notes: dict) -> bytes:
+    """The file's bytes: an npz of two pixels a byte, without pickle; equal input gives equal bytes."""
+    levels = glyphs.images.numpy() // 17
+    pairs = levels.reshape(len(levels), SAMPLES, -1, 2)
+    file = io.BytesIO()
+    np.savez_compressed(
+        file,
+        images=(pairs[..., 0] << 4 | pairs[..., 1]).astype(np.uint8),
+        scripts=np.array(glyphs.scripts),
+        codepoints=np.array(glyphs.codepoints, np.int64),
+        notes=np.frombuffer(json.dumps(notes, sort_keys=True).encode(), np.uint8),
+    )
+    return file.getvalue()
+
+
+def take_notes(glyphs: Glyphs, left_out: dict[str, str], fonts: Path) -> dict:
+    """What the file says of itself beside the images: splits, fonts, tools, difficulty, hashes."""
+    files = {script.name: faces(script, fonts) for script in SCRIPTS if script.name in glyphs.splits}
+    families = {file.name.split("-")[0]: file for name in files for file in files[name] if "-Regular" in file.name}
+    return {
+        "splits": glyphs.splits,
+        "left_out": left_out,
+        "faces": {name: len(found) for name, found in files.items()},
+        "fonts_sha256": {name: font_hash(found) for name, found in files.items()},
+        "families": {family: font_version(file) for family, file in families.items()},
+        "made_with": tools(),
+        "raw_pixels": card.difficulty(glyphs),
+        "images_sha256": images_sha256(glyphs.images.numpy()),
+        "labels_sha256": labels_sha256(glyphs),
+    }
+
+
+def font_hash(files: Iterable[Path]) -> str:
+    """One SHA-256 over the names and contents of font files: equal if the faces are."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def font_version(file: Path) -> str:
+    """What the font calls its version: `"2.002"`."""
+    with TTFont(file, lazy=True) as font:
+        return str(font["name"].getDebugName(5)).removeprefix("Version ").split(";")[0]
+
+
+def tools() -> dict[str, str]:
+    """The versions of all that has a say in a pixel or in the choice of a character."""
+    return {
+        "FreeType": str(features.version("freetype2")),
+        "NumPy": np.__version__,
+        "Pillow": PIL.__version__,
+        "SciPy": scipy.__version__,
+        "Unicode": unicodedata.unidata_version,
+    }

@@ -1,0 +1,186 @@
+"""The benchmark measures what it says: rounds in turns, ratios to a floor, the same work in every row."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from amfs_lab import cli
+from amfs_lab.backbones import Conv4
+from amfs_lab.bench import PARTS, methods, report, rounds, tables
+from amfs_lab.bench.memory import peak
+from amfs_lab.config import preset
+from amfs_lab.errors import ConfigError
+from amfs_lab.learner import WithHead
+from amfs_lab.tasks import EpisodeConfig, glyphs
+
+SHAPE = EpisodeConfig(2, 1, 15)
+
+
+def test_rounds_take_turns_and_the_first_does_not_count():
+    calls = []
+    times = rounds.measure({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
+    assert calls == ["a", "b"] * 4
+    assert {name: len(own) for name, own in times.seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_a_device_is_waited_for_each_time():
+    waits = []
+    rounds.measure({"a": lambda: None, "b": lambda: None}, 3, lambda: waits.append(1))
+    assert len(waits) == 1 + 6
+    assert rounds.waiting_for(torch.device("cuda")) is torch.cuda.synchronize
+    assert rounds.waiting_for(methods.CPU)() is None
+
+
+def test_steps_go_where_their_episodes_are():
+    """On the device without numbers, so that it is seen on any machine."""
+    episodes = methods.episodes_of(SHAPE, 2, torch.device("meta"))
+    methods.floor_step(episodes, torch.channels_last)()
+    assert methods.rules(3, 50, torch.device("meta"))["mean(0)"]().device.type == "meta"
+
+
+def test_ratios_are_taken_round_by_round():
+    times = rounds.Times({"a": [2.0, 6.0, 3.0], "b": [1.0, 2.0, 3.0]})
+    assert times.ratio("a", "b") == (2.0, 1.0, 3.0)
+    assert times.ms("a") == 3000
+    assert rounds.ratio_text(times.ratio("a", "b")) == "2.00 (1.00 to 3.00)"
+    assert times.to_dict("b")["a"] == {"seconds": [2.0, 6.0, 3.0], "x b": (2.0, 1.0, 3.0)}
+
+
+def test_the_floor_is_our_network_as_everybody_writes_it():
+    """With the same parameters the same numbers, and the same gradients."""
+    (episode,) = methods.episodes_of(SHAPE, 1)
+    theirs, ours = methods.ordinary(episode), WithHead(Conv4(), SHAPE.ways)
+    torch.nn.init.normal_(ours.head.weight)
+    for mine, yours in zip(ours.parameters(), theirs.parameters(), strict=True):
+        yours.data.copy_(mine.data)
+    for net in (ours, theirs):
+        episode.query.loss(net(episode.query.x)).backward()
+    for mine, yours in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(mine.grad, yours.grad, atol=1e-5)
+    assert torch.allclose(ours(episode.query.x), theirs(episode.query.x), atol=1e-5)
+
+
+def test_the_floor_trains():
+    episodes = methods.episodes_of(SHAPE, 2)
+    before = torch.random.get_rng_state()
+    step = methods.floor_step(episodes, torch.channels_last)
+    step()
+    assert not torch.equal(before, torch.random.get_rng_state())  # its start is drawn
+
+
+@pytest.mark.skipif(methods.higher is None, reason="higher is not installed")
+def test_the_row_of_the_other_library_moves_the_network_as_ours_does(monkeypatch):
+    """One step of each from the same start: the outer gradients are equal, so Adam moves both alike."""
+    made = []
+    build = type(preset("maml")).build
+    monkeypatch.setattr(type(preset("maml")), "build", lambda self: made.append(build(self)) or made[-1])
+    episodes = methods.episodes_of(SHAPE, 2)
+    methods.learner_step(preset("maml", episode=SHAPE), episodes)()
+    methods.higher_step(SHAPE, episodes)()
+    ours, theirs = (torch.cat([p.detach().flatten() for p in learner.net.parameters()]) for learner in made)
+    assert ((ours - theirs).abs() < 1e-5).float().mean() > 0.98  # Adam's first step is a sign, which rounding may turn
+
+
+def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkeypatch):
+    """With steps that cost nothing; what they do otherwise is tested above."""
+    idle = {name: lambda: None for name in (methods.FLOOR, methods.LAST, "i-amfs", "maml")}
+    monkeypatch.setattr(tables, "meta_steps", lambda *_: idle)
+    monkeypatch.setattr(tables, "adaptations", lambda *_: idle)
+    monkeypatch.setattr(tables, "against", lambda *_: {name: idle[name] for name in ("floor", "i-amfs", "maml")})
+    monkeypatch.setattr(tables, "rules", lambda tasks, device: {"mean(0)": lambda: None, "O-AMFS": lambda: None})
+    monkeypatch.setattr(tables, "peak", lambda *_: 10.0)
+    monkeypatch.setattr(tables.subprocess, "run", lambda *_, **__: None)
+    to_json, to_plot = tmp_path / "deep" / "bench.json", tmp_path / "cost.png"
+    asked = ["bench", "--rounds", "2", "--shapes", "5w1s", "20w1s", "--parts", "all"]
+    assert cli.main([*asked, "--json", str(to_json), "--plot", str(to_plot)]) == 0
+    said = capsys.readouterr().out
+    for words in ("20-way 1-shot, 4 tasks of 320 images", "adaptation", "MiB", "64 gradients", "x torch", "image size"):
+        assert words in said
+    kept = json.loads(to_json.read_text())
+    assert set(PARTS) <= set(kept)
+    assert len(kept["meta-steps"]["20w1s"]["i-amfs"]["seconds"]) == 2
+    assert kept["machine"]["torch"] == torch.__version__
+    assert to_plot.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_memory_is_that_of_a_process_of_its_own():
+    assert 1 < peak("floor", "2w1s", methods.CPU) < 4000
+
+
+def test_rules_are_timed_on_gradients_of_a_network():
+    steps = methods.rules(3, parameters=50)
+    assert torch.allclose(steps["mean(0)"](), steps["Mean()"](), atol=1e-6)
+    assert not torch.allclose(steps["mean(0)"](), steps["O-AMFS"](), atol=1e-3)
+
+
+def test_glyphs_are_opened_anew_each_time(monkeypatch):
+    read, reads = glyphs.read, []
+    monkeypatch.setattr(glyphs, "read", lambda path: reads.append(path) or read(path))
+    for _ in range(2):
+        methods.open_anew("glyphs")
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize(("what", "value", "images"), [("shots", 3, 4 * 90), ("ways", 3, 4 * 48), ("tasks", 2, 160)])
+def test_one_thing_at_a_time_is_changed(what, value, images, monkeypatch):
+    seen = []
+    monkeypatch.setattr(methods, "floor_step", lambda episodes, *_: seen.append(episodes) or list)
+    monkeypatch.setattr(methods, "learner_step", lambda *_: list)
+    methods.against(what, value)
+    assert sum(len(e.support.x) + len(e.query.x) for e in seen[0]) == images
+
+
+def test_what_cannot_be_measured_is_said_before_anything_is(tmp_path):
+    with pytest.raises(ConfigError, match=r"`rounds` must be >= 1. Got 0"):
+        report(0)
+    with pytest.raises(ConfigError, match=r"What is measured must be of meta-steps, .* Got weather"):
+        report(parts=["weather"])
+    with pytest.raises(ConfigError, match=r"A shape must look like 5w1s"):
+        report(shapes=["5x1"])
+    with pytest.raises(ConfigError, match=r"The device must be auto, .* Got 'abacus'"):
+        report(device="abacus")
+    with pytest.raises(ConfigError, match=r"A file to write to is needed. Got .* Name another one"):
+        report(to_json=tmp_path / "seconds.json", to_plot=tmp_path)
+    assert list(tmp_path.iterdir()) == []  # no empty file that looks like a result
+
+
+class TestTheFiguresOfTheReadme:
+    ROOT = Path(__file__).resolve().parents[2]
+    README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    @pytest.fixture
+    def found(self):
+        return json.loads((self.ROOT / "data" / "results" / "bench-cpu.json").read_text(encoding="utf-8"))
+
+    def test_both_tables_are_what_was_measured(self, found):
+        assert {"5w1s", "5w5s", "20w1s"} == set(found["meta-steps"]) == set(found["adaptation"])
+        assert found["rounds"] >= 7
+        assert tables.markdown(found["meta-steps"], "meta-step", "floor") in self.README
+        assert tables.markdown(found["adaptation"], "adaptation", "i-amfs") in self.README
+
+    def test_so_is_what_is_said_beside_them(self, found):
+        told, here = " ".join(self.README.split()), found["machine"]
+
+        def times(name, floor):
+            """Medians of the ratios, one a shape."""
+            rows = [{row: own["seconds"] for row, own in shape.items()} for shape in found["meta-steps"].values()]
+            return [rounds.Times(seconds).ratio(name, floor)[0] for seconds in rows]
+
+        assert max(abs(ratio - 1) for ratio in times("amfs", "i-amfs")) < 0.1
+        own, maml = times("i-amfs", "floor channels-last"), times("maml", "i-amfs")
+        sizes = [shape["maml"] / shape["i-amfs"] for shape in found["memory"].values()]
+        short, full = times("i-amfs bfloat16", "floor"), times("i-amfs", "floor")
+        maml_short = times("maml bfloat16", "maml")
+        assert max(full) < 1
+        for sentence in (
+            f"({here['cpu']}, {here['threads']} threads, torch {here['torch']}, {found['date']})",
+            f"takes {own[0]:.2f}, {own[1]:.2f} and {own[2]:.2f} times the floor in its own layout",
+            f"MAML's is {maml[0]:.1f}, {maml[1]:.1f} and {maml[2]:.1f} times as long as that, "
+            f"and needs {min(sizes):.1f} to {max(sizes):.1f} times the memory",
+            f"it takes {short[0]:.2f}, {short[1]:.2f} and {short[2]:.2f} times the floor, "
+            f"in float32 {full[0]:.2f}, {full[1]:.2f} and {full[2]:.2f}",
+            f"its time falls to {min(maml_short):.2f} to {max(maml_short):.2f} of itself",
+        ):
+            assert sentence in told, sentence

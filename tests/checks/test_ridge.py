@@ -1,0 +1,153 @@
+"""Self-checks on one solve, lessons 02 and 09: right answers pass, and each classic mistake is named."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from amfs_lab import checks
+from amfs_lab.explore.ridge.spectra import first
+from tests.checks.answers import no_error_for_a_reader, todo, told_what_it_did, told_why
+
+
+def identity(K):
+    return torch.eye(len(K), dtype=K.dtype)
+
+
+def right_solve(K, y, lam):
+    return torch.linalg.solve(K + lam * identity(K), y)
+
+
+def right(K, y, lam):
+    return K @ right_solve(K, y, lam)
+
+
+def ridge(added):
+    return lambda K, y, lam: torch.linalg.solve(K + added(K, lam), y)
+
+
+def fit(alpha):
+    return lambda K, y, lam: K @ alpha(K, y, lam)
+
+
+# A wrong alpha, what `checks.solve` says of it, and what `checks.fit` says of K alpha.
+WRONG = [
+    (ridge(lambda K, lam: 0 * K), "The ridge is missing", "the labels themselves. Either the ridge is missing"),
+    (
+        ridge(lambda K, lam: len(K) * lam * identity(K)),
+        "nλ where the formula has λ: your λ depends on the number of shots",
+        "nλ where the formula has λ: your fit is stiffer",
+    ),
+    (
+        ridge(lambda K, lam: lam / len(K) * identity(K)),
+        "λ/n where the formula has λ: your λ depends on the number of shots",
+        "λ/n where the formula has λ: your fit is freer",
+    ),
+    (ridge(lambda K, lam: lam), "to every entry of K", "to every entry of K"),
+    (ridge(lambda K, lam: identity(K)), "Your ridge is one", "Your ridge is one"),
+    (ridge(lambda K, lam: lam**2 * identity(K)), "squared λ", "squared λ"),
+    (
+        ridge(lambda K, lam: -lam * identity(K)),
+        "subtracted the ridge: K − λI need not",
+        "subtracted the ridge: the sign before λ is a plus",
+    ),
+    (lambda K, y, lam: (K + lam * identity(K)) @ y, "apply its inverse", "multiplied by K"),
+]
+MISTAKES = [
+    (checks.kept_share, 1 / 4, "the share that is held back"),
+    (checks.kept_share, 3, "A share can't be larger than one"),
+    (checks.kept_share, 4 / 3, "upside down"),
+    (checks.kept_share, 3 / 7, "nλ where the formula has λ"),
+    (checks.kept_share, 0.9, "squared s"),
+    (checks.kept_share, 0.5, "Half is kept where s equals λ"),
+    (checks.kept_share, 1, "at λ = 0 only"),
+    (checks.kept_share, 75, "percentage"),
+    (checks.kept_share, 0.6, "the number is more than that"),
+    (checks.kept_share, "3/4", "leave the quotes away"),
+    (checks.kept_share, 0.923, "You put λ/n where"),
+    (checks.kept_share, 0.787, "the number is less than that"),
+    *((checks.solve, alpha, words) for alpha, words, _ in WRONG),
+    (checks.solve, right, "fitted values"),
+    (checks.solve, lambda K, y, lam: torch.linalg.inv(K + lam * identity(K)), "inverse only"),
+    *((checks.fit, fit(alpha), words) for alpha, _, words in WRONG),
+    (checks.fit, right_solve, "That is α"),
+    (checks.fit, lambda K, y, lam: y, "the labels themselves. Either the ridge is missing"),
+    (checks.fit, lambda K, y, lam: right(K, y, lam) / lam, "divided by λ at the end"),
+    (checks.fit, lambda K, y, lam: K @ torch.linalg.solve(K / lam + identity(K), y), "divided K by λ"),
+    (checks.fit, lambda K, y, lam: y - right(K, y, lam), "the residuals"),
+    (
+        checks.fit,
+        lambda K, y, lam: right(K, y, lam) + lam * right_solve(K, y, lam),
+        "or you multiplied α by K",
+    ),
+    (checks.fit, lambda K, y, lam: K @ y, "the vote of a matching network: the solve is missing"),
+    (checks.fit, lambda K, y, lam: right(K, identity(K), lam), "turns labels into fitted values; apply it to y"),
+    (checks.fit, lambda K, y, lam: K @ torch.linalg.inv(K + lam * identity(K)) @ y, "right, but `inv` made a whole"),
+    (checks.fit, lambda K, y, lam: K @ (K + lam * identity(K)).inverse() @ y, "right, but `inverse` made a whole"),
+    (checks.fit, lambda K, y, lam: K @ torch.linalg.pinv(K + lam * identity(K)) @ y, "right, but `pinv` made a whole"),
+    (checks.fit, lambda K, y, lam: right(K, y, lam) + 0.1, r"At entry \[\d, \d\] the value is"),
+    (checks.fit, lambda K, y, lam: K.add_(1) @ y, "changed a tensor that it was given"),
+    (checks.fit, lambda K, y, lam: None, "returns nothing"),
+    (checks.fit, 3.0, "Expected your function"),
+    (checks.freedom, 0.02, r"spends 13\.85 degrees of freedom\. It is more: less must pass\. Move λ up"),
+    (checks.freedom, 50, r"spends 0\.\d\d degrees of freedom\. It is less: more must pass\. Move λ down"),
+    (checks.freedom, 2.3, "5 channels keep more than half there, but the shares of all of them add up. It is less"),
+    (checks.freedom, 0, "Expected λ on the dial"),
+    (checks.freedom, "2", "leave the quotes away"),
+    (checks.freedom, math.nan, "Expected λ on the dial"),
+]
+
+
+def by_cholesky(K, y, lam):
+    return K @ torch.cholesky_solve(y, torch.linalg.cholesky(K + lam * identity(K)))
+
+
+def by_the_other_side(K, y, lam):
+    """(K + λI)⁻¹ K y: the two commute."""
+    return torch.linalg.solve(K + lam * identity(K), K @ y)
+
+
+def as_what_the_residuals_leave(K, y, lam):
+    return y - lam * right_solve(K, y, lam)
+
+
+test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)
+test_a_right_answer_is_told_why = told_why(
+    [
+        (checks.kept_share, 0.75, "keeps three quarters"),
+        (checks.kept_share, torch.tensor(3 / 4), "keeps three quarters"),
+        (checks.kept_share, Fraction(3, 4), "keeps three quarters"),
+        (checks.kept_share, np.float32(0.75), "keeps three quarters"),
+        (checks.fit, right, "are the library's, on three tasks"),
+        (checks.fit, by_cholesky, "are the library's, on three tasks"),
+        (checks.fit, by_the_other_side, "are the library's, on three tasks"),
+        (checks.fit, as_what_the_residuals_leave, "are the library's, on three tasks"),
+        (checks.freedom, 2.0, "not 5 whole channels, but shares"),
+        (checks.freedom, 1.95, "not 5 whole channels, but shares"),
+        (checks.solve, right_solve, "α solves (K + λI)α = y"),
+    ]
+)
+test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
+    [(checks.kept_share, ...), (checks.fit, todo), (checks.freedom, ...), (checks.solve, todo)]
+)
+
+
+def test_the_answer_to_explore_is_where_the_trace_of_the_smoother_is_five(capsys):
+    _, _, K, _ = first()
+    low, high = 1e-5, 1e3
+    while high / low > 1.0001:
+        middle = math.sqrt(low * high)
+        spent = torch.linalg.solve(K + middle * identity(K), K).trace()
+        low, high = (middle, high) if spent > 5 else (low, middle)
+    checks.freedom(low)
+    assert "spends 5.00" in capsys.readouterr().out
+
+
+def test_looking_for_inverses_leaves_torch_as_it_was():
+    before = (torch.linalg.inv, torch.linalg.pinv, torch.inverse, torch.Tensor.inverse)
+    checks.fit(right)
+    with pytest.raises(AssertionError):
+        checks.fit(lambda K, y, lam: K @ torch.linalg.inv(K))
+    assert before == (torch.linalg.inv, torch.linalg.pinv, torch.inverse, torch.Tensor.inverse)

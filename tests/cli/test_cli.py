@@ -1,0 +1,213 @@
+"""The command line does what it says, and says in one sentence what it can't."""
+
+import json
+
+import pytest
+
+from amfs_lab import cli, devices, explore, runs, training, widgets
+from amfs_lab.bench import tables
+from amfs_lab.tasks import EpisodeConfig
+from amfs_lab.training import meta_gradient
+from amfs_lab.widgets import timing
+
+QUICK = ["--width", "8", "--tasks", "1", "--steps", "2", "--queries", "3", "--episodes", "4", "--validate-every", "0"]
+FIGURE2 = ["reproduce", "figure2", "--steps", "2", "--seeds", "1", "--width", "4", "--episodes", "2"]
+ACCURACY = ["reproduce", "accuracy", "--source", "glyphs", "--steps", "2", "--width", "4", "--episodes", "2"]
+
+
+def test_train_then_evaluate(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert cli.main(["train", "--method", "amfs", "--out", run, "--validate-every", "1", *QUICK[:-2]]) == 0
+    printed = capsys.readouterr().out
+    assert "5-way 1-shot" in printed
+    assert "transductive" in printed
+    assert printed.count("validation") == 2
+    assert "(4 episodes: an interval needs 30)" in printed
+    assert cli.main(["evaluate", run, "--ways", "20", "--episodes", "3"]) == 0
+    assert "20-way 1-shot" in capsys.readouterr().out
+
+
+def test_a_run_is_judged_without_the_help_of_the_other_queries(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    cli.main(["train", "--out", run, *QUICK])
+    asked, said = ["evaluate", run, "--episodes", "20"], []
+    for norm in ([], ["--norm", "transductive"], ["--norm", "support"]):
+        capsys.readouterr()
+        assert cli.main([*asked, *norm]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert "support norm" in said[2]
+    assert said[2].rpartition("norm")[2] != said[0].rpartition("norm")[2]
+    assert cli.main([*asked, "--norm", "group"]) == 2
+    assert "Got 'group' for a run with transductive." in capsys.readouterr().err
+
+
+def test_a_run_is_judged_in_another_precision(tmp_path, capsys):
+    run = str(tmp_path / "run")
+    cli.main(["train", "--precision", "bfloat16", "--out", run, *QUICK])
+    assert "transductive norm, bfloat16, " in capsys.readouterr().out
+    for asked, expected in (([], "bfloat16"), (["--precision", "float32"], "float32")):
+        assert cli.main(["evaluate", run, "--episodes", "2", *asked]) == 0
+        assert f"transductive norm, {expected}, " in capsys.readouterr().out
+        assert runs.load_run(run, precision=expected)[0].net.precision == expected
+
+
+def test_a_run_goes_on_in_its_own_precision_on_another_machine(tmp_path, monkeypatch, capsys):
+    asked = ["train", "--device", "cpu", "--save-every", "1", "--out", str(tmp_path / "run"), *QUICK]
+    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr(training.checkpoint, "clear_states", lambda folder: None)  # as if it had been stopped
+    assert cli.main(asked) == 0
+    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda device: False)
+    assert cli.main([*asked, "--resume"]) == 0
+    said = capsys.readouterr().out
+    assert "bfloat16, " in said.partition("going on after step 1")[0].splitlines()[-1]
+
+
+@pytest.mark.parametrize(("method", "best"), [("i-amfs", "bfloat16"), ("maml", "float32")])
+def test_short_numbers_are_taken_where_they_are_fast_and_the_run_says_so(tmp_path, monkeypatch, capsys, method, best):
+    monkeypatch.setattr(devices, "multiplies_bfloat16", lambda device: True)
+    assert cli.main(["train", "--method", method, "--device", "cpu", "--out", str(tmp_path / "run"), *QUICK]) == 0
+    assert f"transductive norm, {best}, " in capsys.readouterr().out
+    assert runs.load_learner(tmp_path / "run")[1].precision == best
+
+
+def test_to_go_on_with_nothing_is_said_to_be_a_start(tmp_path, capsys):
+    assert cli.main(["train", "--resume", "--out", str(tmp_path / "run"), *QUICK]) == 0
+    assert "run to go on with: a new one begins" in capsys.readouterr().out
+
+
+def test_a_rule_of_somebody_elses_is_named(tmp_path, capsys):
+    run = tmp_path / "run"
+    cli.main(["train", "--out", str(run), *QUICK])
+    record = json.loads((run / "run.json").read_text())
+    record["config"]["outer"] = {"name": "shortest"}
+    (run / "run.json").write_text(json.dumps(record))
+    assert cli.main(["evaluate", str(run)]) == 2
+    assert "Got 'shortest': if it is yours, put its class into `amfs_lab.outer.AGGREGATORS`" in capsys.readouterr().err
+
+
+def test_settings_reach_the_run(tmp_path):
+    options = cli.parser().parse_args(["train", "--method", "maml", "--inner-lr", "0.3", "--inner-steps", "2"])
+    config = cli.train.config_of(options)
+    assert (config.inner.lr, config.inner.steps) == (0.3, 2)
+    options = cli.parser().parse_args(["train", "--lam", "0.3", "--bandwidth", "2", "--ways", "7", "--norm", "group"])
+    config = cli.train.config_of(options)
+    assert (config.inner.lam, config.inner.bandwidth, config.episode.ways, config.norm) == (0.3, 2.0, 7, "group")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "--ways", "5000"], "An episode of 5000 ways needs as many classes."),
+        (["train", "--shots", "10"], "10 shots and 15 queries need 25 samples of a class."),
+        (["train", "--lam", "0"], "`lam` must be a finite number > 0. Got 0.0."),
+        (["train", "--bandwidth", "-1"], "`bandwidth` must be a finite number > 0. Got -1.0."),
+        (["train", "--method", "maml", "--lam", "1"], "maml has no setting lam."),
+        (["train", "--norm", "batch"], "TrainingConfig.norm must be one of"),
+        (["train", "--device", "abacus"], "The device must be auto, or cpu, cuda or mps where this machine has it."),
+        (["train", "--method", "prototypes", "--inner-steps", "3"], "prototypes has no setting inner_steps."),
+        (["train", "--episodes", "1"], "`episodes` must be >= 2, for a mean over them. Got 1."),
+        (["train", "--bandwidth", "1e30"], "A learned `bandwidth` must start between 0.001 and 1000. Got 1e+30."),
+        (["train", "--data", "no/such/folder"], "Expected a folder to look for glyphs.npz in. Got no/such/folder"),
+        (["train", "--out", __file__], "A run needs a folder that can be written."),
+        (["train", "--out", "x" * 300], "A run needs a folder that can be written."),
+        ([*FIGURE2, "--out", "x" * 300], "A result needs a folder that can be written."),
+        ([*FIGURE2, "--out", f"{__file__}/deep"], "A result needs a folder that can be written."),
+        ([*ACCURACY, "--out", f"{__file__}/deep"], "A result needs a folder that can be written."),
+        (["train", "--seed", "9" * 30], "TrainingConfig.seed must be an integer from 0 to 2^63 - 1."),
+        (["evaluate", "nowhere"], "Expected a run in nowhere"),
+        (["bench", "--shapes", "5x1"], "A shape must look like 5w1s"),
+    ],
+)
+def test_bad_input_is_one_sentence_exit_2_and_nothing_written(tmp_path, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training.MetaTrainer, "run", lambda _: pytest.fail("refused only after training"))
+    assert cli.main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("amfs-lab: ")
+    assert sentence in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_benchmark_is_a_table_of_ratios(capsys, monkeypatch):
+    monkeypatch.setattr(tables, "episode_config", lambda shape: EpisodeConfig(2, 1, 2))  # its own has 15 queries
+    assert cli.main(["bench", "--rounds", "1", "--shapes", "2w1s"]) == 0
+    printed = capsys.readouterr().out
+    rows = {line.split("  ")[0]: line for line in printed.splitlines() if line}
+    assert {"floor", "floor channels-last", "i-amfs", "amfs", "maml", "prototypes"} <= set(rows)
+    assert "1.00 (1.00 to 1.00)" in rows["floor"]
+
+
+def test_the_explorers_have_a_table_of_their_own(capsys, monkeypatch):
+    monkeypatch.setattr(timing, "ready_kinds", lambda room: [explore.ConflictExplorer, explore.RbfExplorer])
+    assert cli.main(["bench", "--explorers", "--rounds", "1"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["explorer", "control", "median", "ms", "worst", "ms"]
+    declared = [*explore.ConflictExplorer.declared, *explore.RbfExplorer.declared]
+    assert [row.split()[1] for row in rows] == declared
+    for row in rows:
+        median, worst = map(float, row.split()[2:])
+        assert 0 < median <= worst
+
+
+def test_every_explorer_that_needs_no_run_is_timed():
+    kinds = timing.ready_kinds(explore)
+    assert {explore.RbfExplorer, explore.CharacterExplorer, explore.MetaTrainingExplorer} <= set(kinds)
+    assert not {explore.CompareExplorer, widgets.Explorer} & set(kinds)
+
+
+@pytest.mark.parametrize(("stop_at", "sentence"), [(2, "what was learned so far is in"), (1, "nothing to keep")])
+def test_ctrl_c_says_what_is_left(tmp_path, monkeypatch, capsys, stop_at, sentence):
+    steps = []
+
+    def interrupted(*arguments):
+        steps.append(1)
+        if len(steps) == stop_at:
+            raise KeyboardInterrupt
+        return meta_gradient(*arguments)
+
+    monkeypatch.setattr(training, "meta_gradient", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "--out", str(tmp_path / "run"), *QUICK])
+    assert ended.value.code == 130
+    assert sentence in capsys.readouterr().err
+    assert (tmp_path / "run").exists() == (stop_at == 2)
+    if stop_at == 2:
+        assert cli.main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 0
+        assert "1 of 2 meta-steps" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("room", "steps_kept", "words"),
+    [
+        (training, 1, "what was learned so far is in {}"),
+        (cli.train, 2, "training had ended: amfs-lab evaluate {} --split"),
+    ],
+)
+def test_ctrl_c_while_a_run_is_judged_loses_no_step(tmp_path, monkeypatch, capsys, room, steps_kept, words):
+    """In the validation after the first step, and in the test at the end."""
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(room, "evaluate", interrupted)
+        with pytest.raises(SystemExit):
+            cli.main(["train", "--out", str(tmp_path / "run"), *QUICK, "--validate-every", "1"])
+    assert words.format(tmp_path / "run") in capsys.readouterr().err
+    assert cli.main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 0
+    assert f"{steps_kept} of 2 meta-steps" in capsys.readouterr().out
+
+
+def test_a_wrong_word_commands_no_terminal(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["data", "status", "\x1b[A\r"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("unrecognized arguments: \\x1b[A\\r\n")
+
+
+@pytest.mark.parametrize("name", ["draws", "steps"])
+def test_more_draws_or_steps_than_any_memory_holds_are_refused(name, capsys):
+    assert cli.main(["reproduce", "conflict", f"--{name}", "9" * 30]) == 2
+    assert f"ConflictConfig.{name} must be at most 1000000. Got 999" in capsys.readouterr().err

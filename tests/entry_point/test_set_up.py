@@ -1,0 +1,423 @@
+"""`.venv` is made once, from what is pinned, or not at all."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.entry_point.conftest import ROOT, Machine, load
+
+
+def whole(machine) -> bool:
+    return bool((machine.run.read_stamp() or {}).get("pins"))
+
+
+# --- once, and what is pinned ---
+
+
+def test_the_first_run_makes_the_environment_and_stamps_it_last(machine):
+    assert machine.run.set_up() == str(machine.python())
+    assert machine.calls[0] == ["caller", "-I", "-m", "venv", machine.run.VENV]
+    assert all(call[:4] == [str(machine.python()), "-P", "-m", "pip"] for call in machine.calls[1:])
+    assert machine.installs() == [
+        ["install", "--upgrade", "-c", "constraints.txt", "pip"],
+        ["install", "-c", "constraints.txt", "hatchling"],
+        ["install", "-c", "constraints.txt", "--no-build-isolation", "-e", ".[data,lab,tensorboard,test,torchjd]"],
+    ]
+    assert machine.stamps == [{}] * 4, "no command may run under a stamp that says `whole`"
+    assert whole(machine)
+
+
+def test_the_second_run_calls_nothing(machine):
+    machine.run.set_up()
+    machine.calls.clear()
+    machine.run.set_up()
+    assert machine.calls == []
+
+
+def test_the_extras_are_those_of_pyproject():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert load(ROOT).EXTRAS.split(",") == sorted(extras)
+
+
+def test_the_supported_pythons_are_those_of_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    supported = load(ROOT).SUPPORTED
+    beyond = "3." + str(int(supported[0].split(".")[1]) + 1)
+    assert project["requires-python"] == f">={supported[-1]},<{beyond}"
+    listed = [
+        c.rsplit(" ", 1)[1] for c in project["classifiers"] if c.startswith("Programming Language :: Python :: 3.")
+    ]
+    assert listed == sorted(supported, key=lambda v: int(v.split(".")[1]))
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+def test_a_changed_pin_is_installed_into_the_same_environment(machine, house, name):
+    machine.run.set_up()
+    machine.calls.clear()
+    (house / name).write_text("# changed\n")
+    machine.run.set_up()
+    assert machine.made() == 0
+    assert machine.installs()[-1][-1] == ".[data,lab,tensorboard,test,torchjd]"
+    machine.calls.clear()
+    machine.run.set_up()
+    assert machine.calls == []
+
+
+def test_line_endings_are_no_change(machine, house):
+    machine.run.set_up()
+    machine.calls.clear()
+    (house / "constraints.txt").write_bytes(b"torch==2.13.0\r\n")
+    machine.run.set_up()
+    assert machine.calls == []
+
+
+def test_an_update_that_fails_is_tried_again(machine, house):
+    machine.run.set_up()
+    before = (house / "constraints.txt").read_text()
+    (house / "constraints.txt").write_text("# changed\n")
+    machine.failing = {"-e"}
+    assert machine.run.main(["test"]) == 2
+    machine.failing = set()
+    (house / "constraints.txt").write_text(before)  # the stamp of before would fit again, the packages may not
+    machine.calls.clear()
+    machine.run.set_up()
+    assert machine.installs()
+    assert whole(machine)
+
+
+# --- which Python, and where ---
+
+
+def test_a_copied_environment_is_made_anew(machine, house, monkeypatch, tmp_path):
+    machine.run.set_up()
+    shutil.copytree(house, tmp_path / "a copy")
+    other = Machine(load(tmp_path / "a copy"), monkeypatch)
+    other.run.set_up()
+    assert other.made() == 1
+    assert whole(other)
+
+
+def test_another_supported_python_makes_it_anew(machine, capsys):
+    machine.run.set_up()
+    machine.pythons["caller"] = ("3.13", True, True)
+    machine.run.set_up()
+    assert "made with Python 3.12" in capsys.readouterr().out
+    assert machine.made() == 2
+    assert machine.python().read_text() == "3.13"
+
+
+@pytest.mark.parametrize("old", [("3.8", True, True), ("3.12", False, True), ("3.12", True, False)])
+def test_a_python_that_will_not_do_uses_the_environment_that_is_there(machine, old):
+    machine.run.set_up()
+    machine.calls.clear()
+    machine.pythons["caller"] = old
+    machine.run.set_up()
+    assert machine.calls == []
+
+
+@pytest.mark.parametrize("damage", [lambda python: python.unlink(), lambda python: python.write_text("3.14")])
+def test_an_environment_whose_python_is_gone_or_another_is_made_anew(machine, damage):
+    machine.run.set_up()
+    damage(machine.python())
+    machine.run.set_up()
+    assert machine.made() == 2
+
+
+@pytest.mark.parametrize(
+    ("pythons", "chosen"),
+    [
+        (
+            {"caller": ("3.8", True, True), "python3.13": ("3.13", True, True), "python3.11": ("3.11", True, True)},
+            "python3.13",
+        ),
+        ({"caller": ("3.12", True, False), "python3.11": ("3.11", True, True)}, "python3.11"),
+        ({"caller": ("3.15", True, True), "python3": ("3.12", True, True)}, "python3"),
+        ({"caller": ("2.7", True, False), "python": ("3.14", True, True)}, "python"),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="the names of POSIX systems")
+def test_the_search_takes_the_newest_python_that_will_do(machine, pythons, chosen):
+    machine.pythons = pythons
+    machine.run.set_up()
+    assert machine.calls[0][0] == chosen
+
+
+def test_on_windows_the_launcher_is_asked(machine, monkeypatch):
+    monkeypatch.setattr(machine.run.os, "name", "nt")
+    commands = list(machine.run.candidates())
+    monkeypatch.undo()
+    assert commands[1:5] == [["py", "-3.14"], ["py", "-3.13"], ["py", "-3.12"], ["py", "-3.11"]]
+
+
+@pytest.mark.parametrize(
+    ("pythons", "sentence"),
+    [
+        ({"caller": ("3.8", True, True)}, "needs a 64-bit Python 3.11 to 3.14 and found 3.8: install one"),
+        ({"caller": ("3.8", True, True), "python3": ("3.10", True, True)}, "found 3.10 and 3.8: install one"),
+        ({"caller": ("3.12", False, True)}, "needs a 64-bit Python"),
+        ({}, "found none: install one"),
+        ({"caller": ("3.12", True, False)}, "Python 3.12 (caller) comes without ensurepip"),
+        ({"caller": ("3.12", True, False)}, "sudo apt install python3.12-venv"),
+    ],
+)
+def test_without_a_python_one_sentence_says_what_to_do(machine, pythons, sentence, capsys):
+    machine.pythons = pythons
+    assert machine.run.main(["test"]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert not Path(machine.run.VENV).exists()
+
+
+def test_it_can_be_read_by_an_old_python():
+    ast.parse((ROOT / "run.py").read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+# --- what fails leaves nothing behind ---
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [("venv", "could not make .venv"), ("hatchling", "installation failed"), ("-e", "installation failed")],
+)
+def test_a_step_that_fails_leaves_no_environment(machine, word, sentence, capsys):
+    machine.failing = {word}
+    assert machine.run.main(["test"]) == 2
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert captured.err.count("\n") == 1
+    assert "run the same command again" in captured.err
+    assert not Path(machine.run.VENV).exists()
+    assert machine.became is None
+    machine.failing = set()
+    machine.run.set_up()
+    assert whole(machine)
+
+
+def test_pip_may_fail_to_renew_itself(machine, capsys):
+    machine.failing = {"--upgrade"}
+    machine.run.set_up()
+    assert "pip could not renew itself" in capsys.readouterr().out
+    assert whole(machine)
+
+
+def test_an_interrupted_set_up_leaves_no_environment(machine, monkeypatch):
+    def interrupted(command):
+        if "-e" in command:
+            raise KeyboardInterrupt
+        return machine.call(command)
+
+    monkeypatch.setattr(machine.run, "call", interrupted)
+    assert machine.run.main(["test"]) == 130
+    assert not Path(machine.run.VENV).exists()
+
+
+@pytest.mark.parametrize("stamp", ["{}", '{"pins": "abc', "[]"])
+def test_a_half_made_environment_is_not_trusted(machine, stamp):
+    machine.run.set_up()
+    Path(machine.run.stamp_path()).write_text(stamp)
+    (machine.python().parent / "left over").touch()
+    machine.run.set_up()
+    assert machine.made() == 2
+    assert not (machine.python().parent / "left over").exists()
+    assert whole(machine)
+
+
+def test_an_environment_of_somebody_else_is_kept_under_another_name(machine, house, capsys):
+    (house / ".venv").mkdir()
+    (house / ".venv" / "precious").touch()
+    machine.run.set_up()
+    (aside,) = house.glob(".venv-*")
+    assert (aside / "precious").exists()
+    assert aside.name in capsys.readouterr().out
+    assert whole(machine)
+
+
+def test_an_old_environment_that_cannot_be_removed_is_not_trusted(machine, house, monkeypatch, capsys):
+    machine.run.set_up()
+    whole_stamp = machine.run.read_stamp()
+    machine.pythons["caller"] = ("3.13", True, True)
+
+    def in_use(path, **_):
+        raise PermissionError("JupyterLab runs")
+
+    monkeypatch.setattr(machine.run.shutil, "rmtree", in_use)
+    assert machine.run.main(["test"]) == 2
+    assert "close what uses it" in capsys.readouterr().err
+    assert machine.run.read_stamp() == {} != whole_stamp
+
+
+def test_a_folder_that_is_not_whole_is_told_in_one_sentence(machine, house, capsys):
+    (house / "constraints.txt").unlink()
+    assert machine.run.main(["test"]) == 2
+    error = capsys.readouterr().err
+    assert "constraints.txt" in error
+    assert error.count("\n") == 1
+
+
+# --- the caller's settings, the index, the size ---
+
+
+def test_pip_keeps_the_settings_of_the_caller(machine, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.example/simple")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "my pip.conf")
+    environment = machine.run.environment()
+    assert environment["PIP_INDEX_URL"] == "https://mirror.example/simple"
+    assert environment["PIP_CONFIG_FILE"] == "my pip.conf"
+    machine.run.set_up()
+    told = {option for call in machine.calls for option in call if option.startswith("-")}
+    assert told == {"-I", "-P", "-m", "--upgrade", "-c", "--no-build-isolation", "-e"}
+
+
+def test_the_index_of_torch_is_passed_on_remembered_and_a_new_one_starts_anew(machine, house):
+    run, cpu = machine.run, "https://torch.example/cpu"
+    run.main(["test", "--torch-index", cpu, "-x"])
+    assert machine.installs()[-1][:5] == ["install", "-c", "constraints.txt", "--extra-index-url", cpu]
+    assert machine.became[0][-1] == "-x"
+    assert cpu not in machine.became[0]
+    (house / "constraints.txt").write_text("# changed\n")
+    run.main(["test"])
+    assert cpu in machine.installs()[-1]
+    assert machine.made() == 1
+    run.main(["test", "--torch-index=https://torch.example/cu126"])  # torch itself would count as installed already
+    assert machine.made() == 2
+    assert "https://torch.example/cu126" in machine.installs()[-1]
+
+
+@pytest.mark.parametrize(
+    ("platform", "index", "size"),
+    [
+        ("linux", None, "3.0 GB"),
+        ("linux", "https://torch.example/cpu", "0.4 GB"),
+        ("darwin", None, "0.3 GB"),
+        ("win32", None, "0.3 GB"),
+    ],
+)
+def test_the_size_of_the_download_is_said_before_it(machine, monkeypatch, capsys, platform, index, size):
+    heard = []
+    call = machine.call
+    monkeypatch.setattr(machine.run, "call", lambda command: heard.append(capsys.readouterr().out) or call(command))
+    monkeypatch.setattr(machine.run.sys, "platform", platform)
+    machine.run.set_up(index)
+    assert size in heard[0]
+    assert ("--torch-index" in heard[0]) == (platform == "linux" and index is None)
+
+
+def test_every_command_is_started_by_a_helper_that_isolates(machine):
+    """`module` for .venv, ISOLATED for any other Python; notebooks/build.py is a file of ours, in a folder of ours."""
+    for verb in machine.run.VERBS:
+        machine.run.main([verb])
+        assert machine.became is None or "-P" in machine.became[0] or "build.py" in machine.became[0][1]
+    assert all({"-I", "-P"} & set(call) for call in machine.calls)
+    assert os.getcwd() == machine.run.ROOT
+
+
+# --- two at once ---
+
+HOLD = "import run\nwith run.only_one():\n    print('mine', flush=True)\n    input()\nprint('done', flush=True)"
+
+
+def start(house: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD], cwd=house, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+@pytest.mark.parametrize("end", ["finishes", "is killed"])
+def test_the_second_waits_and_says_so_until_the_first_ends(house, end):
+    with start(house) as first, start(house) as second:
+        watchdog = threading.Timer(30, lambda: [process.kill() for process in (first, second)])  # fail, never hang
+        watchdog.start()
+        # Whichever came first holds the lock; the other one says that it waits.
+        lines = {process: process.stdout.readline() for process in (first, second)}
+        holder, waiting = sorted((first, second), key=lambda process: lines[process] != "mine\n")
+        try:
+            assert lines[holder] == "mine\n"
+            assert "waiting" in lines[waiting]
+            if end == "finishes":
+                holder.stdin.write("\n")
+                assert holder.stdout.readline() == "done\n"
+            else:
+                holder.kill()
+            assert waiting.stdout.readline() == "mine\n"
+            waiting.stdin.write("\n")
+            assert waiting.stdout.readline() == "done\n"
+        finally:
+            watchdog.cancel()
+            for process in (first, second):
+                process.kill()
+
+
+def test_a_lock_that_a_dead_process_left_does_not_block(house, machine):
+    (house / ".venv.lock").write_text("4711")
+    machine.run.set_up()
+    assert whole(machine)
+
+
+# --- for real, in a path with spaces ---
+
+
+@pytest.fixture
+def strangers(tmp_path) -> Path:
+    """A folder that somebody may stand in: its modules have the names of Python's and pip's, and tell when they run."""
+    folder = tmp_path / "strangers"
+    folder.mkdir()
+    for name in ("ensurepip", "venv", "pip", "runpy", "hatchling", "sitecustomize"):
+        (folder / f"{name}.py").write_text("open(__file__ + '.ran', 'w').close(); raise ImportError(__file__)")
+    return folder
+
+
+def real(house: Path, *arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess:
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON", "COV_"))}
+    return subprocess.run(
+        [sys.executable, str(house / "run.py"), *arguments],
+        env={**keep, **variables}, cwd=cwd, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", ["ensurepip", "venv"])
+def test_a_real_python_may_lack_a_package(house, monkeypatch, capsys, missing):
+    monkeypatch.setitem(sys.modules, missing, None)  # as Debian ships them apart
+    exec(load(house).PROBE)
+    assert capsys.readouterr().out.split()[1:] == ["True", "no"]
+
+
+def test_no_module_of_a_stranger_runs(house, strangers, monkeypatch):
+    """Neither the caller's folder nor the caller's PYTHONPATH comes before the modules of a Python that is asked."""
+    run = load(house)
+    monkeypatch.chdir(strangers)
+    monkeypatch.setenv("PYTHONPATH", str(strangers))
+    monkeypatch.setenv("PYTHONHOME", str(strangers))
+    monkeypatch.setattr(run, "venv_bin", lambda _: sys.executable)
+    assert run.probe([sys.executable])[1:] == (True, True)
+    assert run.call([sys.executable, run.ISOLATED, "-m", "ensurepip", "--version"]) == 0
+    assert run.call([*run.module("pip"), "--version"]) == 0
+    assert not list(strangers.glob("*.ran"))
+    assert not {"PYTHONPATH", "PYTHONHOME"} & set(run.environment())
+
+
+def test_a_real_pip_that_finds_nothing(house, strangers):
+    """The caller's settings forbid every index: pip obeys them, fails, and leaves nothing."""
+    (house / "constraints.txt").write_text("pip==999\n")
+    done = real(house, "lab", cwd=strangers, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
+    assert not list(strangers.glob("*.ran"))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "pip could not renew itself" in done.stdout
+    assert "No matching distribution found for hatchling" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("run.py: The installation failed")
+    assert not (house / ".venv").exists()
+
+
+def test_a_whole_stamp_holds_what_it_was_made_from(machine):
+    machine.run.set_up("https://torch.example/cpu")
+    stamp = json.loads(Path(machine.run.stamp_path()).read_text())
+    assert sorted(stamp) == ["pins", "place", "python", "torch_index"]
+    assert stamp["place"] == machine.run.VENV

@@ -1,0 +1,184 @@
+"""The explorer of paths: it draws what was pushed, walks along it in a plane that stays, says no more than it knows."""
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from amfs_lab.config import preset
+from amfs_lab.errors import ConfigError
+from amfs_lab.explore import PathExplorer
+from amfs_lab.explore.training.curves import slots
+from amfs_lab.explore.training.trajectory import ARROWS, COSINE, POINTS, WEIGHTS
+from amfs_lab.tasks import EpisodeConfig
+from amfs_lab.training import MetaTrainer
+from amfs_lab.trajectory import Followed, Sketch, paths, walk_shares
+from amfs_lab.widgets.drive import drive
+from amfs_lab.widgets.live import live
+
+SIZE = 40
+X, Y, LOSS, LOW, HIGH = 0, 1, 2, 3, 4  # traces of a run: path, end, loss, smallest and largest
+
+
+def steps(method="i-amfs", n=60, seed=0, size=SIZE, cosine=0.1):
+    """A followed run from the origin, whose weights spread by 0.2 and whose cosine and loss are 1/step."""
+    draw = torch.Generator().manual_seed(seed)
+    places = torch.randn(n, SIZE, generator=draw).cumsum(0)
+    places -= places[0].clone()
+    for step in range(1, n + 1):
+        told = Followed(places[step - 1], size, cosine and cosine / step, (0.45, 0.55))
+        yield SimpleNamespace(method=method, step=step, seconds=step / 10, loss=1 / step, accuracy=0.5, followed=told)
+
+
+def shown(*runs, **start):
+    explorer = PathExplorer(**start)
+    for run in runs:
+        for step in run:
+            explorer.push(step)
+    explorer.refresh()
+    return explorer
+
+
+@pytest.fixture
+def explorer():
+    return shown(steps("i-amfs", seed=1), steps("amfs", seed=2), smoothing=1)
+
+
+def test_every_control_moves_it_and_an_empty_one_can_be_shown(explorer):
+    assert drive(explorer) >= 10
+    assert drive(shown(steps(cosine=None), smoothing=1)) >= 10
+    empty = PathExplorer()
+    assert empty.sentence.text == "Nothing has run yet."
+    assert not any(trace.showlegend for trace in empty.figure.data)
+
+
+def test_the_curves_are_what_was_pushed(explorer):
+    exact = paths({name: list(steps(name, seed=seed)) for name, seed in (("i-amfs", 1), ("amfs", 2))})
+    for name, n in slots(("i-amfs", "amfs")).items():  # each where its method always stands
+        path, end, loss, low, right = explorer.figure.data[5 * n : 5 * n + 5]
+        assert np.allclose(np.stack([path.x, path.y], 1), exact.coordinates[name], atol=1e-9)
+        assert np.allclose([end.x[0], end.y[0]], exact.coordinates[name][-1], atol=1e-9)
+        assert np.allclose(loss.y, 1 / np.arange(1, 61))
+        assert np.allclose(right.y, 0.1 / np.arange(1, 61))
+        assert len(low.y) == 0
+    explorer.set(right=WEIGHTS)
+    _, _, _, low, high = explorer.figure.data[:5]
+    assert (set(np.round(low.y, 6)), set(np.round(high.y, 6))) == ({0.9}, {1.1})  # t c_j of weights 0.45 and 0.55
+    assert high.fill == "tonexty"
+    assert len(explorer.picture().axes[2].patches) == 2  # one a run
+
+
+def test_the_axes_tell_their_shares_of_the_variance(explorer):
+    shares = explorer.found.shares
+    layout = explorer.figure.layout
+    assert layout.xaxis.title.text == f"axis 1: {100 * shares[0]:.0f} % of the variance"
+    assert layout.yaxis.title.text == f"axis 2: {100 * shares[1]:.0f} % of the variance"
+    assert layout.yaxis.scaleanchor == "x"  # a length is a length in every direction
+
+
+def test_walking_along_the_path_shortens_the_curves_and_keeps_the_plane(explorer):
+    whole, ranges = np.array(explorer.figure.data[X].x), explorer.figure.layout.xaxis.range
+    explorer.set(until=50)
+    assert np.array_equal(explorer.figure.data[X].x, whole[:30])
+    assert {len(explorer.figure.data[n].x) for n in (LOSS, HIGH)} == {30} == {len(explorer.figure.data[LOSS].y)}
+    assert explorer.figure.layout.xaxis.range == ranges
+    assert "after 30 steps" in explorer.sentence.text
+    explorer.set(until=0)
+    assert len(explorer.figure.data[X].x) == 1
+
+
+def test_arrows_point_forward_along_the_path(explorer):
+    path = explorer.figure.data[X]
+    assert np.count_nonzero(path.marker.size) == len(ARROWS)
+    assert (path.marker.symbol, path.marker.angleref) == ("arrow", "previous")
+
+
+def test_both_runs_begin_at_the_one_mark_of_the_start(explorer):
+    start = explorer.figure.data[-2]
+    assert start.name == "start"
+    assert len(set(start.x)) == len(set(start.y)) == 1
+    assert (start.x[0], start.y[0]) == (explorer.figure.data[X].x[0], explorer.figure.data[X].y[0])
+
+
+def test_the_sentence_gives_distances_and_what_random_walks_would_show(explorer):
+    a, b = (list(steps(name, seed=seed)) for name, seed in (("i-amfs", 1), ("amfs", 2)))
+    apart = float((a[-1].followed.position - b[-1].followed.position).norm())
+    away = float(a[-1].followed.position.norm())
+    said = explorer.sentence.text
+    assert said.startswith(f"I-AMFS is {away:.3g} from its start after 60 steps, loss 0.02, mean cosine 0.00; AMFS")
+    assert f"They are {apart:.3g} apart." in said
+    assert f"2 random walks from one start would show {100 * sum(walk_shares(2)):.0f} %" in said
+    assert f"that of a random walk would show {100 * sum(walk_shares(1)):.0f} %" in shown(steps()).sentence.text
+
+
+def test_nothing_is_compared_that_is_not_comparable():
+    said = shown(steps("a", n=5, seed=1), steps("b", n=9, seed=2)).sentence.text
+    assert "random walk" not in said  # of so few steps
+    assert "apart" not in said  # not after the same number of steps
+
+
+def test_a_long_run_is_thinned_and_keeps_both_ends():
+    explorer = shown(steps(n=500), smoothing=1)
+    path = explorer.figure.data[X]
+    assert len(path.x) == len(explorer.figure.data[LOSS].x) == POINTS
+    assert list(explorer.figure.data[LOSS].x[:: POINTS - 1]) == [1, 500]
+
+
+def test_a_run_of_one_step_is_a_point():
+    explorer = shown(steps(n=1))
+    assert explorer.figure.data[LOSS].mode == "lines+markers"
+    assert np.isfinite(explorer.figure.layout.xaxis.range).all()
+    assert "I-AMFS is at its start, loss 1.00" in explorer.sentence.text
+
+
+def test_where_there_is_no_cosine_none_is_drawn():
+    assert len(shown(steps(cosine=None)).figure.data[HIGH].x) == 0
+    assert "cosine" not in shown(steps(cosine=None)).sentence.text
+
+
+def test_a_run_that_nobody_follows_ends_at_its_first_step_with_advice():
+    explorer, seen = PathExplorer(), []
+
+    def unfollowed():
+        for step in steps():
+            seen.append(step.step)
+            yield SimpleNamespace(**{**vars(step), "followed": None})
+
+    with pytest.raises(ConfigError, match=r"Got one without: make the trainer with `follow=trajectory.Sketch\(\)`"):
+        asyncio.run(live(unfollowed(), explorer))
+    assert seen == [1]
+    assert explorer.status == "failed"
+    assert "follow=trajectory.Sketch()" in explorer.banner.value
+
+
+def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
+    with pytest.raises(ConfigError, match=r"At most 7 runs fit into one figure. Got 8: open a second explorer"):
+        shown(*(steps(f"run {n}", n=2, seed=n) for n in range(8)))
+    explorer = PathExplorer()
+    with pytest.raises(ConfigError, match=r"must have the same meta-parameters"):
+        asyncio.run(live({"amfs": steps("amfs"), "maml": steps("maml", size=SIZE + 1)}, explorer))
+    assert "one inner loop and width" in explorer.banner.value
+    assert list(explorer.history) == ["amfs"]  # what could be drawn stays
+
+
+def test_real_training_feeds_it_live():
+    small = {"width": 8, "tasks": 2, "steps": 3, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
+    runs = {name: MetaTrainer(preset(name, **small), follow=Sketch()).run() for name in ("i-amfs", "amfs")}
+    explorer = PathExplorer(right=COSINE)
+    asyncio.run(live(runs, explorer, every=0))
+    assert explorer.sentence.text.startswith("Finished: ")
+    assert [trace.name for trace in explorer.figure.data if trace.showlegend] == ["I-AMFS", "AMFS", "start"]
+    assert explorer.figure.data[X].x[0] == explorer.figure.data[5 * slots(runs)["amfs"]].x[0]
+
+
+def test_a_walk_that_stands_still_has_no_arrow_there():
+    """An arrow head is turned by the step before it: of a step on the spot it would point anywhere."""
+    run = list(steps("i-amfs", seed=1))
+    for step in run[20:]:
+        step.followed = replace(step.followed, position=run[20].followed.position)
+    marked = np.flatnonzero(shown(run).arrays[f"arrows_{slots(('i-amfs',))['i-amfs']}"])
+    assert 0 < len(marked) < len(ARROWS)
+    assert marked.max() <= 20

@@ -1,0 +1,496 @@
+"""A run goes on as if it had never stopped: states, signals, killed processes, damage, and what a failed step shows."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from amfs_lab import cli
+from amfs_lab.backbones import MLP
+from amfs_lab.cli.progress import Board, StepLog, line
+from amfs_lab.config import AnilConfig, FunctionSpaceConfig, MamlConfig, PrototypesConfig, preset
+from amfs_lab.episode import Episode
+from amfs_lab.errors import ConfigError, DataError, NumericalError
+from amfs_lab.inner import FunctionSpace
+from amfs_lab.learner import MetaLearner
+from amfs_lab.outer import PCGrad
+from amfs_lab.outer.from_torchjd import TorchJD
+from amfs_lab.runs import checkpoint
+from amfs_lab.runs.progress import Progress
+from amfs_lab.runs.replay import replay
+from amfs_lab.runs.saved import load_run
+from amfs_lab.stats import Interval
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.training import MetaTrainer, uninterrupted
+from amfs_lab.trajectory import Sketch
+
+SMALL = {"width": 4, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
+CONFIG = preset("amfs", steps=7, schedule="cosine", augment=("affine",), **SMALL)
+
+
+def left_after(folder, steps, config=CONFIG, **how):
+    """A run that was stopped after so many steps."""
+    run = MetaTrainer(config, folder, **how).run()
+    for progress in run:
+        if progress.step == steps:
+            break
+    run.close()
+    return folder
+
+
+def states(folder):
+    return sorted(path.name for path in folder.glob(checkpoint.STATES))
+
+
+def losses(run):
+    return [(progress.step, progress.loss, progress.accuracy) for progress in run]
+
+
+def weights(folder):
+    return (folder / checkpoint.TENSORS).read_bytes()
+
+
+class TestGoingOn:
+    @pytest.mark.parametrize(
+        ("inner", "outer"),
+        [
+            (FunctionSpaceConfig(learn_lam=True), CONFIG.outer),
+            (MamlConfig(steps=2), PCGrad()),
+            (AnilConfig(steps=2), TorchJD("UPGrad")),
+            (PrototypesConfig(), TorchJD("Random", seed=3)),
+        ],
+        ids=["function-space", "maml", "anil", "prototypes"],
+    )
+    def test_it_ends_bit_by_bit_where_an_uninterrupted_run_ends(self, tmp_path, inner, outer):
+        config = replace(CONFIG, inner=inner, outer=outer)
+        whole = losses(MetaTrainer(config, tmp_path / "whole").run())
+        left_after(tmp_path / "parts", 2, config)
+        left_after(tmp_path / "parts", 5, config, resume=True)
+        trainer = MetaTrainer(config, tmp_path / "parts", resume=True)
+        assert trainer.done == 5
+        assert losses(trainer.run()) == whole[5:]
+        assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+        assert states(tmp_path / "parts") == []  # what has ended needs none
+
+    def test_what_was_followed_goes_on_as_well(self, tmp_path):
+        follow = Sketch(16)
+        whole = list(MetaTrainer(CONFIG, follow=follow).run())
+        left_after(tmp_path, 3, follow=follow)
+        rest = list(MetaTrainer(CONFIG, tmp_path, follow=follow, resume=True).run())
+        assert [each.followed for each in rest] == [each.followed for each in whole[3:]]
+        assert all(torch.equal(a.followed.position, b.followed.position) for a, b in zip(rest, whole[3:], strict=True))
+
+    def test_a_run_never_touches_the_global_random_numbers(self, tmp_path):
+        drawn = torch.get_rng_state()
+        left_after(tmp_path, 2)
+        next(MetaTrainer(CONFIG, tmp_path, resume=True).run())
+        assert torch.equal(torch.get_rng_state(), drawn)
+
+    def test_resume_where_nothing_was_begun_begins(self, tmp_path):
+        trainer = MetaTrainer(CONFIG, tmp_path / "new", resume=True)
+        assert (trainer.done, trainer.state) == (0, None)
+        assert len(list(trainer.run())) == 7
+
+    def test_states_come_every_so_many_steps_and_two_are_kept(self, tmp_path):
+        seen = []
+        for progress in MetaTrainer(CONFIG, tmp_path, save_every=2).run():
+            seen.append((progress.step, [int(name[6:15]) for name in states(tmp_path)]))
+        assert seen == [(1, []), (2, [2]), (3, [2]), (4, [2, 4]), (5, [2, 4]), (6, [4, 6]), (7, [4, 6])]
+        assert states(tmp_path) == []
+
+    def test_a_stopped_run_can_be_used_and_a_second_one_is_refused_with_the_way_on(self, tmp_path):
+        left_after(tmp_path, 3)
+        assert load_run(tmp_path)[2].step == 3
+        with pytest.raises(
+            ConfigError, match=r"already holds a run, .* Name another folder, or go on with it \(resume=True"
+        ):
+            MetaTrainer(CONFIG, tmp_path)
+
+
+class TestRefusals:
+    def test_another_configuration_is_refused_with_the_fields_that_differ(self, tmp_path):
+        left_after(tmp_path, 2)
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        other = replace(CONFIG, inner=FunctionSpaceConfig(lam=0.2), meta_lr=0.5, episode=EpisodeConfig(3, 2, 3))
+        with pytest.raises(ConfigError) as caught:
+            MetaTrainer(other, tmp_path, resume=True)
+        for words in ("inner.lam (0.1 there, 0.2 here)", "meta_lr (0.001 there, 0.5 here)", "episode.shots (1 there"):
+            assert words in str(caught.value)
+        assert "mu" not in str(caught.value)
+        with pytest.raises(ConfigError, match=r"inner.name \('function-space' there, 'maml' here\)"):
+            MetaTrainer(replace(CONFIG, inner=MamlConfig()), tmp_path, resume=True)
+        assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def test_a_run_that_has_ended_does_not_go_on(self, tmp_path):
+        list(MetaTrainer(CONFIG, tmp_path).run())
+        with pytest.raises(ConfigError, match=r"is complete: nothing is left to train. Evaluate it"):
+            MetaTrainer(CONFIG, tmp_path, resume=True)
+
+    def test_a_rule_that_remembers_can_not_go_on(self, tmp_path):
+        config = replace(CONFIG, outer=TorchJD("GradVac"))
+        left_after(tmp_path, 2, config)
+        with pytest.raises(ConfigError, match=r"GradVac.* remembers earlier steps, which no state keeps"):
+            MetaTrainer(config, tmp_path, resume=True)
+
+    def test_no_folder_and_no_whole_number_of_steps(self):
+        with pytest.raises(ConfigError, match=r"needs the folder that it was left in. Got none"):
+            MetaTrainer(CONFIG, resume=True)
+        with pytest.raises(ConfigError, match=r"`save_every` must be an integer >= 1. Got 0"):
+            MetaTrainer(CONFIG, save_every=0)
+
+
+class TestDamage:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        run = MetaTrainer(CONFIG, tmp_path, save_every=2).run()
+        for progress in run:
+            if progress.step == 4:
+                break
+        run.close()
+        assert len(states(tmp_path)) == 2
+        return tmp_path
+
+    @pytest.mark.parametrize("harm", ["cut short", "one bit", "no tensors", "words"])
+    def test_a_damaged_newest_state_falls_back_to_the_one_before(self, folder, harm):
+        newest = folder / states(folder)[-1]
+        data = bytearray(newest.read_bytes())
+        if harm == "one bit":
+            data[-40] ^= 1
+        if harm == "words":
+            data = data.replace(b'meta_lr\\": 0.001', b'meta_lr\\": 0.002')
+            assert data != newest.read_bytes()
+        newest.write_bytes({"cut short": data[:-100], "no tensors": b"{}"}.get(harm, data))
+        trainer = MetaTrainer(CONFIG, folder, resume=True)
+        assert trainer.done == 2
+        assert len(trainer.state.damaged) == 1
+        assert f"{newest.name} is damaged (" in trainer.state.damaged[0]
+        whole = losses(MetaTrainer(CONFIG).run())
+        assert losses(trainer.run()) == whole[2:]
+
+    def test_without_a_whole_one_it_is_said(self, folder):
+        for path in folder.glob(checkpoint.STATES):
+            path.write_bytes(b"nothing")
+        with pytest.raises(
+            DataError, match=r"Expected a state .* Got nothing whole: state-0+4.safetensors is damaged .*; state-0+2"
+        ):
+            MetaTrainer(CONFIG, folder, resume=True)
+
+    def test_tensors_of_another_learner(self, folder):
+        state = checkpoint.load_state(folder)
+        checkpoint.save_state(folder, 5, {"learner.x": torch.ones(2)}, state.record)
+        with pytest.raises(DataError, match=r"Expected the state of such a learner in .*0005.safetensors"):
+            next(MetaTrainer(CONFIG, folder, resume=True).run())
+
+    @pytest.mark.parametrize(
+        ("name", "tensor"),
+        {
+            "optimizer.0.exp_avg": None,
+            "optimizer.1.exp_avg_sq": torch.zeros(3, 7),
+            "optimizer.2.step": torch.tensor(-5.0),
+            "optimizer.0.step": torch.tensor(True),
+            "optimizer.1.step": torch.ones(9),
+            "optimizer.2.exp_avg": torch.tensor(1j),
+            "optimizer.-1.exp_avg": torch.zeros(3),
+        }.items(),
+    )
+    def test_what_adam_cannot_go_on_from(self, folder, name, tensor):
+        state = checkpoint.load_state(folder)
+        tensors = {key: value for key, value in state.tensors.items() if key != name}
+        checkpoint.save_state(folder, 5, tensors if tensor is None else tensors | {name: tensor}, state.record)
+        with pytest.raises(DataError, match=r"Expected the state of such a learner in .*0005.safetensors"):
+            next(MetaTrainer(CONFIG, folder, resume=True).run())
+
+    @pytest.mark.parametrize("wrong", [{"step": -5}, {"step": 0}, {"step": 7}, {"step": 2**62}, {"seconds": -1.0}])
+    def test_a_step_that_no_state_is_of(self, folder, wrong):
+        state = checkpoint.load_state(folder)
+        record = state.record | {"progress": state.record["progress"] | wrong}
+        checkpoint.save_state(folder, 5, state.tensors, record)
+        with pytest.raises(DataError, match=r"Expected a state within 7 steps in .*0005.safetensors. Got step"):
+            MetaTrainer(CONFIG, folder, resume=True)
+
+    def test_a_folder_with_the_name_of_a_state_is_in_nobodys_way(self, folder):
+        (folder / "state-999999999.safetensors").mkdir()
+        assert losses(MetaTrainer(CONFIG, folder, resume=True).run())[-1][0] == 7
+
+    def test_a_full_disk_leaves_the_states_before(self, folder, monkeypatch):
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+        def full(descriptor):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(DataError, match=r"must be written to .* No space left on device. The states before it"):
+            checkpoint.save_state(folder, 6, {"x": torch.ones(1)}, {})
+        assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def test_nothing_is_replaced_before_it_is_whole(self, folder, monkeypatch):
+        def killed(*_):
+            raise KeyboardInterrupt
+
+        before = states(folder)
+        monkeypatch.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save_state(folder, 6, {"x": torch.ones(1)}, {})
+        assert states(folder) == before
+        assert checkpoint.load_state(folder).record["progress"]["step"] == 4
+
+
+class TestSignals:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_waits_until_the_update_is_whole(self, number):
+        heard, before = [], signal.getsignal(number)
+        signal.signal(number, lambda *_: heard.append("outside"))
+        try:
+            with uninterrupted():
+                signal.raise_signal(number)
+                signal.raise_signal(number)
+                assert heard == []
+            assert heard == ["outside"]
+        finally:
+            signal.signal(number, before)
+
+    def test_an_interrupt_in_the_middle_of_an_update_saves_the_whole_of_it(self, tmp_path, monkeypatch):
+        step = torch.optim.Adam.step
+
+        def interrupted(self, *rest):
+            signal.raise_signal(signal.SIGINT)
+            return step(self, *rest)
+
+        whole = losses(MetaTrainer(CONFIG).run())
+        run = MetaTrainer(CONFIG, tmp_path).run()
+        next(run)
+        monkeypatch.setattr(torch.optim.Adam, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(run)
+        monkeypatch.undo()
+        trainer = MetaTrainer(CONFIG, tmp_path, resume=True)
+        assert trainer.done == 2
+        assert losses(trainer.run()) == whole[2:]
+
+    def test_an_interrupt_before_the_update_saves_the_step_before(self, tmp_path, monkeypatch):
+        run = MetaTrainer(CONFIG, tmp_path).run()
+        next(run)
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("amfs_lab.training.meta_gradient", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(run)
+        assert MetaTrainer(CONFIG, tmp_path, resume=True).done == 1
+
+
+TRAIN = ["--width", "4", "--tasks", "2", "--queries", "3", "--ways", "3", "--validate-every", "0", "--episodes", "4"]
+
+
+class TestProcesses:
+    """`amfs-lab train` as a process of its own, ended from outside."""
+
+    def start(self, folder, steps, *more):
+        command = [
+            sys.executable,
+            "-m",
+            "amfs_lab",
+            "train",
+            *TRAIN,
+            "--steps",
+            str(steps),
+            "--out",
+            str(folder / "run"),
+        ]
+        env = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        return subprocess.Popen(
+            [*command, "--save-every", "5", "--log", str(folder / "log.jsonl"), *more],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def reach(self, process, folder, step):
+        """Waits until the process has written that step down."""
+        end = time.monotonic() + 120
+        log = folder / "log.jsonl"
+        while not log.exists() or log.read_text().count("\n") < step:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    def test_killed_at_a_random_step_it_goes_on_to_the_same_end(self, tmp_path):
+        steps, at = 40, random.randrange(6, 30)
+        whole = self.start(tmp_path / "whole", steps)
+        assert whole.wait(300) == 0, whole.communicate()
+        folder = tmp_path / "killed"
+        process = self.start(folder, steps)
+        self.reach(process, folder, at)
+        process.kill()
+        process.communicate()
+        assert states(folder / "run"), f"killed after step {at}"
+        assert not (folder / "run" / checkpoint.RECORD).exists()
+        again = self.start(folder, steps, "--resume")
+        out, err = again.communicate(timeout=300)
+        assert again.returncode == 0, err
+        assert "going on after step " in out
+        assert weights(folder / "run") == weights(tmp_path / "whole" / "run"), f"killed after step {at}"
+        logs = [
+            [json.loads(each) for each in (place / "log.jsonl").read_text().splitlines()]
+            for place in (folder, tmp_path / "whole")
+        ]
+        assert [each["step"] for each in logs[0]] == list(range(1, steps + 1))
+        assert [each["loss"] for each in logs[0]] == [each["loss"] for each in logs[1]]
+        assert out.splitlines()[-1] == whole.communicate()[0].splitlines()[-1]  # the same accuracy
+
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_a_signal_stops_it_and_says_how_to_go_on(self, tmp_path, number, status):
+        process = self.start(tmp_path, 100_000)
+        self.reach(process, tmp_path, 3)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == status, err
+        assert "what was learned so far is in" in err
+        assert "the same command with --resume goes on from there" in err
+        written = [json.loads(each) for each in (tmp_path / "log.jsonl").read_text().splitlines()]
+        state = checkpoint.load_state(tmp_path / "run")
+        assert state.record["progress"]["step"] in (written[-1]["step"], written[-1]["step"] + 1)
+
+
+def poisoned(episode):
+    x = episode.query.x.clone()
+    x[0] = float("nan")
+    return Episode(episode.support, type(episode.query)(x, episode.query.y, episode.query.ways))
+
+
+class TestReplay:
+    @pytest.fixture
+    def failed(self, tmp_path, monkeypatch):
+        draw = EpisodeSource.__getitem__
+        monkeypatch.setattr(EpisodeSource, "__getitem__", lambda s, i: poisoned(draw(s, i)) if i == 5 else draw(s, i))
+        trainer = MetaTrainer(CONFIG, tmp_path)
+        with pytest.raises(
+            NumericalError, match=r"meta-step 3, episode 5 of .*seed=0\)\. Look into it: amfs-lab replay"
+        ):
+            list(trainer.run())
+        return tmp_path
+
+    def test_the_state_before_the_step_is_kept_and_no_learner(self, failed):
+        assert states(failed) == ["state-000000002.safetensors"]
+        assert not (failed / checkpoint.RECORD).exists()
+        assert checkpoint.load_state(failed).record["failed"] == {"step": 3, "episode": 5}
+
+    def test_one_command_goes_through_the_episode_and_names_what_broke_first(self, failed, capsys):
+        assert cli.main(["replay", str(failed)]) == 0
+        said = capsys.readouterr().out
+        assert "meta-step 3, episode 5 of EpisodeSource(glyphs/train" in said
+        assert "The first that is not finite: query images." in said
+        assert "of 441" not in said
+        (seen,) = replay(failed)
+        assert seen.first_broken.broken == 28 * 28
+        assert len(seen.classes) == 3
+
+    def test_another_episode_of_that_state(self, failed, capsys):
+        assert cli.main(["replay", str(failed), "--episode", "0"]) == 0
+        assert "Everything is finite." in capsys.readouterr().out
+
+    def test_what_did_not_fail_is_asked_for_by_name(self, tmp_path):
+        left_after(tmp_path, 2)
+        with pytest.raises(ConfigError, match=r"did not fail. Name the episode to go through: --episode INDEX"):
+            replay(tmp_path)
+        (seen,) = replay(tmp_path, episode=7)
+        assert (seen.step, seen.episode, seen.first_broken) == (3, 7, None)
+        with pytest.raises(DataError, match=r"Expected a state that a run can go on from in .* Got none"):
+            replay(tmp_path / "nowhere")
+
+    def test_a_run_that_has_ended_cannot_be(self, tmp_path):
+        list(MetaTrainer(CONFIG, tmp_path).run())
+        with pytest.raises(ConfigError, match=r"Only a run that was stopped or failed can be replayed. The one in"):
+            replay(tmp_path, episode=0)
+
+    def test_a_learner_of_ones_own_and_its_data_are_handed_in(self, tmp_path, randn):
+        source = EpisodeSource(randn(6, 4, 3, dtype=torch.float32), tuple("abcdef"), EpisodeConfig(2, 1, 1))
+        mine = lambda: MetaLearner(MLP(3, (), 2), FunctionSpace())  # noqa: E731
+        run = MetaTrainer(CONFIG, tmp_path, learner=mine(), train=source, validation=source).run()
+        next(run)
+        run.close()
+        (seen,) = replay(tmp_path, 3, learner=mine(), train=source)
+        assert seen.first_broken is None
+        assert "gradient of net.layers.0.weight" in {part.name for part in seen.parts}
+
+
+class TestShowing:
+    def progress(self, step, **rest):
+        return Progress("amfs", step, 2.0 * step, 0.5, 0.25, **rest)
+
+    def test_a_line_tells_speed_and_what_is_left(self):
+        assert (
+            line(self.progress(10, left=125.0))
+            == "step    10    20.0 s  0.50/s  02:05 left  loss 0.500  accuracy 25.0%"
+        )
+        assert line(self.progress(10, left=0.0, validation=Interval(0.5, 0.1, 4))).endswith(
+            "validation 50.00 ± 10.00 % (95 %, 4 episodes)"
+        )
+
+    def test_what_is_left_is_the_budget_that_ends_first(self):
+        run = list(MetaTrainer(replace(CONFIG, steps=4)).run())
+        assert run[1].left == pytest.approx(run[1].seconds)
+        assert run[-1].left == 0
+        first = next(MetaTrainer(replace(CONFIG, steps=10**6, seconds=100.0)).run())
+        assert first.left == pytest.approx(100 - first.seconds)
+
+    def test_a_log_goes_on_where_the_run_does(self, tmp_path):
+        path = tmp_path / "deep" / "log.jsonl"
+        with StepLog(path) as log:
+            for step in range(1, 6):
+                log.show(self.progress(step, validation=Interval(0.5, 0.1, 4) if step == 2 else None))
+        path.write_text(path.read_text() + '{"step": 6, "lo')  # cut short by a kill
+        with StepLog(path, done=3) as log:
+            log.show(replace(self.progress(4), accuracy=float("nan")))
+        found = [json.loads(each) for each in path.read_text().splitlines()]
+        assert [each["step"] for each in found] == [1, 2, 3, 4]
+        assert found[1]["validation"] == {"mean": 0.5, "half_width": 0.1, "n": 4, "level": 0.95, "of": "episodes"}
+        assert found[3]["accuracy"] is None
+
+    def test_a_log_that_is_none_is_refused(self, tmp_path):
+        (tmp_path / "other.txt").write_text("A letter to my aunt.\n")
+        with pytest.raises(ConfigError, match=r"`--log` needs a file to write lines of JSON to. Got .*other.txt"):
+            StepLog(tmp_path / "other.txt", done=3)
+        with pytest.raises(ConfigError, match=r"Got .*: .*directory"):
+            StepLog(tmp_path)
+        assert (tmp_path / "other.txt").read_text() == "A letter to my aunt.\n"
+
+    def test_tensorboard_reads_what_was_written(self, tmp_path):
+        accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+        with Board(tmp_path) as board:
+            for step in range(1, 4):
+                board.show(self.progress(step, validation=Interval(0.75, 0.1, 4) if step == 2 else None))
+        events = accumulator.EventAccumulator(str(tmp_path)).Reload()
+        assert [(e.step, e.value) for e in events.Scalars("train/loss")] == [(1, 0.5), (2, 0.5), (3, 0.5)]
+        assert [(e.step, e.value) for e in events.Scalars("validation/accuracy")] == [(2, 0.75)]
+
+    def test_without_tensorboard_it_is_said(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        with pytest.raises(ConfigError, match=r"needs the extra `tensorboard`: pip install 'amfs-lab\[tensorboard\]'"):
+            Board(tmp_path)
+
+    def test_lines_come_every_so_many_steps_where_there_is_no_terminal(self, tmp_path, capsys):
+        assert cli.main(["train", *TRAIN, "--steps", "6", "--report-every", "2", "--out", str(tmp_path / "a")]) == 0
+        steps = [each.split()[1] for each in capsys.readouterr().out.splitlines() if each.startswith("step")]
+        assert steps == ["2", "4", "6"]
+        assert cli.main(["train", *TRAIN, "--report-every", "0", "--out", str(tmp_path / "b")]) == 2
+        assert "`--report-every` must be >= 1" in capsys.readouterr().err
+
+    def test_a_damaged_state_is_told_on_the_way(self, tmp_path, capsys):
+        asked = ["train", *TRAIN, "--steps", "5", "--save-every", "1", "--out", str(tmp_path / "run")]
+        config = cli.train.config_of(cli.parser().parse_args(asked))
+        left_after(tmp_path / "run", 3, config, save_every=1)
+        (tmp_path / "run" / states(tmp_path / "run")[-1]).write_bytes(b"")
+        assert cli.main([*asked, "--resume"]) == 0
+        said = capsys.readouterr()
+        assert "state-000000003.safetensors is damaged" in said.err
+        assert "going on after step 2" in said.out

@@ -1,0 +1,230 @@
+"""`amfs-lab data status` and `data fetch`: what is there, what is missing, where it belongs; and then it opens."""
+
+import hashlib
+import http.server
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from amfs_lab import cli
+from amfs_lab.tasks import SOURCES, EpisodeConfig, data_dirs, data_status, download, glyphs, omniglot, open_source
+from tests.tasks import small_omniglot as small
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch, tmp_path) -> Path:
+    """A present folder without a checkout around it: data goes to, and is looked for in, its `data/`."""
+    shipped = glyphs.find()
+    monkeypatch.delenv("AMFS_LAB_DATA", raising=False)
+    monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(data_dirs, "PACKAGE", tmp_path / "site-packages" / "amfs_lab")
+    monkeypatch.setattr(omniglot, "COMPLETE", {"images_background": (6, 15), "images_evaluation": (2, 5)})
+    monkeypatch.chdir(tmp_path)
+    (data_dirs.PACKAGE / "data").mkdir(parents=True)
+    (data_dirs.PACKAGE / "data" / glyphs.FILE).symlink_to(shipped)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def parts() -> dict[str, dict[str, bytes]]:
+    return {
+        "images_background": small.members("images_background", small.BACKGROUND),
+        "images_evaluation": small.members("images_evaluation", small.EVALUATION),
+    }
+
+
+@pytest.fixture
+def put(home, parts):
+    """`put("images_background")` lays that zip where `data fetch` would."""
+    return lambda part: small.write_zip(home / "data" / "omniglot" / f"{part}.zip", parts[part])
+
+
+def status(*arguments: str, capsys) -> list[str]:
+    assert cli.main(["data", "status", *arguments]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out.splitlines()
+
+
+def test_without_omniglot_each_missing_file_is_named_with_its_place(home, capsys):
+    belongs, lines = home / "data" / "omniglot", status(capsys=capsys)
+    assert lines[0].startswith("glyphs: 44 scripts, 1,218 characters, 24,360 images in ")
+    assert lines[1] == "  ready: `--source glyphs`, for train, validation, test"
+    for part in ("images_background", "images_evaluation"):
+        place = lines.index(f"omniglot: {part}.zip is missing. It belongs in {belongs}")
+        assert lines[place + 1] == "  fetch it: `amfs-lab data fetch omniglot`"
+    assert lines[-1].startswith(f"packed copies: 0, 0.0 MB in {home / 'cache'}")
+    assert sum("ready" in line for line in lines) == 1
+
+
+def test_the_background_alone_is_ready_for_two_splits_of_one_protocol(put, capsys):
+    path = put("images_background")
+    lines = status(capsys=capsys)
+    assert f"omniglot: 6 alphabets, 15 characters, 300 images in {path}" in lines
+    assert "  ready: `--source omniglot`, for train, validation" in lines
+    assert not any("random-classes" in line for line in lines)
+
+
+def test_both_parts_are_ready_for_all(put, capsys):
+    for part in omniglot.PARTS:
+        put(part)
+    lines = status(capsys=capsys)
+    assert "  ready: `--source omniglot`, for train, validation, test" in lines
+    assert "  ready: `--source omniglot-random-classes`, for train, validation, test" in lines
+    assert not any("missing" in line for line in lines)
+    turned = ("rotations",)  # so that one class of validation is enough
+    for name in omniglot.PROTOCOLS:  # and that is true
+        for split in ("train", "validation", "test"):
+            assert open_source(name, split, EpisodeConfig(2, 1, 1), augment=turned if split != "test" else ())
+
+
+def test_status_reads_no_image_and_tells_of_conversions_once_they_were_packed(home, parts, capsys):
+    name = "images_background/Greek/character02/0002_05.png"
+    other = {**parts["images_background"], name: small.png(small.drawing("Greek/character02", 5, "L"))}
+    small.write_zip(home / "data" / "images_background.zip", other)
+    assert not any("converted" in line for line in status(capsys=capsys))
+    assert not (home / "cache").exists()
+    with pytest.warns(UserWarning, match="1 of 300 images were not"):
+        open_source("omniglot", "train", EpisodeConfig(2, 1, 1))
+    lines = status(capsys=capsys)
+    assert "  but: 1 of 300 images were not 105x105 of 1 bit, and were converted." in lines
+    assert lines[-1].startswith("packed copies: 1, 0.2 MB in ")
+
+
+def test_an_incomplete_set_is_told(home, parts, capsys):
+    few = {name: data for name, data in parts["images_background"].items() if "Greek" not in name}
+    small.write_zip(home / "data" / "images_background.zip", few)
+    said = "  but: Expected 6 alphabets of 15 characters in all. Got 5 of 12: the splits and episodes are not those of "
+    assert said + "the complete set." in status(capsys=capsys)
+
+
+def test_damaged_data_is_a_line_and_no_error(put, home, parts, capsys):
+    put("images_background").write_bytes(b"cut short")
+    gone = {name: data for name, data in parts["images_evaluation"].items() if "ULOG/character02" not in name}
+    small.write_folder(home / "data", {**gone, "images_evaluation/ULOG/character03/0009_01.png": b""})
+    lines = status(capsys=capsys)
+    (background,) = [line for line in lines if "images_background is of no use" in line]
+    assert "Got: File is not a zip file" in background
+    (evaluation,) = [line for line in lines if "images_evaluation is of no use" in line]
+    assert "Got no images_evaluation/ULOG/character02/" in evaluation
+    assert not any("--source omniglot" in line for line in lines)
+
+
+def test_what_has_come_so_far_is_told(home, capsys):
+    (home / "data" / "omniglot").mkdir(parents=True)
+    (home / "data" / "omniglot" / "images_background.zip.partial").write_bytes(bytes(1_500_000))
+    assert "  fetch it: `amfs-lab data fetch omniglot` (1.5 MB of it have come)" in status(capsys=capsys)
+
+
+def test_a_folder_named_in_vain_is_told_first_and_not_asked_for_again(home, monkeypatch, capsys):
+    (home / "bare").mkdir()
+    (home / "file").touch()
+    told = {"absent": "which does not exist", "file": "which is no folder", "bare": "in which nothing was found"}
+    for name, words in told.items():
+        monkeypatch.setenv("AMFS_LAB_DATA", str(home / name))
+        lines = status(capsys=capsys)
+        assert lines[0].startswith(f"AMFS_LAB_DATA is {home / name}, {words}")
+        assert not any("name the folder" in line for line in lines)
+
+
+@pytest.mark.parametrize("below", [".", "omniglot"])
+def test_the_other_part_may_lie_beside_the_one_that_was_found(home, parts, below, monkeypatch, capsys):
+    """And that is true: there it is found, and nothing is said of the named folder."""
+    found, other = (home / "mine" / below / f"{part}.zip" for part in omniglot.PARTS)
+    small.write_zip(found, parts["images_background"])
+    monkeypatch.setenv("AMFS_LAB_DATA", str(home / "mine"))
+    lines = status(capsys=capsys)
+    assert (
+        f"omniglot: images_evaluation.zip is missing. It may lie beside the other part, in {found.parent}. "
+        f"Otherwise it belongs in {home / 'data' / 'omniglot'}"
+    ) in lines
+    assert not any("AMFS_LAB_DATA" in line for line in lines)
+    small.write_zip(other, parts["images_evaluation"])
+    assert not any("missing" in line or "AMFS_LAB_DATA" in line for line in status(capsys=capsys))
+
+
+def test_damaged_glyphs_are_a_line_too(home, capsys):
+    (home / "own").mkdir()
+    (home / "own" / glyphs.FILE).write_bytes(b"?")
+    lines = status("--data", "own", capsys=capsys)
+    assert lines[0].startswith("glyphs: of no use. Expected a whole glyph file at own")
+
+
+def test_a_folder_that_is_none_is_one_sentence(capsys):
+    assert cli.main(["data", "status", "--data", "absent"]) == 2
+    assert "Expected a folder to look for data in. Got absent" in capsys.readouterr().err
+
+
+# --- the whole way: fetch, status, open
+
+
+@pytest.fixture
+def mirror(home, parts, monkeypatch):
+    """A plain file server with the small set, whose checksums are the official ones for this test."""
+    folder = home / "mirror"
+    zips = {f"{part}.zip": small.write_zip(folder / f"{part}.zip", files) for part, files in parts.items()}
+    sums = {name: (hashlib.md5(path.read_bytes()).hexdigest(), path.stat().st_size) for name, path in zips.items()}
+    monkeypatch.setitem(download.REMOTES, "omniglot", download.Remote("omniglot", "http://127.0.0.1:9/none", sums))
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("to", [None, "elsewhere"])
+def test_what_was_fetched_opens(mirror, home, capsys, to):
+    assert cli.main(["data", "fetch", "omniglot", "--from", mirror, *(["--to", to] if to else [])]) == 0
+    folder = Path(to or home / "data") / "omniglot"
+    printed = capsys.readouterr().out.splitlines()
+    paths = [folder / f"{part}.zip" for part in omniglot.PARTS]
+    assert printed[:2] == [f"{path}: {path.stat().st_size / 1e6:.1f} MB, checksum right." for path in paths]
+    assert printed[2:] == (["Use it with `--data elsewhere`, or set AMFS_LAB_DATA to that folder."] if to else [])
+    root = Path(to) if to else None
+    assert open_source("omniglot", "test", EpisodeConfig(5, 1, 15), root)[0].query.x.shape == (75, 1, 28, 28)
+    assert not list(folder.glob("*.partial"))
+
+
+def test_a_server_that_is_not_there_is_one_sentence(mirror, home, capsys):
+    assert cli.main(["data", "fetch", "omniglot"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("amfs-lab: Expected a server at http://127.0.0.1:9/none/images_background.zip. Got: ")
+    assert said.count("\n") == 1
+
+
+# --- training without the evaluation set
+
+QUICK = ["--width", "8", "--tasks", "1", "--steps", "2", "--queries", "3", "--episodes", "4", "--validate-every", "0"]
+QUICK += ["--ways", "2", "--source", "omniglot"]
+
+
+def test_training_without_the_evaluation_set_says_how_before_it_begins(put, home, capsys):
+    put("images_background")
+    assert cli.main(["train", "--out", "run", *QUICK]) == 2
+    said = capsys.readouterr().err
+    assert "Expected images_evaluation.zip" in said
+    assert "Or use `--split validation`, which needs the background set alone." in said
+    assert not (home / "run").exists()
+    assert cli.main(["train", "--out", "run", "--split", "validation", "--augment", "rotations", *QUICK]) == 0
+    assert "unseen alphabets, omniglot/validation, 2-way 1-shot" in capsys.readouterr().out
+
+
+def test_a_remark_on_the_data_is_one_sentence_said_once(home, parts, capsys):
+    name = "images_background/Greek/character02/0002_05.png"
+    other = {**parts["images_background"], name: small.png(small.drawing("Greek/character02", 5, "L"))}
+    path = small.write_zip(home / "data" / "images_background.zip", other)
+    assert cli.main(["train", "--out", "run", "--split", "validation", "--augment", "rotations", *QUICK]) == 0
+    said = f"amfs-lab: {path}: 1 of 300 images were not 105x105 of 1 bit, and were converted.\n"
+    assert capsys.readouterr().err.count(said) == 1
+
+
+def test_each_source_has_words_for_what_is_unseen():
+    assert set(cli.train.UNSEEN) == set(SOURCES)
+
+
+def test_status_comes_line_by_line():
+    assert next(data_status.report()).startswith("glyphs: ")

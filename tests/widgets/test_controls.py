@@ -1,0 +1,76 @@
+"""Laws of every control: what it accepts, what it refuses, and that slider and box mean the same."""
+
+import pytest
+
+from amfs_lab.errors import ConfigError
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, Toggle, ZeroLogIntSlider, ZeroLogSlider
+
+SLIDERS = [
+    Slider("a", 0, 180, start=150, step=1),
+    Slider("a", -1.0, 2.0, start=0.333),
+    LogSlider("a", 0.05, 5.0, start=0.6),
+    LogSlider("a", 1e-4, 10.0, start=0.1),
+    IntSlider("a", 1, 6, start=2),
+    IntSlider("a", 2, 4, start=3),
+    ZeroLogSlider("a", 1e-3, 10.0, start=0.0),
+]
+CONTROLS = [*SLIDERS, ZeroLogIntSlider("a", 1000, start=0), Choice("a", ["x", "y", "z"]), Toggle("a", start=True)]
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_probes_hold_the_start_and_at_least_another_value_and_are_accepted(control):
+    probes = control.probes()
+    assert control.start in probes
+    assert len(set(probes)) >= 2
+    assert [control.check(value) for value in probes] == probes
+
+
+@pytest.mark.parametrize("control", SLIDERS)
+def test_a_slider_reaches_its_ends_and_its_start_exactly(control):
+    slider, box = control.fields(control.start).parts
+    for value in (control.low, control.start, control.high):
+        assert slider.from_widget(slider.to_widget(value)) == value
+        assert box.from_widget(box.to_widget(value)) == value
+    assert slider.widget.min <= slider.to_widget(control.start) <= slider.widget.max
+
+
+@pytest.mark.parametrize("control", SLIDERS)
+def test_every_tick_of_a_slider_is_another_value_that_the_control_accepts(control):
+    slider = control.fields(control.start).parts[0]
+    values = [slider.from_widget(tick) for tick in range(slider.widget.min, slider.widget.max + 1)]
+    assert values == sorted(set(values))
+    assert [control.check(value) for value in values] == values
+
+
+def test_a_logarithmic_slider_takes_the_same_way_for_every_decade():
+    control = LogSlider("a", 1e-4, 1.0, start=0.1)
+    assert [control.tick(value) for value in (1e-4, 1e-3, 1e-2, 1e-1, 1.0)] == [0, 50, 100, 150, 200]
+
+
+def test_a_linear_slider_rounds_what_binary_fractions_leave():
+    assert Slider("noise", 0.0, 1.0, start=0.3, step=0.02).at(3) == 0.06
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "words"),
+    [
+        (SLIDERS[2], 0.01, r"`a` must be a number between 0\.05 and 5\. Got 0\.01"),
+        (SLIDERS[2], float("nan"), "number between"),
+        (SLIDERS[2], "wide", "number between"),
+        (SLIDERS[2], None, "number between"),
+        (SLIDERS[4], 2.5, r"`a` must be a whole number\. Got 2\.5"),
+        (SLIDERS[4], 7, "between 1 and 6"),
+        (CONTROLS[-2], "w", r"one of 'x', 'y', 'z'\. Got 'w'"),
+        (CONTROLS[-1], 1, "True or False"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_in_words(control, value, words):
+    with pytest.raises(ConfigError, match=words):
+        control.check(value)
+
+
+def test_an_impossible_start_fails_where_it_is_declared():
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        Slider("a", 0, 1, start=2)
+    with pytest.raises(ConfigError, match="begins above 0"):
+        LogSlider("a", 0, 1, start=0.5)
