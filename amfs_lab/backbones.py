@@ -21,14 +21,14 @@ from amfs_lab.errors import ConfigError
 
 BATCH_NORMS = ("transductive", "support")  # the same parameters, other statistics
 NORMS = (*BATCH_NORMS, "group")
-FULL, SHORT = PRECISIONS = ("float32", "bfloat16")
+FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
 
 SEED_OF_PROCESS = torch.initial_seed()  # a random number of 53 bits or more, until somebody chooses one
 WRITTEN_OUT = ContextVar("WRITTEN_OUT", default=False)
 
 
 @contextlib.contextmanager
-def written_out() -> Iterator[None]:
+def differentiable_batchnorm() -> Iterator[None]:
     """BatchNorm in elementary operations: the native one's second derivatives are wrong, by 1e-3 of the gradient, where
     `torch.func.grad` takes them within `torch.func.vmap` (torch 2.13)."""
     token = WRITTEN_OUT.set(True)
@@ -52,7 +52,7 @@ class Backbone(nn.Module):
             cls.__init__ = _repeatable(cls.__init__)  # type: ignore[method-assign]
 
     features: int  # width of what it returns
-    norm: str  # how its activations are normalised, see `TaskNorm`
+    norm: str  # how its activations are normalised, see `EpisodeNorm`
 
 
 def _repeatable(init: Callable[..., None]) -> Callable[..., None]:
@@ -79,14 +79,14 @@ class Wrapped(Backbone):
         features: numbers an image that it returns, which gradient loops need for their head. None takes what the
             network tells itself (`features`, `num_features`, or `config.hidden_size`).
     Raises:
-        ConfigError: a network with a `TaskNorm` of the support set, which a `forward` of images alone knows nothing of.
+        ConfigError: a network with an `EpisodeNorm` of the support set: a `forward` of images alone has none.
     """
 
     norm = "own"
 
     def __init__(self, network: nn.Module, features: int | None = None) -> None:
         super().__init__()
-        if any(isinstance(module, TaskNorm) and module.norm == "support" for module in network.modules()):
+        if any(isinstance(module, EpisodeNorm) and module.norm == "support" for module in network.modules()):
             raise ConfigError(
                 'A network with `norm="support"` must be told which images are the support set. Got one that takes '
                 f"images alone ({type(network).__name__}): give its `forward` a `reference`, and hand that on."
@@ -122,7 +122,7 @@ def checked_features(returned: object, n: int) -> Float[Tensor, "n d"]:
     raise ConfigError(f"A backbone must return one row of features an image, ({n}, d). Got {got}. {advice}")
 
 
-class TaskNorm(nn.Module):
+class EpisodeNorm(nn.Module):
     """Normalisation of channels with statistics of the pass itself; no running averages, so no hidden state.
 
     Args:
@@ -166,7 +166,7 @@ class ConvBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, norm: str) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        self.norm = TaskNorm(outputs, norm)
+        self.norm = EpisodeNorm(outputs, norm)
 
     def forward(self, x: Float[Tensor, "n i h w"], reference: int | None = None) -> Float[Tensor, "n o h2 w2"]:
         return F.relu(F.max_pool2d(self.norm(self.conv(x), reference), 2))
@@ -186,7 +186,7 @@ class Conv4(Backbone):
         norm: str = "transductive",
         channels: int = 1,
         size: int = 28,
-        precision: str = FULL,
+        precision: str = FLOAT32,
     ) -> None:
         super().__init__()
         if precision not in PRECISIONS:
@@ -198,7 +198,7 @@ class Conv4(Backbone):
         self.blocks = nn.ModuleList(ConvBlock(channels if i == 0 else width, width, norm) for i in range(4))
 
     def forward(self, x: Float[Tensor, "n c h w"], reference: int | None = None) -> Float[Tensor, "n d"]:
-        own, short = x.dtype, self.precision == SHORT
+        own, short = x.dtype, self.precision == BFLOAT16
         with torch.autocast(x.device.type, torch.bfloat16) if short else contextlib.nullcontext():
             for block in self.blocks:
                 x = block(x, reference)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from amfs_lab.arguments import check_count, is_number
-from amfs_lab.backbones import FULL, NORMS, PRECISIONS, Conv4
+from amfs_lab.backbones import FLOAT32, NORMS, PRECISIONS, Conv4
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
@@ -114,7 +114,7 @@ class TrainingConfig:
         method: what to call it in tables and plots.
         inner, outer: what adapts to a task, and what combines the tasks' gradients.
         episode: shape of the training and validation episodes. tasks: episodes in one meta-step (t).
-        width, norm: of the Conv-4 backbone (see `amfs_lab.backbones.TaskNorm` for what the norms mean).
+        width, norm: of the Conv-4 backbone (see `amfs_lab.backbones.EpisodeNorm` for what the norms mean).
         meta_lr: Adam's rate (beta). steps: meta-steps. seconds: stop after this much training time, not counting
             validation.
         precision: of the backbone, `"float32"` or `"bfloat16"` (see `Conv4`); solve and outer loop keep float32.
@@ -136,7 +136,7 @@ class TrainingConfig:
     steps: int = 1500
     seconds: float | None = None
     schedule: str = "constant"
-    precision: str = FULL
+    precision: str = FLOAT32
     batched: bool = False
     augment: tuple[str, ...] = ()
     validate_every: int = 100

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from amfs_lab.backbones import FULL, SHORT
+from amfs_lab.backbones import BFLOAT16, FLOAT32
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import Maml
 
@@ -40,7 +40,7 @@ def pick_precision(name: str, inner: Any, device: torch.device) -> str:
     """
     if name != "auto":
         return name
-    return FULL if isinstance(inner, Maml) or not multiplies_bfloat16(device) else SHORT
+    return FLOAT32 if isinstance(inner, Maml) or not multiplies_bfloat16(device) else BFLOAT16
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

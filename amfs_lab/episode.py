@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Split:
+class Examples:
     """One half of an episode: images (or features) in floating point, and the label of each. Checked at birth.
 
     Labels are classes, 0..ways-1 in int64, or real: one row of `ways` numbers each (regression). For `ways` = 1 a
@@ -43,14 +43,14 @@ class Split:
             _check_classes(self.x, self.y, self.ways)
 
     @classmethod
-    def unchecked(cls, x: Tensor, y: Tensor, ways: int) -> "Split":
+    def unchecked(cls, x: Tensor, y: Tensor, ways: int) -> "Examples":
         """One that is made of parts of a checked one, where another look would cost time or cannot be taken (on the
         meta device, within a transform of `torch.func`)."""
         return _unchecked(cls, x=x, y=y, ways=ways)
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Split":
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Examples":
         """On another device, and the images and real labels in another floating-point type."""
-        return Split.unchecked(self.x.to(device, dtype), self.y.to(device, dtype if self.real else None), self.ways)
+        return Examples.unchecked(self.x.to(device, dtype), self.y.to(device, dtype if self.real else None), self.ways)
 
     @property
     def real(self) -> bool:
@@ -102,8 +102,8 @@ class Episode:
             example in the support set.
     """
 
-    support: Split
-    query: Split
+    support: Examples
+    query: Examples
 
     def __post_init__(self) -> None:
         support, query = self.support, self.query
@@ -118,12 +118,12 @@ class Episode:
             _check_every_class(support.y, support.ways)
 
     @classmethod
-    def unchecked(cls, support: Split, query: Split) -> "Episode":
-        """See `Split.unchecked`."""
+    def unchecked(cls, support: Examples, query: Examples) -> "Episode":
+        """See `Examples.unchecked`."""
         return _unchecked(cls, support=support, query=query)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Episode":
-        """See `Split.to`."""
+        """See `Examples.to`."""
         return Episode.unchecked(self.support.to(device, dtype), self.query.to(device, dtype))
 
 
@@ -178,7 +178,7 @@ def _check_classes(x: Tensor, y: Tensor, ways: int) -> None:
         )
 
 
-def _labels(half: Split) -> str:
+def _labels(half: Examples) -> str:
     return "real numbers" if half.real else "classes"
 
 

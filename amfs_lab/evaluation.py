@@ -131,7 +131,7 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
     episodes gives the same numbers. Layers that know an evaluation mode are in it: dropout is off, and torch's own
     BatchNorm normalises with its running averages over training tasks, not with the images of the episode. (The kit's
     norms have no running averages and do the same in both modes; for statistics of the episode with a network of your
-    own take `backbones.TaskNorm`, or torch's BatchNorm with `track_running_stats=False`.)
+    own take `backbones.EpisodeNorm`, or torch's BatchNorm with `track_running_stats=False`.)
 
     Raises:
         ConfigError: fewer than two episodes, real labels (which are not right or wrong), or a network that cannot work

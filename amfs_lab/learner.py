@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.parameter import is_lazy
 
-from amfs_lab.backbones import Backbone, Wrapped, checked_features, is_backbone, written_out
-from amfs_lab.episode import Episode, Split
+from amfs_lab.backbones import Backbone, Wrapped, checked_features, differentiable_batchnorm, is_backbone
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import AmfsError, ConfigError
 from amfs_lab.inner import FeatureSpaceLoop, GradientLoop, Maml
 from amfs_lab.inner.gradient import ordinary, recording
@@ -127,8 +127,8 @@ class MetaLearner(nn.Module):
         return self._predict(self._cast(episode))[0]
 
     def loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The task's meta-objective: the loss of the queries (`Split.loss`: cross-entropy, or half the mean square of
-        real labels), plus gamma * I/n if the inner loop asks for it."""
+        """The task's meta-objective: the loss of the queries (`Examples.loss`: cross-entropy, or half the mean square
+        of real labels), plus gamma * I/n if the inner loop asks for it."""
         return self._loss(episode)[0]
 
     def meta_parameters(self) -> list[nn.Parameter]:
@@ -204,7 +204,7 @@ class MetaLearner(nn.Module):
         def one(params: dict[str, Tensor], own: dict[str, Tensor], *parts: Tensor) -> tuple[Tensor, Tensor]:
             return functional_call(task, params | own, (*parts, first.support.ways))
 
-        with written_out():
+        with differentiable_batchnorm():
             losses, accuracies = vmap(one, randomness="different")(copies, buffers, *stacked)
         grads = torch.autograd.grad(losses.sum(), list(copies.values()), allow_unused=True, materialize_grads=True)
         before.restore()  # a new one that a module made would be one of all tasks
@@ -223,7 +223,7 @@ class MetaLearner(nn.Module):
         ):
             raise ConfigError(
                 "MAML with `batched` cannot use torch's own BatchNorm, whose derivatives are wrong there by some "
-                "percent. Leave `batched` out, or take the kit's `backbones.TaskNorm`."
+                "percent. Leave `batched` out, or take the kit's `backbones.EpisodeNorm`."
             )
 
     def _loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
@@ -236,7 +236,7 @@ class MetaLearner(nn.Module):
         halves = (episode.support, episode.query)
         if self.dtype not in (None, *(half.x.dtype for half in halves)):
             halves = tuple(half.to(dtype=self.dtype) for half in halves)
-        return Episode.unchecked(*(Split.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
+        return Episode.unchecked(*(Examples.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
 
     def _predict(self, episode: Episode) -> tuple[Float[Tensor, "q ways"], Float[Tensor, ""] | float]:
         torch.clear_autocast_cache()  # within one autocast region it keeps weights as they were before the last step
@@ -262,7 +262,7 @@ class _Task(nn.Module):
         self, support_x: Tensor, support_y: Tensor, query_x: Tensor, query_y: Tensor, ways: int
     ) -> tuple[Tensor, Tensor]:
         episode = Episode.unchecked(
-            Split.unchecked(support_x, support_y, ways), Split.unchecked(query_x, query_y, ways)
+            Examples.unchecked(support_x, support_y, ways), Examples.unchecked(query_x, query_y, ways)
         )
         loss, scores = self.learner._loss(episode)
         return loss, episode.query.accuracy(scores.detach())

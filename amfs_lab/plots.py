@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 INK = "#24292F"
 
 
-class Paper(Figure):
+class SavableFigure(Figure):
     """A figure that a notebook shows at the end of a cell, also where nobody has asked for matplotlib's own way."""
 
     def _repr_png_(self) -> bytes:
@@ -24,7 +24,7 @@ class Paper(Figure):
 
 def confusion_matrix(
     names: Sequence[str], shares: Float[np.ndarray, "c c"], title: str, grouped: bool = False
-) -> Paper:
+) -> SavableFigure:
     """Shares of answers as a heat map with true classes in rows, in percent.
 
     Colours run over the mistakes; the right answers on the diagonal, most of all queries, would leave none for them.
@@ -35,7 +35,7 @@ def confusion_matrix(
     """
     n = len(names)
     side = 2.6 + 0.34 * max(n, 5)
-    figure = Paper(figsize=(side, side), layout="constrained")
+    figure = SavableFigure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     wrong = shares.copy()
     if not grouped:

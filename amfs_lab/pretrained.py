@@ -27,7 +27,7 @@ from amfs_lab.tasks import EpisodeConfig, data_dirs, open_source
 from amfs_lab.training import MetaTrainer
 
 FOLDER = "pretrained"
-AGAIN = "Restore it from the package or repository, or make it again with `amfs-lab data build-pretrained`."
+REBUILD_HINT = "Restore it from the package or repository, or make it again with `amfs-lab data build-pretrained`."
 # Chosen on validation scripts, and checked on Omniglot's background drawings; steps rather than seconds, so that the
 # same machine makes the same weights every time.
 CONFIG = preset(
@@ -41,20 +41,20 @@ CONFIG = preset(
     augment=("affine",),
     validate_every=0,
 )
-ASKED = EpisodeConfig(ways=5, shots=1, queries=15)  # what it is judged on
-USUAL = 0.95  # the share of queries of one of the five letters that count as usual
+EVAL_SHAPE = EpisodeConfig(ways=5, shots=1, queries=15)  # what it is judged on
+COVERAGE = 0.95  # the share of queries of one of the five letters that count as usual
 
 
 @dataclass(frozen=True)
-class Reader:
+class PretrainedLearner:
     """A trained learner, and how much variance a usual query leaves open.
 
-    `familiar`: 95 % of validation queries, each of one of the five letters, leave no more open than this.
+    `variance_threshold`: 95 % of validation queries, each of one of the five letters, leave no more open than this.
     """
 
     learner: MetaLearner
     config: TrainingConfig
-    familiar: float
+    variance_threshold: float
 
     @torch.no_grad()
     def features(self, images: Float[Tensor, "n 28 28"]) -> Float[Tensor, "n d"]:
@@ -68,7 +68,7 @@ class Reader:
 
 
 @lru_cache(maxsize=4)
-def load(root: Path | None = None) -> Reader:
+def load(root: Path | None = None) -> PretrainedLearner:
     """The reader, from `root`, $AMFS_LAB_DATA, the installed package, or the checkout; read once.
 
     Raises:
@@ -77,10 +77,10 @@ def load(root: Path | None = None) -> Reader:
     folder = find(root)
     try:
         learner, config = load_learner(folder, "cpu")
-        familiar = float(checkpoint.load(folder)[1]["familiar"])
+        familiar = float(checkpoint.load(folder)[1]["variance_threshold"])
     except (DataError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"Expected a whole reader in {folder}. Got a damaged one: {error} {AGAIN}") from error
-    return Reader(learner.requires_grad_(False), config, familiar)
+        raise DataError(f"Expected a whole reader in {folder}. Got a damaged one: {error} {REBUILD_HINT}") from error
+    return PretrainedLearner(learner.requires_grad_(False), config, familiar)
 
 
 def find(root: Path | None = None) -> Path:
@@ -89,7 +89,7 @@ def find(root: Path | None = None) -> Path:
     for folder in folders:
         if checkpoint.holds_run(folder):
             return folder
-    raise DataError(f"Expected the reader in one of {', '.join(map(str, folders))}. Got none there. {AGAIN}")
+    raise DataError(f"Expected the reader in one of {', '.join(map(str, folders))}. Got none there. {REBUILD_HINT}")
 
 
 def build(
@@ -105,7 +105,7 @@ def build(
         threads: of torch; on one thread the weights are the same every time. 0: as many as it has now.
 
     Returns:
-        its accuracy on validation scripts, `ASKED`.
+        its accuracy on validation scripts, `EVAL_SHAPE`.
     Raises:
         DataError: no glyphs to train on. NumericalError: a training that went wrong; nothing is written.
     """
@@ -115,11 +115,11 @@ def build(
         trainer = MetaTrainer(config, device="cpu")
         for progress in trainer.run():
             watch(progress)
-        judged = evaluate(trainer.learner, open_source(config.source, "validation", ASKED), episodes)
+        judged = evaluate(trainer.learner, open_source(config.source, "validation", EVAL_SHAPE), episodes)
         record = {
             "config": config.to_dict(),
             "progress": asdict(replace(progress, validation=judged.accuracy, seconds=round(progress.seconds, 1))),
-            "familiar": usual_variance(trainer.learner, config, episodes // 6),
+            "variance_threshold": usual_variance(trainer.learner, config, episodes // 6),
             "made_with": {"torch": torch.__version__.split("+")[0], "threads": threads or before},
         }
     finally:
@@ -131,13 +131,13 @@ def build(
 @torch.no_grad()
 def usual_variance(learner: MetaLearner, config: TrainingConfig, episodes: int) -> float:
     """What 95 % of the queries of validation episodes leave open at most, as a share of the variance before."""
-    source, shares = open_source(config.source, "validation", ASKED), []
+    source, shares = open_source(config.source, "validation", EVAL_SHAPE), []
     for index in range(max(episodes, 1)):
         episode = source[index]
         features = learner.net(torch.cat([episode.support.x, episode.query.x]))
-        predictor = _space(learner).fit(features[: ASKED.ways], episode.support.targets)
-        shares.append(predictor.variance(features[ASKED.ways :]))
-    return round(float(torch.cat(shares).quantile(USUAL)), 4)
+        predictor = _space(learner).fit(features[: EVAL_SHAPE.ways], episode.support.targets)
+        shares.append(predictor.variance(features[EVAL_SHAPE.ways :]))
+    return round(float(torch.cat(shares).quantile(COVERAGE)), 4)
 
 
 def _space(learner: MetaLearner) -> FunctionSpace:

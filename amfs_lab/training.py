@@ -32,7 +32,7 @@ from amfs_lab.runs.resume import differences, restore, tensors_of
 from amfs_lab.runs.saved import check_provenance, check_record, progress_of, record_of, save_learner
 from amfs_lab.stats import Interval
 from amfs_lab.tasks import EpisodeSource, episode_of, open_source
-from amfs_lab.trajectory import Sketch, followed
+from amfs_lab.trajectory import CountSketch, followed
 
 
 class NonFiniteTask(NumericalError):
@@ -141,7 +141,7 @@ class MetaTrainer:
         folder: Path | str | None = None,
         root: Path | None = None,
         device: str = "auto",
-        follow: Sketch | None = None,
+        follow: CountSketch | None = None,
         resume: bool = False,
         save_every: int = 100,
         learner: MetaLearner | Callable[[], MetaLearner] | None = None,
@@ -313,7 +313,7 @@ class MetaTrainer:
             raise ConfigError("To go on with a run needs the folder that it was left in. Got none: give `folder`.")
         if not checkpoint.holds_run(self.folder):
             return None
-        if self.config.outer.remembers:
+        if self.config.outer.stateful:
             raise ConfigError(f"{self.config.outer} remembers earlier steps, which no state keeps: start another run.")
         if not checkpoint.holds_state(self.folder):
             raise ConfigError(

@@ -23,7 +23,7 @@ from amfs_lab.outer.conflict import measure
 
 
 @dataclass(frozen=True)
-class Sketch:
+class CountSketch:
     """y = S theta: each entry of theta, with a random sign, is added to one of `numbers` sums, equally many to each.
 
     E|S x|^2 = |x|^2, with a relative standard deviation of at most sqrt(2 / numbers): 4 % at 1024. Not an approximation
@@ -39,7 +39,7 @@ class Sketch:
 
     def __post_init__(self) -> None:
         if not isinstance(self.numbers, int) or self.numbers < 2:
-            raise ConfigError(f"Sketch.numbers must be an integer >= 2. Got {self.numbers!r}.")
+            raise ConfigError(f"CountSketch.numbers must be an integer >= 2. Got {self.numbers!r}.")
 
     def of(self, params: Sequence[Tensor]) -> Float[Tensor, " m"]:
         """The sketch of where the parameters are; dtype and device are theirs."""
@@ -59,7 +59,7 @@ def _draw(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p"]
 
 
 @dataclass(frozen=True)
-class Followed:
+class TrajectoryPoint:
     """What a followed meta-step tells beside its `Progress`, all of the theta at which its losses were taken.
 
     That is theta *before* the step's update: the first position of a run is its start, and loss, cosine and weights
@@ -81,19 +81,21 @@ class Followed:
         return vars(self) | {"position": self.position.tolist(), "weights": list(self.weights)}
 
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> "Followed":
+    def from_dict(cls, plain: dict[str, Any]) -> "TrajectoryPoint":
         position = torch.tensor(plain["position"], dtype=torch.float32)
         return cls(**plain | {"position": position, "weights": tuple(plain["weights"])})
 
 
-def followed(position: Float[Tensor, " m"], size: int, aggregator: Aggregator, grads: Float[Tensor, "t p"]) -> Followed:
+def followed(
+    position: Float[Tensor, " m"], size: int, aggregator: Aggregator, grads: Float[Tensor, "t p"]
+) -> TrajectoryPoint:
     """What there is to tell of a step at `position` whose t task gradients are `grads`."""
     cosine = float(measure(grads).mean_cosine) if len(grads) > 1 else None
     try:
         weights = tuple(aggregator.weights(grads).tolist())
     except ConfigError:  # a rule of TorchJD's that is no sum of weighted gradients
         weights = ()
-    return Followed(position.float().cpu(), size, cosine, weights)
+    return TrajectoryPoint(position.float().cpu(), size, cosine, weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,7 @@ class Plane:
 
     Beware of arcs: any smooth drift looks like one here, as the principal components of a random walk in many
     dimensions are cosines in time, with 61 % and 15 % of the variance (Antognini and Sohl-Dickstein 2018, "PCA of high
-    dimensional random walks with comparison to neural network training"). See `walk_shares`.
+    dimensional random walks with comparison to neural network training"). See `random_walk_shares`.
     """
 
     centre: Float[Tensor, " m"]
@@ -171,7 +173,7 @@ def check_one_kind(steps: Sequence[Any]) -> None:
     if any(getattr(step, "followed", None) is None for step in steps):
         raise ConfigError(
             "A trajectory needs steps with a position. Got one without: make the trainer with "
-            "`follow=trajectory.Sketch()`."
+            "`follow=trajectory.CountSketch()`."
         )
     kinds = {(step.followed.size, len(step.followed.position)) for step in steps}
     if len(kinds) > 1:
@@ -182,7 +184,7 @@ def check_one_kind(steps: Sequence[Any]) -> None:
         )
 
 
-def walk_shares(runs: int = 1) -> tuple[float, float]:
+def random_walk_shares(runs: int = 1) -> tuple[float, float]:
     """The shares of variance that the two axes would have if `runs` walkers left one point in random steps of equal
     size, for very many steps and dimensions: what an arc has to be held against.
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from amfs_lab import backbones
 from amfs_lab.config import METHODS, preset
-from amfs_lab.episode import Episode, Split
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
@@ -376,7 +376,7 @@ def test_embeddings_of_any_floating_type_are_cast_to_the_learners(method, dtype,
 def test_real_labels_are_cast_too(randn):
     x, y = randn(6, 2), randn(6, 1)
     learner = MetaLearner(backbones.MLP(2, (), 4), FunctionSpace(), 1)
-    assert learner.loss(Episode(Split(x, y, 1), Split(x, y, 1))).dtype == torch.float32
+    assert learner.loss(Episode(Examples(x, y, 1), Examples(x, y, 1))).dtype == torch.float32
 
 
 def test_a_backbone_that_takes_a_reference_is_used_as_it_is_and_others_are_wrapped():
@@ -429,4 +429,4 @@ def test_prototypes_of_real_labels_are_refused(randn):
     x, y = randn(6, 2), randn(6, 1)
     learner = MetaLearner(backbones.MLP(2, (), 4), Prototypes())
     with pytest.raises(ConfigError, match=r"Prototypes need classes. Got real labels"):
-        learner.loss(Episode(Split(x, y, 1), Split(x, y, 1)))
+        learner.loss(Episode(Examples(x, y, 1), Examples(x, y, 1)))

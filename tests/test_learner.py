@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from amfs_lab.backbones import MLP, NORMS, Conv4
-from amfs_lab.episode import Episode, Split
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.kernels import RBF
@@ -83,7 +83,7 @@ def test_first_order_i_amfs_does_not_see_alpha(episode):
 def test_rows_are_the_gradients_of_each_task_alone(inner, episode):
     learner = learner_of(inner)
     other = Episode(
-        Split(episode.support.x.flip(2), episode.support.y, 3), Split(episode.query.x.flip(2), episode.query.y, 3)
+        Examples(episode.support.x.flip(2), episode.support.y, 3), Examples(episode.query.x.flip(2), episode.query.y, 3)
     )
     tasks = learner.task_gradients([episode, other])
     for t, task in enumerate((episode, other)):
@@ -160,7 +160,9 @@ def test_the_path_from_episode_to_meta_gradient_leaves_no_tensor_behind(episode)
     """On the meta device a stray CPU tensor, or a look at a value, fails."""
     for make in (INNER_LOOPS[name] for name in ("i-amfs with mu and gamma", "maml", "anil", "prototypes")):
         learner = learner_of(make()).to("meta")
-        elsewhere = Episode(*(Split(h.x.to("meta"), h.y.to("meta"), h.ways) for h in (episode.support, episode.query)))
+        elsewhere = Episode(
+            *(Examples(h.x.to("meta"), h.y.to("meta"), h.ways) for h in (episode.support, episode.query))
+        )
         assert learner.task_gradients([elsewhere]).rows.device.type == "meta"
 
 

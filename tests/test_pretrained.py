@@ -48,12 +48,12 @@ def test_learning_is_the_learners_own():
 
 
 def test_most_queries_of_their_letters_are_usual():
-    source, read = open_source("glyphs", "validation", pretrained.ASKED), pretrained.load()
+    source, read = open_source("glyphs", "validation", pretrained.EVAL_SHAPE), pretrained.load()
     usual = []
     for index in range(200, 220):  # not those it was measured on
         episode = source[index]
         task = read.learn(read.features(episode.support.x[:, 0]))
-        usual.append(task.variance(read.features(episode.query.x[:, 0])) <= read.familiar)
+        usual.append(task.variance(read.features(episode.query.x[:, 0])) <= read.variance_threshold)
     assert 0.9 < torch.cat(usual).float().mean() < 0.99
 
 
@@ -98,6 +98,8 @@ def test_a_damaged_one_says_what_to_do(tmp_path, damage):
     elif damage == "another record":
         record.write_text("[]")
     else:
-        record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "familiar"}))
+        record.write_text(
+            json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "variance_threshold"})
+        )
     with pytest.raises(DataError, match=r"Expected a whole reader in .* Got a damaged one: .*build-pretrained"):
         pretrained.load(tmp_path)

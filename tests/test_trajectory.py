@@ -20,7 +20,7 @@ from amfs_lab.runs.progress import Progress
 from amfs_lab.runs.saved import load_run
 from amfs_lab.tasks import EpisodeConfig
 from amfs_lab.training import MetaTrainer
-from amfs_lab.trajectory import Plane, Sketch, followed, paths, walk_shares
+from amfs_lab.trajectory import CountSketch, Plane, followed, paths, random_walk_shares
 
 SMALL = {"width": 8, "tasks": 3, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
 
@@ -47,10 +47,10 @@ def walk(randn, steps=60, size=20_000):
 class TestSketch:
     def test_it_is_linear_and_repeats_itself_and_another_seed_is_another(self, randn):
         a, b = randn(500), randn(500)
-        sketch = Sketch(64)
+        sketch = CountSketch(64)
         assert torch.allclose(sketch.of([2 * a - b]), 2 * sketch.of([a]) - sketch.of([b]))
-        assert torch.equal(sketch.of([a]), Sketch(64).of([a[:200].view(20, 10), a[200:]]))
-        assert not torch.equal(sketch.of([a]), Sketch(64, seed=1).of([a]))
+        assert torch.equal(sketch.of([a]), CountSketch(64).of([a[:200].view(20, 10), a[200:]]))
+        assert not torch.equal(sketch.of([a]), CountSketch(64, seed=1).of([a]))
 
     @pytest.mark.parametrize("kind", ["normal", "all alike", "every 128th"])
     def test_squared_distances_are_right_on_average_and_as_scattered_as_promised(self, randn, kind):
@@ -60,7 +60,7 @@ class TestSketch:
             "all alike": torch.ones(3001),
             "every 128th": (torch.arange(3001) % 128 == 0).double(),
         }
-        squares = torch.stack([Sketch(128, seed).of([x[kind]]).square().sum() for seed in range(400)])
+        squares = torch.stack([CountSketch(128, seed).of([x[kind]]).square().sum() for seed in range(400)])
         squares = squares / x[kind].square().sum()
         promised = math.sqrt(2 / 128)
         assert abs(squares.mean() - 1) < 4 * promised / math.sqrt(400)
@@ -70,20 +70,20 @@ class TestSketch:
     @pytest.mark.parametrize("numbers", [300, 512])
     def test_with_a_number_for_each_entry_nothing_is_lost(self, randn, numbers):
         x = randn(7, 300)
-        y = torch.stack([Sketch(numbers).of([row]) for row in x])
+        y = torch.stack([CountSketch(numbers).of([row]) for row in x])
         assert y.shape == (7, numbers)
         assert torch.allclose(torch.cdist(x, x), torch.cdist(y, y))
 
     def test_it_leaves_the_global_random_state_alone(self, randn):
         before = torch.get_rng_state()
         trajectory._draw.cache_clear()
-        Sketch().of([randn(100)])
+        CountSketch().of([randn(100)])
         assert torch.equal(before, torch.get_rng_state())
 
     @pytest.mark.parametrize("numbers", [1, -3, True])
     def test_a_sketch_of_one_number_is_refused(self, numbers):
-        with pytest.raises(ConfigError, match=r"Sketch.numbers must be an integer >= 2. Got"):
-            Sketch(numbers)
+        with pytest.raises(ConfigError, match=r"CountSketch.numbers must be an integer >= 2. Got"):
+            CountSketch(numbers)
 
 
 class TestPlane:
@@ -100,7 +100,7 @@ class TestPlane:
         expected, shares = pca(positions)
         misses = {}
         for numbers in (64, 1024):
-            sketches = [[Sketch(numbers, seed).of([row]) for row in positions] for seed in range(4)]
+            sketches = [[CountSketch(numbers, seed).of([row]) for row in positions] for seed in range(4)]
             planes = [(Plane.of([torch.stack(rows)]), torch.stack(rows)) for rows in sketches]
             misses[numbers] = max(miss(plane.coordinates(rows), expected) for plane, rows in planes)
         assert misses[1024] < 0.10  # of the path's radius: the tolerance that the docstring states
@@ -141,8 +141,8 @@ class TestPlane:
     @pytest.mark.parametrize("runs", [1, 2, 3])
     def test_random_walks_have_the_shares_that_theory_gives_them(self, randn, runs):
         walks = [randn(250, 20_000, dtype=torch.float32).cumsum(0) for _ in range(runs)]
-        assert Plane.of(walks).shares == pytest.approx(walk_shares(runs), abs=0.012)
-        assert walk_shares(1) == pytest.approx((6 / math.pi**2, 1.5 / math.pi**2))
+        assert Plane.of(walks).shares == pytest.approx(random_walk_shares(runs), abs=0.012)
+        assert random_walk_shares(1) == pytest.approx((6 / math.pi**2, 1.5 / math.pi**2))
 
 
 class TestTold:
@@ -157,13 +157,13 @@ class TestTold:
 class TestTraining:
     def test_a_step_tells_where_its_gradients_were_taken(self):
         config = preset("amfs", steps=3, **SMALL)
-        trainer = MetaTrainer(config, follow=Sketch(32))
+        trainer = MetaTrainer(config, follow=CountSketch(32))
         start = config.build()
         start.start(trainer.train[0])
-        places = [Sketch(32).of(start.meta_parameters())]
+        places = [CountSketch(32).of(start.meta_parameters())]
         for progress in trainer.run():
             assert torch.equal(progress.followed.position, places[-1])
-            places.append(Sketch(32).of(trainer.learner.meta_parameters()))
+            places.append(CountSketch(32).of(trainer.learner.meta_parameters()))
             if progress.step == 1:
                 rows = start.task_gradients(trainer._tasks(1)).rows
                 assert progress.followed.weights == pytest.approx(config.outer.weights(rows).tolist(), rel=1e-4)
@@ -176,16 +176,16 @@ class TestTraining:
             losses = [progress.loss for progress in trainer.run()]
             return losses, torch.cat([p.detach().flatten() for p in trainer.learner.parameters()])
 
-        followed_losses, followed_end = trained(follow=Sketch(16))
+        followed_losses, followed_end = trained(follow=CountSketch(16))
         monkeypatch.setattr(training, "followed", None)  # would raise if it were called
-        monkeypatch.setattr(Sketch, "of", None)
+        monkeypatch.setattr(CountSketch, "of", None)
         losses, end = trained()
         assert losses == followed_losses
         assert torch.equal(end, followed_end)
 
     def test_runs_of_one_seed_start_at_one_point_and_part(self):
         runs = {
-            name: list(MetaTrainer(preset(name, steps=4, **SMALL), follow=Sketch(64)).run())
+            name: list(MetaTrainer(preset(name, steps=4, **SMALL), follow=CountSketch(64)).run())
             for name in ("i-amfs", "amfs")
         }
         found = paths(runs)
@@ -195,7 +195,7 @@ class TestTraining:
         assert found.positions["amfs"].shape == (4, 64)
 
     def test_a_followed_run_is_saved_and_comes_back_and_older_ones_still_load(self, tmp_path):
-        *_, last = MetaTrainer(preset("amfs", steps=2, **SMALL), tmp_path, follow=Sketch(16)).run()
+        *_, last = MetaTrainer(preset("amfs", steps=2, **SMALL), tmp_path, follow=CountSketch(16)).run()
         _, _, back = load_run(tmp_path)
         assert back == last
         assert torch.equal(back.followed.position, last.followed.position)
@@ -217,7 +217,7 @@ class TestTraining:
 
 
 def told(position, size=9):
-    return trajectory.Followed(position, size, 0.1, (0.5, 0.5))
+    return trajectory.TrajectoryPoint(position, size, 0.1, (0.5, 0.5))
 
 
 class TestPaths:
@@ -231,9 +231,11 @@ class TestPaths:
                 paths(runs)
 
     def test_a_step_that_nobody_followed_is_refused_with_advice(self):
-        with pytest.raises(ConfigError, match=r"Got one without: make the trainer with `follow=trajectory.Sketch\(\)`"):
+        with pytest.raises(
+            ConfigError, match=r"Got one without: make the trainer with `follow=trajectory.CountSketch\(\)`"
+        ):
             paths({"a": [Progress("a", 1, 0.0, 1.0, 0.5)]})
 
     def test_no_walkers_have_no_shares(self):
         with pytest.raises(ConfigError, match=r"`runs` must be >= 1. Got 0."):
-            walk_shares(0)
+            random_walk_shares(0)

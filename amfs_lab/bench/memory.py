@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from amfs_lab.bench.methods import FLOOR, episode_config, episodes_of, floor_step, learner_step
+from amfs_lab.bench.methods import BASELINE, episode_config, episodes_of, floor_step, learner_step
 from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.errors import ConfigError
 
@@ -27,7 +27,7 @@ def peak(method: str, shape: str, device: torch.device) -> float:
 def _peak(method: str, shape: str, device: torch.device) -> float:
     config = episode_config(shape)
     episodes = episodes_of(config, TrainingConfig().tasks, device)
-    if method == FLOOR:
+    if method == BASELINE:
         step = floor_step(episodes, torch.contiguous_format)
     else:
         step = learner_step(preset(method, episode=config), episodes)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amfs_lab.backbones import SHORT, Conv4
+from amfs_lab.backbones import BFLOAT16, Conv4
 from amfs_lab.bench.rounds import Step
 from amfs_lab.config import MamlConfig, TrainingConfig, preset
 from amfs_lab.episode import Episode
@@ -34,7 +34,7 @@ except ImportError:
 
 METHODS = ("i-amfs", "amfs", "o-amfs", "maml", "fo-maml", "anil", "prototypes")
 ADAPTING = ("i-amfs", "maml", "anil", "prototypes")  # the others adapt as one of these does
-FLOOR, LAST = "floor", "floor channels-last"
+BASELINE, LAST = "floor", "floor channels-last"
 CPU = torch.device("cpu")
 PARAMETERS = 112_000  # of a Conv-4 with 64 filters, about
 
@@ -55,11 +55,11 @@ def episodes_of(shape: EpisodeConfig, tasks: int, device: torch.device = CPU) ->
 def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS, device: torch.device = CPU) -> dict[str, Step]:
     """One callable a row, each a whole meta-step on the same episodes, drawn beforehand."""
     episodes = episodes_of(shape, TrainingConfig().tasks, device)
-    steps = {FLOOR: floor_step(episodes, torch.contiguous_format), LAST: floor_step(episodes, torch.channels_last)}
+    steps = {BASELINE: floor_step(episodes, torch.contiguous_format), LAST: floor_step(episodes, torch.channels_last)}
     for method in methods:
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes)
     for method in ("i-amfs", "maml"):
-        steps[f"{method} {SHORT}"] = learner_step(preset(method, episode=shape, precision=SHORT), episodes)
+        steps[f"{method} {BFLOAT16}"] = learner_step(preset(method, episode=shape, precision=BFLOAT16), episodes)
     steps["amfs batched"] = learner_step(replace(preset("amfs"), episode=shape, batched=True), episodes)
     if higher is not None:
         steps["maml by higher"] = higher_step(shape, episodes)
@@ -157,7 +157,7 @@ def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step
     images = torch.randint(256, (shape.ways, shape.shots + shape.queries, size, size), generator=draw).byte()
     source = EpisodeSource(images, tuple(map(str, range(shape.ways))), shape)
     episodes = [source[index].to(device) for index in range(tasks)]
-    steps = {FLOOR: floor_step(episodes, torch.contiguous_format)}
+    steps = {BASELINE: floor_step(episodes, torch.contiguous_format)}
     for method in ("i-amfs", "maml"):
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes, Conv4(size=size))
     return steps

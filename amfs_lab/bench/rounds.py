@@ -34,7 +34,7 @@ class Times:
         }
 
 
-def waiting_for(device: torch.device) -> Step:
+def synchronize(device: torch.device) -> Step:
     """Waits until the device has done what it was asked for; a CPU has when it answers."""
     known: dict[str, Step] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
     return known.get(device.type, lambda: None)

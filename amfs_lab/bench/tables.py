@@ -14,7 +14,7 @@ import torch
 from amfs_lab import files
 from amfs_lab.bench.memory import peak
 from amfs_lab.bench.methods import (
-    FLOOR,
+    BASELINE,
     LAST,
     METHODS,
     adaptations,
@@ -24,7 +24,7 @@ from amfs_lab.bench.methods import (
     openings,
     rules,
 )
-from amfs_lab.bench.rounds import Times, measure, ratio_text, waiting_for
+from amfs_lab.bench.rounds import Times, measure, ratio_text, synchronize
 from amfs_lab.config import TrainingConfig
 from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError
@@ -125,24 +125,24 @@ def _meta_steps(shape: str, rounds: int, device: torch.device) -> dict[str, Any]
     config, tasks = episode_config(shape), TrainingConfig().tasks
     images = config.ways * (config.shots + config.queries)
     head = f"{config}, {tasks} tasks of {images} images, median of {rounds} interleaved rounds (min to max)"
-    floors = {FLOOR: "plain floor", LAST: "channels-last floor"}
+    floors = {BASELINE: "plain floor", LAST: "channels-last floor"}
     return _compared(
-        head, "meta-step", measure(meta_steps(config, METHODS, device), rounds, waiting_for(device)), floors
+        head, "meta-step", measure(meta_steps(config, METHODS, device), rounds, synchronize(device)), floors
     )
 
 
 def _adaptation(shape: str, rounds: int, device: torch.device) -> dict[str, Any]:
     head = f"{episode_config(shape)}, one task learned and its queries scored"
-    times = measure(adaptations(episode_config(shape), device), rounds, waiting_for(device))
+    times = measure(adaptations(episode_config(shape), device), rounds, synchronize(device))
     return _compared(head, "adaptation", times, {"i-amfs": "i-amfs"})
 
 
 def _memory(shape: str, device: torch.device) -> dict[str, float]:
-    found = {name: peak(name, shape, device) for name in (FLOOR, *METHODS)}
+    found = {name: peak(name, shape, device) for name in (BASELINE, *METHODS)}
     _table(
         f"{episode_config(shape)}, most memory of a meta-step above what stood before",
         ("memory", "MiB", "x floor"),
-        [(name, f"{mib:.0f}", f"{mib / found[FLOOR]:.2f}") for name, mib in found.items()],
+        [(name, f"{mib:.0f}", f"{mib / found[BASELINE]:.2f}") for name, mib in found.items()],
     )
     return found
 
@@ -152,7 +152,7 @@ def _rules(tasks: int, rounds: int, device: torch.device) -> dict[str, Any]:
     return _compared(
         head,
         "rule",
-        measure(rules(tasks, device=device), 3 * rounds, waiting_for(device)),
+        measure(rules(tasks, device=device), 3 * rounds, synchronize(device)),
         {"mean(0)": "mean(0)"},
         digits=2,
     )
@@ -172,17 +172,17 @@ def _openings(rounds: int) -> dict[str, Any]:
 
 
 def _against(what: str, values: Sequence[int], rounds: int, device: torch.device) -> dict[str, Any]:
-    found = {value: measure(against(what, value, device), rounds, waiting_for(device)) for value in values}
+    found = {value: measure(against(what, value, device), rounds, synchronize(device)) for value in values}
     _table(
         f"cost against {what}, the rest as in 5-way 1-shot",
         (what, *(f"{name}, ms (x floor)" for name in found[values[0]].seconds)),
         [(str(value), *(_cost(times, name) for name in times.seconds)) for value, times in found.items()],
     )
-    return {str(value): times.to_dict(FLOOR) for value, times in found.items()}
+    return {str(value): times.to_dict(BASELINE) for value, times in found.items()}
 
 
 def _cost(times: Times, name: str) -> str:
-    return f"{times.ms(name):.1f} ({times.ratio(name, FLOOR)[0]:.2f})"
+    return f"{times.ms(name):.1f} ({times.ratio(name, BASELINE)[0]:.2f})"
 
 
 def markdown(found: Mapping[str, Mapping[str, Any]], what: str, floor: str) -> str:

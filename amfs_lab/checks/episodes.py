@@ -38,7 +38,7 @@ def class_eigenvalue(answer: Any) -> str:
     return "1 − 0.7 + 4 · (0.7 − 0.2) = 2.3, four times: each shot lifts what tells the classes apart by a − b."
 
 
-class Drawn(NamedTuple):
+class EpisodeDraw(NamedTuple):
     """What the reader's function returned for one data set and one generator."""
 
     support: Tensor
@@ -90,7 +90,7 @@ def labelled(classes: int, samples: int, seed: int) -> Tensor:
     return labels[torch.randperm(len(labels), generator=draw)]
 
 
-def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: int) -> Drawn:
+def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: int) -> EpisodeDraw:
     """The reader's four tensors. Its errors become a diagnosis; an exercise that is not attempted passes."""
     given = f"{len(labels)} labels, ways={shape[0]}, shots={shape[1]}, queries={shape[2]} and a generator"
     answer = diagnose.called(mine, labels.clone(), *shape, torch.Generator().manual_seed(seed), given=given)
@@ -101,8 +101,8 @@ def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: in
             "Expected four things, `support, support_y, query, query_y`. Got "
             f"{len(answer) if isinstance(answer, (tuple, list)) else diagnose.short(answer)}."
         )
-    drawn = Drawn(*(diagnose.plain(part, "four tensors of whole numbers") for part in answer))
-    for name, part in zip(Drawn._fields, drawn, strict=True):
+    drawn = EpisodeDraw(*(diagnose.plain(part, "four tensors of whole numbers") for part in answer))
+    for name, part in zip(EpisodeDraw._fields, drawn, strict=True):
         if part.ndim != 1:
             raise Wrong(f"Expected `{name}` as one row of numbers. Got shape {tuple(part.shape)}: `.flatten()` it.")
         if part.is_floating_point() or part.dtype == torch.bool:
@@ -113,7 +113,7 @@ def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: in
 # Each fault: from what was drawn, the labels and the shape (ways, shots, queries) to a sentence, or None.
 
 
-def wrong_number(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
+def wrong_number(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
     ways, shots, queries = shape
     for name, indices, targets, each in (
         ("support", one.support, one.support_y, shots),
@@ -132,7 +132,7 @@ def wrong_number(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None
     return None
 
 
-def wrong_names(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
+def wrong_names(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
     names = sorted({*one.support_y.tolist(), *one.query_y.tolist()})
     if torch.equal(one.support_y, labels[one.support]):
         expected = sorted(set(range(shape[0])))
@@ -148,7 +148,7 @@ def wrong_names(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
     return None
 
 
-def other_classes(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
+def other_classes(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
     support, query = set(labels[one.support].tolist()), set(labels[one.query].tolist())
     if support != query:
         return (
@@ -160,7 +160,7 @@ def other_classes(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | Non
     return None
 
 
-def mixed_up(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
+def mixed_up(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
     named = {}
     for half, indices, targets in (("support", *one[:2]), ("query", *one[2:])):
         for image, name in zip(indices.tolist(), targets.tolist(), strict=True):
@@ -178,7 +178,7 @@ def mixed_up(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
     return None
 
 
-def leak(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
+def leak(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
     shared = set(one.support.tolist()) & set(one.query.tolist())
     if shared:
         return (
@@ -188,7 +188,7 @@ def leak(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
     return None
 
 
-def twice(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
+def twice(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
     for name, indices in (("support", one.support), ("query", one.query)):
         if len(set(indices.tolist())) < len(indices):
             return f"Your {name} set holds an image twice: draw without putting back, with `randperm`."
@@ -198,7 +198,7 @@ def twice(one: Drawn, labels: Tensor, shape: Sequence[int]) -> str | None:
 FAULTS = (wrong_number, wrong_names, other_classes, mixed_up, leak, twice)
 
 
-def always(drawn: Sequence[Drawn], labels: Tensor, classes: int, shape: Sequence[int]) -> None:
+def always(drawn: Sequence[EpisodeDraw], labels: Tensor, classes: int, shape: Sequence[int]) -> None:
     """Raises Wrong where chance has a part in the classes only, or in the images only."""
     sets = {frozenset(labels[one.support].tolist()) for one in drawn}
     if len(sets) == 1 and shape[0] < classes:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amfs_lab.backbones import FULL, PRECISIONS
+from amfs_lab.backbones import FLOAT32, PRECISIONS
 from amfs_lab.cli.options import (
     AUGMENT_HELP,
     command,
@@ -197,7 +197,7 @@ def train(options: argparse.Namespace) -> None:
     if options.resume and options.precision == "auto" and checkpoint.holds_state(folder):  # perhaps of another machine
         state = checkpoint.load_state(folder)
         left = check_record(state.path, state.record)["config"]
-        config = dataclasses.replace(config, precision=left.get("precision", FULL))
+        config = dataclasses.replace(config, precision=left.get("precision", FLOAT32))
     with validation_suggested(config.source, options.split):  # fails now rather than after training
         tested_on = open_source(config.source, options.split, config.episode, options.data)
     trainer = MetaTrainer(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from amfs_lab.backbones import BATCH_NORMS, FULL
+from amfs_lab.backbones import BATCH_NORMS, FLOAT32
 from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import check_episodes, evaluate, group_of
@@ -68,7 +68,7 @@ class AccuracyConfig:
     tasks: int = 4
     schedule: str = "cosine"
     augment: tuple[str, ...] = ("rotations",)
-    precision: str = FULL
+    precision: str = FLOAT32
     seed: int = 0
     methods: Mapping[str, Recipe] = field(default_factory=lambda: dict(RECIPES))
 
@@ -80,7 +80,7 @@ class AccuracyConfig:
         check_episodes(self.episodes)
         for method in self.methods:
             training = self.training(method)  # refuses what training would refuse, before anything is computed
-            if not any(questions(training, SHAPES)):
+            if not any(evaluation_settings(training, SHAPES)):
                 raise ConfigError(
                     f"AccuracyConfig.methods: {method} can be asked about tasks of the ways that it trains on, and no "
                     f"others: they must be those of one of {', '.join(SHAPES)}. Got {training.episode.ways}."
@@ -92,7 +92,7 @@ class AccuracyConfig:
         same = ("source", "seconds", "width", "tasks", "schedule", "augment", "seed")
         return preset(
             method,
-            precision=FULL if isinstance(preset(method).inner, Maml) else self.precision,
+            precision=FLOAT32 if isinstance(preset(method).inner, Maml) else self.precision,
             episode=recipe.episode,
             meta_lr=recipe.meta_lr,
             norm="transductive",
@@ -102,7 +102,7 @@ class AccuracyConfig:
         )
 
 
-def questions(training: TrainingConfig, shapes: Mapping[str, EpisodeConfig]) -> Iterator[tuple[str, str]]:
+def evaluation_settings(training: TrainingConfig, shapes: Mapping[str, EpisodeConfig]) -> Iterator[tuple[str, str]]:
     """Names of the shapes of task that one trained so can be asked about, each with each norm."""
     has_head = isinstance(training.inner, GradientLoop)
     for name, shape in shapes.items():
@@ -141,7 +141,7 @@ def run(
         report(f"{method}: {last.step} meta-steps in {last.seconds:.0f} s, loss {last.loss:.3f}")
     rows: dict[str, np.ndarray] = {}
     for method, trainer in trainers.items():
-        for shape, norm in questions(trainer.config, SHAPES):
+        for shape, norm in evaluation_settings(trainer.config, SHAPES):
             answered = evaluate(with_norm(trainer.learner, trainer.config, norm), asked[shape], config.episodes)
             right = (answered.per_episode * SHAPES[shape].answers).round()
             rows[key(method, shape, norm)] = right.numpy().astype(np.int16)
@@ -255,7 +255,7 @@ def _check(result: Result) -> None:
     most = {
         key(method, shape, norm): shapes[shape].answers
         for method, training in trainings.items()
-        for shape, norm in questions(training, shapes)
+        for shape, norm in evaluation_settings(training, shapes)
     }
     if different := sorted(most.keys() ^ result.rows.keys()):
         raise ValueError(f"{'no' if different[0] in most else 'an unasked'} row `{different[0]}`")

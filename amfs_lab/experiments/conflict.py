@@ -16,7 +16,7 @@ from torch import Tensor
 
 from amfs_lab.arguments import check_count
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS, Drawn
+from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS, SampledTasks
 from amfs_lab.experiments.conflict_verdicts import CLIPPED, NEGATIVE, RULES, key, summary
 from amfs_lab.experiments.conflict_verdicts import table as table
 from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine
@@ -62,7 +62,7 @@ class ConflictConfig:
         return Walk(self.rate, self.steps, decay, equal_steps=True, noise=SETTINGS[setting].noise, seed=self.seed)
 
 
-def drawn(config: ConflictConfig, setting: str) -> Drawn:
+def drawn(config: ConflictConfig, setting: str) -> SampledTasks:
     """The setting's tasks, starts and aims. Raises ConfigError for a setting that is none."""
     if setting not in SETTINGS:
         raise ConfigError(f"The setting must be one of {', '.join(SETTINGS)}. Got {setting!r}.")

@@ -21,7 +21,7 @@ MANY, FEW, APART = 5, 2, 4.0  # a majority, a minority, and the way between thei
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SampledTasks:
     """n draws of tasks: where their walks start, what one should want to reach, and another place to look around at."""
 
     tasks: Quadratics
@@ -49,13 +49,13 @@ class Setting:
     noise: float | tuple[float, ...] = 0.0
     outliers: int = 0
 
-    def draw(self, draws: int, seed: int) -> Drawn:
+    def draw(self, draws: int, seed: int) -> SampledTasks:
         """The first draws of many are those of few."""
         # A stream of its own: a walk's noise comes from the seed itself.
         numbers = torch.from_numpy(np.random.default_rng((seed, 1)).standard_normal((draws, 4 + 4 * self.t)))
         towards, aside, z = numbers[:, :2], numbers[:, 2:4], numbers[:, 4:].reshape(draws, self.t, 4)
         tasks, kept = Quadratics(self.optima(z), self.hessians(z)), self.t - self.outliers
-        return Drawn(
+        return SampledTasks(
             tasks,
             start=AWAY * towards / torch.linalg.vector_norm(towards, dim=1, keepdim=True),
             wanted=Quadratics(tasks.optima[:, :kept], tasks.hessians[:, :kept]).best(),

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from amfs_lab.config import FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
-from amfs_lab.episode import Episode, Split
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.evaluation import check_episodes
 from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain
@@ -165,7 +165,7 @@ def read(learner: MetaLearner, episode: Episode, most: int) -> tuple[np.ndarray,
     return np.array(right), np.array(seconds)
 
 
-def _right(scores: torch.Tensor, query: Split) -> int:
+def _right(scores: torch.Tensor, query: Examples) -> int:
     return int((scores.argmax(1) == query.y).sum())  # waits for the device, too
 
 

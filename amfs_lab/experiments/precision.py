@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from amfs_lab.backbones import FULL, PRECISIONS, SHORT
+from amfs_lab.backbones import BFLOAT16, FLOAT32, PRECISIONS
 from amfs_lab.config import METHODS, TrainingConfig, preset
 from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError
@@ -58,7 +58,7 @@ class PrecisionConfig:
             raise ConfigError(f"PrecisionConfig.methods must name each once. Got {', '.join(self.methods)}.")
         check_episodes(self.episodes)
         for method in self.methods:
-            self.training(method, FULL, 0)  # refuses what training would refuse, before anything is computed
+            self.training(method, FLOAT32, 0)  # refuses what training would refuse, before anything is computed
 
     def training(self, method: str, precision: str, seed: int) -> TrainingConfig:
         """The settings of one of its trainings."""
@@ -128,8 +128,8 @@ def summary(rows: Mapping[str, np.ndarray], shape: EpisodeConfig) -> dict[str, A
             torch.stack([accuracies(seed, shape) for seed in rows[f"{method} {precision}"]]) for precision in PRECISIONS
         )
         found[method] = {
-            FULL: plain(accuracy_interval(full.mean(0))),
-            SHORT: plain(accuracy_interval(short.mean(0))),
+            FLOAT32: plain(accuracy_interval(full.mean(0))),
+            BFLOAT16: plain(accuracy_interval(short.mean(0))),
             "ahead": plain(accuracy_difference(short.mean(0), full.mean(0))),
             "ahead by seed": [plain(accuracy_difference(b, a)) for a, b in zip(full, short, strict=True)],
         }
@@ -143,7 +143,7 @@ def over_seeds(result: Result) -> Interval:
     """
     shape = EpisodeConfig(**result.config["episode"])
     gaps = [
-        accuracies(result.rows[f"{method} {SHORT}"] - result.rows[f"{method} {FULL}"], shape).mean(1)
+        accuracies(result.rows[f"{method} {BFLOAT16}"] - result.rows[f"{method} {FLOAT32}"], shape).mean(1)
         for method in result.config["methods"]
     ]
     return mean_interval(torch.stack(gaps).mean(0), of="seeds")
@@ -180,10 +180,10 @@ def _check(result: Result) -> None:
 
 def table(result: Result) -> str:
     """A line a method in Markdown: both accuracies, their difference in points, and the ratio of their times."""
-    heads = ("method", FULL, SHORT, f"{SHORT} ahead, points", f"meta-step, x {FULL}")
+    heads = ("method", FLOAT32, BFLOAT16, f"{BFLOAT16} ahead, points", f"meta-step, x {FLOAT32}")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for method, found in result.summary.items():
-        full, short, ahead = (Interval(**found[name]) for name in (FULL, SHORT, "ahead"))
+        full, short, ahead = (Interval(**found[name]) for name in (FLOAT32, BFLOAT16, "ahead"))
         cells = [f"{each.hundredths()} %" for each in (full, short)]
         cells += [ahead.hundredths(sign="+"), f"{times(result, method):.2f}"]
         lines.append(f"| {method} | {' | '.join(cells)} |")
@@ -196,4 +196,4 @@ def times(result: Result, method: str) -> float:
     for run in result.training:
         if run["method"] == method:
             spent[run["precision"]] += run["seconds"]
-    return spent[SHORT] / spent[FULL]
+    return spent[BFLOAT16] / spent[FLOAT32]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from amfs_lab.arguments import check_columns, check_tensor, in_working_precision
 from amfs_lab.backbones import checked_features
-from amfs_lab.episode import Split
+from amfs_lab.episode import Examples
 
 Predictor = Callable[[Tensor], Tensor]
 
@@ -29,12 +29,12 @@ class FeatureSpaceLoop(nn.Module):
     def start(self, features: Real[Tensor, "n d"]) -> None:
         """Sets what has a data-dependent start, from the features of the first task; nothing by default."""
 
-    def adapt(self, net: nn.Module, support: Split) -> Predictor:
+    def adapt(self, net: nn.Module, support: Examples) -> Predictor:
         """A predictor on images. Support and query pass through `net` together, as at meta-training."""
         return lambda x: self.predict(net, support, x)[0]
 
     def predict(
-        self, net: nn.Module, support: Split, x: Float[Tensor, "q ..."]
+        self, net: nn.Module, support: Examples, x: Float[Tensor, "q ..."]
     ) -> tuple[Float[Tensor, "q c"], Predictor]:
         """Scores of the queries, and the feature predictor that gave them, from one pass through `net`."""
         n = len(support.x)

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from amfs_lab.arguments import check_count, is_number
 from amfs_lab.backbones import checked_features
-from amfs_lab.episode import Split
+from amfs_lab.episode import Examples
 from amfs_lab.errors import ConfigError
 
 Params = dict[str, Tensor]
@@ -41,7 +41,7 @@ class GradientLoop(ABC):
         check_count(f"{name}.steps", self.steps, 1, 10_000)
 
     @abstractmethod
-    def adapt(self, net: nn.Module, support: Split) -> Callable[[Tensor], Tensor]:
+    def adapt(self, net: nn.Module, support: Examples) -> Callable[[Tensor], Tensor]:
         """A predictor from queries to scores. Works under `torch.no_grad` as well.
 
         The parameters of `net` never change. Its buffers do if a forward pass writes them (`nn.BatchNorm2d` in training
@@ -142,13 +142,13 @@ class Maml(GradientLoop):
 
     first_order: bool = False
 
-    def adapt(self, net: nn.Module, support: Split) -> "AdaptedNetwork":
+    def adapt(self, net: nn.Module, support: Examples) -> "AdaptedNetwork":
         return next(islice(self.walk(net, support), self.steps, None))
 
-    def walk(self, net: nn.Module, support: Split) -> "Iterator[AdaptedNetwork]":
+    def walk(self, net: nn.Module, support: Examples) -> "Iterator[AdaptedNetwork]":
         """The network after 0, 1, 2, ... inner steps, without end; `steps` plays no part."""
 
-        support = Split.unchecked(ordinary(support.x), ordinary(support.y), support.ways)
+        support = Examples.unchecked(ordinary(support.x), ordinary(support.y), support.ways)
 
         def loss(params: Params) -> Tensor:
             return support.loss(functional_call(net, params, (support.x,)))
@@ -166,11 +166,11 @@ class Anil(GradientLoop):
     `net` must be a `backbone` under a `head`, as `MetaLearner` makes it.
     """
 
-    def adapt(self, net: nn.Module, support: Split) -> "AdaptedNetwork":
+    def adapt(self, net: nn.Module, support: Examples) -> "AdaptedNetwork":
         head = net.get_submodule("head")
         features = ordinary(checked_features(net.get_submodule("backbone")(support.x.clone()), len(support.x)))
         features = features.to(next(head.parameters()).dtype)
-        labels = Split.unchecked(features, ordinary(support.y), support.ways)
+        labels = Examples.unchecked(features, ordinary(support.y), support.ways)
 
         def loss(params: Params) -> Tensor:
             return labels.loss(functional_call(head, params, (features,)))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, jvp, vjp
 
 from amfs_lab.arguments import check_columns, check_gram
-from amfs_lab.episode import Split
+from amfs_lab.episode import Examples
 from amfs_lab.inner.gradient import GradientLoop, Params
 from amfs_lab.ridge import Spectrum
 
@@ -60,7 +60,7 @@ class Linearised(GradientLoop):
     is a = lr / n. Classes are one-hot targets of the squared loss here, where `Maml` takes their cross-entropy.
     """
 
-    def adapt(self, net: nn.Module, support: Split) -> "TangentPredictor":
+    def adapt(self, net: nn.Module, support: Examples) -> "TangentPredictor":
         tangent = Tangent.at(net, support)
         return tangent.predictor(descent(tangent.K, tangent.residual, self.lr / len(support.x), self.steps))
 
@@ -70,13 +70,13 @@ class Tangent:
     """A network at its parameters, a support set, and the linear problem that the two make: K alpha = residual."""
 
     net: nn.Module
-    support: Split
+    support: Examples
     K: Float[Tensor, "r r"]  # Theta of the support set
     residual: Float[Tensor, "r 1"]  # y - f_0, in the order of K's rows
 
     @classmethod
     @torch.no_grad()
-    def at(cls, net: nn.Module, support: Split) -> "Tangent":
+    def at(cls, net: nn.Module, support: Examples) -> "Tangent":
         residual = (support.targets - net(support.x)).reshape(-1, 1)
         return cls(net, support, tangent_kernel(net, support.x, support.x), residual)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Real
 from torch import Tensor, nn
 
-from amfs_lab.episode import Split
+from amfs_lab.episode import Examples
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner.features import FeatureSpaceLoop, Predictor, checked_task
 from amfs_lab.kernels import squared_distances
@@ -19,7 +19,7 @@ class Prototypes(FeatureSpaceLoop):
     """
 
     def predict(
-        self, net: nn.Module, support: Split, x: Float[Tensor, "q ..."]
+        self, net: nn.Module, support: Examples, x: Float[Tensor, "q ..."]
     ) -> tuple[Float[Tensor, "q c"], Predictor]:
         if support.real:
             raise ConfigError("Prototypes need classes. Got real labels: take FunctionSpace, Maml or Anil.")

@@ -22,7 +22,7 @@ class Aggregator(ABC):
     """A rule for combining task gradients. Calling it gives `weights(grads) @ grads`, which must be finite."""
 
     @property
-    def remembers(self) -> bool:
+    def stateful(self) -> bool:
         """Whether an answer depends on earlier ones: a run with such a rule cannot go on from a saved state."""
         return False
 

@@ -50,7 +50,7 @@ class TorchJD(Aggregator):
         return type(self), (self.aggregator, self.settings, self.seed)
 
     @property
-    def remembers(self) -> bool:
+    def stateful(self) -> bool:
         return self.aggregator in REMEMBERING
 
     @cached_property

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amfs_lab.backbones import BATCH_NORMS, FULL
+from amfs_lab.backbones import BATCH_NORMS, FLOAT32
 from amfs_lab.config import TrainingConfig
-from amfs_lab.episode import Split
+from amfs_lab.episode import Examples
 from amfs_lab.errors import ConfigError, DataError, NumericalError, printable
 from amfs_lab.inner import FunctionSpace, GradientLoop
 from amfs_lab.learner import MetaLearner, measuring, seed
@@ -97,7 +97,7 @@ class Classifier:
     """
 
     learner: MetaLearner
-    support: Split
+    support: Examples
     labels: tuple[str, ...]
     calibration: Calibration | None = None
     read: Callable[[Path | str], Picture] = read_picture
@@ -152,9 +152,9 @@ class Classifier:
         """
         if episodes and episodes < LEAST_EPISODES:
             raise ConfigError(f"`episodes` must be 0 or >= {LEAST_EPISODES}. Got {episodes}. {EPISODES} is usual.")
-        network, config, _ = load_run(run, device, learner=learner, precision=FULL)
+        network, config, _ = load_run(run, device, learner=learner, precision=FLOAT32)
         if learner is None and config.norm in BATCH_NORMS:
-            network, config, _ = load_run(run, device, "support", precision=FULL)
+            network, config, _ = load_run(run, device, "support", precision=FLOAT32)
         files = support_files(support) if isinstance(support, str | Path) else support
         trained_on = run_data(run) or {}
         black = not trained_on.get("own")  # all named sources have a black background
@@ -207,7 +207,7 @@ class Classifier:
             raise DataError(
                 f"Images of a support set must have one shape. Got {sorted({tuple(x.shape) for x in images})}."
             )
-        split = Split(torch.stack(images), torch.tensor(classes), len(labels)).to(learner.device)
+        split = Examples(torch.stack(images), torch.tensor(classes), len(labels)).to(learner.device)
         return cls(learner, split, labels, None, read, grouped(remarks))
 
     def remarking(self, remark: str) -> "Classifier":

@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 from torch import Tensor
 
 from amfs_lab.backbones import checked_features
-from amfs_lab.episode import Episode, Split
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.inner import FeatureSpaceLoop, FunctionSpace
 from amfs_lab.learner import MetaLearner, explained, measuring, seed
@@ -96,7 +96,7 @@ class Calibration:
 
 
 def answers(
-    learner: MetaLearner, support: Split, x: Float[Tensor, "q ..."]
+    learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]
 ) -> tuple[Float[Tensor, "q ways"], Float[Tensor, " q"] | None]:
     """Scores of queries, and their posterior variances where the inner loop has one (`FunctionSpace`).
 
@@ -108,7 +108,7 @@ def answers(
     if learner.dtype is not None:
         support, x = support.to(dtype=learner.dtype), x.to(learner.dtype)
     unknown = torch.zeros(len(x), dtype=torch.long, device=x.device)
-    episode = Episode.unchecked(support, Split.unchecked(x, unknown, support.ways))
+    episode = Episode.unchecked(support, Examples.unchecked(x, unknown, support.ways))
     full = torch.autocast(x.device.type, enabled=False) if torch.amp.is_autocast_available(x.device.type) else None
     with explained(episode), full or contextlib.nullcontext():
         if not isinstance(learner.inner, FeatureSpaceLoop):
@@ -156,7 +156,7 @@ def calibrate(
         for index in range(episodes):
             seed(learner.device, index)  # for a network that draws numbers even so
             episode = drawn[index].to(device)
-            support = Split.unchecked(episode.support.x[kept], episode.support.y[kept], ways)
+            support = Examples.unchecked(episode.support.x[kept], episode.support.y[kept], ways)
             variances[index] = _variances(learner, support, episode.query.x).view(ways + 1, queries).cpu()
             watch(index + 1)
     if not bool(torch.isfinite(variances).all()):
@@ -203,7 +203,7 @@ def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> EpisodeSource:
     return EpisodeSource(source.images, source.labels[:classes], config, source.name, source.split, source.seed)
 
 
-def _variances(learner: MetaLearner, support: Split, x: Float[Tensor, "q ..."]) -> Float[Tensor, " q"]:
+def _variances(learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]) -> Float[Tensor, " q"]:
     """All in one pass where the network is known to treat each query by itself, else one by one, as in use."""
     together = getattr(learner.net, "norm", None) in ("support", "group", "none")
     parts = (x,) if together else x.split(1)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from amfs_lab.stats import Interval
-from amfs_lab.trajectory import Followed
+from amfs_lab.trajectory import TrajectoryPoint
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Progress:
     loss: float
     accuracy: float
     validation: Interval | None = None
-    followed: Followed | None = None
+    followed: TrajectoryPoint | None = None
     left: float | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from amfs_lab.tasks import EpisodeSource, open_source
 
 
 @dataclass(frozen=True)
-class Part:
+class TensorSummary:
     """Some numbers on the way through an episode: how many are not finite, and from where to where the others go."""
 
     name: str
@@ -31,7 +31,7 @@ class Part:
     high: float
 
     @classmethod
-    def of(cls, name: str, values: Tensor) -> "Part":
+    def of(cls, name: str, values: Tensor) -> "TensorSummary":
         sound = values.detach()[torch.isfinite(values)]
         low, high = (float(sound.min()), float(sound.max())) if sound.numel() else (float("nan"), float("nan"))
         return cls(name, values.numel(), values.numel() - sound.numel(), low, high)
@@ -49,10 +49,10 @@ class Replay:
     episode: int
     source: str
     classes: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[TensorSummary, ...]
 
     @property
-    def first_broken(self) -> Part | None:
+    def first_broken(self) -> TensorSummary | None:
         return next((part for part in self.parts if part.broken), None)
 
     def __str__(self) -> str:
@@ -117,19 +117,19 @@ def _classes_of(source: Any, index: int) -> tuple[str, ...]:
     return tuple(source.classes_of(index)) if hasattr(source, "classes_of") else ()
 
 
-def through(learner: MetaLearner, episode: Episode) -> list[Part]:
+def through(learner: MetaLearner, episode: Episode) -> list[TensorSummary]:
     """Images, features, scores, loss and the gradient of every meta-parameter, in the order in which they arise."""
     here = episode.to(learner.device, learner.dtype)
-    parts = [Part.of("support images", here.support.x), Part.of("query images", here.query.x)]
-    parts += [Part.of(f"meta-parameter {name}", p) for name, p in learner.named_parameters()]
+    parts = [TensorSummary.of("support images", here.support.x), TensorSummary.of("query images", here.query.x)]
+    parts += [TensorSummary.of(f"meta-parameter {name}", p) for name, p in learner.named_parameters()]
     with untouched(learner):
         if isinstance(learner.inner, FeatureSpaceLoop):
             with torch.no_grad():
                 x = torch.cat([here.support.x, here.query.x])
-                parts.append(Part.of("features", learner.net(x, len(here.support.x))))
-        parts.append(Part.of("scores of the queries", learner.scores(here)))
+                parts.append(TensorSummary.of("features", learner.net(x, len(here.support.x))))
+        parts.append(TensorSummary.of("scores of the queries", learner.scores(here)))
         loss = learner.loss(here)
-        parts.append(Part.of("loss", loss))
+        parts.append(TensorSummary.of("loss", loss))
         named = [(name, p) for name, p in learner.named_parameters() if p.requires_grad]
         grads = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True, materialize_grads=True)
-    return parts + [Part.of(f"gradient of {name}", grad) for (name, _), grad in zip(named, grads, strict=True)]
+    return parts + [TensorSummary.of(f"gradient of {name}", grad) for (name, _), grad in zip(named, grads, strict=True)]

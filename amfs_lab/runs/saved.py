@@ -15,7 +15,7 @@ from amfs_lab.provenance import check_same
 from amfs_lab.runs import checkpoint
 from amfs_lab.runs.progress import Progress
 from amfs_lab.stats import Interval
-from amfs_lab.trajectory import Followed
+from amfs_lab.trajectory import TrajectoryPoint
 
 
 def save_learner(
@@ -161,7 +161,7 @@ def progress_of(folder: Path | str, record: dict[str, Any]) -> Progress:
             validation, told = fields.get("validation"), fields.get("followed")  # which older runs lack
             parts = {
                 "validation": None if validation is None else Interval(**validation),
-                "followed": None if told is None else Followed.from_dict(told),
+                "followed": None if told is None else TrajectoryPoint.from_dict(told),
             }
             return Progress(**fields | parts)
     except (TypeError, ValueError, RuntimeError):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from amfs_lab.episode import Episode, Split
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks import glyphs, omniglot
 from amfs_lab.tasks.pictures import read_folder, read_image
@@ -15,7 +15,7 @@ __all__ = [
     "Episode",
     "EpisodeConfig",
     "EpisodeSource",
-    "Split",
+    "Examples",
     "episode_of",
     "open_source",
     "read_folder",

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.episode import Episode, Split
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks.rng import checked_index, generator
 
@@ -68,7 +68,7 @@ class SinusoidSource:
             chance = torch.rand(n, 2, generator=self._generator(index, name), dtype=torch.float64, device="cpu")
             x = low + (high - low) * chance[:, :1]
             error = torch.special.ndtri(chance[:, 1:]) * (self.noise if name == "support" else 0.0)
-            halves.append(Split(x.float(), (wave(x) + error).float(), 1))
+            halves.append(Examples(x.float(), (wave(x) + error).float(), 1))
         return Episode(*halves)
 
     def __iter__(self) -> Iterator[Episode]:

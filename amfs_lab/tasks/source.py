@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from amfs_lab.arguments import check_count
-from amfs_lab.episode import Episode, Split
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.plain import shown
 from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
@@ -125,8 +125,8 @@ class EpisodeSource:
         labels = torch.arange(self.config.ways, device="cpu")
         shots, queries = self.config.shots, self.config.queries
         return Episode(
-            Split(images[:, :shots].flatten(0, 1), labels.repeat_interleave(shots), self.config.ways),
-            Split(images[:, shots:].flatten(0, 1), labels.repeat_interleave(queries), self.config.ways),
+            Examples(images[:, :shots].flatten(0, 1), labels.repeat_interleave(shots), self.config.ways),
+            Examples(images[:, shots:].flatten(0, 1), labels.repeat_interleave(queries), self.config.ways),
         )
 
     def __iter__(self) -> Iterator[Episode]:
@@ -197,6 +197,6 @@ def episode_of(source: object, index: int = 0) -> Episode:
     if not isinstance(episode, Episode):
         raise DataError(
             f"A source must give an `Episode` for each index. Got a {type(episode).__name__} from {shown(source)}. "
-            "Make one: Episode(Split(x, y, ways), Split(x, y, ways)) of amfs_lab.episode."
+            "Make one: Episode(Examples(x, y, ways), Examples(x, y, ways)) of amfs_lab.episode."
         )
     return episode

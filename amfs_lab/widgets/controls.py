@@ -21,7 +21,7 @@ Number = int | float
 
 
 @dataclass
-class Part:
+class WidgetBinding:
     """One ipywidget of a control, with the two translations between the reader's value and the widget's."""
 
     widget: Any  # has a `value`
@@ -34,7 +34,7 @@ class Fields:
     """A control as it stands in one explorer: the box that is shown, the parts with its value, a line for notes."""
 
     box: w.Widget
-    parts: list[Part]
+    parts: list[WidgetBinding]
     note: Words
 
     def show(self, value: Any, *, leave: w.Widget | None = None) -> None:
@@ -156,7 +156,7 @@ class Slider(Control):
     def fields(self, value: Any, label_width: str = "") -> Fields:
         slider = w.IntSlider(value=self.tick(value), min=0, max=self.ticks, **self._slider(label_width))
         box = w.FloatText(value=value, step=self._box_step(), **self._box())
-        return self._together(Part(slider, self.tick, self.at), Part(box, from_widget=float))
+        return self._together(WidgetBinding(slider, self.tick, self.at), WidgetBinding(box, from_widget=float))
 
     def _box_step(self) -> Number:
         return self.step
@@ -180,7 +180,7 @@ class Slider(Control):
             layout=w.Layout(width="68px", flex="0 0 68px"),
         )
 
-    def _together(self, *parts: Part) -> Fields:
+    def _together(self, *parts: WidgetBinding) -> Fields:
         row = [part.widget for part in parts]
         if self.unit:
             row.append(Words(self.unit, "amfs-unit"))
@@ -227,10 +227,10 @@ class IntSlider(Slider):
     def fields(self, value: Any, label_width: str = "") -> Fields:
         slider = w.IntSlider(value=value, min=self.low, max=self.high, step=1, **self._slider(label_width))
         box = w.FloatText(value=value, step=1, **self._box())  # a box for whole numbers would read 2.5 as 25
-        return self._together(Part(slider), Part(box))
+        return self._together(WidgetBinding(slider), WidgetBinding(box))
 
 
-class Film(IntSlider):
+class PlaySlider(IntSlider):
     """A whole number that can also be played: buttons to start, pause and rewind stand before the slider."""
 
     def __init__(self, label: str, low: int, high: int, *, stride: int = 2, **rest: Any) -> None:
@@ -249,7 +249,7 @@ class Film(IntSlider):
             tooltip=f"{self.label}: play, pause, back to the first",
             layout=w.Layout(flex="0 0 auto"),
         )
-        fields.parts.append(Part(play))
+        fields.parts.append(WidgetBinding(play))
         row = fields.box.children[0]
         row.children = (play, *row.children)
         fields.box.add_class("amfs-film")
@@ -329,7 +329,7 @@ class Choice(Control):
             style=dict(description_width=label_width),
             layout=w.Layout(width="100%"),
         )
-        return _fields(select, self.help, [Part(select)])
+        return _fields(select, self.help, [WidgetBinding(select)])
 
 
 class Toggle(Control):
@@ -354,10 +354,10 @@ class Toggle(Control):
             tooltip=self.help or self.label,
             layout=w.Layout(width="100%"),
         )
-        return _fields(box, self.help, [Part(box)])
+        return _fields(box, self.help, [WidgetBinding(box)])
 
 
-class Held:
+class HiddenState:
     """A part of the state that the reader does not set: what a run has recorded, say. Its values never change."""
 
     name = ""
@@ -382,7 +382,7 @@ def _whole(control: Control, number: float) -> int:
     return round(number)
 
 
-def _fields(row: w.Widget, help: str, parts: list[Part]) -> Fields:
+def _fields(row: w.Widget, help: str, parts: list[WidgetBinding]) -> Fields:
     note = Words("", "amfs-note", width="100%", display="none")
     children = [row, note, Words(help, "amfs-help", width="100%")] if help else [row, note]
     box = w.VBox(children)

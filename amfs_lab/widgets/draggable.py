@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import ipywidgets as w
 
 from amfs_lab.errors import ConfigError
-from amfs_lab.widgets.controls import Fields, Part, Slider
+from amfs_lab.widgets.controls import Fields, Slider, WidgetBinding
 from amfs_lab.widgets.explorer import Explorer
 
 
@@ -25,7 +25,7 @@ class Coordinate(Slider):
             style=dict(description_width="1.8em"),
             layout=w.Layout(width="90px"),
         )
-        fields = self._together(Part(box, from_widget=float))
+        fields = self._together(WidgetBinding(box, from_widget=float))
         fields.box.layout = w.Layout(flex="0 0 auto", width="90px")
         return fields
 
@@ -38,7 +38,7 @@ class DraggableExplorer(Explorer):
     def __init__(self, preset: str | None = None, **start: Any) -> None:
         super().__init__(preset, **start)
         self._place()
-        self.drawing.state.observe(self._dragged, "places")
+        self.live_figure.state.observe(self._dragged, "places")
 
     def rows(self, rare: bool) -> list[w.Widget]:
         """The number boxes among the rare ones, in pairs that stay together."""
@@ -61,7 +61,7 @@ class DraggableExplorer(Explorer):
         x, y = (self.declared[name] for name in next(iter(self.places.values())))
         assert isinstance(x, Coordinate)
         assert isinstance(y, Coordinate)
-        page = self.drawing.state
+        page = self.live_figure.state
         page.rings = {
             "panel": 0,
             "names": list(self.places),

@@ -9,7 +9,7 @@ import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.widgets.controls import Control, Fields, Part
+from amfs_lab.widgets.controls import Control, Fields, WidgetBinding
 from amfs_lab.widgets.messages import Words
 from amfs_lab.widgets.png import greys
 from amfs_lab.widgets.strokes import Strokes, checked
@@ -33,7 +33,7 @@ class SheetState(w.Widget):
 
 
 class Sheet(anywidget.AnyWidget):
-    """Paper, pen, and the buttons Undo and Clear; drawn on by mouse, touch or pen (`drawing_pad.js`)."""
+    """DrawingPad, pen, and the buttons Undo and Clear; drawn on by mouse, touch or pen (`drawing_pad.js`)."""
 
     _esm = (HERE / "drawing_pad.js").read_text(encoding="utf-8")
     _css = (HERE / "drawing_pad.css").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ class Sheet(anywidget.AnyWidget):
     state = traitlets.Instance(SheetState).tag(sync=True, **w.widget_serialization)
 
 
-class Paper(Control):
+class DrawingPad(Control):
     """A sheet of paper: None shows what is stored there, else the strokes that are drawn."""
 
     def __init__(self, label: str, **rest: Any) -> None:
@@ -57,7 +57,7 @@ class Paper(Control):
         sheet = SheetState(description=self.label, value=_listed(value))
         note = Words(display="none")  # a drawing that can't be is refused, never mended
         box = w.VBox([Sheet(state=sheet), note], layout=w.Layout(margin="0"))
-        return Fields(box, [Part(sheet, _listed, self.check)], note)
+        return Fields(box, [WidgetBinding(sheet, _listed, self.check)], note)
 
 
 def printed(image: Float[Tensor, "28 28"]) -> str:

@@ -31,7 +31,7 @@ def drive(explorer: Explorer) -> int:
     def sound(where: str) -> View:
         assert explorer.error is None, f"{where}: {explorer.error!r}"
         assert explorer.sentence.text.strip(), f"{where}: the sentence is empty."
-        traces = explorer.drawing.data()
+        traces = explorer.live_figure.data()
         for index, trace in enumerate(traces):
             for path in not_finite(trace):
                 raise AssertionError(f"{where}: trace {index} has a value in {path} that is not finite.")

@@ -11,15 +11,15 @@ import plotly.graph_objects as go
 import torch
 
 from amfs_lab.errors import ConfigError
-from amfs_lab.widgets.controls import Control, Fields, Held
-from amfs_lab.widgets.figure import Arrays, Drawing, State, Trace
+from amfs_lab.widgets.controls import Control, Fields, HiddenState
+from amfs_lab.widgets.figure import Arrays, LiveFigure, State, Trace
 from amfs_lab.widgets.jupyter import acknowledged, stopped
 from amfs_lab.widgets.messages import Banner, Sentence, Words
 from amfs_lab.widgets.plotly_widget import Figure
 from amfs_lab.widgets.saved_picture import show
 
 if TYPE_CHECKING:
-    from amfs_lab.plots import Paper
+    from amfs_lab.plots import SavableFigure
 
 BESIDE = 4  # more dials than that stand beside the figure, where the page is wide enough
 
@@ -56,13 +56,13 @@ class Explorer(Shown):
     frame: ClassVar[Mapping[str, str]] = {}
     layout: ClassVar[Mapping[str, Any]] = {}
     declared: ClassVar[dict[str, Control]] = {}
-    held: ClassVar[dict[str, Held]] = {}
+    held: ClassVar[dict[str, HiddenState]] = {}
 
     def __init_subclass__(cls, **rest: Any) -> None:
         super().__init_subclass__(**rest)
         attributes = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
         cls.declared = {name: value for name, value in attributes.items() if isinstance(value, Control)}
-        cls.held = {name: value for name, value in attributes.items() if isinstance(value, Held)}
+        cls.held = {name: value for name, value in attributes.items() if isinstance(value, HiddenState)}
 
     def __init__(self, preset: str | None = None, **start: Any) -> None:
         # JupyterLab delivers widget messages on a thread of their own, beside a cell that runs.
@@ -80,7 +80,7 @@ class Explorer(Shown):
             stopped(interrupt, "The figure was not computed to its end: run the cell again.")
             raise
         layout = {"height": 420, **self.layout}
-        self.drawing = Drawing(self.panels, self.traces, self.frame, layout, self.arrays, self.alt, self.empty)
+        self.live_figure = LiveFigure(self.panels, self.traces, self.frame, layout, self.arrays, self.alt, self.empty)
         self.sentence = Sentence(text=self.say(self.arrays))
         self.banner = Banner()
         self.controls: dict[str, Fields] = {}
@@ -90,8 +90,8 @@ class Explorer(Shown):
             for part in fields.parts:
                 self.guard(part.widget)
                 part.widget.observe(functools.partial(self._moved, name, part), "value")
-        self.guard(self.drawing.state)
-        self.drawing.state.observe(lambda change: self.pointed(change["new"]), ["click", "hover"])
+        self.guard(self.live_figure.state)
+        self.live_figure.state.observe(lambda change: self.pointed(change["new"]), ["click", "hover"])
         self.widget = self._assemble()
 
     # What a subclass writes.
@@ -134,9 +134,9 @@ class Explorer(Shown):
     @property
     def figure(self) -> go.Figure:
         """The plotly figure of the present state, to look at or to save. Changes made to it do not reach the page."""
-        return self.drawing.figure
+        return self.live_figure.figure
 
-    def picture(self, panel: int | None = None) -> "Paper":
+    def picture(self, panel: int | None = None) -> "SavableFigure":
         """The present state for slides or a paper: `explorer.picture().savefig("figure.svg")`, or `.pdf`, or `.png`.
 
         Args:
@@ -145,7 +145,7 @@ class Explorer(Shown):
         from amfs_lab.widgets.static_figure import still  # matplotlib, for which nobody else waits
 
         words = (self.title, self.sentence.text) if panel is None else ("", "")
-        return still(self.figure, self.drawing.state.specification, *words, panel=panel)
+        return still(self.figure, self.live_figure.state.specification, *words, panel=panel)
 
     def _ipython_display_(self) -> None:
         show(self)
@@ -213,7 +213,7 @@ class Explorer(Shown):
                 with one_thread():
                     arrays = self.compute(self.state)
                 words = self.say(arrays)
-                self.drawing.update(arrays)
+                self.live_figure.update(arrays)
                 self.sentence.text, self.arrays = words, arrays
             except Exception as error:
                 self.show_error(error)
@@ -222,7 +222,7 @@ class Explorer(Shown):
                 self.state = before
                 self._show_controls(self.controls, None)
                 self.sentence.text = self.say(self.arrays)
-                self.drawing.update(self.arrays)
+                self.live_figure.update(self.arrays)
                 raise
             self.error = None
             self.banner.hide()
@@ -262,7 +262,7 @@ class Explorer(Shown):
         toolbar.add_class("amfs-toolbar")
         left = w.VBox(dials)
         left.add_class("amfs-dials")
-        body = w.Box([left, Figure(self.drawing.state)])
+        body = w.Box([left, Figure(self.live_figure.state)])
         body.add_class("amfs-body")
         if len(dials[0].children) > BESIDE:
             body.add_class("amfs-beside")

@@ -59,7 +59,7 @@ class Trace:
         self.kind, self.style, self.at, self.hears, self.feeds = kind, dict(style), at, hears, feeds
 
 
-class Drawing:
+class LiveFigure:
     """A table of traces and the arrays that feed it: as a plotly figure, and as what a page is told.
 
     Args:

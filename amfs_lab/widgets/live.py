@@ -8,7 +8,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from amfs_lab.widgets.controls import Held
+from amfs_lab.widgets.controls import HiddenState
 from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.jupyter import awaiting, stopped, yield_to_kernel
 from amfs_lab.widgets.saved_picture import renew
@@ -24,8 +24,8 @@ class LiveExplorer(Explorer):
     """
 
     empty = "Nothing has run yet. Run the next cell: the curves grow here."
-    history = Held({})
-    status = Held("idle")
+    history = HiddenState({})
+    status = HiddenState("idle")
 
     def __init__(self, preset: str | None = None, **start: Any) -> None:
         self.stopped = False

@@ -40,7 +40,7 @@ class FigureState(ipywidgets.Widget):
     """All that a figure shows, and what its reader does with it.
 
     Args:
-        specification: what never changes, see `Drawing._specification`. arrays: by name; one trait each, so that a
+        specification: what never changes, see `LiveFigure._specification`. arrays: by name; one trait each, so that a
             change is one message with the arrays that changed.
     """
 

@@ -59,7 +59,7 @@ def png(explorer: "Explorer") -> bytes:
     from amfs_lab.widgets.static_figure import still
 
     words = f"{explorer.sentence.text}\n{NOTE}"
-    canvas = FigureCanvasAgg(still(explorer.figure, explorer.drawing.state.specification, explorer.title, words))
+    canvas = FigureCanvasAgg(still(explorer.figure, explorer.live_figure.state.specification, explorer.title, words))
     canvas.draw()
     file = io.BytesIO()
     Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(128).save(file, "PNG", optimize=True)

@@ -22,7 +22,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform
 
 from amfs_lab.errors import ConfigError
-from amfs_lab.plots import Paper
+from amfs_lab.plots import SavableFigure
 from amfs_lab.widgets.controls import Number
 from amfs_lab.widgets.style import COLORS, INK, TEMPLATE
 
@@ -103,11 +103,11 @@ COLUMNS = {"left": ("right", -1), "center": ("center", 0), "right": ("left", 1)}
 
 def still(
     figure: go.Figure, spec: Mapping[str, Any], title: str = "", caption: str = "", panel: int | None = None
-) -> Paper:
+) -> SavableFigure:
     """The figure as matplotlib draws it: the title, its panels, a legend and the caption, one below another.
 
     Args:
-        spec: see `Drawing._specification`, for the places of the panels. panel: the number of the only one to draw.
+        spec: see `LiveFigure._specification`, for the places of the panels. panel: the number of the only one to draw.
     Raises:
         ConfigError: something that is seen and cannot be drawn, or a panel that there is not.
     """
@@ -126,7 +126,7 @@ def still(
     top = 34 * bool(title)
     below = 20 * -(-len(handles) // columns), 17 * len(words.split("\n")) * bool(words) + 10 * bool(words)
     whole = height + top + sum(below)
-    paper = Paper(figsize=(width / DPI, whole / DPI), dpi=DPI, facecolor="white")
+    paper = SavableFigure(figsize=(width / DPI, whole / DPI), dpi=DPI, facecolor="white")
     room: Any = dict(rect=(0, sum(below) / whole, 1, height / whole), w_pad=0.06, h_pad=0.06, wspace=0.02, hspace=0.02)
     paper.set_layout_engine("constrained", **room)
     if title:

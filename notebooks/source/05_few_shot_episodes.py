@@ -224,7 +224,7 @@ def leaky(task, generator):
     halves = task.support.x.unflatten(0, (5, 5)), task.query.x.unflatten(0, (5, 15))
     images = torch.cat(halves, 1)
     chosen = torch.rand(5, 20, generator=generator).argsort(1)[:, :15]
-    return tasks.Split(images[torch.arange(5)[:, None], chosen].flatten(0, 1), task.query.y, ways=5)
+    return tasks.Examples(images[torch.arange(5)[:, None], chosen].flatten(0, 1), task.query.y, ways=5)
 
 
 # %%
@@ -285,7 +285,7 @@ for norm in ("transductive", "support"):
     moved = (features(norm, together)[5] - features(norm, together[:6])[5]).abs().max().item()
     print(f"norm {norm!r}: without the other queries, the first one's features move by {moved:.2g}")
     assert (moved > 0.01) == (norm == "transductive")
-hidden = tasks.Split(task.query.x[:1], torch.zeros(1, dtype=torch.int64), 5)  # another label, which nothing looks at
+hidden = tasks.Examples(task.query.x[:1], torch.zeros(1, dtype=torch.int64), 5)  # another label, which nothing looks at
 assert torch.equal(label(task.support, task.query)[:1], label(task.support, hidden))
 
 # %% [markdown]

@@ -454,14 +454,14 @@ assert curves["maml"].milliseconds(5) > curves["i-amfs"].milliseconds(0)  # five
 # steps only.
 
 # %%
-short_way, long_way, raw = bent(net, 0.05, 5), bent(net, 0.2, 10), bent(sinusoid_net.WaveNet(), 0.05, 100)
+short_way, long_way, raw = bent(net, 0.05, 5), bent(net, 0.2, 10), bent(sinusoid_net.SinusoidMLP(), 0.05, 100)
 print(f"5 steps of 0.05, practised: MAML is {short_way:.1%} of its way off its tangent")
 print(f"10 steps of 0.2, practised: {long_way:.1%}")
 print(f"100 steps of 0.05, untrained: {raw:.1%}")
 assert short_way < 0.1 < min(long_way, raw)
 
 # %%
-trained = sinusoid_net.WaveNet()
+trained = sinusoid_net.SinusoidMLP()
 *_, end = sinusoid_net.walk(trained, dict(trained.named_parameters()), task.support.x, task.support.y, 0.05, 500)
 early = linearised.tangent_kernel(trained, task.support.x, task.support.x)
 trained.load_state_dict({name: p.detach() for name, p in end.items()})
@@ -514,7 +514,7 @@ assert all(many > few for few, many in zip(made["maml"], made["i-amfs"], strict=
 
 # %%
 episode, first = unseen[0], torch.arange(1)
-lonely = type(episode)(episode.support, tasks.Split(episode.query.x[first], episode.query.y[first], 5))
+lonely = type(episode)(episode.support, tasks.Examples(episode.query.x[first], episode.query.y[first], 5))
 for name, learner in learners.items():
     moved = (learner.scores(episode)[:1] - learner.scores(lonely)).abs().max().item()
     print(f"{name:7} the first query's scores move by {moved:.2g} when the others leave")

@@ -304,7 +304,8 @@ paths
 
 # %%
 trainers = {  # fresh, for a race each time
-    name: training.MetaTrainer(config.preset(name, **every), follow=trajectory.Sketch()) for name in ("i-amfs", "amfs")
+    name: training.MetaTrainer(config.preset(name, **every), follow=trajectory.CountSketch())
+    for name in ("i-amfs", "amfs")
 }
 finish = await widgets.live({name: trainer.run() for name, trainer in trainers.items()}, paths)
 for name, last in finish.items():

@@ -378,7 +378,7 @@ assert torch.equal(evaluation.evaluate(returned, test, 30).per_episode, after.pe
 # %%
 task, alone = test[0], torch.arange(1)
 everyone = returned.scores(task)[:1]
-single = returned.scores(type(task)(task.support, tasks.Split(task.query.x[alone], task.query.y[alone], 5)))
+single = returned.scores(type(task)(task.support, tasks.Examples(task.query.x[alone], task.query.y[alone], 5)))
 print("scores of the first query among 75:", [f"{score:.2f}" for score in everyone[0]])
 print("scores of the same query alone:    ", [f"{score:.2f}" for score in single[0]])
 assert not torch.allclose(everyone, single, atol=1e-3)
@@ -391,7 +391,7 @@ assert not torch.allclose(everyone, single, atol=1e-3)
 honest = config.preset("i-amfs", width=32, norm="support").build()
 honest.start(task)
 everyone = honest.scores(task)[:1]
-single = honest.scores(type(task)(task.support, tasks.Split(task.query.x[alone], task.query.y[alone], 5)))
+single = honest.scores(type(task)(task.support, tasks.Examples(task.query.x[alone], task.query.y[alone], 5)))
 assert torch.allclose(everyone, single, atol=1e-4)
 print("norm=support: the same scores alone and in company")
 

@@ -29,8 +29,8 @@ def test_a_device_is_waited_for_each_time():
     waits = []
     rounds.measure({"a": lambda: None, "b": lambda: None}, 3, lambda: waits.append(1))
     assert len(waits) == 1 + 6
-    assert rounds.waiting_for(torch.device("cuda")) is torch.cuda.synchronize
-    assert rounds.waiting_for(methods.CPU)() is None
+    assert rounds.synchronize(torch.device("cuda")) is torch.cuda.synchronize
+    assert rounds.synchronize(methods.CPU)() is None
 
 
 def test_steps_go_where_their_episodes_are():
@@ -85,7 +85,7 @@ def test_the_row_of_the_other_library_moves_the_network_as_ours_does(monkeypatch
 
 def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkeypatch):
     """With steps that cost nothing; what they do otherwise is tested above."""
-    idle = {name: lambda: None for name in (methods.FLOOR, methods.LAST, "i-amfs", "maml")}
+    idle = {name: lambda: None for name in (methods.BASELINE, methods.LAST, "i-amfs", "maml")}
     monkeypatch.setattr(tables, "meta_steps", lambda *_: idle)
     monkeypatch.setattr(tables, "adaptations", lambda *_: idle)
     monkeypatch.setattr(tables, "against", lambda *_: {name: idle[name] for name in ("floor", "i-amfs", "maml")})

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.controls import Slider
-from amfs_lab.widgets.figure import Arrays, Drawing, Trace
+from amfs_lab.widgets.figure import Arrays, LiveFigure, Trace
 from amfs_lab.widgets.plotly_widget import Figure
 
 class Line(Explorer):

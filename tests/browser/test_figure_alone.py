@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from amfs_lab.widgets.figure import Arrays, Drawing, Trace
+from amfs_lab.widgets.figure import Arrays, LiveFigure, Trace
 from amfs_lab.widgets.plotly_widget import BUNDLE, HERE, PREFIX
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,7 @@ STILL = "() => !document.querySelector('.amfs-figure[data-waits]')"
 
 def drawing(x, y, **rest):
     arrays = Arrays(x=np.asarray(x, float), y=np.asarray(y, float))
-    return Drawing(PANELS, TRACES, {}, dict(height=300), arrays, "two panels", **rest)
+    return LiveFigure(PANELS, TRACES, {}, dict(height=300), arrays, "two panels", **rest)
 
 
 def as_json(drawing):

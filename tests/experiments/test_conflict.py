@@ -21,7 +21,7 @@ from amfs_lab.stats import Interval, paired_difference
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 SMALL = ConflictConfig(draws=6, steps=300)
-SHORT = ConflictConfig(draws=3, steps=5)
+BFLOAT16 = ConflictConfig(draws=3, steps=5)
 CALM = [name for name, setting in SETTINGS.items() if not setting.noise]
 
 
@@ -49,7 +49,7 @@ def test_rows_have_one_entry_a_draw_and_rule(made):
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_gives_others():
-    one, again, other = (conflict.run(replace(SHORT, seed=seed)) for seed in (0, 0, 1))
+    one, again, other = (conflict.run(replace(BFLOAT16, seed=seed)) for seed in (0, 0, 1))
     for name, values in one.rows.items():
         assert np.array_equal(values, again.rows[name]), name
     assert not np.array_equal(one.rows["five round tasks: to median"], other.rows["five round tasks: to median"])
@@ -191,7 +191,7 @@ def test_settings_that_cannot_be_are_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         ConflictConfig(**settings)
     with pytest.raises(ConfigError, match=r"The setting must be one of two tasks, .* Got 'three'"):
-        conflict.measure(SHORT, "three")
+        conflict.measure(BFLOAT16, "three")
 
 
 def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys):

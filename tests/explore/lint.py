@@ -33,7 +33,7 @@ def states(explorer):
 
 def words(explorer):
     """A title, an alternative text that describes, and a state in a sentence."""
-    alt, said = explorer.drawing.state.specification["alt"].strip(), explorer.sentence.text.strip()
+    alt, said = explorer.live_figure.state.specification["alt"].strip(), explorer.sentence.text.strip()
     if not explorer.title.strip():
         yield "no title"
     if len(alt) < 40 or not alt.endswith(".") or alt != type(explorer).alt:

@@ -15,7 +15,7 @@ import torch
 
 import amfs_lab.explore as explore
 from amfs_lab.widgets import style
-from amfs_lab.widgets.controls import Fields, LogSlider, Part
+from amfs_lab.widgets.controls import Fields, LogSlider, WidgetBinding
 from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.figure import Arrays, Trace
 from amfs_lab.widgets.messages import Words
@@ -95,12 +95,12 @@ def drawn(*styles, kind=go.Scatter):
 
 def without_box(self, value, label_width=""):
     slider = w.FloatSlider(value=value, description=self.label)
-    return Fields(w.HBox([slider]), [Part(slider)], Words())
+    return Fields(w.HBox([slider]), [WidgetBinding(slider)], Words())
 
 
 def without_name(self, value, label_width=""):
     box = w.FloatText(value=value)
-    return Fields(w.HBox([box]), [Part(box)], Words())
+    return Fields(w.HBox([box]), [WidgetBinding(box)], Words())
 
 
 def control(fields, label="height"):

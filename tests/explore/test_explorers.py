@@ -35,7 +35,7 @@ class TestRbf:
 
     def test_pointing_at_a_cell_chooses_the_pair(self):
         explorer = RbfExplorer()
-        explorer.drawing.state.set_state({"click": {"trace": 3, "x": 5, "y": 1, "index": 0, "n": 1}})
+        explorer.live_figure.state.set_state({"click": {"trace": 3, "x": 5, "y": 1, "index": 0, "n": 1}})
         assert (explorer.row, explorer.column) == (1, 5)
         assert explorer.controls["column"].parts[1].widget.value == 5
 

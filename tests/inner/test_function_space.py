@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 
 from amfs_lab import ridge
 from amfs_lab.backbones import Backbone
-from amfs_lab.episode import Episode, Split
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FunctionSpace, Prototypes
 from amfs_lab.kernels import RBF, Cosine, Linear
@@ -62,8 +62,8 @@ class Identity(Backbone):
 def test_tasks_of_different_ways_and_shots_go_into_one_meta_step(randn):
     def task(ways, shots):
         labels = torch.arange(ways)
-        support = Split(randn(ways * shots, 3), labels.repeat_interleave(shots), ways)
-        return Episode(support, Split(randn(2 * ways, 3), labels.repeat_interleave(2), ways))
+        support = Examples(randn(ways * shots, 3), labels.repeat_interleave(shots), ways)
+        return Episode(support, Examples(randn(2 * ways, 3), labels.repeat_interleave(2), ways))
 
     learner = MetaLearner(Identity(), FunctionSpace(RBF(0.9), gamma=0.2, learn_lam=True)).double()
     tasks = [task(2, 1), task(5, 3), task(3, 1)]

@@ -7,7 +7,7 @@ import torch
 from torch.func import functional_call
 
 from amfs_lab.backbones import MLP, Conv4
-from amfs_lab.episode import Episode, Split
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.inner import Anil, Maml
 from amfs_lab.learner import MetaLearner
 from amfs_lab.tasks.sinusoids import SinusoidSource
@@ -102,7 +102,7 @@ def test_real_labels_are_their_own_targets_and_cost_half_the_mean_square(wave):
     scores = support.y + torch.tensor([[1.0], [2.0], [0.0], [0.0], [0.0], [-1.0]])
     assert float(support.loss(scores)) == pytest.approx((1 + 4 + 1) / 6 / 2)
     assert support.accuracy(scores).isnan()
-    two = Split(torch.zeros(2, 1), torch.tensor([[0.0, 0.0], [1.0, 1.0]]), 2)
+    two = Examples(torch.zeros(2, 1), torch.tensor([[0.0, 0.0], [1.0, 1.0]]), 2)
     assert float(two.loss(torch.tensor([[3.0, 4.0], [1.0, 1.0]]))) == pytest.approx(25 / 2 / 2)
 
 
@@ -119,7 +119,7 @@ def test_classes_are_one_hot_and_cost_their_cross_entropy(episode):
 
 def test_an_episode_moves_with_its_real_labels(wave):
     assert wave.to("cpu", torch.float32).query.y.dtype == torch.float32
-    classes = Episode(*(Split(torch.zeros(2, 1), torch.tensor([0, 1]), 2) for _ in range(2)))
+    classes = Episode(*(Examples(torch.zeros(2, 1), torch.tensor([0, 1]), 2) for _ in range(2)))
     assert classes.to("cpu", torch.float64).support.y.dtype == torch.int64
 
 
@@ -161,6 +161,6 @@ def test_the_meta_gradient_is_that_of_another_library(episode, steps):
 def test_parameters_stay_and_buffers_that_a_forward_pass_writes_do_not():
     net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2))
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    Maml(0.1, 2).adapt(net, Split(torch.randn(4, 3), torch.tensor([0, 1, 0, 1]), 2))
+    Maml(0.1, 2).adapt(net, Examples(torch.randn(4, 3), torch.tensor([0, 1, 0, 1]), 2))
     changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amfs_lab.backbones import MLP
-from amfs_lab.episode import Split
+from amfs_lab.episode import Examples
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.inner import FunctionSpace, Prototypes
 from amfs_lab.kernels import RBF
@@ -106,7 +106,7 @@ def test_the_rates_are_those_of_episodes_that_did_not_choose_the_threshold(learn
     rejected, accepted, first = [], [], []
     for index in range(20):
         episode = drawn[index]
-        support = Split(episode.support.x[[0, 1, 2]], torch.tensor([0, 0, 1]), 2)
+        support = Examples(episode.support.x[[0, 1, 2]], torch.tensor([0, 0, 1]), 2)
         with torch.no_grad():
             v = torch.cat([answers(learner, support, x[None])[1] for x in episode.query.x])
         if index < 10:

@@ -29,7 +29,7 @@ from amfs_lab.runs.saved import load_run
 from amfs_lab.stats import Interval
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
 from amfs_lab.training import MetaTrainer, uninterrupted
-from amfs_lab.trajectory import Sketch
+from amfs_lab.trajectory import CountSketch
 
 SMALL = {"width": 4, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
 CONFIG = preset("amfs", steps=7, schedule="cosine", augment=("affine",), **SMALL)
@@ -80,7 +80,7 @@ class TestGoingOn:
         assert states(tmp_path / "parts") == []  # what has ended needs none
 
     def test_what_was_followed_goes_on_as_well(self, tmp_path):
-        follow = Sketch(16)
+        follow = CountSketch(16)
         whole = list(MetaTrainer(CONFIG, follow=follow).run())
         left_after(tmp_path, 3, follow=follow)
         rest = list(MetaTrainer(CONFIG, tmp_path, follow=follow, resume=True).run())

@@ -67,7 +67,7 @@ def put(part, path, value):
 
 def as_page(explorer):
     """The drawing of `plotly_widget.js`: the specification, with the arrays that the page has."""
-    state = explorer.drawing.state
+    state = explorer.live_figure.state
     sent = {name.removeprefix(PREFIX): value for name, value in state.get_state().items() if name.startswith(PREFIX)}
     page, data, layout = copy.deepcopy(state.specification), {}, {}
     for n, panel in enumerate(page["panels"], 1):

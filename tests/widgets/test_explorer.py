@@ -45,7 +45,7 @@ def wave():
 def sent(wave, monkeypatch):
     """What leaves for the page through the figure."""
     messages = []
-    monkeypatch.setattr(wave.drawing.state, "_send", lambda message, buffers=None: messages.append(message))
+    monkeypatch.setattr(wave.live_figure.state, "_send", lambda message, buffers=None: messages.append(message))
     return messages
 
 
@@ -58,7 +58,7 @@ def test_the_first_state_is_drawn_at_once(wave):
     assert np.array_equal(wave.figure.data[0].y, wave.arrays.y)
     assert tuple(wave.figure.layout.xaxis.range) == (0.0, 3.0)
     assert wave.sentence.text == "the largest is 1.000"
-    assert wave.drawing.state.specification["alt"] == "one curve"
+    assert wave.live_figure.state.specification["alt"] == "one curve"
     assert (wave.banner.value, wave.error) == ("", None)
 
 
@@ -184,7 +184,7 @@ def test_a_value_that_a_trait_refuses_reaches_banner_and_caller(wave, name, stat
 
 def test_a_message_that_the_figure_refuses_reaches_the_banner_too(wave):
     with pytest.raises(Exception, match=r"."):
-        wave.drawing.state.set_state({"click": "no dictionary"})
+        wave.live_figure.state.set_state({"click": "no dictionary"})
     assert wave.banner.value
 
 
@@ -224,7 +224,7 @@ def test_arrays_are_plain_values_read_by_name():
 def test_a_page_that_asks_anew_is_told_the_figure_as_it_is_now(wave):
     """A second view, too, and a page whose connection was lost."""
     wave.set(length=0.2)
-    told = wave.drawing.state.get_state()["array_y"]
+    told = wave.live_figure.state.get_state()["array_y"]
     assert np.array_equal(np.frombuffer(told["bytes"], told["type"]), wave.arrays.y)
 
 
@@ -237,9 +237,9 @@ def test_a_point_of_a_trace_that_hears_the_mouse_is_told_once_for_each_click():
             self.heard += (event["index"],)
 
     clicked = Clicked()
-    assert clicked.drawing.state.specification["panels"][0]["traces"][0]["hears"] == ["click"]
+    assert clicked.live_figure.state.specification["panels"][0]["traces"][0]["hears"] == ["click"]
     for n in (1, 2):
-        clicked.drawing.state.set_state({"click": {"trace": 0, "x": 1.0, "y": 0.5, "index": 3, "n": n}})
+        clicked.live_figure.state.set_state({"click": {"trace": 0, "x": 1.0, "y": 0.5, "index": 3, "n": n}})
     assert clicked.heard == (3, 3)
 
 

@@ -16,7 +16,7 @@ from amfs_lab.outer import PairwiseCosine
 from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.outer.conflict import measure
 from amfs_lab.widgets import style
-from amfs_lab.widgets.controls import Choice, Film, IntSlider, LogSlider, Slider, Toggle
+from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, PlaySlider, Slider, Toggle
 from amfs_lab.widgets.draggable import Coordinate, DraggableExplorer
 from amfs_lab.widgets.figure import Arrays, State, Trace
 from amfs_lab.widgets.style import INK, VERMILLION, line, marks
@@ -59,7 +59,7 @@ class TrajectoryExplorer(DraggableExplorer):
     )
 
     places = PLACES
-    shown = Film("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
+    shown = PlaySlider("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
     tasks = IntSlider("tasks", 2, MOST, start=MOST, help="how many of them there are")
     loudness = LogSlider("loudness", 0.1, 10.0, start=1.0, unit="× the others", help="curvature of the last task")
     stretch = LogSlider(

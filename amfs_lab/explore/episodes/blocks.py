@@ -23,7 +23,7 @@ from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, ORANGE, SIMILARITY, 
 from amfs_lab.widgets.text import count, percent, plus_or_minus
 
 MOST_WAYS, MOST_SHOTS = 6, 10
-FLOOR = 1e-3  # where the logarithmic axis of eigenvalues begins
+AXIS_MIN = 1e-3  # where the logarithmic axis of eigenvalues begins
 KINDS = ("common", "classes", "within")
 PRINTED = ("◆", "■", "●")
 SYMBOLS, COLORS, HATCHES = ("diamond", "square", "circle"), (GREEN, BLUE, ORANGE), ("", "/", "x")
@@ -265,7 +265,7 @@ class BlockExplorer(Explorer):
         groups = {}
         for k, (s, n) in enumerate(zip(values, counts, strict=True)):
             groups[f"index_{k}"] = np.arange(starts[k], starts[k] + n)
-            groups[f"eigenvalues_{k}"] = [max(s, FLOOR)] * n
+            groups[f"eigenvalues_{k}"] = [max(s, AXIS_MIN)] * n
         n = N * K_shots
         return Arrays(
             **groups,
@@ -282,7 +282,7 @@ class BlockExplorer(Explorer):
             index=np.arange(1, n + 1),
             index_range=[0.3, n + 0.7],
             ridge=[state.lam, state.lam],
-            letter_eigenvalues=Spectrum.of(K_letters).eigenvalues.clamp(min=FLOOR),
+            letter_eigenvalues=Spectrum.of(K_letters).eigenvalues.clamp(min=AXIS_MIN),
             kept=shares,
             kind_texts=[
                 f"{kind}<br>{mark} {f'{100 * share:.0f} %' if times else 'none'}"

@@ -29,7 +29,7 @@ from amfs_lab.explore.episodes.sheets import (
 )
 from amfs_lab.explore.kernels.characters import OTHERS, SIDE, WAYS
 from amfs_lab.widgets.controls import Choice
-from amfs_lab.widgets.drawing_pad import Paper, SheetState, printed
+from amfs_lab.widgets.drawing_pad import DrawingPad, SheetState, printed
 from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.figure import Arrays, State, Trace
 from amfs_lab.widgets.png import PAPER, greys
@@ -60,8 +60,8 @@ class DrawExplorer(Explorer):
     letters = Choice("letters", (*STORED, BLANK), help="whose letters lie on the five sheets")
     asked = Choice("query", (*AGAIN, STRANGER, NOTHING), start=AGAIN[1], help="what lies on the sixth sheet")
     votes_for = Choice("votes for", (ANSWER, *LETTERS), help="whose score the middle panel takes apart")
-    letter_1, letter_2, letter_3, letter_4, letter_5 = (Paper(name) for name in LETTERS)
-    query = Paper("query")
+    letter_1, letter_2, letter_3, letter_4, letter_5 = (DrawingPad(name) for name in LETTERS)
+    query = DrawingPad("query")
 
     presets = {
         "Bengali": {"letters": "Bengali", "asked": AGAIN[1], "votes_for": ANSWER},
@@ -191,7 +191,7 @@ class DrawExplorer(Explorer):
             f"similar, with {a.similarity[best]:.2f}. "
         )
         left = f"{percent(a.open[0])} of the variance open (standard deviation {a.open[0] ** 0.5:.2f} of 1)"
-        if a.open[0] > a.familiar:
+        if a.open[0] > a.variance_threshold:
             return words + f"The examples leave {left}, more than 95 % of real queries do: it may be none of them."
         return words + f"The examples leave {left}, no more than is usual for one of their letters."
 
@@ -268,7 +268,7 @@ def told(
     return dict(
         answer=answer,
         own_vote=0.0 if none else float(votes[answer, answer]),
-        familiar=pretrained.load().familiar,
+        familiar=pretrained.load().variance_threshold,
         similarity=similarity.double(),
         votes=theirs,
         votes_range=[min(0.0, float(theirs.min())) - room, max(0.0, float(theirs.max())) + room],

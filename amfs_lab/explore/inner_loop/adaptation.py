@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from amfs_lab import ridge
-from amfs_lab.explore.inner_loop.sinusoid_net import RATE, SHOTS, WaveNet, practised, walk
+from amfs_lab.explore.inner_loop.sinusoid_net import RATE, SHOTS, SinusoidMLP, practised, walk
 from amfs_lab.explore.inner_loop.steps import BEST_FLOW
 from amfs_lab.inner.linearised import descent, tangent_kernel
 from amfs_lab.tasks.sinusoids import SinusoidSource
@@ -39,9 +39,9 @@ class Learned(NamedTuple):
     solve: Tensor
 
 
-def network(start: str) -> WaveNet:
+def network(start: str) -> SinusoidMLP:
     """Where learning begins: after meta-training, or before it."""
-    return practised() if start == "practised" else WaveNet()
+    return practised() if start == "practised" else SinusoidMLP()
 
 
 @lru_cache(maxsize=32)

@@ -22,7 +22,7 @@ META_RATE = 2e-2
 PRACTICE = 200  # meta-steps: a few seconds
 
 
-class WaveNet(nn.Module):
+class SinusoidMLP(nn.Module):
     """1 -> 40 -> 40 -> 1 with tanh between: x (... n 1) to (... n 1)."""
 
     weight3: Tensor
@@ -61,7 +61,7 @@ def draw(source: SinusoidSource, first: int, tasks: int) -> Batch:
     return Batch(*(torch.stack(column) for column in zip(*halves, strict=True)))
 
 
-def walk(net: WaveNet, params: Params, x: Tensor, y: Tensor, rate: float, steps: int) -> Iterator[Params]:
+def walk(net: SinusoidMLP, params: Params, x: Tensor, y: Tensor, rate: float, steps: int) -> Iterator[Params]:
     """params after 0..steps inner steps on 1/2 mean (f - y)^2: MAML's inner loop, on one task or on a batch of them."""
     graph = any(p.grad_fn is not None or p.requires_grad for p in params.values()) and torch.is_grad_enabled()
     yield params
@@ -76,7 +76,7 @@ def walk(net: WaveNet, params: Params, x: Tensor, y: Tensor, rate: float, steps:
         yield params
 
 
-def query_loss(net: WaveNet, batch: Batch, rate: float, steps: int) -> Float[Tensor, " t"]:
+def query_loss(net: SinusoidMLP, batch: Batch, rate: float, steps: int) -> Float[Tensor, " t"]:
     """Each task's mean squared error on its queries after `steps` inner steps, a function of the net's parameters."""
     t = len(batch.x)
     start = {name: p.expand(t, *p.shape) for name, p in net.named_parameters()}
@@ -84,7 +84,7 @@ def query_loss(net: WaveNet, batch: Batch, rate: float, steps: int) -> Float[Ten
     return (functional_call(net, end, (batch.query_x,)) - batch.query_y).square().mean((-2, -1))
 
 
-def practise(net: WaveNet, meta_steps: int) -> Iterator[float]:
+def practise(net: SinusoidMLP, meta_steps: int) -> Iterator[float]:
     """Second-order MAML on training waves; yields the mean query error of each meta-step."""
     source = SinusoidSource(SHOTS, SHOTS)
     optimizer = torch.optim.Adam(net.parameters(), lr=META_RATE)
@@ -99,9 +99,9 @@ def practise(net: WaveNet, meta_steps: int) -> Iterator[float]:
 
 
 @lru_cache(maxsize=4)
-def practised(meta_steps: int = PRACTICE) -> WaveNet:
+def practised(meta_steps: int = PRACTICE) -> SinusoidMLP:
     """The network after so much practice, the same in every process."""
-    net = WaveNet()
+    net = SinusoidMLP()
     with one_thread():
         for _ in practise(net, meta_steps):
             pass

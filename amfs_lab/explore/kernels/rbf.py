@@ -27,7 +27,7 @@ POINTS: dict[str, Tensor] = {
 }
 N = 6
 ALIVE = 0.01  # a direction counts as alive while its eigenvalue is above 1 % of the largest
-FLOOR = 1e-9  # where the logarithmic axis of eigenvalues ends
+AXIS_MIN = 1e-9  # where the logarithmic axis of eigenvalues ends
 GRID = torch.linspace(-0.6, 3.6, 169, dtype=torch.float64)[:, None]
 NUMBERS = list(range(1, N + 1))
 
@@ -195,7 +195,7 @@ class RbfExplorer(Explorer):
             cell_x=np.array([j, j + 1, j + 1, j, j]) + 0.5,
             cell_y=np.array([i, i, i + 1, i + 1, i]) + 0.5,
             directions=NUMBERS,
-            eigenvalues=eigenvalues.clamp(min=FLOOR),
+            eigenvalues=eigenvalues.clamp(min=AXIS_MIN),
             eigen_symbols=["circle" if s > ALIVE * eigenvalues[0] else "circle-open" for s in eigenvalues],
             alive=int((eigenvalues > ALIVE * eigenvalues[0]).sum()),
             threshold_x=np.array([0.6, N + 0.4]),

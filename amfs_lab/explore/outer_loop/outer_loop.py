@@ -24,7 +24,7 @@ from amfs_lab.explore.outer_loop.plane import (
     standing,
 )
 from amfs_lab.widgets import style
-from amfs_lab.widgets.controls import Film, IntSlider, LogSlider, Slider
+from amfs_lab.widgets.controls import IntSlider, LogSlider, PlaySlider, Slider
 from amfs_lab.widgets.draggable import Coordinate, DraggableExplorer
 from amfs_lab.widgets.figure import Arrays, State, Trace
 from amfs_lab.widgets.style import INK, line, marks
@@ -93,7 +93,7 @@ class OuterLoopExplorer(DraggableExplorer):
     )
 
     places = PLACES
-    shown = Film("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
+    shown = PlaySlider("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
     curvature = LogSlider("curvature h", 0.1, 30.0, start=4.0, unit="× tasks 1, 2", help="of task 3")
     inner_lr = Slider("inner rate a", 0.0, 0.5, start=0.2, step=0.01, help="of FO-MAML, MAML and Reptile")
     inner_steps = IntSlider("inner steps k", 0, 10, start=1, help="of FO-MAML, MAML and Reptile")

@@ -29,7 +29,7 @@ GRID = np.array(TICKS) / high_precision.TICKS
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 BANDWIDTHS = tuple(float(f"{sigma:.3g}") for sigma in np.geomspace(0.05, 64, 33))
 SEEN = 0.01  # a difference that the eye sees in the figure
-FLOOR, CEILING = 1e-18, 1e21  # where the logarithmic axes end
+AXIS_MIN, AXIS_MAX = 1e-18, 1e21  # where the logarithmic axes end
 curve = partial(line, dash="solid", line_simplify=False)  # drawn to every point
 
 
@@ -148,7 +148,7 @@ class LimitExplorer(Explorer):
             title="largest s / smallest s",
             type="log",
             range=[-1, 22.5],
-            tickvals=[1, 1e7, 1e14, CEILING],
+            tickvals=[1, 1e7, 1e14, AXIS_MAX],
             ticktext=["1", "10⁷", "10¹⁴", "≥ 10²¹"],
         ),
         xaxis3=dict(title="x", range=[-1.25, 1.25]),
@@ -156,7 +156,7 @@ class LimitExplorer(Explorer):
             title="|computed − exact|",
             type="log",
             range=[-18.8, 2],
-            tickvals=[FLOOR, 1e-12, 1e-6, 1],
+            tickvals=[AXIS_MIN, 1e-12, 1e-6, 1],
             ticktext=["≤ 10⁻¹⁸", "10⁻¹²", "10⁻⁶", "1"],
         ),
     )
@@ -248,18 +248,18 @@ class LimitExplorer(Explorer):
             flat_y=level,
             computed_x=GRID if values is not None else np.array([]),
             computed_y=values if values is not None else np.array([]),
-            off=off.clip(FLOOR),
+            off=off.clip(AXIS_MIN),
             x=places,
             y=np.array(labels(points)),
             bandwidths=np.array(BANDWIDTHS),
-            conditions=np.array([min(condition(points, s, lam), CEILING) for s in BANDWIDTHS]),
+            conditions=np.array([min(condition(points, s, lam), AXIS_MAX) for s in BANDWIDTHS]),
             end_x=np.array([BANDWIDTHS[0], BANDWIDTHS[-1]]),
             end_y=np.array([end, end]),
             end_note_x=np.array([BANDWIDTHS[0]]),
             end_note_y=np.array([60 * end]),
             end_note=[f"{state.precision} ends here"],
             here_x=np.array([sigma]),
-            here_y=np.array([min(here, CEILING)]),
+            here_y=np.array([min(here, AXIS_MAX)]),
             off_note=["no curve: the solve was refused" if refused else " "],
             refused=refused,
             worst=float(off.max(initial=0.0)),

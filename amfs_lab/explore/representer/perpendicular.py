@@ -37,7 +37,7 @@ FUNCTIONS = {
 }
 
 
-class Split:
+class Decomposition:
     """f = sum_j c_j k(z_j, .) in two parts: alpha of the first, the two squared norms, and both parts anywhere."""
 
     def __init__(self, function: str, x: Tensor, bandwidth: float) -> None:
@@ -56,9 +56,9 @@ class Split:
 
 
 @lru_cache(maxsize=32)
-def split(function: str, places: str, points: int, bandwidth: float) -> tuple[Split, tuple[Tensor, Tensor]]:
+def split(function: str, places: str, points: int, bandwidth: float) -> tuple[Decomposition, tuple[Tensor, Tensor]]:
     """The two parts of a named function under the first `points` of the named places, and their curves."""
-    parts = Split(function, PLACES[places][:points], bandwidth)
+    parts = Decomposition(function, PLACES[places][:points], bandwidth)
     return parts, parts.at(GRID)
 
 
@@ -83,7 +83,7 @@ def extent(function: str, places: str, bandwidth: float) -> Extent:
     return Extent(low, high, deepest, 1.5**2 * float(whole.perpendicular_norm))
 
 
-def labels(parts: Split, x: Tensor) -> Tensor:
+def labels(parts: Decomposition, x: Tensor) -> Tensor:
     """What f says at the points (n 1), plus an error each: (n)."""
     return sum(parts.at(x)) + ERRORS[: len(x), 0]
 

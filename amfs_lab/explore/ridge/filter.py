@@ -13,7 +13,7 @@ from amfs_lab.widgets.figure import Arrays, State, Trace
 from amfs_lab.widgets.style import FAINT, GREEN, INK, ORANGE, SILENT, SKY, VERMILLION, bars, curve, dots, line, marks
 from amfs_lab.widgets.text import count, percent
 
-FLOOR = 1e-6  # where the logarithmic axis of eigenvalues begins
+AXIS_MIN = 1e-6  # where the logarithmic axis of eigenvalues begins
 MOST_STEPS = 10_000
 EVERY = torch.logspace(-6.3, 3.3, 161, dtype=torch.float64)
 CURVE = Spectrum(EVERY.flip(0), torch.eye(len(EVERY), dtype=EVERY.dtype))  # of a matrix that has every eigenvalue
@@ -157,7 +157,7 @@ class FilterExplorer(Explorer):
         fit, descent = (across @ solve(K, y, lam))[:, 0], (across @ u @ (per_s[:, None] * along))[:, 0]
         sizes = along[:, 0].abs()
         tuned = 0 <= i < n
-        shown = s.clamp(min=FLOOR)
+        shown = s.clamp(min=AXIS_MIN)
         return Arrays(
             state=state,
             x=x[:, 0],

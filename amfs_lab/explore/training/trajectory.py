@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.training.curves import MOST, NOTHING, headed, named, slots, smooth, thin
-from amfs_lab.trajectory import check_one_kind, paths, walk_shares
-from amfs_lab.widgets.controls import Choice, Held, IntSlider
+from amfs_lab.trajectory import check_one_kind, paths, random_walk_shares
+from amfs_lab.widgets.controls import Choice, HiddenState, IntSlider
 from amfs_lab.widgets.figure import Arrays, State, Trace
 from amfs_lab.widgets.live import LiveExplorer
 from amfs_lab.widgets.style import INK, METHODS, line, marks, series
@@ -68,11 +68,11 @@ def picture(history: dict[str, Any]) -> Picture | None:
     starts = [run.positions[0] for run in runs.values()]
     together = all(np.array_equal(starts[0], start) for start in starts)
     comparable = together and min(len(run.steps) for run in runs.values()) >= MANY
-    return Picture(runs, found.plane.shares, sum(walk_shares(len(runs))) if comparable else None)
+    return Picture(runs, found.plane.shares, sum(random_walk_shares(len(runs))) if comparable else None)
 
 
 class PathExplorer(LiveExplorer):
-    """Paths of followed runs, one colour, dash and marker a run: `MetaTrainer(config, follow=path.Sketch())`.
+    """Paths of followed runs, one colour, dash and marker a run: `MetaTrainer(config, follow=path.CountSketch())`.
 
     explorer = PathExplorer()                                                      # the last line of one cell shows it
     await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell feeds it
@@ -94,7 +94,7 @@ class PathExplorer(LiveExplorer):
     smoothing = IntSlider(
         "smoothing", 1, 100, start=10, unit="steps", help="loss and right panel: mean of the last so many steps"
     )
-    found = Held(None)
+    found = HiddenState(None)
     right = Choice(
         "right panel", [COSINE, WEIGHTS], help="how far the tasks agree, or what each task’s gradient counts"
     )

@@ -68,12 +68,12 @@ class TestTrajectories:
             boxes = [explorer.controls[name].box for pair in explorer.places.values() for name in pair]
             return [box.layout.display == "none" for box in boxes]
 
-        assert (explorer.drawing.state.rings["present"], hidden()) == (5, [False] * 10)
+        assert (explorer.live_figure.state.rings["present"], hidden()) == (5, [False] * 10)
         explorer.set(tasks=2)
-        assert (explorer.drawing.state.rings["present"], hidden()) == (3, [False] * 6 + [True] * 4)
-        assert TrajectoryExplorer(tasks=2).drawing.state.rings["present"] == 3
+        assert (explorer.live_figure.state.rings["present"], hidden()) == (3, [False] * 6 + [True] * 4)
+        assert TrajectoryExplorer(tasks=2).live_figure.state.rings["present"] == 3
         explorer.reset()
-        assert (explorer.drawing.state.rings["present"], hidden()) == (5, [False] * 10)
+        assert (explorer.live_figure.state.rings["present"], hidden()) == (5, [False] * 10)
 
     def test_the_key_is_where_equal_round_tasks_end(self):
         assert questions.answer_where_o_amfs_ends() == "in the geometric median"

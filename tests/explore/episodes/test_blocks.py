@@ -37,7 +37,7 @@ def test_an_impossible_matrix_is_not_positive():
     explorer = BlockExplorer("impossible")
     assert "no kernel gives this matrix, 4 of its eigenvalues being −1.2, below zero" in explorer.sentence.text
     assert explorer.arrays.kept[1] == 0
-    assert explorer.arrays.eigenvalues_1 == [blocks.FLOOR] * 4
+    assert explorer.arrays.eigenvalues_1 == [blocks.AXIS_MIN] * 4
 
 
 def test_the_key_is_counted_from_the_matrix(monkeypatch):

@@ -139,7 +139,7 @@ def test_the_sentence_is_true_at_the_extremes(state, words):
 
 def test_a_query_that_is_clicked_is_asked():
     explorer = EpisodeExplorer()
-    explorer.drawing.state.set_state({"click": {"trace": 1, "x": 0.0, "y": 0.0, "index": 11, "n": 1}})
+    explorer.live_figure.state.set_state({"click": {"trace": 1, "x": 0.0, "y": 0.0, "index": 11, "n": 1}})
     assert explorer.query == explorer.arrays.asked == 12
     assert explorer.controls["query"].parts[1].widget.value == 12
 

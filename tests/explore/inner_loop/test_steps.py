@@ -35,7 +35,7 @@ class TestSteps:
 
     def test_the_tangent_kernel_is_that_of_the_untrained_network(self):
         p = steps.problem("tangent kernel", 6, 2)
-        net = sinusoid_net.WaveNet()
+        net = sinusoid_net.SinusoidMLP()
         K = tangent_kernel(net, p.x, p.x)
         u, s = p.spectrum.eigenvectors, p.spectrum.eigenvalues
         assert torch.allclose(u @ torch.diag(s) @ u.T, K / torch.linalg.eigvalsh(K)[-1])
@@ -108,7 +108,7 @@ class TestSteps:
 
 class TestWaves:
     def test_maml_on_a_batch_of_tasks_is_the_librarys_task_by_task(self):
-        net, source = sinusoid_net.WaveNet(seed=1), SinusoidSource(6, 5)
+        net, source = sinusoid_net.SinusoidMLP(seed=1), SinusoidSource(6, 5)
         batch = sinusoid_net.draw(source, 0, 3)
         together = sinusoid_net.query_loss(net, batch, rate=0.05, steps=2)
         ours = torch.autograd.grad(together.mean(), list(net.parameters()))
@@ -125,13 +125,13 @@ class TestWaves:
         test = sinusoid_net.draw(SinusoidSource(sinusoid_net.SHOTS, 50, split="test"), 0, 50)
         raw, practised = (
             sinusoid_net.query_loss(net, test, sinusoid_net.RATE, 5)
-            for net in (sinusoid_net.WaveNet(), sinusoid_net.practised())
+            for net in (sinusoid_net.SinusoidMLP(), sinusoid_net.practised())
         )
         assert paired_difference(raw.detach(), practised.detach()).low > 1.0
         assert practised.mean() < 0.3
 
     def test_practice_is_the_same_every_time(self):
-        first, second = sinusoid_net.WaveNet(), sinusoid_net.WaveNet()
+        first, second = sinusoid_net.SinusoidMLP(), sinusoid_net.SinusoidMLP()
         assert list(sinusoid_net.practise(first, 3)) == list(sinusoid_net.practise(second, 3))
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 

@@ -78,7 +78,7 @@ class TestOuterLoop:
 
 
 def rings(explorer):
-    return explorer.drawing.state.rings
+    return explorer.live_figure.state.rings
 
 
 class TestRings:
@@ -90,7 +90,7 @@ class TestRings:
         assert rings(explorer)["names"] == ["start", "task 1", "task 2", "task 3"]
         places[3] = [-1.0, 2.0]
         before = explorer.arrays.end_y_0
-        explorer.drawing.state.set_state({"places": {"places": places, "n": 1}})
+        explorer.live_figure.state.set_state({"places": {"places": places, "n": 1}})
         assert (explorer.x_3, explorer.y_3) == (-1.0, 2.0)
         assert explorer.controls["x_3"].parts[0].widget.value == -1.0
         assert explorer.arrays.end_y_0 != before
@@ -106,7 +106,7 @@ class TestRings:
         explorer = OuterLoopExplorer()
         places = [list(place) for place in rings(explorer)["places"]]
         places[0] = [-99.0, 99.0]
-        explorer.drawing.state.set_state({"places": {"places": places, "n": 1}})
+        explorer.live_figure.state.set_state({"places": {"places": places, "n": 1}})
         assert (explorer.x_0, explorer.y_0) == (-3.0, 3.0)
         assert rings(explorer)["places"][0] == [-3.0, 3.0]
         assert rings(explorer)["answers"] == 1, "the page waits for the answer to its last drag"
@@ -117,7 +117,7 @@ class TestRings:
     def test_what_is_no_place_is_an_error_in_the_banner(self, sent):
         explorer = OuterLoopExplorer()
         with pytest.raises((ConfigError, TraitError)):
-            explorer.drawing.state.set_state({"places": {"places": sent, "n": 1}})
+            explorer.live_figure.state.set_state({"places": {"places": sent, "n": 1}})
         assert explorer.error is not None
         explorer.reset()
         assert explorer.error is None

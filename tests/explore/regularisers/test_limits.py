@@ -250,7 +250,7 @@ def test_a_refused_fit_leaves_everything_else_standing(refusal):
     assert len(exact.y) == len(polynomial.y) == len(GRID)
     assert len(labels.x) == 6
     assert note.text == ("no curve: the solve was refused",)
-    assert (explorer.arrays.here_y[0], explorer.error) == (limits.CEILING, None)
+    assert (explorer.arrays.here_y[0], explorer.error) == (limits.AXIS_MAX, None)
 
 
 def test_no_points_still_draw():

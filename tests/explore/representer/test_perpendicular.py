@@ -8,7 +8,7 @@ import torch
 
 from amfs_lab.explore import PerpendicularExplorer
 from amfs_lab.explore.representer import questions
-from amfs_lab.explore.representer.perpendicular import ERRORS, FUNCTIONS, MOST, PLACES, Split, unseen_share
+from amfs_lab.explore.representer.perpendicular import ERRORS, FUNCTIONS, MOST, PLACES, Decomposition, unseen_share
 
 STATES = [
     dict(function=function, places=places, points=points, bandwidth=bandwidth)
@@ -66,7 +66,7 @@ def test_the_curves_are_sums_of_bumps(state, t):
 
 def test_the_shadow_is_the_shortest_of_all_with_its_values():
     """Against random sums of bumps on 40 places that were bent to the same values."""
-    parts_ = Split("wiggle", PLACES["apart"][:4], 0.6)
+    parts_ = Decomposition("wiggle", PLACES["apart"][:4], 0.6)
     places = np.concatenate([PLACES["apart"].numpy()[:4, 0], np.linspace(-3, 3, 13)])
     K = bump(places, places, 0.6)
     values = parts_.at(PLACES["apart"][:4])[0].numpy()
@@ -81,7 +81,7 @@ def test_the_shadow_is_the_shortest_of_all_with_its_values():
 
 def test_points_on_all_centres_leave_nothing_unseen():
     z, c = FUNCTIONS["wiggle"]
-    on_them = Split("wiggle", z, 0.6)
+    on_them = Decomposition("wiggle", z, 0.6)
     assert on_them.perpendicular_norm == pytest.approx(0, abs=1e-12)
     assert torch.allclose(on_them.alpha.sort(0)[0], c.sort(0)[0])
 

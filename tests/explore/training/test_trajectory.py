@@ -15,7 +15,7 @@ from amfs_lab.explore.training.curves import slots
 from amfs_lab.explore.training.trajectory import ARROWS, COSINE, POINTS, WEIGHTS
 from amfs_lab.tasks import EpisodeConfig
 from amfs_lab.training import MetaTrainer
-from amfs_lab.trajectory import Followed, Sketch, paths, walk_shares
+from amfs_lab.trajectory import CountSketch, TrajectoryPoint, paths, random_walk_shares
 from amfs_lab.widgets.drive import drive
 from amfs_lab.widgets.live import live
 
@@ -29,7 +29,7 @@ def steps(method="i-amfs", n=60, seed=0, size=SIZE, cosine=0.1):
     places = torch.randn(n, SIZE, generator=draw).cumsum(0)
     places -= places[0].clone()
     for step in range(1, n + 1):
-        told = Followed(places[step - 1], size, cosine and cosine / step, (0.45, 0.55))
+        told = TrajectoryPoint(places[step - 1], size, cosine and cosine / step, (0.45, 0.55))
         yield SimpleNamespace(method=method, step=step, seconds=step / 10, loss=1 / step, accuracy=0.5, followed=told)
 
 
@@ -110,8 +110,8 @@ def test_the_sentence_gives_distances_and_what_random_walks_would_show(explorer)
     said = explorer.sentence.text
     assert said.startswith(f"I-AMFS is {away:.3g} from its start after 60 steps, loss 0.02, mean cosine 0.00; AMFS")
     assert f"They are {apart:.3g} apart." in said
-    assert f"2 random walks from one start would show {100 * sum(walk_shares(2)):.0f} %" in said
-    assert f"that of a random walk would show {100 * sum(walk_shares(1)):.0f} %" in shown(steps()).sentence.text
+    assert f"2 random walks from one start would show {100 * sum(random_walk_shares(2)):.0f} %" in said
+    assert f"that of a random walk would show {100 * sum(random_walk_shares(1)):.0f} %" in shown(steps()).sentence.text
 
 
 def test_nothing_is_compared_that_is_not_comparable():
@@ -147,11 +147,13 @@ def test_a_run_that_nobody_follows_ends_at_its_first_step_with_advice():
             seen.append(step.step)
             yield SimpleNamespace(**{**vars(step), "followed": None})
 
-    with pytest.raises(ConfigError, match=r"Got one without: make the trainer with `follow=trajectory.Sketch\(\)`"):
+    with pytest.raises(
+        ConfigError, match=r"Got one without: make the trainer with `follow=trajectory.CountSketch\(\)`"
+    ):
         asyncio.run(live(unfollowed(), explorer))
     assert seen == [1]
     assert explorer.status == "failed"
-    assert "follow=trajectory.Sketch()" in explorer.banner.value
+    assert "follow=trajectory.CountSketch()" in explorer.banner.value
 
 
 def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
@@ -166,7 +168,7 @@ def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
 
 def test_real_training_feeds_it_live():
     small = {"width": 8, "tasks": 2, "steps": 3, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
-    runs = {name: MetaTrainer(preset(name, **small), follow=Sketch()).run() for name in ("i-amfs", "amfs")}
+    runs = {name: MetaTrainer(preset(name, **small), follow=CountSketch()).run() for name in ("i-amfs", "amfs")}
     explorer = PathExplorer(right=COSINE)
     asyncio.run(live(runs, explorer, every=0))
     assert explorer.sentence.text.startswith("Finished: ")
