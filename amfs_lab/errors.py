@@ -40,3 +40,7 @@ class DataError(AmfsError, ValueError):
 
 class NumericalError(AmfsError, ArithmeticError):
     """A computation that has no answer in this precision: a failed factorisation, a loss that is not finite."""
+
+
+class MovedError(ConfigError):
+    """An old name of a public module or function; the message has the new one."""

@@ -206,10 +206,9 @@ def _difference(a: Tensor, b: Tensor) -> Tensor:
     return a.double() - b.double()
 
 
-def check_values(values: object) -> None:
+def check_values(values: Tensor) -> None:
     """Raises DataError unless these are one number an episode, (n)."""
     check_tensor("values", values, "n")
-    assert isinstance(values, Tensor)
     if values.ndim != 1:
         raise DataError(f"`values` must be one number an episode, (n). Got shape {tuple(values.shape)}.")
 

@@ -23,6 +23,7 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import check_measurable, evaluate
 from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, explained, repeatable, untouched
+from amfs_lab.moved import moved
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
 from amfs_lab.provenance import AbsentSource, of_learner, of_source
@@ -420,3 +421,6 @@ def check_parameters(learner: MetaLearner) -> None:
             f"Meta-parameters must be float32 or float64. Got {', '.join(map(str, short))}. Convert them: "
             "learner.float(). For speed run its forward pass under torch.autocast, or freeze the short ones."
         )
+
+
+__getattr__ = moved(__name__)

@@ -26,8 +26,8 @@ FILES = (
         for part in ("result.json", "rows.npz", "summary.json")
     ),
     "data/results/bench-cpu.json",
-    "docs/lesson.png",
-    "docs/statistics.md",
+    *(f"docs/{name}" for name in ("amfs_in_one_page.py", "architecture.md", "architecture.svg", "explorer.gif")),
+    *(f"docs/{name}.md" for name in ("research", "results", "statistics")),
     "environment.yml",
     "notebooks/conftest.py",
     "pyproject.toml",

@@ -35,6 +35,7 @@ from amfs_lab.explore.ridge.vote import VoteExplorer
 from amfs_lab.explore.training.compare import CompareExplorer
 from amfs_lab.explore.training.meta_training import MetaTrainingExplorer
 from amfs_lab.explore.training.trajectory import PathExplorer
+from amfs_lab.moved import moved
 
 __all__ = [
     "AdaptationExplorer",
@@ -71,3 +72,5 @@ __all__ = [
     "ridge",
     "training",
 ]
+
+__getattr__ = moved(__name__)

@@ -52,10 +52,9 @@ class Aggregator(ABC):
         return direction
 
 
-def check_rows(grads: object) -> None:
+def check_rows(grads: Tensor) -> None:
     """Raises DataError unless `grads` is one row of floating-point numbers a task, (t p) with t and p >= 1."""
     check_tensor("grads", grads, "t p")
-    assert isinstance(grads, Tensor)
     if grads.ndim != 2 or grads.numel() == 0 or not grads.is_floating_point():
         raise DataError(
             "Gradients must be one row of floating-point numbers a task, (t, p) with t and p >= 1. "

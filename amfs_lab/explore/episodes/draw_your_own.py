@@ -268,7 +268,7 @@ def told(
     return dict(
         answer=answer,
         own_vote=0.0 if none else float(votes[answer, answer]),
-        familiar=pretrained.load().variance_threshold,
+        variance_threshold=pretrained.load().variance_threshold,
         similarity=similarity.double(),
         votes=theirs,
         votes_range=[min(0.0, float(theirs.min())) - room, max(0.0, float(theirs.max())) + room],
