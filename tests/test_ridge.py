@@ -10,7 +10,7 @@ from sklearn.kernel_ridge import KernelRidge
 
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.kernels import rbf_kernel
-from amfs_lab.ridge import Spectrum, covariance, information, leave_one_out, log_evidence, noise, solve, variance
+from amfs_lab.ridge import RidgeFactor, Spectrum, covariance, information, leave_one_out, log_evidence, solve, variance
 
 REGULARISERS = [(1e-3, 0.0), (0.1, 0.0), (10.0, 0.0), (0.1, 0.5), (0.1, 20.0)]
 
@@ -74,7 +74,8 @@ def test_information_and_degrees_of_freedom_by_two_roads(task, lam, mu):
     K, identity = task[2], torch.eye(12, dtype=torch.float64)
     N = lam * torch.linalg.inv(identity + mu * K)
     spectrum = Spectrum.of(K)
-    assert torch.allclose(noise(K, lam, mu), N)
+    factor = RidgeFactor.of(K, lam, mu)
+    assert torch.allclose(factor.L @ factor.L.T, K + N)
     assert torch.allclose(spectrum.information(lam, mu), torch.logdet(identity + K @ torch.linalg.inv(N)) / 2)
     assert torch.allclose(information(K, lam, mu), spectrum.information(lam, mu))
     assert torch.allclose(spectrum.degrees_of_freedom(lam, mu), (K @ torch.linalg.inv(K + N)).trace())
@@ -153,6 +154,41 @@ def test_leave_one_out_is_a_fit_without_each_point(randn):
         rest = [j for j in range(len(y)) if j != i]
         alpha = solve(K[rest][:, rest], y[rest], 0.2)
         assert torch.allclose(closed[i], y[i] - K[i, rest] @ alpha, atol=1e-12)
+
+
+def test_one_factorisation_serves_all_that_follows_from_it(task, randn):
+    x, y, K = task
+    x_new = randn(7, 3)
+    K_qs, K_qq = rbf_kernel(x_new, x, 0.9), rbf_kernel(x_new, x_new, 0.9)
+    for lam, mu in REGULARISERS:
+        factor = RidgeFactor.of(K, lam, mu)
+        assert torch.equal(factor.solve(y), solve(K, y, lam, mu))
+        assert torch.equal(factor.predict(K_qs, y), K_qs @ solve(K, y, lam, mu))
+        assert torch.equal(factor.covariance(K_qq, K_qs), covariance(K_qq, K_qs, K, lam, mu))
+        assert torch.equal(factor.variance(K_qq.diagonal(), K_qs), variance(K_qq.diagonal(), K_qs, K, lam, mu))
+        assert torch.equal(factor.information(), information(K, lam, mu))
+        N = lam * torch.linalg.inv(torch.eye(12, dtype=K.dtype) + mu * K)
+        normal = torch.distributions.MultivariateNormal(torch.zeros(12, dtype=K.dtype), K + N)
+        assert torch.allclose(factor.log_evidence(y), normal.log_prob(y.T).sum())
+    factor = RidgeFactor.of(K, 0.1)
+    assert torch.equal(factor.leave_one_out(y), leave_one_out(K, y, 0.1))
+    assert torch.equal(factor.log_evidence(y), log_evidence(K, y, 0.1))
+
+
+def test_leave_one_out_is_offered_without_mu_only(task):
+    with pytest.raises(ConfigError, match=r"`mu` must be 0. Got mu > 0. Fit again without each point"):
+        RidgeFactor.of(task[2], 0.1, 0.5).leave_one_out(task[1])
+
+
+@pytest.mark.parametrize("lam", [1e-4, 1.0, 1e7])
+def test_information_in_float32_is_that_of_float64(task, lam):
+    exact = float(information(task[2], lam))
+    assert float(information(task[2].float(), lam)) == pytest.approx(exact, rel=1e-4, abs=1e-6)
+
+
+def test_labels_in_float64_are_solved_in_float64(task):
+    _, y, K = task
+    assert torch.equal(solve(K.float(), y, 0.1), solve(K.float().double(), y, 0.1))
 
 
 def test_leave_one_out_of_a_singular_matrix_is_refused():
