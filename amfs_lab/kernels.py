@@ -1,10 +1,11 @@
-"""Similarity of features: the RBF kernel and its bandwidth, and the linear and cosine kernels beside it.
+"""Kernels, the similarities of features: RBF with its bandwidth, linear, and cosine.
 
-A kernel is a module: `kernel(x1, x2)` is the Gram matrix, `kernel.start(features)` a start from the first task's data.
+A kernel is a module. `kernel(x1, x2)` is the Gram matrix; `kernel.start(features)` sets its start from the first task.
 """
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -12,25 +13,26 @@ from jaxtyping import Float, Real
 from torch import Tensor, nn
 from torch.nn import functional
 
-from amfs_lab.arguments import check_points, check_positive, in_working_precision, readable
+from amfs_lab.arguments import check_positive, checked_points, readable
 from amfs_lab.errors import ConfigError, DataError
 
-SMALLEST_BANDWIDTH, LARGEST_BANDWIDTH = 1e-3, 1e3  # what a learned bandwidth may reach
-SMALL_ARRAY = 2**16  # differences that may be held for the derivatives
+SMALL_ARRAY = 2**16  # largest number of differences that is kept for the backward pass
 
 
 def squared_distances(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
     """|a - b|^2 for every row a of `x1` and b of `x2`.
 
-    Direct differences: exact zeros on the diagonal, where |a|^2 + |b|^2 - 2ab leaves rounding dust, and differentiable
-    twice, where `torch.cdist` is not. A large array of differences (n m d) is never held. Integers are taken as
-    floating point, and 16-bit numbers as float32.
+    Direct differences give exact zeros on the diagonal, where |a|^2 + |b|^2 - 2ab leaves rounding errors. They are
+    differentiable twice, where `torch.cdist` is not. A large array of differences (n m d) is never kept. Integers are
+    taken as floating point, and 16-bit numbers as float32.
 
     Raises:
-        DataError: no two sets of rows of one length.
+        DataError: `x1` and `x2` are not two sets of rows of one length.
     """
-    check_points(x1, x2)
-    x1, x2 = in_working_precision(x1, x2)
+    return _squared_distances(*checked_points(x1, x2))
+
+
+def _squared_distances(x1: Tensor, x2: Tensor) -> Tensor:
     if x1.shape[:-1].numel() * x2.shape[-2:].numel() <= SMALL_ARRAY:  # faster so
         return (x1[..., :, None, :] - x2[..., None, :, :]).square().sum(-1)
     batch = torch.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
@@ -39,10 +41,10 @@ def squared_distances(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) ->
 
 
 class _SquaredDistances(torch.autograd.Function):
-    """The same without an array of differences, and with derivatives that are matrix products.
+    """Squared distances without an array of differences, whose derivatives are matrix products.
 
-    The gradient by `x1` is 2 sum_j g_ij (a_i - b_j) = 2 (sum_j g_ij) a_i - 2 g b, made of operations that can be
-    differentiated again. Both are shifted by the mean of `x2` first, so that what is common does not cancel.
+    The gradient by `x1` is 2 sum_j g_ij (a_i - b_j) = 2 (sum_j g_ij) a_i - 2 g b, which can be differentiated again.
+    Both are shifted by the mean of `x2` first: a common offset would cancel, with loss of digits.
     """
 
     generate_vmap_rule = True
@@ -81,23 +83,21 @@ def rbf_kernel(
     """k(a, b) = exp(-|a - b|^2 / (2 bandwidth^2)).
 
     Args:
-        x1, x2: features, any unit; `bandwidth` (sigma) is in the same unit and > 0. One a dimension (d) measures each
-            coordinate's difference in its own bandwidth.
+        x1, x2: features, any unit. bandwidth: sigma, in the same unit and > 0. One number a dimension (d) divides the
+            differences of each coordinate by its own bandwidth.
     Returns:
-        the Gram matrix, entries in [0, 1], ones where a = b. However small or large the bandwidth is, if it is one
-        number: towards 0 the identity (for different points), towards infinity ones.
+        the Gram matrix, entries in [0, 1], ones where a = b. One bandwidth may be as small or large as numbers go: the
+        limits are the identity (for different points) and ones.
     Raises:
-        ConfigError: a bandwidth that is not positive and finite. DataError: no two sets of rows of one length, or a
-            bandwidth of another number of dimensions.
+        ConfigError: a bandwidth that is not positive and finite. DataError: `x1` and `x2` are not two sets of rows of
+            one length, or a bandwidth of another number of dimensions.
     """
-    check_bandwidth(bandwidth)
-    check_points(x1, x2)
-    return _rbf(x1, x2, bandwidth)
+    check_positive("bandwidth", bandwidth, BANDWIDTH.advice)
+    return _rbf(*checked_points(x1, x2), bandwidth)
 
 
 def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
-    """`rbf_kernel`, for a bandwidth that is known to be positive."""
-    x1, x2 = in_working_precision(x1, x2)
+    """`rbf_kernel` of points in working precision, and a bandwidth that is known to be positive."""
     limits = torch.finfo(x1.dtype)
     if isinstance(bandwidth, Tensor):
         if bandwidth.ndim == 1:
@@ -107,14 +107,14 @@ def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
                     f"Got {len(bandwidth)}."
                 )
             return torch.exp(-squared_distances(x1 / bandwidth, x2 / bandwidth) / 2)
-        return torch.exp(-squared_distances(x1, x2) / (2 * bandwidth.to(x1.dtype) ** 2).clamp(limits.tiny, limits.max))
+        return torch.exp(-_squared_distances(x1, x2) / (2 * bandwidth.to(x1.dtype) ** 2).clamp(limits.tiny, limits.max))
     square = bandwidth * bandwidth
     if limits.tiny / limits.eps < square < limits.max * limits.eps:
-        return torch.exp(-squared_distances(x1, x2) / (2 * square))
-    # sigma^2 or |a - b|^2 may leave the range of numbers: both are taken in units of the largest coordinate.
+        return torch.exp(-_squared_distances(x1, x2) / (2 * square))
+    # sigma^2 or |a - b|^2 may overflow or underflow: both are taken in units of the largest coordinate.
     unit = _scale_of(x1, x2).double()
-    apart = squared_distances(x1.double() / unit, x2.double() / unit)
-    return torch.exp(-torch.where(apart == 0, 0.0, apart * (unit / bandwidth).square()) / 2).to(x1.dtype)
+    squares = _squared_distances(x1.double() / unit, x2.double() / unit)
+    return torch.exp(-torch.where(squares == 0, 0.0, squares * (unit / bandwidth).square()) / 2).to(x1.dtype)
 
 
 def _scale_of(*tensors: Tensor) -> Tensor:
@@ -126,75 +126,42 @@ def _scale_of(*tensors: Tensor) -> Tensor:
 
 
 def linear_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"], bias: bool = True) -> Float[Tensor, "*b n m"]:
-    """k(a, b) = <a, b>, plus 1 with `bias`: what a column of ones beside the features adds.
-
-    Raises:
-        DataError: no two sets of rows of one length.
-    """
-    check_points(x1, x2)
-    x1, x2 = in_working_precision(x1, x2)
+    """k(a, b) = <a, b>, plus 1 with `bias` (a column of ones beside the features). Raises as `rbf_kernel` does."""
+    x1, x2 = checked_points(x1, x2)
     return x1 @ x2.mT + (1 if bias else 0)
 
 
 def cosine_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
-    """k(a, b) = <a, b> / (|a| |b|), in [-1, 1] up to rounding; 0 for a zero vector, which has no direction.
-
-    Raises:
-        DataError: no two sets of rows of one length.
-    """
-    check_points(x1, x2)
-    x1, x2 = in_working_precision(x1, x2)
+    """k(a, b) = <a, b> / (|a| |b|), in [-1, 1] up to rounding; 0 for a zero vector. Raises as `rbf_kernel` does."""
+    x1, x2 = checked_points(x1, x2)
     return _unit_rows(x1) @ _unit_rows(x2).mT
 
 
 def _unit_rows(x: Tensor) -> Tensor:
-    """Rows of length 1, of any length before: they are scaled first, so that no square over- or underflows."""
+    """Rows of length 1, scaled by their largest entry first, so that no square over- or underflows."""
     if not x.numel():
         return x
     largest = x.detach().abs().amax(-1, keepdim=True)
     return functional.normalize(x / torch.where(largest > 0, largest, 1.0), dim=-1)
 
 
-def check_bandwidth(bandwidth: Tensor | float) -> None:
-    """Raises ConfigError unless 0 < bandwidth < infinity."""
-    check_positive(
-        "bandwidth",
-        bandwidth,
-        "It is the distance at which similarity has fallen to 61 %: start from `median_bandwidth(x)`.",
-    )
-
-
-def check_learned_bandwidth(bandwidth: float) -> None:
-    """Raises ConfigError unless the bandwidth lies where a learned one may go, between 1e-3 and 1e3."""
-    check_bandwidth(bandwidth)
-    if isinstance(bandwidth, torch.Tensor) and bandwidth.numel() != 1:
-        raise ConfigError(
-            "A learned `bandwidth` starts at one number. Got several: for one a dimension give `dimensions`."
-        )
-    if not SMALLEST_BANDWIDTH <= bandwidth <= LARGEST_BANDWIDTH:
-        raise ConfigError(
-            f"A learned `bandwidth` must start between {SMALLEST_BANDWIDTH:g} and {LARGEST_BANDWIDTH:g}. "
-            f"Got {bandwidth:g}. Rescale the features, or start from their median distance."
-        )
-
-
 def median_bandwidth(x: Real[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """The median distance over the pairs of rows of `x`, the usual start of a bandwidth: there about half of the pairs
-    are more than 61 % similar. Of an even number of pairs it is the lower of the middle two.
+    """The median distance over the pairs of rows of `x`, the usual start of a bandwidth.
+
+    About half of the pairs are then more than 61 % similar. Of an even number of pairs it is the lower middle one.
 
     Returns:
         a scalar in the unit of `x`, detached.
     Raises:
         DataError: fewer than two rows, a distance that is not finite, or most rows equal (the median is 0).
     """
-    check_points(x, x)
+    x, _ = checked_points(x.detach() if isinstance(x, Tensor) else x, x)
     n = len(x)
     if n < 2:
         raise DataError(f"The median distance needs at least 2 rows. Got {n}. Give `bandwidth` a number instead.")
     rows, columns = torch.triu_indices(n, n, offset=1, device=x.device)
-    (x,) = in_working_precision(x.detach())
     unit = _scale_of(x)  # in which no square over- or underflows
-    median = squared_distances(x / unit, x / unit)[rows, columns].median().sqrt() * unit
+    median = _squared_distances(x / unit, x / unit)[rows, columns].median().sqrt() * unit
     if readable(torch.isfinite(median) & (median > 0)) is False:
         raise DataError(
             f"The median distance must be finite and > 0. Got {float(median)} over {n} rows: "
@@ -203,20 +170,52 @@ def median_bandwidth(x: Real[Tensor, "n d"]) -> Float[Tensor, ""]:
     return median
 
 
-def bounded_exp(log_value: Tensor, low: float, high: float) -> Tensor:
-    """exp(log_value), held between `low` and `high`.
+@dataclass(frozen=True)
+class Learned:
+    """A positive parameter that is learned as its logarithm and bounded: low <= exp(log_value) <= high."""
 
-    The gradient passes as if there were no bounds: a parameter that was driven out of them can come back.
-    """
-    held = log_value.clamp(math.log(low), math.log(high)).detach()
-    return (held + (log_value - log_value.detach())).exp()  # held + 0: far out, log_value + (held - log_value) rounds
+    name: str
+    low: float
+    high: float
+    advice: str
+
+    def check(self, start: Tensor | float) -> None:
+        """Raises ConfigError unless `start` is one number between `low` and `high`."""
+        check_positive(self.name, start, self.advice)
+        if isinstance(start, Tensor) and start.numel() != 1:
+            raise ConfigError(
+                f"A learned `{self.name}` must start at one number. Got a tensor of shape {tuple(start.shape)}."
+            )
+        if not self.low <= start <= self.high:
+            bounds = f"between {self.low:g} and {self.high:g}"
+            raise ConfigError(f"A learned `{self.name}` must start {bounds}. Got {start:g}. {self.advice}")
+
+    def log(self, start: Tensor | float, shape: tuple[int, ...] = (), learn: bool = True) -> nn.Parameter:
+        """The parameter log(start), the same in all entries of `shape`."""
+        self.check(start)
+        return nn.Parameter(torch.full(shape, math.log(start)), requires_grad=learn)
+
+    def exp(self, log_value: Float[Tensor, "*d"]) -> Float[Tensor, "*d"]:
+        """exp(log_value) within the bounds. Its gradient ignores them, so that a parameter beyond one can come back."""
+        held = log_value.clamp(math.log(self.low), math.log(self.high)).detach()
+        # held + 0: for a log_value far out, log_value + (held - log_value) would be rounded.
+        return (held + (log_value - log_value.detach())).exp()
+
+
+BANDWIDTH = Learned(
+    "bandwidth",
+    1e-3,
+    1e3,
+    "It is the distance at which similarity has fallen to 61 %: start from `median_bandwidth(x)`.",
+)
+check_learned_bandwidth = BANDWIDTH.check
 
 
 class Kernel(nn.Module, ABC):
-    """A similarity of features, positive semi-definite."""
+    """A positive semi-definite similarity of features."""
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
-        """Takes a data-dependent start from the features of the first task; nothing by default."""
+        """Sets a data-dependent start from the features of the first task; does nothing by default."""
 
     @abstractmethod
     def forward(self, x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]: ...
@@ -228,35 +227,33 @@ class Kernel(nn.Module, ABC):
 
 
 class RBF(Kernel):
-    """`rbf_kernel` with a bandwidth of its own, learned as its logarithm and held between 1e-3 and 1e3.
+    """`rbf_kernel` with its own bandwidth, which is learned as its logarithm and held between 1e-3 and 1e3.
 
     Args:
-        bandwidth: where it starts, > 0, in units of the feature distance; None starts at the median feature distance
-            of the first task (and at 1 until then). Far from it a network may begin with K = I and K_QS = 0.
-        learn: whether meta-training may move it.
-        dimensions: the number of features, for a bandwidth of each one; None for one bandwidth of all.
+        bandwidth: its start, > 0, in units of the feature distance. None starts at the median feature distance of the
+            first task (and at 1 until then). Far from it a network may begin with K = I and K_QS = 0.
+        learn: whether meta-training may change it.
+        dimensions: the number of features, for one bandwidth a feature; None for one bandwidth for all.
     """
 
     def __init__(self, bandwidth: float | None = None, learn: bool = True, dimensions: int | None = None) -> None:
         super().__init__()
         self.starts_at_median = bandwidth is None
-        first = 1.0 if bandwidth is None else bandwidth
-        check_learned_bandwidth(first)
         shape = () if dimensions is None else (dimensions,)
-        self.log_bandwidth = nn.Parameter(torch.full(shape, math.log(first)), requires_grad=learn)
+        self.log_bandwidth = BANDWIDTH.log(1.0 if bandwidth is None else bandwidth, shape, learn)
 
     @property
     def bandwidth(self) -> Float[Tensor, ""] | Float[Tensor, " d"]:
-        return bounded_exp(self.log_bandwidth, SMALLEST_BANDWIDTH, LARGEST_BANDWIDTH)
+        return BANDWIDTH.exp(self.log_bandwidth)
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
-        """Puts the bandwidth (of every dimension) at the median distance, unless it was given."""
+        """Sets the bandwidth (of every dimension) to the median distance, unless one was given."""
         if self.starts_at_median:
             with torch.no_grad():
                 self.log_bandwidth.fill_(median_bandwidth(features).log())
 
     def forward(self, x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
-        return _rbf(x1, x2, self.bandwidth)
+        return _rbf(*checked_points(x1, x2), self.bandwidth)
 
     def extra_repr(self) -> str:
         middle = float(self.bandwidth.detach().median())

@@ -12,12 +12,12 @@ from sklearn.metrics import pairwise
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.inner import FunctionSpace, Prototypes
 from amfs_lab.kernels import (
-    LARGEST_BANDWIDTH,
+    BANDWIDTH,
     RBF,
     SMALL_ARRAY,
     Cosine,
+    Learned,
     Linear,
-    bounded_exp,
     cosine_kernel,
     linear_kernel,
     median_bandwidth,
@@ -80,7 +80,7 @@ def test_the_module_is_the_function_and_stays_within_bounds(randn):
     x, kernel = randn(4, 3, dtype=torch.float32), RBF(0.9)
     assert torch.allclose(kernel(x, x), rbf_kernel(x, x, 0.9))
     kernel.log_bandwidth.data.fill_(math.log(1e9))
-    assert math.isclose(float(kernel.bandwidth.detach()), LARGEST_BANDWIDTH, rel_tol=1e-4)
+    assert math.isclose(float(kernel.bandwidth.detach()), BANDWIDTH.high, rel_tol=1e-4)
     assert not RBF(learn=False).log_bandwidth.requires_grad
 
 
@@ -117,15 +117,28 @@ def test_it_starts_at_the_median_distance_unless_it_was_given_a_start(randn, dim
 
 
 def test_a_bound_holds_the_value_and_lets_the_gradient_back_in():
+    positive = Learned("sigma", 0.1, 10.0, "1 is a common start.")
     log_value = torch.tensor(9.0, requires_grad=True)
-    value = bounded_exp(log_value, 0.1, 10.0)
+    value = positive.exp(log_value)
     value.backward()
     assert value.item() == pytest.approx(10)
     assert log_value.grad.item() == pytest.approx(10)
-    assert bounded_exp(torch.tensor(0.3), 0.1, 10.0).item() == pytest.approx(math.exp(0.3))
+    assert positive.exp(torch.tensor(0.3)) == torch.tensor(0.3).exp()
     for far_out in (2e4, 1e8):  # where a difference to the bound is rounded to whole numbers
-        assert bounded_exp(torch.tensor(far_out), 0.1, 10.0).item() == pytest.approx(10)
-        assert bounded_exp(torch.tensor(-far_out), 0.1, 10.0).item() == pytest.approx(0.1)
+        assert positive.exp(torch.tensor(far_out)).item() == pytest.approx(10)
+        assert positive.exp(torch.tensor(-far_out)).item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("start", [0.1, 10.0, torch.tensor(2.0)])
+def test_a_positive_parameter_starts_at_its_start(start):
+    parameter = Learned("sigma", 0.1, 10.0, "1 is a common start.").log(start, (3,))
+    assert torch.allclose(parameter.exp(), torch.full((3,), float(start)))
+
+
+@pytest.mark.parametrize("start", [0.09, 10.1])
+def test_a_start_out_of_bounds_is_refused(start):
+    with pytest.raises(ConfigError, match=rf"A learned `sigma` must start between 0.1 and 10. Got {start}. 1 is a"):
+        Learned("sigma", 0.1, 10.0, "1 is a common start.").log(start)
 
 
 def test_the_median_distance_can_merge_points_and_isolate_one():

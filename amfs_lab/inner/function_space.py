@@ -1,19 +1,18 @@
-"""I-AMFS: a task is learned by one closed-form solve in the kernel's function space, instead of gradient steps."""
+"""I-AMFS: the inner loop is one closed-form solve in the kernel's function space, instead of gradient steps."""
 
-import math
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Real
 from torch import Tensor
 
 from amfs_lab import ridge
-from amfs_lab.arguments import is_number
+from amfs_lab.arguments import check_positive
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner.features import FeatureSpaceLoop, checked_task
-from amfs_lab.kernels import RBF, Kernel, bounded_exp
+from amfs_lab.kernels import RBF, Kernel, Learned
 
-SMALLEST_LAM, LARGEST_LAM = 1e-6, 1e3  # what a learned ridge may reach
+LAM = Learned("lam", 1e-6, 1e3, "0.1 is a common start.")
+SCALE = Learned("scale", 1e-30, 1e30, "5 is a common start.")
 
 
 class FunctionSpace(FeatureSpaceLoop):
@@ -29,10 +28,10 @@ class FunctionSpace(FeatureSpaceLoop):
         kernel: similarity of features; a fresh `RBF` by default, which starts at the median distance.
         lam: ridge strength > 0. mu: weight of the gradient-norm term, >= 0.
         gamma: weight of the information term I/n that the task adds to its meta-objective, >= 0 (our reading).
-        scale: where the learned output scale starts, > 0.
-        first_order: the query loss does not see alpha, the analogue of FO-MAML: it then learns nothing about lam and
-            mu, and little about the bandwidth. It saves almost no time, the backbone being nearly all of the cost.
-        learn_lam: `lam` is where meta-training starts, held between 1e-6 and 1e3.
+        scale: start of the learned output scale, > 0.
+        first_order: detach alpha from the query loss, the analogue of FO-MAML. It then learns nothing about lam and
+            mu, and little about the bandwidth. It saves almost no time, because the backbone is nearly all of the cost.
+        learn_lam: learn `lam` from its start, held between 1e-6 and 1e3.
     Raises:
         ConfigError: a value outside its range.
     """
@@ -52,17 +51,17 @@ class FunctionSpace(FeatureSpaceLoop):
         self.kernel = RBF() if kernel is None else kernel
         self.mu, self.gamma, self.first_order = mu, gamma, first_order
         self._lam = lam
-        self.log_lam = nn.Parameter(torch.tensor(math.log(lam))) if learn_lam else None
-        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.log_lam = LAM.log(lam) if learn_lam else None
+        self.log_scale = SCALE.log(scale)
 
     @property
     def lam(self) -> Float[Tensor, ""] | float:
-        """The ridge strength: a number, or what was learned."""
-        return self._lam if self.log_lam is None else bounded_exp(self.log_lam, SMALLEST_LAM, LARGEST_LAM)
+        """The ridge strength: the number given, or the learned one."""
+        return self._lam if self.log_lam is None else LAM.exp(self.log_lam)
 
     @property
     def scale(self) -> Float[Tensor, ""]:
-        return self.log_scale.exp()
+        return SCALE.exp(self.log_scale)
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
         self.kernel.start(features)
@@ -83,7 +82,7 @@ class FunctionSpace(FeatureSpaceLoop):
 
 @dataclass(frozen=True)
 class KernelPredictor:
-    """The task's function, what it does not know (`variance`), and what its information term costs (`penalty`)."""
+    """The function learned for one task, its posterior variance, and the information term of its meta-objective."""
 
     support: Float[Tensor, "*b n d"]
     alpha: Float[Tensor, "*b n c"]
@@ -101,7 +100,7 @@ class KernelPredictor:
 
     @property
     def penalty(self) -> Float[Tensor, "*b"] | float:
-        """gamma * I / n on the live K; a learned lam is a constant in it, or it would be driven up to make I vanish."""
+        """gamma * I / n, differentiable in K. A learned lam is detached, or lam -> infinity would make I vanish."""
         if self.space.gamma == 0:
             return 0.0
         lam = self.space.lam
@@ -111,12 +110,13 @@ class KernelPredictor:
 
 
 def check_settings(lam: float, mu: float, gamma: float, scale: float, learn_lam: bool = False) -> None:
-    """Raises ConfigError unless lam > 0, mu >= 0, gamma >= 0, scale > 0, all finite."""
-    for name, value, advice in (("lam", lam, "0.1 is a fair start"), ("scale", scale, "5 is a fair start")):
-        if not is_number(value) or value <= 0:
-            raise ConfigError(f"`{name}` must be a finite number > 0. Got {value!r}. {advice}.")
-    for name, value in (("mu", mu), ("gamma", gamma)):
-        if not is_number(value) or value < 0:
-            raise ConfigError(f"`{name}` must be a finite number >= 0. Got {value!r}. 0 leaves the term out.")
-    if learn_lam and not SMALLEST_LAM <= lam <= LARGEST_LAM:
-        raise ConfigError(f"A learned `lam` must start between {SMALLEST_LAM:g} and {LARGEST_LAM:g}. Got {lam:g}.")
+    """Raises ConfigError unless lam > 0, mu >= 0, gamma >= 0 and scale > 0 are finite numbers, within their bounds."""
+    for name, value in (("lam", lam), ("mu", mu), ("gamma", gamma), ("scale", scale)):
+        if isinstance(value, Tensor):
+            raise ConfigError(f"`{name}` must be a number. Got a tensor. Take its value: .item().")
+        if name in ("mu", "gamma"):
+            check_positive(name, value, "0 leaves the term out.", zero=True)
+    check_positive("lam", lam, LAM.advice)
+    SCALE.check(scale)
+    if learn_lam:
+        LAM.check(lam)
