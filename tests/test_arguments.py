@@ -64,6 +64,7 @@ CASES = {
     "outer.PairwiseCosine()(torch.ones(2, 3, 4))": r"Got shape (2, 3, 4)",
     "outer.MeanCosine()(torch.ones(2, 3).long())": r"in torch.int64",
     "outer.PCGrad().weights(x[0])": r"`grads` must have the axes (t, p)",
+    "outer.PCGrad().weights_from_gram(x)": r"`gram` must be square (n, n). Got shape (6, 3)",
     "outer.PCGrad()([x[0], x[1]])": r"`grads` must be a tensor (t, p). Got a list",
     "conflict.measure(x[0])": r"`grads` must have the axes (t, p)",
     "inner.FunctionSpace().fit(x[0], y)": r"`features` must have the axes (n, d)",

@@ -1,4 +1,4 @@
-"""What adapts to one task: an inner loop is a value with `adapt(net, support) -> predictor`."""
+"""The inner loop: `adapt(net, support) -> predictor` learns one task. `INNER_LOOPS` has every inner loop by its key."""
 
 from amfs_lab.inner.features import FeatureSpaceLoop
 from amfs_lab.inner.function_space import FunctionSpace
@@ -6,4 +6,21 @@ from amfs_lab.inner.gradient import Anil, GradientLoop, Maml
 from amfs_lab.inner.linearised import Linearised
 from amfs_lab.inner.prototypes import Prototypes
 
-__all__ = ["Anil", "FeatureSpaceLoop", "FunctionSpace", "GradientLoop", "Linearised", "Maml", "Prototypes"]
+INNER_LOOPS: dict[str, type[FeatureSpaceLoop] | type[GradientLoop]] = {
+    "anil": Anil,
+    "function-space": FunctionSpace,
+    "linearised": Linearised,
+    "maml": Maml,
+    "prototypes": Prototypes,
+}
+
+__all__ = [
+    "INNER_LOOPS",
+    "Anil",
+    "FeatureSpaceLoop",
+    "FunctionSpace",
+    "GradientLoop",
+    "Linearised",
+    "Maml",
+    "Prototypes",
+]

@@ -1,7 +1,11 @@
-"""What combines the tasks' gradients into one meta-update."""
+"""The outer loop: rules that combine the tasks' gradients into one meta-update.
+
+A rule has one class, one key in `AGGREGATORS` (for configurations) and one `label` (for figures and tables).
+"""
 
 from amfs_lab.outer.aggregation import Aggregator, Mean, MeanCosine, PairwiseCosine, PCGrad
 from amfs_lab.outer.conflict import Conflict, measure
+from amfs_lab.outer.directions import cancellation_tolerance
 from amfs_lab.outer.from_torchjd import TorchJD
 
 AGGREGATORS: dict[str, type[Aggregator]] = {
@@ -21,5 +25,6 @@ __all__ = [
     "PCGrad",
     "PairwiseCosine",
     "TorchJD",
+    "cancellation_tolerance",
     "measure",
 ]

@@ -1,37 +1,40 @@
-"""Aggregators: small immutable rules that turn the tasks' gradients into weights, and the weights into a direction.
+"""Aggregators: small immutable rules that weight the tasks' gradients.
 
-An aggregator is weights on gradients, theta <- theta - meta_lr * sum_j c_j g_j, so its whole opinion fits in t numbers.
+The outer step is theta <- theta - meta_lr * sum_j c_j g_j, so a rule is fully described by the t weights c_j.
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from amfs_lab.arguments import check_tensor
+from amfs_lab.arguments import check_gram, check_tensor
 from amfs_lab.errors import ConfigError, DataError, NumericalError
-from amfs_lab.outer.directions import Directions
+from amfs_lab.outer.directions import Directions, cancellation_tolerance
 
 NORMALIZATIONS = ("length", "unit", "agreement", "none")
 NEGATIVE = ("keep", "clip")
 
 
 class Aggregator(ABC):
-    """A rule for combining task gradients. Calling it gives `weights(grads) @ grads`, which must be finite."""
+    """A rule for combining task gradients. Calling it returns `weights(grads) @ grads`, which must be finite."""
+
+    label: ClassVar[str] = ""  # the rule's name in figures and tables; without one it goes by the name of its class
 
     @property
     def stateful(self) -> bool:
-        """Whether an answer depends on earlier ones: a run with such a rule cannot go on from a saved state."""
+        """Whether a step depends on earlier calls. A run with such a rule cannot be resumed."""
         return False
 
     @abstractmethod
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
-        """The weight c_j that each task's gradient ends up with, normalisation included."""
+        """The weight c_j of each task's gradient, normalisation included."""
 
     def combine(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """sum_j c_j g_j, values unchecked: NaN or infinity in `grads` comes out as NaN or infinity.
+        """sum_j c_j g_j without a check of values: NaN or infinity in `grads` gives NaN or infinity.
 
         Raises:
             DataError: gradients that are not one row a task.
@@ -47,7 +50,7 @@ class Aggregator(ABC):
                 task it is of, or a sum that overflows.
         """
         direction = self.combine(grads)
-        if not bool(torch.isfinite(direction.sum())):  # one number to ask about; finite entries may overflow it too
+        if not bool(torch.isfinite(direction.sum())):  # one number to read; finite entries may overflow it
             check_finite(grads, direction)
         return direction
 
@@ -63,7 +66,7 @@ def check_rows(grads: Tensor) -> None:
 
 
 def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) -> None:
-    """Raises NumericalError unless the direction and all gradients that it was made of are finite."""
+    """Raises NumericalError unless the direction and all gradients behind it are finite."""
     sound = torch.isfinite(grads).all(1)
     if not bool(sound.all()):
         raise NumericalError(
@@ -81,6 +84,8 @@ def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) ->
 class Mean(Aggregator):
     """c_j = 1/t: the outer loop of MAML."""
 
+    label = "mean"
+
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         check_rows(grads)
         return grads.new_full((len(grads),), 1 / len(grads))
@@ -91,18 +96,18 @@ class CosineRule(Aggregator):
     """c_j = Z <S, u_j> with u_j = g_j/|g_j| and a reference direction S that the subclass names.
 
     Args:
-        normalization: Z, one of `NORMALIZATIONS`. No Z turns the step; each makes another length of it.
+        normalization: Z, one of `NORMALIZATIONS`. Z changes the length of the step, never its direction.
             `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient: the step is as long as the mean's, so
-            that the two differ in direction alone.
+            that the two differ only in direction.
             `"unit"` Z = 1 / sum_j |c_j|: the weights' absolute values sum to 1. The step may be longer or shorter than
             the mean's: twice as long for three equal tasks against one, five times where that one is twice as long.
             `"agreement"` Z = 1/t^2 for O-AMFS, whose c_j is t when all tasks agree, and 1/t for `MeanCosine`, whose c_j
             is 1 then: the mean's step when all agree, and never longer than the mean of the gradients' lengths. It
             may be longer than the mean's step: 2.5 times for three equal tasks against one twice as long.
             `"none"` Z = 1, the formula as printed.
-            For `"length"` and `"unit"` 0/0, and what differs from it by rounding alone, is a zero step: another
-            processor rounds elsewhere.
-        negative: `"keep"` lets a task that opposes the majority be pushed up; `"clip"` gives it weight 0.
+            If the weights cancel to within rounding error (`cancellation_tolerance`), the step of `"length"` and
+            `"unit"` is zero.
+        negative: `"keep"` gives a task that opposes the majority a negative weight, `"clip"` the weight 0.
     """
 
     normalization: str = "length"
@@ -134,8 +139,7 @@ class CosineRule(Aggregator):
         if self.normalization == "agreement":
             return c / (t * full)
         total = c.abs().sum()
-        left = (8 + p**0.5 / 8) * torch.finfo(total.dtype).eps  # of a cosine of p numbers, where it should be 0
-        c = torch.where(total <= full * left, 0, c / total)  # so that NaN stays NaN
+        c = torch.where(total <= full * cancellation_tolerance(p, c.dtype), 0, c / total)  # NaN stays NaN
         return c if self.normalization == "unit" else c * _ratio_of_lengths(Mean().combine(grads), c @ grads)
 
 
@@ -145,6 +149,8 @@ class PairwiseCosine(CosineRule):
 
     Our reading: w_jj = 1 counts, and Z is named because the source leaves the step's length open.
     """
+
+    label = "O-AMFS"
 
     def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
         return units.sum()
@@ -157,17 +163,20 @@ class PairwiseCosine(CosineRule):
 class MeanCosine(CosineRule):
     """c_j = Z cos(g_j, gbar) with gbar the mean gradient: to first order its step never raises the mean loss."""
 
+    label = "cosine to mean"
+
     def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
         mean = Mean().combine(grads)
-        nothing = _largest(mean) <= torch.finfo(mean.dtype).eps * _largest(grads)  # what entries that cancel may leave
-        return torch.where(nothing, 0, Directions.of(mean[None]).sum())
+        # |gbar|_1 / mean_j |g_j|_1: 1-norms, because they overflow last and see a sum that cancels in each entry.
+        left = mean.abs().sum() / torch.linalg.vector_norm(grads, 1) * len(grads)
+        return torch.where(left <= cancellation_tolerance(len(mean), mean.dtype), 0, Directions.of(mean[None]).sum())
 
     def full_agreement(self, t: int) -> int:
         return 1
 
 
 def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:
-    """|a| / |b|, and 0 where b is zero; both are brought to a largest entry of 1 first, or squares would overflow."""
+    """|a| / |b|, and 0 where b is zero. Both are divided by their largest entry first, or squares would overflow."""
     sizes = [_largest(x) for x in (a, b)]
     lengths = [
         torch.linalg.vector_norm(x / torch.where(size > 0, size, 1)) for x, size in zip((a, b), sizes, strict=True)
@@ -183,13 +192,14 @@ def _largest(x: Float[Tensor, "..."]) -> Float[Tensor, ""]:
 
 @dataclass(frozen=True)
 class PCGrad(Aggregator):
-    """Each gradient loses its component against every other that it conflicts with (Yu et al. 2020, Algorithm 1).
+    """Each gradient loses its component along every other that it conflicts with (Yu et al. 2020, Algorithm 1).
 
     Args:
-        seed: draws the order of the projections, the same at every call: the tasks of a meta-batch are exchangeable.
+        seed: of the order of the projections, which is the same at every call: tasks of a meta-batch are exchangeable.
         reduction: `"mean"` of the projected gradients, or their `"sum"` as published.
     """
 
+    label = "PCGrad"
     seed: int = 0
     # Deviation: the published step is the sum, on three agreeing tasks three times the mean's; at equal learning rates
     # that would be another experiment.
@@ -201,18 +211,26 @@ class PCGrad(Aggregator):
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         check_rows(grads)
-        t = len(grads)
         largest = grads.abs().max()
         scaled = torch.where(largest > 0, grads / largest, grads)
-        gram = (scaled @ scaled.T).double()
+        return self.weights_from_gram(scaled @ scaled.T)
+
+    def weights_from_gram(self, gram: Float[Tensor, "t t"]) -> Float[Tensor, " t"]:
+        """The weights of gradients with the inner products <g_i, g_j>, which are all that the rule reads of them.
+
+        Raises:
+            DataError: `gram` is not square.
+        """
+        check_gram("gram", gram)
+        t, products = len(gram), gram.double()
         generator = torch.Generator().manual_seed(self.seed)
-        projected = torch.eye(t, dtype=gram.dtype, device=gram.device)  # row i: coefficients of task i's gradient
+        projected = torch.eye(t, dtype=products.dtype, device=gram.device)  # row i: coefficients of task i's gradient
         for i in range(t):
             for j in torch.randperm(t, generator=generator).tolist():
                 if j == i:
                     continue
-                overlap = projected[i] @ gram[:, j]
-                conflict = (overlap < 0) & (gram[j, j] > 0)
-                projected[i, j] -= torch.where(conflict, overlap / gram[j, j], overlap.new_zeros(()))
-        total = projected.sum(0).to(grads.dtype)
+                overlap = projected[i] @ products[:, j]
+                conflict = (overlap < 0) & (products[j, j] > 0)
+                projected[i, j] -= torch.where(conflict, overlap / products[j, j], 0)
+        total = torch.where(torch.isfinite(products).all(), projected.sum(0), torch.nan).to(gram.dtype)
         return total / t if self.reduction == "mean" else total

@@ -1,4 +1,4 @@
-"""How much the tasks of a meta-batch disagree."""
+"""Conflict among the tasks of a meta-batch: the cosines of their gradients."""
 
 from dataclasses import dataclass
 
@@ -20,10 +20,10 @@ class Conflict:
 
 
 def measure(grads: Float[Tensor, "*b t p"]) -> Conflict:
-    """The mean and the sign of w_ij = <g_i, g_j> / (|g_i||g_j|) over the pairs i < j.
+    """The mean and the signs of w_ij = <g_i, g_j> / (|g_i||g_j|) over the pairs i < j.
 
-    With S = sum_i g_i/|g_i| the mean is (|S|^2 - t) / (t (t - 1)) when no gradient is zero. A zero gradient has no
-    direction: its pairs count, with cosine 0, so neither as agreement nor as conflict.
+    With S = sum_i g_i/|g_i| the mean is (|S|^2 - t) / (t (t - 1)) when no gradient is zero. Pairs with a zero gradient
+    count, with cosine 0.
 
     Raises:
         DataError: fewer than two tasks, or another shape.

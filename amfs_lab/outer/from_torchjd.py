@@ -1,4 +1,4 @@
-"""The aggregators of TorchJD, UPGrad, CAGrad and more, as rules of this library."""
+"""Adapter for the aggregators of TorchJD (UPGrad, CAGrad and more), which is an optional dependency."""
 
 import inspect
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from torch import Tensor
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.outer.aggregation import Aggregator, check_rows
 
-# Their weights do not depend on a common scale, but they take sum|g_j|^2 < 1e-4 for zero, and ours get that small.
+# Their weights do not depend on a common scale, but they treat sum|g_j|^2 < 1e-4 as zero, and ours get that small.
 SCALED = ("CAGrad", "DualProj", "UPGrad")
-REMEMBERING = ("ExcessMTL", "GradVac", "NashMTL", "PCD")
+STATEFUL = ("ExcessMTL", "GradVac", "NashMTL", "PCD")
 BASES = ("Aggregator", "GramianWeightedAggregator", "WeightedAggregator")
 
 
@@ -27,18 +27,19 @@ class TorchJD(Aggregator):
     TorchJD's own PCGrad sums. UPGrad keeps <d, g_j> >= 0 up to the ridge that its solver adds to the Gram matrix, 1e-4
     of the trace; `{"projector": torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes it smaller.
 
-    Some remember earlier calls (`remembers`); the memory belongs to this one object. Copies start
-    without it, and so does each run of a trainer; it is no part of what is saved or compared.
+    Some keep a state between calls (`stateful`). The state belongs to this one object: copies start without it, and so
+    does each run of a trainer. It is not saved or compared.
 
     Args:
-        aggregator: its name there.
-        settings: what its constructor takes. A list becomes a tensor; keep to plain values where the rule is saved.
-        seed: of what it draws, the same at every call.
+        aggregator: its name in TorchJD.
+        settings: arguments of its constructor. A list becomes a tensor; keep to plain values if the rule is saved.
+        seed: of its random numbers, the same at every call.
     Raises:
-        ConfigError: at the first use, which is what imports torchjd: it is not installed, or knows no such aggregator
-            or settings.
+        ConfigError: at the first use, which imports torchjd: it is not installed, or has no such aggregator or
+            settings.
     """
 
+    label = "TorchJD"
     aggregator: str = "UPGrad"
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
     seed: int = 0
@@ -51,7 +52,7 @@ class TorchJD(Aggregator):
 
     @property
     def stateful(self) -> bool:
-        return self.aggregator in REMEMBERING
+        return self.aggregator in STATEFUL
 
     @cached_property
     def made(self) -> Any:
@@ -72,7 +73,7 @@ class TorchJD(Aggregator):
 
     @property
     def is_weighted(self) -> bool:
-        """Whether it is weights on gradients, as most are."""
+        """Whether it returns weights on gradients, as most do."""
         made = self.made  # first: this is what says that torchjd is missing
         from torchjd.aggregation import WeightedAggregator
 
@@ -84,25 +85,25 @@ class TorchJD(Aggregator):
             raise ConfigError(
                 f"TorchJD's {self.aggregator} combines gradients without weights. Use the direction: call the rule."
             )
-        return self._answer(self.made.weighting, grads, len(grads))
+        return self._call(self.made.weighting, grads, len(grads))
 
     def combine(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
         if self.is_weighted:
             return super().combine(grads)
-        return self._answer(self.made, grads, grads.shape[1])
+        return self._call(self.made, grads, grads.shape[1])
 
-    def _answer(self, question: Callable[[Tensor], Tensor], grads: Tensor, size: int) -> Tensor:
+    def _call(self, rule: Callable[[Tensor], Tensor], grads: Tensor, size: int) -> Tensor:
         check_rows(grads)
         matrix = grads.detach().cpu().double()  # the solvers work there, and Apple's MPS has no float64
         largest = matrix.abs().max()
         if not bool(torch.isfinite(largest)):
-            return grads.new_full((size,), torch.nan)  # the solvers have other words for it; the caller names the task
+            return grads.new_full((size,), torch.nan)  # the caller says which task it was
         if self.aggregator in SCALED and largest > 0:
             matrix = matrix / largest
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.seed)
             try:
-                return question(matrix).to(grads)
+                return rule(matrix).to(grads)
             except ValueError as error:
                 raise NumericalError(
                     f"TorchJD's {self.aggregator} must have an answer to {len(grads)} gradients. Got: {error} "

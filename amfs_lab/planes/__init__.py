@@ -1,4 +1,4 @@
-"""Quadratic tasks in the plane: the outer loop where it can be watched, with closed forms for where it ends."""
+"""Quadratic tasks in the plane: trajectories of the outer loop, with closed forms for their ends."""
 
 from amfs_lab.planes.quadratics import (
     PULLS,

@@ -1,10 +1,9 @@
-"""The outer loop of four rules as walks through the plane.
+"""Trajectories of the outer loop of four rules in the plane.
 
-A point of the plane is a complex number here, and so is a gradient: <a, b> is the real part of conj(a) b, and a real
-2 x 2 matrix is a map z -> p z + q conj(z). The t gradients are a list, its entries Python's complex numbers, or numpy
-arrays of them for many starts and many draws at once: the same lines serve both. Two hundred steps of all four rules
-take a few milliseconds so, which the objects of `amfs_lab.outer`, made for a few long gradients, could not do; a test
-holds the two against each other.
+A point of the plane is a complex number here, and so is a gradient. <a, b> is the real part of conj(a) b, and a real
+2 x 2 matrix is a map z -> p z + q conj(z). The t gradients are a list of Python's complex numbers. For
+many starts and draws they are numpy arrays; the same code serves both. So 200 steps of all four rules take a few
+milliseconds. The rules of `amfs_lab.outer`, made for a few long gradients, take far longer; a test compares the two.
 """
 
 from collections.abc import Callable
@@ -17,23 +16,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad, cancellation_tolerance
 from amfs_lab.outer.aggregation import NEGATIVE, NORMALIZATIONS
 from amfs_lab.planes.quadratics import Quadratics
 
 Points = Any  # a complex number, or a numpy array of them
-TINY = 1e-300  # beside any length that is not 0 it is nothing, and 0 / TINY is 0
-ROUNDING = 8 * float(np.finfo(float).eps)  # what numbers around 1 that cancel may leave
+TINY = 1e-300  # added to a length before a division: negligible beside all but 0, and 0 / TINY is 0
+TOLERANCE = cancellation_tolerance(2, torch.float64)
 
 
 @dataclass(frozen=True)
 class Walk:
-    """How to walk: `steps` steps of `rate * decay^k`, under the rules' options of `amfs_lab.outer`.
+    """Settings of a trajectory: `steps` steps theta <- theta - rate * decay^k * d, and the options of the rules.
 
     Args:
-        equal_steps: every step is `rate * decay^k` long, whatever the rule made of the gradients (0 where that is 0),
-            so that rules differ in direction alone; else theta <- theta - rate * decay^k * d.
-        noise: standard deviation of what is added to both coordinates of each task's gradient at each step, the same
-            for every rule; one number, or one a task. seed: draws the noise, and PCGrad's order.
+        equal_steps: use d / |d| (0 for d = 0), so that every step is `rate * decay^k` long and rules differ only in
+            direction.
+        noise: standard deviation of the normal noise on both coordinates of each task's gradient at each step, the same
+            for every rule; one number, or one a task. seed: of the noise, and of PCGrad's order.
     """
 
     rate: float = 0.1
@@ -58,12 +58,12 @@ class Walk:
             )
 
     def along(self, tasks: Quadratics, start: Float[Tensor, "*b 2"]) -> dict[str, Float[Tensor, "k *b 2"]]:
-        """Where each rule of `RULES` has been, the start first: k = steps + 1 places.
+        """The trajectory of each rule of `RULES`: k = steps + 1 points, the start first.
 
-        A walk that diverges beyond all numbers is not finite from there on.
+        A trajectory that overflows is not finite from there on.
 
         Args:
-            start: one place, or as many as there are draws of `tasks`; many starts for one draw of tasks, too.
+            start: one point, or as many as there are draws of `tasks`, or many for one draw of tasks.
         """
         pulls = _pulls(tasks)
         noise = self._noise(len(pulls), start)
@@ -99,7 +99,7 @@ class Walk:
         return [[_complex(task) for task in step] for step in drawn]
 
 
-# A rule, made for a walk and its t tasks: from the list of their gradients to the direction d. Section 4.3.
+# A rule, given a walk and its number of tasks t, returns a function from t gradients to the direction d. Section 4.3.
 Decide = Callable[[list[Points]], Points]
 Rule = Callable[[Walk, int], Decide]
 
@@ -124,14 +124,14 @@ def mean_cosine(walk: Walk, t: int) -> Decide:
 
     def decide(g: list[Points]) -> Points:
         mean = sum(g)
-        mean = mean * (abs(mean) > ROUNDING * sum(abs(each) for each in g))
+        mean = mean * (abs(mean) > TOLERANCE * sum(abs(each) for each in g))
         return _weigh(walk, g, [_unit(each) for each in g], _unit(mean), full=1)
 
     return decide
 
 
 def pcgrad(walk: Walk, t: int) -> Decide:
-    """The mean of the gradients, each without its components against those that it meets in conflict."""
+    """The mean of the gradients, each projected off those that it conflicts with."""
     generator = torch.Generator().manual_seed(walk.seed)
     orders = [[j for j in torch.randperm(t, generator=generator).tolist() if j != i] for i in range(t)]
 
@@ -149,21 +149,21 @@ def pcgrad(walk: Walk, t: int) -> Decide:
 
 
 RULES: dict[str, Rule] = {
-    "mean": mean,
-    "O-AMFS": pairwise_cosine,
-    "cosine to mean": mean_cosine,
-    "PCGrad": pcgrad,
+    Mean.label: mean,
+    PairwiseCosine.label: pairwise_cosine,
+    MeanCosine.label: mean_cosine,
+    PCGrad.label: pcgrad,
 }
 
 
 def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full: int) -> Points:
-    """Z sum_j c_j g_j with c_j = <reference, u_j>, which is `full` for tasks that all agree."""
+    """Z sum_j c_j g_j with c_j = <reference, u_j>, which is `full` where all tasks agree."""
     c = [_dot(reference, each) for each in u]
     if walk.negative == "clip":
         c = [(each + abs(each)) / 2 for each in c]
     d = sum(weight * each for weight, each in zip(c, g, strict=True))
     total = sum(abs(weight) for weight in c)
-    d = d * (total > ROUNDING * full)
+    d = d * (total > TOLERANCE * full)
     if walk.normalization == "length":
         return _unit(d) * abs(sum(g)) / len(g)
     if walk.normalization == "unit":

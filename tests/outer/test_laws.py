@@ -349,6 +349,24 @@ def test_pcgrad_follows_its_order_whatever_the_number_of_tasks(randn):
     assert torch.allclose(PCGrad(seed=3)(grads), torch.stack(projected).mean(0))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pcgrad_gives_gradients_and_their_gram_matrix_the_same_weights(randn, dtype, reduction):
+    rule = PCGrad(seed=3, reduction=reduction)
+    for t, p in ((1, 4), (2, 3), (6, 2), (8, 40)):
+        grads = (randn(t, p) * randn(t, 1).exp()).to(dtype)
+        grads[t // 2] *= t % 3  # a zero gradient among six
+        for scale in (1e-6, 1.0, 1e6):
+            weights = rule.weights_from_gram((scale * grads) @ (scale * grads).T)
+            assert weights.dtype == dtype
+            assert torch.allclose(weights, rule.weights(grads), rtol=1e-4)
+    assert rule.weights_from_gram(torch.tensor([[1.0, torch.nan], [torch.nan, 1.0]])).isnan().all()
+
+
+def test_each_rule_has_one_key_and_one_label():
+    assert len({rule.label for rule in AGGREGATORS.values()} - {""}) == len(AGGREGATORS)
+
+
 def test_unknown_options_are_refused_by_name():
     with pytest.raises(ConfigError, match=r"`normalization` must be one of length, unit, agreement, none. Got 'l2'"):
         PairwiseCosine("l2")

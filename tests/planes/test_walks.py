@@ -18,7 +18,9 @@ def isotropic(optima):
 
 def aggregators(normalization, negative, seed=0):
     named = dict(normalization=normalization, negative=negative)
-    return dict(zip(RULES, (Mean(), PairwiseCosine(**named), MeanCosine(**named), PCGrad(seed)), strict=True))
+    rules = {rule.label: rule for rule in (Mean(), PairwiseCosine(**named), MeanCosine(**named), PCGrad(seed))}
+    assert rules.keys() == RULES.keys()
+    return rules
 
 
 def literally(rule, tasks, start, rate, decay, steps, equal_steps=False):
