@@ -1,4 +1,4 @@
-"""Figures for paper, as functions of data: no computation, no state. Needs matplotlib (the extra `lab`)."""
+"""Static figures for papers, as functions of data. Needs matplotlib (the extra `lab`)."""
 
 import io
 import textwrap
@@ -14,7 +14,7 @@ INK = "#24292F"
 
 
 class SavableFigure(Figure):
-    """A figure that a notebook shows at the end of a cell, also where nobody has asked for matplotlib's own way."""
+    """A figure that a notebook shows at the end of a cell, also without `%matplotlib inline`."""
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -27,11 +27,11 @@ def confusion_matrix(
 ) -> SavableFigure:
     """Shares of answers as a heat map with true classes in rows, in percent.
 
-    Colours run over the mistakes; the right answers on the diagonal, most of all queries, would leave none for them.
-    A cell is grey where the two classes never stood in one episode.
+    The colour scale covers only the mistakes, because the diagonal has most of the queries. A cell is grey if the two
+    classes were never in one episode.
 
     Args:
-        grouped: the diagonal holds mistakes, too (see `amfs_lab.confusion.Confusion.grouped`).
+        grouped: the diagonal holds mistakes, too (see `amfs_lab.prediction.confusion.Confusion.grouped`).
     """
     n = len(names)
     side = 2.6 + 0.34 * max(n, 5)

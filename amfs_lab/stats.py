@@ -1,7 +1,7 @@
-"""Intervals that say what they cover, paired differences, and tests of several differences at once.
+"""Confidence intervals, paired differences, and corrections for several comparisons.
 
-An interval covers what its values are a sample of, and no more: *episodes* of the same classes, *scripts*, or
-*trainings* of a method. `docs/statistics.md` has the measured coverage, false-alarm rate and power of each rule.
+An interval covers only what its values are a sample of: *episodes* of the same classes, *scripts*, or *trainings* of a
+method. `docs/statistics.md` has the measured coverage, false-alarm rate and power of each rule.
 """
 
 import math
@@ -16,14 +16,14 @@ from torch import Tensor
 from amfs_lab.arguments import check_tensor
 from amfs_lab.errors import DataError
 
-FEW = 30  # episodes, below which an accuracy has no interval
-RARE = 0.2  # how far an episode may lie from the mean that a sample happens not to contain, as a share
-BEST_AT = 200  # episodes, at which the confidence sequence is tightest
+FEW = 30  # smallest number of episodes for which an accuracy has an interval
+RARE = 0.2  # deviation from the mean of a rare episode, which a small sample may not contain
+BEST_AT = 200  # number of episodes at which the confidence sequence is tightest
 
 
 @dataclass(frozen=True)
 class Interval:
-    """mean ± half_width, which covers the true mean with probability `level` over samples of n `of` (episodes, say).
+    """mean ± half_width, which covers the true mean with probability `level` over samples of n `of` (such as episodes).
 
     `half_width` is None where there are too few values for an interval.
     """
@@ -79,33 +79,31 @@ def mean_interval(
     Raises:
         DataError: fewer than two values, or a value that is not finite.
     """
-    error = _standard_error(values, rare)
-    t = float(stdtrit(len(values) - 1, 0.5 + level / 2))
-    return Interval(float(values.double().mean()), t * error, len(values), level, of)
+    exact = _exact(values)
+    error, n = _standard_error(exact, rare), len(exact)
+    return Interval(float(exact.mean()), float(stdtrit(n - 1, 0.5 + level / 2)) * error, n, level, of)
 
 
-def _standard_error(values: Tensor, rare: float) -> float:
-    check_values(values)
-    n = len(values)
+def _standard_error(exact: Tensor, rare: float) -> float:
+    n = len(exact)
     if n < 2:
-        raise DataError(f"An interval needs at least 2 finite values. Got {values.tolist()} (n = {n}).")
-    check_finite_values(values)
-    return math.sqrt((float(values.double().var()) + rare**2 / n) / n)
+        raise DataError(f"An interval needs at least 2 finite values. Got {exact.tolist()} (n = {n}).")
+    return math.sqrt((float(exact.var()) + rare**2 / n) / n)
 
 
 def paired_difference(
     a: Float[Tensor, " n"], b: Float[Tensor, " m"], level: float = 0.95, of: str = "episodes", rare: float = 0.0
 ) -> Interval:
-    """The mean of a_i - b_i with its interval: a and b are measured on the same n episodes, whose luck cancels."""
+    """The mean of a_i - b_i with its interval. Both are measured on the same n episodes, whose variation cancels."""
     return mean_interval(_difference(a, b), level, of, rare)
 
 
 def accuracy_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> Interval:
-    """The mean accuracy with an interval over episodes that holds near 100 % as well, from 30 episodes on.
+    """The mean accuracy with an interval over episodes, from 30 episodes on. It is valid near 100 % as well.
 
-    Near 100 % the mean is decided by a few bad episodes. A sample without them has a small s, and Student's interval
-    is too narrow: of 30 episodes 5-way 5-shot it covers 80 %. So `mean_interval` counts one more deviation of
-    `RARE` = 20 points, one class of five. It is measured, not derived: coverage stays >= 94 % on all stored rows.
+    Near 100 % a few bad episodes decide the mean. A sample without them has a small s, and Student's interval is too
+    narrow: it covers 80 % with 30 episodes, 5-way 5-shot. So one more deviation of `RARE` = 20 points (one class of
+    five) is counted. This is measured, not derived: coverage stays >= 94 % on all stored rows.
     """
     interval = mean_interval(accuracies, level, rare=RARE)
     return interval if interval.n >= FEW else replace(interval, half_width=None)
@@ -124,12 +122,12 @@ def accuracy_p_value(a: Float[Tensor, " n"], b: Float[Tensor, " m"]) -> float:
 
 
 def together(level: float, questions: int) -> float:
-    """The level of each of several intervals that are all to cover at once with probability `level` (Bonferroni)."""
+    """The level of each of several intervals that together cover with probability `level` (Bonferroni)."""
     return 1 - (1 - level) / questions
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for being several (Holm 1979): rejecting where they are <= 0.05 errs at all in at most 5 %."""
+    """p-values adjusted for several tests (Holm 1979): rejecting those <= 0.05 has a family-wise error <= 5 %."""
     adjusted, most, m = [0.0] * len(p_values), 0.0, len(p_values)
     for rank, i in enumerate(sorted(range(m), key=lambda i: p_values[i])):
         most = max(most, min(1.0, (m - rank) * p_values[i]))
@@ -142,8 +140,8 @@ def looks(
 ) -> tuple[Float[Tensor, "*b k"], Float[Tensor, "*b k"], Float[Tensor, "*b k"]]:
     """Means and half widths after the first 30, 31, ..., n episodes: `accuracy_interval`, and a confidence sequence.
 
-    `accuracy_interval` covers at one n that was fixed beforehand. The confidence sequence covers at all n at once with
-    probability `level` (asymptotically), so one may look after every episode and stop when one likes:
+    `accuracy_interval` covers at one n that was fixed in advance. The confidence sequence covers at all n at once with
+    probability `level` (asymptotically), so it may be read after every episode and stopped at any time:
 
         half = s sqrt(2 (n r + 1) / (n^2 r) log(sqrt(n r + 1) / (1 - level))),  s^2 = variance + RARE^2 / n
 
@@ -167,54 +165,47 @@ def looks(
 
 
 def anytime_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> Interval:
-    """The confidence sequence at n, for a reader who may have looked before and stops when they like: see `looks`."""
+    """The confidence sequence at n, which stays valid if n was chosen while looking at the results: see `looks`."""
     interval = accuracy_interval(accuracies, level)
     return replace(interval, half_width=float(looks(accuracies, level)[2][-1])) if interval.n >= FEW else interval
 
 
 def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], level: float = 0.95) -> Interval:
-    """mean(a) - mean(b) with an interval over *trainings*: what may be said of two methods.
+    """mean(a) - mean(b) with an interval over *trainings*, for a comparison of two methods.
 
-    Student's two-sample interval with m + k - 2 degrees of freedom; trainings of both methods spread alike.
+    Student's two-sample interval with m + k - 2 degrees of freedom. It assumes the same variance for both methods.
 
     Args:
         a, b: the mean accuracy of each training of a method, all on the same episodes, each with its own seed. Where
             training i of both shares its seed, `paired_difference(a, b, of="seeds")` may be narrower.
     Raises:
-        DataError: fewer than three trainings, of which luck cannot be told, or a value that is not finite.
+        DataError: fewer than three trainings, from which no variance follows, or a value that is not finite.
     """
-    check_values(a)
-    check_values(b)
-    check_finite_values(a)
-    check_finite_values(b)
+    a, b = _exact(a), _exact(b)
     freedom = len(a) + len(b) - 2
     if freedom < 1 or not len(a) or not len(b):
         raise DataError(
-            f"The luck of trainings needs two of one method and one of the other. Got {len(a)} and {len(b)}."
+            "A comparison of trainings needs at least two of one method and one of the other. "
+            f"Got {len(a)} and {len(b)}. Train with another seed."
         )
-    left = torch.cat([x.double() - x.double().mean() for x in (a, b)])
+    left = torch.cat([x - x.mean() for x in (a, b)])
     error = math.sqrt(float(left.square().sum()) / freedom * (1 / len(a) + 1 / len(b)))
     half = float(stdtrit(freedom, 0.5 + level / 2)) * error
-    return Interval(float(a.double().mean() - b.double().mean()), half, len(a) + len(b), level, "trainings")
+    return Interval(float(a.mean() - b.mean()), half, len(a) + len(b), level, "trainings")
 
 
 def _difference(a: Tensor, b: Tensor) -> Tensor:
-    check_values(a)
-    check_values(b)
+    a, b = _exact(a), _exact(b)
     if len(a) != len(b):
         raise DataError(f"Paired values must come from the same episodes. Got {len(a)} and {len(b)} of them.")
-    return a.double() - b.double()
+    return a - b
 
 
-def check_values(values: Tensor) -> None:
-    """Raises DataError unless these are one number an episode, (n)."""
+def _exact(values: Tensor) -> Tensor:
+    """The values in float64. Raises DataError unless they are one finite number an episode, (n)."""
     check_tensor("values", values, "n")
     if values.ndim != 1:
         raise DataError(f"`values` must be one number an episode, (n). Got shape {tuple(values.shape)}.")
-
-
-def check_finite_values(values: Tensor) -> None:
-    """Raises DataError for NaN or infinity, with the place of the first."""
     broken = ~torch.isfinite(values)
     if bool(broken.any()):
         first = int(broken.int().argmax())
@@ -222,3 +213,4 @@ def check_finite_values(values: Tensor) -> None:
             f"An interval needs at least 2 finite values. Got {float(values[first])} at index {first} of {len(values)}."
             " Look for the episode or the training that failed."
         )
+    return values.double()

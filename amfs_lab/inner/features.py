@@ -1,4 +1,4 @@
-"""Inner loops that live on features: the backbone stays as it is, and the task is learned in the space it maps to."""
+"""Inner loops in feature space: the backbone is not adapted, and the task is learned from its features."""
 
 import contextlib
 from abc import abstractmethod
@@ -27,7 +27,7 @@ class FeatureSpaceLoop(nn.Module):
         """
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
-        """Sets what has a data-dependent start, from the features of the first task; nothing by default."""
+        """Sets data-dependent starts from the features of the first task; does nothing by default."""
 
     def adapt(self, net: nn.Module, support: Examples) -> Predictor:
         """A predictor on images. Support and query pass through `net` together, as at meta-training."""
@@ -36,7 +36,7 @@ class FeatureSpaceLoop(nn.Module):
     def predict(
         self, net: nn.Module, support: Examples, x: Float[Tensor, "q ..."]
     ) -> tuple[Float[Tensor, "q c"], Predictor]:
-        """Scores of the queries, and the feature predictor that gave them, from one pass through `net`."""
+        """Scores of the queries and the feature predictor behind them, from one pass through `net`."""
         n = len(support.x)
         features = checked_features(net(torch.cat([support.x, x]), n), n + len(x))
         with _no_autocast(features.device):
@@ -53,7 +53,7 @@ def checked_task(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """What is solved needs more than the eight bits of a mantissa that a network makes do with."""
+    """Turns autocast off: a solve needs more than the 8 significant bits of bfloat16."""
     if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()

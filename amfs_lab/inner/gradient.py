@@ -23,9 +23,9 @@ HEAD = "head."
 
 @dataclass(frozen=True)
 class GradientLoop(ABC):
-    """An inner loop on a network that ends in a linear head: `steps` gradient steps of length `lr` on the support set.
+    """An inner loop of `steps` gradient steps with learning rate `lr` on the support set, for a network with a head.
 
-    They move the parameters that require a gradient. Frozen ones never move, and buffers are none of theirs.
+    The steps change the parameters that require a gradient. They never change frozen parameters or buffers.
 
     Args:
         lr: inner learning rate > 0. steps: inner steps >= 1.
@@ -51,12 +51,12 @@ class GradientLoop(ABC):
     def _descend(
         self, loss: Callable[[Params], Tensor], params: Params, meta_training: bool, second_order: bool = True
     ) -> Iterator[Params]:
-        """params, and what they become after 1, 2, ... steps down the loss, without end.
+        """Parameters after 0, 1, 2, ... gradient steps on the loss, without end.
 
-        Frozen parameters stay where they are, and so do those that the loss does not depend on.
+        Frozen parameters do not change, nor do those that the loss does not depend on.
 
         Args:
-            meta_training: keep the graph back to `params`. second_order: and through each gradient.
+            meta_training: keep the graph back to `params`. second_order: keep it through each gradient, too.
         Raises:
             ConfigError: every parameter is frozen.
         """
@@ -92,7 +92,7 @@ class GradientLoop(ABC):
     def _descend_transformed(
         self, loss: Callable[[Params], Tensor], params: Params, movable: list[str], second_order: bool
     ) -> Iterator[Params]:
-        """The same where `torch.autograd.grad` finds no graph, because a transform of `torch.func` holds it."""
+        """`_descend` within a transform of `torch.func`, where `torch.autograd.grad` finds no graph."""
         held = {name: p for name, p in params.items() if name not in movable}
         while True:
             yield params
@@ -105,7 +105,7 @@ class GradientLoop(ABC):
 
 
 def recording() -> contextlib.AbstractContextManager[object]:
-    """Where operations are recorded for a derivative, also within `torch.no_grad` and `torch.inference_mode`."""
+    """Context that records operations for derivatives, also within `torch.no_grad` and `torch.inference_mode`."""
     stack = contextlib.ExitStack()
     stack.enter_context(torch.inference_mode(False))
     stack.enter_context(torch.enable_grad())
@@ -113,12 +113,12 @@ def recording() -> contextlib.AbstractContextManager[object]:
 
 
 def twice_differentiable() -> contextlib.AbstractContextManager[object]:
-    """Attention written in products and a softmax: the fast kernels of torch have no second derivative."""
+    """Context that computes attention by products and a softmax: torch's fast kernels have no second derivative."""
     return torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
 
 
 def ordinary(tensor: Tensor) -> Tensor:
-    """A tensor that may be part of a derivative: a copy of one that was made within `torch.inference_mode`."""
+    """The tensor, or its copy if it was made within `torch.inference_mode`, so that it can be differentiated."""
     if not tensor.is_inference():
         return tensor
     with torch.inference_mode(False):
@@ -126,7 +126,7 @@ def ordinary(tensor: Tensor) -> Tensor:
 
 
 def is_frozen(parameter: Tensor) -> bool:
-    """Whether it is a parameter that was told not to move. What `functional_call` puts in its place is no parameter."""
+    """True for an `nn.Parameter` without gradient. The tensors of `functional_call` are no parameters."""
     return isinstance(parameter, nn.Parameter) and not parameter.requires_grad
 
 
@@ -137,7 +137,7 @@ class Maml(GradientLoop):
     Source: Finn et al. 2017.
 
     Args:
-        first_order: leave out the second-order terms (FO-MAML): the gradients count as constants.
+        first_order: leave out the second-order terms (FO-MAML): the gradients are constants.
     """
 
     first_order: bool = False
@@ -160,7 +160,7 @@ class Maml(GradientLoop):
 
 @dataclass(frozen=True)
 class Anil(GradientLoop):
-    """MAML whose inner steps move the linear head only; the outer loop moves everything, through all steps.
+    """MAML whose inner steps change only the linear head. The outer loop changes everything, through all steps.
 
     Source: Raghu et al. 2020 ("almost no inner loop"). The support set passes through the body once, whatever `steps`.
     `net` must be a `backbone` under a `head`, as `MetaLearner` makes it.
@@ -183,8 +183,11 @@ class Anil(GradientLoop):
 
 @dataclass(frozen=True)
 class AdaptedNetwork:
-    """The network with a task's fast weights. Queries pass apart from the support set, as published, unless the
-    network's `norm` is "support": then the support set comes along to supply its statistics."""
+    """The network with the fast weights of one task.
+
+    Queries pass without the support set, as published. If the network's `norm` is "support", both pass together:
+    the support set supplies the statistics.
+    """
 
     net: nn.Module
     params: Params

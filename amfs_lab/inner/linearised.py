@@ -1,7 +1,7 @@
-"""MAML in its tangent kernel: the network as if it were linear in its parameters, where k steps are one filter.
+"""Linearised MAML: gradient steps on the network's linearisation are kernel regression with a spectral filter.
 
 Section 4.2: f(x; theta + delta) ~ f(x; theta) + J(x) delta with J the Jacobian by the parameters. Gradient steps on
-that function never leave the span of the support set's Jacobians, so they are kernel regression of the residual
+that function stay in the span of the support set's Jacobians. So k of them are kernel regression of the residual
 y - f(x; theta) with the neural tangent kernel Theta(x, x') = J(x) J(x')^T and the filter 1 - (1 - a s)^k.
 
 Source: Jacot et al. 2018 (the kernel), Lee et al. 2019 (the linearised network).
@@ -39,7 +39,7 @@ def tangent_kernel(net: nn.Module, x1: Float[Tensor, "n ..."], x2: Float[Tensor,
 
 
 def descent(K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], rate: float, steps: int) -> Float[Tensor, "n c"]:
-    """alpha = sum_i u_i (1 - (1 - rate s_i)^steps) / s_i u_i^T residual: where gradient descent from zero has come.
+    """alpha = sum_i u_i (1 - (1 - rate s_i)^steps) / s_i u_i^T residual: gradient descent from zero.
 
     f = k^T alpha after `steps` steps of f <- f - rate * grad_f L, L = 1/2 sum (f - y)^2 (Section 4.2). For display and
     tests: the backward of an eigendecomposition is NaN where eigenvalues repeat.
@@ -67,7 +67,7 @@ class Linearised(GradientLoop):
 
 @dataclass(frozen=True)
 class Tangent:
-    """A network at its parameters, a support set, and the linear problem that the two make: K alpha = residual."""
+    """The linear problem K alpha = residual of a network, linearised at its parameters, on a support set."""
 
     net: nn.Module
     support: Examples
@@ -91,7 +91,7 @@ class Tangent:
 
 @dataclass(frozen=True)
 class TangentPredictor:
-    """f(x; theta) + J(x) moved: the tangent of the network in the direction in which a task has pulled it."""
+    """f(x; theta) + J(x) moved: the linearised network after a change `moved` of its parameters."""
 
     net: nn.Module
     params: Params
@@ -109,7 +109,7 @@ def _parameters(net: nn.Module) -> Params:
 def _filtered(
     K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], shares: Callable[[Spectrum], Tensor], slope: float
 ) -> Float[Tensor, "n c"]:
-    """sum_i u_i h(s_i)/s_i u_i^T residual; where s is nothing but rounding, h(s)/s is its limit `slope`."""
+    """sum_i u_i h(s_i)/s_i u_i^T residual; where s is 0 up to rounding, h(s)/s is its limit `slope`."""
     check_gram("K", K)
     check_columns("residual", residual, "K", len(K))
     spectrum = Spectrum.of(K)

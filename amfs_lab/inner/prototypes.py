@@ -1,4 +1,4 @@
-"""Prototypes (Snell et al. 2017): a class is the mean of its features. The reference that costs nothing to adapt."""
+"""Prototypes (Snell et al. 2017): a class is the mean of its features. The baseline without a cost of adaptation."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Prototypes(FeatureSpaceLoop):
     """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set.
 
     Raises:
-        ConfigError: real labels, which are no classes.
+        ConfigError: real labels instead of classes.
     """
 
     def predict(

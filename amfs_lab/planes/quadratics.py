@@ -1,7 +1,7 @@
-"""Quadratic tasks in the plane, what each inner loop makes of them, and where its outer loop ends, in closed form.
+"""Quadratic tasks in the plane: the meta-gradient of each inner loop and the end of its outer loop, in closed form.
 
-Task t has the loss L_t(theta) = 1/2 (theta - o_t)^T H_t (theta - o_t): its optimum o_t, its curvature H_t. Whatever the
-inner loop is, the meta-gradient of such a task is W_t (theta - o_t), and the outer loop ends where the pulls W balance.
+Task t has the loss L_t(theta) = 1/2 (theta - o_t)^T H_t (theta - o_t) with optimum o_t and curvature H_t. For every
+inner loop here the meta-gradient is W_t (theta - o_t). The outer loop ends where the sum of these pulls is zero.
 """
 
 from collections.abc import Callable
@@ -37,11 +37,11 @@ class Quadratics:
             raise ConfigError("Hessians must be symmetric. Got one that is not: use (H + H.T) / 2.")
 
     def losses(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s t"]:
-        """1/2 (theta - o_t)^T H_t (theta - o_t), of one draw of tasks."""
+        """1/2 (theta - o_t)^T H_t (theta - o_t), for one draw of tasks."""
         return (self.gradients(theta) * (theta[..., None, :] - self.optima)).sum(-1) / 2
 
     def mean_loss(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s"]:
-        """The mean of the losses of one draw of tasks, from one bowl instead of t: for contours."""
+        """The mean loss of one draw of tasks, computed from its one Hessian instead of t: for contours."""
         H, best = self.hessians.mean(-3), self.best()
         away = theta - best
         return ((away @ H) * away).sum(-1) / 2 + self.losses(best).mean()
@@ -59,7 +59,7 @@ Pull = Callable[[Float[Tensor, "*b 2 2"], float, int, float], Float[Tensor, "*b 
 
 
 def _left(H: Float[Tensor, "*b 2 2"], a: float, k: int) -> Float[Tensor, "*b 2 2"]:
-    """(I - aH)^k: what k inner steps leave of the way to the optimum."""
+    """(I - aH)^k: theta - o_t is multiplied by it in k inner steps."""
     return torch.linalg.matrix_power(torch.eye(2, dtype=H.dtype) - a * H, k)
 
 
@@ -86,17 +86,17 @@ PULLS: dict[str, Pull] = {
 def pulls(
     method: str, hessians: Float[Tensor, "*b 2 2"], inner_lr: float = 0.1, inner_steps: int = 1, lam: float = 1.0
 ) -> Float[Tensor, "*b 2 2"]:
-    """W_t, by which the outer loop is pulled towards o_t: the meta-gradient is W_t (theta - o_t).
+    """W_t of the meta-gradient W_t (theta - o_t), which pulls the outer loop towards o_t.
 
     | method   | inner loop                             | W                              |
     |----------|----------------------------------------|--------------------------------|
     | joint    | none: one theta for all tasks          | H                              |
-    | FO-MAML  | k steps of rate a, not looked through  | H (I - aH)^k                   |
+    | FO-MAML  | k steps of rate a, first order only    | H (I - aH)^k                   |
     | MAML     | k steps of rate a                      | (I - aH)^k H (I - aH)^k        |
     | Reptile  | k steps of rate a, then towards them   | I - (I - aH)^k                 |
     | proximal | argmin L_t(phi) + lam/2 |phi - theta|^2| lam^2 (H + lam)^-1 H (H + lam)^-1 |
 
-    Proximal is I-AMFS in the plane: one solve with a ridge lam in the place of steps.
+    Proximal is I-AMFS in the plane: one solve with a ridge lam instead of steps.
 
     Raises:
         ConfigError: an unknown method, inner_lr < 0, inner_steps < 0 or lam <= 0.
@@ -115,28 +115,27 @@ def pulls(
 
 
 def end(W: Float[Tensor, "*b t 2 2"], optima: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
-    """(sum_t W_t)^-1 sum_t W_t o_t, where all pulls balance.
+    """(sum_t W_t)^-1 sum_t W_t o_t, where the sum of the pulls is zero.
 
     Raises:
-        NumericalError: the pulls leave a direction free, so that no single place is the end. DataError: another shape.
+        NumericalError: sum_t W_t is singular, so that the end is not unique. DataError: another shape.
     """
     _check_tasks("W", W, optima)
     total = W.sum(-3)
     lengths = torch.linalg.eigvalsh(total).abs()
     if bool((lengths.amin(-1) <= 1e-12 * lengths.amax(-1)).any()):
         raise NumericalError(
-            "The sum of the pulls must be invertible. Got one that leaves a direction free. "
-            "Change a curvature, or an inner rate a with a * h = 1: such a task pulls no more."
+            "The sum of the pulls must be invertible. Got a singular one. "
+            "Change a curvature, or an inner rate a with a * h = 1, where a task has no pull."
         )
     return torch.linalg.solve(total, (W @ optima[..., None])[..., 0].sum(-2))
 
 
 def stable_below(W: Float[Tensor, "*b t 2 2"]) -> Float[Tensor, "*b"]:
-    """The outer rate below which theta <- theta - rate/t sum_t W_t (theta - o_t) ends where the pulls balance.
+    """2t / s_max: the outer rate below which theta <- theta - rate/t sum_t W_t (theta - o_t) converges to `end`.
 
-    2t / s_max, with the largest eigenvalue of sum_t W_t; 0 where an eigenvalue is negative or all are zero: then no
-    rate is small enough. Where one is exactly 0 the walk ends only if every W_t is free in that direction; opposite
-    pulls that cancel there may carry it on for ever.
+    s_max is the largest eigenvalue of sum_t W_t. The result is 0 where an eigenvalue is negative or all are zero:
+    there no rate converges. Where one is exactly 0, the steps converge only if every W_t is 0 in that direction.
     """
     check_tensor("W", W, "t 2 2")
     eigenvalues = torch.linalg.eigvalsh(W.sum(-3))
@@ -151,10 +150,10 @@ def descend(
     rate: float,
     steps: int,
 ) -> Float[Tensor, "k *b 2"]:
-    """The walk theta <- theta - rate/t sum_t W_t (theta - o_t) with the start first: k = steps + 1 places.
+    """The trajectory of theta <- theta - rate/t sum_t W_t (theta - o_t): k = steps + 1 points, the start first.
 
-    A step is an affine map, and the k-th place its k-th power at the start: the powers are made by doubling. A walk
-    that diverges beyond all numbers is not finite from there on.
+    A step is an affine map, so the k-th point is its k-th power, applied to the start. The powers are made by doubling.
+    A trajectory that overflows is not finite from there on.
     """
     _check_tasks("W", W, optima)
     check_tensor("start", start, "2")
@@ -173,16 +172,16 @@ def descend(
 
 
 def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
-    """The place with the smallest sum of distances to the points: argmin_m sum_t |m - p_t|.
+    """argmin_m sum_t |m - p_t|: the point with the smallest sum of distances to the points.
 
-    It is a point p_k itself exactly where the unit vectors from there to the others add up to no more than the number
-    of points that lie there (Kuhn 1973). Elsewhere Weiszfeld's iteration, m <- sum_t p_t / |m - p_t| over
-    sum_t 1 / |m - p_t|, takes turns with Newton's steps. Where there are several the answer is one of them: see
+    It is one of the points, p_k, exactly if the sum of the unit vectors from p_k to the others is no longer than
+    the number of points equal to p_k (Kuhn 1973). Otherwise Weiszfeld's iteration, m <- sum_t p_t / |m - p_t| over
+    sum_t 1 / |m - p_t|, alternates with Newton steps. If there are several medians, it is one of them: see
     `geometric_medians`.
     """
     check_tensor("points", points, "t 2")
     m = points.mean(-2)
-    m = m + 1e-9 * (points[..., 0, :] - m)  # off a point that lies in the middle of the others, where it would stay
+    m = m + 1e-9 * (points[..., 0, :] - m)  # off a point at the mean of the others, where the iteration would stay
     for _ in range(12):
         weight, before = 1 / _apart(points, m)[1], m
         m = _newton(points, (weight[..., None] * points).sum(-2) / weight.sum(-1, keepdim=True))
@@ -196,10 +195,10 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
 
 
 def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"]:
-    """All places with the smallest sum of distances to the points, as the two ends of a segment.
+    """All geometric medians of the points, as the two ends of a segment.
 
-    They are one place, here twice, unless the points are an even number on a line: then every place between the middle
-    two is a median.
+    Both ends are the same unless the points are an even number on a line. Then every point between the middle two is a
+    median.
     """
     only = geometric_median(points)
     away = points - points.mean(-2, keepdim=True)
@@ -213,7 +212,7 @@ def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"
 
 
 def from_segment(theta: Float[Tensor, "*b 2"], ends: Float[Tensor, "*#b 2 2"]) -> Float[Tensor, "*b"]:
-    """The distance from theta to the nearest place between two ends."""
+    """The distance of theta from the segment between two ends."""
     check_tensor("theta", theta, "2")
     check_tensor("ends", ends, "2 2")
     a, along = ends[..., 0, :], ends[..., 1, :] - ends[..., 0, :]
@@ -231,7 +230,7 @@ def _check_tasks(name: str, matrices: Tensor, optima: Tensor) -> None:
         )
 
 
-LEAST = 1e-12  # a distance of 0 is taken for this, so that it can be divided by
+LEAST = 1e-12  # smallest distance, so that a division by it is finite
 
 
 def _apart(points: Float[Tensor, "*#b t 2"], m: Float[Tensor, "*#b 2"]) -> tuple[Tensor, Tensor]:
@@ -241,7 +240,7 @@ def _apart(points: Float[Tensor, "*#b t 2"], m: Float[Tensor, "*#b 2"]) -> tuple
 
 
 def _newton(points: Float[Tensor, "*b t 2"], m: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b 2"]:
-    """A Newton step on the sum of distances, as much of it as makes the sum smallest."""
+    """A Newton step on the sum of distances, with the step size of five that makes the sum smallest."""
     towards, distance = _apart(points, m)
     u = towards / distance[..., None]
     eye = torch.eye(2, dtype=points.dtype)
