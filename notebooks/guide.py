@@ -73,8 +73,8 @@ If points count:
 1. **Your copy.** Run what comes back in a fresh environment that you made from your own copy of the course. Take the
    notebook and nothing else out of what a student sends, and let your grader restore the cells of the checks.
 2. **A container**, without network and without your files: a notebook is a program, and it runs in your name.
-3. **Read what differs.** No answer needs `import`, `environ`, `checks`, `setattr`, `exec`, `eval`, `open` or a name with
-   two underscores. Search all cells that a student has changed or added for them. It is a first look, not a proof.
+3. **Read what differs.** No answer needs `import`, `environ`, `checks`, `setattr`, `exec`, `eval`, `open` or a name
+   with two underscores. Search all cells that a student has changed or added for them. It is a first look, not a proof.
 4. **For an exam**, ask in person why an answer is right. No check asks that.
 """
 
