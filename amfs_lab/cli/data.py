@@ -2,11 +2,8 @@
 
 import argparse
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from amfs_lab import pretrained
 from amfs_lab.cli.options import bar_of, command, data_folder, set_threads, threads
@@ -15,7 +12,7 @@ from amfs_lab.tasks import data_status, download
 
 def add_to(commands: Any) -> None:
     data = commands.add_parser("data", help="fetch, make or check data").add_subparsers(required=True, metavar="WHAT")
-    p = command(data, "fetch", fetch, "download a data set: resumed where it broke off, checked, moved in whole")
+    p = command(data, "fetch", fetch, "download a data set, check it, and move it into place whole")
     p.add_argument("name", choices=download.REMOTES, help="data set to download")
     p.add_argument("--to", type=Path, metavar="DIR", help="data folder to put it in (default: `data/` of the course)")
     p.add_argument(
@@ -24,13 +21,13 @@ def add_to(commands: Any) -> None:
         metavar="URL",
         help="address of a mirror that has the same files (default: the publisher's)",
     )
-    p = command(data, "status", status, "say what is there, what is missing, and where it belongs")
+    p = command(data, "status", status, "list the data that is there, the data that is missing, and where it belongs")
     data_folder(p)
     p = command(
         data,
         "build-pretrained",
         build_pretrained,
-        "train the small learner that the lessons use; on one thread it is the same one every time",
+        "train the small learner of the lessons; on one thread the result is always the same",
     )
     p.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
     p.add_argument("--steps", type=int, default=pretrained.CONFIG.steps, help="meta-steps (default %(default)s)")
@@ -39,23 +36,7 @@ def add_to(commands: Any) -> None:
 
 
 def fetch(options: argparse.Namespace) -> None:
-    with tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
-
-        def progress(name: str, done: int, total: int | None) -> None:
-            bar.set_description(name, refresh=False)
-            bar.total = total
-            bar.update(done - bar.n)
-
-        def say(line: str) -> None:
-            bar.write(line, file=sys.stdout)
-            sys.stdout.flush()
-
-        try:
-            download.fetch(download.REMOTES[options.name], options.to, options.mirror, progress, say)
-        except KeyboardInterrupt:
-            bar.close()
-            print(f"amfs-lab: stopped. {download.KEPT}", file=sys.stderr)
-            raise SystemExit(130) from None
+    download.fetch(download.REMOTES[options.name], options.to, options.mirror, say=print)
     if options.to:
         print(f"Use it with `--data {options.to}`, or set AMFS_LAB_DATA to that folder.")
 

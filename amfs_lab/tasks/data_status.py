@@ -1,54 +1,45 @@
-"""What data is there, what is missing and where it belongs: the lines of `amfs-lab data status`."""
+"""The lines of `amfs-lab data status`: which data is there, which is missing, and where it belongs."""
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 from amfs_lab.errors import DataError
-from amfs_lab.tasks import data_dirs, download, glyphs, omniglot
-
-Result = TypeVar("Result")
+from amfs_lab.tasks import data_dirs, glyphs, omniglot
 
 
 def report(root: Path | None = None) -> Iterator[str]:
-    """All lines, as they become known. What is missing or damaged is a line too, never an error.
+    """All lines, one after the other. Missing or damaged data is a line, not an error.
 
     Args:
-        root: a folder to look in first. Raises DataError if it is none.
+        root: a directory to search first. Raises DataError if it is none.
     """
-    _quietly(data_dirs.folders, root, "data")
-    yield from _named()
-    yield from _glyphs(root)
-    yield from _omniglot(root)
-    yield from _cache()
+    for section in (_named, _glyphs, _omniglot, _cache):
+        with warnings.catch_warnings():  # `_named` lists the same faults
+            warnings.simplefilter("ignore", data_dirs.DataFolderWarning)
+            lines = list(section(root))
+        yield from lines
 
 
-def _named() -> Iterator[str]:
-    """What is wrong with AMFS_LAB_DATA: folders that are none, or that have nothing in them."""
+def _named(root: Path | None) -> Iterator[str]:
+    """The faults of AMFS_LAB_DATA: entries that are no folder, or that hold no data."""
+    data_dirs.folders(root, "data")
     yield from data_dirs.faults()
     wanted = [name for part in omniglot.PARTS for name in (f"{part}.zip", part)]
     for folder in filter(os.path.isdir, named := data_dirs.named()):
         if not (folder / glyphs.FILE).exists() and not any(omniglot.inside(folder, part) for part in omniglot.PARTS):
             verb = "is" if len(named) == 1 else "has"
-            yield f"{data_dirs.VARIABLE} {verb} {folder}, in which nothing was found: looked for {', '.join(wanted)}."
-
-
-def _quietly(call: Callable[..., Result], *arguments: object) -> Result:
-    """Without the warning of AMFS_LAB_DATA: `_named` has told of it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", data_dirs.DataFolderWarning)
-        return call(*arguments)
+            yield f"{data_dirs.VARIABLE} {verb} {folder}, which has no data: searched for {', '.join(wanted)}."
 
 
 def _glyphs(root: Path | None) -> Iterator[str]:
     try:
-        data = _quietly(glyphs.load, root)
+        data = glyphs.load(root)
     except (DataError, OSError) as error:
-        yield f"glyphs: of no use. {error}"
+        yield f"glyphs: not usable. {error}"
         return
-    yield f"glyphs: {_counts(data.labels, 'scripts', glyphs.SAMPLES)} in {_quietly(glyphs.find, root)}"
+    yield f"glyphs: {_counts(data.labels, 'scripts', glyphs.SAMPLES)} in {glyphs.find(root)}"
     yield "  ready: `--source glyphs`, for train, validation, test"
 
 
@@ -56,15 +47,15 @@ def _omniglot(root: Path | None) -> Iterator[str]:
     ready = []
     for part in omniglot.PARTS:
         try:
-            if _quietly(omniglot.lookup, part, root) is None:
-                yield from _missing(download.OMNIGLOT, f"{part}.zip", root)
+            if omniglot.lookup(part, root) is None:
+                yield from _missing(f"{part}.zip", root)
                 continue
-            place, labels, remarks = _quietly(omniglot.survey, part, root)
+            place, labels, remarks = omniglot.survey(part, root)
         except (DataError, OSError) as error:
-            yield f"omniglot: {part} is of no use. {error}"
+            yield f"omniglot: {part} is not usable. {error}"
             continue
         yield f"omniglot: {_counts(labels, 'alphabets', omniglot.DRAWERS)} in {place}"
-        yield from (f"  but: {remark}" for remark in remarks)
+        yield from (f"  note: {remark}" for remark in remarks)
         ready.append(part)
     if omniglot.BACKGROUND in ready:
         test = ", test" if omniglot.EVALUATION in ready else ""
@@ -73,33 +64,27 @@ def _omniglot(root: Path | None) -> Iterator[str]:
         yield f"  ready: `--source {omniglot.RANDOM_CLASSES}`, for train, validation, test"
 
 
-def _missing(remote: download.Remote, name: str, root: Path | None) -> Iterator[str]:
-    path, named = data_dirs.downloads() / remote.name / name, os.environ.get(data_dirs.VARIABLE)
-    found = [place for part in omniglot.PARTS if (place := _quietly(omniglot.lookup, part, root))]
-    beside = found[0].parent if found else path.parent
-    first = "" if beside == path.parent else f"It may lie beside the other part, in {beside}. Otherwise "
-    yield f"{remote.name}: {name} is missing. {first}{'it' if first else 'It'} belongs in {path.parent}"
-    partial = download.partial_of(path)
-    come = f" ({_megabytes(partial.stat().st_size)} of it have come)" if partial.is_file() else ""
-    yield f"  fetch it: `amfs-lab data fetch {remote.name}`{come}"
-    if not named:
-        yield f"  or name the folder that has it in {data_dirs.VARIABLE}"
+def _missing(name: str, root: Path | None) -> Iterator[str]:
+    """The lines for a file of Omniglot that is not there. It belongs beside the other one, if that is there."""
+    found = [place for part in omniglot.PARTS if (place := omniglot.lookup(part, root))]
+    folder = found[0].parent if found else data_dirs.downloads() / "omniglot"
+    yield f"omniglot: {name} is missing. It belongs in {folder}"
+    to = "" if folder == data_dirs.downloads() / "omniglot" else f" (downloads to {data_dirs.downloads() / 'omniglot'})"
+    yield f"  download it: `amfs-lab data fetch omniglot`{to}"
+    if not os.environ.get(data_dirs.VARIABLE):
+        yield f"  or name its folder in {data_dirs.VARIABLE}"
 
 
-def _cache() -> Iterator[str]:
+def _cache(root: Path | None) -> Iterator[str]:
     folder = data_dirs.cache()
     try:
         sizes = [path.stat().st_size for path in folder.glob("*.safetensors")]
     except OSError as error:
         yield f"packed copies: {folder} can't be read: {error.strerror}"
         return
-    yield f"packed copies: {len(sizes)}, {_megabytes(sum(sizes))} in {folder} (may be deleted: they are made again)"
+    yield f"packed copies: {len(sizes)}, {sum(sizes) / 1e6:.1f} MB in {folder} (safe to delete: they are made again)"
 
 
 def _counts(labels: tuple[str, ...], groups: str, samples: int) -> str:
     found = len({label.partition("/")[0] for label in labels})
     return f"{found} {groups}, {len(labels):,} characters, {samples * len(labels):,} images"
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"

@@ -1,34 +1,25 @@
-"""Downloads that end whole or not at all: resumed where they broke off, checked by MD5, moved into place at once.
+"""Downloads of data sets with pooch: checked by MD5 and moved into place whole, or not at all."""
 
-What has come lies beside its place as NAME.partial, until it is whole. A lock lets only one process write it.
-"""
-
-import contextlib
-import errno
-import hashlib
-import http.client
-import os
-import shutil
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from filelock import Timeout
+import pooch
+from tqdm import tqdm
 
-from amfs_lab import files
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.tasks import data_dirs
 
-CHUNK, SECONDS = 2**16, 30  # bytes read at a time; silence of a server that counts as a broken connection
-KEPT = "What has come is kept: run it again, and it goes on from there."
+RETRIES = 2  # after a broken connection or a wrong checksum
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A data set on the web: where its files lie, and the MD5 and the number of bytes of each."""
+    """A data set on the web: the address of its files, and the MD5 and size in bytes of each."""
 
     name: str
     base: str
@@ -46,174 +37,81 @@ OMNIGLOT = Remote(
 REMOTES = {remote.name: remote for remote in (OMNIGLOT,)}
 
 
-class _BrokenOff(Exception):
-    """The connection ended before the file did."""
-
-
 def fetch(
-    remote: Remote,
-    to: Path | None = None,
-    base: str | None = None,
-    progress: Callable[[str, int, int | None], None] = lambda name, done, total: None,
-    say: Callable[[str], None] = lambda line: None,
+    remote: Remote, to: Path | None = None, base: str | None = None, say: Callable[[str], None] = lambda line: None
 ) -> list[Path]:
-    """The files of a data set in the folder `to`/NAME, each downloaded unless it lies there already, whole.
+    """The files of a data set in the folder `to`/NAME. A file that is there already and whole is kept.
 
     Args:
-        to: a data folder; without one, `data/` of the checkout, or of the present folder.
+        to: a data directory; by default `data/` of the checkout or of the current directory.
         base: the address of a mirror that has the same files.
-        progress: called with a file's name, the bytes that are here, and of how many, if the server says.
-        say: called with each line that a waiting reader should see.
+        say: called with one line for each file.
     Raises:
-        ConfigError: an address that is not http. DataError: anything that kept a file from coming whole.
+        ConfigError: `base` is no web address. DataError: a file could not be downloaded whole.
     """
     base = (base or remote.base).rstrip("/")
     if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc:
-        raise ConfigError(f"A mirror is an address that begins with http:// or https://. Got {base!r}. Correct it.")
+        raise ConfigError(f"A mirror's address must begin with http:// or https://. Got {base!r}. Correct it.")
     folder = (to or data_dirs.downloads()) / remote.name
-    with _disk(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    with _alone(folder, say):
-        for name, (md5, size) in remote.files.items():
-            path = folder / name
-            if path.exists():
-                _check_present(path, md5)
-                say(f"{path} is there already, and whole.")
-            else:
-                _download(f"{base}/{name}", path, md5, size, progress)
-                say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, checksum right.")
-            paths.append(path)
-    return paths
-
-
-def partial_of(path: Path) -> Path:
-    """Where a file lies as long as it isn't whole."""
-    return path.with_name(path.name + ".partial")
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Only one process at a time: a second one says so, and waits. The lock ends with its process, however it ends."""
-    with _disk(folder):
-        lock = files.lock(folder / ".fetching.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"Another download into {folder} is under way. Waiting for it.")
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _download(url: str, path: Path, md5: str, size: int, progress: Callable[[str, int, int | None], None]) -> None:
-    partial, best = partial_of(path), -1
-    while True:
-        try:
-            _receive(url, partial, size, lambda done, total: progress(path.name, done, total))
-            break
-        except _BrokenOff as error:  # go on by ourselves as long as each attempt brings more
-            have = files.kept_size(partial)
-            if have <= best or have == 0:
-                raise DataError(f"Expected {path.name} from {url}. Got {have} bytes: {error}. {KEPT}") from error
-            best = have
-    got = _md5(partial)
-    if got != md5:
-        partial.unlink()
-        raise DataError(
-            f"Expected {url} with the MD5 {md5}. Got {got}: cut short, changed on the way, or another file. "
-            "It is removed: run it again, or name another mirror with `--from URL`."
-        )
-    with _disk(path.parent):
-        os.replace(partial, path)
-
-
-def _receive(url: str, partial: Path, size: int, progress: Callable[[int, int | None], None]) -> None:
-    """One attempt: the rest of the file to the end of `partial`, or all of it if the server can't send a rest.
-
-    Raises:
-        _BrokenOff: the connection ended too early, or was never made. DataError: the server or the disk refused, or
-            the server has more than `size` bytes, which could fill a disk.
-    """
-    with _disk(partial.parent):
-        have = files.kept_size(partial)
-        if have > size:
-            partial.unlink()
-            have = 0
-    headers = {"User-Agent": "amfs-lab", "Accept-Encoding": "identity"}
-    request = urllib.request.Request(url, headers=headers | ({"Range": f"bytes={have}-"} if have else {}))
-    try:
-        response = urllib.request.urlopen(request, timeout=SECONDS)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code == 416 and have:  # nothing after what we have: it is whole, which its MD5 decides
-                return
+    registry = {name: f"md5:{md5}" for name, (md5, _) in remote.files.items()}
+    pooch.get_logger().setLevel("ERROR")  # its lines would break the progress bar
+    store = pooch.create(folder, f"{base}/", registry=registry, retry_if_failed=RETRIES)
+    for name, (md5, size) in remote.files.items():
+        path = folder / name
+        if not path.exists():
+            _download(store, name, size)
+            path.chmod(folder.stat().st_mode & 0o666)  # pooch leaves it readable by its owner alone
+            say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, checksum correct.")
+        elif path.is_file() and pooch.file_hash(str(path), alg="md5") == md5:
+            say(f"{path} is complete already.")
+        else:
             raise DataError(
-                f"Expected a file at {url}. Got {error.code} {error.reason}. Try later, or name another mirror "
-                "with `--from URL`."
-            ) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", None) or error or type(error).__name__
-        hint = "Check the network, or name a mirror with `--from URL`."
-        raise DataError(f"Expected a server at {url}. Got: {reason}. {hint} {KEPT if have else ''}".strip()) from error
-    with response, _disk(partial.parent):
-        if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            have = 0
-        length = response.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdecimal() and len(length) < 19 else None
-        if response.status == 206 and not have:
-            raise DataError(f"Expected all of {url}, or its rest. Got some other part of it. Name another mirror.")
-        if total is not None and total > size:
-            raise DataError(
-                f"Expected {size:,} bytes from {url}. Got {total:,}: another file. Name another mirror: `--from URL`."
+                f"{path} must be absent, or the official file (MD5 {md5}). Got another file, which is left alone. Move "
+                "it away to download the official one. `amfs-lab data status` says whether it can be used."
             )
-        if total is not None and total - have > (free := shutil.disk_usage(partial.parent).free):
-            raise OSError(errno.ENOSPC, f"{total - have} bytes are to come, {free} are free")
-        with open(partial, "ab" if have else "wb", opener=files.open_ours) as file:
-            progress(have, total)
-            while chunk := _next(response)[: size + 1 - have]:  # one byte too many is enough for another MD5
-                file.write(chunk)
-                have += len(chunk)
-                progress(have, total)
-            file.flush()
-            os.fsync(file.fileno())
-    if total is not None and have < total:
-        raise _BrokenOff(f"the connection ended after {have} of {total} bytes")
+    return [folder / name for name in remote.files]
 
 
-def _next(response: http.client.HTTPResponse) -> bytes:
-    """The next bytes of an answer, none at its end; apart from writing, so that a failure has one cause."""
+def _download(store: pooch.Pooch, name: str, size: int) -> None:
+    """One file. Raises DataError that says what failed and what to do."""
+    from requests import HTTPError, RequestException
+
+    url, mirror = f"{store.base_url}{name}", "name another mirror with `--from URL`"
     try:
-        return response.read1(CHUNK)
-    except (OSError, http.client.HTTPException) as error:
-        raise _BrokenOff(str(error) or type(error).__name__) from error
-
-
-@contextlib.contextmanager
-def _disk(folder: Path) -> Iterator[None]:
-    """Says what the disk refused, and that nothing is lost."""
-    try:
-        yield
+        store.fetch(name, downloader=partial(_receive, size))
+    except HTTPError as error:
+        raise DataError(f"{url} must be a file. Got: {error}. Try later, or {mirror}.") from error
+    except RequestException as error:
+        raise DataError(f"{url} must be reachable. Got: {_cause(error)}. Check the network, or {mirror}.") from error
+    except ValueError as error:
+        wanted = f"{size:,} bytes and the {store.registry[name]}"
+        raise DataError(f"{url} must have {wanted}. Got another file. Run it again, or {mirror}.") from error
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "Free some space, or name another folder with `--to DIR`." if full else "Name another with `--to DIR`."
         raise DataError(
-            f"Expected a folder with room to write in. Got {folder}: {error.strerror}. {remedy} {KEPT}"
+            f"{store.path} must be a folder with room to write in. Got: {error.strerror or error}. Free some space, "
+            "or name another folder with `--to DIR`."
         ) from error
 
 
-def _check_present(path: Path, md5: str) -> None:
-    if not path.is_file() or (got := _md5(path)) != md5:
-        what = f"MD5 {got}" if path.is_file() else "no file"
-        raise DataError(
-            f"Expected nothing at {path}, or the official file (MD5 {md5}). Got {what}: a damaged or repacked copy. "
-            "It is left alone: move it away to fetch the official one. (A repacked copy may be fine to use: "
-            "`amfs-lab data status` says.)"
-        )
+def _receive(size: int, url: str, path: str, store: pooch.Pooch) -> None:
+    """One attempt to download a file. Raises ValueError if it has more than `size` bytes: it could be endless."""
+    bar: dict[str, Any] = {"desc": url.rpartition("/")[2], "total": size, "disable": None}
+    with _Bounded(path, "wb") as file, tqdm.wrapattr(file, "write", **bar) as watched:
+        file.size = size
+        pooch.HTTPDownloader(chunk_size=2**16)(url, watched, store)
 
 
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+class _Bounded(io.FileIO):
+    """A file open for writing at most `size` bytes."""
+
+    size: int
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        if self.tell() + len(data) > self.size:
+            raise ValueError("too many bytes")
+        return super().write(data)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The first error of a chain. Those around it repeat the address."""
+    return _cause(error.__context__) if error.__context__ else error

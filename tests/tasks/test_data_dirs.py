@@ -186,4 +186,4 @@ def test_status_tells_of_each_folder_in_which_nothing_is(home, monkeypatch):
     lines = list(data_status.report())
     assert lines[0].startswith(f"AMFS_LAB_DATA has {home / 'absent'}, which does not exist")
     for line, name in zip(lines[1:3], ("mine", "other"), strict=True):
-        assert line.startswith(f"AMFS_LAB_DATA has {home / name}, in which nothing was found: looked for images_b")
+        assert line.startswith(f"AMFS_LAB_DATA has {home / name}, which has no data: searched for images_b")

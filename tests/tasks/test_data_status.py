@@ -54,7 +54,7 @@ def test_without_omniglot_each_missing_file_is_named_with_its_place(home, capsys
     assert lines[1] == "  ready: `--source glyphs`, for train, validation, test"
     for part in ("images_background", "images_evaluation"):
         place = lines.index(f"omniglot: {part}.zip is missing. It belongs in {belongs}")
-        assert lines[place + 1] == "  fetch it: `amfs-lab data fetch omniglot`"
+        assert lines[place + 1] == "  download it: `amfs-lab data fetch omniglot`"
     assert lines[-1].startswith(f"packed copies: 0, 0.0 MB in {home / 'cache'}")
     assert sum("ready" in line for line in lines) == 1
 
@@ -89,14 +89,16 @@ def test_status_reads_no_image_and_tells_of_conversions_once_they_were_packed(ho
     with pytest.warns(UserWarning, match="1 of 300 images were not"):
         open_source("omniglot", "train", EpisodeConfig(2, 1, 1))
     lines = status(capsys=capsys)
-    assert "  but: 1 of 300 images were not 105x105 of 1 bit, and were converted." in lines
+    assert "  note: 1 of 300 images were not 105x105 of 1 bit, and were converted." in lines
     assert lines[-1].startswith("packed copies: 1, 0.2 MB in ")
 
 
 def test_an_incomplete_set_is_told(home, parts, capsys):
     few = {name: data for name, data in parts["images_background"].items() if "Greek" not in name}
     small.write_zip(home / "data" / "images_background.zip", few)
-    said = "  but: Expected 6 alphabets of 15 characters in all. Got 5 of 12: the splits and episodes are not those of "
+    said = (
+        "  note: Expected 6 alphabets of 15 characters in all. Got 5 of 12: the splits and episodes are not those of "
+    )
     assert said + "the complete set." in status(capsys=capsys)
 
 
@@ -105,28 +107,22 @@ def test_damaged_data_is_a_line_and_no_error(put, home, parts, capsys):
     gone = {name: data for name, data in parts["images_evaluation"].items() if "ULOG/character02" not in name}
     small.write_folder(home / "data", {**gone, "images_evaluation/ULOG/character03/0009_01.png": b""})
     lines = status(capsys=capsys)
-    (background,) = [line for line in lines if "images_background is of no use" in line]
+    (background,) = [line for line in lines if "images_background is not usable" in line]
     assert "Got: File is not a zip file" in background
-    (evaluation,) = [line for line in lines if "images_evaluation is of no use" in line]
+    (evaluation,) = [line for line in lines if "images_evaluation is not usable" in line]
     assert "Got no images_evaluation/ULOG/character02/" in evaluation
     assert not any("--source omniglot" in line for line in lines)
-
-
-def test_what_has_come_so_far_is_told(home, capsys):
-    (home / "data" / "omniglot").mkdir(parents=True)
-    (home / "data" / "omniglot" / "images_background.zip.partial").write_bytes(bytes(1_500_000))
-    assert "  fetch it: `amfs-lab data fetch omniglot` (1.5 MB of it have come)" in status(capsys=capsys)
 
 
 def test_a_folder_named_in_vain_is_told_first_and_not_asked_for_again(home, monkeypatch, capsys):
     (home / "bare").mkdir()
     (home / "file").touch()
-    told = {"absent": "which does not exist", "file": "which is no folder", "bare": "in which nothing was found"}
+    told = {"absent": "which does not exist", "file": "which is no folder", "bare": "which has no data"}
     for name, words in told.items():
         monkeypatch.setenv("AMFS_LAB_DATA", str(home / name))
         lines = status(capsys=capsys)
         assert lines[0].startswith(f"AMFS_LAB_DATA is {home / name}, {words}")
-        assert not any("name the folder" in line for line in lines)
+        assert not any("name its folder" in line for line in lines)
 
 
 @pytest.mark.parametrize("below", [".", "omniglot"])
@@ -136,10 +132,8 @@ def test_the_other_part_may_lie_beside_the_one_that_was_found(home, parts, below
     small.write_zip(found, parts["images_background"])
     monkeypatch.setenv("AMFS_LAB_DATA", str(home / "mine"))
     lines = status(capsys=capsys)
-    assert (
-        f"omniglot: images_evaluation.zip is missing. It may lie beside the other part, in {found.parent}. "
-        f"Otherwise it belongs in {home / 'data' / 'omniglot'}"
-    ) in lines
+    assert (f"  download it: `amfs-lab data fetch omniglot` (downloads to {home / 'data' / 'omniglot'})") in lines
+    assert f"omniglot: images_evaluation.zip is missing. It belongs in {found.parent}" in lines
     assert not any("AMFS_LAB_DATA" in line for line in lines)
     small.write_zip(other, parts["images_evaluation"])
     assert not any("missing" in line or "AMFS_LAB_DATA" in line for line in status(capsys=capsys))
@@ -149,7 +143,7 @@ def test_damaged_glyphs_are_a_line_too(home, capsys):
     (home / "own").mkdir()
     (home / "own" / glyphs.FILE).write_bytes(b"?")
     lines = status("--data", "own", capsys=capsys)
-    assert lines[0].startswith("glyphs: of no use. Expected a whole glyph file at own")
+    assert lines[0].startswith("glyphs: not usable. Expected a whole glyph file at own")
 
 
 def test_a_folder_that_is_none_is_one_sentence(capsys):
@@ -182,17 +176,18 @@ def test_what_was_fetched_opens(mirror, home, capsys, to):
     folder = Path(to or home / "data") / "omniglot"
     printed = capsys.readouterr().out.splitlines()
     paths = [folder / f"{part}.zip" for part in omniglot.PARTS]
-    assert printed[:2] == [f"{path}: {path.stat().st_size / 1e6:.1f} MB, checksum right." for path in paths]
+    assert printed[:2] == [f"{path}: {path.stat().st_size / 1e6:.1f} MB, checksum correct." for path in paths]
     assert printed[2:] == (["Use it with `--data elsewhere`, or set AMFS_LAB_DATA to that folder."] if to else [])
     root = Path(to) if to else None
     assert open_source("omniglot", "test", EpisodeConfig(5, 1, 15), root)[0].query.x.shape == (75, 1, 28, 28)
-    assert not list(folder.glob("*.partial"))
+    assert len(list(folder.iterdir())) == 2
 
 
-def test_a_server_that_is_not_there_is_one_sentence(mirror, home, capsys):
+def test_a_server_that_is_not_there_is_one_line(mirror, home, capsys, monkeypatch):
+    monkeypatch.setattr(download, "RETRIES", 0)
     assert cli.main(["data", "fetch", "omniglot"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("amfs-lab: Expected a server at http://127.0.0.1:9/none/images_background.zip. Got: ")
+    assert said.startswith("amfs-lab: http://127.0.0.1:9/none/images_background.zip must be reachable. Got: ")
     assert said.count("\n") == 1
 
 
