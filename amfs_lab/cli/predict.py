@@ -9,7 +9,7 @@ from typing import Any
 from amfs_lab.cli.options import bar_of, command, data_folder, device, set_threads, threads
 from amfs_lab.errors import printable
 from amfs_lab.prediction.classifier import EPISODES, NONE, Classifier, Prediction, grouped
-from amfs_lab.tasks.pictures import loose_images
+from amfs_lab.tasks.image_folder import loose_images
 from amfs_lab.tasks.support import read_picture
 
 PATIENCE = 3.0  # seconds before a progress bar shows

@@ -6,7 +6,8 @@ from pathlib import Path
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks import glyphs, omniglot
-from amfs_lab.tasks.pictures import read_folder, read_image
+from amfs_lab.tasks.image_folder import read_folder
+from amfs_lab.tasks.images import read_image
 from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource, episode_of
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What training may do to its images: turn characters into new classes, and bend each drawing a little."""
+"""Augmentations of the training images: rotated characters as new classes, and small affine distortions."""
 
 import math
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ DEGREES, STRETCH, SHEAR, SHIFT = 10.0, 0.15, 0.15, 0.08
 
 
 def check_augmentations(names: Sequence[str]) -> None:
-    """Raises ConfigError for a name that is none of `AUGMENTATIONS`, or one that stands twice."""
+    """Raises ConfigError for a name that is not in `AUGMENTATIONS`, or that occurs twice."""
     if isinstance(names, str) or not set(names) <= set(AUGMENTATIONS) or len(set(names)) < len(names):
         raise ConfigError(f"`augment` must hold each of {', '.join(AUGMENTATIONS)} at most once. Got {names!r}.")
 
 
 def rotated(images: Float[Tensor, "n k 1 s s"], quarters: Int64[Tensor, " n"]) -> Float[Tensor, "n k 1 s s"]:
-    """Each class of images turned by its own number of quarters, counter-clockwise: exact, no pixel is made anew."""
+    """Each class of images turned by its own number of quarters, counter-clockwise. No pixel is interpolated."""
     return torch.stack([torch.rot90(image, int(q), (-2, -1)) for image, q in zip(images, quarters, strict=True)])
 
 

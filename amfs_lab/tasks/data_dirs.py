@@ -1,4 +1,4 @@
-"""Where data lies: the folders that every data set is looked for in, and the folder of packed copies."""
+"""Data directories: the folders in which every data set is searched, and the folder of packed copies."""
 
 import os
 import warnings
@@ -11,15 +11,15 @@ VARIABLE = "AMFS_LAB_DATA"
 
 
 class DataFolderWarning(UserWarning):
-    """$AMFS_LAB_DATA names what is no folder."""
+    """Warning: an entry of $AMFS_LAB_DATA is no folder."""
 
 
 def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
-    """Where to look, in this order: `root`, $AMFS_LAB_DATA, the installed package, the checkout, ./data.
+    """The data directories in the order of search: `root`, $AMFS_LAB_DATA, the package, the checkout, ./data.
 
     Args:
-        what: the file or folder that is looked for, for the message.
-        say: warn of all that $AMFS_LAB_DATA names and that is no folder.
+        what: the file or folder to be found, for the message.
+        say: warn of entries of $AMFS_LAB_DATA that are no folders.
     Raises:
         DataError: `root` is given, but is no folder.
     """
@@ -34,16 +34,16 @@ def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
 
 
 def warn() -> None:
-    """Says each of the `faults`. The place in the code is always this one, so that Python shows a sentence once."""
+    """Warns of each of the `faults`, always from this line, so that Python shows each warning once."""
     for fault in faults():
         warnings.warn(fault, DataFolderWarning, stacklevel=1)
 
 
 def named() -> list[Path]:
-    """What $AMFS_LAB_DATA names: one folder, or several, joined as in PATH. Any of them may be none: see `faults`.
+    """The entries of $AMFS_LAB_DATA: one folder, or several, joined as in PATH. Some may be no folders: see `faults`.
 
-    Blanks and quotes around a name are dropped, and `~` and `$NAME` replaced, as a shell does: a file of settings, a
-    container or a notebook hands them over as they were written.
+    Blanks and quotes around a name are dropped, and `~` and `$NAME` are replaced, as in a shell. Settings files,
+    containers and notebooks pass them on unchanged.
     """
     value = os.environ.get(VARIABLE, "")
     if not value or os.path.isdir(value):
@@ -55,7 +55,7 @@ def named() -> list[Path]:
 
 
 def faults() -> list[str]:
-    """A sentence for each thing that $AMFS_LAB_DATA names and that is no folder. Empty is as good as not set."""
+    """A sentence for each entry of $AMFS_LAB_DATA that is no folder. An empty variable has no faults."""
     value = os.environ.get(VARIABLE, "")
     places = named()
     if value and not places:
@@ -68,12 +68,12 @@ def faults() -> list[str]:
 
 
 def downloads() -> Path:
-    """Where a download goes unless told otherwise: `data/` of the checkout, or of the present folder if installed."""
+    """The default folder of downloads: `data/` of the checkout, or of the current directory if installed."""
     return (PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()) / "data"
 
 
 def cache() -> Path:
-    """The folder of packed copies, each of which may be deleted: $AMFS_LAB_CACHE, or the user's own for caches."""
+    """The folder of packed copies, which are safe to delete: $AMFS_LAB_CACHE, or the user's cache folder."""
     value = os.environ.get("AMFS_LAB_CACHE", "")
     if os.path.isdir(value) or _bare(value):
         return Path(value) if os.path.isdir(value) else _written_out(_bare(value))

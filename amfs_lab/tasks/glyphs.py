@@ -54,7 +54,7 @@ class Glyphs:
 def load(root: Path | None = None) -> Glyphs:
     """The glyphs, checked against the hashes that this version of the package was released with.
 
-    A process reads a file once, as long as it stays as it is: its images are shared, so write nothing into them.
+    A process reads an unchanged file once. Its images are shared: do not write into them.
 
     Args:
         root: a folder to look in first; then $AMFS_LAB_DATA, the package, the checkout.
@@ -68,7 +68,7 @@ def load(root: Path | None = None) -> Glyphs:
 
 @functools.lru_cache(maxsize=1)
 def released(path: Path, state: tuple[int, ...]) -> Glyphs:
-    """The file in that state, so that it is read again once it is another."""
+    """The glyphs of the file in that state. A changed file is read again."""
     glyphs, _ = read(path)
     for what, expected, got in (
         ("images", IMAGES_SHA256, images_sha256(glyphs.images.numpy())),
@@ -83,7 +83,7 @@ def released(path: Path, state: tuple[int, ...]) -> Glyphs:
 
 
 def find(root: Path | None = None) -> Path:
-    """Where the file lies: in `root`, $AMFS_LAB_DATA, the installed package, or the checkout. Raises DataError."""
+    """The path of the file, in `root`, $AMFS_LAB_DATA, the installed package, or the checkout. Raises DataError."""
     folders = data_dirs.folders(root, FILE)
     for folder in folders:
         if (folder / FILE).is_file():

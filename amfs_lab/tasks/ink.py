@@ -1,7 +1,7 @@
-"""Drawings on paper as bright ink on black: shading removed, contrast stretched, drawing cut out and centred.
+"""Drawings on paper as bright ink on black: shading removed, contrast stretched, drawing cropped and centred.
 
-Networks are trained on images whose paper is exactly black and whose character fills the frame. A photograph of a
-sheet has grey paper, shadows, and a small character somewhere: inverting it is not enough.
+The training images have black paper, and a character that fills the frame. A photograph of a sheet has grey paper,
+shadows, and a small character somewhere: inverting it is not enough.
 """
 
 from typing import Any, NamedTuple
@@ -16,15 +16,15 @@ COARSE = 64  # pixels a side of the copy from which the paper's brightness is es
 LEAST_CONTRAST = 0.12  # of the paper's brightness: less than this is noise of the paper, not ink
 SPECK = 0.01  # share of all ink: smaller connected parts are dust
 MIDDLE = 0.5
-BLACK = 48  # of 255
+BLACK = 48  # of 255: the brightest median of a black background
 DARKEST = 32  # of 255: where paper is darker its noise would count as ink
 
 
 class Ink(NamedTuple):
-    """A drawing as the network expects it, and what looked wrong about it.
+    """A drawing as the network expects it, and flags for what looked wrong.
 
-    `light_on_dark`: the image was bright on dark already. `at_edge`: its ink reaches the edge of the image.
-    `blank`: it has no ink.
+    `light_on_dark`: the image was bright on dark already. `at_edge`: ink reaches the edge of the image. `blank`: no
+    ink was found.
     """
 
     pixels: UInt8[np.ndarray, "size size"]
@@ -34,7 +34,7 @@ class Ink(NamedTuple):
 
 
 def extract_ink(image: Any, size: int) -> Ink:
-    """The ink of a grey Pillow image (mode L) as a square of grey levels: dark on light, or chalk on a dark board.
+    """The ink of a Pillow image in mode L as a square of grey levels, for dark on light and for chalk on a dark board.
 
     Each pixel becomes 1 - brightness / brightness of the paper around it. Otsu's threshold (1979) separates ink from
     paper; paper becomes 0 and the median of the ink 255. The bounding box of the ink is centred with a margin of
@@ -72,12 +72,12 @@ def extract_ink(image: Any, size: int) -> Ink:
 
 
 def has_black_paper(pixels: UInt8[np.ndarray, "h w"]) -> bool:
-    """Whether the median grey level is nearly black, as it is in an image of bright strokes on black."""
+    """True if the median grey level is nearly black, as in an image of bright strokes on black."""
     return bool(np.median(pixels) <= BLACK)
 
 
 def _light_on_dark(coarse: Float[np.ndarray, "c c"]) -> bool:
-    """Whether the strokes are brighter than what is around them. The median of a wide window is taken as the paper."""
+    """True if the strokes are brighter than the paper, which is the median of a wide window."""
     around = ndimage.median_filter(coarse, size=COARSE // 2 + 1, mode="nearest")
     low, high = np.percentile(coarse - around, [1, 99])
     return bool(high > 1.5 * -low and high > LEAST_CONTRAST * 255)
@@ -93,7 +93,7 @@ def _paper(coarse: Float[np.ndarray, "c c"], size: tuple[int, int]) -> Float[np.
 
 
 def _otsu(values: Float[np.ndarray, "h w"]) -> float:
-    """The threshold with the largest variance between the two groups that it makes."""
+    """Otsu's threshold: the largest variance between the two groups that it makes."""
     counts, edges = np.histogram(values, 128, (0.0, 1.0))
     middles = (edges[:-1] + edges[1:]) / 2
     below, moment = counts.cumsum()[:-1], (counts * middles).cumsum()
@@ -104,20 +104,20 @@ def _otsu(values: Float[np.ndarray, "h w"]) -> float:
 
 
 def _without_specks(ink: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """The ink without small connected parts, which are dust."""
     parts, number = ndimage.label(ink > MIDDLE, structure=np.ones((3, 3)))
     if number < 2:
         return ink
-    areas = ndimage.sum_labels(np.ones_like(ink), parts, np.arange(1, number + 1))
+    areas = np.bincount(parts.ravel())[1:]
     small = 1 + np.flatnonzero(areas < SPECK * areas.sum())
     return np.where(ndimage.binary_dilation(np.isin(parts, small), iterations=2), 0, ink) if len(small) else ink
 
 
 def _centred(ink: Float[np.ndarray, "h w"], strong: np.ndarray) -> Float[np.ndarray, "s s"]:
-    rows, columns = np.flatnonzero(strong.any(1)), np.flatnonzero(strong.any(0))
-    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    """The bounding box of the strong ink, in the middle of a square with a margin."""
+    (box,) = ndimage.find_objects(strong.astype(int))
+    cut = ink[box]
     side = max(cut.shape)
     side += 2 * max(1, round(MARGIN * side))
-    whole = np.zeros((side, side), ink.dtype)
-    top, left = (side - cut.shape[0]) // 2, (side - cut.shape[1]) // 2
-    whole[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
-    return whole
+    spare = [(side - length) // 2 for length in cut.shape]
+    return np.pad(cut, [(half, side - length - half) for half, length in zip(spare, cut.shape, strict=True)])

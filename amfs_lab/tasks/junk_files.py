@@ -1,6 +1,6 @@
-"""Files and folders that operating systems, storage boxes and programs leave among a user's own."""
+"""Names of files and folders that operating systems, network storage and programs leave behind."""
 
-# Compared without regard to case, because the systems that make them have none.
+# In lower case, because the systems that make them ignore case.
 _NAMES = {
     *("__macosx", "network trash folder", "temporary items", "thefindbycontentfolder", "thevolumesettingsfolder"),
     *("icon\r", "desktop db", "desktop df"),  # macOS and its older file servers
@@ -17,5 +17,5 @@ _ENDINGS = ("@synoeastream", "@synoresource", "zone.identifier", ":encryptable")
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file or folder of this name holds nothing of the user's own; every hidden one (`.NAME`) counts."""
+    """True for a file or folder that is not the user's own, and for every hidden one (`.NAME`)."""
     return name.startswith((".", "~$")) or name.lower() in _NAMES or name.lower().endswith(_ENDINGS)

@@ -1,9 +1,9 @@
 """Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): 1,623 handwritten characters of 50 alphabets, 20 drawers each.
 
-Two protocols, which are two sources, because their numbers may not be compared:
+Its two protocols are two sources, because their accuracies must not be compared:
 `omniglot`: whole alphabets. 25 of the 30 background alphabets train, 5 validate, the 20 evaluation alphabets test.
-`omniglot-random-classes`: all characters shuffled, 1,100 / 100 / 423, as MAML and its successors report: a test
-character is new, but its alphabet may have been seen. Easier.
+`omniglot-random-classes`: all characters shuffled, 1,100 / 100 / 423, as in MAML and its successors. A test character
+is new, but its alphabet may have been seen, so this protocol is easier.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from amfs_lab.tasks.omniglot_files import DRAWERS, PARTS, SIDE, Drawings, Tree, 
 
 OFFICIAL, RANDOM_CLASSES = PROTOCOLS = ("omniglot", "omniglot-random-classes")
 BACKGROUND, EVALUATION = PARTS
-# What the complete set has: (alphabets, characters).
+# (alphabets, characters) of the complete set.
 COMPLETE = {BACKGROUND: (30, 964), EVALUATION: (20, 659)}
 FORMAT = 3  # of the packed copy: another number makes a new one
 
@@ -57,7 +57,7 @@ def split(
 
 
 def official(labels: tuple[str, ...]) -> dict[str, str]:
-    """The split of each background alphabet: one sixth validates (5 of 30), chosen by a hash of the names, for ever."""
+    """The split of each background alphabet: one sixth validates (5 of 30). A hash of the names chooses them."""
     alphabets = sorted({label.partition("/")[0] for label in labels}, key=_hash)
     held_out = max(1, round(len(alphabets) / 6))
     return dict.fromkeys(alphabets[:held_out], "validation") | dict.fromkeys(alphabets[held_out:], "train")
@@ -74,7 +74,7 @@ def random_classes(labels: tuple[str, ...]) -> dict[str, str]:
 def load(part: str, root: Path | None = None) -> Drawings:
     """All drawings of `"images_background"` or `"images_evaluation"`, from the packed copy where there is one.
 
-    Warns where images had to be converted, or alphabets are missing. Raises DataError.
+    Warns of converted images and of missing alphabets. Raises DataError.
     """
     with opened(find(part, root)) as tree:
         packed, drawings = _unpacked(part, tree)
@@ -87,9 +87,9 @@ def load(part: str, root: Path | None = None) -> Drawings:
 
 
 def survey(part: str, root: Path | None = None) -> tuple[Path, tuple[str, ...], list[str]]:
-    """Where a part lies, its labels, and what is to be remarked, without reading an image. Raises DataError.
+    """The path of a part, its labels and its remarks, without reading an image. Raises DataError.
 
-    Images that had to be converted are known once they were packed.
+    The number of converted images is known only after the part was packed.
     """
     with opened(find(part, root)) as tree:
         _, drawings = _unpacked(part, tree)
@@ -100,7 +100,7 @@ def survey(part: str, root: Path | None = None) -> tuple[Path, tuple[str, ...], 
 
 
 def remarks(part: str, drawings: Drawings) -> list[str]:
-    """What a reader of the numbers should know: images that were converted, alphabets or characters that lack."""
+    """Remarks on converted images, and on missing alphabets or characters."""
     said = []
     if drawings.converted:
         total = len(drawings.labels) * DRAWERS
@@ -129,7 +129,7 @@ def find(part: str, root: Path | None = None) -> Path:
 
 
 def lookup(part: str, root: Path | None = None) -> Path | None:
-    """The zip or else the folder of a part, in the first of the places for data that has one."""
+    """The zip or else the folder of a part, in the first data directory that has one."""
     return _first(data_dirs.folders(root, f"{part}.zip"), part)
 
 
@@ -140,8 +140,8 @@ def _first(folders: list[Path], part: str) -> Path | None:
 def inside(folder: Path, part: str) -> Path | None:
     """The zip or else the folder of a part: in `folder`, in `omniglot/` there, or one folder below either of them.
 
-    A zip within a folder of its own name counts, too. Endings and names may be in capitals. What systems leave behind,
-    such as a bin, is not looked into.
+    A zip within a folder of its own name counts, too. Names and endings may be in capitals. Leftovers of the operating
+    system, such as a bin, are not searched.
     """
     near, archive = [folder, folder / "omniglot"], f"{part}.zip"
     for place in [*near, *(below for each in near for below in _entries(each) if os.path.isdir(below))]:
@@ -153,12 +153,12 @@ def inside(folder: Path, part: str) -> Path | None:
 
 
 def _alike(place: Path, name: str, is_one: Callable[[Path], bool]) -> list[Path]:
-    """The files or folders of this name: as it is written, then in capitals."""
+    """The files or folders of this name, first with its own spelling, then with capitals."""
     return [each for each in (place / name, *_entries(place)) if each.name.lower() == name and is_one(each)]
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, by name; nothing if it cannot be listed."""
+    """The content of a folder, sorted by name; nothing if it cannot be listed."""
     try:
         return [folder / name for name in sorted(os.listdir(folder)) if not is_leftover(name)]
     except OSError:
@@ -166,45 +166,33 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _unpacked(part: str, tree: Tree) -> tuple[Path, Drawings | None]:
-    """The path of the packed copy, and its drawings; None for the drawings if no whole copy is there."""
-    path, packed = _packed_copy(part, tree)
-    try:
-        tensors, notes = files.tensors(packed)
-        images, labels = tensors["images"], tuple(arrange(tree, part))
-        told = files.parse_json(notes["notes"])
+    """The path of the packed copy, named after a hash of its source, and its drawings; None without a whole copy.
+
+    Only its source can tell whether the images are right, so a copy that another user can have written is not trusted.
+    """
+    path = data_dirs.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        if not files.is_trusted(path.stat()):
+            return path, None
+        tensors, metadata = files.tensors(files.content(path, files.ARRAY_BYTES))
+        images, labels, notes = tensors["images"], tuple(arrange(tree, part)), files.parse_json(metadata["notes"])
         whole = images.dtype == torch.uint8 and images.shape == (len(labels), DRAWERS, SIDE, SIDE)
-        if whole and tuple(told["labels"]) == labels and told["sha256"] == _sha256(images):
-            return path, Drawings(images, labels, int(told["converted"]))
-    except (ValueError, KeyError, TypeError):
-        pass
+        if whole and tuple(notes["labels"]) == labels and notes["sha256"] == _sha256(images):
+            return path, Drawings(images, labels, int(notes["converted"]))
     return path, None
 
 
-def _packed_copy(part: str, tree: Tree) -> tuple[Path, bytes]:
-    """The place of the packed copy and its bytes, none where there is none.
-
-    It is named after a hash of what it was made from. Whether its images are those can only be found out by reading all
-    of them, so the file of another user is not believed: where one is in the way, the name ends in this user's number.
-    """
-    path, user = data_dirs.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors", getattr(os, "geteuid", int)()
-    with contextlib.suppress(OSError, ValueError):
-        for end in ("", f"-{user}"):
-            path = path.with_stem(path.stem + end)
-            with files.opened(path) as file:
-                if files.is_trusted(os.fstat(file.fileno())):
-                    return path, files.content_of(file, path, files.ARRAY_BYTES)
-    return path, b""
-
-
 def _pack(drawings: Drawings, path: Path) -> None:
-    """Writes the packed copy, beside its place first; a folder that refuses it costs time later, and nothing else."""
+    """Writes the packed copy. If that fails, a warning says that the images are read again next time."""
     notes = {"labels": drawings.labels, "converted": drawings.converted, "sha256": _sha256(drawings.images)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with files.replacing(path) as file:
             file.write(serialize({"images": drawings.images}, {"notes": json.dumps(notes)}))
     except OSError as error:
-        warnings.warn(f"The packed copy {path} is not kept ({error}): packing is done again next time.", stacklevel=3)
+        warnings.warn(
+            f"The packed copy {path} could not be written ({error}). Packing is repeated next time.", stacklevel=3
+        )
 
 
 def _sha256(images: UInt8[Tensor, "characters 20 28 28"]) -> str:

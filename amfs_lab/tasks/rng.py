@@ -1,4 +1,4 @@
-"""Chance that depends on names and numbers alone: the same key, the same draws, whatever else was drawn before."""
+"""Random generators from keys: the same key gives the same numbers, whatever else was drawn before."""
 
 import hashlib
 from operator import index as as_index
@@ -9,13 +9,13 @@ from amfs_lab.errors import ConfigError
 
 
 def generator(*key: object) -> torch.Generator:
-    """A private source of chance for a key such as ("glyphs", "train", seed, index); no global state is touched."""
+    """A private random generator for a key such as ("glyphs", "train", seed, index); no global state is changed."""
     words = "/".join(map(str, key)).encode()
     return torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(words, digest_size=7).digest()))
 
 
 def checked_index(index: object) -> int:
-    """The index of an episode as an int, so that 3 and torch.tensor(3) are one. Raises ConfigError for no integer."""
+    """The index of an episode as an int: 3 and torch.tensor(3) are the same. Raises ConfigError for no integer."""
     try:
         return as_index(index)  # type: ignore[arg-type]
     except TypeError:

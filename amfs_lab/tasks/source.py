@@ -15,7 +15,7 @@ from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.plain import shown
 from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
-from amfs_lab.tasks.pictures import FolderLabel
+from amfs_lab.tasks.image_folder import FolderLabel
 from amfs_lab.tasks.rng import checked_index, generator
 
 MOST = 10_000  # ways, shots or queries: more than any data set has, and few enough for a network to be built

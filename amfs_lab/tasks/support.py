@@ -1,4 +1,4 @@
-"""A support set of one's own: a folder with one folder of images a class, and single images to be named."""
+"""A support set of your own: a folder with one folder of images for each class, and single images to classify."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,16 +9,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.errors import DataError
+from amfs_lab.tasks.image_folder import image_files
+from amfs_lab.tasks.images import read_grey, squared
 from amfs_lab.tasks.ink import extract_ink, has_black_paper
-from amfs_lab.tasks.pictures import image_files, open_grey, squared
 
 NOT_BLACK = "has no black background, but the network expects bright ink on black: read it with `ink` (--ink)"
 LIGHT_ON_DARK = "looks light on dark already and was not inverted"
-AT_EDGE = "has ink at its edge, which may be no part of the drawing: cut the photograph to the paper around it"
+AT_EDGE = "has ink at its edge, which may not belong to the drawing: crop the photograph to the paper around it"
 
 
 class Picture(NamedTuple):
-    """An image as a network reads it, grey levels in [0, 1], and what looks wrong about it."""
+    """The input of a network, grey levels in [0, 1], with remarks on what looks wrong."""
 
     x: Float[Tensor, "..."]
     remarks: tuple[str, ...] = ()
@@ -28,14 +29,13 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: boo
     """The image in a file as (1, size, size).
 
     Args:
-        ink: a drawing on paper, photographed or scanned (see `amfs_lab.tasks.ink`). Without it the image is only made
-            grey and square.
-        black: remark on an image without a black background, because the training images have one.
+        ink: a drawing on paper, photographed or scanned (see `amfs_lab.tasks.ink`). Without it the image is only
+            converted to grey and made square.
+        black: add a remark if the background is not black, because that of the training images is.
     Raises:
-        DataError: no file, a file that cannot be read as an image, or with `ink` one without any ink.
-        ConfigError: Pillow is not installed.
+        DataError: no file, a file that cannot be read as an image, or no ink with `ink`.
     """
-    grey = open_grey(path)
+    grey = read_grey(path)
     if ink:
         found = extract_ink(grey, size)
         if found.blank:
@@ -48,14 +48,12 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: boo
 
 
 def support_files(folder: Path | str) -> dict[str, list[Path]]:
-    """The images of each class, both by name. Classes may have different numbers of images.
+    """The image files of each class, sorted by name. Classes may have different numbers of images.
 
     Raises:
         DataError: no folder, fewer than two classes, or a class without an image.
     """
     classes = image_files(folder)
     if len(classes) < 2:
-        raise DataError(
-            f"Expected a folder of images for each of two classes or more in {folder}. Got one, {str(*classes)!r}."
-        )
+        raise DataError(f"Expected the folders of at least two classes in {folder}. Got one, {str(*classes)!r}.")
     return classes

@@ -38,10 +38,10 @@ def test_a_photograph_is_read_as_ink(tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nowhere", "Expected a folder .*nowhere with one folder of images a class. Got none."),
-        ("empty", "Expected one folder of images a class in .*empty. Got no folder in it."),
-        ("single", "for each of two classes or more in .*single. Got one, 'a'."),
-        ("hollow", r"Expected images \(.*\.png.*\) in .*b. Got none: add some."),
+        ("nowhere", "Expected a folder .*nowhere with one folder of images for each class. Got none."),
+        ("empty", "Expected one folder of images for each class in .*empty. Got 0 images and no folder."),
+        ("single", "at least two classes in .*single. Got one, 'a'."),
+        ("hollow", r"Expected images \(.*\.png.*\) in .*b. Got none. Add images"),
     ],
 )
 def test_a_folder_that_is_no_support_set_is_refused(tmp_path, name, words):
@@ -80,5 +80,5 @@ def test_what_is_left_out_is_said(tmp_path):
         save(Image.new("L", (9, 9)), tmp_path / label / "1.png")
     (tmp_path / "a" / "2.heic").write_bytes(b"")
     (tmp_path / "__MACOSX").mkdir()
-    with pytest.warns(UserWarning, match=r"1 HEIC image, 'a/2.heic': left out. Convert them to JPEG."):
+    with pytest.warns(UserWarning, match=r"Left out: 'a/2.heic'. HEIC images must be converted to JPEG."):
         assert {label: len(files) for label, files in support_files(tmp_path).items()} == {"a": 1, "b": 1}

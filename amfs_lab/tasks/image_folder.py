@@ -1,0 +1,221 @@
+"""A folder of images with one folder for each class."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from unicodedata import normalize
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from amfs_lab.errors import DataError, printable
+from amfs_lab.tasks.images import check_positive, read_square
+from amfs_lab.tasks.junk_files import is_leftover
+
+ENDINGS = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+HEIC = (".heic", ".heics", ".heif", ".heifs", ".hif")  # photographs of many telephones, which Pillow cannot read
+ICLOUD = ".icloud"  # `.IMG_1.jpg.icloud` stands for an `IMG_1.jpg` that is not on this machine
+SHOWN = 5  # names in a sentence; the others are counted
+
+
+class FolderLabel(str):
+    """The name of a class, the number of images in its folder, and the smallest class if all were cut to its size."""
+
+    samples: int
+    smallest: "FolderLabel | None"
+
+    def __new__(cls, name: str, samples: int = 0, smallest: "FolderLabel | None" = None) -> "FolderLabel":
+        label = super().__new__(cls, name)
+        label.samples, label.smallest = samples, smallest
+        return label
+
+
+@dataclass(frozen=True)
+class _Class:
+    """The content of a class's folder in the order of the names: images, other files, and folders."""
+
+    label: str
+    place: Path
+    images: list[Path]
+    others: list[Path]
+    folders: list[Path]
+
+
+def read_folder(
+    folder: Path | str, size: int = 28, ink: bool = False, at_least: int | None = None
+) -> tuple[UInt8[Tensor, "c s size size"], tuple[str, ...]]:
+    """Your own images, one folder for each class: `(images, labels)` for `EpisodeSource`, sorted by name.
+
+    Every class is cut to the size of the smallest one, to the first images in the order of their names. Names are
+    compared by code point in Unicode's form NFC, so that the order is the same on every system; `A` and `a` are two
+    classes. Files of the operating system (`is_leftover`) are ignored, and so are notes beside the folders of the
+    classes. A warning names everything else that is left out.
+
+    Args:
+        size: pixels a side. ink: turn dark drawings on light paper into bright ink on black, as in Omniglot.
+        at_least: leave out classes with fewer images.
+    Raises:
+        DataError: no folder, no class in it, a class without an image, two classes of one name, or an image that
+            cannot be read.
+        ConfigError: `size` or `at_least` < 1.
+    """
+    check_positive("size", size)
+    if at_least is not None:
+        check_positive("at_least", at_least)
+    place = _folder(folder)
+    found = _classes(place)
+    classes = _with_images(place, found, at_least or 0)
+    remarks = [*_left_out(place, found)]
+    if small := [f"{each.label!r} ({len(each.images)})" for each in found if each not in classes]:
+        remarks.append(f"{len(small)} of {len(found)} classes left out: fewer than {at_least} images: {_few(small)}.")
+    samples = min(len(each.images) for each in classes)
+    smallest = [FolderLabel(each.label, samples) for each in classes if len(each.images) == samples]
+    cut_to = None
+    if cut := sum(len(each.images) - samples for each in classes):
+        cut_to, total = smallest[0], cut + samples * len(classes)
+        remarks.append(
+            f"{cut} of {total} images left out: each class is cut to {samples}, the size of the smallest, "
+            f"{_few([repr(str(label)) for label in smallest])}. Add images there, or set `at_least={samples + 1}`."
+        )
+    for remark in remarks:
+        warnings.warn(remark, stacklevel=2)
+    images, several = np.empty((len(classes), samples, size, size), np.uint8), []
+    for row, each in zip(images, classes, strict=True):
+        for sample, path in enumerate(each.images[:samples]):
+            row[sample], more = read_square(path, size, ink)
+            several += [path] * more
+    if several:
+        advice = "Save the others as files of their own if they are samples too."
+        warnings.warn(f"Only the first picture of {_names(place, several)} is read. {advice}", stacklevel=2)
+    return torch.from_numpy(images), tuple(FolderLabel(each.label, len(each.images), cut_to) for each in classes)
+
+
+def image_files(folder: Path | str) -> dict[str, list[Path]]:
+    """The image files of each class, sorted by name. Unlike in `read_folder`, classes keep all their images.
+
+    Raises:
+        DataError: no folder, no class in it, a class without an image, or two classes of one name.
+    """
+    place = _folder(folder)
+    classes = _with_images(place, _classes(place))
+    for remark in _left_out(place, classes):
+        warnings.warn(remark, stacklevel=2)
+    return {each.label: each.images for each in classes}
+
+
+def loose_images(folder: Path) -> list[Path]:
+    """The image files in a folder itself, by name. Raises DataError for none."""
+    found = [path for path in _listed(folder)[1] if _is_image(path)]
+    if not found:
+        raise DataError(f"Expected images ({', '.join(ENDINGS)}) in {folder}. Got none: add some, or name images.")
+    return found
+
+
+def _folder(folder: Path | str) -> Path:
+    place = Path(os.path.expanduser(folder))
+    if not os.path.isdir(place):
+        got = "a file. If it is an archive, extract it" if os.path.exists(place) else "none. Check the name"
+        raise DataError(f"Expected a folder {place} with one folder of images for each class. Got {got}.")
+    return place
+
+
+def _classes(place: Path) -> list[_Class]:
+    """The classes by name. Raises DataError for none, and for two of one name."""
+    folders, files = _listed(place)
+    if not folders:
+        loose = sum(map(_is_image, files))
+        raise DataError(
+            f"Expected one folder of images for each class in {place}. Got {loose} images and no folder. Put each "
+            "image into the folder of its class."
+        )
+    found: dict[str, _Class] = {}
+    for folder in folders:
+        label, (below, files) = _label(folder.name), _listed(folder)
+        if label in found:
+            raise DataError(
+                f"Expected one folder for each class in {place}. Got two of the name {label!r}, encoded differently: "
+                f"{found[label].place.name!a} and {folder.name!a}. Merge them, or rename one."
+            )
+        images = [path for path in files if _is_image(path)]
+        found[label] = _Class(label, folder, images, [path for path in files if not _is_image(path)], below)
+    return list(found.values())
+
+
+def _with_images(place: Path, classes: list[_Class], at_least: int = 0) -> list[_Class]:
+    """The classes with `at_least` images. Raises DataError for a class without any, or if no class is left."""
+    large = [each for each in classes if len(each.images) >= at_least]
+    if not large:
+        most = max(len(each.images) for each in classes)
+        raise DataError(f"Expected a class of {at_least} images in {place}. Got at most {most}. Lower `at_least`.")
+    for each in large:
+        if not each.images:
+            others = [*each.others, *_images_below(each.folders)]
+            raise DataError(
+                f"Expected images ({', '.join(ENDINGS)}) in {each.place}. Got none"
+                + (f", but {_names(each.place, others)}. Convert them, or move them there." if others else ".")
+                + " Add images, or remove that folder."
+            )
+    return large
+
+
+def _left_out(place: Path, classes: list[_Class]) -> Iterator[str]:
+    """A sentence for each kind of file and folder that is not read."""
+    loose = [path for path in _listed(place)[1] if path.suffix.lower() in (*ENDINGS, *HEIC)]
+    others = {path: path.suffix.lower() for each in classes for path in each.others}
+    folders = [path for each in classes for path in each.folders]
+    deeper = len(list(_images_below(folders)))
+    for paths, why in (
+        (loose, "An image must be in the folder of its class."),
+        ([path for path in others if others[path] in HEIC], "HEIC images must be converted to JPEG."),
+        ([path for path in others if others[path] == ICLOUD], "iCloud still holds them: download them."),
+        (
+            [path for path in others if others[path] not in (*HEIC, ICLOUD)],
+            f"Images must end in {', '.join(ENDINGS)}.",
+        ),
+        (folders, f"{deeper} images are in folders within classes: move them into the folder of the class."),
+    ):
+        if paths:
+            yield f"Left out: {_names(place, paths)}. {why}"
+
+
+def _images_below(folders: list[Path]) -> Iterator[Path]:
+    for folder in folders:
+        for root, below, files in os.walk(folder):
+            below[:] = sorted(name for name in below if not is_leftover(name))
+            yield from (Path(root, name) for name in sorted(files) if not is_leftover(name) and _is_image(Path(name)))
+
+
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders and the files in a folder, sorted by name, without leftovers. Raises DataError."""
+    try:
+        paths = [path for path in folder.iterdir() if not is_leftover(path.name) or path.suffix.lower() == ICLOUD]
+    except OSError as error:
+        raise DataError(
+            f"Expected a readable folder. Got {folder}: {error.strerror}. Change its permissions."
+        ) from error
+    paths.sort(key=lambda path: (_label(path.name), path.name))
+    folders = [path for path in paths if os.path.isdir(path)]
+    return folders, [path for path in paths if path not in folders]
+
+
+def _label(name: str) -> str:
+    """The name in form NFC, because macOS decomposes letters; bytes outside UTF-8 and control characters escaped."""
+    return printable(normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")), line=True)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in ENDINGS
+
+
+def _names(place: Path, paths: list[Path]) -> str:
+    return _few([repr(path.relative_to(place).as_posix()) for path in paths])
+
+
+def _few(names: list[str]) -> str:
+    more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
+    *first, last = [*names[:SHOWN], *more]
+    return f"{', '.join(first)} and {last}" if first else last

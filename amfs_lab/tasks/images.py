@@ -1,0 +1,205 @@
+"""One image of any size and mode as a square of grey levels. Pillow is imported when an image is read."""
+
+import contextlib
+import io
+import os
+import re
+import warnings
+from collections.abc import Callable
+from numbers import Integral
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.files import opened
+
+HEIC_BRANDS = (b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8 to 12 of such a file
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # other formats, such as EPS, start programs
+LONGEST, MOST_PIXELS = 30_000, 2**26  # sides and pixels that are read: 8192 x 8192
+MOST_BYTES = 2**29
+SCANS = 200  # of a progressive JPEG, each over all its pixels; ten are usual
+PADDED = 1024  # pixels a side that are padded at most
+_MARKER = re.compile(b"\xff[^\x00\x01\xff\xd0-\xd8]")  # of a JPEG, where a segment begins or the image ends
+Made = TypeVar("Made")
+
+
+def read_image(path: Path | str, size: int = 28, ink: bool = False) -> UInt8[Tensor, "size size"]:
+    """One image as the same square of grey levels as in `read_folder`, with the same arguments.
+
+    Raises:
+        DataError: no file, a folder, or a file that cannot be read as an image. ConfigError: `size` < 1.
+    """
+    check_positive("size", size)
+    return torch.from_numpy(read_square(Path(os.path.expanduser(path)), size, ink)[0].copy())
+
+
+def read_square(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "size size"], bool]:
+    """The square, and whether the file has more pages or frames than this one. Raises DataError."""
+    return _read(path, lambda image: squared(image, size, ink))
+
+
+def read_grey(path: Path | str) -> Any:
+    """The image in a file in mode L, upright, in its own size. Raises DataError like `read_image`."""
+    return _read(Path(os.path.expanduser(path)), upright_grey)[0]
+
+
+def squared(image: Any, size: int, ink: bool) -> UInt8[np.ndarray, "size size"]:
+    """Upright grey levels. Transparent pixels and the padding of an oblong image are white, or black with `ink`.
+
+    A large oblong image is reduced before it is padded, because a thin one would become a huge square. The filter is
+    Lanczos, because an area average dims thin strokes that fall between two pixels.
+    """
+    from PIL import Image, ImageChops, ImageOps
+
+    image = upright_grey(image)
+    if ink:
+        image = ImageChops.invert(image)
+    if image.width != image.height:
+        image.thumbnail((PADDED, PADDED), Image.Resampling.LANCZOS)
+        side = max(image.size)
+        image = ImageOps.pad(image, (side, side), color=0 if ink else 255)
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def upright_grey(image: Any) -> Any:
+    """An open image in mode L, upright: 0 is black and 255 white. Transparent pixels are white."""
+    from PIL import Image
+
+    image = _eight_bits(_upright(image))
+    if not image.has_transparency_data:
+        return image.convert("L")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image.convert("RGBA")).convert("L")
+
+
+def open_image(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...] = FORMATS) -> Any:
+    """An image of one of these formats, whose size is checked before its pixels are read.
+
+    Raises:
+        ValueError: too many pixels. Pillow raises other errors for a damaged file.
+    """
+    from PIL import Image
+
+    limit = f"it has too many pixels: the limit is {LONGEST:,} a side and {MOST_PIXELS:,} in all. Make it smaller"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is lower
+            image = Image.open(file, formats=formats)
+    except Image.DecompressionBombError as error:
+        raise ValueError(limit) from error
+    tags = getattr(image, "tag_v2", {})
+    tile = tags.get(322, 1), tags.get(323, 1)  # of a TIFF; memory is taken for whole tiles
+    for width, height in (image.size, tile):
+        if max(width, height) > LONGEST or width * height > MOST_PIXELS:
+            raise ValueError(limit)
+    return image
+
+
+def _upright(image: Any) -> Any:
+    """The image turned as its EXIF orientation says: cameras store photographs as the sensor was held.
+
+    `ImageOps.exif_transpose` also writes the other tags anew, and fails if one of them is damaged.
+    """
+    from PIL import Image
+
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    image.load()  # a TIFF is turned here, and then has no such tag any more
+    with contextlib.suppress(Exception):  # a damaged block of tags turns nothing, as in a browser
+        orientation = image.getexif().get(0x0112)
+        return image.transpose(turns[orientation]) if orientation in turns else image
+    return image
+
+
+def _eight_bits(image: Any) -> Any:
+    """Grey levels of more than 8 bits as 0..255, scaled by the range of their type, not by the values that occur.
+
+    White is 4095 for 12 bits, 65535 for 16, and 1 for floating point. Pillow would clip all levels above 255. Images
+    of other modes are returned as they are.
+
+    Raises:
+        ValueError: the level of white is unknown (integers of 32 bits or with a sign, floating point outside [0, 1]),
+            or a level is not finite.
+    """
+    from PIL import Image
+
+    if image.mode[0] not in "IF":
+        return image
+    tags = getattr(image, "tag_v2", {})
+    bits, white_is_zero = (tags.get(258) or (16,))[0], tags.get(262) == 0  # of a TIFF; a PNG has 16 bits
+    levels = np.asarray(image)
+    low, high = levels.min(), levels.max()  # NaN if any is
+    white = 1 if image.mode == "F" else 2 ** min(bits, 16) - 1
+    if not (0 <= low <= high <= white) or (image.mode == "I" and tags):
+        raise ValueError(f"the white of grey levels from {low:g} to {high:g} in {levels.dtype} is not known")
+    grey = np.rint(levels * np.float32(255 / white)).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey[levels == transparent] = 255
+    return Image.fromarray(255 - grey if white_is_zero else grey)
+
+
+def _read(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
+    """The result of `make` for an image file, and whether the file has more pages or frames. Raises DataError."""
+    if os.path.isdir(path):
+        raise DataError(f"Expected an image file. Got the folder {path}. Name an image in it.")
+    if not os.path.lexists(path):
+        raise DataError(f"Expected an image file. Got {path}, which does not exist. Check its name.")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Corrupt EXIF data")
+            with opened(path) as file, open_image(_checked(file)) as image:
+                made, several = make(image), False
+                if image.format in ("GIF", "TIFF", "WEBP"):
+                    with contextlib.suppress(Exception):  # a damaged second frame does not cost the first
+                        several = getattr(image, "is_animated", False)
+                return made, several
+    except Exception as error:  # Pillow raises nearly anything for a damaged file
+        raise DataError(f"Expected an image that can be read. Got {path}: {_reason(path, error)}.") from error
+
+
+def _checked(file: io.BufferedReader) -> io.BufferedReader:
+    """The open file. Raises ValueError for one that would take Pillow minutes: too many bytes or JPEG scans."""
+    if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes, more than the limit of {MOST_BYTES:,}")
+    data = file.read() if file.read(2) == b"\xff\xd8" else b""
+    at, scans = 0, 0
+    while (found := _MARKER.search(data, at)) and found[0] != b"\xff\xd9":  # to the end of the first image
+        at = found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2], "big"))
+        scans += found[0] == b"\xff\xda"
+        if scans > SCANS:
+            raise ValueError(f"it is a JPEG of more than {SCANS} scans")
+    file.seek(0)
+    return file
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file cannot be read as an image, and what to do."""
+    from PIL import UnidentifiedImageError
+
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    if isinstance(error, UnidentifiedImageError):
+        with opened(path) as file:
+            start = file.read(12)
+        if start[4:8] == b"ftyp" and start[8:] in HEIC_BRANDS:
+            return "it is a HEIC image. Convert it to JPEG"
+        reason = "its content is no image that Pillow knows" if start else "it is empty"
+    return f"{reason}. Remove it, or save it again"
+
+
+def check_positive(name: str, value: int) -> None:
+    """Raises ConfigError for an argument that is no integer >= 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"`{name}` must be an integer >= 1. Got {value!r}.")
