@@ -31,7 +31,7 @@ SPEC.loader.exec_module(architecture)
 LAYERS = architecture.layers(architecture.PAGE.read_text(encoding="utf-8"))
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 # Modules that are started, not imported.
-ENTRY_POINTS = {"amfs_lab.__main__", "amfs_lab.lab_server"}
+ENTRY_POINTS = {"amfs_lab.__main__", "amfs_lab.lab.__main__"}
 HEAVY = [
     "IPython",
     "PIL",

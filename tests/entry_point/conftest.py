@@ -1,7 +1,6 @@
-"""A house of its own for each test: a folder with spaces in its name, run.py in it, and machines made of paper."""
+"""A project folder with run.py for each test, and a fake machine: no Python, pip, uv or JupyterLab is started."""
 
 import importlib.util
-import json
 import shutil
 from pathlib import Path
 
@@ -11,31 +10,22 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def house(tmp_path) -> Path:
-    """A checkout small enough to be looked through: run.py, two lists of packages, two lessons, solved too."""
-    folder = tmp_path / "a house with spaces"
-    (folder / "notebooks" / "solutions").mkdir(parents=True)
+def project(tmp_path) -> Path:
+    """run.py and what it reads, in a folder with spaces in its name."""
+    folder = tmp_path / "a project with spaces"
+    (folder / "notebooks").mkdir(parents=True)
     (folder / "notebooks" / "build.py").touch()
     shutil.copy(ROOT / "run.py", folder)
     (folder / "pyproject.toml").write_text("[project]\n")
     (folder / "constraints.txt").write_text("torch==2.13.0\n")
-    for name in ("00_start_here", "01_rbf_kernels"):
-        (folder / "notebooks" / f"{name}.ipynb").write_text(notebook(f"lesson {name}"))
-        (folder / "notebooks" / "solutions" / f"{name}.ipynb").write_text(notebook(f"solved {name}"))
     return folder
 
 
-def notebook(words: str) -> str:
-    """A notebook of one cell with these words, which Jupyter can open."""
-    return json.dumps({"cells": [{"cell_type": "markdown", "source": words, "metadata": {}}], "nbformat": 4})
-
-
 @pytest.fixture
-def handed_out(house) -> Path:
-    """The house as students get it."""
-    shutil.rmtree(house / "notebooks" / "solutions")
-    (house / "notebooks" / "build.py").unlink()
-    return house
+def handed_out(project) -> Path:
+    """The project as students get it."""
+    (project / "notebooks" / "build.py").unlink()
+    return project
 
 
 def load(folder: Path):
@@ -47,7 +37,7 @@ def load(folder: Path):
 
 
 class Machine:
-    """Stands in for the Pythons, pip and JupyterLab of a computer, and remembers what was asked of them."""
+    """A fake of the programs that run.py starts; it records the commands."""
 
     def __init__(self, run, monkeypatch):
         self.run = run
@@ -55,15 +45,18 @@ class Machine:
         self.stamps = []  # the stamp as each command found it
         self.failing = set()  # words that make a command fail
         self.pythons = {"caller": ("3.12", True, True)}
+        self.pip_settings = ""  # the answer of `pip config list`
         self.became = None
         monkeypatch.chdir(run.ROOT)  # run.py goes there too; this way the tests come back
         monkeypatch.setattr(run, "caller", lambda: ["caller"])
         monkeypatch.setattr(run, "probe", self.probe)
         monkeypatch.setattr(run, "call", self.call)
+        monkeypatch.setattr(run, "output_of", lambda command: self.pip_settings)
+        monkeypatch.setattr(run.sys, "platform", "linux")
         monkeypatch.setattr(run, "become", self.become)
 
     def python(self) -> Path:
-        return Path(self.run.venv_bin("python"))
+        return Path(self.run.PYTHON)
 
     def probe(self, command):
         if command == [str(self.python())]:
@@ -93,5 +86,5 @@ class Machine:
 
 
 @pytest.fixture
-def machine(house, monkeypatch) -> Machine:
-    return Machine(load(house), monkeypatch)
+def machine(project, monkeypatch) -> Machine:
+    return Machine(load(project), monkeypatch)

@@ -106,9 +106,12 @@ def test_it_can_be_installed(out, tmp_path):
     assert len(list(tmp_path.glob("*.whl"))) == 1
 
 
-@pytest.mark.parametrize(("arguments", "word"), [(["lab", "--solutions"], "without"), (["notebooks"], "no sources")])
-def test_its_front_door_opens_and_says_what_is_not_there(out, arguments, word):
-    done = subprocess.run([sys.executable, out / "run.py", *arguments], env=CLEAN, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [(["-m", "amfs_lab.lab", "--solutions"], "without"), (["run.py", "notebooks"], "no sources")],
+)
+def test_its_entry_point_says_what_it_does_not_hold(out, command, word):
+    done = subprocess.run([sys.executable, *command], env=CLEAN, cwd=out, capture_output=True, text=True)
     assert done.returncode == 2
     assert word in done.stderr
     assert done.stderr.count("\n") == 1

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from tests.entry_point.conftest import ROOT, load
+from tests.entry_point.conftest import ROOT
 
 OPEN = """
 for app in (c.ServerApp, c.LabApp, c.NotebookApp):
@@ -30,7 +31,7 @@ c.PasswordIdentityProvider.hashed_password = ""
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """What the server says of itself, in its folder of running servers."""
-    home, run = tmp_path_factory.mktemp("home"), load(ROOT)
+    home = tmp_path_factory.mktemp("home")
     (home / "jupyter_server_config.py").write_text(OPEN)
     (home / "jupyter_lab_config.py").write_text(OPEN)
     (home / "jupyter_server_config.json").write_text(json.dumps({"ServerApp": {"allow_origin": "*"}}))
@@ -39,8 +40,8 @@ def server(tmp_path_factory):
     settings = dict(JUPYTER_CONFIG_DIR=home, JUPYTER_RUNTIME_DIR=home / "runtime", HOME=home, JUPYTER_TOKEN="")
     more = ["--allow-root", "--no-browser", f"--port={port}", f"--ServerApp.root_dir={home}"]
     process = subprocess.Popen(
-        [sys.executable, run.SAFE, "-m", "amfs_lab.lab_server", *run.protection([]), *more],
-        env={**run.environment(), **{name: str(value) for name, value in settings.items()}, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-P", "-m", "amfs_lab.lab", "--in-place", "--", *more],
+        env={**os.environ, **{name: str(value) for name, value in settings.items()}, "PYTHONPATH": str(ROOT)},
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=(home / "log").open("w"),
     )  # fmt: skip
     try:
@@ -125,7 +126,7 @@ def test_a_name_that_was_made_to_mean_this_machine_is_refused(server, name):
 def test_a_login_that_is_named_holds_and_an_empty_one_does_not(token, password, kept):
     from jupyter_server.auth import passwd
 
-    from amfs_lab.lab_server import TokenOrPassword
+    from amfs_lab.lab.server import TokenOrPassword
 
     hashed = "" if password is None else passwd(password, "sha1")
     login = TokenOrPassword(token=token, hashed_password=hashed)
@@ -138,7 +139,7 @@ def test_a_login_that_is_named_holds_and_an_empty_one_does_not(token, password, 
 
 
 def test_what_is_no_hash_is_no_empty_password():
-    from amfs_lab.lab_server import TokenOrPassword
+    from amfs_lab.lab.server import TokenOrPassword
 
     login = TokenOrPassword(token="", hashed_password="argon2:no hash")
     assert (login.token, login.hashed_password) == ("", "argon2:no hash")
