@@ -17,7 +17,7 @@ Say `python3 run.py VERB` (`py run.py VERB` on Windows):
     lint         ruff and pyright
 
 With any verb, `--torch-index URL` names a package index of PyTorch (under "Get Started" on PyTorch's site).
-On Linux the index of its CPU builds makes the download far smaller.
+Without it, the build of PyTorch is chosen for this machine: on Linux the small CPU build where no GPU has a driver.
 """
 # Standard library only, and no syntax after Python 3.6: an old Python must get far enough to look for a newer one.
 
@@ -198,6 +198,7 @@ def make(command, want):
     """Makes a new .venv. If a step fails, nothing is left behind."""
     clear_away()
     say("Setting up .venv with Python {}, once.".format(want["python"]))
+    say("The download has about 0.4 GB, and up to 3 GB with the CUDA libraries for an NVIDIA GPU.")
     try:
         os.mkdir(VENV)
         write_stamp({})
@@ -236,14 +237,31 @@ def clear_away():
 def install(torch_index):
     """Installs the package and its extras. The caller's pip settings (files and PIP_ variables) hold."""
     pip = [*module("pip"), "install", "-c", "constraints.txt"]
-    say("The download has about 0.4 GB, and up to 3 GB on Linux with the CUDA libraries for an NVIDIA GPU.")
     if torch_index:
         pip += ["--extra-index-url", torch_index]
+    elif sys.platform.startswith("linux"):
+        install_torch(pip)
     # The build tool comes first, pinned like everything else, and the package is built with it.
     if call([*pip, "hatchling"]) or call([*pip, "--no-build-isolation", "-e", ".[{}]".format(EXTRAS)]):
         raise Problem(
             "The installation failed (pip's message is above). Check the network, pip's proxy settings and the free "
             "disk space, and run the same command again."
+        )
+
+
+def install_torch(pip):
+    """Installs the build of PyTorch that fits the GPU's driver, or the CPU build without one.
+
+    PyPI has the CUDA build alone for Linux, 2.7 GB larger than the CPU build. uv knows PyTorch's own indexes.
+    """
+    settings = output_of([*module("pip"), "config", "list"])
+    if ".index-url=" in settings or ".no-index=" in settings:
+        return  # the caller chose an index for pip, which uv does not read
+    uv = [*module("uv"), "pip", "install", "--python", PYTHON, "-c", "constraints.txt"]
+    if call([*pip, "uv"]) or call([*uv, "--torch-backend=auto", "torch"]):
+        say(
+            "uv could not install PyTorch from its own index (the message is above), so pip takes the build that it "
+            "finds. Without an NVIDIA GPU you can stop (Ctrl-C) and add `--torch-index URL`, for a smaller download."
         )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.entry_point.conftest import ROOT, Machine, load
 
+PINNED = ["-c", "constraints.txt"]
 EVERYTHING = ".[data,lab,tensorboard,test,torchjd]"
 
 
@@ -30,10 +31,12 @@ def test_the_first_run_makes_the_environment_and_stamps_it_last(machine):
     assert all(call[:3] == [str(machine.python()), "-P", "-m"] for call in machine.calls[1:])
     assert [call[3:] for call in machine.calls[1:]] == [
         ["pip", "install", "--upgrade", "-c", "constraints.txt", "pip"],
+        ["pip", "install", "-c", "constraints.txt", "uv"],
+        ["uv", "pip", "install", "--python", str(machine.python()), *PINNED, "--torch-backend=auto", "torch"],
         ["pip", "install", "-c", "constraints.txt", "hatchling"],
         ["pip", "install", "-c", "constraints.txt", "--no-build-isolation", "-e", EVERYTHING],
     ]
-    assert machine.stamps == [{}] * 4, "no command may run under a stamp that says `whole`"
+    assert machine.stamps == [{}] * 6, "no command may run under a stamp that says `whole`"
     assert whole(machine)
 
 
@@ -299,8 +302,70 @@ def test_the_size_of_the_download_is_said_before_it(machine, monkeypatch, capsys
     call = machine.call
     monkeypatch.setattr(machine.run, "call", lambda command: heard.append(capsys.readouterr().out) or call(command))
     machine.run.set_up()
-    (download,) = [n for n, words in enumerate(heard) if "0.4 GB, and up to 3 GB" in words]
-    assert "hatchling" in machine.calls[download]
+    assert "0.4 GB, and up to 3 GB" in heard[0]
+
+
+# --- the build of PyTorch ---
+
+
+def torch_by_uv(machine) -> bool:
+    return any("--torch-backend=auto" in call for call in machine.calls)
+
+
+@pytest.mark.parametrize("failing", ["uv", "--torch-backend=auto"])
+def test_where_uv_cannot_install_pytorch_pip_does(machine, capsys, failing):
+    """uv itself, or PyTorch's index, cannot be reached."""
+    machine.failing = {failing}
+    machine.run.set_up()
+    assert machine.installs()[-1][-1] == EVERYTHING
+    assert whole(machine)
+    said = capsys.readouterr().out
+    assert said.count("uv could not install PyTorch from its own index") == 1
+    assert "add `--torch-index URL`" in said
+
+
+def test_where_uv_can_nothing_is_said_of_pip(machine, capsys):
+    machine.run.set_up()
+    assert torch_by_uv(machine)
+    assert "uv could not" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_elsewhere_pypi_has_the_small_build(machine, monkeypatch, platform):
+    monkeypatch.setattr(machine.run.sys, "platform", platform)
+    machine.run.set_up()
+    assert not any("uv" in call for call in machine.calls)
+    assert whole(machine)
+
+
+def test_an_index_that_is_named_is_used_by_pip_alone(machine):
+    machine.run.set_up("https://torch.example/cpu")
+    assert not any("uv" in call for call in machine.calls)
+
+
+@pytest.mark.parametrize(
+    ("settings", "by_uv"),
+    [
+        ("", True),
+        ("global.extra-index-url='https://more.example'\n:env:.default-timeout='180'", True),
+        ("global.index-url='https://mirror.example'", False),
+        (":env:.index-url='https://mirror.example'", False),
+        ("install.no-index='true'", False),
+    ],
+)
+def test_uv_reads_no_settings_of_pip_so_an_index_of_the_caller_is_left_to_pip(machine, settings, by_uv):
+    machine.pip_settings = settings
+    machine.run.set_up()
+    assert torch_by_uv(machine) == by_uv
+    assert whole(machine)
+
+
+def test_an_update_asks_uv_too(machine, project):
+    machine.run.set_up()
+    machine.calls.clear()
+    (project / "constraints.txt").write_text("torch==2.14.0\n")
+    machine.run.set_up()
+    assert torch_by_uv(machine)
 
 
 def test_every_command_is_started_by_a_helper_that_isolates(machine):
