@@ -314,6 +314,20 @@ class Buffers:
         setattr(self.module.get_submodule(path), leaf, tensor)
 
 
+def check_parameters(learner: MetaLearner) -> None:
+    """Raises ConfigError unless there are meta-parameters and all can be trained: in float32 or float64, because an
+    outer step is lost in the rounding of 16 bits, and made outside of `torch.inference_mode`."""
+    learner.check_trainable()
+    if any(tensor.is_inference() for tensor in (*learner.parameters(), *learner.buffers())):
+        raise ConfigError("A learner must be made outside of torch.inference_mode, or it cannot be trained.")
+    short = {p.dtype for p in learner.meta_parameters()} - {torch.float32, torch.float64}
+    if short:
+        raise ConfigError(
+            f"Meta-parameters must be float32 or float64. Got {', '.join(map(str, short))}. Convert them: "
+            "learner.float(). For speed run its forward pass under torch.autocast, or freeze the short ones."
+        )
+
+
 def _mean_of(values: list[Tensor]) -> Tensor:
     """The mean of floating-point tensors; of others, which count, the largest."""
     stacked = torch.stack(values)

@@ -1,21 +1,21 @@
-"""Plain data from a file, held against the dataclass that it is to become."""
+"""Plain data from a file: compared with the dataclass that it is to become, and with other settings."""
 
 import dataclasses
+import json
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-SHOWN = 60  # characters of a wrong value in a sentence
+SHOWN = 60  # characters of a wrong value in a message
 
 
 def wrong_field(kind: type, plain: object, place: str = "", exact: bool = True) -> str | None:
-    """The first field of `plain` that does not fit the dataclass `kind`, in words; None where all fit.
+    """A description of the first field of `plain` that does not fit the dataclass `kind`; None if all fit.
 
-    Numbers, strings, None, sequences of them and nested dataclasses are looked at; a field of any other type is the
-    business of who builds it.
+    It checks numbers, strings, None, sequences of them and nested dataclasses. It accepts fields of any other type.
 
     Args:
-        place: where `plain` stands, for the words. exact: whether an unknown field is wrong, too.
+        place: the path of `plain`, for the description. exact: whether an unknown field is wrong, too.
     """
     if not isinstance(plain, Mapping):
         return f"{shown(plain)}{f' for {place}' if place else ''}, which is no object of named fields"
@@ -42,8 +42,26 @@ def shown(value: object) -> str:
     return words if len(words) <= SHOWN else words[:SHOWN] + "..."
 
 
+def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """The settings in which two configurations differ: `inner.lam (0.1 there, 0.2 here)`."""
+    there, here = (_flat(json.loads(json.dumps(each))) for each in (theirs, ours))  # tuples become lists
+    return [
+        f"{name} ({there.get(name)!r} there, {here.get(name)!r} here)"
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name) != here.get(name)
+    ]
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"inner": {"lam": 0.1}}` as `{"inner.lam": 0.1}`."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
 def _hints(kind: type) -> dict[str, Any]:
-    """The types of the fields; none where they cannot be told (of a class within a function, say)."""
+    """The types of the fields; empty if they cannot be resolved, as for a class within a function."""
     try:
         return get_type_hints(kind)
     except Exception:
@@ -57,7 +75,7 @@ def _wrong_value(hint: Any, value: object, path: str) -> str | None:
         found = [_wrong_value(option, value, path) for option in get_args(hint)]
         if None in found:
             return None
-        deep = [said for said in found if said and f"{path}." in said]  # of the option that it was meant to be
+        deep = [each for each in found if each and f"{path}." in each]  # from the option that it was meant to be
         return deep[0] if deep else found[0]
     return None if _fits(hint, value) else f"{shown(value)} for {path}"
 
@@ -65,18 +83,10 @@ def _wrong_value(hint: Any, value: object, path: str) -> str | None:
 def _fits(hint: Any, value: object) -> bool:
     if hint is None or hint is type(None):
         return value is None
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is dict:
-        return isinstance(value, dict)
-    if hint is str:
-        return isinstance(value, str)
     if get_origin(hint) is Literal:
         return value in get_args(hint)
     if get_origin(hint) in (tuple, list):
         return isinstance(value, list | tuple) and all(_fits(get_args(hint)[0], each) for each in value)
-    return True
+    if hint in (int, float):
+        return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
+    return isinstance(value, hint) if hint in (bool, dict, str) else True

@@ -20,7 +20,8 @@ from amfs_lab.evaluation import Evaluation, evaluate
 from amfs_lab.inner import FunctionSpace
 from amfs_lab.inner.function_space import KernelPredictor
 from amfs_lab.learner import MetaLearner
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import saved
+from amfs_lab.runs.folder import holds_run
 from amfs_lab.runs.progress import Progress
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig, data_dirs, open_source
@@ -77,7 +78,7 @@ def load(root: Path | None = None) -> PretrainedLearner:
     folder = find(root)
     try:
         learner, config = load_learner(folder, "cpu")
-        familiar = float(checkpoint.load(folder)[1]["variance_threshold"])
+        familiar = float(saved.load(folder)[1]["variance_threshold"])
     except (DataError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"Expected a whole reader in {folder}. Got a damaged one: {error} {REBUILD_HINT}") from error
     return PretrainedLearner(learner.requires_grad_(False), config, familiar)
@@ -87,7 +88,7 @@ def find(root: Path | None = None) -> Path:
     """The folder that it lies in. Raises DataError."""
     folders = [folder / FOLDER for folder in data_dirs.folders(root, f"the folder {FOLDER}")]
     for folder in folders:
-        if checkpoint.holds_run(folder):
+        if holds_run(folder):
             return folder
     raise DataError(f"Expected the reader in one of {', '.join(map(str, folders))}. Got none there. {REBUILD_HINT}")
 
@@ -124,7 +125,7 @@ def build(
         }
     finally:
         torch.set_num_threads(before)
-    checkpoint.save(Path(folder) / FOLDER, dict(trainer.learner.state_dict()), record)
+    saved.save(Path(folder) / FOLDER, dict(trainer.learner.state_dict()), record)
     return judged
 
 

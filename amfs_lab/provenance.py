@@ -1,4 +1,4 @@
-"""Which data and which network a run was made with: recorded with it, and compared before it goes on."""
+"""Provenance of a run: its data and its network as plain data, recorded and compared on resume."""
 
 import dataclasses
 import hashlib
@@ -10,38 +10,21 @@ from torch import nn
 
 from amfs_lab.errors import ConfigError, printable
 
-GIVE = {"data": "`train=` and `validation=`", "learner": "`learner=`"}  # how each is handed on, in Python
+GIVE = {"data": "`train=` and `validation=`", "learner": "`learner=`"}  # the arguments in Python
 
 
 def data_name(source: object) -> str:
-    """What to call a source's data: `glyphs/validation`, or the name of its class."""
+    """The name of a source's data: `glyphs/validation`, or the name of its class."""
     name, split = getattr(source, "name", None), getattr(source, "split", None)
     return "/".join(str(part) for part in (name or type(source).__name__, split) if part)
 
 
-class AbsentSource:
-    """Data of your own that a run was trained on and that were not given: any episode of it is an error."""
-
-    def __init__(self, folder: Path | str, recorded: dict[str, Any]) -> None:
-        self.folder, self.recorded = folder, recorded
-        self.name, self.split, self.classes = recorded.get("name"), None, recorded.get("classes")
-
-    def __getitem__(self, index: int) -> Any:
-        check_same(self.folder, "data", self.recorded, {"own": False})
-
-    def __repr__(self) -> str:
-        return f"AbsentSource({told(self.recorded)})"
-
-
 def of_source(source: Any, own: bool) -> dict[str, Any]:
-    """A source as plain data: name, split, seed, number of classes, shape of an episode, and a fingerprint of the
-    labels of its classes and the shapes of its images.
+    """A source as plain data: name, split, seed, number of classes, shape of an episode, and a fingerprint.
 
     Args:
-        own: it was handed to the trainer, and is not the one that the configuration names.
+        own: the source was given to the trainer; it is not the one that the configuration names.
     """
-    if isinstance(source, AbsentSource):
-        return source.recorded
     labels, images, config = (getattr(source, name, None) for name in ("labels", "images", "config"))
     if images is None:
         episode = source[0]
@@ -65,11 +48,21 @@ def of_learner(learner: nn.Module, own: bool) -> dict[str, Any]:
     return {"own": own, "class": type(net).__name__, "names and shapes": _fingerprint(shapes)}
 
 
+def check_provenance(folder: Path | str | None, recorded: dict[str, Any], present: dict[str, Any]) -> None:
+    """Raises ConfigError unless the run in `folder` may be resumed with the data and the learner in `present`."""
+    data = recorded.get("data") or {}
+    for half in ("train", "validation"):
+        if half in present.get("data", {}):
+            check_same(str(folder), "data", data.get(half), present["data"][half])
+    if "learner" in present:
+        check_same(str(folder), "learner", recorded.get("learner"), present["learner"])
+
+
 def check_same(folder: Path | str, what: str, recorded: dict[str, Any] | None, present: dict[str, Any]) -> None:
-    """Raises ConfigError unless a run may go on with what is present.
+    """Raises ConfigError unless `present` is what the run in `folder` was trained with.
 
     Args:
-        what: "data" or "learner". recorded: with the run, by `of_source` or `of_learner`; None in older runs.
+        what: "data" or "learner". recorded: from `of_source` or `of_learner`; None in older runs, which pass.
     """
     if recorded is None:
         return
@@ -92,7 +85,7 @@ def check_same(folder: Path | str, what: str, recorded: dict[str, Any] | None, p
 
 
 def told(recorded: dict[str, Any]) -> str:
-    """`letters/all, 20 classes`, or the class of a network."""
+    """A short description: `letters/all, 20 classes`, or the class of a network."""
     if "class" in recorded:
         return printable(str(recorded["class"])[:100], line=True)
     classes = recorded.get("classes")

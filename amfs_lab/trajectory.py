@@ -1,9 +1,8 @@
-"""Where meta-training goes: the meta-parameters' positions as sketches, and the plane in which their path spreads most.
+"""Trajectories of meta-training: sketches of the meta-parameters, and the plane in which they spread most.
 
-A run's principal plane is known only when the run is over, and its positions are too long to keep (a Conv-4 of width
-64: 0.45 MB a step). So each step keeps a sketch, a linear map that nearly preserves distances, and the plane is found
-from the sketches: while a run goes on, of what there is so far; at its end, once for all. The map depends on the number
-of meta-parameters and a seed alone, so that runs, also of different days, meet in one plane.
+The principal plane is known only at the end of a run, and the positions are too large to keep (a Conv-4 of width 64:
+0.45 MB a step). So each step keeps a sketch, a linear map that nearly preserves distances, and the plane is computed
+from the sketches. The map depends on the number of meta-parameters and a seed only, so runs of different days share it.
 """
 
 import math
@@ -31,7 +30,7 @@ class CountSketch:
     (Charikar, Chen and Farach-Colton 2002) with sums of equal size; it costs one pass over theta.
 
     Args:
-        numbers: how many to keep of a position, >= 2. seed: draws signs and places; only sketches of one seed compare.
+        numbers: length of a sketch, >= 2. seed: of signs and places; only sketches of one seed can be compared.
     """
 
     numbers: int = 1024
@@ -42,16 +41,16 @@ class CountSketch:
             raise ConfigError(f"CountSketch.numbers must be an integer >= 2. Got {self.numbers!r}.")
 
     def of(self, params: Sequence[Tensor]) -> Float[Tensor, " m"]:
-        """The sketch of where the parameters are; dtype and device are theirs."""
+        """The sketch of the parameters, in their dtype and on their device."""
         theta = torch.cat([p.detach().reshape(-1) for p in params])
-        order, signs = _draw(len(theta), self.seed, theta.device)
+        order, signs = _sample(len(theta), self.seed, theta.device)
         entries = F.pad(theta[order] * signs, (0, -len(theta) % self.numbers))
         return entries.view(-1, self.numbers).sum(0)
 
 
 @lru_cache(maxsize=4)
-def _draw(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
-    """Places and signs of `size` entries, the same for every run with that seed."""
+def _sample(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
+    """Random places and signs of `size` entries, the same for every run with that seed."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(size, generator=generator)
     signs = 2 * torch.randint(0, 2, (size,), generator=generator, dtype=torch.int8) - 1
@@ -60,15 +59,14 @@ def _draw(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p"]
 
 @dataclass(frozen=True)
 class TrajectoryPoint:
-    """What a followed meta-step tells beside its `Progress`, all of the theta at which its losses were taken.
+    """One meta-step of a trajectory: position, cosine and weights at the theta *before* the step's update.
 
-    That is theta *before* the step's update: the first position of a run is its start, and loss, cosine and weights
-    belong to the place where they are drawn.
+    So the first position of a run is its start, and the step's loss belongs to the same theta.
 
     Args:
         position: sketch of theta, float32 on the CPU. Left out of comparison and repr. size: number of meta-parameters.
         cosine: the mean over pairs of tasks, see `outer.conflict.measure`; None for a single task.
-        weights: c_j that the aggregator gave each task, normalisation included; () where it gives none.
+        weights: c_j of each task, normalisation included; () if the aggregator has no weights.
     """
 
     position: Float[Tensor, " m"] = field(compare=False, repr=False)
@@ -77,7 +75,7 @@ class TrajectoryPoint:
     weights: tuple[float, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `from_dict` makes the same of it."""
+        """Plain data for JSON; `from_dict` is the inverse."""
         return vars(self) | {"position": self.position.tolist(), "weights": list(self.weights)}
 
     @classmethod
@@ -86,27 +84,25 @@ class TrajectoryPoint:
         return cls(**plain | {"position": position, "weights": tuple(plain["weights"])})
 
 
-def followed(
-    position: Float[Tensor, " m"], size: int, aggregator: Aggregator, grads: Float[Tensor, "t p"]
-) -> TrajectoryPoint:
-    """What there is to tell of a step at `position` whose t task gradients are `grads`."""
+def record(position: Float[Tensor, " m"], aggregator: Aggregator, grads: Float[Tensor, "t p"]) -> TrajectoryPoint:
+    """The trajectory point of a meta-step at the sketch `position` with the t task gradients `grads`."""
     cosine = float(measure(grads).mean_cosine) if len(grads) > 1 else None
     try:
         weights = tuple(aggregator.weights(grads).tolist())
-    except ConfigError:  # a rule of TorchJD's that is no sum of weighted gradients
+    except ConfigError:  # a rule of TorchJD's that is not a weighted sum of gradients
         weights = ()
-    return TrajectoryPoint(position.float().cpu(), size, cosine, weights)
+    return TrajectoryPoint(position.float().cpu(), grads.shape[1], cosine, weights)
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """The plane through the centre in which positions spread most: their first two principal components.
+    """The principal plane of positions: their mean and first two principal components.
 
     With the centred positions as rows of Y, Y = U s V^T: the axes are the first two rows of V^T, and an axis's share of
-    the variance is s_k^2 / sum s^2. Each axis is turned so that the runs start on its negative side: a plane that is
-    found anew as a run grows does not flip. An axis along which nothing spreads is zero.
+    the variance is s_k^2 / sum s^2. The sign of each axis puts the starts of the runs on its negative side, so that the
+    plane does not flip when it is computed again as a run grows. An axis without variance is zero.
 
-    Beware of arcs: any smooth drift looks like one here, as the principal components of a random walk in many
+    An arc proves nothing: any smooth drift looks like one, as the principal components of a random walk in many
     dimensions are cosines in time, with 61 % and 15 % of the variance (Antognini and Sohl-Dickstein 2018, "PCA of high
     dimensional random walks with comparison to neural network training"). See `random_walk_shares`.
     """
@@ -117,15 +113,14 @@ class Plane:
 
     @classmethod
     def of(cls, runs: Sequence[Float[Tensor, "_ m"]]) -> "Plane":
-        """The plane of one run's positions, or of several's: each run then counts as much as any other, whatever its
-        number of steps. In float64.
+        """The plane of the positions of some runs, in float64. Each run has the same weight, whatever its length.
 
         Raises:
             ConfigError: no positions.
         """
         runs = [run.double() for run in runs if len(run)]
         if not runs:
-            raise ConfigError("A plane needs at least one position. Got none: follow a run first.")
+            raise ConfigError("A plane needs at least one position. Got none: record a run first.")
         centre = torch.stack([run.mean(0) for run in runs]).mean(0)
         rows = torch.cat([(run - centre) / math.sqrt(len(run) * len(runs)) for run in runs])
         tall = len(rows) > rows.shape[1]
@@ -142,7 +137,7 @@ class Plane:
         return cls(centre, axes * turned[:, None], (shares[0] * bool(alive[0]), shares[1] * bool(alive[1])))
 
     def coordinates(self, positions: Float[Tensor, "n m"]) -> Float[Tensor, "n 2"]:
-        """Where positions fall in the plane, in the unit of the meta-parameters' distance |theta - theta'|."""
+        """Coordinates of positions in the plane, in the unit of the distance |theta - theta'|."""
         return (positions.double() - self.centre) @ self.axes.T
 
 
@@ -155,27 +150,27 @@ class Paths(NamedTuple):
 
 
 def paths(runs: Mapping[str, Sequence[Any]]) -> Paths:
-    """The paths of followed runs in the plane that they share: `paths({"amfs": list(trainer.run())})`.
+    """Recorded runs in their common plane: `paths({"amfs": list(trainer.run())})`.
 
     Args:
         runs: a sequence of `runs.Progress` a run, by name.
     Raises:
-        ConfigError: no step, one that was not followed, or runs whose meta-parameters are not of one kind.
+        ConfigError: no step, one without a position, or runs with different meta-parameters or sketches.
     """
     check_one_kind([step for steps in runs.values() for step in steps])
-    positions = {name: torch.stack([s.followed.position for s in steps]) for name, steps in runs.items() if steps}
+    positions = {name: torch.stack([s.trajectory.position for s in steps]) for name, steps in runs.items() if steps}
     plane = Plane.of(list(positions.values()))
     return Paths(plane, {name: plane.coordinates(run) for name, run in positions.items()}, positions)
 
 
 def check_one_kind(steps: Sequence[Any]) -> None:
-    """Raises ConfigError for a step that carries no position, or for steps whose positions do not compare."""
-    if any(getattr(step, "followed", None) is None for step in steps):
+    """Raises ConfigError for a step without a position, or for steps whose positions cannot be compared."""
+    if any(getattr(step, "trajectory", None) is None for step in steps):
         raise ConfigError(
             "A trajectory needs steps with a position. Got one without: make the trainer with "
-            "`follow=trajectory.CountSketch()`."
+            "`trajectory=CountSketch()`."
         )
-    kinds = {(step.followed.size, len(step.followed.position)) for step in steps}
+    kinds = {(step.trajectory.size, len(step.trajectory.position)) for step in steps}
     if len(kinds) > 1:
         words = " and ".join(f"{size} in {numbers} numbers" for size, numbers in sorted(kinds))
         raise ConfigError(
@@ -185,11 +180,10 @@ def check_one_kind(steps: Sequence[Any]) -> None:
 
 
 def random_walk_shares(runs: int = 1) -> tuple[float, float]:
-    """The shares of variance that the two axes would have if `runs` walkers left one point in random steps of equal
-    size, for very many steps and dimensions: what an arc has to be held against.
+    """The two axes' shares of variance for `runs` random walks from one point: the baseline for an arc.
 
-    One walk, centred, has the eigenvalues 1/(pi k)^2, k = 1, 2, ... Several from one start add, for each of the
-    `runs` - 1 ways in which they part, those of a walk that is not centred, 1/(pi (k - 1/2))^2.
+    It is the limit of many steps of equal size in many dimensions. One centred walk has the eigenvalues 1/(pi k)^2,
+    k = 1, 2, ... Each of the `runs` - 1 others adds those of a walk that is not centred, 1/(pi (k - 1/2))^2.
     """
     if runs < 1:
         raise ConfigError(f"`runs` must be >= 1. Got {runs}.")

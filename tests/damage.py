@@ -1,6 +1,6 @@
 """Records of runs with one field of another kind, and what the commands make of them.
 
-    python -m tests.damage record|state RUN SUPPORT FOLDER
+    python -m tests.damage record|checkpoint RUN SUPPORT FOLDER
 
 prints the faults as JSON: a traceback, another exit status than 0 or 2, or words that are not ours. (In a process of
 its own, because the type checks of the tests would complain before the library does.)
@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from amfs_lab import cli, training
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import checkpoint, saved
 
 OTHERS: list[Any] = [None, True, "text", [], [1, "a"], 3, -1.5, 2**62, {"name": "text"}]
 SAME = ["--width", "2", "--tasks", "1", "--steps", "3", "--validate-every", "0", "--ways", "2", "--queries", "1"]
@@ -105,23 +107,26 @@ def commands(folder: Path, support: Path) -> dict[str, list[object]]:
 def faults_of_records(run: Path, support: Path, place: Path) -> Iterator[str]:
     """`evaluate` and `predict`."""
     folder = shutil.copytree(run, place / "run")
-    record = json.loads((folder / checkpoint.RECORD).read_text(encoding="utf-8"))
+    record = json.loads((folder / saved.RECORD).read_text(encoding="utf-8"))
     for name, damaged in variants(record):
-        (folder / checkpoint.RECORD).write_text(json.dumps(damaged), encoding="utf-8")
+        (folder / saved.RECORD).write_text(json.dumps(damaged), encoding="utf-8")
         for verb in ("evaluate", "predict"):
             if fault := complaint(*commands(folder, support)[verb]):
                 yield f"{verb}: {name}: {fault}"
 
 
-def faults_of_states(run: Path, support: Path, place: Path) -> Iterator[str]:
+def faults_of_checkpoints(run: Path, support: Path, place: Path) -> Iterator[str]:
     """`replay` and `train --resume`."""
-    state = checkpoint.load_state(run)
+    found = checkpoint.load(run)
     complaint(*commands(shutil.copytree(run, place / "whole"), support)["resume"])
     if went_on != ["train"]:
         yield "resume: the whole record was refused"
-    for number, (name, damaged) in enumerate(variants(state.record)):
+    for number, (name, damaged) in enumerate(variants(found.record)):
         folder = place / str(number)
-        checkpoint.save_state(folder, 1, state.tensors, damaged)
+        shutil.copytree(run, folder)
+        torch.save(
+            {"record": damaged, "learner": found.learner, "optimizer": found.optimizer}, folder / found.path.name
+        )
         for verb in ("replay", "resume"):
             if fault := complaint(*commands(folder, support)[verb]):
                 yield f"{verb}: {name}: {fault}"
@@ -133,7 +138,7 @@ def main(kind: str, *places: str) -> None:
 
     training.meta_gradient = train_on  # type: ignore[assignment]  # to train on would take long
     cli.parser = functools.cache(cli.parser)  # to build it anew takes longer than most refusals
-    find = faults_of_records if kind == "record" else faults_of_states
+    find = faults_of_records if kind == "record" else faults_of_checkpoints
     print(json.dumps(list(find(*map(Path, places)))))
 
 

@@ -12,7 +12,7 @@ from amfs_lab import cli, pretrained
 from amfs_lab.errors import DataError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.kernels import squared_distances
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import saved
 from amfs_lab.stats import paired_difference
 from amfs_lab.tasks import EpisodeConfig, data_dirs, open_source
 
@@ -22,7 +22,7 @@ QUICK = replace(pretrained.CONFIG, width=8, tasks=1, steps=2, episode=EpisodeCon
 
 def test_it_is_small_and_its_record_is_of_this_configuration():
     assert sum(file.stat().st_size for file in SHIPPED.iterdir()) <= 500_000
-    record = json.loads((SHIPPED / checkpoint.RECORD).read_text(encoding="utf-8"))
+    record = json.loads((SHIPPED / saved.RECORD).read_text(encoding="utf-8"))
     assert pretrained.TrainingConfig.from_dict(record["config"]) == pretrained.CONFIG
     assert record["progress"]["step"] == pretrained.CONFIG.steps
     assert record["progress"]["validation"]["n"] == 600
@@ -63,7 +63,7 @@ def test_its_command_makes_the_same_weights_twice(tmp_path, capsys, monkeypatch)
     for name in ("one", "two"):
         assert cli.main(["data", "build-pretrained", "--out", str(tmp_path / name), *quick]) == 0
     assert "unseen scripts, glyphs/validation, 5-way 1-shot" in capsys.readouterr().out
-    one, two = ((tmp_path / name / pretrained.FOLDER / checkpoint.TENSORS).read_bytes() for name in ("one", "two"))
+    one, two = ((tmp_path / name / pretrained.FOLDER / saved.TENSORS).read_bytes() for name in ("one", "two"))
     assert one == two
     assert pretrained.load(tmp_path / "one").config == QUICK
 
@@ -76,7 +76,7 @@ def test_an_old_one_is_replaced_and_the_threads_come_back(tmp_path):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
-    assert checkpoint.load(tmp_path / pretrained.FOLDER)[1]["config"]["seed"] == 1
+    assert saved.load(tmp_path / pretrained.FOLDER)[1]["config"]["seed"] == 1
 
 
 def test_a_missing_one_says_where_it_belongs(tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def test_a_missing_one_says_where_it_belongs(tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", ["cut short", "no weights", "another record", "no familiar"])
 def test_a_damaged_one_says_what_to_do(tmp_path, damage):
     folder = shutil.copytree(SHIPPED, tmp_path / pretrained.FOLDER)
-    tensors, record = folder / checkpoint.TENSORS, folder / checkpoint.RECORD
+    tensors, record = folder / saved.TENSORS, folder / saved.RECORD
     if damage == "cut short":
         tensors.write_bytes(tensors.read_bytes()[:1000])
     elif damage == "no weights":

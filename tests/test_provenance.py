@@ -13,7 +13,7 @@ from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.inner import FunctionSpace
 from amfs_lab.learner import MetaLearner
 from amfs_lab.provenance import data_name, of_source
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import checkpoint, saved
 from amfs_lab.runs.replay import replay
 from amfs_lab.runs.saved import run_data
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
@@ -42,7 +42,7 @@ def own(images):
 
 def test_a_run_records_its_data_and_its_learner(tmp_path, own):
     stopped(tmp_path, **own)
-    for record in (json.loads((tmp_path / checkpoint.RECORD).read_text()), checkpoint.load_state(tmp_path).record):
+    for record in (json.loads((tmp_path / saved.RECORD).read_text()), checkpoint.load(tmp_path).record):
         train = record["data"]["train"]
         assert train["own"]
         assert (train["name"], train["seed"], train["classes"]) == ("images/all", 0, 6)
@@ -144,10 +144,10 @@ def test_a_source_that_tells_little_has_a_fingerprint_of_its_shapes():
 
 def test_older_runs_without_a_record_are_read(tmp_path):
     stopped(tmp_path)
-    record = json.loads((tmp_path / checkpoint.RECORD).read_text())
+    record = json.loads((tmp_path / saved.RECORD).read_text())
     for name in ("data", "learner"):
         del record[name]
-    (tmp_path / checkpoint.RECORD).write_text(json.dumps(record))
+    (tmp_path / saved.RECORD).write_text(json.dumps(record))
     assert run_data(tmp_path) is None
     assert cli.main(["evaluate", str(tmp_path), "--episodes", "2"]) == 0
 

@@ -13,7 +13,7 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.outer import Mean
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import saved
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
 from amfs_lab.training import MetaTrainer, NonFiniteTask, meta_step
@@ -103,7 +103,7 @@ def test_a_damaged_or_missing_run_is_named(tmp_path):
     with pytest.raises(DataError, match=r"Expected a run in .* Got none. Make one: `amfs-lab train`"):
         load_learner(tmp_path)
     list(MetaTrainer(preset("i-amfs", steps=1, **SMALL), tmp_path).run())
-    tensors = tmp_path / checkpoint.TENSORS
+    tensors = tmp_path / saved.TENSORS
     tensors.write_bytes(tensors.read_bytes()[:-100])
     with pytest.raises(DataError, match=r"Expected a complete run in"):
         load_learner(tmp_path)
@@ -111,10 +111,10 @@ def test_a_damaged_or_missing_run_is_named(tmp_path):
 
 def test_a_run_whose_parts_do_not_belong_together_is_refused(tmp_path):
     list(MetaTrainer(preset("i-amfs", steps=1, **SMALL), tmp_path).run())
-    record, tensors = tmp_path / checkpoint.RECORD, tmp_path / checkpoint.TENSORS
+    record, tensors = tmp_path / saved.RECORD, tmp_path / saved.TENSORS
     good = record.read_text()
     record.write_text(good.replace('"width": 8', '"width": 16'))
-    with pytest.raises(DataError, match=r"Expected the tensors in .* to fit the settings beside them"):
+    with pytest.raises(DataError, match=r"The tensors in .* must fit its settings. Got others"):
         load_learner(tmp_path)
     for nothing in ("[]", "{}"):
         record.write_text(nothing)

@@ -1,4 +1,4 @@
-"""Paths of meta-training: sketches keep distances, the plane is PCA's, a run that nobody follows pays nothing."""
+"""Trajectories: sketches keep distances, the plane is that of PCA, and a run without a sketch costs nothing."""
 
 import itertools
 import json
@@ -15,12 +15,12 @@ from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.outer import AGGREGATORS
 from amfs_lab.outer.conflict import measure
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import saved
 from amfs_lab.runs.progress import Progress
 from amfs_lab.runs.saved import load_run
 from amfs_lab.tasks import EpisodeConfig
 from amfs_lab.training import MetaTrainer
-from amfs_lab.trajectory import CountSketch, Plane, followed, paths, random_walk_shares
+from amfs_lab.trajectory import CountSketch, Plane, paths, random_walk_shares, record
 
 SMALL = {"width": 8, "tasks": 3, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
 
@@ -76,7 +76,7 @@ class TestSketch:
 
     def test_it_leaves_the_global_random_state_alone(self, randn):
         before = torch.get_rng_state()
-        trajectory._draw.cache_clear()
+        trajectory._sample.cache_clear()
         CountSketch().of([randn(100)])
         assert torch.equal(before, torch.get_rng_state())
 
@@ -135,7 +135,7 @@ class TestPlane:
         assert plane.shares[1] == 0
 
     def test_it_needs_a_position(self):
-        with pytest.raises(ConfigError, match=r"A plane needs at least one position. Got none: follow a run first."):
+        with pytest.raises(ConfigError, match=r"A plane needs at least one position. Got none: record a run first."):
             Plane.of([])
 
     @pytest.mark.parametrize("runs", [1, 2, 3])
@@ -149,43 +149,44 @@ class TestTold:
     @pytest.mark.parametrize("name", AGGREGATORS)
     def test_a_step_keeps_the_weights_of_its_own_aggregator(self, randn, name):
         grads, rule = randn(4, 9), AGGREGATORS[name]()
-        told = followed(randn(5), 9, rule, grads)
-        assert told.weights == pytest.approx(rule.weights(grads).tolist())
-        assert followed(randn(5), 9, rule, grads[:1]).cosine is None
+        point = record(randn(5), rule, grads)
+        assert point.weights == pytest.approx(rule.weights(grads).tolist())
+        assert point.size == 9
+        assert record(randn(5), rule, grads[:1]).cosine is None
 
 
 class TestTraining:
     def test_a_step_tells_where_its_gradients_were_taken(self):
         config = preset("amfs", steps=3, **SMALL)
-        trainer = MetaTrainer(config, follow=CountSketch(32))
+        trainer = MetaTrainer(config, trajectory=CountSketch(32))
         start = config.build()
         start.start(trainer.train[0])
         places = [CountSketch(32).of(start.meta_parameters())]
         for progress in trainer.run():
-            assert torch.equal(progress.followed.position, places[-1])
+            assert torch.equal(progress.trajectory.position, places[-1])
             places.append(CountSketch(32).of(trainer.learner.meta_parameters()))
             if progress.step == 1:
-                rows = start.task_gradients(trainer._tasks(1)).rows
-                assert progress.followed.weights == pytest.approx(config.outer.weights(rows).tolist(), rel=1e-4)
-                assert progress.followed.cosine == pytest.approx(float(measure(rows).mean_cosine), abs=1e-4)
-        assert progress.followed.size == sum(p.numel() for p in start.meta_parameters())
+                rows = start.task_gradients([trainer.train[t] for t in range(config.tasks)]).rows
+                assert progress.trajectory.weights == pytest.approx(config.outer.weights(rows).tolist(), rel=1e-4)
+                assert progress.trajectory.cosine == pytest.approx(float(measure(rows).mean_cosine), abs=1e-4)
+        assert progress.trajectory.size == sum(p.numel() for p in start.meta_parameters())
 
-    def test_to_follow_changes_nothing_and_not_to_follow_costs_nothing(self, monkeypatch):
-        def trained(**follow):
-            trainer = MetaTrainer(preset("amfs", steps=3, **SMALL), **follow)
+    def test_a_sketch_changes_nothing_and_no_sketch_costs_nothing(self, monkeypatch):
+        def trained(**sketch):
+            trainer = MetaTrainer(preset("amfs", steps=3, **SMALL), **sketch)
             losses = [progress.loss for progress in trainer.run()]
             return losses, torch.cat([p.detach().flatten() for p in trainer.learner.parameters()])
 
-        followed_losses, followed_end = trained(follow=CountSketch(16))
-        monkeypatch.setattr(training, "followed", None)  # would raise if it were called
+        recorded_losses, recorded_end = trained(trajectory=CountSketch(16))
+        monkeypatch.setattr(training, "record", None)  # would raise if it were called
         monkeypatch.setattr(CountSketch, "of", None)
         losses, end = trained()
-        assert losses == followed_losses
-        assert torch.equal(end, followed_end)
+        assert losses == recorded_losses
+        assert torch.equal(end, recorded_end)
 
     def test_runs_of_one_seed_start_at_one_point_and_part(self):
         runs = {
-            name: list(MetaTrainer(preset(name, steps=4, **SMALL), follow=CountSketch(64)).run())
+            name: list(MetaTrainer(preset(name, steps=4, **SMALL), trajectory=CountSketch(64)).run())
             for name in ("i-amfs", "amfs")
         }
         found = paths(runs)
@@ -194,17 +195,20 @@ class TestTraining:
         assert torch.linalg.vector_norm(a[-1] - b[-1]) > 0
         assert found.positions["amfs"].shape == (4, 64)
 
-    def test_a_followed_run_is_saved_and_comes_back_and_older_ones_still_load(self, tmp_path):
-        *_, last = MetaTrainer(preset("amfs", steps=2, **SMALL), tmp_path, follow=CountSketch(16)).run()
+    def test_a_trajectory_point_is_saved_and_comes_back_and_older_runs_still_load(self, tmp_path):
+        *_, last = MetaTrainer(preset("amfs", steps=2, **SMALL), tmp_path, trajectory=CountSketch(16)).run()
         _, _, back = load_run(tmp_path)
         assert back == last
-        assert torch.equal(back.followed.position, last.followed.position)
-        record = json.loads((tmp_path / checkpoint.RECORD).read_text())
+        assert torch.equal(back.trajectory.position, last.trajectory.position)
+        record = json.loads((tmp_path / saved.RECORD).read_text())
         whole = json.dumps(record)
-        del record["progress"]["followed"]
-        (tmp_path / checkpoint.RECORD).write_text(json.dumps(record))
-        assert load_run(tmp_path)[2].followed is None
-        (tmp_path / checkpoint.RECORD).write_text(whole.replace('"cosine"', '"sine"'))
+        point = record["progress"].pop("trajectory")
+        (tmp_path / saved.RECORD).write_text(json.dumps(record))
+        assert load_run(tmp_path)[2].trajectory is None
+        record["progress"]["followed"] = point  # its name in older runs
+        (tmp_path / saved.RECORD).write_text(json.dumps(record))
+        assert load_run(tmp_path)[2] == last
+        (tmp_path / saved.RECORD).write_text(whole.replace('"cosine"', '"sine"'))
         with pytest.raises(DataError, match=r"Expected the progress of a run in"):
             load_run(tmp_path)
 
@@ -213,7 +217,7 @@ class TestTraining:
         assert one == two  # a position is left out
         assert hash(one) == hash(two)
         assert "position" not in repr(one)
-        assert asdict(one)["followed"]["weights"] == (0.5, 0.5)
+        assert asdict(one)["trajectory"]["weights"] == (0.5, 0.5)
 
 
 def told(position, size=9):
@@ -223,17 +227,15 @@ def told(position, size=9):
 class TestPaths:
     def test_runs_of_other_meta_parameters_or_sketches_do_not_meet(self):
         for other in (told(torch.ones(4), size=10), told(torch.ones(5))):
-            runs = {"a": [SimpleNamespace(step=1, followed=told(torch.ones(4)))]}
-            runs["b"] = [SimpleNamespace(step=1, followed=other)]
+            runs = {"a": [SimpleNamespace(step=1, trajectory=told(torch.ones(4)))]}
+            runs["b"] = [SimpleNamespace(step=1, trajectory=other)]
             with pytest.raises(
                 ConfigError, match=r"Runs in one plane must have the same meta-parameters .* Got 9 in 4"
             ):
                 paths(runs)
 
-    def test_a_step_that_nobody_followed_is_refused_with_advice(self):
-        with pytest.raises(
-            ConfigError, match=r"Got one without: make the trainer with `follow=trajectory.CountSketch\(\)`"
-        ):
+    def test_a_step_without_a_position_is_refused_with_advice(self):
+        with pytest.raises(ConfigError, match=r"Got one without: make the trainer with `trajectory=CountSketch\(\)`"):
             paths({"a": [Progress("a", 1, 0.0, 1.0, 0.5)]})
 
     def test_no_walkers_have_no_shares(self):

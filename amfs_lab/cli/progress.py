@@ -66,7 +66,7 @@ def line(progress: Progress, data: str = "") -> str:
 
 
 class StepLog(Watcher):
-    """`FILE` with one JSON object a step: method, step, seconds, left, loss, accuracy, validation, followed.
+    """`FILE` with one JSON object a step: method, step, seconds, left, loss, accuracy, validation, trajectory.
 
     A run that goes on at a step goes on in its log as well: lines of later steps, which are taken again, are dropped.
 

@@ -41,6 +41,7 @@ from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.prediction.confusion import Confusion, query_results
 from amfs_lab.provenance import data_name, told
 from amfs_lab.runs import checkpoint
+from amfs_lab.runs.folder import holds_checkpoint, holds_run, place
 from amfs_lab.runs.replay import replay
 from amfs_lab.runs.saved import check_record, load_run, run_data
 from amfs_lab.tasks import SOURCES, SPLITS, UNSEEN, EpisodeConfig, open_source
@@ -57,7 +58,7 @@ LOG_FIELDS = """fields of a line that --log writes:
   accuracy    share of their queries that were right, 0 to 1; null for real labels
   validation  null, or after a validation: mean accuracy and half_width of its interval, both 0 to 1 (half_width is null
               below 30 episodes), n episodes, the level of the interval, and what it is over ("episodes")
-  followed    null; in Python, of a trainer that follows the meta-parameters: their position, cosine and weights"""
+  trajectory  null; in Python, with MetaTrainer(trajectory=...): position, cosine and weights of the step"""
 
 
 def add_to(commands: Any) -> None:
@@ -193,10 +194,10 @@ def train(options: argparse.Namespace) -> None:
     if options.report_every < 1:
         raise ConfigError(f"`--report-every` must be >= 1. Got {options.report_every}.")
     shape = config.episode
-    folder = checkpoint.place(options.out or f"runs/{config.method}-{shape.ways}w{shape.shots}s-{config.seed}")
-    if options.resume and options.precision == "auto" and checkpoint.holds_state(folder):  # perhaps of another machine
-        state = checkpoint.load_state(folder)
-        left = check_record(state.path, state.record)["config"]
+    folder = place(options.out or f"runs/{config.method}-{shape.ways}w{shape.shots}s-{config.seed}")
+    if options.resume and options.precision == "auto" and holds_checkpoint(folder):  # perhaps of another machine
+        found = checkpoint.load(folder)
+        left = check_record(found.path, found.record)["config"]
         config = dataclasses.replace(config, precision=left.get("precision", FLOAT32))
     with validation_suggested(config.source, options.split):  # fails now rather than after training
         tested_on = open_source(config.source, options.split, config.episode, options.data)
@@ -206,11 +207,12 @@ def train(options: argparse.Namespace) -> None:
     settings = f"{config.method}, {shape}, {config.norm} norm, {config.precision}"
     what = f"{settings}, {trainer.train.classes} training classes of {data_name(trainer.train)}"
     print(f"{what} -> {folder}", flush=True)
-    for damage in trainer.state.damaged if trainer.state else ():
-        print(f"amfs-lab: {printable(damage)}; the state before it is taken.", file=sys.stderr)
+    resumed = trainer.folder.checkpoint
+    for damage in resumed.damaged if resumed else ():
+        print(f"amfs-lab: {printable(damage)}; the checkpoint before it is used.", file=sys.stderr)
     if trainer.done:
         print(f"going on after step {trainer.done}", flush=True)
-    elif options.resume and trainer.state is None:
+    elif options.resume and resumed is None:
         print(f"no run in {folder} to go on with: a new one begins", flush=True)
     try:
         with terminated():
@@ -218,11 +220,11 @@ def train(options: argparse.Namespace) -> None:
             tested = evaluate(trainer.learner, tested_on, options.episodes)
     except KeyboardInterrupt as stop:
         kept = "before the first step: nothing to keep"
-        if checkpoint.holds_run(folder):
+        if holds_run(folder):
             kept = f"what was learned so far is in {folder}"
-        if checkpoint.holds_state(folder):
+        if holds_checkpoint(folder):
             kept += "; the same command with --resume goes on from there"
-        elif checkpoint.holds_run(folder):
+        elif holds_run(folder):
             kept = f"training had ended: amfs-lab evaluate {folder} --split {options.split}"
         print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
         raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None

@@ -23,7 +23,7 @@ import torch
 
 from amfs_lab import __version__, files
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.runs.checkpoint import writable
+from amfs_lab.runs.folder import writable
 
 RECORD, ROWS, SUMMARY = "result.json", "rows.npz", "summary.json"
 FORMAT = 1

@@ -1,4 +1,4 @@
-"""The step that failed, once more: which number of which episode was the first that is none."""
+"""Replay of a failed meta-step: the first tensor that is not finite."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,16 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FeatureSpaceLoop
 from amfs_lab.learner import MetaLearner, untouched
-from amfs_lab.provenance import of_learner, of_source
+from amfs_lab.provenance import check_provenance, of_learner, of_source
 from amfs_lab.runs import checkpoint
-from amfs_lab.runs.resume import restore
-from amfs_lab.runs.saved import check_provenance, check_record
+from amfs_lab.runs.folder import holds_checkpoint, holds_run, place
+from amfs_lab.runs.saved import check_record
 from amfs_lab.tasks import EpisodeSource, open_source
 
 
 @dataclass(frozen=True)
 class TensorSummary:
-    """Some numbers on the way through an episode: how many are not finite, and from where to where the others go."""
+    """A tensor in a replay: its size, the number of entries that are not finite, and the range of the others."""
 
     name: str
     size: int
@@ -43,7 +43,7 @@ class TensorSummary:
 
 @dataclass(frozen=True)
 class Replay:
-    """An episode of a saved state: its index, its classes, and what it looks like on the way."""
+    """A replayed episode: its index, its classes, and a summary of each tensor in the order of computation."""
 
     step: int
     episode: int
@@ -70,25 +70,23 @@ def replay(
     learner: MetaLearner | None = None,
     train: EpisodeSource | None = None,
 ) -> list[Replay]:
-    """Takes the newest state in `folder` and goes through the episode that failed there, or through another one.
+    """The newest checkpoint in `folder`, and each tensor of the episode that failed there, or of another one.
 
-    All episodes of the step, where no single one is to blame. A network with dropout draws new masks here, so that its
-    numbers differ from those of the step.
+    If no single episode failed, all episodes of the step. Dropout draws new masks here.
 
     Args:
-        learner, train: what `MetaTrainer` was given, if it was: a configuration knows nothing of them.
+        learner, train: those that `MetaTrainer` was given, if any.
     Raises:
-        DataError: no state, or no data.
-        ConfigError: the run has ended, or nothing failed there and no episode is named; or the run was trained on other
-            data or with another learner than these.
+        DataError: no checkpoint, or no data.
+        ConfigError: the run is complete, or nothing failed there and no `episode` is given; or other data or another
+            learner than in the training.
     """
-    folder = checkpoint.place(folder)
-    if checkpoint.holds_run(folder) and not checkpoint.holds_state(folder):
+    folder = place(folder)
+    if holds_run(folder) and not holds_checkpoint(folder):
         raise ConfigError(f"Only a run that was stopped or failed can be replayed. The one in {folder} is complete.")
-    state = checkpoint.load_state(folder)
-    check_record(state.path, state.record)
-    config = TrainingConfig.from_dict(state.record["config"])
-    failed = state.record.get("failed") or {}
+    found = checkpoint.load(folder)
+    config = TrainingConfig.from_dict(check_record(found.path, found.record)["config"])
+    failed = found.record.get("failed") or {}
     if episode is not None:
         if episode < 0:
             raise ConfigError(f"The episode must be an integer >= 0. Got {episode}.")
@@ -105,20 +103,20 @@ def replay(
     own = learner is not None
     learner = (config.build() if learner is None else learner).to(pick_device(device))
     present = {"data": {"train": of_source(source, train is not None)}, "learner": of_learner(learner, own)}
-    check_provenance(folder, state.record, present)
-    restore(learner, torch.optim.Adam(learner.meta_parameters()), state)
-    reached = state.record.get("progress")
+    check_provenance(folder, found.record, present)
+    found.restore(learner)
+    reached = found.record.get("progress")
     step = failed.get("step", 1 + (reached["step"] if reached else 0))
     return [Replay(step, n, repr(source), _classes_of(source, n), tuple(through(learner, source[n]))) for n in chosen]
 
 
 def _classes_of(source: Any, index: int) -> tuple[str, ...]:
-    """The names of an episode's classes, of a source that knows them."""
+    """The names of an episode's classes; empty if the source has none."""
     return tuple(source.classes_of(index)) if hasattr(source, "classes_of") else ()
 
 
 def through(learner: MetaLearner, episode: Episode) -> list[TensorSummary]:
-    """Images, features, scores, loss and the gradient of every meta-parameter, in the order in which they arise."""
+    """Summaries of images, features, scores, loss and the gradient of every meta-parameter, in this order."""
     here = episode.to(learner.device, learner.dtype)
     parts = [TensorSummary.of("support images", here.support.x), TensorSummary.of("query images", here.query.x)]
     parts += [TensorSummary.of(f"meta-parameter {name}", p) for name, p in learner.named_parameters()]

@@ -1,68 +1,109 @@
-"""The trained learner of a run: saved to a folder, and loaded from it."""
+"""Saved runs: the final learner as `meta_parameters.safetensors` and `run.json`. Loading them runs no code."""
 
-import math
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import torch
+from safetensors.torch import save as serialize
+from torch import Tensor
+
+from amfs_lab import files
 from amfs_lab.backbones import BATCH_NORMS
 from amfs_lab.config import TrainingConfig
 from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.learner import MetaLearner
-from amfs_lab.plain import shown, wrong_field
-from amfs_lab.provenance import check_same
-from amfs_lab.runs import checkpoint
+from amfs_lab.plain import wrong_field
 from amfs_lab.runs.progress import Progress
-from amfs_lab.stats import Interval
-from amfs_lab.trajectory import TrajectoryPoint
+
+TENSORS, RECORD = "meta_parameters.safetensors", "run.json"
 
 
-def save_learner(
-    folder: Path,
-    learner: MetaLearner,
-    config: TrainingConfig,
-    progress: Progress,
-    provenance: dict[str, Any] | None = None,
-) -> None:
-    """Writes meta-parameters, configuration and the last progress; `load_learner` reads them.
+def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+    """Writes both files beside their places and moves them there, so that no reader sees a half-written file.
 
-    Args:
-        provenance: data and learner, as `MetaTrainer.provenance` tells them.
+    `record` is written last: a folder without it holds no run.
     """
-    checkpoint.save(folder, dict(learner.state_dict()), record_of(config, progress, provenance or {}))
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = serialize(_own_copies(tensors))
+    with files.replacing(folder / TENSORS) as file:
+        file.write(packed)
+    with files.replacing(folder / RECORD, text=True) as file:
+        file.write(json.dumps(record | {"sha256": hashlib.sha256(packed).hexdigest()}, indent=2) + "\n")
+
+
+def check_savable(tensors: dict[str, Any], record: dict[str, Any]) -> None:
+    """Raises ConfigError if `save` would refuse a tensor or the record."""
+    for name, tensor in tensors.items():
+        try:
+            serialize(_own_copies({name: tensor}))
+        except Exception as error:
+            raise ConfigError(
+                f"The state of a learner must be plain tensors. Got {name}, which cannot be saved ({error}). Leave it "
+                "out of the module's state, for example by register_buffer(..., persistent=False)."
+            ) from error
+    try:
+        files.parse_json(json.dumps(record))  # as it is read again
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"The settings of a run must be plain data. Got others: {error}.") from error
+
+
+def _own_copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, each in memory of its own, because safetensors refuses tied weights."""
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+
+
+def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the record that `save` wrote.
+
+    Raises:
+        DataError: no run in that folder, or a file of it that is damaged or may not be read.
+    """
+    try:
+        if (folder / RECORD).is_file():
+            record = files.read_json(folder / RECORD)
+            packed = files.content(folder / TENSORS, files.TENSOR_BYTES)
+            if not isinstance(record, dict) or record.get("sha256") != hashlib.sha256(packed).hexdigest():
+                raise ValueError(f"{TENSORS} is not the file that was saved with {RECORD}")
+            return files.tensors(packed)[0], record
+    except PermissionError as error:
+        raise DataError(f"Expected a run in {folder} that may be read. Got: {error.strerror}.") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"Expected a complete run in {folder}. Got: {error}. Train it again.") from error
+    raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`.")
+
+
+def save_learner(folder: Path, learner: MetaLearner, config: TrainingConfig, progress: Progress) -> None:
+    """Saves a learner of your own training loop; `load_learner` reads it."""
+    save(folder, dict(learner.state_dict()), record_of(config, progress, {}))
 
 
 def record_of(config: TrainingConfig, progress: Progress | None, provenance: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run as plain data."""
     return {"config": config.to_dict(), "progress": None if progress is None else progress.to_dict()} | provenance
 
 
-def check_provenance(folder: Path | str | None, recorded: dict[str, Any], present: dict[str, Any]) -> None:
-    """Raises ConfigError unless a run may go on with this data and this learner."""
-    data = recorded.get("data") or {}
-    for half in ("train", "validation"):
-        if half in present.get("data", {}):
-            check_same(str(folder), "data", data.get(half), present["data"][half])
-    if "learner" in present:
-        check_same(str(folder), "learner", recorded.get("learner"), present["learner"])
-
-
 def run_data(folder: Path | str) -> dict[str, Any] | None:
-    """What a run was trained on (see `provenance.of_source`); None in older runs. Raises what `load_learner` raises."""
-    data = check_record(folder, checkpoint.load(checkpoint.place(folder))[1]).get("data")
+    """The training data of a run (see `provenance.of_source`), None if it is unknown. Raises as `load_learner` does."""
+    data = check_record(folder, load(Path(folder).expanduser())[1]).get("data")
     return data.get("train") if data else None
 
 
 def load_learner(
     folder: Path | str, device: str = "auto", learner: MetaLearner | None = None
 ) -> tuple[MetaLearner, TrainingConfig]:
-    """The learner that a run left in `folder`, with the configuration it was trained under.
+    """The final learner of the run in `folder`, and its configuration.
 
     Args:
-        learner: one of your own that was trained there; it takes the meta-parameters.
+        learner: the untrained learner, if the run trained one of your own; it receives the meta-parameters.
     Raises:
-        DataError: no run there, or a damaged one. ConfigError: a configuration that this version does not know, or a
-            learner of your own that is not given.
+        DataError: no run there, or a damaged one. ConfigError: unknown settings, or a missing `learner`.
     """
     learner, config, _ = load_run(folder, device, learner=learner)
     return learner, config
@@ -78,40 +119,33 @@ def load_run(
     """`load_learner`, and the run's last progress; raises the same.
 
     Args:
-        norm: `"transductive"` or `"support"`, whose statistics BatchNorm shall take in place of those it was trained
-            with: how much does it owe to the other queries? ConfigError for a run without BatchNorm.
-        precision: of Conv-4, in place of the one in training, at which this machine may be slow. A learner of your own
-            keeps its own.
+        norm: `"transductive"` or `"support"`, the statistics of BatchNorm in place of those in training. ConfigError
+            for a run without BatchNorm.
+        precision: of the backbone, in place of that in training. A learner of your own keeps its own.
     """
-    tensors, record = checkpoint.load(checkpoint.place(folder))
+    tensors, record = load(Path(folder).expanduser())
     check_record(folder, record)
     config = TrainingConfig.from_dict(record["config"])
     if norm is not None:
         if not {norm, config.norm} <= set(BATCH_NORMS):
             both = " and ".join(BATCH_NORMS)
-            raise ConfigError(f"Only {both} norm can stand for each other. Got {norm!r} for a run with {config.norm}.")
+            raise ConfigError(f"`norm` can replace {both} by each other only. Got {norm!r} for {config.norm!r}.")
         config = replace(config, norm=norm)
     if precision is not None:
         config = replace(config, precision=precision)
-    trained = record.get("learner")
-    own = trained.get("own", False) if isinstance(trained, dict) else record.get("own", False)  # in older runs
-    if own and learner is None:
-        raise ConfigError(
-            f"The run in {folder} trained a learner of your own. Make it and give it, in Python: `learner=`."
-        )
+    if learner is None and (record.get("learner") or {}).get("own"):
+        raise ConfigError(f"The run in {folder} trained a learner of your own. Give it, in Python: `learner=`.")
     learner = config.build() if learner is None else learner
     try:
         learner.load_state_dict(tensors)
     except RuntimeError as error:
-        raise DataError(
-            f"Expected the tensors in {folder} to fit the settings beside them. Got others. Train it again."
-        ) from error
-    return learner.to(pick_device(device)), config, progress_of(folder, record)
+        raise DataError(f"The tensors in {folder} must fit its settings. Got others. Train it again.") from error
+    return learner.to(pick_device(device)), config, Progress.from_dict(record.get("progress"), folder)
 
 
 @dataclass(frozen=True)
 class _Failed:
-    """The step that failed, and where one task is to blame, its episode."""
+    """The step that failed, and its episode if one task is the cause."""
 
     step: int
     episode: int | None = None
@@ -119,7 +153,7 @@ class _Failed:
 
 @dataclass(frozen=True)
 class _Sources:
-    """Which data a run was trained and validated on, see `provenance.of_source`."""
+    """The data of a run, see `provenance.of_source`."""
 
     train: dict | None = None
     validation: dict | None = None
@@ -127,43 +161,24 @@ class _Sources:
 
 @dataclass(frozen=True)
 class _Record:
-    """The fields of a record that are read, for a check of their types; older runs lack some."""
+    """The fields of a record with their types; older runs lack some."""
 
     config: dict
     failed: _Failed | None = None
     data: _Sources | None = None
     learner: dict | None = None
-    own: bool = False
 
 
 def check_record(folder: Path | str, record: object) -> dict[str, Any]:
-    """The record of a run or of a state, if its fields are of their types.
+    """The record of a run or of a checkpoint, if its fields have the right types.
 
     Raises:
-        DataError: one that is not. ConfigError: settings that this version does not know.
+        DataError: a field of another type. ConfigError: settings that this version does not know.
     """
     if wrong := wrong_field(_Record, record, exact=False):
         raise DataError(f"Expected the record of a run in {folder}. Got {wrong}. Train it again.")
     assert isinstance(record, dict)
     TrainingConfig.from_dict(record["config"])
     if record.get("progress") is not None:
-        progress_of(folder, record)
+        Progress.from_dict(record["progress"], folder)
     return record
-
-
-def progress_of(folder: Path | str, record: dict[str, Any]) -> Progress:
-    fields = record.get("progress")
-    if isinstance(fields, dict) and "accuracy" in fields and fields["accuracy"] is None:  # of real labels
-        fields = cast(dict[str, Any], fields | {"accuracy": math.nan})
-    wrong = wrong_field(Progress, fields) if isinstance(fields, dict) else shown(fields)
-    try:
-        if wrong is None and isinstance(fields, dict):
-            validation, told = fields.get("validation"), fields.get("followed")  # which older runs lack
-            parts = {
-                "validation": None if validation is None else Interval(**validation),
-                "followed": None if told is None else TrajectoryPoint.from_dict(told),
-            }
-            return Progress(**fields | parts)
-    except (TypeError, ValueError, RuntimeError):
-        wrong = shown(fields)
-    raise DataError(f"Expected the progress of a run in {folder}. Got {wrong}. Train it again.")

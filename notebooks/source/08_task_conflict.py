@@ -304,13 +304,13 @@ paths
 
 # %%
 trainers = {  # fresh, for a race each time
-    name: training.MetaTrainer(config.preset(name, **every), follow=trajectory.CountSketch())
+    name: training.MetaTrainer(config.preset(name, **every), trajectory=trajectory.CountSketch())
     for name in ("i-amfs", "amfs")
 }
 finish = await widgets.live({name: trainer.run() for name, trainer in trainers.items()}, paths)
 for name, last in finish.items():
     if last:
-        cosine = last.followed.cosine
+        cosine = last.trajectory.cosine
         print(f"{name:7} {last.step} steps, loss {last.loss:.2f}, mean cosine of its last tasks {cosine:+.3f}")
 
 # %% [markdown]

@@ -10,7 +10,7 @@ from PIL import Image
 from amfs_lab import cli, pretrained
 from amfs_lab.errors import DataError
 from amfs_lab.prediction import classifier
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import saved
 from amfs_lab.tasks import EpisodeConfig
 from tests.handwriting import SIXTH, photograph, save, support_folder
 from tests.prediction.test_classifier import train
@@ -126,8 +126,8 @@ def test_bad_input_is_one_sentence_and_exit_2(tmp_path, monkeypatch, capsys, run
         places["MAML"] = train(tmp_path / "maml", "maml", episode=EpisodeConfig(3, 1, 2))
     if "OWN" in arguments:
         places["OWN"] = shutil.copytree(run, tmp_path / "own")
-        tensors, record = checkpoint.load(places["OWN"])
-        checkpoint.save(places["OWN"], tensors, record | {"learner": {"own": True}})
+        tensors, record = saved.load(places["OWN"])
+        saved.save(places["OWN"], tensors, record | {"learner": {"own": True}})
     assert cli.main(["predict", *(str(places.get(each, each)) for each in arguments)]) == 2
     captured = capsys.readouterr()
     assert sentence in captured.err

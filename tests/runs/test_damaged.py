@@ -14,7 +14,8 @@ from PIL import Image
 
 from amfs_lab import cli
 from amfs_lab.config import preset
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import saved
+from amfs_lab.runs.folder import HOLDER, LOCK, held
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig
 from amfs_lab.training import MetaTrainer
@@ -97,7 +98,7 @@ HUGE = {
 @pytest.mark.parametrize("verb", ["evaluate", "predict", "replay", "resume"])
 def test_a_record_that_is_no_record(ended, support, tmp_path, capsys, damage, verb):
     folder = shutil.copytree(ended, tmp_path / "run")
-    (folder / checkpoint.RECORD).write_bytes(RAW[damage])
+    (folder / saved.RECORD).write_bytes(RAW[damage])
     arguments = [*map(str, commands(folder, support)[verb])]
     assert cli.main(arguments) == 2
     told = capsys.readouterr().err
@@ -110,8 +111,8 @@ def test_a_record_that_is_no_record(ended, support, tmp_path, capsys, damage, ve
 def test_a_record_that_asks_for_too_much_or_commands_the_terminal(ended, support, tmp_path, capsys, monkeypatch, kind):
     """Refused in one line, before anything is built."""
     folder = shutil.copytree(ended, tmp_path / "run")
-    record = json.loads((folder / checkpoint.RECORD).read_text(encoding="utf-8"))
-    (folder / checkpoint.RECORD).write_text(json.dumps(HUGE[kind](record)), encoding="utf-8")
+    record = json.loads((folder / saved.RECORD).read_text(encoding="utf-8"))
+    (folder / saved.RECORD).write_text(json.dumps(HUGE[kind](record)), encoding="utf-8")
     if "own data" not in kind:
         monkeypatch.setattr("amfs_lab.config.Conv4", None)
     assert cli.main([*map(str, commands(folder, support)["evaluate"])]) == 2
@@ -128,15 +129,15 @@ def blocked(folder: Path, name: str) -> None:
 
 
 PLACES = {
-    "a pipe for the record": lambda f: blocked(f, checkpoint.RECORD),
-    "a pipe for the tensors": lambda f: blocked(f, checkpoint.TENSORS),
-    "a pipe for a state": lambda f: os.mkfifo(f / "state-000000009.safetensors"),
-    "a link to itself for the record": lambda f: ((f / checkpoint.RECORD).unlink(), loop(f / checkpoint.RECORD)),
-    "a link to itself for the tensors": lambda f: ((f / checkpoint.TENSORS).unlink(), loop(f / checkpoint.TENSORS)),
+    "a pipe for the record": lambda f: blocked(f, saved.RECORD),
+    "a pipe for the tensors": lambda f: blocked(f, saved.TENSORS),
+    "a pipe for a checkpoint": lambda f: os.mkfifo(f / "checkpoint-000000009.pt"),
+    "a link to itself for the record": lambda f: ((f / saved.RECORD).unlink(), loop(f / saved.RECORD)),
+    "a link to itself for the tensors": lambda f: ((f / saved.TENSORS).unlink(), loop(f / saved.TENSORS)),
     "a link to itself for the folder": lambda f: (shutil.rmtree(f), loop(f)),
-    "a folder for the tensors": lambda f: ((f / checkpoint.TENSORS).unlink(), (f / checkpoint.TENSORS).mkdir()),
-    "a record of a terabyte": lambda f: os.truncate(f / checkpoint.RECORD, 2**40),
-    "tensors of a terabyte": lambda f: os.truncate(f / checkpoint.TENSORS, 2**40),
+    "a folder for the tensors": lambda f: ((f / saved.TENSORS).unlink(), (f / saved.TENSORS).mkdir()),
+    "a record of a terabyte": lambda f: os.truncate(f / saved.RECORD, 2**40),
+    "tensors of a terabyte": lambda f: os.truncate(f / saved.TENSORS, 2**40),
 }
 
 
@@ -153,7 +154,7 @@ def test_a_run_whose_files_are_none(ended, support, tmp_path, capsys, kind):
     for verb in ("evaluate", "predict", "replay", "resume"):
         code = cli.main([*map(str, commands(folder, support)[verb])])
         told = capsys.readouterr().err
-        whole = kind == "a pipe for a state" and verb in ("evaluate", "predict")
+        whole = kind == "a pipe for a checkpoint" and verb in ("evaluate", "predict")
         assert code == (0 if whole else 2), told
         assert whole or (told.startswith("amfs-lab: ") and told.count("\n") == 1)
 
@@ -162,10 +163,10 @@ def test_a_run_whose_files_are_none(ended, support, tmp_path, capsys, kind):
 def test_links_in_a_run_lead_nothing_that_is_written_elsewhere(stopped, tmp_path):
     folder, precious = shutil.copytree(stopped, tmp_path / "run"), tmp_path / "precious"
     precious.write_text("mine")
-    for name in (checkpoint.LOCK, checkpoint.HOLDER, checkpoint.TENSORS, checkpoint.RECORD):
+    for name in (LOCK, HOLDER, saved.TENSORS, saved.RECORD):
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(precious)
-    for name in ("run.json.partial", "meta_parameters.safetensors.partial", "state-000000003.partial"):
+    for name in ("run.json.partial", "meta_parameters.safetensors.partial", "checkpoint-000000003.partial"):
         (folder / name).symlink_to(precious)
     config = preset("i-amfs", episode=SHAPE, validate_every=0, **SETTINGS)
     list(MetaTrainer(config, folder, device="cpu", resume=True, save_every=1).run())
@@ -176,15 +177,15 @@ def test_links_in_a_run_lead_nothing_that_is_written_elsewhere(stopped, tmp_path
 def test_what_a_killed_process_left_half_written_is_removed(stopped, tmp_path):
     folder = shutil.copytree(stopped, tmp_path / "run")
     (folder / ".0123456789abcdef.part").write_bytes(b"half")
-    with checkpoint.held(folder):
+    with held(folder):
         assert not list(folder.glob("*.part"))
         assert not list(folder.glob(".*.part"))
 
 
-@pytest.mark.parametrize("kind", ["record", "state"])
+@pytest.mark.parametrize("kind", ["record", "checkpoint"])
 def test_any_field_of_another_kind(ended, stopped, support, tmp_path, kind):
     """Refused in a sentence, or of no consequence: by `evaluate`, `predict`, `replay` and `train --resume`."""
-    run = {"record": ended, "state": stopped}[kind]
+    run = {"record": ended, "checkpoint": stopped}[kind]
     command = [sys.executable, "-m", "tests.damage", kind, str(run), str(support), str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -193,10 +194,10 @@ def test_any_field_of_another_kind(ended, stopped, support, tmp_path, kind):
 
 
 def test_a_run_whose_tensors_are_damaged(ended, support, tmp_path, capsys):
-    whole = (ended / checkpoint.TENSORS).read_bytes()
+    whole = (ended / saved.TENSORS).read_bytes()
     for number, content in enumerate((b"", whole[:100], b"\xff" * 100, whole[:-1], whole + b"\0")):
         folder = shutil.copytree(ended, tmp_path / str(number))
-        (folder / checkpoint.TENSORS).write_bytes(content)
+        (folder / saved.TENSORS).write_bytes(content)
         for arguments in (commands(folder, support)[verb] for verb in ("evaluate", "predict")):
             assert cli.main([*map(str, arguments)]) == 2
             assert "Expected a complete run" in capsys.readouterr().err

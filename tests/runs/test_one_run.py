@@ -17,7 +17,8 @@ from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FunctionSpace
 from amfs_lab.learner import MetaLearner
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import checkpoint, saved
+from amfs_lab.runs.folder import HOLDER, LOCK, held, holds_checkpoint, holds_run
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig
 from amfs_lab.training import MetaTrainer
@@ -50,9 +51,9 @@ class TestTheLock:
             two.run()
         next(running)
         with pytest.raises(ConfigError, match=r"held by process"):
-            trainer(tmp_path, resume=True) if checkpoint.holds_run(tmp_path) else two.run()
+            trainer(tmp_path, resume=True) if holds_run(tmp_path) else two.run()
         running.close()
-        assert not (tmp_path / checkpoint.HOLDER).exists()
+        assert not (tmp_path / HOLDER).exists()
         with pytest.raises(ConfigError, match=r"already holds a run"):
             two.run()
 
@@ -83,7 +84,7 @@ class TestTheLock:
     def test_a_run_of_this_process_that_was_left_says_how_to_close_it(self, tmp_path):
         run = trainer(tmp_path).run()
         other = trainer(tmp_path)
-        with pytest.raises(ConfigError, match=r"which is this one. A run here was left in the middle: close"):
+        with pytest.raises(ConfigError, match=r"which is this one. A run here was not closed: close"):
             other.run()
         run.close()
 
@@ -97,7 +98,7 @@ class TestTheLock:
         out = ["--out", str(tmp_path / "run")]
         with subprocess.Popen([*COMMAND, *out, "--steps", "100000", "--save-every", "1"]) as process:
             try:
-                while not checkpoint.holds_state(tmp_path / "run"):
+                while not holds_checkpoint(tmp_path / "run"):
                     assert process.poll() is None
                     time.sleep(0.05)
                 assert cli.main([*WORDS, *out, "--steps", "2"]) == 2
@@ -106,8 +107,8 @@ class TestTheLock:
                 assert f"held by process {process.pid}" in capsys.readouterr().err
             finally:
                 process.kill()
-        step = checkpoint.load_state(tmp_path / "run").record["progress"]["step"]
-        config = preset("i-amfs").from_dict(checkpoint.load_state(tmp_path / "run").record["config"])
+        step = checkpoint.load(tmp_path / "run").record["progress"]["step"]
+        config = preset("i-amfs").from_dict(checkpoint.load(tmp_path / "run").record["config"])
         again = MetaTrainer(config, tmp_path / "run", device="cpu", resume=True)
         assert again.done == step
         next(again.run())
@@ -115,7 +116,7 @@ class TestTheLock:
     def test_a_log_is_not_touched_by_a_run_that_is_refused(self, tmp_path):
         log = tmp_path / "log.jsonl"
         log.write_text('{"step": 1}\n')
-        with checkpoint.held(tmp_path / "run"):
+        with held(tmp_path / "run"):
             assert cli.main([*WORDS, "--out", str(tmp_path / "run"), "--log", str(log), "--steps", "2"]) == 2
         assert log.read_text() == '{"step": 1}\n'
 
@@ -150,24 +151,27 @@ class TestSaving:
                 pass
 
         run = trainer(tmp_path / "run", learner=MetaLearner(Odd(), FunctionSpace())).run()
-        with pytest.raises(ConfigError, match=r"must be plain tensors. Got net.network.*, which cannot be saved"):
+        with pytest.raises(
+            ConfigError, match=r"The state of a learner must be plain tensors. Got net.network.*, which cannot be saved"
+        ):
             next(run)
         assert not (tmp_path / "run").exists()
 
-    @pytest.mark.parametrize("refusing", ["save_state", "save"])
+    @pytest.mark.parametrize("refusing", ["checkpoint", "saved"])
     def test_no_failure_to_save_takes_the_training_with_it(self, tmp_path, monkeypatch, refusing):
-        whole = checkpoint.save
+        module = {"checkpoint": checkpoint, "saved": saved}[refusing]
+        whole = module.save
 
         def full(folder, *args):
             if folder == tmp_path:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return whole(folder, *args)
 
-        monkeypatch.setattr(checkpoint, refusing, full)
+        monkeypatch.setattr(module, "save", full)
         run = trainer(tmp_path, save_every=1)
         said = (
             r"No space left.* Training goes on"
-            if refusing == "save_state"
+            if refusing == "checkpoint"
             else r"could not be saved .* is in .* instead"
         )
         with pytest.warns(UserWarning, match=said):
@@ -175,16 +179,16 @@ class TestSaving:
         assert len(steps) == 4
         assert run.saved_in is not None
         learner, _ = load_learner(run.saved_in, "cpu")
-        assert (run.saved_in == tmp_path) == (refusing == "save_state")
+        assert (run.saved_in == tmp_path) == (refusing == "checkpoint")
         assert all(torch.equal(a, b) for a, b in zip(learner.parameters(), run.learner.parameters(), strict=True))
 
     def test_a_learner_that_nothing_takes_is_still_in_memory(self, tmp_path, monkeypatch):
         def full(*_):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(checkpoint, "save", full)
+        monkeypatch.setattr(saved, "save", full)
         run = trainer(tmp_path)
-        with pytest.warns(UserWarning, match=r"It is in memory alone, as `trainer.learner`"):
+        with pytest.warns(UserWarning, match=r"It is in memory only, as `trainer.learner`"):
             list(run.run())
         assert run.saved_in is None
 
@@ -198,7 +202,7 @@ class TestOutput:
         return subprocess.run(command, stdin=subprocess.DEVNULL, **kwargs)
 
     def saved(self, tmp_path):
-        return json.loads((tmp_path / "run" / checkpoint.RECORD).read_text(encoding="utf-8"))["progress"]["step"]
+        return json.loads((tmp_path / "run" / saved.RECORD).read_text(encoding="utf-8"))["progress"]["step"]
 
     @pytest.mark.parametrize("encoding", ["ascii", "cp874"])
     def test_in_any_encoding(self, tmp_path, encoding):
@@ -237,7 +241,7 @@ class TestOutput:
     def test_when_its_terminal_goes(self, tmp_path):
         out = ["--out", str(tmp_path / "run"), "--steps", "40", "--save-every", "1"]
         with subprocess.Popen([*COMMAND, *out], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
-            while not checkpoint.holds_state(tmp_path / "run"):
+            while not holds_checkpoint(tmp_path / "run"):
                 assert process.poll() is None
                 time.sleep(0.02)
             process.send_signal(signal.SIGHUP)
@@ -309,7 +313,7 @@ def test_a_backbone_of_the_kit_is_saved_as_before(tmp_path):
     list(trainer(tmp_path).run())
     learner, _ = load_learner(tmp_path, "cpu")
     assert isinstance(learner.net, backbones.Conv4)
-    assert {path.name for path in tmp_path.iterdir()} <= {checkpoint.RECORD, checkpoint.TENSORS, checkpoint.LOCK}
+    assert {path.name for path in tmp_path.iterdir()} <= {saved.RECORD, saved.TENSORS, LOCK}
 
 
 def test_a_home_folder_is_found_by_the_library_and_the_command(tmp_path, monkeypatch):
@@ -318,25 +322,25 @@ def test_a_home_folder_is_found_by_the_library_and_the_command(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     list(trainer("~/run").run())
     load_learner("~/run", "cpu")
-    assert (tmp_path / "run" / checkpoint.RECORD).is_file()
+    assert (tmp_path / "run" / saved.RECORD).is_file()
     assert cli.main([*WORDS, "--steps", "2", "--out=~/other"]) == 0
-    assert (tmp_path / "other" / checkpoint.RECORD).is_file()
+    assert (tmp_path / "other" / saved.RECORD).is_file()
     assert not (tmp_path / "~").exists()
 
 
 def test_a_second_interrupt_waits_until_the_first_has_saved(tmp_path, monkeypatch):
-    whole = checkpoint.save_state
+    whole = checkpoint.save
 
     def interrupted(*args):
         signal.raise_signal(signal.SIGINT)
         return whole(*args)
 
-    monkeypatch.setattr(checkpoint, "save_state", interrupted)
+    monkeypatch.setattr(checkpoint, "save", interrupted)
     run = trainer(tmp_path).run()
     next(run)
     with pytest.raises(KeyboardInterrupt):
         run.close()
-    assert checkpoint.load_state(tmp_path).record["progress"]["step"] == 1
+    assert checkpoint.load(tmp_path).record["progress"]["step"] == 1
     load_learner(tmp_path, "cpu")
 
 
@@ -356,6 +360,6 @@ def test_so_many_threads_that_the_system_breaks_are_refused(tmp_path, capsys, mo
 
 def test_a_record_that_an_editor_of_windows_saved_is_read(tmp_path):
     list(trainer(tmp_path).run())
-    record = tmp_path / checkpoint.RECORD
+    record = tmp_path / saved.RECORD
     record.write_bytes(b"\xef\xbb\xbf" + record.read_bytes())
     load_learner(tmp_path, "cpu")

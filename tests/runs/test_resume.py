@@ -1,4 +1,4 @@
-"""A run goes on as if it had never stopped: states, signals, killed processes, damage, and what a failed step shows."""
+"""Resumed runs equal uninterrupted ones: checkpoints, signals, killed processes, damage, and replay."""
 
 import json
 import os
@@ -22,13 +22,14 @@ from amfs_lab.inner import FunctionSpace
 from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import PCGrad
 from amfs_lab.outer.from_torchjd import TorchJD
-from amfs_lab.runs import checkpoint
+from amfs_lab.runs import checkpoint, saved
+from amfs_lab.runs.interrupts import uninterrupted
 from amfs_lab.runs.progress import Progress
 from amfs_lab.runs.replay import replay
 from amfs_lab.runs.saved import load_run
 from amfs_lab.stats import Interval
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource
-from amfs_lab.training import MetaTrainer, uninterrupted
+from amfs_lab.training import MetaTrainer
 from amfs_lab.trajectory import CountSketch
 
 SMALL = {"width": 4, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
@@ -45,8 +46,8 @@ def left_after(folder, steps, config=CONFIG, **how):
     return folder
 
 
-def states(folder):
-    return sorted(path.name for path in folder.glob(checkpoint.STATES))
+def checkpoints(folder):
+    return sorted(path.name for path in folder.glob(checkpoint.CHECKPOINTS))
 
 
 def losses(run):
@@ -54,7 +55,7 @@ def losses(run):
 
 
 def weights(folder):
-    return (folder / checkpoint.TENSORS).read_bytes()
+    return (folder / saved.TENSORS).read_bytes()
 
 
 class TestGoingOn:
@@ -77,15 +78,17 @@ class TestGoingOn:
         assert trainer.done == 5
         assert losses(trainer.run()) == whole[5:]
         assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
-        assert states(tmp_path / "parts") == []  # what has ended needs none
+        assert checkpoints(tmp_path / "parts") == []  # what has ended needs none
 
-    def test_what_was_followed_goes_on_as_well(self, tmp_path):
-        follow = CountSketch(16)
-        whole = list(MetaTrainer(CONFIG, follow=follow).run())
-        left_after(tmp_path, 3, follow=follow)
-        rest = list(MetaTrainer(CONFIG, tmp_path, follow=follow, resume=True).run())
-        assert [each.followed for each in rest] == [each.followed for each in whole[3:]]
-        assert all(torch.equal(a.followed.position, b.followed.position) for a, b in zip(rest, whole[3:], strict=True))
+    def test_the_trajectory_goes_on_as_well(self, tmp_path):
+        sketch = CountSketch(16)
+        whole = list(MetaTrainer(CONFIG, trajectory=sketch).run())
+        left_after(tmp_path, 3, trajectory=sketch)
+        rest = list(MetaTrainer(CONFIG, tmp_path, trajectory=sketch, resume=True).run())
+        assert [each.trajectory for each in rest] == [each.trajectory for each in whole[3:]]
+        assert all(
+            torch.equal(a.trajectory.position, b.trajectory.position) for a, b in zip(rest, whole[3:], strict=True)
+        )
 
     def test_a_run_never_touches_the_global_random_numbers(self, tmp_path):
         drawn = torch.get_rng_state()
@@ -95,21 +98,21 @@ class TestGoingOn:
 
     def test_resume_where_nothing_was_begun_begins(self, tmp_path):
         trainer = MetaTrainer(CONFIG, tmp_path / "new", resume=True)
-        assert (trainer.done, trainer.state) == (0, None)
+        assert (trainer.done, trainer.folder.checkpoint) == (0, None)
         assert len(list(trainer.run())) == 7
 
     def test_states_come_every_so_many_steps_and_two_are_kept(self, tmp_path):
         seen = []
         for progress in MetaTrainer(CONFIG, tmp_path, save_every=2).run():
-            seen.append((progress.step, [int(name[6:15]) for name in states(tmp_path)]))
+            seen.append((progress.step, [int(name[11:20]) for name in checkpoints(tmp_path)]))
         assert seen == [(1, []), (2, [2]), (3, [2]), (4, [2, 4]), (5, [2, 4]), (6, [4, 6]), (7, [4, 6])]
-        assert states(tmp_path) == []
+        assert checkpoints(tmp_path) == []
 
     def test_a_stopped_run_can_be_used_and_a_second_one_is_refused_with_the_way_on(self, tmp_path):
         left_after(tmp_path, 3)
         assert load_run(tmp_path)[2].step == 3
         with pytest.raises(
-            ConfigError, match=r"already holds a run, .* Name another folder, or go on with it \(resume=True"
+            ConfigError, match=r"already holds a run, .* Name another folder, or resume it \(resume=True"
         ):
             MetaTrainer(CONFIG, tmp_path)
 
@@ -130,17 +133,17 @@ class TestRefusals:
 
     def test_a_run_that_has_ended_does_not_go_on(self, tmp_path):
         list(MetaTrainer(CONFIG, tmp_path).run())
-        with pytest.raises(ConfigError, match=r"is complete: nothing is left to train. Evaluate it"):
+        with pytest.raises(ConfigError, match=r"is complete. Evaluate it"):
             MetaTrainer(CONFIG, tmp_path, resume=True)
 
     def test_a_rule_that_remembers_can_not_go_on(self, tmp_path):
         config = replace(CONFIG, outer=TorchJD("GradVac"))
         left_after(tmp_path, 2, config)
-        with pytest.raises(ConfigError, match=r"GradVac.* remembers earlier steps, which no state keeps"):
+        with pytest.raises(ConfigError, match=r"GradVac.* keeps a state that no checkpoint holds. Start another"):
             MetaTrainer(config, tmp_path, resume=True)
 
     def test_no_folder_and_no_whole_number_of_steps(self):
-        with pytest.raises(ConfigError, match=r"needs the folder that it was left in. Got none"):
+        with pytest.raises(ConfigError, match=r"`resume` needs the folder of the run. Got none"):
             MetaTrainer(CONFIG, resume=True)
         with pytest.raises(ConfigError, match=r"`save_every` must be an integer >= 1. Got 0"):
             MetaTrainer(CONFIG, save_every=0)
@@ -154,92 +157,108 @@ class TestDamage:
             if progress.step == 4:
                 break
         run.close()
-        assert len(states(tmp_path)) == 2
+        assert len(checkpoints(tmp_path)) == 2
         return tmp_path
 
-    @pytest.mark.parametrize("harm", ["cut short", "one bit", "no tensors", "words"])
-    def test_a_damaged_newest_state_falls_back_to_the_one_before(self, folder, harm):
-        newest = folder / states(folder)[-1]
+    @pytest.mark.parametrize("harm", ["cut short", "one bit", "no checkpoint", "another setting"])
+    def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(self, folder, harm):
+        newest = folder / checkpoints(folder)[-1]
         data = bytearray(newest.read_bytes())
         if harm == "one bit":
-            data[-40] ^= 1
-        if harm == "words":
-            data = data.replace(b'meta_lr\\": 0.001', b'meta_lr\\": 0.002')
+            bias = torch.load(newest, weights_only=True)["learner"]["net.blocks.1.norm.bias"]
+            data[data.index(bias.numpy().tobytes())] ^= 1
+        if harm == "another setting":
+            data = data.replace(b"cosine", b"sine..")
             assert data != newest.read_bytes()
-        newest.write_bytes({"cut short": data[:-100], "no tensors": b"{}"}.get(harm, data))
+        newest.write_bytes({"cut short": data[:-100], "no checkpoint": b"{}"}.get(harm, data))
         trainer = MetaTrainer(CONFIG, folder, resume=True)
         assert trainer.done == 2
-        assert len(trainer.state.damaged) == 1
-        assert f"{newest.name} is damaged (" in trainer.state.damaged[0]
+        assert len(trainer.folder.checkpoint.damaged) == 1
+        assert f"{newest.name} is damaged (" in trainer.folder.checkpoint.damaged[0]
         whole = losses(MetaTrainer(CONFIG).run())
         assert losses(trainer.run()) == whole[2:]
 
     def test_without_a_whole_one_it_is_said(self, folder):
-        for path in folder.glob(checkpoint.STATES):
+        for path in folder.glob(checkpoint.CHECKPOINTS):
             path.write_bytes(b"nothing")
         with pytest.raises(
-            DataError, match=r"Expected a state .* Got nothing whole: state-0+4.safetensors is damaged .*; state-0+2"
+            DataError,
+            match=r"Expected a checkpoint .* only damaged ones: checkpoint-0+4.pt is damaged .*; checkpoint-0+2",
         ):
             MetaTrainer(CONFIG, folder, resume=True)
 
-    def test_tensors_of_another_learner(self, folder):
-        state = checkpoint.load_state(folder)
-        checkpoint.save_state(folder, 5, {"learner.x": torch.ones(2)}, state.record)
-        with pytest.raises(DataError, match=r"Expected the state of such a learner in .*0005.safetensors"):
+    @pytest.mark.parametrize("part", ["learner", "optimizer", "shape"])
+    def test_the_state_of_another_learner(self, folder, part):
+        path = folder / checkpoints(folder)[-1]
+        content = torch.load(path, weights_only=True)
+        if part == "shape":
+            content["optimizer"]["state"][1]["exp_avg"] = torch.zeros(3, 7)
+        else:
+            content[part] = {"x": torch.ones(2)}
+        torch.save(content, path)
+        with pytest.raises(DataError, match=r"The checkpoint .*0004.pt must fit the learner. Got another state"):
             next(MetaTrainer(CONFIG, folder, resume=True).run())
 
-    @pytest.mark.parametrize(
-        ("name", "tensor"),
-        {
-            "optimizer.0.exp_avg": None,
-            "optimizer.1.exp_avg_sq": torch.zeros(3, 7),
-            "optimizer.2.step": torch.tensor(-5.0),
-            "optimizer.0.step": torch.tensor(True),
-            "optimizer.1.step": torch.ones(9),
-            "optimizer.2.exp_avg": torch.tensor(1j),
-            "optimizer.-1.exp_avg": torch.zeros(3),
-        }.items(),
-    )
-    def test_what_adam_cannot_go_on_from(self, folder, name, tensor):
-        state = checkpoint.load_state(folder)
-        tensors = {key: value for key, value in state.tensors.items() if key != name}
-        checkpoint.save_state(folder, 5, tensors if tensor is None else tensors | {name: tensor}, state.record)
-        with pytest.raises(DataError, match=r"Expected the state of such a learner in .*0005.safetensors"):
-            next(MetaTrainer(CONFIG, folder, resume=True).run())
+    def test_a_checkpoint_runs_no_code(self, folder, tmp_path):
+        class Command:
+            def __reduce__(self):
+                return os.mkdir, (str(tmp_path / "made"),)
+
+        for path in folder.glob(checkpoint.CHECKPOINTS):
+            torch.save({"record": Command(), "learner": {}, "optimizer": {}}, path)
+        with pytest.raises(DataError, match=r"Got only damaged ones: checkpoint-0+4.pt is damaged \(Weights only load"):
+            MetaTrainer(CONFIG, folder, resume=True)
+        assert not (tmp_path / "made").exists()
+
+    def test_the_checkpoints_of_an_older_version_are_refused(self, folder, capsys):
+        for path in folder.glob(checkpoint.CHECKPOINTS):
+            path.rename(path.with_name(f"state-{path.stem[-9:]}.safetensors"))
+        match = r"must be resumed by the version that began it. Got state-\*.safetensors .* Start the training again"
+        with pytest.raises(ConfigError, match=match):
+            MetaTrainer(CONFIG, folder, resume=True)
+        with pytest.raises(ConfigError, match=match):
+            replay(folder, 0)
+        with pytest.raises(ConfigError, match="already holds a run"):
+            MetaTrainer(CONFIG, folder)
+        assert load_run(folder)[2].step == 4
 
     @pytest.mark.parametrize("wrong", [{"step": -5}, {"step": 0}, {"step": 7}, {"step": 2**62}, {"seconds": -1.0}])
-    def test_a_step_that_no_state_is_of(self, folder, wrong):
-        state = checkpoint.load_state(folder)
-        record = state.record | {"progress": state.record["progress"] | wrong}
-        checkpoint.save_state(folder, 5, state.tensors, record)
-        with pytest.raises(DataError, match=r"Expected a state within 7 steps in .*0005.safetensors. Got step"):
+    def test_a_step_outside_of_the_run(self, folder, wrong):
+        path = folder / checkpoints(folder)[-1]
+        content = torch.load(path, weights_only=True)
+        content["record"]["progress"] |= wrong
+        torch.save(content, path)
+        with pytest.raises(DataError, match=r"Expected a checkpoint within 7 steps in .*0004.pt. Got step"):
             MetaTrainer(CONFIG, folder, resume=True)
 
     def test_a_folder_with_the_name_of_a_state_is_in_nobodys_way(self, folder):
-        (folder / "state-999999999.safetensors").mkdir()
+        (folder / "checkpoint-999999999.pt").mkdir()
         assert losses(MetaTrainer(CONFIG, folder, resume=True).run())[-1][0] == 7
 
-    def test_a_full_disk_leaves_the_states_before(self, folder, monkeypatch):
+    def test_a_full_disk_leaves_the_earlier_checkpoints(self, folder, monkeypatch):
+        layer = MetaLearner(MLP(1, (), 1), FunctionSpace())
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
         def full(descriptor):
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(DataError, match=r"must be written to .* No space left on device. The states before it"):
-            checkpoint.save_state(folder, 6, {"x": torch.ones(1)}, {})
+        with pytest.raises(DataError, match=r"must be written to .* No space left on device. The earlier checkpoints"):
+            checkpoint.save(folder, 6, layer, torch.optim.Adam(layer.parameters()), {})
         assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def test_nothing_is_replaced_before_it_is_whole(self, folder, monkeypatch):
+        layer = MetaLearner(MLP(1, (), 1), FunctionSpace())
+
         def killed(*_):
             raise KeyboardInterrupt
 
-        before = states(folder)
+        before = checkpoints(folder)
         monkeypatch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            checkpoint.save_state(folder, 6, {"x": torch.ones(1)}, {})
-        assert states(folder) == before
-        assert checkpoint.load_state(folder).record["progress"]["step"] == 4
+            checkpoint.save(folder, 6, layer, torch.optim.Adam(layer.parameters()), {})
+        assert checkpoints(folder) == before
+        assert checkpoint.load(folder).record["progress"]["step"] == 4
 
 
 class TestSignals:
@@ -332,8 +351,8 @@ class TestProcesses:
         self.reach(process, folder, at)
         process.kill()
         process.communicate()
-        assert states(folder / "run"), f"killed after step {at}"
-        assert not (folder / "run" / checkpoint.RECORD).exists()
+        assert checkpoints(folder / "run"), f"killed after step {at}"
+        assert not (folder / "run" / saved.RECORD).exists()
         again = self.start(folder, steps, "--resume")
         out, err = again.communicate(timeout=300)
         assert again.returncode == 0, err
@@ -357,7 +376,7 @@ class TestProcesses:
         assert "what was learned so far is in" in err
         assert "the same command with --resume goes on from there" in err
         written = [json.loads(each) for each in (tmp_path / "log.jsonl").read_text().splitlines()]
-        state = checkpoint.load_state(tmp_path / "run")
+        state = checkpoint.load(tmp_path / "run")
         assert state.record["progress"]["step"] in (written[-1]["step"], written[-1]["step"] + 1)
 
 
@@ -373,16 +392,14 @@ class TestReplay:
         draw = EpisodeSource.__getitem__
         monkeypatch.setattr(EpisodeSource, "__getitem__", lambda s, i: poisoned(draw(s, i)) if i == 5 else draw(s, i))
         trainer = MetaTrainer(CONFIG, tmp_path)
-        with pytest.raises(
-            NumericalError, match=r"meta-step 3, episode 5 of .*seed=0\)\. Look into it: amfs-lab replay"
-        ):
+        with pytest.raises(NumericalError, match=r"meta-step 3, episode 5 of .*seed=0\)\. Inspect it: amfs-lab replay"):
             list(trainer.run())
         return tmp_path
 
     def test_the_state_before_the_step_is_kept_and_no_learner(self, failed):
-        assert states(failed) == ["state-000000002.safetensors"]
-        assert not (failed / checkpoint.RECORD).exists()
-        assert checkpoint.load_state(failed).record["failed"] == {"step": 3, "episode": 5}
+        assert checkpoints(failed) == ["checkpoint-000000002.pt"]
+        assert not (failed / saved.RECORD).exists()
+        assert checkpoint.load(failed).record["failed"] == {"step": 3, "episode": 5}
 
     def test_one_command_goes_through_the_episode_and_names_what_broke_first(self, failed, capsys):
         assert cli.main(["replay", str(failed)]) == 0
@@ -404,7 +421,7 @@ class TestReplay:
             replay(tmp_path)
         (seen,) = replay(tmp_path, episode=7)
         assert (seen.step, seen.episode, seen.first_broken) == (3, 7, None)
-        with pytest.raises(DataError, match=r"Expected a state that a run can go on from in .* Got none"):
+        with pytest.raises(DataError, match=r"Expected a checkpoint in .* Got none"):
             replay(tmp_path / "nowhere")
 
     def test_a_run_that_has_ended_cannot_be(self, tmp_path):
@@ -489,8 +506,8 @@ class TestShowing:
         asked = ["train", *TRAIN, "--steps", "5", "--save-every", "1", "--out", str(tmp_path / "run")]
         config = cli.train.config_of(cli.parser().parse_args(asked))
         left_after(tmp_path / "run", 3, config, save_every=1)
-        (tmp_path / "run" / states(tmp_path / "run")[-1]).write_bytes(b"")
+        (tmp_path / "run" / checkpoints(tmp_path / "run")[-1]).write_bytes(b"")
         assert cli.main([*asked, "--resume"]) == 0
         said = capsys.readouterr()
-        assert "state-000000003.safetensors is damaged" in said.err
+        assert "checkpoint-000000003.pt is damaged" in said.err
         assert "going on after step 2" in said.out

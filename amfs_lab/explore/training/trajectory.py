@@ -22,7 +22,7 @@ COSINE, WEIGHTS = "cosine of tasks", "weights of tasks"
 
 
 class Run(NamedTuple):
-    """A followed run as far as it is recorded: every step's numbers, and the path at the `kept` steps."""
+    """A recorded run: the numbers of every step, and the trajectory at the `kept` steps."""
 
     steps: np.ndarray  # (n)
     loss: np.ndarray  # (n)
@@ -52,12 +52,12 @@ def picture(history: dict[str, Any]) -> Picture | None:
     found = paths({name: [steps[i] for i in kept[name]] for name, steps in history.items()})
     runs = {}
     for name, steps in history.items():
-        weights = np.array([step.followed.weights or (np.nan,) for step in steps])
+        weights = np.array([step.trajectory.weights or (np.nan,) for step in steps])
         positions = found.positions[name].numpy()
         runs[name] = Run(
             steps=np.array([step.step for step in steps], dtype=float),
             loss=np.array([step.loss for step in steps], dtype=float),
-            cosine=np.array([step.followed.cosine for step in steps], dtype=float),  # None is NaN
+            cosine=np.array([step.trajectory.cosine for step in steps], dtype=float),  # None is NaN
             low=weights.shape[1] * weights.min(1),
             high=weights.shape[1] * weights.max(1),
             kept=kept[name],
@@ -72,7 +72,7 @@ def picture(history: dict[str, Any]) -> Picture | None:
 
 
 class PathExplorer(LiveExplorer):
-    """Paths of followed runs, one colour, dash and marker a run: `MetaTrainer(config, follow=path.CountSketch())`.
+    """Recorded trajectories, one colour, dash and marker a run: `MetaTrainer(config, trajectory=CountSketch())`.
 
     explorer = PathExplorer()                                                      # the last line of one cell shows it
     await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell feeds it

@@ -24,13 +24,13 @@ X, Y, LOSS, LOW, HIGH = 0, 1, 2, 3, 4  # traces of a run: path, end, loss, small
 
 
 def steps(method="i-amfs", n=60, seed=0, size=SIZE, cosine=0.1):
-    """A followed run from the origin, whose weights spread by 0.2 and whose cosine and loss are 1/step."""
+    """A recorded run from the origin, whose weights spread by 0.2 and whose cosine and loss are 1/step."""
     draw = torch.Generator().manual_seed(seed)
     places = torch.randn(n, SIZE, generator=draw).cumsum(0)
     places -= places[0].clone()
     for step in range(1, n + 1):
         told = TrajectoryPoint(places[step - 1], size, cosine and cosine / step, (0.45, 0.55))
-        yield SimpleNamespace(method=method, step=step, seconds=step / 10, loss=1 / step, accuracy=0.5, followed=told)
+        yield SimpleNamespace(method=method, step=step, seconds=step / 10, loss=1 / step, accuracy=0.5, trajectory=told)
 
 
 def shown(*runs, **start):
@@ -105,8 +105,8 @@ def test_both_runs_begin_at_the_one_mark_of_the_start(explorer):
 
 def test_the_sentence_gives_distances_and_what_random_walks_would_show(explorer):
     a, b = (list(steps(name, seed=seed)) for name, seed in (("i-amfs", 1), ("amfs", 2)))
-    apart = float((a[-1].followed.position - b[-1].followed.position).norm())
-    away = float(a[-1].followed.position.norm())
+    apart = float((a[-1].trajectory.position - b[-1].trajectory.position).norm())
+    away = float(a[-1].trajectory.position.norm())
     said = explorer.sentence.text
     assert said.startswith(f"I-AMFS is {away:.3g} from its start after 60 steps, loss 0.02, mean cosine 0.00; AMFS")
     assert f"They are {apart:.3g} apart." in said
@@ -139,21 +139,19 @@ def test_where_there_is_no_cosine_none_is_drawn():
     assert "cosine" not in shown(steps(cosine=None)).sentence.text
 
 
-def test_a_run_that_nobody_follows_ends_at_its_first_step_with_advice():
+def test_a_run_without_a_sketch_ends_at_its_first_step_with_advice():
     explorer, seen = PathExplorer(), []
 
-    def unfollowed():
+    def unrecorded():
         for step in steps():
             seen.append(step.step)
-            yield SimpleNamespace(**{**vars(step), "followed": None})
+            yield SimpleNamespace(**{**vars(step), "trajectory": None})
 
-    with pytest.raises(
-        ConfigError, match=r"Got one without: make the trainer with `follow=trajectory.CountSketch\(\)`"
-    ):
-        asyncio.run(live(unfollowed(), explorer))
+    with pytest.raises(ConfigError, match=r"Got one without: make the trainer with `trajectory=CountSketch\(\)`"):
+        asyncio.run(live(unrecorded(), explorer))
     assert seen == [1]
     assert explorer.status == "failed"
-    assert "follow=trajectory.CountSketch()" in explorer.banner.value
+    assert "trajectory=CountSketch()" in explorer.banner.value
 
 
 def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
@@ -168,7 +166,7 @@ def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
 
 def test_real_training_feeds_it_live():
     small = {"width": 8, "tasks": 2, "steps": 3, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
-    runs = {name: MetaTrainer(preset(name, **small), follow=CountSketch()).run() for name in ("i-amfs", "amfs")}
+    runs = {name: MetaTrainer(preset(name, **small), trajectory=CountSketch()).run() for name in ("i-amfs", "amfs")}
     explorer = PathExplorer(right=COSINE)
     asyncio.run(live(runs, explorer, every=0))
     assert explorer.sentence.text.startswith("Finished: ")
@@ -180,7 +178,7 @@ def test_a_walk_that_stands_still_has_no_arrow_there():
     """An arrow head is turned by the step before it: of a step on the spot it would point anywhere."""
     run = list(steps("i-amfs", seed=1))
     for step in run[20:]:
-        step.followed = replace(step.followed, position=run[20].followed.position)
+        step.trajectory = replace(step.trajectory, position=run[20].trajectory.position)
     marked = np.flatnonzero(shown(run).arrays[f"arrows_{slots(('i-amfs',))['i-amfs']}"])
     assert 0 < len(marked) < len(ARROWS)
     assert marked.max() <= 20

@@ -1,0 +1,262 @@
+"""The folder of a run: its lock, its checkpoints, and the final learner."""
+
+import contextlib
+import gc
+import os
+import platform
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import Timeout
+
+from amfs_lab import files
+from amfs_lab.config import TrainingConfig
+from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.learner import MetaLearner
+from amfs_lab.plain import differences
+from amfs_lab.provenance import check_provenance
+from amfs_lab.runs import checkpoint, saved
+from amfs_lab.runs.interrupts import uninterrupted
+from amfs_lab.runs.progress import Progress
+from amfs_lab.runs.saved import RECORD, TENSORS
+
+LOCK, HOLDER = ".run.lock", ".run.holder"
+
+
+class RunFolder:
+    """What a trainer writes to disk and resumes from. Without a path it writes nothing.
+
+    Args:
+        save_every: meta-steps between checkpoints. resume: read the newest checkpoint, if there is a run.
+    Raises:
+        ConfigError, DataError: the folder holds a run already, or one that cannot be resumed with `config`.
+    """
+
+    def __init__(self, path: Path | str | None, config: TrainingConfig, save_every: int = 100, resume: bool = False):
+        if not isinstance(save_every, int) or save_every < 1:
+            raise ConfigError(f"`save_every` must be an integer >= 1. Got {save_every!r}.")
+        self.path, self.config, self.save_every = None if path is None else place(path), config, save_every
+        self.checkpoint: checkpoint.Checkpoint | None = None
+        self.progress: Progress | None = None
+        self.provenance: dict[str, Any] = {}
+        if self.path is not None:
+            _end_abandoned(self.path)
+        if resume:
+            self._read_checkpoint()
+        if self.path is not None and self.checkpoint is None:
+            check_free(self.path)
+        self._newest, self._saved_step = self._newest_file(), 0 if self.progress is None else self.progress.step
+
+    def _read_checkpoint(self) -> None:
+        if self.path is None:
+            raise ConfigError("`resume` needs the folder of the run. Got none: give `folder`.")
+        if not holds_run(self.path):
+            return
+        if self.config.outer.stateful:
+            raise ConfigError(f"{self.config.outer} keeps a state that no checkpoint holds. Start another run.")
+        if not holds_checkpoint(self.path):
+            raise ConfigError(f"The run in {self.path} is complete. Evaluate it, or start another run.")
+        found = checkpoint.load(self.path)
+        saved.check_record(found.path, found.record)
+        if differ := differences(found.record["config"], self.config.to_dict()):
+            raise ConfigError(f"The run in {self.path} has other settings: {', '.join(differ)}. Use those it has.")
+        if found.record.get("progress") is not None:
+            self.progress = Progress.from_dict(found.record["progress"], found.path)
+            if not 1 <= self.progress.step < self.config.steps or self.progress.seconds < 0:
+                raise DataError(
+                    f"Expected a checkpoint within {self.config.steps} steps in {found.path}. Got step "
+                    f"{self.progress.step} after {self.progress.seconds:g} seconds. Train it again."
+                )
+        self.checkpoint = found
+
+    def describe(self, provenance: dict[str, Any]) -> None:
+        """Sets the data and the learner that the record names. Raises ConfigError if the checkpoint has others."""
+        self.provenance = provenance
+        if self.checkpoint is not None:
+            check_provenance(self.path, self.checkpoint.record, provenance)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for this run. Raises ConfigError if another run holds it or has written to it."""
+        if self.path is None:
+            yield
+            return
+        with held(self.path):
+            if self.checkpoint is None:
+                check_free(self.path)
+            elif self._newest_file() != self._newest:
+                raise ConfigError(
+                    f"The run in {self.path} has gone on since this trainer was made. Make a new one, with resume=True."
+                )
+            yield
+
+    def _newest_file(self) -> Path | None:
+        return next(iter(checkpoint.checkpoints(self.path)), None) if self.path is not None else None
+
+    def check_savable(self, learner: MetaLearner) -> None:
+        """Raises ConfigError, before the training, if the learner cannot be saved."""
+        if self.path is not None:
+            saved.check_savable(dict(learner.state_dict()), self._record(self.progress))
+
+    def save_checkpoint(
+        self,
+        learner: MetaLearner,
+        optimizer: torch.optim.Optimizer,
+        progress: Progress | None,
+        failed: dict[str, int] | None = None,
+    ) -> None:
+        """Writes a checkpoint. If that fails, it warns and the training goes on."""
+        if self.path is None:
+            return
+        step = 0 if progress is None else progress.step
+        try:
+            with uninterrupted():
+                checkpoint.save(self.path, step, learner, optimizer, self._record(progress) | {"failed": failed})
+                self._saved_step = step
+        except Exception as error:
+            warnings.warn(f"{error} Training goes on, without a checkpoint of step {step}.", stacklevel=2)
+
+    def finish(
+        self, learner: MetaLearner, optimizer: torch.optim.Optimizer, progress: Progress | None, complete: bool
+    ) -> Path | None:
+        """Saves the learner. A complete run loses its checkpoints, a stopped one gets one of its last step.
+
+        Returns:
+            the folder that holds the learner: this one, or a temporary one if it could not be written to this one.
+        """
+        if self.path is None or progress is None:
+            return None
+        with uninterrupted():
+            if not complete and self._saved_step != progress.step:
+                self.save_checkpoint(learner, optimizer, progress)
+            saved_in = self._save_learner(learner, progress)
+            if complete and saved_in == self.path:
+                checkpoint.remove(checkpoint.checkpoints(self.path))
+            return saved_in
+
+    def _save_learner(self, learner: MetaLearner, progress: Progress) -> Path | None:
+        assert self.path is not None
+        tensors, record = dict(learner.state_dict()), self._record(progress)
+        try:
+            saved.save(self.path, tensors, record)
+            return self.path
+        except Exception as error:
+            why = f"The learner could not be saved in {self.path}: {error}."
+        try:
+            other = Path(tempfile.mkdtemp(prefix="amfs-lab-run-"))
+            saved.save(other, tensors, record)
+        except Exception as error:
+            warnings.warn(f"{why} Nor elsewhere: {error}. It is in memory only, as `trainer.learner`.", stacklevel=2)
+            return None
+        warnings.warn(f"{why} It is in {other} instead. Move it to its final place.", stacklevel=2)
+        return other
+
+    def _record(self, progress: Progress | None) -> dict[str, Any]:
+        return saved.record_of(self.config, progress, self.provenance)
+
+    def replay_hint(self) -> str:
+        """The command or the call that replays a failed step; empty without a folder."""
+        if self.path is None:
+            return ""
+        own = {"train": self.provenance["data"]["train"]["own"], "learner": self.provenance["learner"]["own"]}
+        given = ", ".join(f"{name}=..." for name in own if own[name])
+        if not given:
+            return f" Inspect it: amfs-lab replay {self.path}"
+        return f" Inspect it: replay.replay({str(self.path)!r}, {given}), with what this trainer was given"
+
+
+def place(folder: Path | str) -> Path:
+    """The folder as a path, with `~` expanded."""
+    return Path(os.path.expanduser(folder))
+
+
+def holds_run(folder: Path) -> bool:
+    """True if there is a run in that folder, complete or not, damaged or not."""
+    return (folder / RECORD).exists() or (folder / TENSORS).exists() or holds_checkpoint(folder)
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """True if a run was stopped there. Checkpoints of older versions count."""
+    return any(folder.glob(checkpoint.CHECKPOINTS)) or any(folder.glob(checkpoint.OLDER))
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Locks a run's folder for one process, until the block or the process ends.
+
+    Raises:
+        ConfigError: another process holds it; the message says which.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = files.lock(folder / LOCK), folder / HOLDER
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        who = ""
+        with contextlib.suppress(OSError, ValueError):
+            who = files.content(holder, 1000).decode("utf-8", "replace").strip()
+        advice = "Wait until that one has ended, stop it, or name another folder."
+        if who.startswith(f"process {os.getpid()} on {platform.node()},"):
+            who += ", which is this one"
+            advice = "A run here was not closed: close what `run()` returned, or restart the kernel."
+        raise ConfigError(
+            f"One run at a time may write to {folder}. It is held{f' by {who}' if who else ''}. {advice}"
+        ) from None
+    except (OSError, NotImplementedError) as error:  # some network drives have no locks
+        warnings.warn(f"{folder} cannot be locked ({error}). Make sure that no other run writes there.", stacklevel=3)
+    try:
+        with contextlib.suppress(OSError):
+            now = time.strftime("%Y-%m-%d %H:%M:%S")
+            for left in folder.glob(files.LEFT):  # from a process that was killed while it wrote
+                left.unlink()
+            with files.replacing(holder, text=True) as file:
+                file.write(f"process {os.getpid()} on {platform.node()}, since {now}\n")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            holder.unlink(missing_ok=True)
+            if not holds_run(folder):  # nothing was saved: the folder is as it was before
+                (folder / LOCK).unlink(missing_ok=True)
+                folder.rmdir()
+        lock.release()
+
+
+def _end_abandoned(folder: Path) -> None:
+    """Ends a run of this process that was interrupted and has no reference any more: its generator saves and unlocks.
+
+    Python would do that when it collects the generator, perhaps long after the interrupt.
+    """
+    with contextlib.suppress(OSError):  # an impossible name is reported by the first function that uses the folder
+        if (folder / HOLDER).exists():
+            gc.collect()
+
+
+def check_free(folder: Path) -> None:
+    """Raises ConfigError unless a run can be saved in that folder without overwriting one."""
+    with writable(folder, "run"):
+        taken = holds_run(folder)
+    if taken:
+        way = ", or resume it (resume=True, on the command line --resume)" if holds_checkpoint(folder) else ""
+        raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder{way}.")
+
+
+@contextlib.contextmanager
+def writable(folder: Path, what: str) -> Iterator[None]:
+    """Raises ConfigError if the block cannot read `folder`, or if no file can be made in it. Leaves nothing there."""
+    try:
+        yield
+        made = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        for place in made:
+            place.rmdir()
+    except OSError as error:
+        raise ConfigError(
+            f"A {what} needs a folder that can be written. Got {folder} ({error.strerror}). Name another one."
+        ) from error
