@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Iterator, Sequence
 from functools import reduce
+from itertools import chain
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -105,12 +106,12 @@ class MetaLearner(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where its numbers lie; the CPU if it has none."""
-        return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
+        return next((t.device for t in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
     @property
     def dtype(self) -> torch.dtype | None:
         """The floating-point type of the network, which data are cast to; None if it has no such parameter."""
-        return next((p.dtype for p in (*self.net.parameters(), *self.parameters()) if p.is_floating_point()), None)
+        return next((p.dtype for p in chain(self.net.parameters(), self.parameters()) if p.is_floating_point()), None)
 
     @torch.no_grad()
     def start(self, episode: Episode) -> None:
@@ -233,9 +234,9 @@ class MetaLearner(nn.Module):
 
     def _cast(self, episode: Episode) -> Episode:
         """In the learner's floating-point type, and of tensors that may be part of a derivative."""
-        halves = (episode.support, episode.query)
-        if self.dtype not in (None, *(half.x.dtype for half in halves)):
-            halves = tuple(half.to(dtype=self.dtype) for half in halves)
+        halves, dtype = (episode.support, episode.query), self.dtype
+        if dtype not in (None, *(half.x.dtype for half in halves)):
+            halves = tuple(half.to(dtype=dtype) for half in halves)
         return Episode.unchecked(*(Examples.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
 
     def _predict(self, episode: Episode) -> tuple[Float[Tensor, "q ways"], Float[Tensor, ""] | float]:

@@ -25,12 +25,12 @@ def of_source(source: Any, own: bool) -> dict[str, Any]:
     Args:
         own: the source was given to the trainer; it is not the one that the configuration names.
     """
-    labels, images, config = (getattr(source, name, None) for name in ("labels", "images", "config"))
-    if images is None:
+    labels, samples, config = (getattr(source, name, None) for name in ("labels", "samples", "config"))
+    if samples is None:
         episode = source[0]
         shapes = [[list(half.x.shape), half.ways] for half in (episode.support, episode.query)]
     else:
-        shapes = [list(images.shape), str(images.dtype)]
+        shapes = [list(samples.shape), str(samples.dtype)]
     return {
         "own": own,
         "name": data_name(source),

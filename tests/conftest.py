@@ -41,7 +41,7 @@ def names_a_shape(annotation: object) -> bool:
 jaxtyping.jaxtyped = checked  # before the package is imported
 
 from amfs_lab.episode import Episode  # noqa: E402
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource  # noqa: E402
+from amfs_lab.tasks import EpisodeConfig, ImageSource  # noqa: E402
 
 torch.set_num_threads(1)  # the tensors are small, and threads that wait for each other are slow on a busy machine
 
@@ -65,7 +65,7 @@ def images() -> Tensor:
 @pytest.fixture
 def episode(images: Tensor) -> Episode:
     """A 3-way 1-shot task with 2 queries a class, in float64."""
-    source = EpisodeSource(images, tuple("abcdefghijkl"), EpisodeConfig(3, 1, 2))
+    source = ImageSource(images, tuple("abcdefghijkl"), EpisodeConfig(3, 1, 2))
     return source[0].to("cpu", torch.float64)
 
 

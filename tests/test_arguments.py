@@ -89,12 +89,12 @@ from amfs_lab.backbones import MLP
 from amfs_lab.config import preset
 from amfs_lab.evaluation import evaluate
 from amfs_lab.learner import MetaLearner
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource, sinusoids
+from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, sinusoids
 from amfs_lab.training import pick_device
 torch.manual_seed(0)
 made = lambda: MetaLearner(MLP(3), inner.Prototypes())
 x3, learner = torch.randn(4, 5, 3), made()
-source = lambda x, labels, shape=EpisodeConfig(2, 1, 1): EpisodeSource(x, labels, shape)
+source = lambda x, labels, shape=EpisodeConfig(2, 1, 1): EmbeddingSource(x, labels, shape)
 x, y = torch.randn(6, 3), torch.randn(6, 1)
 K = kernels.rbf_kernel(x, x, 1.0)
 """

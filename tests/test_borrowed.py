@@ -15,7 +15,7 @@ from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.learner import MetaLearner, WithHead
 from amfs_lab.runs.saved import load_learner
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, ImageSource
 from amfs_lab.training import MetaTrainer
 
 SHAPE = EpisodeConfig(3, 1, 2)
@@ -170,7 +170,7 @@ INNER = {
 
 
 def halves(images, shape=SHAPE):
-    return (EpisodeSource(images[half], LABELS[half], shape) for half in (slice(6), slice(6, 12)))
+    return (ImageSource(images[half], LABELS[half], shape) for half in (slice(6), slice(6, 12)))
 
 
 def trained(network, method, images, around=contextlib.nullcontext, **settings):
@@ -368,7 +368,7 @@ def test_embeddings_of_any_floating_type_are_cast_to_the_learners(method, dtype,
     for data in (embeddings, embeddings.float()):
         torch.manual_seed(0)
         learner = MetaLearner(backbones.MLP(10, (), 6), INNER[method](), 3)
-        tasks = learner.task_gradients([EpisodeSource(data, LABELS, SHAPE)[0]])
+        tasks = learner.task_gradients([EmbeddingSource(data, LABELS, SHAPE)[0]])
         ends.append(tasks.rows)
     assert torch.equal(*ends)
 

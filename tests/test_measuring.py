@@ -16,7 +16,7 @@ from amfs_lab.learner import MetaLearner, measuring
 from amfs_lab.prediction.confusion import query_results
 from amfs_lab.runs import replay
 from amfs_lab.runs.saved import load_learner
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks import EpisodeConfig, ImageSource
 from amfs_lab.tasks.sinusoids import SinusoidSource
 from amfs_lab.training import MetaTrainer, meta_gradient
 
@@ -46,7 +46,7 @@ class Noisy(nn.Module):
 @pytest.fixture
 def sources(images):
     labels = tuple("abcdefghijkl")
-    return [EpisodeSource(images[half], labels[half], SHAPE) for half in (slice(6), slice(6, 12))]
+    return [ImageSource(images[half], labels[half], SHAPE) for half in (slice(6), slice(6, 12))]
 
 
 def learner_of(loop, always=0.0):
@@ -164,11 +164,11 @@ def test_a_printed_accuracy_names_its_data_and_says_when_episodes_are_few(source
 
 
 def test_what_cannot_be_measured_is_said(images):
-    class Real(EpisodeSource):
+    class Real(ImageSource):
         def __getitem__(self, index):
             return SinusoidSource()[index]
 
-    class Pairs(EpisodeSource):
+    class Pairs(ImageSource):
         def __getitem__(self, index):
             return images, images
 
@@ -268,7 +268,7 @@ def test_evaluations_of_other_episodes_are_not_subtracted(sources):
 def test_an_interval_over_groups_counts_each_script_once(images):
     """The second road: `query_results`, a row a query."""
     labels = tuple(f"{script}/{letter}" for script in ("greek", "latin", "thai") for letter in "abcd")
-    source = EpisodeSource(images[:12], labels, SHAPE)
+    source = ImageSource(images[:12], labels, SHAPE)
     one, other = (evaluate(learner_of(loop), source, 8) for loop in (Prototypes, FunctionSpace))
     rows = list(query_results(one.scores, one.labels, source.classes_of))
     by_hand = {}

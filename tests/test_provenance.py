@@ -16,7 +16,7 @@ from amfs_lab.provenance import data_name, of_source
 from amfs_lab.runs import checkpoint, saved
 from amfs_lab.runs.replay import replay
 from amfs_lab.runs.saved import run_data
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks import EpisodeConfig, ImageSource
 from amfs_lab.tasks.sinusoids import SinusoidSource
 from amfs_lab.training import MetaTrainer
 
@@ -26,7 +26,7 @@ LABELS = tuple("abcdefghijkl")
 
 
 def source_of(images, rows=slice(6), **kwargs):
-    return EpisodeSource(images[rows], LABELS[rows], kwargs.pop("config", SHAPE), **kwargs)
+    return ImageSource(images[rows], LABELS[rows], kwargs.pop("config", SHAPE), **kwargs)
 
 
 def stopped(folder, config=CONFIG, **kwargs):
@@ -62,7 +62,7 @@ def test_it_goes_on_with_the_same_and_with_nothing_else(tmp_path, own, images):
         (source_of(images, name="other"), "name"),
         (source_of(images, seed=1), "seed"),
         (source_of(images, config=EpisodeConfig(3, 1, 3)), "episode"),
-        (EpisodeSource(images[:6], LABELS[6:], SHAPE), "labels and shapes"),
+        (ImageSource(images[:6], LABELS[6:], SHAPE), "labels and shapes"),
     ):
         with pytest.raises(ConfigError, match=rf"with other data: .* {match}.* differ"):
             MetaTrainer(CONFIG, tmp_path, resume=True, device="cpu", **again | {"train": changed})
@@ -119,7 +119,7 @@ def test_the_command_line_gives_no_number_for_data_it_lacks(tmp_path, own, capsy
 
 
 def test_a_failed_run_on_ones_own_data_names_a_way_that_works(tmp_path, images, own):
-    class Broken(EpisodeSource):
+    class Broken(ImageSource):
         def __getitem__(self, index):
             episode = super().__getitem__(index)
             if index == 1:
@@ -130,7 +130,7 @@ def test_a_failed_run_on_ones_own_data_names_a_way_that_works(tmp_path, images, 
         return Broken(images[:6], LABELS[:6], SHAPE)
 
     trainer = MetaTrainer(CONFIG, tmp_path, device="cpu", train=source(), validation=own["validation"])
-    with pytest.raises(NumericalError, match=r"Look into it: replay.replay\('.*', train=...\)") as error:
+    with pytest.raises(NumericalError, match=r"Inspect it: replay.replay\('.*', train=...\)") as error:
         list(trainer.run())
     assert "amfs-lab replay" not in str(error.value)
     assert replay(tmp_path, train=source())[0].first_broken.name == "query images"

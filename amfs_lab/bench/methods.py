@@ -22,7 +22,7 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource, glyphs, open_source
+from amfs_lab.tasks import EpisodeConfig, ImageSource, glyphs, open_source
 from amfs_lab.training import meta_step
 
 try:
@@ -155,7 +155,7 @@ def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step
     size, tasks = value if what == "image size" else 28, value if what == "tasks" else TrainingConfig().tasks
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(256, (shape.ways, shape.shots + shape.queries, size, size), generator=draw).byte()
-    source = EpisodeSource(images, tuple(map(str, range(shape.ways))), shape)
+    source = ImageSource(images, tuple(map(str, range(shape.ways))), shape)
     episodes = [source[index].to(device) for index in range(tasks)]
     steps = {BASELINE: floor_step(episodes, torch.contiguous_format)}
     for method in ("i-amfs", "maml"):

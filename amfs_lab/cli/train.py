@@ -205,7 +205,8 @@ def train(options: argparse.Namespace) -> None:
         config, folder, options.data, options.device, resume=options.resume, save_every=options.save_every
     )
     settings = f"{config.method}, {shape}, {config.norm} norm, {config.precision}"
-    what = f"{settings}, {trainer.train.classes} training classes of {data_name(trainer.train)}"
+    classes = trainer.folder.provenance["data"]["train"]["classes"]
+    what = f"{settings}, {classes} training classes of {data_name(trainer.train)}"
     print(f"{what} -> {folder}", flush=True)
     resumed = trainer.folder.checkpoint
     for damage in resumed.damaged if resumed else ():

@@ -22,7 +22,7 @@ from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.inner import FeatureSpaceLoop, FunctionSpace
 from amfs_lab.learner import MetaLearner, explained, measuring, seed
 from amfs_lab.stats import RARE
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, LabelledSource
 
 REJECTED = 0.05  # share of known queries that the threshold may reject where it is chosen
 LEAST_EPISODES = 4  # two halves, and an interval needs two
@@ -171,7 +171,7 @@ def calibrate(
         threshold,
         ErrorRate.of(_shares(rejected[:, :ways])),
         ErrorRate.of(_shares(~rejected[:, ways:])),
-        f"{source.name}, {source.split}",
+        f"{drawn.name}, {drawn.split}",
         tuple(shots),
         queries,
     )
@@ -183,12 +183,13 @@ def smallest_threshold(known: Float[Tensor, " n"], rejected: float = REJECTED) -
     return float(ordered[len(ordered) - 1 - math.floor(rejected * len(ordered))])
 
 
-def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> EpisodeSource:
+def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> LabelledSource:
     """Episodes of one class more than the support set has. Raises ConfigError for too few classes or images."""
-    if not isinstance(source, EpisodeSource):
-        raise ConfigError(f"A threshold needs an EpisodeSource of validation classes. Got {type(source).__name__}.")
+    if not isinstance(source, LabelledSource):
+        got = type(source).__name__
+        raise ConfigError(f"A threshold needs an ImageSource or EmbeddingSource of validation classes. Got {got}.")
     ways, most = len(shots) + 1, max(shots)
-    classes, samples = source.images.shape[:2]
+    classes, samples = source.samples.shape[:2]
     where = f"{source.name}, {source.split}"
     if ways > classes:
         raise ConfigError(
@@ -200,7 +201,7 @@ def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> EpisodeSource:
             f"Got {samples} ({where})."
         )
     config = EpisodeConfig(ways, most, min(QUERIES, samples - most))
-    return EpisodeSource(source.images, source.labels[:classes], config, source.name, source.split, source.seed)
+    return type(source)(source.samples, source.labels[:classes], config, source.name, source.split, source.seed)
 
 
 def _variances(learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]) -> Float[Tensor, " q"]:

@@ -1,4 +1,4 @@
-"""Where episodes come from."""
+"""Sources of episodes: glyphs, Omniglot, images and embeddings of your own, sinusoids."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,15 +8,18 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.tasks import glyphs, omniglot
 from amfs_lab.tasks.image_folder import read_folder
 from amfs_lab.tasks.images import read_image
-from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource, episode_of
+from amfs_lab.tasks.source import EmbeddingSource, EpisodeConfig, EpisodeSource, ImageSource, LabelledSource, episode_of
 
 __all__ = [
     "SOURCES",
     "SPLITS",
+    "EmbeddingSource",
     "Episode",
     "EpisodeConfig",
     "EpisodeSource",
     "Examples",
+    "ImageSource",
+    "LabelledSource",
     "episode_of",
     "open_source",
     "read_folder",
@@ -39,7 +42,7 @@ def open_source(
     root: Path | str | None = None,
     seed: int = 0,
     augment: Sequence[str] = (),
-) -> EpisodeSource:
+) -> ImageSource:
     """Episodes of a named data set: `open_source("glyphs", "train", EpisodeConfig(5, 1, 15))[index]`.
 
     Args:
@@ -55,8 +58,8 @@ def open_source(
         raise ConfigError(f"`split` must be one of {', '.join(SPLITS)}. Got {split!r}.")
     folder = Path(root) if root is not None else None
     if name in omniglot.PROTOCOLS:
-        return EpisodeSource(*omniglot.split(name, split, folder), config, name, split, seed, augment)
+        return ImageSource(*omniglot.split(name, split, folder), config, name, split, seed, augment)
     if "rotations" in augment:
         raise ConfigError("Printed glyphs are not turned: some scripts are turns of themselves. Leave rotations out.")
     images, labels = glyphs.load(folder).split(split)
-    return EpisodeSource(images, labels, config, name, split, seed, augment)
+    return ImageSource(images, labels, config, name, split, seed, augment)

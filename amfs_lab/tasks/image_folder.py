@@ -48,7 +48,7 @@ class _Class:
 def read_folder(
     folder: Path | str, size: int = 28, ink: bool = False, at_least: int | None = None
 ) -> tuple[UInt8[Tensor, "c s size size"], tuple[str, ...]]:
-    """Your own images, one folder for each class: `(images, labels)` for `EpisodeSource`, sorted by name.
+    """Your own images, one folder for each class: `(images, labels)` for `ImageSource`, sorted by name.
 
     Every class is cut to the size of the smallest one, to the first images in the order of their names. Names are
     compared by code point in Unicode's form NFC, so that the order is the same on every system; `A` and `a` are two

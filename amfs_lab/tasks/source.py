@@ -1,9 +1,10 @@
-"""Episodes: N-way K-shot tasks drawn from labelled images, each a pure function of (source, split, seed, index)."""
+"""Sources of N-way K-shot episodes; each episode is a pure function of (source, split, seed, index)."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
 from amfs_lab.tasks.image_folder import FolderLabel
 from amfs_lab.tasks.rng import checked_index, generator
 
-MOST = 10_000  # ways, shots or queries: more than any data set has, and few enough for a network to be built
+MOST = 10_000  # ways, shots or queries: more than any data set has, and still few enough to build a network
 
 
 @dataclass(frozen=True)
@@ -35,27 +36,110 @@ class EpisodeConfig:
 
     @property
     def answers(self) -> int:
-        """How many answers an episode asks for: N Q, one a query image."""
+        """The number of queries of an episode, N Q."""
         return self.ways * self.queries
 
     def __str__(self) -> str:
         return f"{self.ways}-way {self.shots}-shot"
 
 
-class EpisodeSource:
-    """`source[index]` draws episode `index` from images (classes, samples, h, w), grey levels 0..255.
+@runtime_checkable
+class EpisodeSource(Protocol):
+    """A source of episodes: `source[index]` is an `Episode` for each index from 0 on, the same each time.
+
+    Optional attributes are used if they are there: `config` (the shape of an episode), `name`, `split`, `seed`,
+    `classes` (their number), and `classes_of(index)` (the names of an episode's classes).
+    """
+
+    def __getitem__(self, index: int, /) -> Episode: ...
+
+
+class LabelledSource:
+    """Base of `ImageSource` and `EmbeddingSource`: `source[index]` samples an episode from labelled classes.
 
     Args:
-        images: or embeddings, computed before by whatever network: float vectors (classes, samples, d), taken as they
-            are.
+        samples: (classes, samples, ...), the same number of samples a class.
         labels: a name for each class, and no name twice; numbers become names.
-        name, split, seed: with the index and `augment`, all that an episode depends on.
-        augment: what training does to its images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of
-            each, "affine" bends every image a little.
+        name, split, seed: with the index, all that an episode depends on.
     Raises:
-        ConfigError: more ways than there are classes, more shots and queries than a class has samples, neither images
-            nor embeddings, labels that are not one a class, or embeddings that are to be augmented. DataError:
-            embeddings that are not finite.
+        ConfigError: not one label a class, more ways than classes, or more shots and queries than samples of a class.
+    """
+
+    turns = 1  # classes that each class becomes
+
+    def __init__(
+        self, samples: Tensor, labels: Iterable[object], config: EpisodeConfig, name: str, split: str, seed: int
+    ) -> None:
+        labels = _names(labels)
+        if not isinstance(config, EpisodeConfig):
+            raise ConfigError(f"`config` must be an EpisodeConfig. Got {shown(config)}: EpisodeConfig(5, 1, 15).")
+        if len(labels) != len(samples):
+            raise ConfigError(f"Each class needs one label. Got {len(labels)} for {len(samples)} classes.")
+        if twice := [name for name, times in Counter(labels).items() if name and times > 1]:
+            raise ConfigError(
+                f"Each class needs a label of its own. Got {str(twice[0])!r} for {labels.count(twice[0])} classes. "
+                "Put their samples into one class, or rename them."
+            )
+        classes, size = self.turns * len(samples), samples.shape[1]
+        if config.ways > classes:
+            raise ConfigError(
+                f"An episode of {config.ways} ways needs as many classes. Got {classes} in the split {split!r} of "
+                f"{name}. Lower `ways` to at most {classes}."
+            )
+        if config.shots + config.queries > size:
+            raise ConfigError(
+                f"{config.shots} shots and {config.queries} queries need {config.shots + config.queries} samples of a "
+                f"class. Got {size} in {name}. Lower `shots` or `queries`"
+                + _larger_classes(labels, size, config.shots + config.queries)
+            )
+        if self.turns > 1:
+            labels = tuple(f"{label}/{90 * quarter}°" for quarter in range(self.turns) for label in labels)
+        self.samples, self.labels, self.config, self.classes = samples, labels, config, classes
+        self.name, self.split, self.seed = name, split, seed
+
+    def classes_of(self, index: int) -> list[str]:
+        """The labels of the classes in episode `index`, in the order of its targets."""
+        return [self.labels[c] for c in self._choose(index)[0].tolist()]
+
+    def __getitem__(self, index: int, /) -> Episode:
+        chosen, order = self._choose(index)
+        x = self._inputs(self.samples[chosen[:, None] % len(self.samples), order], chosen, index)
+        labels, shots = torch.arange(self.config.ways, device="cpu"), self.config.shots
+        return Episode(
+            Examples(x[:, :shots].flatten(0, 1), labels.repeat_interleave(shots), self.config.ways),
+            Examples(x[:, shots:].flatten(0, 1), labels.repeat_interleave(self.config.queries), self.config.ways),
+        )
+
+    def __iter__(self) -> Iterator[Episode]:
+        return (self[index] for index in count())
+
+    def _inputs(self, samples: Tensor, chosen: Int64[Tensor, " ways"], index: int) -> Float[Tensor, "ways k ..."]:
+        """The network's inputs from the samples (ways k ...) of an episode."""
+        return samples
+
+    def _generator(self, *key: object) -> torch.Generator:
+        return generator(self.name, self.split, self.seed, *key)
+
+    def _choose(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
+        """The classes of episode `index`, and the samples of each."""
+        random, size = self._generator(checked_index(index)), (self.config.ways, self.samples.shape[1])
+        chosen = torch.randperm(self.classes, generator=random, device="cpu")[: self.config.ways]
+        order = torch.rand(size, generator=random, dtype=torch.float32, device="cpu").argsort(1)
+        return chosen, order[:, : self.config.shots + self.config.queries]
+
+    def __repr__(self) -> str:
+        kind = type(self).__name__
+        return f"{kind}({self.name}/{self.split}, {self.classes} classes, {self.config}, seed={self.seed})"
+
+
+class ImageSource(LabelledSource):
+    """Episodes of grey images (classes, samples, h, w), grey levels 0..255 in uint8.
+
+    Args:
+        augment: changes to training images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of each,
+            "affine" distorts every image a little.
+    Raises:
+        ConfigError: no such images; or see `LabelledSource`.
     """
 
     def __init__(
@@ -70,92 +154,56 @@ class EpisodeSource:
     ) -> None:
         check_augmentations(augment)
         _check_tensor(images)
-        labels = _names(labels)
-        if not isinstance(config, EpisodeConfig):
-            raise ConfigError(f"`config` must be an EpisodeConfig. Got {shown(config)}: EpisodeConfig(5, 1, 15).")
-        pictures = images.dtype == torch.uint8 and images.ndim == 4
-        if not (pictures or (images.is_floating_point() and images.ndim == 3)):
+        if images.dtype != torch.uint8 or images.ndim != 4:
             raise ConfigError(
-                "A source needs grey images (classes, samples, h, w) in uint8, or embeddings (classes, samples, d) in "
-                f"floating point. Got {tuple(images.shape)} in {images.dtype}."
+                f"ImageSource needs grey images (classes, samples, h, w) in uint8. Got {tuple(images.shape)} in "
+                f"{images.dtype}. Vectors (classes, samples, d) in floating point: EmbeddingSource."
             )
-        if len(labels) != len(images):
-            raise ConfigError(f"Each class needs one label. Got {len(labels)} for {len(images)} classes.")
-        if twice := [name for name, times in Counter(labels).items() if name and times > 1]:
-            raise ConfigError(
-                f"Each class needs a label of its own. Got {str(twice[0])!r} for {labels.count(twice[0])} classes. "
-                "Put their samples into one class, or rename them."
-            )
-        if not pictures and not bool(torch.isfinite(images).all()):
-            broken = int((~torch.isfinite(images)).flatten(1).any(1).int().argmax())
-            raise DataError(
-                f"Embeddings must be finite. Got NaN or infinity in class {labels[broken]!r}. Compute it "
-                "again, or leave the class out."
-            )
-        if augment and not pictures:
-            raise ConfigError(f"Embeddings cannot be augmented. Got {', '.join(augment)}: leave it out.")
-        self.augment = tuple(augment)
-        turns = QUARTERS if "rotations" in augment else 1
-        classes, samples = turns * len(images), images.shape[1]
-        if config.ways > classes:
-            raise ConfigError(
-                f"An episode of {config.ways} ways needs as many classes. Got {classes} in the split {split!r} of "
-                f"{name}. Lower `ways` to at most {classes}."
-            )
-        if config.shots + config.queries > samples:
-            raise ConfigError(
-                f"{config.shots} shots and {config.queries} queries need {config.shots + config.queries} samples of a "
-                f"class. Got {samples} in {name}. Lower `shots` or `queries`"
-                + _larger_classes(labels, samples, config.shots + config.queries)
-            )
-        if turns > 1:
-            labels = tuple(f"{label}/{90 * quarter}°" for quarter in range(turns) for label in labels)
-        self.images, self.labels, self.config, self.classes = images, labels, config, classes
-        self.name, self.split, self.seed = name, split, seed
+        self.augment, self.turns = tuple(augment), QUARTERS if "rotations" in augment else 1
+        super().__init__(images, labels, config, name, split, seed)
 
-    def classes_of(self, index: int) -> list[str]:
-        """The labels of the classes in episode `index`, in the order of its targets."""
-        return [self.labels[c] for c in self._draw(index)[0].tolist()]
-
-    def __getitem__(self, index: int) -> Episode:
-        chosen, order = self._draw(index)
-        images = self.images[chosen[:, None] % len(self.images), order]  # (ways, shots + queries, ...)
-        if images.dtype == torch.uint8:
-            images = self._augmented(images.float().div_(255)[:, :, None], chosen, index)
-        labels = torch.arange(self.config.ways, device="cpu")
-        shots, queries = self.config.shots, self.config.queries
-        return Episode(
-            Examples(images[:, :shots].flatten(0, 1), labels.repeat_interleave(shots), self.config.ways),
-            Examples(images[:, shots:].flatten(0, 1), labels.repeat_interleave(queries), self.config.ways),
-        )
-
-    def __iter__(self) -> Iterator[Episode]:
-        return (self[index] for index in count())
-
-    def _augmented(
-        self, images: Float[Tensor, "ways k 1 h w"], chosen: Int64[Tensor, " ways"], index: int
-    ) -> Float[Tensor, "ways k 1 h w"]:
+    def _inputs(self, samples: Tensor, chosen: Int64[Tensor, " ways"], index: int) -> Float[Tensor, "ways k 1 h w"]:
+        images = samples.float().div_(255)[:, :, None]
         if "rotations" in self.augment:
-            images = rotated(images, chosen // len(self.images))
+            images = rotated(images, chosen // len(self.samples))
         if "affine" in self.augment:
             images = bent(images.flatten(0, 1), self._generator(index, "affine")).view_as(images)
         return images
 
-    def _generator(self, *key: object) -> torch.Generator:
-        return generator(self.name, self.split, self.seed, *key)
 
-    def _draw(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
-        chance, size = self._generator(checked_index(index)), (self.config.ways, self.images.shape[1])
-        chosen = torch.randperm(self.classes, generator=chance, device="cpu")[: self.config.ways]
-        order = torch.rand(size, generator=chance, dtype=torch.float32, device="cpu").argsort(1)
-        return chosen, order[:, : self.config.shots + self.config.queries]
+class EmbeddingSource(LabelledSource):
+    """Episodes of embeddings (classes, samples, d) in floating point, computed before by any network.
 
-    def __repr__(self) -> str:
-        return f"EpisodeSource({self.name}/{self.split}, {self.classes} classes, {self.config}, seed={self.seed})"
+    Raises:
+        ConfigError: no such vectors; or see `LabelledSource`. DataError: NaN or infinity among them.
+    """
+
+    def __init__(
+        self,
+        embeddings: Shaped[Tensor, "c s ..."],
+        labels: Iterable[object],
+        config: EpisodeConfig,
+        name: str = "embeddings",
+        split: str = "all",
+        seed: int = 0,
+    ) -> None:
+        _check_tensor(embeddings)
+        if not embeddings.is_floating_point() or embeddings.ndim != 3:
+            raise ConfigError(
+                "EmbeddingSource needs vectors (classes, samples, d) in floating point. Got "
+                f"{tuple(embeddings.shape)} in {embeddings.dtype}. Images in uint8: ImageSource."
+            )
+        super().__init__(embeddings, labels, config, name, split, seed)
+        if not bool(torch.isfinite(embeddings).all()):
+            broken = int((~torch.isfinite(embeddings)).flatten(1).any(1).int().argmax())
+            raise DataError(
+                f"Embeddings must be finite. Got NaN or infinity in class {self.labels[broken]!r}. Compute it again, "
+                "or leave the class out."
+            )
 
 
 def _check_tensor(images: object) -> None:
-    """Raises ConfigError for what is no tensor of numbers that can be read one by one."""
+    """Raises ConfigError unless `images` is a dense tensor with values."""
     if not isinstance(images, Tensor) or images.layout != torch.strided or images.is_meta:
         got = f"a {type(images).__name__}"
         if isinstance(images, Tensor):
@@ -166,7 +214,7 @@ def _check_tensor(images: object) -> None:
 
 
 def _names(labels: object) -> tuple[str, ...]:
-    """Labels as they come (a list, an array, a tensor of numbers) as names. Raises ConfigError for what is no list."""
+    """Labels of any kind (a list, an array, a tensor of numbers) as names. Raises ConfigError for anything else."""
     plain = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else labels
     if not isinstance(plain, Iterable):
         raise ConfigError(f"`labels` must be a name for each class. Got {shown(labels)}.")
@@ -174,7 +222,7 @@ def _names(labels: object) -> tuple[str, ...]:
 
 
 def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
-    """The end of that sentence; the other ways out where `read_folder` cut all classes to the smallest."""
+    """The end of that message, with further advice if `read_folder` cut all classes to the smallest."""
     cut_to = {label.smallest for label in labels if isinstance(label, FolderLabel) and label.smallest}
     for smallest in sorted(cut_to):
         if smallest.samples == samples:
@@ -186,7 +234,7 @@ def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
 
 
 def episode_of(source: object, index: int = 0) -> Episode:
-    """`source[index]`. Raises DataError where a source of your own has none, or something else than an `Episode`."""
+    """`source[index]`. Raises DataError if a source of your own raises there or returns no `Episode`."""
     try:
         episode = source[index]  # type: ignore[index]
     except (LookupError, TypeError) as error:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from amfs_lab.stats import Interval, mean_interval
 from amfs_lab.tasks.glyphs import LEVELS, SAMPLES, SIDE, Glyphs
-from amfs_lab.tasks.source import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks.source import EpisodeConfig, ImageSource
 from data.glyph_builder import shapes as shapes
 from data.glyph_builder.scripts import FEWEST_CHARACTERS, MOST_CHARACTERS, SCRIPTS, SKIPPED
 
@@ -23,7 +23,7 @@ def raw_pixel_accuracy(images: UInt8[Tensor, "classes samples h w"], ways: int, 
 
     Squared distances between whole grey levels are exact in float32: the result is the same everywhere.
     """
-    source = EpisodeSource(images, ("",) * len(images), EpisodeConfig(ways, 1, 15), "raw pixels")
+    source = ImageSource(images, ("",) * len(images), EpisodeConfig(ways, 1, 15), "raw pixels")
     right = []
     for index in range(episodes):
         episode = source[index]

@@ -454,17 +454,18 @@ assert curves["maml"].milliseconds(5) > curves["i-amfs"].milliseconds(0)  # five
 # steps only.
 
 # %%
-short_way, long_way, raw = bent(net, 0.05, 5), bent(net, 0.2, 10), bent(sinusoid_net.SinusoidMLP(), 0.05, 100)
+short_way, long_way, raw = bent(net, 0.05, 5), bent(net, 0.2, 10), bent(sinusoid_net.untrained(), 0.05, 100)
 print(f"5 steps of 0.05, practised: MAML is {short_way:.1%} of its way off its tangent")
 print(f"10 steps of 0.2, practised: {long_way:.1%}")
 print(f"100 steps of 0.05, untrained: {raw:.1%}")
 assert short_way < 0.1 < min(long_way, raw)
 
 # %%
-trained = sinusoid_net.SinusoidMLP()
-*_, end = sinusoid_net.walk(trained, dict(trained.named_parameters()), task.support.x, task.support.y, 0.05, 500)
+trained = sinusoid_net.untrained()
+with torch.no_grad():
+    end = inner.Maml(lr=0.05, steps=500).adapt(trained, task.support).params
 early = linearised.tangent_kernel(trained, task.support.x, task.support.x)
-trained.load_state_dict({name: p.detach() for name, p in end.items()})
+trained.load_state_dict(end)
 late = linearised.tangent_kernel(trained, task.support.x, task.support.x)
 changed = ((late - early).norm() / early.norm()).item()
 print(f"after 500 steps on one wave the tangent kernel itself has changed by {changed:.0%}")

@@ -18,7 +18,7 @@ from amfs_lab.backbones import MLP
 from amfs_lab.config import preset
 from amfs_lab.inner import GradientLoop
 from amfs_lab.learner import MetaLearner
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks import EmbeddingSource, EpisodeConfig
 from amfs_lab.training import MetaTrainer
 
 def resident():
@@ -27,7 +27,7 @@ def resident():
 
 torch.set_num_threads(1)
 shape = EpisodeConfig(2, 1, 1)
-source = EpisodeSource(torch.randn(6, 4, 3), tuple("abcdef"), shape)
+source = EmbeddingSource(torch.randn(6, 4, 3), tuple("abcdef"), shape)
 for method in sys.argv[1:]:
     config = preset(method, episode=shape, tasks=1, steps=1000, validate_every=0)
     if isinstance(config.inner, GradientLoop):

@@ -15,7 +15,7 @@ from amfs_lab.inner import FunctionSpace
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.learner import MetaLearner
 from amfs_lab.prediction.classifier import NONE, Classifier
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, ImageSource
 from amfs_lab.training import MetaTrainer
 from tests.handwriting import FIVE, SIXTH, photograph, save, support_folder
 
@@ -177,7 +177,7 @@ def test_a_learner_and_data_of_ones_own_in_python(tmp_path):
     generator = torch.Generator().manual_seed(0)
     x = 4 * torch.randn(20, 1, 4, generator=generator) + torch.randn(20, 9, 4, generator=generator)
     names, shape = tuple(map(str, range(20))), EpisodeConfig(3, 1, 4)
-    halves = [EpisodeSource(x[part], names[part], shape, split="held out") for part in (slice(10), slice(10, 20))]
+    halves = [EmbeddingSource(x[part], names[part], shape, split="held out") for part in (slice(10), slice(10, 20))]
     learner = MetaLearner(Own(), FunctionSpace())
     config = preset("i-amfs", episode=shape, steps=3, tasks=2, validate_every=0)
     sources = dict(zip(("train", "validation"), halves, strict=True))
@@ -188,7 +188,7 @@ def test_a_learner_and_data_of_ones_own_in_python(tmp_path):
     classifier = Classifier.load(
         tmp_path / "run", given, device="cpu", learner=fresh, validation=halves[1], episodes=20
     )
-    assert classifier.calibration.source == "images, held out"
+    assert classifier.calibration.source == "embeddings, held out"
     before = {name: buffer.clone() for name, buffer in fresh.named_buffers()}
     answers = [classifier(x[10, 5]) for _ in range(3)]
     assert answers[0] == answers[1] == answers[2]  # no dropout
@@ -203,7 +203,7 @@ def test_a_run_on_data_of_ones_own_is_not_calibrated_on_other_data(tmp_path, ima
     """What it was trained on is recorded; its settings still name glyphs."""
     names = tuple("abcdefghijkl")
     sources = [
-        EpisodeSource(images[part], names[part], EpisodeConfig(3, 1, 2), "mine") for part in (slice(6), slice(6, 12))
+        ImageSource(images[part], names[part], EpisodeConfig(3, 1, 2), "mine") for part in (slice(6), slice(6, 12))
     ]
     config = preset("i-amfs", **QUICK | {"episode": EpisodeConfig(3, 1, 2)})
     trainer = MetaTrainer(config, tmp_path / "run", device="cpu", train=sources[0], validation=sources[1])

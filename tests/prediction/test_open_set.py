@@ -12,7 +12,7 @@ from amfs_lab.inner import FunctionSpace, Prototypes
 from amfs_lab.kernels import RBF
 from amfs_lab.learner import MetaLearner
 from amfs_lab.prediction.open_set import ErrorRate, answers, calibrate, smallest_threshold
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, ImageSource
 
 CLASSES, SAMPLES = 12, 8
 
@@ -27,12 +27,12 @@ class Identity(MLP):
         return x
 
 
-def source_of(spread: float, samples: int = SAMPLES, apart: float = 1.0) -> EpisodeSource:
+def source_of(spread: float, samples: int = SAMPLES, apart: float = 1.0) -> ImageSource:
     """Classes around places of their own: `spread` is the standard deviation of a class, `apart` of the places."""
     generator = torch.Generator().manual_seed(0)
     places = apart * torch.randn(CLASSES, 1, 3, generator=generator)
     x = places + spread * torch.randn(CLASSES, samples, 3, generator=generator)
-    return EpisodeSource(x, tuple("abcdefghijkl"), EpisodeConfig(2, 1, 1), "places", "held out")
+    return EmbeddingSource(x, tuple("abcdefghijkl"), EpisodeConfig(2, 1, 1), "places", "held out")
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_the_rates_are_those_of_episodes_that_did_not_choose_the_threshold(learn
     """By hand, query by query: supports of the asked shots, and the class that is left over."""
     source, shots = source_of(0.3), (2, 1)
     found = calibrate(learner, source, shots, 20)
-    drawn = EpisodeSource(source.images, source.labels, EpisodeConfig(3, 2, 5), "places", "held out")
+    drawn = EmbeddingSource(source.samples, source.labels, EpisodeConfig(3, 2, 5), "places", "held out")
     rejected, accepted, first = [], [], []
     for index in range(20):
         episode = drawn[index]

@@ -28,7 +28,7 @@ from amfs_lab.runs.progress import Progress
 from amfs_lab.runs.replay import replay
 from amfs_lab.runs.saved import load_run
 from amfs_lab.stats import Interval
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource
+from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, ImageSource
 from amfs_lab.training import MetaTrainer
 from amfs_lab.trajectory import CountSketch
 
@@ -389,8 +389,8 @@ def poisoned(episode):
 class TestReplay:
     @pytest.fixture
     def failed(self, tmp_path, monkeypatch):
-        draw = EpisodeSource.__getitem__
-        monkeypatch.setattr(EpisodeSource, "__getitem__", lambda s, i: poisoned(draw(s, i)) if i == 5 else draw(s, i))
+        draw = ImageSource.__getitem__
+        monkeypatch.setattr(ImageSource, "__getitem__", lambda s, i: poisoned(draw(s, i)) if i == 5 else draw(s, i))
         trainer = MetaTrainer(CONFIG, tmp_path)
         with pytest.raises(NumericalError, match=r"meta-step 3, episode 5 of .*seed=0\)\. Inspect it: amfs-lab replay"):
             list(trainer.run())
@@ -404,7 +404,7 @@ class TestReplay:
     def test_one_command_goes_through_the_episode_and_names_what_broke_first(self, failed, capsys):
         assert cli.main(["replay", str(failed)]) == 0
         said = capsys.readouterr().out
-        assert "meta-step 3, episode 5 of EpisodeSource(glyphs/train" in said
+        assert "meta-step 3, episode 5 of ImageSource(glyphs/train" in said
         assert "The first that is not finite: query images." in said
         assert "of 441" not in said
         (seen,) = replay(failed)
@@ -430,7 +430,7 @@ class TestReplay:
             replay(tmp_path, episode=0)
 
     def test_a_learner_of_ones_own_and_its_data_are_handed_in(self, tmp_path, randn):
-        source = EpisodeSource(randn(6, 4, 3, dtype=torch.float32), tuple("abcdef"), EpisodeConfig(2, 1, 1))
+        source = EmbeddingSource(randn(6, 4, 3, dtype=torch.float32), tuple("abcdef"), EpisodeConfig(2, 1, 1))
         mine = lambda: MetaLearner(MLP(3, (), 2), FunctionSpace())  # noqa: E731
         run = MetaTrainer(CONFIG, tmp_path, learner=mine(), train=source, validation=source).run()
         next(run)

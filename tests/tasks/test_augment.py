@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amfs_lab.errors import ConfigError
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
 from amfs_lab.tasks.augment import DEGREES, SHEAR, SHIFT, STRETCH, bent, rotated
 
 SHAPE = EpisodeConfig(3, 1, 2)
@@ -15,7 +15,7 @@ SHAPE = EpisodeConfig(3, 1, 2)
 @pytest.fixture
 def source():
     images = torch.randint(0, 256, (4, 6, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    return lambda *augment, **rest: EpisodeSource(images, tuple("abcd"), SHAPE, augment=augment, **rest)
+    return lambda *augment, **rest: ImageSource(images, tuple("abcd"), SHAPE, augment=augment, **rest)
 
 
 def test_rotations_make_four_classes_of_one(source):
@@ -28,7 +28,7 @@ def test_rotations_make_four_classes_of_one(source):
         for label, image in zip(drawn, episode.support.x, strict=True):
             name, degrees = label.removesuffix("°").split("/")
             upright = torch.rot90(image, -int(degrees) // 90, (-2, -1))
-            originals = turned.images["abcd".index(name)].float() / 255
+            originals = turned.samples["abcd".index(name)].float() / 255
             assert any(torch.equal(upright[0], original) for original in originals)
             seen.add(degrees)
     assert seen == {"0", "90", "180", "270"}

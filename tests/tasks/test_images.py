@@ -407,15 +407,15 @@ def test_too_few_samples_name_the_smallest_class_also_from_a_slice_without_it(tm
     said += r"'forgotten', which is the smallest class with 2, or leave out such classes: .*at_least=6"
     for part in (slice(None), slice(1, None), slice(0, 2)):
         with pytest.raises(ConfigError, match=said):
-            tasks.EpisodeSource(images[part], labels[part], tasks.EpisodeConfig(2, 1, 5))
+            tasks.ImageSource(images[part], labels[part], tasks.EpisodeConfig(2, 1, 5))
     plain = r"Got 1 in images. Lower `shots` or `queries`\.$"
     with pytest.raises(ConfigError, match=plain):  # cut by someone else
-        tasks.EpisodeSource(images[:, :1], labels, tasks.EpisodeConfig(2, 1, 5))
+        tasks.ImageSource(images[:, :1], labels, tasks.EpisodeConfig(2, 1, 5))
     with pytest.raises(ConfigError, match=plain.replace("1", "2")):
-        tasks.EpisodeSource(images, tuple(map(str, labels)), tasks.EpisodeConfig(2, 1, 5))
+        tasks.ImageSource(images, tuple(map(str, labels)), tasks.EpisodeConfig(2, 1, 5))
     images, labels = tasks.read_folder(unequal(tmp_path / "equal", a=2, b=2))
     with pytest.raises(ConfigError, match=plain.replace("1", "2")):
-        tasks.EpisodeSource(images, labels, tasks.EpisodeConfig(2, 1, 5))
+        tasks.ImageSource(images, labels, tasks.EpisodeConfig(2, 1, 5))
 
 
 # --- one image
@@ -463,7 +463,7 @@ def test_what_is_no_image_is_said_in_our_words(tmp_path):
 
 def test_embeddings_are_taken_as_they_are(randn):
     vectors = randn(4, 3, 5, dtype=torch.float32)
-    source = tasks.EpisodeSource(vectors, tuple("abcd"), SHAPE)
+    source = tasks.EmbeddingSource(vectors, tuple("abcd"), SHAPE)
     episode = source[0]
     assert episode.support.x.shape == (2, 5)
     known = {tuple(vector): label for label, group in zip("abcd", vectors.tolist(), strict=True) for vector in group}
@@ -473,19 +473,18 @@ def test_embeddings_are_taken_as_they_are(randn):
 
 
 def test_what_is_neither_images_nor_embeddings_is_refused(randn):
-    with pytest.raises(ConfigError, match=r"needs grey images .* or embeddings .* Got \(4, 3, 5\) in torch.int64"):
-        tasks.EpisodeSource(torch.zeros(4, 3, 5, dtype=torch.int64), tuple("abcd"), SHAPE)
-    with pytest.raises(ConfigError, match=r"Got \(4, 3, 8, 8\) in torch.float64"):
-        tasks.EpisodeSource(randn(4, 3, 8, 8), tuple("abcd"), SHAPE)
+    match = r"EmbeddingSource needs vectors .* Got \(4, 3, 5\) in torch.int64. Images in uint8: ImageSource"
+    with pytest.raises(ConfigError, match=match):
+        tasks.EmbeddingSource(torch.zeros(4, 3, 5, dtype=torch.int64), tuple("abcd"), SHAPE)
+    with pytest.raises(ConfigError, match=r"ImageSource needs grey images .* Got \(4, 3, 8, 8\) in torch.float64"):
+        tasks.ImageSource(randn(4, 3, 8, 8), tuple("abcd"), SHAPE)
     with pytest.raises(ConfigError, match=r"Each class needs one label. Got 2 for 4 classes"):
-        tasks.EpisodeSource(randn(4, 3, 5), ("a", "b"), SHAPE)
-    with pytest.raises(ConfigError, match=r"Embeddings cannot be augmented. Got affine"):
-        tasks.EpisodeSource(randn(4, 3, 5), tuple("abcd"), SHAPE, augment=("affine",))
+        tasks.EmbeddingSource(randn(4, 3, 5), ("a", "b"), SHAPE)
 
 
 def test_a_learner_and_episodes_of_ones_own_are_trained_saved_and_continued(tmp_path, randn):
     vectors = randn(8, 3, 5, dtype=torch.float32)
-    source = tasks.EpisodeSource(vectors, tuple("abcdefgh"), SHAPE)
+    source = tasks.EmbeddingSource(vectors, tuple("abcdefgh"), SHAPE)
     config = preset("i-amfs", episode=SHAPE, steps=4, tasks=2, validate_every=2, validation_episodes=3)
 
     def trainer(**more):

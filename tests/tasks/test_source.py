@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from amfs_lab.errors import ConfigError
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def numbered():
     """Ten classes of six images, each image filled with its own number."""
     numbers = torch.arange(60, dtype=torch.uint8).reshape(10, 6, 1, 1)
     shape = EpisodeConfig(4, 2, 3)
-    return lambda config=shape, **rest: EpisodeSource(numbers.expand(10, 6, 4, 4), tuple("abcdefghij"), config, **rest)
+    return lambda config=shape, **rest: ImageSource(numbers.expand(10, 6, 4, 4), tuple("abcdefghij"), config, **rest)
 
 
 def numbers_of(half):
@@ -94,11 +94,11 @@ def test_glyphs_open_by_name_and_unknown_names_are_refused():
 
 
 def test_labels_may_be_a_list_an_array_or_a_tensor(numbered):
-    images, shape = numbered().images, EpisodeConfig(4, 2, 3)
+    images, shape = numbered().samples, EpisodeConfig(4, 2, 3)
     for labels in (list(range(10)), np.arange(10), torch.arange(10), np.array(list("0123456789"))):
-        assert EpisodeSource(images, labels, shape).labels == tuple("0123456789")
+        assert ImageSource(images, labels, shape).labels == tuple("0123456789")
 
 
 def test_a_label_names_one_class(numbered):
     with pytest.raises(ConfigError, match=r"a label of its own. Got 'a' for 2 classes"):
-        EpisodeSource(numbered().images, tuple("abcdefghia"), EpisodeConfig(4, 2, 3))
+        ImageSource(numbered().samples, tuple("abcdefghia"), EpisodeConfig(4, 2, 3))

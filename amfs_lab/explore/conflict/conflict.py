@@ -11,7 +11,7 @@ from amfs_lab import pretrained
 from amfs_lab.outer import Aggregator, Conflict, Mean, MeanCosine, PairwiseCosine, PCGrad, measure
 from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.runs.saved import load_learner
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource, glyphs
+from amfs_lab.tasks import EpisodeConfig, ImageSource, glyphs
 from amfs_lab.widgets import style
 from amfs_lab.widgets.arrows import NOTHING, arrow
 from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, Toggle
@@ -65,7 +65,7 @@ def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict
     sources = []
     for script in sorted(name for name, split in data.splits.items() if split != "train"):
         rows = [i for i, name in enumerate(data.scripts) if name == script]
-        sources.append(EpisodeSource(data.images[rows], tuple(data.labels[i] for i in rows), shape, name=script))
+        sources.append(ImageSource(data.images[rows], tuple(data.labels[i] for i in rows), shape, name=script))
     learner, found = load_learner(pretrained.find(), "cpu")[0], []  # one whose gradients can be asked for
     for kind in ("one script", "many scripts"):
         grads = []

@@ -1,16 +1,18 @@
 """One task, learned by MAML's steps, by the same steps on the tangent, and by one solve in the tangent kernel."""
 
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 import torch
-from torch import Tensor
-from torch.func import functional_call
+from torch import Tensor, nn
 
 from amfs_lab import ridge
-from amfs_lab.explore.inner_loop.sinusoid_net import RATE, SHOTS, SinusoidMLP, practised, walk
+from amfs_lab.episode import Examples
+from amfs_lab.explore.inner_loop.sinusoid_net import RATE, SHOTS, practised, untrained
 from amfs_lab.explore.inner_loop.steps import BEST_FLOW
+from amfs_lab.inner import Maml
 from amfs_lab.inner.linearised import descent, tangent_kernel
 from amfs_lab.tasks.sinusoids import SinusoidSource
 from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider
@@ -39,9 +41,9 @@ class Learned(NamedTuple):
     solve: Tensor
 
 
-def network(start: str) -> SinusoidMLP:
-    """Where learning begins: after meta-training, or before it."""
-    return practised() if start == "practised" else SinusoidMLP()
+def network(start: str) -> nn.Module:
+    """The network at the start of the inner loop: meta-trained or untrained."""
+    return practised() if start == "practised" else untrained()
 
 
 @lru_cache(maxsize=32)
@@ -59,14 +61,14 @@ def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
 def learn(start: str, task: int, shots: int, rate: float) -> Learned:
     """All three roads. The one solve takes λ = 0.532/t, t = a k, for each number k of steps that it stands for."""
     x, y, truth, before, residual, K, across = kernel(start, task, shots)
-    net = network(start)
-    path = walk(net, {name: p.detach() for name, p in net.named_parameters()}, x, y, rate, MOST)
-    stacked = [functional_call(net, params, (GRID,))[:, 0] for params in path]
+    with torch.no_grad():
+        path = islice(Maml(rate).walk(network(start), Examples(x, y, 1)), MOST + 1)
+        stacked = torch.stack([adapted(GRID)[:, 0] for adapted in path])
     a = rate / shots  # Section 4.2's rate: the loss is a mean over the labels
     alphas = [descent(K, residual, a, k) for k in range(MOST + 1)]
     solves = [0 * residual, *(ridge.solve(K, residual, BEST_FLOW / (a * k)) for k in range(1, MOST + 1))]
     tangent, solve = (before + (across @ torch.cat(each, 1)).T for each in (alphas, solves))
-    return Learned(x, y, truth, torch.stack(stacked).detach(), tangent, solve)
+    return Learned(x, y, truth, stacked, tangent, solve)
 
 
 def errors(values: Tensor, truth: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from amfs_lab.explore.inner_loop.sinusoid_net import SinusoidMLP
+from amfs_lab.explore.inner_loop.sinusoid_net import untrained
 from amfs_lab.explore.ridge.points import GRID, TRUTHS, sample_points
 from amfs_lab.inner.linearised import tangent_kernel
 from amfs_lab.kernels import rbf_kernel
@@ -54,7 +54,7 @@ def problem(kernel: str, points: int, sample: int) -> Problem:
     if kernel == "RBF":
         K, across, at_points, on_grid = rbf_kernel(x, x, BANDWIDTH), rbf_kernel(GRID, x, BANDWIDTH), 0 * x, 0 * GRID
     else:
-        net = SinusoidMLP()
+        net = untrained()
         K, across = tangent_kernel(net, x, x), tangent_kernel(net, GRID, x)
         with torch.no_grad():
             at_points, on_grid = net(x), net(GRID)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from amfs_lab.episode import Episode
 from amfs_lab.kernels import rbf_kernel
-from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
+from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
 from amfs_lab.widgets.controls import IntSlider, LogSlider
 from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.figure import Arrays, State, Trace
@@ -22,7 +22,7 @@ PRINT = {"hoverinfo": "skip", "dx": 1, "dy": 1}
 
 
 @lru_cache(maxsize=8)
-def source(shots: int) -> EpisodeSource:
+def source(shots: int) -> ImageSource:
     """Tasks of test letters: the scripts that meta-training never sees."""
     return open_source("glyphs", "test", EpisodeConfig(WAYS, shots, QUERIES))
 
