@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from amfs_lab.arguments import check_count, is_number
-from amfs_lab.backbones import FLOAT32, NORMS, PRECISIONS, Conv4
+from amfs_lab.backbones import BACKBONES, FLOAT32, NORMS, PRECISIONS
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
@@ -114,7 +114,8 @@ class TrainingConfig:
         method: what to call it in tables and plots.
         inner, outer: what adapts to a task, and what combines the tasks' gradients.
         episode: shape of the training and validation episodes. tasks: episodes in one meta-step (t).
-        width, norm: of the Conv-4 backbone (see `amfs_lab.backbones.EpisodeNorm` for what the norms mean).
+        backbone: the network, by its name in `backbones.BACKBONES`. width, norm: of its layers; see
+            `backbones.EpisodeNorm` for the norms, which `"mlp"` does not have.
         meta_lr: Adam's rate (beta). steps: meta-steps. seconds: stop after this much training time, not counting
             validation.
         precision: of the backbone, `"float32"` or `"bfloat16"` (see `Conv4`); solve and outer loop keep float32.
@@ -130,6 +131,7 @@ class TrainingConfig:
     source: str = "glyphs"
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
     tasks: int = 4
+    backbone: str = "conv4"
     width: int = 64
     norm: str = "transductive"
     meta_lr: float = 1e-3
@@ -160,7 +162,13 @@ class TrainingConfig:
         if printable(self.method, line=True) != self.method or len(self.method) > 100:
             raise ConfigError(f"TrainingConfig.method must be a name of at most 100 letters. Got {shown(self.method)}.")
         check_augmentations(self.augment)
-        names = {"norm": NORMS, "source": SOURCES, "schedule": SCHEDULES, "precision": PRECISIONS}
+        names = {
+            "backbone": BACKBONES,
+            "norm": NORMS,
+            "source": SOURCES,
+            "schedule": SCHEDULES,
+            "precision": PRECISIONS,
+        }
         for name, options in names.items():
             value = getattr(self, name)
             if value not in options:
@@ -170,13 +178,17 @@ class TrainingConfig:
         """The outer rate when this share of the budget, from 0 to 1, is spent."""
         return self.meta_lr * ((1 + math.cos(math.pi * share)) / 2 if self.schedule == "cosine" else 1.0)
 
-    def build(self) -> MetaLearner:
-        """A fresh learner; its initial weights depend on `seed` alone, and no global random state is touched."""
+    def build(self, shape: tuple[int, ...] = (1, 28, 28)) -> MetaLearner:
+        """An untrained learner for inputs of a shape. Its weights depend on `seed` only; no global state changes."""
+        for size in shape:
+            check_count("The size of an image", size, 1, 10_000)
         with seeded(self.seed):
             try:
-                backbone = Conv4(self.width, self.norm, precision=self.precision)
+                backbone = BACKBONES[self.backbone](shape, self.width, self.norm, self.precision)
             except (RuntimeError, MemoryError) as error:
-                raise ConfigError(f"A Conv-4 of width {self.width} is too large for this machine: lower it.") from error
+                raise ConfigError(
+                    f"The backbone must fit into memory. Got {self.backbone} of width {self.width}: lower `width`."
+                ) from error
             learner = MetaLearner(backbone, self.inner.build(), self.episode.ways)
         return learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout on CPUs
 

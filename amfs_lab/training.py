@@ -121,11 +121,13 @@ class MetaTrainer:
         self.config, self.sketch, self.device = config, trajectory, pick_device(device)
         self.folder = RunFolder(folder, config, save_every, resume)
         self.train, self.validation = self._sources(root, train, validation)
-        self.learner = self._made(learner).to(self.device)
+        shape = tuple(episode_of(self.train).support.x.shape[1:])
+        self.learner = self._made(learner, shape).to(self.device)
         check_parameters(self.learner)
         data = {"train": of_source(self.train, train is not None)}
         data["validation"] = of_source(self.validation, validation is not None)
-        self.folder.describe({"data": data, "learner": of_learner(self.learner, learner is not None)})
+        trained = of_learner(self.learner, learner is not None)
+        self.folder.describe({"data": data, "learner": trained, "input_shape": list(shape)})
         self.saved_in: Path | None = None
         self._used = False
 
@@ -226,8 +228,7 @@ class MetaTrainer:
         if (train is None) != (validation is None):
             raise ConfigError("`train` and `validation` must be given together. Got one of them: give both.")
         if train is not None and validation is not None:
-            for source in (train, validation):
-                episode_of(source)
+            episode_of(validation)
             return train, validation
         found, config = self.folder.checkpoint, self.config
         if found is not None:  # a run on data of your own says so even where the data of its settings are missing
@@ -235,10 +236,10 @@ class MetaTrainer:
         train = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
         return train, open_source(config.source, "validation", config.episode, root)
 
-    def _made(self, learner: MetaLearner | Callable[[], MetaLearner] | None) -> MetaLearner:
+    def _made(self, learner: MetaLearner | Callable[[], MetaLearner] | None, shape: tuple[int, ...]) -> MetaLearner:
         """The learner that was given, that a function makes under the seed, or that the configuration describes."""
         if learner is None:
-            return self.config.build()
+            return self.config.build(shape)
         if not isinstance(learner, MetaLearner):
             with seeded(self.config.seed):
                 learner = learner()

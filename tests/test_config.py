@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from amfs_lab.backbones import Conv4
 from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FunctionSpace, Maml
@@ -35,6 +36,24 @@ def test_settings_reach_the_learner():
     assert (built.lam, built.mu, built.gamma, built.first_order) == (0.7, 0.2, 0.1, True)
     assert torch.allclose(built.kernel.bandwidth, torch.tensor(3.0))
     assert not built.kernel.log_bandwidth.requires_grad
+
+
+def test_the_backbone_is_named_and_built_for_the_shape_of_the_inputs():
+    assert isinstance(preset("i-amfs").build().net, Conv4)
+    large, small = preset("i-amfs").build((3, 32, 32)), preset("maml", backbone="mlp", width=8).build((5,))
+    assert large.net(torch.zeros(2, 3, 32, 32)).shape == (2, 64 * 4)
+    assert small.net(torch.zeros(2, 5)).shape == (2, 5)
+    assert small.net.backbone.features == 8
+    for shape in ((5,), (1, 28, 30)):
+        with pytest.raises(ConfigError, match=r"conv4 needs square images .* Got .* Take another backbone"):
+            preset("i-amfs").build(shape)
+    with pytest.raises(ConfigError, match=r"The size of an image must be at most 10000. Got 1000000"):
+        preset("i-amfs").build((10**6, 28, 28))
+    with pytest.raises(ConfigError, match=r"TrainingConfig.backbone must be one of conv4, mlp. Got 'conv5'"):
+        preset("i-amfs", backbone="conv5")
+    older = preset("i-amfs").to_dict()
+    del older["backbone"]
+    assert TrainingConfig.from_dict(older).backbone == "conv4"
 
 
 def test_initial_weights_depend_on_the_seed_alone():

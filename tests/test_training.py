@@ -9,13 +9,14 @@ import torch
 
 from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, preset
 from amfs_lab.devices import pick_device, pick_precision
-from amfs_lab.episode import Episode
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.outer import Mean
 from amfs_lab.runs import saved
 from amfs_lab.runs.saved import load_learner
-from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
+from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, EpisodeSource, ImageSource, open_source
+from amfs_lab.tasks.sinusoids import SinusoidSource
 from amfs_lab.training import MetaTrainer, NonFiniteTask, meta_step
 
 SMALL = {"width": 8, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
@@ -242,3 +243,36 @@ def test_training_alone_is_augmented():
     trainer = MetaTrainer(preset("i-amfs", augment=("affine",), **SMALL))
     assert trainer.train.augment == ("affine",)
     assert trainer.validation.augment == ()
+
+
+class Points:
+    """A source as a reader writes it: nothing but `__getitem__`."""
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(index)
+        halves = (torch.randn(4, 3, generator=generator) + 3 * torch.tensor([0, 1, 0, 1])[:, None] for _ in "sq")
+        return Episode(*(Examples(x, torch.tensor([0, 1, 0, 1]), 2) for x in halves))
+
+
+SOURCES = {
+    "images of another size": lambda: ImageSource(torch.randint(0, 255, (5, 4, 20, 20)).byte(), "abcde", SHAPE),
+    "embeddings": lambda: EmbeddingSource(torch.randn(5, 4, 3), "abcde", SHAPE),
+    "sinusoids": lambda: SinusoidSource(4, 3),
+    "a class of one's own": Points,
+}
+SHAPE = EpisodeConfig(2, 1, 1)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_every_source_trains_resumes_and_comes_back_with_the_backbone_of_its_shape(tmp_path, kind):
+    source = SOURCES[kind]()
+    assert isinstance(source, EpisodeSource)
+    config = preset("i-amfs", steps=3, **SMALL | {"episode": SHAPE, "backbone": "conv4" if "images" in kind else "mlp"})
+    own = {"train": source, "validation": source}
+    run = MetaTrainer(config, tmp_path, **own).run()
+    next(run)
+    run.close()
+    trainer = MetaTrainer(config, tmp_path, resume=True, **own)
+    assert [progress.step for progress in trainer.run()] == [2, 3]
+    learner, _ = load_learner(tmp_path, "cpu")
+    assert torch.equal(learner.scores(source[7]), trainer.learner.scores(source[7]))

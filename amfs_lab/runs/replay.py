@@ -101,7 +101,9 @@ def replay(
     if source is None:
         source = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
     own = learner is not None
-    learner = (config.build() if learner is None else learner).to(pick_device(device))
+    learner = (config.build(tuple(source[0].support.x.shape[1:])) if learner is None else learner).to(
+        pick_device(device)
+    )
     present = {"data": {"train": of_source(source, train is not None)}, "learner": of_learner(learner, own)}
     check_provenance(folder, found.record, present)
     found.restore(learner)

@@ -135,7 +135,7 @@ def load_run(
         config = replace(config, precision=precision)
     if learner is None and (record.get("learner") or {}).get("own"):
         raise ConfigError(f"The run in {folder} trained a learner of your own. Give it, in Python: `learner=`.")
-    learner = config.build() if learner is None else learner
+    learner = config.build(tuple(record.get("input_shape") or (1, 28, 28))) if learner is None else learner
     try:
         learner.load_state_dict(tensors)
     except RuntimeError as error:
@@ -167,6 +167,7 @@ class _Record:
     failed: _Failed | None = None
     data: _Sources | None = None
     learner: dict | None = None
+    input_shape: tuple[int, ...] | None = None
 
 
 def check_record(folder: Path | str, record: object) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def test_a_record_that_asks_for_too_much_or_commands_the_terminal(ended, support
     record = json.loads((folder / saved.RECORD).read_text(encoding="utf-8"))
     (folder / saved.RECORD).write_text(json.dumps(HUGE[kind](record)), encoding="utf-8")
     if "own data" not in kind:
-        monkeypatch.setattr("amfs_lab.config.Conv4", None)
+        monkeypatch.setattr("amfs_lab.config.TrainingConfig.build", None)
     assert cli.main([*map(str, commands(folder, support)["evaluate"])]) == 2
     told = capsys.readouterr().err
     assert told.startswith("amfs-lab: ")

@@ -1,0 +1,30 @@
+"""Backbones: networks from images to features, one file a network, and the table `BACKBONES` of their names.
+
+A new backbone is a subclass of `Backbone` with `for_inputs(shape, width, norm, precision)`, and a row in the table.
+"""
+
+from amfs_lab.backbones.base import Backbone, checked_features, is_backbone
+from amfs_lab.backbones.conv4 import BFLOAT16, FLOAT32, PRECISIONS, Conv4, ConvBlock
+from amfs_lab.backbones.mlp import MLP
+from amfs_lab.backbones.norm import BATCH_NORMS, NORMS, EpisodeNorm, differentiable_batchnorm
+from amfs_lab.backbones.wrapped import Wrapped
+
+BACKBONES = {"conv4": Conv4.for_inputs, "mlp": MLP.for_inputs}
+
+__all__ = [
+    "BACKBONES",
+    "BATCH_NORMS",
+    "BFLOAT16",
+    "FLOAT32",
+    "MLP",
+    "NORMS",
+    "PRECISIONS",
+    "Backbone",
+    "Conv4",
+    "ConvBlock",
+    "EpisodeNorm",
+    "Wrapped",
+    "checked_features",
+    "differentiable_batchnorm",
+    "is_backbone",
+]

@@ -1,0 +1,65 @@
+"""The base class of backbones, and checks of networks that are used as one."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from amfs_lab.errors import ConfigError
+
+SEED_OF_PROCESS = torch.initial_seed()  # a random number of 53 bits or more, until a seed is chosen
+
+
+class Backbone(nn.Module):
+    """A feature extractor: `net(x, reference)` maps the images of a pass to features (n d).
+
+    `reference` is the number of images, from the first, that are the support set; None: all.
+
+    The initial weights of a subclass come from torch's global generator, as for any module. In a process that never
+    called `torch.manual_seed` they are those of seed 0, so that a script gives the same result twice.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _repeatable(cls.__init__)  # type: ignore[method-assign]
+
+    features: int  # d
+    norm: str  # the normalisation of its activations, see `EpisodeNorm`
+
+
+def _repeatable(init: Callable[..., None]) -> Callable[..., None]:
+    """The constructor, under seed 0 if no seed was chosen."""
+
+    @functools.wraps(init)
+    def seeded(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        if torch.initial_seed() != SEED_OF_PROCESS or torch.initial_seed() < 2**32:  # a seed was chosen
+            return init(self, *args, **kwargs)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            return init(self, *args, **kwargs)
+
+    return seeded
+
+
+def is_backbone(network: nn.Module) -> bool:
+    """True if the network takes `network(x, reference)`."""
+    return isinstance(network, Backbone) or "reference" in inspect.signature(network.forward).parameters
+
+
+def checked_features(returned: object, n: int) -> Float[Tensor, "n d"]:
+    """The features that a backbone returned. Raises ConfigError unless they are one row for each of the n images."""
+    if isinstance(returned, Tensor) and returned.is_floating_point() and returned.shape[:1] == (n,):
+        if returned.ndim == 2:
+            return returned
+        got, advice = f"shape {tuple(returned.shape)}", "Flatten it: features.flatten(1)."
+    elif isinstance(returned, Tensor):
+        got, advice = f"shape {tuple(returned.shape)} in {returned.dtype}", "Keep the first axis for the images."
+    else:
+        got = f"a {type(returned).__name__}"
+        advice = "Give a module whose `forward` returns one tensor of it, for example `.pooler_output` or `.logits`."
+    raise ConfigError(f"A backbone must return one row of features an image, ({n}, d). Got {got}. {advice}")

@@ -1,0 +1,61 @@
+"""Normalisation for episodes: transductive, support or group."""
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from amfs_lab.errors import ConfigError
+
+BATCH_NORMS = ("transductive", "support")  # the same parameters, other statistics
+NORMS = (*BATCH_NORMS, "group")
+_ELEMENTARY = ContextVar("_ELEMENTARY", default=False)
+
+
+@contextlib.contextmanager
+def differentiable_batchnorm() -> Iterator[None]:
+    """Computes BatchNorm in elementary operations, which `torch.func.grad` within `torch.func.vmap` needs: there the
+    second derivatives of the native one are wrong by 1e-3 of the gradient (torch 2.13)."""
+    token = _ELEMENTARY.set(True)
+    try:
+        yield
+    finally:
+        _ELEMENTARY.reset(token)
+
+
+class EpisodeNorm(nn.Module):
+    """Normalisation of channels with statistics of the pass. It has no running averages, so no hidden state.
+
+    Args:
+        norm: `"transductive"` BatchNorm over all images of the pass (a prediction then depends on the other queries, as
+            in published MAML numbers); `"support"` BatchNorm with the statistics of the first `reference` images, the
+            support set (inductive); `"group"` GroupNorm, image by image.
+    """
+
+    def __init__(self, channels: int, norm: str) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise ConfigError(f"`norm` must be one of {', '.join(NORMS)}. Got {norm!r}.")
+        self.norm = norm
+        self.groups = max(1, channels // 8)
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Float[Tensor, "n c h w"], reference: int | None = None) -> Float[Tensor, "n c h w"]:
+        if self.norm == "group":  # F.group_norm fails in `torch.func.vmap`
+            grouped = x.flatten(1).unflatten(1, (self.groups, -1))
+            normal = F.layer_norm(grouped, grouped.shape[-1:]).view(x.shape)
+            return normal * self.weight[:, None, None] + self.bias[:, None, None]
+        if self.norm == "transductive" or reference is None:
+            reference = len(x)
+        if reference == len(x) and not _ELEMENTARY.get():
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
+        # Native batch_norm sends no gradient through given statistics.
+        seen = x[:reference].to(self.weight.dtype)  # a mean in bfloat16 has three digits
+        variance, mean = torch.var_mean(seen, dim=(0, 2, 3), correction=0, keepdim=True)
+        scale = self.weight[:, None, None] * (variance + 1e-5).rsqrt()
+        return (x - mean) * scale + self.bias[:, None, None]
