@@ -30,7 +30,7 @@ COUNTS |= {"validate_every": (0, 10**9), "validation_episodes": (2, 10**6)}
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Random numbers of the block come from `seed`, and the global generator is as it was afterwards."""
+    """Seeds torch's global random generator for the block, and restores it."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # each device has a generator of its own
         torch.default_generator.manual_seed(seed)
         yield
@@ -108,11 +108,10 @@ InnerConfig = AnilConfig | FunctionSpaceConfig | MamlConfig | PrototypesConfig
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """All that a run of meta-training depends on, beside the data.
+    """The settings of a meta-training run.
 
     Args:
-        method: what to call it in tables and plots.
-        inner, outer: what adapts to a task, and what combines the tasks' gradients.
+        method: its name in tables and plots. inner: the inner loop. outer: the aggregator of the tasks' gradients.
         episode: shape of the training and validation episodes. tasks: episodes in one meta-step (t).
         backbone: the network, by its name in `backbones.BACKBONES`. width, norm: of its layers; see
             `backbones.EpisodeNorm` for the norms, which `"mlp"` does not have.
@@ -121,7 +120,7 @@ class TrainingConfig:
         precision: of the backbone, `"float32"` or `"bfloat16"` (see `Conv4`); solve and outer loop keep float32.
         batched: run the tasks of a meta-step all at once, for GPUs (see `MetaLearner.task_gradients`).
         schedule: `"constant"`, or `"cosine"`: the rate falls along half a cosine to nothing at the end of the budget.
-        augment: what training does to its images, see `amfs_lab.tasks.augment`.
+        augment: augmentations of the training images, see `amfs_lab.tasks.augment`.
         validate_every: meta-steps between validations on `validation_episodes` episodes; 0 for none.
     """
 

@@ -1,4 +1,4 @@
-"""A task as a value: the support set that it is learned from and the query set that it is judged on."""
+"""An episode: the support set and the query set of one task."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Examples:
-    """One half of an episode: images (or features) in floating point, and the label of each. Checked at birth.
+    """Labelled images (or features) in floating point: one half of an episode, checked when it is made.
 
     Labels are classes, 0..ways-1 in int64, or real: one row of `ways` numbers each (regression). For `ways` = 1 a
-    vector of n real labels is taken as n rows of one number.
+    vector of n real labels becomes n rows of one number.
 
     Raises:
         DataError: images that are not floating point, another number of labels than of images, labels of another type
@@ -44,22 +44,21 @@ class Examples:
 
     @classmethod
     def unchecked(cls, x: Tensor, y: Tensor, ways: int) -> "Examples":
-        """One that is made of parts of a checked one, where another look would cost time or cannot be taken (on the
-        meta device, within a transform of `torch.func`)."""
+        """An instance without checks: they cost time, and fail on the meta device and in `torch.func` transforms."""
         return _unchecked(cls, x=x, y=y, ways=ways)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Examples":
-        """On another device, and the images and real labels in another floating-point type."""
+        """The same on another device, with images and real labels in another floating-point type."""
         return Examples.unchecked(self.x.to(device, dtype), self.y.to(device, dtype if self.real else None), self.ways)
 
     @property
     def real(self) -> bool:
-        """Whether the labels are real numbers, not classes."""
+        """True if the labels are real numbers, not classes."""
         return self.y.is_floating_point()
 
     @property
     def targets(self) -> Float[Tensor, "n ways"]:
-        """What a function with `ways` outputs is to meet: real labels as they are, classes one-hot."""
+        """Regression targets: real labels as they are, classes one-hot."""
         return self.y if self.real else F.one_hot(self.y, self.ways).to(self.x.dtype)
 
     def loss(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
@@ -74,7 +73,7 @@ class Examples:
         return (scores - self.y).square().sum(1).mean() / 2 if self.real else F.cross_entropy(scores, self.y)
 
     def accuracy(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
-        """The share of labels whose class has the largest score; NaN for real labels, which are not right or wrong.
+        """The share of labels whose class has the largest score; NaN for real labels.
 
         Raises what `loss` raises.
         """
@@ -84,7 +83,7 @@ class Examples:
         return (scores.argmax(1) == self.y).to(scores.dtype).mean()
 
     def _scores(self, scores: Tensor) -> Tensor:
-        """The same, in float32 at least: 16-bit sums of losses have two or three digits."""
+        """The scores in float32 at least, because 16-bit sums of losses have two or three digits."""
         if scores.shape != (len(self.y), self.ways):
             raise DataError(
                 f"Scores must have one row a label and one column a class, {(len(self.y), self.ways)}. "
@@ -95,11 +94,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class Episode:
-    """A task: learn from `support`, be judged on `query`. They share classes, and no image (which nobody checks).
+    """A task: a support set to learn from and a query set to evaluate on, with the same classes and no common image.
 
     Raises:
-        DataError: halves that do not belong together (ways, kind of labels, shape of images), or a class without an
-            example in the support set.
+        DataError: halves that differ in ways, kind of labels or shape of images, or a class without an example in the
+            support set. (Common images are not searched for.)
     """
 
     support: Examples
@@ -128,7 +127,7 @@ class Episode:
 
 
 def _unchecked(cls: type[T], **fields: object) -> T:
-    """An instance of a frozen dataclass, past its `__post_init__`."""
+    """An instance of a frozen dataclass without its `__post_init__`."""
     made = object.__new__(cls)
     for name, value in fields.items():
         object.__setattr__(made, name, value)

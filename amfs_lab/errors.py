@@ -44,3 +44,14 @@ class NumericalError(AmfsError, ArithmeticError):
 
 class MovedError(ConfigError):
     """An old name of a public module or function; the message has the new one."""
+
+
+class NonFiniteTask(NumericalError):
+    """A task whose loss or gradient is not finite; `task` is its index in the meta-step."""
+
+    def __init__(self, task: int) -> None:
+        super().__init__(
+            "Losses and gradients must be finite. Got NaN or infinity. "
+            "Lower meta_lr (and inner_lr of maml), or give lam, mu and gamma usual values."
+        )
+        self.task = task

@@ -1,4 +1,4 @@
-"""Episodes to accuracy with an interval; every episode is kept, so that methods can be compared in pairs."""
+"""Accuracy with an interval. The accuracy of every episode is kept, so that methods can be compared in pairs."""
 
 import contextlib
 from collections import Counter
@@ -21,14 +21,14 @@ from amfs_lab.tasks import EpisodeConfig, EpisodeSource, episode_of
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The accuracy of a learner on the queries of some episodes of a source. It prints with the name of its data.
+    """The accuracy of a learner on the queries of some episodes of a source.
 
     Args:
-        accuracy, per_episode: the mean with its interval, and the share of queries that each episode got right.
-        config: the shape of the episodes; None for a source that tells none. data: the name of the source and split.
-        first: index of the first episode. scores: of each episode (q, ways). labels: of each episode (q), the right
-            classes; row i of both is of `source[first + i]`. classes: of each episode the names of its classes, where
-            the source tells them.
+        accuracy, per_episode: the mean with its interval, and the share of correct queries of each episode.
+        config: the shape of the episodes; None if the source has none. data: the name of the source and split.
+        first: index of the first episode. scores: (q, ways) of each episode. labels: (q) of each episode, the true
+            classes; row i of both belongs to `source[first + i]`. classes: the class names of each episode, if the
+            source has them.
     """
 
     accuracy: Interval
@@ -42,9 +42,9 @@ class Evaluation:
 
     @property
     def by_group(self) -> dict[str, float]:
-        """The share of right answers to the queries of each group: a script, an alphabet; see `group_of`.
+        """The accuracy in each group of classes, such as a script or an alphabet; see `group_of`.
 
-        Empty without names of classes. Where a name has no group each class is one.
+        Empty without names of classes. If a name has no group, each class is one.
         """
         right, asked = Counter[str](), Counter[str]()
         for scores, labels, names in zip(self.scores, self.labels, self.classes, strict=bool(self.classes)):
@@ -56,16 +56,16 @@ class Evaluation:
 
     @property
     def over_groups(self) -> Interval | None:
-        """An interval over groups, each counted once: what may be said of *other* scripts or alphabets.
+        """An interval over groups, each with the same weight: it covers *other* scripts or alphabets.
 
-        Student's interval of the groups' own accuracies. The episodes' interval is for more episodes of these groups.
-        None for fewer than two groups.
+        Student's interval of the groups' accuracies. The interval over episodes covers these groups only. None for
+        fewer than two groups.
         """
         values = _values(self.by_group)
         return mean_interval(values, of=self._groups) if len(values) > 1 else None
 
     def minus_over_groups(self, other: "Evaluation") -> Interval:
-        """How much better than `other` on other scripts or alphabets, in pairs of groups.
+        """The paired difference to `other` over groups: it covers other scripts or alphabets.
 
         Raises:
             DataError: other episodes, or fewer than two groups.
@@ -83,7 +83,7 @@ class Evaluation:
         return paired_difference(_values(ours), _values(theirs), of=self._groups)
 
     def minus(self, other: "Evaluation") -> Interval:
-        """How much better than `other`, on the same episodes. Raises DataError for others."""
+        """The paired difference to `other` on the same episodes. Raises DataError for others."""
         self._check_same(other)
         return accuracy_difference(self.per_episode, other.per_episode)
 
@@ -105,7 +105,7 @@ class Evaluation:
 
     @property
     def remark(self) -> str:
-        """A sentence of caution where there are few episodes; empty elsewhere."""
+        """A warning if there are too few episodes for an interval; empty otherwise."""
         n = len(self.per_episode)
         return "" if n >= FEW else f"An interval needs {FEW} episodes. Got {n}. 600 is the usual number."
 
@@ -127,15 +127,14 @@ def _values(by_group: dict[str, float]) -> Tensor:
 def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, first: int = 0) -> Evaluation:
     """Mean query accuracy over episodes `first` .. `first + episodes - 1`, with a 95 % interval from 30 episodes on.
 
-    It leaves no trace: buffers, modes and torch's random generators end as they were, and the same learner on the same
-    episodes gives the same numbers. Layers that know an evaluation mode are in it: dropout is off, and torch's own
-    BatchNorm normalises with its running averages over training tasks, not with the images of the episode. (The kit's
-    norms have no running averages and do the same in both modes; for statistics of the episode with a network of your
-    own take `backbones.EpisodeNorm`, or torch's BatchNorm with `track_running_stats=False`.)
+    Buffers, modes and random generators are restored, and the same learner on the same episodes gives the same numbers.
+    The network is in evaluation mode: dropout is off, and torch's BatchNorm uses its running averages over training
+    tasks. For statistics of the episode in a network of your own use `backbones.EpisodeNorm`, which is the same in both
+    modes, or torch's BatchNorm with `track_running_stats=False`.
 
     Raises:
-        ConfigError: fewer than two episodes, real labels (which are not right or wrong), or a network that cannot work
-            with such images. NumericalError: scores that are not finite, naming the episode.
+        ConfigError: fewer than two episodes, real labels, or a network that cannot process such images.
+        NumericalError: scores that are not finite, naming the episode.
     """
     check_episodes(episodes)
     check_first(first)
@@ -168,7 +167,7 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
 
 def _measured(learner: MetaLearner, source: Any, index: int, explain: bool) -> tuple[Episode, Tensor]:
     """An episode, and the scores of its queries."""
-    seed(learner.device, index)  # for a network that draws numbers even so: each episode has its own
+    seed(learner.device, index)  # for a network that samples in evaluation mode
     episode = episode_of(source, index).to(learner.device)
     if episode.query.real:
         raise ConfigError(
@@ -181,7 +180,7 @@ def _measured(learner: MetaLearner, source: Any, index: int, explain: bool) -> t
 
 @torch.no_grad()
 def check_measurable(learner: MetaLearner, source: EpisodeSource) -> None:
-    """Raises what `evaluate` would raise at its first episode of a source that cannot be measured on."""
+    """Raises what `evaluate` would raise at the first episode of the source."""
     with measuring(learner):
         _measured(learner, source, 0, explain=True)
 

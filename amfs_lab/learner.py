@@ -1,4 +1,4 @@
-"""A backbone and an inner loop make a meta-learner: per-task scores, losses and gradients."""
+"""The meta-learner: a backbone with an inner loop; scores, losses and gradients of tasks."""
 
 import contextlib
 import hashlib
@@ -27,8 +27,8 @@ BATCH_NORM_MODULES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBat
 
 
 class TaskGradients(NamedTuple):
-    """What one meta-step knows of its t tasks: query losses, query accuracies (NaN for real labels), one row of
-    gradients each."""
+    """Query losses, query accuracies (NaN for real labels) and gradients (one row each) of the t tasks of a
+    meta-step."""
 
     losses: Float[Tensor, " t"]
     accuracies: Float[Tensor, " t"]
@@ -36,10 +36,10 @@ class TaskGradients(NamedTuple):
 
 
 class WithHead(nn.Module):
-    """A backbone under a linear head, which starts at zero: every class is as likely as any other.
+    """A backbone with a linear head, which starts at zero, so that all classes have the same score.
 
     Raises:
-        ConfigError: a backbone that does not say how many features it returns, or returns another number.
+        ConfigError: a backbone without `features`, or one that returns another number of features.
     """
 
     def __init__(self, backbone: Backbone, ways: int) -> None:
@@ -57,7 +57,7 @@ class WithHead(nn.Module):
         self.norm = getattr(backbone, "norm", "none")
 
     def forward(self, x: Float[Tensor, "n ..."], reference: int | None = None) -> Float[Tensor, "n ways"]:
-        features = checked_features(self.backbone(x.clone(), reference), len(x))  # which may write into its input
+        features = checked_features(self.backbone(x.clone(), reference), len(x))  # a network may change its input
         if features.shape[1] != self.head.in_features:
             raise ConfigError(
                 f"The backbone's `features` must be the number of features it returns. Got {self.head.in_features}, "
@@ -68,23 +68,23 @@ class WithHead(nn.Module):
 
 
 def _dtype_of_head(backbone: nn.Module) -> torch.dtype | None:
-    """That of the backbone, but float32 for 16 bits, in which a step would be lost."""
+    """The dtype of the backbone, but float32 for 16 bits, where a step would be lost in rounding."""
     dtype = next((p.dtype for p in backbone.parameters() if p.is_floating_point()), None)
     return torch.float32 if dtype is not None and torch.finfo(dtype).bits < 32 else dtype
 
 
 class MetaLearner(nn.Module):
-    """Learns to learn: `scores(episode)` adapts to the support set and scores the queries.
+    """A backbone with an inner loop: `scores(episode)` adapts to the support set and scores the queries.
 
     Images and real labels are cast to the floating-point type of the network's parameters.
 
     Args:
-        backbone: called as `backbone(x, reference)` (see `amfs_lab.backbones`). A network that takes images alone, as
-            other libraries have them, becomes one (`backbones.Wrapped`).
+        backbone: called as `backbone(x, reference)` (see `backbones.Backbone`). A network of another library, which
+            takes images only, is wrapped (`backbones.Wrapped`).
         inner: `FunctionSpace`, `Prototypes` (on features), or `Maml`, `Anil` (on a network with a linear head).
-        ways: outputs of that head, where an episode of another number of ways is an error. Unused on features.
+        ways: number of outputs of that head, and of ways of every episode. Unused on features.
     Raises:
-        ConfigError: a gradient loop without `ways`, or on a network that does not say how many features it returns.
+        ConfigError: a gradient loop without `ways`, or on a network without `features`.
     """
 
     def __init__(self, backbone: nn.Module, inner: FeatureSpaceLoop | GradientLoop, ways: int | None = None) -> None:
@@ -105,17 +105,17 @@ class MetaLearner(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its numbers lie; the CPU if it has none."""
+        """The device of its tensors; the CPU if it has none."""
         return next((t.device for t in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
     @property
     def dtype(self) -> torch.dtype | None:
-        """The floating-point type of the network, which data are cast to; None if it has no such parameter."""
+        """The floating-point type of the network, to which data are cast; None without such a parameter."""
         return next((p.dtype for p in chain(self.net.parameters(), self.parameters()) if p.is_floating_point()), None)
 
     @torch.no_grad()
     def start(self, episode: Episode) -> None:
-        """Lets the inner loop take its data-dependent start from the first task (a bandwidth from its distances)."""
+        """Initialises the inner loop from the first task (the bandwidth from its distances)."""
         if isinstance(self.inner, FeatureSpaceLoop):
             episode = self._cast(episode)
             x = torch.cat([episode.support.x, episode.query.x])
@@ -147,15 +147,15 @@ class MetaLearner(nn.Module):
     def task_gradients(self, episodes: Sequence[Episode], batched: bool = False) -> TaskGradients:
         """Losses, accuracies and gradients of the tasks.
 
-        Each task runs forward and backward by itself (tasks share no images) and writes its row into one buffer. The
-        network's own buffers (running averages of torch's BatchNorm) start each task as they are, and end as the mean
-        of what each task made of them.
+        Each task has its own forward and backward pass (tasks share no images) and writes its row into one buffer. The
+        network's buffers (running averages of torch's BatchNorm) are the same at the start of each task; afterwards
+        they are the mean over the tasks.
 
         Args:
-            batched: all tasks at once instead, each with a copy of the meta-parameters: the same numbers but for
-                rounding, in fewer and larger operations, which is what a GPU is fast at and a CPU is not.
+            batched: all tasks at once, each with a copy of the meta-parameters. The results are equal up to rounding;
+                the operations are fewer and larger, which is faster on a GPU and slower on a CPU.
         Raises:
-            ConfigError: no parameter to move; `batched` with episodes of different shapes, or in second-order MAML with
+            ConfigError: no meta-parameters; `batched` with episodes of different shapes, or with second-order MAML on
                 torch's own BatchNorm.
         """
         self.check_trainable()
@@ -208,14 +208,14 @@ class MetaLearner(nn.Module):
         with differentiable_batchnorm():
             losses, accuracies = vmap(one, randomness="different")(copies, buffers, *stacked)
         grads = torch.autograd.grad(losses.sum(), list(copies.values()), allow_unused=True, materialize_grads=True)
-        before.restore()  # a new one that a module made would be one of all tasks
+        before.restore()  # a buffer that a module made anew would belong to all tasks
         with torch.no_grad():
             for name, b, _ in before.kept:
                 b.copy_(_mean_of(list(buffers[name])))
         return TaskGradients(losses.detach(), accuracies, torch.cat([grad.reshape(t, -1) for grad in grads], 1))
 
     def _check_batch_norm(self) -> None:
-        """Within `torch.func.vmap` native BatchNorm has wrong second derivatives, and no running averages in a loop."""
+        """Raises ConfigError for native BatchNorm in MAML: `torch.func.vmap` gives it wrong second derivatives."""
         if isinstance(self.inner, Maml) and any(
             isinstance(module, BATCH_NORM_MODULES)
             and module.training
@@ -233,14 +233,14 @@ class MetaLearner(nn.Module):
         return episode.query.loss(scores) + penalty, scores
 
     def _cast(self, episode: Episode) -> Episode:
-        """In the learner's floating-point type, and of tensors that may be part of a derivative."""
+        """The episode in the learner's floating-point type, of tensors that autograd accepts."""
         halves, dtype = (episode.support, episode.query), self.dtype
         if dtype not in (None, *(half.x.dtype for half in halves)):
             halves = tuple(half.to(dtype=dtype) for half in halves)
         return Episode.unchecked(*(Examples.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
 
     def _predict(self, episode: Episode) -> tuple[Float[Tensor, "q ways"], Float[Tensor, ""] | float]:
-        torch.clear_autocast_cache()  # within one autocast region it keeps weights as they were before the last step
+        torch.clear_autocast_cache()  # it may hold weights from before the last step
         if isinstance(self.inner, FeatureSpaceLoop):
             scores, predictor = self.inner.predict(self.net, episode.support, episode.query.x)
             return scores, getattr(predictor, "penalty", 0.0)
@@ -270,10 +270,9 @@ class _Task(nn.Module):
 
 
 class Buffers:
-    """A module's buffers as they are now. They can be put back, also where a module put new tensors in their places, or
-    where there were none.
+    """A copy of a module's buffers, which `restore` puts back, even if the module replaced or added some.
 
-    While tasks run in turn each starts from the same ones (`note`), and the mean of their ends stays (`put_mean`).
+    For tasks in turn: `note` stores the buffers of a task and restores; `put_mean` writes the mean over the tasks.
     """
 
     @torch.no_grad()
@@ -291,7 +290,7 @@ class Buffers:
 
     @torch.no_grad()
     def note(self) -> None:
-        """A task has ended."""
+        """Stores the buffers at the end of a task, and restores those of its start."""
         ends = dict(self.module.named_buffers())
         if not self.kept and not ends:
             return
@@ -315,9 +314,14 @@ class Buffers:
         setattr(self.module.get_submodule(path), leaf, tensor)
 
 
-def check_parameters(learner: MetaLearner) -> None:
-    """Raises ConfigError unless there are meta-parameters and all can be trained: in float32 or float64, because an
-    outer step is lost in the rounding of 16 bits, and made outside of `torch.inference_mode`."""
+def checked_learner(learner: object) -> MetaLearner:
+    """The learner, if it can be meta-trained. Raises ConfigError unless it has meta-parameters, all of them in float32
+    or float64 (an outer step is lost in the rounding of 16 bits) and made outside of `torch.inference_mode`."""
+    if not isinstance(learner, MetaLearner):
+        raise ConfigError(
+            f"`learner` must make a MetaLearner. Got {type(learner).__name__}: wrap the network, "
+            "MetaLearner(network, inner, ways)."
+        )
     learner.check_trainable()
     if any(tensor.is_inference() for tensor in (*learner.parameters(), *learner.buffers())):
         raise ConfigError("A learner must be made outside of torch.inference_mode, or it cannot be trained.")
@@ -327,18 +331,18 @@ def check_parameters(learner: MetaLearner) -> None:
             f"Meta-parameters must be float32 or float64. Got {', '.join(map(str, short))}. Convert them: "
             "learner.float(). For speed run its forward pass under torch.autocast, or freeze the short ones."
         )
+    return learner
 
 
 def _mean_of(values: list[Tensor]) -> Tensor:
-    """The mean of floating-point tensors; of others, which count, the largest."""
+    """The mean of floating-point tensors; the maximum of others, which are counters."""
     stacked = torch.stack(values)
     return stacked.mean(0) if stacked.is_floating_point() else stacked.amax(0)
 
 
 @contextlib.contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """Around a look at a module: its buffers and the global random generators, of torch, numpy and Python, end as they
-    began."""
+    """Restores, after the block, the module's buffers and the global random generators of torch, numpy and Python."""
     buffers = Buffers(module)
     devices = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
     with _generators_kept(devices):
@@ -350,8 +354,7 @@ def untouched(module: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def repeatable(device: torch.device, *key: object) -> Iterator[None]:
-    """Around a computation whose random numbers (of dropout, say) depend on the key alone; the global generators end as
-    they began."""
+    """Seeds the global random generators from the key for the block (for dropout, say), and restores them."""
     words = "/".join(map(str, key)).encode()
     with _generators_kept({device}):
         seed(device, int.from_bytes(hashlib.blake2b(words, digest_size=7).digest(), "big"))
@@ -371,7 +374,7 @@ def _generators_kept(devices: set[torch.device]) -> Iterator[None]:
 
 
 def seed(device: torch.device, number: int) -> None:
-    """Seeds the global random generators, for a network or a source that draws numbers in a measurement."""
+    """Seeds the global random generators of torch, numpy and Python."""
     number %= 2**63
     torch.default_generator.manual_seed(number)
     random.seed(number)
@@ -383,9 +386,10 @@ def seed(device: torch.device, number: int) -> None:
 
 @contextlib.contextmanager
 def measuring(module: nn.Module) -> Iterator[None]:
-    """Around a measurement: layers that know an evaluation mode are in it (dropout passes everything on, torch's
-    BatchNorm takes its running averages), and modes, buffers and random generators end as they began. Modes and
-    generators are global: measurements in several threads wait for one another."""
+    """Puts the module in evaluation mode for the block, and restores modes, buffers and random generators.
+
+    The generators are global, so measurements in several threads wait for each other.
+    """
     with MEASURING, _measuring(module):
         yield
 
@@ -404,11 +408,7 @@ def _measuring(module: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(episode: Episode, batched: bool = False) -> Iterator[None]:
-    """Around a learner's first look at an episode of a source: whatever its network raises becomes one sentence.
-
-    Raises:
-        ConfigError: the network cannot work with such an episode.
-    """
+    """Turns any exception of the network on the first episode of a source into a ConfigError with advice."""
     try:
         yield
     except AmfsError:

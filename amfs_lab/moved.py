@@ -28,7 +28,7 @@ MOVED: dict[str, dict[str, str]] = {
         "path": "trajectory",
         "reader": "pretrained",
         "replay": "runs.replay",
-        "state": "runs.resume",
+        "state": "runs.checkpoint",
     },
     "amfs_lab.explore": {
         **{name: place for name, place in _PLACES.items() if name not in _TOPICS},
@@ -42,7 +42,7 @@ MOVED: dict[str, dict[str, str]] = {
         "ground": "explore.outer_loop.plane",
         "paths": "explore.training.trajectory",
         "theme": "widgets.style",
-        "waves": "backbones.MLP",
+        "waves": "explore.inner_loop.sinusoid_net",
     },
     "amfs_lab.explore.conflict": {
         "turned": "explore.conflict.conflict.turned",
@@ -58,6 +58,7 @@ MOVED: dict[str, dict[str, str]] = {
     "amfs_lab.explore.regularisers": {"when_mu_rises": "explore.regularisers.questions.answer_when_mu_grows"},
     "amfs_lab.explore.ridge": {"between_points": "explore.ridge.questions.answer_between_two_points"},
     "amfs_lab.training": {
+        "check_parameters": "learner.checked_learner",
         "load_learner": "runs.load_learner",
         "load_run": "runs.load_run",
         "pick_precision": "devices.pick_precision",

@@ -15,29 +15,18 @@ from torch import Tensor
 from amfs_lab.config import TrainingConfig, seeded
 from amfs_lab.devices import pick_device
 from amfs_lab.episode import Episode
-from amfs_lab.errors import ConfigError, NumericalError
+from amfs_lab.errors import ConfigError, NonFiniteTask, NumericalError
 from amfs_lab.evaluation import check_measurable, evaluate
-from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, check_parameters, explained, repeatable, untouched
+from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, checked_learner, explained, repeatable, untouched
 from amfs_lab.moved import moved
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
-from amfs_lab.provenance import check_same, of_learner, of_source
+from amfs_lab.provenance import of_learner, of_source
 from amfs_lab.runs.folder import RunFolder
 from amfs_lab.runs.interrupts import uninterrupted
 from amfs_lab.runs.progress import Progress
 from amfs_lab.tasks import EpisodeSource, episode_of, open_source
 from amfs_lab.trajectory import CountSketch, record
-
-
-class NonFiniteTask(NumericalError):
-    """A task whose loss or gradient is not finite; `task` is its index in the meta-step."""
-
-    def __init__(self, task: int) -> None:
-        super().__init__(
-            "Losses and gradients must be finite. Got NaN or infinity. "
-            "Lower meta_lr (and inner_lr of maml), or give lam, mu and gamma usual values."
-        )
-        self.task = task
 
 
 def meta_step(
@@ -122,8 +111,10 @@ class MetaTrainer:
         self.folder = RunFolder(folder, config, save_every, resume)
         self.train, self.validation = self._sources(root, train, validation)
         shape = tuple(episode_of(self.train).support.x.shape[1:])
-        self.learner = self._made(learner, shape).to(self.device)
-        check_parameters(self.learner)
+        with seeded(config.seed):
+            made = config.build(shape) if learner is None else learner
+            made = made if isinstance(made, MetaLearner) else made()
+        self.learner = checked_learner(made).to(self.device)
         data = {"train": of_source(self.train, train is not None)}
         data["validation"] = of_source(self.validation, validation is not None)
         trained = of_learner(self.learner, learner is not None)
@@ -230,25 +221,10 @@ class MetaTrainer:
         if train is not None and validation is not None:
             episode_of(validation)
             return train, validation
-        found, config = self.folder.checkpoint, self.config
-        if found is not None:  # a run on data of your own says so even where the data of its settings are missing
-            check_same(str(self.folder.path), "data", (found.record.get("data") or {}).get("train"), {"own": False})
+        self.folder.check_data_of_settings()
+        config = self.config
         train = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
         return train, open_source(config.source, "validation", config.episode, root)
-
-    def _made(self, learner: MetaLearner | Callable[[], MetaLearner] | None, shape: tuple[int, ...]) -> MetaLearner:
-        """The learner that was given, that a function makes under the seed, or that the configuration describes."""
-        if learner is None:
-            return self.config.build(shape)
-        if not isinstance(learner, MetaLearner):
-            with seeded(self.config.seed):
-                learner = learner()
-        if not isinstance(learner, MetaLearner):
-            raise ConfigError(
-                f"`learner` must make a MetaLearner. Got {type(learner).__name__}: wrap the network, "
-                "MetaLearner(network, inner, ways)."
-            )
-        return learner
 
 
 __getattr__ = moved(__name__)

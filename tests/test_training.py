@@ -10,14 +10,14 @@ import torch
 from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, preset
 from amfs_lab.devices import pick_device, pick_precision
 from amfs_lab.episode import Episode, Examples
-from amfs_lab.errors import ConfigError, DataError, NumericalError
+from amfs_lab.errors import ConfigError, DataError, NonFiniteTask, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.outer import Mean
 from amfs_lab.runs import saved
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, EpisodeSource, ImageSource, open_source
 from amfs_lab.tasks.sinusoids import SinusoidSource
-from amfs_lab.training import MetaTrainer, NonFiniteTask, meta_step
+from amfs_lab.training import MetaTrainer, meta_step
 
 SMALL = {"width": 8, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
 

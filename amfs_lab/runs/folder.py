@@ -19,7 +19,7 @@ from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.learner import MetaLearner
 from amfs_lab.plain import differences
-from amfs_lab.provenance import check_provenance
+from amfs_lab.provenance import check_provenance, check_same
 from amfs_lab.runs import checkpoint, saved
 from amfs_lab.runs.interrupts import uninterrupted
 from amfs_lab.runs.progress import Progress
@@ -79,6 +79,12 @@ class RunFolder:
         self.provenance = provenance
         if self.checkpoint is not None:
             check_provenance(self.path, self.checkpoint.record, provenance)
+
+    def check_data_of_settings(self) -> None:
+        """Raises ConfigError if the checkpoint was trained with data of your own, even if other data are missing."""
+        if self.checkpoint is not None:
+            trained_on = (self.checkpoint.record.get("data") or {}).get("train")
+            check_same(str(self.path), "data", trained_on, {"own": False})
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Regression tasks: waves y = A sin(x + phase), each with an amplitude and a phase of its own (Finn et al. 2017)."""
+"""Sinusoid regression: tasks y = A sin(x + phase), each with its own amplitude and phase (Finn et al. 2017)."""
 
 import math
 from collections.abc import Iterator
@@ -32,11 +32,11 @@ class Wave:
 class SinusoidSource:
     """`source[index]` is episode `index`: `shots` labelled points of one wave, and `queries` other points of it.
 
-    Amplitude, phase and places are uniform over 0.1..5, 0..pi and -5..5. An episode is a pure function of
-    (split, seed, index), and its points come one after the other: more shots keep the first ones.
+    Amplitude, phase and x are uniform over 0.1..5, 0..pi and -5..5. An episode is a pure function of
+    (split, seed, index). Its points are sampled in order: with more shots the first ones stay the same.
 
     Args:
-        split: any name; another one draws other tasks. noise: standard deviation of the support labels' error, >= 0.
+        split: any name; another name gives other tasks. noise: standard deviation of the support labels' error, >= 0.
     Raises:
         ConfigError: fewer than one shot or query, or a negative noise.
     """
@@ -56,7 +56,7 @@ class SinusoidSource:
             raise ConfigError(f"SinusoidSource.noise must be a finite number >= 0. Got {self.noise}.")
 
     def wave(self, index: int) -> Wave:
-        """The function behind episode `index`."""
+        """The true function of episode `index`."""
         chance = torch.rand(2, generator=self._generator(index, "wave"), dtype=torch.float64, device="cpu").tolist()
         return Wave(*(low + share * (high - low) for share, (low, high) in zip(chance, RANGES, strict=True)))
 
