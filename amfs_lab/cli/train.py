@@ -115,7 +115,7 @@ def add_to(commands: Any) -> None:
         type=int,
         default=100,
         metavar="STEPS",
-        help="meta-steps between saved states (default %(default)s)",
+        help="meta-steps between checkpoints (default %(default)s)",
     )
     p.add_argument(
         "--report-every",
