@@ -501,11 +501,11 @@ def test_a_learner_and_episodes_of_ones_own_are_trained_saved_and_continued(tmp_
     torch.manual_seed(2)
     rest = trainer(folder=tmp_path, resume=True)
     assert [progress.loss for progress in rest.run()] == losses[2:]
-    with pytest.raises(ConfigError, match=r"trained a learner of your own. Make it and give it, in Python: `learner=`"):
+    with pytest.raises(ConfigError, match=r"trained a learner of your own. Give it, in Python: `learner=`"):
         load_learner(tmp_path)
     loaded, _ = load_learner(tmp_path, learner=MetaLearner(MLP(5, (), 3), FunctionSpace()))
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), whole.learner.parameters(), strict=True))
-    with pytest.raises(ConfigError, match="give both `train` and `validation`"):
+    with pytest.raises(ConfigError, match=r"must be given together. Got one of them: give both"):
         MetaTrainer(config, train=source)
 
 
