@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from amfs_lab.cli import main, parser
-from amfs_lab.cli.reproduce import reproduce_accuracy
+from amfs_lab.cli.reproduce import reproduce_experiment
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import Result, accuracy
@@ -155,7 +155,8 @@ def with_row(name, change):
 def test_a_result_that_is_not_whole_is_refused(made, tmp_path, change, words):
     """Each with the summary that its rows give, so that nothing else is wrong with it."""
     parts = vars(made) | change(made)
-    parts["summary"] = accuracy.summary(parts["rows"], SHAPES | {"7w1s": EpisodeConfig(7, 1, 15)})
+    shapes = {name: vars(shape) for name, shape in (SHAPES | {"7w1s": EpisodeConfig(7, 1, 15)}).items()}
+    parts["summary"] = accuracy.EXPERIMENT.summary(parts["rows"], {"shapes": shapes})
     Result(**parts).save(tmp_path / "one")
     with pytest.raises(DataError, match=rf"Expected a whole result in .*{words}"):
         accuracy.load(tmp_path / "one")
@@ -177,7 +178,7 @@ def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
         ({"seconds": -1.0}, r"TrainingConfig.seconds must be a finite number > 0"),
         (
             {"methods": {"maml": replace(RECIPES["maml"], episode=EpisodeConfig(7, 1, 2))}},
-            r"maml can be asked about tasks of the ways that it trains on.* one of 5w1s, 5w5s, 20w1s\. Got 7\.",
+            r"maml can be evaluated only on the ways that it trains on.* one of 5w1s, 5w5s, 20w1s\. Got 7\.",
         ),
     ],
 )
@@ -218,8 +219,8 @@ def test_short_numbers_are_for_solves_and_not_for_second_derivatives():
 )
 def test_what_training_does_to_its_images_follows_the_source_unless_it_is_said(monkeypatch, made, words, augment):
     configs = []
-    monkeypatch.setattr(accuracy, "run", lambda config, *rest: configs.append(config) or made)
-    reproduce_accuracy(parser().parse_args(["reproduce", "accuracy", *words]))
+    monkeypatch.setattr(accuracy.Accuracy, "run", lambda self, config, *rest: configs.append(config) or made)
+    reproduce_experiment(parser().parse_args(["reproduce", "accuracy", *words]))
     assert [config.augment for config in configs] == [augment]
 
 
@@ -228,8 +229,8 @@ def test_each_option_of_the_command_says_what_it_is(capsys):
         main(["reproduce", "accuracy", "--help"])
     said = " ".join(capsys.readouterr().out.partition("options:")[2].split())
     assert "no word: nothing (default rotations, but nothing to glyphs)" in said
-    assert "which of them train, in turns (default all)" in said
-    assert "--seed SEED of each training (default 0)" in said
+    assert "methods to train, in turns (default all)" in said
+    assert "--seed SEED seed of each training (default 0)" in said
 
 
 COUNTS = ("none", "one", "two", "three", "four", "five", "six")
