@@ -83,7 +83,7 @@ def test_a_rule_of_somebody_elses_is_named(tmp_path, capsys):
     record["config"]["outer"] = {"name": "shortest"}
     (run / "run.json").write_text(json.dumps(record))
     assert cli.main(["evaluate", str(run)]) == 2
-    assert "Got 'shortest': if it is yours, put its class into `amfs_lab.outer.AGGREGATORS`" in capsys.readouterr().err
+    assert "Got 'shortest', which is unknown. If it is your own, register it first" in capsys.readouterr().err
 
 
 def test_settings_reach_the_run(tmp_path):
