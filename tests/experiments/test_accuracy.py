@@ -19,7 +19,7 @@ from amfs_lab.stats import accuracy_difference, accuracy_interval
 from amfs_lab.tasks import EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
 SMALL = AccuracyConfig(
     source="glyphs",
     seconds=None,
@@ -243,7 +243,7 @@ def test_the_result_that_comes_with_the_course_is_whole_and_the_readmes():
     assert result.config["episodes"] == 600
     assert list(result.config["methods"]) == list(RECIPES)
     assert result.code["changed"] is False  # made by a commit, and by nothing beside it
-    assert accuracy.table(result) in README.read_text(encoding="utf-8")
+    assert accuracy.table(result) in RESULTS.read_text(encoding="utf-8")
 
 
 def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
@@ -270,7 +270,7 @@ def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
     assert (maml[1] > 0).all()
     assert (amfs[0] > 0).all()
     assert (prototypes[0] > 0).all()
-    told = " ".join(README.read_text(encoding="utf-8").split())
+    told = " ".join(RESULTS.read_text(encoding="utf-8").split())
     for sentence in (
         f"I-AMFS, AMFS and prototypes on {ways['i-amfs']}-way tasks and in {kinds['i-amfs']}, "
         f"MAML on {ways['maml']}-way tasks, since it ends in a head for five classes, and in {kinds['maml']}",
@@ -290,7 +290,7 @@ def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
 
 
 def test_what_the_readme_says_of_other_alphabets_is_what_the_rows_say():
-    result, told = accuracy.load(stored("accuracy-omniglot")), " ".join(README.read_text(encoding="utf-8").split())
+    result, told = accuracy.load(stored("accuracy-omniglot")), " ".join(RESULTS.read_text(encoding="utf-8").split())
     try:
         accuracy.over_groups(result, "i-amfs", "5w1s")
     except DataError as error:
