@@ -62,8 +62,8 @@ class FunctionSpaceConfig:
         return Linear() if self.kernel == "linear" else Cosine()
 
 
-# The inner loops that a configuration can hold, by their keys in `inner.INNER_LOOPS`. A loop without learnable numbers is
-# a dataclass and holds its own settings. A loop with them has a dataclass of settings with `build()`.
+# The inner loops that a configuration can hold, by their keys in `inner.INNER_LOOPS`. A loop without learnable numbers
+# is a dataclass and holds its own settings. A loop with them has a dataclass of settings with `build()`.
 SETTINGS: dict[type, type] = {FunctionSpace: FunctionSpaceConfig}
 INNER_LOOPS: dict[str, type] = {
     key: SETTINGS.get(kind, kind)

@@ -65,8 +65,8 @@ class ConflictConfig:
         return Walk(self.rate, self.steps, decay, equal_steps=True, noise=SETTINGS[setting].noise, seed=self.seed)
 
 
-def drawn(config: ConflictConfig, setting: str) -> SampledTasks:
-    """The setting's tasks, starts and aims. Raises ConfigError for a setting that is none."""
+def sample(config: ConflictConfig, setting: str) -> SampledTasks:
+    """The sampled tasks of a setting. Raises ConfigError for an unknown setting."""
     if setting not in SETTINGS:
         raise ConfigError(f"The setting must be one of {', '.join(SETTINGS)}. Got {setting!r}.")
     return SETTINGS[setting].draw(config.draws, config.seed)
@@ -74,7 +74,7 @@ def drawn(config: ConflictConfig, setting: str) -> SampledTasks:
 
 def paths(config: ConflictConfig, setting: str) -> dict[str, Float[Tensor, "k n 2"]]:
     """The trajectory of each of `RULES` in each draw: k = steps + 1 positions, the start first."""
-    draws, walk = drawn(config, setting), config.walk(setting)
+    draws, walk = sample(config, setting), config.walk(setting)
     found = walk.along(draws.tasks, draws.start)
     found[CLIPPED] = replace(walk, negative="clip").along(draws.tasks, draws.start)["O-AMFS"]
     return {rule: found[rule] for rule in RULES}
@@ -89,7 +89,7 @@ def measure(config: ConflictConfig, setting: str) -> dict[str, np.ndarray]:
         largest of its losses. Without noise also (draws places 2), by `PLACES` and `NEGATIVE`: `"cosine"` of O-AMFS's
         direction and the mean's, and `"length"` of its step in lengths of the mean's, under `"agreement"`.
     """
-    draws = drawn(config, setting)
+    draws = sample(config, setting)
     tasks, best = draws.tasks, draws.tasks.best()
     ends = [path[-1] for path in paths(config, setting).values()]
     losses = torch.stack([tasks.losses(end) for end in ends], 1)
@@ -125,7 +125,7 @@ def against_mean(grads: Float[Tensor, "n t p"]) -> tuple[Float[Tensor, "n 2"], F
 
 
 def _short(values: Tensor) -> np.ndarray:
-    """Three decimals, as fine as ends are: longer ones would be noise, and do not compress."""
+    """Values with three decimals, the precision of the end points; more would be noise and compress badly."""
     return values.double().numpy().round(3).astype(np.float32) + np.float32(0)  # no -0.0
 
 

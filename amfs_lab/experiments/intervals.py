@@ -65,7 +65,7 @@ def cells() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def coverage(values: Tensor, n: int, runs: int, generator: torch.Generator) -> tuple[float, float]:
-    """How often Student's interval and `accuracy_interval` of n resampled values cover the mean of all of them."""
+    """Coverage of Student's interval and of `accuracy_interval`, for n resampled values and the mean of all values."""
     sample = values[torch.randint(len(values), (runs, n), generator=generator)]
     off, variance = (sample.mean(1) - values.mean()).abs(), sample.var(1)
     told = []
@@ -98,7 +98,7 @@ def table_of_coverage() -> str:
 
 
 def table_of_scripts() -> str:
-    """How often an interval covers the accuracy on other scripts than those it was measured on, in Markdown."""
+    """Coverage of the accuracy on other scripts than those of the measurement, in Markdown."""
     generator = torch.Generator().manual_seed(2)
     head = ("measured on", "interval over 200 episodes", "interval over scripts")
     return markdown_table(head, ([f"{scripts} scripts", *_scripts(scripts, generator)] for scripts in (5, 10, 20)))
