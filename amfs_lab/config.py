@@ -1,4 +1,4 @@
-"""A run's settings as frozen values: validated at birth, saved with every result, rebuilt from what was saved."""
+"""Configuration of a training run: a frozen value that is checked when made and saved with every result."""
 
 import contextlib
 import dataclasses
@@ -12,116 +12,53 @@ import torch
 from amfs_lab.arguments import check_count, is_number
 from amfs_lab.backbones import BACKBONES, FLOAT32, NORMS, PRECISIONS
 from amfs_lab.errors import ConfigError, printable
-from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
-from amfs_lab.inner.function_space import check_settings
-from amfs_lab.kernels import RBF, Cosine, Kernel, Linear, check_learned_bandwidth
 from amfs_lab.learner import MetaLearner
-from amfs_lab.outer import AGGREGATORS, Aggregator, Mean, PairwiseCosine
+from amfs_lab.methods import INNER_LOOPS, METHODS, FunctionSpaceConfig, InnerConfig, build_inner
+from amfs_lab.outer import AGGREGATORS, Aggregator, Mean
 from amfs_lab.plain import shown, wrong_field
 from amfs_lab.tasks import SOURCES, EpisodeConfig
 from amfs_lab.tasks.augment import check_augmentations
 
-KERNELS = ("rbf", "linear", "cosine")
 SCHEDULES = ("constant", "cosine")
-# Between what bounds; a width of 2,048 has 113 million weights.
+CHOICES = {"backbone": BACKBONES, "norm": NORMS, "source": SOURCES, "schedule": SCHEDULES, "precision": PRECISIONS}
+# Bounds of the integers; a width of 2,048 has 113 million weights.
 COUNTS = {"tasks": (1, 10_000), "width": (1, 2048), "steps": (1, 10**9)}
 COUNTS |= {"validate_every": (0, 10**9), "validation_episodes": (2, 10**6)}
 
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seeds torch's global random generator for the block, and restores it."""
+    """Seeds the global random generator inside the block, and restores its state afterwards."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # each device has a generator of its own
         torch.default_generator.manual_seed(seed)
         yield
 
 
 @dataclass(frozen=True)
-class FunctionSpaceConfig:
-    """Settings of `FunctionSpace`; `bandwidth=None` starts at the median feature distance of the first task.
-
-    `bandwidth` and `learn_bandwidth` are the RBF kernel's, and mean nothing to another `kernel`.
-    """
-
-    lam: float = 0.1
-    mu: float = 0.0
-    gamma: float = 0.0
-    scale: float = 5.0
-    bandwidth: float | None = None
-    learn_bandwidth: bool = True
-    first_order: bool = False
-    kernel: str = "rbf"
-    learn_lam: bool = False
-
-    def __post_init__(self) -> None:
-        check_settings(self.lam, self.mu, self.gamma, self.scale, self.learn_lam)
-        if self.kernel not in KERNELS:
-            raise ConfigError(f"`kernel` must be one of {', '.join(KERNELS)}. Got {self.kernel!r}.")
-        if self.bandwidth is not None:
-            if self.kernel != "rbf":
-                raise ConfigError(f"The {self.kernel} kernel has no bandwidth. Got {self.bandwidth}: leave it out.")
-            check_learned_bandwidth(self.bandwidth)
-
-    def build(self) -> FunctionSpace:
-        return FunctionSpace(
-            self._kernel(), self.lam, self.mu, self.gamma, self.scale, self.first_order, self.learn_lam
-        )
-
-    def _kernel(self) -> Kernel:
-        if self.kernel == "rbf":
-            return RBF(self.bandwidth, learn=self.learn_bandwidth)
-        return Linear() if self.kernel == "linear" else Cosine()
-
-
-@dataclass(frozen=True)
-class AnilConfig(Anil):
-    """Settings of `Anil`, which is a value itself."""
-
-    def build(self) -> Anil:
-        return Anil(self.lr, self.steps)
-
-
-@dataclass(frozen=True)
-class MamlConfig(Maml):
-    """Settings of `Maml`, which is a value itself."""
-
-    def build(self) -> Maml:
-        return Maml(self.lr, self.steps, self.first_order)
-
-
-@dataclass(frozen=True)
-class PrototypesConfig:
-    """Prototypes have no settings."""
-
-    def build(self) -> Prototypes:
-        return Prototypes()
-
-
-INNER_LOOPS = {
-    "anil": AnilConfig,
-    "function-space": FunctionSpaceConfig,
-    "maml": MamlConfig,
-    "prototypes": PrototypesConfig,
-}
-InnerConfig = AnilConfig | FunctionSpaceConfig | MamlConfig | PrototypesConfig
-
-
-@dataclass(frozen=True)
 class TrainingConfig:
-    """The settings of a meta-training run.
+    """All settings of a training run, except the data.
+
+    The `Args` are the help texts of `amfs-lab train`.
 
     Args:
-        method: its name in tables and plots. inner: the inner loop. outer: the aggregator of the tasks' gradients.
-        episode: shape of the training and validation episodes. tasks: episodes in one meta-step (t).
-        backbone: the network, by its name in `backbones.BACKBONES`. width, norm: of its layers; see
-            `backbones.EpisodeNorm` for the norms, which `"mlp"` does not have.
-        meta_lr: Adam's rate (beta). steps: meta-steps. seconds: stop after this much training time, not counting
-            validation.
-        precision: of the backbone, `"float32"` or `"bfloat16"` (see `Conv4`); solve and outer loop keep float32.
-        batched: run the tasks of a meta-step all at once, for GPUs (see `MetaLearner.task_gradients`).
-        schedule: `"constant"`, or `"cosine"`: the rate falls along half a cosine to nothing at the end of the budget.
-        augment: augmentations of the training images, see `amfs_lab.tasks.augment`.
-        validate_every: meta-steps between validations on `validation_episodes` episodes; 0 for none.
+        method: name in tables and figures.
+        inner: inner loop. outer: aggregation rule.
+        source: data set of the episodes.
+        episode: shape of the training and validation episodes.
+        tasks: episodes in a meta-step.
+        backbone: network, see `backbones.BACKBONES`.
+        width: filters of Conv-4, or numbers of a hidden layer.
+        norm: normalisation of Conv-4 (see `backbones.EpisodeNorm`).
+        meta_lr: outer learning rate, of Adam.
+        steps: meta-steps.
+        seconds: stop after so many seconds of training, without validation; None: no limit.
+        schedule: schedule of the outer learning rate; cosine: half a cosine, down to 0 at the end of training.
+        precision: number format of the backbone; solve and outer loop keep float32.
+        batched: compute all tasks of a meta-step at once, which is faster only on a GPU.
+        augment: random changes of the training images (see `tasks.augment`).
+        validate_every: meta-steps between validations; 0: none.
+        validation_episodes: episodes of a validation.
+        seed: seed of the initial weights and the episodes.
     """
 
     method: str = "i-amfs"
@@ -153,28 +90,22 @@ class TrainingConfig:
             value = getattr(self, name)
             if (value is not None or name == "meta_lr") and (not is_number(value) or value <= 0):
                 raise ConfigError(f"TrainingConfig.{name} must be a finite number > 0. Got {value!r}.")
-        kinds = {"inner": InnerConfig, "outer": Aggregator, "episode": EpisodeConfig, "batched": bool, "method": str}
+        inner = tuple(INNER_LOOPS.values())
+        kinds = {"inner": inner, "outer": Aggregator, "episode": EpisodeConfig, "batched": bool, "method": str}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
-                one = getattr(kind, "__name__", "one of the classes in config.INNER_LOOPS")
+                one = "one of the classes in methods.INNER_LOOPS" if kind is inner else kind.__name__
                 raise ConfigError(f"TrainingConfig.{name} must be of {one}. Got {getattr(self, name)!r}.")
         if printable(self.method, line=True) != self.method or len(self.method) > 100:
             raise ConfigError(f"TrainingConfig.method must be a name of at most 100 letters. Got {shown(self.method)}.")
         check_augmentations(self.augment)
-        names = {
-            "backbone": BACKBONES,
-            "norm": NORMS,
-            "source": SOURCES,
-            "schedule": SCHEDULES,
-            "precision": PRECISIONS,
-        }
-        for name, options in names.items():
+        for name, options in CHOICES.items():
             value = getattr(self, name)
             if value not in options:
                 raise ConfigError(f"TrainingConfig.{name} must be one of {', '.join(options)}. Got {value!r}.")
 
     def rate(self, share: float) -> float:
-        """The outer rate when this share of the budget, from 0 to 1, is spent."""
+        """The outer learning rate after this share of the budget, from 0 to 1."""
         return self.meta_lr * ((1 + math.cos(math.pi * share)) / 2 if self.schedule == "cosine" else 1.0)
 
     def build(self, shape: tuple[int, ...] = (1, 28, 28)) -> MetaLearner:
@@ -188,11 +119,11 @@ class TrainingConfig:
                 raise ConfigError(
                     f"The backbone must fit into memory. Got {self.backbone} of width {self.width}: lower `width`."
                 ) from error
-            learner = MetaLearner(backbone, self.inner.build(), self.episode.ways)
+            learner = MetaLearner(backbone, build_inner(self.inner), self.episode.ways)
         return learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout on CPUs
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `from_dict` makes the same configuration of it."""
+        """The configuration as plain data for JSON; `from_dict` reads it."""
         plain = dataclasses.asdict(self)
         plain["inner"] = {"name": _name_of(self.inner, INNER_LOOPS)} | plain["inner"]
         plain["outer"] = {"name": _name_of(self.outer, AGGREGATORS)} | plain["outer"]
@@ -200,66 +131,72 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "TrainingConfig":
-        """The configuration that `to_dict` wrote. Raises ConfigError for a name that it does not know."""
-        built: dict[str, Any] = {}
-        wrong = None if isinstance(plain, Mapping) else shown(plain)
-        for part, table in (("inner", INNER_LOOPS), ("outer", AGGREGATORS)) if wrong is None else ():
-            given = plain.get(part)
-            if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
-                wrong = wrong or f"{shown(given)} for {part}, which has no name"
-                continue
-            kind, rest = table.get(given["name"]), {name: value for name, value in given.items() if name != "name"}
-            if kind is None and part == "outer":
-                raise ConfigError(
-                    f"The rule of this run's outer loop must be one that is known. Got {shown(given['name'])}: if it "
-                    "is yours, put its class into `amfs_lab.outer.AGGREGATORS` under that name first."
-                )
-            if kind is None:
-                wrong = wrong or f"{shown(given['name'])} for {part}.name"
-            elif not (wrong := wrong or (wrong_field(kind, rest, part) if dataclasses.is_dataclass(kind) else None)):
-                try:
-                    built[part] = kind(**rest)
-                except TypeError as error:
-                    wrong = str(error)
-        others = {name: value for name, value in plain.items() if name not in ("inner", "outer")} if not wrong else {}
-        if wrong := wrong or wrong_field(cls, others) or (None if "episode" in others else "no field 'episode'"):
-            raise ConfigError(f"Expected the settings of a run. Got {wrong}.")
-        built |= {"episode": EpisodeConfig(**others["episode"]), "augment": tuple(others.get("augment", ()))}
-        return cls(**others | built)
+        """The configuration that `to_dict` wrote.
 
-
-# Rates were chosen on validation episodes, with the same number of tries for each inner loop.
-METHODS: dict[str, dict[str, Any]] = {
-    "i-amfs": {"inner": FunctionSpaceConfig(), "outer": Mean()},
-    "amfs": {"inner": FunctionSpaceConfig(), "outer": PairwiseCosine()},
-    "o-amfs": {"inner": MamlConfig(), "outer": PairwiseCosine()},
-    "maml": {"inner": MamlConfig(), "outer": Mean()},
-    "fo-maml": {"inner": MamlConfig(first_order=True), "outer": Mean()},
-    "anil": {"inner": AnilConfig(), "outer": Mean()},
-    "prototypes": {"inner": PrototypesConfig(), "outer": Mean(), "meta_lr": 3e-3},
-}
+        Raises:
+            ConfigError: an unknown field or name, or a value of another type.
+        """
+        if not isinstance(plain, Mapping):
+            raise _refused(shown(plain))
+        parts = {
+            "inner": _from_plain(plain.get("inner"), "inner", INNER_LOOPS),
+            "outer": _from_plain(plain.get("outer"), "outer", AGGREGATORS),
+        }
+        others = {name: value for name, value in plain.items() if name not in parts}
+        if wrong := wrong_field(cls, others) or (None if "episode" in others else "no field 'episode'"):
+            raise _refused(wrong)
+        parts |= {"episode": EpisodeConfig(**others["episode"]), "augment": tuple(others.get("augment", ()))}
+        return cls(**others | parts)
 
 
 def preset(method: str, /, **overrides: Any) -> TrainingConfig:
-    """The settings of a named method, with what you override: `preset("amfs", steps=200)`.
+    """The configuration of a method of the table `METHODS`, with overrides: `preset("amfs", steps=200)`.
 
     Raises:
         ConfigError: an unknown method or setting.
     """
     if method not in METHODS:
         raise ConfigError(f"The method must be one of {', '.join(METHODS)}. Got {method!r}.")
+    row = METHODS[method]
     try:
-        settings: dict[str, Any] = {"method": method, **METHODS[method], **overrides}
-        return TrainingConfig(**settings)
+        settings: dict[str, Any] = dict(method=method, inner=row.inner, outer=row.outer, meta_lr=row.meta_lr)
+        return TrainingConfig(**settings | overrides)
     except TypeError as error:
         raise ConfigError(f"Expected settings of TrainingConfig. Got: {error}.") from error
 
 
-def _name_of(value: object, table: dict[str, type]) -> str:
-    """Raises ConfigError for what is in no table: a file that names it could not be read again."""
+def _refused(got: object) -> ConfigError:
+    return ConfigError(f"Expected the settings of a run. Got {got}.")
+
+
+def _from_plain(plain: Any, part: str, table: Mapping[str, type]) -> Any:
+    """The inner loop or the aggregator of a saved configuration. Raises ConfigError."""
+    if not isinstance(plain, Mapping) or not isinstance(plain.get("name"), str):
+        raise _refused(f"{shown(plain)} for {part}, which has no name")
+    name, rest = plain["name"], {key: value for key, value in plain.items() if key != "name"}
+    if name not in table and part == "outer":
+        raise ConfigError(
+            f"The aggregator of this run must be registered. Got {shown(name)}, which is unknown. If it is your own, "
+            f"register it first: outer.AGGREGATORS[{shown(name)}] = YourClass."
+        )
+    if name not in table:
+        raise _refused(f"{shown(name)} for {part}.name")
+    kind = table[name]
+    if dataclasses.is_dataclass(kind) and (wrong := wrong_field(kind, rest, part)):
+        raise _refused(wrong)
+    try:
+        return kind(**rest)
+    except TypeError as error:
+        raise _refused(error) from error
+
+
+def _name_of(value: object, table: Mapping[str, type]) -> str:
+    """The name of a value's class in `table`. Raises ConfigError where it has none: it could not be loaded again."""
     for name, kind in table.items():
         if type(value) is kind:
             return name
     kind = type(value).__name__
-    name = f"outer.AGGREGATORS[{kind.lower()!r}] = {kind}"
-    raise ConfigError(f"What is saved needs a name. Got {kind}, which has none: give it one, {name}.")
+    raise ConfigError(
+        f"A saved class must be registered. Got {kind}, which is not. Register it first: "
+        f"outer.AGGREGATORS[{kind.lower()!r}] = {kind}."
+    )

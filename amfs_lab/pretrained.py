@@ -1,7 +1,7 @@
-"""The reader that comes with the package: a small I-AMFS learner, meta-trained on the glyphs, ready to be used.
+"""The pretrained learner of the package: a small I-AMFS learner, meta-trained on the glyphs.
 
-It reads one image at a time (its norm is "group"), so that a verdict does not depend on what else is asked. Its weights
-and the record of its making lie in `data/pretrained/`; `amfs-lab data build-pretrained` makes them again.
+Its norm is "group", so that the prediction for an image does not depend on the other images. Its weights and the record
+of its training are in `data/pretrained/`; `amfs-lab data build-pretrained` makes them again.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,8 @@ from amfs_lab.training import MetaTrainer
 
 FOLDER = "pretrained"
 REBUILD_HINT = "Restore it from the package or repository, or make it again with `amfs-lab data build-pretrained`."
-# Chosen on validation scripts, and checked on Omniglot's background drawings; steps rather than seconds, so that the
-# same machine makes the same weights every time.
+# Chosen on validation scripts, and checked on Omniglot's background drawings. Training ends after a number of steps and
+# not of seconds, so that one machine makes the same weights every time.
 CONFIG = preset(
     "i-amfs",
     episode=EpisodeConfig(ways=20, shots=1, queries=3),
@@ -42,15 +42,15 @@ CONFIG = preset(
     augment=("affine",),
     validate_every=0,
 )
-EVAL_SHAPE = EpisodeConfig(ways=5, shots=1, queries=15)  # what it is judged on
-COVERAGE = 0.95  # the share of queries of one of the five letters that count as usual
+EVAL_SHAPE = EpisodeConfig(ways=5, shots=1, queries=15)  # of the evaluation and of the variance threshold
+COVERAGE = 0.95  # share of the queries of known classes that the variance threshold accepts
 
 
 @dataclass(frozen=True)
 class PretrainedLearner:
-    """A trained learner, and how much variance a usual query leaves open.
+    """A trained learner with a threshold on the posterior variance.
 
-    `variance_threshold`: 95 % of validation queries, each of one of the five letters, leave no more open than this.
+    `variance_threshold`: 95 % of the validation queries of known classes have no larger variance.
     """
 
     learner: MetaLearner
@@ -59,18 +59,18 @@ class PretrainedLearner:
 
     @torch.no_grad()
     def features(self, images: Float[Tensor, "n 28 28"]) -> Float[Tensor, "n d"]:
-        """What the network makes of images, each by itself."""
+        """Features of images; each is computed on its own."""
         return self.learner.net(images[:, None])
 
     @torch.no_grad()
     def learn(self, features: Float[Tensor, "n d"]) -> KernelPredictor:
-        """The task with one example a class, class by class: one solve."""
+        """The predictor of a task with one example a class, in the order of the classes: one solve."""
         return _space(self.learner).fit(features, torch.eye(len(features)))
 
 
 @lru_cache(maxsize=4)
 def load(root: Path | None = None) -> PretrainedLearner:
-    """The reader, from `root`, $AMFS_LAB_DATA, the installed package, or the checkout; read once.
+    """The pretrained learner, from `root`, $AMFS_LAB_DATA, the installed package, or the checkout; read once.
 
     Raises:
         DataError: none there, or one that is damaged.
@@ -78,19 +78,21 @@ def load(root: Path | None = None) -> PretrainedLearner:
     folder = find(root)
     try:
         learner, config = load_learner(folder, "cpu")
-        familiar = float(saved.load(folder)[1]["variance_threshold"])
+        threshold = float(saved.load(folder)[1]["variance_threshold"])
     except (DataError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"Expected a whole reader in {folder}. Got a damaged one: {error} {REBUILD_HINT}") from error
-    return PretrainedLearner(learner.requires_grad_(False), config, familiar)
+        raise DataError(
+            f"Expected a whole pretrained learner in {folder}. Got a damaged one: {error} {REBUILD_HINT}"
+        ) from error
+    return PretrainedLearner(learner.requires_grad_(False), config, threshold)
 
 
 def find(root: Path | None = None) -> Path:
-    """The folder that it lies in. Raises DataError."""
+    """The folder of the pretrained learner. Raises DataError."""
     folders = [folder / FOLDER for folder in data_dirs.folders(root, f"the folder {FOLDER}")]
     for folder in folders:
         if holds_run(folder):
             return folder
-    raise DataError(f"Expected the reader in one of {', '.join(map(str, folders))}. Got none there. {REBUILD_HINT}")
+    raise DataError(f"Expected a pretrained learner in one of {', '.join(map(str, folders))}. Got none. {REBUILD_HINT}")
 
 
 def build(
@@ -100,7 +102,7 @@ def build(
     episodes: int = 600,
     threads: int = 1,
 ) -> Evaluation:
-    """Trains the reader, and writes it and its record into `folder`/reader; an old one is replaced.
+    """Trains the pretrained learner, and writes it and its record into `folder`/pretrained, replacing an old one.
 
     Args:
         threads: of torch; on one thread the weights are the same every time. 0: as many as it has now.
@@ -108,10 +110,10 @@ def build(
     Returns:
         its accuracy on validation scripts, `EVAL_SHAPE`.
     Raises:
-        DataError: no glyphs to train on. NumericalError: a training that went wrong; nothing is written.
+        DataError: no glyphs to train on. NumericalError: training diverged; nothing is written.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)  # on one, sums come in the same order every time
+    torch.set_num_threads(threads or before)  # on one thread, sums have the same order every time
     try:
         trainer = MetaTrainer(config, device="cpu")
         for progress in trainer.run():
@@ -131,7 +133,7 @@ def build(
 
 @torch.no_grad()
 def usual_variance(learner: MetaLearner, config: TrainingConfig, episodes: int) -> float:
-    """What 95 % of the queries of validation episodes leave open at most, as a share of the variance before."""
+    """The 95 % quantile of the queries' posterior variance on validation episodes, relative to the prior variance."""
     source, shares = open_source(config.source, "validation", EVAL_SHAPE), []
     for index in range(max(episodes, 1)):
         episode = source[index]

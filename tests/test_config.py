@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from amfs_lab.backbones import Conv4
-from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
+from amfs_lab.config import METHODS, FunctionSpaceConfig, TrainingConfig, preset
 from amfs_lab.errors import ConfigError
-from amfs_lab.inner import FunctionSpace, Maml
+from amfs_lab.inner import FunctionSpace, Maml, Prototypes
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.training import MetaTrainer
 
@@ -26,7 +26,7 @@ def test_a_method_survives_json(method):
 def test_the_names_mean_what_the_paper_means():
     assert isinstance(preset("amfs").build().inner, FunctionSpace)
     assert isinstance(preset("amfs").outer, PairwiseCosine)
-    assert preset("maml").build().inner == Maml(lr=MamlConfig().lr, steps=MamlConfig().steps, first_order=False)
+    assert preset("maml").build().inner == Maml(lr=Maml().lr, steps=Maml().steps, first_order=False)
     assert preset("fo-maml").build().inner.first_order
 
 
@@ -72,7 +72,7 @@ def test_initial_weights_depend_on_the_seed_alone():
         (lambda: FunctionSpaceConfig(lam=0.0), r"`lam` must be a finite number > 0. Got 0.0"),
         (lambda: FunctionSpaceConfig(lam=-1.0), r"`lam` must be a finite number > 0. Got -1.0"),
         (lambda: FunctionSpaceConfig(bandwidth=0.0), r"`bandwidth` must be a finite number > 0. Got 0.0"),
-        (lambda: MamlConfig(lr=0.0), r"Maml.lr must be a finite number > 0. Got 0.0"),
+        (lambda: Maml(lr=0.0), r"Maml.lr must be a finite number > 0. Got 0.0"),
         (lambda: preset("i-amfs", steps=0), r"TrainingConfig.steps must be an integer >= 1. Got 0"),
         (lambda: preset("i-amfs", meta_lr=0.0), r"TrainingConfig.meta_lr must be a finite number > 0"),
         (lambda: preset("i-amfs", norm="batch"), r"TrainingConfig.norm must be one of transductive, .* Got 'batch'"),
@@ -112,3 +112,33 @@ def test_the_kernel_is_a_setting(kernel):
         FunctionSpaceConfig(kernel=kernel, bandwidth=2.0)
     with pytest.raises(ConfigError, match=r"`kernel` must be one of rbf, linear, cosine. Got 'poly'"):
         FunctionSpaceConfig(kernel="poly")
+
+
+def test_an_inner_loop_that_is_no_configuration_is_refused():
+    with pytest.raises(ConfigError, match=r"TrainingConfig.inner must be of one of the classes in methods.INNER_LOOPS"):
+        preset("i-amfs", inner=FunctionSpace())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inner": {"name": "magic"}}, r"Expected the settings of a run. Got 'magic' for inner.name"),
+        ({"inner": {"name": "maml", "rate": 1}}, r"Got an unknown field 'inner.rate'"),
+        ({"inner": {"name": "prototypes", "lr": 1}}, r"Got an unknown field 'inner.lr'"),
+        ({"outer": None}, r"Got None for outer, which has no name"),
+        (
+            {"outer": {"name": "mine"}},
+            r"aggregator of this run must be registered. Got 'mine'.*AGGREGATORS\['mine'\]",
+        ),
+        ({"steps": "many"}, r"Got 'many' for steps"),
+    ],
+)
+def test_a_saved_configuration_that_does_not_fit_is_one_sentence(change, words):
+    with pytest.raises(ConfigError, match=words):
+        TrainingConfig.from_dict(preset("i-amfs").to_dict() | change)
+
+
+def test_a_configuration_builds_fresh_learnable_numbers_each_time():
+    one, other = (preset("i-amfs", width=4).build().inner for _ in range(2))
+    assert one.log_scale is not other.log_scale
+    assert preset("prototypes") == preset("prototypes", inner=Prototypes())

@@ -83,7 +83,7 @@ def test_a_missing_one_says_where_it_belongs(tmp_path, monkeypatch):
     monkeypatch.setattr(data_dirs, "PACKAGE", tmp_path / "elsewhere" / "amfs_lab")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AMFS_LAB_DATA", raising=False)
-    with pytest.raises(DataError, match=r"Expected the reader in one of .*elsewhere.* Got none there\. .*build-pre"):
+    with pytest.raises(DataError, match=r"Expected a pretrained learner in one of .*elsewhere.* Got none\. .*build"):
         pretrained.find()
 
 
@@ -101,5 +101,5 @@ def test_a_damaged_one_says_what_to_do(tmp_path, damage):
         record.write_text(
             json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "variance_threshold"})
         )
-    with pytest.raises(DataError, match=r"Expected a whole reader in .* Got a damaged one: .*build-pretrained"):
+    with pytest.raises(DataError, match=r"Expected a whole pretrained learner in .* Got a damaged one: .*build"):
         pretrained.load(tmp_path)

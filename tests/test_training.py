@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from amfs_lab.config import METHODS, FunctionSpaceConfig, MamlConfig, preset
+from amfs_lab.config import METHODS, FunctionSpaceConfig, preset
 from amfs_lab.devices import pick_device, pick_precision
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, DataError, NonFiniteTask, NumericalError
 from amfs_lab.evaluation import evaluate
+from amfs_lab.inner import Maml
 from amfs_lab.outer import Mean
 from amfs_lab.runs import saved
 from amfs_lab.runs.saved import load_learner
@@ -25,7 +26,7 @@ SMALL = {"width": 8, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_ev
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_on_unseen_scripts(method):
     config = preset(method, width=8, tasks=2, steps=25, meta_lr=5e-3, validate_every=0)
-    if isinstance(config.inner, MamlConfig):
+    if isinstance(config.inner, Maml):
         config = replace(config, inner=replace(config.inner, steps=2))
     source = open_source("glyphs", "test", config.episode)
     trainer = MetaTrainer(config)
@@ -206,7 +207,7 @@ def test_the_device_is_the_best_there_is_or_the_one_that_was_named(monkeypatch):
     assert pick_device("cpu").type == "cpu"
 
 
-@pytest.mark.parametrize(("inner", "best"), [(FunctionSpaceConfig(), "bfloat16"), (MamlConfig(), "float32")])
+@pytest.mark.parametrize(("inner", "best"), [(FunctionSpaceConfig(), "bfloat16"), (Maml(), "float32")])
 def test_the_precision_is_the_fastest_that_does_no_harm_or_the_one_that_was_named(monkeypatch, inner, best):
     cpu = torch.device("cpu")
     for has, expected in ((True, best), (False, "float32")):

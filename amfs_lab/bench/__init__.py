@@ -1,4 +1,4 @@
-"""What things cost, as ratios to a floor that is measured in the same rounds."""
+"""Costs in time and memory, as ratios to a baseline that is measured in the same rounds."""
 
 from amfs_lab.bench.tables import PARTS, report
 

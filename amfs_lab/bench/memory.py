@@ -1,4 +1,4 @@
-"""The most memory that a meta-step needs, measured in a process of its own: the process's own, or a GPU's."""
+"""Peak memory of a meta-step, of the process or of a GPU, measured in a new process."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from amfs_lab.bench.methods import BASELINE, episode_config, episodes_of, floor_step, learner_step
+from amfs_lab.bench.methods import BASELINE, baseline_step, episode_config, episodes_of, learner_step
 from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.errors import ConfigError
 
@@ -17,7 +17,7 @@ def peak(method: str, shape: str, device: torch.device) -> float:
     """MiB above what was in use before the first meta-step, at the highest point of three.
 
     Raises:
-        ConfigError: this system does not tell.
+        ConfigError: this system does not report its peak memory.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as process:
@@ -28,7 +28,7 @@ def _peak(method: str, shape: str, device: torch.device) -> float:
     config = episode_config(shape)
     episodes = episodes_of(config, TrainingConfig().tasks, device)
     if method == BASELINE:
-        step = floor_step(episodes, torch.contiguous_format)
+        step = baseline_step(episodes, torch.contiguous_format)
     else:
         step = learner_step(preset(method, episode=config), episodes)
     if device.type == "cuda":
@@ -38,7 +38,7 @@ def _peak(method: str, shape: str, device: torch.device) -> float:
             step()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # the highest so far becomes what is there now
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before = _status("VmRSS")
         for _ in range(STEPS):
             step()

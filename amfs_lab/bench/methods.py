@@ -1,13 +1,13 @@
-"""The steps that are timed: a meta-step of each method and its floor, an adaptation alone, a rule of the outer loop.
+"""The timed steps: a meta-step of each method and its baseline, an adaptation alone, an aggregation rule.
 
-The floor is plain supervised training on the same number of images: forward and backward of task-sized batches through
-Conv-4 with BatchNorm as it is usually written, and one optimizer step.
+The baseline is plain supervised training on the same number of images. It runs task-sized batches forward and backward
+through Conv-4 with BatchNorm, as it is usually written, and makes one optimizer step.
 """
 
 import contextlib
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -17,11 +17,12 @@ from torch.nn import functional as F
 
 from amfs_lab.backbones import BFLOAT16, Conv4
 from amfs_lab.bench.rounds import Step
-from amfs_lab.config import MamlConfig, TrainingConfig, preset
+from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner
-from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
+from amfs_lab.methods import CLIPPED, METHODS, RULES, build_inner
 from amfs_lab.tasks import EpisodeConfig, ImageSource, glyphs, open_source
 from amfs_lab.training import meta_step
 
@@ -32,9 +33,8 @@ try:
 except ImportError:
     higher = None
 
-METHODS = ("i-amfs", "amfs", "o-amfs", "maml", "fo-maml", "anil", "prototypes")
-ADAPTING = ("i-amfs", "maml", "anil", "prototypes")  # the others adapt as one of these does
-BASELINE, LAST = "floor", "floor channels-last"
+ADAPTING = ("i-amfs", "maml", "anil", "prototypes")  # one method for each inner loop
+BASELINE, LAST = "floor", "floor channels-last"  # as the stored results call it
 CPU = torch.device("cpu")
 PARAMETERS = 112_000  # of a Conv-4 with 64 filters, about
 
@@ -52,10 +52,11 @@ def episodes_of(shape: EpisodeConfig, tasks: int, device: torch.device = CPU) ->
     return [source[index].to(device) for index in range(tasks)]
 
 
-def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS, device: torch.device = CPU) -> dict[str, Step]:
+def meta_steps(shape: EpisodeConfig, methods: Iterable[str] = METHODS, device: torch.device = CPU) -> dict[str, Step]:
     """One callable a row, each a whole meta-step on the same episodes, drawn beforehand."""
     episodes = episodes_of(shape, TrainingConfig().tasks, device)
-    steps = {BASELINE: floor_step(episodes, torch.contiguous_format), LAST: floor_step(episodes, torch.channels_last)}
+    layouts = {BASELINE: torch.contiguous_format, LAST: torch.channels_last}
+    steps = {name: baseline_step(episodes, layout) for name, layout in layouts.items()}
     for method in methods:
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes)
     for method in ("i-amfs", "maml"):
@@ -66,7 +67,7 @@ def meta_steps(shape: EpisodeConfig, methods: Sequence[str] = METHODS, device: t
     return steps
 
 
-def floor_step(episodes: list[Episode], layout: torch.memory_format) -> Step:
+def baseline_step(episodes: list[Episode], layout: torch.memory_format) -> Step:
     """Supervised training of an ordinary Conv-4 with a linear head, on the episodes' images and device."""
     net = ordinary(episodes[0]).to(device_of(episodes), memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(net.parameters())
@@ -86,7 +87,7 @@ def device_of(episodes: Sequence[Episode]) -> torch.device:
 
 
 def ordinary(episode: Episode, width: int = 64) -> nn.Sequential:
-    """Conv-4 as everybody writes it, with a linear head for the episode's classes."""
+    """Conv-4 as it is usually written, with a linear head for the episode's classes."""
     channels, size = episode.support.x.shape[1:3]
     layers: list[nn.Module] = []
     for inputs in (channels, width, width, width):
@@ -99,7 +100,7 @@ def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv
     """A whole meta-step of the method: task gradients, aggregation, optimizer."""
     learner = config.build()
     if backbone is not None:
-        learner = MetaLearner(backbone, config.inner.build(), config.episode.ways)
+        learner = MetaLearner(backbone, build_inner(config.inner), config.episode.ways)
         learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner.to(device_of(episodes)).start(episodes[0])
     optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
@@ -126,7 +127,7 @@ def adaptations(shape: EpisodeConfig, device: torch.device = CPU) -> dict[str, S
 
 
 def openings() -> dict[str, Step]:
-    """One callable a data set that is here; what comes first packs a copy for the others."""
+    """One timed function for each available data set; the first call fills the cache."""
     steps: dict[str, Step] = {}
     for name in ("glyphs", "omniglot"):
         step = partial(open_anew, name)
@@ -137,36 +138,35 @@ def openings() -> dict[str, Step]:
 
 
 def open_anew(name: str) -> None:
-    glyphs.released.cache_clear()  # otherwise a process reads them once
+    glyphs.released.cache_clear()  # otherwise a process reads them only once
     open_source(name, "train", EpisodeConfig(5, 1, 15))
 
 
 def rules(tasks: int, parameters: int = PARAMETERS, device: torch.device = CPU) -> dict[str, Step]:
-    """One callable a rule of the outer loop, on the same random gradients; `grads.mean(0)` is their floor."""
+    """One callable a rule of the outer loop, on the same random gradients; `grads.mean(0)` is their baseline."""
     grads = torch.randn(tasks, parameters, generator=torch.Generator().manual_seed(0)).to(device)
-    named = {"O-AMFS": PairwiseCosine(), "cosine to mean": MeanCosine(), "PCGrad": PCGrad(), "Mean()": Mean()}
     steps: dict[str, Step] = {"mean(0)": lambda: grads.mean(0)}
-    return steps | {name: partial(rule, grads) for name, rule in named.items()}
+    return steps | {label: partial(rule.aggregator, grads) for label, rule in RULES.items() if label != CLIPPED}
 
 
 def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step]:
-    """Floor, I-AMFS and MAML where one of shots, ways, tasks and image size is another than in 5-way 1-shot."""
+    """Baseline, I-AMFS and MAML where one of shots, ways, tasks and image size is another than in 5-way 1-shot."""
     shape = EpisodeConfig(value if what == "ways" else 5, value if what == "shots" else 1, 15)
     size, tasks = value if what == "image size" else 28, value if what == "tasks" else TrainingConfig().tasks
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(256, (shape.ways, shape.shots + shape.queries, size, size), generator=draw).byte()
     source = ImageSource(images, tuple(map(str, range(shape.ways))), shape)
     episodes = [source[index].to(device) for index in range(tasks)]
-    steps = {BASELINE: floor_step(episodes, torch.contiguous_format)}
+    steps = {BASELINE: baseline_step(episodes, torch.contiguous_format)}
     for method in ("i-amfs", "maml"):
         steps[method] = learner_step(replace(preset(method), episode=shape), episodes, Conv4(size=size))
     return steps
 
 
 def higher_step(shape: EpisodeConfig, episodes: list[Episode]) -> Step:
-    """MAML as the library `higher` does it: the same network, inner steps and optimizer."""
+    """MAML by the library `higher`, with the same network, inner steps and optimizer."""
     config = replace(preset("maml"), episode=shape)
-    assert isinstance(config.inner, MamlConfig)
+    assert isinstance(config.inner, Maml)
     assert higher is not None
     net, settings, innerloop = config.build().net.to(device_of(episodes)), config.inner, higher.innerloop_ctx
     inner = torch.optim.SGD(net.parameters(), lr=settings.lr)

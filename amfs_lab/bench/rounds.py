@@ -1,4 +1,4 @@
-"""Interleaved rounds: what is compared is timed in turns, so that a drifting machine drifts for all of it."""
+"""Interleaved timing rounds: all steps are timed in turns, so that a change of the machine's speed affects all."""
 
 import statistics
 import time
@@ -13,7 +13,7 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of some steps, one a round, all measured in the same rounds."""
+    """Seconds of several steps, one value a round, measured in the same rounds."""
 
     seconds: dict[str, list[float]]
 
@@ -21,27 +21,27 @@ class Times:
         """The median in milliseconds."""
         return 1000 * statistics.median(self.seconds[name])
 
-    def ratio(self, name: str, floor: str) -> tuple[float, float, float]:
+    def ratio(self, name: str, baseline: str) -> tuple[float, float, float]:
         """Median, smallest and largest of the ratios round by round."""
-        ratios = [a / b for a, b in zip(self.seconds[name], self.seconds[floor], strict=True)]
+        ratios = [a / b for a, b in zip(self.seconds[name], self.seconds[baseline], strict=True)]
         return statistics.median(ratios), min(ratios), max(ratios)
 
-    def to_dict(self, *floors: str) -> dict[str, Any]:
-        """Plain data: for each step its seconds, and its ratios to the floors."""
+    def to_dict(self, *baselines: str) -> dict[str, Any]:
+        """Plain data: for each step its seconds, and its ratios to the baselines."""
         return {
-            name: {"seconds": own} | {f"x {floor}": self.ratio(name, floor) for floor in floors}
+            name: {"seconds": own} | {f"x {baseline}": self.ratio(name, baseline) for baseline in baselines}
             for name, own in self.seconds.items()
         }
 
 
 def synchronize(device: torch.device) -> Step:
-    """Waits until the device has done what it was asked for; a CPU has when it answers."""
+    """A function that synchronises the device; it does nothing on a CPU."""
     known: dict[str, Step] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
     return known.get(device.type, lambda: None)
 
 
 def measure(steps: Mapping[str, Step], rounds: int, wait: Step = lambda: None) -> Times:
-    """Each step once without counting, then once a round, each with the `wait` for its device."""
+    """The times of all steps: each runs once to warm up, then once a round, and `wait` is part of its time."""
     for step in steps.values():
         step()
     wait()

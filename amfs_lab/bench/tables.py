@@ -1,4 +1,4 @@
-"""Everything that is measured, as tables, as JSON and as a plot."""
+"""All measurements as tables, as JSON and as a plot."""
 
 import json
 import statistics
@@ -11,12 +11,11 @@ from typing import Any
 
 import torch
 
-from amfs_lab import files
+from amfs_lab import files, methods
 from amfs_lab.bench.memory import peak
 from amfs_lab.bench.methods import (
     BASELINE,
     LAST,
-    METHODS,
     adaptations,
     against,
     episode_config,
@@ -28,6 +27,7 @@ from amfs_lab.bench.rounds import Times, measure, ratio_text, synchronize
 from amfs_lab.config import TrainingConfig
 from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError
+from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import machine
 
 PARTS = ("meta-steps", "adaptation", "memory", "rules", "import", "opening", "against")
@@ -43,7 +43,7 @@ def report(
     to_plot: Path | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Measures, prints one table a part and shape, and returns what was found.
+    """Measures, prints a table for each part and shape, and returns the numbers.
 
     Args:
         parts: of `PARTS`. to_json: where to write all seconds as well. to_plot: where to draw `against`, which is then
@@ -82,7 +82,7 @@ def report(
         with files.replacing(to_json, text=True) as file:
             file.write(json.dumps(found, indent=1) + "\n")
     if to_plot is not None:
-        draw(found["against"], to_plot)
+        plot(found["against"], to_plot)
     return found
 
 
@@ -93,9 +93,9 @@ def _check_writable(path: Path) -> None:
         with path.open("a", encoding="utf-8"):
             pass
         if new:
-            path.unlink()  # an empty file would look like a result, should the measurement be stopped
+            path.unlink()  # an empty file would look like a result if the measurement is stopped
     except OSError as error:
-        raise ConfigError(f"A file to write to is needed. Got {path}: {error.strerror}. Name another one.") from error
+        raise ConfigError(f"The file must be writable. Got {path}: {error.strerror}. Name another one.") from error
 
 
 def _table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -111,23 +111,23 @@ def _table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     sys.stdout.flush()
 
 
-def _compared(head: str, what: str, times: Times, floors: Mapping[str, str], digits: int = 1) -> dict[str, Any]:
-    """A row a step: milliseconds, and ratios to the floors, each by its name and what its column is called."""
+def _compared(head: str, what: str, times: Times, baselines: Mapping[str, str], digits: int = 1) -> dict[str, Any]:
+    """A row a step: milliseconds, and ratios to the baselines, which are given with the words of their columns."""
     rows = [
-        (name, f"{times.ms(name):.{digits}f}", *(ratio_text(times.ratio(name, floor)) for floor in floors))
+        (name, f"{times.ms(name):.{digits}f}", *(ratio_text(times.ratio(name, baseline)) for baseline in baselines))
         for name in times.seconds
     ]
-    _table(head, (what, "ms", *(f"x {words}" for words in floors.values())), rows)
-    return times.to_dict(*floors)
+    _table(head, (what, "ms", *(f"x {words}" for words in baselines.values())), rows)
+    return times.to_dict(*baselines)
 
 
 def _meta_steps(shape: str, rounds: int, device: torch.device) -> dict[str, Any]:
     config, tasks = episode_config(shape), TrainingConfig().tasks
     images = config.ways * (config.shots + config.queries)
     head = f"{config}, {tasks} tasks of {images} images, median of {rounds} interleaved rounds (min to max)"
-    floors = {BASELINE: "plain floor", LAST: "channels-last floor"}
+    baselines = {BASELINE: "plain floor", LAST: "channels-last floor"}
     return _compared(
-        head, "meta-step", measure(meta_steps(config, METHODS, device), rounds, synchronize(device)), floors
+        head, "meta-step", measure(meta_steps(config, methods.METHODS, device), rounds, synchronize(device)), baselines
     )
 
 
@@ -138,7 +138,7 @@ def _adaptation(shape: str, rounds: int, device: torch.device) -> dict[str, Any]
 
 
 def _memory(shape: str, device: torch.device) -> dict[str, float]:
-    found = {name: peak(name, shape, device) for name in (BASELINE, *METHODS)}
+    found = {name: peak(name, shape, device) for name in (BASELINE, *methods.METHODS)}
     _table(
         f"{episode_config(shape)}, most memory of a meta-step above what stood before",
         ("memory", "MiB", "x floor"),
@@ -185,24 +185,26 @@ def _cost(times: Times, name: str) -> str:
     return f"{times.ms(name):.1f} ({times.ratio(name, BASELINE)[0]:.2f})"
 
 
-def markdown(found: Mapping[str, Mapping[str, Any]], what: str, floor: str) -> str:
-    """A part of a report as a table for a page: a row a step, a column a shape, ratios to the floor.
+def markdown(found: Mapping[str, Mapping[str, Any]], what: str, baseline: str) -> str:
+    """A part of a report as a table in Markdown: a row a step, a column a shape, ratios to the baseline.
 
     Args:
         found: `report(...)["meta-steps"]` or `["adaptation"]`. what: the head of its first column.
     """
-    rows = [[what, *map(str, map(episode_config, found))], ["---"] * (1 + len(found))]
-    for name in next(iter(found.values())):
-        rows.append([name, *(ratio_text(tuple(shape[name][f"x {floor}"])) for shape in found.values())])
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    rows = [
+        [name, *(ratio_text(tuple(shape[name][f"x {baseline}"])) for shape in found.values())]
+        for name in next(iter(found.values()))
+    ]
+    return markdown_table([what, *(str(episode_config(shape)) for shape in found)], rows)
 
 
-def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
-    """Milliseconds of a meta-step against shots, ways, tasks and image size, one panel each."""
+def plot(found: dict[str, dict[str, Any]], path: Path) -> None:
+    """A plot of the milliseconds of a meta-step against shots, ways, tasks and image size, one panel each."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3), layout="constrained")
-    looks = {"floor": ("#444444", "-", "o"), "i-amfs": ("#0072B2", "--", "s"), "maml": ("#D55E00", ":", "^")}
+    solve, maml = methods.METHODS["i-amfs"].color, methods.METHODS["maml"].color
+    looks = {BASELINE: ("#444444", "-", "o"), "i-amfs": (solve, "--", "s"), "maml": (maml, ":", "^")}
     for axes, (what, values) in zip(figure.subplots(1, len(found), sharey=True), found.items(), strict=True):
         for name, (color, dash, marker) in looks.items():
             ms = [1000 * statistics.median(times[name]["seconds"]) for times in values.values()]

@@ -1,4 +1,4 @@
-"""The command line: `amfs-lab train`, `evaluate`, `predict`, `reproduce`, `data`, `bench`."""
+"""The command line: `amfs-lab train`, `evaluate`, `replay`, `predict`, `reproduce`, `data`, `bench`."""
 
 import argparse
 import sys
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from amfs_lab import __version__
-from amfs_lab.cli import bench, data, predict, reproduce, train
+from amfs_lab.cli import bench, data, evaluate, predict, reproduce, train
 from amfs_lab.cli.streams import lasting
 from amfs_lab.errors import AmfsError, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; 0 when it did what it was asked, 2 with one sentence on stderr when it could not."""
+    """Runs one command. Returns 0, or 2 after an error, which is one sentence on stderr."""
     with lasting():
         code = _main(arguments)
         sys.stdout.flush()
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if lost:
             print(f"amfs-lab: The output could not be written: {lost}.", file=sys.stderr)
         verb = (sys.argv[1:] if arguments is None else list(arguments))[:1]
-        return code or (2 if lost and verb != ["train"] else 0)  # what a training is for lies in its folder
+        return code or (2 if lost and verb != ["train"] else 0)  # the result of a training is in its folder
 
 
 def _main(arguments: Sequence[str] | None) -> int:
@@ -35,9 +35,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 2
     except OSError as error:
         place = f" ({printable(str(error.filename))})" if error.filename else ""
-        print(
-            f"amfs-lab: The system refused{place}: {error.strerror}. Correct that, and run it again.", file=sys.stderr
-        )
+        print(f"amfs-lab: OSError: {error.strerror}{place}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("amfs-lab: stopped.", file=sys.stderr)
@@ -46,12 +44,12 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _remark(message: Warning | str, *_) -> None:
-    """A warning as a sentence of ours, without the place in the code that a reader of the library is shown."""
+    """Prints a warning as one sentence, without its place in the code."""
     print(f"amfs-lab: {printable(str(message))}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Its errors quote the command line, which may hold the name of a file."""
+    """A parser whose errors are printable: they quote the command line."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message, line=True))
@@ -62,6 +60,6 @@ def parser() -> argparse.ArgumentParser:
     whole = _Parser("amfs-lab", description="Few-shot meta-learning in function space.")
     whole.add_argument("--version", action="version", version=f"amfs-lab {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
-    for verb in (train, predict, reproduce, data, bench):
+    for verb in (train, evaluate, predict, reproduce, data, bench):
         verb.add_to(commands)
     return whole

@@ -1,4 +1,4 @@
-"""`amfs-lab bench`: what things cost."""
+"""`amfs-lab bench`: costs in time and memory."""
 
 import argparse
 from pathlib import Path
@@ -17,7 +17,7 @@ def add_to(commands: Any) -> None:
         "--rounds",
         type=int,
         default=7,
-        help="rounds, in each of which everything is timed once, in turns (default %(default)s)",
+        help="rounds; in each, every step is timed once (default %(default)s)",
     )
     p.add_argument(
         "--explorers", action="store_true", help="time the controls of the explorers instead, in milliseconds"
@@ -42,7 +42,7 @@ def add_to(commands: Any) -> None:
         "--json",
         type=Path,
         metavar="FILE",
-        help="write every time that was measured, in seconds, to this file (default: no file)",
+        help="write all times in seconds to this file (default: no file)",
     )
     p.add_argument(
         "--plot",

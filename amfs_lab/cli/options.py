@@ -1,24 +1,141 @@
-"""What the commands share: how one is made, the options that several have, and a bar for long work."""
+"""Options of the commands: generated from the fields of a configuration, and those that several commands share.
+
+A field's help is its line in the `Args:` of the class's docstring.
+"""
 
 import argparse
 import contextlib
+import dataclasses
+import inspect
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 from tqdm import tqdm
 
+from amfs_lab.config import CHOICES
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.tasks import EpisodeConfig
+from amfs_lab.methods import INNER_LOOPS, KERNELS, METHODS
+from amfs_lab.tasks import SPLITS, EpisodeConfig
+from amfs_lab.tasks.augment import AUGMENTATIONS
+
+# Values that a help text lists. The configuration itself checks them, and its error is one sentence.
+LISTED = CHOICES | {"kernel": KERNELS, "split": SPLITS[1:], "augment": AUGMENTATIONS, "methods": METHODS}
+METAVARS = {"validate_every": "STEPS"}
+OPTION_NAMES = {"meta_steps": "steps", "lr": "inner_lr"}  # of fields whose option has another name
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=help, description=help)
     parser.set_defaults(command=run)
     return parser
+
+
+def add_fields(
+    parser: argparse.ArgumentParser, kind: type, hidden: Sequence[str] = (), help: Mapping[str, str] | None = None
+) -> None:
+    """An option for each field of a configuration; a field that is an inner loop gives an option for each setting.
+
+    Args:
+        hidden: options to leave out. help: help texts that replace the generated ones.
+    """
+    docs, hints = documented(kind), get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        name, hint = option_name(field.name), hints[field.name]
+        if hint is EpisodeConfig and name not in hidden:
+            shape(parser, EpisodeConfig())
+        elif hint in INNER_LOOPS.values():
+            add_inner(parser, [hint], hidden)
+        elif name not in hidden:
+            default = field.default_factory() if callable(field.default_factory) else field.default
+            told = (help or {}).get(name) or with_default(docs.get(field.name, ""), default)
+            _add(parser, name, hint, told)
+
+
+def add_inner(parser: argparse.ArgumentParser, kinds: Sequence[type], hidden: Sequence[str] = ()) -> None:
+    """An option for each setting of these inner loops; loops with a setting of one name share the option."""
+    settings = {field.name: field for kind in kinds for field in dataclasses.fields(kind)}
+    for field in settings.values():
+        having = [kind for kind in kinds if field.name in {each.name for each in dataclasses.fields(kind)}]
+        methods = [name for name, row in METHODS.items() if type(row.inner) in having]
+        name, text = inner_option(field.name), documented(having[0]).get(field.name, "")
+        if name not in hidden:
+            text = with_default(text, field.default).replace(" (default", f", of {', '.join(methods)} (default")
+            _add(parser, name, get_type_hints(having[0])[field.name], text)
+
+
+def inner_option(field: str) -> str:
+    """The option of a setting of an inner loop; the outer loop has a rate and a number of steps as well."""
+    return f"inner_{field}" if field in ("lr", "steps") else field
+
+
+def option_name(field: str) -> str:
+    return OPTION_NAMES.get(field, field)
+
+
+def given(options: argparse.Namespace, kind: type, hidden: Sequence[str] = ()) -> dict[str, Any]:
+    """The fields of a configuration that the command line gave a value."""
+    found, hints = {}, get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        name, hint = option_name(field.name), hints[field.name]
+        if name in hidden:
+            continue
+        if hint is EpisodeConfig:
+            found[field.name] = EpisodeConfig(options.ways, options.shots, options.queries)
+        elif hint in INNER_LOOPS.values():
+            found[field.name] = hint(**given_inner(options, hint, hidden))
+        elif (value := getattr(options, name, None)) is not None:
+            found[field.name] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
+def given_inner(options: argparse.Namespace, kind: type, hidden: Sequence[str] = ()) -> dict[str, Any]:
+    """The settings of an inner loop that the command line gave a value."""
+    names = {field.name: inner_option(field.name) for field in dataclasses.fields(kind)}
+    values = {name: getattr(options, option, None) for name, option in names.items() if option not in hidden}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def documented(kind: type) -> dict[str, str]:
+    """The text of each field from the `Args:` of a dataclass and its base classes, without references."""
+    found: dict[str, str] = {}
+    names = "|".join(field.name for field in dataclasses.fields(kind))
+    for each in reversed(kind.__mro__):
+        section = (inspect.cleandoc(each.__doc__ or "") + "\n").partition("Args:\n")[2]
+        text = " ".join(re.split(r"\n(?=\S)", section)[0].split()) if names else ""
+        parts = re.split(rf"(?:^|(?<=\. ))((?:{names})(?:, (?:{names}))*): ", text)[1:]
+        for labels, words in zip(parts[::2], parts[1::2], strict=True):
+            words = re.sub(r" \(see [^)]*\)", "", words).strip().removesuffix(".")
+            found |= dict.fromkeys(labels.split(", "), words)
+    return found
+
+
+def with_default(text: str, default: Any) -> str:
+    """A help text with the default; a text that ends in "; None: no limit" says what None means."""
+    text, _, none = text.partition("; None: ")
+    if default is None:
+        return f"{text} (default: {none or 'none'})"
+    words = " ".join(default) or "nothing" if isinstance(default, tuple | Mapping) else f"{default}"
+    return f"{text} (default {words})"
+
+
+def _add(parser: argparse.ArgumentParser, name: str, hint: Any, help: str) -> None:
+    if type(None) in get_args(hint):
+        hint = next(each for each in get_args(hint) if each is not type(None))
+    reading: dict[str, Any] = {"type": hint}
+    if hint is bool:
+        reading = {"action": argparse.BooleanOptionalAction}
+    elif get_origin(hint) is not None:  # several names
+        reading = {"nargs": "*"}
+    if name in LISTED:
+        reading["metavar"] = "{" + ",".join(LISTED[name]) + "}"
+    elif name in METAVARS:
+        reading["metavar"] = METAVARS[name]
+    parser.add_argument(f"--{name.replace('_', '-')}", dest=name, help=help.replace("%", "%%"), **reading)
 
 
 def common(parser: argparse.ArgumentParser, default_device: str = "auto") -> None:
@@ -28,7 +145,6 @@ def common(parser: argparse.ArgumentParser, default_device: str = "auto") -> Non
 
 
 MOST_THREADS = 64  # that any machine starts
-AUGMENT_HELP = "what training does to its images (default: nothing)"
 
 
 def shape(parser: argparse.ArgumentParser, default: EpisodeConfig | None = None) -> None:

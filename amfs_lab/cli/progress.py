@@ -1,4 +1,4 @@
-"""How long work shows itself: a bar or lines on the screen, and, for programs, one line of JSON a step."""
+"""Progress reporting: a bar or lines on the screen, one line of JSON a step in a file, events for TensorBoard."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from amfs_lab.runs.progress import Progress
 
 
 class Watcher(contextlib.AbstractContextManager["Watcher"]):
-    """Is shown every step, and closed at the end of its `with` block."""
+    """A receiver of every step, closed at the end of its `with` block."""
 
     def show(self, progress: Progress) -> None:
         raise NotImplementedError
@@ -91,14 +91,14 @@ class StepLog(Watcher):
         self._write(progress.to_dict())
 
     def _write(self, values: dict[str, Any]) -> None:
-        """NaN, the accuracy of real labels, is no JSON and becomes null."""
+        """A number for JSON; NaN, the accuracy of real labels, becomes null."""
         plain = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
         self.file.write(json.dumps(plain, allow_nan=False) + "\n")
         self.file.flush()
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a log; the last one may have been cut short."""
+    """The complete lines of a log; an incomplete last line is left out."""
     if not path.is_file():
         return
     for each in path.read_text(encoding="utf-8").splitlines(keepends=True):
@@ -140,7 +140,7 @@ class Board(Watcher):
 
 @contextlib.contextmanager
 def all_of(*watchers: Watcher | None) -> Iterator[list[Watcher]]:
-    """Every watcher that is one, open."""
+    """All given watchers that are not None, opened."""
     opened: list[Watcher] = [watcher for watcher in watchers if watcher is not None]
     try:
         yield list(opened)
@@ -151,7 +151,7 @@ def all_of(*watchers: Watcher | None) -> Iterator[list[Watcher]]:
 
 
 def show(watchers: list[Watcher], progress: Progress) -> None:
-    """Shows a step to all. One that fails (its disk is full, say) is left out from then on: the training goes on."""
+    """Sends a step to all watchers. A watcher that fails (a full disk) is removed, and training goes on."""
     for watcher in list(watchers):
         try:
             watcher.show(progress)

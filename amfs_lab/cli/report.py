@@ -1,4 +1,4 @@
-"""Outputs of `evaluate` beside an accuracy: one JSON object, a row a query, and which class is taken for which."""
+"""Outputs of `evaluate` beside an accuracy: one JSON object, a row a query, and the confusion of classes."""
 
 import contextlib
 import csv

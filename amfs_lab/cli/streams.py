@@ -1,4 +1,4 @@
-"""Output that never ends a program: no encoding, closed pipe, full disk or missing terminal does."""
+"""Output streams whose errors (encoding, closed pipe, full disk, lost terminal) do not end the program."""
 
 import codecs
 import contextlib
@@ -32,7 +32,7 @@ codecs.register_error("amfs-lab-plain", _plain)
 
 
 class Output(io.TextIOBase):
-    """A stream that drops what cannot be written, from the first time on that it cannot.
+    """A stream that drops all output after its first write error.
 
     What a file or a name holds does not command the terminal: all is `printable`, but for the moves of a progress bar.
     """
@@ -87,7 +87,7 @@ class Output(io.TextIOBase):
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """Around a command: its output may fail, and its terminal may go, and it ends as it would have ended."""
+    """A context in which output errors and a lost terminal do not change how the command ends."""
     out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Output(out), Output(err, bars=True)
     hangup = getattr(signal, "SIGHUP", None)  # what a system sends when a terminal goes; Windows knows none

@@ -1,9 +1,8 @@
-"""`amfs-lab train`, `amfs-lab evaluate` and `amfs-lab replay`."""
+"""`amfs-lab train`: meta-trains a method, saves it, and evaluates it on unseen classes."""
 
 import argparse
 import contextlib
 import dataclasses
-import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,43 +11,32 @@ from typing import Any
 
 from amfs_lab.backbones import FLOAT32, PRECISIONS
 from amfs_lab.cli.options import (
-    AUGMENT_HELP,
+    add_fields,
+    add_inner,
     command,
     common,
-    data_folder,
-    device,
+    given,
+    given_inner,
+    inner_option,
     set_threads,
-    shape,
     threads,
     validation_suggested,
 )
 from amfs_lab.cli.progress import Board, Screen, StepLog, all_of, show
-from amfs_lab.cli.report import (
-    PICTURES,
-    ROWS,
-    check_ending,
-    confusion_table,
-    draw_confusion,
-    evaluation_record,
-    groups_line,
-    plotting,
-    write_rows,
-)
-from amfs_lab.config import KERNELS, METHODS, SCHEDULES, FunctionSpaceConfig, MamlConfig, TrainingConfig, preset
+from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.devices import pick_device, pick_precision
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.evaluation import check_episodes, evaluate
-from amfs_lab.prediction.confusion import Confusion, query_results
-from amfs_lab.provenance import data_name, told
+from amfs_lab.methods import INNER_LOOPS, METHODS
+from amfs_lab.provenance import data_name
 from amfs_lab.runs import checkpoint
 from amfs_lab.runs.folder import holds_checkpoint, holds_run, place
-from amfs_lab.runs.replay import replay
-from amfs_lab.runs.saved import check_record, load_run, run_data
-from amfs_lab.tasks import SOURCES, SPLITS, UNSEEN, EpisodeConfig, open_source
-from amfs_lab.tasks.augment import AUGMENTATIONS
+from amfs_lab.runs.saved import check_record
+from amfs_lab.tasks import SPLITS, UNSEEN, open_source
 from amfs_lab.training import MetaTrainer
 
 DEFAULTS = TrainingConfig()
+OWN = ("method", "inner", "outer", "precision")  # fields with options of their own here
 LOG_FIELDS = """fields of a line that --log writes:
   method      name of the method
   step        meta-steps so far, from 1
@@ -65,42 +53,14 @@ def add_to(commands: Any) -> None:
     p = command(commands, "train", train, "meta-train a method, save it, and evaluate it on test episodes")
     p.epilog, p.formatter_class = LOG_FIELDS, argparse.RawDescriptionHelpFormatter
     p.add_argument("--method", choices=METHODS, default=DEFAULTS.method, help="what to train (default %(default)s)")
-    p.add_argument(
-        "--source", choices=SOURCES, default=DEFAULTS.source, help="data set of the episodes (default %(default)s)"
-    )
-    shape(p, DEFAULTS.episode)
-    p.add_argument("--steps", type=int, default=DEFAULTS.steps, help="meta-steps (default %(default)s)")
-    p.add_argument("--seconds", type=float, help="stop after so many seconds of training (default: no limit)")
-    p.add_argument("--tasks", type=int, default=DEFAULTS.tasks, help="episodes in a meta-step (default %(default)s)")
-    p.add_argument("--batched", action="store_true", help="all tasks of a meta-step at once: faster only on a GPU")
+    add_fields(p, TrainingConfig, OWN, {"meta_lr": "outer learning rate (default: the method's)"})
+    add_inner(p, list(INNER_LOOPS.values()))
     p.add_argument(
         "--precision",
         choices=("auto", *PRECISIONS),
         default="auto",
-        help="number format of Conv-4 (default %(default)s: bfloat16 where the device has instructions for it, but "
-        "float32 for maml, fo-maml and o-amfs)",
-    )
-    p.add_argument("--width", type=int, default=DEFAULTS.width, help="filters of Conv-4 (default %(default)s)")
-    p.add_argument(
-        "--norm", default=DEFAULTS.norm, help="normalisation: transductive, support or group (default %(default)s)"
-    )
-    p.add_argument(
-        "--schedule",
-        choices=SCHEDULES,
-        default=DEFAULTS.schedule,
-        help="of the outer learning rate (default %(default)s)",
-    )
-    p.add_argument("--augment", nargs="*", default=(), choices=AUGMENTATIONS, help=AUGMENT_HELP)
-    p.add_argument("--meta-lr", type=float, help="outer learning rate (default: the method's)")
-    p.add_argument(
-        "--validate-every",
-        type=int,
-        default=DEFAULTS.validate_every,
-        metavar="STEPS",
-        help="meta-steps between validations; 0: none (default %(default)s)",
-    )
-    p.add_argument(
-        "--seed", type=int, default=DEFAULTS.seed, help="of the first weights and the episodes (default %(default)s)"
+        help="number format of the backbone (default %(default)s: bfloat16 where the device has instructions for it, "
+        "but float32 for maml, fo-maml and o-amfs)",
     )
     p.add_argument(
         "--split",
@@ -109,7 +69,7 @@ def add_to(commands: Any) -> None:
         help="split of unseen classes that the result is measured on (default %(default)s)",
     )
     p.add_argument("--out", type=Path, help="folder of the run (default runs/METHOD-NwKs-SEED)")
-    p.add_argument("--resume", action="store_true", help="go on with what was left in that folder, if anything was")
+    p.add_argument("--resume", action="store_true", help="resume from the checkpoint in that folder, if there is one")
     p.add_argument(
         "--save-every",
         type=int,
@@ -122,7 +82,7 @@ def add_to(commands: Any) -> None:
         type=int,
         default=50,
         metavar="STEPS",
-        help="meta-steps between lines, where there is no terminal for a bar (default %(default)s)",
+        help="meta-steps between printed lines, when stdout is not a terminal (default %(default)s)",
     )
     p.add_argument(
         "--log",
@@ -136,55 +96,24 @@ def add_to(commands: Any) -> None:
         metavar="FOLDER",
         help="write events for TensorBoard to this folder; needs the extra `tensorboard` (default: none)",
     )
-    function_space, maml = FunctionSpaceConfig(), MamlConfig()
-    p.add_argument("--kernel", choices=KERNELS, help=f"of i-amfs and amfs (default {function_space.kernel})")
-    p.add_argument("--lam", type=float, help=f"ridge strength of i-amfs and amfs (default {function_space.lam})")
-    p.add_argument("--mu", type=float, help=f"weight of the gradient-norm term (default {function_space.mu})")
-    p.add_argument("--gamma", type=float, help=f"weight of the information term (default {function_space.gamma})")
-    p.add_argument(
-        "--bandwidth",
-        type=float,
-        help="where the bandwidth starts, in units of feature distance (default: the median distance)",
-    )
-    p.add_argument("--inner-lr", type=float, help=f"inner learning rate of maml (default {maml.lr})")
-    p.add_argument("--inner-steps", type=int, help=f"inner steps of maml (default {maml.steps})")
     common(p)
     threads(p)
 
-    p = command(commands, "evaluate", evaluate_run, "accuracy of a saved run on episodes of a split")
-    p.add_argument("run", type=Path, help="folder of a run")
-    p.add_argument("--source", choices=SOURCES, help="data set of the episodes (default: as in training)")
-    p.add_argument("--split", choices=SPLITS, default="test", help="split of the data set (default %(default)s)")
-    shape(p)
-    p.add_argument("--norm", help="transductive or support, of a run with one of them (default: as in training)")
-    p.add_argument("--precision", choices=PRECISIONS, help="number format of Conv-4 (default: as in training)")
-    p.add_argument("--json", action="store_true", help="print one JSON object, and nothing else (default: lines)")
-    p.add_argument(
-        "--confusion",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        help="also print which class is taken for which; with a file that ends in .png, .svg or .pdf, draw it too "
-        "(default: neither)",
-    )
-    p.add_argument(
-        "--per-query",
-        type=Path,
-        metavar="FILE",
-        help="write one row a query to this .csv or .jsonl file: episode, query, true, predicted, correct (0 or 1) and "
-        "probability of the predicted class, 0 to 1 (default: no file)",
-    )
-    common(p)
-    threads(p)
 
-    p = command(
-        commands, "replay", replay_failed, "go once more through an episode of a run that failed or was stopped"
-    )
-    p.add_argument("run", type=Path, help="folder of a run that did not end")
-    p.add_argument("--episode", type=int, metavar="INDEX", help="episode to go through (default: the one that failed)")
-    data_folder(p)
-    device(p)
-    threads(p)
+def config_of(options: argparse.Namespace) -> TrainingConfig:
+    """The configuration that the options describe. Raises ConfigError for a setting of another inner loop."""
+    inner: Any = METHODS[options.method].inner
+    names = {option for kind in INNER_LOOPS.values() for option in given_inner_options(options, kind)}
+    if foreign := sorted(names - given_inner_options(options, type(inner))):
+        raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave out what you gave for it.")
+    if settings := given_inner(options, type(inner)):
+        inner = dataclasses.replace(inner, **settings)
+    precision = pick_precision(options.precision, inner, pick_device(options.device))
+    return preset(options.method, inner=inner, precision=precision, **given(options, TrainingConfig, OWN))
+
+
+def given_inner_options(options: argparse.Namespace, kind: type) -> set[str]:
+    return {inner_option(name) for name in given_inner(options, kind)}
 
 
 def train(options: argparse.Namespace) -> None:
@@ -235,7 +164,7 @@ def train(options: argparse.Namespace) -> None:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: what a system sends before it takes the machine away."""
+    """SIGTERM, the signal before a system shuts down or a scheduler ends a job."""
 
 
 @contextlib.contextmanager
@@ -253,94 +182,11 @@ def terminated() -> Iterator[None]:
 
 
 def _watch(trainer: MetaTrainer, config: TrainingConfig, options: argparse.Namespace) -> None:
-    """Trains to the end, and shows each step to all who were asked for."""
-    with contextlib.closing(trainer.run()) as run:  # holds the folder before any file is opened
+    """Trains to the end, and sends each step to the screen, the log file and TensorBoard."""
+    with contextlib.closing(trainer.run()) as run:  # locks the folder before any file is opened
         screen = Screen(config.steps, options.report_every, trainer.done, data_name(trainer.validation))
         log = StepLog(options.log, trainer.done) if options.log else None
         board = Board(options.tensorboard, trainer.done) if options.tensorboard else None
         with all_of(screen, log, board) as watchers:
             for progress in run:
                 show(watchers, progress)
-
-
-def replay_failed(options: argparse.Namespace) -> None:
-    set_threads(options.threads)
-    for each in replay(options.run, options.episode, options.data, options.device):
-        print(each)
-
-
-def evaluate_run(options: argparse.Namespace) -> None:
-    set_threads(options.threads)
-    if options.per_query is not None:
-        check_ending(options.per_query, ROWS, "--per-query")
-    if options.confusion:
-        check_ending(Path(options.confusion), PICTURES, "--confusion")
-        plotting("--confusion")
-    learner, config, progress = load_run(options.run, options.device, options.norm, precision=options.precision)
-    asked = {name: getattr(options, name) for name in ("ways", "shots", "queries")}
-    chosen = {name: value for name, value in asked.items() if value is not None}
-    episode = dataclasses.replace(config.episode, **chosen)
-    check_episodes(options.episodes)
-    trained_on = run_data(options.run) or {}
-    if trained_on.get("own") and options.source is None:
-        raise ConfigError(
-            f"The run in {options.run} was trained on data of your own ({told(trained_on)}), which this command does "
-            "not have. Evaluate it in Python, evaluation.evaluate(runs.load_learner(run)[0], source), or on data "
-            "of the kit: --source glyphs."
-        )
-    name = options.source or config.source
-    source = open_source(name, options.split, episode, options.data)
-    settings = f"{config.method}, {config.norm} norm, {config.precision}"
-    on = told(trained_on) if trained_on else config.source
-    trained = f"{settings}, {progress.step} of {config.steps} meta-steps on {on}"
-    result = evaluate(learner, source, options.episodes)
-    answers, told_apart = [], None
-    if options.per_query is not None or options.confusion is not None:
-        answers = list(query_results(result.scores, result.labels, source.classes_of, result.first))
-    if options.per_query is not None:
-        write_rows(options.per_query, answers)
-    if options.confusion is not None:
-        told_apart = Confusion.of(answers)
-    if told_apart is not None and options.confusion:
-        draw_confusion(Path(options.confusion), told_apart)
-    if options.json:
-        run = {
-            "run": str(options.run),
-            "config": config.to_dict(),
-            "steps": progress.step,
-            "trained_on": trained_on or {"name": on},
-        }
-        print(json.dumps(run | evaluation_record(result, told_apart), indent=2, allow_nan=False))
-        return
-    print(f"{trained}: {result}")
-    if line := groups_line(result):
-        print(line)
-    for line in confusion_table(told_apart) if told_apart is not None else ():
-        print(line)
-
-
-def config_of(options: argparse.Namespace) -> TrainingConfig:
-    inner = METHODS[options.method]["inner"]
-    own = {f.name for f in dataclasses.fields(inner)}
-    given = {
-        name: value
-        for name in ("kernel", "lam", "mu", "gamma", "bandwidth", "inner_lr", "inner_steps")
-        if (value := getattr(options, name)) is not None
-    }
-    settings = {name.removeprefix("inner_"): value for name, value in given.items()}
-    if foreign := sorted(name for name in given if name.removeprefix("inner_") not in own):
-        raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave out what you gave for it.")
-    fields = (
-        *("steps", "seconds", "tasks", "width", "norm"),
-        *("meta_lr", "validate_every", "seed", "source", "schedule"),
-    )
-    chosen = {name: value for name in fields if (value := getattr(options, name)) is not None}
-    return preset(
-        options.method,
-        inner=dataclasses.replace(inner, **settings),
-        episode=EpisodeConfig(options.ways, options.shots, options.queries),
-        augment=tuple(options.augment),
-        precision=pick_precision(options.precision, inner, pick_device(options.device)),
-        batched=options.batched,
-        **chosen,
-    )

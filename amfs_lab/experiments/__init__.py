@@ -1,6 +1,11 @@
-"""Tables and figures of the paper, measured anew: one module each, and one folder a result."""
+"""Tables and figures of the paper that can be measured again: one module each, and one folder a result."""
 
 from amfs_lab.experiments import accuracy, conflict, figure2, intervals, precision
+from amfs_lab.experiments.experiment import Experiment
 from amfs_lab.experiments.result import Result
 
-__all__ = ["Result", "accuracy", "conflict", "figure2", "intervals", "precision"]
+EXPERIMENTS: dict[str, Experiment] = {
+    each.name: each for each in (figure2.EXPERIMENT, accuracy.EXPERIMENT, conflict.EXPERIMENT, precision.EXPERIMENT)
+}
+
+__all__ = ["EXPERIMENTS", "Experiment", "Result", "accuracy", "conflict", "figure2", "intervals", "precision"]

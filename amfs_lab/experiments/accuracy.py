@@ -1,10 +1,10 @@
-"""Accuracy of several methods after the same training time, on tasks of several shapes.
+"""Accuracy of several methods after the same training time, on episodes of several shapes.
 
-All train in turns in one process, with BatchNorm that sees all of an episode's queries (transductive). Then each is
-asked about the same unseen episodes twice: as it was trained, and with BatchNorm that sees the support set alone.
+All methods train in turns in one process, with transductive BatchNorm, which sees all queries of an episode. Each is
+then evaluated twice on the same unseen episodes: as trained, and with BatchNorm that sees the support set alone.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,49 +14,67 @@ import numpy as np
 import torch
 
 from amfs_lab.backbones import BATCH_NORMS, FLOAT32
-from amfs_lab.config import TrainingConfig, preset
+from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError
-from amfs_lab.evaluation import check_episodes, evaluate, group_of
-from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, plain, whole
-from amfs_lab.experiments.turns import side_by_side
+from amfs_lab.evaluation import evaluate, group_of
+from amfs_lab.experiments.experiment import (
+    Experiment,
+    Measured,
+    Report,
+    Rows,
+    accuracies,
+    check_common,
+    check_counts,
+    correct_answers,
+    train_in_turns,
+    training_config,
+)
+from amfs_lab.experiments.markdown import markdown_table
+from amfs_lab.experiments.result import Result, plain
 from amfs_lab.inner import GradientLoop, Maml
 from amfs_lab.learner import MetaLearner
+from amfs_lab.methods import METHODS
 from amfs_lab.plain import shown
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, accuracy_p_value, holm, mean_interval
-from amfs_lab.tasks import SPLITS, EpisodeConfig, open_source
+from amfs_lab.tasks import EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer
 
-NAME = "accuracy"
 SHAPES = {"5w1s": EpisodeConfig(5, 1, 15), "5w5s": EpisodeConfig(5, 5, 15), "20w1s": EpisodeConfig(20, 1, 5)}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a method trains on. A learner by gradient steps has a head for its own number of ways, and no other."""
+    """The training episodes of a method, and its outer learning rate."""
 
     episode: EpisodeConfig
     meta_lr: float
 
 
-# MAML trains on 5-way tasks, for its head; the others on harder ones. No more than the outer rates was chosen for this,
-# on five of Omniglot's training alphabets, held out from short runs; the inner loops are as `amfs_lab.config` has them.
+# A method with a linear head trains on 5-way episodes, the only ways it can serve; the others on harder ones. Only the
+# outer learning rates were chosen for this table, on five of Omniglot's training alphabets, held out of short runs.
 RECIPES: dict[str, Recipe] = {
-    "i-amfs": Recipe(EpisodeConfig(20, 1, 5), 3e-3),
-    "amfs": Recipe(EpisodeConfig(20, 1, 5), 3e-3),
-    "maml": Recipe(EpisodeConfig(5, 1, 5), 3e-3),
-    "prototypes": Recipe(EpisodeConfig(20, 1, 5), 3e-3),
+    method: Recipe(EpisodeConfig(5 if METHODS[method].has_head else 20, 1, 5), 3e-3)
+    for method in ("i-amfs", "amfs", "maml", "prototypes")
 }
 
 
 @dataclass(frozen=True)
 class AccuracyConfig:
-    """What is trained, for how long, and how it is asked.
+    """Settings of the accuracy table; those that it shares with `TrainingConfig` are the same for all methods.
 
     Args:
-        seconds: training time of each method. meta_steps: their meta-steps, if that comes first.
-        split: what they are asked about, and how many `episodes` of each shape.
-        precision: of Conv-4, in all methods but MAML, which stays with float32 (see `devices.pick_precision`).
-        methods: what each of them trains on. The rest is of all, see `TrainingConfig`.
+        source: data set of the episodes.
+        split: split of unseen classes that is measured on.
+        seconds: seconds of training for each method.
+        meta_steps: meta-steps of each method.
+        episodes: episodes of each shape to evaluate on.
+        width: filters of Conv-4.
+        tasks: episodes in a meta-step.
+        schedule: schedule of the outer learning rate.
+        augment: random changes of the training images; no word: none.
+        precision: number format of Conv-4 in all methods but MAML, which stays with float32.
+        seed: seed of each training.
+        methods: methods to train, in turns.
     """
 
     source: str = "omniglot"
@@ -73,37 +91,26 @@ class AccuracyConfig:
     methods: Mapping[str, Recipe] = field(default_factory=lambda: dict(RECIPES))
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS[1:]:
-            raise ConfigError(f"AccuracyConfig.split must be one of {', '.join(SPLITS[1:])}. Got {self.split!r}.")
+        check_common(self)
         if not self.methods:
             raise ConfigError(f"AccuracyConfig.methods must name at least one of {', '.join(RECIPES)}. Got none.")
-        check_episodes(self.episodes)
         for method in self.methods:
-            training = self.training(method)  # refuses what training would refuse, before anything is computed
+            training = self.training(method)  # checks the settings of the training before anything is computed
             if not any(evaluation_settings(training, SHAPES)):
                 raise ConfigError(
-                    f"AccuracyConfig.methods: {method} can be asked about tasks of the ways that it trains on, and no "
-                    f"others: they must be those of one of {', '.join(SHAPES)}. Got {training.episode.ways}."
+                    f"AccuracyConfig.methods: {method} can be evaluated only on the ways that it trains on: they must "
+                    f"be those of one of {', '.join(SHAPES)}. Got {training.episode.ways}."
                 )
 
     def training(self, method: str) -> TrainingConfig:
-        """The settings of one of its trainings."""
+        """The configuration of one of its training runs."""
         recipe = self.methods[method]
-        same = ("source", "seconds", "width", "tasks", "schedule", "augment", "seed")
-        return preset(
-            method,
-            precision=FLOAT32 if isinstance(preset(method).inner, Maml) else self.precision,
-            episode=recipe.episode,
-            meta_lr=recipe.meta_lr,
-            norm="transductive",
-            steps=self.meta_steps,
-            validate_every=0,
-            **{name: getattr(self, name) for name in same},
-        )
+        config = training_config(self, method, **vars(recipe), norm="transductive")
+        return replace(config, precision=FLOAT32) if isinstance(config.inner, Maml) else config
 
 
 def evaluation_settings(training: TrainingConfig, shapes: Mapping[str, EpisodeConfig]) -> Iterator[tuple[str, str]]:
-    """Names of the shapes of task that one trained so can be asked about, each with each norm."""
+    """The (episode shape, norm) pairs that a trained method can be evaluated on."""
     has_head = isinstance(training.inner, GradientLoop)
     for name, shape in shapes.items():
         if not has_head or shape.ways == training.episode.ways:
@@ -116,71 +123,106 @@ def key(method: str, shape: str, norm: str) -> str:
     return f"{method} {shape} {norm}"
 
 
-def run(
-    config: AccuracyConfig,
-    root: Path | None = None,
-    device: str = "cpu",
-    report: Callable[[str], None] = lambda words: None,
-    folder: Path | None = None,
-) -> Result:
-    """Trains, measures and, if a folder is given, saves.
-
-    Args:
-        root: where to look for the data first. report: told in words what has been done.
-    Raises:
-        ConfigError: the folder exists, or settings that the data can't serve; before anything is trained.
-    """
-    if folder is not None:
-        check_free(folder)
-    asked = {name: open_source(config.source, config.split, shape, root) for name, shape in SHAPES.items()}
-    at_start = {"code": code_version(), "machine": machine()}
-    trainers = {method: MetaTrainer(config.training(method), root=root, device=device) for method in config.methods}
-    training = []
-    for method, last in side_by_side({name: trainer.run() for name, trainer in trainers.items()}).items():
-        training.append(asdict(last) | {"seed": config.seed})
-        report(f"{method}: {last.step} meta-steps in {last.seconds:.0f} s, loss {last.loss:.3f}")
-    rows: dict[str, np.ndarray] = {}
-    for method, trainer in trainers.items():
-        for shape, norm in evaluation_settings(trainer.config, SHAPES):
-            answered = evaluate(with_norm(trainer.learner, trainer.config, norm), asked[shape], config.episodes)
-            right = (answered.per_episode * SHAPES[shape].answers).round()
-            rows[key(method, shape, norm)] = right.numpy().astype(np.int16)
-            report(f"{key(method, shape, norm)}: {answered.accuracy.percent()}")
-    in_full = {  # what the rows depend on as well
-        "shapes": {name: asdict(shape) for name, shape in SHAPES.items()},
-        "trainings": {method: trainer.config.to_dict() for method, trainer in trainers.items()},
+class Accuracy(Experiment[AccuracyConfig]):
+    name = "accuracy"
+    help = "accuracy of several methods after the same training time"
+    config = AccuracyConfig
+    hidden = ("tasks", "schedule")
+    option_help = {
+        "augment": f"random changes of the training images; no word: nothing (default "
+        f"{' '.join(AccuracyConfig.augment)}, but nothing to glyphs)",
+        "methods": "methods to train, in turns (default all)",
     }
-    result = Result(NAME, asdict(config) | in_full, [config.seed], training, rows, summary(rows, SHAPES), **at_start)
-    if folder is not None:
-        result.save(folder)
-    return result
+
+    def configure(self, given: dict[str, Any]) -> AccuracyConfig:
+        if given.get("source") == "glyphs":  # printed glyphs are not turned
+            given = {"augment": ()} | given
+        if "methods" in given:
+            if unknown := sorted(set(given["methods"]) - set(RECIPES)):
+                raise ConfigError(f"The method must be one of {', '.join(RECIPES)}. Got {', '.join(unknown)}.")
+            given |= {"methods": {method: RECIPES[method] for method in given["methods"]}}
+        return AccuracyConfig(**given)
+
+    def title(self, config: AccuracyConfig) -> str:
+        return f"Accuracy of {', '.join(config.methods)} on {config.source}, {config.split}"
+
+    def folder(self, config: AccuracyConfig) -> str:
+        return f"accuracy-{config.source}"
+
+    def measure(self, config: AccuracyConfig, root: Path | None, device: str, report: Report) -> Measured:
+        sources = {name: open_source(config.source, config.split, shape, root) for name, shape in SHAPES.items()}
+        trainers = {method: MetaTrainer(config.training(method), root=root, device=device) for method in config.methods}
+        training = []
+        for method, last in train_in_turns(trainers).items():
+            training.append(asdict(last) | {"seed": config.seed})
+            report(f"{method}: {last.step} meta-steps in {last.seconds:.0f} s, loss {last.loss:.3f}")
+        rows: dict[str, np.ndarray] = {}
+        for method, trainer in trainers.items():
+            for shape, norm in evaluation_settings(trainer.config, SHAPES):
+                learner = with_norm(trainer.learner, trainer.config, norm)
+                found = evaluate(learner, sources[shape], config.episodes)
+                rows[key(method, shape, norm)] = correct_answers(found, SHAPES[shape])
+                report(f"{key(method, shape, norm)}: {found.accuracy.percent()}")
+        settings = {
+            "shapes": {name: asdict(shape) for name, shape in SHAPES.items()},
+            "trainings": {method: trainer.config.to_dict() for method, trainer in trainers.items()},
+        }
+        return Measured(rows, [config.seed], training, settings)
+
+    def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Means and 95 % intervals over episodes, and the lead of I-AMFS in pairs on the same episodes."""
+        shapes, found = _shapes(config), {}
+        for name in rows:
+            _, shape, norm = name.split()
+            own = accuracies(rows[name], shapes[shape])
+            found[name] = {"accuracy": plain(accuracy_interval(own))}
+            solve = key("i-amfs", shape, norm)
+            if solve in rows and solve != name:
+                found[name]["i-amfs minus it"] = plain(accuracy_difference(accuracies(rows[solve], shapes[shape]), own))
+        return found
+
+    def check(self, result: Result) -> None:
+        for name in ("shapes", "trainings"):
+            if not isinstance(result.config[name], dict):
+                raise ValueError(f"{shown(result.config[name])} for `{name}`")
+        shapes = _shapes(result.config)
+        trainings = {method: TrainingConfig.from_dict(each) for method, each in result.config["trainings"].items()}
+        for methods in (list(result.config["methods"]), [run["method"] for run in result.training]):
+            if sorted(methods) != sorted(trainings):
+                raise ValueError(f"trainings of {', '.join(methods) or 'no method'}, not of {', '.join(trainings)}")
+        most = {
+            key(method, shape, norm): shapes[shape].answers
+            for method, training in trainings.items()
+            for shape, norm in evaluation_settings(training, shapes)
+        }
+        if different := sorted(most.keys() ^ result.rows.keys()):
+            raise ValueError(f"{'no' if different[0] in most else 'an unasked'} row `{different[0]}`")
+        for name, correct in result.rows.items():
+            check_counts(name, correct, (result.config["episodes"],), most[name])
+
+    def table(self, result: Result) -> str:
+        """The accuracies: one line for each method and norm, with its meta-steps."""
+        shapes, steps = _shapes(result.config), {run["method"]: run["step"] for run in result.training}
+        rows = [
+            [method, str(steps[method]), norm]
+            + [_cell(result.rows.get(key(method, name, norm)), shape) for name, shape in shapes.items()]
+            for method in result.config["methods"]
+            for norm in BATCH_NORMS
+        ]
+        return markdown_table(["method", "meta-steps", "norm", *map(str, shapes.values())], rows)
+
+
+EXPERIMENT = Accuracy()
+run, load, table = EXPERIMENT.run, EXPERIMENT.load, EXPERIMENT.table
 
 
 def with_norm(learner: MetaLearner, config: TrainingConfig, norm: str) -> MetaLearner:
-    """The same parameters with other statistics."""
+    """A learner with the same parameters and another norm."""
     if norm == config.norm:
         return learner
     other = replace(config, norm=norm).build()
     other.load_state_dict(learner.state_dict())
     return other.to(learner.device)
-
-
-def accuracies(right: np.ndarray, shape: EpisodeConfig) -> torch.Tensor:
-    """Accuracy of each episode, from how many answers were right."""
-    return torch.from_numpy(right.astype(np.float64) / shape.answers)
-
-
-def summary(rows: Mapping[str, np.ndarray], shapes: Mapping[str, EpisodeConfig]) -> dict[str, Any]:
-    """Means and 95 % intervals over episodes; and, in pairs on the same episodes, by how much I-AMFS is ahead."""
-    found: dict[str, Any] = {}
-    for name in rows:
-        _, shape, norm = name.split()
-        own = accuracies(rows[name], shapes[shape])
-        found[name] = {"accuracy": plain(accuracy_interval(own))}
-        solve = key("i-amfs", shape, norm)
-        if solve in rows and solve != name:
-            found[name]["i-amfs minus it"] = plain(accuracy_difference(accuracies(rows[solve], shapes[shape]), own))
-    return found
 
 
 def adjusted(result: Result) -> dict[tuple[str, str], float]:
@@ -189,7 +231,7 @@ def adjusted(result: Result) -> dict[tuple[str, str], float]:
     One question a method and shape, asked with the norm of the training: the rows with the other norm are nearly
     copies of these. They speak of these trainings on episodes of these classes, not of the methods.
     """
-    shapes, p_values = _shapes(result), {}
+    shapes, p_values = _shapes(result.config), {}
     for name, right in result.rows.items():
         method, shape, norm = name.split()
         solve = result.rows.get(key("i-amfs", shape, norm))
@@ -210,7 +252,7 @@ def over_groups(
     Args:
         root: where to look for the data first; they tell the classes of each episode.
     """
-    config = _shapes(result)[shape]
+    config = _shapes(result.config)[shape]
     drawn = _groups(result.config["source"], result.config["split"], config, result.config["episodes"], root)
     groups = sorted({name for names in drawn for name in names})
     counts = torch.tensor([[names.count(group) for group in groups] for names in drawn], dtype=torch.float64)
@@ -231,60 +273,11 @@ def _groups(source: str, split: str, config: EpisodeConfig, episodes: int, root:
     return [list(map(group_of, opened.classes_of(i))) for i in range(episodes)]
 
 
-def load(folder: Path | str) -> Result:
-    """A stored result: a row for each question that its trainings could be asked, and the summary that they give.
-
-    Raises:
-        DataError: no result of this experiment, or one whose parts don't agree.
-    """
-    result = Result.load(folder, NAME)
-    with whole(folder):
-        _check(result)
-    return result
+def _shapes(config: Mapping[str, Any]) -> dict[str, EpisodeConfig]:
+    return {name: EpisodeConfig(**shape) for name, shape in config["shapes"].items()}
 
 
-def _check(result: Result) -> None:
-    for name in ("shapes", "trainings"):
-        if not isinstance(result.config[name], dict):
-            raise ValueError(f"{shown(result.config[name])} for `{name}`")
-    shapes = _shapes(result)
-    trainings = {method: TrainingConfig.from_dict(each) for method, each in result.config["trainings"].items()}
-    for methods in (list(result.config["methods"]), [run["method"] for run in result.training]):
-        if sorted(methods) != sorted(trainings):
-            raise ValueError(f"trainings of {', '.join(methods) or 'no method'}, not of {', '.join(trainings)}")
-    most = {
-        key(method, shape, norm): shapes[shape].answers
-        for method, training in trainings.items()
-        for shape, norm in evaluation_settings(training, shapes)
-    }
-    if different := sorted(most.keys() ^ result.rows.keys()):
-        raise ValueError(f"{'no' if different[0] in most else 'an unasked'} row `{different[0]}`")
-    for name, right in result.rows.items():
-        if right.shape != (result.config["episodes"],):
-            raise ValueError(f"`{name}` of shape {right.shape}, not {(result.config['episodes'],)}")
-        if not ((right >= 0) & (right <= most[name])).all():
-            raise ValueError(f"`{name}` with {right.min()} to {right.max()} right answers of {most[name]}")
-    if not alike(summary(result.rows, shapes), result.summary):
-        raise ValueError("a summary that its rows do not give")
-
-
-def _shapes(result: Result) -> dict[str, EpisodeConfig]:
-    return {name: EpisodeConfig(**shape) for name, shape in result.config["shapes"].items()}
-
-
-def table(result: Result) -> str:
-    """The accuracies as a table in Markdown: one line a method and norm, with its meta-steps."""
-    shapes, steps = _shapes(result), {run["method"]: run["step"] for run in result.training}
-    heads = [str(shape) for shape in shapes.values()]
-    lines = [f"| method | meta-steps | norm | {' | '.join(heads)} |", "|---|---|---|" + "---|" * len(heads)]
-    for method in result.config["methods"]:
-        for norm in BATCH_NORMS:
-            cells = [_cell(result.rows.get(key(method, name, norm)), shape) for name, shape in shapes.items()]
-            lines.append(f"| {method} | {steps[method]} | {norm} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell(right: np.ndarray | None, shape: EpisodeConfig) -> str:
-    if right is None:
-        return "–"  # the method can't be asked
-    return f"{accuracy_interval(accuracies(right, shape)).hundredths()} %"
+def _cell(correct: np.ndarray | None, shape: EpisodeConfig) -> str:
+    if correct is None:
+        return "–"  # the method cannot be evaluated on this shape
+    return f"{accuracy_interval(accuracies(correct, shape)).hundredths()} %"

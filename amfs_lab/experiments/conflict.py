@@ -1,13 +1,14 @@
-"""Where O-AMFS ends when tasks disagree, beside the mean: a table of settings in the plane, with every draw.
+"""End points of O-AMFS and of the mean when tasks disagree: a table of settings in the plane, with every draw.
 
-All rules walk the same number of equally long steps, which shrink towards the end, so that they differ in direction
-alone. A second table tells at which share of places that direction ascends on the mean loss, and at which it is that of
-the mean.
+All rules take the same number of steps. The steps of all rules are equally long and shrink towards the end, so the
+rules differ in direction alone. A second table has the share of positions in which that direction ascends on the mean
+loss, and the share in which it is the mean's.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,24 +16,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.arguments import check_count
-from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.errors import ConfigError
 from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS, SampledTasks
 from amfs_lab.experiments.conflict_verdicts import CLIPPED, NEGATIVE, RULES, key, summary
 from amfs_lab.experiments.conflict_verdicts import table as table
-from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine
+from amfs_lab.experiments.experiment import Experiment, Measured, Report, Rows
+from amfs_lab.experiments.result import Result
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.planes import Walk, geometric_median
-
-NAME = "conflict"
-Rows = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class ConflictConfig:
-    """How many draws of each setting, and how they walk.
+    """Settings of the comparison in the plane.
 
     Args:
-        steps: of each walk, the first `rate` long, the last `shrink` times that.
+        draws: draws of each setting.
+        steps: steps of each trajectory.
+        rate: length of the first step.
+        shrink: length of the last step divided by that of the first.
+        seed: seed of the draws.
     """
 
     draws: int = 500
@@ -53,32 +56,32 @@ class ConflictConfig:
 
     @property
     def fine(self) -> float:
-        """What two ends may differ by and be called the same: four last steps, about which every rule chatters."""
+        """Distance within which two end points count as the same: four last steps, as rules oscillate at the end."""
         return 4 * self.rate * self.shrink
 
     def walk(self, setting: str) -> Walk:
-        """How its rules walk, under `negative="keep"`."""
+        """The trajectories' settings, with `negative="keep"`."""
         decay = self.shrink ** (1 / (self.steps - 1))
         return Walk(self.rate, self.steps, decay, equal_steps=True, noise=SETTINGS[setting].noise, seed=self.seed)
 
 
-def drawn(config: ConflictConfig, setting: str) -> SampledTasks:
-    """The setting's tasks, starts and aims. Raises ConfigError for a setting that is none."""
+def sample(config: ConflictConfig, setting: str) -> SampledTasks:
+    """The sampled tasks of a setting. Raises ConfigError for an unknown setting."""
     if setting not in SETTINGS:
         raise ConfigError(f"The setting must be one of {', '.join(SETTINGS)}. Got {setting!r}.")
     return SETTINGS[setting].draw(config.draws, config.seed)
 
 
 def paths(config: ConflictConfig, setting: str) -> dict[str, Float[Tensor, "k n 2"]]:
-    """Where each of `RULES` has been in each draw, the start first: k = steps + 1 places."""
-    draws, walk = drawn(config, setting), config.walk(setting)
+    """The trajectory of each of `RULES` in each draw: k = steps + 1 positions, the start first."""
+    draws, walk = sample(config, setting), config.walk(setting)
     found = walk.along(draws.tasks, draws.start)
     found[CLIPPED] = replace(walk, negative="clip").along(draws.tasks, draws.start)["O-AMFS"]
     return {rule: found[rule] for rule in RULES}
 
 
-def measure(config: ConflictConfig, setting: str) -> Rows:
-    """What is measured of each draw of a setting.
+def measure(config: ConflictConfig, setting: str) -> dict[str, np.ndarray]:
+    """Measurements of each draw of a setting.
 
     Returns:
         (draws rules): `"to theta*"`, `"to median"` (the geometric median of all optima) and, where there is an outlier,
@@ -86,7 +89,7 @@ def measure(config: ConflictConfig, setting: str) -> Rows:
         largest of its losses. Without noise also (draws places 2), by `PLACES` and `NEGATIVE`: `"cosine"` of O-AMFS's
         direction and the mean's, and `"length"` of its step in lengths of the mean's, under `"agreement"`.
     """
-    draws = drawn(config, setting)
+    draws = sample(config, setting)
     tasks, best = draws.tasks, draws.tasks.best()
     ends = [path[-1] for path in paths(config, setting).values()]
     losses = torch.stack([tasks.losses(end) for end in ends], 1)
@@ -122,50 +125,47 @@ def against_mean(grads: Float[Tensor, "n t p"]) -> tuple[Float[Tensor, "n 2"], F
 
 
 def _short(values: Tensor) -> np.ndarray:
-    """Three decimals, as fine as ends are: longer ones would be noise, and do not compress."""
+    """Values with three decimals, the precision of the end points; more would be noise and compress badly."""
     return values.double().numpy().round(3).astype(np.float32) + np.float32(0)  # no -0.0
 
 
-def run(
-    config: ConflictConfig, report: Callable[[str], None] = lambda words: None, folder: Path | None = None
-) -> Result:
-    """Walks, measures and, if a folder is given, saves.
+class Conflict(Experiment[ConflictConfig]):
+    name = "conflict"
+    help = "where O-AMFS ends when tasks in the plane disagree"
+    config = ConflictConfig
+    hidden = ("shrink",)
 
-    Args:
-        report: told in words what has been done.
-    Raises:
-        ConfigError: the folder exists; before anything is computed.
-    """
-    if folder is not None:
-        check_free(folder)
-    at_start = {"code": code_version(), "machine": machine()}
-    rows: Rows = {}
-    for setting in SETTINGS:
-        rows |= {key(setting, what): values for what, values in measure(config, setting).items()}
-        report(f"{setting}: {config.draws} draws")
-    for name, gradients in GRADIENTS.items():
-        pair = against_mean(gradients.draw(config.draws, config.seed))
-        rows |= {key(name, what): _short(x) for what, x in zip(("cosine", "length"), pair, strict=True)}
-    result = Result(NAME, asdict(config), [config.seed], [], rows, summary(rows, config.fine), **at_start)
-    if folder is not None:
-        result.save(folder)
-    return result
+    def title(self, config: ConflictConfig) -> str:
+        return f"Conflict in the plane, {config.draws} draws of each setting"
 
+    def folder(self, config: ConflictConfig) -> str:
+        return "conflict-planes"
 
-def load(folder: Path | str) -> Result:
-    """A stored result, its rows whole and its summary the one that they give.
+    def measure(self, config: ConflictConfig, root: Path | None, device: str, report: Report) -> Measured:
+        rows: dict[str, np.ndarray] = {}
+        for setting in SETTINGS:
+            rows |= {key(setting, what): values for what, values in measure(config, setting).items()}
+            report(f"{setting}: {config.draws} draws")
+        for name, gradients in GRADIENTS.items():
+            pair = against_mean(gradients.draw(config.draws, config.seed))
+            rows |= {key(name, what): _short(x) for what, x in zip(("cosine", "length"), pair, strict=True)}
+        return Measured(rows, [config.seed])
 
-    Raises:
-        DataError: no result of this experiment, or one whose parts don't agree.
-    """
-    result = Result.load(folder, NAME)
-    try:
-        config = ConflictConfig(**result.config)
+    def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
+        return summary(rows, ConflictConfig(**config).fine)
+
+    def check(self, result: Result) -> None:
+        try:
+            config = ConflictConfig(**result.config)
+        except ConfigError as error:
+            raise ValueError(error) from error
         for name, values in result.rows.items():
             if len(values) != config.draws:
                 raise ValueError(f"`{name}` of shape {values.shape}, not of {config.draws} draws")
-        if not alike(summary(result.rows, config.fine), result.summary):
-            raise ValueError("a summary that its rows do not give")
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"Expected a whole result in {folder}. Got: {error}. Reproduce it.") from error
-    return result
+
+    def table(self, result: Result) -> str:
+        return table(result)
+
+
+EXPERIMENT = Conflict()
+run, load = EXPERIMENT.run, EXPERIMENT.load

@@ -1,4 +1,4 @@
-"""Settings in which tasks disagree, each in as many draws as you like.
+"""Settings in which tasks disagree, each sampled in any number of draws.
 
 Quadratic tasks in the plane: the unit of length is the standard deviation of their optima in each coordinate, and of
 curvature that of a round task. Gradients alone, in any number of dimensions, where no walk is needed.
@@ -22,7 +22,7 @@ MANY, FEW, APART = 5, 2, 4.0  # a majority, a minority, and the way between thei
 
 @dataclass(frozen=True)
 class SampledTasks:
-    """n draws of tasks: where their walks start, what one should want to reach, and another place to look around at."""
+    """n draws of tasks: start of the trajectories, desired end point, and a second position for directions."""
 
     tasks: Quadratics
     start: Float[Tensor, "n 2"]
@@ -35,12 +35,12 @@ Normals = Float[Tensor, "n t 4"]  # of each task: two for its optimum, one for i
 
 @dataclass(frozen=True)
 class Setting:
-    """What disagrees, and how.
+    """A distribution of conflicting tasks.
 
     Args:
         t: number of tasks. optima, hessians: how they are made of standard normal numbers, four a task.
         noise: of a step's gradients, one standard deviation or one a task, see `Walk`.
-        outliers: how many of the last tasks nobody wants: one should want the minimiser of the others' mean loss.
+        outliers: number of outliers among the last tasks; the desired end point minimises the mean loss of the others.
     """
 
     t: int
@@ -50,7 +50,7 @@ class Setting:
     outliers: int = 0
 
     def draw(self, draws: int, seed: int) -> SampledTasks:
-        """The first draws of many are those of few."""
+        """The sampled tasks; a smaller number of draws gives the first ones of a larger number."""
         # A stream of its own: a walk's noise comes from the seed itself.
         numbers = torch.from_numpy(np.random.default_rng((seed, 1)).standard_normal((draws, 4 + 4 * self.t)))
         towards, aside, z = numbers[:, :2], numbers[:, 2:4], numbers[:, 4:].reshape(draws, self.t, 4)
@@ -64,22 +64,22 @@ class Setting:
 
 
 def spread(z: Normals) -> Float[Tensor, "n t 2"]:
-    """Each optimum lies where it lies."""
+    """Optima are drawn independently."""
     return z[..., :2]
 
 
 def shared(z: Normals) -> Float[Tensor, "n t 2"]:
-    """All want the same, so that only noise parts their gradients."""
+    """All optima are equal, so that only noise makes the gradients differ."""
     return torch.zeros_like(z[..., :2])
 
 
 def two_groups(z: Normals) -> Float[Tensor, "n t 2"]:
-    """A majority and a minority, each half as wide."""
+    """A majority and a minority of optima, each with half the standard deviation."""
     return 0.5 * z[..., :2] + z.new_tensor([[0.0, 0.0]] * MANY + [[APART, 0.0]] * FEW)
 
 
 def one_far(z: Normals) -> Float[Tensor, "n t 2"]:
-    """The last lies `FAR` away, on any side."""
+    """The last optimum is at distance `FAR`, in a random direction."""
     last = z[:, -1:, :2]
     return torch.cat([z[:, :-1, :2], FAR * last / torch.linalg.vector_norm(last, dim=-1, keepdim=True)], 1)
 
@@ -101,7 +101,7 @@ def stretched(z: Normals) -> Float[Tensor, "n t 2 2"]:
     return 0.3 * equal(z) + 2.7 * across[..., :, None] * across[..., None, :]
 
 
-LOUD = (1.0, 1.0, 1.0, 1.0, 10.0)  # the noise of five tasks, of which one is hardly to be understood
+LOUD = (1.0, 1.0, 1.0, 1.0, 10.0)  # the noise of five tasks, of which one has very noisy gradients
 
 SETTINGS: dict[str, Setting] = {
     "two tasks": Setting(2, spread, stretched),

@@ -1,17 +1,19 @@
-"""What the rows of `conflict` say: intervals, verdicts computed from them, and both as tables."""
+"""Summary of the rows of `conflict`: intervals, verdicts from them, and both as tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
+from amfs_lab import methods
 from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS
+from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
+from amfs_lab.methods import CLIPPED as CLIPPED
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 
-CLIPPED = "O-AMFS, clip"
-RULES = ("mean", "O-AMFS", CLIPPED, "cosine to mean", "PCGrad")  # the columns of an end's rows
+RULES = tuple(methods.RULES)  # the columns of an end's rows
 NEGATIVE = ("keep", "clip")  # the columns of a place's rows
 PLACES = ("at the start", "about theta*")
 SAME_DIRECTION = 0.99  # the cosine to the mean from which on O-AMFS merely rescales it
@@ -24,14 +26,14 @@ def key(setting: str, what: str) -> str:
 
 
 def verdict(difference: Interval, fine: float) -> str:
-    """What an interval of the distance less the mean rule's shows, one of `VERDICTS`."""
+    """The verdict, one of `VERDICTS`, from an interval of the distance minus the mean rule's."""
     if max(abs(difference.low), abs(difference.high)) <= fine:
         return "the same"
     return "nearer" if difference.high < 0 else "farther" if difference.low > 0 else "no difference shown"
 
 
 def summary(rows: Mapping[str, np.ndarray], fine: float) -> dict[str, Any]:
-    """Of each setting and rule its distances, in pairs with the mean rule's; of directions, shares and medians."""
+    """Distances of each setting and rule, in pairs with the mean rule's; shares and medians of directions."""
     found: dict[str, Any] = {}
     for setting in SETTINGS:
         own = {what: values for (name, what), values in _split(rows).items() if name == setting}
@@ -80,35 +82,35 @@ AIMS = {"to theta*": "theta*", "to wanted": "best without the outlier"}
 
 
 def table(result: Result) -> str:
-    """Two tables in Markdown: where the rules end, with verdicts on O-AMFS; and its direction beside the mean's."""
-    return "\n".join([*_table_of_ends(result.summary), "", *_table_of_directions(result.summary)])
+    """Two tables in Markdown: end points of the rules with verdicts on O-AMFS, and its direction beside the mean's."""
+    return f"{_table_of_ends(result.summary)}\n\n{_table_of_directions(result.summary)}"
 
 
-def _table_of_ends(found: Mapping[str, Any]) -> Iterator[str]:
-    yield f"| setting | median distance to | {' | '.join(RULES)} | O-AMFS minus mean | lower in | O-AMFS ends |"
-    yield "|---|---|" + "---|" * (len(RULES) + 3)
+def _table_of_ends(found: Mapping[str, Any]) -> str:
+    head = ("setting", "median distance to", *RULES, "O-AMFS minus mean", "lower in", "O-AMFS ends")
+    rows = []
     for setting in SETTINGS:
         for aim, words in AIMS.items():
             if aim in found[setting]:
                 ends = found[setting][aim]
-                medians = " | ".join(f"{ends[rule]['median']:.3f}" for rule in RULES)
-                own = ends["O-AMFS"]
+                own, medians = ends["O-AMFS"], [f"{ends[rule]['median']:.3f}" for rule in RULES]
                 gap = f"{own['minus mean']['mean']:+.3f} ± {own['minus mean']['half_width']:.3f}"
-                yield f"| {setting} | {words} | {medians} | {gap} | {own['lower in']:.0%} | {own['verdict']} |"
+                rows.append([setting, words, *medians, gap, f"{own['lower in']:.0%}", own["verdict"]])
+    return markdown_table(head, rows)
 
 
-def _table_of_directions(found: Mapping[str, Any]) -> Iterator[str]:
-    yield "| gradients | ascends | clipped, ascends | merely rescales the mean | median length |"
-    yield "|---|---|---|---|---|"
+def _table_of_directions(found: Mapping[str, Any]) -> str:
+    head = ("gradients", "ascends", "clipped, ascends", "merely rescales the mean", "median length")
     lines = {f"{setting}, {place}": (setting, place) for setting in SETTINGS for place in PLACES}
     own = {name: found[s][place] for name, (s, place) in lines.items() if place in found[s]}
+    rows = []
     for name, each in (own | {name: found[name] for name in GRADIENTS}).items():
         shares = [each["keep"]["ascends"], each["clip"]["ascends"], each["keep"]["merely rescales"]]
-        cells = " | ".join(map(_share, shares))
-        yield f"| {name} | {cells} | {each['keep']['median length']:.2f} |"
+        rows.append([name, *map(_share, shares), f"{each['keep']['median length']:.2f}"])
+    return markdown_table(head, rows)
 
 
 def _share(found: Mapping[str, Any]) -> str:
-    if found["half_width"] == 0:  # Student's interval of n equal values says nothing: 3/n or so may have been missed
+    if found["half_width"] == 0:  # Student's interval of n equal values is empty, but about 3/n may have been missed
         return f"{'none' if found['mean'] == 0 else 'all'} of {found['n']}"
     return f"{100 * found['mean']:.1f} ± {100 * found['half_width']:.1f} %"

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from amfs_lab.experiments import accuracy, figure2, precision
+from amfs_lab.experiments.experiment import accuracies
+from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import stored
 from amfs_lab.stats import (
     FEW,
@@ -45,10 +47,10 @@ def cells() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     result = accuracy.load(stored("accuracy-omniglot"))
     for name, right in result.rows.items():
         method, shape, norm = name.split()
-        shares[name] = accuracy.accuracies(right, accuracy.SHAPES[shape])
+        shares[name] = accuracies(right, accuracy.SHAPES[shape])
         if method != "i-amfs":
             solve = result.rows[accuracy.key("i-amfs", shape, norm)]
-            gaps[name] = accuracy.accuracies(solve, accuracy.SHAPES[shape]) - shares[name]
+            gaps[name] = accuracies(solve, accuracy.SHAPES[shape]) - shares[name]
     for source in ("glyphs", "omniglot"):
         by_method = figure2.curves(figure2.load(stored(f"figure2-{source}")))
         maml, solve = (torch.from_numpy(by_method[method].per_episode[0]) for method in figure2.METHODS)
@@ -63,7 +65,7 @@ def cells() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def coverage(values: Tensor, n: int, runs: int, generator: torch.Generator) -> tuple[float, float]:
-    """How often Student's interval and `accuracy_interval` of n resampled values cover the mean of all of them."""
+    """Coverage of Student's interval and of `accuracy_interval`, for n resampled values and the mean of all values."""
     sample = values[torch.randint(len(values), (runs, n), generator=generator)]
     off, variance = (sample.mean(1) - values.mean()).abs(), sample.var(1)
     told = []
@@ -77,11 +79,11 @@ def coverage(values: Tensor, n: int, runs: int, generator: torch.Generator) -> t
     return told[0], told[1]
 
 
-def table_of_coverage() -> Iterator[str]:
-    """Lines of Markdown: the lowest coverage over all stored rows, by number of episodes."""
+def table_of_coverage() -> str:
+    """The lowest coverage over all stored rows, by number of episodes, in Markdown."""
     generator = torch.Generator().manual_seed(0)
-    yield "| 95 % interval of | n | rows | Student's, worst row | `accuracy_interval`, worst row | mean of rows |"
-    yield "|---|---|---|---|---|---|"
+    head = ("95 % interval of", "n", "rows", "Student's, worst row", "`accuracy_interval`, worst row", "mean of rows")
+    lines = []
     for what, rows in zip(("accuracy", "paired difference"), cells(), strict=True):
         for n in (30, 100, 600):
             first = {name: coverage(values, n, RUNS // 2, generator) for name, values in rows.items()}
@@ -91,17 +93,15 @@ def table_of_coverage() -> Iterator[str]:
             ]  # free of the choice's luck
             mean = sum(ours for _, ours in first.values()) / len(first)
             numbers = (*map(min, zip(*again, strict=True)), mean)
-            yield f"| {what} | {n} | {len(rows)} | {' | '.join(f'{100 * share:.1f} %' for share in numbers)} |"
+            lines.append([what, str(n), str(len(rows)), *(f"{100 * share:.1f} %" for share in numbers)])
+    return markdown_table(head, lines)
 
 
-def table_of_scripts() -> Iterator[str]:
-    """Lines of Markdown: how often an interval covers the accuracy on other scripts than those it was measured on."""
+def table_of_scripts() -> str:
+    """Coverage of the accuracy on other scripts than those of the measurement, in Markdown."""
     generator = torch.Generator().manual_seed(2)
-    yield "| measured on | interval over 200 episodes | interval over scripts |"
-    yield "|---|---|---|"
-    for scripts in (5, 10, 20):
-        over_episodes, over_scripts = _scripts(scripts, generator)
-        yield f"| {scripts} scripts | {over_episodes} | {over_scripts} |"
+    head = ("measured on", "interval over 200 episodes", "interval over scripts")
+    return markdown_table(head, ([f"{scripts} scripts", *_scripts(scripts, generator)] for scripts in (5, 10, 20)))
 
 
 def _scripts(scripts: int, generator: torch.Generator) -> tuple[str, str]:
@@ -115,14 +115,15 @@ def _scripts(scripts: int, generator: torch.Generator) -> tuple[str, str]:
     return f"{100 * _share(means.abs() <= one):.0f} %", f"{100 * sum(over_scripts) / 500:.0f} %"
 
 
-def table_of_rules() -> Iterator[str]:
-    """Lines of Markdown: how often each rule speaks where all are equal, and where one is better."""
+def table_of_rules() -> str:
+    """False-alarm rate of each rule where all learners are equal, and its power where one is better, in Markdown."""
     generator = torch.Generator().manual_seed(1)
-    yield "| rule | false alarms | power |"
-    yield "|---|---|---|"
     equal = made_up(RUNS, 4, EPISODES, generator)
-    for name, numbers in (*_pairs(equal), *_trainings(generator), *_questions(generator)):
-        yield f"| {name} | {' | '.join('–' if share is None else f'{100 * share:.1f} %' for share in numbers)} |"
+    rows = (
+        [name, *("–" if share is None else f"{100 * share:.1f} %" for share in numbers)]
+        for name, numbers in (*_pairs(equal), *_trainings(generator), *_questions(generator))
+    )
+    return markdown_table(("rule", "false alarms", "power"), rows)
 
 
 Line = tuple[str, tuple[float, float | None]]
@@ -190,4 +191,4 @@ def _share(true: Tensor) -> float:
 
 def tables() -> str:
     """The three tables in Markdown."""
-    return "\n".join([*table_of_coverage(), "", *table_of_scripts(), "", *table_of_rules()])
+    return "\n\n".join([table_of_coverage(), table_of_scripts(), table_of_rules()])

@@ -1,4 +1,4 @@
-"""A result is one folder: what was asked, by which code, on what machine, every episode's numbers, and their summary.
+"""Stored results: one folder with configuration, code version, machine, the numbers of every episode and a summary.
 
 result.json    experiment, configuration, seeds, what training really did, code version, machine, hash of the rows
 rows.npz       the numbers of each episode, from which everything else can be computed again
@@ -55,7 +55,7 @@ def code_version() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What wall-clock times depend on. No name of the machine is in it."""
+    """The hardware and software that times depend on, without the name of the machine."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -96,7 +96,7 @@ class Result:
     machine: dict[str, Any] = field(default_factory=machine)
 
     def save(self, folder: Path | str) -> None:
-        """Writes the folder beside its place and moves it there: whole, or not at all.
+        """Writes a temporary folder and renames it, so that an incomplete result is never seen.
 
         Raises:
             ConfigError: the folder exists; a result is never overwritten.
@@ -153,7 +153,7 @@ class Result:
 
 @contextlib.contextmanager
 def whole(folder: Path | str) -> Iterator[None]:
-    """Around the check of a result's parts: what does not agree, or is not there, becomes a DataError."""
+    """A context for checks of a result: a missing part or a disagreement becomes a DataError."""
     try:
         yield
     except (KeyError, TypeError, ValueError) as error:
@@ -170,7 +170,7 @@ def check_free(folder: Path | str) -> None:
 
 
 def stored(name: str) -> Path:
-    """Where a result that comes with the package lies, in the wheel or in the checkout. Raises DataError."""
+    """The folder of a result of the package, in the wheel or in the checkout. Raises DataError."""
     package = Path(__file__).resolve().parents[1]
     folders = [place / "data" / "results" / name for place in (package, package.parent)]
     for folder in folders:
@@ -180,13 +180,13 @@ def stored(name: str) -> Path:
 
 
 def plain(interval: Any) -> dict[str, Any]:
-    """The numbers of a dataclass (an Interval, say) as plain data, floats rounded; its key says what they are of."""
+    """The numbers of a dataclass (an Interval, say) as plain data, floats rounded, without its strings."""
     numbers = {name: v for name, v in asdict(interval).items() if not isinstance(v, str)}
     return {name: round(v, 6) if isinstance(v, float) else v for name, v in numbers.items()}
 
 
 def alike(a: Any, b: Any) -> bool:
-    """Plain data that agree, their floats up to what `plain` rounds away."""
+    """True for equal plain data, with a tolerance for floats that covers the rounding of `plain`."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(alike(a[name], b[name]) for name in a)
     if isinstance(a, list) and isinstance(b, list):

@@ -11,6 +11,7 @@ from amfs_lab.inner.features import FeatureSpaceLoop, Predictor, checked_task
 from amfs_lab.kernels import squared_distances
 
 
+@dataclass(init=False, repr=False, unsafe_hash=True)  # no settings: any two are equal, in a configuration as well
 class Prototypes(FeatureSpaceLoop):
     """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set.
 

@@ -1,4 +1,4 @@
-"""A saved run as a few-shot classifier: names images by a support folder, or says that they are none of its classes."""
+"""A few-shot classifier from a saved run and a support folder, with rejection of images of other classes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -128,7 +128,7 @@ class Classifier:
         episodes: int = EPISODES,
         watch: Callable[[int], Any] = lambda _: None,
     ) -> "Classifier":
-        """A saved run and a support set.
+        """The classifier of a saved run and a support set.
 
             read = Classifier.load("runs/mine", support="letters", ink=True)
             print(read("photo.png"))
@@ -186,7 +186,7 @@ class Classifier:
         support: Mapping[str, Sequence[Image]],
         read: Callable[[Path | str], Picture] = read_picture,
     ) -> "Classifier":
-        """A learner in memory and the images of each class by its name, without a threshold.
+        """The classifier of a learner in memory and the images of each class by its name, without a threshold.
 
         Raises:
             DataError: fewer than two classes, a class without images, images of several shapes.

@@ -1,4 +1,4 @@
-"""The single answers behind an accuracy: one row a query, and which class is taken for which."""
+"""Confusion of classes: one row a query, and how often each class is predicted for another."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -111,8 +111,8 @@ class Confusion:
         return tuple(sorted({group_of(name) for name in self.classes}))
 
     def grouped(self) -> "Confusion":
-        """Mistakes only, by group: of the wrong classes of group B that stood beside a query of group A, how many were
-        chosen. On the diagonal are mistakes within a group."""
+        """Mistakes only, by group: of the wrong classes of group B in episodes of a query of group A, how many were
+        predicted. On the diagonal are mistakes within a group."""
         times, offered = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for counts, mine in ((self.times, times), (self.offered, offered)):
             for (a, b), n in counts.items():

@@ -1,4 +1,4 @@
-"""Open-set recognition: is a query of one of the support set's classes, or of none of them?
+"""Open-set recognition: rejection of queries that are of none of the support set's classes.
 
 The posterior variance of a Gaussian process is large far from all support features (`ridge.variance`). A query whose
 variance is above a threshold is rejected: "none of these". The threshold and its two error rates are measured on
@@ -41,7 +41,7 @@ class ErrorRate:
 
     @classmethod
     def of(cls, shares: Float[Tensor, " episodes"], level: float = 0.95) -> "ErrorRate":
-        """Mean and interval of the episodes' own shares: an episode is a cluster, its queries are not independent.
+        """Mean and interval of the shares of the episodes. Queries of one episode are not independent: it is a cluster.
 
         Wilson's interval with the effective number of queries p (1 - p) / Var(mean) and Student's t for
         `episodes` - 1 degrees of freedom (after Korn and Graubard 1998). The variance counts one more deviation of
@@ -205,7 +205,7 @@ def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> LabelledSource:
 
 
 def _variances(learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]) -> Float[Tensor, " q"]:
-    """All in one pass where the network is known to treat each query by itself, else one by one, as in use."""
+    """Posterior variances: in one pass if the network treats each query on its own, else one query at a time."""
     together = getattr(learner.net, "norm", None) in ("support", "group", "none")
     parts = (x,) if together else x.split(1)
     return torch.cat([variance for part in parts if (variance := answers(learner, support, part)[1]) is not None])

@@ -30,23 +30,7 @@ class Look(NamedTuple):
     pattern: str = ""
 
 
-# What has a name has one look in every figure. Methods of meta-training, rules of the outer loop, tasks:
-SERIES = tuple(Look(*each) for each in zip(COLORS, DASHES, MARKERS, strict=True))
-METHODS = dict(zip(("I-AMFS", "MAML", "O-AMFS", "AMFS", "FO-MAML", "ANIL", "prototypes"), SERIES, strict=True))
-IN_THE_PLANE = {  # the methods whose tasks are bowls; the proximal step is the one that I-AMFS takes there
-    "joint": Look(INK, "dot", "cross"),
-    "FO-MAML": METHODS["FO-MAML"],
-    "MAML": METHODS["MAML"],
-    "Reptile": Look(GREEN, "dashdot", "triangle-up"),
-    "proximal": METHODS["I-AMFS"],
-}
-RULES = {
-    "mean": Look(ORANGE, "solid", "square"),
-    "O-AMFS": METHODS["O-AMFS"]._replace(pattern="/"),
-    "O-AMFS, clip": Look(BLACK, "longdash", "cross", "-"),
-    "cosine to mean": Look(SKY, "dash", "circle", "x"),
-    "PCGrad": Look(PURPLE, "dashdot", "triangle-up", "."),
-}
+# One look for each task, in every figure. Those of methods and rules are in `amfs_lab.methods`.
 TASKS = (Look(SKY, "solid", "circle"), Look(YELLOW, "solid", "square", "/"), Look(PURPLE, "solid", "diamond", "x"))
 
 # White to blue, light up to 0.75, so that dark numbers can be read on most cells and white ones on the rest.

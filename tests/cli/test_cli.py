@@ -39,7 +39,7 @@ def test_a_run_is_judged_without_the_help_of_the_other_queries(tmp_path, capsys)
     assert "support norm" in said[2]
     assert said[2].rpartition("norm")[2] != said[0].rpartition("norm")[2]
     assert cli.main([*asked, "--norm", "group"]) == 2
-    assert "Got 'group' for a run with transductive." in capsys.readouterr().err
+    assert "Got 'group' for 'transductive'." in capsys.readouterr().err
 
 
 def test_a_run_is_judged_in_another_precision(tmp_path, capsys):
@@ -55,7 +55,7 @@ def test_a_run_is_judged_in_another_precision(tmp_path, capsys):
 def test_a_run_goes_on_in_its_own_precision_on_another_machine(tmp_path, monkeypatch, capsys):
     asked = ["train", "--device", "cpu", "--save-every", "1", "--out", str(tmp_path / "run"), *QUICK]
     monkeypatch.setattr(devices, "multiplies_bfloat16", lambda device: True)
-    monkeypatch.setattr(training.checkpoint, "clear_states", lambda folder: None)  # as if it had been stopped
+    monkeypatch.setattr(runs.checkpoint, "remove", lambda paths: None)  # as if it had been stopped
     assert cli.main(asked) == 0
     monkeypatch.setattr(devices, "multiplies_bfloat16", lambda device: False)
     assert cli.main([*asked, "--resume"]) == 0
@@ -83,7 +83,7 @@ def test_a_rule_of_somebody_elses_is_named(tmp_path, capsys):
     record["config"]["outer"] = {"name": "shortest"}
     (run / "run.json").write_text(json.dumps(record))
     assert cli.main(["evaluate", str(run)]) == 2
-    assert "Got 'shortest': if it is yours, put its class into `amfs_lab.outer.AGGREGATORS`" in capsys.readouterr().err
+    assert "Got 'shortest', which is unknown. If it is your own, register it first" in capsys.readouterr().err
 
 
 def test_settings_reach_the_run(tmp_path):

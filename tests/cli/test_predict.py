@@ -102,7 +102,7 @@ def test_without_validation_data_there_is_no_verdict(run, support, image, monkey
     ("arguments", "sentence"),
     [
         (["RUN", "--support", "nowhere", "IMAGE"], "Expected a folder nowhere with one folder of images"),
-        (["RUN", "--support", "single", "IMAGE"], "for each of two classes or more in single. Got one, 'a'."),
+        (["RUN", "--support", "single", "IMAGE"], "the folders of at least two classes in single. Got one, 'a'."),
         (["RUN", "--support", "SUPPORT", "gone.png"], "Got gone.png, which does not exist."),
         (["RUN", "--support", "SUPPORT", "notes.png"], "Expected an image that can be read. Got notes.png"),
         (["RUN", "--support", "SUPPORT", "empty"], "in empty. Got none: add some, or name images."),

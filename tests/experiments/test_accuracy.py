@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from amfs_lab.cli import main, parser
-from amfs_lab.cli.reproduce import reproduce_accuracy
+from amfs_lab.cli.reproduce import reproduce_experiment
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import Result, accuracy
@@ -19,7 +19,7 @@ from amfs_lab.stats import accuracy_difference, accuracy_interval
 from amfs_lab.tasks import EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
 SMALL = AccuracyConfig(
     source="glyphs",
     seconds=None,
@@ -155,7 +155,8 @@ def with_row(name, change):
 def test_a_result_that_is_not_whole_is_refused(made, tmp_path, change, words):
     """Each with the summary that its rows give, so that nothing else is wrong with it."""
     parts = vars(made) | change(made)
-    parts["summary"] = accuracy.summary(parts["rows"], SHAPES | {"7w1s": EpisodeConfig(7, 1, 15)})
+    shapes = {name: vars(shape) for name, shape in (SHAPES | {"7w1s": EpisodeConfig(7, 1, 15)}).items()}
+    parts["summary"] = accuracy.EXPERIMENT.summary(parts["rows"], {"shapes": shapes})
     Result(**parts).save(tmp_path / "one")
     with pytest.raises(DataError, match=rf"Expected a whole result in .*{words}"):
         accuracy.load(tmp_path / "one")
@@ -177,7 +178,7 @@ def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
         ({"seconds": -1.0}, r"TrainingConfig.seconds must be a finite number > 0"),
         (
             {"methods": {"maml": replace(RECIPES["maml"], episode=EpisodeConfig(7, 1, 2))}},
-            r"maml can be asked about tasks of the ways that it trains on.* one of 5w1s, 5w5s, 20w1s\. Got 7\.",
+            r"maml can be evaluated only on the ways that it trains on.* one of 5w1s, 5w5s, 20w1s\. Got 7\.",
         ),
     ],
 )
@@ -218,8 +219,8 @@ def test_short_numbers_are_for_solves_and_not_for_second_derivatives():
 )
 def test_what_training_does_to_its_images_follows_the_source_unless_it_is_said(monkeypatch, made, words, augment):
     configs = []
-    monkeypatch.setattr(accuracy, "run", lambda config, *rest: configs.append(config) or made)
-    reproduce_accuracy(parser().parse_args(["reproduce", "accuracy", *words]))
+    monkeypatch.setattr(accuracy.Accuracy, "run", lambda self, config, *rest: configs.append(config) or made)
+    reproduce_experiment(parser().parse_args(["reproduce", "accuracy", *words]))
     assert [config.augment for config in configs] == [augment]
 
 
@@ -228,8 +229,8 @@ def test_each_option_of_the_command_says_what_it_is(capsys):
         main(["reproduce", "accuracy", "--help"])
     said = " ".join(capsys.readouterr().out.partition("options:")[2].split())
     assert "no word: nothing (default rotations, but nothing to glyphs)" in said
-    assert "which of them train, in turns (default all)" in said
-    assert "--seed SEED of each training (default 0)" in said
+    assert "methods to train, in turns (default all)" in said
+    assert "--seed SEED seed of each training (default 0)" in said
 
 
 COUNTS = ("none", "one", "two", "three", "four", "five", "six")
@@ -242,7 +243,7 @@ def test_the_result_that_comes_with_the_course_is_whole_and_the_readmes():
     assert result.config["episodes"] == 600
     assert list(result.config["methods"]) == list(RECIPES)
     assert result.code["changed"] is False  # made by a commit, and by nothing beside it
-    assert accuracy.table(result) in README.read_text(encoding="utf-8")
+    assert accuracy.table(result) in RESULTS.read_text(encoding="utf-8")
 
 
 def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
@@ -269,7 +270,7 @@ def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
     assert (maml[1] > 0).all()
     assert (amfs[0] > 0).all()
     assert (prototypes[0] > 0).all()
-    told = " ".join(README.read_text(encoding="utf-8").split())
+    told = " ".join(RESULTS.read_text(encoding="utf-8").split())
     for sentence in (
         f"I-AMFS, AMFS and prototypes on {ways['i-amfs']}-way tasks and in {kinds['i-amfs']}, "
         f"MAML on {ways['maml']}-way tasks, since it ends in a head for five classes, and in {kinds['maml']}",
@@ -289,7 +290,7 @@ def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
 
 
 def test_what_the_readme_says_of_other_alphabets_is_what_the_rows_say():
-    result, told = accuracy.load(stored("accuracy-omniglot")), " ".join(README.read_text(encoding="utf-8").split())
+    result, told = accuracy.load(stored("accuracy-omniglot")), " ".join(RESULTS.read_text(encoding="utf-8").split())
     try:
         accuracy.over_groups(result, "i-amfs", "5w1s")
     except DataError as error:

@@ -19,7 +19,7 @@ from amfs_lab.outer import PairwiseCosine
 from amfs_lab.planes import geometric_median
 from amfs_lab.stats import Interval, paired_difference
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
 SMALL = ConflictConfig(draws=6, steps=300)
 BFLOAT16 = ConflictConfig(draws=3, steps=5)
 CALM = [name for name, setting in SETTINGS.items() if not setting.noise]
@@ -72,7 +72,7 @@ def test_the_mean_arrives_at_theta_star(setting):
 
 
 def test_two_tasks_walk_the_same_way_under_o_amfs_and_the_mean():
-    paths, best = conflict.paths(SMALL, "two tasks"), conflict.drawn(SMALL, "two tasks").tasks.best()
+    paths, best = conflict.paths(SMALL, "two tasks"), conflict.sample(SMALL, "two tasks").tasks.best()
     away = (paths["mean"] - best).norm(dim=2).cummin(0).values
     on_the_way = away > SMALL.rate  # later it steps to and fro across theta*, where the tasks are opposed
     assert on_the_way.sum(0).min() >= 5
@@ -86,7 +86,7 @@ def test_two_tasks_walk_the_same_way_under_o_amfs_and_the_mean():
     "setting", ["three round tasks", "ten round tasks", "unequal curvatures", "one outlier of five"]
 )
 def test_round_tasks_lead_o_amfs_to_the_geometric_median(setting):
-    draws, ends = conflict.drawn(SMALL, setting), conflict.paths(SMALL, setting)
+    draws, ends = conflict.sample(SMALL, setting), conflict.paths(SMALL, setting)
     median = geometric_median(draws.tasks.optima)
     assert (ends["O-AMFS"][-1] - median).norm(dim=1).max() < 5e-3
     assert (median - draws.tasks.best()).norm(dim=1).min() > 2e-2
@@ -95,7 +95,7 @@ def test_round_tasks_lead_o_amfs_to_the_geometric_median(setting):
 def test_of_an_outlier_o_amfs_knows_less():
     found = conflict.measure(SMALL, "one outlier of ten")["to wanted"]
     assert (found[:, RULES.index("O-AMFS")] < found[:, RULES.index("mean")]).all()
-    draws = conflict.drawn(SMALL, "one outlier of ten")
+    draws = conflict.sample(SMALL, "one outlier of ten")
     assert torch.allclose(draws.wanted, draws.tasks.optima[:, :-1].mean(1))
     assert torch.allclose(draws.tasks.optima[:, -1].norm(dim=1), torch.full((6,), 10.0).double())
 
@@ -213,7 +213,7 @@ def test_the_result_that_comes_with_the_course_is_whole_and_the_readmes(shipped)
     said = {name: shipped.summary[name]["to theta*"]["O-AMFS"]["verdict"] for name in SETTINGS}
     assert {name for name, word in said.items() if word != "farther"} == {"two tasks", "one optimum, noise in one"}
     assert (said["two tasks"], said["one optimum, noise in one"]) == ("the same", "nearer")
-    text = " ".join(README.read_text(encoding="utf-8").split())
+    text = " ".join(RESULTS.read_text(encoding="utf-8").split())
     farther = list(said.values()).count("farther")
     assert (
         f"{config.draws} draws of each of {len(SETTINGS)} settings: O-AMFS ends farther from θ* in {farther}," in text

@@ -12,8 +12,8 @@ from amfs_lab.cli import main
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.experiments import Result, figure2
+from amfs_lab.experiments.experiment import in_turns
 from amfs_lab.experiments.result import stored
-from amfs_lab.experiments.turns import side_by_side
 from amfs_lab.inner import Maml
 from amfs_lab.runs.progress import Progress
 from amfs_lab.stats import accuracy_difference, accuracy_interval
@@ -99,14 +99,14 @@ def test_numbers_that_do_not_agree_are_refused(made, tmp_path):
     wrong = json.loads(json.dumps(made.summary))
     wrong["maml"][1]["over episodes"]["mean"] += 0.01
     Result(**{**vars(made), "summary": wrong}).save(tmp_path / "summary")
-    with pytest.raises(DataError, match=r"Expected a whole Figure 2 in .* a summary that its rows do not give"):
+    with pytest.raises(DataError, match=r"Expected a whole result in .* a summary that its rows do not give"):
         figure2.load(tmp_path / "summary")
     fewer = {name: values[:, :-1] for name, values in made.rows.items()}
     Result(**{**vars(made), "rows": fewer}).save(tmp_path / "rows")
     with pytest.raises(DataError, match=r"`right maml` of shape \(2, 5, 4\), not \(2, 6, 4\)"):
         figure2.load(tmp_path / "rows")
     Result(**{**vars(made), "rows": {}}).save(tmp_path / "empty")
-    with pytest.raises(DataError, match=r"Expected a whole Figure 2 .*'right maml'"):
+    with pytest.raises(DataError, match=r"Expected a whole result .*'right maml'"):
         figure2.load(tmp_path / "empty")
 
 
@@ -141,7 +141,7 @@ def test_runs_take_turns_by_the_time_that_they_have_used():
             if step * pace >= last:
                 return
 
-    ended = side_by_side({"slow": run("slow", 4.0, 8.0), "fast": run("fast", 1.0, 8.0)})
+    ended = in_turns({"slow": run("slow", 4.0, 8.0), "fast": run("fast", 1.0, 8.0)})
     assert order == ["slow", "fast", "fast", "fast", "fast", "slow", "fast", "fast", "fast", "fast"]
     assert {name: progress.step for name, progress in ended.items()} == {"slow": 2, "fast": 8}
 

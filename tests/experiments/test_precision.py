@@ -17,7 +17,7 @@ from amfs_lab.stats import accuracy_difference, accuracy_interval
 from amfs_lab.tasks import EpisodeConfig, open_source
 from amfs_lab.training import MetaTrainer
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.md"
 SMALL = PrecisionConfig(
     methods=("i-amfs", "maml"), seeds=2, meta_steps=2, episode=EpisodeConfig(5, 1, 2), episodes=5, width=4
 )
@@ -119,7 +119,7 @@ def test_settings_that_cannot_be_are_refused(settings, words):
 
 
 def test_the_result_that_comes_with_the_course_is_the_readmes():
-    result, told = precision.load(stored("precision-glyphs")), README.read_text(encoding="utf-8")
+    result, told = precision.load(stored("precision-glyphs")), RESULTS.read_text(encoding="utf-8")
     asked, found = result.config, list(result.summary.values())
     assert result.code["changed"] is False  # made by a commit, and by nothing beside it
     assert (asked["source"], asked["split"], asked["episodes"]) == ("glyphs", "validation", 600)

@@ -5,6 +5,7 @@ import re
 
 import ipywidgets as w
 
+from amfs_lab.explore import looks
 from amfs_lab.widgets import style
 
 SLIDERS = (w.IntSlider, w.FloatSlider, w.FloatLogSlider, w.IntRangeSlider, w.FloatRangeSlider, w.SelectionSlider)
@@ -12,7 +13,7 @@ BOXES = (w.IntText, w.FloatText, w.BoundedIntText, w.BoundedFloatText)
 FIELDS = (*SLIDERS, *BOXES, w.Dropdown, w.Select, w.Checkbox, w.ToggleButton, w.Text, w.Textarea, w.RadioButtons)
 
 NAMED = {value.upper(): name for name, value in vars(style).items() if name.isupper() and str(value).startswith("#")}
-LOOKS = style.METHODS | style.RULES | style.IN_THE_PLANE
+LOOKS = looks.METHODS | looks.RULES | looks.IN_THE_PLANE
 SMALLEST_FONT = 11
 WIDER = 1.4  # a width or a size that differs by this factor is seen to differ
 

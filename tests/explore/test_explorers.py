@@ -10,13 +10,12 @@ from sklearn.kernel_ridge import KernelRidge
 
 from amfs_lab import explore
 from amfs_lab.config import METHODS
-from amfs_lab.explore import ConflictExplorer, Figure2Explorer, MetaTrainingExplorer, RbfExplorer, RidgeExplorer
+from amfs_lab.explore import ConflictExplorer, Figure2Explorer, MetaTrainingExplorer, RbfExplorer, RidgeExplorer, looks
 from amfs_lab.explore.conflict.conflict import gradients, turned
 from amfs_lab.explore.kernels import rbf
 from amfs_lab.explore.training.curves import DRAWN, MOST, NAMES, slots, smooth, thin
 from amfs_lab.outer import PCGrad
 from amfs_lab.stats import Interval
-from amfs_lab.widgets import style
 from amfs_lab.widgets.drive import drive
 
 
@@ -258,8 +257,8 @@ class TestMetaTraining:
 
     def test_each_method_has_a_look_and_another_name_a_free_one(self):
         assert set(NAMES) == set(METHODS)
-        looks = list(zip(*style.METHODS.values(), strict=True))[:3]
-        assert all(len(set(each)) == MOST for each in looks), "none is told by its colour alone"
+        parts = list(zip(*looks.METHODS.values(), strict=True))[:3]
+        assert all(len(set(each)) == MOST for each in parts), "none is told by its colour alone"
         runs = ["i-amfs again", "amfs", "mine", "i-amfs"]
         placed = slots(runs)
         assert [placed[name] for name in ("i-amfs", "amfs")] == [list(NAMES).index(name) for name in ("i-amfs", "amfs")]

@@ -15,10 +15,10 @@ import torch
 from amfs_lab import cli
 from amfs_lab.backbones import MLP
 from amfs_lab.cli.progress import Board, StepLog, line
-from amfs_lab.config import AnilConfig, FunctionSpaceConfig, MamlConfig, PrototypesConfig, preset
+from amfs_lab.config import FunctionSpaceConfig, preset
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
-from amfs_lab.inner import FunctionSpace
+from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.learner import MetaLearner
 from amfs_lab.outer import PCGrad
 from amfs_lab.outer.from_torchjd import TorchJD
@@ -63,9 +63,9 @@ class TestGoingOn:
         ("inner", "outer"),
         [
             (FunctionSpaceConfig(learn_lam=True), CONFIG.outer),
-            (MamlConfig(steps=2), PCGrad()),
-            (AnilConfig(steps=2), TorchJD("UPGrad")),
-            (PrototypesConfig(), TorchJD("Random", seed=3)),
+            (Maml(steps=2), PCGrad()),
+            (Anil(steps=2), TorchJD("UPGrad")),
+            (Prototypes(), TorchJD("Random", seed=3)),
         ],
         ids=["function-space", "maml", "anil", "prototypes"],
     )
@@ -128,7 +128,7 @@ class TestRefusals:
             assert words in str(caught.value)
         assert "mu" not in str(caught.value)
         with pytest.raises(ConfigError, match=r"inner.name \('function-space' there, 'maml' here\)"):
-            MetaTrainer(replace(CONFIG, inner=MamlConfig()), tmp_path, resume=True)
+            MetaTrainer(replace(CONFIG, inner=Maml()), tmp_path, resume=True)
         assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def test_a_run_that_has_ended_does_not_go_on(self, tmp_path):

@@ -1,18 +1,19 @@
 """Two to four task gradients in the plane, and what four rules make of them."""
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from amfs_lab import pretrained
-from amfs_lab.outer import Aggregator, Conflict, Mean, MeanCosine, PairwiseCosine, PCGrad, measure
+from amfs_lab import methods, planes, pretrained
+from amfs_lab.explore import looks
+from amfs_lab.outer import Aggregator, Conflict, MeanCosine, PairwiseCosine, measure
 from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig, ImageSource, glyphs
-from amfs_lab.widgets import style
 from amfs_lab.widgets.arrows import NOTHING, arrow
 from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, Toggle
 from amfs_lab.widgets.explorer import Explorer
@@ -22,7 +23,7 @@ from amfs_lab.widgets.style import GRID, INK, SILENT, vector
 MOST = 4
 STILL = 1e-9  # a combined gradient that is shorter is the rounding of none
 HEIGHT = 306  # pixels of the panel with the arrows
-RULES = ("mean", "O-AMFS", "cosine to mean", "PCGrad")
+RULES = tuple(planes.RULES)
 # Where rules agree, their arrows lie on each other: the wider ones below stay visible. Pixels.
 WIDTHS, HEADS = (11, 7, 4, 2), (26, 19, 14, 9)
 
@@ -42,9 +43,11 @@ def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
 
 
 def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
-    """The four rules, by the names that the explorer shows."""
+    """The aggregation rules by label; the cosine rules with these settings."""
     named = dict(normalization=normalization, negative=negative)
-    return dict(zip(RULES, (Mean(), PairwiseCosine(**named), MeanCosine(**named), PCGrad()), strict=True))
+    found = {label: methods.RULES[label].aggregator for label in RULES}
+    cosine_rules = (PairwiseCosine, MeanCosine)
+    return {label: replace(rule, **named) if isinstance(rule, cosine_rules) else rule for label, rule in found.items()}
 
 
 def turned(a: Tensor, b: Tensor) -> float | None:
@@ -150,7 +153,7 @@ class ConflictExplorer(Explorer):
         *(
             Trace(
                 go.Scatter,
-                vector(style.RULES[rule].color, WIDTHS[n], hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})")
+                vector(looks.RULES[rule].color, WIDTHS[n], hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})")
                 | dict(name=rule, legendgroup=rule),
                 x=f"x_{n}",
                 y=f"y_{n}",
@@ -189,8 +192,8 @@ class ConflictExplorer(Explorer):
                     legendgroup=rule,
                     showlegend=False,
                     marker=dict(
-                        color=style.RULES[rule].color,
-                        pattern=dict(shape=style.RULES[rule].pattern, fillmode="overlay", fgcolor="white", size=6),
+                        color=looks.RULES[rule].color,
+                        pattern=dict(shape=looks.RULES[rule].pattern, fillmode="overlay", fgcolor="white", size=6),
                     ),
                     hovertemplate=f"{rule}, task %{{x}}: %{{y:.3f}}<extra></extra>",
                 ),

@@ -13,8 +13,8 @@ from amfs_lab.experiments import conflict
 from amfs_lab.experiments.conflict_draws import SETTINGS
 from amfs_lab.experiments.conflict_verdicts import RULES, key, verdict
 from amfs_lab.experiments.result import Result, stored
+from amfs_lab.explore import looks
 from amfs_lab.stats import Interval, paired_difference
-from amfs_lab.widgets import style
 from amfs_lab.widgets.controls import Choice, IntSlider
 from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.figure import Arrays, State, Trace
@@ -91,9 +91,9 @@ class DrawsExplorer(Explorer):
             Trace(
                 go.Scatter,
                 line(
-                    style.RULES[rule].color,
+                    looks.RULES[rule].color,
                     width,
-                    style.RULES[rule].dash,
+                    looks.RULES[rule].dash,
                     f"{rule}: %{{y:.0%}} within %{{x:.2f}}",
                     name=rule,
                 )

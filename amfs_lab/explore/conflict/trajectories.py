@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from amfs_lab import planes
-from amfs_lab.explore.conflict.conflict import RULES
+from amfs_lab.explore import looks
 from amfs_lab.explore.outer_loop.plane import CONTOURS, LAYOUT, PANELS, ground, kept, places, sides, standing
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.outer.conflict import measure
-from amfs_lab.widgets import style
 from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, PlaySlider, Slider, Toggle
 from amfs_lab.widgets.draggable import Coordinate, DraggableExplorer
 from amfs_lab.widgets.figure import Arrays, State, Trace
@@ -24,7 +23,7 @@ from amfs_lab.widgets.text import count
 
 MOST, STEPS = 4, 200
 NEAR = 1e-4  # distances are drawn down to this
-LOOKS = {name: style.RULES[name] for name in RULES}
+LOOKS = {name: looks.RULES[name] for name in planes.RULES}
 WIDTHS = (6.0, 3.5, 2.5, 2.0)  # the wider ones are drawn first, so that walks on each other can all be seen
 PLACES = places(MOST)
 START: dict[str, Any] = dict(

@@ -12,13 +12,14 @@ from amfs_lab import ridge
 from amfs_lab.episode import Examples
 from amfs_lab.explore.inner_loop.sinusoid_net import RATE, SHOTS, practised, untrained
 from amfs_lab.explore.inner_loop.steps import BEST_FLOW
+from amfs_lab.explore.looks import METHODS
 from amfs_lab.inner import Maml
 from amfs_lab.inner.linearised import descent, tangent_kernel
 from amfs_lab.tasks.sinusoids import SinusoidSource
 from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider
 from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLACK, FAINT, GREEN, INK, METHODS, ORANGE, curve, dots, marks
+from amfs_lab.widgets.style import BLACK, FAINT, GREEN, INK, ORANGE, curve, dots, marks
 from amfs_lab.widgets.text import count
 
 MOST = 10  # inner steps, as in the paper's Figure 2

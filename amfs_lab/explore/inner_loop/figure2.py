@@ -8,12 +8,13 @@ import torch
 
 from amfs_lab.experiments import Result, figure2
 from amfs_lab.experiments.result import stored
+from amfs_lab.explore.looks import METHODS
 from amfs_lab.explore.training.compare import LEVELS, verdict
 from amfs_lab.stats import FEW, accuracy_difference
 from amfs_lab.widgets.controls import Choice, IntSlider
 from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.figure import Arrays, State, Trace, half_widths
-from amfs_lab.widgets.style import INK, METHODS, curve, line, marks
+from amfs_lab.widgets.style import INK, curve, line, marks
 from amfs_lab.widgets.text import count
 
 FIRST = {"the first 10": 10, "the first 30": 30, "the first 100": 100, "all": None}

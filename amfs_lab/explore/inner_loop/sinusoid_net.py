@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from amfs_lab.backbones import Wrapped
-from amfs_lab.config import MamlConfig, preset
+from amfs_lab.config import preset
+from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner, WithHead
+from amfs_lab.methods import build_inner
 from amfs_lab.tasks.sinusoids import SinusoidSource
 from amfs_lab.training import MetaTrainer
 from amfs_lab.widgets.explorer import one_thread
@@ -18,7 +20,7 @@ WIDTH = 40
 RATE, STEPS, SHOTS = 0.05, 3, 10  # of the inner loop in training: rate, steps and labelled points
 CONFIG = preset(
     "maml",
-    inner=MamlConfig(RATE, STEPS),
+    inner=Maml(RATE, STEPS),
     tasks=10,
     steps=200,  # a few seconds
     meta_lr=2e-2,
@@ -32,7 +34,7 @@ def learner(seed: int = 0) -> MetaLearner:
     """A MAML learner with an untrained network 1 -> 40 -> 40 -> 1 with tanh between, in float64."""
     first, second = nn.Linear(1, WIDTH), nn.Linear(WIDTH, WIDTH)
     body = Wrapped(nn.Sequential(first, nn.Tanh(), second, nn.Tanh()), features=WIDTH)
-    made = MetaLearner(body, CONFIG.inner.build(), ways=1).double()
+    made = MetaLearner(body, build_inner(CONFIG.inner), ways=1).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in (first, second, cast(WithHead, made.net).head):

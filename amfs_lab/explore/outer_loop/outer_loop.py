@@ -11,6 +11,7 @@ from torch import Tensor
 
 from amfs_lab import planes
 from amfs_lab.errors import NumericalError
+from amfs_lab.explore.looks import IN_THE_PLANE
 from amfs_lab.explore.outer_loop.plane import (
     CONTOURS,
     FAR,
@@ -31,7 +32,7 @@ from amfs_lab.widgets.style import INK, line, marks
 from amfs_lab.widgets.text import count
 
 TASKS, STEPS = len(style.TASKS), 200
-LOOKS = style.IN_THE_PLANE
+LOOKS = IN_THE_PLANE
 NEAR = 1e-6  # distances are drawn down to this
 PLACES = places(TASKS)
 START: dict[str, Any] = dict(

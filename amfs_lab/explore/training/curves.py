@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from amfs_lab.methods import METHODS
 from amfs_lab.widgets.live import NEXT
-from amfs_lab.widgets.style import METHODS
 
 DRAWN = 300  # points of a curve that are drawn; a longer one is thinned
-NAMES = {name.lower(): name for name in METHODS}  # methods as the command line calls them, and as lessons write them
+NAMES = {name: method.label for name, method in METHODS.items()}
 MOST = len(NAMES)  # curves that stay apart by colour, dash and marker
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.explore.looks import METHODS
 from amfs_lab.explore.training.curves import MOST, NOTHING, headed, named, slots, smooth, thin
 from amfs_lab.widgets.controls import Choice, IntSlider
 from amfs_lab.widgets.figure import Arrays, State, Trace, half_widths
 from amfs_lab.widgets.live import LiveExplorer
-from amfs_lab.widgets.style import METHODS, series
+from amfs_lab.widgets.style import series
 from amfs_lab.widgets.text import count, duration
 
 

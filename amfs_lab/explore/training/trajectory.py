@@ -6,12 +6,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from amfs_lab.errors import ConfigError
+from amfs_lab.explore.looks import METHODS
 from amfs_lab.explore.training.curves import MOST, NOTHING, headed, named, slots, smooth, thin
 from amfs_lab.trajectory import check_one_kind, paths, random_walk_shares
 from amfs_lab.widgets.controls import Choice, HiddenState, IntSlider
 from amfs_lab.widgets.figure import Arrays, State, Trace
 from amfs_lab.widgets.live import LiveExplorer
-from amfs_lab.widgets.style import INK, METHODS, line, marks, series
+from amfs_lab.widgets.style import INK, line, marks, series
 from amfs_lab.widgets.text import count, signed
 
 POINTS = 120  # of a path that are drawn, and that the plane is found from; a longer run is thinned

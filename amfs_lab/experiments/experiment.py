@@ -1,0 +1,189 @@
+"""Base class of the experiments: configuration, run, checks of a stored result, and table."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+
+from amfs_lab.config import TrainingConfig, preset
+from amfs_lab.devices import pick_device
+from amfs_lab.errors import ConfigError
+from amfs_lab.evaluation import Evaluation, check_episodes
+from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, whole
+from amfs_lab.runs.progress import Progress
+from amfs_lab.tasks import SPLITS, EpisodeConfig
+from amfs_lab.training import MetaTrainer
+
+Config = TypeVar("Config")
+Rows = Mapping[str, np.ndarray]
+Report = Callable[[str], None]
+
+
+def silent(words: str) -> None:
+    """A report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The outcome of an experiment before it is summarised.
+
+    Args:
+        rows: arrays with one entry an episode or draw.
+        training: one record for each training run.
+        settings: what the rows depend on besides the configuration, as plain data.
+    """
+
+    rows: Rows
+    seeds: list[int]
+    training: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class Experiment(ABC, Generic[Config]):
+    """A table or figure that can be measured again, stored, and checked when it is loaded.
+
+    A subclass says how to measure, summarise, check and print. The registry is `experiments.EXPERIMENTS`; the command
+    `amfs-lab reproduce NAME` and its options come from there.
+
+    `help` is the line of the command, `option_help` replaces help texts of its options, and `hidden` are the fields
+    of the configuration that are no options.
+    """
+
+    name: ClassVar[str]
+    help: ClassVar[str]
+    option_help: ClassVar[Mapping[str, str]] = {}
+    hidden: ClassVar[Sequence[str]] = ()
+    config: type[Config]
+
+    @abstractmethod
+    def measure(self, config: Config, root: Path | None, device: str, report: Report) -> Measured:
+        """All measurements. Bad settings and missing data are errors before anything is trained."""
+
+    @abstractmethod
+    def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Means and intervals as plain data, from the rows and the stored configuration."""
+
+    @abstractmethod
+    def check(self, result: Result) -> None:
+        """Raises KeyError, TypeError or ValueError unless the rows fit the configuration."""
+
+    @abstractmethod
+    def table(self, result: Result) -> str:
+        """The result as text, as the command prints it."""
+
+    @abstractmethod
+    def title(self, config: Config) -> str:
+        """A short description of the run, as the command prints it first."""
+
+    @abstractmethod
+    def folder(self, config: Config) -> str:
+        """Default name of the result's folder."""
+
+    def configure(self, given: dict[str, Any]) -> Config:
+        """The configuration of the command's options; only what was given is in `given`."""
+        return self.config(**given)
+
+    def run(
+        self,
+        config: Config,
+        root: Path | None = None,
+        device: str = "cpu",
+        report: Report = silent,
+        folder: Path | None = None,
+    ) -> Result:
+        """Measures and, if a folder is given, saves.
+
+        Args:
+            root: first directory to look for data in. report: called with a line of text after each part.
+        Raises:
+            ConfigError: the folder exists, or settings that the data cannot serve; before anything is trained.
+            NumericalError: a training run that diverged.
+        """
+        if folder is not None:
+            check_free(folder)
+        at_start = {"code": code_version(), "machine": machine() | {"device": str(pick_device(device))}}
+        result = self.result(config, self.measure(config, root, device, report), **at_start)
+        if folder is not None:
+            result.save(folder)
+        return result
+
+    def result(self, config: Config, found: Measured, **at_start: Any) -> Result:
+        """The result of measurements."""
+        settings = asdict(config) | found.settings  # type: ignore[call-overload]
+        summary = self.summary(found.rows, settings)
+        return Result(self.name, settings, found.seeds, found.training, found.rows, summary, **at_start)
+
+    def load(self, folder: Path | str) -> Result:
+        """A stored result with complete rows and the summary that they give.
+
+        Raises:
+            DataError: no result of this experiment, or one whose parts do not agree.
+        """
+        result = Result.load(folder, self.name)
+        with whole(folder):
+            self.check(result)
+            if not alike(self.summary(result.rows, result.config), result.summary):
+                raise ValueError("a summary that its rows do not give")
+        return result
+
+
+def check_common(config: Any) -> None:
+    """Raises ConfigError for a wrong `split`, `episodes`, `seeds` or `most`, where a configuration has them."""
+    name = type(config).__name__
+    for each in ("seeds", "most"):
+        value = getattr(config, each, 1)
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{name}.{each} must be an integer >= 1. Got {value!r}.")
+    if config.split not in SPLITS[1:]:
+        raise ConfigError(f"{name}.split must be one of {', '.join(SPLITS[1:])}. Got {config.split!r}.")
+    check_episodes(config.episodes)
+
+
+def training_config(config: Any, method: str, **own: Any) -> TrainingConfig:
+    """The configuration of one training run: the method's, with all fields that the experiment shares with it."""
+    shared = {each.name for each in fields(TrainingConfig)} & {each.name for each in fields(config)}
+    settings = {name: getattr(config, name) for name in shared}
+    return preset(method, **settings | {"steps": config.meta_steps, "validate_every": 0} | own)
+
+
+def in_turns(runs: Mapping[str, Iterator[Progress]]) -> dict[str, Progress]:
+    """Runs several trainings to their ends in one process, and returns the last progress of each.
+
+    The next step is always that of the run with the least training time, so that a machine whose speed changes
+    changes it for all.
+    """
+    waiting, last, spent = dict(runs), {}, dict.fromkeys(runs, 0.0)
+    while waiting:
+        name = min(waiting, key=lambda each: spent[each])
+        try:
+            last[name] = next(waiting[name])
+            spent[name] = last[name].seconds
+        except StopIteration:
+            del waiting[name]
+    return last
+
+
+def train_in_turns(trainers: Mapping[str, MetaTrainer]) -> dict[str, Progress]:
+    return in_turns({name: trainer.run() for name, trainer in trainers.items()})
+
+
+def correct_answers(evaluation: Evaluation, shape: EpisodeConfig) -> np.ndarray:
+    """The number of correct answers in each episode."""
+    return (evaluation.per_episode * shape.answers).round().numpy().astype(np.int16)
+
+
+def accuracies(correct: np.ndarray, shape: EpisodeConfig) -> torch.Tensor:
+    """The accuracy in each episode, from its number of correct answers."""
+    return torch.from_numpy(correct.astype(np.float64) / shape.answers)
+
+
+def check_counts(name: str, correct: np.ndarray, shape: tuple[int, ...], most: int) -> None:
+    """Raises ValueError unless a row has this shape and holds numbers of correct answers."""
+    if correct.shape != shape:
+        raise ValueError(f"`{name}` of shape {correct.shape}, not {shape}")
+    if not ((correct >= 0) & (correct <= most)).all():
+        raise ValueError(f"`{name}` with {correct.min()} to {correct.max()} right answers of {most}")
