@@ -30,6 +30,12 @@ class Coordinate(Slider):
         return fields
 
 
+def coordinates(n: int, start: Mapping[str, Any], help: str) -> tuple[Coordinate, Coordinate]:
+    """The two coordinates of place `n`, which start at `start["x_n"]` and `start["y_n"]`."""
+    digit = chr(ord("₀") + n)
+    return Coordinate(f"x{digit}", start[f"x_{n}"], help=help), Coordinate(f"y{digit}", start[f"y_{n}"])
+
+
 class DraggableExplorer(Explorer):
     """An explorer with places on its figure that can be dragged: `places[name]` names the two controls of each."""
 

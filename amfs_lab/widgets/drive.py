@@ -32,9 +32,9 @@ def drive(explorer: Explorer) -> int:
         assert explorer.error is None, f"{where}: {explorer.error!r}"
         assert explorer.sentence.text.strip(), f"{where}: the sentence is empty."
         traces = explorer.live_figure.data()
-        for index, trace in enumerate(traces):
+        for name, trace in traces.items():
             for path in not_finite(trace):
-                raise AssertionError(f"{where}: trace {index} has a value in {path} that is not finite.")
+                raise AssertionError(f"{where}: the trace {name!r} has a value in {path} that is not finite.")
         return view(explorer, traces)
 
     start = sound(f"{type(explorer).__name__} at its start")
@@ -83,10 +83,10 @@ def move(explorer: Explorer, part: Any, value: Any) -> None:
     part.widget.set_state(state)
 
 
-def view(explorer: Explorer, traces: list[Any]) -> View:
+def view(explorer: Explorer, traces: dict[str, Any]) -> View:
     """Everything a reader sees, in a form that compares: traces, the bound parts of the layout, the sentence."""
     frame = tuple(freeze(explorer.arrays[name]) for name in explorer.frame.values())
-    return tuple(map(freeze, traces)), frame, explorer.sentence.text
+    return tuple(map(freeze, traces.values())), frame, explorer.sentence.text
 
 
 def not_finite(value: Any, path: str = "trace") -> Iterator[str]:

@@ -254,13 +254,13 @@ export class Figure {
   point(kind, panel, event) {
     const found = event.points?.[0];
     const trace = found && panel.traces[found.curveNumber];
-    if (trace?.hears?.includes(kind)) this.told({ kind, trace: trace.index, x: found.x, y: found.y, index: found.pointIndex ?? found.pointNumber });
+    if (trace?.hears?.includes(kind)) this.told({ kind, trace: trace.name, x: found.x, y: found.y, index: found.pointIndex ?? found.pointNumber });
   }
 
   // The legend: one button for each name; it hides what has the name, or is of its group.
 
   group(each) {
-    return each.style.legendgroup || each.style.name || each.index;
+    return each.style.legendgroup || each.style.name || each.name;
   }
 
   list() {
