@@ -1,4 +1,4 @@
-"""Live explorers: a control moves, and figure and sentence follow. Needs the extra `lab`."""
+"""Explorers: a control moves, and figure and sentence follow. They need the extra `lab`."""
 
 from amfs_lab.explore import (
     conflict,

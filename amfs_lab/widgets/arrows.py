@@ -46,7 +46,7 @@ def arrow(start: Sequence[Number], tip: Sequence[Number], head: Number, scale: N
 
 
 def room(start: Sequence[Number], direction: Sequence[Number], ranges: Sequence[Sequence[Number]]) -> float:
-    """How many times `direction` fits between `start` and the edge of a panel, whose axes have these ranges."""
+    """The multiple of `direction` that reaches from `start` to the edge of a panel with these ranges of its axes."""
     ways = [
         ((high if step > 0 else low) - place) / step
         for place, step, (low, high) in zip(start, direction, ranges, strict=True)

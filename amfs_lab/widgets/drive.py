@@ -1,4 +1,4 @@
-"""Moves everything an explorer has, as a hand on the page would, and fails on what a reader would trip over."""
+"""A driver for tests and lessons: it moves every control of an explorer as the page would, and fails on any fault."""
 
 import math
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def drive(explorer: Explorer) -> int:
 
 
 def move(explorer: Explorer, part: Any, value: Any) -> None:
-    """One move as the page sends it; an exception anywhere on the way is raised."""
+    """Moves one control by the message that the page would send; exceptions are raised."""
     state = {"value": part.to_widget(value)}
     if hasattr(part.widget, "index") and "index" in part.widget.keys:
         state = {"index": part.widget.options.index(value)}
@@ -84,13 +84,13 @@ def move(explorer: Explorer, part: Any, value: Any) -> None:
 
 
 def view(explorer: Explorer, traces: dict[str, Any]) -> View:
-    """Everything a reader sees, in a form that compares: traces, the bound parts of the layout, the sentence."""
+    """The traces, the fed parts of the layout and the sentence, in a form that can be compared."""
     frame = tuple(freeze(explorer.arrays[name]) for name in explorer.frame.values())
     return tuple(map(freeze, traces.values())), frame, explorer.sentence.text
 
 
 def not_finite(value: Any, path: str = "trace") -> Iterator[str]:
-    """Where inside a trace there is a number that is none."""
+    """The paths inside a trace to values that are not finite."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from not_finite(inner, f"{path}.{key}")

@@ -161,5 +161,5 @@ class Panels(Mapping[str, Panel]):
 
 
 def number(n: int) -> str:
-    """What plotly writes behind the axes of the panel `n`: "" for 0, "2" for 1."""
+    """The suffix of plotly's axes of the panel `n`: "" for 0, "2" for 1."""
     return str(n + 1) if n else ""

@@ -1,4 +1,4 @@
-"""Two to four task gradients in the plane, and what four rules make of them."""
+"""Two to four task gradients in the plane, and their combinations by four aggregation rules."""
 
 import math
 from functools import lru_cache
@@ -58,9 +58,9 @@ def turned(a: Tensor, b: Tensor) -> float | None:
 
 @lru_cache(maxsize=2)
 def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict]:
-    """How far real tasks agree, by gradients of the shipped reader: tasks from one script, and from `tasks` scripts.
+    """Agreement of real tasks, by gradients of the pretrained learner: tasks from one script, and from `tasks` scripts.
 
-    5-way 1-shot tasks of scripts that the reader was not trained on, in `batches` meta-batches of either kind.
+    5-way 1-shot tasks of scripts that the learner was not trained on, in `batches` meta-batches of either kind.
     """
     data, shape = glyphs.load(), EpisodeConfig(ways=5, shots=1, queries=5)
     sources = []
@@ -89,13 +89,13 @@ def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
 
 
 def label_place(x: float, y: float, last: bool) -> str:
-    """Where an arrow's name goes: outwards, and apart from the other names where arrows lie close."""
+    """The position of an arrow's name: outwards, and apart from the other names where arrows lie close."""
     height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"
     return f"{height} {'center' if last else 'left' if x < 0 else 'right'}"
 
 
 class ConflictExplorer(Explorer):
-    """The gradients of two to four tasks as arrows, what each rule makes of them, and the weight each task gets."""
+    """The gradients of two to four tasks as arrows, their combination by each rule, and the weight of each task."""
 
     title = "When tasks disagree: what four rules make of their gradients"
     alt = (

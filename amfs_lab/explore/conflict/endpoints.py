@@ -1,5 +1,4 @@
-"""Hundreds of disagreements at once: in which settings O-AMFS ends nearer to what one wants than the mean, and in which
-not."""
+"""End points of the rules in hundreds of draws: the settings in which O-AMFS ends nearer to the aim than the mean."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -51,7 +50,7 @@ def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
 
 
 class EndpointExplorer(Explorer):
-    """Where five rules end in hundreds of draws of a setting, and O-AMFS against the mean, draw by draw."""
+    """End points of five rules in hundreds of draws of a setting, and O-AMFS against the mean, draw by draw."""
 
     title = "Hundreds of disagreements: how far from what one wants does each rule end?"
     alt = (

@@ -1,4 +1,4 @@
-"""Where four rules for the outer loop walk when tasks disagree, as in the paper's Figure 1, and where each ends."""
+"""Trajectories and end points of four aggregation rules for tasks that disagree, as in the paper's Figure 1."""
 
 import math
 from functools import lru_cache

@@ -57,7 +57,7 @@ def eigenvalues(ways: int, shots: int, within: float, between: float) -> Eigenva
 
 
 def multiplicities(ways: int, shots: int) -> tuple[int, int, int]:
-    """How often each occurs, in the same order."""
+    """The multiplicity of each eigenvalue, in the same order."""
     return 1, ways - 1, ways * (shots - 1)
 
 

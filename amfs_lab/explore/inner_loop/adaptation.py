@@ -49,7 +49,7 @@ def network(start: str) -> nn.Module:
 
 @lru_cache(maxsize=32)
 def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
-    """What neither rate nor steps change: points and labels, the truth and f_0 on the grid, residual, two kernels."""
+    """All that rate and steps do not change: points, labels, truth and f_0 on the grid, residual, two kernels."""
     source, net = SinusoidSource(shots, 1, split="test"), network(start)
     support = source[task - 1].to("cpu", torch.float64).support
     with torch.no_grad():

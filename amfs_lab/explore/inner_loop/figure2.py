@@ -166,7 +166,7 @@ def _share(value: float) -> str:
 
 
 def settings(shown: Result) -> str:
-    """What was trained, on what, in a few lines for the reader of a figure."""
+    """The settings and the machine of a result, in a few lines."""
     c, m = shown.config, shown.machine
     lines = [
         f"{c['source']}, asked about its {c['split']} letters, {c['episode']['ways']}-way {c['episode']['shots']}-shot",

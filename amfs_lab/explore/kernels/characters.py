@@ -1,4 +1,4 @@
-"""Real characters of one few-shot task: how alike their pixels are, and whose example a query resembles most."""
+"""Characters of one few-shot task: similarities of their pixels, and the example that a query resembles most."""
 
 from functools import lru_cache
 from typing import Any, ClassVar

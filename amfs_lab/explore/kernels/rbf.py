@@ -1,4 +1,4 @@
-"""Points on a line, how alike they are, and how many directions their Gram matrix keeps alive."""
+"""Points on a line, their similarities under the RBF kernel, and the eigenvalues of their Gram matrix."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,7 +37,7 @@ COLORBAR = dict(
 
 
 def alive(x: Tensor, bandwidth: float) -> int:
-    """How many eigenvalues of the Gram matrix of `x` (n d) are above 1 % of the largest."""
+    """The number of eigenvalues of the Gram matrix of `x` (n d) above 1 % of the largest."""
     eigenvalues = Spectrum.of(rbf_kernel(x, x, bandwidth)).eigenvalues
     return int((eigenvalues > ALIVE * eigenvalues[0]).sum())
 

@@ -1,4 +1,4 @@
-"""The outer loop in the plane: five methods on the same three tasks, where each walks, and where each ends."""
+"""The outer loop in the plane: trajectories and end points of five methods on the same three tasks."""
 
 import math
 from functools import lru_cache
@@ -58,7 +58,7 @@ def pulls_of(curvature: float, stretch: float, inner_lr: float, inner_steps: int
 
 
 def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
-    """Where the pulls of one method balance; None where they leave a direction free."""
+    """The place where the pulls of one method balance; None where they leave a direction free."""
     try:
         return planes.end(W, optima)
     except NumericalError:
@@ -72,7 +72,7 @@ def limits(W: Tensor) -> Tensor:
 
 
 def shares(W: Tensor) -> Tensor:
-    """What share of all pull is each task's (method t): tr W_t over sum |tr W_t|, negative where it pushes away."""
+    """The share of each task in the pull (method t): tr W_t over sum |tr W_t|, negative where it pushes away."""
     traces = W.diagonal(dim1=-2, dim2=-1).sum(-1)
     total = traces.abs().sum(-1, keepdim=True)
     return traces / torch.where(total > 0, total, torch.ones_like(total))
@@ -81,7 +81,7 @@ def shares(W: Tensor) -> Tensor:
 def fo_maml_runs_away(
     curvature: float, inner_lr: float = START["inner_lr"], inner_steps: int = START["inner_steps"]
 ) -> bool:
-    """Whether no outer rate is small enough for FO-MAML at this curvature of task 3: its round tasks' pulls tell."""
+    """True if FO-MAML diverges at every outer rate, at this curvature of task 3; computed from round tasks."""
     W = planes.pulls("FO-MAML", bowls(curvature, 1.0, TASKS), inner_lr, inner_steps)
     return float(planes.stable_below(W)) == 0
 

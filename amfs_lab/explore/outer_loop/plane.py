@@ -1,4 +1,4 @@
-"""The ground that walks are drawn on: the plane of θ, its tasks and places, and contours of the tasks' mean loss."""
+"""The plane of θ that trajectories are drawn in: tasks, places, contours of the mean loss, and shared traces."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ def places(tasks: int) -> dict[str, tuple[str, str]]:
 
 
 def standing(state: State, tasks: int) -> Float[Tensor, "n 2"]:
-    """Where the start and the first so many tasks are in a state, the start first."""
+    """The places of the start and of the first so many tasks in a state, the start first."""
     return torch.tensor([[state[x], state[y]] for x, y in places(tasks).values()], dtype=torch.float64)
 
 
@@ -130,7 +130,7 @@ def _ground(optima: tuple[tuple[float, float], ...], curvature: float, stretch: 
 
 
 def sides(places: Float[Tensor, "n 2"]) -> list[str]:
-    """Where the name of each place stands: above it, and towards the middle at the edges of the plane."""
+    """The position of the name of each place: above it, and towards the middle at the edges of the plane."""
     edge = 0.8 * VIEW
     rows = ["bottom" if y > edge else "top" for y in places[:, 1]]
     columns = ["left" if x > edge else "right" if x < -edge else "center" for x in places[:, 0]]

@@ -1,4 +1,4 @@
-"""How strongly a task pulls at the outer loop, by its curvature: what the inner loop has left of its loss."""
+"""The pull of a task on the outer loop against its curvature: the gradient that the inner loop leaves."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""σ and λ at their ends, where theory says what a fit becomes, and the place where a computer's numbers end."""
+"""Fits at the limits of σ and λ, as theory predicts them and as floating-point arithmetic computes them."""
 
 import math
 from functools import lru_cache, partial

@@ -1,4 +1,4 @@
-"""What each regulariser does to one task: λ and μ to its fit, direction by direction, γ to the σ that is preferred."""
+"""The effects of three regularisers on one task: λ and μ on each direction of the fit, γ on the preferred σ."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Who chooses σ and λ? The training loss, leave-one-out and the evidence, judged by new points of the same task."""
+"""The choice of σ and λ by training loss, leave-one-out loss and evidence, judged by new points of the same task."""
 
 import math
 
@@ -184,7 +184,7 @@ class TeacherExplorer(Explorer):
 
 
 def wishes(pulled: dict[str, tuple[float, float]]) -> dict[str, list[str]]:
-    """Which losses would fall if σ moved, and which way."""
+    """The losses that would fall if σ moved, by the way it would move."""
     found: dict[str, list[str]] = {"a wider σ": [], "a narrower σ": [], "no change of σ": []}
     for name, (pull, _) in pulled.items():
         found["a wider σ" if pull > 0 else "a narrower σ" if pull < 0 else "no change of σ"].append(name)

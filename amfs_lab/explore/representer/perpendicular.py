@@ -60,7 +60,7 @@ def split(function: str, places: str, points: int, bandwidth: float) -> tuple[De
 
 
 class Extent(NamedTuple):
-    """How far curves and bars go at any t and any number of points, so that neither dial moves an axis."""
+    """The extent of curves and bars over all t and all numbers of points, so that neither dial moves an axis."""
 
     lowest: float  # of f and of the labels
     highest: float
@@ -81,7 +81,7 @@ def extent(function: str, places: str, bandwidth: float) -> Extent:
 
 
 def labels(parts: Decomposition, x: Tensor) -> Tensor:
-    """What f says at the points (n 1), plus an error each: (n)."""
+    """The values of f at the points (n 1), plus an error each: (n)."""
     return sum(parts.at(x)) + ERRORS[: len(x), 0]
 
 

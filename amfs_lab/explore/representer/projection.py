@@ -173,7 +173,7 @@ class ProjectionExplorer(Explorer):
         )
 
     def scene(self, x: Tensor, parallel: Tensor, w: Tensor) -> dict[str, Tensor]:
-        """What stands in the picture, as points in space (n 3); no points where there is nothing to draw."""
+        """The parts of the picture as points in space (n 3); no points where there is nothing to draw."""
         different, nothing = once(x), x[:0]
         span, sides = nothing, nothing
         if len(different) == 1:
@@ -222,7 +222,7 @@ def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
 
 
 def names(drawn: dict[str, Tensor], t: Number) -> dict[str, list]:
-    """What is written at the arrows' tips, and where; tips that lie close share one name."""
+    """The names at the arrows' tips, and their positions; tips that lie close share one name."""
     tips = {name: drawn[name][-1].tolist() for name in ("x1", "x2", "parallel", "w") if len(drawn[name])}
     words = {"x1": "x₁", "x2": "x₂", "parallel": "w<sub>∥</sub>", "w": "w"}
     if len(drawn["rest"]):

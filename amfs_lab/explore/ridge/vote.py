@@ -58,7 +58,7 @@ def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
 
 @lru_cache(maxsize=64)
 def ends(task: str, points: int, bandwidth: float) -> tuple[Tensor, ...]:
-    """What λ does not change: x, y, K, the similarities to the grid, and alpha at the ends, ∞ (times λ) and 0."""
+    """All that λ does not change: x, y, K, the similarities to the grid, and alpha at the ends, ∞ (times λ) and 0."""
     x, y = (column[:points] for column in TASKS[task])
     K = rbf_kernel(x, x, bandwidth)
     return x, y, K, rbf_kernel(GRID, x, bandwidth), y, interpolant(K, y)
@@ -237,5 +237,5 @@ class VoteExplorer(Explorer):
 
 
 def apart(gap: float) -> str:
-    """How far two curves lie apart, in words that stay true when they are all but one."""
+    """The distance of two curves in words; below 0.001 as a bound."""
     return "within 0.001 of" if gap < 0.001 else f"up to {gap:.2g} from"

@@ -16,7 +16,7 @@ from amfs_lab.widgets.traces import Trace, dotted_curve
 
 
 class Step(Protocol):
-    """What is drawn of `runs.Progress`, and all that a run must yield; accuracies are shares in [0, 1]."""
+    """The part of `runs.Progress` that is drawn, all that a run must yield. Accuracies are shares in [0, 1]."""
 
     method: str
     step: int

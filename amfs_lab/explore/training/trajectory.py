@@ -1,4 +1,4 @@
-"""Where meta-updates go: paths of real training in their principal plane, with loss and the tasks' agreement beside."""
+"""Trajectories of real meta-training in their principal plane, beside the loss and the agreement of the tasks."""
 
 from typing import Any, NamedTuple
 
@@ -45,7 +45,7 @@ class Picture(NamedTuple):
 
 
 def picture(history: dict[str, Any]) -> Picture | None:
-    """What was recorded, as arrays; None for nothing. Raises ConfigError for runs that do not fit into one plane."""
+    """The recorded runs as arrays, None without runs. Raises ConfigError for runs that do not fit into one plane."""
     history = {name: steps for name, steps in history.items() if steps}
     if not history:
         return None
@@ -139,15 +139,16 @@ def of_run(n: int, look: Look) -> dict[str, Trace]:
 
 
 class TrainingTrajectoryExplorer(LiveExplorer):
-    """Recorded trajectories, one colour, dash and marker a run: `MetaTrainer(config, trajectory=CountSketch())`.
+    """Trajectories of recorded runs, one colour, dash and marker a run.
+
+    The runs come from `MetaTrainer(config, trajectory=CountSketch())`.
 
     explorer = TrainingTrajectoryExplorer()                                        # the last line of one cell shows it
     await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell feeds it
 
-    While a run goes on, plane and whole paths are found anew at each drawing, of what there is so far: the picture
-    turns slowly and does not flip (see `path.Plane`). When the run has ended the plane is that of the whole run, and
-    stays; walking along the path does not change it. All runs share it, and each counts as much as any other. They
-    must have the same meta-parameters: one inner loop and width.
+    During a run, each drawing computes the plane and all paths again from the steps so far. The picture turns slowly
+    and does not flip (see `trajectory.Plane`). After the run the plane is that of the whole run and stays fixed. All runs
+    share the plane with equal weight. They must have the same meta-parameters: one inner loop and width.
     """
 
     title = "Where meta-updates go: real training in its principal plane"
