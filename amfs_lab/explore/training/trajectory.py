@@ -147,8 +147,8 @@ class TrainingTrajectoryExplorer(LiveExplorer):
     await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell feeds it
 
     During a run, each drawing computes the plane and all paths again from the steps so far. The picture turns slowly
-    and does not flip (see `trajectory.Plane`). After the run the plane is that of the whole run and stays fixed. All runs
-    share the plane with equal weight. They must have the same meta-parameters: one inner loop and width.
+    and does not flip (see `trajectory.Plane`). After the run the plane is that of the whole run and stays fixed. All
+    runs share the plane with equal weight. They must have the same meta-parameters: one inner loop and width.
     """
 
     title = "Where meta-updates go: real training in its principal plane"
