@@ -37,6 +37,8 @@ MOVED: dict[str, dict[str, str]] = {
         "check": "checks",
         "clock": "widgets.timing",
         "desk": "explore.episodes.sheets",
+        "DrawsExplorer": "explore.EndpointExplorer",
+        "PathExplorer": "explore.TrainingTrajectoryExplorer",
         "draw": "explore.episodes.draw_your_own",
         "draws": "explore.conflict.endpoints",
         "ground": "explore.outer_loop.plane",

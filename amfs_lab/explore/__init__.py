@@ -1,4 +1,4 @@
-"""Live explorers: a control moves, and figure and sentence follow. Needs the extra `lab`."""
+"""Explorers: a control moves, and figure and sentence follow. They need the extra `lab`."""
 
 from amfs_lab.explore import (
     conflict,
@@ -12,7 +12,7 @@ from amfs_lab.explore import (
     training,
 )
 from amfs_lab.explore.conflict.conflict import ConflictExplorer
-from amfs_lab.explore.conflict.endpoints import DrawsExplorer
+from amfs_lab.explore.conflict.endpoints import EndpointExplorer
 from amfs_lab.explore.conflict.trajectories import TrajectoryExplorer
 from amfs_lab.explore.episodes.blocks import BlockExplorer
 from amfs_lab.explore.episodes.draw_your_own import DrawExplorer
@@ -34,7 +34,7 @@ from amfs_lab.explore.ridge.ridge import RidgeExplorer
 from amfs_lab.explore.ridge.vote import VoteExplorer
 from amfs_lab.explore.training.compare import CompareExplorer
 from amfs_lab.explore.training.meta_training import MetaTrainingExplorer
-from amfs_lab.explore.training.trajectory import PathExplorer
+from amfs_lab.explore.training.trajectory import TrainingTrajectoryExplorer
 from amfs_lab.moved import moved
 
 __all__ = [
@@ -44,14 +44,13 @@ __all__ = [
     "CompareExplorer",
     "ConflictExplorer",
     "DrawExplorer",
-    "DrawsExplorer",
+    "EndpointExplorer",
     "EpisodeExplorer",
     "Figure2Explorer",
     "FilterExplorer",
     "LimitExplorer",
     "MetaTrainingExplorer",
     "OuterLoopExplorer",
-    "PathExplorer",
     "PerpendicularExplorer",
     "ProjectionExplorer",
     "PullExplorer",
@@ -60,6 +59,7 @@ __all__ = [
     "RidgeExplorer",
     "StepsExplorer",
     "TeacherExplorer",
+    "TrainingTrajectoryExplorer",
     "TrajectoryExplorer",
     "VoteExplorer",
     "conflict",

@@ -1,8 +1,8 @@
-"""Arrows of a figure: where each ends, how long its head is, and a dot where there is no direction to show.
+"""Arrows of a figure: their ends, the length of their heads, and a dot in place of an arrow too short to show.
 
-An arrow is a line of two points whose second one has an arrow head as its marker (`theme.vector`). The page turns the
-head by the way from the first point, so an arrow without a length would have a head that points anywhere, and one that
-is shorter than its head a head that begins behind its start. Every arrow of a figure goes through `arrow`.
+An arrow is a line of two points whose second one has an arrow head as its marker (`traces.vector`). The page turns the
+head along the line. An arrow of length zero would therefore point anywhere, and the head of a short arrow would begin
+behind its start. Every arrow of a figure goes through `arrow`.
 """
 
 import math
@@ -22,9 +22,9 @@ class Arrow(NamedTuple):
     size: Sequence[float]
     tip: str
 
-    def fed(self, x: str, y: str, size: str, tip: str) -> dict[str, Sequence[float] | str]:
-        """The four by the names of their arrays."""
-        return {x: self.x, y: self.y, size: self.size, tip: self.tip}
+    def fed(self, points: str) -> dict[str, Sequence[float] | str]:
+        """The four arrays that the trace `traces.arrow(points, ...)` is fed by."""
+        return {f"{points}_{part}": value for part, value in self._asdict().items()}
 
 
 NOTHING = Arrow([], [], [], "arrow")
@@ -46,7 +46,7 @@ def arrow(start: Sequence[Number], tip: Sequence[Number], head: Number, scale: N
 
 
 def room(start: Sequence[Number], direction: Sequence[Number], ranges: Sequence[Sequence[Number]]) -> float:
-    """How many times `direction` fits between `start` and the edge of a panel, whose axes have these ranges."""
+    """The multiple of `direction` that reaches from `start` to the edge of a panel with these ranges of its axes."""
     ways = [
         ((high if step > 0 else low) - place) / step
         for place, step, (low, high) in zip(start, direction, ranges, strict=True)

@@ -19,7 +19,7 @@ CODE = "background: transparent; color: inherit; padding: 0; white-space: pre-wr
 
 
 class Box(NamedTuple):
-    """What is said, and as what: one of `LOOKS`. Words between backticks are code."""
+    """A message and its kind, one of `LOOKS`. Words between backticks are code."""
 
     kind: str
     words: str

@@ -1,10 +1,10 @@
-"""What a reader can change: declared as class attributes of an explorer, each with label, range, unit and start.
+"""Controls: class attributes of an explorer, each with label, range, unit and start.
 
-    bandwidth = LogSlider("σ", 0.05, 5.0, start=0.6, unit="same unit as x")
+    bandwidth = Slider("σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x")
 
-A control knows which values it accepts, which of them `drive` must visit, and the widgets that show it. Every slider
-stands beside a numeric box, so that everything that can be dragged can be typed. The box takes any number: one that the
-control can't have becomes the nearest that it can, and a note says so (ipywidgets' bounded boxes say nothing).
+A control defines the values it accepts, the values that `drive` visits, and the widgets that show it. Every slider
+has a numeric box beside it, so that everything that can be dragged can be typed. The box takes any number: one out of
+range becomes the nearest in range, and a note says so (ipywidgets' bounded boxes say nothing).
 """
 
 import math
@@ -18,6 +18,7 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.widgets.messages import Words
 
 Number = int | float
+SCALES = ("linear", "log", "zero-log")
 
 
 @dataclass
@@ -100,7 +101,16 @@ class Control:
 
 
 class Slider(Control):
-    """A number between `low` and `high` in steps of `step`."""
+    """A number between two ends, by a slider and a numeric box.
+
+    Args:
+        low, high: both ends, included. On the scale "zero-log" `low` is the smallest value above 0.
+        scale: "linear"; "log", which gives every decade the same length; "zero-log", which is "log" with 0 at the left
+            end.
+        integer: whole numbers only. step: of a linear scale, by default a hundredth of it, or 1 for whole numbers.
+    Raises:
+        ConfigError: an unknown scale, a logarithmic one that begins at or below 0, or a start out of range.
+    """
 
     def __init__(
         self,
@@ -109,13 +119,24 @@ class Slider(Control):
         high: Number,
         *,
         start: Number,
+        scale: str = "linear",
+        integer: bool = False,
         step: Number | None = None,
         unit: str = "",
         **rest: Any,
     ) -> None:
-        self.low, self.high, self.unit = low, high, unit
-        self.step = step if step is not None else (high - low) / 100
+        if scale not in SCALES:
+            raise ConfigError(f"`scale` must be one of {', '.join(map(repr, SCALES))}. Got {scale!r}.")
+        if scale != "linear" and low <= 0:
+            raise ConfigError(f"The slider `{label}` must begin above 0 on a logarithmic scale. Got {low!r}.")
+        self.least, self.high, self.scale, self.integer, self.unit = low, high, scale, integer, unit
+        self.low = low if scale != "zero-log" else 0 if integer else 0.0
+        self.step = step if step is not None else 1 if integer else (high - low) / 100
         super().__init__(label, start, **rest)
+
+    @property
+    def extent(self) -> str:
+        return f"from {self.low:g} to {self.high:g}"
 
     def check(self, value: Any) -> Any:
         try:
@@ -124,61 +145,79 @@ class Slider(Control):
             number = math.nan
         if not self.low <= number <= self.high:
             raise self.refuse(value, f"a number between {self.low:g} and {self.high:g}")
-        return number
+        if self.integer and number != round(number):
+            raise self.refuse(number, "a whole number")
+        return round(number) if self.integer else number
 
     def nearest(self, value: Any) -> Any:
-        return min(max(value, self.low), self.high)
+        inside = min(max(value, self.low), self.high)
+        return round(inside) if self.integer else inside
 
     def probes(self) -> list[Any]:
-        return [self.low, self.start, self.high, self.at(round(0.37 * self.ticks))]
+        return [self.low, self.start, self.high, self.at(self.first + round(0.37 * self.ticks))]
 
     def beyond(self) -> list[Any]:
         return [self.low - 1, 10 * self.high + 1]
 
-    # The slider counts ticks. A slider in the value's own unit snaps it to its grid and sends that back as if the
-    # reader had moved it: a start of 0.6 would show as 0.601.
+    # The slider counts ticks, from `first` to `first + ticks`. A slider in the value's own unit would round the value
+    # to its grid and report that as a move of the reader: a start of 0.6 would show as 0.601. Whole numbers are ticks.
+
+    @property
+    def first(self) -> int:
+        return round(self.low) if self.integer else 0
 
     @property
     def ticks(self) -> int:
-        return round((self.high - self.low) / self.step)
+        if self.scale == "linear":
+            return round((self.high - self.low) / self.step)
+        return 120 if self.integer else 200
 
     def tick(self, value: Number) -> int:
-        return round((value - self.low) / (self.high - self.low) * self.ticks)
+        if self.scale == "linear":
+            return self.first + round((value - self.low) / (self.high - self.low) * self.ticks)
+        zero = self.scale == "zero-log"
+        if zero and value <= 0:
+            return 0
+        share = math.log(value / self.least) / math.log(self.high / self.least)
+        return zero + round(max(0.0, share) * (self.ticks - zero))
 
     def at(self, tick: int) -> Number:
         """The value at a tick, in few digits; the start's tick means the start, and the ends mean the ends."""
-        exact = {0: self.low, self.ticks: self.high, self.tick(self.start): self.start}
-        return exact[tick] if tick in exact else self._between(tick / self.ticks)
+        exact = {self.first: self.low, self.first + self.ticks: self.high, self.tick(self.start): self.start}
+        return exact[tick] if tick in exact else self._between(tick)
 
-    def _between(self, share: Number) -> Number:
-        return float(f"{self.low + share * (self.high - self.low):.6g}")
+    def _between(self, tick: int) -> Number:
+        if self.scale == "linear":
+            value = float(f"{self.low + (tick - self.first) / self.ticks * (self.high - self.low):.6g}")
+            return round(value) if self.integer else value
+        zero = self.scale == "zero-log"
+        value = self.least * (self.high / self.least) ** ((tick - zero) / (self.ticks - zero))
+        return round(float(f"{round(value):.2g}")) if self.integer else float(f"{value:.3g}")
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
-        slider = w.IntSlider(value=self.tick(value), min=0, max=self.ticks, **self._slider(label_width))
-        box = w.FloatText(value=value, step=self._box_step(), **self._box())
-        return self._together(WidgetBinding(slider, self.tick, self.at), WidgetBinding(box, from_widget=float))
-
-    def _box_step(self) -> Number:
-        return self.step
-
-    def _slider(self, label_width: str) -> dict[str, Any]:
-        return dict(
+        slider = w.IntSlider(
+            value=self.tick(value),
+            min=self.first,
+            max=self.first + self.ticks,
             description=self.label,
             readout=False,
             tooltip=self.help or self.label,
             style=dict(description_width=label_width),
             layout=w.Layout(flex="1 1 130px", width="auto"),
         )
-
-    @property
-    def extent(self) -> str:
-        return f"from {self.low:g} to {self.high:g}"
-
-    def _box(self) -> dict[str, Any]:
-        return dict(
-            tooltip=f"{self.label}: type a value {self.extent}",
-            layout=w.Layout(width="68px", flex="0 0 68px"),
+        # Not a box for whole numbers: it would read 2.5 as 25.
+        box = w.FloatText(
+            value=value, step=self._box_step(), **self._box(), layout=w.Layout(flex="0 0 68px", width="68px")
         )
+        return self._together(WidgetBinding(slider, self.tick, self.at), WidgetBinding(box))
+
+    def _box_step(self) -> Number:
+        if self.scale == "log":
+            return 10 ** math.floor(math.log10(self.start)) / 10
+        return self.step if self.scale == "linear" else self.least
+
+    def _box(self) -> dict[str, str]:
+        return dict(tooltip=f"{self.label}: type a value {self.extent}")
 
     def _together(self, *parts: WidgetBinding) -> Fields:
         row = [part.widget for part in parts]
@@ -187,55 +226,16 @@ class Slider(Control):
         return _fields(w.HBox(row, layout=w.Layout(align_items="center", width="100%")), self.help, list(parts))
 
 
-class LogSlider(Slider):
-    """A positive number, dragged by its logarithm: every decade takes the same way."""
+class PlaySlider(Slider):
+    """A whole number that can also be played: buttons to start, pause and rewind stand before the slider.
 
-    @property
-    def ticks(self) -> int:
-        return 200
-
-    def check(self, value: Any) -> Any:
-        if self.low <= 0:
-            raise self.refuse(self.low, "dragged over a range that begins above 0")
-        return super().check(value)
-
-    def tick(self, value: Number) -> int:
-        return round(math.log(value / self.low) / math.log(self.high / self.low) * self.ticks)
-
-    def _between(self, share: Number) -> Number:
-        return float(f"{self.low * (self.high / self.low) ** share:.3g}")
-
-    def _box_step(self) -> Number:
-        return 10 ** math.floor(math.log10(self.start)) / 10
-
-
-class IntSlider(Slider):
-    """A whole number between `low` and `high`, both included."""
-
-    def __init__(self, label: str, low: int, high: int, *, start: int, unit: str = "", **rest: Any) -> None:
-        super().__init__(label, low, high, start=start, step=1, unit=unit, **rest)
-
-    def check(self, value: Any) -> Any:
-        return _whole(self, super().check(value))
-
-    def nearest(self, value: Any) -> Any:
-        return round(super().nearest(value))
-
-    def _between(self, share: Number) -> int:
-        return round(self.low + share * (self.high - self.low))
-
-    def fields(self, value: Any, label_width: str = "") -> Fields:
-        slider = w.IntSlider(value=value, min=self.low, max=self.high, step=1, **self._slider(label_width))
-        box = w.FloatText(value=value, step=1, **self._box())  # a box for whole numbers would read 2.5 as 25
-        return self._together(WidgetBinding(slider), WidgetBinding(box))
-
-
-class PlaySlider(IntSlider):
-    """A whole number that can also be played: buttons to start, pause and rewind stand before the slider."""
+    Args:
+        stride: what is added to the number every tenth of a second while it plays.
+    """
 
     def __init__(self, label: str, low: int, high: int, *, stride: int = 2, **rest: Any) -> None:
-        self.stride = stride  # by how much it goes on, every tenth of a second
-        super().__init__(label, low, high, **rest)
+        self.stride = stride
+        super().__init__(label, low, high, integer=True, **rest)
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
         fields = super().fields(value, label_width)
@@ -254,53 +254,6 @@ class PlaySlider(IntSlider):
         row.children = (play, *row.children)
         fields.box.add_class("amfs-film")
         return fields
-
-
-class ZeroLogSlider(LogSlider):
-    """0 itself at the left end, and right of it a number dragged by its logarithm from `least` to `high`."""
-
-    def __init__(self, label: str, least: Number, high: Number, **rest: Any) -> None:
-        self.least = least
-        Slider.__init__(self, label, 0.0, high, **rest)
-
-    def check(self, value: Any) -> Any:
-        return Slider.check(self, value)
-
-    def tick(self, value: Number) -> int:
-        if value <= 0:
-            return 0
-        share = math.log(value / self.least) / math.log(self.high / self.least)
-        return 1 + round(max(0.0, share) * (self.ticks - 1))
-
-    def _right_of_zero(self, share: Number) -> Number:
-        decades = (share * self.ticks - 1) / (self.ticks - 1)
-        return self.least * (self.high / self.least) ** decades
-
-    def _between(self, share: Number) -> Number:
-        return float(f"{self._right_of_zero(share):.3g}")
-
-    def _box_step(self) -> Number:
-        return self.least
-
-
-class ZeroLogIntSlider(ZeroLogSlider):
-    """A count from 0 to `high`, dragged by its logarithm."""
-
-    def __init__(self, label: str, high: int, **rest: Any) -> None:
-        super().__init__(label, 1, high, **rest)
-
-    @property
-    def ticks(self) -> int:
-        return 120
-
-    def check(self, value: Any) -> int:
-        return _whole(self, super().check(value))
-
-    def nearest(self, value: Number) -> int:
-        return round(super().nearest(value))
-
-    def _between(self, share: Number) -> int:
-        return round(float(f"{round(self._right_of_zero(share)):.2g}"))
 
 
 class Choice(Control):
@@ -373,13 +326,6 @@ class HiddenState:
 
     def check(self, value: Any) -> Any:
         return value
-
-
-def _whole(control: Control, number: float) -> int:
-    """The number as an int. Raises ConfigError for a broken one."""
-    if number != round(number):
-        raise control.refuse(number, "a whole number")
-    return round(number)
 
 
 def _fields(row: w.Widget, help: str, parts: list[WidgetBinding]) -> Fields:

@@ -1,4 +1,4 @@
-"""Places in the plane that a reader drags on the figure itself, each with a number box for either coordinate."""
+"""Places that can be dragged on a figure, each with two number boxes for its coordinates."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from amfs_lab.widgets.explorer import Explorer
 
 
 class Coordinate(Slider):
-    """One coordinate of a place: a number box alone, because its slider is the figure."""
+    """One coordinate of a place: a number box without a slider, since the place is dragged on the figure."""
 
     def __init__(self, label: str, start: float, *, low: float = -3.0, high: float = 3.0, **rest: Any) -> None:
         super().__init__(label, low, high, start=start, step=0.05, rare=True, **rest)
@@ -30,8 +30,14 @@ class Coordinate(Slider):
         return fields
 
 
+def coordinates(n: int, start: Mapping[str, Any], help: str) -> tuple[Coordinate, Coordinate]:
+    """The two coordinates of place `n`, which start at `start["x_n"]` and `start["y_n"]`."""
+    digit = chr(ord("₀") + n)
+    return Coordinate(f"x{digit}", start[f"x_{n}"], help=help), Coordinate(f"y{digit}", start[f"y_{n}"])
+
+
 class DraggableExplorer(Explorer):
-    """An explorer with places on its figure that can be dragged: `places[name]` names the two controls of each."""
+    """An explorer with places that can be dragged: `places[name]` is the names of the two controls of one place."""
 
     places: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
@@ -53,11 +59,11 @@ class DraggableExplorer(Explorer):
         return [*others, together]
 
     def present(self) -> int:
-        """How many of the places are there, from the first on; the others are hidden with their number boxes."""
+        """The number of places that are shown, from the first on. The others and their number boxes are hidden."""
         return len(self.places)
 
     def _place(self) -> None:
-        """Puts the rings where the state has them."""
+        """Moves the rings to the places of the state."""
         x, y = (self.declared[name] for name in next(iter(self.places.values())))
         assert isinstance(x, Coordinate)
         assert isinstance(y, Coordinate)

@@ -1,4 +1,4 @@
-"""Moves everything an explorer has, as a hand on the page would, and fails on what a reader would trip over."""
+"""A driver for tests and lessons: it moves every control of an explorer as the page would, and fails on any fault."""
 
 import math
 from collections.abc import Iterator
@@ -32,9 +32,9 @@ def drive(explorer: Explorer) -> int:
         assert explorer.error is None, f"{where}: {explorer.error!r}"
         assert explorer.sentence.text.strip(), f"{where}: the sentence is empty."
         traces = explorer.live_figure.data()
-        for index, trace in enumerate(traces):
+        for name, trace in traces.items():
             for path in not_finite(trace):
-                raise AssertionError(f"{where}: trace {index} has a value in {path} that is not finite.")
+                raise AssertionError(f"{where}: the trace {name!r} has a value in {path} that is not finite.")
         return view(explorer, traces)
 
     start = sound(f"{type(explorer).__name__} at its start")
@@ -76,21 +76,21 @@ def drive(explorer: Explorer) -> int:
 
 
 def move(explorer: Explorer, part: Any, value: Any) -> None:
-    """One move as the page sends it; an exception anywhere on the way is raised."""
+    """Moves one control by the message that the page would send; exceptions are raised."""
     state = {"value": part.to_widget(value)}
     if hasattr(part.widget, "index") and "index" in part.widget.keys:
         state = {"index": part.widget.options.index(value)}
     part.widget.set_state(state)
 
 
-def view(explorer: Explorer, traces: list[Any]) -> View:
-    """Everything a reader sees, in a form that compares: traces, the bound parts of the layout, the sentence."""
+def view(explorer: Explorer, traces: dict[str, Any]) -> View:
+    """The traces, the fed parts of the layout and the sentence, in a form that can be compared."""
     frame = tuple(freeze(explorer.arrays[name]) for name in explorer.frame.values())
-    return tuple(map(freeze, traces)), frame, explorer.sentence.text
+    return tuple(map(freeze, traces.values())), frame, explorer.sentence.text
 
 
 def not_finite(value: Any, path: str = "trace") -> Iterator[str]:
-    """Where inside a trace there is a number that is none."""
+    """The paths inside a trace to values that are not finite."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from not_finite(inner, f"{path}.{key}")

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as w
@@ -12,11 +12,13 @@ import torch
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.widgets.controls import Control, Fields, HiddenState
-from amfs_lab.widgets.figure import Arrays, LiveFigure, State, Trace
+from amfs_lab.widgets.figure import Arrays, LiveFigure, State
 from amfs_lab.widgets.jupyter import acknowledged, stopped
 from amfs_lab.widgets.messages import Banner, Sentence, Words
+from amfs_lab.widgets.panels import Panel, Panels
 from amfs_lab.widgets.plotly_widget import Figure
 from amfs_lab.widgets.saved_picture import show
+from amfs_lab.widgets.traces import Trace
 
 if TYPE_CHECKING:
     from amfs_lab.plots import SavableFigure
@@ -51,8 +53,8 @@ class Explorer(Shown):
     alt: ClassVar[str] = ""  # what the figure is a picture of, for those who can't see it
     empty: ClassVar[str] = ""  # what a panel says in which there is nothing to draw
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    panels: ClassVar[Mapping[str, Any]] = dict(rows=1, cols=1)
-    traces: ClassVar[Sequence[Trace]] = ()
+    panels: ClassVar[Panels] = Panels(figure=Panel())
+    traces: ClassVar[Mapping[str, Trace]] = {}
     frame: ClassVar[Mapping[str, str]] = {}
     layout: ClassVar[Mapping[str, Any]] = {}
     declared: ClassVar[dict[str, Control]] = {}
@@ -119,7 +121,7 @@ class Explorer(Shown):
         return []
 
     def pointed(self, event: Mapping[str, Any]) -> None:
-        """The mouse on a trace that `hears` it: `event` has `trace`, its number, and `x`, `y`, `index` of the point."""
+        """Called when a trace `hears` the mouse. `event`: name of the `trace`, and `x`, `y`, `index` of the point."""
 
     # What a reader, a lesson and a test do.
 
@@ -135,6 +137,10 @@ class Explorer(Shown):
     def figure(self) -> go.Figure:
         """The plotly figure of the present state, to look at or to save. Changes made to it do not reach the page."""
         return self.live_figure.figure
+
+    def trace(self, name: str) -> Any:
+        """The plotly trace of the present state with this name in the table of traces."""
+        return self.live_figure.trace(name)
 
     def picture(self, panel: int | None = None) -> "SavableFigure":
         """The present state for slides or a paper: `explorer.picture().savefig("figure.svg")`, or `.pdf`, or `.png`.

@@ -1,4 +1,4 @@
-"""From arrays to a figure: a table says which array feeds which property, and only what changed is sent."""
+"""The live figure: a table maps arrays to properties of traces, and only changed arrays are sent to the page."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,9 +10,12 @@ from plotly.io.json import to_json_plotly
 from plotly.subplots import make_subplots
 from torch import Tensor
 
+from amfs_lab.errors import ConfigError
 from amfs_lab.stats import Interval
+from amfs_lab.widgets.panels import Panels, number
 from amfs_lab.widgets.plotly_widget import FigureState
 from amfs_lab.widgets.style import NIGHT, TEMPLATE
+from amfs_lab.widgets.traces import Trace
 
 
 class Record(dict[str, Any]):
@@ -26,74 +29,53 @@ class Record(dict[str, Any]):
 
 
 class State(Record):
-    """What every control of an explorer is set to."""
+    """The values of all controls of an explorer, by name."""
 
 
 class Arrays(Record):
-    """What `compute` found out: tensors arrive as numpy arrays, words and numbers stay what they are."""
+    """The results of `compute` by name: tensors become numpy arrays, other values stay as they are."""
 
     def __init__(self, **values: Any) -> None:
         super().__init__({name: _plain(value) for name, value in values.items()})
 
 
-class Trace:
-    """One row of the drawing's table: a plotly trace whose properties are fed by arrays of the same explorer.
-
-    Trace(go.Scatter, dict(mode="lines"), x="grid", y="fit", at=(1, 2))
-
-    Args:
-        kind: plotly's class. style: what never changes. at: row and column of the panel.
-        hears: what of the mouse on it the explorer is told by `pointed`: "click", "hover".
-        feeds: property of the trace = name of the array; underscores reach inside, as in `marker_color="colors"`.
-    """
-
-    def __init__(
-        self,
-        kind: type,
-        style: Mapping[str, Any],
-        *,
-        at: tuple[int, int] = (1, 1),
-        hears: Sequence[str] = (),
-        **feeds: str,
-    ) -> None:
-        self.kind, self.style, self.at, self.hears, self.feeds = kind, dict(style), at, hears, feeds
-
-
 class LiveFigure:
-    """A table of traces and the arrays that feed it: as a plotly figure, and as what a page is told.
+    """A table of traces and the arrays that feed it, as a plotly figure and as messages to the page.
 
     Args:
-        panels: arguments of plotly's `make_subplots`. traces: the table. layout: what never changes of the layout.
-        frame: property of the layout = name of the array. arrays: the first state. alt: the figure in words.
-        empty: what a panel says in which there is nothing to draw.
+        panels: the panels by name. traces: the table, by name. layout: what never changes of the layout.
+        frame: property of a panel ("fit.x.range", "fit.title") = name of the array. arrays: the first state.
+        alt: the figure in words. empty: the words in a panel with nothing to draw.
+    Raises:
+        ConfigError: a trace or a property of a panel that does not exist.
     """
 
     def __init__(
         self,
-        panels: Mapping[str, Any],
-        traces: Sequence[Trace],
+        panels: Panels,
+        traces: Mapping[str, Trace],
         frame: Mapping[str, str],
         layout: Mapping[str, Any],
         arrays: Arrays,
         alt: str = "",
         empty: str = "",
     ) -> None:
-        self._panels, self._traces, self._frame, self._layout = panels, traces, frame, layout
+        self._panels, self._traces, self._layout = panels, traces, layout
         self._words = {"alt": alt, "empty": empty}
         self.arrays = arrays
-        self._figure = make_subplots(**panels)
-        self._figure.update_layout(template=TEMPLATE, dragmode=False, **layout)
-        for trace in traces:
-            self._figure.add_trace(trace.kind(trace.style), row=trace.at[0], col=trace.at[1])
+        self._figure = make_subplots(**panels.subplots())
+        self._figure.update_layout(template=TEMPLATE, dragmode=False, **panels.layout(), **layout)
+        for trace in traces.values():
+            row, column, *_ = panels.area(list(panels)[panels.number(trace.at)])
+            self._figure.add_trace(trace.kind(trace.style), row=row + 1, col=column + 1)
         still = json.loads(self._figure.to_json())
         self._drawn: dict[str, Any] = {}  # the arrays that it shows
-        sketch = self.figure  # plotly looks at each value
-        self._paths = {_path(sketch.layout, prop): name for prop, name in frame.items()}
+        self._frame = [(*panels.path(place), name) for place, name in frame.items()]
         self._feeds = [
             [(_path(drawn, prop), name) for prop, name in trace.feeds.items()]
-            for drawn, trace in zip(sketch.data, traces, strict=True)
+            for drawn, trace in zip(self.figure.data, traces.values(), strict=True)  # plotly looks at each value
         ]
-        self.shown = {name for feeds in self._feeds for _, name in feeds} | set(self._paths.values())
+        self.shown = {name for feeds in self._feeds for _, name in feeds} | set(frame.values())
         self._texts = {name for feeds in self._feeds for path, name in feeds if path == "text"}
         self.state = FigureState(self._specification(still), self._sent(sorted(self.shown)))
 
@@ -101,21 +83,31 @@ class LiveFigure:
     def figure(self) -> go.Figure:
         """The plotly figure of the present state: one object, brought up to date when it is asked for."""
         figure = self._figure
-        for trace, drawn in zip(self._traces, figure.data, strict=True):
+        for trace, drawn in zip(self._traces.values(), figure.data, strict=True):
             for prop, name in trace.feeds.items():
-                if not _same(self.arrays[name], self._drawn.get(name)):
+                if self._is_new(name):
                     drawn[prop] = _sendable(self.arrays[name], prop)
-        for prop, name in self._frame.items():
-            if not _same(self.arrays[name], self._drawn.get(name)):
-                figure.layout[prop] = _sendable(self.arrays[name])
+        titled = list(self._panels.titled())
+        for n, path, name in self._frame:
+            if self._is_new(name):
+                axis, _, rest = path.partition(".")
+                whole = f"annotations[{titled.index(n)}].text" if axis == "title" else f"{axis}{number(n)}.{rest}"
+                figure.layout[whole] = _sendable(self.arrays[name])
         self._drawn = dict(self.arrays)
         return figure
 
-    def data(self) -> list[dict[str, Any]]:
-        """The traces of the present state as plain dictionaries, which plotly has not looked at."""
-        return [
-            {**trace.style, **{prop: self.arrays[name] for prop, name in trace.feeds.items()}} for trace in self._traces
-        ]
+    def trace(self, name: str) -> Any:
+        """The plotly trace of the present state with this name in the table. Raises ConfigError for an unknown name."""
+        if name not in self._traces:
+            raise ConfigError(f"A trace must be one of {', '.join(self._traces)}. Got {name!r}.")
+        return self.figure.data[list(self._traces).index(name)]
+
+    def data(self) -> dict[str, dict[str, Any]]:
+        """The traces of the present state, by name, as plain dictionaries that plotly has not validated."""
+        return {
+            name: {**trace.style, **{prop: self.arrays[array] for prop, array in trace.feeds.items()}}
+            for name, trace in self._traces.items()
+        }
 
     def update(self, arrays: Arrays) -> None:
         """Brings the figure to these arrays in one message, or in none where nothing changed."""
@@ -123,6 +115,9 @@ class LiveFigure:
         self.arrays = arrays
         if changed:
             self.state.show(self._sent(changed))
+
+    def _is_new(self, name: str) -> bool:
+        return not _same(self.arrays[name], self._drawn.get(name))
 
     def _sent(self, names: Iterable[str]) -> dict[str, Any]:
         return {name: _sendable(self.arrays[name], "text" if name in self._texts else "") for name in names}
@@ -133,17 +128,15 @@ class LiveFigure:
         Args:
             still: the figure as JSON, without its arrays.
         """
-        layout, areas = still["layout"], _areas(self._panels)
-        heads = [panel for panel, title in enumerate(self._panels.get("subplot_titles", ())) if title]
+        layout = still["layout"]
         common = {name: value for name, value in layout.items() if name in COMMON}
+        titles = iter(layout.get("annotations", ()))
         panels = []
-        for n, (area, share) in enumerate(areas):
-            number = str(n + 1) if n else ""
-            own = {axis: _axis(layout, axis, number, self._layout) for axis in ("xaxis", "yaxis")}
-            title = heads.index(n) if n in heads else None
-            if title is not None:
-                own["title"] = HEAD | {"text": layout["annotations"][title]["text"]}
-            frame = [[part, name] for path, name in self._paths.items() if (part := _within(path, number, title))]
+        for n, (name, panel) in enumerate(self._panels.items()):
+            own = {f"{axis}axis": _axis(layout, f"{axis}axis{number(n)}", getattr(panel, axis)) for axis in "xy"}
+            if panel.title:
+                own["title"] = HEAD | {"text": next(titles)["text"]}
+            frame = [[path, array] for m, path, array in self._frame if m == n]
             fed = {path for path, _ in frame}
             words = "xaxis.ticktext" in fed or "<br>" in str(own["xaxis"].get("ticktext"))
             if words or own["xaxis"].get("type") == "category":
@@ -151,33 +144,33 @@ class LiveFigure:
             ticks = list(map(str, own["yaxis"].get("ticktext", ())))
             if "yaxis.ticktext" in fed or max(map(len, ticks), default=0) > WIDE:
                 own["yaxis"]["automargin"] = True
+            row, column, row_end, column_end = self._panels.area(name)
             panels.append(
                 {
-                    "area": area,
-                    "share": share,
+                    "area": [row + 1, column + 1, row_end + 1, column_end + 1],  # lines of a CSS grid
+                    "share": self._panels.share(name),
                     "layout": common | own | {"margin": _margin(own, fed)},
                     "frame": frame,
                     "traces": [
                         {
-                            "index": index,
+                            "name": key,
                             "style": _style(style),
                             "feeds": list(map(list, feeds)),
                             "hears": list(trace.hears),
                         }
-                        for index, (style, feeds, trace) in enumerate(
-                            zip(still["data"], self._feeds, self._traces, strict=True)
+                        for style, feeds, (key, trace) in zip(
+                            still["data"], self._feeds, self._traces.items(), strict=True
                         )
-                        if style.get("xaxis", "x") == f"x{number}"
+                        if self._panels.number(trace.at) == n
                     ],
                 }
             )
-        rows, columns = self._panels.get("rows", 1), self._panels.get("cols", 1)
         return {
             **self._words,
             "template": json.loads(to_json_plotly(TEMPLATE)),
             "height": self._layout.get("height", 420),
-            "columns": list(self._panels.get("column_widths") or [1] * columns),
-            "rows": list(self._panels.get("row_heights") or [1] * rows),
+            "columns": self._panels.widths,
+            "rows": self._panels.heights,
             "legend": layout.get("showlegend", True),
             "panels": panels,
             "night": NIGHT,
@@ -206,29 +199,12 @@ HEAD = {"font": {"size": 14}, "x": 0.5, "xref": "paper", "xanchor": "center", "y
 HEAD |= {"yanchor": "bottom", "pad": {"b": 8}}
 
 
-def _areas(panels: Mapping[str, Any]) -> list[tuple[list[int], float]]:
-    """Of each panel, in plotly's order: its grid area (CSS: first and last line), and its share of the height."""
-    rows, columns = panels.get("rows", 1), panels.get("cols", 1)
-    specs = panels.get("specs") or [[{}] * columns for _ in range(rows)]
-    heights = panels.get("row_heights") or [1] * rows
-    return [
-        (
-            [row + 1, column + 1, row + 1 + spec.get("rowspan", 1), column + 1 + spec.get("colspan", 1)],
-            sum(heights[row : row + spec.get("rowspan", 1)]) / sum(heights),
-        )
-        for row, line in enumerate(specs)
-        for column, spec in enumerate(line)
-        if spec is not None
-    ]
-
-
-def _axis(layout: Mapping[str, Any], axis: str, number: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """An axis of the panel `number` as the only one of its own plot."""
-    own = dict(layout.get(axis + number, {}))
-    for name in ("anchor", "matches"):
-        own.pop(name, None)
-    if "domain" not in told.get(axis + number, {}):
-        own.pop("domain", None)
+def _axis(layout: Mapping[str, Any], name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """An axis of the layout as the only one of its own plot; `told` is what the panel says of it."""
+    own = dict(layout.get(name, {}))
+    for place in ("anchor", "matches", "domain"):
+        if place not in told:
+            own.pop(place, None)
     if "scaleanchor" in own:
         own["scaleanchor"] = own["scaleanchor"].rstrip("0123456789")
     return own
@@ -252,15 +228,6 @@ def _margin(own: Mapping[str, Any], fed: Collection[str]) -> dict[str, int]:
 
 def _style(style: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in style.items() if name not in ("xaxis", "yaxis", "legend", "uid")}
-
-
-def _within(path: str, number: str, title: int | None) -> str | None:
-    """A path into the layout of all panels as one into that of the panel `number`; None if it leads elsewhere."""
-    if title is not None and path == f"annotations[{title}].text":
-        return "title.text"
-    head, _, rest = path.partition(".")
-    axis = head[:5]
-    return f"{axis}.{rest}" if axis in ("xaxis", "yaxis") and head[5:] == number else None
 
 
 def _plain(value: Any) -> Any:

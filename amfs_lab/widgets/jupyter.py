@@ -1,4 +1,4 @@
-"""What a live explorer must know of the Jupyter kernel that it runs in."""
+"""The Jupyter kernel that a live explorer runs in: its messages and its interrupts."""
 
 import asyncio
 import functools

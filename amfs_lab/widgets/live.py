@@ -47,7 +47,7 @@ class LiveExplorer(Explorer):
         return [self.stop_button]
 
     def stop(self) -> None:
-        """What the Stop button does."""
+        """Stops the run; called by the Stop button."""
         self.stopped = True
         self.stop_button.disabled = True
 

@@ -1,4 +1,4 @@
-"""What an explorer says: its sentence for eye and screen reader, and the banner that no error gets past."""
+"""Messages of an explorer: its sentence, which screen readers announce, and the banner for errors."""
 
 import html
 from pathlib import Path

@@ -1,6 +1,6 @@
 // A figure: panels of curves, a legend and rings that can be dragged, from a specification and arrays. Each panel is a plot
 // of its own, so that only the panels of changed arrays are drawn anew. This module knows no kernel: it draws wherever
-// there is a specification (`Drawing._specification` in Python), its arrays, and plotly.
+// there is a specification (`LiveFigure._specification` in Python), its arrays, and plotly.
 
 const SVG = "http://www.w3.org/2000/svg";
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
@@ -73,7 +73,7 @@ function words(text, parent) {
 }
 
 export class Figure {
-  // `spec`: see `Drawing._specification`. `arrays`: by name, as they travel. `told(event)` hears of clicks, hovers and drags;
+  // `spec`: see `LiveFigure._specification`. `arrays`: by name, as they travel. `told(event)` hears of clicks, hovers and drags;
   // `room()` says how many pixels of height there are for figure and legend.
   constructor(place, spec, arrays, plotly, { told = () => {}, room = () => Infinity } = {}) {
     Object.assign(this, { spec, plotly, told, room, dark: false, width: 0, hidden: new Set(), decoded: {} });
@@ -254,13 +254,13 @@ export class Figure {
   point(kind, panel, event) {
     const found = event.points?.[0];
     const trace = found && panel.traces[found.curveNumber];
-    if (trace?.hears?.includes(kind)) this.told({ kind, trace: trace.index, x: found.x, y: found.y, index: found.pointIndex ?? found.pointNumber });
+    if (trace?.hears?.includes(kind)) this.told({ kind, trace: trace.name, x: found.x, y: found.y, index: found.pointIndex ?? found.pointNumber });
   }
 
   // The legend: one button for each name; it hides what has the name, or is of its group.
 
   group(each) {
-    return each.style.legendgroup || each.style.name || each.index;
+    return each.style.legendgroup || each.style.name || each.name;
   }
 
   list() {

@@ -48,7 +48,7 @@ class Prediction(Shown):
             raise  # the kernel sends it on as an `error` message
 
     def choose(self, option: str) -> bool:
-        """What a click on an option does; whether it was right."""
+        """Shows the answer to an option that was clicked. Returns True if it was right."""
         if option not in self.options:
             raise ConfigError(f"The options are {', '.join(map(repr, self.options))}. Got {option!r}.")
         key = self._key()

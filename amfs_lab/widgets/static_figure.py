@@ -162,11 +162,15 @@ def panel_of(trace: Mapping[str, Any]) -> int:
 def check(kind: str, part: Mapping[str, Any]) -> None:
     """Raises ConfigError where a trace, an axis or a layout has a property that is not drawn."""
     if kind not in KNOWN:
-        raise ConfigError(f"A picture has traces of {', '.join(list(KNOWN)[:5])}. Got {kind!r}: draw it in `still.py`.")
+        raise ConfigError(
+            f"A picture has traces of {', '.join(list(KNOWN)[:5])}. Got {kind!r}: draw it in `static_figure.py`."
+        )
     known = f"{KNOWN[kind]} {UNSEEN}".split()
     for name in paths(part):
         if not any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in known):
-            raise ConfigError(f"A picture cannot show `{name}` of {kind}: draw it in `still.py`, or leave it out.")
+            raise ConfigError(
+                f"A picture cannot show `{name}` of {kind}: draw it in `static_figure.py`, or leave it out."
+            )
 
 
 def paths(part: Mapping[str, Any], above: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A drawing as strokes, and the picture of it: of the very kind that meta-training has seen, 28x28, ink bright."""
+"""A drawing as strokes, and its picture in the format of the glyphs: 28x28 pixels, ink bright."""
 
 from functools import lru_cache
 from typing import Any

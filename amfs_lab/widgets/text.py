@@ -1,4 +1,4 @@
-"""Numbers in the words of a sentence, true also where rounding would make them untrue."""
+"""Numbers as words of a sentence; a share that rounds to 0 % or 100 % is written as less or more than a bound."""
 
 from amfs_lab.widgets.controls import Number
 

@@ -1,4 +1,4 @@
-"""What a move of a control costs in the kernel, from the widget's message to the updated figure."""
+"""The time that a move of a control takes in the kernel, from the widget's message to the updated figure."""
 
 import inspect
 import statistics

@@ -166,7 +166,7 @@ widgets.predict(
 )
 
 # %%
-draws = explore.DrawsExplorer()
+draws = explore.EndpointExplorer()
 draws
 
 # %% [markdown]
@@ -299,7 +299,7 @@ print("lengths of the gradients:", [f"{length:.2g}" for length in real.norm(dim=
 # %%
 short = bool(os.environ.get("AMFS_LAB_FAST"))  # the tests' short path: steps, not seconds
 every = {"width": 32, "steps": 3 if short else 100, "validate_every": 0}
-paths = explore.PathExplorer()
+paths = explore.TrainingTrajectoryExplorer()
 paths
 
 # %%

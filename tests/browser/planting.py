@@ -9,17 +9,19 @@ from serving import Server
 LINE = """
 import ipywidgets as w
 import numpy as np
-import plotly.graph_objects as go
 from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.controls import Slider
-from amfs_lab.widgets.figure import Arrays, LiveFigure, Trace
+from amfs_lab.widgets.figure import Arrays, LiveFigure
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.traces import curve
 from amfs_lab.widgets.plotly_widget import Figure
 
 class Line(Explorer):
     title, alt = "sound", "A line."
     slope = Slider("slope", 0, 2, start=1)
-    traces = (Trace(go.Scatter, dict(mode="lines"), x="x", y="y"),)
-    layout = dict(height=200, yaxis=dict(range=[0, 2]))
+    panels = Panels(figure=Panel(y=axis(range=(0, 2))))
+    traces = {"line": curve("x", "y", hover="")}
+    layout = dict(height=200)
 
     def compute(self, state):
         x = np.linspace(0, 1, 5)

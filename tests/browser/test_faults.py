@@ -40,8 +40,8 @@ OnlySays()
     """
 def by_hand(title, callback):  # an explorer that somebody built without the base: nobody shows a banner for it
     slider = w.IntSlider(description="by hand")
-    table = (Trace(go.Scatter, dict(mode="lines"), y="y"),)
-    drawing = LiveFigure(dict(rows=1, cols=1), table, {}, dict(height=200), Arrays(y=np.array([1.0, 2.0, 3.0])))
+    table = {"line": curve([0, 1, 2], "y", hover="")}
+    drawing = LiveFigure(Panels(figure=Panel()), table, {}, dict(height=200), Arrays(y=np.array([1.0, 2.0, 3.0])))
     slider.observe(lambda change: callback(drawing, change["new"]), "value")
     heading = w.HTML(title)
     heading.add_class("amfs-title")

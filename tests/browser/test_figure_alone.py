@@ -4,19 +4,20 @@ import base64
 import gzip
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
-from amfs_lab.widgets.figure import Arrays, LiveFigure, Trace
+from amfs_lab.widgets.figure import Arrays, LiveFigure
+from amfs_lab.widgets.panels import Panel, Panels
 from amfs_lab.widgets.plotly_widget import BUNDLE, HERE, PREFIX
+from amfs_lab.widgets.traces import bars, curve
 
 pytestmark = pytest.mark.browser
 
-TRACES = (
-    Trace(go.Scatter, dict(mode="lines+markers", name="a curve"), x="x", y="y"),
-    Trace(go.Bar, {}, at=(1, 2), x="x", y="y"),
-)
-PANELS = dict(rows=1, cols=2, subplot_titles=("left", "right"))
+TRACES = {
+    "curve": curve("x", "y", name="a curve", hover="", more=dict(mode="lines+markers")),
+    "bars": bars("x", "y", at="right"),
+}
+PANELS = Panels(left=Panel("left"), right=Panel("right"))
 START = """([specification, arrays]) => {
     globalThis.told = [];
     const place = document.getElementById('place');

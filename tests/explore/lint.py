@@ -69,37 +69,36 @@ def boxes(explorer):
 
 def palette(explorer):
     """Colours of traces are named in style.py, or are white; transparency is free."""
-    for index, trace in enumerate(explorer.figure.data):
+    for name, _, trace in drawn(explorer):
         for path, color in colors(trace.to_plotly_json()):
             if solid(color) not in {*NAMED, "#FFFFFF"}:
-                yield f"trace {index} ({trace.name}): {path} is {color!r}, no colour of style.py"
+                yield f"trace {name!r}: {path} is {color!r}, no colour of style.py"
 
 
 def looks(explorer):
     """Series of one panel, and the points of one series, differ by more than colour."""
     panels = {}
-    for index, trace in enumerate(explorer.figure.data):
-        if trace.type in ("scatter", "scattergl", "scatter3d", "bar"):
-            panel = getattr(trace, "scene", None) or (trace.xaxis or "x", trace.yaxis or "y")
-            panels.setdefault(panel, []).append((index, trace, main_color(trace, index)))
-            yield from (f"trace {index} ({trace.name}): {fault}" for fault in points_by_colour_alone(trace))
+    for name, index, trace in drawn(explorer):
+        if trace.type in ("scatter", "bar"):
+            panels.setdefault(trace.xaxis, []).append((name, trace, main_color(trace, index)))
+            yield from (f"trace {name!r}: {fault}" for fault in points_by_colour_alone(trace))
     for series in panels.values():
         for (i, a, color), (j, b, other) in itertools.combinations(series, 2):
             if color != other and alike(a, b):
-                yield f"traces {i} ({a.name}) and {j} ({b.name}) differ by their colour alone"
+                yield f"traces {i!r} and {j!r} differ by their colour alone"
 
 
 def table(explorer):
     """A method or rule has the colour and dash of style.py in every figure."""
-    for index, trace in enumerate(explorer.figure.data):
+    for name, index, trace in drawn(explorer):
         look = LOOKS.get(trace.name)
         if look and trace.type in ("scatter", "bar"):
             color, *_ = main_color(trace, index)
             if color != look.color:
-                yield f"trace {index} ({trace.name}) has the colour {color}, not {look.color}"
+                yield f"trace {name!r} has the colour {color}, not {look.color}"
             curve = trace.type == "scatter" and "lines" in (trace.mode or "lines")
             if curve and trace.marker.angleref != "previous" and (trace.line.dash or "solid") != look.dash:
-                yield f"trace {index} ({trace.name}) has the dash {trace.line.dash or 'solid'}, not {look.dash}"
+                yield f"trace {name!r} has the dash {trace.line.dash or 'solid'}, not {look.dash}"
 
 
 def fonts(explorer):
@@ -112,18 +111,10 @@ def fonts(explorer):
 def axes(explorer):
     """An axis that shows has a title, or words at its ticks; the title of a panel is its upright axis's as well."""
     layout = explorer.figure.layout
-    headings = explorer.panels.get("subplot_titles", ())
-    for trace in explorer.figure.data:
-        if hasattr(trace, "xaxis"):
-            n = (trace.xaxis or "x")[1:]
-            panel = headings[int(n or 1) - 1] if len(headings) >= int(n or 1) else ""
-            shown = {f"xaxis{n}": layout[f"xaxis{n}"]} | ({} if panel.strip() else {f"yaxis{n}": layout[f"yaxis{n}"]})
-        elif "scene" in trace:
-            key = trace.scene or "scene"
-            shown = {f"{key}.{axis}": layout[key][axis] for axis in ("xaxis", "yaxis", "zaxis")}
-        else:
-            continue
-        for key, axis in shown.items():
+    for n, panel in enumerate(explorer.panels.values()):
+        shown = [f"xaxis{n + 1 if n else ''}"] + ([] if panel.title.strip() else [f"yaxis{n + 1 if n else ''}"])
+        for key in shown:
+            axis = layout[key]
             ticks = axis.ticktext or ()
             says = axis.type == "category" or (len(ticks) > 0 and all(any(map(str.isalpha, tick)) for tick in ticks))
             silent = axis.visible is False or axis.showticklabels is False
@@ -141,6 +132,11 @@ def tree(widget):
     yield widget
     for child in getattr(widget, "children", ()):
         yield from tree(child)
+
+
+def drawn(explorer):
+    """The name of each trace in the table, its place in the figure, and the trace."""
+    return zip(explorer.traces, itertools.count(), explorer.figure.data, strict=False)
 
 
 def leaves(value, path=""):

@@ -15,10 +15,12 @@ import torch
 
 import amfs_lab.explore as explore
 from amfs_lab.widgets import style
-from amfs_lab.widgets.controls import Fields, LogSlider, WidgetBinding
+from amfs_lab.widgets.controls import Fields, Slider, WidgetBinding
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, Trace
+from amfs_lab.widgets.figure import Arrays
 from amfs_lab.widgets.messages import Words
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.traces import Trace, curve
 from tests.explore.lint import RULES, axes, boxes, fonts, looks, names, palette, states, table, words
 
 # Every explorer there is: the modules of the package are all imported, so that none is missed.
@@ -70,13 +72,10 @@ def test_every_explorer_keeps_every_rule(kind):
 
 class Sound(Explorer):
     title, alt = "A sound explorer", "One panel: a solid blue line and a dashed red one over five places."
-    height = LogSlider("height", 0.1, 10.0, start=1.0)
+    height = Slider("height", 0.1, 10.0, scale="log", start=1.0)
     presets = {"low": {"height": 0.2}}
-    layout = {"xaxis": {"title": "place"}, "yaxis": {"title": "height"}}
-    traces = (
-        Trace(go.Scatter, {"mode": "lines", "line": {"color": style.BLUE}}, x="x", y="y"),
-        Trace(go.Scatter, {"mode": "lines", "line": {"color": style.VERMILLION, "dash": "dash"}}, x="x", y="y"),
-    )
+    panels = Panels(figure=Panel("", axis("place"), axis("height")))
+    traces = {"solid": curve("x", "y"), "dashed": curve("x", "y", style.VERMILLION, dash="dash")}
 
     def compute(self, state):
         return Arrays(x=torch.arange(5.0), y=state.height * torch.ones(5))
@@ -90,7 +89,7 @@ def changed(**attributes):
 
 
 def drawn(*styles, kind=go.Scatter):
-    return changed(traces=tuple(Trace(kind, style, x="x", y="y") for style in styles))
+    return changed(traces={name: Trace(kind, style, x="x", y="y") for name, style in zip("ab", styles, strict=False)})
 
 
 def without_box(self, value, label_width=""):
@@ -104,13 +103,17 @@ def without_name(self, value, label_width=""):
 
 
 def control(fields, label="height"):
-    return type("Odd", (LogSlider,), {"fields": fields})(label, 0.1, 10.0, start=1.0)
+    return type("Odd", (Slider,), {"fields": fields})(label, 0.1, 10.0, start=1.0)
 
 
 SOLID = {"mode": "lines", "line": {"color": style.BLUE}}
 POINTS = {"mode": "markers", "marker": {"color": style.GREEN}}
-HEADED, BLANK = ({"rows": 1, "cols": 1, "subplot_titles": (title,)} for title in ("height", " "))
-SPACE, IN_SPACE = {"rows": 1, "cols": 1, "specs": [[{"type": "scene"}]]}, Trace(go.Scatter3d, {}, x="x", y="y", z="y")
+
+
+def of(title="", x=None, y=None):
+    return changed(panels=Panels(figure=Panel(title, x or {}, y or {})))
+
+
 PLANTED = [
     (words, changed(title=" "), "no title"),
     (words, changed(alt=""), "its alt is to describe"),
@@ -118,7 +121,7 @@ PLANTED = [
     (words, changed(alt="Forty characters and more, that do not end in a stop"), "its alt is to describe"),
     (words, changed(say=lambda self, a: ""), "its state is to be a sentence"),
     (words, changed(say=lambda self, a: "It is high." if a.y[0] > 0.3 else "low"), "its state .* 'low'"),
-    (names, changed(height=LogSlider(" ", 0.1, 10.0, start=1.0)), "the control height has no label"),
+    (names, changed(height=Slider(" ", 0.1, 10.0, scale="log", start=1.0)), "the control height has no label"),
     (names, changed(height=control(without_name)), "shows '' instead of its label 'height'"),
     (names, changed(height=control(without_name)), "a FloatText has no name"),
     (names, changed(tools=lambda self: [w.Button(icon="stop")]), "a button has no text"),
@@ -130,21 +133,20 @@ PLANTED = [
     (palette, drawn({"marker": {"line": {"color": "green"}}}), r"marker\.line\.color is 'green'"),
     (palette, drawn({"error_y": {"color": "#111111"}}), r"error_y\.color is '#111111'"),
     (looks, drawn(SOLID, {"mode": "lines", "line": {"color": style.GREEN, "width": 2.4}}), "differ by their colour"),
-    (looks, drawn({"mode": "lines"}, {"mode": "lines"}), r"traces 0 \(None\) and 1 \(None\) differ by their colour"),
+    (looks, drawn({"mode": "lines"}, {"mode": "lines"}), "traces 'a' and 'b' differ by their colour"),
     (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": style.BLUE, "size": 7}}), "differ by their colour"),
     (looks, drawn({"marker": {"color": style.GREEN}}, {"marker": {"color": style.BLUE}}, kind=go.Bar), "differ by"),
     (looks, drawn({"mode": "markers", "marker": {"color": [style.BLUE, style.GREEN]}}), "points 0 and 1 differ by"),
     (looks, drawn({"marker": {"color": [style.BLUE, style.GREEN]}}, kind=go.Bar), "points 0 and 1 differ by"),
-    (table, drawn(SOLID | {"name": "MAML"}), r"trace 0 \(MAML\) has the colour #0072B2, not #D55E00"),
+    (table, drawn(SOLID | {"name": "MAML"}), "trace 'a' has the colour #0072B2, not #D55E00"),
     (table, drawn(SOLID | {"name": "O-AMFS", "line": {"color": style.GREEN}}), "has the dash solid, not dot"),
-    (fonts, changed(layout={"xaxis": {"tickfont": {"size": 9}}}), r"layout\.xaxis\.tickfont\.size has size 9"),
+    (fonts, of(x=axis(tickfont={"size": 9})), r"layout\.xaxis\.tickfont\.size has size 9"),
     (fonts, changed(layout={"annotations": [{"text": "a", "font": {"size": 8}}]}), r"annotations\[0\]\.font\.size"),
     (fonts, drawn({"textfont": {"size": 10}}), r"data\[0\]\.textfont\.size has size 10"),
-    (axes, changed(layout={"yaxis": {"title": "height"}}), "xaxis has no title"),
-    (axes, changed(layout={"xaxis": {"title": "x", "tickvals": [1], "ticktext": ["10"]}}), "yaxis has no title"),
-    (axes, changed(layout={}, panels=HEADED), "xaxis has no title"),
-    (axes, changed(layout={"xaxis": {"title": "x"}}, panels=BLANK), "yaxis has no title"),
-    (axes, changed(traces=(IN_SPACE,), panels=SPACE, layout={}), r"scene\.zaxis has no title"),
+    (axes, of(y=axis("height")), "xaxis has no title"),
+    (axes, of(x=axis("x", ticks={1: "10"})), "yaxis has no title"),
+    (axes, of("height"), "xaxis has no title"),
+    (axes, of(" ", axis("x")), "yaxis has no title"),
 ]
 
 
@@ -172,9 +174,9 @@ ALLOWED = [
     (looks, drawn(POINTS, {"mode": "markers", "marker": {"color": style.BLUE, "symbol": "square"}})),
     (looks, drawn({"mode": "markers", "marker": {"color": [style.BLUE, "white"], "symbol": ["x", "square"]}})),
     (looks, drawn({"marker": {"color": [style.BLUE, style.GREEN]}, "text": ["own", ""]}, kind=go.Bar)),
-    (axes, changed(layout={"xaxis": {"visible": False}, "yaxis": {"ticktext": ["low", "high"], "tickvals": [0, 1]}})),
-    (axes, changed(layout={"xaxis": {"title": "place"}}, panels=HEADED)),
-    (axes, changed(layout={"xaxis": {"showticklabels": False}, "yaxis": {"type": "category"}})),
+    (axes, of(x=axis(visible=False), y=axis(ticks={0: "low", 1: "high"}))),
+    (axes, of("height", axis("place"))),
+    (axes, of(x=axis(showticklabels=False), y=axis(type="category"))),
 ]
 
 

@@ -34,7 +34,7 @@ class TestRbf:
 
     def test_pointing_at_a_cell_chooses_the_pair(self):
         explorer = RbfExplorer()
-        explorer.live_figure.state.set_state({"click": {"trace": 3, "x": 5, "y": 1, "index": 0, "n": 1}})
+        explorer.live_figure.state.set_state({"click": {"trace": "gram", "x": 5, "y": 1, "index": 0, "n": 1}})
         assert (explorer.row, explorer.column) == (1, 5)
         assert explorer.controls["column"].parts[1].widget.value == 5
 
@@ -158,12 +158,12 @@ class TestConflict:
         g = a.grads
         u = g / np.linalg.norm(g, axis=1, keepdims=True)
         M = sum(np.outer(row, unit) for row, unit in zip(g, u, strict=True))
-        assert np.allclose([a.x_1[1], a.y_1[1]], M @ u.sum(0))
+        assert np.allclose([a.rule_1_x[1], a.rule_1_y[1]], M @ u.sum(0))
 
     def test_uphill_goes_uphill(self):
         explorer = ConflictExplorer(preset="uphill")
         mean = explorer.arrays.grads.mean(0)
-        assert np.dot([explorer.arrays.x_1[1], explorer.arrays.y_1[1]], mean) < 0
+        assert np.dot([explorer.arrays.rule_1_x[1], explorer.arrays.rule_1_y[1]], mean) < 0
         assert "raises task 3’s loss and the mean loss" in explorer.sentence.text
 
     def test_a_clipped_weight_is_not_negative(self):
@@ -172,7 +172,7 @@ class TestConflict:
 
     def test_arrows_are_equally_long_unless_true_lengths_are_asked_for(self):
         def lengths(a):
-            return [math.hypot(a[f"x_{n}"][1], a[f"y_{n}"][1]) for n in range(4)]
+            return [math.hypot(a[f"rule_{n}_x"][1], a[f"rule_{n}_y"][1]) for n in range(4)]
 
         assert lengths(ConflictExplorer().arrays) == pytest.approx([0.75 * 1.25 * 1.5] * 4)
         assert (
@@ -235,25 +235,26 @@ class TestMetaTraining:
         assert "MAML 60.0 ± 2.0 %" in explorer.sentence.text
 
     def test_names_in_the_legend_only_of_what_ran(self, explorer):
-        shown = [trace.name for trace in explorer.figure.data[::3] if trace.showlegend]
+        shown = [trace.name for trace in explorer.figure.data if trace.showlegend]
         assert shown == ["MAML", "AMFS"]
 
     def test_a_method_looks_the_same_in_every_figure_whenever_it_came(self):
         """Figure 2 has one look of each method; a race in either order has the same."""
-        theirs = Figure2Explorer().figure.data
+        figure2 = Figure2Explorer()
         for order in (("maml", "i-amfs"), ("i-amfs", "maml")):
             race = MetaTrainingExplorer()
             for method in order:
                 race.push(progress(method, 1))
             race.refresh()
-            for name, in_figure_2 in (("MAML", theirs[0]), ("I-AMFS, one solve", theirs[1])):
+            for name, trace in (("MAML", "maml"), ("I-AMFS, one solve", "solve")):
+                in_figure_2 = figure2.trace(trace)
                 in_race = curves(race, name.partition(",")[0])[0]
                 assert in_figure_2.name == name
                 assert in_race.line.color == in_figure_2.line.color
                 assert in_race.line.dash == (in_figure_2.line.dash or "solid")
-            for name, in_figure_2 in (("MAML", theirs[5]), ("I-AMFS", theirs[6])):
-                in_race = curves(race, name)[2].marker
-                assert (in_race.color, in_race.symbol) == (in_figure_2.marker.color, in_figure_2.marker.symbol)
+            for name, trace in (("MAML", "maml in time"), ("I-AMFS", "solve in time")):
+                in_race, in_figure_2 = curves(race, name)[2].marker, figure2.trace(trace).marker
+                assert (in_race.color, in_race.symbol) == (in_figure_2.color, in_figure_2.symbol)
 
     def test_each_method_has_a_look_and_another_name_a_free_one(self):
         assert set(NAMES) == set(METHODS)

@@ -71,7 +71,8 @@ def test_gradients_that_cancel_leave_a_dot():
     assert sound(explorer, (a.x_range, a.y_range)) < 6  # two tasks, and not all of the four rules
     for n in range(4):
         still = math.hypot(*(a[f"weights_{n}"] @ a.grads)) < 1e-9
-        assert (a[f"x_{n}"], a[f"tip_{n}"]) == ([0.0, 0.0], "circle") if still else a[f"tip_{n}"] == "arrow"
+        assert a[f"rule_{n}_tip"] == ("circle" if still else "arrow")
+        assert (a[f"rule_{n}_x"] == [0.0, 0.0]) == still
 
 
 def test_a_direction_that_is_rounding_is_a_dot():
@@ -79,8 +80,8 @@ def test_a_direction_that_is_rounding_is_a_dot():
     a = explorer.arrays
     mean = a.weights_0 @ a.grads
     assert 0 < math.hypot(*mean) < 1e-12
-    assert (a.x_0, a.tip_0) == ([0.0, 0.0], "circle")
-    assert a.x_1[1] > 0.1
+    assert (a.rule_0_x, a.rule_0_tip) == ([0.0, 0.0], "circle")
+    assert a.rule_1_x[1] > 0.1
     assert "The mean gradient is zero here, and O-AMFS still moves" in explorer.sentence.text
 
 
@@ -100,7 +101,7 @@ def test_an_arrow_that_is_seen_along_itself_is_a_dot():
 
 
 def test_all_of_w_is_in_the_picture():
-    ranges = [ProjectionExplorer.layout[axis]["range"] for axis in ("xaxis", "yaxis")]
+    ranges = [axis["range"] for axis in ProjectionExplorer.panels["space"][1:]]
     explorer = ProjectionExplorer()
     for t, height, azimuth, elevation in itertools.product((-1.0, 0.05, 1.5), (0, 1.2), range(0, 360, 120), (5, 90)):
         explorer.set(t=t, height=height, azimuth=azimuth, elevation=elevation)
@@ -125,6 +126,6 @@ def test_arrows_that_share_a_way_stay_nested_at_the_edge():
 def test_every_arrow_of_a_figure_is_fed_its_marker_and_its_size():
     """A marker that never changes draws a head where an arrow has become a point."""
     for kind in (ConflictExplorer, ProjectionExplorer, TeacherExplorer):
-        for trace in kind.traces:
+        for trace in kind.traces.values():
             if trace.style.get("marker", {}).get("symbol") == "arrow":
                 assert {"marker_size", "marker_symbol"} <= trace.feeds.keys(), kind.__name__

@@ -3,18 +3,23 @@
 import pytest
 
 from amfs_lab.errors import ConfigError
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, Toggle, ZeroLogIntSlider, ZeroLogSlider
+from amfs_lab.widgets.controls import Choice, Slider, Toggle
 
 SLIDERS = [
     Slider("a", 0, 180, start=150, step=1),
     Slider("a", -1.0, 2.0, start=0.333),
-    LogSlider("a", 0.05, 5.0, start=0.6),
-    LogSlider("a", 1e-4, 10.0, start=0.1),
-    IntSlider("a", 1, 6, start=2),
-    IntSlider("a", 2, 4, start=3),
-    ZeroLogSlider("a", 1e-3, 10.0, start=0.0),
+    Slider("a", 0.05, 5.0, scale="log", start=0.6),
+    Slider("a", 1e-4, 10.0, scale="log", start=0.1),
+    Slider("a", 1, 6, integer=True, start=2),
+    Slider("a", 2, 4, integer=True, start=3),
+    Slider("a", 1e-3, 10.0, scale="zero-log", start=0.0),
 ]
-CONTROLS = [*SLIDERS, ZeroLogIntSlider("a", 1000, start=0), Choice("a", ["x", "y", "z"]), Toggle("a", start=True)]
+CONTROLS = [
+    *SLIDERS,
+    Slider("a", 1, 1000, scale="zero-log", integer=True, start=0),
+    Choice("a", ["x", "y", "z"]),
+    Toggle("a", start=True),
+]
 
 
 @pytest.mark.parametrize("control", CONTROLS)
@@ -43,7 +48,7 @@ def test_every_tick_of_a_slider_is_another_value_that_the_control_accepts(contro
 
 
 def test_a_logarithmic_slider_takes_the_same_way_for_every_decade():
-    control = LogSlider("a", 1e-4, 1.0, start=0.1)
+    control = Slider("a", 1e-4, 1.0, scale="log", start=0.1)
     assert [control.tick(value) for value in (1e-4, 1e-3, 1e-2, 1e-1, 1.0)] == [0, 50, 100, 150, 200]
 
 
@@ -69,8 +74,24 @@ def test_a_value_that_cannot_be_is_refused_in_words(control, value, words):
         control.check(value)
 
 
+def test_a_slider_that_begins_at_zero_has_it_at_its_left_end_alone():
+    count = Slider("k", 1, 1000, scale="zero-log", integer=True, start=20)
+    assert [count.at(tick) for tick in (0, 1, 2)] == [0, 1, 1]
+    assert count.probes()[:3] == [0, 20, 1000]
+    assert Slider("μ", 0.01, 100.0, scale="zero-log", start=0.0).at(1) == 0.01
+
+
+def test_whole_numbers_are_the_ticks_of_their_slider():
+    control = Slider("a", 3, 9, integer=True, start=5)
+    slider, box = control.fields(5).parts
+    assert (slider.widget.min, slider.widget.max, slider.widget.value, box.widget.value) == (3, 9, 5, 5)
+    assert (control.nearest(7.6), control.check(7.0)) == (8, 7)
+
+
 def test_an_impossible_start_fails_where_it_is_declared():
     with pytest.raises(ConfigError, match="between 0 and 1"):
         Slider("a", 0, 1, start=2)
-    with pytest.raises(ConfigError, match="begins above 0"):
-        LogSlider("a", 0, 1, start=0.5)
+    with pytest.raises(ConfigError, match=r"slider `a` must begin above 0 on a logarithmic scale. Got 0\."):
+        Slider("a", 0, 1, scale="log", start=0.5)
+    with pytest.raises(ConfigError, match=r"`scale` must be one of 'linear', 'log', 'zero-log'\. Got 'square'"):
+        Slider("a", 0, 1, scale="square", start=0.5)

@@ -7,15 +7,15 @@ import re
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
 import amfs_lab.explore as explore
-from amfs_lab.widgets.controls import LogSlider, Slider
+from amfs_lab.widgets.controls import Slider
 from amfs_lab.widgets.drive import drive
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, Trace
+from amfs_lab.widgets.figure import Arrays
 from amfs_lab.widgets.plotly_widget import PREFIX
+from amfs_lab.widgets.traces import curve
 
 ALL = [getattr(explore, name) for name in explore.__all__ if isinstance(getattr(explore, name), type)]
 ALL = [kind for kind in ALL if kind.declared]  # the bases declare no control
@@ -74,11 +74,11 @@ def as_page(explorer):
         for trace in panel["traces"]:
             for path, name in trace["feeds"]:
                 put(trace["style"], path, numbers(sent[name]))
-            data[trace["index"]] = trace["style"]
+            data[trace["name"]] = trace["style"]
         for path, name in panel["frame"]:
             put(panel["layout"], path, numbers(sent[name]))
         layout |= {f"{axis}{n if n > 1 else ''}": panel["layout"][axis] for axis in ("xaxis", "yaxis")}
-    return [data[index] for index in sorted(data)], layout
+    return [data[name] for name in explorer.traces], layout
 
 
 def as_figure(explorer):
@@ -125,8 +125,8 @@ def test_what_the_page_draws_from_is_the_figure_of_the_present_state(kind):
 
 class Line(Explorer):
     slope = Slider("slope", -1, 1, start=0.5)
-    scale = LogSlider("scale", 0.1, 10, start=1.0)
-    traces = (Trace(go.Scatter, {"mode": "lines"}, x="x", y="y"),)
+    scale = Slider("scale", 0.1, 10, scale="log", start=1.0)
+    traces = {"line": curve("x", "y")}
 
     def compute(self, state):
         x = np.linspace(0, 1, 5)
@@ -163,7 +163,7 @@ def test_a_slider_that_only_its_sentence_repeats_is_dead():
 
 def test_a_slider_that_says_why_it_may_be_inert_passes():
     class Excused(Line):
-        scale = LogSlider("scale", 0.1, 10, start=1.0, inert="only the slope counts here")
+        scale = Slider("scale", 0.1, 10, scale="log", start=1.0, inert="only the slope counts here")
 
         def compute(self, state):
             return Arrays(x=[0.0, 1.0], y=np.array([0.0, state.slope]))
@@ -213,7 +213,7 @@ def test_numbers_that_are_not_finite_fail():
                     x=np.linspace(0, 1, 5), y=np.log(np.linspace(0.1, 1, 5) * (1 - state.slope)) * state.scale
                 )
 
-    with pytest.raises(AssertionError, match=r"slope = 1 .*trace 0 has a value in trace.y that is not finite"):
+    with pytest.raises(AssertionError, match=r"slope = 1 .*the trace 'line' has a value in trace.y that is not finite"):
         drive(Infinite())
 
 

@@ -1,28 +1,25 @@
 """Laws of every explorer, on a small one: state, presets, reset, errors, and how much is sent to the page."""
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 import torch
 
 from amfs_lab.errors import ConfigError
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, Toggle
+from amfs_lab.widgets.controls import Choice, Slider, Toggle
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, Trace
+from amfs_lab.widgets.figure import Arrays
+from amfs_lab.widgets.traces import curve, dots, notes
 
 
 class Wave(Explorer):
     title, alt = "A wave", "one curve"
-    length = LogSlider("length", 0.1, 10.0, start=1.0, unit="m")
-    count = IntSlider("count", 1, 9, start=3)
+    length = Slider("length", 0.1, 10.0, scale="log", start=1.0, unit="m")
+    count = Slider("count", 1, 9, integer=True, start=3)
     shape = Choice("shape", ["round", "square"])
     fails = Toggle("fails")
     presets = {"long": {"length": 5.0, "shape": "square"}, "many": {"count": 9}}
-    traces = (
-        Trace(go.Scatter, {"mode": "lines"}, x="x", y="y"),
-        Trace(go.Scatter, {"mode": "markers"}, x="x", y="zero"),
-    )
-    frame = {"xaxis_range": "window"}
+    traces = {"wave": curve("x", "y"), "zeros": dots("x", "zero")}
+    frame = {"figure.x.range": "window"}
 
     def compute(self, state):
         if state.fails:
@@ -55,7 +52,7 @@ def page(wave, name, **state):
 
 
 def test_the_first_state_is_drawn_at_once(wave):
-    assert np.array_equal(wave.figure.data[0].y, wave.arrays.y)
+    assert np.array_equal(wave.trace("wave").y, wave.arrays.y)
     assert tuple(wave.figure.layout.xaxis.range) == (0.0, 3.0)
     assert wave.sentence.text == "the largest is 1.000"
     assert wave.live_figure.state.specification["alt"] == "one curve"
@@ -65,7 +62,7 @@ def test_the_first_state_is_drawn_at_once(wave):
 def test_a_control_reads_and_sets_as_an_attribute(wave):
     wave.length = 5.0
     assert wave.length == wave.state.length == 5.0
-    assert np.allclose(wave.figure.data[0].y, np.sin(np.linspace(0, 3, 20) / 5))
+    assert np.allclose(wave.trace("wave").y, np.sin(np.linspace(0, 3, 20) / 5))
 
 
 @pytest.mark.parametrize(
@@ -107,12 +104,12 @@ def test_every_slider_has_a_name_and_a_box_that_can_be_typed_into(wave):
 
 def test_reset_restores_the_state_it_was_made_with():
     wave = Wave(preset="long", count=7)
-    first = (wave.state, wave.sentence.text, np.array(wave.figure.data[0].y))
+    first = (wave.state, wave.sentence.text, np.array(wave.trace("wave").y))
     wave.set(length=0.2, count=2, shape="round")
     assert wave.state != first[0]
     wave.reset()
     assert (wave.state, wave.sentence.text) == first[:2]
-    assert np.array_equal(wave.figure.data[0].y, first[2])
+    assert np.array_equal(wave.trace("wave").y, first[2])
     assert wave.controls["length"].parts[1].widget.value == 5.0
 
 
@@ -231,16 +228,17 @@ def test_a_page_that_asks_anew_is_told_the_figure_as_it_is_now(wave):
 def test_a_point_of_a_trace_that_hears_the_mouse_is_told_once_for_each_click():
     class Clicked(Wave):
         heard = ()
-        traces = (Trace(go.Scatter, {"mode": "lines"}, hears=["click"], x="x", y="y"),)
+        traces = {"heard": curve("x", "y", hears=["click"])}
 
         def pointed(self, event):
-            self.heard += (event["index"],)
+            self.heard += ((event["trace"], event["index"]),)
 
     clicked = Clicked()
-    assert clicked.live_figure.state.specification["panels"][0]["traces"][0]["hears"] == ["click"]
+    (told,) = clicked.live_figure.state.specification["panels"][0]["traces"]
+    assert (told["name"], told["hears"]) == ("heard", ["click"])
     for n in (1, 2):
-        clicked.live_figure.state.set_state({"click": {"trace": 0, "x": 1.0, "y": 0.5, "index": 3, "n": n}})
-    assert clicked.heard == (3, 3)
+        clicked.live_figure.state.set_state({"click": {"trace": told["name"], "x": 1.0, "y": 0.5, "index": 3, "n": n}})
+    assert clicked.heard == (("heard", 3),) * 2
 
 
 def test_a_figure_is_computed_on_one_thread_and_the_others_come_back():
@@ -266,7 +264,7 @@ def test_no_empty_text_is_sent_to_the_page():
 
     class Noted(Explorer):
         slope = Slider("slope", -2.0, 2.0, start=0.0)
-        traces = (Trace(go.Scatter, dict(mode="text", x=[0.0, 1.0], y=[0.0, 1.0]), text="notes"),)
+        traces = {"notes": notes([0.0, 1.0], [0.0, 1.0], "notes")}
 
         def compute(self, state):
             return Arrays(notes=["steep" if state.slope > 1 else "", "always"])
@@ -277,7 +275,7 @@ def test_no_empty_text_is_sent_to_the_page():
     explorer = Noted()
     for slope, first in ((0.0, "\u00a0"), (2.0, "steep"), (-1.0, "\u00a0")):
         explorer.set(slope=slope)
-        assert list(explorer.figure.data[0].text) == [first, "always"]
+        assert list(explorer.trace("notes").text) == [first, "always"]
 
 
 def test_an_interrupted_move_leaves_dials_sentence_and_figure_together(wave, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 
 from amfs_lab.config import preset
-from amfs_lab.explore import MetaTrainingExplorer, PathExplorer
+from amfs_lab.explore import MetaTrainingExplorer, TrainingTrajectoryExplorer
 from amfs_lab.training import MetaTrainer
 from amfs_lab.widgets.live import NEXT, live
 
@@ -122,7 +122,7 @@ def assert_stopped(explorer):
     assert explorer.sentence.text.endswith(f". {NEXT}")
 
 
-@pytest.mark.parametrize("kind", [MetaTrainingExplorer, PathExplorer])
+@pytest.mark.parametrize("kind", [MetaTrainingExplorer, TrainingTrajectoryExplorer])
 def test_before_the_first_step_there_is_only_the_cell_to_run_again(kind):
     def interrupted():
         raise KeyboardInterrupt

@@ -1,10 +1,9 @@
-"""Two to four task gradients in the plane, and what four rules make of them."""
+"""Two to four task gradients in the plane, and their combinations by four aggregation rules."""
 
 import math
 from dataclasses import replace
 from functools import lru_cache
 
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
@@ -15,10 +14,12 @@ from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig, ImageSource, glyphs
 from amfs_lab.widgets.arrows import NOTHING, arrow
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, Toggle
+from amfs_lab.widgets.controls import Choice, Slider, Toggle
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import GRID, INK, SILENT, vector
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import GRAY, GRID, INK
+from amfs_lab.widgets.traces import area, bars, hatched, vector
 
 MOST = 4
 STILL = 1e-9  # a combined gradient that is shorter is the rounding of none
@@ -60,9 +61,9 @@ def turned(a: Tensor, b: Tensor) -> float | None:
 
 @lru_cache(maxsize=2)
 def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict]:
-    """How far real tasks agree, by gradients of the shipped reader: tasks from one script, and from `tasks` scripts.
+    """Agreement of real tasks, by gradients of the pretrained learner: tasks from one script, and from `tasks` scripts.
 
-    5-way 1-shot tasks of scripts that the reader was not trained on, in `batches` meta-batches of either kind.
+    5-way 1-shot tasks of scripts that the learner was not trained on, in `batches` meta-batches of either kind.
     """
     data, shape = glyphs.load(), EpisodeConfig(ways=5, shots=1, queries=5)
     sources = []
@@ -91,13 +92,13 @@ def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
 
 
 def label_place(x: float, y: float, last: bool) -> str:
-    """Where an arrow's name goes: outwards, and apart from the other names where arrows lie close."""
+    """The position of an arrow's name: outwards, and apart from the other names where arrows lie close."""
     height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"
     return f"{height} {'center' if last else 'left' if x < 0 else 'right'}"
 
 
 class ConflictExplorer(Explorer):
-    """The gradients of two to four tasks as arrows, what each rule makes of them, and the weight each task gets."""
+    """The gradients of two to four tasks as arrows, their combination by each rule, and the weight of each task."""
 
     title = "When tasks disagree: what four rules make of their gradients"
     alt = (
@@ -107,12 +108,14 @@ class ConflictExplorer(Explorer):
         "gives each task."
     )
 
-    tasks = IntSlider("tasks", 2, MOST, start=3, help="how many; all but the last form a group")
+    tasks = Slider("tasks", 2, MOST, integer=True, start=3, help="how many; all but the last form a group")
     angle = Slider(
         "angle", 0, 180, start=150, step=1, unit="degrees", help="the last task, away from the middle of the group"
     )
     spread = Slider("spread", 0, 120, start=30, step=1, unit="degrees", help="the fan of the group (3 tasks or more)")
-    ratio = LogSlider("length", 0.2, 5.0, start=1.5, unit="× the others", help="how long the last task's gradient is")
+    ratio = Slider(
+        "length", 0.2, 5.0, scale="log", start=1.5, unit="× the others", help="how long the last task's gradient is"
+    )
     normalization = Choice("scale", list(NORMALIZATIONS), help="the factor Z of the two cosine rules")
     negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero", rare=True)
     true_lengths = Toggle(
@@ -127,83 +130,65 @@ class ConflictExplorer(Explorer):
         "uphill": dict(tasks=3, angle=180, spread=10, ratio=4.0),
     }
 
-    panels = dict(
-        rows=1,
-        cols=2,
-        column_widths=[0.52, 0.48],
-        horizontal_spacing=0.1,
-        subplot_titles=("gradients, and their combinations", "weight of each task"),
-    )
-    layout = dict(
-        height=430,
-        xaxis=dict(title="along θ₁", zeroline=True, zerolinecolor="#AEB6BF", showline=False),
-        yaxis=dict(title="along θ₂", zeroline=True, zerolinecolor="#AEB6BF", showline=False, scaleanchor="x"),
-        xaxis2=dict(title="task", tickvals=list(range(1, MOST + 1)), showgrid=False),
-        yaxis2=dict(title="weight c<sub>j</sub>", zeroline=True, zerolinecolor=INK),
-        bargap=0.2,
-    )
-    frame = {"xaxis_range": "x_range", "yaxis_range": "y_range", "xaxis2_range": "task_range"}
-    traces = (
-        Trace(
-            go.Scatter,
-            dict(mode="lines", fill="toself", fillcolor=GRID, line=dict(width=0)) | SILENT,
-            x="downhill_x",
-            y="downhill_y",
+    panels = Panels(
+        widths=(0.52, 0.48),
+        arrows=Panel(
+            "gradients, and their combinations",
+            axis("along θ₁", zero=GRAY, showline=False),
+            axis("along θ₂", zero=GRAY, showline=False, scaleanchor="x"),
         ),
-        *(
-            Trace(
-                go.Scatter,
-                vector(looks.RULES[rule].color, WIDTHS[n], hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})")
-                | dict(name=rule, legendgroup=rule),
-                x=f"x_{n}",
-                y=f"y_{n}",
-                marker_size=f"head_{n}",
-                marker_symbol=f"tip_{n}",
+        weights=Panel(
+            "weight of each task",
+            axis("task", ticks=list(range(1, MOST + 1)), showgrid=False),
+            axis("weight c<sub>j</sub>", zero=INK),
+        ),
+    )
+    layout = dict(height=430, bargap=0.2)
+    frame = {"arrows.x.range": "x_range", "arrows.y.range": "y_range", "weights.x.range": "task_range"}
+    traces = {
+        "downhill": area("downhill_x", "downhill_y", GRID),
+        **{
+            rule: vector(
+                f"rule_{n}",
+                looks.RULES[rule].color,
+                WIDTHS[n],
+                name=rule,
+                group=rule,
+                hover=f"{rule}: (%{{x:.2f}}, %{{y:.2f}})",
             )
             for n, rule in enumerate(RULES)
-        ),
-        *(
-            Trace(
-                go.Scatter,
-                vector(INK, 1.2)
-                | dict(
-                    name="tasks",
-                    legendgroup="tasks",
-                    showlegend=j == 0,
-                    mode="lines+markers+text",
-                    text=["", f"g<sub>{j + 1}</sub>"],
-                    textfont=dict(size=14),
-                    cliponaxis=False,
-                    hovertemplate=f"task {j + 1}: (%{{x:.2f}}, %{{y:.2f}})<extra></extra>",
+        },
+        **{
+            f"task {j}": vector(
+                f"task_{j}",
+                INK,
+                1.2,
+                name="tasks",
+                group="tasks",
+                listed=j == 1,
+                hover=f"task {j}: (%{{x:.2f}}, %{{y:.2f}})",
+                more=dict(
+                    mode="lines+markers+text", text=["", f"g<sub>{j}</sub>"], textfont=dict(size=14), cliponaxis=False
                 ),
-                x=f"task_x_{j}",
-                y=f"task_y_{j}",
-                marker_size=f"task_head_{j}",
-                marker_symbol=f"task_tip_{j}",
-                textposition=f"task_text_{j}",
+                textposition=f"task_{j}_side",
             )
-            for j in range(MOST)
-        ),
-        *(
-            Trace(
-                go.Bar,
-                dict(
-                    name=rule,
-                    legendgroup=rule,
-                    showlegend=False,
-                    marker=dict(
-                        color=looks.RULES[rule].color,
-                        pattern=dict(shape=looks.RULES[rule].pattern, fillmode="overlay", fgcolor="white", size=6),
-                    ),
-                    hovertemplate=f"{rule}, task %{{x}}: %{{y:.3f}}<extra></extra>",
-                ),
-                at=(1, 2),
-                x="numbers",
-                y=f"weights_{n}",
+            for j in range(1, MOST + 1)
+        },
+        **{
+            f"weights of {rule}": bars(
+                "numbers",
+                f"weights_{n}",
+                looks.RULES[rule].color,
+                hatch=hatched(looks.RULES[rule].pattern, size=6),
+                at="weights",
+                name=rule,
+                group=rule,
+                listed=False,
+                hover=f"{rule}, task %{{x}}: %{{y:.3f}}",
             )
             for n, rule in enumerate(RULES)
-        ),
-    )
+        },
+    }
 
     def compute(self, state: State) -> Arrays:
         grads = gradients(state.tasks, state.angle, state.spread, state.ratio)
@@ -215,12 +200,12 @@ class ConflictExplorer(Explorer):
         for n, (c, d, length) in enumerate(zip(weights, combined, lengths, strict=True)):
             drawn = d if state.true_lengths or length < STILL else d * (0.75 * view / length)
             pointing = arrow((0.0, 0.0), drawn.tolist(), HEADS[n], scale)
-            arrays |= pointing.fed(f"x_{n}", f"y_{n}", f"head_{n}", f"tip_{n}") | {f"weights_{n}": c}
+            arrays |= pointing.fed(f"rule_{n}") | {f"weights_{n}": c}
         for j in range(MOST):
             here = grads[j].tolist() if j < len(grads) else None
             pointing = arrow((0.0, 0.0), here, 11, scale) if here else NOTHING
-            arrays |= pointing.fed(f"task_x_{j}", f"task_y_{j}", f"task_head_{j}", f"task_tip_{j}")
-            arrays[f"task_text_{j}"] = label_place(*here, last=j == len(grads) - 1) if here else "middle right"
+            arrays |= pointing.fed(f"task_{j + 1}")
+            arrays[f"task_{j + 1}_side"] = label_place(*here, last=j == len(grads) - 1) if here else "middle right"
         agreement = measure(grads)
         arrays["downhill_x"], arrays["downhill_y"] = downhill(combined[0], view)
         return Arrays(

@@ -1,12 +1,10 @@
-"""Hundreds of disagreements at once: in which settings O-AMFS ends nearer to what one wants than the mean, and in which
-not."""
+"""End points of the rules in hundreds of draws: the settings in which O-AMFS ends nearer to the aim than the mean."""
 
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from amfs_lab.experiments import conflict
@@ -15,11 +13,13 @@ from amfs_lab.experiments.conflict_verdicts import RULES, key, verdict
 from amfs_lab.experiments.result import Result, stored
 from amfs_lab.explore import looks
 from amfs_lab.stats import Interval, paired_difference
-from amfs_lab.widgets.controls import Choice, IntSlider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLUE, FAINT, INK, bars, line
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import BLUE, INK, Look
 from amfs_lab.widgets.text import percent
+from amfs_lab.widgets.traces import bars, curve, dotted_curve, reference_line
 
 AIMS = {"θ*": "to theta*", "the geometric median": "to median", "the best without the outlier": "to wanted"}
 WIDTHS = (5.0, 3.0, 2.0, 2.0, 2.0)  # of the rules' curves, which lie on each other
@@ -49,8 +49,8 @@ def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
     return gap, verdict(gap, fine)
 
 
-class DrawsExplorer(Explorer):
-    """Where five rules end in hundreds of draws of a setting, and O-AMFS against the mean, draw by draw."""
+class EndpointExplorer(Explorer):
+    """End points of five rules in hundreds of draws of a setting, and O-AMFS against the mean, draw by draw."""
 
     title = "Hundreds of disagreements: how far from what one wants does each rule end?"
     alt = (
@@ -61,7 +61,7 @@ class DrawsExplorer(Explorer):
 
     setting = Choice("setting", list(SETTINGS), start="five round tasks", help="what the tasks disagree about")
     aim = Choice("distance to", list(AIMS), help="what one may want to reach")
-    draws = IntSlider("draws", FEWEST, 500, start=500, help="the first so many")
+    draws = Slider("draws", FEWEST, 500, integer=True, start=500, help="the first so many")
 
     presets = {
         "farther": dict(setting="five round tasks", aim="θ*", draws=500),
@@ -70,58 +70,43 @@ class DrawsExplorer(Explorer):
         "a noisy task": dict(setting="one optimum, noise in one", aim="θ*", draws=500),
         "its own aim": dict(setting="five round tasks", aim="the geometric median", draws=500),
     }
-    panels = dict(
-        rows=1,
-        cols=2,
-        column_widths=[0.52, 0.48],
-        horizontal_spacing=0.1,
-        subplot_titles=("share of draws that end within this distance", "O-AMFS − mean, draw by draw"),
+    panels = Panels(
+        widths=(0.52, 0.48),
+        ends=Panel(
+            "share of draws that end within this distance",
+            axis(rangemode="tozero"),
+            axis("share of draws", (0, 1.02), tickformat=".0%"),
+        ),
+        gaps=Panel(
+            "O-AMFS − mean, draw by draw",
+            axis("farther from the aim than the mean (sd of the optima)", zero=INK),
+            axis("draws", rangemode="tozero"),
+        ),
     )
-    layout = dict(
-        height=420,
-        xaxis=dict(rangemode="tozero"),
-        yaxis=dict(range=[0, 1.02], tickformat=".0%", title="share of draws"),
-        xaxis2=dict(title="farther from the aim than the mean (sd of the optima)", zeroline=True, zerolinecolor=INK),
-        yaxis2=dict(title="draws", rangemode="tozero"),
-        bargap=0.05,
-    )
-    frame = {"xaxis_title_text": "distance_title", "xaxis_range": "distance_range", "xaxis2_range": "gap_range"}
-    traces = (
-        *(
-            Trace(
-                go.Scatter,
-                line(
-                    looks.RULES[rule].color,
-                    width,
-                    looks.RULES[rule].dash,
-                    f"{rule}: %{{y:.0%}} within %{{x:.2f}}",
-                    name=rule,
-                )
-                | dict(line_shape="hv"),
-                x=f"ends_{n}",
-                y="shares",
+    layout = dict(height=420, bargap=0.05)
+    frame = {"ends.x.title.text": "distance_title", "ends.x.range": "distance_range", "gaps.x.range": "gap_range"}
+    traces = {
+        **{
+            rule: curve(
+                f"ends_{n}",
+                "shares",
+                looks.RULES[rule].color,
+                width,
+                looks.RULES[rule].dash,
+                name=rule,
+                hover=f"{rule}: %{{y:.0%}} within %{{x:.2f}}",
+                more=dict(line_shape="hv"),
             )
             for n, (rule, width) in enumerate(zip(RULES, WIDTHS, strict=True))
+        },
+        "counts": bars(
+            "bins", "counts", BLUE, (INK, 0.5), at="gaps", hover="%{y} draws at %{x:.2f}", width="bin_width"
         ),
-        Trace(
-            go.Bar,
-            bars(BLUE, (INK, 0.5), "%{y} draws at %{x:.2f}", showlegend=False),
-            at=(1, 2),
-            x="bins",
-            y="counts",
-            width="bin_width",
+        "interval": dotted_curve(
+            "interval", "interval_height", Look(INK, "solid", "circle"), 3, at="gaps", hover="mean difference %{x:.3f}"
         ),
-        Trace(
-            go.Scatter,
-            line(INK, 3, hover="mean difference %{x:.3f}", showlegend=False) | dict(mode="lines+markers"),
-            at=(1, 2),
-            x="interval",
-            y="interval_height",
-        ),
-        Trace(
-            go.Scatter, line(FAINT, 1.5, "dash", showlegend=False, hoverinfo="skip"), at=(1, 2), x="zero", y="zero_y"
-        ),
-    )
+        "zero": reference_line("zero", "zero_y", 1.5, "dash", at="gaps"),
+    }
 
     def __init__(self, shown: Result | None = None, preset: str | None = None, **start: Any) -> None:
         self.shown = result() if shown is None else shown

@@ -1,29 +1,45 @@
-"""Where four rules for the outer loop walk when tasks disagree, as in the paper's Figure 1, and where each ends."""
+"""Trajectories and end points of four aggregation rules for tasks that disagree, as in the paper's Figure 1."""
 
 import math
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from amfs_lab import planes
 from amfs_lab.explore import looks
-from amfs_lab.explore.outer_loop.plane import CONTOURS, LAYOUT, PANELS, ground, kept, places, sides, standing
+from amfs_lab.explore.conflict.conflict import RULES
+from amfs_lab.explore.outer_loop.plane import (
+    CONTOURS,
+    HEIGHT,
+    HERE,
+    beside_the_plane,
+    distances,
+    ground,
+    kept,
+    marks,
+    places,
+    sides,
+    standing,
+    walks,
+)
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.outer.conflict import measure
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, PlaySlider, Slider, Toggle
-from amfs_lab.widgets.draggable import Coordinate, DraggableExplorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import INK, VERMILLION, line, marks
+from amfs_lab.widgets.controls import Choice, PlaySlider, Slider, Toggle
+from amfs_lab.widgets.draggable import DraggableExplorer, coordinates
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, axis, log_axis
+from amfs_lab.widgets.style import INK, VERMILLION, Look
 from amfs_lab.widgets.text import count
+from amfs_lab.widgets.traces import dots, dotted_curve
 
 MOST, STEPS = 4, 200
 NEAR = 1e-4  # distances are drawn down to this
-LOOKS = {name: looks.RULES[name] for name in planes.RULES}
+DISTANCE = log_axis(range=(math.log10(NEAR), 1), dtick=1, exponentformat="power")
+LOOKS = {name: looks.RULES[name] for name in RULES}
 WIDTHS = (6.0, 3.5, 2.5, 2.0)  # the wider ones are drawn first, so that walks on each other can all be seen
 PLACES = places(MOST)
 START: dict[str, Any] = dict(
@@ -59,13 +75,22 @@ class TrajectoryExplorer(DraggableExplorer):
 
     places = PLACES
     shown = PlaySlider("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
-    tasks = IntSlider("tasks", 2, MOST, start=MOST, help="how many of them there are")
-    loudness = LogSlider("loudness", 0.1, 10.0, start=1.0, unit="× the others", help="curvature of the last task")
-    stretch = LogSlider(
-        "stretch", 1.0, 10.0, start=1.0, unit=": 1", help="steep to flat curvature, in each task", rare=True
+    tasks = Slider("tasks", 2, MOST, integer=True, start=MOST, help="how many of them there are")
+    loudness = Slider(
+        "loudness", 0.1, 10.0, scale="log", start=1.0, unit="× the others", help="curvature of the last task"
+    )
+    stretch = Slider(
+        "stretch",
+        1.0,
+        10.0,
+        scale="log",
+        start=1.0,
+        unit=": 1",
+        help="steep to flat curvature, in each task",
+        rare=True,
     )
     noise = Slider("noise", 0.0, 3.0, start=0.0, step=0.05, help="sd of what is added to each gradient", rare=True)
-    rate = LogSlider("rate β", 0.005, 1.0, start=0.1, help="of a step, or its length if steps are equal")
+    rate = Slider("rate β", 0.005, 1.0, scale="log", start=0.1, help="of a step, or its length if steps are equal")
     decay = Slider(
         "decay", 0.95, 1.0, start=1.0, step=0.001, help="each step’s rate, × that of the one before", rare=True
     )
@@ -76,11 +101,11 @@ class TrajectoryExplorer(DraggableExplorer):
     equal_steps = Toggle(
         "equal steps", start=False, help="every step of every rule is β long: direction alone counts", rare=True
     )
-    x_0, y_0 = (Coordinate(f"{axis}₀", START[f"{axis}_0"], help=help) for axis, help in (("x", "start"), ("y", "")))
-    x_1, y_1 = (Coordinate(f"{axis}₁", START[f"{axis}_1"], help=help) for axis, help in (("x", "task 1"), ("y", "")))
-    x_2, y_2 = (Coordinate(f"{axis}₂", START[f"{axis}_2"], help=help) for axis, help in (("x", "task 2"), ("y", "")))
-    x_3, y_3 = (Coordinate(f"{axis}₃", START[f"{axis}_3"], help=help) for axis, help in (("x", "task 3"), ("y", "")))
-    x_4, y_4 = (Coordinate(f"{axis}₄", START[f"{axis}_4"], help=help) for axis, help in (("x", "task 4"), ("y", "")))
+    x_0, y_0 = coordinates(0, START, "start")
+    x_1, y_1 = coordinates(1, START, "task 1")
+    x_2, y_2 = coordinates(2, START, "task 2")
+    x_3, y_3 = coordinates(3, START, "task 3")
+    x_4, y_4 = coordinates(4, START, "task 4")
 
     presets = {
         "one against three": START,
@@ -93,84 +118,43 @@ class TrajectoryExplorer(DraggableExplorer):
         "noise": START | dict(noise=1.5),
     }
 
-    panels = PANELS | dict(
-        vertical_spacing=0.17,
-        subplot_titles=("the plane of θ", "distance from θ*", "distance from the geometric median"),
+    panels = beside_the_plane(
+        from_best=Panel("distance from θ*", axis(range=(0, STEPS), showticklabels=False), DISTANCE),
+        from_median=Panel("distance from the geometric median", axis("steps of the outer loop", (0, STEPS)), DISTANCE),
     )
-    layout = LAYOUT | dict(
-        xaxis2=dict(range=[0, STEPS], showticklabels=False),
-        yaxis2=dict(type="log", range=[math.log10(NEAR), 1], dtick=1, exponentformat="power"),
-        xaxis3=dict(title="steps of the outer loop", range=[0, STEPS]),
-        yaxis3=dict(type="log", range=[math.log10(NEAR), 1], dtick=1, exponentformat="power"),
-    )
-    traces = (
-        CONTOURS,
-        *(
-            Trace(
-                go.Scatter,
-                line(
-                    look.color, WIDTHS[n], look.dash, f"{name}: (%{{x:.2f}}, %{{y:.2f}})", legendgroup=name, name=name
-                ),
-                x=f"x_{n}",
-                y=f"y_{n}",
-            )
-            for n, (name, look) in enumerate(LOOKS.items())
+    layout = dict(height=HEIGHT)
+    traces = {
+        "mean loss": CONTOURS,
+        **walks(LOOKS, WIDTHS),
+        **marks(LOOKS, 11, "is here"),
+        "best": dots(
+            "best_x", "best_y", VERMILLION, 13, "star", ("white", 1), name="θ*", hover=f"θ*, least mean loss: {HERE}"
         ),
-        *(
-            Trace(
-                go.Scatter,
-                marks(
-                    look.color,
-                    11,
-                    look.marker,
-                    ("white", 1.5),
-                    opacity=1,
-                    hover=f"{name} is here: (%{{x:.2f}}, %{{y:.2f}})",
-                    legendgroup=name,
-                    showlegend=False,
-                ),
-                x=f"here_x_{n}",
-                y=f"here_y_{n}",
-            )
-            for n, (name, look) in enumerate(LOOKS.items())
+        "median": dotted_curve(
+            "median_x",
+            "median_y",
+            Look(INK, "dot", "hexagon"),
+            2,
+            11,
+            (INK, 2),
+            inside="white",
+            name="geometric median",
+            hover=f"geometric median: {HERE}",
         ),
-        Trace(
-            go.Scatter,
-            marks(VERMILLION, 13, "star", ("white", 1), opacity=1, hover="θ*, least mean loss: (%{x:.2f}, %{y:.2f})")
-            | dict(name="θ*"),
-            x="best_x",
-            y="best_y",
-        ),
-        Trace(
-            go.Scatter,
-            marks("white", 11, "hexagon", (INK, 2), opacity=1, hover="geometric median: (%{x:.2f}, %{y:.2f})")
-            | dict(name="geometric median", mode="lines+markers", line=dict(color=INK, width=2, dash="dot")),
-            x="median_x",
-            y="median_y",
-        ),
-        Trace(
-            go.Scatter,
-            marks(INK, 9, "x", opacity=1, hover="%{text}: (%{x:.2f}, %{y:.2f})")
-            | dict(mode="markers+text", textfont=dict(size=13), showlegend=False),
-            x="place_x",
-            y="place_y",
+        "places": dots(
+            "place_x",
+            "place_y",
+            INK,
+            9,
+            hover=f"%{{text}}: {HERE}",
+            more=dict(mode="markers+text", textfont=dict(size=13)),
             text="place_text",
             textposition="place_side",
             marker_symbol="place_symbol",
         ),
-        *(
-            Trace(
-                go.Scatter,
-                line(look.color, WIDTHS[n], look.dash, f"{name}, step %{{x}}: %{{y:.2g}}")
-                | dict(legendgroup=name, showlegend=False),
-                at=(row, 2),
-                x=f"step_{n}",
-                y=f"{goal}_{n}",
-            )
-            for row, goal in ((1, "from_best"), (2, "from_median"))
-            for n, (name, look) in enumerate(LOOKS.items())
-        ),
-    )
+        **distances(LOOKS, WIDTHS, "from_best", "from_best"),
+        **distances(LOOKS, WIDTHS, "from_median", "from_median"),
+    }
 
     def present(self) -> int:
         return 1 + self.state.tasks
@@ -188,13 +172,13 @@ class TrajectoryExplorer(DraggableExplorer):
             arrays |= {
                 f"x_{n}": path[:, 0].numpy().round(4),
                 f"y_{n}": path[:, 1].numpy().round(4),
-                f"here_x_{n}": [float(path[-1, 0])],
-                f"here_y_{n}": [float(path[-1, 1])],
+                f"mark_x_{n}": [float(path[-1, 0])],
+                f"mark_y_{n}": [float(path[-1, 1])],
                 f"step_{n}": np.arange(len(path)),
                 f"from_best_{n}": apart[0].clamp(min=NEAR).numpy(),
                 f"from_median_{n}": apart[1].clamp(min=NEAR).numpy(),
             }
-        at = torch.tensor([arrays["here_x_1"][0], arrays["here_y_1"][0]], dtype=torch.float64)
+        at = torch.tensor([arrays["mark_x_1"][0], arrays["mark_y_1"][0]], dtype=torch.float64)
         grads = tasks.gradients(at)
         conflicts = [measure(g) for g in (tasks.gradients(everywhere[0]), grads)]
         d = PairwiseCosine(state.normalization, state.negative)(grads)

@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,16 +14,19 @@ from amfs_lab.explore.ridge.points import DEAD
 from amfs_lab.kernels import median_bandwidth, squared_distances
 from amfs_lab.ridge import Spectrum, solve
 from amfs_lab.tasks import EpisodeConfig, open_source
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, Toggle
+from amfs_lab.widgets.controls import Choice, Slider, Toggle
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import EQUAL_X, EQUAL_Y, Panel, Panels, axis, log_axis
 from amfs_lab.widgets.png import blend, picture
-from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, ORANGE, SIMILARITY, VERMILLION, curve, dots
+from amfs_lab.widgets.style import BLUE, GREEN, INK, ORANGE, SIMILARITY, VERMILLION
 from amfs_lab.widgets.text import count, percent, plus_or_minus
+from amfs_lab.widgets.traces import bars, curve, dots, hatched, image, reference_line
 
 MOST_WAYS, MOST_SHOTS = 6, 10
 AXIS_MIN = 1e-3  # where the logarithmic axis of eigenvalues begins
 KINDS = ("common", "classes", "within")
+KINDS_AT = [0, 1, 2]  # the places of their bars
 PRINTED = ("◆", "■", "●")
 SYMBOLS, COLORS, HATCHES = ("diamond", "square", "circle"), (GREEN, BLUE, ORANGE), ("", "/", "x")
 LEVELS = 100  # shades of a heat map
@@ -55,7 +57,7 @@ def eigenvalues(ways: int, shots: int, within: float, between: float) -> Eigenva
 
 
 def multiplicities(ways: int, shots: int) -> tuple[int, int, int]:
-    """How often each occurs, in the same order."""
+    """The multiplicity of each eigenvalue, in the same order."""
     return 1, ways - 1, ways * (shots - 1)
 
 
@@ -106,21 +108,6 @@ def heat(K: Float[Tensor, "n n"]) -> str:
     return picture((LEVELS * K.clamp(0, 1)).round().to(torch.uint8).numpy(), SHADES)
 
 
-def gram_axes(n: int) -> dict[str, Any]:
-    """Two axes of a matrix, row 0 on top."""
-    x, y = f"xaxis{n}".replace("xaxis1", "xaxis"), f"yaxis{n}".replace("yaxis1", "yaxis")
-    return {
-        x: dict(title="example", constrain="domain", showgrid=False),
-        y: dict(
-            title="example",
-            scaleanchor=f"x{n}".replace("x1", "x"),
-            constrain="domain",
-            showgrid=False,
-            rangemode="normal",
-        ),
-    }
-
-
 class BlockExplorer(Explorer):
     """N classes of K examples, a alike within a class and b alike across: three eigenvalues, and letters beside them.
 
@@ -136,15 +123,23 @@ class BlockExplorer(Explorer):
         "along the common direction, the class directions and those within classes, and strokes for the letters."
     )
 
-    ways = IntSlider("ways N", 2, MOST_WAYS, start=START["ways"], help="how many classes")
-    shots = IntSlider("shots K", 1, MOST_SHOTS, start=START["shots"], help="how many examples of each class")
+    ways = Slider("ways N", 2, MOST_WAYS, integer=True, start=START["ways"], help="how many classes")
+    shots = Slider("shots K", 1, MOST_SHOTS, integer=True, start=START["shots"], help="how many examples of each class")
     within = Slider("a", 0.0, 1.0, start=START["within"], step=0.01, help="similarity of two examples of one class")
     between = Slider("b", 0.0, 1.0, start=START["between"], step=0.01, help="similarity across classes")
-    lam = LogSlider("λ", 1e-3, 1e2, start=START["lam"], unit="unit of s", help="the ridge: half is kept where s = λ")
-    bandwidth = LogSlider(
-        "σ", 0.05, 5.0, start=START["bandwidth"], unit="median distance", help="of the letters: one is the median"
+    lam = Slider(
+        "λ", 1e-3, 1e2, scale="log", start=START["lam"], unit="unit of s", help="the ridge: half is kept where s = λ"
     )
-    task = IntSlider("task", 1, 40, start=START["task"], help="which letters", rare=True)
+    bandwidth = Slider(
+        "σ",
+        0.05,
+        5.0,
+        scale="log",
+        start=START["bandwidth"],
+        unit="median distance",
+        help="of the letters: one is the median",
+    )
+    task = Slider("task", 1, 40, integer=True, start=START["task"], help="which letters", rare=True)
     seen = Choice("letters as", (PIXELS, FEATURES), help="what their similarity is measured on")
     measured = Toggle("a, b of letters", help="sets the two dials a and b to the means in the letters", rare=True)
 
@@ -160,91 +155,70 @@ class BlockExplorer(Explorer):
         "impossible": START | dict(within=0.2, between=0.6),
     }
 
-    panels = dict(
-        rows=2,
-        cols=3,
-        specs=[[{}, {"rowspan": 2}, {"rowspan": 2}], [{}, None, None]],
-        column_widths=[0.26, 0.42, 0.32],
-        horizontal_spacing=0.1,
-        vertical_spacing=0.28,
-        subplot_titles=("K of the blocks", "eigenvalues", "share kept", "K of the letters"),
-    )
-    layout = dict(
-        height=460,
-        **gram_axes(1),
-        **gram_axes(4),
-        xaxis2=dict(title="direction, strongest first"),
-        yaxis2=dict(
-            title="eigenvalue s",
-            type="log",
-            range=[-3.2, 2.0],
-            tickvals=[1e-3, 1e-2, 0.1, 1, 10, 100],
-            ticktext=["≤ 10⁻³", "0.01", "0.1", "1", "10", "100"],
+    panels = Panels(
+        "blocks eigenvalues kept / letters eigenvalues kept",
+        widths=(0.26, 0.42, 0.32),
+        blocks=Panel("K of the blocks", axis("example", **EQUAL_X), axis("example", rangemode="normal", **EQUAL_Y)),
+        eigenvalues=Panel(
+            "eigenvalues",
+            axis("direction, strongest first"),
+            log_axis(
+                "eigenvalue s",
+                (-3.2, 2.0),
+                ticks={1e-3: "≤ 10⁻³", 1e-2: "0.01", 0.1: "0.1", 1: "1", 10: "10", 100: "100"},
+            ),
         ),
-        xaxis3=dict(
-            tickangle=0,
-            title="kind of direction; strokes: letters",
-            tickvals=[0, 1, 2],
-            range=[-0.6, 2.6],
+        kept=Panel(
+            "share kept",
+            axis("kind of direction; strokes: letters", (-0.6, 2.6), ticks=KINDS_AT, tickangle=0),
+            axis("s / (s + λ)", (0, 1.12), ticks=[0, 0.25, 0.5, 0.75, 1]),
         ),
-        yaxis3=dict(title="s / (s + λ)", range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1]),
-        bargap=0.35,
+        letters=Panel("K of the letters", axis("example", **EQUAL_X), axis("example", rangemode="normal", **EQUAL_Y)),
     )
+    layout = dict(height=460, bargap=0.35)
     frame = {
-        "xaxis_range": "gram_range",
-        "yaxis_range": "gram_down",
-        "xaxis4_range": "gram_range",
-        "yaxis4_range": "gram_down",
-        "xaxis2_range": "index_range",
-        "xaxis3_ticktext": "kind_texts",
+        "blocks.x.range": "gram_range",
+        "blocks.y.range": "gram_down",
+        "letters.x.range": "gram_range",
+        "letters.y.range": "gram_down",
+        "eigenvalues.x.range": "index_range",
+        "kept.x.ticktext": "kind_texts",
     }
-    traces = (
-        Trace(go.Image, dict(x0=1, y0=1, dx=1, dy=1, hoverinfo="skip"), source="blocks"),
-        Trace(go.Image, dict(x0=1, y0=1, dx=1, dy=1, hoverinfo="skip"), at=(2, 1), source="letters"),
-        Trace(go.Scatter, curve("λ", VERMILLION, 1.8, "dash"), at=(1, 2), x="index_range", y="ridge"),
-        Trace(
-            go.Scatter,
-            dots("letters", INK, 8, "x-thin", rim=(INK, 1.6), hover="letters, direction %{x}: %{y:.3g}"),
-            at=(1, 2),
-            x="index",
-            y="letter_eigenvalues",
+    traces = {
+        "blocks": image("blocks", 1, 1),
+        "letters": image("letters", 1, 1, at="letters"),
+        "ridge": curve("index_range", "ridge", VERMILLION, 1.8, "dash", at="eigenvalues", name="λ"),
+        "eigenvalues of letters": dots(
+            "index",
+            "letter_eigenvalues",
+            INK,
+            8,
+            "x-thin",
+            (INK, 1.6),
+            at="eigenvalues",
+            name="letters",
+            hover="letters, direction %{x}: %{y:.3g}",
         ),
-        *(
-            Trace(
-                go.Scatter,
-                dots(
-                    f"blocks, {kind}",
-                    COLORS[k],
-                    9,
-                    SYMBOLS[k],
-                    rim=(INK, 0.6),
-                    hover=f"{kind}, direction %{{x}}: %{{y:.3g}}",
-                ),
-                at=(1, 2),
-                x=f"index_{k}",
-                y=f"eigenvalues_{k}",
+        **{
+            kind: dots(
+                f"index_{k}",
+                f"eigenvalues_{k}",
+                COLORS[k],
+                9,
+                SYMBOLS[k],
+                (INK, 0.6),
+                at="eigenvalues",
+                name=f"blocks, {kind}",
+                hover=f"{kind}, direction %{{x}}: %{{y:.3g}}",
             )
             for k, kind in enumerate(KINDS)
+        },
+        "kept": bars(KINDS_AT, "kept", list(COLORS), None, hatched(list(HATCHES)), at="kept", hover="%{x}: %{y:.3f}"),
+        "kept of letters": dots(
+            KINDS_AT, "letters_kept", INK, 30, "line-ew", (INK, 3), at="kept", hover="letters: %{y:.3f}"
         ),
-        Trace(
-            go.Bar,
-            dict(
-                x=[0, 1, 2],
-                marker=dict(color=list(COLORS), pattern=dict(shape=list(HATCHES), fillmode="overlay", fgcolor="white")),
-                showlegend=False,
-                hovertemplate="%{x}: %{y:.3f}<extra></extra>",
-            ),
-            at=(1, 3),
-            y="kept",
-        ),
-        Trace(
-            go.Scatter,
-            dots("", INK, 30, "line-ew", rim=(INK, 3), hover="letters: %{y:.3f}") | dict(x=[0, 1, 2]),
-            at=(1, 3),
-            y="letters_kept",
-        ),
-        Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(1, 3), x="across", y="half"),
-    )
+        "half": reference_line("across", "half", 1, at="kept"),
+    }
 
     def consequences(self, changed: Collection[str], state: State) -> dict[str, Any]:
         """With `measured` the dials a and b stand at the letters' means; who moves one of them takes it back."""

@@ -82,7 +82,7 @@ def winners(scores: Float[Tensor, "*p ways"], loudness: Float[Tensor, "*p ways"]
 
 
 def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[Tensor, "g g"]:
-    """Who wins at each place of the grid (a row is one height).
+    """The winning class at each place of the grid (a row is one height).
 
     In the plane the kernel is the product of two on the line, so the scores of a class are one matrix product.
     """
@@ -92,5 +92,5 @@ def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[
 
 
 def right(t: Task, labels: Int64[Tensor, " q"]) -> Bool[Tensor, " q"]:
-    """Which queries got their class; no label is right for a stranger."""
+    """True for each query with its own class; no label is right for a stranger."""
     return (labels == t.query_y) & (t.query_y != NOBODY)

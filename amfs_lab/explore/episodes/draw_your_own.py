@@ -5,7 +5,6 @@ from typing import Any
 
 import ipywidgets as w
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,16 +30,17 @@ from amfs_lab.explore.kernels.characters import OTHERS, SIDE, WAYS
 from amfs_lab.widgets.controls import Choice
 from amfs_lab.widgets.drawing_pad import DrawingPad, SheetState, printed
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis
 from amfs_lab.widgets.png import PAPER, greys
 from amfs_lab.widgets.png import picture as png
 from amfs_lab.widgets.style import BLUE, SKY, VERMILLION
 from amfs_lab.widgets.text import percent, short, signed
+from amfs_lab.widgets.traces import bars, image, notes
 
 GAP = 12  # below each picture that the reader is given, for its name, and beside it
 ROOM = SIDE + GAP
 APART = WAYS + 2  # where what is open stands: it is no part of the letters' whole
-BARS = {"textposition": "outside", "constraintext": "none", "cliponaxis": False}
 
 
 class DrawExplorer(Explorer):
@@ -70,75 +70,58 @@ class DrawExplorer(Explorer):
         "my own sheets": {"letters": BLANK, "asked": NOTHING, "votes_for": ANSWER},
     }
 
-    panels = {
-        "rows": 1,
-        "cols": 3,
-        "column_widths": [0.3, 0.35, 0.35],
-        "horizontal_spacing": 0.09,
-        "subplot_titles": ("as pictures", "votes α k(x, x<sub>i</sub>)", "verdict"),
-    }
-    layout = {
-        "height": 270,
-        "showlegend": False,
-        "xaxis": {"visible": False, "constrain": "domain", "range": [-GAP / 2, 3 * ROOM - GAP / 2]},
-        "yaxis": {"visible": False, "scaleanchor": "x", "constrain": "domain", "range": [2 * ROOM, -GAP / 2]},
-        "xaxis2": {"tickvals": list(range(1, WAYS + 1))},
-        "yaxis2": {"nticks": 5},
-        "xaxis3": {
-            "title": "probability of each letter; variance open",
-            "tickvals": [*range(1, WAYS + 1), APART],
-            "ticktext": [*map(str, range(1, WAYS + 1)), "open"],
-        },
-        "yaxis3": {"range": [0, 1.18], "tickvals": [0, 0.5, 1], "tickformat": ".0%"},
-        "bargap": 0.3,
-    }
-    frame = {"xaxis2_title_text": "votes_title", "yaxis2_range": "votes_range"}
-    traces = (
-        Trace(go.Image, {"hoverinfo": "skip"}, source="given"),
-        Trace(
-            go.Scatter,
-            {"mode": "text", "textposition": "middle center", "hoverinfo": "skip", "text": [*"12345", "query"]},
-            x="across",
-            y="down",
+    panels = Panels(
+        widths=(0.3, 0.35, 0.35),
+        pictures=Panel(
+            "as pictures",
+            axis(visible=False, constrain="domain", range=(-GAP / 2, 3 * ROOM - GAP / 2)),
+            axis(visible=False, scaleanchor="x", constrain="domain", range=(2 * ROOM, -GAP / 2)),
         ),
-        Trace(
-            go.Bar,
-            BARS
-            | {
-                "marker": {"line": {"width": 1}},
-                "hovertemplate": "vote of example %{x}: %{y:.3f}, its similarity %{customdata:.3f}<extra></extra>",
-            },
-            at=(1, 2),
-            x="numbers",
-            y="votes",
-            text="votes_text",
+        votes=Panel("votes α k(x, x<sub>i</sub>)", axis(ticks=list(range(1, WAYS + 1))), axis(nticks=5)),
+        verdict=Panel(
+            "verdict",
+            axis(
+                "probability of each letter; variance open",
+                ticks={c: str(c) for c in range(1, WAYS + 1)} | {APART: "open"},
+            ),
+            axis(range=(0, 1.18), ticks=[0, 0.5, 1], tickformat=".0%"),
+        ),
+    )
+    layout = dict(height=270, showlegend=False, bargap=0.3)
+    frame = {"votes.x.title.text": "votes_title", "votes.y.range": "votes_range"}
+    traces = {
+        "given": image("given"),
+        "names": notes("across", "down", [*"12345", "query"], "middle center"),
+        "votes": bars(
+            "numbers",
+            "votes",
+            rim=(None, 1),
+            at="votes",
+            numbers="votes_text",
+            hover="vote of example %{x}: %{y:.3f}, its similarity %{customdata:.3f}",
             customdata="similarity",
             marker_color="votes_color",
             marker_pattern_shape="votes_pattern",
         ),
-        Trace(
-            go.Bar,
-            BARS | {"hovertemplate": "letter %{x}: %{y:.1%}<extra></extra>"},
-            at=(1, 3),
-            x="numbers",
-            y="probability",
-            text="probability_text",
+        "probability": bars(
+            "numbers",
+            "probability",
+            at="verdict",
+            numbers="probability_text",
+            hover="letter %{x}: %{y:.1%}",
             marker_color="probability_color",
             marker_line_width="rims",
         ),
-        Trace(
-            go.Bar,
-            BARS
-            | {
-                "marker": {"color": "white", "line": {"color": VERMILLION, "width": 2}},
-                "hovertemplate": "left open: %{y:.1%} of the variance<extra></extra>",
-            },
-            at=(1, 3),
-            x="beside",
-            y="open",
-            text="open_text",
+        "open": bars(
+            "beside",
+            "open",
+            "white",
+            (VERMILLION, 2),
+            at="verdict",
+            numbers="open_text",
+            hover="left open: %{y:.1%} of the variance",
         ),
-    )
+    }
 
     def __init__(self, preset: str | None = None, **start: Any) -> None:
         super().__init__(preset, **start)
@@ -232,9 +215,9 @@ class DrawExplorer(Explorer):
 def board(pictures: Float[Tensor, "n 28 28"]) -> str:
     """All pictures on one, three in a row, with room for a name below each: a PNG as a data URI."""
     cells = np.zeros((2 * ROOM, 3 * ROOM), np.uint8)
-    for i, image in enumerate(pictures):
+    for i, glyph in enumerate(pictures):
         row, column = ROOM * (i // 3), ROOM * (i % 3)
-        cells[row : row + SIDE, column : column + SIDE] = greys(image)
+        cells[row : row + SIDE, column : column + SIDE] = greys(glyph)
     return png(cells, PAPER)
 
 

@@ -4,23 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from amfs_lab.explore.episodes import clouds
 from amfs_lab.explore.episodes.clouds import DATA, GRID, MOST_SHOTS, MOST_WAYS, NAMES, NOBODY, QUERIES, SIDE
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import solve
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import EQUAL_X, EQUAL_Y, Panel, Panels, axis
 from amfs_lab.widgets.png import picture
-from amfs_lab.widgets.style import BLACK, COLORS, FAINT, INK, MARKERS, curve, dots
+from amfs_lab.widgets.style import BLACK, COLORS, INK, MARKERS
 from amfs_lab.widgets.text import count, percent, plus_or_minus
+from amfs_lab.widgets.traces import bars, dots, hatched, image, reference_line
 
 PRINTED = ("●", "■", "◆", "▲", "✖", "✚")
 HATCHES = ("", "/", "\\", "x", "-", "|")  # of bars, as the markers are of points
-HATCHING = dict(fillmode="overlay", fgcolor="white", solidity=0.2, size=6)
+HATCHING = hatched(size=6, solidity=0.2)
 PALE = ("#FFFFFF", "#CCE3F0", "#F7DFCC", "#CCECE3", "#F5E4ED", "#FAECCC", "#DDF0FB")  # nobody, then COLORS, light
 DARK = ("#FFFFFF", "#8FC1DD", "#EBB38F", "#8FD3BE", "#E8C6D7", "#F3D08F", "#B4DCF4")  # the same, for its hatches
 STRANGER = ("star", BLACK)
@@ -45,8 +46,8 @@ class EpisodeExplorer(Explorer):
         "Right bottom: bars, what each example adds to the score of one class."
     )
 
-    ways = IntSlider("ways N", 2, MOST_WAYS, start=START["ways"], help="how many classes")
-    shots = IntSlider("shots K", 1, MOST_SHOTS, start=START["shots"], help="how many examples of each class")
+    ways = Slider("ways N", 2, MOST_WAYS, integer=True, start=START["ways"], help="how many classes")
+    shots = Slider("shots K", 1, MOST_SHOTS, integer=True, start=START["shots"], help="how many examples of each class")
     separation = Slider(
         "separation",
         0.0,
@@ -57,12 +58,24 @@ class EpisodeExplorer(Explorer):
         help="from cloud to neighbouring cloud",
         rare=True,
     )
-    bandwidth = LogSlider(
-        "σ", 0.05, 20.0, start=START["bandwidth"], unit="sd of a class", help="the bandwidth: how far a vote reaches"
+    bandwidth = Slider(
+        "σ",
+        0.05,
+        20.0,
+        scale="log",
+        start=START["bandwidth"],
+        unit="sd of a class",
+        help="the bandwidth: how far a vote reaches",
     )
-    lam = LogSlider("λ", 1e-4, 1e4, start=START["lam"], help="the ridge: left to interpolate, right to count votes")
-    task = IntSlider("task", 1, 40, start=START["task"], help="another draw of the clouds (the seed)", rare=True)
-    query = IntSlider("query", 1, (MOST_WAYS + 1) * QUERIES, start=START["query"], help="which one, or click it")
+    lam = Slider(
+        "λ", 1e-4, 1e4, scale="log", start=START["lam"], help="the ridge: left to interpolate, right to count votes"
+    )
+    task = Slider(
+        "task", 1, 40, integer=True, start=START["task"], help="another draw of the clouds (the seed)", rare=True
+    )
+    query = Slider(
+        "query", 1, (MOST_WAYS + 1) * QUERIES, integer=True, start=START["query"], help="which one, or click it"
+    )
     votes_for = Choice("votes for", VOTES_FOR, help="the class whose score is taken apart")
     data = Choice("clouds", DATA, help="what is odd about the task", rare=True)
 
@@ -79,113 +92,94 @@ class EpisodeExplorer(Explorer):
         "strangers": START | dict(query=40, data=clouds.STRANGERS),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        specs=[[{"rowspan": 2}, {}], [None, {}]],
-        column_widths=[0.56, 0.44],
-        row_heights=[0.5, 0.5],
-        horizontal_spacing=0.1,
-        vertical_spacing=0.26,
-        subplot_titles=("which class wins where", "scores of the query", "votes"),
-    )
-    layout = dict(
-        height=460,
-        showlegend=False,
-        xaxis=dict(title="first coordinate (sd of a class)", range=[-SIDE, SIDE], constrain="domain", showgrid=False),
-        yaxis=dict(
-            title="second coordinate",
-            range=[-SIDE, SIDE],
-            scaleanchor="x",
-            constrain="domain",
-            showgrid=False,
+    panels = Panels(
+        "map scores / map votes",
+        widths=(0.56, 0.44),
+        map=Panel(
+            "which class wins where",
+            axis("first coordinate (sd of a class)", (-SIDE, SIDE), **EQUAL_X),
+            axis("second coordinate", (-SIDE, SIDE), **EQUAL_Y),
         ),
-        xaxis2=dict(title="class; strokes: sum of similarities"),
-        yaxis2=dict(title="score", exponentformat="power"),
-        xaxis3=dict(title="example, class by class"),
-        yaxis3=dict(title="α<sub>i</sub> k(x, x<sub>i</sub>)", exponentformat="power"),
-        bargap=0.25,
+        scores=Panel(
+            "scores of the query", axis("class; strokes: sum of similarities"), axis("score", exponentformat="power")
+        ),
+        votes=Panel(
+            "votes", axis("example, class by class"), axis("α<sub>i</sub> k(x, x<sub>i</sub>)", exponentformat="power")
+        ),
     )
+    layout = dict(height=460, showlegend=False, bargap=0.25)
     frame = {
-        "annotations[2].text": "votes_title",
-        "xaxis2_range": "class_range",
-        "xaxis2_tickvals": "classes",
-        "xaxis2_ticktext": "class_names",
-        "yaxis2_range": "score_range",
-        "xaxis3_range": "example_range",
-        "xaxis3_tickvals": "example_ticks",
-        "xaxis3_ticktext": "class_names",
-        "yaxis3_range": "vote_range",
+        "votes.title": "votes_title",
+        "scores.x.range": "class_range",
+        "scores.x.tickvals": "classes",
+        "scores.x.ticktext": "class_names",
+        "scores.y.range": "score_range",
+        "votes.x.range": "example_range",
+        "votes.x.tickvals": "example_ticks",
+        "votes.x.ticktext": "class_names",
+        "votes.y.range": "vote_range",
     }
-    traces = (
-        Trace(
-            go.Image,
-            dict(x0=-SIDE, y0=-SIDE, dx=2 * SIDE / (len(GRID) - 1), dy=2 * SIDE / (len(GRID) - 1), hoverinfo="skip"),
-            source="regions",
-        ),
-        Trace(
-            go.Scatter,
-            dots("queries", size=7, rim=(INK, 0.6), hover="query %{customdata}"),
+    traces = {
+        "map": image("regions", -SIDE, -SIDE, 2 * SIDE / (len(GRID) - 1)),
+        "queries": dots(
+            "query_x",
+            "query_y",
+            size=7,
+            rim=(INK, 0.6),
+            name="queries",
+            hover="query %{customdata}",
             hears=["click"],
-            x="query_x",
-            y="query_y",
             marker_symbol="query_symbols",
             marker_color="query_colors",
             customdata="query_names",
         ),
-        Trace(
-            go.Scatter,
-            dots("examples", rim=(INK, 1.8), opacity=1, hover="example %{customdata}"),
-            x="x",
-            y="y",
+        "examples": dots(
+            "x",
+            "y",
+            rim=(INK, 1.8),
+            name="examples",
+            hover="example %{customdata}",
             marker_symbol="symbols",
             marker_color="colors",
             marker_size="sizes",
             customdata="names",
         ),
-        Trace(
-            go.Scatter,
-            dots("the query", INK, 19, "circle-open", rim=(None, 3), hoverinfo="skip"),
-            x="asked_x",
-            y="asked_y",
-        ),
-        Trace(
-            go.Bar,
-            dict(
-                marker=dict(pattern=HATCHING),
-                textposition="outside",
-                constraintext="none",
-                cliponaxis=False,
-                hovertemplate="%{x}: %{y:+.3g}<extra></extra>",
-            ),
-            at=(1, 2),
-            x="classes",
-            y="scores",
-            text="marks",
+        "the query": dots("asked_x", "asked_y", INK, 19, "circle-open", (None, 3), name="the query", hover=None),
+        "scores": bars(
+            "classes",
+            "scores",
+            hatch=HATCHING,
+            at="scores",
+            numbers="marks",
+            hover="%{x}: %{y:+.3g}",
             marker_color="class_colors",
             marker_pattern_shape="class_hatches",
         ),
-        Trace(
-            go.Scatter,
-            dots("sum of similarities", INK, 24, "line-ew", rim=(INK, 3), hover="sum of similarities %{text}"),
-            at=(1, 2),
-            x="classes",
-            y="sums",
+        "sums": dots(
+            "classes",
+            "sums",
+            INK,
+            24,
+            "line-ew",
+            (INK, 3),
+            at="scores",
+            name="sum of similarities",
+            hover="sum of similarities %{text}",
             text="sum_texts",
         ),
-        Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(1, 2), x="class_range", y="zero"),
-        Trace(
-            go.Bar,
-            dict(marker=dict(pattern=HATCHING), hovertemplate="%{customdata}: %{y:+.3g}<extra></extra>"),
-            at=(2, 2),
-            x="index",
-            y="votes",
+        "no score": reference_line("class_range", "zero", 1, at="scores"),
+        "votes": bars(
+            "index",
+            "votes",
+            hatch=HATCHING,
+            at="votes",
+            hover="%{customdata}: %{y:+.3g}",
             marker_color="colors",
             marker_pattern_shape="hatches",
             customdata="names",
         ),
-        Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(2, 2), x="example_range", y="zero"),
-    )
+        "no vote": reference_line("example_range", "zero", 1, at="votes"),
+    }
 
     def compute(self, state: State) -> Arrays:
         t = clouds.task(state.task, state.ways, state.shots, state.separation, state.data)
@@ -209,7 +203,7 @@ class EpisodeExplorer(Explorer):
         numbers = [i - first[c] + 1 for i, c in enumerate(t.y.tolist())]
         return Arrays(
             state=state,
-            regions=picture(hatched(map_.numpy()), PALE + DARK),
+            regions=picture(with_hatches(map_.numpy()), PALE + DARK),
             x=t.x[:, 0],
             y=t.x[:, 1],
             symbols=[MARKERS[c] for c in t.y.tolist()],
@@ -289,7 +283,7 @@ RISES, FALLS = (UP - ACROSS) % EVERY == 0, (UP + ACROSS) % EVERY == 0
 HATCHED = np.stack([0 * RISES, RISES, FALLS, RISES | FALLS, UP % EVERY == 0, ACROSS % EVERY == 0])  # as HATCHES
 
 
-def hatched(winners: np.ndarray) -> np.ndarray:
+def with_hatches(winners: np.ndarray) -> np.ndarray:
     """Colours of the map's cells, as numbers into PALE + DARK: no class is told by its colour alone."""
     on = (winners >= 0) & np.take_along_axis(HATCHED, winners.clip(0)[None], 0)[0].astype(bool)
     return (winners - NOBODY + len(PALE) * on).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What lies on the six sheets of `DrawExplorer`, a stored letter, a drawing or nothing, and how the reader sees it."""
+"""The six sheets of `DrawExplorer`, each with a stored letter, a drawing or nothing, and the features of each."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -43,7 +43,7 @@ def stored(script: str) -> UInt8[Tensor, "6 20 28 28"]:
 
 
 def on_sheets(state: State) -> list[Content]:
-    """What is on each of the six."""
+    """The content of each of the six sheets."""
     script = state.letters if state.letters in STORED else None
     asked: dict[str, int] = {name: i for i, name in enumerate((*AGAIN, STRANGER))}
     shown: list[Content] = [Stored(script, i, 0) if script else None for i in range(WAYS)]
@@ -55,7 +55,7 @@ def on_sheets(state: State) -> list[Content]:
 
 @lru_cache(maxsize=256)
 def picture(content: Content) -> Float[Tensor, "28 28"]:
-    """What the reader is given, ink bright."""
+    """The picture that the learner is given, ink bright."""
     if content is None:
         return torch.zeros(SIDE, SIDE)
     if isinstance(content, Stored):
@@ -65,7 +65,7 @@ def picture(content: Content) -> Float[Tensor, "28 28"]:
 
 @lru_cache(maxsize=256)
 def features(content: Content) -> Float[Tensor, " d"]:
-    """What the network makes of it, by itself: an example is looked at once, however long the query takes."""
+    """The features of one picture, cached: the examples are not computed again while the query is drawn."""
     return pretrained.load().features(picture(content)[None])[0]
 
 
@@ -76,7 +76,7 @@ def twins(pictures: Float[Tensor, "n 28 28"]) -> list[int] | None:
 
 
 def truth(contents: list[Content]) -> int | None:
-    """Which letter a stored query is another sample of; -1 for a stored stranger, None where nobody knows."""
+    """The letter that a stored query is another sample of; -1 for a stored stranger, None for a drawing."""
     asked = contents[WAYS]
     if not isinstance(asked, Stored):
         return None

@@ -4,7 +4,6 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-import plotly.graph_objects as go
 import torch
 from torch import Tensor, nn
 
@@ -16,11 +15,13 @@ from amfs_lab.explore.looks import METHODS
 from amfs_lab.inner import Maml
 from amfs_lab.inner.linearised import descent, tangent_kernel
 from amfs_lab.tasks.sinusoids import SinusoidSource
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLACK, FAINT, GREEN, INK, ORANGE, curve, dots, marks
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
+from amfs_lab.widgets.style import BLACK, FAINT, GREEN, INK, ORANGE, Look
 from amfs_lab.widgets.text import count
+from amfs_lab.widgets.traces import curve, dots, dotted_curve
 
 MOST = 10  # inner steps, as in the paper's Figure 2
 GRID = torch.linspace(-5.0, 5.0, 101, dtype=torch.float64)[:, None]
@@ -49,7 +50,7 @@ def network(start: str) -> nn.Module:
 
 @lru_cache(maxsize=32)
 def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
-    """What neither rate nor steps change: points and labels, the truth and f_0 on the grid, residual, two kernels."""
+    """All that rate and steps do not change: points, labels, truth and f_0 on the grid, residual, two kernels."""
     source, net = SinusoidSource(shots, 1, split="test"), network(start)
     support = source[task - 1].to("cpu", torch.float64).support
     with torch.no_grad():
@@ -87,10 +88,12 @@ class AdaptationExplorer(Explorer):
         "the three against the number of steps, 0 to 10."
     )
 
-    steps = IntSlider("steps k", 0, MOST, start=START["steps"], help="how many inner steps; the solve stands for them")
-    rate = LogSlider("inner rate", 0.005, 0.5, start=RATE, help="of the mean loss; practised with 0.05")
-    shots = IntSlider("shots", 1, 20, start=SHOTS, help="how many labelled points, n")
-    task = IntSlider("task", 1, 40, start=START["task"], help="which wave; practice has seen none of them")
+    steps = Slider(
+        "steps k", 0, MOST, integer=True, start=START["steps"], help="how many inner steps; the solve stands for them"
+    )
+    rate = Slider("inner rate", 0.005, 0.5, scale="log", start=RATE, help="of the mean loss; practised with 0.05")
+    shots = Slider("shots", 1, 20, integer=True, start=SHOTS, help="how many labelled points, n")
+    task = Slider("task", 1, 40, integer=True, start=START["task"], help="which wave; practice has seen none of them")
     start_from = Choice("network", STARTS, help="where the steps begin")
 
     presets = {
@@ -100,45 +103,36 @@ class AdaptationExplorer(Explorer):
         "small steps": dict(start_from="practised", steps=5, rate=0.005, shots=SHOTS, task=8),
         "too long steps": dict(start_from="practised", steps=10, rate=0.5, shots=SHOTS, task=8),
     }
-    panels = dict(
-        rows=1,
-        cols=2,
-        column_widths=[0.58, 0.42],
-        horizontal_spacing=0.1,
-        subplot_titles=("the wave and what is made of it", "error against steps"),
-    )
-    layout = dict(
-        height=430,
-        xaxis=dict(title="x", range=[-5.1, 5.1]),
-        yaxis=dict(title="y", range=[-6.5, 6.5]),
-        xaxis2=dict(title="inner steps k", range=[-0.4, MOST + 0.4], dtick=1),
-        yaxis2=dict(title="mean squared error", type="log", tickvals=TICKS, ticktext=[f"{tick:g}" for tick in TICKS]),
-    )
-    frame = {"yaxis2_range": "error_range"}
-    traces = (
-        Trace(go.Scatter, curve("the wave", FAINT, 2.0, "dash"), x="grid", y="truth"),
-        Trace(go.Scatter, curve("before", BLACK, 1.2, "longdash"), x="grid", y="before"),
-        Trace(go.Scatter, curve("MAML", MAML.color, 3.5, MAML.dash), x="grid", y="maml"),
-        Trace(go.Scatter, curve("tangent, k steps", GREEN, 2.0, "dashdot"), x="grid", y="tangent"),
-        Trace(go.Scatter, curve("tangent, one solve", SOLVE.color, dash="dot"), x="grid", y="solve"),
-        Trace(go.Scatter, dots("labels", "white", rim=(INK, 1.5)), x="x", y="y"),
-        *(
-            Trace(
-                go.Scatter,
-                curve("", color, 1.5, dash)
-                | marks(color, 7, symbol, hover="%{x} steps: %{y:.3g}", mode="lines+markers"),
-                at=(1, 2),
-                x="counts",
-                y=f"{name}_errors",
-            )
-            for name, color, dash, symbol in (
-                ("maml", *MAML[:3]),
-                ("tangent", GREEN, "dashdot", "diamond-open"),
-                ("solve", SOLVE.color, "dot", "circle-open"),
-            )
+    panels = Panels(
+        widths=(0.58, 0.42),
+        wave=Panel("the wave and what is made of it", axis("x", (-5.1, 5.1)), axis("y", (-6.5, 6.5))),
+        errors=Panel(
+            "error against steps",
+            axis("inner steps k", (-0.4, MOST + 0.4), dtick=1),
+            log_axis("mean squared error", ticks={tick: f"{tick:g}" for tick in TICKS}),
         ),
-        Trace(go.Scatter, curve("", ORANGE, 1.5, "longdash"), at=(1, 2), x="now_x", y="now_y"),
     )
+    layout = dict(height=430)
+    frame = {"errors.y.range": "error_range"}
+    traces = {
+        "truth": curve("grid", "truth", FAINT, 2, "dash", name="the wave"),
+        "before": curve("grid", "before", BLACK, 1.2, "longdash", name="before"),
+        "maml": curve("grid", "maml", MAML.color, 3.5, MAML.dash, name="MAML"),
+        "tangent": curve("grid", "tangent", GREEN, 2, "dashdot", name="tangent, k steps"),
+        "solve": curve("grid", "solve", SOLVE.color, dash="dot", name="tangent, one solve"),
+        "labels": dots("x", "y", "white", rim=(INK, 1.5), name="labels"),
+        **{
+            f"errors of {name}": dotted_curve(
+                "counts", f"{name}_errors", look, 1.5, 7, at="errors", hover="%{x} steps: %{y:.3g}"
+            )
+            for name, look in (
+                ("maml", MAML),
+                ("tangent", Look(GREEN, "dashdot", "diamond-open")),
+                ("solve", Look(SOLVE.color, "dot", "circle-open")),
+            )
+        },
+        "now": curve("now_x", "now_y", ORANGE, 1.5, "longdash", at="errors"),
+    }
 
     def compute(self, state: State) -> Arrays:
         found = learn(state.start_from, state.task, state.shots, state.rate)

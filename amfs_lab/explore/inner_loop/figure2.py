@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from amfs_lab.experiments import Result, figure2
@@ -11,15 +10,18 @@ from amfs_lab.experiments.result import stored
 from amfs_lab.explore.looks import METHODS
 from amfs_lab.explore.training.compare import LEVELS, verdict
 from amfs_lab.stats import FEW, accuracy_difference
-from amfs_lab.widgets.controls import Choice, IntSlider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace, half_widths
-from amfs_lab.widgets.style import INK, curve, line, marks
+from amfs_lab.widgets.figure import Arrays, State, half_widths
+from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
+from amfs_lab.widgets.style import INK
 from amfs_lab.widgets.text import count
+from amfs_lab.widgets.traces import curve, dots, dotted_curve
 
 FIRST = {"the first 10": 10, "the first 30": 30, "the first 100": 100, "all": None}
-BARS = dict(type="data", thickness=2, width=5)
-(MAML, DASH, SQUARE, _), (SOLVE, _, DOT, _) = METHODS["MAML"], METHODS["I-AMFS"]
+BARS = dict(error_y=dict(type="data", thickness=2, width=5))
+MAML, SOLVE = METHODS["MAML"], METHODS["I-AMFS"]
+COMPARED: dict[str, Any] = dict(color=INK, size=17, symbol="square-open", rim=(None, 2), hover="compared")
 
 
 def result(source: str = "glyphs") -> Result:
@@ -40,82 +42,68 @@ class Figure2Explorer(Explorer):
         "the one solve of I-AMFS. Right: the same accuracies against the time that a task takes, from its support set "
         "to the scores of its queries, on a logarithmic axis."
     )
-    steps = IntSlider("steps k", 0, 10, start=5, help="which number of MAML’s steps the sentence compares")
+    steps = Slider("steps k", 0, 10, integer=True, start=5, help="which number of MAML’s steps the sentence compares")
     episodes = Choice("episodes", FIRST, start="all", help="what would fewer have told?")
     level = Choice("level", LEVELS, start="95 %", help="how often such an interval covers the true mean")
 
     presets = {"as trained": dict(steps=5), "one step": dict(steps=1), "ten steps": dict(steps=10)}
-    panels = dict(
-        rows=1,
-        cols=2,
-        horizontal_spacing=0.11,
-        subplot_titles=("accuracy against inner steps", "accuracy against time"),
+    panels = Panels(
+        steps=Panel(
+            "accuracy against inner steps", axis("inner steps k"), axis("accuracy on unseen letters", tickformat=".0%")
+        ),
+        time=Panel(
+            "accuracy against time", log_axis("milliseconds a task (median)"), axis("accuracy", tickformat=".0%")
+        ),
     )
-    layout = dict(
-        height=400,
-        xaxis=dict(title="inner steps k"),
-        yaxis=dict(title="accuracy on unseen letters", tickformat=".0%"),
-        xaxis2=dict(title="milliseconds a task (median)", type="log"),
-        yaxis2=dict(title="accuracy", tickformat=".0%"),
-    )
+    layout = dict(height=400)
     frame = {
-        "yaxis_range": "accuracy_range",
-        "yaxis2_range": "accuracy_range",
-        "xaxis_range": "step_range",
-        "xaxis2_range": "time_range",
-        "xaxis2_tickvals": "ticks",
-        "xaxis2_ticktext": "tick_words",
+        "steps.y.range": "accuracy_range",
+        "time.y.range": "accuracy_range",
+        "steps.x.range": "step_range",
+        "time.x.range": "time_range",
+        "time.x.tickvals": "ticks",
+        "time.x.ticktext": "tick_words",
     }
-    traces = (
-        Trace(
-            go.Scatter,
-            line(MAML, 2, DASH)
-            | marks(MAML, 8, SQUARE, mode="lines+markers", name="MAML", hover="%{x} steps: %{y:.1%}")
-            | dict(error_y=BARS),
-            x="counts",
-            y="maml",
+    traces = {
+        "maml": dotted_curve(
+            "counts",
+            "maml",
+            MAML,
+            2,
+            8,
+            name="MAML",
+            hover="%{x} steps: %{y:.1%}",
+            more=BARS,
             error_y_array="maml_half",
         ),
-        Trace(
-            go.Scatter,
-            line(SOLVE, 2.5, name="I-AMFS, one solve", hover="one solve: %{y:.1%}"),
-            x="step_range",
-            y="solve_line",
-        ),
-        Trace(go.Scatter, curve("", SOLVE, 1.0, "dot"), x="step_range", y="solve_low"),
-        Trace(go.Scatter, curve("", SOLVE, 1.0, "dot"), x="step_range", y="solve_high"),
-        Trace(
-            go.Scatter,
-            marks(INK, 17, "square-open", rim=(None, 2), name="compared", hover="compared"),
-            x="chosen_x",
-            y="chosen_y",
-        ),
-        Trace(
-            go.Scatter,
-            line(MAML, 2, DASH)
-            | marks(MAML, 8, SQUARE, mode="lines+markers", showlegend=False, hover="%{x:.1f} ms: %{y:.1%}")
-            | dict(error_y=BARS),
-            at=(1, 2),
-            x="maml_time",
-            y="maml",
+        "solve": curve("step_range", "solve_line", SOLVE.color, name="I-AMFS, one solve", hover="one solve: %{y:.1%}"),
+        "solve, low": curve("step_range", "solve_low", SOLVE.color, 1, "dot"),
+        "solve, high": curve("step_range", "solve_high", SOLVE.color, 1, "dot"),
+        "compared": dots("chosen_x", "chosen_y", **COMPARED, name="compared"),
+        "maml in time": dotted_curve(
+            "maml_time",
+            "maml",
+            MAML,
+            2,
+            8,
+            at="time",
+            hover="%{x:.1f} ms: %{y:.1%}",
+            more=BARS,
             error_y_array="maml_half",
         ),
-        Trace(
-            go.Scatter,
-            marks(SOLVE, 13, DOT, showlegend=False, hover="one solve, %{x:.1f} ms: %{y:.1%}") | dict(error_y=BARS),
-            at=(1, 2),
-            x="solve_time",
-            y="solve",
+        "solve in time": dots(
+            "solve_time",
+            "solve",
+            SOLVE.color,
+            13,
+            SOLVE.marker,
+            at="time",
+            hover="one solve, %{x:.1f} ms: %{y:.1%}",
+            more=BARS,
             error_y_array="solve_half",
         ),
-        Trace(
-            go.Scatter,
-            marks(INK, 17, "square-open", rim=(None, 2), showlegend=False, hover="compared"),
-            at=(1, 2),
-            x="chosen_time",
-            y="chosen_y",
-        ),
-    )
+        "compared in time": dots("chosen_time", "chosen_y", **COMPARED, at="time"),
+    }
 
     def __init__(self, shown: Result | None = None, preset: str | None = None, **start: Any) -> None:
         self.shown = result() if shown is None else shown
@@ -179,7 +167,7 @@ def _share(value: float) -> str:
 
 
 def settings(shown: Result) -> str:
-    """What was trained, on what, in a few lines for the reader of a figure."""
+    """The settings and the machine of a result, in a few lines."""
     c, m = shown.config, shown.machine
     lines = [
         f"{c['source']}, asked about its {c['split']} letters, {c['episode']['ways']}-way {c['episode']['shots']}-shot",

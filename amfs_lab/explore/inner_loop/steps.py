@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
@@ -14,11 +13,13 @@ from amfs_lab.explore.ridge.points import GRID, TRUTHS, sample_points
 from amfs_lab.inner.linearised import tangent_kernel
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, ZeroLogIntSlider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLACK, BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, VERMILLION, curve, dots
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
+from amfs_lab.widgets.style import BLACK, BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, VERMILLION
 from amfs_lab.widgets.text import count
+from amfs_lab.widgets.traces import curve, dots, notes, reference_line
 
 TRUTH, NOISE, BANDWIDTH = "sine", 0.2, 0.7
 KERNELS = ("RBF", "tangent kernel")
@@ -33,6 +34,7 @@ EVERY = torch.cat(
 )
 LAMBDAS = torch.logspace(-5, 1, 241, dtype=torch.float64)
 BEST_FLOW = 0.532  # in the flow limit the best λ is 0.532 / t, gap 0.1020 (Section 4.2 rounds to 0.535 and 0.103)
+STRENGTHS = {1e-5: "10⁻⁵", 1e-4: "10⁻⁴", 1e-3: "10⁻³", 1e-2: "0.01", 0.1: "0.1", 1: "1"}  # ticks
 START: dict[str, Any] = dict(rate=1.0, steps=20, lam=0.05, kernel="RBF", points=20, sample=1)
 
 
@@ -104,11 +106,21 @@ class StepsExplorer(Explorer):
     )
 
     rate = Slider("rate a", 0.01, 2.5, start=1.0, step=0.01, unit="1 / s_max", help="the length of a step")
-    steps = ZeroLogIntSlider("steps k", MOST_STEPS, start=START["steps"], help="how many steps, from nothing learned")
-    lam = LogSlider("λ", 1e-5, 10.0, start=START["lam"], unit="s_max", help="the ridge of the one solve")
+    steps = Slider(
+        "steps k",
+        1,
+        MOST_STEPS,
+        scale="zero-log",
+        integer=True,
+        start=START["steps"],
+        help="how many steps, from nothing learned",
+    )
+    lam = Slider("λ", 1e-5, 10.0, scale="log", start=START["lam"], unit="s_max", help="the ridge of the one solve")
     kernel = Choice("kernel", KERNELS, help="RBF, or the tangent kernel of an untrained network")
-    points = IntSlider("points", 1, MOST, start=START["points"], help="how many labelled points, n", rare=True)
-    sample = IntSlider("sample", 1, 20, start=START["sample"], help="other points and errors", rare=True)
+    points = Slider(
+        "points", 1, MOST, integer=True, start=START["points"], help="how many labelled points, n", rare=True
+    )
+    sample = Slider("sample", 1, 20, integer=True, start=START["sample"], help="other points and errors", rare=True)
 
     presets = {
         "twenty steps": START,
@@ -119,105 +131,71 @@ class StepsExplorer(Explorer):
         "tangent kernel": START | dict(kernel="tangent kernel", steps=200, lam=0.005),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        specs=[[{"rowspan": 2}, {}], [None, {}]],
-        column_widths=[0.5, 0.5],
-        horizontal_spacing=0.1,
-        vertical_spacing=0.27,
-        subplot_titles=("the two fits", "the two filters: share learned", "how far apart, for every λ"),
-    )
-    layout = dict(
-        height=500,
-        xaxis=dict(title="x", range=[-3.3, 3.3]),
-        yaxis=dict(title="y", range=[-2.6, 2.6]),
-        xaxis2=dict(
-            title="strength s of a channel, in units of s<sub>max</sub>",
-            type="log",
-            range=[-5.1, 0.15],
-            tickvals=[1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1],
-            ticktext=["10⁻⁵", "10⁻⁴", "10⁻³", "0.01", "0.1", "1"],
+    panels = Panels(
+        "fits filters / fits gaps",
+        fits=Panel("the two fits", axis("x", (-3.3, 3.3)), axis("y", (-2.6, 2.6))),
+        filters=Panel(
+            "the two filters: share learned",
+            log_axis("strength s of a channel, in units of s<sub>max</sub>", (-5.1, 0.15), ticks=STRENGTHS),
+            axis("share", (-0.25, 1.5), ticks={0: "0", 0.5: "½", 1: "1"}),
         ),
-        yaxis2=dict(title="share", range=[-0.25, 1.5], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"]),
-        xaxis3=dict(
-            title="λ",
-            type="log",
-            range=[-5.1, 1.1],
-            tickvals=[1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1, 10],
-            ticktext=["10⁻⁵", "10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"],
+        gaps=Panel(
+            "how far apart, for every λ",
+            log_axis("λ", (-5.1, 1.1), ticks=STRENGTHS | {10: "10"}),
+            axis("largest gap", (-0.04, 1.08), ticks=[0, 0.2, 0.5, 1]),
         ),
-        yaxis3=dict(title="largest gap", range=[-0.04, 1.08], tickvals=[0, 0.2, 0.5, 1]),
     )
-    traces = (
-        Trace(go.Scatter, curve("truth", FAINT, 2.0, "dash"), x="grid", y="truth"),
-        Trace(go.Scatter, curve("before", BLACK, 1.2, "longdash"), x="grid", y="start", visible="starts"),
-        Trace(go.Scatter, curve("one solve"), x="grid", y="solved"),
-        Trace(go.Scatter, curve("k steps", VERMILLION, dash="dot"), x="grid", y="walked"),
-        Trace(go.Scatter, dots("labels", "white", rim=(INK, 1.5)), x="x", y="y"),
-        Trace(go.Scatter, curve(width=2.0), at=(1, 2), x="every", y="ridge_curve"),
-        Trace(go.Scatter, curve("", VERMILLION, 2.0, "dot"), at=(1, 2), x="every", y="steps_curve"),
-        Trace(
-            go.Scatter,
-            dots("", BLUE, 7, hover="channel %{customdata}: %{y:.1%} by the solve"),
-            at=(1, 2),
-            x="shown",
-            y="ridge_shares",
+    layout = dict(height=500)
+    traces = {
+        "truth": curve("grid", "truth", FAINT, 2, "dash", name="truth"),
+        "before": curve("grid", "start", BLACK, 1.2, "longdash", name="before", visible="starts"),
+        "solve": curve("grid", "solved", name="one solve"),
+        "steps": curve("grid", "walked", VERMILLION, dash="dot", name="k steps"),
+        "labels": dots("x", "y", "white", rim=(INK, 1.5), name="labels"),
+        "filter of the solve": curve("every", "ridge_curve", width=2, at="filters"),
+        "filter of the steps": curve("every", "steps_curve", VERMILLION, 2, "dot", at="filters"),
+        "shares of the solve": dots(
+            "shown",
+            "ridge_shares",
+            BLUE,
+            7,
+            at="filters",
+            hover="channel %{customdata}: %{y:.1%} by the solve",
             customdata="index",
         ),
-        Trace(
-            go.Scatter,
-            dots("", VERMILLION, 8, "diamond-open", hover="channel %{customdata}: %{y:.1%} by steps", rim=(None, 1.5)),
-            at=(1, 2),
-            x="shown",
-            y="steps_shares",
+        "shares of the steps": dots(
+            "shown",
+            "steps_shares",
+            VERMILLION,
+            8,
+            "diamond-open",
+            (None, 1.5),
+            at="filters",
+            hover="channel %{customdata}: %{y:.1%} by steps",
             customdata="index",
         ),
-        Trace(go.Scatter, curve(color=FAINT, width=1.6), at=(2, 2), x="lambdas", y="gaps"),
-        Trace(
-            go.Scatter,
-            dict(mode="text", hoverinfo="skip", showlegend=False),
-            at=(2, 2),
-            x="word_x",
-            y="word_y",
-            text="word",
-        ),
-        Trace(
-            go.Scatter,
-            dots("this λ", BLUE, 13, "circle-open", rim=(None, 2.5), hover="λ = %{x:.3g}: gap %{y:.3f}"),
-            at=(2, 2),
-            x="here_x",
-            y="here_y",
-        ),
-        Trace(
-            go.Scatter,
-            dots("λ = 1/t", PURPLE, 9, "square", hover="λ = 1/t = %{x:.3g}: gap %{y:.3f}"),
-            at=(2, 2),
-            x="plain_x",
-            y="plain_y",
-        ),
-        Trace(
-            go.Scatter,
-            dots(
-                "λ = 0.532/t",
-                GREEN,
-                17,
-                "triangle-up-open",
-                rim=(None, 2.0),
-                hover="λ = 0.532/t = %{x:.3g}: gap %{y:.3f}",
-            ),
-            at=(2, 2),
-            x="flow_x",
-            y="flow_y",
-        ),
-        Trace(
-            go.Scatter,
-            dots("the best λ", ORANGE, 11, "star", rim=(INK, 1), hover="best: λ = %{x:.3g}, gap %{y:.3f}"),
-            at=(2, 2),
-            x="best_x",
-            y="best_y",
-        ),
-    )
+        "gaps": reference_line("lambdas", "gaps", 1.6, at="gaps"),
+        "too large": notes("word_x", "word_y", "word", at="gaps"),
+        **{
+            array: dots(
+                f"{array}_x",
+                f"{array}_y",
+                color,
+                size,
+                symbol,
+                rim,
+                at="gaps",
+                name=name,
+                hover=f"{place} = %{{x:.3g}}: gap %{{y:.3f}}",
+            )
+            for array, name, place, color, size, symbol, rim in (
+                ("here", "this λ", "λ", BLUE, 13, "circle-open", (None, 2.5)),
+                ("plain", "λ = 1/t", "λ = 1/t", PURPLE, 9, "square", None),
+                ("flow", "λ = 0.532/t", "λ = 0.532/t", GREEN, 17, "triangle-up-open", (None, 2)),
+                ("best", "the best λ", "best: λ", ORANGE, 11, "star", (INK, 1)),
+            )
+        },
+    }
 
     def compute(self, state: State) -> Arrays:
         rate, steps, lam = state.rate, state.steps, state.lam

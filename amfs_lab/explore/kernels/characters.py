@@ -1,24 +1,24 @@
-"""Real characters of one few-shot task: how alike their pixels are, and whose example a query resembles most."""
+"""Characters of one few-shot task: similarities of their pixels, and the example that a query resembles most."""
 
 from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-import plotly.graph_objects as go
 from torch import Tensor
 
 from amfs_lab.episode import Episode
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
-from amfs_lab.widgets.controls import IntSlider, LogSlider
+from amfs_lab.widgets.controls import Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import EQUAL_X, Panel, Panels, axis
 from amfs_lab.widgets.png import print_of
 from amfs_lab.widgets.style import BLUE, SIMILARITY, VERMILLION
+from amfs_lab.widgets.traces import Trace, bars, heat_map, image
 
 WAYS, QUERIES, SIDE, GAP = 5, 15, 28, 8
 OTHERS = "rgba(110, 119, 129, 0.5)"  # FAINT, half of it
-PRINT = {"hoverinfo": "skip", "dx": 1, "dy": 1}
 
 
 @lru_cache(maxsize=8)
@@ -42,85 +42,59 @@ class CharacterExplorer(Explorer):
         "Right: five bars, the query's similarity to the most similar example of each letter."
     )
 
-    bandwidth = LogSlider("σ", 0.1, 100.0, start=5.0, unit="pixel distance", help="how far similarity reaches")
-    task = IntSlider("task", 1, 40, start=1, help="which five letters")
-    shots = IntSlider("shots", 1, 5, start=1, help="examples of each letter")
-    query = IntSlider("query", 1, WAYS * QUERIES, start=20, help="which image is asked about")
+    bandwidth = Slider(
+        "σ", 0.1, 100.0, scale="log", start=5.0, unit="pixel distance", help="how far similarity reaches"
+    )
+    task = Slider("task", 1, 40, integer=True, start=1, help="which five letters")
+    shots = Slider("shots", 1, 5, integer=True, start=1, help="examples of each letter")
+    query = Slider("query", 1, WAYS * QUERIES, integer=True, start=20, help="which image is asked about")
 
     presets: ClassVar[dict[str, Any]] = {
         "one example each": {"shots": 1, "bandwidth": 5.0},
         "five examples each": {"shots": 5, "bandwidth": 5.0},
         "too narrow": {"shots": 1, "bandwidth": 0.2},
     }
-    panels: ClassVar[dict[str, Any]] = {
-        "rows": 1,
-        "cols": 3,
-        "column_widths": [0.42, 0.31, 0.27],
-        "horizontal_spacing": 0.08,
-        "subplot_titles": (
+    panels = Panels(
+        widths=(0.42, 0.31, 0.27),
+        images=Panel(
             "examples, and below them the query",
+            axis(
+                {"text": "letter", "standoff": 0},
+                side="top",
+                ticks={SIDE * c + SIDE / 2: str(c + 1) for c in range(WAYS)},
+                showline=False,
+                **EQUAL_X,
+            )
+            | {"ticks": ""},
+            axis(
+                visible=False,
+                scaleanchor="x",
+                autorange="reversed",
+                constrain="domain",
+                domain=[0.0, 0.9],  # the numbers of the letters stand between picture and title
+            ),
+        ),
+        gram=Panel(
             "Gram matrix of the examples",
+            axis("example", tick0=1, **EQUAL_X),
+            axis("example", tick0=1, scaleanchor="x", autorange="reversed", constrain="domain"),
+        ),
+        similarities=Panel(
             "the query's similarity",
-        ),
-    }
-    layout: ClassVar[dict[str, Any]] = {
-        "height": 380,
-        "showlegend": False,
-        "xaxis": {
-            "title": {"text": "letter", "standoff": 0},
-            "side": "top",
-            "tickvals": [SIDE * c + SIDE / 2 for c in range(WAYS)],
-            "ticktext": [str(c + 1) for c in range(WAYS)],
-            "ticks": "",
-            "showline": False,
-            "showgrid": False,
-            "constrain": "domain",
-        },
-        "yaxis": {
-            "visible": False,
-            "scaleanchor": "x",
-            "autorange": "reversed",
-            "constrain": "domain",
-            "domain": [0.0, 0.9],  # the numbers of the letters stand between picture and title
-        },
-        "xaxis2": {"title": "example", "constrain": "domain", "showgrid": False, "tick0": 1},
-        "yaxis2": {"title": "example", "tick0": 1, "scaleanchor": "x2", "autorange": "reversed", "constrain": "domain"},
-        "xaxis3": {"title": "letter", "tickvals": list(range(1, WAYS + 1))},
-        "yaxis3": {"title": "to its most similar example", "range": [0, 1.12], "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]},
-    }
-    frame: ClassVar[dict[str, str]] = {"xaxis2_dtick": "every", "yaxis2_dtick": "every"}
-    traces = (
-        Trace(go.Image, PRINT, source="examples"),
-        Trace(go.Image, PRINT | {"x0": WAYS // 2 * SIDE}, y0="below", source="asked"),
-        Trace(
-            go.Heatmap,
-            {
-                "zmin": 0,
-                "zmax": 1,
-                "colorscale": SIMILARITY,
-                "showscale": False,
-                "hovertemplate": "examples %{y} and %{x}: %{z:.3f}<extra></extra>",
-            },
-            at=(1, 2),
-            x="numbers",
-            y="numbers",
-            z="K",
-        ),
-        Trace(
-            go.Bar,
-            {
-                "textposition": "outside",
-                "constraintext": "none",
-                "cliponaxis": False,
-                "hovertemplate": "letter %{x}: %{y:.3f}<extra></extra>",
-            },
-            at=(1, 3),
-            x="letters",
-            y="votes",
-            text="marks",
-            marker_color="colors",
+            axis("letter", ticks=list(range(1, WAYS + 1))),
+            axis("to its most similar example", (0, 1.12), ticks=[0, 0.2, 0.4, 0.6, 0.8, 1]),
         ),
     )
+    layout: ClassVar[dict[str, Any]] = {"height": 380, "showlegend": False}
+    frame: ClassVar[dict[str, str]] = {"gram.x.dtick": "every", "gram.y.dtick": "every"}
+    traces: ClassVar[dict[str, Trace]] = {
+        "examples": image("examples"),
+        "query": image("asked", WAYS // 2 * SIDE, "below"),
+        "gram": heat_map("numbers", "numbers", "K", SIMILARITY, at="gram", hover="examples %{y} and %{x}: %{z:.3f}"),
+        "similarities": bars(
+            "letters", "votes", at="similarities", numbers="marks", hover="letter %{x}: %{y:.3f}", marker_color="colors"
+        ),
+    }
 
     def compute(self, state: State) -> Arrays:
         episode = source(state.shots)[state.task - 1]

@@ -1,20 +1,21 @@
-"""Points on a line, how alike they are, and how many directions their Gram matrix keeps alive."""
+"""Points on a line, their similarities under the RBF kernel, and the eigenvalues of their Gram matrix."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLUE, FAINT, INK, SIMILARITY, VERMILLION, line, marks
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import EQUAL_X, EQUAL_Y, Panel, Panels, axis, log_axis
+from amfs_lab.widgets.style import BLUE, FAINT, INK, SIMILARITY, VERMILLION, Look
 from amfs_lab.widgets.text import percent
+from amfs_lab.widgets.traces import curve, dots, dotted_curve, heat_map, notes, reference_line
 
 POINTS: dict[str, Tensor] = {
     name: torch.tensor(x, dtype=torch.float64)[:, None]
@@ -30,10 +31,13 @@ ALIVE = 0.01  # a direction counts as alive while its eigenvalue is above 1 % of
 AXIS_MIN = 1e-9  # where the logarithmic axis of eigenvalues ends
 GRID = torch.linspace(-0.6, 3.6, 169, dtype=torch.float64)[:, None]
 NUMBERS = list(range(1, N + 1))
+COLORBAR = dict(
+    title=dict(text="similarity", side="right"), thickness=12, len=0.76, y=1, yanchor="top", tickvals=[0, 0.5, 1]
+)
 
 
 def alive(x: Tensor, bandwidth: float) -> int:
-    """How many eigenvalues of the Gram matrix of `x` (n d) are above 1 % of the largest."""
+    """The number of eigenvalues of the Gram matrix of `x` (n d) above 1 % of the largest."""
     eigenvalues = Spectrum.of(rbf_kernel(x, x, bandwidth)).eigenvalues
     return int((eigenvalues > ALIVE * eigenvalues[0]).sum())
 
@@ -52,12 +56,12 @@ class RbfExplorer(Explorer):
         "Right: the Gram matrix as a heat map of six by six similarities."
     )
 
-    bandwidth = LogSlider(
-        "σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches"
+    bandwidth = Slider(
+        "σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches"
     )
     points = Choice("points", list(POINTS), help="where the six points lie")
-    row = IntSlider("row", 1, N, start=2, help="the point at the centre of the bump")
-    column = IntSlider("column", 1, N, start=3, help="the point it is compared with")
+    row = Slider("row", 1, N, integer=True, start=2, help="the point at the centre of the bump")
+    column = Slider("column", 1, N, integer=True, start=3, help="the point it is compared with")
 
     presets = {
         "six points": dict(points="six points", bandwidth=0.6, row=2, column=3),
@@ -67,104 +71,75 @@ class RbfExplorer(Explorer):
         "a point twice": dict(points="a point twice", bandwidth=0.4, row=2, column=3),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        specs=[[{}, {"rowspan": 2}], [{}, None]],
-        column_widths=[0.54, 0.46],
-        row_heights=[0.5, 0.5],
-        horizontal_spacing=0.1,
-        vertical_spacing=0.24,
-        subplot_titles=("similarity to one point", "Gram matrix K", "eigenvalues of K"),
-    )
-    layout = dict(
-        height=460,
-        showlegend=False,
-        xaxis=dict(title="x (the points' own unit)", range=[-0.6, 3.6]),
-        yaxis=dict(title="k(x, row)", range=[-0.08, 1.3], tickvals=[0, 0.5, 1]),
-        xaxis2=dict(title="column: point", tickvals=NUMBERS, range=[0.5, N + 0.5], constrain="domain", showgrid=False),
-        yaxis2=dict(
-            title="row: point",
-            tickvals=NUMBERS,
-            range=[N + 0.5, 0.5],
-            scaleanchor="x2",
-            constrain="domain",
-            constraintoward="top",
-            showgrid=False,
+    panels = Panels(
+        "bump gram / eigenvalues gram",
+        widths=(0.54, 0.46),
+        bump=Panel(
+            "similarity to one point",
+            axis("x (the points' own unit)", (-0.6, 3.6)),
+            axis("k(x, row)", (-0.08, 1.3), ticks=[0, 0.5, 1]),
         ),
-        xaxis3=dict(title="direction i", tickvals=NUMBERS, range=[0.6, N + 0.4]),
-        yaxis3=dict(
-            title="eigenvalue s<sub>i</sub>",
-            type="log",
-            range=[-9.4, 1.4],
-            tickvals=[1e-9, 1e-6, 1e-3, 1],
-            ticktext=["≤ 10⁻⁹", "10⁻⁶", "10⁻³", "1"],
+        gram=Panel(
+            "Gram matrix K",
+            axis("column: point", (0.5, N + 0.5), ticks=NUMBERS, **EQUAL_X),
+            axis("row: point", (N + 0.5, 0.5), ticks=NUMBERS, constraintoward="top", **EQUAL_Y),
+        ),
+        eigenvalues=Panel(
+            "eigenvalues of K",
+            axis("direction i", (0.6, N + 0.4), ticks=NUMBERS),
+            log_axis(
+                "eigenvalue s<sub>i</sub>", (-9.4, 1.4), ticks={1e-9: "≤ 10⁻⁹", 1e-6: "10⁻⁶", 1e-3: "10⁻³", 1: "1"}
+            ),
         ),
     )
-    traces = (
-        Trace(go.Scatter, line(BLUE, hoverinfo="skip"), x="grid", y="bump"),
-        Trace(go.Scatter, line(FAINT, 1.5, "dot", hoverinfo="skip"), x="stem_x", y="stem_y"),
-        Trace(
-            go.Scatter,
-            marks(rim=(INK, 1), opacity=1, hover="point %{text}: x = %{x:.2f}, similarity %{y:.3f}")
-            | dict(mode="markers+text", textposition="top center", cliponaxis=False),
-            x="x",
-            y="heights",
+    layout = dict(height=460, showlegend=False)
+    traces = {
+        "bump": curve("grid", "bump"),
+        "stem": reference_line("stem_x", "stem_y", 1.5, "dot"),
+        "points": dots(
+            "x",
+            "heights",
+            rim=(INK, 1),
+            hover="point %{text}: x = %{x:.2f}, similarity %{y:.3f}",
+            more=dict(mode="markers+text", textposition="top center", cliponaxis=False),
             text="labels",
             marker_color="point_colors",
             marker_size="point_sizes",
             marker_symbol="point_symbols",
         ),
-        Trace(
-            go.Heatmap,
-            dict(
-                x=NUMBERS,
-                y=NUMBERS,
-                zmin=0,
-                zmax=1,
-                colorscale=SIMILARITY,
-                xgap=1,
-                ygap=1,
-                texttemplate="%{z:.2f}",
-                textfont=dict(size=11),
-                hovertemplate="points %{y} and %{x}: %{z:.4f}<extra></extra>",
-                colorbar=dict(
-                    title=dict(text="similarity", side="right"),
-                    thickness=12,
-                    len=0.76,
-                    y=1,
-                    yanchor="top",
-                    tickvals=[0, 0.5, 1],
-                ),
-            ),
-            at=(1, 2),
+        "gram": heat_map(
+            NUMBERS,
+            NUMBERS,
+            "K",
+            SIMILARITY,
+            at="gram",
             hears=("hover", "click"),
-            z="K",
+            hover="points %{y} and %{x}: %{z:.4f}",
+            colorbar=COLORBAR,
+            more=dict(xgap=1, ygap=1, texttemplate="%{z:.2f}", textfont=dict(size=11)),
         ),
-        Trace(go.Scatter, line(VERMILLION, 3, hoverinfo="skip"), at=(1, 2), x="cell_x", y="cell_y"),
-        Trace(go.Scatter, line(FAINT, 1.5, "dash", hoverinfo="skip"), at=(2, 1), x="threshold_x", y="threshold_y"),
-        Trace(
-            go.Scatter,
-            dict(
-                mode="text",
-                text=["1 % of the largest"],
-                textposition="bottom right",
-                textfont=dict(color=FAINT),
-                hoverinfo="skip",
-            ),
-            at=(2, 1),
-            x="note_x",
-            y="note_y",
+        "cell": curve("cell_x", "cell_y", VERMILLION, 3, at="gram"),
+        "threshold": reference_line("threshold_x", "threshold_y", 1.5, "dash", at="eigenvalues"),
+        "note": notes(
+            "note_x",
+            "note_y",
+            ["1 % of the largest"],
+            "bottom right",
+            at="eigenvalues",
+            more=dict(textfont=dict(color=FAINT)),
         ),
-        Trace(
-            go.Scatter,
-            line(BLUE, 1) | marks(BLUE, 11, rim=(None, 1.5), hover="direction %{x}: %{y:.2g}", mode="lines+markers"),
-            at=(2, 1),
-            x="directions",
-            y="eigenvalues",
+        "eigenvalues": dotted_curve(
+            "directions",
+            "eigenvalues",
+            Look(BLUE, "solid", "circle"),
+            1,
+            11,
+            (None, 1.5),
+            at="eigenvalues",
+            hover="direction %{x}: %{y:.2g}",
             marker_symbol="eigen_symbols",
         ),
-    )
+    }
 
     def compute(self, state: State) -> Arrays:
         x = POINTS[state.points]

@@ -1,11 +1,10 @@
-"""The outer loop in the plane: five methods on the same three tasks, where each walks, and where each ends."""
+"""The outer loop in the plane: trajectories and end points of five methods on the same three tasks."""
 
 import math
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
@@ -15,21 +14,27 @@ from amfs_lab.explore.looks import IN_THE_PLANE
 from amfs_lab.explore.outer_loop.plane import (
     CONTOURS,
     FAR,
-    LAYOUT,
-    PANELS,
+    HEIGHT,
+    HERE,
+    beside_the_plane,
     bowls,
+    distances,
     ground,
     kept,
+    marks,
     places,
     sides,
     standing,
+    walks,
 )
 from amfs_lab.widgets import style
-from amfs_lab.widgets.controls import IntSlider, LogSlider, PlaySlider, Slider
-from amfs_lab.widgets.draggable import Coordinate, DraggableExplorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import INK, line, marks
+from amfs_lab.widgets.controls import PlaySlider, Slider
+from amfs_lab.widgets.draggable import DraggableExplorer, coordinates
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, axis, log_axis
+from amfs_lab.widgets.style import INK
 from amfs_lab.widgets.text import count
+from amfs_lab.widgets.traces import bars, dots, hatched
 
 TASKS, STEPS = len(style.TASKS), 200
 LOOKS = IN_THE_PLANE
@@ -54,7 +59,7 @@ def pulls_of(curvature: float, stretch: float, inner_lr: float, inner_steps: int
 
 
 def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
-    """Where the pulls of one method balance; None where they leave a direction free."""
+    """The place where the pulls of one method balance; None where they leave a direction free."""
     try:
         return planes.end(W, optima)
     except NumericalError:
@@ -68,7 +73,7 @@ def limits(W: Tensor) -> Tensor:
 
 
 def shares(W: Tensor) -> Tensor:
-    """What share of all pull is each task's (method t): tr W_t over sum |tr W_t|, negative where it pushes away."""
+    """The share of each task in the pull (method t): tr W_t over sum |tr W_t|, negative where it pushes away."""
     traces = W.diagonal(dim1=-2, dim2=-1).sum(-1)
     total = traces.abs().sum(-1, keepdim=True)
     return traces / torch.where(total > 0, total, torch.ones_like(total))
@@ -77,7 +82,7 @@ def shares(W: Tensor) -> Tensor:
 def fo_maml_runs_away(
     curvature: float, inner_lr: float = START["inner_lr"], inner_steps: int = START["inner_steps"]
 ) -> bool:
-    """Whether no outer rate is small enough for FO-MAML at this curvature of task 3: its round tasks' pulls tell."""
+    """True if FO-MAML diverges at every outer rate, at this curvature of task 3; computed from round tasks."""
     W = planes.pulls("FO-MAML", bowls(curvature, 1.0, TASKS), inner_lr, inner_steps)
     return float(planes.stable_below(W)) == 0
 
@@ -95,20 +100,27 @@ class OuterLoopExplorer(DraggableExplorer):
 
     places = PLACES
     shown = PlaySlider("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
-    curvature = LogSlider("curvature h", 0.1, 30.0, start=4.0, unit="× tasks 1, 2", help="of task 3")
+    curvature = Slider("curvature h", 0.1, 30.0, scale="log", start=4.0, unit="× tasks 1, 2", help="of task 3")
     inner_lr = Slider("inner rate a", 0.0, 0.5, start=0.2, step=0.01, help="of FO-MAML, MAML and Reptile")
-    inner_steps = IntSlider("inner steps k", 0, 10, start=1, help="of FO-MAML, MAML and Reptile")
-    lam = LogSlider("λ", 0.05, 50.0, start=1.0, help="the ridge of the proximal solve")
+    inner_steps = Slider("inner steps k", 0, 10, integer=True, start=1, help="of FO-MAML, MAML and Reptile")
+    lam = Slider("λ", 0.05, 50.0, scale="log", start=1.0, help="the ridge of the proximal solve")
     rate = Slider(
         "outer rate β", 0.0, 1.1, start=0.1, step=0.01, unit="× its limit", help="2 / s_max, another for each method"
     )
-    stretch = LogSlider(
-        "stretch", 1.0, 10.0, start=1.0, unit=": 1", help="steep to flat curvature, in each task", rare=True
+    stretch = Slider(
+        "stretch",
+        1.0,
+        10.0,
+        scale="log",
+        start=1.0,
+        unit=": 1",
+        help="steep to flat curvature, in each task",
+        rare=True,
     )
-    x_0, y_0 = (Coordinate(f"{axis}₀", START[f"{axis}_0"], help=help) for axis, help in (("x", "start"), ("y", "")))
-    x_1, y_1 = (Coordinate(f"{axis}₁", START[f"{axis}_1"], help=help) for axis, help in (("x", "task 1"), ("y", "")))
-    x_2, y_2 = (Coordinate(f"{axis}₂", START[f"{axis}_2"], help=help) for axis, help in (("x", "task 2"), ("y", "")))
-    x_3, y_3 = (Coordinate(f"{axis}₃", START[f"{axis}_3"], help=help) for axis, help in (("x", "task 3"), ("y", "")))
+    x_0, y_0 = coordinates(0, START, "start")
+    x_1, y_1 = coordinates(1, START, "task 1")
+    x_2, y_2 = coordinates(2, START, "task 2")
+    x_3, y_3 = coordinates(3, START, "task 3")
 
     presets = {
         "one curved task": START,
@@ -120,96 +132,49 @@ class OuterLoopExplorer(DraggableExplorer):
         "valleys": START | dict(stretch=10.0, curvature=2.0, inner_lr=0.1, rate=0.2),
     }
 
-    panels = PANELS | dict(
-        vertical_spacing=0.2,
-        subplot_titles=("the plane of θ", "each task’s share of the pull", "distance from the method’s own end"),
-    )
-    layout = LAYOUT | dict(
-        xaxis2=dict(type="category"),
-        yaxis2=dict(range=[-1.05, 1.05], tickformat=".0%", nticks=5, zeroline=True, zerolinecolor=INK),
-        xaxis3=dict(title="steps of the outer loop", range=[0, STEPS]),
-        yaxis3=dict(type="log", range=[math.log10(NEAR), math.log10(FAR)], dtick=2, exponentformat="power"),
-        barmode="group",
-        bargap=0.25,
-    )
-    traces = (
-        CONTOURS,
-        *(
-            Trace(
-                go.Scatter,
-                line(look.color, 2.2, look.dash, f"{name}: (%{{x:.2f}}, %{{y:.2f}})", legendgroup=name, name=name),
-                x=f"x_{n}",
-                y=f"y_{n}",
-            )
-            for n, (name, look) in enumerate(LOOKS.items())
+    panels = beside_the_plane(
+        shares=Panel(
+            "each task’s share of the pull",
+            axis(type="category"),
+            axis(range=(-1.05, 1.05), tickformat=".0%", nticks=5, zero=INK),
         ),
-        *(
-            Trace(
-                go.Scatter,
-                marks(
-                    look.color,
-                    13,
-                    look.marker,
-                    ("white", 1.5),
-                    opacity=1,
-                    hover=f"{name} ends here: (%{{x:.2f}}, %{{y:.2f}})",
-                    legendgroup=name,
-                    showlegend=False,
-                ),
-                x=f"end_x_{n}",
-                y=f"end_y_{n}",
-            )
-            for n, (name, look) in enumerate(LOOKS.items())
+        distance=Panel(
+            "distance from the method’s own end",
+            axis("steps of the outer loop", (0, STEPS)),
+            log_axis(range=(math.log10(NEAR), math.log10(FAR)), dtick=2, exponentformat="power"),
         ),
-        Trace(
-            go.Scatter,
-            marks(
-                [INK, *(task.color for task in style.TASKS)],
-                9,
-                ["circle-open", *(task.marker for task in style.TASKS)],
-                (INK, 1.5),
-                opacity=1,
-                hover="%{text}: (%{x:.2f}, %{y:.2f})",
-            )
-            | dict(
-                mode="markers+text",
-                text=list(PLACES),
-                textfont=dict(size=13),
-                showlegend=False,
-            ),
-            x="place_x",
-            y="place_y",
+    )
+    layout = dict(height=HEIGHT, barmode="group", bargap=0.25)
+    traces = {
+        "mean loss": CONTOURS,
+        **walks(LOOKS, [2.2] * len(LOOKS)),
+        **marks(LOOKS, 13, "ends here"),
+        "places": dots(
+            "place_x",
+            "place_y",
+            [INK, *(task.color for task in style.TASKS)],
+            9,
+            ["circle-open", *(task.marker for task in style.TASKS)],
+            (INK, 1.5),
+            hover=f"%{{text}}: {HERE}",
+            more=dict(mode="markers+text", text=list(PLACES), textfont=dict(size=13)),
             textposition="place_side",
         ),
-        *(
-            Trace(
-                go.Bar,
-                dict(
-                    name=f"task {t + 1}",
-                    x=list(LOOKS),
-                    marker=dict(
-                        color=task.color,
-                        line=dict(color=INK, width=1),
-                        pattern=dict(shape=task.pattern, fillmode="overlay", fgcolor=INK, size=5),
-                    ),
-                    hovertemplate=f"%{{x}}, task {t + 1}: %{{y:.1%}} of the pull<extra></extra>",
-                ),
-                at=(1, 2),
-                y=f"share_{t}",
+        **{
+            f"task {t + 1}": bars(
+                list(LOOKS),
+                f"share_{t}",
+                task.color,
+                (INK, 1),
+                hatched(task.pattern, INK, 5),
+                at="shares",
+                name=f"task {t + 1}",
+                hover=f"%{{x}}, task {t + 1}: %{{y:.1%}} of the pull",
             )
             for t, task in enumerate(style.TASKS)
-        ),
-        *(
-            Trace(
-                go.Scatter,
-                line(look.color, 2, look.dash, f"{name}, step %{{x}}: %{{y:.2g}}", legendgroup=name, showlegend=False),
-                at=(2, 2),
-                x=f"step_{n}",
-                y=f"distance_{n}",
-            )
-            for n, (name, look) in enumerate(LOOKS.items())
-        ),
-    )
+        },
+        **distances(LOOKS, [2] * len(LOOKS), "distance", "distance"),
+    }
 
     def compute(self, state: State) -> Arrays:
         tasks, _, _, heights = ground(state, TASKS, state.curvature, state.stretch)
@@ -228,8 +193,8 @@ class OuterLoopExplorer(DraggableExplorer):
             arrays |= {
                 f"x_{n}": path[:, 0].numpy().round(4),
                 f"y_{n}": path[:, 1].numpy().round(4),
-                f"end_x_{n}": [] if end is None else [float(end[0])],
-                f"end_y_{n}": [] if end is None else [float(end[1])],
+                f"mark_x_{n}": [] if end is None else [float(end[0])],
+                f"mark_y_{n}": [] if end is None else [float(end[1])],
                 f"step_{n}": np.arange(len(distance)),
                 f"distance_{n}": distance.numpy(),
             }

@@ -1,18 +1,21 @@
-"""The ground that walks are drawn on: the plane of θ, its tasks and places, and contours of the tasks' mean loss."""
+"""The plane of θ that trajectories are drawn in: tasks, places, contours of the mean loss, and shared traces."""
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab import planes
-from amfs_lab.widgets.figure import State, Trace
-from amfs_lab.widgets.style import FAINT
+from amfs_lab.widgets.controls import Number
+from amfs_lab.widgets.figure import State
+from amfs_lab.widgets.panels import EQUAL_X, EQUAL_Y, Panel, Panels, axis
+from amfs_lab.widgets.style import Look
+from amfs_lab.widgets.traces import Trace, contours, curve, dots
 
 VIEW = 3.0  # the plane is drawn from -VIEW to VIEW
 FAR = 30.0  # a walk that has left for good is drawn no further
@@ -20,32 +23,63 @@ GRID = torch.linspace(-VIEW, VIEW, 41, dtype=torch.float64)
 SITES = torch.stack(torch.meshgrid(GRID, GRID, indexing="xy"), -1)
 PALE = [[0.0, "#FFFFFF"], [1.0, "#C9D3DE"]]
 
-# Left the plane, over both rows; on the right two panels. Both explorers of walks are laid out so.
-PANELS: dict[str, Any] = dict(
-    rows=2,
-    cols=2,
-    column_widths=[0.56, 0.44],
-    specs=[[dict(rowspan=2), dict()], [None, dict()]],
-    horizontal_spacing=0.1,
+PLANE = Panel("the plane of θ", axis("θ₁", (-VIEW, VIEW), **EQUAL_X), axis("θ₂", (-VIEW, VIEW), **EQUAL_Y))
+HEIGHT = 560  # pixels of a figure with the plane
+HERE = "(%{x:.2f}, %{y:.2f})"
+CONTOURS = contours(
+    GRID.tolist(), GRID.tolist(), "height", PALE, hover="mean loss √: %{z:.2f}", more=dict(ncontours=14)
 )
-LAYOUT: dict[str, Any] = dict(
-    height=560,
-    xaxis=dict(title="θ₁", range=[-VIEW, VIEW], constrain="domain", showgrid=False),
-    yaxis=dict(title="θ₂", range=[-VIEW, VIEW], scaleanchor="x", constrain="domain", showgrid=False),
-)
-CONTOURS = Trace(
-    go.Contour,
-    dict(
-        x=GRID.tolist(),
-        y=GRID.tolist(),
-        ncontours=14,
-        colorscale=PALE,
-        showscale=False,
-        line=dict(color=FAINT, width=0.4),
-        hovertemplate="mean loss √: %{z:.2f}<extra></extra>",
-    ),
-    z="height",
-)
+
+
+def beside_the_plane(**right: Panel) -> Panels:
+    """The plane on the left, over both rows, and two panels on the right of it."""
+    upper, lower = right
+    named: dict[str, Any] = {"plane": PLANE, **right}
+    return Panels(f"plane {upper} / plane {lower}", widths=(0.56, 0.44), **named)
+
+
+def walks(looks: Mapping[str, Look], widths: Sequence[Number]) -> dict[str, Trace]:
+    """One curve a rule or method in the plane, fed by `x_0` and `y_0`, `x_1` and `y_1`, ..."""
+    return {
+        name: curve(
+            f"x_{n}", f"y_{n}", look.color, widths[n], look.dash, name=name, group=name, hover=f"{name}: {HERE}"
+        )
+        for n, (name, look) in enumerate(looks.items())
+    }
+
+
+def marks(looks: Mapping[str, Look], size: int, what: str) -> dict[str, Trace]:
+    """One point a rule or method in the plane, fed by `mark_x_0` and `mark_y_0`, ...; `what` is its hover text."""
+    return {
+        f"mark of {name}": dots(
+            f"mark_x_{n}",
+            f"mark_y_{n}",
+            look.color,
+            size,
+            look.marker,
+            ("white", 1.5),
+            group=name,
+            hover=f"{name} {what}: {HERE}",
+        )
+        for n, (name, look) in enumerate(looks.items())
+    }
+
+
+def distances(looks: Mapping[str, Look], widths: Sequence[Number], at: str, array: str) -> dict[str, Trace]:
+    """One curve a rule or method against its steps, fed by `step_0` and `array_0`, `step_1` and `array_1`, ..."""
+    return {
+        f"{at} of {name}": curve(
+            f"step_{n}",
+            f"{array}_{n}",
+            look.color,
+            widths[n],
+            look.dash,
+            at=at,
+            group=name,
+            hover=f"{name}, step %{{x}}: %{{y:.2g}}",
+        )
+        for n, (name, look) in enumerate(looks.items())
+    }
 
 
 def places(tasks: int) -> dict[str, tuple[str, str]]:
@@ -54,7 +88,7 @@ def places(tasks: int) -> dict[str, tuple[str, str]]:
 
 
 def standing(state: State, tasks: int) -> Float[Tensor, "n 2"]:
-    """Where the start and the first so many tasks are in a state, the start first."""
+    """The places of the start and of the first so many tasks in a state, the start first."""
     return torch.tensor([[state[x], state[y]] for x, y in places(tasks).values()], dtype=torch.float64)
 
 
@@ -96,7 +130,7 @@ def _ground(optima: tuple[tuple[float, float], ...], curvature: float, stretch: 
 
 
 def sides(places: Float[Tensor, "n 2"]) -> list[str]:
-    """Where the name of each place stands: above it, and towards the middle at the edges of the plane."""
+    """The position of the name of each place: above it, and towards the middle at the edges of the plane."""
     edge = 0.8 * VIEW
     rows = ["bottom" if y > edge else "top" for y in places[:, 1]]
     columns = ["left" if x > edge else "right" if x < -edge else "center" for x in places[:, 0]]

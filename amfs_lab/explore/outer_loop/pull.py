@@ -1,20 +1,21 @@
-"""How strongly a task pulls at the outer loop, by its curvature: what the inner loop has left of its loss."""
+"""The pull of a task on the outer loop against its curvature: the gradient that the inner loop leaves."""
 
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from amfs_lab import planes
 from amfs_lab.explore.inner_loop.steps import BEST_FLOW
 from amfs_lab.explore.outer_loop.outer_loop import LOOKS, no_inner_loop
-from amfs_lab.widgets.controls import IntSlider, LogSlider, Slider
+from amfs_lab.widgets.controls import Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import FAINT, INK, line, marks
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import GRAY, INK
 from amfs_lab.widgets.text import count
+from amfs_lab.widgets.traces import curve, dots, reference_line
 
 TOP = 25.0  # the curvatures of the left panel reach from 0 to this
 CURVATURES = torch.linspace(0.0, TOP, 501, dtype=torch.float64)
@@ -40,10 +41,12 @@ class PullExplorer(Explorer):
         "against theta without an inner loop, after the inner steps of MAML, and after the proximal solve."
     )
 
-    curvature = LogSlider("curvature h", 0.1, TOP, start=START["curvature"], help="of the task that is looked at")
+    curvature = Slider(
+        "curvature h", 0.1, TOP, scale="log", start=START["curvature"], help="of the task that is looked at"
+    )
     inner_lr = Slider("inner rate a", 0.0, 0.5, start=START["inner_lr"], step=0.01, help="length of an inner step")
-    inner_steps = IntSlider("inner steps k", 0, 10, start=START["inner_steps"], help="how many of them")
-    lam = LogSlider("λ", 0.05, 50.0, start=START["lam"], help="the ridge of the proximal solve")
+    inner_steps = Slider("inner steps k", 0, 10, integer=True, start=START["inner_steps"], help="how many of them")
+    lam = Slider("λ", 0.05, 50.0, scale="log", start=START["lam"], help="the ridge of the proximal solve")
 
     presets = {
         "one step": START,
@@ -53,60 +56,56 @@ class PullExplorer(Explorer):
         "as one solve": START | dict(inner_lr=0.04, inner_steps=10, lam=round(BEST_FLOW / (0.04 * 10), 2)),
     }
 
-    panels = dict(
-        rows=1,
-        cols=2,
-        column_widths=[0.58, 0.42],
-        horizontal_spacing=0.1,
-        subplot_titles=("pull w(h) on the outer loop", "the task’s loss, before and after the inner loop"),
+    panels = Panels(
+        widths=(0.58, 0.42),
+        pull=Panel("pull w(h) on the outer loop", axis("curvature h", (0, TOP)), axis("w", zero=GRAY)),
+        loss=Panel(
+            "the task’s loss, before and after the inner loop",
+            axis("θ − θ*, distance from the task’s optimum", (-2, 2)),
+            axis("loss", (0, HEIGHT)),
+        ),
     )
-    layout = dict(
-        height=420,
-        xaxis=dict(title="curvature h", range=[0, TOP]),
-        yaxis=dict(title="w", zeroline=True, zerolinecolor="#AEB6BF"),
-        xaxis2=dict(title="θ − θ*, distance from the task’s optimum", range=[-2, 2]),
-        yaxis2=dict(title="loss", range=[0, HEIGHT]),
-    )
-    frame = {"yaxis_range": "pull_range"}
-    traces = (
-        *(
-            Trace(
-                go.Scatter,
-                line(look.color, 2.5, look.dash, f"{name}, h = %{{x:.3g}}: w = %{{y:.3g}}")
-                | dict(name=name, legendgroup=name),
-                x="curvatures",
-                y=f"pull_{n}",
+    layout = dict(height=420)
+    frame = {"pull.y.range": "pull_range"}
+    traces = {
+        **{
+            name: curve(
+                "curvatures",
+                f"pull_{n}",
+                look.color,
+                2.5,
+                look.dash,
+                name=name,
+                group=name,
+                hover=f"{name}, h = %{{x:.3g}}: w = %{{y:.3g}}",
             )
             for n, (name, look) in enumerate(LOOKS.items())
+        },
+        "now": reference_line("now_x", "now_y", 1.2, "dot"),
+        "here": dots(
+            "here_x",
+            "here_y",
+            [look.color for look in LOOKS.values()],
+            10,
+            [look.marker for look in LOOKS.values()],
+            (INK, 1),
+            hover="%{text}: w = %{y:.3g}",
+            more=dict(text=list(LOOKS)),
         ),
-        Trace(go.Scatter, line(FAINT, 1.2, "dot", hoverinfo="skip", showlegend=False), x="now_x", y="now_y"),
-        Trace(
-            go.Scatter,
-            marks(
-                [look.color for look in LOOKS.values()],
-                10,
-                [look.marker for look in LOOKS.values()],
-                (INK, 1),
-                opacity=1,
-                hover="%{text}: w = %{y:.3g}",
-                text=list(LOOKS),
-                showlegend=False,
-            ),
-            x="here_x",
-            y="here_y",
-        ),
-        *(
-            Trace(
-                go.Scatter,
-                line(LOOKS[name].color, 2.5, LOOKS[name].dash, f"{name}: %{{y:.3g}}")
-                | dict(legendgroup=name, showlegend=False),
-                at=(1, 2),
-                x="theta",
-                y=f"loss_{n}",
+        **{
+            f"loss of {name}": curve(
+                "theta",
+                f"loss_{n}",
+                LOOKS[name].color,
+                2.5,
+                LOOKS[name].dash,
+                at="loss",
+                group=name,
+                hover=f"{name}: %{{y:.3g}}",
             )
             for n, name in enumerate(SEEN)
-        ),
-    )
+        },
+    }
 
     def compute(self, state: State) -> Arrays:
         settings = (state.inner_lr, state.inner_steps, state.lam)

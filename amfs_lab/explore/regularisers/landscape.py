@@ -102,7 +102,7 @@ def surfaces(data: str, points: int, noise: float, sample: int) -> dict[str, Ten
 
 
 def flat(surface: Tensor) -> bool:
-    """Whether it says the same everywhere: a teacher without an opinion."""
+    """True if the surface is constant: a loss that prefers no σ and λ."""
     return bool(surface.max() - surface.min() <= 1e-9 * surface.abs().max())
 
 

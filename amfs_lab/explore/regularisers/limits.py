@@ -1,20 +1,21 @@
-"""σ and λ at their ends, where theory says what a fit becomes, and the place where a computer's numbers end."""
+"""Fits at the limits of σ and λ, as theory predicts them and as floating-point arithmetic computes them."""
 
 import math
 from functools import lru_cache, partial
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from amfs_lab.errors import NumericalError
 from amfs_lab.explore.regularisers import high_precision
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import solve
-from amfs_lab.widgets.controls import Choice, LogSlider, ZeroLogSlider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SILENT, SKY, VERMILLION, line, marks
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
+from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILLION
+from amfs_lab.widgets.traces import curve, dots, notes
 
 # Places in ticks of 1/64, so that every precision holds them exactly: -1, -1/2, 0, 1/2, 1.
 PLACES: dict[str, tuple[int, ...]] = {
@@ -30,7 +31,7 @@ DTYPES = {"float64": torch.float64, "float32": torch.float32}
 BANDWIDTHS = tuple(float(f"{sigma:.3g}") for sigma in np.geomspace(0.05, 64, 33))
 SEEN = 0.01  # a difference that the eye sees in the figure
 AXIS_MIN, AXIS_MAX = 1e-18, 1e21  # where the logarithmic axes end
-curve = partial(line, dash="solid", line_simplify=False)  # drawn to every point
+exact_curve = partial(curve, more=dict(line_simplify=False))  # drawn to every point
 
 
 def labels(points: str) -> tuple[float, ...]:
@@ -110,8 +111,12 @@ class LimitExplorer(Explorer):
         "how far the computed fit is off, at each place, on a logarithmic axis."
     )
 
-    bandwidth = LogSlider("σ", 0.05, 64.0, start=0.3, unit="same unit as x", help="the bandwidth, from alone to one")
-    lam = ZeroLogSlider("λ", 1e-16, 10.0, start=0.0, help="the ridge; at its left end no ridge at all, λ = 0")
+    bandwidth = Slider(
+        "σ", 0.05, 64.0, scale="log", start=0.3, unit="same unit as x", help="the bandwidth, from alone to one"
+    )
+    lam = Slider(
+        "λ", 1e-16, 10.0, scale="zero-log", start=0.0, help="the ridge; at its left end no ridge at all, λ = 0"
+    )
     precision = Choice("precision", list(DTYPES), help="the numbers that the computer counts with")
     points = Choice("points", list(PLACES), help="half a unit apart; the one that is there twice has two labels")
 
@@ -126,108 +131,42 @@ class LimitExplorer(Explorer):
         "no points": dict(bandwidth=0.3, lam=0.0, precision="float64", points="no points"),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        specs=[[{"rowspan": 2}, {}], [None, {}]],
-        column_widths=[0.56, 0.44],
-        horizontal_spacing=0.11,
-        vertical_spacing=0.24,
-        subplot_titles=(
-            "the fit: exact, computed, and its limits",
+    panels = Panels(
+        "fit condition / fit error",
+        widths=(0.56, 0.44),
+        fit=Panel("the fit: exact, computed, and its limits", axis("x", (-1.25, 1.25)), axis("y", (-1.5, 2.0))),
+        condition=Panel(
             "condition number of K + λI",
+            log_axis("σ", (-1.35, 1.86), ticks={0.1: "0.1", 1: "1", 10: "10"}),
+            log_axis(
+                "largest s / smallest s", (-1, 22.5), ticks={1: "1", 1e7: "10⁷", 1e14: "10¹⁴", AXIS_MAX: "≥ 10²¹"}
+            ),
+        ),
+        error=Panel(
             "error (dashed: visible)",
+            axis("x", (-1.25, 1.25)),
+            log_axis(
+                "|computed − exact|", (-18.8, 2), ticks={AXIS_MIN: "≤ 10⁻¹⁸", 1e-12: "10⁻¹²", 1e-6: "10⁻⁶", 1: "1"}
+            ),
         ),
     )
-    layout = dict(
-        height=480,
-        xaxis=dict(title="x", range=[-1.25, 1.25]),
-        yaxis=dict(title="y", range=[-1.5, 2.0]),
-        xaxis2=dict(title="σ", type="log", range=[-1.35, 1.86], tickvals=[0.1, 1, 10], ticktext=["0.1", "1", "10"]),
-        yaxis2=dict(
-            title="largest s / smallest s",
-            type="log",
-            range=[-1, 22.5],
-            tickvals=[1, 1e7, 1e14, AXIS_MAX],
-            ticktext=["1", "10⁷", "10¹⁴", "≥ 10²¹"],
+    layout = dict(height=480)
+    traces = {
+        "exact": exact_curve("grid", "exact", SKY, 7, name="exact", hover="x = %{x:.2f}, exact %{y:.4g}"),
+        "computed": exact_curve(
+            "computed_x", "computed_y", VERMILLION, 1.5, name="computed", hover="x = %{x:.2f}, computed %{y:.4g}"
         ),
-        xaxis3=dict(title="x", range=[-1.25, 1.25]),
-        yaxis3=dict(
-            title="|computed − exact|",
-            type="log",
-            range=[-18.8, 2],
-            tickvals=[AXIS_MIN, 1e-12, 1e-6, 1],
-            ticktext=["≤ 10⁻¹⁸", "10⁻¹²", "10⁻⁶", "1"],
-        ),
-    )
-    traces = (
-        Trace(
-            go.Scatter,
-            curve(SKY, 7, name="exact", hover="x = %{x:.2f}, exact %{y:.4g}"),
-            x="grid",
-            y="exact",
-        ),
-        Trace(
-            go.Scatter,
-            curve(VERMILLION, 1.5, name="computed", hover="x = %{x:.2f}, computed %{y:.4g}"),
-            x="computed_x",
-            y="computed_y",
-        ),
-        Trace(
-            go.Scatter,
-            curve(GREEN, 2, dash="dash", name="polynomial (σ → ∞ at λ = 0)", hoverinfo="skip"),
-            x="grid",
-            y="polynomial",
-        ),
-        Trace(
-            go.Scatter,
-            curve(PURPLE, 2, dash="dot", name="flat (σ → ∞ at λ > 0)", hoverinfo="skip"),
-            x="flat_x",
-            y="flat_y",
-        ),
-        Trace(
-            go.Scatter,
-            marks("white", 9, rim=(INK, 1.5), name="labels", hover="x = %{x:.2f}, y = %{y:.2f}"),
-            x="x",
-            y="y",
-        ),
-        Trace(
-            go.Scatter,
-            curve(BLUE, 2, hover="σ = %{x}: %{y:.2g}", showlegend=False),
-            at=(1, 2),
-            x="bandwidths",
-            y="conditions",
-        ),
-        Trace(go.Scatter, curve(FAINT, 1.5, dash="dash", **SILENT), at=(1, 2), x="end_x", y="end_y"),
-        Trace(
-            go.Scatter,
-            dict(mode="text", textposition="middle right", **SILENT),
-            at=(1, 2),
-            x="end_note_x",
-            y="end_note_y",
-            text="end_note",
-        ),
-        Trace(
-            go.Scatter,
-            marks(BLUE, 11, "diamond", rim=(INK, 1), hover="here: %{y:.2g}", showlegend=False),
-            at=(1, 2),
-            x="here_x",
-            y="here_y",
-        ),
-        Trace(
-            go.Scatter,
-            curve(VERMILLION, 1.5, hover="x = %{x:.2f}: %{y:.2g}", showlegend=False),
-            at=(2, 2),
-            x="computed_x",
-            y="off",
-        ),
-        Trace(
-            go.Scatter,
-            curve(FAINT, 1.5, dash="dash", x=[GRID[0], GRID[-1]], y=[SEEN, SEEN], **SILENT),
-            at=(2, 2),
-        ),
-        Trace(go.Scatter, dict(mode="text", x=[0.0], y=[1e-8], **SILENT), at=(2, 2), text="off_note"),
-    )
+        "polynomial": exact_curve("grid", "polynomial", GREEN, 2, "dash", name="polynomial (σ → ∞ at λ = 0)"),
+        "flat": exact_curve("flat_x", "flat_y", PURPLE, 2, "dot", name="flat (σ → ∞ at λ > 0)"),
+        "labels": dots("x", "y", "white", 9, rim=(INK, 1.5), name="labels", hover="x = %{x:.2f}, y = %{y:.2f}"),
+        "condition": exact_curve("bandwidths", "conditions", BLUE, 2, at="condition", hover="σ = %{x}: %{y:.2g}"),
+        "precision": exact_curve("end_x", "end_y", FAINT, 1.5, "dash", at="condition"),
+        "precision ends": notes("end_note_x", "end_note_y", "end_note", "middle right", at="condition"),
+        "here": dots("here_x", "here_y", BLUE, 11, "diamond", (INK, 1), at="condition", hover="here: %{y:.2g}"),
+        "error": exact_curve("computed_x", "off", VERMILLION, 1.5, at="error", hover="x = %{x:.2f}: %{y:.2g}"),
+        "visible": exact_curve([GRID[0], GRID[-1]], [SEEN, SEEN], FAINT, 1.5, "dash", at="error"),
+        "no error": notes([0.0], [1e-8], "off_note", at="error"),
+    }
 
     def compute(self, state: State) -> Arrays:
         points, sigma, lam = state.points, state.bandwidth, state.lam

@@ -1,10 +1,8 @@
-"""What each regulariser does to one task: λ and μ to its fit, direction by direction, γ to the σ that is preferred."""
+"""The effects of three regularisers on one task: λ and μ on each direction of the fit, γ on the preferred σ."""
 
 import math
-from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
@@ -12,15 +10,16 @@ from amfs_lab import ridge
 from amfs_lab.explore.regularisers.landscape import DATA, LAMBDAS, MOST, SIGMAS, TRUTHS, grams, task
 from amfs_lab.explore.regularisers.teachers import POWERS, SIGMA_AXIS
 from amfs_lab.kernels import rbf_kernel
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, ZeroLogSlider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SILENT, SKY, VERMILLION, line, marks
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
+from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILLION
+from amfs_lab.widgets.traces import area, curve, dots
 
 GRID = torch.linspace(-3.3, 3.3, 166, dtype=torch.float64)[:, None]
 WEAKEST = 1e-6  # the smallest eigenvalue that is drawn; what is smaller is drawn there
 DRAWN = ridge.Spectrum.of(torch.logspace(math.log10(WEAKEST), math.log10(MOST), 81, dtype=torch.float64).diag())
-PANELS = {1: (1, 1), 2: (1, 2), 3: (2, 1), 4: (2, 2)}
 
 
 def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -29,21 +28,6 @@ def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu
     alpha = ridge.solve(K, t.y.expand(len(K), -1, -1), lam, mu)
     query_loss = (K_qs @ alpha - t.query_y).square().mean((1, 2)) / 2
     return query_loss, ridge.information(K, lam, mu) / max(points, 1)
-
-
-def curve(name: str, panel: int, x: str, y: str, color: str, dash: str) -> Trace:
-    """A line with a name in the legend."""
-    style = line(color, 3 if dash == "solid" else 2, dash, hover=f"{name}: %{{y:.3g}}", name=name)
-    return Trace(go.Scatter, style, at=PANELS[panel], x=x, y=y)
-
-
-def dots(
-    name: str, panel: int, x: str, y: str, color: Any, size: Any, symbol: Any = None, rim: Any = ("white", 1)
-) -> Trace:
-    """Points without a place in the legend."""
-    hover = f"{name}: %{{x:.3g}}, %{{y:.3g}}"
-    style = marks(color, size, symbol, rim, opacity=1, hover=hover, name=name, showlegend=False)
-    return Trace(go.Scatter, style, at=PANELS[panel], x=x, y=y)
 
 
 class RegulariserExplorer(Explorer):
@@ -57,13 +41,13 @@ class RegulariserExplorer(Explorer):
         "sigma, with their lowest points."
     )
 
-    bandwidth = LogSlider("σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth")
-    lam = LogSlider("λ", 1e-4, 10.0, start=1.0, help="weight of the norm of f")
-    mu = ZeroLogSlider("μ", 0.01, 1e4, start=0.0, help="weight of the gradient's norm; 0 at its left end")
-    gamma = ZeroLogSlider("γ", 0.001, 10.0, start=0.0, help="weight of the information; 0 at its left end")
+    bandwidth = Slider("σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x", help="the bandwidth")
+    lam = Slider("λ", 1e-4, 10.0, scale="log", start=1.0, help="weight of the norm of f")
+    mu = Slider("μ", 0.01, 1e4, scale="zero-log", start=0.0, help="weight of the gradient's norm; 0 at its left end")
+    gamma = Slider("γ", 0.001, 10.0, scale="zero-log", start=0.0, help="weight of the information; 0 at its left end")
     noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
-    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n", rare=True)
-    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind", rare=True)
+    points = Slider("points", 0, MOST, integer=True, start=20, help="how many labelled points, n", rare=True)
+    sample = Slider("sample", 1, 20, integer=True, start=6, help="other points of the same kind", rare=True)
     data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them", rare=True)
 
     presets = {
@@ -76,68 +60,64 @@ class RegulariserExplorer(Explorer):
         "no points": dict(bandwidth=0.6, lam=1.0, mu=0.0, gamma=0.0, points=0, sample=6, data="sine"),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        horizontal_spacing=0.11,
-        vertical_spacing=0.29,
-        subplot_titles=(
-            "data and fit",
+    panels = Panels(
+        "fit filter / information objective",
+        fit=Panel("data and fit", axis("x", (-3.3, 3.3)), axis("y", (-2.6, 2.6))),
+        filter=Panel(
             "what each direction meets",
+            log_axis("eigenvalue s", (-6.15, 1.65), ticks={1e-6: "≤ 10⁻⁶", 1e-4: "10⁻⁴", 0.01: "0.01", 1: "1"}),
+            axis("share", (-0.03, 1.06), ticks=[0, 0.5, 1]),
+        ),
+        information=Panel(
             "information I, degrees of freedom d",
-            "the task’s meta-objective",
+            log_axis("λ", (-4.1, 1.1), ticks=POWERS),
+            axis("nats, and directions"),
         ),
+        objective=Panel("the task’s meta-objective", SIGMA_AXIS, axis("loss")),
     )
-    layout = dict(
-        height=560,
-        xaxis=dict(title="x", range=[-3.3, 3.3]),
-        yaxis=dict(title="y", range=[-2.6, 2.6]),
-        xaxis2=dict(
-            title="eigenvalue s",
-            type="log",
-            range=[-6.15, 1.65],
-            tickvals=[1e-6, 1e-4, 0.01, 1],
-            ticktext=["≤ 10⁻⁶", "10⁻⁴", "0.01", "1"],
-        ),
-        yaxis2=dict(title="share", range=[-0.03, 1.06], tickvals=[0, 0.5, 1]),
-        xaxis3=dict(title="λ", type="log", range=[-4.1, 1.1], **POWERS),
-        yaxis3=dict(title="nats, and directions"),
-        xaxis4=SIGMA_AXIS,
-        yaxis4=dict(title="loss"),
-    )
-    frame = {"yaxis3_range": "nats_range", "yaxis4_range": "loss_range"}
-    traces = (
-        Trace(
-            go.Scatter,
-            dict(
-                name="±2 sd",
-                mode="lines",
-                line=dict(width=0),
-                fill="toself",
-                fillcolor="rgba(62,155,214,0.25)",
-                hoverinfo="skip",
-            ),
-            x="band_x",
-            y="band_y",
-        ),
-        curve("truth", 1, "grid", "truth", FAINT, "dash"),
-        curve("μ = 0", 1, "grid", "plain", VERMILLION, "dot"),
-        curve("fit", 1, "grid", "fit", BLUE, "solid"),
-        dots("data", 1, "x", "y", "white", 7, rim=(INK, 1.5)),
-        curve("h at μ = 0", 2, "strengths", "plain_filter", VERMILLION, "dot"),
-        curve("filter h", 2, "strengths", "filter", BLUE, "solid"),
-        curve("ridge ÷ λ", 2, "strengths", "effective", GREEN, "dash"),
-        dots("eigenvalue of K", 2, "eigenvalues", "kept", "white", 7, rim=(BLUE, 1.5)),
-        curve("I", 3, "lambdas", "information", PURPLE, "solid"),
-        curve("d", 3, "lambdas", "freedom", GREEN, "dash"),
-        curve("slope −d/2", 3, "tangent_x", "tangent_y", INK, "dot"),
-        dots("here", 3, "here_x", "here_y", [PURPLE, GREEN], 10, ["diamond", "circle"]),
-        curve("γ·I/n", 4, "sigmas", "penalty", PURPLE, "dot"),
-        curve("sum", 4, "sigmas", "objective", BLUE, "solid"),
-        curve("query loss", 4, "sigmas", "query_loss", INK, "dash"),
-        dots("lowest", 4, "lowest_x", "lowest_y", [BLUE, INK], [16, 9], ["diamond", "star"]),
-        Trace(go.Scatter, line(SKY, 1.5, **SILENT), at=(2, 2), x="now_x", y="now_y"),
-    )
+    layout = dict(height=560)
+    frame = {"information.y.range": "nats_range", "objective.y.range": "loss_range"}
+    traces = {
+        "band": area("band_x", "band_y", "rgba(62,155,214,0.25)", name="±2 sd"),
+        **{
+            name: curve(x, y, color, 2 if dash else 3, dash, at=at, name=name, hover=f"{name}: %{{y:.3g}}")
+            for at, name, x, y, color, dash in (
+                ("fit", "truth", "grid", "truth", FAINT, "dash"),
+                ("fit", "μ = 0", "grid", "plain", VERMILLION, "dot"),
+                ("fit", "fit", "grid", "fit", BLUE, None),
+                ("filter", "h at μ = 0", "strengths", "plain_filter", VERMILLION, "dot"),
+                ("filter", "filter h", "strengths", "filter", BLUE, None),
+                ("filter", "ridge ÷ λ", "strengths", "effective", GREEN, "dash"),
+                ("information", "I", "lambdas", "information", PURPLE, None),
+                ("information", "d", "lambdas", "freedom", GREEN, "dash"),
+                ("information", "slope −d/2", "tangent_x", "tangent_y", INK, "dot"),
+                ("objective", "γ·I/n", "sigmas", "penalty", PURPLE, "dot"),
+                ("objective", "sum", "sigmas", "objective", BLUE, None),
+                ("objective", "query loss", "sigmas", "query_loss", INK, "dash"),
+            )
+        },
+        **{
+            name: dots(
+                x, y, color, size, symbol, rim, at=at, name=name, listed=False, hover=f"{name}: %{{x:.3g}}, %{{y:.3g}}"
+            )
+            for at, name, x, y, color, size, symbol, rim in (
+                ("fit", "data", "x", "y", "white", 7, None, (INK, 1.5)),
+                ("filter", "eigenvalue of K", "eigenvalues", "kept", "white", 7, None, (BLUE, 1.5)),
+                ("information", "here", "here_x", "here_y", [PURPLE, GREEN], 10, ["diamond", "circle"], ("white", 1)),
+                (
+                    "objective",
+                    "lowest",
+                    "lowest_x",
+                    "lowest_y",
+                    [BLUE, INK],
+                    [16, 9],
+                    ["diamond", "star"],
+                    ("white", 1),
+                ),
+            )
+        },
+        "now": curve("now_x", "now_y", SKY, 1.5, at="objective"),
+    }
 
     def compute(self, state: State) -> Arrays:
         lam, mu = state.lam, state.mu

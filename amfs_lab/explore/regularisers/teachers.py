@@ -1,10 +1,8 @@
-"""Who chooses σ and λ? The training loss, leave-one-out and the evidence, judged by new points of the same task."""
+"""The choice of σ and λ by training loss, leave-one-out loss and evidence, judged by new points of the same task."""
 
 import math
-from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from amfs_lab import ridge
@@ -23,10 +21,12 @@ from amfs_lab.explore.regularisers.landscape import (
     task,
 )
 from amfs_lab.widgets.arrows import NOTHING, Arrow, arrow, room
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Number, Slider
+from amfs_lab.widgets.controls import Choice, Number, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLUE, FAINT, INK, PURPLE, VERMILLION, line, marks, vector
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
+from amfs_lab.widgets.style import BLUE, INK, PURPLE, VERMILLION, Look
+from amfs_lab.widgets.traces import contours, dots, dotted_curve, reference_line, vector
 
 # Colour, dash, symbol, and the width and length (share of the map) of the arrow. Arrows and symbols of teachers that
 # agree are nested, the first of them outside.
@@ -44,18 +44,14 @@ TITLES = {
 }
 PRINTED = {"star": "★", "square": "■", "diamond": "◆", "triangle-down": "▼"}
 SIGMA_RANGE, LAM_RANGE = [-1.36, 0.76], [-4.15, 1.15]
-SIGMA_AXIS = dict(title="σ (same unit as x)", type="log", range=SIGMA_RANGE, tickvals=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
+SIGMA_AXIS = log_axis("σ (same unit as x)", SIGMA_RANGE, ticks=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
 LONGEST = max(look[4] for look in LOOKS.values())
 DECADES = (240.0, 72.0)  # pixels of one on the map, of σ and of λ, about
-POWERS = dict(tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1, 10], ticktext=["10⁻⁴", "10⁻³", "0.01", "0.1", "1", "10"])
+POWERS = {1e-4: "10⁻⁴", 1e-3: "10⁻³", 1e-2: "0.01", 0.1: "0.1", 1: "1", 10: "10"}  # ticks
+WHOLE = dict(cliponaxis=False)  # drawn over the edge of its panel, too
 PLACE = "σ = %{x:.2g}, λ = %{y:.2g}"  # under the mouse
 START = dict(bandwidth=0.3, lam=0.1, points=20, sample=6, noise=0.3, data="sine", surface="query loss")
 PALE = [[0.0, "#FFFFFF"], [0.1, "#EEF3F8"], [1.0, "#AFC0D2"]]
-
-
-def unlisted(style: dict[str, Any], x: str, y: str, at: tuple[int, int] = (1, 1), **feeds: str) -> Trace:
-    """A trace without a place in the legend, drawn over the edge of its panel too."""
-    return Trace(go.Scatter, dict(style, showlegend=False, cliponaxis=False), at=at, x=x, y=y, **feeds)
 
 
 class TeacherExplorer(Explorer):
@@ -68,12 +64,12 @@ class TeacherExplorer(Explorer):
         "each of them pulls. Right: the four losses along sigma at the present lambda."
     )
 
-    bandwidth = LogSlider("σ", 0.05, 5.0, start=0.3, unit="same unit as x", help="the bandwidth")
-    lam = LogSlider("λ", 1e-4, 10.0, start=0.1, help="the ridge")
+    bandwidth = Slider("σ", 0.05, 5.0, scale="log", start=0.3, unit="same unit as x", help="the bandwidth")
+    lam = Slider("λ", 1e-4, 10.0, scale="log", start=0.1, help="the ridge")
     surface = Choice("map of", list(LOOKS), help="the loss that shades the map")
     noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
-    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n", rare=True)
-    sample = IntSlider("sample", 1, 20, start=6, help="other points of the same kind")
+    points = Slider("points", 0, MOST, integer=True, start=20, help="how many labelled points, n", rare=True)
+    sample = Slider("sample", 1, 20, integer=True, start=6, help="other points of the same kind")
     data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them", rare=True)
 
     presets = {
@@ -87,78 +83,58 @@ class TeacherExplorer(Explorer):
         "no points": START | dict(points=0),
     }
 
-    panels = dict(
-        rows=1,
-        cols=2,
-        column_widths=[0.56, 0.44],
-        horizontal_spacing=0.1,
-        subplot_titles=("map", "at the present λ"),
+    panels = Panels(
+        widths=(0.56, 0.44),
+        map=Panel("map", SIGMA_AXIS | dict(showgrid=False), log_axis("λ", LAM_RANGE, ticks=POWERS, showgrid=False)),
+        slices=Panel("at the present λ", SIGMA_AXIS, axis("% of the map that is better", (-4, 104))),
     )
-    layout = dict(
-        height=500,
-        xaxis=SIGMA_AXIS | dict(showgrid=False),
-        yaxis=dict(title="λ", type="log", range=LAM_RANGE, showgrid=False, **POWERS),
-        xaxis2=SIGMA_AXIS,
-        yaxis2=dict(title="% of the map that is better", range=[-4, 104]),
-    )
-    frame = {"annotations[0].text": "map_title"}
-    traces = (
-        Trace(
-            go.Contour,
-            dict(
-                x=SIGMAS.tolist(),
-                y=LAMBDAS.tolist(),
-                zmin=0,
-                zmax=100,
-                autocontour=False,
-                contours=dict(start=10, end=90, size=10),
-                line=dict(color=FAINT, width=0.4),
-                colorscale=PALE,
-                showscale=False,
-                hovertemplate=f"{PLACE}: %{{z:.0f}} % of the map is better<extra></extra>",
-            ),
-            z="shares",
+    layout = dict(height=500)
+    frame = {"map.title": "map_title"}
+    traces = {
+        "map": contours(
+            SIGMAS.tolist(),
+            LAMBDAS.tolist(),
+            "shares",
+            PALE,
+            hover=f"{PLACE}: %{{z:.0f}} % of the map is better",
+            more=dict(zmin=0, zmax=100, autocontour=False, contours=dict(start=10, end=90, size=10)),
         ),
-        *(
-            unlisted(
-                vector(color, width, legendgroup=name, hoverinfo="skip"),
-                f"arrow_x_{k}",
-                f"arrow_y_{k}",
-                marker_size=f"arrow_size_{k}",
-                marker_symbol=f"arrow_tip_{k}",
-            )
+        **{
+            f"pull of {name}": vector(f"arrow_{k}", color, width, group=name, hover=None, more=WHOLE)
             for k, (name, (color, _, _, width, _)) in enumerate(LOOKS.items())
-        ),
-        *(
-            unlisted(
-                marks(color, 23 - 4 * k, symbol, ("white", 1.5), opacity=1, hover=f"{name}: lowest at {PLACE}")
-                | dict(legendgroup=name),
+        },
+        **{
+            f"lowest {name}": dots(
                 f"best_x_{k}",
                 f"best_y_{k}",
+                color,
+                23 - 4 * k,
+                symbol,
+                ("white", 1.5),
+                group=name,
+                hover=f"{name}: lowest at {PLACE}",
+                more=WHOLE,
             )
             for k, (name, (color, _, symbol, _, _)) in enumerate(LOOKS.items())
-        ),
-        unlisted(
-            marks("white", 12, rim=(INK, 2.5), opacity=1, hover=f"you are here: {PLACE}"),
-            "here_x",
-            "here_y",
-        ),
-        unlisted(line(FAINT, 1.2, hoverinfo="skip"), "now_x", "now_y", at=(1, 2)),
-        *(
-            Trace(
-                go.Scatter,
-                line(color, dash=dash, hover=f"{name}: %{{customdata:.3g}}", legendgroup=name)
-                | marks(color, symbol=symbol, rim=(None, 0), opacity=1, mode="lines+markers")
-                | dict(name=f"{name} {PRINTED[symbol]}"),
-                at=(1, 2),
-                x="sigmas",
-                y=f"slice_{k}",
+        },
+        "here": dots("here_x", "here_y", "white", 12, rim=(INK, 2.5), hover=f"you are here: {PLACE}", more=WHOLE),
+        "now": reference_line("now_x", "now_y", 1.2, at="slices", more=WHOLE),
+        **{
+            name: dotted_curve(
+                "sigmas",
+                f"slice_{k}",
+                Look(color, dash, symbol),
+                rim=(None, 0),
+                at="slices",
+                name=f"{name} {PRINTED[symbol]}",
+                group=name,
+                hover=f"{name}: %{{customdata:.3g}}",
                 customdata=f"slice_value_{k}",
                 marker_size=f"slice_size_{k}",
             )
             for k, (name, (color, dash, symbol, _, _)) in enumerate(LOOKS.items())
-        ),
-    )
+        },
+    }
 
     def compute(self, state: State) -> Arrays:
         key = (state.data, state.points, state.noise, state.sample)
@@ -175,7 +151,7 @@ class TeacherExplorer(Explorer):
             arrays |= {
                 f"best_x_{k}": [lowest[0]] if lowest else [],
                 f"best_y_{k}": [lowest[1]] if lowest else [],
-                **pointing.fed(f"arrow_x_{k}", f"arrow_y_{k}", f"arrow_size_{k}", f"arrow_tip_{k}"),
+                **pointing.fed(f"arrow_{k}"),
                 f"slice_{k}": 100 * inside * (lowest is not None),
                 f"slice_value_{k}": values,
                 f"slice_size_{k}": 12 * (np.arange(len(values)) == (-1 if flat(along[name]) else values.argmin())),
@@ -208,7 +184,7 @@ class TeacherExplorer(Explorer):
 
 
 def wishes(pulled: dict[str, tuple[float, float]]) -> dict[str, list[str]]:
-    """Which losses would fall if σ moved, and which way."""
+    """The losses that would fall if σ moved, by the way it would move."""
     found: dict[str, list[str]] = {"a wider σ": [], "a narrower σ": [], "no change of σ": []}
     for name, (pull, _) in pulled.items():
         found["a wider σ" if pull > 0 else "a narrower σ" if pull < 0 else "no change of σ"].append(name)

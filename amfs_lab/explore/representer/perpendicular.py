@@ -3,18 +3,19 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from amfs_lab.explore.representer.projection import once
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import covariance, solve
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLUE, GREEN, INK, ORANGE, SILENT, VERMILLION, line, marks
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import BLUE, GRAY, GREEN, INK, ORANGE, VERMILLION
 from amfs_lab.widgets.text import count, percent, signed
+from amfs_lab.widgets.traces import Trace, bars, curve, dots, hatched, notes
 
 
 def column(*numbers: float) -> Tensor:
@@ -22,12 +23,8 @@ def column(*numbers: float) -> Tensor:
 
 
 MOST = 6
-GRAY = "#AEB6BF"
 GRID = torch.linspace(-3.2, 3.2, 161, dtype=torch.float64)[:, None]
-PLACES = {
-    "apart": column(-1.5, 1.2, -0.2, 2.4, -2.6, 0.6),
-    "a point twice": column(-1.5, -1.5, 1.2, -0.2, 2.4, 0.6),
-}
+PLACES = {"apart": column(-1.5, 1.2, -0.2, 2.4, -2.6, 0.6), "a point twice": column(-1.5, -1.5, 1.2, -0.2, 2.4, 0.6)}
 ERRORS = column(0.3, -0.25, 0.35, -0.3, 0.25, -0.35)  # labels are what f says there, plus these: so there is a loss
 # Each function is a sum of bumps: their centres z_j and coefficients c_j.
 FUNCTIONS = {
@@ -63,7 +60,7 @@ def split(function: str, places: str, points: int, bandwidth: float) -> tuple[De
 
 
 class Extent(NamedTuple):
-    """How far curves and bars go at any t and any number of points, so that neither dial moves an axis."""
+    """The extent of curves and bars over all t and all numbers of points, so that neither dial moves an axis."""
 
     lowest: float  # of f and of the labels
     highest: float
@@ -84,7 +81,7 @@ def extent(function: str, places: str, bandwidth: float) -> Extent:
 
 
 def labels(parts: Decomposition, x: Tensor) -> Tensor:
-    """What f says at the points (n 1), plus an error each: (n)."""
+    """The values of f at the points (n 1), plus an error each: (n)."""
     return sum(parts.at(x)) + ERRORS[: len(x), 0]
 
 
@@ -94,11 +91,10 @@ def unseen_share(function: str, places: str, points: int, bandwidth: float) -> f
     return float(parts.perpendicular_norm / (parts.parallel_norm + parts.perpendicular_norm))
 
 
-def bar(heights: str, at: int, color: str, pattern: str) -> Trace:
-    """One piece of a stacked bar, told from the others by its pattern too."""
-    look = dict(color=color, pattern=dict(shape=pattern, fillmode="overlay", fgcolor="white", size=7, solidity=0.25))
-    style = dict(x=[at], width=0.5, marker=look, showlegend=False, hovertemplate="%{y:.3f}<extra></extra>")
-    return Trace(go.Bar, style, at=(1, 2), y=heights)
+def piece(heights: str, at: int, color: str, pattern: str) -> Trace:
+    """One piece of a stacked bar; its pattern as well as its colour tells it from the others."""
+    hatch = hatched(pattern, size=7, solidity=0.25)
+    return bars([at], heights, color, None, hatch, at="sizes", hover="%{y:.3f}", more=dict(width=0.5))
 
 
 def padded(low: float, high: float) -> list[float]:
@@ -118,8 +114,8 @@ class PerpendicularExplorer(Explorer):
     )
 
     t = Slider("t", -1.0, 1.5, start=1.0, step=0.05, help="the share of f⊥ that is kept: 1 is all of it, 0 is none")
-    points = IntSlider("points", 0, MOST, start=4, help="how many labelled points, n")
-    bandwidth = LogSlider("σ", 0.2, 2.0, start=0.6, unit="same unit as x", help="the width of every bump")
+    points = Slider("points", 0, MOST, integer=True, start=4, help="how many labelled points, n")
+    bandwidth = Slider("σ", 0.2, 2.0, scale="log", start=0.6, unit="same unit as x", help="the width of every bump")
     function = Choice("f", list(FUNCTIONS), help="a sum of bumps in places of its own")
     places = Choice("places", list(PLACES), help="where the points lie")
 
@@ -131,84 +127,61 @@ class PerpendicularExplorer(Explorer):
         "a point twice": dict(t=1.0, points=4, bandwidth=0.6, places="a point twice"),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        specs=[[{}, {"rowspan": 2}], [{}, None]],
-        column_widths=[0.64, 0.36],
-        row_heights=[0.62, 0.38],
-        horizontal_spacing=0.1,
-        vertical_spacing=0.16,
-        subplot_titles=(
-            "f, and what the points see of it",
-            "loss and squared norm",
-            "what they can't see: t f<sub>⊥</sub>",
+    panels = Panels(
+        "f sizes / rest sizes",
+        widths=(0.64, 0.36),
+        heights=(0.62, 0.38),
+        f=Panel(
+            "f, and what the points see of it", axis(range=(-3.2, 3.2), showticklabels=False), axis("f(x)", zero=GRAY)
+        ),
+        sizes=Panel(
+            "loss and squared norm", axis(range=(-0.42, 2.0), ticks={0: "training loss", 1: "‖f‖²"}, showgrid=False)
+        ),
+        rest=Panel(
+            "what they can't see: t f<sub>⊥</sub>", axis("x", (-3.2, 3.2)), axis("t f<sub>⊥</sub>(x)", zero=GRAY)
         ),
     )
-    layout = dict(
-        height=500,
-        xaxis=dict(range=[-3.2, 3.2], showticklabels=False),
-        yaxis=dict(title="f(x)", zeroline=True, zerolinecolor=GRAY),
-        xaxis2=dict(range=[-0.42, 2.0], tickvals=[0, 1], ticktext=["training loss", "‖f‖²"], showgrid=False),
-        xaxis3=dict(title="x", range=[-3.2, 3.2]),
-        yaxis3=dict(title="t f<sub>⊥</sub>(x)", zeroline=True, zerolinecolor=GRAY),
-        barmode="stack",
-    )
-    frame = {"yaxis_range": "value_range", "yaxis2_range": "bar_range", "yaxis3_range": "rest_range"}
-    traces = (
-        Trace(go.Scatter, line(VERMILLION, 1.5, "dot", **SILENT), x="miss_x", y="miss_y"),
-        Trace(
-            go.Scatter,
-            line(BLUE, 3, name="f = f<sub>∥</sub> + t f<sub>⊥</sub>", hover="x = %{x:.2f}: f = %{y:.2f}"),
-            x="grid",
-            y="f",
+    layout = dict(height=500, barmode="stack")
+    frame = {"f.y.range": "value_range", "sizes.y.range": "bar_range", "rest.y.range": "rest_range"}
+    traces = {
+        "misses": curve("miss_x", "miss_y", VERMILLION, 1.5, "dot"),
+        "f": curve(
+            "grid", "f", BLUE, 3, name="f = f<sub>∥</sub> + t f<sub>⊥</sub>", hover="x = %{x:.2f}: f = %{y:.2f}"
         ),
-        Trace(
-            go.Scatter,
-            line(GREEN, dash="dash", name="f<sub>∥</sub>", hover="x = %{x:.2f}: f∥ = %{y:.2f}"),
-            x="grid",
-            y="parallel",
+        "parallel": curve(
+            "grid", "parallel", GREEN, dash="dash", name="f<sub>∥</sub>", hover="x = %{x:.2f}: f∥ = %{y:.2f}"
         ),
-        Trace(
-            go.Scatter,
-            marks(BLUE, 9, "diamond", ("white", 1), opacity=1, name="f(x<sub>i</sub>)", hover="f(%{x:.2f}) = %{y:.3f}"),
-            x="x",
-            y="seen",
+        "f at the points": dots(
+            "x", "seen", BLUE, 9, "diamond", ("white", 1), name="f(x<sub>i</sub>)", hover="f(%{x:.2f}) = %{y:.3f}"
         ),
-        Trace(
-            go.Scatter,
-            marks("white", 8, rim=(INK, 1.5), opacity=1, hover="x = %{x:.2f}, label %{y:.2f}")
-            | dict(name="label y<sub>i</sub>"),
-            x="x",
-            y="y",
+        "labels": dots(
+            "x", "y", "white", rim=(INK, 1.5), name="label y<sub>i</sub>", hover="x = %{x:.2f}, label %{y:.2f}"
         ),
-        Trace(
-            go.Scatter,
-            line(ORANGE, 3, "longdash", name="t f<sub>⊥</sub>", hover="x = %{x:.2f}: t f⊥ = %{y:.2f}"),
-            at=(2, 1),
-            x="grid",
-            y="rest",
+        "rest": curve(
+            "grid",
+            "rest",
+            ORANGE,
+            3,
+            "longdash",
+            at="rest",
+            name="t f<sub>⊥</sub>",
+            hover="x = %{x:.2f}: t f⊥ = %{y:.2f}",
         ),
-        Trace(
-            go.Scatter,
-            marks("white", 9, "diamond", (INK, 1.5), opacity=1, hover="at the point x = %{x:.2f}: %{y:.3f}")
-            | dict(showlegend=False),
-            at=(2, 1),
-            x="x",
-            y="unseen",
+        "rest at the points": dots(
+            "x", "unseen", "white", 9, "diamond", (INK, 1.5), at="rest", hover="at the point x = %{x:.2f}: %{y:.3f}"
         ),
-        bar("loss", 0, VERMILLION, "x"),
-        bar("parallel_norm", 1, GREEN, ""),
-        bar("kept_norm", 1, ORANGE, "/"),
-        Trace(
-            go.Scatter,
-            dict(mode="text", textposition="middle right", textfont=dict(size=13), cliponaxis=False, **SILENT),
-            at=(1, 2),
-            x="notes_x",
-            y="notes_y",
-            text="notes",
+        "loss": piece("loss", 0, VERMILLION, "x"),
+        "norm of the parallel": piece("parallel_norm", 1, GREEN, ""),
+        "norm of the rest": piece("kept_norm", 1, ORANGE, "/"),
+        "sizes": notes(
+            "notes_x",
+            "notes_y",
+            "notes",
+            "middle right",
+            at="sizes",
+            more=dict(textfont=dict(size=13), cliponaxis=False),
         ),
-    )
+    }
 
     def compute(self, state: State) -> Arrays:
         x = PLACES[state.places][: state.points]

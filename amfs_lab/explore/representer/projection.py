@@ -7,28 +7,20 @@ are the points themselves: the projection of the representer theorem is a shadow
 import math
 from typing import Any
 
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from amfs_lab.explore.representer.projection_3d import (
-    SQUARE,
-    arrow,
-    corner,
-    ends,
-    floor_lines,
-    line_along,
-    seen_from,
-    stroke,
-)
+from amfs_lab.explore.representer.projection_3d import SQUARE, arrow, corner, ends, floor_lines, line_along, seen_from
 from amfs_lab.kernels import linear_kernel
 from amfs_lab.ridge import solve
 from amfs_lab.widgets import arrows
 from amfs_lab.widgets.controls import Choice, Number, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLUE, FAINT, GREEN, GRID, INK, ORANGE, SILENT, VERMILLION, line, marks
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import BLUE, GREEN, GRID, INK, ORANGE, VERMILLION
 from amfs_lab.widgets.text import signed
+from amfs_lab.widgets.traces import area, curve, dots, notes, reference_line
 
 X = torch.tensor([[1.4, -0.4, 0.0], [0.1, 1.3, 0.0]], dtype=torch.float64)
 SUPPORTS: dict[str, Tensor] = {
@@ -103,62 +95,55 @@ class ProjectionExplorer(Explorer):
         "no points": dict(t=1.0, height=1.0, support="no points", azimuth=320, elevation=26),
     }
 
-    panels = dict(
-        rows=1,
-        cols=2,
-        column_widths=[0.62, 0.38],
-        horizontal_spacing=0.08,
-        subplot_titles=("w = w<sub>∥</sub> + t w<sub>⊥</sub>", "what changes with t"),
-    )
-    layout = dict(
-        height=510,
-        xaxis=dict(visible=False, range=[-1.8, 1.8], constrain="domain"),
-        yaxis=dict(visible=False, range=[-1.55, 1.9], scaleanchor="x", constrain="domain"),
-        xaxis2=dict(title="t, the share of w<sub>⊥</sub> that is kept", range=[-1.05, 1.55], tickvals=[-1, 0, 1]),
-    )
-    frame = {"yaxis2_range": "value_range"}
-    traces = (
-        stroke("lines", line=dict(color=GRID, width=1)),
-        stroke("span", fill="toself", fillcolor="rgba(0,158,115,0.10)", line=dict(color=GREEN, width=1.5)),
-        stroke("sides", line=dict(color=FAINT, width=1.2, dash="dot")),
-        arrow("x₁", "x1", INK, 2),
-        arrow("x₂", "x2", INK, 2),
-        arrow("w∥", "parallel", GREEN, 5),
-        arrow("t w⊥", "rest", ORANGE, 3, dash="dash"),
-        stroke("corner", line=dict(color=INK, width=2)),
-        arrow("w", "w", BLUE, 3.5),
-        stroke("veil", fill="toself", fillcolor="rgba(255,255,255,0.6)", line=dict(color=GREEN, width=1)),
-        Trace(
-            go.Scatter,
-            dict(mode="text", textfont=dict(size=15), cliponaxis=False, **SILENT),
-            x="names_x",
-            y="names_y",
-            text="names",
-            textposition="names_at",
+    panels = Panels(
+        widths=(0.62, 0.38),
+        space=Panel(
+            "w = w<sub>∥</sub> + t w<sub>⊥</sub>",
+            axis(visible=False, range=(-1.8, 1.8), constrain="domain"),
+            axis(visible=False, range=(-1.55, 1.9), scaleanchor="x", constrain="domain"),
         ),
-        Trace(
-            go.Scatter,
-            line(BLUE, 3, name="‖w‖²", hover="t = %{x:.2f}: ‖w‖² = %{y:.2f}"),
-            at=(1, 2),
-            x="shares",
-            y="norms",
-        ),
-        Trace(
-            go.Scatter,
-            line(VERMILLION, 3, "dash", name="training loss", hover="t = %{x:.2f}: training loss %{y:.3f}"),
-            at=(1, 2),
-            x="shares",
-            y="losses",
-        ),
-        Trace(
-            go.Scatter,
-            marks([BLUE, VERMILLION], 13, ["circle", "square"], ("white", 1.5), opacity=1, hover="now: %{y:.3f}")
-            | dict(showlegend=False),
-            at=(1, 2),
-            x="now_x",
-            y="now_y",
+        sizes=Panel(
+            "what changes with t", axis("t, the share of w<sub>⊥</sub> that is kept", (-1.05, 1.55), ticks=[-1, 0, 1])
         ),
     )
+    layout = dict(height=510)
+    frame = {"sizes.y.range": "value_range"}
+    traces = {
+        "lines": curve("lines_x", "lines_y", GRID, 1),
+        "span": area("span_x", "span_y", "rgba(0,158,115,0.10)", (GREEN, 1.5)),
+        "sides": reference_line("sides_x", "sides_y", 1.2, "dot"),
+        "x1": arrow("x1", "x₁", INK, 2),
+        "x2": arrow("x2", "x₂", INK, 2),
+        "parallel": arrow("parallel", "w∥", GREEN, 5),
+        "rest": arrow("rest", "t w⊥", ORANGE, 3, "dash"),
+        "corner": curve("corner_x", "corner_y", INK, 2),
+        "w": arrow("w", "w", BLUE, 3.5),
+        "veil": area("veil_x", "veil_y", "rgba(255,255,255,0.6)", (GREEN, 1)),
+        "names": notes(
+            "names_x", "names_y", "names", more=dict(textfont=dict(size=15), cliponaxis=False), textposition="names_at"
+        ),
+        "norms": curve("shares", "norms", BLUE, 3, at="sizes", name="‖w‖²", hover="t = %{x:.2f}: ‖w‖² = %{y:.2f}"),
+        "losses": curve(
+            "shares",
+            "losses",
+            VERMILLION,
+            3,
+            "dash",
+            at="sizes",
+            name="training loss",
+            hover="t = %{x:.2f}: training loss %{y:.3f}",
+        ),
+        "now": dots(
+            "now_x",
+            "now_y",
+            [BLUE, VERMILLION],
+            13,
+            ["circle", "square"],
+            ("white", 1.5),
+            at="sizes",
+            hover="now: %{y:.3f}",
+        ),
+    }
 
     def compute(self, state: State) -> Arrays:
         x, whole = SUPPORTS[state.support], weights(state.height)
@@ -188,7 +173,7 @@ class ProjectionExplorer(Explorer):
         )
 
     def scene(self, x: Tensor, parallel: Tensor, w: Tensor) -> dict[str, Tensor]:
-        """What stands in the picture, as points in space (n 3); no points where there is nothing to draw."""
+        """The parts of the picture as points in space (n 3); no points where there is nothing to draw."""
         different, nothing = once(x), x[:0]
         span, sides = nothing, nothing
         if len(different) == 1:
@@ -233,11 +218,11 @@ def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
     if len(places):
         start, tip = places.tolist()
         found = arrows.arrow(start, tip, head, SCALE)
-    return found.fed(f"{name}_x", f"{name}_y", f"{name}_size", f"{name}_tip")
+    return found.fed(name)
 
 
 def names(drawn: dict[str, Tensor], t: Number) -> dict[str, list]:
-    """What is written at the arrows' tips, and where; tips that lie close share one name."""
+    """The names at the arrows' tips, and their positions; tips that lie close share one name."""
     tips = {name: drawn[name][-1].tolist() for name in ("x1", "x2", "parallel", "w") if len(drawn[name])}
     words = {"x1": "x₁", "x2": "x₂", "parallel": "w<sub>∥</sub>", "w": "w"}
     if len(drawn["rest"]):

@@ -2,13 +2,11 @@
 
 import math
 
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from amfs_lab.widgets.controls import Number
-from amfs_lab.widgets.figure import Trace
-from amfs_lab.widgets.style import SILENT, vector
+from amfs_lab.widgets.traces import Trace, vector
 
 LOW, HIGH = -0.5, 1.6  # the floor reaches from here to there, along both of its sides
 MIDDLE = torch.tensor([(LOW + HIGH) / 2, (LOW + HIGH) / 2, 0.0], dtype=torch.float64)
@@ -55,14 +53,6 @@ def corner(foot: Tensor, upright: Tensor) -> Tensor:
     return torch.stack([foot + inwards, foot + inwards + along, foot + along])
 
 
-def arrow(name: str, points: str, color: str, width: Number, dash: str = "solid") -> Trace:
-    """An arrow along `points`_x, `points`_y, with `points`_size and `points`_tip, that tells the mouse its name."""
-    style = vector(color, width, dash, name=name, showlegend=False, hoverinfo="name")
-    return Trace(
-        go.Scatter, style, x=f"{points}_x", y=f"{points}_y", marker_size=f"{points}_size", marker_symbol=f"{points}_tip"
-    )
-
-
-def stroke(points: str, **look: object) -> Trace:
-    """A line along `points`_x, `points`_y that says nothing to the mouse and nothing in the legend."""
-    return Trace(go.Scatter, dict(mode="lines", **SILENT, **look), x=f"{points}_x", y=f"{points}_y")
+def arrow(points: str, name: str, color: str, width: Number, dash: str | None = None) -> Trace:
+    """An arrow fed by `points`; its hover text is its name."""
+    return vector(points, color, width, dash, name=name, listed=False, more=dict(hoverinfo="name"))

@@ -1,30 +1,26 @@
 """Ridge regression as an equaliser: each channel of the Gram matrix passes by its own share. Gradient descent too."""
 
+from typing import Any
+
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from amfs_lab.explore.ridge.points import DEAD, GRID, MOST, TRUTHS
 from amfs_lab.explore.ridge.spectra import PLACES, START, TRUTH, channels, labelled
 from amfs_lab.ridge import Spectrum, solve
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider, ZeroLogIntSlider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import FAINT, GREEN, INK, ORANGE, SILENT, SKY, VERMILLION, bars, curve, dots, line, marks
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
+from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, ORANGE, SKY, VERMILLION, Look
 from amfs_lab.widgets.text import count, percent
+from amfs_lab.widgets.traces import bars, curve, dots, dotted_curve
 
 AXIS_MIN = 1e-6  # where the logarithmic axis of eigenvalues begins
 MOST_STEPS = 10_000
 EVERY = torch.logspace(-6.3, 3.3, 161, dtype=torch.float64)
 CURVE = Spectrum(EVERY.flip(0), torch.eye(len(EVERY), dtype=EVERY.dtype))  # of a matrix that has every eigenvalue
-HALF = (
-    line(FAINT, 1.5, "dot")
-    | marks(ORANGE, [0, 14, 0], "star", rim=(INK, [0, 1, 0]), opacity=1)
-    | dict(mode="lines+markers+text", text=[" ", "s = λ", " "], **SILENT)
-)
-
-
-RING = dots("", GREEN, 15, "circle-open", rim=(None, 2.5))
+RING: dict[str, Any] = dict(color=GREEN, size=15, symbol="circle-open", rim=(None, 2.5), visible="tuned")
 
 
 class FilterExplorer(Explorer):
@@ -43,15 +39,37 @@ class FilterExplorer(Explorer):
         "labels along each channel, and what the fit keeps of it."
     )
 
-    bandwidth = LogSlider(
-        "σ", 0.05, 5.0, start=START["bandwidth"], unit="same unit as x", help="the bandwidth: which channels are strong"
+    bandwidth = Slider(
+        "σ",
+        0.05,
+        5.0,
+        scale="log",
+        start=START["bandwidth"],
+        unit="same unit as x",
+        help="the bandwidth: which channels are strong",
     )
-    lam = LogSlider(
-        "λ", 1e-5, 1e3, start=START["lam"], unit="unit of s", help="the ridge: the eigenvalue at which half passes"
+    lam = Slider(
+        "λ",
+        1e-5,
+        1e3,
+        scale="log",
+        start=START["lam"],
+        unit="unit of s",
+        help="the ridge: the eigenvalue at which half passes",
     )
-    steps = ZeroLogIntSlider("steps k", MOST_STEPS, start=0, help="gradient descent from zero, to lay over; 0 for none")
-    channel = IntSlider("channel", 0, MOST, start=0, help="which channel's wave to draw; 0 for none")
-    points = IntSlider("points", 0, MOST, start=START["points"], help="how many points have labels, n", rare=True)
+    steps = Slider(
+        "steps k",
+        1,
+        MOST_STEPS,
+        scale="zero-log",
+        integer=True,
+        start=0,
+        help="gradient descent from zero, to lay over; 0 for none",
+    )
+    channel = Slider("channel", 0, MOST, integer=True, start=0, help="which channel's wave to draw; 0 for none")
+    points = Slider(
+        "points", 0, MOST, integer=True, start=START["points"], help="how many points have labels, n", rare=True
+    )
     places = Choice("places", PLACES, help="where the points lie", rare=True)
     noise = Slider(
         "noise",
@@ -63,8 +81,14 @@ class FilterExplorer(Explorer):
         help="standard deviation of the labels' error",
         rare=True,
     )
-    sample = IntSlider(
-        "sample", 1, 20, start=START["sample"], help="other errors, and other places unless they are even", rare=True
+    sample = Slider(
+        "sample",
+        1,
+        20,
+        integer=True,
+        start=START["sample"],
+        help="other errors, and other places unless they are even",
+        rare=True,
     )
 
     presets = {
@@ -77,71 +101,73 @@ class FilterExplorer(Explorer):
         "no points": START | dict(points=0),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        specs=[[{"rowspan": 2}, {}], [None, {}]],
-        column_widths=[0.54, 0.46],
-        horizontal_spacing=0.1,
-        vertical_spacing=0.26,
-        subplot_titles=("labels, truth and fit", "the filter: share kept", "the labels along each channel"),
-    )
-    layout = dict(
-        height=490,
-        xaxis=dict(title="x", range=[-3.3, 3.3]),
-        yaxis=dict(title="y", range=[-2.3, 2.3]),
-        xaxis2=dict(
-            title="eigenvalue s",
-            type="log",
-            range=[-6.3, 3.3],
-            tickvals=[1e-6, 1e-4, 1e-2, 1, 1e2],
-            ticktext=["≤ 10⁻⁶", "10⁻⁴", "10⁻²", "1", "100"],
+    panels = Panels(
+        "fit filter / fit labels",
+        widths=(0.54, 0.46),
+        fit=Panel("labels, truth and fit", axis("x", (-3.3, 3.3)), axis("y", (-2.3, 2.3))),
+        filter=Panel(
+            "the filter: share kept",
+            log_axis(
+                "eigenvalue s", (-6.3, 3.3), ticks={1e-6: "≤ 10⁻⁶", 1e-4: "10⁻⁴", 1e-2: "10⁻²", 1: "1", 1e2: "100"}
+            ),
+            axis("share kept", (-0.06, 1.08), ticks={0: "0", 0.5: "½", 1: "1"}),
         ),
-        yaxis2=dict(title="share kept", range=[-0.06, 1.08], tickvals=[0, 0.5, 1], ticktext=["0", "½", "1"]),
-        xaxis3=dict(title="channel i, strongest first"),
-        yaxis3=dict(title="|u<sub>i</sub>ᵀy|", rangemode="tozero"),
-        barmode="overlay",
-        bargap=0.25,
-    )
-    frame = {"xaxis3_range": "index_range", "yaxis3_range": "size_range"}
-    traces = (
-        Trace(go.Scatter, curve("truth", FAINT, 2.0, "dash"), x="grid", y="truth"),
-        Trace(go.Scatter, curve("ridge"), x="grid", y="fit"),
-        Trace(go.Scatter, curve("descent", VERMILLION, dash="dot"), x="grid", y="descent", visible="descends"),
-        Trace(go.Scatter, curve("wave of the channel", GREEN, dash="dashdot"), x="grid", y="wave", visible="tuned"),
-        Trace(go.Scatter, dots("the labels’ part in it", GREEN, 6, "x"), x="x", y="part", visible="tuned"),
-        Trace(go.Scatter, dots("labels", "white", rim=(INK, 1.5)), x="x", y="y"),
-        Trace(go.Scatter, HALF, at=(1, 2), x="half_x", y="half_y", textposition="half_side"),
-        Trace(go.Scatter, curve(width=1.5), at=(1, 2), x="every", y="curve"),
-        Trace(
-            go.Scatter,
-            curve("", VERMILLION, 2.0, "dot"),
-            at=(1, 2),
-            x="up_to_largest",
-            y="descent_curve",
-            visible="descends",
+        labels=Panel(
+            "the labels along each channel",
+            axis("channel i, strongest first"),
+            axis("|u<sub>i</sub>ᵀy|", rangemode="tozero"),
         ),
-        Trace(
-            go.Scatter,
-            dots(size=7, hover="channel %{customdata}: %{y:.1%} kept"),
-            at=(1, 2),
-            x="eigenvalues",
-            y="filter",
+    )
+    layout = dict(height=490, barmode="overlay", bargap=0.25)
+    frame = {"labels.x.range": "index_range", "labels.y.range": "size_range"}
+    traces = {
+        "truth": curve("grid", "truth", FAINT, 2, "dash", name="truth"),
+        "ridge": curve("grid", "fit", name="ridge"),
+        "descent": curve("grid", "descent", VERMILLION, dash="dot", name="descent", visible="descends"),
+        "wave": curve("grid", "wave", GREEN, dash="dashdot", name="wave of the channel", visible="tuned"),
+        "part": dots("x", "part", GREEN, 6, "x", name="the labels’ part in it", visible="tuned"),
+        "labels": dots("x", "y", "white", rim=(INK, 1.5), name="labels"),
+        "half": dotted_curve(
+            "half_x",
+            "half_y",
+            Look(FAINT, "dot", "star"),
+            1.5,
+            [0, 14, 0],
+            (INK, [0, 1, 0]),
+            inside=ORANGE,
+            at="filter",
+            hover=None,
+            more=dict(mode="lines+markers+text", text=[" ", "s = λ", " "]),
+            textposition="half_side",
+        ),
+        "filter": curve("every", "curve", width=1.5, at="filter"),
+        "descent filter": curve(
+            "up_to_largest", "descent_curve", VERMILLION, 2, "dot", at="filter", visible="descends"
+        ),
+        "channels": dots(
+            "eigenvalues",
+            "filter",
+            BLUE,
+            7,
+            at="filter",
+            hover="channel %{customdata}: %{y:.1%} kept",
             customdata="index",
         ),
-        Trace(go.Bar, bars("white", (VERMILLION, 1.2), name="in the labels"), at=(2, 2), x="index", y="labels"),
-        Trace(go.Bar, bars(SKY, name="kept by ridge"), at=(2, 2), x="index", y="kept"),
-        Trace(
-            go.Scatter,
-            dots("kept by descent", VERMILLION, 6, "diamond-open"),
-            at=(2, 2),
-            x="index",
-            y="descent_kept",
+        "in the labels": bars("index", "labels", "white", (VERMILLION, 1.2), at="labels", name="in the labels"),
+        "kept by ridge": bars("index", "kept", SKY, at="labels", name="kept by ridge"),
+        "kept by descent": dots(
+            "index",
+            "descent_kept",
+            VERMILLION,
+            6,
+            "diamond-open",
+            at="labels",
+            name="kept by descent",
             visible="descends",
         ),
-        Trace(go.Scatter, RING, at=(1, 2), x="ring_s", y="ring_h", visible="tuned"),
-        Trace(go.Scatter, RING, at=(2, 2), x="ring_i", y="ring_kept", visible="tuned"),
-    )
+        "ring in the filter": dots("ring_s", "ring_h", **RING, at="filter"),
+        "ring in the labels": dots("ring_i", "ring_kept", **RING, at="labels"),
+    }
 
     def compute(self, state: State) -> Arrays:
         n, lam, i = state.points, state.lam, state.channel - 1

@@ -1,18 +1,19 @@
 """One solve on a line: data, fit, and the filter that decides how much of each direction survives."""
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from amfs_lab.explore.ridge.points import GRID, MOST, TRUTHS, sample_points
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum, solve
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLUE, FAINT, INK, SKY, VERMILLION, bars, line, marks
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import BLUE, FAINT, INK, SKY, VERMILLION, Look
 from amfs_lab.widgets.text import count
+from amfs_lab.widgets.traces import bars, curve, dots, dotted_curve
 
 INSIDE = GRID[:, 0].abs() <= 3  # where data can lie, and where the fit is held against the truth
 LAMBDAS = torch.logspace(-4, 1, 51, dtype=torch.float64)
@@ -28,16 +29,16 @@ class RidgeExplorer(Explorer):
         "before and after."
     )
 
-    bandwidth = LogSlider(
-        "σ", 0.05, 5.0, start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches"
+    bandwidth = Slider(
+        "σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches"
     )
-    lam = LogSlider("λ", 1e-4, 10.0, start=0.1, help="the ridge: directions with s below λ are let go")
+    lam = Slider("λ", 1e-4, 10.0, scale="log", start=0.1, help="the ridge: directions with s below λ are let go")
     noise = Slider(
         "noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="standard deviation of the labels' error"
     )
-    points = IntSlider("points", 0, MOST, start=20, help="how many labelled points, n", rare=True)
+    points = Slider("points", 0, MOST, integer=True, start=20, help="how many labelled points, n", rare=True)
     truth = Choice("truth", list(TRUTHS), help="the function that the labels come from")
-    sample = IntSlider("sample", 1, 20, start=6, help="other points from the same truth", rare=True)
+    sample = Slider("sample", 1, 20, integer=True, start=6, help="other points from the same truth", rare=True)
 
     presets = {
         "balanced": dict(bandwidth=0.6, lam=0.1, points=20),
@@ -47,59 +48,49 @@ class RidgeExplorer(Explorer):
         "no points": dict(bandwidth=0.6, lam=0.1, points=0),
     }
 
-    panels = dict(
-        rows=2,
-        cols=2,
-        specs=[[{"rowspan": 2}, {}], [None, {}]],
-        column_widths=[0.58, 0.42],
-        horizontal_spacing=0.1,
-        vertical_spacing=0.24,
-        subplot_titles=("data, truth and fit", "filter: share kept", "the labels along each direction"),
-    )
-    layout = dict(
-        height=460,
-        xaxis=dict(title="x", range=[-3.3, 3.3]),
-        yaxis=dict(title="y", range=[-2.4, 2.4]),
-        xaxis2=dict(title="direction i", rangemode="tozero"),
-        yaxis2=dict(title="h(s<sub>i</sub>)", range=[-0.03, 1.06], tickvals=[0, 0.5, 1]),
-        xaxis3=dict(title="direction i, strongest first", rangemode="tozero"),
-        yaxis3=dict(title="|u<sub>i</sub>ᵀy|", rangemode="tozero"),
-        barmode="overlay",
-        bargap=0.25,
-    )
-    frame = {"xaxis2_range": "index_range", "xaxis3_range": "index_range"}
-    traces = (
-        Trace(go.Scatter, line(FAINT, 2, "dash", name="truth", hoverinfo="skip"), x="grid", y="truth"),
-        Trace(go.Scatter, line(BLUE, 3, name="fit", hover="x = %{x:.2f}, fit %{y:.2f}"), x="grid", y="fit"),
-        Trace(
-            go.Scatter,
-            marks("white", 8, rim=(INK, 1.5), name="data", hover="x = %{x:.2f}, y = %{y:.2f}"),
-            x="x",
-            y="y",
+    panels = Panels(
+        "fit filter / fit labels",
+        widths=(0.58, 0.42),
+        fit=Panel("data, truth and fit", axis("x", (-3.3, 3.3)), axis("y", (-2.4, 2.4))),
+        filter=Panel(
+            "filter: share kept",
+            axis("direction i", rangemode="tozero"),
+            axis("h(s<sub>i</sub>)", (-0.03, 1.06), ticks=[0, 0.5, 1]),
         ),
-        Trace(
-            go.Scatter,
-            line(BLUE, 1)
-            | marks(BLUE, 6, hover="direction %{x} keeps %{y:.1%}", mode="lines+markers", showlegend=False),
-            at=(1, 2),
-            x="directions",
-            y="filter",
-        ),
-        Trace(
-            go.Bar,
-            bars("white", (VERMILLION, 1.2), "direction %{x}: %{y:.2f}", name="in the labels"),
-            at=(2, 2),
-            x="directions",
-            y="labels",
-        ),
-        Trace(
-            go.Bar,
-            bars(SKY, hover="direction %{x}: %{y:.2f} kept", name="kept by the fit"),
-            at=(2, 2),
-            x="directions",
-            y="kept",
+        labels=Panel(
+            "the labels along each direction",
+            axis("direction i, strongest first", rangemode="tozero"),
+            axis("|u<sub>i</sub>ᵀy|", rangemode="tozero"),
         ),
     )
+    layout = dict(height=460, barmode="overlay", bargap=0.25)
+    frame = {"filter.x.range": "index_range", "labels.x.range": "index_range"}
+    traces = {
+        "truth": curve("grid", "truth", FAINT, 2, "dash", name="truth"),
+        "fit": curve("grid", "fit", BLUE, 3, name="fit", hover="x = %{x:.2f}, fit %{y:.2f}"),
+        "data": dots("x", "y", "white", rim=(INK, 1.5), name="data", hover="x = %{x:.2f}, y = %{y:.2f}"),
+        "filter": dotted_curve(
+            "directions",
+            "filter",
+            Look(BLUE, "solid", "circle"),
+            1,
+            6,
+            at="filter",
+            hover="direction %{x} keeps %{y:.1%}",
+        ),
+        "labels": bars(
+            "directions",
+            "labels",
+            "white",
+            (VERMILLION, 1.2),
+            at="labels",
+            name="in the labels",
+            hover="direction %{x}: %{y:.2f}",
+        ),
+        "kept": bars(
+            "directions", "kept", SKY, at="labels", name="kept by the fit", hover="direction %{x}: %{y:.2f} kept"
+        ),
+    }
 
     def compute(self, state: State) -> Arrays:
         x, y = sample_points(state.truth, state.points, state.noise, state.sample)

@@ -4,18 +4,19 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
 from amfs_lab.explore.ridge.points import DEAD
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import Spectrum, solve
-from amfs_lab.widgets.controls import Choice, IntSlider, LogSlider, Slider
+from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace
-from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, SKY, VERMILLION, bars, curve, dots
+from amfs_lab.widgets.figure import Arrays, State
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import BLUE, GREEN, INK, SKY, VERMILLION
 from amfs_lab.widgets.text import plus_or_minus, signed
+from amfs_lab.widgets.traces import bars, curve, dots, reference_line
 
 GRID = torch.linspace(-3.2, 3.2, 257, dtype=torch.float64)[:, None]
 PLACES = (-0.4, 1.2, -1.6, 1.9, -1.0, -2.2, 2.5, 0.1)
@@ -57,7 +58,7 @@ def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
 
 @lru_cache(maxsize=64)
 def ends(task: str, points: int, bandwidth: float) -> tuple[Tensor, ...]:
-    """What λ does not change: x, y, K, the similarities to the grid, and alpha at the ends, ∞ (times λ) and 0."""
+    """All that λ does not change: x, y, K, the similarities to the grid, and alpha at the ends, ∞ (times λ) and 0."""
     x, y = (column[:points] for column in TASKS[task])
     K = rbf_kernel(x, x, bandwidth)
     return x, y, K, rbf_kernel(GRID, x, bandwidth), y, interpolant(K, y)
@@ -77,12 +78,18 @@ class VoteExplorer(Explorer):
         "labelled point adds to the query's score, as bars for this lambda, and as circles what it adds to the vote."
     )
 
-    lam = LogSlider("λ", 1e-8, 1e4, start=START["lam"], help="the ridge: left to interpolate, right to vote")
+    lam = Slider("λ", 1e-8, 1e4, scale="log", start=START["lam"], help="the ridge: left to interpolate, right to vote")
     query = Slider("query x", -3.0, 3.0, start=START["query"], step=0.05, help="where the votes are counted")
-    bandwidth = LogSlider(
-        "σ", 0.1, 1.5, start=START["bandwidth"], unit="same unit as x", help="the bandwidth: how far a vote reaches"
+    bandwidth = Slider(
+        "σ",
+        0.1,
+        1.5,
+        scale="log",
+        start=START["bandwidth"],
+        unit="same unit as x",
+        help="the bandwidth: how far a vote reaches",
     )
-    points = IntSlider("points", 0, MOST, start=MOST, help="how many labelled points, n", rare=True)
+    points = Slider("points", 0, MOST, integer=True, start=MOST, help="how many labelled points, n", rare=True)
     task = Choice("labels", list(TASKS), help="which classes the points have")
 
     presets = {
@@ -94,78 +101,75 @@ class VoteExplorer(Explorer):
         "no points": START | dict(points=0),
     }
 
-    panels = dict(
-        rows=1,
-        cols=2,
-        column_widths=[0.62, 0.38],
-        horizontal_spacing=0.1,
-        subplot_titles=("scores, the largest |f| drawn as 1", "what each point adds"),
-    )
-    layout = dict(
-        height=430,
-        xaxis=dict(title="x", range=[-3.2, 3.2]),
-        yaxis=dict(
-            title="score f(x) / largest |f|",
-            range=[-1.5, 1.5],
-            tickvals=[-RAIL, -1, 0, 1, RAIL],
-            ticktext=["class −1", "−1", "0", "1", "class +1"],
+    panels = Panels(
+        widths=(0.62, 0.38),
+        scores=Panel(
+            "scores, the largest |f| drawn as 1",
+            axis("x", (-3.2, 3.2)),
+            axis(
+                "score f(x) / largest |f|",
+                (-1.5, 1.5),
+                ticks={-RAIL: "class −1", -1: "−1", 0: "0", 1: "1", RAIL: "class +1"},
+            ),
         ),
-        xaxis2=dict(title="point i, class"),
-        yaxis2=dict(title="α<sub>i</sub> k(x, x<sub>i</sub>) / largest |f|", exponentformat="power"),
-        bargap=0.35,
+        shares=Panel(
+            "what each point adds",
+            axis("point i, class"),
+            axis("α<sub>i</sub> k(x, x<sub>i</sub>) / largest |f|", exponentformat="power"),
+        ),
     )
+    layout = dict(height=430, bargap=0.35)
     frame = {
-        "xaxis2_range": "index_range",
-        "xaxis2_tickvals": "index",
-        "xaxis2_ticktext": "names",
-        "yaxis2_range": "share_range",
+        "shares.x.range": "index_range",
+        "shares.x.tickvals": "index",
+        "shares.x.ticktext": "names",
+        "shares.y.range": "share_range",
     }
-    traces = (
-        Trace(go.Scatter, curve(color=FAINT, width=1.0), x="across", y="zero"),
-        Trace(go.Scatter, curve("", FAINT, 1.5, "dash"), x="query_line", y="query_reach"),
-        Trace(go.Scatter, curve("at this λ", width=4.0), x="grid", y="scores"),
-        Trace(go.Scatter, curve("vote, λ → ∞", VERMILLION, dash="dash"), x="grid", y="vote"),
-        Trace(go.Scatter, curve("interpolant, λ → 0", GREEN, dash="dot"), x="grid", y="interpolant"),
-        Trace(
-            go.Scatter,
-            dots("", SKY, 11, rim=(INK, 1.0), hover="x = %{x:.2f}", mode="markers+text"),
-            x="x",
-            y="rail",
+    traces = {
+        "zero": reference_line("across", "zero", 1),
+        "query line": reference_line("query_line", "query_reach", 1.5, "dash"),
+        "scores": curve("grid", "scores", width=4, name="at this λ"),
+        "vote": curve("grid", "vote", VERMILLION, dash="dash", name="vote, λ → ∞"),
+        "interpolant": curve("grid", "interpolant", GREEN, dash="dot", name="interpolant, λ → 0"),
+        "points": dots(
+            "x",
+            "rail",
+            SKY,
+            11,
+            rim=(INK, 1),
+            hover="x = %{x:.2f}",
+            more=dict(mode="markers+text"),
             text="numbers",
             marker_symbol="symbols",
             textposition="sides",
         ),
-        Trace(
-            go.Scatter,
-            dots(
-                "label, on this curve's scale", BLUE, 12, "circle-open", rim=(None, 1.5), hover="label of point %{text}"
-            ),
-            x="x",
-            y="labels",
+        "labels": dots(
+            "x",
+            "labels",
+            BLUE,
+            12,
+            "circle-open",
+            (None, 1.5),
+            name="label, on this curve's scale",
+            hover="label of point %{text}",
             text="numbers",
         ),
-        Trace(
-            go.Scatter,
-            dots(size=13, symbol="diamond", rim=(INK, 1.0), hover="query x = %{x:.2f}: %{y:+.3f}"),
-            x="query_x",
-            y="score",
+        "query": dots("query_x", "score", BLUE, 13, "diamond", (INK, 1), hover="query x = %{x:.2f}: %{y:+.3f}"),
+        "shares": bars(
+            "index",
+            "shares",
+            SKY,
+            (BLUE, 1.2),
+            at="shares",
+            name="at this λ",
+            listed=False,
+            hover="point %{x}: %{y:+.3g}",
         ),
-        Trace(
-            go.Bar,
-            bars(SKY, (BLUE, 1.2), "point %{x}: %{y:+.3g}", name="at this λ", showlegend=False),
-            at=(1, 2),
-            x="index",
-            y="shares",
+        "shares of the vote": dots(
+            "index", "vote_shares", VERMILLION, 9, "circle-open", (None, 2), at="shares", name="share of the vote"
         ),
-        Trace(
-            go.Scatter,
-            dots("share of the vote", VERMILLION, 9, "circle-open", rim=(None, 2.0)),
-            at=(1, 2),
-            x="index",
-            y="vote_shares",
-        ),
-        Trace(go.Scatter, curve(color=FAINT, width=1.0), at=(1, 2), x="index_range", y="zero"),
-    )
+        "no share": reference_line("index_range", "zero", 1, at="shares"),
+    }
 
     def compute(self, state: State) -> Arrays:
         n = state.points
@@ -233,5 +237,5 @@ class VoteExplorer(Explorer):
 
 
 def apart(gap: float) -> str:
-    """How far two curves lie apart, in words that stay true when they are all but one."""
+    """The distance of two curves in words; below 0.001 as a bound."""
     return "within 0.001 of" if gap < 0.001 else f"up to {gap:.2g} from"

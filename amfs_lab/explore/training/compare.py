@@ -5,7 +5,6 @@ from itertools import combinations
 from typing import Any, ClassVar
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
@@ -24,8 +23,10 @@ from amfs_lab.stats import (
 )
 from amfs_lab.widgets.controls import Choice
 from amfs_lab.widgets.explorer import Explorer
-from amfs_lab.widgets.figure import Arrays, State, Trace, half_widths
-from amfs_lab.widgets.style import BLUE, INK, marks
+from amfs_lab.widgets.figure import Arrays, State, half_widths
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import BLUE, INK
+from amfs_lab.widgets.traces import Trace, dots
 
 LEVELS = {"68 %": 0.68, "95 %": 0.95, "99 %": 0.99}
 FIRST = {
@@ -37,6 +38,7 @@ FIRST = {
     "all": None,
 }
 ONE_LOOK, ANY_LOOKS = "one look", "any number of looks"
+NAMES = axis(type="category", autorange="reversed", automargin=True)
 
 
 class CompareExplorer(Explorer):
@@ -66,36 +68,27 @@ class CompareExplorer(Explorer):
         help="one look: the number of episodes was fixed beforehand. Any number of looks: stop when you like",
     )
 
-    panels: ClassVar[dict[str, Any]] = {
-        "rows": 1,
-        "cols": 2,
-        "column_widths": [0.45, 0.55],
-        "horizontal_spacing": 0.26,
-        "subplot_titles": ("accuracy", "difference, episode by episode"),
-    }
-    layout: ClassVar[dict[str, Any]] = {
-        "height": 300,
-        "showlegend": False,
-        "xaxis": {"tickformat": ".0%", "title": "accuracy on unseen letters"},
-        "yaxis": {"type": "category", "autorange": "reversed", "automargin": True},
-        "xaxis2": {"title": "percentage points", "zeroline": True, "zerolinecolor": INK, "zerolinewidth": 2},
-        "yaxis2": {"type": "category", "autorange": "reversed", "automargin": True},
-    }
-    traces = tuple(
-        Trace(
-            go.Scatter,
-            marks(color, 10, symbol, hover=f"%{{y}}: %{{x{form}}}")
-            | dict(error_x=dict(type="data", thickness=2, width=6, color=color)),
-            at=at,
-            x=f"{what}_means",
-            y=f"{what}_names",
-            error_x_array=f"{what}_half_widths",
-        )
-        for what, at, color, symbol, form in (
-            ("method", (1, 1), BLUE, "circle", ":.2%"),
-            ("pair", (1, 2), INK, "diamond", ":.2f"),
-        )
+    panels = Panels(
+        widths=(0.45, 0.55),
+        spacing=(0.26, 0.25),  # room for the names of pairs
+        method=Panel("accuracy", axis("accuracy on unseen letters", tickformat=".0%"), NAMES),
+        pair=Panel("difference, episode by episode", axis("percentage points", zero=INK, zerolinewidth=2), NAMES),
     )
+    layout: ClassVar[dict[str, Any]] = {"height": 300, "showlegend": False}
+    traces: ClassVar[dict[str, Trace]] = {
+        at: dots(
+            f"{at}_means",
+            f"{at}_names",
+            color,
+            10,
+            symbol,
+            at=at,
+            hover=f"%{{y}}: %{{x{form}}}",
+            more=dict(error_x=dict(type="data", thickness=2, width=6, color=color)),
+            error_x_array=f"{at}_half_widths",
+        )
+        for at, color, symbol, form in (("method", BLUE, "circle", ":.2%"), ("pair", INK, "diamond", ":.2f"))
+    }
 
     def __init__(self, per_episode: Mapping[str, Tensor], preset: str | None = None, **start: Any) -> None:
         self.per_episode = {named(name): torch.as_tensor(values) for name, values in per_episode.items()}

@@ -19,7 +19,7 @@ def named(name: str) -> str:
 
 
 def slots(runs: Collection[str]) -> dict[str, int]:
-    """Which of the looks each run has: a method its own, any other name ("i-amfs again") the last that is free."""
+    """The number of each run's look: a method has its own, any other name ("i-amfs again") the last free one."""
     own = {name: n for n, name in enumerate(NAMES)}
     free = [n for name, n in own.items() if name not in runs]
     return {name: own[name] if name in own else free.pop() for name in runs}
@@ -36,7 +36,7 @@ NOTHING = {
 
 
 def headed(status: str, words: str) -> str:
-    """What is said of runs, with the condition they are in, and after a stop with what can be done next."""
+    """A sentence on runs with their status, and after a stop with the next step."""
     said = f"{HEADS[status]}: {words}." if status in HEADS else f"{words}."
     return f"{said} {NEXT}" if status == "stopped" else said
 
@@ -50,5 +50,5 @@ def smooth(values: Sequence[float] | np.ndarray, window: int) -> np.ndarray:
 
 
 def thin(n: int, most: int = DRAWN) -> np.ndarray:
-    """Which of n points to draw, at most `most`: all of a short curve, an even choice with both ends of a long one."""
+    """The indices of the points to draw, at most `most` of n: all of a short curve, evenly spaced ones of a long."""
     return np.arange(n) if n <= most else np.unique(np.linspace(0, n - 1, most).round().astype(int))

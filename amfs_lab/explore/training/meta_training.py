@@ -3,20 +3,21 @@
 from typing import Any, Protocol
 
 import numpy as np
-import plotly.graph_objects as go
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.looks import METHODS
 from amfs_lab.explore.training.curves import MOST, NOTHING, headed, named, slots, smooth, thin
-from amfs_lab.widgets.controls import Choice, IntSlider
-from amfs_lab.widgets.figure import Arrays, State, Trace, half_widths
+from amfs_lab.widgets.controls import Choice, Slider
+from amfs_lab.widgets.figure import Arrays, State, half_widths
 from amfs_lab.widgets.live import LiveExplorer
-from amfs_lab.widgets.style import series
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import Look
 from amfs_lab.widgets.text import count, duration
+from amfs_lab.widgets.traces import Trace, dotted_curve
 
 
 class Step(Protocol):
-    """What is drawn of `runs.Progress`, and all that a run must yield; accuracies are shares in [0, 1]."""
+    """The part of `runs.Progress` that is drawn, all that a run must yield. Accuracies are shares in [0, 1]."""
 
     method: str
     step: int
@@ -24,6 +25,41 @@ class Step(Protocol):
     loss: float
     accuracy: float
     validation: Any  # an Interval, or None where nothing was validated
+
+
+def of_run(n: int, look: Look) -> dict[str, Trace]:
+    """The traces of the run that has the look `n`."""
+    run: dict[str, Any] = dict(named=f"name_{n}", group=str(n))
+    return {
+        f"loss_{n}": dotted_curve(
+            f"x_{n}", f"loss_{n}", look, size=7, hover="%{y:.3f}", mode=f"mode_{n}", showlegend=f"there_{n}", **run
+        ),
+        f"accuracy_{n}": dotted_curve(
+            f"x_{n}",
+            f"accuracy_{n}",
+            look,
+            1.5,
+            5,
+            at="accuracy",
+            listed=False,
+            hover="training %{y:.1%}",
+            more=dict(opacity=0.55),
+            mode=f"mode_{n}",
+            **run,
+        ),
+        f"validated_{n}": dotted_curve(
+            f"validated_x_{n}",
+            f"validated_{n}",
+            look,
+            size=9,
+            at="accuracy",
+            listed=False,
+            hover="validation %{y:.1%}",
+            more=dict(error_y=dict(type="data", thickness=1.5, width=4)),
+            error_y_array=f"half_width_{n}",
+            **run,
+        ),
+    }
 
 
 class MetaTrainingExplorer(LiveExplorer):
@@ -41,59 +77,31 @@ class MetaTrainingExplorer(LiveExplorer):
     )
 
     against = Choice("against", ["seconds", "meta-steps"], help="equal time, or equal number of steps")
-    smoothing = IntSlider(
-        "smoothing", 1, 100, start=20, unit="steps", help="each point is the mean of the last so many steps"
+    smoothing = Slider(
+        "smoothing",
+        1,
+        100,
+        integer=True,
+        start=20,
+        unit="steps",
+        help="each point is the mean of the last so many steps",
     )
 
-    panels = dict(
-        rows=1,
-        cols=2,
-        horizontal_spacing=0.1,
-        subplot_titles=("loss on query sets", "accuracy"),
+    panels = Panels(
+        loss=Panel(
+            "loss on query sets",
+            axis("training time in seconds", rangemode="tozero"),
+            axis("cross-entropy (nats)", rangemode="tozero"),
+        ),
+        accuracy=Panel(
+            "accuracy",
+            axis("training time in seconds", rangemode="tozero"),
+            axis("accuracy", (0, 1.02), tickformat=".0%"),
+        ),
     )
-    layout = dict(
-        height=400,
-        xaxis=dict(title="training time in seconds", rangemode="tozero"),
-        yaxis=dict(title="cross-entropy (nats)", rangemode="tozero"),
-        xaxis2=dict(title="training time in seconds", rangemode="tozero"),
-        yaxis2=dict(title="accuracy", range=[0, 1.02], tickformat=".0%"),
-    )
-    frame = {"xaxis_title_text": "x_title", "xaxis2_title_text": "x_title", "annotations[1].text": "accuracy_title"}
-    traces = tuple(
-        trace
-        for n, look in enumerate(METHODS.values())
-        for trace in (
-            Trace(
-                go.Scatter,
-                series(look, hovertemplate="%{y:.3f}", legendgroup=str(n), marker_size=7),
-                x=f"x_{n}",
-                y=f"loss_{n}",
-                mode=f"mode_{n}",
-                name=f"name_{n}",
-                showlegend=f"there_{n}",
-            ),
-            Trace(
-                go.Scatter,
-                series(look, 1.5, hovertemplate="training %{y:.1%}", legendgroup=str(n), marker_size=5)
-                | dict(opacity=0.55, showlegend=False),
-                at=(1, 2),
-                x=f"x_{n}",
-                y=f"accuracy_{n}",
-                mode=f"mode_{n}",
-                name=f"name_{n}",
-            ),
-            Trace(
-                go.Scatter,
-                series(look, hovertemplate="validation %{y:.1%}", legendgroup=str(n), marker_size=9, marker_opacity=1)
-                | dict(showlegend=False, error_y=dict(type="data", thickness=1.5, width=4)),
-                at=(1, 2),
-                x=f"validated_x_{n}",
-                y=f"validated_{n}",
-                error_y_array=f"half_width_{n}",
-                name=f"name_{n}",
-            ),
-        )
-    )
+    layout = dict(height=400)
+    frame = {"loss.x.title.text": "x_title", "accuracy.x.title.text": "x_title", "accuracy.title": "accuracy_title"}
+    traces = {name: trace for n, look in enumerate(METHODS.values()) for name, trace in of_run(n, look).items()}
 
     def compute(self, state: State) -> Arrays:
         if len(state.history) > MOST:

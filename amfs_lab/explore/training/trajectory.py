@@ -1,19 +1,20 @@
-"""Where meta-updates go: paths of real training in their principal plane, with loss and the tasks' agreement beside."""
+"""Trajectories of real meta-training in their principal plane, beside the loss and the agreement of the tasks."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.explore.looks import METHODS
 from amfs_lab.explore.training.curves import MOST, NOTHING, headed, named, slots, smooth, thin
 from amfs_lab.trajectory import check_one_kind, paths, random_walk_shares
-from amfs_lab.widgets.controls import Choice, HiddenState, IntSlider
-from amfs_lab.widgets.figure import Arrays, State, Trace
+from amfs_lab.widgets.controls import Choice, HiddenState, Slider
+from amfs_lab.widgets.figure import Arrays, State
 from amfs_lab.widgets.live import LiveExplorer
-from amfs_lab.widgets.style import INK, line, marks, series
+from amfs_lab.widgets.panels import Panel, Panels, axis
+from amfs_lab.widgets.style import INK, Look
 from amfs_lab.widgets.text import count, signed
+from amfs_lab.widgets.traces import Trace, curve, dots, dotted_curve, reference_line
 
 POINTS = 120  # of a path that are drawn, and that the plane is found from; a longer run is thinned
 MANY = 20  # steps from which on a random walk of many steps is a fair thing to compare with
@@ -45,7 +46,7 @@ class Picture(NamedTuple):
 
 
 def picture(history: dict[str, Any]) -> Picture | None:
-    """What was recorded, as arrays; None for nothing. Raises ConfigError for runs that do not fit into one plane."""
+    """The recorded runs as arrays, None without runs. Raises ConfigError for runs that do not fit into one plane."""
     history = {name: steps for name, steps in history.items() if steps}
     if not history:
         return None
@@ -72,16 +73,83 @@ def picture(history: dict[str, Any]) -> Picture | None:
     return Picture(runs, found.plane.shares, sum(random_walk_shares(len(runs))) if comparable else None)
 
 
-class PathExplorer(LiveExplorer):
-    """Recorded trajectories, one colour, dash and marker a run: `MetaTrainer(config, trajectory=CountSketch())`.
+def of_run(n: int, look: Look) -> dict[str, Trace]:
+    """The traces of the run that has the look `n`."""
+    run: dict[str, Any] = dict(named=f"name_{n}", group=str(n))
+    arrow_head = dict(color=look.color, symbol="arrow", angleref="previous", opacity=1, line=dict(width=0))
+    return {
+        f"path_{n}": curve(
+            f"x_{n}",
+            f"y_{n}",
+            listed=False,
+            # plotly's own choice of `backoff` leaves gaps where no arrow is
+            more=dict(
+                mode="lines+markers",
+                line=dict(color=look.color, width=2.5, dash=look.dash, backoff=0),
+                marker=arrow_head,
+            ),
+            marker_size=f"arrows_{n}",
+            **run,
+        ),
+        f"end_{n}": dots(
+            f"end_x_{n}",
+            f"end_y_{n}",
+            look.color,
+            11,
+            look.marker,
+            ("white", 1),
+            listed=False,
+            hover="step %{customdata[0]:.0f}, %{customdata[1]:.3g} from its start",
+            customdata=f"end_{n}",
+            **run,
+        ),
+        f"loss_{n}": dotted_curve(
+            f"steps_{n}",
+            f"loss_{n}",
+            look,
+            at="loss",
+            hover="step %{x}: %{y:.3f}",
+            mode=f"mode_{n}",
+            showlegend=f"there_{n}",
+            **run,
+        ),
+        f"low_{n}": dotted_curve(
+            f"low_x_{n}",
+            f"low_{n}",
+            look,
+            1.5,
+            at="agreement",
+            listed=False,
+            hover="smallest, step %{x}: %{y:.2f}",
+            mode=f"mode_{n}",
+            **run,
+        ),
+        f"right_{n}": dotted_curve(
+            f"right_x_{n}",
+            f"right_{n}",
+            look,
+            at="agreement",
+            listed=False,
+            hover="step %{x}: %{y:.3f}",
+            more=dict(fillcolor=f"{look.color}1F"),
+            mode=f"mode_{n}",
+            fill=f"fill_{n}",
+            **run,
+        ),
+    }
 
-    explorer = PathExplorer()                                                      # the last line of one cell shows it
+
+class TrainingTrajectoryExplorer(LiveExplorer):
+    """Trajectories of recorded runs, one colour, dash and marker a run.
+
+    The runs come from `MetaTrainer(config, trajectory=CountSketch())`.
+
+    explorer = TrainingTrajectoryExplorer()                                        # the last line of one cell shows it
     await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell feeds it
 
-    While a run goes on, plane and whole paths are found anew at each drawing, of what there is so far: the picture
-    turns slowly and does not flip (see `path.Plane`). When the run has ended the plane is that of the whole run, and
-    stays; walking along the path does not change it. All runs share it, and each counts as much as any other. They
-    must have the same meta-parameters: one inner loop and width.
+    During a run, each drawing computes the plane and all paths again from the steps so far. The picture turns slowly
+    and does not flip (see `trajectory.Plane`). After the run the plane is that of the whole run and stays fixed. All
+    runs share the plane with equal weight. They must have the same meta-parameters: one inner loop and width.
     """
 
     title = "Where meta-updates go: real training in its principal plane"
@@ -91,113 +159,54 @@ class PathExplorer(LiveExplorer):
         "the mean cosine between the tasks’ gradients, or the smallest and the largest weight that a task gets."
     )
 
-    until = IntSlider("up to", 0, 100, start=100, unit="% of the steps", help="walk along the paths; the plane stays")
-    smoothing = IntSlider(
-        "smoothing", 1, 100, start=10, unit="steps", help="loss and right panel: mean of the last so many steps"
+    until = Slider(
+        "up to", 0, 100, integer=True, start=100, unit="% of the steps", help="walk along the paths; the plane stays"
+    )
+    smoothing = Slider(
+        "smoothing",
+        1,
+        100,
+        integer=True,
+        start=10,
+        unit="steps",
+        help="loss and right panel: mean of the last so many steps",
     )
     found = HiddenState(None)
     right = Choice(
         "right panel", [COSINE, WEIGHTS], help="how far the tasks agree, or what each task’s gradient counts"
     )
 
-    panels = dict(
-        rows=1,
-        cols=3,
-        column_widths=[0.4, 0.3, 0.3],
-        horizontal_spacing=0.085,
-        subplot_titles=("path of the meta-parameters θ", "loss on query sets", "agreement of the tasks"),
+    panels = Panels(
+        widths=(0.4, 0.3, 0.3),
+        path=Panel("path of the meta-parameters θ", axis("axis 1"), axis("axis 2", scaleanchor="x")),
+        loss=Panel(
+            "loss on query sets",
+            axis("meta-steps", rangemode="tozero"),
+            axis("cross-entropy (nats)", rangemode="tozero"),
+        ),
+        agreement=Panel(
+            "agreement of the tasks", axis("meta-steps", rangemode="tozero"), axis("mean pairwise cosine", zero=INK)
+        ),
     )
-    layout = dict(
-        height=400,
-        xaxis=dict(title="axis 1"),
-        yaxis=dict(title="axis 2", scaleanchor="x"),
-        xaxis2=dict(title="meta-steps", rangemode="tozero"),
-        yaxis2=dict(title="cross-entropy (nats)", rangemode="tozero"),
-        xaxis3=dict(title="meta-steps", rangemode="tozero"),
-        yaxis3=dict(title="mean pairwise cosine", zeroline=True, zerolinecolor=INK),
-    )
+    layout = dict(height=400)
     frame = {
-        "xaxis_title_text": "x_title",
-        "yaxis_title_text": "y_title",
-        "xaxis_range": "x_range",
-        "yaxis_range": "y_range",
-        "xaxis2_range": "step_range",
-        "xaxis3_range": "step_range",
-        "yaxis3_title_text": "right_title",
-        "yaxis3_rangemode": "right_from",
-        "annotations[2].text": "right_head",
+        "path.x.title.text": "x_title",
+        "path.y.title.text": "y_title",
+        "path.x.range": "x_range",
+        "path.y.range": "y_range",
+        "loss.x.range": "step_range",
+        "agreement.x.range": "step_range",
+        "agreement.y.title.text": "right_title",
+        "agreement.y.rangemode": "right_from",
+        "agreement.title": "right_head",
     }
-    traces = (
-        *(
-            trace
-            for n, look in enumerate(METHODS.values())
-            for trace in (
-                Trace(
-                    go.Scatter,
-                    series(look, hoverinfo="skip", legendgroup=str(n), showlegend=False)
-                    | dict(
-                        # plotly's own choice of `backoff` leaves gaps where no arrow is
-                        line=dict(color=look.color, width=2.5, dash=look.dash, backoff=0),
-                        marker=dict(
-                            color=look.color, symbol="arrow", angleref="previous", opacity=1, line=dict(width=0)
-                        ),
-                    ),
-                    x=f"x_{n}",
-                    y=f"y_{n}",
-                    marker_size=f"arrows_{n}",
-                    name=f"name_{n}",
-                ),
-                Trace(
-                    go.Scatter,
-                    marks(look.color, 11, look.marker, ("white", 1), legendgroup=str(n), showlegend=False)
-                    | dict(hovertemplate="step %{customdata[0]:.0f}, %{customdata[1]:.3g} from its start"),
-                    x=f"end_x_{n}",
-                    y=f"end_y_{n}",
-                    customdata=f"end_{n}",
-                    name=f"name_{n}",
-                ),
-                Trace(
-                    go.Scatter,
-                    series(look, hovertemplate="step %{x}: %{y:.3f}", legendgroup=str(n)),
-                    at=(1, 2),
-                    x=f"steps_{n}",
-                    y=f"loss_{n}",
-                    mode=f"mode_{n}",
-                    name=f"name_{n}",
-                    showlegend=f"there_{n}",
-                ),
-                Trace(
-                    go.Scatter,
-                    series(look, 1.5, hovertemplate="smallest, step %{x}: %{y:.2f}")
-                    | dict(legendgroup=str(n), showlegend=False),
-                    at=(1, 3),
-                    x=f"low_x_{n}",
-                    y=f"low_{n}",
-                    mode=f"mode_{n}",
-                    name=f"name_{n}",
-                ),
-                Trace(
-                    go.Scatter,
-                    series(look, hovertemplate="step %{x}: %{y:.3f}", legendgroup=str(n), showlegend=False)
-                    | dict(fillcolor=f"{look.color}1F"),
-                    at=(1, 3),
-                    x=f"right_x_{n}",
-                    y=f"right_{n}",
-                    mode=f"mode_{n}",
-                    fill=f"fill_{n}",
-                    name=f"name_{n}",
-                ),
-            )
+    traces = {
+        **{name: trace for n, look in enumerate(METHODS.values()) for name, trace in of_run(n, look).items()},
+        "start": dots(
+            "start_x", "start_y", "white", 12, "circle", (INK, 2), name="start", hover=None, showlegend="there_0"
         ),
-        Trace(
-            go.Scatter,
-            marks("white", 12, "circle", (INK, 2), name="start", hoverinfo="skip"),
-            x="start_x",
-            y="start_y",
-            showlegend="there_0",
-        ),
-        Trace(go.Scatter, line(INK, 1, "dot", hoverinfo="skip", showlegend=False), at=(1, 3), x="even_x", y="even"),
-    )
+        "even": reference_line("even_x", "even", 1, "dot", INK, at="agreement"),
+    }
 
     def push(self, item: Any) -> None:
         others = [record[0] for name, record in self._record.items() if name != self.name_of(item)]

@@ -6,7 +6,7 @@ import torch
 from matplotlib import image
 
 from amfs_lab import planes
-from amfs_lab.explore import ConflictExplorer, DrawsExplorer, TrajectoryExplorer
+from amfs_lab.explore import ConflictExplorer, EndpointExplorer, TrajectoryExplorer
 from amfs_lab.explore.conflict import conflict, endpoints, questions, trajectories
 from amfs_lab.explore.outer_loop import plane
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
@@ -106,7 +106,7 @@ class TestTrajectories:
 
 class TestDraws:
     def test_curves_and_difference_are_those_of_the_rows(self):
-        explorer = DrawsExplorer(setting="three round tasks", draws=100)
+        explorer = EndpointExplorer(setting="three round tasks", draws=100)
         rows = endpoints.result().rows["three round tasks: to theta*"][:100].astype(float)
         a = explorer.arrays
         for n in range(rows.shape[1]):
@@ -118,9 +118,9 @@ class TestDraws:
 
     def test_the_best_without_the_outlier_is_spoken_of_where_there_is_an_outlier(self):
         aim = "the best without the outlier"
-        one = DrawsExplorer(setting="one outlier of five", aim=aim).sentence.text
+        one = EndpointExplorer(setting="one outlier of five", aim=aim).sentence.text
         assert f"Median distance from {aim}: mean" in one
-        none = DrawsExplorer(setting="five round tasks", aim=aim)
+        none = EndpointExplorer(setting="five round tasks", aim=aim)
         assert "No task is an outlier here, so that the best is θ*. Median distance from θ*: mean" in none.sentence.text
         assert none.arrays.distance_title == "distance from θ* (sd of the optima)"
 

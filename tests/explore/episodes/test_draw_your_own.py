@@ -193,7 +193,7 @@ def test_a_stranger_leaves_more_open():
 
 def test_the_left_panel_is_what_the_reader_is_given():
     explorer = DrawExplorer("Syriac")
-    png = base64.b64decode(explorer.figure.data[0].source.partition(",")[2])
+    png = base64.b64decode(explorer.trace("given").source.partition(",")[2])
     board = np.asarray(Image.open(io.BytesIO(png)).convert("L")).astype(np.float32)
     white, ink = board.max(), board.min()
     for i, given in enumerate(explorer.arrays.pictures):

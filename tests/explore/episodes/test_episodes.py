@@ -13,7 +13,7 @@ from sklearn.kernel_ridge import KernelRidge
 from amfs_lab.explore import EpisodeExplorer
 from amfs_lab.explore.episodes import clouds, questions
 from amfs_lab.explore.episodes.clouds import DATA, GRID, NOBODY
-from amfs_lab.explore.episodes.episodes import DARK, PALE, hatched
+from amfs_lab.explore.episodes.episodes import DARK, PALE, with_hatches
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import solve
 from amfs_lab.widgets.png import picture
@@ -139,7 +139,7 @@ def test_the_sentence_is_true_at_the_extremes(state, words):
 
 def test_a_query_that_is_clicked_is_asked():
     explorer = EpisodeExplorer()
-    explorer.live_figure.state.set_state({"click": {"trace": 1, "x": 0.0, "y": 0.0, "index": 11, "n": 1}})
+    explorer.live_figure.state.set_state({"click": {"trace": "queries", "x": 0.0, "y": 0.0, "index": 11, "n": 1}})
     assert explorer.query == explorer.arrays.asked == 12
     assert explorer.controls["query"].parts[1].widget.value == 12
 
@@ -166,11 +166,11 @@ def test_the_picture_is_a_png_of_the_map_and_no_class_is_told_by_colour_alone():
     ]
     textures = []
     for c in range(clouds.MOST_WAYS):
-        colours = hatched(np.full((len(GRID), len(GRID)), c))
+        colours = with_hatches(np.full((len(GRID), len(GRID)), c))
         assert set(np.unique(colours)) <= {c + 1, c + 1 + len(PALE)}
         textures.append((colours > len(PALE)).tobytes())
     assert len(set(textures)) == clouds.MOST_WAYS
-    assert not hatched(np.full((len(GRID), len(GRID)), NOBODY)).any()
+    assert not with_hatches(np.full((len(GRID), len(GRID)), NOBODY)).any()
     assert len(PALE) == len(DARK) == clouds.MOST_WAYS + 1
 
 

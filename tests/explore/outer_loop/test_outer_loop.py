@@ -28,7 +28,7 @@ class TestOuterLoop:
                 assert np.allclose([a[f"x_{n}"][k], a[f"y_{n}"][k]], theta, atol=1e-4), method
                 theta = theta - beta * sum(w @ (theta - o) for w, o in zip(W, tasks.optima.numpy(), strict=True))
             end = np.linalg.solve(summed, sum(w @ o for w, o in zip(W, tasks.optima.numpy(), strict=True)))
-            assert np.allclose([a[f"end_x_{n}"][0], a[f"end_y_{n}"][0]], end)
+            assert np.allclose([a[f"mark_x_{n}"][0], a[f"mark_y_{n}"][0]], end)
 
     def test_bowls_have_the_curvatures_that_their_controls_say(self):
         found = np.linalg.eigvalsh(plane.bowls(5.0, 4.0, 3).numpy())
@@ -39,7 +39,7 @@ class TestOuterLoop:
         assert a.heard["MAML"] == pytest.approx(0, abs=1e-12)
         assert a.heard["joint"] > 0.7
         n = list(outer_loop.LOOKS).index("MAML")
-        assert a[f"end_x_{n}"][0] == pytest.approx((a.state.x_1 + a.state.x_2) / 2)
+        assert a[f"mark_x_{n}"][0] == pytest.approx((a.state.x_1 + a.state.x_2) / 2)
 
     def test_what_runs_away_is_said_and_stays_on_the_screen(self):
         explorer = OuterLoopExplorer("runs away")
@@ -58,7 +58,7 @@ class TestOuterLoop:
     def test_without_a_pull_there_is_no_end(self):
         explorer = OuterLoopExplorer("no inner loop")
         assert "The pulls of Reptile leave a direction free: no end." in explorer.sentence.text
-        assert list(explorer.arrays[f"end_x_{list(outer_loop.LOOKS).index('Reptile')}"]) == []
+        assert list(explorer.arrays[f"mark_x_{list(outer_loop.LOOKS).index('Reptile')}"]) == []
 
     @pytest.mark.parametrize("start", [dict(inner_steps=0), dict(inner_lr=0.0), dict(inner_steps=0, inner_lr=0.0)])
     def test_without_an_inner_loop_the_sentence_agrees_with_itself(self, start):
@@ -89,11 +89,11 @@ class TestRings:
         places = [list(place) for place in rings(explorer)["places"]]
         assert rings(explorer)["names"] == ["start", "task 1", "task 2", "task 3"]
         places[3] = [-1.0, 2.0]
-        before = explorer.arrays.end_y_0
+        before = explorer.arrays.mark_y_0
         explorer.live_figure.state.set_state({"places": {"places": places, "n": 1}})
         assert (explorer.x_3, explorer.y_3) == (-1.0, 2.0)
         assert explorer.controls["x_3"].parts[0].widget.value == -1.0
-        assert explorer.arrays.end_y_0 != before
+        assert explorer.arrays.mark_y_0 != before
 
     def test_a_typed_number_moves_its_ring(self):
         explorer = OuterLoopExplorer()

@@ -244,12 +244,11 @@ def test_while_the_exact_fit_is_at_its_limit():
 
 def test_a_refused_fit_leaves_everything_else_standing(refusal):
     explorer = LimitExplorer("float32")
-    exact, computed, polynomial, flat, labels = explorer.figure.data[:5]
-    off, note = explorer.figure.data[9], explorer.figure.data[11]
-    assert len(computed.x) == len(off.y) == len(flat.x) == 0
-    assert len(exact.y) == len(polynomial.y) == len(GRID)
-    assert len(labels.x) == 6
-    assert note.text == ("no curve: the solve was refused",)
+    drawn = explorer.trace
+    assert len(drawn("computed").x) == len(drawn("error").y) == len(drawn("flat").x) == 0
+    assert len(drawn("exact").y) == len(drawn("polynomial").y) == len(GRID)
+    assert len(drawn("labels").x) == 6
+    assert drawn("no error").text == ("no curve: the solve was refused",)
     assert (explorer.arrays.here_y[0], explorer.error) == (limits.AXIS_MAX, None)
 
 
@@ -266,7 +265,7 @@ def test_the_sentence_is_true_everywhere(points):
         limits.DTYPES, [0.05, 0.2, 2.5, 4.0, 9.0, 64.0], [0.0, 1e-16, 1e-7, 2e-6, 1.0]
     ):
         explorer.set(precision=precision, bandwidth=bandwidth, lam=lam)
-        a, words, drawn = explorer.arrays, explorer.sentence.text, np.array(explorer.figure.data[1].y)
+        a, words, drawn = explorer.arrays, explorer.sentence.text, np.array(explorer.trace("computed").y)
         assert words.endswith(".")
         assert np.array_equal(a.off, np.abs(drawn - a.exact[: len(drawn)]).clip(1e-18))
         assert ("zero everywhere" in words) == (points == "no points")

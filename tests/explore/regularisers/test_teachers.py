@@ -103,10 +103,10 @@ def test_a_few_points_or_none_are_no_accident(points, data):
 def test_who_has_no_opinion_has_no_mark_and_no_arrow():
     a = TeacherExplorer(points=0).arrays
     assert [a[f"best_x_{k}"] for k in range(4)] == [[]] * 4
-    assert [a[f"arrow_x_{k}"] for k in range(4)] == [[]] * 4
+    assert [a[f"arrow_{k}_x"] for k in range(4)] == [[]] * 4
     lone = TeacherExplorer(points=1)
     assert flat(surfaces("sine", 1, 0.3, 6)["leave-one-out"])  # without its only point it predicts zero, everywhere
-    assert (lone.arrays.best_x_1, lone.arrays.arrow_x_1) == ([], [])
+    assert (lone.arrays.best_x_1, lone.arrays.arrow_1_x) == ([], [])
     assert "no change of σ by leave-one-out" in lone.sentence.text
 
 

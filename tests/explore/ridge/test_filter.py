@@ -8,7 +8,7 @@ from sklearn.kernel_ridge import KernelRidge
 from amfs_lab.explore import FilterExplorer
 from amfs_lab.explore.ridge import questions, spectra
 from amfs_lab.explore.ridge.filter import MOST_STEPS
-from amfs_lab.widgets.controls import ZeroLogIntSlider
+from amfs_lab.widgets.controls import Slider
 
 STATES = [
     {},
@@ -95,8 +95,7 @@ def test_with_hardly_a_point_it_still_shows_and_says_something(points, places, r
     explorer = FilterExplorer(points=points, places=places, **rest)
     for trace in explorer.figure.data:
         assert np.isfinite(np.asarray(trace.y, dtype=float)).all()
-    truth, fit = explorer.figure.data[:2]
-    assert len(truth.y) == len(fit.y) > 100
+    assert len(explorer.trace("truth").y) == len(explorer.trace("ridge").y) > 100
     assert explorer.sentence.text
 
 
@@ -158,7 +157,7 @@ class TestKeys:
         assert spectra.spent(1e9) < 1e-6 < 23.9 < spectra.spent(1e-12)
 
 
-SLIDER = ZeroLogIntSlider("k", MOST_STEPS, start=0)
+SLIDER = Slider("k", 1, MOST_STEPS, scale="zero-log", integer=True, start=0)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 10, 100, MOST_STEPS])

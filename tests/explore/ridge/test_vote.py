@@ -103,7 +103,7 @@ def test_no_class_wins_where_nobody_votes_or_votes_cancel():
             assert not a.vote.any()
             assert not a.interpolant.any()
             assert a.score == [0.0]
-            assert len(explorer.figure.data[4].y) == len(vote.GRID)
+            assert len(explorer.trace("interpolant").y) == len(vote.GRID)
 
 
 def test_one_class_has_nothing_to_decide():

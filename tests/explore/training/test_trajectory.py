@@ -10,7 +10,7 @@ import torch
 
 from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError
-from amfs_lab.explore import PathExplorer
+from amfs_lab.explore import TrainingTrajectoryExplorer
 from amfs_lab.explore.training.curves import slots
 from amfs_lab.explore.training.trajectory import ARROWS, COSINE, POINTS, WEIGHTS
 from amfs_lab.tasks import EpisodeConfig
@@ -20,7 +20,7 @@ from amfs_lab.widgets.drive import drive
 from amfs_lab.widgets.live import live
 
 SIZE = 40
-X, Y, LOSS, LOW, HIGH = 0, 1, 2, 3, 4  # traces of a run: path, end, loss, smallest and largest
+PATH, LOSS, RIGHT = "path_0", "loss_0", "right_0"  # traces of I-AMFS, which has the first look
 
 
 def steps(method="i-amfs", n=60, seed=0, size=SIZE, cosine=0.1):
@@ -34,7 +34,7 @@ def steps(method="i-amfs", n=60, seed=0, size=SIZE, cosine=0.1):
 
 
 def shown(*runs, **start):
-    explorer = PathExplorer(**start)
+    explorer = TrainingTrajectoryExplorer(**start)
     for run in runs:
         for step in run:
             explorer.push(step)
@@ -50,7 +50,7 @@ def explorer():
 def test_every_control_moves_it_and_an_empty_one_can_be_shown(explorer):
     assert drive(explorer) >= 10
     assert drive(shown(steps(cosine=None), smoothing=1)) >= 10
-    empty = PathExplorer()
+    empty = TrainingTrajectoryExplorer()
     assert empty.sentence.text == "Nothing has run yet."
     assert not any(trace.showlegend for trace in empty.figure.data)
 
@@ -58,14 +58,16 @@ def test_every_control_moves_it_and_an_empty_one_can_be_shown(explorer):
 def test_the_curves_are_what_was_pushed(explorer):
     exact = paths({name: list(steps(name, seed=seed)) for name, seed in (("i-amfs", 1), ("amfs", 2))})
     for name, n in slots(("i-amfs", "amfs")).items():  # each where its method always stands
-        path, end, loss, low, right = explorer.figure.data[5 * n : 5 * n + 5]
+        path, end, loss, low, right = (
+            explorer.trace(f"{what}_{n}") for what in ("path", "end", "loss", "low", "right")
+        )
         assert np.allclose(np.stack([path.x, path.y], 1), exact.coordinates[name], atol=1e-9)
         assert np.allclose([end.x[0], end.y[0]], exact.coordinates[name][-1], atol=1e-9)
         assert np.allclose(loss.y, 1 / np.arange(1, 61))
         assert np.allclose(right.y, 0.1 / np.arange(1, 61))
         assert len(low.y) == 0
     explorer.set(right=WEIGHTS)
-    _, _, _, low, high = explorer.figure.data[:5]
+    low, high = explorer.trace("low_0"), explorer.trace(RIGHT)
     assert (set(np.round(low.y, 6)), set(np.round(high.y, 6))) == ({0.9}, {1.1})  # t c_j of weights 0.45 and 0.55
     assert high.fill == "tonexty"
     assert len(explorer.picture().axes[2].patches) == 2  # one a run
@@ -80,27 +82,27 @@ def test_the_axes_tell_their_shares_of_the_variance(explorer):
 
 
 def test_walking_along_the_path_shortens_the_curves_and_keeps_the_plane(explorer):
-    whole, ranges = np.array(explorer.figure.data[X].x), explorer.figure.layout.xaxis.range
+    whole, ranges = np.array(explorer.trace(PATH).x), explorer.figure.layout.xaxis.range
     explorer.set(until=50)
-    assert np.array_equal(explorer.figure.data[X].x, whole[:30])
-    assert {len(explorer.figure.data[n].x) for n in (LOSS, HIGH)} == {30} == {len(explorer.figure.data[LOSS].y)}
+    assert np.array_equal(explorer.trace(PATH).x, whole[:30])
+    assert {len(explorer.trace(name).x) for name in (LOSS, RIGHT)} == {30} == {len(explorer.trace(LOSS).y)}
     assert explorer.figure.layout.xaxis.range == ranges
     assert "after 30 steps" in explorer.sentence.text
     explorer.set(until=0)
-    assert len(explorer.figure.data[X].x) == 1
+    assert len(explorer.trace(PATH).x) == 1
 
 
 def test_arrows_point_forward_along_the_path(explorer):
-    path = explorer.figure.data[X]
+    path = explorer.trace(PATH)
     assert np.count_nonzero(path.marker.size) == len(ARROWS)
     assert (path.marker.symbol, path.marker.angleref) == ("arrow", "previous")
 
 
 def test_both_runs_begin_at_the_one_mark_of_the_start(explorer):
-    start = explorer.figure.data[-2]
+    start = explorer.trace("start")
     assert start.name == "start"
     assert len(set(start.x)) == len(set(start.y)) == 1
-    assert (start.x[0], start.y[0]) == (explorer.figure.data[X].x[0], explorer.figure.data[X].y[0])
+    assert (start.x[0], start.y[0]) == (explorer.trace(PATH).x[0], explorer.trace(PATH).y[0])
 
 
 def test_the_sentence_gives_distances_and_what_random_walks_would_show(explorer):
@@ -122,25 +124,25 @@ def test_nothing_is_compared_that_is_not_comparable():
 
 def test_a_long_run_is_thinned_and_keeps_both_ends():
     explorer = shown(steps(n=500), smoothing=1)
-    path = explorer.figure.data[X]
-    assert len(path.x) == len(explorer.figure.data[LOSS].x) == POINTS
-    assert list(explorer.figure.data[LOSS].x[:: POINTS - 1]) == [1, 500]
+    path = explorer.trace(PATH)
+    assert len(path.x) == len(explorer.trace(LOSS).x) == POINTS
+    assert list(explorer.trace(LOSS).x[:: POINTS - 1]) == [1, 500]
 
 
 def test_a_run_of_one_step_is_a_point():
     explorer = shown(steps(n=1))
-    assert explorer.figure.data[LOSS].mode == "lines+markers"
+    assert explorer.trace(LOSS).mode == "lines+markers"
     assert np.isfinite(explorer.figure.layout.xaxis.range).all()
     assert "I-AMFS is at its start, loss 1.00" in explorer.sentence.text
 
 
 def test_where_there_is_no_cosine_none_is_drawn():
-    assert len(shown(steps(cosine=None)).figure.data[HIGH].x) == 0
+    assert len(shown(steps(cosine=None)).trace(RIGHT).x) == 0
     assert "cosine" not in shown(steps(cosine=None)).sentence.text
 
 
 def test_a_run_without_a_sketch_ends_at_its_first_step_with_advice():
-    explorer, seen = PathExplorer(), []
+    explorer, seen = TrainingTrajectoryExplorer(), []
 
     def unrecorded():
         for step in steps():
@@ -157,7 +159,7 @@ def test_a_run_without_a_sketch_ends_at_its_first_step_with_advice():
 def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
     with pytest.raises(ConfigError, match=r"At most 7 runs fit into one figure. Got 8: open a second explorer"):
         shown(*(steps(f"run {n}", n=2, seed=n) for n in range(8)))
-    explorer = PathExplorer()
+    explorer = TrainingTrajectoryExplorer()
     with pytest.raises(ConfigError, match=r"must have the same meta-parameters"):
         asyncio.run(live({"amfs": steps("amfs"), "maml": steps("maml", size=SIZE + 1)}, explorer))
     assert "one inner loop and width" in explorer.banner.value
@@ -167,11 +169,11 @@ def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
 def test_real_training_feeds_it_live():
     small = {"width": 8, "tasks": 2, "steps": 3, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
     runs = {name: MetaTrainer(preset(name, **small), trajectory=CountSketch()).run() for name in ("i-amfs", "amfs")}
-    explorer = PathExplorer(right=COSINE)
+    explorer = TrainingTrajectoryExplorer(right=COSINE)
     asyncio.run(live(runs, explorer, every=0))
     assert explorer.sentence.text.startswith("Finished: ")
     assert [trace.name for trace in explorer.figure.data if trace.showlegend] == ["I-AMFS", "AMFS", "start"]
-    assert explorer.figure.data[X].x[0] == explorer.figure.data[5 * slots(runs)["amfs"]].x[0]
+    assert explorer.trace(PATH).x[0] == explorer.trace(f"path_{slots(runs)['amfs']}").x[0]
 
 
 def test_a_walk_that_stands_still_has_no_arrow_there():
