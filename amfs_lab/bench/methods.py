@@ -34,7 +34,7 @@ except ImportError:
     higher = None
 
 ADAPTING = ("i-amfs", "maml", "anil", "prototypes")  # one method for each inner loop
-BASELINE, LAST = "floor", "floor channels-last"  # as the stored results call it
+BASELINE, LAST = "baseline", "baseline channels-last"
 CPU = torch.device("cpu")
 PARAMETERS = 112_000  # of a Conv-4 with 64 filters, about
 

@@ -125,7 +125,7 @@ def _meta_steps(shape: str, rounds: int, device: torch.device) -> dict[str, Any]
     config, tasks = episode_config(shape), TrainingConfig().tasks
     images = config.ways * (config.shots + config.queries)
     head = f"{config}, {tasks} tasks of {images} images, median of {rounds} interleaved rounds (min to max)"
-    baselines = {BASELINE: "plain floor", LAST: "channels-last floor"}
+    baselines = {BASELINE: "plain baseline", LAST: "channels-last baseline"}
     return _compared(
         head, "meta-step", measure(meta_steps(config, methods.METHODS, device), rounds, synchronize(device)), baselines
     )
@@ -141,7 +141,7 @@ def _memory(shape: str, device: torch.device) -> dict[str, float]:
     found = {name: peak(name, shape, device) for name in (BASELINE, *methods.METHODS)}
     _table(
         f"{episode_config(shape)}, most memory of a meta-step above what stood before",
-        ("memory", "MiB", "x floor"),
+        ("memory", "MiB", "x baseline"),
         [(name, f"{mib:.0f}", f"{mib / found[BASELINE]:.2f}") for name, mib in found.items()],
     )
     return found
@@ -175,7 +175,7 @@ def _against(what: str, values: Sequence[int], rounds: int, device: torch.device
     found = {value: measure(against(what, value, device), rounds, synchronize(device)) for value in values}
     _table(
         f"cost against {what}, the rest as in 5-way 1-shot",
-        (what, *(f"{name}, ms (x floor)" for name in found[values[0]].seconds)),
+        (what, *(f"{name}, ms (x baseline)" for name in found[values[0]].seconds)),
         [(str(value), *(_cost(times, name) for name in times.seconds)) for value, times in found.items()],
     )
     return {str(value): times.to_dict(BASELINE) for value, times in found.items()}

@@ -27,6 +27,7 @@ from amfs_lab.experiments.experiment import (
     train_in_turns,
     training_config,
 )
+from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
 from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner
@@ -130,15 +131,16 @@ class Figure2(Experiment[Figure2Config]):
                     raise ValueError(f"`{what} {method}` of shape {got}, not {(*expected, columns)}")
 
     def table(self, result: Result) -> str:
-        """A line for each number of inner steps of MAML, and one for the solve: accuracy and time of a task."""
+        """A row for each number of inner steps of MAML, and one for the solve: accuracy and time of a task."""
         maml, solve = curves(result).values()
-        return "\n".join(
-            [
-                f"MAML, {k:2d} inner steps: {maml.interval(k).percent()}, {maml.milliseconds(k):.1f} ms a task"
-                for k in range(result.config["most"] + 1)
-            ]
-            + [f"I-AMFS, one solve:    {solve.interval(0).percent()}, {solve.milliseconds(0):.1f} ms a task"]
-        )
+        read = [("MAML", str(k), maml, k) for k in range(result.config["most"] + 1)] + [
+            ("I-AMFS", "one solve", solve, 0)
+        ]
+        rows = [
+            (method, steps, f"{curve.interval(k).hundredths()} %", f"{curve.milliseconds(k):.1f}")
+            for method, steps, curve, k in read
+        ]
+        return markdown_table(("method", "inner steps", "accuracy", "ms a task"), rows)
 
 
 EXPERIMENT = Figure2()

@@ -234,3 +234,11 @@ class PCGrad(Aggregator):
                 projected[i, j] -= torch.where(conflict, overlap / products[j, j], 0)
         total = torch.where(torch.isfinite(products).all(), projected.sum(0), torch.nan).to(gram.dtype)
         return total / t if self.reduction == "mean" else total
+
+
+AGGREGATORS: dict[str, type[Aggregator]] = {  # by the names that configurations and saved runs have for them
+    "mean": Mean,
+    "pairwise-cosine": PairwiseCosine,
+    "mean-cosine": MeanCosine,
+    "pcgrad": PCGrad,
+}

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab.errors import ConfigError, NumericalError
-from amfs_lab.outer.aggregation import Aggregator, check_rows
+from amfs_lab.outer.aggregation import AGGREGATORS, Aggregator, check_rows
 
 # Their weights do not depend on a common scale, but they treat sum|g_j|^2 < 1e-4 as zero, and ours get that small.
 SCALED = ("CAGrad", "DualProj", "UPGrad")
@@ -109,6 +109,9 @@ class TorchJD(Aggregator):
                     f"TorchJD's {self.aggregator} must have an answer to {len(grads)} gradients. Got: {error} "
                     "Use another aggregator or other settings."
                 ) from error
+
+
+AGGREGATORS["torchjd"] = TorchJD
 
 
 def aggregators() -> dict[str, type]:

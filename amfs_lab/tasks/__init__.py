@@ -1,7 +1,14 @@
-"""Sources of episodes: glyphs, Omniglot, images and embeddings of your own, sinusoids."""
+"""Sources of episodes: glyphs, Omniglot, images and embeddings of your own, sinusoids.
 
-from collections.abc import Sequence
+`SOURCES` has the data sets by name. A new data set is a module with a function of a split and a folder, and one row.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
 
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
@@ -13,6 +20,7 @@ from amfs_lab.tasks.source import EmbeddingSource, EpisodeConfig, EpisodeSource,
 __all__ = [
     "SOURCES",
     "SPLITS",
+    "DataSet",
     "EmbeddingSource",
     "Episode",
     "EpisodeConfig",
@@ -26,12 +34,28 @@ __all__ = [
     "read_image",
 ]
 
-SOURCES = ("glyphs", *omniglot.PROTOCOLS)
+
+class DataSet(NamedTuple):
+    """A data set of images.
+
+    Args:
+        load: (split, root) -> images (classes samples h w) in uint8, and a label a class. `root` is searched first.
+        unseen: which of its classes no training episode has, in words.
+        turned: True if turned images can stand for new classes (`rotations`, see `tasks.augment`).
+    """
+
+    load: Callable[[str, Path | None], tuple[Tensor, tuple[str, ...]]]
+    unseen: str
+    turned: bool = True
+
+
 SPLITS = ("train", "validation", "test")
-UNSEEN = {  # what no training episode of the source has
-    "glyphs": "unseen scripts",
-    "omniglot": "unseen alphabets",
-    "omniglot-random-classes": "unseen characters, also of seen alphabets",
+SOURCES: dict[str, DataSet] = {
+    "glyphs": DataSet(glyphs.split, "unseen scripts", turned=False),  # some scripts are turns of themselves
+    "omniglot": DataSet(partial(omniglot.split, omniglot.OFFICIAL), "unseen alphabets"),
+    "omniglot-random-classes": DataSet(
+        partial(omniglot.split, omniglot.RANDOM_CLASSES), "unseen characters, also of seen alphabets"
+    ),
 }
 
 
@@ -56,10 +80,8 @@ def open_source(
         raise ConfigError(f"The source must be one of {', '.join(SOURCES)}. Got {name!r}.")
     if split not in SPLITS:
         raise ConfigError(f"`split` must be one of {', '.join(SPLITS)}. Got {split!r}.")
-    folder = Path(root) if root is not None else None
-    if name in omniglot.PROTOCOLS:
-        return ImageSource(*omniglot.split(name, split, folder), config, name, split, seed, augment)
-    if "rotations" in augment:
-        raise ConfigError("Printed glyphs are not turned: some scripts are turns of themselves. Leave rotations out.")
-    images, labels = glyphs.load(folder).split(split)
+    data = SOURCES[name]
+    if "rotations" in augment and not data.turned:
+        raise ConfigError(f"The classes of {name} must not be turned: some are turns of others. Leave rotations out.")
+    images, labels = data.load(split, Path(root) if root is not None else None)
     return ImageSource(images, labels, config, name, split, seed, augment)

@@ -51,6 +51,11 @@ class Glyphs:
         return self.images.index_select(0, torch.tensor(rows)), tuple(labels[i] for i in rows)
 
 
+def split(name: str, root: Path | None = None) -> tuple[UInt8[Tensor, "classes samples 28 28"], tuple[str, ...]]:
+    """The images and labels of `"train"`, `"validation"` or `"test"`. Raises what `load` raises."""
+    return load(root).split(name)
+
+
 def load(root: Path | None = None) -> Glyphs:
     """The glyphs, checked against the hashes that this version of the package was released with.
 

@@ -135,8 +135,8 @@ def test_a_benchmark_is_a_table_of_ratios(capsys, monkeypatch):
     assert cli.main(["bench", "--rounds", "1", "--shapes", "2w1s"]) == 0
     printed = capsys.readouterr().out
     rows = {line.split("  ")[0]: line for line in printed.splitlines() if line}
-    assert {"floor", "floor channels-last", "i-amfs", "amfs", "maml", "prototypes"} <= set(rows)
-    assert "1.00 (1.00 to 1.00)" in rows["floor"]
+    assert {"baseline", "baseline channels-last", "i-amfs", "amfs", "maml", "prototypes"} <= set(rows)
+    assert "1.00 (1.00 to 1.00)" in rows["baseline"]
 
 
 def test_the_explorers_have_a_table_of_their_own(capsys, monkeypatch):

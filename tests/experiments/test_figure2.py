@@ -166,8 +166,8 @@ def test_the_command_makes_a_folder_and_says_what_it_found(tmp_path, capsys):
     own = ["--split", "validation", "--inner-lr", "0.3", "--lam", "0.7"]
     assert main([*words, *own, "--out", str(tmp_path / "one")]) == 0
     printed = capsys.readouterr().out
-    assert "MAML, 10 inner steps:" in printed
-    assert "I-AMFS, one solve:" in printed
+    assert "| MAML | 10 |" in printed
+    assert "| I-AMFS | one solve |" in printed
     back = figure2.load(tmp_path / "one")
     assert back.config["seconds"] is None
     assert back.config["meta_steps"] == 1

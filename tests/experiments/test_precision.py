@@ -124,7 +124,6 @@ def test_the_result_that_comes_with_the_course_is_the_readmes():
     assert result.code["changed"] is False  # made by a commit, and by nothing beside it
     assert (asked["source"], asked["split"], asked["episodes"]) == ("glyphs", "validation", 600)
     assert tuple(asked["methods"]) == PrecisionConfig().methods
-    assert precision.table(result) in told
     signs = [
         int(np.sign(each["ahead"]["mean"]))
         for each in found
@@ -137,7 +136,8 @@ def test_the_result_that_comes_with_the_course_is_the_readmes():
     assert luck.low < 0 < luck.high
     for sentence in (
         f"with {asked['width']} filters, {asked['meta_steps']} meta-steps each, three seeds",
-        f"of which the {len(pairs)} pairs have three seeds, bfloat16 is ahead by {luck.points()}, so what it costs",
+        f"of which the {len(pairs)} pairs have three seeds, bfloat16 is ahead by {luck.points()}, "
+        "so no cost can be shown",
         f"`amfs-lab reproduce precision --width {asked['width']} --steps {asked['meta_steps']}` makes this table",
     ):
         assert sentence in " ".join(told.split()), sentence

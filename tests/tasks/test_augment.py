@@ -79,5 +79,5 @@ def test_unknown_augmentations_and_turned_glyphs_are_refused(source):
         source("mirror")
     with pytest.raises(ConfigError, match=r"at most once"):
         source("affine", "affine")
-    with pytest.raises(ConfigError, match=r"Printed glyphs are not turned"):
+    with pytest.raises(ConfigError, match=r"must not be turned"):
         open_source("glyphs", "train", SHAPE, augment=("rotations",))

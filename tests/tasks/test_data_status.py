@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amfs_lab import cli
-from amfs_lab.tasks import SOURCES, EpisodeConfig, data_dirs, data_status, download, glyphs, omniglot, open_source
+from amfs_lab.tasks import EpisodeConfig, data_dirs, data_status, download, glyphs, omniglot, open_source
 from tests.tasks import small_omniglot as small
 
 
@@ -215,10 +215,6 @@ def test_a_remark_on_the_data_is_one_sentence_said_once(home, parts, capsys):
     assert cli.main(["train", "--out", "run", "--split", "validation", "--augment", "rotations", *QUICK]) == 0
     said = f"amfs-lab: {path}: 1 of 300 images were not 105x105 of 1 bit, and were converted.\n"
     assert capsys.readouterr().err.count(said) == 1
-
-
-def test_each_source_has_words_for_what_is_unseen():
-    assert set(cli.train.UNSEEN) == set(SOURCES)
 
 
 def test_status_comes_line_by_line():

@@ -180,7 +180,7 @@ def test_handwriting_may_be_turned_and_bent_in_training(archive):
     turned = open_source("omniglot", "train", SMALL, augment=("rotations", "affine"))
     assert turned.classes == 4 * plain.classes
     assert not torch.equal(turned[0].query.x, plain[0].query.x)
-    with pytest.raises(ConfigError, match="Printed glyphs are not turned"):
+    with pytest.raises(ConfigError, match="must not be turned"):
         open_source("glyphs", "train", SMALL, augment=("rotations",))
 
 

@@ -1,0 +1,52 @@
+"""docs/results.md has the tables of the stored results."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+PLACE = Path(__file__).resolve().parents[1] / "docs" / "results.py"
+SPEC = importlib.util.spec_from_file_location("results", PLACE)
+assert SPEC is not None
+assert SPEC.loader is not None
+results = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(results)
+
+
+def test_the_page_has_the_tables_of_the_stored_results():
+    page = results.PAGE.read_text(encoding="utf-8")
+    assert page.count("<!-- end -->") == 7
+    assert results.written(page) == page, "run `python docs/results.py`"
+
+
+def test_a_number_that_was_changed_by_hand_is_found():
+    page = results.PAGE.read_text(encoding="utf-8")
+    assert results.written(page.replace("| maml | 1163 |", "| maml | 9163 |")) == page
+
+
+def test_an_unknown_table_is_refused():
+    with pytest.raises(Exception, match=r"nothing"):
+        results.written("<!-- nothing -->\n<!-- end -->")
+
+
+def test_the_readme_says_no_more():
+    """Its five lines, from the numbers behind them."""
+    page = (PLACE.parents[1] / "README.md").read_text(encoding="utf-8")
+    told = " ".join(page.split())
+    bench = results.json.loads((results.STORED / "bench-cpu.json").read_text(encoding="utf-8"))
+    accuracy = results.EXPERIMENTS["accuracy"].load(results.STORED / "accuracy-omniglot")
+    steps = {run["method"]: run["step"] for run in accuracy.training}
+    assert steps["maml"] < steps["i-amfs"] / 2
+    assert "MAML made fewer than half as many meta-steps" in told
+    assert accuracy.summary["maml 5w1s transductive"]["i-amfs minus it"]["mean"] > 0
+
+    def medians(over: str, under: str) -> list[float]:
+        rows = [{name: own["seconds"] for name, own in shape.items()} for shape in bench["meta-steps"].values()]
+        return [results.tables.Times(row).ratio(over, under)[0] for row in rows]
+
+    assert "MAML with five steps takes 3 to 10 times as long" in told
+    times = medians("maml", "i-amfs")
+    assert (round(min(times)), round(max(times))) == (3, 10)
+    assert "takes about 0.7 of the time" in told
+    precision = results.table("precision-glyphs").splitlines()[2:]
+    assert all(row.endswith(("| 0.68 |", "| 0.70 |", "| 0.72 |")) for row in precision)
