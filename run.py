@@ -45,7 +45,7 @@ ISOLATED, SAFE = "-I", "-P"
 
 
 class Problem(Exception):
-    """What went wrong and what to do. It ends the program with status 2."""
+    """An error with what to do about it. It ends the program with status 2."""
 
 
 # --- Which Python ---------------------------------------------------------------------------------
@@ -332,7 +332,7 @@ def environment(**more):
 
 
 def output_of(command):
-    """What a command prints; nothing if it cannot be started."""
+    """The output of a command; empty if it cannot be started."""
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True)
     try:
         return subprocess.run(command, cwd=ROOT, env=environment(), **pipes).stdout

@@ -44,7 +44,7 @@ def pick_precision(name: str, inner: Any, device: torch.device) -> str:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether it has instructions for it, as far as torch tells: CUDA of capability 8 and up, x86 with AVX512-BF16."""
+    """True if torch reports bfloat16 instructions: CUDA of capability 8 and up, x86 with AVX512-BF16."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)

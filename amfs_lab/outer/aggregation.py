@@ -26,7 +26,7 @@ class Aggregator(ABC):
 
     @property
     def stateful(self) -> bool:
-        """Whether a step depends on earlier calls. A run with such a rule cannot be resumed."""
+        """True if a step depends on earlier calls. A run with such a rule cannot be resumed."""
         return False
 
     @abstractmethod

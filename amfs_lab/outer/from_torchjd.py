@@ -73,7 +73,7 @@ class TorchJD(Aggregator):
 
     @property
     def is_weighted(self) -> bool:
-        """Whether it returns weights on gradients, as most do."""
+        """True for an aggregator that returns weights on gradients, as most do."""
         made = self.made  # first: this is what says that torchjd is missing
         from torchjd.aggregation import WeightedAggregator
 

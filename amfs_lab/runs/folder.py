@@ -29,7 +29,7 @@ LOCK, HOLDER = ".run.lock", ".run.holder"
 
 
 class RunFolder:
-    """What a trainer writes to disk and resumes from. Without a path it writes nothing.
+    """The folder of a run: checkpoints and the final learner. Without a path it writes nothing.
 
     Args:
         save_every: meta-steps between checkpoints. resume: read the newest checkpoint, if there is a run.
