@@ -113,6 +113,6 @@ def freeze(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return (value.shape, value.dtype.str, value.tobytes() if value.dtype.kind != "O" else tuple(value.ravel()))
     if isinstance(value, (list, tuple)):
-        # A numeric array stays one value: a curve can have thousands of points.
+        # Floats are not frozen one by one: a curve can have thousands.
         return tuple(value) if all(type(inner) is float for inner in value) else tuple(map(freeze, value))
     return value
