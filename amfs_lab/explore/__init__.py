@@ -1,4 +1,4 @@
-"""Explorers: a control moves, and figure and sentence follow. They need the extra `lab`."""
+"""Explorers: interactive figures with controls and a sentence that describes the figure. They need the extra `lab`."""
 
 from amfs_lab.explore import (
     conflict,

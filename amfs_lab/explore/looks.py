@@ -5,7 +5,7 @@ from amfs_lab.widgets.style import GREEN, INK, Look
 
 METHODS = {each.label: Look(each.color, each.dash, each.marker) for each in methods.METHODS.values()}
 RULES = {label: Look(each.color, each.dash, each.marker, each.pattern) for label, each in methods.RULES.items()}
-# The methods of `planes`, whose tasks are quadratics; there the solve of I-AMFS is the proximal step.
+# The methods of `planes`, whose tasks are quadratic: the I-AMFS solve is then the proximal step.
 IN_THE_PLANE = {
     "joint": Look(INK, "dot", "cross"),
     "FO-MAML": METHODS["FO-MAML"],

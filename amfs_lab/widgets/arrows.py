@@ -1,8 +1,8 @@
-"""Arrows of a figure: their ends, the length of their heads, and a dot in place of an arrow too short to show.
+"""Arrows of a figure: end points and length of the head, or a dot if the arrow is too short to show a direction.
 
-An arrow is a line of two points whose second one has an arrow head as its marker (`traces.vector`). The page turns the
-head along the line. An arrow of length zero would therefore point anywhere, and the head of a short arrow would begin
-behind its start. Every arrow of a figure goes through `arrow`.
+An arrow is a line of two points; the marker of its second point is an arrow head (`traces.vector`). The page turns the
+head along the line. The head of an arrow of length zero would have a random direction, and the head of a short arrow
+would begin behind the start. `arrow` avoids both, so every arrow of a figure is made with it.
 """
 
 import math
@@ -15,7 +15,7 @@ LEAST = 3.0  # pixels: a shorter arrow shows no direction
 
 
 class Arrow(NamedTuple):
-    """The arrays of an arrow's trace: both ends, the sizes of their markers, and the name of the marker."""
+    """The arrays of an arrow's trace: x and y of both ends, the sizes of their markers, and the symbol of the head."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -23,7 +23,7 @@ class Arrow(NamedTuple):
     tip: str
 
     def fed(self, points: str) -> dict[str, Sequence[float] | str]:
-        """The four arrays that the trace `traces.arrow(points, ...)` is fed by."""
+        """The four arrays that the trace `traces.vector(points, ...)` reads."""
         return {f"{points}_{part}": value for part, value in self._asdict().items()}
 
 
@@ -31,16 +31,16 @@ NOTHING = Arrow([], [], [], "arrow")
 
 
 def arrow(start: Sequence[Number], tip: Sequence[Number], head: Number, scale: Number) -> Arrow:
-    """An arrow from `start` to `tip`, its head no longer than itself; a dot at `start` where it shows no direction.
+    """An arrow from `start` to `tip` whose head is not longer than the arrow; a dot at `start` if it is very short.
 
     Args:
         start, tip: two numbers each, in units of the axes. head: pixels of the head of a long arrow.
-        scale: pixels a unit, about: a figure follows the width of the page.
+        scale: approximate pixels per unit; the figure's width follows the page.
     """
     pixels = scale * math.dist(start, tip)
     if not math.isfinite(pixels):
         return NOTHING
-    if pixels < LEAST:  # both ends: plotly draws no first marker of a line whose markers look at the one before
+    if pixels < LEAST:  # both ends: plotly does not draw the first marker if the markers are oriented along the line
         return Arrow([float(start[0])] * 2, [float(start[1])] * 2, [0.0, head / 2], "circle")
     return Arrow([float(start[0]), float(tip[0])], [float(start[1]), float(tip[1])], [0.0, min(head, pixels)], "arrow")
 

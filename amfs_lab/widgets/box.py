@@ -4,7 +4,7 @@ import html
 import re
 from typing import Any, NamedTuple
 
-# The frame's colour and how it begins. Text keeps the page's own colour, on a tint: it can be read in every theme.
+# Colour and first words of each kind. The text keeps the page's colour on a tint, so that every theme can show it.
 LOOKS = {
     "right": ("#009E73", "rgba(0, 158, 115, 0.10)", "✓"),
     "wrong": ("#E69F00", "rgba(230, 159, 0, 0.12)", "Not yet."),

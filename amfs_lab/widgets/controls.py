@@ -3,8 +3,8 @@
     bandwidth = Slider("σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x")
 
 A control defines the values it accepts, the values that `drive` visits, and the widgets that show it. Every slider
-has a numeric box beside it, so that everything that can be dragged can be typed. The box takes any number: one out of
-range becomes the nearest in range, and a note says so (ipywidgets' bounded boxes say nothing).
+has a numeric box beside it, so that each value can also be typed. The box accepts any number. A number out of range
+becomes the nearest one in range, and a note says so. (The bounded boxes of ipywidgets correct it without a note.)
 """
 
 import math
@@ -23,7 +23,7 @@ SCALES = ("linear", "log", "zero-log")
 
 @dataclass
 class WidgetBinding:
-    """One ipywidget of a control, with the two translations between the reader's value and the widget's."""
+    """One ipywidget of a control, with the conversions between the control's value and the widget's value."""
 
     widget: Any  # has a `value`
     to_widget: Callable[[Any], Any] = lambda value: value
@@ -32,20 +32,20 @@ class WidgetBinding:
 
 @dataclass
 class Fields:
-    """A control as it stands in one explorer: the box that is shown, the parts with its value, a line for notes."""
+    """The widgets of one control in one explorer: the box that is shown, the parts that hold the value, and a note."""
 
     box: w.Widget
     parts: list[WidgetBinding]
     note: Words
 
     def show(self, value: Any, *, leave: w.Widget | None = None) -> None:
-        """Sets every part but the one that the reader is holding."""
+        """Sets all parts except `leave`, the one that the user is moving."""
         for part in self.parts:
             if part.widget is not leave:
                 part.widget.value = part.to_widget(value)
 
     def remark(self, words: str) -> None:
-        """Shows words under the control, or nothing."""
+        """Shows a note under the control; an empty string removes it."""
         if words or self.note.value:
             self.note.say(words)
             self.note.layout.display = "" if words else "none"
@@ -55,13 +55,13 @@ class Control:
     """Base of all controls; read and set through the explorer: `explorer.bandwidth = 2.0`.
 
     Args:
-        label: what stands beside it, short. help: what it does, one line below it.
-        rare: it is folded away until the reader asks for more dials.
-        inert: the reason why moving it alone, from the start, may leave the figure as it is; `drive` asks.
+        label: short name beside the control. help: one line below it that says what the control does.
+        rare: if True, the control is hidden until the user asks for more controls.
+        inert: the reason why this control alone may not change the figure at the start; `drive` requires it then.
     """
 
     name = ""
-    extent = ""  # where its values lie, in words
+    extent = ""  # its range, in words
 
     def __init__(self, label: str, start: Any, *, help: str = "", rare: bool = False, inert: str = "") -> None:
         self.label, self.help, self.rare, self.inert = label, help, rare, inert
@@ -77,23 +77,23 @@ class Control:
         explorer.set(**{self.name: value})
 
     def check(self, value: Any) -> Any:
-        """The value as the explorer keeps it. Raises ConfigError for one that this control can't have."""
+        """The value as the explorer stores it. Raises ConfigError for a value that this control does not accept."""
         raise NotImplementedError
 
     def nearest(self, value: Any) -> Any:
-        """The value closest to what a reader typed that this control can have."""
+        """The accepted value that is closest to what the user typed."""
         return value
 
     def probes(self) -> list[Any]:
-        """The values that `drive` visits: both ends, the start, something between."""
+        """The values that `drive` visits: both ends, the start, and one in between."""
         raise NotImplementedError
 
     def beyond(self) -> list[Any]:
-        """Values that a reader can type and this control can't have; `drive` types them."""
+        """Values that a user can type but that this control does not accept; `drive` types them."""
         return []
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
-        """New widgets that show `value`, their labels all of one width (CSS)."""
+        """New widgets that show `value`; `label_width` is the common CSS width of their labels."""
         raise NotImplementedError
 
     def refuse(self, value: Any, expected: str) -> ConfigError:
@@ -101,15 +101,15 @@ class Control:
 
 
 class Slider(Control):
-    """A number between two ends, by a slider and a numeric box.
+    """A number in a range, set with a slider or a numeric box.
 
     Args:
-        low, high: both ends, included. On the scale "zero-log" `low` is the smallest value above 0.
+        low, high: both ends, included. With the scale "zero-log", `low` is the smallest value above 0.
         scale: "linear"; "log", which gives every decade the same length; "zero-log", which is "log" with 0 at the left
             end.
-        integer: whole numbers only. step: of a linear scale, by default a hundredth of it, or 1 for whole numbers.
+        integer: whole numbers only. step: for a linear scale; default: 1/100 of the range, or 1 for whole numbers.
     Raises:
-        ConfigError: an unknown scale, a logarithmic one that begins at or below 0, or a start out of range.
+        ConfigError: an unknown scale, a logarithmic scale with `low` <= 0, or a start out of range.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Slider(Control):
         return [self.low - 1, 10 * self.high + 1]
 
     # The slider counts ticks, from `first` to `first + ticks`. A slider in the value's own unit would round the value
-    # to its grid and report that as a move of the reader: a start of 0.6 would show as 0.601. Whole numbers are ticks.
+    # to its grid and report the rounding as a move by the user: 0.6 would become 0.601. Whole numbers are ticks.
 
     @property
     def first(self) -> int:
@@ -182,7 +182,7 @@ class Slider(Control):
         return zero + round(max(0.0, share) * (self.ticks - zero))
 
     def at(self, tick: int) -> Number:
-        """The value at a tick, in few digits; the start's tick means the start, and the ends mean the ends."""
+        """The value at a tick, rounded to few digits. The ticks of the start and the ends give exactly these values."""
         exact = {self.first: self.low, self.first + self.ticks: self.high, self.tick(self.start): self.start}
         return exact[tick] if tick in exact else self._between(tick)
 
@@ -205,7 +205,7 @@ class Slider(Control):
             style=dict(description_width=label_width),
             layout=w.Layout(flex="1 1 130px", width="auto"),
         )
-        # Not a box for whole numbers: it would read 2.5 as 25.
+        # Not an integer box: it would read 2.5 as 25.
         box = w.FloatText(
             value=value, step=self._box_step(), **self._box(), layout=w.Layout(flex="0 0 68px", width="68px")
         )
@@ -227,10 +227,10 @@ class Slider(Control):
 
 
 class PlaySlider(Slider):
-    """A whole number that can also be played: buttons to start, pause and rewind stand before the slider.
+    """A slider for whole numbers that can play: it has buttons to start, pause and rewind.
 
     Args:
-        stride: what is added to the number every tenth of a second while it plays.
+        stride: increment every tenth of a second while it plays.
     """
 
     def __init__(self, label: str, low: int, high: int, *, stride: int = 2, **rest: Any) -> None:
@@ -257,7 +257,7 @@ class PlaySlider(Slider):
 
 
 class Choice(Control):
-    """One of several names; with a mapping, `options[name]` is what the name stands for."""
+    """One of several names. If `options` is a mapping, `options[name]` is the value of the name."""
 
     def __init__(
         self, label: str, options: Sequence[str] | Mapping[str, Any], *, start: str | None = None, **rest: Any
@@ -286,7 +286,7 @@ class Choice(Control):
 
 
 class Toggle(Control):
-    """Yes or no."""
+    """A switch: True or False."""
 
     def __init__(self, label: str, *, start: bool = False, **rest: Any) -> None:
         super().__init__(label, start, **rest)
@@ -311,7 +311,7 @@ class Toggle(Control):
 
 
 class HiddenState:
-    """A part of the state that the reader does not set: what a run has recorded, say. Its values never change."""
+    """A part of the state that the user does not set, for example the record of a run. Its values are immutable."""
 
     name = ""
 

@@ -1,4 +1,4 @@
-"""Places that can be dragged on a figure, each with two number boxes for its coordinates."""
+"""Points that can be dragged on a figure, each with two number boxes for its coordinates."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from amfs_lab.widgets.explorer import Explorer
 
 
 class Coordinate(Slider):
-    """One coordinate of a place: a number box without a slider, since the place is dragged on the figure."""
+    """One coordinate of a draggable point: a number box without a slider, because the figure replaces the slider."""
 
     def __init__(self, label: str, start: float, *, low: float = -3.0, high: float = 3.0, **rest: Any) -> None:
         super().__init__(label, low, high, start=start, step=0.05, rare=True, **rest)
@@ -31,13 +31,13 @@ class Coordinate(Slider):
 
 
 def coordinates(n: int, start: Mapping[str, Any], help: str) -> tuple[Coordinate, Coordinate]:
-    """The two coordinates of place `n`, which start at `start["x_n"]` and `start["y_n"]`."""
+    """The two coordinate controls of point `n`; they start at `start["x_n"]` and `start["y_n"]`."""
     digit = chr(ord("₀") + n)
     return Coordinate(f"x{digit}", start[f"x_{n}"], help=help), Coordinate(f"y{digit}", start[f"y_{n}"])
 
 
 class DraggableExplorer(Explorer):
-    """An explorer with places that can be dragged: `places[name]` is the names of the two controls of one place."""
+    """An explorer with draggable points: `places[name]` is the pair of control names of one point."""
 
     places: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
@@ -47,7 +47,7 @@ class DraggableExplorer(Explorer):
         self.live_figure.state.observe(self._dragged, "places")
 
     def rows(self, rare: bool) -> list[w.Widget]:
-        """The number boxes among the rare ones, in pairs that stay together."""
+        """The number boxes, listed among the rare controls; the two boxes of a point stay together."""
         if not rare:
             return super().rows(rare)
         theirs = [self.controls[name].box for pair in self.places.values() for name in pair]
@@ -59,11 +59,11 @@ class DraggableExplorer(Explorer):
         return [*others, together]
 
     def present(self) -> int:
-        """The number of places that are shown, from the first on. The others and their number boxes are hidden."""
+        """The number of points that are shown, counted from the first. The others and their number boxes are hidden."""
         return len(self.places)
 
     def _place(self) -> None:
-        """Moves the rings to the places of the state."""
+        """Moves the rings to the points of the state."""
         x, y = (self.declared[name] for name in next(iter(self.places.values())))
         assert isinstance(x, Coordinate)
         assert isinstance(y, Coordinate)
@@ -72,10 +72,10 @@ class DraggableExplorer(Explorer):
             "panel": 0,
             "names": list(self.places),
             "bounds": [x.low, x.high, y.low, y.high],
-            "grid": x.step,  # a dragged place lies on multiples of it
+            "grid": x.step,  # the coordinates of a dragged point are multiples of it
             "places": [[self.state[x], self.state[y]] for x, y in self.places.values()],
             "present": self.present(),
-            "answers": page.places.get("n", 0),  # the drag that was last heard of
+            "answers": page.places.get("n", 0),  # the number of the last drag that was handled
         }
         for n, pair in enumerate(self.places.values()):
             for name in pair:
@@ -97,7 +97,7 @@ class DraggableExplorer(Explorer):
     def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
         try:
             super()._change(changes, leave)
-        finally:  # after an interrupt the state is the one before
+        finally:  # after an interrupt, the state is the previous one
             self._showing = True
             try:
                 self._place()
@@ -106,7 +106,7 @@ class DraggableExplorer(Explorer):
 
 
 def _checked(value: Any, n: int) -> list[list[float]]:
-    """Raises ConfigError for what is not n places."""
+    """The coordinates of n points. Raises ConfigError for any other value."""
     try:
         places = [[float(x), float(y)] for x, y in value]
     except (TypeError, ValueError):

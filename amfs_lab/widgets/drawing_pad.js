@@ -1,12 +1,12 @@
-// A sheet of paper. Pointer events are one road for mouse, touch and pen; the strokes go to the kernel while they are
-// drawn, and ipywidgets holds back what the kernel has no time for.
+// A drawing sheet. Pointer events cover mouse, touch and pen. The strokes are sent to the kernel while they are drawn;
+// ipywidgets throttles the messages if the kernel is busy.
 
 const INK = "#24292F";
-const SIDE = 28; // of a stored picture
-const NIB = 0.075; // the pen's width, as a share of the sheet: a letter over most of it looks as its picture will
-const NEAR = 0.006; // points closer than this to the last one say nothing
-const PAUSE = 250; // milliseconds between two messages while a stroke grows: the last one is not to wait for them
-const MOST = 20000; // points the kernel takes
+const SIDE = 28; // pixels per side of a stored image
+const NIB = 0.075; // pen width as a share of the sheet: a letter that fills most of the sheet looks like its image
+const NEAR = 0.006; // points closer than this to the last one are skipped
+const PAUSE = 250; // milliseconds between two messages while a stroke grows, so that the last message need not wait
+const MOST = 20000; // most points that the kernel accepts
 
 const round = (z) => Math.round(Math.min(1, Math.max(0, z)) * 1000) / 1000;
 
@@ -37,7 +37,7 @@ function draw(canvas, strokes, picture) {
   }
 }
 
-// Ink where the digits say so, nothing elsewhere: the paper shows through.
+// Draws only the ink; the other pixels stay transparent.
 function printed(picture) {
   const small = document.createElement("canvas");
   small.width = small.height = SIDE;
@@ -62,17 +62,17 @@ async function render({ model: view, el }) {
   sheet.setAttribute("role", "group");
   canvas.setAttribute("role", "img");
   undo.type = clear.type = "button";
-  undo.dataset.lmSuppressShortcuts = clear.dataset.lmSuppressShortcuts = "true"; // Enter is JupyterLab's otherwise
+  undo.dataset.lmSuppressShortcuts = clear.dataset.lmSuppressShortcuts = "true"; // otherwise JupyterLab handles Enter
 
-  let stroke = null; // the one that is being drawn
-  let pointer = null; // by what
-  let before = null; // what was on the sheet when it began
-  let past = []; // what Undo goes back to
+  let stroke = null; // the stroke in progress
+  let pointer = null; // its pointer
+  let before = null; // the content of the sheet when the stroke began
+  let past = []; // states for Undo
   let ours = false;
   let timer = null;
 
   const value = () => model.get("value") ?? null;
-  let last = value(); // the model tells what it is, not what it was
+  let last = value(); // the model has the new value, not the previous one
 
   function show() {
     const now = value();
@@ -92,7 +92,7 @@ async function render({ model: view, el }) {
     clear.disabled = now === null ? !model.get("picture") : !now.length;
   }
 
-  // A new list each time: one that the model holds already would not count as a change.
+  // Always a new list: a list that the model already holds would not count as a change.
   function send(strokes) {
     clearTimeout(timer);
     timer = null;
@@ -127,7 +127,7 @@ async function render({ model: view, el }) {
     event.preventDefault();
     canvas.setPointerCapture(event.pointerId);
     pointer = event.pointerId;
-    before = value(); // drawing on a stored letter begins on a fresh sheet
+    before = value(); // a stroke on a stored letter begins on a blank sheet
     stroke = [place(event)];
     show();
   });
@@ -149,7 +149,7 @@ async function render({ model: view, el }) {
   }
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("lostpointercapture", end);
-  canvas.addEventListener("pointercancel", end); // what was drawn so far is kept; Undo takes it back
+  canvas.addEventListener("pointercancel", end); // the part drawn so far is kept; Undo removes it
 
   undo.addEventListener("click", () => {
     send(past.pop());
@@ -160,7 +160,7 @@ async function render({ model: view, el }) {
 
   const heard = () => {
     if (!ours) {
-      // The kernel has laid another sheet. A drawing below a stored letter is not lost: Undo brings it back.
+      // The kernel has changed the sheet. A drawing that a stored letter replaces is not lost: Undo restores it.
       const drawn = stroke ? [...(before ?? []), stroke] : last;
       if (value() !== null) past = [];
       else if (drawn?.length) past.push(drawn);
@@ -172,7 +172,7 @@ async function render({ model: view, el }) {
   model.on("change:value", heard);
   const parts = ["picture", "caption", "remark", "chosen", "description"].map((each) => `change:${each}`);
   parts.forEach((each) => model.on(each, show));
-  const sized = new ResizeObserver(show); // also when it is first laid out, and by another zoom
+  const sized = new ResizeObserver(show); // also at the first layout and after a change of zoom
   sized.observe(canvas);
   show();
 

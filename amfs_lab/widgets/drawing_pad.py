@@ -1,4 +1,4 @@
-"""A sheet of paper to draw on, as a control of an explorer: its value is a drawing, or None for a stored letter."""
+"""A drawing sheet as a control of an explorer: its value is a drawing, or None for a stored letter."""
 
 from pathlib import Path
 from typing import Any
@@ -18,22 +18,22 @@ HERE = Path(__file__).parent
 
 
 class SheetState(w.Widget):
-    """The content of a sheet: its stored letter, or what is drawn. A model of ipywidgets itself, see `mount.js`.
+    """The content of a sheet: a stored letter or a drawing. It is a plain ipywidgets model; `mount.js` says why.
 
-    What travels is small and plain: strokes as lists of numbers. (A trait of type Bytes refuses what arrives from a
-    page, a memoryview, and says so nowhere.)
+    Strokes are sent as lists of numbers. (A trait of type Bytes rejects the memoryview that the page sends, without an
+    error message.)
     """
 
     value = traitlets.List(default_value=None, allow_none=True).tag(sync=True, echo_update=False)
     description = traitlets.Unicode().tag(sync=True)
-    picture = traitlets.Unicode().tag(sync=True)  # what is on it while there is no drawing; see `printed`
-    caption = traitlets.Unicode().tag(sync=True)  # whose letter that is
-    remark = traitlets.Unicode().tag(sync=True)  # what became of it, below the paper
-    chosen = traitlets.Bool(False).tag(sync=True)  # whether it is the answer
+    picture = traitlets.Unicode().tag(sync=True)  # the image shown while there is no drawing; see `printed`
+    caption = traitlets.Unicode().tag(sync=True)  # the source of that letter
+    remark = traitlets.Unicode().tag(sync=True)  # the result for this sheet, below the paper
+    chosen = traitlets.Bool(False).tag(sync=True)  # True if this sheet is the answer
 
 
 class Sheet(anywidget.AnyWidget):
-    """DrawingPad, pen, and the buttons Undo and Clear; drawn on by mouse, touch or pen (`drawing_pad.js`)."""
+    """The view of a sheet, with the buttons Undo and Clear; drawn on by mouse, touch or pen (`drawing_pad.js`)."""
 
     _esm = (HERE / "drawing_pad.js").read_text(encoding="utf-8")
     _css = (HERE / "drawing_pad.css").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ class Sheet(anywidget.AnyWidget):
 
 
 class DrawingPad(Control):
-    """A sheet of paper: None shows what is stored there, else the strokes that are drawn."""
+    """A drawing sheet: None shows the stored letter, any other value is the list of drawn strokes."""
 
     def __init__(self, label: str, **rest: Any) -> None:
         super().__init__(label, None, **rest)
@@ -55,13 +55,13 @@ class DrawingPad(Control):
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
         sheet = SheetState(description=self.label, value=_listed(value))
-        note = Words(display="none")  # a drawing that can't be is refused, never mended
+        note = Words(display="none")  # an invalid drawing is rejected, never corrected
         box = w.VBox([Sheet(state=sheet), note], layout=w.Layout(margin="0"))
         return Fields(box, [WidgetBinding(sheet, _listed, self.check)], note)
 
 
 def printed(image: Float[Tensor, "28 28"]) -> str:
-    """Sixteen grey levels as hexadecimal digits, row by row; "" where there is no ink."""
+    """The image as hexadecimal digits (16 grey levels), row by row; "" for an image without ink."""
     levels = greys(image).ravel().tolist()
     return "".join(f"{level:x}" for level in levels) if any(levels) else ""
 

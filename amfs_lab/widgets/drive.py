@@ -1,4 +1,4 @@
-"""A driver for tests and lessons: it moves every control of an explorer as the page would, and fails on any fault."""
+"""A driver for tests and lessons: it moves every control of an explorer as the page would, and fails on any error."""
 
 import math
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ View = tuple[tuple[Any, ...], tuple[Any, ...], str]
 def drive(explorer: Explorer) -> int:
     """Visits every value that each control declares as a probe (both ends, start, interior) and every preset.
 
-    After each move: the control holds the value, all parts of it show it, no error, finite data. A number out of range,
-    typed, becomes the nearest in range, and a note says so. Over each control: the drawing changed at least once, or
-    `inert` says why not (a sentence that only repeats the control's value proves nothing). Back at the start,
-    everything is as it was.
+    After each move: the control holds the value, all its parts show it, there is no error, and the data are finite. A
+    typed number out of range becomes the nearest one in range, and a note says so. Each control must change the drawing
+    at least once, or `inert` gives the reason. (A sentence that only repeats the control's value does not count.) After
+    the return to the start, state and drawing are the same as before.
 
     Returns:
         the number of moves made.
     Raises:
-        AssertionError: naming the explorer, the control and the value. An exception of the explorer passes through.
+        AssertionError: names the explorer, the control and the value. Errors of the explorer are not caught.
     """
     explorer.reset()
     moves = 0
@@ -76,7 +76,7 @@ def drive(explorer: Explorer) -> int:
 
 
 def move(explorer: Explorer, part: Any, value: Any) -> None:
-    """Moves one control by the message that the page would send; exceptions are raised."""
+    """Moves one control with the message that the page would send. Exceptions are raised."""
     state = {"value": part.to_widget(value)}
     if hasattr(part.widget, "index") and "index" in part.widget.keys:
         state = {"index": part.widget.options.index(value)}
@@ -113,6 +113,6 @@ def freeze(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return (value.shape, value.dtype.str, value.tobytes() if value.dtype.kind != "O" else tuple(value.ravel()))
     if isinstance(value, (list, tuple)):
-        # A curve of thousands of floats is frozen as it is.
+        # Floats are not frozen one by one: a curve can have thousands.
         return tuple(value) if all(type(inner) is float for inner in value) else tuple(map(freeze, value))
     return value

@@ -1,4 +1,4 @@
-"""The base of every explorer: controls in, figure and one sentence out, and no error that nobody sees."""
+"""The base class of every explorer: controls as input, a figure and one sentence as output, all errors visible."""
 
 import contextlib
 import functools
@@ -23,11 +23,11 @@ from amfs_lab.widgets.traces import Trace
 if TYPE_CHECKING:
     from amfs_lab.plots import SavableFigure
 
-BESIDE = 4  # more dials than that stand beside the figure, where the page is wide enough
+BESIDE = 4  # if there are more controls than this, they stand beside the figure on a wide page
 
 
 class Shown:
-    """Something that shows `self.widget` at the end of a cell, and a sentence where there are no widgets."""
+    """Base class of objects that a cell shows as `self.widget`, or as a sentence where widgets are not available."""
 
     widget: w.Widget
 
@@ -36,22 +36,22 @@ class Shown:
 
 
 class Explorer(Shown):
-    """Controls, a figure that follows them, and a sentence that says what it shows.
+    """Controls, a figure that follows them, and a sentence that describes the figure.
 
     A subclass declares controls as class attributes, a table of traces, and two functions:
 
-    - `compute(state) -> Arrays` is pure: tested without any widget, and the only place for mathematics;
-    - `say(arrays) -> str` puts the present state into one sentence.
+    - `compute(state) -> Arrays` is a pure function, tested without widgets, and the only place for mathematics;
+    - `say(arrays) -> str` describes the present state in one sentence.
 
     Args:
-        preset: the name of a preset to start from. start: controls to start from, by name.
+        preset: the name of the preset to start from. start: initial values of controls, by name.
     Raises:
-        ConfigError: an unknown preset or control, or a value that a control refuses.
+        ConfigError: an unknown preset or control, or a value that a control does not accept.
     """
 
     title: ClassVar[str] = ""
-    alt: ClassVar[str] = ""  # what the figure is a picture of, for those who can't see it
-    empty: ClassVar[str] = ""  # what a panel says in which there is nothing to draw
+    alt: ClassVar[str] = ""  # alternative text of the figure, for screen readers
+    empty: ClassVar[str] = ""  # the text in a panel that has nothing to draw
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     panels: ClassVar[Panels] = Panels(figure=Panel())
     traces: ClassVar[Mapping[str, Trace]] = {}
@@ -67,7 +67,7 @@ class Explorer(Shown):
         cls.held = {name: value for name, value in attributes.items() if isinstance(value, HiddenState)}
 
     def __init__(self, preset: str | None = None, **start: Any) -> None:
-        # JupyterLab delivers widget messages on a thread of their own, beside a cell that runs.
+        # JupyterLab delivers widget messages on a separate thread, also while a cell runs.
         self._lock = threading.RLock()
         self._showing = False
         self.error: BaseException | None = None
@@ -96,7 +96,7 @@ class Explorer(Shown):
         self.live_figure.state.observe(lambda change: self.pointed(change["new"]), ["click", "hover"])
         self.widget = self._assemble()
 
-    # What a subclass writes.
+    # Methods that a subclass defines.
 
     def compute(self, state: State) -> Arrays:
         raise NotImplementedError
@@ -105,37 +105,37 @@ class Explorer(Shown):
         raise NotImplementedError
 
     def consequences(self, changed: Collection[str], state: State) -> Mapping[str, Any]:
-        """The controls that follow from others in a state, with their values: each dial shows what `compute` uses.
+        """Values of controls that follow from other controls in a state, so that each control shows the value in use.
 
         Args:
-            changed: the controls that were set just now.
+            changed: the controls that were just set.
         """
         return {}
 
     def rows(self, rare: bool) -> list[w.Widget]:
-        """The boxes of the controls that are always seen, or of the rare ones, as they follow each other."""
+        """The boxes of the visible controls, or of the rare ones, in their order on the page."""
         return [fields.box for name, fields in self.controls.items() if self.declared[name].rare == rare]
 
     def tools(self) -> list[w.Widget]:
-        """More widgets for the row of buttons."""
+        """Additional widgets for the row of buttons."""
         return []
 
     def pointed(self, event: Mapping[str, Any]) -> None:
-        """Called when a trace `hears` the mouse. `event`: name of the `trace`, and `x`, `y`, `index` of the point."""
+        """Handles mouse events that a trace `hears`. `event`: name of the `trace`; `x`, `y`, `index` of the point."""
 
-    # What a reader, a lesson and a test do.
+    # Methods for users, lessons and tests.
 
     def set(self, **changes: Any) -> None:
-        """Sets controls by name, all in one update: `explorer.set(bandwidth=2.0, points="twins")`."""
+        """Sets controls by name in one update: `explorer.set(bandwidth=2.0, points="twins")`."""
         self._change(changes)
 
     def reset(self) -> None:
-        """Back to the state it was made with; what was recorded stays."""
+        """Restores the initial state; recorded data stay."""
         self._change({name: self.start[name] for name in self.declared})
 
     @property
     def figure(self) -> go.Figure:
-        """The plotly figure of the present state, to look at or to save. Changes made to it do not reach the page."""
+        """The plotly figure of the present state, to show or save. Changes to it do not reach the page."""
         return self.live_figure.figure
 
     def trace(self, name: str) -> Any:
@@ -148,7 +148,7 @@ class Explorer(Shown):
         Args:
             panel: the number of the only panel to draw, from 1, without title and sentence.
         """
-        from amfs_lab.widgets.static_figure import still  # matplotlib, for which nobody else waits
+        from amfs_lab.widgets.static_figure import still  # matplotlib is slow to import, so only this method imports it
 
         words = (self.title, self.sentence.text) if panel is None else ("", "")
         return still(self.figure, self.live_figure.state.specification, *words, panel=panel)
@@ -165,16 +165,16 @@ class Explorer(Shown):
     def __repr__(self) -> str:
         return f"{type(self).__name__}: {self.sentence.text}"
 
-    # How an error stays visible: the banner says it, and it is raised on. In a kernel it then leaves as an `error`
-    # message on iopub (ipywidgets hands it to the shell), which the browser test listens to; in a test it raises.
+    # Errors stay visible: the banner shows the error, and it is raised again. A kernel then sends it as an `error`
+    # message on iopub (ipywidgets hands it to the shell), which the browser test reads. In a test it raises.
 
     def guard(self, widget: Any) -> None:
-        """Lets no message from the page fail unseen, also where a trait refuses it before any callback of ours."""
+        """Shows errors of messages from the page, including those that a trait rejects before any callback."""
         widget.set_state = self.safe(acknowledged(widget.set_state))
         widget._handle_custom_msg = self.safe(acknowledged(widget._handle_custom_msg))
 
     def safe(self, callback: Callable[..., Any]) -> Callable[..., Any]:
-        """The same callback, with the banner shown when it fails."""
+        """The same callback; if it fails, the banner shows the error."""
 
         @functools.wraps(callback)
         def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -187,11 +187,11 @@ class Explorer(Shown):
         return guarded
 
     def show_error(self, error: BaseException) -> None:
-        """Red, until the next change that works."""
+        """Shows the error in the red banner until the next change that succeeds."""
         self.error = error
         self.banner.show(error)
 
-    # The one way from a control to the figure.
+    # Every change of a control reaches the figure through this method.
 
     def _moved(self, name: str, part: Any, change: Any) -> None:
         if self._showing:
@@ -224,7 +224,7 @@ class Explorer(Shown):
             except Exception as error:
                 self.show_error(error)
                 raise
-            except BaseException:  # the interrupt button: no error, and what is shown belongs together again
+            except BaseException:  # the interrupt button is no error: state, controls and figure are restored
                 self.state = before
                 self._show_controls(self.controls, None)
                 self.sentence.text = self.say(self.arrays)
@@ -280,7 +280,7 @@ class Explorer(Shown):
         return box
 
     def _more(self, box: w.HBox) -> list[w.Widget]:
-        """The button that unfolds the rare dials, where there are any."""
+        """The button that shows the rare controls, if there are any."""
         fold = w.ToggleButton(description="More dials", icon="sliders-h", layout=w.Layout(width="auto"))
         fold.tooltip = "Show or hide the dials that are rarely needed"
         fold.add_class("amfs-more")
@@ -301,8 +301,8 @@ class Explorer(Shown):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """The tensors of a figure are small: on a machine that does something else as well, threads that wait for each
-    other make a move of a slider tens of times slower. Training keeps its threads."""
+    """Limits torch to one thread for the small tensors of a figure. On a busy machine, threads that wait for each
+    other make a slider move tens of times slower. Training keeps its threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

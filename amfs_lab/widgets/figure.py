@@ -19,7 +19,7 @@ from amfs_lab.widgets.traces import Trace
 
 
 class Record(dict[str, Any]):
-    """Named values, read as attributes. Made once, never changed."""
+    """Immutable named values that can be read as attributes."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -40,12 +40,12 @@ class Arrays(Record):
 
 
 class LiveFigure:
-    """A table of traces and the arrays that feed it, as a plotly figure and as messages to the page.
+    """A plotly figure and its messages to the page, from a table of traces and the arrays that feed it.
 
     Args:
-        panels: the panels by name. traces: the table, by name. layout: what never changes of the layout.
-        frame: property of a panel ("fit.x.range", "fit.title") = name of the array. arrays: the first state.
-        alt: the figure in words. empty: the words in a panel with nothing to draw.
+        panels: the panels by name. traces: the table, by name. layout: the constant part of the layout.
+        frame: property of a panel ("fit.x.range", "fit.title") = name of the array. arrays: those of the first state.
+        alt: the alternative text. empty: the text in a panel with nothing to draw.
     Raises:
         ConfigError: a trace or a property of a panel that does not exist.
     """
@@ -69,11 +69,11 @@ class LiveFigure:
             row, column, *_ = panels.area(list(panels)[panels.number(trace.at)])
             self._figure.add_trace(trace.kind(trace.style), row=row + 1, col=column + 1)
         still = json.loads(self._figure.to_json())
-        self._drawn: dict[str, Any] = {}  # the arrays that it shows
+        self._drawn: dict[str, Any] = {}  # the arrays that the figure shows
         self._frame = [(*panels.path(place), name) for place, name in frame.items()]
         self._feeds = [
             [(_path(drawn, prop), name) for prop, name in trace.feeds.items()]
-            for drawn, trace in zip(self.figure.data, traces.values(), strict=True)  # plotly looks at each value
+            for drawn, trace in zip(self.figure.data, traces.values(), strict=True)  # plotly validates each value
         ]
         self.shown = {name for feeds in self._feeds for _, name in feeds} | set(frame.values())
         self._texts = {name for feeds in self._feeds for path, name in feeds if path == "text"}
@@ -81,7 +81,7 @@ class LiveFigure:
 
     @property
     def figure(self) -> go.Figure:
-        """The plotly figure of the present state: one object, brought up to date when it is asked for."""
+        """The plotly figure of the present state: one object that is updated when it is read."""
         figure = self._figure
         for trace, drawn in zip(self._traces.values(), figure.data, strict=True):
             for prop, name in trace.feeds.items():
@@ -103,14 +103,14 @@ class LiveFigure:
         return self.figure.data[list(self._traces).index(name)]
 
     def data(self) -> dict[str, dict[str, Any]]:
-        """The traces of the present state, by name, as plain dictionaries that plotly has not validated."""
+        """The traces of the present state, by name, as plain dictionaries without plotly's validation."""
         return {
             name: {**trace.style, **{prop: self.arrays[array] for prop, array in trace.feeds.items()}}
             for name, trace in self._traces.items()
         }
 
     def update(self, arrays: Arrays) -> None:
-        """Brings the figure to these arrays in one message, or in none where nothing changed."""
+        """Updates the figure to these arrays with one message, or with none if nothing changed."""
         changed = [name for name in self.shown if not _same(arrays[name], self.arrays[name])]
         self.arrays = arrays
         if changed:
@@ -123,7 +123,7 @@ class LiveFigure:
         return {name: _sendable(self.arrays[name], "text" if name in self._texts else "") for name in names}
 
     def _specification(self, still: Mapping[str, Any]) -> dict[str, Any]:
-        """The part of the figure that never changes, as JSON for the page: panels with traces, places, layouts.
+        """The constant part of the figure, as JSON for the page: panels with their traces, positions and layouts.
 
         Args:
             still: the figure as JSON, without its arrays.
@@ -140,14 +140,14 @@ class LiveFigure:
             fed = {path for path, _ in frame}
             words = "xaxis.ticktext" in fed or "<br>" in str(own["xaxis"].get("ticktext"))
             if words or own["xaxis"].get("type") == "category":
-                own["xaxis"]["automargin"] = True  # words of two lines, or turned for want of room
+                own["xaxis"]["automargin"] = True  # labels of two lines, or rotated ones
             ticks = list(map(str, own["yaxis"].get("ticktext", ())))
             if "yaxis.ticktext" in fed or max(map(len, ticks), default=0) > WIDE:
                 own["yaxis"]["automargin"] = True
             row, column, row_end, column_end = self._panels.area(name)
             panels.append(
                 {
-                    "area": [row + 1, column + 1, row_end + 1, column_end + 1],  # lines of a CSS grid
+                    "area": [row + 1, column + 1, row_end + 1, column_end + 1],  # line numbers of the CSS grid
                     "share": self._panels.share(name),
                     "layout": common | own | {"margin": _margin(own, fed)},
                     "frame": frame,
@@ -178,29 +178,29 @@ class LiveFigure:
 
 
 def half_widths(intervals: Sequence[Interval]) -> np.ndarray:
-    """Lengths of error bars: 0, which draws none, where there are too few values for an interval."""
+    """Lengths of error bars; 0, which draws none, if there are too few values for an interval."""
     return np.array([interval.half_width or 0.0 for interval in intervals])
 
 
 def _path(part: Any, prop: str) -> str:
-    """A property as the page writes it: `marker_color` is `marker.color`, `error_x_array` is `error_x.array`."""
+    """A property in the page's notation: `marker_color` is `marker.color`, `error_x_array` is `error_x.array`."""
     if "." in prop or hasattr(part, prop):
         return prop
     words = prop.split("_")
-    heads = ("_".join(words[:n]) for n in range(len(words) - 1, 0, -1))  # the longest that there is
+    heads = ("_".join(words[:n]) for n in range(len(words) - 1, 0, -1))  # the longest match first
     head = next(head for head in heads if hasattr(part, head))
     return f"{head}.{_path(part[head], prop.removeprefix(head + '_'))}"
 
 
-# Of a layout, what all panels share. The legend is drawn below all of them, by `plotly_widget.js`.
+# The layout that all panels share. `plotly_widget.js` draws the legend below all panels.
 COMMON = ("barmode", "bargap", "bargroupgap", "dragmode", "hovermode")
-WIDE = 4  # letters: what a tick of an upright axis has room for
+WIDE = 4  # characters: the width that is reserved for a tick label of a vertical axis
 HEAD = {"font": {"size": 14}, "x": 0.5, "xref": "paper", "xanchor": "center", "y": 1, "yref": "paper"}
 HEAD |= {"yanchor": "bottom", "pad": {"b": 8}}
 
 
 def _axis(layout: Mapping[str, Any], name: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """An axis of the layout as the only one of its own plot; `told` is what the panel says of it."""
+    """An axis of the layout as the only one of its own plot; `told` holds the panel's settings for it."""
     own = dict(layout.get(name, {}))
     for place in ("anchor", "matches", "domain"):
         if place not in told:
@@ -211,7 +211,7 @@ def _axis(layout: Mapping[str, Any], name: str, told: Mapping[str, Any]) -> dict
 
 
 def _margin(own: Mapping[str, Any], fed: Collection[str]) -> dict[str, int]:
-    """Pixels round a panel: for numbers and titles of its axes, also those that are `fed`, and its own title."""
+    """Margins of a panel in pixels: for the numbers and titles of its axes, those that are `fed` too, and its title."""
 
     def room(axis: str, numbers: int, title: int) -> int:
         look = own[axis]
@@ -240,8 +240,8 @@ def _plain(value: Any) -> Any:
 
 
 def _sendable(value: Any, prop: str = "") -> Any:
-    """No empty text, but a space that does not break: plotly removes the node of an empty one, and never draws there
-    again."""
+    """The value, with a no-break space in place of an empty text. plotly removes the node of an empty text and never
+    draws there again."""
     if prop == "text" and isinstance(value, (list, tuple)):
         return [each if each != "" else "\u00a0" for each in value]
     return list(value) if isinstance(value, tuple) else value

@@ -16,10 +16,10 @@ _awaiting = 0
 
 
 def stopped(interrupt: BaseException, words: str) -> None:
-    """Says in a box what the interrupt button has stopped, in place of a traceback; it stays the exception it is.
+    """Shows in a box what the interrupt button has stopped, instead of a traceback. The exception stays the same.
 
-    The kernel still reports an error, which is what ends Run All. IPython asks an exception for `_render_traceback_`
-    before it makes a traceback of its own, and `page.css` hides that one line beside the box.
+    The kernel still reports an error, and that error ends Run All. IPython calls the exception's `_render_traceback_`
+    before it makes its own traceback. `page.css` hides the remaining line beside the box.
     """
     if get_ipython() is not None:
         display(Box("stopped", words))
@@ -28,7 +28,7 @@ def stopped(interrupt: BaseException, words: str) -> None:
 
 @contextmanager
 def awaiting() -> Iterator[None]:
-    """Marks the time in which a cell awaits, so that messages are handled beside it."""
+    """Marks the time in which a cell awaits. Messages that arrive then are handled at the same time."""
     global _awaiting
     _awaiting += 1
     try:
@@ -38,10 +38,10 @@ def awaiting() -> Iterator[None]:
 
 
 async def yield_to_kernel() -> None:
-    """Lets the kernel deliver what the page has sent.
+    """Gives the kernel time to deliver messages from the page.
 
-    One `sleep(0)` is one turn of the event loop, and a message needs five: from the socket, through its dispatch, to
-    the widget. On Windows it comes through another thread, which needs real time.
+    One `sleep(0)` is one turn of the event loop. A message needs five: from the socket, through its dispatch, to the
+    widget. On Windows it comes through another thread, which needs real time.
     """
     await asyncio.sleep(0.001)
     for _ in range(4):
@@ -49,7 +49,7 @@ async def yield_to_kernel() -> None:
 
 
 def acknowledged(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The same handler of a message; when it is done, the page is told."""
+    """The same message handler; after it returns, the page gets an acknowledgement."""
 
     @functools.wraps(handler)
     def handled(*args: Any, **kwargs: Any) -> Any:
@@ -62,12 +62,12 @@ def acknowledged(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def acknowledge() -> None:
-    """Tells the page that its message was handled, where ipykernel does not.
+    """Tells the page that its message was handled, because ipykernel does not.
 
-    A message that arrives while a cell awaits is handled beside it, on the main thread, and ipykernel 7.4 sends no
-    status for it. ipywidgets waits for an `idle` before it sends the same widget's next value, so without this one a
-    slider that was moved once during a run would never move again. (JupyterLab avoids that way once it has a subshell
-    for widget messages, which it makes after the first of them.)
+    A message that arrives while a cell awaits is handled at that time on the main thread. ipykernel 7.4 sends no status
+    for such a message. ipywidgets waits for an `idle` status before it sends the same widget's next value. Without this
+    function, a slider that was moved once during a run would never move again. (JupyterLab avoids this when it has a
+    subshell for widget messages, which it makes after the first of them.)
     """
     if not _awaiting or threading.current_thread() is not threading.main_thread():
         return

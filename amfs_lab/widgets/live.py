@@ -1,4 +1,4 @@
-"""Long work in a notebook that stays live: curves grow, sliders answer, and Stop stops."""
+"""Live display of long work in a notebook: curves grow, controls respond, and the Stop button ends the run."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,10 @@ NEXT = "Go on below with what was learned so far, or run the cell again to begin
 
 
 class LiveExplorer(Explorer):
-    """An explorer that watches a run: it keeps what `live` pushes, and has a Stop button.
+    """An explorer that displays a run: it stores what `live` pushes, and it has a Stop button.
 
-    `compute` finds the record in `state.history` (a mapping from a run's name to a tuple of what it yielded) and the
-    run's condition in `state.status`: `"idle"`, `"running"`, `"stopped"`, `"finished"` or `"failed"`.
+    `compute` finds the record in `state.history` (a mapping from a run's name to the tuple of its items) and the run's
+    condition in `state.status`: `"idle"`, `"running"`, `"stopped"`, `"finished"` or `"failed"`.
     """
 
     empty = "Nothing has run yet. Run the next cell: the curves grow here."
@@ -52,28 +52,28 @@ class LiveExplorer(Explorer):
         self.stop_button.disabled = True
 
     def name_of(self, item: Any) -> str:
-        """To which curve an item belongs."""
+        """The name of the curve that an item belongs to."""
         return getattr(item, "method", "run")
 
     def begin(self) -> None:
-        """A run starts. What earlier runs recorded stays, so that methods can be run one after the other."""
+        """Starts a run. Records of earlier runs stay, so that methods can be run one after the other."""
         self.stopped = False
         self.stop_button.disabled = False
         self.set(status="running")
 
     def push(self, item: Any) -> None:
-        """Records one item, without drawing. A step that begins again at or before the last one replaces that run."""
+        """Records one item without drawing. If its step is not after the last one, it starts the run's record again."""
         record = self._record.setdefault(self.name_of(item), [])
         if record and getattr(item, "step", len(record)) <= getattr(record[-1], "step", -1):
             record.clear()
         record.append(item)
 
     def recorded(self) -> dict[str, Any]:
-        """The parts of the state that hold what was recorded."""
+        """The parts of the state that hold recorded data."""
         return {"history": {name: tuple(record) for name, record in self._record.items()}}
 
     def refresh(self) -> None:
-        """Draws all that was recorded."""
+        """Draws all recorded data."""
         self.set(**self.recorded())
 
     def finish(self, status: str) -> None:
@@ -83,19 +83,19 @@ class LiveExplorer(Explorer):
 
 
 async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: LiveExplorer, every: float = 0.25) -> Any:
-    """Runs an iterator to its end, or until Stop, and draws it as it goes: `await live(trainer.run(), explorer)`.
+    """Runs an iterator until it ends or Stop is clicked, and draws it meanwhile: `await live(trainer.run(), explorer)`.
 
-    Between two steps the kernel is given time for what the page sends; in a plain `for` loop a click on Stop may wait
-    until the loop has ended. Several runs, given by name, advance side by side: next is always the one that has used
-    the least time, so that all are seen at equal seconds.
+    Between two steps the kernel has time for messages from the page. In a plain `for` loop, a click on Stop may wait
+    until the loop has ended. Several runs, given by name, advance side by side. The next step always belongs to the run
+    that has used the least time, so that all curves reach the same number of seconds.
 
-    The interrupt button stops it, too, and the cells after it: every run is closed, so that one with a folder saves
-    what it needs to go on, what was recorded stays, and the interrupt is raised on.
+    The interrupt button also stops the run, and the cells after it. Every run is closed, so that a run with a folder
+    saves what it needs to resume. Recorded data stay, and the interrupt is raised again.
 
     Args:
         every: seconds between two drawings.
     Returns:
-        the last item of the run (None for an empty one); for several runs a dict of them, by name.
+        the last item of the run (None for an empty run); for several runs, a dict of the last items by name.
     """
     several = isinstance(runs, Mapping)
     waiting = dict(runs) if isinstance(runs, Mapping) else {"": runs}
@@ -130,7 +130,7 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
         raise
     finally:
         try:
-            with contextlib.ExitStack() as closing:  # all of them, whatever one says
+            with contextlib.ExitStack() as closing:  # closes all runs, even if one of them raises
                 for run in waiting.values():
                     closing.callback(getattr(run, "close", lambda: None))
         except Exception as error:

@@ -12,9 +12,9 @@ HERE = Path(__file__).parent
 
 
 class Page(anywidget.AnyWidget):
-    """The help of the page for a sentence and its controls. It shows nothing, and may fail without harm to either.
+    """Support on the page for a sentence and its controls. It shows nothing; if it fails, sentence and controls work.
 
-    Its script (`page.js`) makes the sentence a live region, so that screen readers speak each change, and gives the
+    Its script (`page.js`) makes the sentence a live region, so that screen readers speak each change. It also gives the
     slider handles their names, which ipywidgets does not send.
     """
 
@@ -23,15 +23,15 @@ class Page(anywidget.AnyWidget):
 
 
 class Words(ipywidgets.HTML):
-    """Words on the page, shown as they are: no character of theirs is markup. The only HTML that an explorer makes.
+    """Plain text on the page: all markup in it is escaped. The only HTML widget of an explorer.
 
     Args:
-        frame: the markup around them, with `{}` in their place. kind: their CSS class. layout: of ipywidgets.
+        frame: the markup around the text; `{}` marks its position. kind: CSS class. layout: ipywidgets layout.
     """
 
     def __init__(self, words: str = "", kind: str = "", frame: str = "{}", **layout: Any) -> None:
         super().__init__(layout=ipywidgets.Layout(**layout))
-        if kind:  # a page refuses an empty class
+        if kind:  # a page rejects an empty class
             self.add_class(kind)
         self._frame = frame
         self.say(words)
@@ -41,10 +41,10 @@ class Words(ipywidgets.HTML):
 
 
 class Sentence(ipywidgets.VBox):
-    """A sentence that changes its words.
+    """A sentence whose text can change.
 
-    The words are a widget of ipywidgets itself: anywidget gives up on one of its own that is not ready within two
-    seconds, as on a busy machine, and from then on the words would stand still without a word of it.
+    The text is a widget of ipywidgets itself. anywidget drops a widget of its own that is not ready within two seconds,
+    as on a busy machine. The text would then never change again, and no error would be shown.
     """
 
     text = traitlets.Unicode()
@@ -61,7 +61,7 @@ class Sentence(ipywidgets.VBox):
 
 
 class Banner(Words):
-    """Red, above the controls, empty while all is well."""
+    """A red error message above the controls; empty if there is no error."""
 
     FRAME = (
         '<div role="alert"><b>This explorer met an error.</b> {}<br>'

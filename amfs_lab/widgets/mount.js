@@ -1,10 +1,10 @@
-// Puts a figure (`plotly_widget.js`, which stands before this) into a notebook. What it shows is in a model of ipywidgets itself:
-// anywidget gives up on a model of its own that is not ready within two seconds, as on a busy page, and drops all later
-// messages to it. Every view reads the same model, so every view shows the same.
+// Mounts a figure (`plotly_widget.js`, which is prepended to this file) in a notebook. Its content is in a plain ipywidgets model:
+// anywidget drops a model of its own that is not ready within two seconds, as on a busy page, and all later messages to it.
+// Every view reads the same model, so every view shows the same.
 
-const bundles = (globalThis.amfsPlotly ??= {}); // by version: one page can show two kernels
+const bundles = (globalThis.amfsPlotly ??= {}); // by version, because one page can show two kernels
 
-// plotly.js as a module of its own: a page may have another one as `window.Plotly`, and keeps it.
+// plotly.js as a separate module: the page may have another version as `window.Plotly` and keeps it.
 async function load(script) {
   const version = script.get("version");
   const source = async () => {
@@ -19,9 +19,9 @@ async function load(script) {
 
 const PREFIX = "array_";
 const LAPTOP = 612; // pixels of height that JupyterLab leaves a notebook on a screen of 1366 × 768
-const AROUND = 156; // what it takes for itself
+const AROUND = 156; // pixels of that height that JupyterLab itself uses
 
-// Title, presets, sentence, dials and figure are seen together: what is left below all that stands above the figure.
+// Title, presets, sentence, controls and figure fit on one screen: the figure gets the height below all that is above it.
 function room(el) {
   const box = el.closest(".amfs-explorer");
   if (!box) return Infinity;
@@ -56,7 +56,7 @@ async function render({ model, el }) {
     state.on("change", heard);
     const theme = new MutationObserver(() => figure.setDark(dark()));
     theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
-    // ipywidgets marks what a restart has cut off, and not what ends with its kernel.
+    // ipywidgets marks widgets after a restart, but not when their kernel has ended.
     const { kernel } = model.widget_manager;
     const cut = () => el.closest(".amfs-explorer")?.classList.add("jupyter-widgets-disconnected");
     kernel?.disposed.connect(cut);

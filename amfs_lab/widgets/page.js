@@ -1,18 +1,18 @@
-// The page's half of an explorer: its sentence as a live region, names for what can be focused.
-// It shows nothing of its own, so that an explorer works without it.
+// The page's part of an explorer: it makes the sentence a live region and names the elements that can be focused.
+// It shows nothing, so an explorer works without it.
 
-// A slider counts ticks; what it stands at is in the box beside it, once the kernel has answered.
+// A slider counts ticks. Its value is in the box beside it, after the kernel has answered.
 function speakValue(handle, number) {
   const value = number?.value ?? "";
   if (handle.getAttribute("aria-valuetext") !== value) handle.setAttribute("aria-valuetext", value);
 }
 
-const ANSWER = 2000; // milliseconds that the kernel has for it
-const GLANCE = 50; // between two looks; not at each frame, which would keep the whole page drawing while a slider moves
+const ANSWER = 2000; // milliseconds that the kernel has for its answer
+const GLANCE = 50; // milliseconds between two checks; a check at each frame would redraw the whole page while a slider moves
 
 function followValue(handle, number) {
   let until = 0;
-  let next = null; // the look that is to come
+  let next = null; // the timer of the next check
   const follow = () => {
     speakValue(handle, number);
     next = performance.now() < until ? setTimeout(follow, GLANCE) : null;
@@ -26,7 +26,7 @@ function followValue(handle, number) {
 }
 
 function nameHandles(root) {
-  // JupyterLab would take the arrow keys from a menu that has the focus, and a letter for one of its own commands.
+  // Otherwise JupyterLab takes the arrow keys from a focused menu, and letters as its own commands.
   root.querySelectorAll("select").forEach((menu) => menu.setAttribute("data-lm-suppress-shortcuts", "true"));
   root.querySelectorAll(".amfs-control").forEach((control) => {
     const handle = control.querySelector(".noUi-handle");
@@ -35,7 +35,7 @@ function nameHandles(root) {
       handle.setAttribute("aria-label", control.querySelector("label")?.textContent ?? "");
       speakValue(handle, number);
     }
-    // ipywidgets writes a box's tooltip on a label that it does not show.
+    // ipywidgets writes the tooltip of a box on a label that is hidden.
     const words = number?.closest(".jupyter-widgets").querySelector("label")?.title;
     if (words) {
       number.title = words;
@@ -48,7 +48,7 @@ function render({ el }) {
   const root = () => el.closest(".amfs-explorer");
   const observers = [];
 
-  // The box of the sentence stays while ipywidgets changes what is in it: screen readers speak each change.
+  // The box of the sentence stays when ipywidgets replaces its content: screen readers speak each change.
   const heard = () => {
     const line = el.closest(".amfs-explorer, .amfs-predict")?.querySelector(".amfs-say");
     if (!line) return false;

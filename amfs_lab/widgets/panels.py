@@ -1,4 +1,4 @@
-"""The panels of a figure by name: where each stands, its title and its axes.
+"""The panels of a figure by name: the position, the title and the axes of each.
 
 panels = Panels(
     "fit filter / fit labels",  # two rows: `fit` stands on the left of both
@@ -18,7 +18,7 @@ from amfs_lab.widgets.controls import Number
 Axis = Mapping[str, Any]
 
 
-EQUAL_X: dict[str, Any] = dict(constrain="domain", showgrid=False)  # two axes with one unit, for a map or a matrix
+EQUAL_X: dict[str, Any] = dict(constrain="domain", showgrid=False)  # two axes with the same unit, for a map or a matrix
 EQUAL_Y: dict[str, Any] = EQUAL_X | dict(scaleanchor="x")
 
 
@@ -33,8 +33,8 @@ def axis(
     """An axis, with plotly's properties in `more`.
 
     Args:
-        range: both ends, as exponents of ten on a logarithmic axis. zero: the colour of a line at 0.
-        ticks: the places of the ticks, or by place the words at them.
+        range: both ends; exponents of ten on a logarithmic axis. zero: the colour of the line at 0.
+        ticks: the tick values, or a mapping from tick value to label.
     """
     given: dict[str, Any] = {}
     if title is not None:
@@ -64,14 +64,14 @@ class Panel(NamedTuple):
 
 
 class Panels(Mapping[str, Panel]):
-    """The panels of a figure by name, numbered from 0 in the order of reading.
+    """The panels of a figure by name, numbered from 0 in reading order.
 
     Args:
         grid: the names of the panels, row by row; "/" ends a row, "." leaves a cell empty. A panel covers all cells
-            with its name. By default all panels stand in one row.
-        widths, heights: shares of the columns and of the rows. spacing: between columns and rows, of plotly's figure.
+            with its name. By default all panels are in one row.
+        widths, heights: relative sizes of the columns and rows. spacing: between columns and rows, in plotly's units.
     Raises:
-        ConfigError: a grid that does not name each panel, or names another one.
+        ConfigError: a grid that omits a panel or has an unknown name.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Panels(Mapping[str, Panel]):
         return len(self._panels)
 
     def number(self, name: str) -> int:
-        """The number of a panel from 0, the first for "". Raises ConfigError for an unknown name."""
+        """The number of a panel from 0; 0 for the name "". Raises ConfigError for an unknown name."""
         if name and name not in self._panels:
             raise ConfigError(f"A panel must be one of {', '.join(self)}. Got {name!r}.")
         return list(self).index(name) if name else 0
@@ -117,7 +117,7 @@ class Panels(Mapping[str, Panel]):
         return min(rows), min(columns), max(rows) + 1, max(columns) + 1
 
     def share(self, name: str) -> float:
-        """The share of the figure's height that a panel has."""
+        """The share of the figure's height that a panel takes."""
         row, _, end, _ = self.area(name)
         return sum(self.heights[row:end]) / sum(self.heights)
 
@@ -139,7 +139,7 @@ class Panels(Mapping[str, Panel]):
         )
 
     def layout(self) -> dict[str, Axis]:
-        """All axes, as plotly's layout names them. `scaleanchor="x"` is the panel's own axis."""
+        """All axes by plotly's layout names. `scaleanchor="x"` means the x axis of the same panel."""
         axes = {}
         for n, panel in enumerate(self._panels.values()):
             for letter, settings in zip("xy", panel[1:], strict=True):
@@ -150,16 +150,16 @@ class Panels(Mapping[str, Panel]):
         return axes
 
     def path(self, place: str) -> tuple[int, str]:
-        """The panel's number and plotly's path in its layout of a place "panel.x.range" or "panel.title"."""
+        """The panel's number and plotly's layout path for a property "panel.x.range" or "panel.title"."""
         name, _, prop = place.partition(".")
         head, dot, rest = prop.partition(".")
         return self.number(name), "title.text" if head == "title" else f"{head}axis{dot}{rest}"
 
     def titled(self) -> Collection[int]:
-        """The numbers of the panels with a title: plotly has an annotation for each of them."""
+        """The numbers of the panels with a title; plotly has one annotation for each of them."""
         return [n for n, panel in enumerate(self._panels.values()) if panel.title]
 
 
 def number(n: int) -> str:
-    """The suffix of plotly's axes of the panel `n`: "" for 0, "2" for 1."""
+    """The suffix that plotly gives the axes of panel `n`: "" for 0, "2" for 1."""
     return str(n + 1) if n else ""

@@ -1,17 +1,17 @@
-// A figure: panels of curves, a legend and rings that can be dragged, from a specification and arrays. Each panel is a plot
-// of its own, so that only the panels of changed arrays are drawn anew. This module knows no kernel: it draws wherever
-// there is a specification (`LiveFigure._specification` in Python), its arrays, and plotly.
+// A figure from a specification and arrays: panels of curves, a legend, and rings that can be dragged. Each panel is its
+// own plot, so that only the panels of changed arrays are redrawn. This module does not depend on a kernel. It needs a
+// specification (`LiveFigure._specification` in Python), its arrays, and plotly.
 
 const SVG = "http://www.w3.org/2000/svg";
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
-const FAR = 10; // steps of an arrow key with Shift
-const NARROW = 560; // pixels: below, panels stand one under another
-const LEAST = 240; // pixels of height
-const SLIM = 700; // pixels: below, a figure is at least half as high as it is wide
-const SLICE = 12; // milliseconds of drawing in one frame of the page
+const FAR = 10; // steps per arrow key with Shift
+const NARROW = 560; // pixels: on a narrower page, panels stand one below another
+const LEAST = 240; // pixels: least height
+const SLIM = 700; // pixels: on a narrower page, the height of a figure is at least half its width
+const SLICE = 12; // milliseconds of drawing per frame of the page
 const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: "reset", responsive: false };
 
-// plotly's dashes and symbols, as they look in the legend.
+// plotly's dashes and symbols, for the legend.
 const DASHES = { dash: "7 4", dot: "2 3", dashdot: "7 3 2 3", longdash: "11 4", longdashdot: "11 3 2 3" };
 const SYMBOLS = {
   circle: "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z",
@@ -33,7 +33,7 @@ function made(kind, attributes, parent) {
   return element;
 }
 
-// `put(trace, "marker.color", value)`; a number leads into a list: "annotations[1].text".
+// `put(trace, "marker.color", value)`; a number is an index into a list: "annotations[1].text".
 function put(object, path, value) {
   const steps = path.split(/[.[\]]+/).filter(Boolean);
   const last = steps.pop();
@@ -41,7 +41,7 @@ function put(object, path, value) {
   object[last] = value;
 }
 
-// An array as it travels (shape, type, bytes) as plotly takes it: numbers in rows.
+// Converts an array from the form that is sent (shape, type, bytes) to plotly's form: rows of numbers.
 const TYPES = { float64: Float64Array, float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
 export function read(value) {
   if (!value?.bytes) return value;
@@ -52,7 +52,7 @@ export function read(value) {
   return Array.from({ length: shape[0] }, (_, row) => flat.slice(row * shape[1], (row + 1) * shape[1]));
 }
 
-// Every colour of a light page as it is on a dark one, inside lists and dictionaries too.
+// Replaces every colour of a light page by that of a dark page, also inside lists and dictionaries.
 function recoloured(value, night) {
   if (typeof value === "string") return night[value] ?? value;
   if (Array.isArray(value)) return typeof value.at(-1) === "number" ? value : value.map((each) => recoloured(each, night));
@@ -62,7 +62,7 @@ function recoloured(value, night) {
   return value;
 }
 
-// plotly's own marks of words, and no other markup.
+// plotly's text markup, and no other markup.
 function words(text, parent) {
   for (const part of text.split(/(<(?:sub|sup|b|i)>[^<]*<\/(?:sub|sup|b|i)>|<br>)/)) {
     const marked = part.match(/^<(\w+)>([^<]*)/);
@@ -73,8 +73,8 @@ function words(text, parent) {
 }
 
 export class Figure {
-  // `spec`: see `LiveFigure._specification`. `arrays`: by name, as they travel. `told(event)` hears of clicks, hovers and drags;
-  // `room()` says how many pixels of height there are for figure and legend.
+  // `spec`: see `LiveFigure._specification`. `arrays`: by name, in the form that is sent. `told(event)` handles clicks, hovers
+  // and drags; `room()` returns the height in pixels for figure and legend.
   constructor(place, spec, arrays, plotly, { told = () => {}, room = () => Infinity } = {}) {
     Object.assign(this, { spec, plotly, told, room, dark: false, width: 0, hidden: new Set(), decoded: {} });
     this.root = made("div", { class: "amfs-figure js-figure", role: "img", "aria-label": spec.alt }, place);
@@ -85,7 +85,7 @@ export class Figure {
       return { ...panel, div, cost: 0 }; // cost: milliseconds of its last drawing
     });
     this.legend = made("div", { class: "amfs-legend" }, this.root);
-    this.feeds = {}; // by the name of an array: the panels that show it
+    this.feeds = {}; // by name of an array: the panels that show it
     this.looks = new Set(); // the names of arrays that the legend depends on
     this.panels.forEach((panel, n) => {
       for (const [, name] of panel.frame) (this.feeds[name] ??= new Set()).add(n);
@@ -96,18 +96,18 @@ export class Figure {
         }
       }
     });
-    this.root.dataset.waits = ""; // for tests: a drawing is to come
-    this.stale = new Set(this.panels.keys()); // panels to be drawn, the one that has waited longest first
+    this.root.dataset.waits = ""; // for tests: a drawing is pending
+    this.stale = new Set(this.panels.keys()); // panels to be drawn, the longest wait first
     this.set(arrays);
     this.sized = new ResizeObserver(() => this.resize());
     this.sized.observe(this.root);
-    // Drawn only where it can be seen: JupyterLab lays out no cell that is off the screen, and a plot that is drawn there may
-    // stay without words and axes.
+    // Drawn only where it is visible: JupyterLab does no layout of a cell outside the screen, and a plot that is drawn there
+    // may have no text and no axes.
     this.seen = false;
     this.watched = new IntersectionObserver((looks) => {
       this.seen = looks.at(-1).isIntersecting;
       if (!this.seen || !this.stale.size) return;
-      this.width = 0; // what was measured off the screen may be wrong
+      this.width = 0; // a width measured outside the screen may be wrong
       this.resize();
     });
     this.watched.observe(this.root);
@@ -121,8 +121,8 @@ export class Figure {
     this.root.remove();
   }
 
-  // Takes changed arrays. What is drawn fast is drawn at once, the other panels with the next frames of the page, each with
-  // what has come by then: the page stays quick while a slider is dragged, and no panel waits for ever.
+  // Takes changed arrays. Panels that draw fast are drawn at once. The others are drawn in the next frames of the page, each
+  // with the latest arrays: the page stays responsive while a slider is dragged, and every panel is drawn in the end.
   set(arrays) {
     const changed = new Set();
     for (const [name, value] of Object.entries(arrays)) {
@@ -164,7 +164,7 @@ export class Figure {
 
   resize() {
     const width = this.root.clientWidth;
-    if (!width || width === this.width) return; // a hidden tab has none
+    if (!width || width === this.width) return; // a hidden tab has no width
     this.width = width;
     const narrow = width < NARROW && this.panels.length > 1;
     this.root.classList.toggle("amfs-narrow", narrow);
@@ -179,8 +179,8 @@ export class Figure {
   }
 
   draw(slice = SLICE) {
-    this.resize(); // a width that comes and goes between two looks of the observer would stay drawn
-    if (!this.seen || !this.width) return; // drawn when it is seen
+    this.resize(); // otherwise a width that lasts only between two calls of the observer would stay drawn
+    if (!this.seen || !this.width) return; // drawn later, when it is visible
     const end = performance.now() + slice;
     for (const n of this.stale) {
       this.stale.delete(n);
@@ -203,7 +203,7 @@ export class Figure {
     layout.width = div.clientWidth;
     layout.height = div.clientHeight;
     const { title } = layout;
-    delete layout.title; // plotly's own would not wrap
+    delete layout.title; // plotly's own title does not wrap
     panel.empty = !data.some(({ x, y, z, source }) => [x, y, z].some((values) => values?.length) || source);
     const first = !panel.drawn;
     panel.drawn = true;
@@ -225,7 +225,7 @@ export class Figure {
     words(text, made("span", {}, panel.head));
   }
 
-  // Axes are never empty without a word: one for all panels, if all are empty.
+  // A panel without data shows a text; if all panels are empty, there is one text for all.
   sayEmpty() {
     const all = this.panels.every(({ empty }) => empty);
     const places = [[this, this.grid, all], ...this.panels.map((panel) => [panel, panel.div, panel.empty && !all])];
@@ -247,7 +247,7 @@ export class Figure {
   trace(each) {
     const trace = this.filled(each);
     if (this.hidden.has(this.group(each))) trace.visible = false;
-    trace.showlegend = false; // the legend below is ours
+    trace.showlegend = false; // the page draws its own legend below
     return trace;
   }
 
@@ -257,7 +257,7 @@ export class Figure {
     if (trace?.hears?.includes(kind)) this.told({ kind, trace: trace.name, x: found.x, y: found.y, index: found.pointIndex ?? found.pointNumber });
   }
 
-  // The legend: one button for each name; it hides what has the name, or is of its group.
+  // The legend: one button per name; it hides the traces with this name or in its group.
 
   group(each) {
     return each.style.legendgroup || each.style.name || each.name;
@@ -284,7 +284,7 @@ export class Figure {
     }
   }
 
-  // Rings that can be dragged: `places` a list of [x, y], `grid` what they are rounded to, `bounds` left, right, low, high.
+  // Rings that can be dragged. `places`: a list of [x, y]; `grid`: rounding step; `bounds`: left, right, low, high.
   setRings(rings) {
     this.rings ??= new Rings(this, this.panels[rings.panel], rings);
     this.rings.take(rings);
@@ -324,7 +324,7 @@ class Rings {
     this.rings = names.map((name, i) => this.ring(name, i));
   }
 
-  // What the kernel says of a place on the way is old already.
+  // During a drag, the points of the kernel are out of date and are ignored.
   take({ places, present }) {
     this.present = present;
     if (this.held === null) this.points = places;
@@ -368,7 +368,7 @@ class Rings {
 
   ring(name, i) {
     const ring = made("g", { class: "amfs-handle", tabindex: 0, role: "slider", "aria-label": `${name}, a place` }, this.layer);
-    ring.dataset.lmSuppressShortcuts = "true"; // the arrow keys are JupyterLab's otherwise
+    ring.dataset.lmSuppressShortcuts = "true"; // otherwise JupyterLab handles the arrow keys
     made("circle", { class: "amfs-handle-reach", r: 16 }, ring);
     made("circle", { class: "amfs-handle-ring", r: 9 }, ring);
     made("title", {}, ring).textContent = `${name}: drag, or use the arrow keys`;

@@ -1,7 +1,7 @@
 """The figure of an explorer on a page: a specification, arrays by name, and rings that can be dragged.
 
-`plotly_widget.js` draws it with plotly.js, one plot a panel; `mount.js` puts it into a notebook. All that it shows is
-in one `FigureState`, which every view reads, so that a second view or a page that connects anew shows the same.
+`plotly_widget.js` draws it with plotly.js, one plot per panel; `mount.js` adds it to a notebook. Its whole state is in
+one `FigureState`, which every view reads. A second view, or a page that connects again, therefore shows the same.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ BUNDLE_VERSION = "4.1.1"
 
 
 class Script(ipywidgets.Widget):
-    """Carries plotly.js to the page, packed."""
+    """A widget that sends the compressed plotly.js to the page."""
 
     code = traitlets.Bytes().tag(sync=True)
     version = traitlets.Unicode().tag(sync=True)
@@ -29,7 +29,7 @@ class Script(ipywidgets.Widget):
 
     @classmethod
     def get(cls) -> "Script":
-        """The one that all figures of this kernel use; a new one after `Widget.close_all()`."""
+        """The single instance that all figures of this kernel use; a new one after `Widget.close_all()`."""
         script = cls.shared
         if script is None or script.comm is None:
             script = cls.shared = cls(code=BUNDLE.read_bytes(), version=BUNDLE_VERSION)
@@ -37,16 +37,16 @@ class Script(ipywidgets.Widget):
 
 
 class FigureState(ipywidgets.Widget):
-    """All that a figure shows, and what its reader does with it.
+    """The whole content of a figure and the user's actions on it.
 
     Args:
-        specification: what never changes, see `LiveFigure._specification`. arrays: by name; one trait each, so that a
-            change is one message with the arrays that changed.
+        specification: the constant part, see `LiveFigure._specification`. arrays: by name, one trait each, so that a
+            change is one message with only the changed arrays.
     """
 
     specification = traitlets.Dict().tag(sync=True)
     rings = traitlets.Dict().tag(sync=True)  # panel, names, grid, bounds, places, present
-    # From the page. Each has a count `n`, so that the same click twice is two changes.
+    # From the page. Each has a count `n`, so that two equal clicks are two changes.
     places = traitlets.Dict().tag(sync=True, echo_update=False)
     hover = traitlets.Dict().tag(sync=True, echo_update=False)
     click = traitlets.Dict().tag(sync=True, echo_update=False)
@@ -78,7 +78,7 @@ class Figure(anywidget.AnyWidget):
 
 
 def packed(value: Any, widget: Any = None) -> Any:
-    """A value as it travels: arrays of numbers as bytes with shape and type, everything else as it is."""
+    """A value in the form that is sent: numeric arrays as bytes with shape and dtype, everything else unchanged."""
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiu" or value.ndim > 2:
             return value.tolist()

@@ -1,4 +1,4 @@
-"""A question before the figure: the reader commits to an answer, and gets a reason rather than a cross."""
+"""A question before the figure: the user chooses an answer and gets an explanation, also for a wrong answer."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -11,7 +11,7 @@ from amfs_lab.widgets.messages import Sentence, Words
 
 
 class Prediction(Shown):
-    """A question with one button an option. See `predict`."""
+    """A question with one button per option. See `predict`."""
 
     def __init__(
         self, question: str, options: Sequence[str], answer: str | Callable[[], str | None], because: Mapping[str, str]
@@ -19,7 +19,7 @@ class Prediction(Shown):
         self.question, self.options, self.because = question, tuple(options), dict(because)
         self._answer = answer
         self.chosen: list[str] = []
-        self._key()  # a question without a right answer fails here, in the author's run, not under a reader's click
+        self._key()  # a question without a right answer raises here, when the lesson is written, not at a user's click
         for option in self.because:
             if option not in self.options:
                 raise ConfigError(
@@ -45,10 +45,10 @@ class Prediction(Shown):
             raise
         except Exception as error:
             self.feedback.text = f"This question met an error. {type(error).__name__}: {error}"
-            raise  # the kernel sends it on as an `error` message
+            raise  # the kernel sends it as an `error` message
 
     def choose(self, option: str) -> bool:
-        """Shows the answer to an option that was clicked. Returns True if it was right."""
+        """Shows the answer to an option that was clicked. Returns True if the option was right."""
         if option not in self.options:
             raise ConfigError(f"The options are {', '.join(map(repr, self.options))}. Got {option!r}.")
         key = self._key()
@@ -74,7 +74,7 @@ class Prediction(Shown):
         return f"You said “{option}”. Consider: {reason.rstrip('.')}{end} Then choose again."
 
     def settle(self) -> str:
-        """Holds the last choice against an answer that has become known since, and says how it went."""
+        """Compares the last choice with an answer that has become known since, and returns the result in words."""
         key = self._key()
         if key is None:
             return "Nobody knows yet: run the cells in between first."
@@ -105,13 +105,13 @@ def predict(
     answer: str | Callable[[], str | None],
     because: Mapping[str, str] | None = None,
 ) -> Prediction:
-    """Asks before the figure shows.
+    """A question to answer before the figure is shown.
 
     Args:
-        answer: the right option, or a function that computes it when the reader clicks, from the figure's numbers;
-            while it gives None, nobody knows, and the reader's choice is noted for `.settle()`.
-        because: for an option, the thought that leads away from it (or, for the right one, why it is right).
+        answer: the right option, or a function that computes it from the figure's numbers at the user's click. While it
+            returns None, the answer is unknown, and the choice is kept for `.settle()`.
+        because: by option, the reasoning that leads to a wrong option, or the reason why the right one is right.
     Raises:
-        ConfigError: an answer, or a reason, for something that is no option.
+        ConfigError: an answer or a reason for something that is not an option.
     """
     return Prediction(question, options, answer, because or {})

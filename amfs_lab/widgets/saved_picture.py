@@ -1,8 +1,8 @@
-"""An explorer in a cell: its widget, and a picture for the day on which no kernel is there.
+"""An explorer in a cell: its widget, and a static picture for a page without a kernel.
 
-The picture is an output of its own, above the widget, and `page.css` hides it while the widget is there. Below it, a
-notebook that is opened again has the line "Error displaying widget: model not found": no style of ours reaches a page
-on which no widget lives, and the reader meets the picture first.
+The picture is a separate output above the widget, and `page.css` hides it while the widget is shown. A notebook that is
+opened again has the line "Error displaying widget: model not found" below the picture. Our CSS cannot hide that line:
+it reaches only pages with a live widget.
 """
 
 import base64
@@ -19,13 +19,13 @@ from amfs_lab.widgets.png import picture
 if TYPE_CHECKING:
     from amfs_lab.widgets.explorer import Explorer
 
-WIDTH = 900  # pixels, by which `page.css` knows a picture
+WIDTH = 900  # pixels; `page.css` selects the picture by this width
 NOTE = "This is a picture from when the cell ran. Run the cell for the live figure."
 NOTHING = picture(np.zeros((1, 1), np.uint8), ["#FFFFFF"]).partition(",")[2]
 
 
 def show(explorer: "Explorer") -> None:
-    """Displays the widget at once, below a place for its picture, which is drawn then."""
+    """Displays the widget at once, below an empty output for its picture, and then draws the picture."""
     drawn = pictured()
     if drawn:
         _put(explorer, NOTHING, update=False, height=1)
@@ -36,7 +36,7 @@ def show(explorer: "Explorer") -> None:
 
 
 def renew(explorer: "Explorer") -> None:
-    """Draws the pictures of an explorer that is on the page anew. An error becomes a line in their place."""
+    """Draws the pictures of a displayed explorer again. An error is shown as one line in place of the picture."""
     if not pictured():
         return
     try:
@@ -47,12 +47,12 @@ def renew(explorer: "Explorer") -> None:
 
 
 def pictured() -> bool:
-    """True in a kernel, but not under test: there the pictures would take half a second each."""
+    """True in a kernel, except in tests: the pictures would take half a second each."""
     return hasattr(get_ipython(), "kernel") and os.environ.get("AMFS_LAB_FAST") != "1"
 
 
 def png(explorer: "Explorer") -> bytes:
-    """The picture in few bytes: no curve needs more than 128 colours."""
+    """The picture as a small PNG: 128 colours suffice for curves."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 

@@ -1,6 +1,6 @@
 """A plotly figure of an explorer drawn with matplotlib: for slides and papers, and for a page without a kernel.
 
-It draws the properties that explorers use, which `KNOWN` lists, and refuses any other rather than leave it out.
+It draws the properties that explorers use, listed in `KNOWN`, and raises an error for any other property.
 """
 
 import base64
@@ -27,10 +27,10 @@ from amfs_lab.widgets.controls import Number
 from amfs_lab.widgets.style import COLORS, INK, TEMPLATE
 
 DPI = 100
-PX = 72 / DPI  # points a pixel
-WIDTH, PANEL = 900, (620, 460)  # pixels: of a figure, and of one panel alone
+PX = 72 / DPI  # points per pixel
+WIDTH, PANEL = 900, (620, 460)  # pixels: of a figure, and of a single panel
 
-# Every property that is drawn; `a.*` is all below `a`.
+# Every property that is drawn; `a.*` means everything below `a`.
 UNSEEN = "customdata hoverinfo hovertemplate hoverlabel.* legend legendgroup uid type xaxis yaxis"
 MARKER = "marker.color marker.line.color marker.line.width"
 KNOWN = {
@@ -55,7 +55,7 @@ KNOWN = {
 
 
 def ring(n: int, *radii: Number) -> Path:
-    """A polygon of `n` corners at these radii in turn, one of them on top."""
+    """A polygon of `n` corners whose radii repeat in turn; the first corner is on top."""
     angles = np.pi / 2 + 2 * np.pi * np.arange(n) / n
     corners = np.stack([np.cos(angles), np.sin(angles)], 1) * np.resize(radii, n)[:, None]
     return Path(np.concatenate([corners, corners[:1]]), closed=True)
@@ -104,12 +104,12 @@ COLUMNS = {"left": ("right", -1), "center": ("center", 0), "right": ("left", 1)}
 def still(
     figure: go.Figure, spec: Mapping[str, Any], title: str = "", caption: str = "", panel: int | None = None
 ) -> SavableFigure:
-    """The figure as matplotlib draws it: the title, its panels, a legend and the caption, one below another.
+    """The figure drawn by matplotlib: title, panels, legend and caption, one below another.
 
     Args:
-        spec: see `LiveFigure._specification`, for the places of the panels. panel: the number of the only one to draw.
+        spec: see `LiveFigure._specification`, for the positions of the panels. panel: the only one to draw, from 1.
     Raises:
-        ConfigError: something that is seen and cannot be drawn, or a panel that there is not.
+        ConfigError: a visible property that cannot be drawn, or a panel number that does not exist.
     """
     layout, data = figure.layout.to_plotly_json(), [trace.to_plotly_json() for trace in figure.data]
     check("layout", layout)
@@ -135,7 +135,7 @@ def still(
         paper.text(10 / width, 6 / whole, words, size=12 * PX, color=INK, va="bottom", linespacing=1.25)
     if handles:
         place: Any = dict(loc="lower left", bbox_to_anchor=(4 / width, (below[1] - 4) / whole), ncols=columns)
-        handles = [handle for column in range(columns) for handle in handles[column::columns]]  # read row by row
+        handles = [handle for column in range(columns) for handle in handles[column::columns]]  # in reading order
         look: Any = dict(fontsize=12 * PX, frameon=False, labelcolor=INK, handlelength=3.6)
         paper.legend(handles=handles, **look, **place).set_in_layout(False)
     grid = paper.add_gridspec(
@@ -149,7 +149,7 @@ def still(
             axes = paper.add_subplot(grid[row:row_end, column:column_end] if panel is None else 111)
             own = [(n, trace) for n, trace in traces if panel_of(trace) == number]
             looks = {letter: layout.get(f"{letter}axis{number + 1 if number else ''}", {}) for letter in "xy"}
-            above = looks["x"].get("side") == "top"  # only there matplotlib has to look for a place: it takes long
+            above = looks["x"].get("side") == "top"  # only then matplotlib places the title, which is slow
             axes.set_title(said(head), size=14 * PX, color=INK, pad=8 * PX, y=None if above else 1)
             Panel(axes, looks, layout, own).draw()
     return paper
@@ -160,7 +160,7 @@ def panel_of(trace: Mapping[str, Any]) -> int:
 
 
 def check(kind: str, part: Mapping[str, Any]) -> None:
-    """Raises ConfigError where a trace, an axis or a layout has a property that is not drawn."""
+    """Raises ConfigError if a trace, an axis or a layout has a property that is not drawn."""
     if kind not in KNOWN:
         raise ConfigError(
             f"A picture has traces of {', '.join(list(KNOWN)[:5])}. Got {kind!r}: draw it in `static_figure.py`."
@@ -188,7 +188,7 @@ def one_of(table: Mapping[str, Any], value: str, what: str) -> Any:
 
 
 def said(text: Any) -> str:
-    """Words with plotly's marks as matplotlib writes them: `s<sub>i</sub>` has a subscript."""
+    """Text with plotly's markup in matplotlib's notation: `s<sub>i</sub>` has a subscript."""
     text = str(text).replace("$", r"\$").replace("<br>", "\n").replace("\u00a0", " ")
     marks = {"sub": "$_{\\mathrm{%s}}$", "sup": "$^{\\mathrm{%s}}$", "b": "$\\mathbf{%s}$", "i": "$\\mathit{%s}$"}
     return re.sub(r"<(\w+)>([^<]*)</\1>", lambda found: one_of(marks, found[1], "markup") % found[2], text)
@@ -199,7 +199,7 @@ def plain(text: Any) -> str:
 
 
 def colour(value: Any) -> Any:
-    """A colour as matplotlib reads it; "rgba(0, 114, 178, 0.12)" too."""
+    """A colour in a form that matplotlib accepts; converts "rgba(0, 114, 178, 0.12)"."""
     if isinstance(value, str) and value.startswith("rgb"):
         numbers = [float(each) for each in re.findall(r"[\d.]+", value)]
         return (*(each / 255 for each in numbers[:3]), *numbers[3:])
@@ -217,7 +217,7 @@ def first(value: Any, otherwise: Any = None) -> Any:
 
 
 def dashes(line: Mapping[str, Any]) -> Any:
-    """matplotlib's pattern, which it multiplies by the width; plotly's grows from a width of 3 on."""
+    """matplotlib's dash pattern, which it scales by the line width. plotly scales its patterns only above width 3."""
     dash, width = line.get("dash") or "solid", line.get("width", 2)
     if dash == "solid":
         return "solid"
@@ -227,7 +227,7 @@ def dashes(line: Mapping[str, Any]) -> Any:
 
 
 def base_of(trace: Mapping[str, Any], index: int) -> Any:
-    """The colour of a trace that says none of its own for a part."""
+    """The default colour of a trace, for parts without their own colour."""
     own = COLORS[index % len(COLORS)]
     return trace.get("line", {}).get("color") or first(trace.get("marker", {}).get("color"), own)
 
@@ -237,7 +237,7 @@ def mode_of(trace: Mapping[str, Any]) -> str:
 
 
 def look_of(symbol: Any, fill: Any, edge: Any, width: Any) -> tuple[Path, Any, Any, Number]:
-    """Path, face, edge and width of the edge of one marker."""
+    """Path, face colour, edge colour and edge width of one marker."""
     name = symbol or "circle"
     if name in STROKES:
         return STROKES[name], "none", edge or fill, width or 1
@@ -248,7 +248,7 @@ def look_of(symbol: Any, fill: Any, edge: Any, width: Any) -> tuple[Path, Any, A
 
 
 def swatch(trace: Mapping[str, Any], index: int) -> Any:
-    """The entry of a trace in the legend; None without a name."""
+    """The legend entry of a trace; None without a name."""
     if not trace.get("name") or trace.get("showlegend") is False:
         return None
     label, marker, color = said(trace["name"]), trace.get("marker", {}), colour(base_of(trace, index))
@@ -273,16 +273,16 @@ def swatch(trace: Mapping[str, Any], index: int) -> Any:
 
 
 class Panel:
-    """One panel: axes of matplotlib, what plotly's layout says of both, and the traces in them."""
+    """One panel: matplotlib axes, plotly's layout of both axes, and the traces."""
 
     def __init__(self, axes: Axes, looks: Mapping[str, Any], layout: Mapping[str, Any], traces: Sequence[Any]) -> None:
         self.axes, self.layout, self.traces = axes, layout, traces
         common: Any = TEMPLATE.layout
         self.looks = {name: common[f"{name}axis"].to_plotly_json() | dict(look) for name, look in looks.items()}
-        self.names: dict[str, list[str]] = {"x": [], "y": []}  # of a category axis, in their order
+        self.names: dict[str, list[str]] = {"x": [], "y": []}  # labels of a category axis, in order
         self.bars = [trace for _, trace in traces if trace["type"] == "bar"]
-        self.last = np.zeros((0, 2))  # points of the last line, to which a trace can fill
-        self.tops: dict[tuple[float, bool], float] = {}  # of bars on each other
+        self.last = np.zeros((0, 2))  # points of the last line, for a trace that fills to it
+        self.tops: dict[tuple[float, bool], float] = {}  # tops of stacked bars
 
     def draw(self) -> None:
         for name, look in self.looks.items():
@@ -300,7 +300,7 @@ class Panel:
             self.axis(name, look)
 
     def numbers(self, trace: Mapping[str, Any], name: str, n: int = 0) -> np.ndarray:
-        """Coordinates of a trace: of a category its place, NaN for a gap, and 0 to n - 1 where there are none."""
+        """Coordinates of a trace: the index of a category, NaN for a gap, and 0 to n - 1 if there are none."""
         values = trace.get(name)
         values = range(n) if values is None else values
         if self.looks[name].get("type") == "category" or any(isinstance(value, str) for value in values):
@@ -344,7 +344,7 @@ class Panel:
             self.texts(trace, x, y, [0] * len(x) if "markers" not in mode else spread(marker.get("size", 6), len(x)))
 
     def arrow(self, x: Any, y: Any, color: Any, width: Number, dash: Any, size: Any, alpha: Number | None) -> None:
-        """From the first of two points to the second; plotly's head is 0.95 of its size long and 0.62 of it wide."""
+        """Draws an arrow between two points; plotly's head is 0.95 of its size long and 0.62 of its size wide."""
         head, half = 0.95 * size * PX, 0.31 * size * PX
         shaft = dict(arrowstyle="-", lw=width, ls=dash, shrinkB=0.8 * head)
         tip = dict(arrowstyle=ArrowStyle("-|>", head_length=max(head, 0.1), head_width=max(half, 0.1)), lw=0, shrinkB=0)
@@ -362,7 +362,7 @@ class Panel:
         n, edge = len(x), marker.get("line") or {}
         if not n:
             return
-        many = isinstance(marker.get("size"), (list, tuple, np.ndarray))  # plotly shows what is below such points
+        many = isinstance(marker.get("size"), (list, tuple, np.ndarray))  # plotly makes such points transparent
         size = PX * np.nan_to_num(floats(spread(marker.get("size", 6), n))) / 2
         faces, rims = (
             map(colour, spread(value, n))
@@ -430,14 +430,14 @@ class Panel:
         face = [colour(value) for value in spread(marker.get("color") or COLORS[index % len(COLORS)], n)]
         ink = [colour(value or INK) for value in spread(pattern.get("fgcolor"), n)]
         hatch = [one_of(HATCHES, value or "", "pattern") for value in spread(pattern.get("shape"), n)]
-        if pattern.get("fillmode", "replace") == "replace":  # strokes in the colour of the bar, on white
+        if pattern.get("fillmode", "replace") == "replace":  # hatch lines in the colour of the bar, on white
             ink, face = face, ["white" if lines else own for lines, own in zip(hatch, face, strict=True)]
         look: Any = dict(bottom=base, width=width, zorder=self.look["zorder"])
         look |= dict(alpha=seen_through(trace.get("opacity", 1) * marker.get("opacity", 1)))
         rim = [colour(value or "#444444") for value in spread(edge.get("color"), n)]
         thick = [PX * (value or 0) for value in spread(edge.get("width", 0), n)]
         self.axes.bar(middle, y, color=face, edgecolor=rim, linewidth=thick, gid=self.look["gid"], **look)
-        if any(hatch):  # bars of their own: one has one colour for its hatch and its rim
+        if any(hatch):  # separate bars: one bar has one colour for hatch and edge
             self.axes.bar(middle, y, color="none", edgecolor=ink, linewidth=0, hatch=hatch, **look)
         if trace.get("text") is not None:
             one_of({"outside": True}, trace.get("textposition") or "auto", "place of the text of a bar")
@@ -490,7 +490,7 @@ class Panel:
         pixels = imread(io.BytesIO(base64.b64decode(trace["source"].partition(",")[2])), format="png")
         dx, dy, (rows, columns) = trace.get("dx", 1), trace.get("dy", 1), pixels.shape[:2]
         left, top = trace.get("x0", 0) - dx / 2, trace.get("y0", 0) - dy / 2
-        reach = (left, left + columns * dx, top + rows * dy, top)  # row 0 has the least y
+        reach = (left, left + columns * dx, top + rows * dy, top)  # row 0 has the smallest y
         self.axes.imshow(pixels, extent=reach, interpolation="nearest", aspect="auto", **self.look)
         self.looks["y"] = {"autorange": "reversed", "scaleanchor": "x", "constrain": "domain"} | self.looks["y"]
 
@@ -521,7 +521,7 @@ class Panel:
         axis.label.set(text=said((look.get("title") or {}).get("text") or ""), size=13 * PX, color=INK)
         kept = getattr(axes, f"get_{name}lim")(), getattr(axes, f"get_autoscale{name}_on")()
         self.ticks(axis, self.names[name], look, log)
-        getattr(axes, f"set_{name}lim")(*kept[0], auto=kept[1])  # ticks of ours would widen them
+        getattr(axes, f"set_{name}lim")(*kept[0], auto=kept[1])  # our ticks would widen the limits
         if look.get("showticklabels") is False:
             axis.set_tick_params(which="both", labelleft=False, labelbottom=False, labeltop=False)
 
@@ -530,7 +530,7 @@ class Panel:
         low, high = sorted(getattr(axes, f"get_{name}lim")())
         known = np.isfinite(getattr(axes.dataLim, f"interval{name}")).all()
         if not known:
-            low, high = (-1, 6) if name == "x" else (-1, 4)  # as plotly shows an empty panel
+            low, high = (-1, 6) if name == "x" else (-1, 4)  # plotly's default for an empty panel
         if look.get("range") is not None:
             low, high = (10.0**end if log else end for end in look["range"])
         elif self.names[name]:
@@ -543,7 +543,7 @@ class Panel:
         if look.get("scaleanchor"):
             axes.set_aspect("equal", adjustable="box" if within else "datalim")
             axes.set_anchor("N" if look.get("constraintoward") == "top" else "C")
-        getattr(axes, f"set_{name}lim")(low, high, auto=equal and not within)  # free where it may have to grow
+        getattr(axes, f"set_{name}lim")(low, high, auto=equal and not within)  # free if the axis may have to grow
         return low, high
 
     def ticks(self, axis: Any, names: Sequence[str], look: Mapping[str, Any], log: bool) -> None:
@@ -576,12 +576,12 @@ def short(value: Any, _: Any = None) -> str:
 
 
 def floats(values: Any) -> np.ndarray:
-    """Numbers, NaN where there is none."""
+    """Numbers as an array; NaN replaces None."""
     return np.array([np.nan if value is None else value for value in values], float)
 
 
 def seen_through(opacity: Number) -> Number | None:
-    """None where nothing is: matplotlib would put it in the place of a colour's own."""
+    """The opacity, or None for 1: matplotlib's `alpha` would override the alpha of the colour itself."""
     return None if opacity == 1 else opacity
 
 
@@ -590,7 +590,7 @@ def clipped(trace: Mapping[str, Any]) -> bool:
 
 
 def borders(centres: np.ndarray) -> np.ndarray:
-    """The edges of cells, from their middles."""
+    """The edges of cells, from their centres."""
     if len(centres) < 2:
         return np.concatenate([centres - 0.5, centres + 0.5])
     between = (centres[1:] + centres[:-1]) / 2

@@ -1,4 +1,4 @@
-"""A drawing as strokes, and its picture in the format of the glyphs: 28x28 pixels, ink bright."""
+"""A drawing as strokes, and its image in the format of the glyphs: 28x28 pixels, bright ink."""
 
 from functools import lru_cache
 from typing import Any
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from amfs_lab.errors import ConfigError
 
-SIDE, LEVELS = 28, 16  # pixels along a side and grey levels, those of the glyphs (tested)
-# The middle of the glyphs: pens of 1.5 to 2.9 pixels, a longest side of 17 to 24 (`data/glyph_builder/pen.py`).
+SIDE, LEVELS = 28, 16  # pixels per side and grey levels; the same as the glyphs (tested)
+# Middle of the glyphs' ranges: pen width 1.5 to 2.9 pixels, longest side 17 to 24 (`data/glyph_builder/pen.py`).
 PEN, SIZE = 2.2, 20.0
-MAGNIFIED = 3.0  # what is smaller than a third of its sheet is not drawn as large as that: a dot is a dot
-STEP = 0.25  # pixels between the places that stand for a stroke: where it matters, the nearest is 0.03 too far at most
-REACH = 2  # pixels from the one that a place lies in to the last that its ink can reach
+MAGNIFIED = 3.0  # most enlargement: a drawing under a third of the sheet stays small, so that a dot stays a dot
+STEP = 0.25  # pixels between the samples of a stroke; the error of a distance is then at most 0.03 where it matters
+REACH = 2  # pixels: the largest offset between the pixel of a sample and a pixel that its ink reaches
 MOST = 20_000  # points of one drawing
 
 Point = tuple[float, float]
@@ -23,10 +23,10 @@ Strokes = tuple[tuple[Point, ...], ...]
 
 
 def checked(value: Any) -> Strokes:
-    """The strokes as values that never change: each a tuple of points (x, y), from 0 to 1, right and down.
+    """The strokes as immutable values: each a tuple of points (x, y) in [0, 1], x to the right and y down.
 
     Raises:
-        ConfigError: anything else, or more points than a hand draws.
+        ConfigError: any other value, or too many points for a drawing by hand.
     """
     try:
         strokes = tuple(tuple((float(x), float(y)) for x, y in stroke) for stroke in value)
@@ -44,10 +44,10 @@ def checked(value: Any) -> Strokes:
 
 @lru_cache(maxsize=64)
 def render(strokes: Strokes) -> Float[Tensor, "28 28"]:
-    """The drawing at the size of a glyph, in its middle, inked by a round pen; grey levels 0..1, a multiple of 1/15.
+    """The drawing at the size of a glyph, centred, drawn with a round pen; grey levels 0..1, a multiple of 1/15.
 
     A pixel's ink is clip(1/2 + PEN/2 - d, 0, 1), with d the distance in pixels from its centre to the nearest stroke.
-    Where and how large the letter stood on the sheet does not matter; no strokes give a picture without ink.
+    Position and size of the letter on the sheet do not matter. No strokes give an image without ink.
     """
     if not strokes:
         return torch.zeros(SIDE, SIDE)
@@ -57,7 +57,7 @@ def render(strokes: Strokes) -> Float[Tensor, "28 28"]:
 
 
 def placed(strokes: Strokes) -> list[Float[np.ndarray, "p 2"]]:
-    """The strokes in pixels of the picture, their ink's longest side `SIZE`, centred."""
+    """The strokes in pixels of the image, centred, scaled so that the longest side of the ink is `SIZE`."""
     lines = [np.array(stroke) for stroke in strokes]
     points = np.concatenate(lines)
     low, high = points.min(0), points.max(0)
@@ -66,16 +66,16 @@ def placed(strokes: Strokes) -> list[Float[np.ndarray, "p 2"]]:
 
 
 def along(line: Float[np.ndarray, "p 2"]) -> Float[np.ndarray, "s 2"]:
-    """Places along a line, no further than `STEP` from one to the next; the line's own ends are two of them."""
+    """Samples along a line, at most `STEP` apart, including both ends of the line."""
     way = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
     at = np.linspace(0, way[-1], 1 + int(np.ceil(way[-1] / STEP)))
     return np.stack([np.interp(at, way, line[:, axis]) for axis in (0, 1)], -1)
 
 
 def distances(places: Float[np.ndarray, "s 2"]) -> Float[np.ndarray, "28 28"]:
-    """From the centre of each pixel to the nearest of the places, where that is less than `REACH` + 1/2."""
+    """Distance from each pixel's centre to the nearest sample, if it is less than `REACH` + 1/2."""
     offsets = np.stack(np.meshgrid(*[np.arange(-REACH, REACH + 1)] * 2), -1).reshape(1, -1, 2)
-    pixels = np.floor(places).astype(int)[:, None] + offsets  # all that a place can ink
+    pixels = np.floor(places).astype(int)[:, None] + offsets  # all pixels that a sample can ink
     squared = ((pixels + 0.5 - places[:, None]) ** 2).sum(-1)
     nearest = np.full((SIDE, SIDE), np.inf)
     np.minimum.at(nearest, (pixels[..., 1], pixels[..., 0]), squared)

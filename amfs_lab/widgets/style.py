@@ -1,26 +1,26 @@
-"""The looks of every explorer: a palette for all kinds of colour vision, looks by name, and the figure template.
+"""The style of every explorer: a colour-blind-safe palette, looks by name, and the figure template.
 
-(The page's own style is in `page.css`.)
+(The CSS of the page is in `page.css`.)
 """
 
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-# Okabe and Ito (2008): eight colours that stay apart for every common kind of colour vision; orange and sky blue are
-# darker than theirs, for a contrast of 3 on white. Yellow has less, and always a dark rim.
+# Okabe and Ito (2008): eight colours that can be distinguished with every common kind of colour vision. Orange and sky
+# blue are darker here, for a contrast of 3 on white. Yellow has less contrast, and therefore always a dark rim.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#C98500", "#3E9BD6", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 INK, FAINT, GRAY, GRID = "#24292F", "#6E7781", "#AEB6BF", "#E7EAEE"
 
-# No series is told by its colour alone: the n-th has a dash and a marker of its own as well.
+# No series is identified by its colour alone: the n-th also has its own dash and marker.
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "12px,2px,2px,2px,2px,2px")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 
 
 class Look(NamedTuple):
-    """Colour, dash of a curve, marker of a point and pattern of a bar: of one method, rule or task in every figure."""
+    """Colour, dash of a curve, marker of a point and pattern of a bar; one per method, rule or task."""
 
     color: str
     dash: str
@@ -31,10 +31,10 @@ class Look(NamedTuple):
 # One look for each task, in every figure. Those of methods and rules are in `amfs_lab.methods`.
 TASKS = (Look(SKY, "solid", "circle"), Look(YELLOW, "solid", "square", "/"), Look(PURPLE, "solid", "diamond", "x"))
 
-# White to blue, light up to 0.75, so that dark numbers can be read on most cells and white ones on the rest.
+# White to blue, light up to 0.75: dark numbers are readable on most cells and white numbers on the rest.
 SIMILARITY = [[0.0, "#FFFFFF"], [0.5, "#D3E5F3"], [0.75, "#A6CCE6"], [0.9, "#2B7AB3"], [1.0, "#00406B"]]
 
-# Each colour of a light page, and what it is on a dark one.
+# Each colour of a light page and its replacement on a dark page.
 NIGHT = {
     BLACK: "#E6EDF3",
     INK: "#E6EDF3",
@@ -64,7 +64,7 @@ _AXIS: dict[str, Any] = dict(
     ticks="outside",
     ticklen=4,
     tickcolor=GRAY,
-    ticklabeloverflow="allow",  # spares plotly.js to measure each label at each drawing
+    ticklabeloverflow="allow",  # so that plotly.js need not measure each label at each drawing
     title=dict(standoff=8, font=dict(size=13)),
 )
 

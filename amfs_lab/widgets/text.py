@@ -1,10 +1,10 @@
-"""Numbers as words of a sentence; a share that rounds to 0 % or 100 % is written as less or more than a bound."""
+"""Numbers as text; a share that rounds to 0 % or 100 % is written as a bound."""
 
 from amfs_lab.widgets.controls import Number
 
 
 def percent(share: Number) -> str:
-    """A share: "60.7 %", and at the ends "less than 0.1 %" or "more than 99.9 %" unless it is 0 or 1 itself."""
+    """A share in percent: "60.7 %"; near the ends "less than 0.1 %" or "more than 99.9 %", unless it is 0 or 1."""
     if share <= 0:
         return "0 %"
     if share < 0.001:
@@ -15,28 +15,28 @@ def percent(share: Number) -> str:
 
 
 def short(share: Number) -> str:
-    """A share on a bar: "61%", and at the ends "<1%" or ">99%" unless it is 0 or 1 itself."""
+    """A share on a bar: "61%"; near the ends "<1%" or ">99%", unless it is exactly 0 or 1."""
     rounded = f"{share:.0%}"
     return "<1%" if share > 0 and rounded == "0%" else ">99%" if share < 1 and rounded == "100%" else rounded
 
 
 def signed(number: Number) -> str:
-    """Two digits behind the point, with a real minus, and no minus before zero."""
+    """A number with two decimals and a real minus sign; zero has no minus."""
     return f"{round(number, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def plus_or_minus(number: Number) -> str:
-    """Two digits and a sign, and a real minus: "+0.25", "−7e−05"."""
+    """Two digits with a sign and a real minus sign: "+0.25", "−7e−05"."""
     return f"{number:+.2g}".replace("-", "−")
 
 
 def count(n: int, thing: str) -> str:
-    """ "1 point", "2 points"."""
+    """A number with its noun: "1 point", "2 points"."""
     return f"{n} {thing}{'' if n == 1 else 's'}"
 
 
 def duration(seconds: Number) -> str:
-    """ "45 s", "3 min", "2 h 05 min"."""
+    """A duration: "45 s", "3 min", "2 h 05 min"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

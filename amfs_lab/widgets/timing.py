@@ -1,4 +1,4 @@
-"""The time that a move of a control takes in the kernel, from the widget's message to the updated figure."""
+"""Time that a move of a control takes in the kernel, from the widget's message to the updated figure."""
 
 import inspect
 import statistics
@@ -12,7 +12,7 @@ from amfs_lab.widgets.explorer import Explorer
 
 
 class Timing(NamedTuple):
-    """Milliseconds of a control's moves."""
+    """Milliseconds per move of one control."""
 
     control: str
     median: float
@@ -20,9 +20,9 @@ class Timing(NamedTuple):
 
 
 def time_moves(explorer: Explorer, rounds: int = 7) -> list[Timing]:
-    """Moves each control through its probes by its first widget, as the page does, `rounds` times after a first one.
+    """Times the moves of each control through its probes by its first widget, as the page does, for `rounds` rounds.
 
-    The first round is not counted: it fills what an explorer remembers (data that a control does not change).
+    An additional first round is not counted: it fills the explorer's caches (data that a control does not change).
     """
     timings = []
     for name, control in explorer.declared.items():
@@ -48,13 +48,13 @@ def report(kinds: Iterable[type[Explorer]], rounds: int = 7) -> None:
 
 
 def ready_kinds(room: ModuleType) -> list[type[Explorer]]:
-    """The explorers that a module exports and that can show something without a run before them."""
+    """The explorers that a module exports and that can be shown without an earlier run."""
     exported = (getattr(room, name) for name in room.__all__)
     return [kind for kind in exported if isinstance(kind, type) and issubclass(kind, Explorer) and ready(kind)]
 
 
 def ready(kind: type[Explorer]) -> bool:
-    """It has controls, and is made without arguments."""
+    """True if an explorer has controls and is made without arguments."""
     arguments = inspect.signature(kind.__init__).parameters.values()
     needed = [a for a in arguments if a.default is a.empty and a.kind not in (a.VAR_KEYWORD, a.VAR_POSITIONAL)]
-    return bool(kind.declared) and len(needed) == 1  # itself
+    return bool(kind.declared) and len(needed) == 1  # `self`

@@ -1,4 +1,4 @@
-"""The table of traces of an explorer: a trace, and the named kinds of trace that figures are made of.
+"""The table of traces of an explorer: the class `Trace` and the named kinds of trace that figures use.
 
     traces = {
         "truth": curve("grid", "truth", FAINT, 2, "dash", name="truth"),
@@ -6,8 +6,8 @@
         "ridge": reference_line("lambdas", "ridge", at="filter"),
     }
 
-`x`, `y` and other coordinates are the name of an array of the explorer, or the values themselves. All kinds take the
-arguments of `made`: the panel, the entry in the legend, the hover text, and more properties that arrays feed.
+`x`, `y` and other coordinates are the name of an array of the explorer, or the values themselves. All kinds accept the
+arguments of `made`: the panel, the legend entry, the hover text, and more properties that arrays feed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ import plotly.graph_objects as go
 from amfs_lab.widgets.controls import Number
 from amfs_lab.widgets.style import BLUE, FAINT, Look
 
-Source = str | Sequence[Any]  # the name of an array, or values that never change
-Rim = tuple[Any, Any] | None  # colour and width, of all points or a list
+Source = str | Sequence[Any]  # the name of an array, or constant values
+Rim = tuple[Any, Any] | None  # colour and width, for all points or as a list
 
 
 class Trace:
     """A plotly trace whose properties are fed by arrays of the explorer.
 
     Args:
-        kind: plotly's class. style: the properties that never change. at: the name of the panel, "" for the first.
-        hears: events of the mouse that `Explorer.pointed` receives: "click", "hover".
-        feeds: property of the trace = name of the array; underscores reach inside, as in `marker_color="colors"`.
+        kind: plotly's class. style: the constant properties. at: the name of the panel, "" for the first.
+        hears: mouse events that `Explorer.pointed` receives: "click", "hover".
+        feeds: property of the trace = name of the array; underscores give a path, as in `marker_color="colors"`.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ def made(
     named: str = "",
     **rest: Any,
 ) -> Trace:
-    """The trace of one of the kinds below.
+    """A trace of one of the kinds below.
 
     Args:
-        name: the entry in the legend; a trace without a name has none. listed: False for a name without an entry.
-        group: traces of one group are shown and hidden together. named: the array with the name.
-        hover: the hover text, "" for plotly's own, None for none. more: further properties that never change.
+        name: the legend entry; a trace without a name has none. listed: False for a name without an entry.
+        group: traces of one group are shown and hidden together. named: the array that holds the name.
+        hover: the hover text; "" for plotly's own, None for none. more: further constant properties.
         rest: arguments of `Trace`.
     """
     style = dict(style)
@@ -87,26 +87,26 @@ def curve(
     hover: str | None = None,
     **rest: Any,
 ) -> Trace:
-    """A curve, without hover text unless told."""
+    """A curve, by default without hover text."""
     return made(go.Scatter, dict(mode="lines", line=_line(color, width, dash)), dict(x=x, y=y), hover=hover, **rest)
 
 
 def reference_line(
     x: Source, y: Source, width: Number = 1.5, dash: str | None = None, color: str = FAINT, **rest: Any
 ) -> Trace:
-    """A line to compare with: thin, faint, neither in the legend nor under the mouse."""
+    """A thin, faint line to compare with, without legend entry and hover text."""
     return curve(x, y, color, width, dash, **rest)
 
 
 def dots(
     x: Source, y: Source, color: Any = None, size: Any = 8, symbol: Any = None, rim: Rim = None, **rest: Any
 ) -> Trace:
-    """Points. Colours, sizes, symbols and widths of rims: one for all points or a list; None is plotly's choice."""
+    """Points. Colours, sizes, symbols and rim widths: one for all points or a list; None is plotly's default."""
     return made(go.Scatter, dict(mode="markers", marker=_marker(color, size, symbol, rim)), dict(x=x, y=y), **rest)
 
 
 def notes(x: Source, y: Source, text: Source, side: str | None = None, **rest: Any) -> Trace:
-    """Words in the panel, without hover text. `side`: where they stand beside their point."""
+    """Text in the panel, without hover text. `side`: its position relative to the point."""
     style = dict(mode="text", textposition=side)
     return made(go.Scatter, style, dict(x=x, y=y, text=text), hover=None, **rest)
 
@@ -122,13 +122,13 @@ def dotted_curve(
     inside: str | None = None,
     **rest: Any,
 ) -> Trace:
-    """A curve with its points. `inside`: colour of the points, by default that of the look."""
+    """A curve with markers. `inside`: colour of the markers, by default that of the look."""
     line, marker = _line(look.color, width, look.dash), _marker(inside or look.color, size, look.marker, rim)
     return made(go.Scatter, dict(mode="lines+markers", line=line, marker=marker), dict(x=x, y=y), **rest)
 
 
 def area(x: Source, y: Source, color: str, rim: Rim = None, **rest: Any) -> Trace:
-    """The area inside a closed line, without hover text."""
+    """The filled area inside a closed line, without hover text."""
     style = dict(mode="lines", fill="toself", fillcolor=color, line=_edge(rim) or dict(width=0))
     return made(go.Scatter, style, dict(x=x, y=y), hover=None, **rest)
 
@@ -143,7 +143,7 @@ def bars(
     numbers: str = "",
     **rest: Any,
 ) -> Trace:
-    """Bars. `hatch`: their pattern, see `hatched`. `numbers`: the array of what is written above each bar."""
+    """Bars. `hatch`: their pattern, see `hatched`. `numbers`: the array of the labels above the bars."""
     marker: dict[str, Any] = dict(color=color, line=_edge(rim), pattern=hatch)
     style: dict[str, Any] = dict(marker=marker)
     if numbers:
@@ -153,12 +153,12 @@ def bars(
 
 
 def hatched(shape: Any = None, ink: str = "white", size: int | None = None, solidity: float | None = None) -> dict:
-    """The pattern of a bar: lines over its colour."""
+    """The pattern of a bar: hatch lines over its colour."""
     return dict(shape=shape, fillmode="overlay", fgcolor=ink, size=size, solidity=solidity)
 
 
 def vector(points: str, color: str, width: Number, dash: str | None = None, **rest: Any) -> Trace:
-    """An arrow, fed by `arrows.Arrow.fed(points)`: its two ends, the sizes of their markers, and the marker's name."""
+    """An arrow, fed by `arrows.Arrow.fed(points)`: both ends, the sizes of their markers, and the head's symbol."""
     tip = dict(color=color, opacity=1, symbol="arrow", angleref="previous", line=dict(width=0))
     style = dict(mode="lines+markers", line=_line(color, width, dash), marker=tip)
     feeds = dict(marker_size=f"{points}_size", marker_symbol=f"{points}_tip")
@@ -166,7 +166,7 @@ def vector(points: str, color: str, width: Number, dash: str | None = None, **re
 
 
 def heat_map(x: Source, y: Source, z: str, stops: Sequence[Any], *, colorbar: Any = None, **rest: Any) -> Trace:
-    """A matrix as coloured cells, its values from 0 to 1. `stops`: the colour scale; `colorbar`: its legend, if any."""
+    """A matrix as coloured cells, values from 0 to 1. `stops`: the colour scale; `colorbar`: its legend, if any."""
     style = dict(zmin=0, zmax=1, colorscale=stops, colorbar=colorbar, showscale=colorbar is not None)
     return made(go.Heatmap, style, dict(x=x, y=y, z=z), **rest)
 
@@ -178,7 +178,7 @@ def contours(x: Source, y: Source, z: str, stops: Sequence[Any], **rest: Any) ->
 
 
 def image(source: str, x0: Number = 0, y0: Number | str = 0, step: Number = 1, **rest: Any) -> Trace:
-    """A picture (a data URI). `x0`, `y0`: the middle of its upper left pixel; `step`: the side of a pixel."""
+    """An image (a data URI). `x0`, `y0`: centre of its upper left pixel; `step`: side of a pixel."""
     return made(go.Image, dict(x0=x0, dx=step, dy=step), dict(source=source, y0=y0), hover=None, **rest)
 
 
@@ -187,7 +187,7 @@ def _line(color: str, width: Number, dash: str | None = None) -> dict[str, Any]:
 
 
 def _marker(color: Any, size: Any, symbol: Any, rim: Rim) -> dict[str, Any]:
-    # plotly's own opacity is 0.7 where each point has a size of its own.
+    # plotly's default opacity is 0.7 if each point has its own size.
     return dict(color=color, size=size, symbol=symbol, opacity=1, line=_edge(rim))
 
 

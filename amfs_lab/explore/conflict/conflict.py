@@ -22,16 +22,16 @@ from amfs_lab.widgets.style import GRAY, GRID, INK
 from amfs_lab.widgets.traces import area, bars, hatched, vector
 
 MOST = 4
-STILL = 1e-9  # a combined gradient that is shorter is the rounding of none
+STILL = 1e-9  # a shorter combined gradient is zero to within rounding
 HEIGHT = 306  # pixels of the panel with the arrows
 RULES = tuple(planes.RULES)
-# Where rules agree, their arrows lie on each other: the wider ones below stay visible. Pixels.
+# Arrows of rules that agree lie on each other; they have different widths (in pixels) so that all stay visible.
 WIDTHS, HEADS = (11, 7, 4, 2), (26, 19, 14, 9)
 
 
 def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
-    """Task gradients (t 2): all but the last have length 1 and fan over `spread`; the last stands `angle` from their
-    middle and is `ratio` long. Angles in degrees."""
+    """Task gradients (t 2): all but the last have length 1 and are spread over the angle `spread`. The last has length
+    `ratio` and stands at `angle` from the middle of the others. Angles in degrees."""
     fan = (
         torch.linspace(-0.5, 0.5, tasks - 1, dtype=torch.float64) * spread
         if tasks > 2
@@ -40,7 +40,7 @@ def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
     directions = torch.cat([fan, fan.new_tensor([angle])]).deg2rad()
     lengths = torch.cat([torch.ones_like(fan), fan.new_tensor([ratio])])
     grads = lengths[:, None] * torch.stack([directions.cos(), directions.sin()], 1)
-    return grads.round(decimals=12)  # so that 180 degrees is exactly opposite
+    return grads.round(decimals=12)  # makes 180 degrees exactly opposite
 
 
 def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
@@ -52,25 +52,26 @@ def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
 
 
 def turned(a: Tensor, b: Tensor) -> float | None:
-    """The angle between two vectors of any length in degrees; None where one of them is zero."""
+    """The angle between two vectors of any length in degrees; None if one of them is zero."""
     if not a.any() or not b.any():
         return None
     u, v = a / a.norm(), b / b.norm()
-    return math.degrees(2 * math.atan2(float((u - v).norm()), float((u + v).norm())))  # exact for small angles, too
+    return math.degrees(2 * math.atan2(float((u - v).norm()), float((u + v).norm())))  # accurate for small angles too
 
 
 @lru_cache(maxsize=2)
 def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict]:
-    """Agreement of real tasks, by gradients of the pretrained learner: tasks from one script, and from `tasks` scripts.
+    """Agreement of real tasks, by gradients of the pretrained learner: tasks from one script, and from several scripts.
 
-    5-way 1-shot tasks of scripts that the learner was not trained on, in `batches` meta-batches of either kind.
+    The tasks are 5-way 1-shot, from scripts that the learner was not trained on. Each of the `batches` meta-batches has
+    `tasks` tasks, either all from one script or each from a different script.
     """
     data, shape = glyphs.load(), EpisodeConfig(ways=5, shots=1, queries=5)
     sources = []
     for script in sorted(name for name, split in data.splits.items() if split != "train"):
         rows = [i for i, name in enumerate(data.scripts) if name == script]
         sources.append(ImageSource(data.images[rows], tuple(data.labels[i] for i in rows), shape, name=script))
-    learner, found = load_learner(pretrained.find(), "cpu")[0], []  # one whose gradients can be asked for
+    learner, found = load_learner(pretrained.find(), "cpu")[0], []  # a separate copy, whose gradients can be computed
     for kind in ("one script", "many scripts"):
         grads = []
         for b in range(batches):
@@ -81,7 +82,7 @@ def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict
 
 
 def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
-    """A rectangle (x, y) over <d, mean> > 0, the half-plane in which d lowers the mean loss; empty for mean 0."""
+    """A rectangle (x, y) over the half-plane <d, mean> > 0, in which d lowers the mean loss; empty for mean 0."""
     length = float(mean.norm())
     if length < 1e-9:
         return [], []
@@ -92,7 +93,7 @@ def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
 
 
 def label_place(x: float, y: float, last: bool) -> str:
-    """The position of an arrow's name: outwards, and apart from the other names where arrows lie close."""
+    """The position of an arrow's name: outwards, and away from the other names if arrows lie close together."""
     height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"
     return f"{height} {'center' if last else 'left' if x < 0 else 'right'}"
 
@@ -195,7 +196,7 @@ class ConflictExplorer(Explorer):
         weights = [rule.weights(grads) for rule in rules(state.normalization, state.negative).values()]
         combined = [c @ grads for c in weights]
         lengths = [float(d.norm()) for d in combined]
-        view = 1.25 * max(1.0, state.ratio, *(lengths if state.true_lengths else []))  # all of each arrow is in it
+        view = 1.25 * max(1.0, state.ratio, *(lengths if state.true_lengths else []))  # every arrow is visible in full
         scale, arrays = HEIGHT / (2 * view), {}
         for n, (c, d, length) in enumerate(zip(weights, combined, lengths, strict=True)):
             drawn = d if state.true_lengths or length < STILL else d * (0.75 * view / length)
@@ -222,7 +223,7 @@ class ConflictExplorer(Explorer):
             away=turned(combined[1], combined[0]) if min(lengths[:2]) >= STILL else None,
             step=float(combined[1].norm()),
             votes=float((grads / grads.norm(dim=1, keepdim=True)).sum(0).norm()),
-            # To first order a step along -d lowers a loss by <d, its gradient>.
+            # To first order, a step along -d lowers a loss by <d, its gradient>.
             last_slope=float(combined[1] @ grads[-1]),
             mean_slope=float(combined[1] @ combined[0]),
         )

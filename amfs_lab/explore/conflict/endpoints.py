@@ -1,4 +1,4 @@
-"""End points of the rules in hundreds of draws: the settings in which O-AMFS ends nearer to the aim than the mean."""
+"""End points of the rules in hundreds of draws: settings in which O-AMFS ends nearer to the aim than the mean."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -29,22 +29,22 @@ FEWEST = 10
 
 @lru_cache(maxsize=4)
 def result(folder: Path | None = None) -> Result:
-    """The stored result, or the one in a folder of your own."""
+    """The stored result, or the result in `folder`."""
     return conflict.load(stored("conflict-planes") if folder is None else folder)
 
 
 def distances(shown: Result, setting: str, aim: str, draws: int) -> np.ndarray:
-    """(draws rules): how far each rule ends from the aim; where no task is an outlier, the best without it is θ*."""
+    """(draws rules): distance of each rule's end point from the aim; the aim is θ* if the setting has no outlier."""
     return shown.rows[key(setting, AIMS[reachable(shown, setting, aim)])][:draws].astype(float)
 
 
 def reachable(shown: Result, setting: str, aim: str) -> str:
-    """The aim itself, or θ* where no task is an outlier that one could do without."""
+    """The aim itself, or θ* if the setting has no outlier that could be excluded."""
     return aim if key(setting, AIMS[aim]) in shown.rows else "θ*"
 
 
 def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
-    """O-AMFS's distance less the mean's, in pairs, and the verdict of the stored table on it."""
+    """O-AMFS's distance minus the mean's, paired by draw, and the stored table's verdict on the difference."""
     gap = paired_difference(torch.from_numpy(ends[:, 1]), torch.from_numpy(ends[:, 0]))
     return gap, verdict(gap, fine)
 

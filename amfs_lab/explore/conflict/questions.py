@@ -1,4 +1,4 @@
-"""The answers to the predictions about task conflict, each computed when it is asked for."""
+"""Answer keys of the predictions about task conflict; each is computed on request."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from amfs_lab.widgets.figure import State
 
 def answer_when_two_tasks_disagree(ratio: float = 1.0) -> str:
     """The key to "two tasks, any angle short of 180°: does O-AMFS point elsewhere than the mean?": `"never"`,
-    `"only beyond 90°"` or `"always"`, tried at every tenth degree from 10° to 170°."""
+    `"only beyond 90°"` or `"always"`; computed at every tenth degree from 10° to 170°."""
     parted = []
     for angle in range(10, 180, 10):
         grads = gradients(tasks=2, angle=float(angle), spread=0.0, ratio=ratio)
@@ -41,7 +41,7 @@ def answer_where_tasks_agree() -> str:
 
 
 def answer_where_o_amfs_ends(**changes: Any) -> str:
-    """The key to "where does O-AMFS end?", of equal round tasks: which of two places its last step is nearer to."""
+    """The key to "where does O-AMFS end?", for equal round tasks: the nearer of two places to its last step."""
     state = State(START | changes)
     found, path = ground(state, state.tasks, state.loudness, state.stretch), walk_of(tuple(state.items()))["O-AMFS"]
     away = {

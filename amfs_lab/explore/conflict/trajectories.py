@@ -37,10 +37,10 @@ from amfs_lab.widgets.text import count
 from amfs_lab.widgets.traces import dots, dotted_curve
 
 MOST, STEPS = 4, 200
-NEAR = 1e-4  # distances are drawn down to this
+NEAR = 1e-4  # the smallest distance that is drawn
 DISTANCE = log_axis(range=(math.log10(NEAR), 1), dtick=1, exponentformat="power")
 LOOKS = {name: looks.RULES[name] for name in RULES}
-WIDTHS = (6.0, 3.5, 2.5, 2.0)  # the wider ones are drawn first, so that walks on each other can all be seen
+WIDTHS = (6.0, 3.5, 2.5, 2.0)  # the wider curves are drawn first, so that all stay visible if they coincide
 PLACES = places(MOST)
 START: dict[str, Any] = dict(
     x_0=-2.6, y_0=-2.2, x_1=-2.0, y_1=1.6, x_2=-0.6, y_2=2.2, x_3=-1.6, y_3=-0.2, x_4=2.4, y_4=-1.6,
@@ -51,19 +51,19 @@ START: dict[str, Any] = dict(
 
 @lru_cache(maxsize=64)
 def walk_of(state: tuple[tuple[str, Any], ...]) -> dict[str, Tensor]:
-    """The four walks (STEPS + 1, 2) of the tasks and settings in a state."""
+    """The four trajectories (STEPS + 1, 2) for the tasks and settings in a state."""
     s = State(state)
     walk = planes.Walk(s.rate, STEPS, s.decay, s.normalization, s.negative, equal_steps=s.equal_steps, noise=s.noise)
     return walk.along(tasks_of(s), standing(s, s.tasks)[0])
 
 
 def tasks_of(state: State) -> planes.Quadratics:
-    """The first so many tasks; the last of them is `loudness` times as curved as the others."""
+    """The first `state.tasks` tasks; the curvature of the last one is `loudness` times that of the others."""
     return ground(state, state.tasks, state.loudness, state.stretch).tasks
 
 
 class TrajectoryExplorer(DraggableExplorer):
-    """Two to four tasks whose optima can be dragged, and the walks of the mean, O-AMFS, its variant and PCGrad."""
+    """Two to four tasks with draggable optima, and the trajectories of the mean, O-AMFS, its variant and PCGrad."""
 
     title = "Meta-update trajectories: four rules among tasks that disagree"
     alt = (

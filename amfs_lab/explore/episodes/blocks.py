@@ -1,4 +1,4 @@
-"""The Gram matrix of an episode, idealised: one number within a class, one between classes, and three eigenvalues."""
+"""Idealised Gram matrix of an episode: one value within a class, one between classes, and three eigenvalues."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -24,9 +24,9 @@ from amfs_lab.widgets.text import count, percent, plus_or_minus
 from amfs_lab.widgets.traces import bars, curve, dots, hatched, image, reference_line
 
 MOST_WAYS, MOST_SHOTS = 6, 10
-AXIS_MIN = 1e-3  # where the logarithmic axis of eigenvalues begins
+AXIS_MIN = 1e-3  # lower end of the logarithmic axis of eigenvalues
 KINDS = ("common", "classes", "within")
-KINDS_AT = [0, 1, 2]  # the places of their bars
+KINDS_AT = [0, 1, 2]  # positions of their bars
 PRINTED = ("◆", "■", "●")
 SYMBOLS, COLORS, HATCHES = ("diamond", "square", "circle"), (GREEN, BLUE, ORANGE), ("", "/", "x")
 LEVELS = 100  # shades of a heat map
@@ -37,21 +37,21 @@ START: dict[str, Any] = dict(
 
 
 class Eigenvalues(NamedTuple):
-    """Of a block Gram matrix: once, N - 1 times and N(K - 1) times."""
+    """Eigenvalues of a block Gram matrix, with multiplicities 1, N - 1 and N(K - 1)."""
 
     common: float  # of the vector of ones
-    classes: float  # of vectors constant in each class whose entries add up to zero
-    within: float  # of vectors that add up to zero in each class
+    classes: float  # of vectors that are constant in each class and whose entries sum to zero
+    within: float  # of vectors whose entries sum to zero in each class
 
 
 def block(ways: int, shots: int, within: float, between: float) -> Float[Tensor, "n n"]:
-    """K of an episode whose images are `within` alike in a class, `between` alike across classes, 1 like themselves."""
+    """K of an ideal episode: similarity `within` in a class, `between` across classes, and 1 on the diagonal."""
     same = torch.eye(ways, dtype=torch.float64).repeat_interleave(shots, 0).repeat_interleave(shots, 1)
     return between + (within - between) * same + (1 - within) * torch.eye(ways * shots, dtype=torch.float64)
 
 
 def eigenvalues(ways: int, shots: int, within: float, between: float) -> Eigenvalues:
-    """1 - a + K(a - b) + NKb, 1 - a + K(a - b) and 1 - a."""
+    """The eigenvalues 1 - a + K(a - b) + NKb, 1 - a + K(a - b) and 1 - a."""
     classes = 1 - within + shots * (within - between)
     return Eigenvalues(classes + ways * shots * between, classes, 1 - within)
 
@@ -72,13 +72,13 @@ def letters(task: int, seen: str = PIXELS) -> Float[Tensor, "ways ways shots sho
 
 
 def letter_gram(task: int, ways: int, shots: int, bandwidth: float, seen: str = PIXELS) -> Float[Tensor, "n n"]:
-    """K of the first examples of the first letters of a task: shots and ways add to what is there."""
+    """K of the first `shots` examples of the first `ways` letters of a task: larger numbers only add examples."""
     squared = letters(task, seen)[:ways, :ways, :shots, :shots].transpose(1, 2).reshape(ways * shots, ways * shots)
     return torch.exp(-squared / (2 * bandwidth**2))
 
 
 def means(K: Float[Tensor, "n n"], ways: int, shots: int) -> tuple[float, float]:
-    """a and b of a Gram matrix: the mean of two images of one class, and of two classes. With one shot, a is b."""
+    """a and b of a Gram matrix: the mean similarity within a class, and between classes. With one shot, a is b."""
     blocks = K.view(ways, shots, ways, shots).sum((1, 3))
     own, all_ = float(blocks.trace()), float(blocks.sum())
     between = (all_ - own) / (ways * (ways - 1) * shots**2)
@@ -86,14 +86,14 @@ def means(K: Float[Tensor, "n n"], ways: int, shots: int) -> tuple[float, float]
 
 
 def means_of_letters(state: State) -> tuple[float, float]:
-    """a and b of the letters in a state, in as many digits as a dial can show."""
+    """a and b of the letters in a state, rounded to the digits that a control shows."""
     K = letter_gram(state.task, state.ways, state.shots, state.bandwidth, state.seen)
     a, b = (round(min(max(mean, 0.0), 1.0), 4) for mean in means(K, state.ways, state.shots))
     return a, b
 
 
 def kept(K: Float[Tensor, "n n"], ways: int, shots: int, lam: float) -> list[float]:
-    """The mean share that the fit keeps of labels along the three kinds of direction: tr(P K(K + λI)⁻¹) / tr P."""
+    """Mean share that the fit keeps of labels along each of the three kinds of direction: tr(P K(K + λI)⁻¹) / tr P."""
     fit = K @ solve(K, torch.eye(len(K), dtype=K.dtype), lam)
     own, all_, every = float(fit.view(ways, shots, ways, shots).sum((1, 3)).trace()), float(fit.sum()), fit.trace()
     common, classes = all_ / len(K), own / shots
@@ -109,10 +109,10 @@ def heat(K: Float[Tensor, "n n"]) -> str:
 
 
 class BlockExplorer(Explorer):
-    """N classes of K examples, a alike within a class and b alike across: three eigenvalues, and letters beside them.
+    """N classes of K examples, similarity a within and b between classes: three eigenvalues, compared with letters.
 
-    1 - a, N(K - 1) times, does not know K. 1 - a + K(a - b), N - 1 times, is what tells the classes apart: each shot
-    adds a - b. 1 - a + K(a - b) + NKb, once, is what all images share.
+    1 - a, N(K - 1) times, does not depend on K. 1 - a + K(a - b), N - 1 times, separates the classes: each shot adds
+    a - b. 1 - a + K(a - b) + NKb, once, belongs to the part that all images share.
     """
 
     title = "What shots do to the spectrum: blocks, three eigenvalues, and real letters"
@@ -221,7 +221,7 @@ class BlockExplorer(Explorer):
     }
 
     def consequences(self, changed: Collection[str], state: State) -> dict[str, Any]:
-        """With `measured` the dials a and b stand at the letters' means; who moves one of them takes it back."""
+        """With `measured`, the controls a and b show the letters' means. Moving one of them turns `measured` off."""
         if not state.measured:
             return {}
         if "measured" not in changed and {"within", "between"} & set(changed):

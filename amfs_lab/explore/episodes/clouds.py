@@ -1,6 +1,6 @@
-"""Few-shot tasks in the plane: classes are round clouds, and one solve labels every place.
+"""Few-shot tasks in the plane: classes are round clouds, and one solve gives a label to every point of the plane.
 
-A class spreads with standard deviation 1, so distances and σ are counted in that unit.
+The standard deviation of a class is 1, so distances and σ are in that unit.
 """
 
 import math
@@ -16,11 +16,11 @@ from amfs_lab.kernels import rbf_kernel
 
 NAMES = "ABCDEF"
 MOST_WAYS, MOST_SHOTS, QUERIES = len(NAMES), 10, 10
-OFTEN = 4  # how many times as many examples a class has that is over-represented
-NOBODY = -1  # the label of a place where no class wins, and of a query that is of no class
-TIED = 1e-12  # scores closer than this share of all votes, whatever their signs, are a draw
+OFTEN = 4  # number of examples of the over-represented class, in multiples of `shots`
+NOBODY = -1  # the label of a point where no class wins, and of a query that belongs to no class
+TIED = 1e-12  # scores that differ by less than this share of the sum of all |votes| are a tie
 SIDE = 7.0
-GRID = torch.linspace(-SIDE, SIDE, 141, dtype=torch.float64)  # of either coordinate
+GRID = torch.linspace(-SIDE, SIDE, 141, dtype=torch.float64)  # of each coordinate
 
 CLOUDS, TWICE, TWO_PLACES = "one cloud each", "two examples on one place", "class A on two clouds"
 CROWD, STRANGERS = f"class A with {OFTEN} × the examples", "queries of no class"
@@ -28,26 +28,26 @@ DATA = (CLOUDS, TWICE, TWO_PLACES, CROWD, STRANGERS)
 
 
 class Task(NamedTuple):
-    """Points to learn from and points to be judged on, with the class of each, from 0."""
+    """Support points and query points, with the class of each, from 0."""
 
     x: Float[Tensor, "n 2"]
     y: Int64[Tensor, " n"]
     query_x: Float[Tensor, "q 2"]
-    query_y: Int64[Tensor, " q"]  # NOBODY for a stranger
+    query_y: Int64[Tensor, " q"]  # NOBODY for a query of no class
     ways: int
 
     @property
     def targets(self) -> Float[Tensor, "n ways"]:
-        """One-hot: a column for each class."""
+        """One-hot labels: one column per class."""
         return one_hot(self.y, self.ways).to(self.x.dtype)
 
 
 @lru_cache(maxsize=64)
 def task(seed: int, ways: int, shots: int, separation: float, data: str = CLOUDS) -> Task:
-    """A pure function: the same seed keeps its points as shots are added, and their places in a cloud as clouds move.
+    """A task as a pure function: with the same seed, points stay when shots are added, and move with their clouds.
 
     Args:
-        separation: how far apart the centres of neighbouring clouds lie.
+        separation: distance between the centres of neighbouring clouds.
     """
     draw = torch.Generator().manual_seed(seed)
     corners = ways + (data in (TWO_PLACES, STRANGERS))
@@ -56,13 +56,13 @@ def task(seed: int, ways: int, shots: int, separation: float, data: str = CLOUDS
     centres = radius * torch.stack([(2 * math.pi * turn).cos(), (2 * math.pi * turn).sin()], 1)
     own = torch.randn(MOST_WAYS + 1, OFTEN * MOST_SHOTS + QUERIES, 2, generator=draw, dtype=torch.float64)
     own = own[:corners] + centres[:, None]
-    if data == TWO_PLACES:  # every other point of class A comes from the cloud across, which is no class of its own
+    if data == TWO_PLACES:  # every second point of class A comes from the opposite cloud, which is no class of its own
         own[0, 1::2] = own[corners // 2, 1::2]
         own = own[torch.arange(corners) != corners // 2]
     counts = [OFTEN * shots if data == CROWD and c == 0 else shots for c in range(ways)]
     x = torch.cat([own[c, :count] for c, count in enumerate(counts)])
     if data == TWICE:
-        x[counts[0]] = x[0]  # the first example of B lies on the first of A
+        x[counts[0]] = x[0]  # the first example of B has the place of the first of A
     classes = torch.arange(len(own))
     classes[ways:] = NOBODY
     return Task(
@@ -75,16 +75,16 @@ def task(seed: int, ways: int, shots: int, separation: float, data: str = CLOUDS
 
 
 def winners(scores: Float[Tensor, "*p ways"], loudness: Float[Tensor, "*p ways"]) -> Int64[Tensor, "*p"]:
-    """The class with the largest score, and NOBODY where two draw, to within the rounding of votes as loud as these."""
+    """The class with the largest score, or NOBODY if two are tied to within rounding error; `loudness` is Σ |votes|."""
     best = scores.topk(2, -1)
     draw = best.values[..., 0] - best.values[..., 1] <= TIED * loudness.amax(-1)
     return best.indices[..., 0].where(~draw, NOBODY)
 
 
 def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[Tensor, "g g"]:
-    """The winning class at each place of the grid (a row is one height).
+    """The winning class at each point of the grid (one row per height).
 
-    In the plane the kernel is the product of two on the line, so the scores of a class are one matrix product.
+    An RBF kernel in the plane is the product of two kernels on the line, so a class's scores are one matrix product.
     """
     across, up = (rbf_kernel(GRID[:, None], t.x[:, i : i + 1], bandwidth) for i in (0, 1))
     scores, loudness = (torch.einsum("in,nc,jn->ijc", up, weights, across) for weights in (alpha, alpha.abs()))
@@ -92,5 +92,5 @@ def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[
 
 
 def right(t: Task, labels: Int64[Tensor, " q"]) -> Bool[Tensor, " q"]:
-    """True for each query with its own class; no label is right for a stranger."""
+    """True for each query with the label of its class; for a query of no class, no label is right."""
     return (labels == t.query_y) & (t.query_y != NOBODY)

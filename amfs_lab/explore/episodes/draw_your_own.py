@@ -1,4 +1,4 @@
-"""Draw your own characters: five sheets with one example each, and a sixth that I-AMFS reads while you draw on it."""
+"""Draw your own characters: five sheets with one example each, and a sixth that I-AMFS classifies while you draw."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,16 +38,16 @@ from amfs_lab.widgets.style import BLUE, SKY, VERMILLION
 from amfs_lab.widgets.text import percent, short, signed
 from amfs_lab.widgets.traces import bars, image, notes
 
-GAP = 12  # below each picture that the reader is given, for its name, and beside it
+GAP = 12  # beside and below each picture; its name stands below
 ROOM = SIDE + GAP
-APART = WAYS + 2  # where what is open stands: it is no part of the letters' whole
+APART = WAYS + 2  # the bar of the unexplained variance, apart because it is no part of the letters' probabilities
 
 
 class DrawExplorer(Explorer):
     """One example of each of five letters, one solve, and the verdict on a query.
 
-    The reader turns each picture into features; I-AMFS learns the task from the five examples' features, and the query
-    is scored by their votes: f_c = scale · Σ_i α_ic k(x, x_i).
+    The pretrained learner turns each picture into features. I-AMFS learns the task from the features of the five
+    examples. The query is scored by the examples' votes: f_c = scale · Σ_i α_ic k(x, x_i).
     """
 
     title = "Draw your own characters: five examples, one solve, and a query"
@@ -178,7 +178,7 @@ class DrawExplorer(Explorer):
             return words + f"The examples leave {left}, more than 95 % of real queries do: it may be none of them."
         return words + f"The examples leave {left}, no more than is usual for one of their letters."
 
-    # The sheets, and the two menus that lay stored letters on them.
+    # The sheets, and the two menus that put stored letters on them.
 
     def _change(self, changes: Mapping[str, Any], leave: w.Widget | None = None) -> None:
         fresh: dict[str, Any] = {}
@@ -190,7 +190,7 @@ class DrawExplorer(Explorer):
         self._label()
 
     def _label(self) -> None:
-        """Says on each sheet what lies there and what became of it."""
+        """Writes on each sheet its content and its result."""
         a, contents = self.arrays, on_sheets(State({**self.state, **dict.fromkeys(SHEETS)}))
         for i, (name, content) in enumerate(zip(SHEETS, contents, strict=True)):
             sheet: SheetState = self.controls[name].parts[0].widget
@@ -204,7 +204,7 @@ class DrawExplorer(Explorer):
                     sheet.remark = "no verdict" if a.answer is None else f"letter {a.answer + 1}"
 
     def rows(self, rare: bool) -> list[w.Widget]:
-        """The sheets lie together below the dials."""
+        """The controls in their order on the page; the sheets are grouped below them."""
         if rare:
             return []
         desk = w.HBox([self.controls[name].box for name in SHEETS], layout=w.Layout(flex_flow="row wrap"))
@@ -213,7 +213,7 @@ class DrawExplorer(Explorer):
 
 
 def board(pictures: Float[Tensor, "n 28 28"]) -> str:
-    """All pictures on one, three in a row, with room for a name below each: a PNG as a data URI."""
+    """All pictures in one image, three per row, with space for a name below each: a PNG as a data URI."""
     cells = np.zeros((2 * ROOM, 3 * ROOM), np.uint8)
     for i, glyph in enumerate(pictures):
         row, column = ROOM * (i // 3), ROOM * (i % 3)
@@ -222,14 +222,14 @@ def board(pictures: Float[Tensor, "n 28 28"]) -> str:
 
 
 def verdict(contents: list[Content], state: State) -> dict[str, Any]:
-    """One solve on the examples' features, and what it says of the query's."""
+    """The result of one solve on the examples' features, for the features of the query."""
     read = pretrained.load()
     seen = torch.stack([features(content) for content in contents])
     predictor = read.learn(seen[:WAYS])
     asked = seen[WAYS:]
     with torch.no_grad():
         similarity = predictor.space.kernel(asked, predictor.support)[0]
-        votes = predictor.alpha * similarity[:, None]  # α_ic k(x, x_i): example i for letter c
+        votes = predictor.alpha * similarity[:, None]  # α_ic k(x, x_i): vote of example i for letter c
         probability = predictor(asked)[0].softmax(0)
         left = float(predictor.variance(asked)[0].clamp(0, 1))
     return told(int(probability.argmax()), votes, similarity, probability, left, state)
@@ -243,11 +243,11 @@ def told(
     left: float,
     state: State,
 ) -> dict[str, Any]:
-    """A verdict, or that there is none, as the figure shows it."""
+    """A verdict, or the message that there is none, in the form that the figure needs."""
     shown = (answer or 0) if state.votes_for == ANSWER else LETTERS.index(state.votes_for)
     none = answer is None
     theirs = votes[:, shown]
-    room = 0.2 * max(0.5, float(theirs.max() - theirs.min()))  # for the numbers on the bars
+    room = 0.2 * max(0.5, float(theirs.max() - theirs.min()))  # space for the numbers on the bars
     return dict(
         answer=answer,
         own_vote=0.0 if none else float(votes[answer, answer]),
@@ -277,6 +277,6 @@ def judged(a: Arrays) -> str:
 
 
 def listed(letters: list[int]) -> str:
-    """ "letter 2", "letters 1, 2 and 5"."""
+    """A list of letters in words: "letter 2", "letters 1, 2 and 5"."""
     *first, last = map(str, letters)
     return f"letters {', '.join(first)} and {last}" if first else f"letter {last}"

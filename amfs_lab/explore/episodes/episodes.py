@@ -1,4 +1,4 @@
-"""A few-shot task in the plane: the closed form labels every place, and a query's label is counted vote by vote."""
+"""A few-shot task in the plane: the closed form labels every point, and a query's label is the sum of votes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,10 +20,10 @@ from amfs_lab.widgets.text import count, percent, plus_or_minus
 from amfs_lab.widgets.traces import bars, dots, hatched, image, reference_line
 
 PRINTED = ("●", "■", "◆", "▲", "✖", "✚")
-HATCHES = ("", "/", "\\", "x", "-", "|")  # of bars, as the markers are of points
+HATCHES = ("", "/", "\\", "x", "-", "|")  # of bars, one per class like the markers of points
 HATCHING = hatched(size=6, solidity=0.2)
-PALE = ("#FFFFFF", "#CCE3F0", "#F7DFCC", "#CCECE3", "#F5E4ED", "#FAECCC", "#DDF0FB")  # nobody, then COLORS, light
-DARK = ("#FFFFFF", "#8FC1DD", "#EBB38F", "#8FD3BE", "#E8C6D7", "#F3D08F", "#B4DCF4")  # the same, for its hatches
+PALE = ("#FFFFFF", "#CCE3F0", "#F7DFCC", "#CCECE3", "#F5E4ED", "#FAECCC", "#DDF0FB")  # NOBODY, then COLORS, light
+DARK = ("#FFFFFF", "#8FC1DD", "#EBB38F", "#8FD3BE", "#E8C6D7", "#F3D08F", "#B4DCF4")  # the same, darker, for hatches
 STRANGER = ("star", BLACK)
 VOTES_FOR = ("the winner", "the runner-up", "its own class")
 START: dict[str, Any] = dict(
@@ -32,10 +32,10 @@ START: dict[str, Any] = dict(
 
 
 class EpisodeExplorer(Explorer):
-    """N clouds, K examples of each, one solve, and the votes that give a query its label.
+    """N clouds, K examples of each, one solve, and the votes that decide a query's label.
 
-    The score of class c at x is Σ_i α_ic k(x, x_i): each example adds its vote. For λ → ∞, α → Y/λ, and the label is
-    the class whose examples are most similar in sum (the strokes in the panel of scores).
+    The score of class c at x is Σ_i α_ic k(x, x_i): each example adds its vote. For λ → ∞, α → Y/λ. The label is then
+    the class with the largest sum of similarities (the horizontal marks in the panel of scores).
     """
 
     title = "An episode in the plane: a few examples of each class, one solve, and a query's votes"
@@ -199,7 +199,7 @@ class EpisodeExplorer(Explorer):
         map_ = clouds.regions(t, alpha, state.bandwidth)
         right, classes, n = clouds.right(t, labels), range(t.ways), len(t.x)
         places = t.x.tolist()
-        first = {c: i for i, c in reversed([*enumerate(t.y.tolist())])}  # of each class
+        first = {c: i for i, c in reversed([*enumerate(t.y.tolist())])}  # index of the first example of each class
         numbers = [i - first[c] + 1 for i, c in enumerate(t.y.tolist())]
         return Arrays(
             state=state,
@@ -208,7 +208,7 @@ class EpisodeExplorer(Explorer):
             y=t.x[:, 1],
             symbols=[MARKERS[c] for c in t.y.tolist()],
             colors=[COLORS[c] for c in t.y.tolist()],
-            # A smaller one lies on top of another that it would hide.
+            # If two points coincide, the later one is smaller, so that both are visible.
             sizes=[8 if place in places[:i] else 14 for i, place in enumerate(places)],
             hatches=[HATCHES[c] for c in t.y.tolist()],
             names=[f"{NAMES[c]}{i}" for c, i in zip(t.y.tolist(), numbers, strict=True)],
@@ -278,18 +278,18 @@ class EpisodeExplorer(Explorer):
 
 
 UP, ACROSS = np.indices((len(GRID), len(GRID)))
-EVERY = 8  # cells from hatch to hatch
+EVERY = 8  # cells between two hatch lines
 RISES, FALLS = (UP - ACROSS) % EVERY == 0, (UP + ACROSS) % EVERY == 0
 HATCHED = np.stack([0 * RISES, RISES, FALLS, RISES | FALLS, UP % EVERY == 0, ACROSS % EVERY == 0])  # as HATCHES
 
 
 def with_hatches(winners: np.ndarray) -> np.ndarray:
-    """Colours of the map's cells, as numbers into PALE + DARK: no class is told by its colour alone."""
+    """Palette indices (PALE + DARK) of the map's cells; hatches also mark the classes, so colour is not needed."""
     on = (winners >= 0) & np.take_along_axis(HATCHED, winners.clip(0)[None], 0)[0].astype(bool)
     return (winners - NOBODY + len(PALE) * on).astype(np.uint8)
 
 
 def reach(values: torch.Tensor, largest: float) -> list[float]:
-    """The range of an upright axis for bars of these heights, with room for words above them; never empty."""
+    """The range of a vertical axis for bars of these heights, with space for text above them; never empty."""
     size = largest or 1.0
     return [min(0.0, 1.25 * float(values.min())) - 0.05 * size, 1.3 * size if largest == 0 or values.max() > 0 else 0.2]

@@ -1,4 +1,4 @@
-"""The answers to the predictions about few-shot episodes, each computed when it is asked for."""
+"""Answer keys of the predictions about few-shot episodes; each is computed on request."""
 
 from functools import lru_cache
 
@@ -47,7 +47,7 @@ def answer_which_eigenvalues_grow(ways: int = 5, within: float = 0.6, between: f
         return np.unique(np.linalg.eigvalsh(block(ways, shots, within, between).numpy()).round(9))
 
     few, many = distinct(4), distinct(5)
-    grown = [bool(more > less + 1e-9) for less, more in zip(few, many, strict=True)]  # within, classes, common
+    grown = [bool(more > less + 1e-9) for less, more in zip(few, many, strict=True)]  # order: within, classes, common
     keys: dict[tuple[bool, ...], str] = {
         (False, False, False): "none of them",
         (True, True, True): "all of them",

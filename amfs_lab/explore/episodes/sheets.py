@@ -1,4 +1,4 @@
-"""The six sheets of `DrawExplorer`, each with a stored letter, a drawing or nothing, and the features of each."""
+"""The six sheets of `DrawExplorer`: each holds a stored letter, a drawing or nothing, and has features."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from amfs_lab.tasks import glyphs
 from amfs_lab.widgets.figure import State
 from amfs_lab.widgets.strokes import Strokes, render
 
-# Scripts of the test split: the reader never saw a letter of them.
+# Scripts of the test split: the pretrained learner was not trained on their letters.
 STORED = ("Bengali", "Cyrillic", "Kayah Li", "Syriac")
 BLANK = "blank sheets"
 LETTERS = tuple(f"letter {i + 1}" for i in range(WAYS))
@@ -31,12 +31,12 @@ class Stored(NamedTuple):
     sample: int
 
 
-Content = Stored | Strokes | None  # None is blank paper
+Content = Stored | Strokes | None  # None is a blank sheet
 
 
 @lru_cache(maxsize=len(STORED))
 def stored(script: str) -> UInt8[Tensor, "6 20 28 28"]:
-    """Six letters of a script, evenly spaced in it: five for the sheets, and a stranger to them."""
+    """Six letters of a script, evenly spaced in it: five for the sheets, and one that is on no sheet."""
     data = glyphs.load()
     rows = [i for i, name in enumerate(data.scripts) if name == script]
     return data.images[[rows[round(j * (len(rows) - 1) / WAYS)] for j in range(WAYS + 1)]]
@@ -55,7 +55,7 @@ def on_sheets(state: State) -> list[Content]:
 
 @lru_cache(maxsize=256)
 def picture(content: Content) -> Float[Tensor, "28 28"]:
-    """The picture that the learner is given, ink bright."""
+    """The image that the pretrained learner receives, with bright ink."""
     if content is None:
         return torch.zeros(SIDE, SIDE)
     if isinstance(content, Stored):
@@ -65,18 +65,18 @@ def picture(content: Content) -> Float[Tensor, "28 28"]:
 
 @lru_cache(maxsize=256)
 def features(content: Content) -> Float[Tensor, " d"]:
-    """The features of one picture, cached: the examples are not computed again while the query is drawn."""
+    """The features of one image. They are cached: the examples are not computed again while the query is drawn."""
     return pretrained.load().features(picture(content)[None])[0]
 
 
 def twins(pictures: Float[Tensor, "n 28 28"]) -> list[int] | None:
-    """The first two of the examples that are the same picture, counted from 1."""
+    """The first two examples with identical images, counted from 1; None if there are none."""
     pairs = [(i, j) for i in range(len(pictures)) for j in range(i) if torch.equal(pictures[i], pictures[j])]
     return sorted(z + 1 for z in pairs[0]) if pairs else None
 
 
 def truth(contents: list[Content]) -> int | None:
-    """The letter that a stored query is another sample of; -1 for a stored stranger, None for a drawing."""
+    """The letter of a stored query, from 0; -1 for a letter that is on no sheet, None for a drawing."""
     asked = contents[WAYS]
     if not isinstance(asked, Stored):
         return None

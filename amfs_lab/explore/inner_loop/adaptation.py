@@ -1,4 +1,4 @@
-"""One task, learned by MAML's steps, by the same steps on the tangent, and by one solve in the tangent kernel."""
+"""One task learned in three ways: MAML's steps, the same steps on the linearised network, and one solve."""
 
 from functools import lru_cache
 from itertools import islice
@@ -28,12 +28,12 @@ GRID = torch.linspace(-5.0, 5.0, 101, dtype=torch.float64)[:, None]
 STARTS = ("practised", "untrained")
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 MAML, SOLVE = METHODS["MAML"], METHODS["I-AMFS"]
-FAR = 99.0  # what has run away is drawn no further
+FAR = 99.0  # the largest error that is drawn
 START: dict[str, Any] = dict(start="practised", steps=5, rate=RATE, task=8, shots=SHOTS)
 
 
 class Learned(NamedTuple):
-    """A task under every number of steps 0..MOST: values on the grid (MOST + 1, g) by three roads, and the truth."""
+    """A task after 0..MOST steps: the values on the grid (MOST + 1, g) of the three methods, and the truth."""
 
     x: Tensor
     y: Tensor
@@ -50,7 +50,7 @@ def network(start: str) -> nn.Module:
 
 @lru_cache(maxsize=32)
 def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
-    """All that rate and steps do not change: points, labels, truth and f_0 on the grid, residual, two kernels."""
+    """The parts that rate and steps do not change: points, labels, truth and f_0 on the grid, residual, two kernels."""
     source, net = SinusoidSource(shots, 1, split="test"), network(start)
     support = source[task - 1].to("cpu", torch.float64).support
     with torch.no_grad():
@@ -61,7 +61,7 @@ def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
 
 @lru_cache(maxsize=64)
 def learn(start: str, task: int, shots: int, rate: float) -> Learned:
-    """All three roads. The one solve takes λ = 0.532/t, t = a k, for each number k of steps that it stands for."""
+    """The task learned by all three methods. For k steps, the solve has λ = 0.532/t with t = a k."""
     x, y, truth, before, residual, K, across = kernel(start, task, shots)
     with torch.no_grad():
         path = islice(Maml(rate).walk(network(start), Examples(x, y, 1)), MOST + 1)
@@ -79,7 +79,7 @@ def errors(values: Tensor, truth: Tensor) -> Tensor:
 
 
 class AdaptationExplorer(Explorer):
-    """A wave of ten points, learned by MAML's inner loop, by its linearisation, and by one solve that stands for it."""
+    """A sinusoid with labelled points, learned by MAML's inner loop, by its linearisation, and by one solve."""
 
     title = "One task: MAML’s steps, the same steps on the tangent, and one solve"
     alt = (
@@ -173,5 +173,5 @@ class AdaptationExplorer(Explorer):
 
 
 def _miss(error: float) -> str:
-    """An error in words; one that is drawn no further is more than that."""
+    """An error as text; "more than ..." if it is clipped in the figure."""
     return f"more than {FAR:g}" if error >= FAR else f"{error:.3g}"

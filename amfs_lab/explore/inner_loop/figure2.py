@@ -1,4 +1,4 @@
-"""The paper's Figure 2 from a result: accuracy against inner steps, and against time, with intervals."""
+"""The paper's Figure 2 from a result: accuracy against inner steps and against time, with intervals."""
 
 from typing import Any
 
@@ -25,15 +25,15 @@ COMPARED: dict[str, Any] = dict(color=INK, size=17, symbol="square-open", rim=(N
 
 
 def result(source: str = "glyphs") -> Result:
-    """The result that comes with the course: on `"glyphs"` or on `"omniglot"`."""
+    """The result that is included in the course: on `"glyphs"` or on `"omniglot"`."""
     return figure2.load(stored(f"figure2-{source}"))
 
 
 class Figure2Explorer(Explorer):
-    """MAML after 0, 1, ... inner steps beside I-AMFS's one solve, on the same episodes.
+    """MAML after 0, 1, ... inner steps compared with I-AMFS's one solve, on the same episodes.
 
     Args:
-        shown: a result of `amfs-lab reproduce figure2`; the one that comes with the course by default.
+        shown: a result of `amfs-lab reproduce figure2`; default: the one that is included in the course.
     """
 
     title = "Figure 2: one solve against the number of inner steps"

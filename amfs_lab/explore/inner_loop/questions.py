@@ -1,4 +1,4 @@
-"""The answers to the predictions about one solve against many steps, each computed when it is asked for."""
+"""Answer keys of the predictions about one solve against many steps; each is computed on request."""
 
 import torch
 
@@ -25,7 +25,7 @@ def answer_when_the_rate_is_too_large(rate: float = 2.1, steps: int = 200) -> st
 
 
 def answer_which_learner_is_closer(steps: int = START["steps"], tasks: int = 20) -> str:
-    """The key to "what is closer to k steps on the tangent?", over test waves: `"MAML"`, `"the one solve"`."""
+    """The key to "what is closer to k steps on the tangent?", over test sinusoids: `"MAML"`, `"the one solve"`."""
     apart = {"MAML": 0.0, "the one solve": 0.0}
     for task in range(1, tasks + 1):
         found = learn(START["start"], task, START["shots"], START["rate"])
@@ -37,7 +37,7 @@ def answer_which_learner_is_closer(steps: int = START["steps"], tasks: int = 20)
 def answer_steps_until_maml_catches_up(shown: Result | None = None) -> str:
     """The key to "after how many steps is MAML no longer behind?": `"within 5"`, `"6 to 10"` or `"not within 10"`.
 
-    Behind: the paired interval of I-AMFS minus MAML lies above zero.
+    MAML is behind if the paired interval of I-AMFS minus MAML lies above zero.
     """
     curves = figure2.curves(result() if shown is None else shown)
     solve, steps = curves["i-amfs"].at(0), range(curves["maml"].per_episode.shape[2])

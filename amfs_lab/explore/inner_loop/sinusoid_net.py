@@ -1,4 +1,4 @@
-"""The network of lesson 06, untrained and meta-trained by MAML on the waves of `tasks.sinusoids`."""
+"""The network of lesson 06, untrained and meta-trained by MAML on the sinusoids of `tasks.sinusoids`."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -17,12 +17,12 @@ from amfs_lab.training import MetaTrainer
 from amfs_lab.widgets.explorer import one_thread
 
 WIDTH = 40
-RATE, STEPS, SHOTS = 0.05, 3, 10  # of the inner loop in training: rate, steps and labelled points
+RATE, STEPS, SHOTS = 0.05, 3, 10  # of the inner loop in training: learning rate, steps and labelled points
 CONFIG = preset(
     "maml",
     inner=Maml(RATE, STEPS),
     tasks=10,
-    steps=200,  # a few seconds
+    steps=200,  # takes a few seconds
     meta_lr=2e-2,
     schedule="cosine",
     batched=True,
@@ -31,7 +31,7 @@ CONFIG = preset(
 
 
 def learner(seed: int = 0) -> MetaLearner:
-    """A MAML learner with an untrained network 1 -> 40 -> 40 -> 1 with tanh between, in float64."""
+    """A MAML learner with an untrained tanh network 1 -> 40 -> 40 -> 1 in float64."""
     first, second = nn.Linear(1, WIDTH), nn.Linear(WIDTH, WIDTH)
     body = Wrapped(nn.Sequential(first, nn.Tanh(), second, nn.Tanh()), features=WIDTH)
     made = MetaLearner(body, build_inner(CONFIG.inner), ways=1).double()
@@ -48,7 +48,7 @@ def learner(seed: int = 0) -> MetaLearner:
 
 
 def untrained(seed: int = 0) -> nn.Module:
-    """The network before meta-training: x (n 1) to (n 1)."""
+    """The network before meta-training; it maps x (n 1) to (n 1)."""
     return learner(seed).net
 
 

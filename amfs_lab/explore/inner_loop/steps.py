@@ -1,4 +1,4 @@
-"""One solve against many steps, as two filters of the same channels: 1 - (1 - a s)^k beside s / (s + λ)."""
+"""One solve against many steps, as two filters of the same eigenvalues: 1 - (1 - a s)^k and s / (s + λ)."""
 
 import math
 from functools import lru_cache
@@ -24,8 +24,8 @@ from amfs_lab.widgets.traces import curve, dots, notes, reference_line
 TRUTH, NOISE, BANDWIDTH = "sine", 0.2, 0.7
 KERNELS = ("RBF", "tangent kernel")
 MOST, MOST_STEPS = 30, 10_000
-HUGE = 1e6  # what has diverged is drawn no larger
-LEAST = 1e-5  # the weakest channel that is drawn, in units of the strongest
+HUGE = 1e6  # values that diverge are clipped to this
+LEAST = 1e-5  # the weakest channel that is drawn, relative to the strongest
 EVERY = torch.cat(
     [
         torch.logspace(math.log10(LEAST), -1, 81, dtype=torch.float64),
@@ -39,19 +39,19 @@ START: dict[str, Any] = dict(rate=1.0, steps=20, lam=0.05, kernel="RBF", points=
 
 
 class Problem(NamedTuple):
-    """Labelled points and a kernel, whose Gram matrix is scaled to a largest eigenvalue of one."""
+    """Labelled points and a kernel whose Gram matrix is scaled to a largest eigenvalue of 1."""
 
     x: Tensor  # (n 1)
     y: Tensor  # (n 1)
-    residual: Tensor  # (n 1), the labels less what the network says before it learns
-    start: Tensor  # (g), that on the grid
+    residual: Tensor  # (n 1), labels minus the network's values before training
+    start: Tensor  # (g), those values on the grid
     spectrum: Spectrum
-    across: Tensor  # (g n), grid against points, in the same scale
+    across: Tensor  # (g n), kernel of grid and points, scaled in the same way
 
 
 @lru_cache(maxsize=64)
 def problem(kernel: str, points: int, sample: int) -> Problem:
-    """A pure function of what is chosen."""
+    """The problem for these settings, a pure function."""
     x, y = sample_points(TRUTH, points, NOISE, sample)
     if kernel == "RBF":
         K, across, at_points, on_grid = rbf_kernel(x, x, BANDWIDTH), rbf_kernel(GRID, x, BANDWIDTH), 0 * x, 0 * GRID
@@ -67,35 +67,35 @@ def problem(kernel: str, points: int, sample: int) -> Problem:
 
 
 def learned(s: Tensor, rate: float, steps: int) -> Tensor:
-    """1 - (1 - rate s)^steps, held between -HUGE and HUGE where the steps are too long."""
+    """The filter of gradient descent 1 - (1 - rate s)^steps, clipped to [-HUGE, HUGE] if it diverges."""
     return (1 - (1 - rate * s) ** steps).nan_to_num(posinf=HUGE, neginf=-HUGE).clamp(-HUGE, HUGE)
 
 
 def gap(lam: Tensor | float, rate: float, steps: int, s: Tensor = EVERY) -> Tensor:
-    """The largest difference of the two filters over all strengths s, one for each λ."""
+    """The largest difference of the two filters over all strengths s, for each λ."""
     lam = torch.as_tensor(lam, dtype=s.dtype)
     return (s / (s + lam[..., None]) - learned(s, rate, steps)).abs().amax(-1)
 
 
 @lru_cache(maxsize=64)
 def gaps_of(rate: float, steps: int) -> Tensor:
-    """`gap` for every λ on the dial."""
+    """`gap` for every λ of the control."""
     return gap(LAMBDAS, rate, steps)
 
 
 def mimic(rate: float, steps: int) -> tuple[float, float]:
-    """The λ whose filter comes closest to so many steps, of all on the dial, and how close."""
+    """The λ of the control whose filter is closest to that of the steps, and the gap between the two."""
     gaps = gaps_of(rate, steps)
     best = int(gaps.argmin())
     return float(LAMBDAS[best]), float(gaps[best])
 
 
 class StepsExplorer(Explorer):
-    """k gradient steps in function space beside one ridge solve, channel by channel.
+    """k gradient steps in function space compared with one ridge solve, channel by channel.
 
-    Strengths are counted in the strongest channel's, s_max = 1: the rate a in units of 1 / s_max, λ in units of s_max.
-    With the tangent kernel the steps are MAML's, on the network that is linear in its parameters; the labels are then
-    what the untrained network leaves of them.
+    Strengths are relative to the strongest channel, s_max = 1: the rate a is in units of 1 / s_max, and λ in units of
+    s_max. With the tangent kernel the steps are those of MAML on the linearised network. The labels are then the
+    residuals that the untrained network leaves.
     """
 
     title = "Many steps, or one solve: two filters of the same channels"
@@ -205,7 +205,7 @@ class StepsExplorer(Explorer):
         along = u.T @ p.residual  # (n 1)
         alive = s > 1e-13
         per_s = torch.where(alive, walked / torch.where(alive, s, 1.0), rate * steps)
-        # alpha in the channels, and back: h(s)/s of the residual's part, 1/(s + λ) for the solve.
+        # From channels to alpha: factor h(s)/s on the residual for the steps, 1/(s + λ) for the solve.
         waves = p.across @ u
         solved = p.start + (waves @ (along / (s[:, None] + lam)))[:, 0]
         stepped = p.start + (waves @ (per_s[:, None] * along))[:, 0]
@@ -220,7 +220,7 @@ class StepsExplorer(Explorer):
             on = LAMBDAS[0] <= place <= LAMBDAS[-1] and not diverged
             arrays |= {f"{name}_x": [place] if on else [], f"{name}_y": [float(gap(place, rate, steps))] if on else []}
         there = not diverged and steps > 0
-        lost = float(gaps.min()) > 1.08  # all of the curve lies above the panel
+        lost = float(gaps.min()) > 1.08  # the whole curve lies above the panel
         return Arrays(
             **arrays,
             state=state,
@@ -261,7 +261,7 @@ class StepsExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         k, rate, n = a.state.steps, a.state.rate, a.state.points
         network, solve = a.state.kernel != "RBF", f"a solve of about n³/3 + 2n² = {n**3 / 3 + 2 * n**2:.0f} operations."
-        if network:  # a step of MAML, though here of its tangent
+        if network:  # the cost of a MAML step, although the steps here are linearised
             passes = count(k, "forward and backward pass").replace("passs", "passes")
             cost = f"Cost: {passes} for the steps, against one forward pass and {solve}"
         else:
@@ -279,7 +279,7 @@ class StepsExplorer(Explorer):
             f"{count(k, 'step').capitalize()} of a = {rate:g} / s_max {reach} t = a k = {a.time:.4g}. At λ = "
             f"{a.state.lam:.3g} the filters differ by at most {a.here:.3f}, the fits by {a.fits:.2g}. "
         )
-        best = "best λ on the dial" if a.best_lam in (LAMBDAS[0], LAMBDAS[-1]) else "best λ"  # a better one lies beyond
+        best = "best λ on the dial" if a.best_lam in (LAMBDAS[0], LAMBDAS[-1]) else "best λ"  # the best may be beyond
         words += f"The {best} is {a.best_lam:.2g} = {a.best_lam * a.time:.3f}/t, with a gap of {a.best:.3f}. "
         if rate == 2:
             words += "At a = 2 / s_max the strongest channel swings for ever. "
@@ -289,5 +289,5 @@ class StepsExplorer(Explorer):
 
 
 def _large(share: float) -> str:
-    """A share that may have run away, in words."""
+    """A share as text; it may have diverged."""
     return "more than a million" if abs(share) >= HUGE else f"{abs(share):.3g}"

@@ -1,4 +1,4 @@
-"""Characters of one few-shot task: similarities of their pixels, and the example that a query resembles most."""
+"""Characters of one few-shot task: similarities of their pixels, and the most similar example of a query."""
 
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -18,12 +18,12 @@ from amfs_lab.widgets.style import BLUE, SIMILARITY, VERMILLION
 from amfs_lab.widgets.traces import Trace, bars, heat_map, image
 
 WAYS, QUERIES, SIDE, GAP = 5, 15, 28, 8
-OTHERS = "rgba(110, 119, 129, 0.5)"  # FAINT, half of it
+OTHERS = "rgba(110, 119, 129, 0.5)"  # FAINT at half opacity
 
 
 @lru_cache(maxsize=8)
 def source(shots: int) -> ImageSource:
-    """Tasks of test letters: the scripts that meta-training never sees."""
+    """Tasks of test letters, from scripts that are not used in meta-training."""
     return open_source("glyphs", "test", EpisodeConfig(WAYS, shots, QUERIES))
 
 
@@ -33,7 +33,7 @@ def pixels(episode: Episode) -> tuple[Tensor, Tensor]:
 
 
 class CharacterExplorer(Explorer):
-    """Five letters the kernel has never seen, one to five examples of each, and one query compared with them all."""
+    """Five letters of the test split, one to five examples of each, and one query compared with all examples."""
 
     title = "Five letters of one task, how alike their pixels are, and one query"
     alt = (
@@ -71,7 +71,7 @@ class CharacterExplorer(Explorer):
                 scaleanchor="x",
                 autorange="reversed",
                 constrain="domain",
-                domain=[0.0, 0.9],  # the numbers of the letters stand between picture and title
+                domain=[0.0, 0.9],  # the letter numbers stand between picture and title
             ),
         ),
         gram=Panel(
@@ -100,9 +100,9 @@ class CharacterExplorer(Explorer):
         episode = source(state.shots)[state.task - 1]
         support, query = pixels(episode)
         K_qs = rbf_kernel(query, support, state.bandwidth)
-        votes = K_qs.view(len(query), WAYS, state.shots).amax(2)  # support images come letter by letter
+        votes = K_qs.view(len(query), WAYS, state.shots).amax(2)  # support images are ordered by letter
         guesses = votes.argmax(1)
-        alike = votes.amax(1) > 0  # where every kernel value is 0, the largest is nobody's
+        alike = votes.amax(1) > 0  # if all kernel values are 0, no letter is the largest
         asked = state.query - 1
         truth, guess = int(episode.query.y[asked]), int(guesses[asked])
         taken = guess if alike[asked] else None
@@ -142,12 +142,12 @@ class CharacterExplorer(Explorer):
 
 
 def columns(images: Tensor, shots: int) -> Tensor:
-    """One picture of all examples, a column for each letter."""
+    """One picture of all examples, with one column per letter."""
     return images.view(WAYS, shots * SIDE, SIDE).transpose(0, 1).reshape(shots * SIDE, WAYS * SIDE)
 
 
 def nearest(task: int, bandwidth: float = 5.0) -> tuple[Tensor, Tensor]:
-    """For each query of a task with one example a letter: the letter it resembles most, and the one it is, from 0."""
+    """For each query of a one-shot task: the most similar letter and the true letter, from 0."""
     episode = source(1)[task - 1]
     support, query = pixels(episode)
     return episode.support.y[rbf_kernel(query, support, bandwidth).argmax(1)], episode.query.y

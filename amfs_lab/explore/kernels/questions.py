@@ -1,4 +1,4 @@
-"""The answers to the predictions about RBF kernels, each computed when it is asked for."""
+"""Answer keys of the predictions about RBF kernels; each is computed on request."""
 
 from amfs_lab.explore.kernels.characters import nearest, pixels, source
 from amfs_lab.explore.kernels.rbf import POINTS, RbfExplorer, alive

@@ -27,8 +27,8 @@ POINTS: dict[str, Tensor] = {
     }.items()
 }
 N = 6
-ALIVE = 0.01  # a direction counts as alive while its eigenvalue is above 1 % of the largest
-AXIS_MIN = 1e-9  # where the logarithmic axis of eigenvalues ends
+ALIVE = 0.01  # a direction is alive if its eigenvalue is above 1 % of the largest
+AXIS_MIN = 1e-9  # lower end of the logarithmic axis of eigenvalues
 GRID = torch.linspace(-0.6, 3.6, 169, dtype=torch.float64)[:, None]
 NUMBERS = list(range(1, N + 1))
 COLORBAR = dict(
@@ -43,9 +43,9 @@ def alive(x: Tensor, bandwidth: float) -> int:
 
 
 class RbfExplorer(Explorer):
-    """Six points on a line, their Gram matrix and its eigenvalues, under one dial.
+    """Six points on a line, their Gram matrix and its eigenvalues, for one bandwidth.
 
-    One point's similarity to every place on the line is a bump of width σ; its heights at the six points are that
+    The similarity of one point to every place on the line is a bump of width σ. Its heights at the six points are that
     point's row of the Gram matrix. Point at a cell, or set the two numbers, to follow one pair through all panels.
     """
 
@@ -160,7 +160,7 @@ class RbfExplorer(Explorer):
             heights=heights,
             stem_x=torch.stack([x[j, 0], x[j, 0]]),
             stem_y=torch.stack([heights.new_zeros(()), heights[j]]),
-            # A blank, not "": plotly takes an empty label out of the page and never puts a later one in its place.
+            # A no-break space, not "": plotly removes an empty label from the page and never draws a later one there.
             labels=[
                 ", ".join(str(m + 1) for m in range(N) if x[m] == x[n]) if x[n] not in x[:n] else " " for n in range(N)
             ],

@@ -38,7 +38,7 @@ from amfs_lab.widgets.traces import bars, dots, hatched
 
 TASKS, STEPS = len(style.TASKS), 200
 LOOKS = IN_THE_PLANE
-NEAR = 1e-6  # distances are drawn down to this
+NEAR = 1e-6  # the smallest distance that is drawn
 PLACES = places(TASKS)
 START: dict[str, Any] = dict(
     x_0=-2.2, y_0=-2.0, x_1=-1.2, y_1=1.0, x_2=1.6, y_2=1.4, x_3=0.6, y_3=-1.6,
@@ -47,7 +47,7 @@ START: dict[str, Any] = dict(
 
 
 def tasks_of(state: State) -> planes.Quadratics:
-    """Tasks 1 and 2 have curvature 1, task 3 that of its control; `stretch` makes each bowl a valley of its own."""
+    """Tasks 1 and 2 have curvature 1, task 3 has `curvature`; `stretch` makes each task's contours elongated."""
     return ground(state, TASKS, state.curvature, state.stretch).tasks
 
 
@@ -59,7 +59,7 @@ def pulls_of(curvature: float, stretch: float, inner_lr: float, inner_steps: int
 
 
 def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
-    """The place where the pulls of one method balance; None where they leave a direction free."""
+    """The point where the pulls of one method balance; None if they do not determine it."""
     try:
         return planes.end(W, optima)
     except NumericalError:
@@ -67,13 +67,13 @@ def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
 
 
 def limits(W: Tensor) -> Tensor:
-    """2t / |s|, the strongest eigenvalue s of each method's summed pulls: the outer rates are shares of this."""
+    """2t / |s|, with s the eigenvalue of largest |s| of each method's summed pulls; outer rates are shares of this."""
     strongest = torch.linalg.eigvalsh(W.sum(-3)).abs().amax(-1)
     return 2 * W.shape[-3] / torch.where(strongest > 0, strongest, torch.ones_like(strongest))
 
 
 def shares(W: Tensor) -> Tensor:
-    """The share of each task in the pull (method t): tr W_t over sum |tr W_t|, negative where it pushes away."""
+    """The share of each task in the pull (method t): tr W_t / sum |tr W_t|, negative if the task pushes away."""
     traces = W.diagonal(dim1=-2, dim2=-1).sum(-1)
     total = traces.abs().sum(-1, keepdim=True)
     return traces / torch.where(total > 0, total, torch.ones_like(total))
@@ -82,13 +82,13 @@ def shares(W: Tensor) -> Tensor:
 def fo_maml_runs_away(
     curvature: float, inner_lr: float = START["inner_lr"], inner_steps: int = START["inner_steps"]
 ) -> bool:
-    """True if FO-MAML diverges at every outer rate, at this curvature of task 3; computed from round tasks."""
+    """True if FO-MAML diverges at every outer rate for this curvature of task 3; computed with round tasks."""
     W = planes.pulls("FO-MAML", bowls(curvature, 1.0, TASKS), inner_lr, inner_steps)
     return float(planes.stable_below(W)) == 0
 
 
 class OuterLoopExplorer(DraggableExplorer):
-    """Three quadratic tasks whose optima can be dragged, and the outer loops of five methods between them."""
+    """Three quadratic tasks with draggable optima, and the outer-loop trajectories of five methods."""
 
     title = "The outer loop in the plane: where five methods walk, and where each ends"
     alt = (
@@ -246,7 +246,7 @@ THERE = "there"
 
 
 def no_inner_loop(state: State) -> str:
-    """The reason why the inner loop changes nothing, for a state in which it changes nothing."""
+    """The reason why the inner loop changes nothing in this state."""
     return "The inner steps have length 0" if state.inner_steps else "There are no inner steps"
 
 

@@ -1,4 +1,4 @@
-"""The plane of θ that trajectories are drawn in: tasks, places, contours of the mean loss, and shared traces."""
+"""The plane of θ in which trajectories are drawn: tasks, points, contours of the mean loss, and shared traces."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from amfs_lab.widgets.style import Look
 from amfs_lab.widgets.traces import Trace, contours, curve, dots
 
 VIEW = 3.0  # the plane is drawn from -VIEW to VIEW
-FAR = 30.0  # a walk that has left for good is drawn no further
+FAR = 30.0  # a trajectory is not drawn beyond this
 GRID = torch.linspace(-VIEW, VIEW, 41, dtype=torch.float64)
 SITES = torch.stack(torch.meshgrid(GRID, GRID, indexing="xy"), -1)
 PALE = [[0.0, "#FFFFFF"], [1.0, "#C9D3DE"]]
@@ -32,14 +32,14 @@ CONTOURS = contours(
 
 
 def beside_the_plane(**right: Panel) -> Panels:
-    """The plane on the left, over both rows, and two panels on the right of it."""
+    """Three panels: the plane on the left, over both rows, and two panels on the right."""
     upper, lower = right
     named: dict[str, Any] = {"plane": PLANE, **right}
     return Panels(f"plane {upper} / plane {lower}", widths=(0.56, 0.44), **named)
 
 
 def walks(looks: Mapping[str, Look], widths: Sequence[Number]) -> dict[str, Trace]:
-    """One curve a rule or method in the plane, fed by `x_0` and `y_0`, `x_1` and `y_1`, ..."""
+    """One curve per rule or method in the plane, fed by `x_0` and `y_0`, `x_1` and `y_1`, ..."""
     return {
         name: curve(
             f"x_{n}", f"y_{n}", look.color, widths[n], look.dash, name=name, group=name, hover=f"{name}: {HERE}"
@@ -49,7 +49,7 @@ def walks(looks: Mapping[str, Look], widths: Sequence[Number]) -> dict[str, Trac
 
 
 def marks(looks: Mapping[str, Look], size: int, what: str) -> dict[str, Trace]:
-    """One point a rule or method in the plane, fed by `mark_x_0` and `mark_y_0`, ...; `what` is its hover text."""
+    """One point per rule or method in the plane, fed by `mark_x_0` and `mark_y_0`, ...; `what` is its hover text."""
     return {
         f"mark of {name}": dots(
             f"mark_x_{n}",
@@ -66,7 +66,7 @@ def marks(looks: Mapping[str, Look], size: int, what: str) -> dict[str, Trace]:
 
 
 def distances(looks: Mapping[str, Look], widths: Sequence[Number], at: str, array: str) -> dict[str, Trace]:
-    """One curve a rule or method against its steps, fed by `step_0` and `array_0`, `step_1` and `array_1`, ..."""
+    """One curve per rule or method against its steps, fed by `step_0` and `array_0`, `step_1` and `array_1`, ..."""
     return {
         f"{at} of {name}": curve(
             f"step_{n}",
@@ -83,20 +83,20 @@ def distances(looks: Mapping[str, Look], widths: Sequence[Number], at: str, arra
 
 
 def places(tasks: int) -> dict[str, tuple[str, str]]:
-    """The start and the tasks' optima, each with the names of its two controls."""
+    """The names of the start and of the tasks' optima, each with the names of its two controls."""
     return {"start": ("x_0", "y_0"), **{f"task {t}": (f"x_{t}", f"y_{t}") for t in range(1, tasks + 1)}}
 
 
 def standing(state: State, tasks: int) -> Float[Tensor, "n 2"]:
-    """The places of the start and of the first so many tasks in a state, the start first."""
+    """The start and the optima of the first `tasks` tasks in a state, the start first."""
     return torch.tensor([[state[x], state[y]] for x, y in places(tasks).values()], dtype=torch.float64)
 
 
 @lru_cache(maxsize=64)
 def bowls(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2 2"]:
-    """Hessians with eigenvalues h sqrt(stretch) and h / sqrt(stretch), the steep way turned by 50° a task.
+    """Hessians with eigenvalues h sqrt(stretch) and h / sqrt(stretch), each steep direction 50° after the last one.
 
-    h is 1, but for the last task, which has `curvature`.
+    h is 1 for all tasks except the last, which has `curvature`.
     """
     steep = [math.radians(50 * t) for t in range(tasks)]
     turns = torch.tensor(
@@ -109,16 +109,16 @@ def bowls(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2 2"
 
 
 class Ground(NamedTuple):
-    """Tasks, what they make of the plane, and whom they favour: all that a walk across it does not change."""
+    """The tasks and the results that do not depend on the trajectory: optimum, geometric medians and contours."""
 
     tasks: planes.Quadratics
     best: Float[Tensor, " 2"]
-    medians: Float[Tensor, "2 2"]  # the ends of the segment of geometric medians: mostly one place
-    heights: np.ndarray  # the root of the mean loss at each of the sites, for contours that are evenly far apart
+    medians: Float[Tensor, "2 2"]  # ends of the segment of geometric medians; usually a single point
+    heights: np.ndarray  # square root of the mean loss at each of the sites, so that contours are evenly spaced
 
 
 def ground(state: State, tasks: int, curvature: float, stretch: float) -> Ground:
-    """The ground under the first so many tasks of a state; while only the walk changes it is not made again."""
+    """The `Ground` of the first `tasks` tasks of a state; cached while only the trajectory changes."""
     return _ground(tuple((state[x], state[y]) for x, y in list(places(tasks).values())[1:]), curvature, stretch)
 
 
@@ -130,7 +130,7 @@ def _ground(optima: tuple[tuple[float, float], ...], curvature: float, stretch: 
 
 
 def sides(places: Float[Tensor, "n 2"]) -> list[str]:
-    """The position of the name of each place: above it, and towards the middle at the edges of the plane."""
+    """Position of each point's name: above the point, or towards the middle at the edges of the plane."""
     edge = 0.8 * VIEW
     rows = ["bottom" if y > edge else "top" for y in places[:, 1]]
     columns = ["left" if x > edge else "right" if x < -edge else "center" for x in places[:, 0]]
@@ -138,8 +138,8 @@ def sides(places: Float[Tensor, "n 2"]) -> list[str]:
 
 
 def kept(path: Float[Tensor, "k 2"]) -> tuple[Float[Tensor, "j 2"], bool]:
-    """As much of a walk as is drawn, with its last step out of all view, and whether it has left for good."""
-    lost = ~(path.abs() <= FAR).all(1)  # so that what is no number is lost, too
+    """The drawn part of a trajectory, up to its first point beyond `FAR`, and True if it has diverged."""
+    lost = ~(path.abs() <= FAR).all(1)  # so that NaN counts as lost too
     if not bool(lost.any()):
         return path, False
     path = path[: int(lost.int().argmax()) + 1]

@@ -1,4 +1,4 @@
-"""The pull of a task on the outer loop against its curvature: the gradient that the inner loop leaves."""
+"""The pull of a task on the outer loop against its curvature: the gradient after the inner loop."""
 
 from typing import Any
 
@@ -17,22 +17,22 @@ from amfs_lab.widgets.style import GRAY, INK
 from amfs_lab.widgets.text import count
 from amfs_lab.widgets.traces import curve, dots, reference_line
 
-TOP = 25.0  # the curvatures of the left panel reach from 0 to this
+TOP = 25.0  # largest curvature of the left panel
 CURVATURES = torch.linspace(0.0, TOP, 501, dtype=torch.float64)
 THETA = torch.linspace(-2.0, 2.0, 81, dtype=torch.float64)
 HEIGHT = 4.0  # of the right panel
-SEEN = ("joint", "MAML", "proximal")  # whose meta-losses the right panel draws
+SEEN = ("joint", "MAML", "proximal")  # methods whose meta-losses the right panel draws
 START: dict[str, Any] = dict(curvature=4.0, inner_lr=0.2, inner_steps=1, lam=1.0)
 
 
 def pull(method: str, h: Tensor, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
-    """w(h), by which a round task of curvature h pulls."""
+    """w(h), the pull of a round task of curvature h."""
     bowls = h[..., None, None] * torch.eye(2, dtype=h.dtype)
     return planes.pulls(method, bowls, inner_lr, inner_steps, lam)[..., 0, 0]
 
 
 class PullExplorer(Explorer):
-    """The pull w(h) of a task against its curvature, for five methods, and the meta-loss that it comes from."""
+    """The pull w(h) of a task against its curvature, for five methods, and the meta-loss that it is derived from."""
 
     title = "What the outer loop still hears of a task, once the inner loop has worked on it"
     alt = (
@@ -145,7 +145,7 @@ class PullExplorer(Explorer):
 
 
 def _number(value: float) -> str:
-    """Three digits, as a power of ten where the number is larger than a reader takes in."""
+    """A number with three digits, as a power of ten if it is very large."""
     rounded = float(f"{value:.3g}")
     if abs(rounded) >= 1e5:
         return f"{value:.2e}".replace("e+0", "e+").replace("e+", "e").replace("-", "−")

@@ -1,4 +1,4 @@
-"""The answers to the predictions about the outer loop in the plane, each computed when it is asked for."""
+"""Answer keys of the predictions about the outer loop in the plane; each is computed on request."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
 """Kernel ridge regression in 60-digit arithmetic, the reference for the error of float32 and float64.
 
-Places are whole numbers of ticks, h = 1/64 apart, which float32 and float64 hold exactly. A difference between this
-fit and theirs is therefore an error of their arithmetic. `decimal` is compiled: the same fit with mpmath takes 35 times
-as long, too long for a slider.
+Points are whole numbers of ticks h = 1/64, which float32 and float64 hold exactly. A difference from this fit is
+therefore an arithmetic error of float32 or float64. The module `decimal` is compiled; the same fit with mpmath takes 35
+times as long, which is too slow for a slider.
 """
 
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from functools import lru_cache
 
 import numpy as np
 
-TICKS = 64  # to a unit of x
-REACH = 160  # the widest distance, in ticks
-DIGITS = Context(prec=60)  # of the worst condition number here, 1e20, forty are left
+TICKS = 64  # per unit of x
+REACH = 160  # the largest distance, in ticks
+DIGITS = Context(prec=60)  # at the worst condition number here, 1e20, forty digits remain correct
 
 Column = list[Decimal]
 
 
 @lru_cache(maxsize=256)
 def similarities(bandwidth: float) -> tuple[Decimal, ...]:
-    """k at a distance of 0, 1, ..., REACH ticks. Neighbours have geometric ratios, so one exponential suffices."""
+    """k at a distance of 0, 1, ..., REACH ticks. Ratios of neighbours are geometric, so one exponential suffices."""
     with localcontext(DIGITS):
         ratio = (-1 / (2 * (TICKS * Decimal(bandwidth)) ** 2)).exp()
         values, square = [Decimal(1)], ratio**2
@@ -35,7 +35,7 @@ def fit(
 ) -> np.ndarray:
     """f on the grid, f = sum_i alpha_i k(., x_i) with alpha = (K + lam I)^-1 y.
 
-    Places that coincide are merged for lam = 0, where only the limit lam -> 0 exists: the mean of their labels.
+    For lam = 0, points that coincide are merged and get the mean of their labels: only the limit lam -> 0 exists.
     """
     if not places:
         return np.zeros(len(grid))
@@ -49,7 +49,7 @@ def fit(
 
 
 def smallest_eigenvalue(places: Sequence[int], bandwidth: float) -> float:
-    """The smallest eigenvalue of K: one over the largest of K^-1, whose entries are right to all digits of float64."""
+    """The smallest eigenvalue of K: 1 / the largest of K^-1, whose entries are accurate to all digits of float64."""
     if len(set(places)) < len(places):
         return 0.0
     with localcontext(DIGITS):

@@ -1,4 +1,4 @@
-"""Toy tasks on a line, and four losses over all σ and λ: what they say, where they are lowest, which way they pull."""
+"""Toy tasks on a line, and four losses over all σ and λ: their values, minima and gradients."""
 
 import math
 from functools import lru_cache
@@ -14,7 +14,7 @@ from amfs_lab.kernels import rbf_kernel
 
 MOST, QUERIES = 40, 100
 TRUTHS = {"sine": LINE_TRUTHS["sine"], "step": LINE_TRUTHS["step"], "constant": torch.ones_like}
-# What can be wrong with the points: a copy of each (the later half repeats the first), one label far off.
+# Possible faults of the points: a copy of each (the second half repeats the first), or one outlier label.
 DATA = (*TRUTHS, "every point twice", "one wild label")
 WILD = 6.0
 
@@ -23,7 +23,7 @@ LAMBDAS = torch.logspace(-4, 1, 36, dtype=torch.float64)
 
 
 class Task(NamedTuple):
-    """Noisy labelled points to learn from (n 1), and as noisy new ones to be judged by (q 1)."""
+    """Noisy labelled support points (n 1), and query points with the same noise (q 1)."""
 
     x: Tensor
     y: Tensor
@@ -37,7 +37,7 @@ class Task(NamedTuple):
 
 @lru_cache(maxsize=64)
 def task(data: str, points: int, noise: float, sample: int) -> Task:
-    """The first `points` of a sample's 40 points, and 100 query points: a pure function."""
+    """A task: the first `points` of a sample's 40 points, and 100 query points; a pure function."""
     truth = TRUTHS.get(data, TRUTHS["sine"])
     generator = torch.Generator().manual_seed(sample)
 
@@ -55,7 +55,7 @@ def task(data: str, points: int, noise: float, sample: int) -> Task:
 
 
 class Spectra(NamedTuple):
-    """A task at every σ of the map: K_ss = U diag(s) Uᵀ and z = Uᵀy, so that every λ costs little more than one."""
+    """A task at every σ of the map: K_ss = U diag(s) Uᵀ and z = Uᵀy. Further values of λ then cost very little."""
 
     eigenvalues: Tensor  # (σ n)
     eigenvectors: Tensor  # (σ n n)
@@ -79,7 +79,7 @@ def spectra(data: str, points: int, noise: float, sample: int) -> Spectra:
 
 
 def losses(data: str, points: int, noise: float, sample: int, lams: Tensor) -> dict[str, Tensor]:
-    """The four surfaces (σ λ), each a mean over points: half a squared miss, or nats for minus the log evidence."""
+    """The four surfaces (σ λ), each a mean over points: half the squared error, or minus the log evidence in nats."""
     query_y = task(data, points, noise, sample).query_y
     s, U, z, K_qs = spectra(data, points, noise, sample)
     shrink = 1 / (s[..., None] + lams)  # (σ n λ): (K + λI)⁻¹ along each direction
@@ -102,12 +102,12 @@ def surfaces(data: str, points: int, noise: float, sample: int) -> dict[str, Ten
 
 
 def flat(surface: Tensor) -> bool:
-    """True if the surface is constant: a loss that prefers no σ and λ."""
+    """True if the surface is constant, so that the loss prefers no σ and λ."""
     return bool(surface.max() - surface.min() <= 1e-9 * surface.abs().max())
 
 
 def best(surface: Tensor) -> tuple[float, float] | None:
-    """σ and λ at which a surface over the map is lowest; None where it is flat."""
+    """σ and λ at the minimum of a surface over the map; None if the surface is flat."""
     if flat(surface):
         return None
     i, j = divmod(int(surface.argmin()), len(LAMBDAS))
@@ -115,7 +115,7 @@ def best(surface: Tensor) -> tuple[float, float] | None:
 
 
 def pulls(t: Task, bandwidth: float, lam: float) -> dict[str, tuple[float, float]]:
-    """Minus the gradient of each loss by log σ and log λ, through the solve; the query loss's is the meta-gradient."""
+    """Minus the gradient of each loss by log σ and log λ, through the solve; for the query loss, the meta-gradient."""
     logs = torch.tensor([math.log(bandwidth), math.log(lam)], dtype=torch.float64, requires_grad=True)
     sigma, ridge_strength = logs.exp()
     K, K_qs = t.at(sigma)
@@ -136,7 +136,7 @@ def pulls(t: Task, bandwidth: float, lam: float) -> dict[str, tuple[float, float
 
 @lru_cache(maxsize=32)
 def shares(data: str, points: int, noise: float, sample: int) -> dict[str, np.ndarray]:
-    """For each surface and each place on the map (λ σ), the share of all places on it that are better, in percent."""
+    """For each surface and each point of the map (λ σ), the percentage of points of the map with a lower value."""
     found = {}
     for name, surface in surfaces(data, points, noise, sample).items():
         values = surface.T.numpy()
@@ -147,5 +147,5 @@ def shares(data: str, points: int, noise: float, sample: int) -> dict[str, np.nd
 
 
 def judged(found: dict[str, Tensor], name: str) -> float | None:
-    """The query loss at the place where another loss is lowest; None where that one is flat."""
+    """The query loss at the minimum of another loss; None if that loss is flat."""
     return None if flat(found[name]) else float(found["query loss"].flatten()[found[name].argmin()])

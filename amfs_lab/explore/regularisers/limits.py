@@ -17,25 +17,25 @@ from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
 from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILLION
 from amfs_lab.widgets.traces import curve, dots, notes
 
-# Places in ticks of 1/64, so that every precision holds them exactly: -1, -1/2, 0, 1/2, 1.
+# Points in ticks of 1/64, so that every precision holds them exactly: -1, -1/2, 0, 1/2, 1.
 PLACES: dict[str, tuple[int, ...]] = {
     "five points": (-64, -32, 0, 32, 64),
     "a point twice": (-64, -32, 0, 32, 32, 64),
     "one point": (32,),
     "no points": (),
 }
-SECOND_LABEL = 0.2  # of the point that is there twice
-TICKS = tuple(range(-80, 81))  # where the curves are drawn, -1.25 to 1.25
+SECOND_LABEL = 0.2  # label of the repeated point
+TICKS = tuple(range(-80, 81))  # grid of the curves, -1.25 to 1.25
 GRID = np.array(TICKS) / high_precision.TICKS
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 BANDWIDTHS = tuple(float(f"{sigma:.3g}") for sigma in np.geomspace(0.05, 64, 33))
-SEEN = 0.01  # a difference that the eye sees in the figure
-AXIS_MIN, AXIS_MAX = 1e-18, 1e21  # where the logarithmic axes end
-exact_curve = partial(curve, more=dict(line_simplify=False))  # drawn to every point
+SEEN = 0.01  # the smallest difference that is visible in the figure
+AXIS_MIN, AXIS_MAX = 1e-18, 1e21  # ends of the logarithmic axes
+exact_curve = partial(curve, more=dict(line_simplify=False))  # plotly draws every point
 
 
 def labels(points: str) -> tuple[float, ...]:
-    """0.3 + sin(3x + 1/2) at each place; the second of two equal places has a label of its own."""
+    """The labels 0.3 + sin(3x + 1/2) at each point; the second of two equal points has a different label."""
     places = PLACES[points]
     again = [x in places[:i] for i, x in enumerate(places)]
     return tuple(
@@ -46,13 +46,13 @@ def labels(points: str) -> tuple[float, ...]:
 
 @lru_cache(maxsize=256)
 def exact(points: str, bandwidth: float, lam: float) -> np.ndarray:
-    """The fit on the grid, right to every digit that is drawn."""
+    """The fit on the grid, correct to every digit that is drawn."""
     return high_precision.fit(PLACES[points], labels(points), bandwidth, lam, TICKS)
 
 
 @lru_cache
 def polynomial(points: str) -> np.ndarray:
-    """Lagrange's polynomial through the labels (their mean where two share a place), on the grid; 0 without points."""
+    """Lagrange's polynomial through the labels on the grid (mean label for equal points); 0 without points."""
     places, y = high_precision.merged(PLACES[points], labels(points))
     x = np.array(places) / high_precision.TICKS
     basis = [np.prod([(GRID - b) / (a - b) for b in x if b != a], axis=0) for a in x]
@@ -60,12 +60,12 @@ def polynomial(points: str) -> np.ndarray:
 
 
 def flat(points: str, lam: float) -> float:
-    """n ȳ / (n + λ): what a fit with λ > 0 becomes as σ → ∞, where K is all ones."""
+    """n ȳ / (n + λ): the limit of a fit with λ > 0 for σ → ∞, where all entries of K are 1."""
     return sum(labels(points)) / (len(PLACES[points]) + lam) if PLACES[points] else 0.0
 
 
 def computed(points: str, bandwidth: float, lam: float, precision: str) -> tuple[np.ndarray | None, str]:
-    """The same fit as a reader would get it, by `ridge.solve` in that precision; or None, and why."""
+    """The same fit by `ridge.solve` in the given precision; or None and the reason."""
     dtype = DTYPES[precision]
     x = torch.tensor(PLACES[points], dtype=dtype)[:, None] / high_precision.TICKS
     y = torch.tensor(labels(points), dtype=dtype)[:, None]
@@ -89,19 +89,19 @@ def eigenvalue_ends(points: str, bandwidth: float) -> tuple[float, float]:
 
 
 def condition(points: str, bandwidth: float, lam: float) -> float:
-    """Of K + λI: the largest eigenvalue over the smallest; infinite for a point that is there twice at λ = 0."""
+    """Condition number of K + λI, largest eigenvalue / smallest; infinite for a repeated point at λ = 0."""
     largest, smallest = eigenvalue_ends(points, bandwidth)
     return (largest + lam) / (smallest + lam) if smallest + lam > 0 else math.inf
 
 
 def far_off(points: str, bandwidth: float, lam: float, precision: str) -> float | None:
-    """The largest |computed − exact| on the grid; None where `ridge.solve` refuses."""
+    """The largest |computed − exact| on the grid; None if `ridge.solve` raises an error."""
     values, _ = computed(points, bandwidth, lam, precision)
     return None if values is None else float(np.abs(values - exact(points, bandwidth, lam)).max())
 
 
 class LimitExplorer(Explorer):
-    """A fit at the ends of σ and λ: right to sixty digits, in the computer's numbers, and the limits theory names."""
+    """A fit at the limits of σ and λ: in 60-digit arithmetic, in floating point, and as theory predicts it."""
 
     title = "σ and λ at their ends, and where the computer’s numbers end"
     alt = (

@@ -18,12 +18,12 @@ from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILL
 from amfs_lab.widgets.traces import area, curve, dots
 
 GRID = torch.linspace(-3.3, 3.3, 166, dtype=torch.float64)[:, None]
-WEAKEST = 1e-6  # the smallest eigenvalue that is drawn; what is smaller is drawn there
+WEAKEST = 1e-6  # the smallest eigenvalue that is drawn; smaller ones are drawn here
 DRAWN = ridge.Spectrum.of(torch.logspace(math.log10(WEAKEST), math.log10(MOST), 81, dtype=torch.float64).diag())
 
 
 def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu: float = 0.0) -> tuple[Tensor, Tensor]:
-    """The query loss and I/n at every σ of the map: with γ between them, the task's meta-objective."""
+    """The query loss and I/n at every σ of the map; query loss + γ I/n is the task's meta-objective."""
     t, (K, K_qs) = task(data, points, noise, sample), grams(data, points, noise, sample)
     alpha = ridge.solve(K, t.y.expand(len(K), -1, -1), lam, mu)
     query_loss = (K_qs @ alpha - t.query_y).square().mean((1, 2)) / 2
@@ -31,7 +31,7 @@ def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu
 
 
 class RegulariserExplorer(Explorer):
-    """One task under λ, μ and γ: its fit, the filter and the effective ridge, I and d over λ, the meta-objective."""
+    """One task with λ, μ and γ: its fit, the filter and the effective ridge, I and d over λ, the meta-objective."""
 
     title = "Three regularisers: what λ, μ and γ each act on"
     alt = (
@@ -200,5 +200,5 @@ class RegulariserExplorer(Explorer):
 
 
 def rms(residuals: Tensor) -> float:
-    """Root mean square; 0 of nothing."""
+    """Root mean square; 0 for an empty tensor."""
     return float(residuals.square().mean().sqrt()) if residuals.numel() else 0.0

@@ -1,4 +1,4 @@
-"""The choice of σ and λ by training loss, leave-one-out loss and evidence, judged by new points of the same task."""
+"""The choice of σ and λ by training loss, leave-one-out loss and evidence, evaluated on new points of the task."""
 
 import math
 
@@ -28,8 +28,8 @@ from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
 from amfs_lab.widgets.style import BLUE, INK, PURPLE, VERMILLION, Look
 from amfs_lab.widgets.traces import contours, dots, dotted_curve, reference_line, vector
 
-# Colour, dash, symbol, and the width and length (share of the map) of the arrow. Arrows and symbols of teachers that
-# agree are nested, the first of them outside.
+# Colour, dash, symbol, and the width and length (share of the map) of the arrow. If losses agree, their arrows and
+# symbols are nested, with the first loss outside.
 LOOKS = {
     "query loss": (INK, "solid", "star", 7, 0.25),
     "leave-one-out": (BLUE, "dash", "square", 4.5, 0.215),
@@ -46,16 +46,16 @@ PRINTED = {"star": "★", "square": "■", "diamond": "◆", "triangle-down": "�
 SIGMA_RANGE, LAM_RANGE = [-1.36, 0.76], [-4.15, 1.15]
 SIGMA_AXIS = log_axis("σ (same unit as x)", SIGMA_RANGE, ticks=[0.05, 0.1, 0.2, 0.5, 1, 2, 5])
 LONGEST = max(look[4] for look in LOOKS.values())
-DECADES = (240.0, 72.0)  # pixels of one on the map, of σ and of λ, about
+DECADES = (240.0, 72.0)  # approximate pixels per decade on the map, for σ and for λ
 POWERS = {1e-4: "10⁻⁴", 1e-3: "10⁻³", 1e-2: "0.01", 0.1: "0.1", 1: "1", 10: "10"}  # ticks
-WHOLE = dict(cliponaxis=False)  # drawn over the edge of its panel, too
-PLACE = "σ = %{x:.2g}, λ = %{y:.2g}"  # under the mouse
+WHOLE = dict(cliponaxis=False)  # not clipped at the edge of its panel
+PLACE = "σ = %{x:.2g}, λ = %{y:.2g}"  # hover text
 START = dict(bandwidth=0.3, lam=0.1, points=20, sample=6, noise=0.3, data="sine", surface="query loss")
 PALE = [[0.0, "#FFFFFF"], [0.1, "#EEF3F8"], [1.0, "#AFC0D2"]]
 
 
 class TeacherExplorer(Explorer):
-    """A map of all σ and λ under one teacher at a time, where each teacher would settle, and which way each pulls."""
+    """A map of all σ and λ coloured by one loss at a time, with the minimum and the negative gradient of each loss."""
 
     title = "Three teachers for σ and λ, and the judge"
     alt = (
@@ -184,7 +184,7 @@ class TeacherExplorer(Explorer):
 
 
 def wishes(pulled: dict[str, tuple[float, float]]) -> dict[str, list[str]]:
-    """The losses that would fall if σ moved, by the way it would move."""
+    """The losses that a change of σ would lower, grouped by the direction of the change."""
     found: dict[str, list[str]] = {"a wider σ": [], "a narrower σ": [], "no change of σ": []}
     for name, (pull, _) in pulled.items():
         found["a wider σ" if pull > 0 else "a narrower σ" if pull < 0 else "no change of σ"].append(name)
@@ -196,22 +196,22 @@ def words(names: list[str]) -> str:
 
 
 def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: float) -> tuple[list, list]:
-    """From a place on the map along `pull` (by log σ and log λ), `length` of the map long; empty for no pull.
+    """The ends of an arrow along `pull` (by log σ and log λ) with a share `length` of the map; empty for no pull.
 
-    Towards an edge of the panel all arrows are shorter by one factor, so that each ends inside.
+    Near an edge of the panel, all arrows are shortened by the same factor, so that each ends inside.
     """
     wide, high = math.log10(float(SIGMAS[-1] / SIGMAS[0])), math.log10(float(LAMBDAS[-1] / LAMBDAS[0]))
     size = math.hypot(pull[0] / wide, pull[1] / high)
     if size == 0:
         return [], []
-    step = [part / size for part in pull]  # one map long, in decades
+    step = [part / size for part in pull]  # as long as the map, in decades
     fitting = room([math.log10(bandwidth), math.log10(lam)], step, (SIGMA_RANGE, LAM_RANGE))
     share = length * min(1.0, fitting / LONGEST)
     return [bandwidth, bandwidth * 10 ** (share * step[0])], [lam, lam * 10 ** (share * step[1])]
 
 
 def on_the_map(x: list[float], y: list[float], head: Number) -> Arrow:
-    """The arrow between two places of the map, its head no longer than itself."""
+    """The arrow between two points of the map; its head is not longer than the arrow."""
     if not x:
         return NOTHING
     along = [math.log10(ends[1] / ends[0]) * decade for ends, decade in zip((x, y), DECADES, strict=True)]

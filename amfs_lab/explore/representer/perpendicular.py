@@ -1,4 +1,4 @@
-"""A function on a line, the part of it that the support points see, and the part that is zero at all of them."""
+"""A function on a line, its part in the span of the support points, and the part that is zero at all of them."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,7 +25,7 @@ def column(*numbers: float) -> Tensor:
 MOST = 6
 GRID = torch.linspace(-3.2, 3.2, 161, dtype=torch.float64)[:, None]
 PLACES = {"apart": column(-1.5, 1.2, -0.2, 2.4, -2.6, 0.6), "a point twice": column(-1.5, -1.5, 1.2, -0.2, 2.4, 0.6)}
-ERRORS = column(0.3, -0.25, 0.35, -0.3, 0.25, -0.35)  # labels are what f says there, plus these: so there is a loss
+ERRORS = column(0.3, -0.25, 0.35, -0.3, 0.25, -0.35)  # added to the values of f, so that the loss is not zero
 # Each function is a sum of bumps: their centres z_j and coefficients c_j.
 FUNCTIONS = {
     "hill and dip": (column(-1.9, 0.4, 1.8), column(0.9, -1.1, 0.8)),
@@ -35,7 +35,7 @@ FUNCTIONS = {
 
 
 class Decomposition:
-    """f = sum_j c_j k(z_j, .) in two parts: alpha of the first, the two squared norms, and both parts anywhere."""
+    """f = sum_j c_j k(z_j, .) in two parts: alpha of the first, both squared norms, and the values of both parts."""
 
     def __init__(self, function: str, x: Tensor, bandwidth: float) -> None:
         self.z, self.c = FUNCTIONS[function]
@@ -47,25 +47,25 @@ class Decomposition:
         self.perpendicular_norm = (self.c.T @ covariance(K_zz, K_sz.T, K_ss, lam=0.0) @ self.c).squeeze()
 
     def at(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """f_parallel and f_perpendicular at some places (q 1), each (q)."""
+        """The values of f_parallel and f_perpendicular at some places (q 1), each (q)."""
         parallel = rbf_kernel(places, self.x, self.bandwidth) @ self.alpha
         return parallel[:, 0], (rbf_kernel(places, self.z, self.bandwidth) @ self.c - parallel)[:, 0]
 
 
 @lru_cache(maxsize=32)
 def split(function: str, places: str, points: int, bandwidth: float) -> tuple[Decomposition, tuple[Tensor, Tensor]]:
-    """The two parts of a named function under the first `points` of the named places, and their curves."""
+    """The two parts of a named function for the first `points` of the named places, and their curves."""
     parts = Decomposition(function, PLACES[places][:points], bandwidth)
     return parts, parts.at(GRID)
 
 
 class Extent(NamedTuple):
-    """The extent of curves and bars over all t and all numbers of points, so that neither dial moves an axis."""
+    """The extent of curves and bars over all t and all numbers of points, so that no control moves an axis."""
 
     lowest: float  # of f and of the labels
     highest: float
     rest: float  # the largest |t f_perpendicular|
-    top: float  # the largest |f|^2: where all of f is f_perpendicular, at t = 1.5
+    top: float  # the largest |f|^2, reached at t = 1.5 if all of f is f_perpendicular
 
 
 @lru_cache(maxsize=32)
@@ -81,30 +81,30 @@ def extent(function: str, places: str, bandwidth: float) -> Extent:
 
 
 def labels(parts: Decomposition, x: Tensor) -> Tensor:
-    """The values of f at the points (n 1), plus an error each: (n)."""
+    """The labels (n): the values of f at the points (n 1) plus an error for each."""
     return sum(parts.at(x)) + ERRORS[: len(x), 0]
 
 
 def unseen_share(function: str, places: str, points: int, bandwidth: float) -> float:
-    """|f_perpendicular|^2 / |f|^2: how much of the squared norm the support points can't see, between 0 and 1."""
+    """|f_perpendicular|^2 / |f|^2, the share of the squared norm outside the span of the support points, in [0, 1]."""
     parts, _ = split(function, places, points, bandwidth)
     return float(parts.perpendicular_norm / (parts.parallel_norm + parts.perpendicular_norm))
 
 
 def piece(heights: str, at: int, color: str, pattern: str) -> Trace:
-    """One piece of a stacked bar; its pattern as well as its colour tells it from the others."""
+    """One segment of a stacked bar, identified by its pattern as well as its colour."""
     hatch = hatched(pattern, size=7, solidity=0.25)
     return bars([at], heights, color, None, hatch, at="sizes", hover="%{y:.3f}", more=dict(width=0.5))
 
 
 def padded(low: float, high: float) -> list[float]:
-    """A range with room around it."""
+    """A range with a margin at both ends."""
     room = 0.06 * (high - low) + 0.05
     return [low - room, high + room]
 
 
 class PerpendicularExplorer(Explorer):
-    """A sum of bumps, its projection on the bumps of the support points, and a dial that takes the rest away."""
+    """A sum of bumps, its projection on the span of the support points, and a control that scales the remainder."""
 
     title = "A function, what the points see of it, and what they can't"
     alt = (

@@ -1,7 +1,7 @@
-"""A weight vector in space, the part of it that the training points see, and the part that they can't.
+"""A weight vector in three dimensions, its part in the span of the training points, and the perpendicular part.
 
-With the linear kernel k(a, b) = <a, b> a function is a vector w, its value at x is <w, x>, and the functions k(x_i, .)
-are the points themselves: the projection of the representer theorem is a shadow on a floor.
+With the linear kernel k(a, b) = <a, b>, a function is a vector w with value <w, x> at x. The functions k(x_i, .) are
+the points themselves. The projection of the representer theorem is then the shadow of w on the floor.
 """
 
 import math
@@ -29,18 +29,18 @@ SUPPORTS: dict[str, Tensor] = {
     "the same point twice": X[[0, 0]],
     "no points": X[:0],
 }
-LABELS = torch.tensor([[1.5], [0.3]], dtype=torch.float64)  # near what w says, and not the same
-SHADOW = (1.1, 0.7)  # w's place on the floor, whatever its height
+LABELS = torch.tensor([[1.5], [0.3]], dtype=torch.float64)  # near the values of w, but not equal to them
+SHADOW = (1.1, 0.7)  # the position of w on the floor, for every height
 SHARES = torch.linspace(-1.0, 1.5, 51, dtype=torch.float64)
 LINES = floor_lines()
 HEADS = {"x1": 13, "x2": 13, "parallel": 19, "rest": 15, "w": 17}  # of the arrows, in pixels
-SCALE = 121.0  # pixels a unit
+SCALE = 121.0  # pixels per unit
 CLOSE = 0.2  # tips nearer than this on the picture share one name
-BLANK = " "  # not "": plotly takes an empty label out of the page and never puts a later one in its place
+BLANK = " "  # not "": plotly removes an empty label from the page and never draws a later one there
 
 
 def once(x: Tensor) -> Tensor:
-    """The different rows of `x` (n d): a point that is there twice spans nothing more, and makes K_ss singular."""
+    """The distinct rows of `x` (n d): a repeated point does not extend the span, but makes K_ss singular."""
     return torch.unique(x, dim=0) if len(x) > 1 else x
 
 
@@ -55,23 +55,23 @@ def split(w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def training_loss(w: Tensor, x: Tensor) -> Tensor:
-    """L = 1/2 sum_i (<w, x_i> - y_i)^2, of each column of `w` (d m)."""
+    """L = 1/2 sum_i (<w, x_i> - y_i)^2, for each column of `w` (d m)."""
     return (x @ w - LABELS[: len(x)]).square().sum(0) / 2
 
 
 def weights(height: Number) -> Tensor:
-    """The vector w (3 1), so high above its place on the floor."""
+    """The vector w (3 1) at this height above its position on the floor."""
     return torch.tensor([*SHADOW, height], dtype=torch.float64)[:, None]
 
 
 def every(parts: tuple[Tensor, Tensor]) -> Tensor:
-    """w_parallel + t w_perpendicular for each t of `SHARES`, a column each."""
+    """w_parallel + t w_perpendicular for each t of `SHARES`, one column each."""
     parallel, rest = parts
     return parallel + rest * SHARES
 
 
 class ProjectionExplorer(Explorer):
-    """A vector w over a floor, its shadow, and a dial that takes away what stands upright on the shadow."""
+    """A vector w above a floor, its shadow, and a control that scales the part perpendicular to the shadow."""
 
     title = "A vector w, the plane of the points, and what stands upright on it"
     alt = (
@@ -152,7 +152,7 @@ class ProjectionExplorer(Explorer):
         norms, losses = ways.square().sum(0), training_loss(ways, x)
         now = torch.stack([w.square().sum(), training_loss(w, x)[0]])
         highest = every(split(weights(type(self).height.high), x))
-        top = float(highest.square().sum(0).max())  # so that only another support moves the axis
+        top = float(highest.square().sum(0).max())  # so that only another support set changes the axis
         scene = self.scene(x, parallel[:, 0], w[:, 0])
         drawn = {name: seen_from(points, state.azimuth, state.elevation) for name, points in scene.items()}
         return Arrays(
@@ -173,13 +173,13 @@ class ProjectionExplorer(Explorer):
         )
 
     def scene(self, x: Tensor, parallel: Tensor, w: Tensor) -> dict[str, Tensor]:
-        """The parts of the picture as points in space (n 3); no points where there is nothing to draw."""
+        """The parts of the picture as points in space (n 3); no points for a part that is not drawn."""
         different, nothing = once(x), x[:0]
         span, sides = nothing, nothing
         if len(different) == 1:
             span = line_along(different[0])
         elif len(different) == 2:
-            # w_parallel = alpha_1 x_1 + alpha_2 x_2, as a path over the one and the other
+            # w_parallel = alpha_1 x_1 + alpha_2 x_2, as a path along one and then the other
             one, other = x * solve(linear_kernel(x, x, bias=False), x @ parallel[:, None], lam=0.0)
             span, sides = SQUARE, torch.stack([one * 0, one, parallel, other, one * 0])
         return {
@@ -193,7 +193,7 @@ class ProjectionExplorer(Explorer):
             "rest": torch.stack([parallel, w]) if (w - parallel).norm() > 1e-9 else nothing,
             "corner": corner(parallel, w - parallel),
             "w": ends(w),
-            "veil": SQUARE if w[2] < -1e-9 else nothing,  # the floor, seen before what hangs below it
+            "veil": SQUARE if w[2] < -1e-9 else nothing,  # the floor, drawn in front of the parts below it
         }
 
     def say(self, a: Arrays) -> str:
@@ -213,7 +213,7 @@ class ProjectionExplorer(Explorer):
 
 
 def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
-    """An arrow of the picture as its trace is fed: seen along itself it has no length, and is a dot."""
+    """The arrays of an arrow's trace; an arrow in the viewing direction has no length and is a dot."""
     found = arrows.NOTHING
     if len(places):
         start, tip = places.tolist()
@@ -238,7 +238,7 @@ def names(drawn: dict[str, Tensor], t: Number) -> dict[str, list]:
     listed, (here, level) = ("x1", "x2", "parallel", "rest", "w"), drawn["origin"][0].tolist()
     at = [tips.get(name, (here, level)) for name in listed]
     side = ["right" if x >= here else "left" for x, _ in at]
-    if not len(drawn["sides"]):  # w_parallel lies on the arrow x1: its name goes to the other side
+    if not len(drawn["sides"]):  # w_parallel lies on the arrow x1, so its name goes to the other side
         side[2] = "left" if side[2] == "right" else "right"
     height = ["top" if y >= level else "bottom" for _, y in at[:2]]
     height += ["bottom", "middle", "top"] if at[4][1] >= at[2][1] else ["top", "middle", "bottom"]

@@ -8,18 +8,18 @@ from torch import Tensor
 from amfs_lab.widgets.controls import Number
 from amfs_lab.widgets.traces import Trace, vector
 
-LOW, HIGH = -0.5, 1.6  # the floor reaches from here to there, along both of its sides
+LOW, HIGH = -0.5, 1.6  # ends of the floor, along both of its sides
 MIDDLE = torch.tensor([(LOW + HIGH) / 2, (LOW + HIGH) / 2, 0.0], dtype=torch.float64)
 SQUARE = torch.tensor(
     [[LOW, LOW, 0], [HIGH, LOW, 0], [HIGH, HIGH, 0], [LOW, HIGH, 0], [LOW, LOW, 0]], dtype=torch.float64
 )
-CORNER = 0.1  # side of the mark of a right angle
+CORNER = 0.1  # side of the right-angle mark
 
 
 def seen_from(points: Tensor, azimuth: Number, elevation: Number) -> Tensor:
-    """Points (n 3) as they lie on the picture (n 2), whose middle is the floor's.
+    """The projection of points (n 3) onto the picture (n 2); the floor's middle is the origin.
 
-    Parallel rays; the angles in degrees say where the eye stands, an elevation of 90 is straight above.
+    The projection is parallel. The angles are in degrees and give the viewing position; elevation 90 is from above.
     """
     a, e = math.radians(azimuth), math.radians(elevation)
     across = [-math.sin(a), math.cos(a), 0.0]
@@ -28,25 +28,25 @@ def seen_from(points: Tensor, azimuth: Number, elevation: Number) -> Tensor:
 
 
 def floor_lines() -> Tensor:
-    """The floor's grid in one stroke (n 3): to and fro along one side, then along the other."""
+    """The floor's grid as one line (n 3): back and forth along one side, then along the other."""
     ticks = torch.linspace(LOW, HIGH, 8, dtype=torch.float64).tolist()
     along = [[end, tick, 0.0] for n, tick in enumerate(ticks) for end in ((LOW, HIGH), (HIGH, LOW))[n % 2]]
     return torch.tensor(along + [[y, x, z] for x, y, z in along], dtype=torch.float64)
 
 
 def line_along(direction: Tensor) -> Tensor:
-    """The line through the origin along `direction` (3), as far as the floor goes."""
+    """The line through the origin along `direction` (3), up to the edges of the floor."""
     sides = torch.stack([LOW / direction[:2], HIGH / direction[:2]])
     return torch.stack([sides.amin(0).max(), sides.amax(0).min()])[:, None] * direction
 
 
 def ends(v: Tensor) -> Tensor:
-    """An arrow from the origin to `v` (3), as its two ends; nothing where it has no length."""
+    """An arrow from the origin to `v` (3), as its two ends; no points if it has no length."""
     return torch.stack([torch.zeros_like(v), v]) if v.norm() > 1e-9 else v.new_zeros(0, 3)
 
 
 def corner(foot: Tensor, upright: Tensor) -> Tensor:
-    """The mark of the right angle at the tip of `foot` (3), below `upright` (3); nothing where there is no room."""
+    """The right-angle mark at the tip of `foot` (3), below `upright` (3); no points if there is no room for it."""
     if min(foot.norm(), upright.norm()) < 2 * CORNER:
         return foot.new_zeros(0, 3)
     inwards, along = -CORNER * foot / foot.norm(), CORNER * upright / upright.norm()

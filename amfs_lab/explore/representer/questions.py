@@ -1,4 +1,4 @@
-"""The answers to the predictions about the representer theorem, each computed when it is asked for."""
+"""Answer keys of the predictions about the representer theorem; each is computed on request."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Ridge regression as an equaliser: each channel of the Gram matrix passes by its own share. Gradient descent too."""
+"""Ridge regression as a filter: it keeps a different share of each channel. Gradient descent is another filter."""
 
 from typing import Any
 
@@ -16,19 +16,19 @@ from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, ORANGE, SKY, VERMILL
 from amfs_lab.widgets.text import count, percent
 from amfs_lab.widgets.traces import bars, curve, dots, dotted_curve
 
-AXIS_MIN = 1e-6  # where the logarithmic axis of eigenvalues begins
+AXIS_MIN = 1e-6  # lower end of the logarithmic axis of eigenvalues
 MOST_STEPS = 10_000
 EVERY = torch.logspace(-6.3, 3.3, 161, dtype=torch.float64)
-CURVE = Spectrum(EVERY.flip(0), torch.eye(len(EVERY), dtype=EVERY.dtype))  # of a matrix that has every eigenvalue
+CURVE = Spectrum(EVERY.flip(0), torch.eye(len(EVERY), dtype=EVERY.dtype))  # of a matrix with all these eigenvalues
 RING: dict[str, Any] = dict(color=GREEN, size=15, symbol="circle-open", rim=(None, 2.5), visible="tuned")
 
 
 class FilterExplorer(Explorer):
-    """Kernel ridge regression as an equaliser, h(s) = s / (s + λ), and gradient descent, 1 - (1 - a s)^k, beside it.
+    """Kernel ridge regression as a filter, h(s) = s / (s + λ), and gradient descent, 1 - (1 - a s)^k.
 
-    A channel is an eigenvector u_i of the Gram matrix. Of the labels' part along it, u_i (u_iᵀy), the fit keeps the
-    share h(s_i); between the points that part is the wave h(s_i) (u_iᵀy) k_xᵀu_i / s_i, and all waves add up to the
-    fit. Descent takes its steps in function space, at the rate a = 1 / s_max.
+    A channel is an eigenvector u_i of the Gram matrix. The labels' part along it is u_i (u_iᵀy), and the fit keeps the
+    share h(s_i) of it. Between the points that part is the wave h(s_i) (u_iᵀy) k_xᵀu_i / s_i. The sum of all waves is
+    the fit. Descent takes its steps in function space, at the rate a = 1 / s_max.
     """
 
     title = "An equaliser: each channel of the labels passes by its own share"
@@ -177,8 +177,8 @@ class FilterExplorer(Explorer):
         largest = float(s[0]) if n else 1.0
         h, h_descent = spectrum.filter(lam), spectrum.descent_filter(1 / largest, state.steps)
         along = u.T @ y  # the labels along each channel (n 1)
-        waves = across @ (u * (along / (s[:, None] + lam)).T)  # what each channel adds to the fit, in columns
-        # alpha after k steps, in the eigenbasis: h(s) / s, or rate * k where s is nothing but rounding.
+        waves = across @ (u * (along / (s[:, None] + lam)).T)  # one column per channel: its contribution to the fit
+        # alpha after k steps, in the eigenbasis: h(s) / s, or rate * k if s is zero to within rounding.
         per_s = torch.where(s > DEAD * largest, h_descent / s, state.steps / largest)
         fit, descent = (across @ solve(K, y, lam))[:, 0], (across @ u @ (per_s[:, None] * along))[:, 0]
         sizes = along[:, 0].abs()

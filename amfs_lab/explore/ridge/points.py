@@ -1,11 +1,11 @@
-"""Noisy points on a line: the data of the explorers about one solve."""
+"""Noisy points on a line: the data of the explorers for one solve."""
 
 import torch
 from torch import Tensor
 
 MOST = 40
 GRID = torch.linspace(-3.3, 3.3, 221, dtype=torch.float64)[:, None]
-DEAD = 1e-12  # below this share of the largest, an eigenvalue is zero but for rounding
+DEAD = 1e-12  # an eigenvalue below this share of the largest is zero to within rounding
 
 TRUTHS = {
     "sine": lambda x: torch.sin(2 * x),

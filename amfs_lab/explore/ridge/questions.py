@@ -1,4 +1,4 @@
-"""The answers to the predictions about one solve and its filter, each computed when it is asked for."""
+"""Answer keys of the predictions about one solve and its filter; each is computed on request."""
 
 import math
 
@@ -12,8 +12,8 @@ from amfs_lab.ridge import solve
 
 
 def answer_between_two_points(bandwidth: float = 0.05) -> str:
-    """The key to "you make σ very small: what does the curve do between two points?", seen half-way between the two
-    that are furthest apart: `"falls back to zero"`, `"joins them by a straight line"` or `"overshoots"`."""
+    """The key to "you make σ very small: what does the curve do between two points?", computed half-way between the two
+    furthest neighbours: `"falls back to zero"`, `"joins them by a straight line"` or `"overshoots"`."""
     x, y = sample_points("sine", points=20, noise=0.3, sample=6)
     x, order = x[:, 0].sort()
     left = int(x.diff().argmax())
@@ -29,7 +29,7 @@ def answer_between_two_points(bandwidth: float = 0.05) -> str:
 def answer_first_direction_to_vanish(lam: float = 10 * START["lam"]) -> str:
     """The key to "λ grows tenfold: which wave fades first?": `"the slow one"`, `"the fast one"`, `"both alike"`.
 
-    What the fit keeps of a wave v is ⟨v, fitted values⟩ / ⟨v, v⟩.
+    The share that the fit keeps of a wave v is ⟨v, fitted values⟩ / ⟨v, v⟩.
     """
     x, _, K, _ = first()
     slow, fast = torch.sin(x), torch.sin(6 * x)

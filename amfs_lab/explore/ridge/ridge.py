@@ -1,4 +1,4 @@
-"""One solve on a line: data, fit, and the filter that decides how much of each direction survives."""
+"""One solve on a line: the data, the fit, and the filter that scales each direction of the labels."""
 
 import numpy as np
 import torch
@@ -15,12 +15,12 @@ from amfs_lab.widgets.style import BLUE, FAINT, INK, SKY, VERMILLION, Look
 from amfs_lab.widgets.text import count
 from amfs_lab.widgets.traces import bars, curve, dots, dotted_curve
 
-INSIDE = GRID[:, 0].abs() <= 3  # where data can lie, and where the fit is held against the truth
+INSIDE = GRID[:, 0].abs() <= 3  # the range of the data, on which the fit is compared with the truth
 LAMBDAS = torch.logspace(-4, 1, 51, dtype=torch.float64)
 
 
 class RidgeExplorer(Explorer):
-    """Kernel ridge regression on noisy points: the fit, the filter h(s) = s / (s + λ), what it keeps of the labels."""
+    """Kernel ridge regression on noisy points: the fit, the filter h(s) = s / (s + λ), and the labels it keeps."""
 
     title = "One solve: what the ridge λ lets through"
     alt = (
@@ -101,7 +101,7 @@ class RidgeExplorer(Explorer):
         across = rbf_kernel(GRID, x, state.bandwidth)
         fit, truth = (across @ alpha)[:, 0], TRUTHS[state.truth](GRID[:, 0])
         labels = (spectrum.eigenvectors.T @ y)[:, 0].abs()
-        # Every λ at once, along the eigenvectors: which one would have come closest to the truth?
+        # The fit for every λ at once, along the eigenvectors, to find the λ that is closest to the truth.
         along = across[INSIDE] @ (spectrum.eigenvectors * (spectrum.eigenvectors.T @ y).T)
         fits = along @ (1 / (spectrum.eigenvalues.clamp(min=0)[:, None] + LAMBDAS))
         missed = rms(fits - truth[INSIDE, None])
@@ -141,5 +141,5 @@ class RidgeExplorer(Explorer):
 
 
 def rms(residuals: Tensor) -> Tensor:
-    """Root mean square over the first axis; 0 of nothing."""
+    """Root mean square over the first axis; 0 if it is empty."""
     return residuals.square().mean(0).sqrt() if len(residuals) else residuals.new_zeros(residuals.shape[1:])

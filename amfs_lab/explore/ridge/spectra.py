@@ -1,4 +1,4 @@
-"""Labelled points on a line, their Gram matrix's spectrum, and the keys to lesson 02's questions."""
+"""Labelled points on a line and the spectrum of their Gram matrix, for `FilterExplorer` and its predictions."""
 
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ from amfs_lab.ridge import Spectrum
 
 TRUTH = "slow and fast"
 PLACES = ("evenly spaced", "anywhere", "each place twice")
-# What `FilterExplorer` starts from, and each of its buttons.
+# The initial state of `FilterExplorer`; each of its presets starts from it.
 START: dict[str, Any] = dict(
     bandwidth=0.5, lam=0.02, steps=0, channel=0, points=24, places="evenly spaced", noise=0.1, sample=1
 )
@@ -20,7 +20,7 @@ START: dict[str, Any] = dict(
 
 @lru_cache(maxsize=64)
 def labelled(places: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
-    """Points (n 1) where `places` says, and their noisy labels (n 1): a pure function."""
+    """Points (n 1) placed by the rule `places`, and their noisy labels (n 1): a pure function."""
     x, y = sample_points(TRUTH, points, noise, sample)
     error = y - TRUTHS[TRUTH](x)
     if places == "evenly spaced":
@@ -32,19 +32,19 @@ def labelled(places: str, points: int, noise: float, sample: int) -> tuple[Tenso
 
 @lru_cache(maxsize=64)
 def channels(places: str, points: int, sample: int, bandwidth: float) -> tuple[Tensor, Tensor, Spectrum]:
-    """The Gram matrix of those points, their similarities to the grid, and the spectrum."""
+    """The Gram matrix of those points, the kernel of grid and points, and the spectrum."""
     x, _ = labelled(places, points, 0.0, sample)
     K = rbf_kernel(x, x, bandwidth)
     return K, rbf_kernel(GRID, x, bandwidth), Spectrum.of(K)
 
 
 def first() -> tuple[Tensor, Tensor, Tensor, Spectrum]:
-    """Points, labels, Gram matrix and spectrum of the explorer's first state."""
+    """Points, labels, Gram matrix and spectrum of the explorer's initial state."""
     where = {name: START[name] for name in ("places", "points", "sample")}
     K, _, spectrum = channels(**where, bandwidth=START["bandwidth"])
     return *labelled(**where, noise=START["noise"]), K, spectrum
 
 
 def spent(lam: float) -> float:
-    """The degrees of freedom that the fit spends at this λ, everything else as in the explorer's first state."""
+    """The degrees of freedom of the fit at this λ, all other settings as in the explorer's initial state."""
     return float(first()[3].degrees_of_freedom(lam))

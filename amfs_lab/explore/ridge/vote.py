@@ -1,4 +1,4 @@
-"""One λ from the vote of a matching network (λ → ∞) to the interpolant of least norm (λ → 0)."""
+"""One λ from the vote of a matching network (λ → ∞) to the interpolant of minimum norm (λ → 0)."""
 
 from functools import lru_cache
 from typing import Any
@@ -21,9 +21,9 @@ from amfs_lab.widgets.traces import bars, curve, dots, reference_line
 GRID = torch.linspace(-3.2, 3.2, 257, dtype=torch.float64)[:, None]
 PLACES = (-0.4, 1.2, -1.6, 1.9, -1.0, -2.2, 2.5, 0.1)
 SIGNS = (1, -1, 1, -1, -1, 1, -1, 1)
-LONE = 4  # stands alone among three of the other class
+LONE = 4  # index of a point among three points of the other class
 MOST = len(PLACES)
-RAIL = 1.22  # where the points are drawn, above and below the scores
+RAIL = 1.22  # height of the rails on which the points are drawn, above and below the scores
 
 TASKS: dict[str, tuple[Tensor, Tensor]] = {
     name: (torch.tensor(places, dtype=torch.float64)[:, None], torch.tensor(signs, dtype=torch.float64)[:, None])
@@ -37,9 +37,9 @@ START: dict[str, Any] = dict(lam=1.0, bandwidth=0.6, query=PLACES[LONE], task="t
 
 
 def interpolant(K: Tensor, y: Tensor) -> Tensor:
-    """alpha = K⁺y: the limit of (K + λI)⁻¹y as λ → 0, where it has one, without the directions that K lacks.
+    """alpha = K⁺y (pseudo-inverse): the limit of (K + λI)⁻¹y for λ → 0, without the null directions of K.
 
-    Where two points share a place and differ in label it is the least-squares fit of least norm.
+    If two points share a place and have different labels, it is the least-squares fit of minimum norm.
     """
     spectrum = Spectrum.of(K)
     s, u = spectrum.eigenvalues, spectrum.eigenvectors
@@ -48,7 +48,7 @@ def interpolant(K: Tensor, y: Tensor) -> Tensor:
 
 
 def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
-    """f = k alpha on a grid (g) divided by its largest |f|, and that largest; zeros where all votes cancel."""
+    """f = k alpha on a grid (g) divided by its largest |f|, and that maximum; zeros if all votes cancel."""
     f = (k @ alpha)[:, 0]
     largest = float(f.abs().max())
     if largest <= DEAD * float(alpha.abs().sum()):
@@ -58,17 +58,17 @@ def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
 
 @lru_cache(maxsize=64)
 def ends(task: str, points: int, bandwidth: float) -> tuple[Tensor, ...]:
-    """All that λ does not change: x, y, K, the similarities to the grid, and alpha at the ends, ∞ (times λ) and 0."""
+    """The parts that λ does not change: x, y, K, the kernel of grid and points, and alpha for λ → ∞ (times λ) and 0."""
     x, y = (column[:points] for column in TASKS[task])
     K = rbf_kernel(x, x, bandwidth)
     return x, y, K, rbf_kernel(GRID, x, bandwidth), y, interpolant(K, y)
 
 
 class VoteExplorer(Explorer):
-    """Scores of two classes, f = Σ α_i k(·, x_i) with labels ±1, between their two ends.
+    """Scores of two classes, f = Σ α_i k(·, x_i) with labels ±1, between the limits λ → ∞ and λ → 0.
 
     For λ → ∞, α → y/λ: every point votes with its label, weighted by similarity, as in a matching network. For λ → 0
-    the scores meet every label. The scores shrink like 1/λ, so all curves are drawn with a largest |f| of 1.
+    the scores equal every label. The scores shrink like 1/λ, so all curves are scaled to a largest |f| of 1.
     """
 
     title = "One λ, from a vote to an interpolant"
@@ -196,7 +196,7 @@ class VoteExplorer(Explorer):
             zero=[0.0, 0.0],
             x=x[:, 0],
             rail=RAIL * y[:, 0],
-            labels=[sign / largest if largest > 1 / RAIL else None for sign in signs],  # else beyond the rails
+            labels=[sign / largest if largest > 1 / RAIL else None for sign in signs],  # otherwise beyond the rails
             numbers=[str(i + 1) for i in range(n)],
             symbols=["circle" if sign > 0 else "square" for sign in signs],
             sides=["top center" if sign > 0 else "bottom center" for sign in signs],
@@ -237,5 +237,5 @@ class VoteExplorer(Explorer):
 
 
 def apart(gap: float) -> str:
-    """The distance of two curves in words; below 0.001 as a bound."""
+    """The distance of two curves as text; below 0.001 as a bound."""
     return "within 0.001 of" if gap < 0.001 else f"up to {gap:.2g} from"

@@ -1,4 +1,4 @@
-"""Learners on the same episodes: each one's accuracy, every difference in pairs, and what may be said of it."""
+"""Learners on the same episodes: accuracies, paired differences, and the conclusion that they allow."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -42,15 +42,15 @@ NAMES = axis(type="category", autorange="reversed", automargin=True)
 
 
 class CompareExplorer(Explorer):
-    """Accuracies with their intervals, and paired differences with theirs, for the first so many episodes.
+    """Accuracies and paired differences with their intervals, for the first episodes up to a chosen number.
 
     The intervals of the differences hold for all pairs together. Those for one look hold at a number of episodes that
-    was fixed beforehand, those for any number of looks (a confidence sequence) whenever one stops: see `stats.looks`.
+    was fixed in advance. Those for any number of looks (a confidence sequence) hold at every stop: see `stats.looks`.
 
     Args:
         per_episode: the accuracies of each learner, by name, on the same episodes in the same order.
     Raises:
-        ConfigError: fewer than two learners, or learners measured on different numbers of episodes.
+        ConfigError: fewer than two learners, or learners evaluated on different numbers of episodes.
     """
 
     title = "The same episodes for all: accuracies, and differences in pairs"
@@ -70,7 +70,7 @@ class CompareExplorer(Explorer):
 
     panels = Panels(
         widths=(0.45, 0.55),
-        spacing=(0.26, 0.25),  # room for the names of pairs
+        spacing=(0.26, 0.25),  # space for the names of pairs
         method=Panel("accuracy", axis("accuracy on unseen letters", tickformat=".0%"), NAMES),
         pair=Panel("difference, episode by episode", axis("percentage points", zero=INK, zerolinewidth=2), NAMES),
     )
@@ -138,17 +138,17 @@ class CompareExplorer(Explorer):
 
 
 def pair_interval(a: Tensor, b: Tensor, level: float) -> Interval:
-    """`stats.accuracy_difference`, for a number of episodes that was fixed beforehand."""
+    """`stats.accuracy_difference`, for a number of episodes that was fixed in advance."""
     return accuracy_difference(a, b, level)
 
 
 def pair_anytime(a: Tensor, b: Tensor, level: float) -> Interval:
-    """`stats.anytime_interval` of the differences, for a reader who may have looked before."""
+    """`stats.anytime_interval` of the differences, valid after any number of earlier looks."""
     return anytime_interval(a.double() - b.double(), level)
 
 
 def excluding_zero(differences: Tensor, level: float) -> tuple[int, int]:
-    """Of rows of differences, how many have an interval without zero after some number of episodes: by both kinds."""
+    """The numbers of rows of differences whose interval excludes zero at least once: one look, and any looks."""
     if differences.shape[1] < FEW:
         return 0, 0
     means, one_look, any_looks = looks(differences, level)
@@ -161,7 +161,7 @@ def verdict(a: str, b: str, gap: Interval) -> str:
     if gap.half_width is None:
         return f"{a} and {b} can't be told apart ({gap.n} episodes, an interval needs {FEW})"
     touching = f"{100 * abs(gap.mean):.1f}" == f"{100 * gap.half_width:.1f}"
-    digits = 2 if touching else 1  # one more where rounding would move the interval's end onto zero
+    digits = 2 if touching else 1  # one more digit if rounding would move the interval's end to zero
     points = f"{100 * abs(gap.mean):.{digits}f} ± {100 * gap.half_width:.{digits}f} points"
     if gap.low > 0:
         return f"{a} is ahead of {b} by {points}"
@@ -174,11 +174,11 @@ def verdict(a: str, b: str, gap: Interval) -> str:
 
 
 def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
-    """The learner that is ahead of every other one, `"no clear winner"`, None without data.
+    """The learner that is ahead of all others, or `"no clear winner"`, or None without data.
 
-    Among learners of equal accuracy it names one in at most 1 - `level` of all samples of episodes: the intervals are
-    those of all pairs together. It speaks of these learners on episodes like these. Two trainings of one method are
-    two learners, and may differ: for methods see `against_luck`.
+    If all learners are equally accurate, it names one in at most 1 - `level` of all samples of episodes: the intervals
+    hold for all pairs together. The result is about these learners on episodes like these. Two trainings of
+    one method are two learners and may differ: for methods see `against_luck`.
     """
     each = together(level, len(per_episode) * (len(per_episode) - 1) // 2 or 1)
     for name, values in per_episode.items():
@@ -189,10 +189,10 @@ def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
 
 
 def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b: Sequence[float]) -> str:
-    """A sentence on the difference of two *methods*, compared with the luck of their trainings.
+    """A sentence on the difference of two *methods*, compared with the variation between their trainings.
 
     Args:
-        trainings_of_a, trainings_of_b: the mean accuracy of each training, on the same episodes; three or more in all.
+        trainings_of_a, trainings_of_b: the mean accuracy of each training, on the same episodes; at least three in all.
     """
     ours, theirs = (torch.tensor(means, dtype=torch.float64) for means in (trainings_of_a, trainings_of_b))
     gap = difference_of_trainings(ours, theirs)
@@ -204,7 +204,7 @@ def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b
 
 
 def equal_learners(episodes: int = 200, seed: int = 0) -> dict[str, Tensor]:
-    """Accuracies of four made-up learners whose true accuracies are equal: whoever finds a difference is wrong.
+    """Accuracies of four simulated learners whose true accuracies are equal: any difference found is an error.
 
     See `experiments.intervals.made_up`.
     """

@@ -9,17 +9,17 @@ from amfs_lab.widgets.live import NEXT
 
 DRAWN = 300  # points of a curve that are drawn; a longer one is thinned
 NAMES = {name: method.label for name, method in METHODS.items()}
-MOST = len(NAMES)  # curves that stay apart by colour, dash and marker
+MOST = len(NAMES)  # number of curves that colour, dash and marker can distinguish
 
 
 def named(name: str) -> str:
-    """A run's name as the lessons write it: `"i-amfs again"` is "I-AMFS again"."""
+    """A run's name in the notation of the lessons: `"i-amfs again"` is "I-AMFS again"."""
     method, blank, rest = name.partition(" ")
     return NAMES.get(method, method) + blank + rest
 
 
 def slots(runs: Collection[str]) -> dict[str, int]:
-    """The number of each run's look: a method has its own, any other name ("i-amfs again") the last free one."""
+    """The index of each run's look: a method has its own; any other name ("i-amfs again") gets the last free one."""
     own = {name: n for n, name in enumerate(NAMES)}
     free = [n for name, n in own.items() if name not in runs]
     return {name: own[name] if name in own else free.pop() for name in runs}
@@ -36,13 +36,13 @@ NOTHING = {
 
 
 def headed(status: str, words: str) -> str:
-    """A sentence on runs with their status, and after a stop with the next step."""
+    """A sentence on runs, preceded by their status; after a stop, followed by the next step."""
     said = f"{HEADS[status]}: {words}." if status in HEADS else f"{words}."
     return f"{said} {NEXT}" if status == "stopped" else said
 
 
 def smooth(values: Sequence[float] | np.ndarray, window: int) -> np.ndarray:
-    """The mean of the last `window` values at each place, of fewer where there are no more."""
+    """Running mean over the last `window` values; over fewer at the beginning."""
     sums = np.concatenate([[0.0], np.cumsum(np.asarray(values, dtype=float))])
     ends = np.arange(1, len(sums))
     starts = np.maximum(ends - window, 0)
@@ -50,5 +50,5 @@ def smooth(values: Sequence[float] | np.ndarray, window: int) -> np.ndarray:
 
 
 def thin(n: int, most: int = DRAWN) -> np.ndarray:
-    """The indices of the points to draw, at most `most` of n: all of a short curve, evenly spaced ones of a long."""
+    """The indices of the points to draw, at most `most` of n: all of a short curve, evenly spaced in a long one."""
     return np.arange(n) if n <= most else np.unique(np.linspace(0, n - 1, most).round().astype(int))

@@ -1,4 +1,4 @@
-"""Meta-training as it happens: loss and accuracy of every method, against seconds or meta-steps, with a Stop button."""
+"""Live curves of meta-training: loss and accuracy of every method, against seconds or meta-steps; a Stop button."""
 
 from typing import Any, Protocol
 
@@ -17,18 +17,18 @@ from amfs_lab.widgets.traces import Trace, dotted_curve
 
 
 class Step(Protocol):
-    """The part of `runs.Progress` that is drawn, all that a run must yield. Accuracies are shares in [0, 1]."""
+    """The part of `runs.Progress` that is drawn. Every run must yield it. Accuracies are shares in [0, 1]."""
 
     method: str
     step: int
     seconds: float
     loss: float
     accuracy: float
-    validation: Any  # an Interval, or None where nothing was validated
+    validation: Any  # an Interval, or None for a step without validation
 
 
 def of_run(n: int, look: Look) -> dict[str, Trace]:
-    """The traces of the run that has the look `n`."""
+    """The traces of the run with the look number `n`."""
     run: dict[str, Any] = dict(named=f"name_{n}", group=str(n))
     return {
         f"loss_{n}": dotted_curve(
@@ -63,7 +63,7 @@ def of_run(n: int, look: Look) -> dict[str, Trace]:
 
 
 class MetaTrainingExplorer(LiveExplorer):
-    """Live curves of meta-training, one colour, dash and marker a method.
+    """Live curves of meta-training, with one colour, dash and marker per method.
 
     explorer = MetaTrainingExplorer()                 # the last line of one cell shows it
     await live(trainer.run(), explorer)               # another cell feeds it
@@ -124,7 +124,7 @@ class MetaTrainingExplorer(LiveExplorer):
             arrays |= {
                 f"name_{n}": named(name),
                 f"there_{n}": bool(steps),
-                f"mode_{n}": "lines+markers" if len(x) == 1 else "lines",  # one point alone draws no line
+                f"mode_{n}": "lines+markers" if len(x) == 1 else "lines",  # a single point draws no line
                 f"x_{n}": x[kept],
                 f"loss_{n}": loss[kept],
                 f"accuracy_{n}": accuracy[kept],

@@ -1,4 +1,4 @@
-"""Trajectories of real meta-training in their principal plane, beside the loss and the agreement of the tasks."""
+"""Trajectories of recorded meta-training in their principal plane, with the loss and the agreement of the tasks."""
 
 from typing import Any, NamedTuple
 
@@ -16,10 +16,10 @@ from amfs_lab.widgets.style import INK, Look
 from amfs_lab.widgets.text import count, signed
 from amfs_lab.widgets.traces import Trace, curve, dots, dotted_curve, reference_line
 
-POINTS = 120  # of a path that are drawn, and that the plane is found from; a longer run is thinned
-MANY = 20  # steps from which on a random walk of many steps is a fair thing to compare with
-ARROWS = (0.2, 0.4, 0.6, 0.8)  # where along a path they point forward
-SHORTEST = 1e-4  # of the picture: a step that is shorter is not drawn as an arrow
+POINTS = 120  # points of a trajectory that are drawn and that define the plane; a longer run is thinned
+MANY = 20  # from this many steps on, the comparison with a long random walk is fair
+ARROWS = (0.2, 0.4, 0.6, 0.8)  # positions of the direction arrows along a trajectory
+SHORTEST = 1e-4  # share of the picture: a shorter step is not drawn as an arrow
 COSINE, WEIGHTS = "cosine of tasks", "weights of tasks"
 
 
@@ -28,7 +28,7 @@ class Run(NamedTuple):
 
     steps: np.ndarray  # (n)
     loss: np.ndarray  # (n)
-    cosine: np.ndarray  # (n), NaN where there is none
+    cosine: np.ndarray  # (n), NaN if undefined
     low: np.ndarray  # (n) the smallest t c_j
     high: np.ndarray  # (n) the largest
     kept: np.ndarray  # (k) indices
@@ -38,7 +38,7 @@ class Run(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """All runs in one plane: its axes' shares of the variance, and those of random walks where they are comparable."""
+    """All runs in one plane, the shares of variance of its axes, and that of a random walk if it is comparable."""
 
     runs: dict[str, Run]
     shares: tuple[float, float]
@@ -46,7 +46,7 @@ class Picture(NamedTuple):
 
 
 def picture(history: dict[str, Any]) -> Picture | None:
-    """The recorded runs as arrays, None without runs. Raises ConfigError for runs that do not fit into one plane."""
+    """The recorded runs as arrays, None without runs. Raises ConfigError if the runs do not fit into one plane."""
     history = {name: steps for name, steps in history.items() if steps}
     if not history:
         return None
@@ -74,7 +74,7 @@ def picture(history: dict[str, Any]) -> Picture | None:
 
 
 def of_run(n: int, look: Look) -> dict[str, Trace]:
-    """The traces of the run that has the look `n`."""
+    """The traces of the run with the look number `n`."""
     run: dict[str, Any] = dict(named=f"name_{n}", group=str(n))
     arrow_head = dict(color=look.color, symbol="arrow", angleref="previous", opacity=1, line=dict(width=0))
     return {
@@ -82,7 +82,7 @@ def of_run(n: int, look: Look) -> dict[str, Trace]:
             f"x_{n}",
             f"y_{n}",
             listed=False,
-            # plotly's own choice of `backoff` leaves gaps where no arrow is
+            # plotly's default `backoff` leaves gaps at points without an arrow
             more=dict(
                 mode="lines+markers",
                 line=dict(color=look.color, width=2.5, dash=look.dash, backoff=0),
@@ -140,16 +140,16 @@ def of_run(n: int, look: Look) -> dict[str, Trace]:
 
 
 class TrainingTrajectoryExplorer(LiveExplorer):
-    """Trajectories of recorded runs, one colour, dash and marker a run.
+    """Trajectories of recorded runs, with one colour, dash and marker per run.
 
     The runs come from `MetaTrainer(config, trajectory=CountSketch())`.
 
     explorer = TrainingTrajectoryExplorer()                                        # the last line of one cell shows it
     await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell feeds it
 
-    During a run, each drawing computes the plane and all paths again from the steps so far. The picture turns slowly
-    and does not flip (see `trajectory.Plane`). After the run the plane is that of the whole run and stays fixed. All
-    runs share the plane with equal weight. They must have the same meta-parameters: one inner loop and width.
+    During a run, each drawing computes the plane and all trajectories again from the steps so far. The picture turns
+    slowly and does not flip (see `trajectory.Plane`). After the run, the plane is that of the whole run and stays
+    fixed. All runs have equal weight in it. They must have the same meta-parameters: one inner loop and width.
     """
 
     title = "Where meta-updates go: real training in its principal plane"
@@ -210,7 +210,7 @@ class TrainingTrajectoryExplorer(LiveExplorer):
 
     def push(self, item: Any) -> None:
         others = [record[0] for name, record in self._record.items() if name != self.name_of(item)]
-        check_one_kind([item, *others])  # now, so that what was recorded can always be drawn
+        check_one_kind([item, *others])  # checked now, so that the recorded data can always be drawn
         super().push(item)
 
     def recorded(self) -> dict[str, Any]:
@@ -247,12 +247,12 @@ class TrainingTrajectoryExplorer(LiveExplorer):
             if last >= len(ARROWS) + 1:
                 at = np.array([round(share * last) for share in ARROWS])
                 steps = np.linalg.norm(path[at] - path[at - 1], axis=1)
-                sizes[at[steps > SHORTEST * extent]] = 13  # a step on the spot has no direction
+                sizes[at[steps > SHORTEST * extent]] = 13  # a step of length zero has no direction
             loss = smooth(run.loss[:seen], state.smoothing)[drawn]
             arrays |= {
                 f"name_{n}": named(name),
                 f"there_{n}": bool(name),
-                f"mode_{n}": "lines+markers" if seen == 1 else "lines",  # one point alone draws no line
+                f"mode_{n}": "lines+markers" if seen == 1 else "lines",  # a single point draws no line
                 f"x_{n}": path[:, 0],
                 f"y_{n}": path[:, 1],
                 f"arrows_{n}": sizes,
