@@ -97,7 +97,7 @@ Nearest neighbour among raw pixels, 1-shot, 15 queries a class. On Omniglot's ba
 |---|---|---|---|
 {chr(10).join(hardness)}
 
-## Examples
+## Split
 
 Whole scripts: {", ".join(shares)}. In the order of the SHA-256 of their names, the first 60 % are for training,
 the next 15 % for validation, the rest for testing. Nobody chose.

@@ -8,9 +8,9 @@ import pytest
 pytestmark = pytest.mark.browser
 
 CHECKS = ["from amfs_lab import checks", "checks.six_alike(...)", "checks.six_alike(6)", "checks.six_alike(1)"]
-BUGS = ["def my_rbf(a, b, s):\n    return a[:, None] - b.T\ncheck.rbf(my_rbf)", "print('to the end')"]
+BUGS = ["def my_rbf(a, b, s):\n    return a[:, None] - b.T\nchecks.rbf(my_rbf)", "print('to the end')"]
 RACE = [
-    "from amfs_lab import config, explore, training\nrace = explore.MetaTrainingExplorer()\nrace",
+    "from amfs_lab import config, explore, training, widgets\nrace = explore.MetaTrainingExplorer()\nrace",
     "run = training.MetaTrainer(config.preset('amfs', steps=10_000, width=8, validate_every=0)).run()\n"
     "await widgets.live(run, race)",
     "print('not reached')",

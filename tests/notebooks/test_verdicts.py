@@ -231,6 +231,6 @@ def test_the_guide_tells_of_that():
         assert f"`{words}`" in GUIDE
     assert "`checks.kernels.rbf_kernel = my_rbf`" in GUIDE
     assert "`checks.rbf = print`" in GUIDE
-    named = re.search(r"No answer needs (.+?) or a name with\s+two", GUIDE, re.DOTALL)[1]
+    named = re.search(r"No answer needs (.+?) or a name\s+with two", GUIDE, re.DOTALL)[1]
     assert f"({'|'.join(re.findall('`(.+?)`', named))})" in SUSPICIOUS.pattern
     assert guide.GRADING in GUIDE

@@ -192,7 +192,7 @@ def test_a_file_that_holds_code_does_not_run_it(alone, tmp_path):
             return os.mkdir, (str(tmp_path / "sprung"),)
 
     rewrite(alone, scripts=np.array([Trap()], object))
-    with pytest.raises(DataError, match=r"Expected a whole glyph file .*type object in \d+ bytes"):
+    with pytest.raises(DataError, match=r"Expected a whole glyph file .*Object arrays cannot be loaded"):
         glyphs.load()
     assert not (tmp_path / "sprung").exists()
 
