@@ -1,22 +1,22 @@
-"""Builds the lessons: one source, a notebook to learn from and a solved one.
+"""Builds two notebooks from each lesson's source: one for students and a solved one.
 
     notebooks/source/NN_title.py  ->  notebooks/NN_title.ipynb            exercises unsolved, no outputs
                                       notebooks/solutions/NN_title.ipynb  solved, no outputs
 
-    python notebooks/build.py                 write what has changed
-    python notebooks/build.py --check         write nothing; exit 1 and name what is out of date
-    python notebooks/build.py --guide         write docs/teaching.md too, from a run of each lesson: a minute
-    python notebooks/build.py --students DIR  write a folder that works on its own, without solutions, for handing out
+    python notebooks/build.py                 write the notebooks that have changed
+    python notebooks/build.py --check         write nothing; exit 1 and name each notebook that is out of date
+    python notebooks/build.py --guide         also write docs/teaching.md, from a run of each lesson (one minute)
+    python notebooks/build.py --students DIR  write a hand-out: a self-contained folder without solutions
 
-A source is py:percent. A cell has no tag, or one of two:
+A source has the format py:percent. A cell has no tag or one of these two:
 
     exercise   markdown: the task, with a heading `### Exercise 2 · in code`;
-               code: the answer, its solution between `### BEGIN SOLUTION` and `### END SOLUTION`.
-               Inside a function the solution becomes `raise NotImplementedError`,
+               code: the answer, with its solution between `### BEGIN SOLUTION` and `### END SOLUTION`.
+               Inside a function the solution becomes `raise NotImplementedError`;
                at the top level every `name = value` becomes `name = ...`
-    check      code: the self-check of the answer above, worth `points=1` unless the cell says otherwise
+    check      code: the self-check of the answer above; the cell can set its points (default `points=1`)
 
-The code of a question (`widgets.predict`) is folded away: it holds the answer.
+The code cell of a question (`widgets.predict`) is collapsed, because it contains the answer.
 """
 
 import argparse
@@ -48,12 +48,12 @@ METADATA = {
 
 
 class BuildError(Exception):
-    """A source that cannot become a lesson: file, cell, expected, got."""
+    """An error in a lesson's source. The message says: file, cell, expected, got."""
 
 
 @dataclass
 class Lesson:
-    """The two notebooks that one source becomes."""
+    """The two notebooks that are built from one source."""
 
     name: str
     student: str
@@ -62,7 +62,7 @@ class Lesson:
 
 @dataclass
 class Exercises:
-    """Follows task, answer and check through a lesson, so that each answer gets the right grade_id."""
+    """State of a lesson's exercises: checks the order task, answer, check, and gives each answer its grade_id."""
 
     number: str
     open: str | None = None
@@ -110,7 +110,7 @@ class Exercises:
 
 
 def unsolved(source: str) -> str:
-    """The answer cell as the student opens it."""
+    """The answer cell of the student's notebook, without the solution."""
     kept: list[str] = []
     block: list[str] | None = None
     for line in source.split("\n"):
@@ -134,7 +134,7 @@ def unsolved(source: str) -> str:
 
 
 def blank(line: str) -> str:
-    """`name = value` as the dots that the reader replaces."""
+    """The line `name = value` with dots in place of the value; the student replaces them."""
     found = ASSIGNMENT.match(line)
     if found is None or found[1]:
         raise BuildError(
@@ -185,7 +185,7 @@ def label(cell: NotebookNode) -> tuple[dict, int]:
     if not cell.source.strip():
         raise BuildError("the cell is empty; delete it")
     metadata = dict(cell.metadata)
-    metadata.pop("lines_to_next_cell", None)  # jupytext's own note
+    metadata.pop("lines_to_next_cell", None)  # added by jupytext
     tags, points = metadata.pop("tags", []), metadata.pop("points", None)
     if metadata:
         raise BuildError(
@@ -201,7 +201,7 @@ def label(cell: NotebookNode) -> tuple[dict, int]:
 
 
 def fixed_id(cell: NotebookNode, taken: set[str]) -> str:
-    """An id from what the cell says: the same on every machine, and an inserted cell renames no other."""
+    """An id from the content of the cell: equal on every machine, and unchanged when other cells are inserted."""
     for repeat in range(len(taken) + 1):
         digest = hashlib.sha256(f"{cell.cell_type}\n{repeat}\n{cell.source}".encode()).hexdigest()[:8]
         if digest not in taken:
@@ -223,7 +223,7 @@ def write(parts: list[NotebookNode]) -> str:
 
 
 def build(folder: Path = HERE) -> list[Lesson]:
-    """Every lesson under `folder`/source, in order; nothing is written."""
+    """All lessons under `folder`/source, in order. Writes nothing."""
     sources = sorted((folder / "source").glob("*.py"))
     if not sources:
         raise BuildError(f"expected lessons in {folder / 'source'}. Got none")
@@ -240,13 +240,13 @@ def build(folder: Path = HERE) -> list[Lesson]:
 
 
 def targets(lessons: list[Lesson], folder: Path = HERE) -> dict[Path, str]:
-    """What stands where when everything is up to date."""
+    """The up-to-date content of each notebook, by path."""
     student = {folder / f"{lesson.name}.ipynb": lesson.student for lesson in lessons}
     return student | {folder / "solutions" / f"{lesson.name}.ipynb": lesson.solution for lesson in lessons}
 
 
 def drift(folder: Path = HERE) -> list[str]:
-    """What differs between the sources and the notebooks, one sentence each; empty when nothing does."""
+    """Differences between the sources and the notebooks, one sentence each."""
     wanted = targets(build(folder), folder)
     there = set(folder.glob("*.ipynb")) | set((folder / "solutions").glob("*.ipynb"))
     found = [f"{path.relative_to(folder)} has no source" for path in sorted(there - wanted.keys())]
@@ -259,7 +259,7 @@ def drift(folder: Path = HERE) -> list[str]:
 
 
 def differs(path: Path, wanted: str | bytes) -> bool:
-    """Is anything else there? Line ends don't count in text."""
+    """True if the file is missing or has other content. Line ends are ignored in text."""
     if not path.is_file():
         return True
     there = path.read_bytes()
@@ -267,7 +267,10 @@ def differs(path: Path, wanted: str | bytes) -> bool:
 
 
 def save(wanted: dict[Path, str] | dict[Path, bytes]) -> list[Path]:
-    """Writes what has changed and says which that was. A file is whole or as it was, and no link is followed."""
+    """Writes the files that have changed and returns their paths.
+
+    A file is replaced as a whole or not at all. Links are not followed.
+    """
     changed = [path for path, content in wanted.items() if differs(path, content)]
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -283,7 +286,7 @@ def save(wanted: dict[Path, str] | dict[Path, bytes]) -> list[Path]:
 
 
 def refuse_to_overwrite(wanted: dict[Path, bytes]) -> None:
-    """Raises BuildError where another file or a link stands: somebody may have worked in it."""
+    """Raises BuildError if a path is a link or a file with other content, which may be a student's work."""
     for path, content in wanted.items():
         if os.path.lexists(path) and (path.is_symlink() or differs(path, content)):
             raise BuildError(f"{path} is there already and differs. Name an empty folder.")

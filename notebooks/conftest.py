@@ -1,7 +1,7 @@
-"""`pytest notebooks`: nbval runs each lesson by its short path, on this checkout's library, and we ask what it said.
+"""Test of the lessons: `pytest notebooks` runs each one with nbval, in fast mode, on the library of this checkout.
 
-nbval sees an error in a cell. It sees no error of a callback and no slider that does nothing, so every student notebook
-ends with a drive of its explorers; and a solved lesson is, once it has run, what docs/teaching.md has to tell.
+nbval detects an error in a cell. It does not detect an error in a callback or a slider without effect. So after every
+student notebook, a test moves its explorers. After every solved lesson, docs/teaching.md must agree with its outputs.
 """
 
 import os
@@ -13,14 +13,14 @@ import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 NOTEBOOKS = Path(__file__).resolve().parent
-sys.path.insert(0, str(NOTEBOOKS))  # guide.py: under importlib mode no folder of tests is on the path
+sys.path.insert(0, str(NOTEBOOKS))  # for guide.py: importlib mode puts no test folder on the path
 
 os.environ.setdefault("AMFS_LAB_FAST", "1")  # loops end after a few steps
-os.environ["AMFS_LAB_CHECKS"] = "raise"  # a wrong answer is a box for a reader, and an error for a test
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # many kernels in a row beside other tests: threads only fight
+os.environ["AMFS_LAB_CHECKS"] = "raise"  # a wrong answer shows a box to a student, and is an error in a test
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads would only slow down the tests that run in parallel
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(NOTEBOOKS.parent), os.environ.get("PYTHONPATH"))))
 
-# Runs in the kernel before the lesson: remembers each explorer that is made, whatever it is called and shown or not.
+# Runs in the kernel before the lesson: records every explorer, even without a variable and without display.
 REMEMBER = """
 import amfs_lab.explore
 from amfs_lab.widgets.explorer import Explorer
@@ -31,7 +31,7 @@ def _remembering(self, *args, **kwargs):
 Explorer.__init__ = _remembering
 """
 
-# Runs in the kernel after the lesson: whoever adds an explorer to a lesson has it driven, one of each kind.
+# Runs in the kernel after the lesson: moves the controls of one explorer of each kind.
 DRIVE = """
 from amfs_lab.widgets.drive import drive
 _moves = {name: drive(made) for name, made in {type(made).__name__: made for made in _made}.items()}
@@ -42,21 +42,21 @@ assert all(_moves.values()), f"an explorer without anything to move: {_moves}"
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collect_file(file_path, parent):
-    """In nbval's place for a notebook comes one of ours."""
+    """Replaces nbval's collector of a notebook by `Lesson` or `SolvedLesson`."""
     found = yield
     kind = SolvedLesson if file_path.parent.name == "solutions" else Lesson
     return [kind.from_parent(parent, path=file_path) if isinstance(each, IPyNbFile) else each for each in found]
 
 
 class Lesson(IPyNbFile):
-    """A notebook under nbval, between two more cells."""
+    """A notebook under nbval, with one more cell before it and one after it."""
 
     def around(self) -> tuple[str, str]:
         """The code before the lesson and after it."""
         return REMEMBER, DRIVE
 
     def wrong(self, cell: nbformat.NotebookNode) -> str:
-        """What is wrong with what a cell said; "" if nothing."""
+        """The error in a cell's output, as a sentence; "" if there is none."""
         if is_check(cell) and said(cell) != "○ not attempted yet\n":
             return f"expected of a check: not attempted yet. Got {said(cell)!r}."
         return ""
@@ -71,10 +71,10 @@ class Lesson(IPyNbFile):
 
 
 class SolvedLesson(Lesson):
-    """A solution: its checks praise it, and the teaching guide says what it does."""
+    """A solved lesson: its checks must praise it, and the teaching guide must agree with its outputs."""
 
     def around(self):
-        import guide  # a hand-out has none, and no solutions either
+        import guide  # not at the top: a hand-out has neither guide.py nor solutions
 
         return guide.RECORD, guide.REPORT
 
@@ -97,7 +97,7 @@ class SolvedLesson(Lesson):
 
 
 class Cell(IPyNbCell):
-    """A cell that keeps what it said."""
+    """A cell that keeps its outputs."""
 
     def runtest(self):
         super().runtest()
@@ -115,5 +115,5 @@ def is_check(cell: nbformat.NotebookNode) -> bool:
 
 
 def said(cell: nbformat.NotebookNode) -> str:
-    """What a cell printed, and what its boxes say as text."""
+    """The printed output of a cell, with its boxes as text."""
     return "".join(each.get("text") or f"{each.get('data', {}).get('text/plain', '')}\n" for each in cell.outputs)

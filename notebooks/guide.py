@@ -1,8 +1,8 @@
-"""The teaching guide, docs/teaching.md: read off the solved lessons and off what they answer when they run.
+"""The teaching guide docs/teaching.md, generated from the solved lessons and from their outputs.
 
 `python3 run.py notebooks --guide` runs each solved lesson once and writes the page. The right option of a question and
-the praise of a check come from that run. A question without reasons is an open one: its author leaves the answer to
-the reader's own machine, and so does the guide.
+the praise of a check come from that run. A question without reasons is open: its answer depends on the student's
+machine, so the guide gives no answer.
 """
 
 import json
@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 PLACE = HERE.parent / "docs" / "teaching.md"
 CELL_SECONDS = 120
 
-# Runs in the kernel before the lesson: remembers each question that is asked, whatever it is called and shown or not.
+# Runs in the kernel before the lesson: records every question, even without a variable and without display.
 RECORD = """
 import amfs_lab.explore
 from amfs_lab.widgets.predict import Prediction
@@ -31,7 +31,7 @@ def _recording(self, *args, **kwargs):
 Prediction.__init__ = _recording
 """
 
-# Runs in the kernel after the lesson: some keys wait for its results.
+# Runs in the kernel after the lesson, because some right options depend on its results.
 REPORT = """
 import json
 print(json.dumps([
@@ -80,17 +80,17 @@ If points count:
 
 
 class GuideError(Exception):
-    """A lesson that can't be told: which, expected, got."""
+    """An error in a lesson that stops the guide. The message says: lesson, expected, got."""
 
 
 # --- Running a lesson -----------------------------------------------------------------------------
 
 
 def run(notebook: NotebookNode, before: str = "", after: str = "", root: Path = HERE.parent) -> NotebookNode:
-    """Executes a notebook in a kernel of this Python, by its short path, up to the first error; it then has outputs.
+    """Executes a notebook in a kernel of this Python, in fast mode, up to the first error. Returns it with outputs.
 
     Args:
-        before, after: the code of two more cells.
+        before, after: the code of one more cell before and after the lesson.
         root: the project, or a hand-out, whose library the kernel sees.
     """
     cells = [nbformat.v4.new_code_cell(source) for source in (before, after)]
@@ -102,7 +102,7 @@ def run(notebook: NotebookNode, before: str = "", after: str = "", root: Path = 
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(root),
     }
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this Python's kernel, not one of that name at home
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # not a kernel of that name in the home folder
     client = NotebookClient(
         notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(root / "notebooks")}}
     )
@@ -111,15 +111,15 @@ def run(notebook: NotebookNode, before: str = "", after: str = "", root: Path = 
 
 
 def printed(cell: NotebookNode) -> str:
-    """What a cell printed, and what its boxes say as text."""
+    """The printed output of a cell, with its boxes as text."""
     return "".join(each.get("text") or f"{each.get('data', {}).get('text/plain', '')}\n" for each in cell.outputs)
 
 
-# --- Telling a lesson -----------------------------------------------------------------------------
+# --- The section of a lesson ----------------------------------------------------------------------
 
 
 def section(name: str, performed: NotebookNode) -> str:
-    """A lesson's part of the page, from its solved notebook after `run(notebook, RECORD, REPORT)`."""
+    """The section of a lesson, from its solved notebook after `run(notebook, RECORD, REPORT)`."""
     cells, asked = performed.cells[1:-1], json.loads(printed(performed.cells[-1]))
     title, goals, terms, *opening = paragraphs(cells[0].source)
     under = dict(chapters(cells))
@@ -146,7 +146,7 @@ def paragraphs(text: str) -> list[str]:
 
 
 def chapters(cells: Iterable[NotebookNode]) -> Iterator[tuple[str, list[NotebookNode]]]:
-    """The cells under each `##` heading; under "" those before the first."""
+    """The cells under each `##` heading; the heading of the cells before the first one is ""."""
     heading, inside = "", []
     for cell in cells:
         found = re.search(r"^## (.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
@@ -158,7 +158,7 @@ def chapters(cells: Iterable[NotebookNode]) -> Iterator[tuple[str, list[Notebook
 
 
 def predictions(name: str, under: dict[str, list[NotebookNode]], asked: list[dict]) -> Iterator[str]:
-    """Each question with its options, the right one first, and what each gets to read."""
+    """Each question with its options, the right one first, and the reason that the student reads for each."""
     places = [heading for heading, cells in under.items() for cell in cells if "widgets.predict(" in cell.source]
     if len(places) != len(asked):
         raise GuideError(f"{name}: expected a cell for each question. Got {len(places)} for {len(asked)}.")
@@ -196,7 +196,7 @@ def exercises(name: str, cells: list[NotebookNode]) -> Iterator[str]:
 
 
 def claims(cells: list[NotebookNode]) -> Iterator[str]:
-    """What the prose says, and under it what each assert that has a word beside it says."""
+    """The claims in prose, each followed by the comments of the asserts that prove it."""
     for cell in cells:
         if cell.cell_type == "markdown":
             yield from (item(text) for text in paragraphs(cell.source) if not text.startswith("#"))
@@ -207,7 +207,7 @@ def claims(cells: list[NotebookNode]) -> Iterator[str]:
 
 
 def breaks(cells: list[NotebookNode]) -> Iterator[str]:
-    """The paragraphs that open in bold, each a way to fail; without any, the first paragraph."""
+    """The paragraphs that begin in bold, each one way to fail; if there are none, the first paragraph."""
     texts = [text for cell in cells if cell.cell_type == "markdown" for text in paragraphs(cell.source)]
     texts = [text for text in texts if not text.startswith("#")]
     yield from map(item, [text for text in texts if text.startswith("**")] or texts[:1])
@@ -221,7 +221,7 @@ def item(text: str) -> str:
 
 
 def plan(solutions: dict[str, NotebookNode]) -> str:
-    """A row for each lesson: minutes, what it needs, how much there is to ask and to solve."""
+    """A table with a row for each lesson: minutes, requirements, number of predictions, points."""
     rows, total = ["| lesson | minutes | needs | predictions | points |", "|---|---|---|---|---|"], 0
     for notebook in solutions.values():
         title, _, terms, *_ = paragraphs(notebook.cells[0].source)
@@ -240,7 +240,7 @@ def page(solutions: dict[str, NotebookNode], sections: Iterable[str]) -> str:
 
 
 def guide(solutions: dict[str, str]) -> str:
-    """The page, from the text of each solved notebook. Runs them all."""
+    """The page, from the text of each solved notebook. Runs all notebooks."""
     sections = []
     for name, text in solutions.items():
         print(f"running {name}", flush=True)
@@ -261,6 +261,6 @@ def comparable(text: str) -> str:
 
 
 def split(text: str) -> dict[str, str]:
-    """The parts of a page: the first under "", each lesson's under its number."""
+    """The parts of a page: the first has the key "", each lesson's section has its number."""
     first, *rest = re.split(r"\n(?=## \d\d · )", text)
     return {"": first} | {part[3:5]: part for part in rest}

@@ -1,6 +1,6 @@
-"""The hand-out: a folder that works on its own, with the lessons and without a solution, a source or a test.
+"""The hand-out for students: a self-contained folder with the lessons, without solutions, sources and tests.
 
-Who gets it says `python3 run.py lab` in it, as in the whole project.
+A student starts it with `python3 run.py lab`, as in the whole project.
 """
 
 import re
@@ -32,12 +32,12 @@ FILES = (
     "notebooks/conftest.py",
     "pyproject.toml",
     "run.py",
-)  # what lies beside the library and the lessons; whatever else the project's folder holds stays at home
+)  # the files beside the library and the lessons; all other files of the project are left out
 FOR_TEACHERS = "If you teach"
 
 
 def hand_out(lessons: dict[str, str], root: Path = ROOT) -> dict[Path, bytes]:
-    """What stands where in a hand-out, from the text of each unsolved lesson; paths are relative to its folder."""
+    """The files of a hand-out, by path relative to its folder, from the text of each unsolved lesson."""
     wanted = {Path(name): (root / name).read_bytes() for name in FILES}
     wanted |= {path.relative_to(root): path.read_bytes() for path in library(root / "amfs_lab")}
     wanted |= {Path("notebooks", f"{name}.ipynb"): text.encode() for name, text in lessons.items()}
@@ -46,7 +46,7 @@ def hand_out(lessons: dict[str, str], root: Path = ROOT) -> dict[Path, bytes]:
 
 
 def library(package: Path) -> Iterator[Path]:
-    """The package's files, and nothing that Python or an editor left among them."""
+    """The package's files, without hidden files and Python's caches."""
     for path in sorted(package.rglob("*")):
         parts = path.relative_to(package).parts
         if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):
@@ -54,5 +54,5 @@ def library(package: Path) -> Iterator[Path]:
 
 
 def without(heading: str, page: str) -> str:
-    """A page without the section of that heading."""
+    """The page without the section under that heading."""
     return re.sub(rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", "", page, flags=re.MULTILINE | re.DOTALL)

@@ -14,10 +14,10 @@ STEPS = 3
 
 
 def peak(method: str, shape: str, device: torch.device) -> float:
-    """MiB above what was in use before the first meta-step, at the highest point of three.
+    """Peak memory of three meta-steps in MiB, above the memory in use before the first one.
 
     Raises:
-        ConfigError: this system does not report its peak memory.
+        ConfigError: the system does not report peak memory.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as process:
@@ -48,7 +48,7 @@ def _peak(method: str, shape: str, device: torch.device) -> float:
 
 
 def _status(name: str) -> float:
-    """A line of /proc/self/status, in MiB."""
+    """A value from /proc/self/status, in MiB."""
     (line,) = [
         each
         for each in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()

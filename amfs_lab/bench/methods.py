@@ -28,7 +28,7 @@ from amfs_lab.training import meta_step
 
 try:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its code is of 2021
+        warnings.simplefilter("ignore")  # its code of 2021 warns on import
         import higher
 except ImportError:
     higher = None
@@ -36,11 +36,11 @@ except ImportError:
 ADAPTING = ("i-amfs", "maml", "anil", "prototypes")  # one method for each inner loop
 BASELINE, LAST = "baseline", "baseline channels-last"
 CPU = torch.device("cpu")
-PARAMETERS = 112_000  # of a Conv-4 with 64 filters, about
+PARAMETERS = 112_000  # approximate number in a Conv-4 with 64 filters
 
 
 def episode_config(shape: str) -> EpisodeConfig:
-    """`"5w1s"` to 5 ways, 1 shot, 15 queries. Raises ConfigError for another form."""
+    """The configuration of a shape: `"5w1s"` is 5 ways, 1 shot, 15 queries. Raises ConfigError for other forms."""
     match = re.fullmatch(r"(\d+)w(\d+)s", shape)
     if match is None:
         raise ConfigError(f"A shape must look like 5w1s (ways, shots). Got {shape!r}.")
@@ -53,7 +53,7 @@ def episodes_of(shape: EpisodeConfig, tasks: int, device: torch.device = CPU) ->
 
 
 def meta_steps(shape: EpisodeConfig, methods: Iterable[str] = METHODS, device: torch.device = CPU) -> dict[str, Step]:
-    """One callable a row, each a whole meta-step on the same episodes, drawn beforehand."""
+    """One timed function a row: a whole meta-step, on the same episodes, which are sampled in advance."""
     episodes = episodes_of(shape, TrainingConfig().tasks, device)
     layouts = {BASELINE: torch.contiguous_format, LAST: torch.channels_last}
     steps = {name: baseline_step(episodes, layout) for name, layout in layouts.items()}
@@ -108,7 +108,7 @@ def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv
 
 
 def adaptations(shape: EpisodeConfig, device: torch.device = CPU) -> dict[str, Step]:
-    """One callable a method: it learns a task and scores the queries, as at test time."""
+    """One timed function a method: it adapts to a task and scores the queries, as at test time."""
     (episode,) = episodes_of(shape, 1, device)
 
     def adapting(learner: MetaLearner) -> Step:
@@ -131,26 +131,26 @@ def openings() -> dict[str, Step]:
     steps: dict[str, Step] = {}
     for name in ("glyphs", "omniglot"):
         step = partial(open_anew, name)
-        with contextlib.suppress(DataError):  # Omniglot has to be fetched
+        with contextlib.suppress(DataError):  # Omniglot may not be downloaded
             step()
             steps[name] = step
     return steps
 
 
 def open_anew(name: str) -> None:
-    glyphs.released.cache_clear()  # otherwise a process reads them only once
+    glyphs.released.cache_clear()  # otherwise a process reads the file only once
     open_source(name, "train", EpisodeConfig(5, 1, 15))
 
 
 def rules(tasks: int, parameters: int = PARAMETERS, device: torch.device = CPU) -> dict[str, Step]:
-    """One callable a rule of the outer loop, on the same random gradients; `grads.mean(0)` is their baseline."""
+    """One timed function an aggregation rule, on the same random gradients; `grads.mean(0)` is the baseline."""
     grads = torch.randn(tasks, parameters, generator=torch.Generator().manual_seed(0)).to(device)
     steps: dict[str, Step] = {"mean(0)": lambda: grads.mean(0)}
     return steps | {label: partial(rule.aggregator, grads) for label, rule in RULES.items() if label != CLIPPED}
 
 
 def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step]:
-    """Baseline, I-AMFS and MAML where one of shots, ways, tasks and image size is another than in 5-way 1-shot."""
+    """Baseline, I-AMFS and MAML in 5-way 1-shot, with one setting changed: shots, ways, tasks or image size."""
     shape = EpisodeConfig(value if what == "ways" else 5, value if what == "shots" else 1, 15)
     size, tasks = value if what == "image size" else 28, value if what == "tasks" else TrainingConfig().tasks
     draw = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Interleaved timing rounds: all steps are timed in turns, so that a change of the machine's speed affects all."""
+"""Interleaved timing: each round times every step once, so that a change of the machine's speed affects all steps."""
 
 import statistics
 import time
@@ -41,7 +41,7 @@ def synchronize(device: torch.device) -> Step:
 
 
 def measure(steps: Mapping[str, Step], rounds: int, wait: Step = lambda: None) -> Times:
-    """The times of all steps: each runs once to warm up, then once a round, and `wait` is part of its time."""
+    """The times of all steps. Each step runs once to warm up, then once a round; its time includes `wait`."""
     for step in steps.values():
         step()
     wait()

@@ -46,10 +46,10 @@ def report(
     """Measures, prints a table for each part and shape, and returns the numbers.
 
     Args:
-        parts: of `PARTS`. to_json: where to write all seconds as well. to_plot: where to draw `against`, which is then
-            measured. device: see `devices.pick_device`.
+        parts: of `PARTS`. to_json: file for all times in seconds. to_plot: file for the plot of `against`, which is
+            then measured as well. device: see `devices.pick_device`.
     Raises:
-        ConfigError: rounds < 1, another form of shape, an unknown part or device, or a file that cannot be written.
+        ConfigError: rounds < 1, a wrong form of shape, an unknown part or device, or a file that cannot be written.
     """
     if rounds < 1:
         raise ConfigError(f"`rounds` must be >= 1. Got {rounds}.")
@@ -112,7 +112,7 @@ def _table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def _compared(head: str, what: str, times: Times, baselines: Mapping[str, str], digits: int = 1) -> dict[str, Any]:
-    """A row a step: milliseconds, and ratios to the baselines, which are given with the words of their columns."""
+    """Prints a row a step: milliseconds, and ratios to the baselines (name: column title). Returns plain data."""
     rows = [
         (name, f"{times.ms(name):.{digits}f}", *(ratio_text(times.ratio(name, baseline)) for baseline in baselines))
         for name in times.seconds
@@ -186,10 +186,10 @@ def _cost(times: Times, name: str) -> str:
 
 
 def markdown(found: Mapping[str, Mapping[str, Any]], what: str, baseline: str) -> str:
-    """A part of a report as a table in Markdown: a row a step, a column a shape, ratios to the baseline.
+    """A part of a report as a Markdown table of ratios to the baseline: a row a step, a column a shape.
 
     Args:
-        found: `report(...)["meta-steps"]` or `["adaptation"]`. what: the head of its first column.
+        found: `report(...)["meta-steps"]` or `["adaptation"]`. what: the title of the first column.
     """
     rows = [
         [name, *(ratio_text(tuple(shape[name][f"x {baseline}"])) for shape in found.values())]

@@ -1,8 +1,8 @@
-"""The exercises' self-checks: a right answer is told why it is right, a wrong one what it did.
+"""Self-checks of the exercises: they explain why an answer is right, or which mistake it contains.
 
-check.rbf(my_rbf)           "✓ ..."  or  "Not yet. You divided by σ² where the exponent has 2σ² ...", in a box
+checks.rbf(my_rbf)          "✓ ..."  or  "Not yet. You divided by σ² where the exponent has 2σ² ...", in a box
 
-In a notebook a check never raises; under a grader and in a test a wrong answer is an exception (`verdict`).
+In a notebook a check never raises. Under a grader and in a test, a wrong answer raises an exception (see `verdict`).
 """
 
 from amfs_lab.checks.conflict import ends_apart, uphill_from

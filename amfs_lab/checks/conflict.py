@@ -10,7 +10,10 @@ from amfs_lab.explore.conflict.conflict import ConflictExplorer
 
 @exercise
 def ends_apart(answer: Any) -> str:
-    """By hand: optima at (-1, 0), (3, 0), (0, 2), (0, -1): from their mean to where their diagonals cross, 0.559."""
+    """By hand: the distance from the mean of four optima to the crossing of their diagonals, 0.559.
+
+    The optima are (-1, 0), (3, 0), (0, 2) and (0, -1).
+    """
     mistakes = [
         (0.0, "The mean of the four is not where the diagonals cross: add up the coordinates and divide by four."),
         (0.75, "You added the two coordinates. How far is it along the straight line?"),
@@ -25,7 +28,7 @@ def ends_apart(answer: Any) -> str:
 
 @exercise
 def uphill_from(answer: Any) -> str:
-    """Explore: in the preset "uphill", the length of the third gradient from which on O-AMFS goes uphill, 2."""
+    """Explore: the smallest length of the third gradient at which O-AMFS goes uphill in the preset "uphill", 2."""
     ratio = diagnose.on_dial(answer, ConflictExplorer.ratio)
     if diagnose.near(ratio, 1.0, 0.02):
         raise Wrong("At length 1 two still pull harder than one: the mean goes their way, and O-AMFS with it.")
@@ -37,5 +40,5 @@ def uphill_from(answer: Any) -> str:
 
 
 def raises_mean_loss(ratio: float) -> bool:
-    """Whether O-AMFS ascends on the mean loss in that preset at this length."""
+    """True if a small step of O-AMFS raises the mean loss in the preset "uphill", at this length of the gradient."""
     return bool(ConflictExplorer("uphill", ratio=ratio).arrays.mean_slope < 0)

@@ -1,6 +1,6 @@
-"""What exercises' self-checks are made of: a wrong answer is told what it did, not that it is wrong.
+"""Building blocks of the self-checks: they name the mistake in a wrong answer.
 
-A classic mistake is itself a function (or a number) with a sentence, and an answer that fails is compared with each.
+A classic mistake is a function (or a number) with a sentence. A wrong answer is compared with each classic mistake.
 """
 
 import functools
@@ -22,7 +22,7 @@ from amfs_lab.widgets.box import Box
 from amfs_lab.widgets.controls import Slider
 from amfs_lab.widgets.jupyter import stopped
 
-# Whose code is not the reader's: that of this library, of Python and of installed packages.
+# Folders of code that is not the student's: this library, Python and the installed packages.
 INSTALLED = (
     str(Path(__file__).parents[1]),
     *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
@@ -32,11 +32,11 @@ Case = tuple[Any, ...]
 
 
 def exercise(check: Callable[..., str]) -> Callable[..., None]:
-    """Makes a self-check of a function that returns praise or raises `Wrong` with a diagnosis.
+    """Decorator: makes a self-check from a function that returns praise or raises `Wrong` with a diagnosis.
 
-    An answer that is still `...`, or a function that still raises the exercise's bare NotImplementedError, is
-    "not attempted yet": no error for a reader, but one under nbgrader (NBGRADER_EXECUTION): full marks for nothing.
-    Any other exception is a fault of the check itself, and is not hidden.
+    An answer that is still `...` is "not attempted yet". So is a function that still raises the exercise's bare
+    NotImplementedError. For a student this is no error. Under nbgrader (NBGRADER_EXECUTION) it raises, because
+    otherwise the student would get full marks. Any other exception is an error in the check and is not caught.
     """
 
     @functools.wraps(check)
@@ -64,7 +64,11 @@ def function(
     cases: Sequence[Case],
     mistakes: Sequence[tuple[Callable[..., Tensor], str]],
 ) -> None:
-    """Accepts a function that agrees with `truth` on every case; otherwise says which mistake it makes on all."""
+    """Accepts a function that agrees with `truth` on all cases.
+
+    Raises:
+        Wrong: the classic mistake that agrees with the function on all cases, or else the first difference.
+    """
     if not callable(mine):
         raise Wrong(f"Expected your function, without brackets behind its name. Got {short(mine)}.")
     mine_values = [call(mine, case) for case in cases]
@@ -80,10 +84,12 @@ def function(
 
 
 def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], tolerance: float = 0.05) -> None:
-    """Accepts a number within `tolerance` of `expected`; otherwise says which mistake gives it.
+    """Accepts a number within `tolerance` of `expected`.
 
     Args:
-        tolerance: relative; 0 for a whole number, which is counted and not measured.
+        tolerance: relative; 0 for a whole number that is counted and not measured.
+    Raises:
+        Wrong: the classic mistake that gives the number, or else the direction of the error.
     """
     mine = real(mine)
     if not math.isfinite(mine):
@@ -100,10 +106,10 @@ def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], to
 
 
 def called(mine: Callable[..., Any], *arguments: Any, given: str) -> Any:
-    """What the reader's function returns. Its errors become a diagnosis that names the line of the reader's cell.
+    """Calls the student's function. Its errors become a diagnosis that names the line of the student's cell.
 
     Raises:
-        NotAttempted: the exercise's own bare NotImplementedError. Wrong: any other error of the function.
+        NotAttempted: the bare NotImplementedError of the exercise. Wrong: any other error of the function.
     """
     try:
         return mine(*arguments)
@@ -119,7 +125,7 @@ def called(mine: Callable[..., Any], *arguments: Any, given: str) -> Any:
 
 
 def told(error: BaseException) -> str:
-    """The message of an exception of somebody else's, whose own text may fail."""
+    """The message of an exception; "" if its `__str__` fails."""
     try:
         return str(error)
     except Exception:
@@ -127,7 +133,7 @@ def told(error: BaseException) -> str:
 
 
 def line_of(error: BaseException) -> str:
-    """The last line of the reader's own code that an exception went through, in words; "" where there is none."""
+    """A sentence with the last line of the student's code in the traceback; "" if there is none."""
     frames = [
         (frame.f_code, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -141,7 +147,7 @@ def line_of(error: BaseException) -> str:
 
 
 def call(mine: Callable[..., Any], case: Case) -> Tensor:
-    """The answer's value as a tensor. Its errors become a diagnosis; an exercise that is not attempted passes."""
+    """The return value of the student's function as a tensor. Raises Wrong for its errors, or NotAttempted."""
     copies = [argument.clone() if isinstance(argument, Tensor) else argument for argument in case]
     value = called(mine, *copies, given=", ".join(short(argument) for argument in case))
     if value is None:
@@ -154,11 +160,11 @@ def call(mine: Callable[..., Any], case: Case) -> Tensor:
 
 
 def plain(value: Any, expected: str = "a tensor") -> Tensor:
-    """What a reader's function returned, as a tensor of real numbers that can be compared. Raises Wrong for others."""
+    """A return value as a tensor of real numbers that can be compared. Raises Wrong for other values."""
     try:
         tensor = torch.as_tensor(value).detach()
         tensor = (tensor if tensor.layout is torch.strided else tensor.to_dense()).cpu()
-    except Exception as error:  # of whatever was returned
+    except Exception as error:  # the value may be of any type
         raise Wrong(f"Expected {expected}. Got {short(value)}.") from error
     if tensor.is_complex() or tensor.is_quantized:
         raise Wrong(f"Expected real numbers. Got {tensor.dtype}.")
@@ -174,7 +180,7 @@ def near(mine: float, value: float, tolerance: float) -> bool:
 
 
 def difference(got: Tensor, right: Tensor) -> str:
-    """Where an answer that makes no classic mistake first differs."""
+    """A sentence on an answer without a classic mistake: its shape, NaN or infinity, or its largest error."""
     if got.shape != right.shape:
         return f"The shape is off: expected {tuple(right.shape)}. Got {tuple(got.shape)}."
     if not torch.isfinite(got).all():
@@ -193,7 +199,7 @@ def short(value: Any) -> str:
 
 
 def real(answer: Any) -> float:
-    """The reader's number, from whichever library; raises Wrong unless it is one."""
+    """The student's number, from any library. Raises Wrong unless it is one real number."""
     if isinstance(answer, str):
         raise Wrong(f"Expected a number. Got {answer!r}, a text: leave the quotes away.")
     one = isinstance(answer, Tensor) and answer.numel() == 1 and not answer.is_complex()
@@ -206,14 +212,14 @@ def real(answer: Any) -> float:
 
 
 def positive(answer: Any, name: str) -> float:
-    """The reader's number; raises Wrong unless it is one and > 0."""
+    """The student's number. Raises Wrong unless it is > 0 and finite."""
     if not 0 < (value := real(answer)) < math.inf:
         raise Wrong(f"Expected a number > 0 for {name}. Got {value:g}.")
     return value
 
 
 def on_dial(answer: Any, dial: Slider) -> float:
-    """The reader's number; raises Wrong unless the dial reaches it."""
+    """The student's number. Raises Wrong unless it is in the range of the dial."""
     value = real(answer)
     if not dial.low <= value <= dial.high:
         raise Wrong(f"Expected {dial.label} on the dial, from {dial.low:g} to {dial.high:g}. Got {short(value)}.")

@@ -13,7 +13,7 @@ from amfs_lab.explore.episodes.blocks import START as BLOCKS
 from amfs_lab.explore.episodes.blocks import BlockExplorer, eigenvalues, letter_gram, means
 
 WAYS, SHOTS, WITHIN, BETWEEN = 5, 4, 0.7, 0.2  # of the exercise by hand
-GAP = 0.1  # of a and b, in the exercise that explores
+GAP = 0.1  # smallest a − b that the exercise "explore" accepts
 
 
 @exercise
@@ -39,7 +39,7 @@ def class_eigenvalue(answer: Any) -> str:
 
 
 class EpisodeDraw(NamedTuple):
-    """What the reader's function returned for one data set and one generator."""
+    """The return value of the student's function for one data set and one random generator."""
 
     support: Tensor
     support_y: Tensor
@@ -47,20 +47,20 @@ class EpisodeDraw(NamedTuple):
     query_y: Tensor
 
 
-# Classes, samples of the smallest; ways, shots, queries. The samples stand in no order, and classes differ in size.
+# Classes, samples of the smallest class, ways, shots, queries. Samples are in random order; classes differ in size.
 CASES = [(8, 9, 3, 2, 4), (6, 12, 5, 1, 3), (7, 10, 4, 3, 3)]
 SEEDS = range(12)
 
 
 @exercise
 def episode(mine: Any) -> str:
-    """In code: `my_episode(labels, ways, shots, queries, generator)`, the indices and targets of both halves."""
+    """In code: `my_episode(labels, ways, shots, queries, generator)`, the indices and targets of both sets."""
     if not callable(mine):
         raise Wrong(f"Expected your function, without brackets behind its name. Got {diagnose.short(mine)}.")
     for number, (classes, samples, *shape) in enumerate(CASES):
         labels = labelled(classes, samples, number)
         drawn = [run(mine, labels, shape, seed) for seed in SEEDS]
-        for fault in FAULTS:  # the plainest fault first, whichever draw it shows in
+        for fault in FAULTS:  # the simplest fault first, in any of the episodes
             for one in drawn:
                 if said := fault(one, labels, shape):
                     raise Wrong(said)
@@ -70,7 +70,7 @@ def episode(mine: Any) -> str:
             )
         always(drawn, labels, classes, shape)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(99)  # so that global chance, if it has a part in it, is another
+            torch.manual_seed(99)  # changes the global random state, in case the answer uses it
             again = run(mine, labels, shape, SEEDS[0])
         if any(not torch.equal(a, b) for a, b in zip(again, drawn[0], strict=True)):
             raise Wrong(
@@ -84,14 +84,14 @@ def episode(mine: Any) -> str:
 
 
 def labelled(classes: int, samples: int, seed: int) -> Tensor:
-    """The class of each image: classes of different sizes, in no order, and class 0 is as likely as any."""
+    """The class of each image: the classes differ in size, and the images are in random order."""
     draw = torch.Generator().manual_seed(seed)
     labels = torch.arange(classes).repeat_interleave(samples + torch.arange(classes) % 3)
     return labels[torch.randperm(len(labels), generator=draw)]
 
 
 def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: int) -> EpisodeDraw:
-    """The reader's four tensors. Its errors become a diagnosis; an exercise that is not attempted passes."""
+    """The four tensors that the student's function returns. Raises Wrong for its errors, or NotAttempted."""
     given = f"{len(labels)} labels, ways={shape[0]}, shots={shape[1]}, queries={shape[2]} and a generator"
     answer = diagnose.called(mine, labels.clone(), *shape, torch.Generator().manual_seed(seed), given=given)
     if answer is None:
@@ -110,7 +110,7 @@ def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: in
     return drawn
 
 
-# Each fault: from what was drawn, the labels and the shape (ways, shots, queries) to a sentence, or None.
+# Each fault is a function of an episode, the labels and the shape (ways, shots, queries): a sentence, or None.
 
 
 def wrong_number(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
@@ -199,7 +199,7 @@ FAULTS = (wrong_number, wrong_names, other_classes, mixed_up, leak, twice)
 
 
 def always(drawn: Sequence[EpisodeDraw], labels: Tensor, classes: int, shape: Sequence[int]) -> None:
-    """Raises Wrong where chance has a part in the classes only, or in the images only."""
+    """Raises Wrong if the episodes vary only in their classes, or only in their images."""
     sets = {frozenset(labels[one.support].tolist()) for one in drawn}
     if len(sets) == 1 and shape[0] < classes:
         raise Wrong(f"All episodes have the same classes, {sorted(next(iter(sets)))}: draw them, too.")
@@ -214,7 +214,7 @@ def always(drawn: Sequence[EpisodeDraw], labels: Tensor, classes: int, shape: Se
 
 @exercise
 def wide_gap(answer: Any) -> str:
-    """Explore: a σ at which a − b of the letters in `BlockExplorer`'s first state is at least 0.1."""
+    """Explore: a σ at which a − b of the letters in `BlockExplorer`'s initial state is at least 0.1."""
     sigma = diagnose.on_dial(answer, BlockExplorer.bandwidth)
     a, b = letters_at(sigma)
     if a - b >= GAP:
@@ -229,7 +229,7 @@ def wide_gap(answer: Any) -> str:
 
 
 def letters_at(bandwidth: float) -> tuple[float, float]:
-    """a and b of the letters in the explorer's first state, at another σ."""
+    """a and b of the letters in the explorer's initial state, at another σ."""
     return means(
         letter_gram(BLOCKS["task"], BLOCKS["ways"], BLOCKS["shots"], bandwidth), BLOCKS["ways"], BLOCKS["shots"]
     )

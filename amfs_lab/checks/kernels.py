@@ -124,7 +124,7 @@ def rbf(mine: Any) -> str:
 
 @exercise
 def widest_alive(answer: Any, x: Tensor) -> str:
-    """Explore: the largest σ, within 2 %, at which every direction of the Gram matrix of `x` is still alive."""
+    """Explore: the largest σ, within 2 %, at which all eigenvalues of `x`'s Gram matrix are > ALIVE of the largest."""
     found = diagnose.on_dial(answer, RbfExplorer.bandwidth)
     n, here, further = len(x), alive(x, found), alive(x, 1.02 * found)
     if here < n:

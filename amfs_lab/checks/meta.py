@@ -15,7 +15,7 @@ from amfs_lab.outer import MeanCosine, PairwiseCosine
 
 @exercise
 def lone_opponent(answer: Any) -> str:
-    """By hand: two tasks pull exactly one way, a third exactly the other; the third's weight before normalisation."""
+    """By hand: the weight, before normalisation, of a task that points exactly opposite to two that agree, -1."""
     mistakes = [
         (-2.0, "You left out w₃₃: each task's cosine with itself is one, and it counts."),
         (1.0, "That is the weight of each of the two. The third's cosines with them are −1."),
@@ -29,7 +29,7 @@ def lone_opponent(answer: Any) -> str:
 
 @exercise
 def turning_angle(answer: Any) -> str:
-    """Explore: the angle at which a third task, against two that agree, gets a negative weight, 120 degrees."""
+    """Explore: the angle between a third task and two that agree from which its weight is negative, 120 degrees."""
     angle = diagnose.positive(answer, "the angle")
     if angle > 180:
         raise Wrong(f"An angle between two directions is at most 180 degrees. Got {angle:g}.")
@@ -46,7 +46,7 @@ def turning_angle(answer: Any) -> str:
 
 
 def third_weight(degrees: float) -> float:
-    """The weight of a task that stands so far from two others that agree."""
+    """The weight of a third task at this angle to two tasks that agree."""
     return float(PairwiseCosine().weights(gradients(3, degrees, spread=0.0, ratio=1.0))[2])
 
 
@@ -104,7 +104,7 @@ def weights(mine: Any) -> str:
 
 
 def conflicting(t: int, p: int, seed: int) -> Tensor:
-    """Task gradients of different lengths, the last one against the others, so that a weight is negative."""
+    """Task gradients of different lengths. The last one opposes the others, so that one weight is negative."""
     grads = points(t, p, seed + 30)
     grads[-1] = -2 * grads[:-1].sum(0) + 0.1 * grads[-1]
     return grads

@@ -13,7 +13,10 @@ from amfs_lab.explore.outer_loop.outer_loop import START, OuterLoopExplorer, fo_
 
 @exercise
 def end_of_maml(answer: Any) -> str:
-    """By hand: two tasks on a line, h = 1 at 0 and h = 3 at 4, one inner step of rate 1/4: MAML ends at 1."""
+    """By hand: the end of MAML for two tasks on a line, which is 1.
+
+    The curvatures are h = 1 at 0 and h = 3 at 4. The inner loop is one step with learning rate 1/4.
+    """
     mistakes = [
         (3.0, "That is where joint training ends: its pulls are 1 and 3. MAML's are (1 − a h)² h."),
         (
@@ -61,7 +64,7 @@ def pulls(mine: Any) -> str:
 
 
 def cases() -> list[diagnose.Case]:
-    """Hessians of three tasks, inner rates and numbers of steps."""
+    """Hessians of three tasks, inner learning rates and numbers of steps."""
     found = []
     for seed, (a, k) in enumerate([(0.2, 1), (0.1, 3), (0.3, 4)]):
         A = points(6, 2, seed + 60).reshape(3, 2, 2)
@@ -71,7 +74,7 @@ def cases() -> list[diagnose.Case]:
 
 @exercise
 def runs_away_from(answer: Any) -> str:
-    """Explore: the curvature of task 3 from which on FO-MAML runs away, at a = 0.2 and k = 1."""
+    """Explore: the smallest curvature of task 3 at which FO-MAML diverges, at a = 0.2 and k = 1."""
     h = diagnose.on_dial(answer, OuterLoopExplorer.curvature)
     if diagnose.near(h, 1 / START["inner_lr"], 0.02):
         raise Wrong(

@@ -1,4 +1,4 @@
-"""Self-checks on what the support points see of a function, and what they can't: lesson 03."""
+"""Self-checks on the projection of a function onto the support points, and on the rest: lesson 03."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from amfs_lab.kernels import rbf_kernel
 from amfs_lab.widgets.text import percent
 
 LEFT = 0.05  # the share of the squared norm that may stay unseen
-LAMBDAS = (1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0)  # ridges that a reader may have left in
+LAMBDAS = (1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0)  # ridges that a student may have left in the solve
 
 
 @exercise
@@ -38,12 +38,12 @@ def two_bumps(answer: Any) -> str:
 
 
 def _rest(inverted: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    """f(x) - K_qs (something made of K_ss and f's values at the points)."""
+    """f(x) - K_qs `inverted`(K_ss, values of f at the support points)."""
     return lambda new, K_qs, K_ss, values: new - K_qs @ inverted(K_ss, values)
 
 
 def perpendicular_values(values_new: Tensor, K_qs: Tensor, K_ss: Tensor, values: Tensor) -> Tensor:
-    """f_perpendicular(x) = f(x) - k_x^T K_ss^-1 f(x_S), at q new places (q c), from f's values at both."""
+    """f_perpendicular(x) = f(x) - k_x^T K_ss^-1 f(x_S) at q new points (q c), from the values of f at both."""
     return _rest(lambda K, v: ridge.solve(K, v, lam=0.0))(values_new, K_qs, K_ss, values)
 
 
@@ -91,7 +91,7 @@ def perpendicular(mine: Any) -> str:
 
 
 def _case(n: int, q: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A random sum of four bumps, at q new places and at n support points, a column each."""
+    """Values of a random sum of four bumps at q new and at n support points (one column each), and K_qs and K_ss."""
     support, new, centres = points(n, 2, seed), points(q, 2, seed + 10), points(4, 2, seed + 20)
     weights = points(4, 1, 7)
     values_new, values = (rbf_kernel(x, centres, 1.0) @ weights for x in (new, support))

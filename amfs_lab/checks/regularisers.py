@@ -19,7 +19,7 @@ LAM, MU, STRENGTH = 0.7, 2.0, 3.0  # of the exercise by hand
 
 @exercise
 def effective_ridge(answer: Any) -> str:
-    """By hand: the ridge λ/(1 + μs) that a direction of strength 3 meets at λ = 0.7, μ = 2."""
+    """By hand: the effective ridge λ/(1 + μs) of a direction with eigenvalue s = 3, at λ = 0.7 and μ = 2."""
     right = LAM / (1 + MU * STRENGTH)
     mistakes = [
         (LAM * (1 + MU * STRENGTH), "You multiplied by 1 + μs: μ lowers the ridge, so divide."),
@@ -54,7 +54,7 @@ def _ridge(strength: Callable[[Tensor, float], float]) -> Callable[[Tensor, Tens
 
 @exercise
 def centred_fit(mine: Any) -> str:
-    """In code: `my_centred_fit(K, K_q, y, lam)`, the fit that falls back to the mean label instead of to zero."""
+    """In code: `my_centred_fit(K, K_q, y, lam)`, the fit that returns to the mean label, not to zero."""
     mistakes = [
         (
             lambda K, K_q, y, lam: K_q @ ridge.solve(K, y, lam),
@@ -111,7 +111,7 @@ def centred_fit(mine: Any) -> str:
 
 @exercise
 def opposed_teachers(answer: Any) -> str:
-    """Explore: a σ at which leave-one-out and the evidence ask for opposite changes of it, on ten points."""
+    """Explore: a σ that leave-one-out and the evidence would change in opposite directions, on ten points."""
     sigma = diagnose.on_dial(answer, TeacherExplorer.bandwidth)
     asked = pulls(task("sine", points=10, noise=0.3, sample=3), sigma, lam=0.1)
     loo, evidence, query = (asked[name][0] for name in ("leave-one-out", "evidence", "query loss"))

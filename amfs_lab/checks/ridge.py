@@ -1,4 +1,4 @@
-"""Self-checks on one solve: lessons 02 and 09."""
+"""Self-checks on the ridge solve: lessons 02 and 09."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,7 +21,7 @@ FREEDOM = 5  # degrees of freedom that lesson 02 asks for
 
 @exercise
 def kept_share(answer: Any) -> str:
-    """By hand: what the filter keeps of a channel with s = 3 at λ = 1, one of four."""
+    """By hand: the share of a channel (eigenvector) with s = 3, one of four, that the filter keeps at λ = 1."""
     mistakes = [
         (1 / 4, "That is λ / (s + λ), the share that is held back. What is kept and what is held back make one."),
         (3.0, "That is s / λ. A share can't be larger than one: divide s by the sum s + λ."),
@@ -37,7 +37,7 @@ def kept_share(answer: Any) -> str:
 
 
 def _ridge_of(added: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """(K + something)⁻¹y from a function of K and λ that gives the something."""
+    """(K + added(K, λ))⁻¹ y."""
     return lambda K, y, lam: torch.linalg.solve(K + added(K, lam), y)
 
 
@@ -51,7 +51,7 @@ def _identity(K: Tensor) -> Tensor:
 
 
 def _wrong_ridges(many: str, few: str, minus: str) -> list[tuple[Callable[..., Tensor], str]]:
-    """Classic wrong α, with what to say; the words given end the sentences on nλ, on λ/n and on K − λI."""
+    """Classic wrong α with their sentences. The arguments are the ends of the sentences on nλ, λ/n and K − λI."""
     return [
         (_ridge_of(lambda K, lam: len(K) * lam * _identity(K)), f"You added nλ where the formula has λ: {many}."),
         (_ridge_of(lambda K, lam: lam / len(K) * _identity(K)), f"You added λ/n where the formula has λ: {few}."),
@@ -119,7 +119,7 @@ def fit(mine: Any) -> str:
 
 @contextmanager
 def inverses(found: list[str]) -> Iterator[None]:
-    """Inside the block, the names of the functions that invert a matrix are noted when they are called."""
+    """A context that appends to `found` the name of each called function that inverts a matrix."""
     known = {torch.linalg: ("inv", "pinv"), torch: ("inverse", "pinverse"), Tensor: ("inverse", "pinverse")}
 
     def noted(call: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -138,7 +138,7 @@ def inverses(found: list[str]) -> Iterator[None]:
 
 @exercise
 def freedom(answer: Any) -> str:
-    """Explore: the λ at which the first state of `FilterExplorer` spends five degrees of freedom, within a tenth."""
+    """Explore: the λ at which `FilterExplorer`'s initial state has five degrees of freedom, within 0.1."""
     lam = diagnose.on_dial(answer, FilterExplorer.lam)
     here, eigenvalues = spent(lam), first()[3].eigenvalues
     if abs(here - FREEDOM) <= 0.1:

@@ -1,4 +1,4 @@
-"""What a lesson needs of the machine that it runs on."""
+"""Checks of a lesson's environment: installed packages and no network."""
 
 import importlib.metadata
 import platform
@@ -16,7 +16,7 @@ NEEDED = ("torch", "numpy", "plotly", "ipywidgets", "anywidget", "jupyterlab")
 
 
 def environment() -> None:
-    """Prints the versions this course runs on, and says what is missing."""
+    """Prints the versions of the packages that the course needs, and names the missing packages."""
     missing = []
     print(f"Python {platform.python_version()} on {platform.system()}, torch threads: {torch.get_num_threads()}")
     for name in NEEDED:
@@ -33,7 +33,7 @@ def environment() -> None:
 
 @contextmanager
 def no_network() -> Iterator[None]:
-    """Inside the block, any new connection to another machine is an AssertionError."""
+    """A context in which any new connection of a socket raises an AssertionError."""
 
     def refuse(sock: socket.socket, address: Any) -> None:
         raise AssertionError(f"Something tried to reach {address}: a lesson needs no network.")

@@ -1,4 +1,4 @@
-"""Self-checks of the first lesson, beside the sum of a diagonal: whose letter is it, and why so often that one?"""
+"""Self-checks of lesson 00 on the most similar example. The check of the trace is in `kernels`."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def guess(mine: Any) -> str:
     return "Each query gets the letter of its most similar example, in three tables."
 
 
-# Queries, examples, and the letter of each example: several of one letter, and never in order.
+# Queries, examples, and the letter of each example. A letter may repeat; they are never in order.
 CASES = [(3, 5, [4, 0, 3, 1, 2]), (4, 6, [1, 2, 0, 1, 0, 2]), (5, 8, [3, 3, 0, 1, 2, 1, 3, 0])]
 
 
@@ -65,7 +65,7 @@ def table(q: int, n: int, seed: int) -> Tensor:
 
 @exercise
 def always_read(answer: Any, task: int) -> str:
-    """Explore: the letter of a task, from 1, all of whose queries resemble its one example most."""
+    """Explore: the number (from 1) of the letter whose queries are all most similar to its one example."""
     letter = diagnose.real(answer)
     guesses, truths = nearest(task)
     prints = len(truths) // WAYS

@@ -1,4 +1,4 @@
-"""Self-checks on one solve against many steps: lesson 06."""
+"""Self-checks on one solve compared with many gradient steps: lesson 06."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from amfs_lab.checks.verdict import Wrong
 from amfs_lab.explore.inner_loop.steps import BEST_FLOW, StepsExplorer, gap, mimic
 from amfs_lab.inner.linearised import descent
 
-TEN = 10  # steps that the exploring asks a λ for
+TEN = 10  # steps, for which the exercise "explore" asks a λ
 
 
 @exercise
 def learned_share(answer: Any) -> str:
-    """By hand: what two steps of rate a = 1/2 have learned of a channel with s = 1, three quarters."""
+    """By hand: the share of a channel (eigenvector) with s = 1 that two steps of rate a = 1/2 learn, three quarters."""
     mistakes = [
         (1 / 4, "That is what is left to learn, (1 − a s)². What is learned and what is left make one."),
         (1 / 2, "That is one step. The second one learns half of what the first has left."),
@@ -33,7 +33,7 @@ def learned_share(answer: Any) -> str:
 
 @exercise
 def walk(mine: Any) -> str:
-    """In code: `my_walk(K, y, rate, steps)`, α after so many steps of gradient descent in function space from zero."""
+    """In code: `my_walk(K, y, rate, steps)`, α after gradient descent in function space from zero."""
 
     def loop(K: Tensor, y: Tensor, steps: int, move: Any) -> Tensor:
         alpha = torch.zeros_like(y)

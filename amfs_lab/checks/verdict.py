@@ -1,9 +1,9 @@
-"""What a check says: a box in a notebook, an exception where a grader or a test runs.
+"""The verdict of a check: a box in a notebook, an exception under a grader or in a test.
 
-in a notebook                          a box; the next cell runs, whatever the verdict is
-under nbgrader (`NBGRADER_EXECUTION`)  a wrong answer raises `Wrong`, one that is not attempted NotImplementedError
-with `AMFS_LAB_CHECKS=raise`           a wrong answer raises `Wrong`: notebooks/conftest.py, and tests of your own
-in a script or in pytest               likewise, and the rest is printed
+in a notebook                          a box; the next cell runs in any case
+under nbgrader (`NBGRADER_EXECUTION`)  a wrong answer raises `Wrong`, a missing answer NotImplementedError
+with `AMFS_LAB_CHECKS=raise`           a wrong answer raises `Wrong` (for notebooks/conftest.py and your own tests)
+in a script or in pytest               a wrong answer raises `Wrong`; other verdicts are printed
 """
 
 import os
@@ -18,11 +18,14 @@ UNTOUCHED = "not attempted yet"
 
 
 class Wrong(AssertionError):
-    """An answer is not right; its message says what the reader did, or what to do. Anything else is a fault of ours."""
+    """A wrong answer. The message says what the student did, or what to do.
+
+    Any other exception is an error in the check.
+    """
 
 
 class NotAttempted(NotImplementedError):
-    """The exercise stands as the reader found it."""
+    """The student has not changed the exercise."""
 
 
 def graded() -> bool:
@@ -30,12 +33,12 @@ def graded() -> bool:
 
 
 def raises() -> bool:
-    """Whether a wrong answer is an exception here: a grader or a test looks on, or there is no page."""
+    """True if a wrong answer raises: under a grader, in a test, or outside a notebook."""
     return graded() or os.environ.get(STRICT) == "raise" or get_ipython() is None
 
 
 def tell(verdict: Box) -> None:
-    """Shows a verdict under the cell; prints it where there is no page."""
+    """Shows a verdict under the cell, or prints it outside a notebook."""
     if get_ipython() is None:
         print(verdict)
     else:

@@ -13,7 +13,7 @@ from amfs_lab.errors import AmfsError, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns 0, or 2 after an error, which is one sentence on stderr."""
+    """Runs one command. Returns 0, 2 after an error (one sentence on stderr), or 130 after Ctrl-C."""
     with lasting():
         code = _main(arguments)
         sys.stdout.flush()
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if lost:
             print(f"amfs-lab: The output could not be written: {lost}.", file=sys.stderr)
         verb = (sys.argv[1:] if arguments is None else list(arguments))[:1]
-        return code or (2 if lost and verb != ["train"] else 0)  # the result of a training is in its folder
+        return code or (2 if lost and verb != ["train"] else 0)  # a training's result is in its folder
 
 
 def _main(arguments: Sequence[str] | None) -> int:
@@ -49,14 +49,14 @@ def _remark(message: Warning | str, *_) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are printable: they quote the command line."""
+    """A parser with printable errors, because they quote the command line."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message, line=True))
 
 
 def parser() -> argparse.ArgumentParser:
-    """Every command and option."""
+    """The parser of every command and option."""
     whole = _Parser("amfs-lab", description="Few-shot meta-learning in function space.")
     whole.add_argument("--version", action="version", version=f"amfs-lab {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")

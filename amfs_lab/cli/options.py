@@ -1,6 +1,6 @@
-"""Options of the commands: generated from the fields of a configuration, and those that several commands share.
+"""Command-line options: generated from the fields of a configuration, or shared by several commands.
 
-A field's help is its line in the `Args:` of the class's docstring.
+The help of a field is its text in the `Args:` of the class's docstring.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from amfs_lab.methods import INNER_LOOPS, KERNELS, METHODS
 from amfs_lab.tasks import SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
-# Values that a help text lists. The configuration itself checks them, and its error is one sentence.
+# Values for help texts only. The configuration checks them, with an error of one sentence.
 LISTED = CHOICES | {"kernel": KERNELS, "split": SPLITS[1:], "augment": AUGMENTATIONS, "methods": METHODS}
 METAVARS = {"validate_every": "STEPS"}
-OPTION_NAMES = {"meta_steps": "steps", "lr": "inner_lr"}  # of fields whose option has another name
+OPTION_NAMES = {"meta_steps": "steps", "lr": "inner_lr"}  # fields whose option has another name
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
@@ -38,7 +38,7 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None],
 def add_fields(
     parser: argparse.ArgumentParser, kind: type, hidden: Sequence[str] = (), help: Mapping[str, str] | None = None
 ) -> None:
-    """An option for each field of a configuration; a field that is an inner loop gives an option for each setting.
+    """Adds an option for each field of a configuration, and for each setting of a field that is an inner loop.
 
     Args:
         hidden: options to leave out. help: help texts that replace the generated ones.
@@ -57,7 +57,7 @@ def add_fields(
 
 
 def add_inner(parser: argparse.ArgumentParser, kinds: Sequence[type], hidden: Sequence[str] = ()) -> None:
-    """An option for each setting of these inner loops; loops with a setting of one name share the option."""
+    """Adds an option for each setting of these inner loops. Loops share the option of a setting with the same name."""
     settings = {field.name: field for kind in kinds for field in dataclasses.fields(kind)}
     for field in settings.values():
         having = [kind for kind in kinds if field.name in {each.name for each in dataclasses.fields(kind)}]
@@ -69,7 +69,7 @@ def add_inner(parser: argparse.ArgumentParser, kinds: Sequence[type], hidden: Se
 
 
 def inner_option(field: str) -> str:
-    """The option of a setting of an inner loop; the outer loop has a rate and a number of steps as well."""
+    """The option name of an inner loop's setting. `lr` and `steps` get a prefix: the outer loop has them as well."""
     return f"inner_{field}" if field in ("lr", "steps") else field
 
 
@@ -78,7 +78,7 @@ def option_name(field: str) -> str:
 
 
 def given(options: argparse.Namespace, kind: type, hidden: Sequence[str] = ()) -> dict[str, Any]:
-    """The fields of a configuration that the command line gave a value."""
+    """The fields of a configuration that the command line sets, with their values."""
     found, hints = {}, get_type_hints(kind)
     for field in dataclasses.fields(kind):
         name, hint = option_name(field.name), hints[field.name]
@@ -94,7 +94,7 @@ def given(options: argparse.Namespace, kind: type, hidden: Sequence[str] = ()) -
 
 
 def given_inner(options: argparse.Namespace, kind: type, hidden: Sequence[str] = ()) -> dict[str, Any]:
-    """The settings of an inner loop that the command line gave a value."""
+    """The settings of an inner loop that the command line sets, with their values."""
     names = {field.name: inner_option(field.name) for field in dataclasses.fields(kind)}
     values = {name: getattr(options, option, None) for name, option in names.items() if option not in hidden}
     return {name: value for name, value in values.items() if value is not None}
@@ -115,7 +115,7 @@ def documented(kind: type) -> dict[str, str]:
 
 
 def with_default(text: str, default: Any) -> str:
-    """A help text with the default; a text that ends in "; None: no limit" says what None means."""
+    """A help text with the default. The end "; None: no limit" of a text gives the meaning of a default None."""
     text, _, none = text.partition("; None: ")
     if default is None:
         return f"{text} (default: {none or 'none'})"
@@ -129,7 +129,7 @@ def _add(parser: argparse.ArgumentParser, name: str, hint: Any, help: str) -> No
     reading: dict[str, Any] = {"type": hint}
     if hint is bool:
         reading = {"action": argparse.BooleanOptionalAction}
-    elif get_origin(hint) is not None:  # several names
+    elif get_origin(hint) is not None:  # a tuple of names
         reading = {"nargs": "*"}
     if name in LISTED:
         reading["metavar"] = "{" + ",".join(LISTED[name]) + "}"
@@ -144,11 +144,11 @@ def common(parser: argparse.ArgumentParser, default_device: str = "auto") -> Non
     device(parser, default_device)
 
 
-MOST_THREADS = 64  # that any machine starts
+MOST_THREADS = 64  # a number that any machine can start
 
 
 def shape(parser: argparse.ArgumentParser, default: EpisodeConfig | None = None) -> None:
-    """The shape of an episode; without a default it is that of the training."""
+    """Adds the options for the shape of an episode. Without a default it is the shape in training."""
     for name, letter, meaning in (
         ("ways", "N", "classes in an episode"),
         ("shots", "K", "support images of each class"),
@@ -183,7 +183,7 @@ def threads(parser: argparse.ArgumentParser, default: int = 0) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """Raises ConfigError for a negative number, and for so many that the system may refuse them."""
+    """Sets torch's number of threads. Raises ConfigError if it is < 0, or so large that the system may refuse it."""
     most = max(MOST_THREADS, os.cpu_count() or 1)
     if threads < 0:
         raise ConfigError(f"`threads` must be >= 1, or 0 for torch's own choice. Got {threads}.")
@@ -194,13 +194,13 @@ def set_threads(threads: int) -> None:
 
 
 def bar_of(unit: str, total: int | None = None, delay: float = 0.0) -> tqdm:
-    """A progress bar on a terminal, nothing elsewhere; it shows after `delay` seconds."""
+    """A progress bar that appears after `delay` seconds, and only on a terminal."""
     return tqdm(total=total, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True, delay=delay)
 
 
 @contextlib.contextmanager
 def validation_suggested(source: str, split: str) -> Iterator[None]:
-    """Says with an error about missing data what can be done without them."""
+    """A context that adds advice to an error about missing test data: the validation split needs less data."""
     try:
         yield
     except DataError as error:

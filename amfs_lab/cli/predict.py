@@ -1,4 +1,4 @@
-"""`amfs-lab predict`: names images by a few examples of each class."""
+"""`amfs-lab predict`: classifies images from a few examples of each class."""
 
 import argparse
 import json
@@ -54,7 +54,7 @@ def add_to(commands: Any) -> None:
 def predict(options: argparse.Namespace) -> None:
     set_threads(options.threads)
     images = [image for given in options.images for image in _images(given)]
-    for image in images:  # what cannot be read is said before anything is computed
+    for image in images:  # raises for an unreadable image before the computation
         read_picture(image, ink=options.ink)
     with bar_of("episode", options.episodes, delay=PATIENCE) as bar:
         bar.set_description("threshold")
@@ -87,9 +87,9 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def _images(given: Path) -> list[Path]:
-    """The image itself, or all images of a folder by name. Raises DataError for a folder without any."""
+    """The image itself, or all images of a folder in order of name. Raises DataError for a folder without images."""
     if not os.path.isdir(given):
-        pattern = not given.exists() and any(mark in given.name for mark in "*?")  # which not every shell replaces
+        pattern = not given.exists() and any(mark in given.name for mark in "*?")  # not every shell expands these
         return (sorted(given.parent.glob(given.name)) if pattern and given.parent.is_dir() else []) or [given]
     return loose_images(given)
 

@@ -31,10 +31,12 @@ class Watcher(contextlib.AbstractContextManager["Watcher"]):
 
 
 class Screen(Watcher):
-    """A bar on a terminal; elsewhere a line every `every` steps. A line for every validation in both cases.
+    """Progress on the screen: a bar on a terminal, or else a line every `every` steps.
+
+    Every validation prints a line in both cases.
 
     Args:
-        data: the name of what is validated on.
+        data: the name of the validation data.
     """
 
     def __init__(self, steps: int, every: int, begun: int = 0, data: str = "") -> None:
@@ -55,7 +57,7 @@ class Screen(Watcher):
 
 
 def line(progress: Progress, data: str = "") -> str:
-    """`step   100    21.3 s  4.69/s  01:45 left  loss 0.512  accuracy 80.1%`, and the validation where there is one."""
+    """A step as `step   100    21.3 s  4.69/s  01:45 left  loss 0.512  accuracy 80.1%`, and its validation if any."""
     told = f"step {progress.step:5d}  {progress.seconds:6.1f} s  {progress.step / progress.seconds:.2f}/s"
     if progress.left is not None:
         told += f"  {tqdm.format_interval(progress.left)} left"
@@ -66,17 +68,17 @@ def line(progress: Progress, data: str = "") -> str:
 
 
 class StepLog(Watcher):
-    """`FILE` with one JSON object a step: method, step, seconds, left, loss, accuracy, validation, trajectory.
+    """A log file with one JSON object a step: method, step, seconds, left, loss, accuracy, validation, trajectory.
 
-    A run that goes on at a step goes on in its log as well: lines of later steps, which are taken again, are dropped.
+    A resumed run continues its log. Lines of later steps are dropped, because these steps are computed again.
 
     Raises:
-        ConfigError: a file that cannot be written, or that holds something else.
+        ConfigError: the file cannot be written, or is not a log.
     """
 
     def __init__(self, path: Path, done: int = 0) -> None:
         try:
-            kept = [each for each in _lines(path) if each["step"] <= done]  # also looks whether it is a log
+            kept = [each for each in _lines(path) if each["step"] <= done]  # raises if it is not a log
             path.parent.mkdir(parents=True, exist_ok=True)
             self.file: IO[str] = path.open("w", encoding="utf-8")
             for each in kept:
@@ -91,7 +93,7 @@ class StepLog(Watcher):
         self._write(progress.to_dict())
 
     def _write(self, values: dict[str, Any]) -> None:
-        """A number for JSON; NaN, the accuracy of real labels, becomes null."""
+        """Writes a line of JSON. NaN, the accuracy for real labels, becomes null."""
         plain = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
         self.file.write(json.dumps(plain, allow_nan=False) + "\n")
         self.file.flush()
@@ -111,7 +113,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Board(Watcher):
-    """The same for TensorBoard, in a folder of its own.
+    """TensorBoard events: loss, accuracy and validation accuracy, in a folder of their own.
 
     Raises:
         ConfigError: no tensorboard is installed, or the folder is a file.
@@ -140,13 +142,13 @@ class Board(Watcher):
 
 @contextlib.contextmanager
 def all_of(*watchers: Watcher | None) -> Iterator[list[Watcher]]:
-    """All given watchers that are not None, opened."""
+    """A context with all watchers that are not None; it closes them at the end."""
     opened: list[Watcher] = [watcher for watcher in watchers if watcher is not None]
     try:
         yield list(opened)
     finally:
         for watcher in opened:
-            with contextlib.suppress(Exception):  # what it could not write, it said
+            with contextlib.suppress(Exception):  # a failed write has been reported before
                 watcher.close()
 
 

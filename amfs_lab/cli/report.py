@@ -1,4 +1,4 @@
-"""Outputs of `evaluate` beside an accuracy: one JSON object, a row a query, and the confusion of classes."""
+"""Outputs of `evaluate` besides the accuracy: one JSON object, one row a query, and the confusion of classes."""
 
 import contextlib
 import csv
@@ -24,7 +24,7 @@ FIELDS = ("episode", "query", "true", "predicted", "correct", "probability")
 
 
 def check_ending(path: Path, endings: tuple[str, ...], option: str) -> None:
-    """Raises ConfigError for a file of another kind, or one that cannot be written; leaves nothing behind."""
+    """Raises ConfigError if the file has another ending or cannot be written. Leaves no file behind."""
     if path.suffix.lower() not in endings:
         raise ConfigError(f"`{option}` needs a file that ends in {' or '.join(endings)}. Got {path}.")
     check_new(path, option)
@@ -33,7 +33,7 @@ def check_ending(path: Path, endings: tuple[str, ...], option: str) -> None:
 
 
 def check_new(path: Path, option: str) -> None:
-    """Raises ConfigError for a file that exists and holds something."""
+    """Raises ConfigError if the file exists and is not empty."""
     if path.is_file() and path.stat().st_size:
         raise ConfigError(
             f"`{option}` needs a new file. Got {path}, which exists and is not overwritten. Name another."
@@ -42,7 +42,7 @@ def check_new(path: Path, option: str) -> None:
 
 @contextlib.contextmanager
 def _writable(path: Path, option: str) -> Iterator[None]:
-    """Raises ConfigError where no file can be made at `path`, or the block cannot write it."""
+    """A context that raises ConfigError if no file can be created at `path`, or if the block cannot write it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -56,7 +56,7 @@ def _writable(path: Path, option: str) -> Iterator[None]:
 
 
 def write_rows(path: Path, results: Iterable[QueryResult], option: str = "--per-query") -> int:
-    """One row a query, as CSV with a head line or as lines of JSON, by the ending. Returns how many."""
+    """Writes one row a query, as CSV with a header or as lines of JSON, by the ending. Returns the number of rows."""
     with _writable(path, option), files.replacing(path, text=True) as file:
         return _csv(file, results) if path.suffix.lower() == ".csv" else _lines(file, results)
 
@@ -81,13 +81,13 @@ def _lines(file: IO[str], results: Iterable[QueryResult]) -> int:
 
 
 def _interval(interval: Interval) -> dict[str, Any]:
-    """An interval as plain data; both ends are null where there are too few values for one."""
+    """An interval as plain data; both ends are null if there are too few values."""
     ends = {name: None if interval.half_width is None else getattr(interval, name) for name in ("low", "high")}
     return {"mean": interval.mean, **ends, "level": interval.level, "n": interval.n, "of": interval.of}
 
 
 def evaluation_record(result: Evaluation, confusion: Confusion | None = None) -> dict[str, Any]:
-    """An evaluation as plain data for JSON: data, shape of the episodes, accuracy with its interval, every episode."""
+    """An evaluation as plain data for JSON: data, episode shape, accuracy with its interval, and every episode."""
     record = {
         "data": result.data,
         "episode": None if result.config is None else dataclasses.asdict(result.config),
@@ -106,8 +106,8 @@ def evaluation_record(result: Evaluation, confusion: Confusion | None = None) ->
 def groups_line(result: Evaluation) -> str:
     """The interval over scripts or alphabets as a line.
 
-    Empty where the names of the classes are not known. Empty too where training may have seen the groups, because they
-    are then no sample of unseen groups.
+    Empty if the names of the classes are not known. Also empty if training may have seen the groups, because they are
+    then no sample of unseen groups.
     """
     over = result.over_groups
     if over is None or result.data.endswith("/train") or result.data.startswith("omniglot-random-classes"):
@@ -118,7 +118,7 @@ def groups_line(result: Evaluation) -> str:
 
 
 def confusion_table(confusion: Confusion) -> Iterator[str]:
-    """The most frequent mistakes as lines, and for many classes the mistakes by script or alphabet."""
+    """The most frequent mistakes as lines, and, for many classes, the mistakes by script or alphabet."""
     mistakes = confusion.mistakes
     if not mistakes:
         yield "No query was taken for another class."
@@ -149,7 +149,7 @@ def confusion_table(confusion: Confusion) -> Iterator[str]:
 
 
 def draw_confusion(path: Path, confusion: Confusion, option: str = "--confusion") -> None:
-    """The matrix as a picture. Raises ConfigError without matplotlib."""
+    """Writes the confusion matrix as a picture. Raises ConfigError without matplotlib."""
     plots = plotting(option)
     matrix = readable(confusion)
     figure = plots.confusion_matrix(matrix.names, matrix.shares, matrix.title, matrix.grouped)
@@ -158,7 +158,7 @@ def draw_confusion(path: Path, confusion: Confusion, option: str = "--confusion"
 
 
 def plotting(option: str):
-    """The module of figures. Raises ConfigError where matplotlib is not installed."""
+    """The module `amfs_lab.plots`. Raises ConfigError if matplotlib is not installed."""
     try:
         from amfs_lab import plots
     except ImportError as error:

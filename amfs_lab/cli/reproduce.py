@@ -28,7 +28,7 @@ def add_to(commands: Any) -> None:
         place = experiment.folder(experiment.config())
         add_fields(p, experiment.config, experiment.hidden, _budget_help(experiment) | {**experiment.option_help})
         p.add_argument("--out", type=Path, help=f"folder of the result (default for these settings: runs/{place})")
-        threads(p, 1 if experiment.name == "figure2" else 0)  # its times are those of one thread
+        threads(p, 1 if experiment.name == "figure2" else 0)  # its times are measured on one thread
         if "source" in _names(experiment):
             data_folder(p)
             device(p, "cpu")
@@ -65,12 +65,12 @@ def reproduce_intervals(options: argparse.Namespace) -> None:
 
 
 def _names(experiment: Experiment) -> dict[str, Any]:
-    """The fields of its configuration with their defaults."""
+    """The fields of the experiment's configuration, with their defaults."""
     return {field.name: field.default for field in dataclasses.fields(experiment.config)}
 
 
 def _budget_help(experiment: Experiment) -> dict[str, str]:
-    """Help texts where training ends by time or by meta-steps."""
+    """Help texts of an experiment in which training ends by time or by meta-steps; else empty."""
     if "seconds" not in _names(experiment):
         return {}
     docs, seconds = documented(experiment.config), _names(experiment)["seconds"]

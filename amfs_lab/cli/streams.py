@@ -14,11 +14,11 @@ from typing import Any
 
 from amfs_lab.errors import printable
 
-# What our sentences hold beyond ASCII, in letters that every encoding has.
+# ASCII replacements for the other characters in messages, because every encoding has ASCII.
 PLAIN = str.maketrans({"±": "+/-", "×": "x", "–": "-", "—": "-", "°": " degrees", "→": "->", "≤": "<=", "≥": ">="})
 PLAIN |= str.maketrans({"σ": "sigma", "λ": "lambda", "μ": "mu", "γ": "gamma", "θ": "theta", "’": "'", "…": "..."})
 
-MOVES = ("\r", "\x1b[A")  # of tqdm
+MOVES = ("\r", "\x1b[A")  # cursor movements of tqdm
 _MOVES = re.compile("(\r|\x1b\\[A)")
 
 
@@ -34,18 +34,19 @@ codecs.register_error("amfs-lab-plain", _plain)
 class Output(io.TextIOBase):
     """A stream that drops all output after its first write error.
 
-    What a file or a name holds does not command the terminal: all is `printable`, but for the moves of a progress bar.
+    All text is made `printable`, so that file contents and names cannot send control codes to the terminal. Only the
+    cursor movements of a progress bar are kept.
     """
 
     def __init__(self, stream: Any, bars: bool = False) -> None:
         self._stream, self._bars = stream, bars
-        self.lost: str | None = None  # why, unless it is that nobody reads on
+        self.lost: str | None = None  # the reason, except for a closed pipe or terminal
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError, ValueError):
                 stream.reconfigure(errors="amfs-lab-plain")
 
     def write(self, text: str) -> int:
-        if self._bars:  # they go to the start of their line, and a line up
+        if self._bars:  # keeps moves to the start of the line, and one line up
             self._try("write", "".join(part if part in MOVES else printable(part) for part in _MOVES.split(text)))
         else:
             self._try("write", printable(text))
@@ -74,10 +75,10 @@ class Output(io.TextIOBase):
             return None
         try:
             return getattr(self._stream, what)(*arguments)
-        except (OSError, ValueError) as error:  # ValueError: it was closed
+        except (OSError, ValueError) as error:  # ValueError: the stream is closed
             if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EIO):
                 self.lost = error.strerror
-            with contextlib.suppress(OSError, ValueError):  # what is still buffered goes nowhere, without an error
+            with contextlib.suppress(OSError, ValueError):  # discards buffered output without an error
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())
                 os.close(nowhere)
@@ -90,7 +91,7 @@ def lasting() -> Iterator[None]:
     """A context in which output errors and a lost terminal do not change how the command ends."""
     out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Output(out), Output(err, bars=True)
-    hangup = getattr(signal, "SIGHUP", None)  # what a system sends when a terminal goes; Windows knows none
+    hangup = getattr(signal, "SIGHUP", None)  # sent when a terminal closes; Windows has no such signal
     before = None
     if hangup is not None and threading.current_thread() is threading.main_thread():
         before = signal.signal(hangup, signal.SIG_IGN)

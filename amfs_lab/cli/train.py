@@ -124,7 +124,7 @@ def train(options: argparse.Namespace) -> None:
         raise ConfigError(f"`--report-every` must be >= 1. Got {options.report_every}.")
     shape = config.episode
     folder = place(options.out or f"runs/{config.method}-{shape.ways}w{shape.shots}s-{config.seed}")
-    if options.resume and options.precision == "auto" and holds_checkpoint(folder):  # perhaps of another machine
+    if options.resume and options.precision == "auto" and holds_checkpoint(folder):  # it may be from another machine
         found = checkpoint.load(folder)
         left = check_record(found.path, found.record)["config"]
         config = dataclasses.replace(config, precision=left.get("precision", FLOAT32))
@@ -169,7 +169,7 @@ class Terminated(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def terminated() -> Iterator[None]:
-    """Makes SIGTERM stop the block as Ctrl-C does."""
+    """A context in which SIGTERM stops the block in the same way as Ctrl-C."""
 
     def stop(number: int, frame: Any) -> None:
         raise Terminated
@@ -182,7 +182,7 @@ def terminated() -> Iterator[None]:
 
 
 def _watch(trainer: MetaTrainer, config: TrainingConfig, options: argparse.Namespace) -> None:
-    """Trains to the end, and sends each step to the screen, the log file and TensorBoard."""
+    """Trains to the end, and reports each step to the screen, the log file and TensorBoard."""
     with contextlib.closing(trainer.run()) as run:  # locks the folder before any file is opened
         screen = Screen(config.steps, options.report_every, trainer.done, data_name(trainer.validation))
         log = StepLog(options.log, trainer.done) if options.log else None

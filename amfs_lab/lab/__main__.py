@@ -1,4 +1,4 @@
-"""The verb `lab` of run.py: working copies of the lessons, and a protected JupyterLab on them."""
+"""The command `lab` of run.py: working copies of the lessons, opened in a protected JupyterLab."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options of `lab`, and those of JupyterLab, which stand after `--`. Raises ConfigError."""
+    """The options of `lab`, and those of JupyterLab, which follow `--`. Raises ConfigError for other options."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     parser = Parser(prog="run.py lab", add_help=False, allow_abbrev=False)
     parser.add_argument("--fresh", metavar="NN")
@@ -33,7 +33,7 @@ def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def main(arguments: list[str], root: Path) -> int:
-    """Opens the lessons of the project in `root`, and returns the exit status when JupyterLab has ended."""
+    """Opens the lessons of the project in `root`. Returns the exit status after JupyterLab has ended."""
     try:
         options, for_jupyter = read_options(arguments)
         if options.in_place:
@@ -49,7 +49,7 @@ def main(arguments: list[str], root: Path) -> int:
         return 2
     command = [*server.protection(for_jupyter), *server.start_page(folder, first, for_jupyter)]
     if getattr(os, "geteuid", lambda: 1)() == 0 and "--allow-root" not in for_jupyter:
-        command.append("--allow-root")  # a container often has no other user; token and loopback address stay
+        command.append("--allow-root")  # root is often a container's only user; token and loopback address stay
     print("JupyterLab prints its address below. Open it if no browser opens by itself. Ctrl-C stops it.", flush=True)
     server.launch([*command, *for_jupyter])
     return 0

@@ -1,7 +1,7 @@
-"""A protected JupyterLab: this machine only, its own pages only, and never without a token or a password.
+"""A protected JupyterLab: for this machine and its own pages only, and never without a token or a password.
 
-A Jupyter server runs whatever it is told to run. The protecting options beat every configuration file of the user and
-of the machine; only an option that the user gives after `--` replaces one.
+A Jupyter server runs any code that a client sends. The protecting options override every configuration file of the
+user and of the machine. Only an option that the user gives after `--` replaces one.
 """
 
 import contextlib
@@ -25,14 +25,17 @@ PROTECTED = {
     "allow_remote_access": "False",
     "local_hostnames": "localhost",
     "disable_check_xsrf": "False",
-    "tornado_settings": "{}",  # these could set each of the others, and headers
+    "tornado_settings": "{}",  # these could override each of the others, and set headers
 }
-# A user who sets the first has decided about the second, too.
+# If the user sets an option on the left, those on the right are not set either.
 IMPLIED = {"token": {"identity_provider_class"}, "ip": {"allow_remote_access", "local_hostnames"}}
 
 
 class Server(ServerApp):
-    """Jupyter's server, with command-line options that win. In Jupyter's own, `c.LabApp.ip` beats `--ServerApp.ip`."""
+    """Jupyter's server, with command-line options that override all others.
+
+    In Jupyter's own server, `c.LabApp.ip` overrides `--ServerApp.ip`.
+    """
 
     def update_config(self, config: Any) -> None:
         config = deepcopy(config)
@@ -41,14 +44,14 @@ class Server(ServerApp):
 
 
 class TokenOrPassword(PasswordIdentityProvider):
-    """Jupyter's login, with a random token where the settings leave both token and password empty.
+    """Jupyter's login, with a random token if the settings have neither a token nor a password.
 
-    (A token on the command line would be seen in the list of processes, and Jupyter would not print it.)
+    A token on the command line would be visible in the list of processes, and Jupyter would not print it.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        with contextlib.suppress(ValueError):  # a malformed hash lets nobody in
+        with contextlib.suppress(ValueError):  # no password matches a malformed hash
             if self.hashed_password and self.passwd_check(""):
                 self.hashed_password = ""
         if not self.token.strip() and not self.hashed_password:
@@ -57,7 +60,7 @@ class TokenOrPassword(PasswordIdentityProvider):
 
 
 def protection(for_jupyter: Sequence[str]) -> list[str]:
-    """The protecting options, without those that the user has set. A sentence names the latter."""
+    """The protecting options, without those that the user has set. Prints a sentence that names these."""
     given = names_of(for_jupyter)
     replaced = given.union(*(IMPLIED.get(name, ()) for name in given))
     if named := sorted(given & {"token", *PROTECTED}):
@@ -83,7 +86,7 @@ def names_of(options: Sequence[str]) -> set[str]:
 
 
 def keep_offline(prefix: Path) -> None:
-    """Lets the JupyterLab of an environment neither ask for news nor look for updates. The user's own settings win."""
+    """Turns off news and update checks in an environment's JupyterLab. The user's own settings have priority."""
     folder = prefix / "share" / "jupyter" / "lab" / "settings" / "overrides.d"
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}

@@ -1,4 +1,4 @@
-"""Working copies: `my_lessons/` holds the notebooks that a student works in. A copy is never overwritten."""
+"""Working copies of the lessons: students work in the notebooks of `my_lessons/`, which are never overwritten."""
 
 import json
 import os
@@ -13,9 +13,9 @@ def working_copies(root: Path, fresh: str | None = None, solutions: bool = False
     """Copies the lessons that `my_lessons/` does not have yet, and with `solutions` the solved ones too.
 
     Args:
-        root: the project's folder. fresh: the number of a lesson to start again; the old copy is kept in a backup.
+        root: the project's folder. fresh: the number of a lesson to start again; the old copy is moved to a backup.
     Returns:
-        the folder of the copies, and the address in it of the notebook to open first.
+        the folder of the copies, and the path in it of the notebook to open first.
     Raises:
         ConfigError: no lessons to copy, or no lesson of that number.
     """
@@ -28,7 +28,7 @@ def working_copies(root: Path, fresh: str | None = None, solutions: bool = False
 
 
 def copy_lessons(lessons: Path, copies: Path, fresh: str | None = None) -> str:
-    """Copies the notebooks of one folder that the other does not have, and returns the name of the one to open."""
+    """Copies the notebooks that `copies` does not have yet. Returns the name of the notebook to open."""
     names = sorted(path.name for path in lessons.glob("*.ipynb"))
     if not names:
         raise ConfigError(_no_lessons(lessons))
@@ -45,20 +45,20 @@ def copy_lessons(lessons: Path, copies: Path, fresh: str | None = None) -> str:
         copy, lesson = copies / name, (lessons / name).read_bytes()
         clear_broken(copy, lesson)
         if not os.path.lexists(copy):
-            with copy.open("xb") as file:  # "x" never opens a file that is there
+            with copy.open("xb") as file:  # mode "x" fails if the file exists
                 file.write(lesson)
     return first
 
 
 def clear_broken(copy: Path, lesson: bytes) -> None:
-    """Makes way for a new copy where JupyterLab could not open the file. A whole notebook is never touched."""
+    """Removes or sets aside a copy that JupyterLab cannot open. A valid notebook is never changed."""
     if copy.is_symlink() or not copy.is_file():
         return
     there = copy.read_bytes()
     if is_notebook(there) or not is_notebook(lesson):
         return
     name = _shown(copy)
-    if lesson.startswith(there):  # the start of the lesson: nobody has worked in it
+    if lesson.startswith(there):  # only the start of the lesson: no student's work is lost
         print(f"{name} was copied only in part. It is copied again.")
         copy.unlink()
     else:

@@ -1,1 +1,1 @@
-"""A trained learner names images: classification from a few examples, rejection of unknown classes, confusion."""
+"""Predictions of a trained learner: classification from a few examples, rejection of unknown classes, confusion."""

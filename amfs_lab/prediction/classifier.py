@@ -23,7 +23,7 @@ from amfs_lab.tasks.support import Picture, read_picture, support_files
 
 Image = Path | str | Tensor
 NONE = "none of these"
-EPISODES = 200  # of validation, for the threshold: one half chooses it, the other half measures its error rates
+EPISODES = 200  # validation episodes: one half chooses the threshold, the other half measures its error rates
 SIZE = 28  # pixels a side of the images that a `TrainingConfig` trains on
 FEW_WORDS = "The error rates rest on {} episodes, fewer than thirty: their intervals are rough."
 
@@ -32,11 +32,11 @@ FEW_WORDS = "The error rates rest on {} episodes, fewer than thirty: their inter
 class Prediction:
     """The answer for one image.
 
-    `label`: the class with the largest score, also where `known` is False.
+    `label`: the class with the largest score, also if `known` is False.
     `scores`: one a class, in the order of `classes`; `probabilities`: their softmax.
-    `variance`: posterior variance, None for an inner loop that has none. `threshold`: above it the image counts as
-    none of the classes. `known`: whether the variance is not above the threshold; None without a threshold.
-    `remarks`: what looks wrong about the image.
+    `variance`: posterior variance; None for an inner loop without one. `threshold`: an image with a larger variance
+    belongs to none of the classes. `known`: True if the variance is not above the threshold; None without a threshold.
+    `remarks`: possible problems of the image.
     """
 
     label: str
@@ -85,15 +85,15 @@ class Prediction:
 class Classifier:
     """A learner with a support set: `classifier(image)` is a `Prediction`.
 
-    Each image is compared with the support set by itself: an answer does not depend on what else is asked.
-    Make one with `Classifier.load`.
+    Each image is classified on its own, so a prediction does not depend on other images.
+    `Classifier.load` makes a classifier from a saved run.
 
     Args:
         learner: trained; it is not changed. support: images and classes 0..N-1. labels: the names of the classes.
         calibration: the threshold for "none of these"; None for no verdict.
-        read: makes the image of a path. remarks: what a user should know of it.
+        read: reads the image of a path. remarks: possible problems of the classifier.
     Raises:
-        ConfigError: another number of classes than a linear head has outputs.
+        ConfigError: the number of classes is not the number of outputs of a linear head.
     """
 
     learner: MetaLearner
@@ -133,22 +133,22 @@ class Classifier:
             read = Classifier.load("runs/mine", support="letters", ink=True)
             print(read("photo.png"))
 
-        BatchNorm takes the statistics of the support set (`norm="support"`), and Conv-4 computes in float32, whatever
-        the run was trained with.
+        BatchNorm uses the statistics of the support set (`norm="support"`), and Conv-4 computes in float32. Both hold
+        for every run, also if it was trained in another way.
 
         Args:
-            run: its folder. support: a folder with one folder of images a class, or the images of each class by its
-                name. Classes may have different numbers of images; one is enough.
-            ink: drawings on paper, photographed or scanned: see `amfs_lab.tasks.ink`. Without it images are only made
-                grey and square, and must have bright ink on black if the training images do.
+            run: the folder of the run. support: a folder with one folder of images a class, or a mapping from class
+                names to images. Classes may have different numbers of images; one is enough.
+            ink: True for photographed or scanned drawings on paper: see `amfs_lab.tasks.ink`. Otherwise images are only
+                made grey and square, and must have bright ink on black if the training images have it.
             root: where to look for the validation data first. device: see `pick_device`.
-            learner, validation: your own, if the run was trained with such: its learner, and labelled images of
+            learner, validation: for a run with a learner or data of your own: the learner, and labelled images of
                 classes that it was not trained on.
             size: pixels a side of the images that the network was trained on.
-            episodes: for the threshold; 0 for no threshold. watch: called with the number of episodes that are done.
+            episodes: number for the threshold; 0: no threshold. watch: called with the number of finished episodes.
         Raises:
             DataError: no run, no support folder, fewer than two classes, an image that cannot be read.
-            ConfigError: a learner of your own that is not given, or a head for another number of classes.
+            ConfigError: the run needs a learner of your own, or its head has another number of classes.
         """
         if episodes and episodes < LEAST_EPISODES:
             raise ConfigError(f"`episodes` must be 0 or >= {LEAST_EPISODES}. Got {episodes}. {EPISODES} is usual.")
@@ -186,7 +186,7 @@ class Classifier:
         support: Mapping[str, Sequence[Image]],
         read: Callable[[Path | str], Picture] = read_picture,
     ) -> "Classifier":
-        """The classifier of a learner in memory and the images of each class by its name, without a threshold.
+        """The classifier of a learner in memory and a mapping from class names to images, without a threshold.
 
         Raises:
             DataError: fewer than two classes, a class without images, images of several shapes.
@@ -211,7 +211,7 @@ class Classifier:
         return cls(learner, split, labels, None, read, grouped(remarks))
 
     def remarking(self, remark: str) -> "Classifier":
-        """The same with one more remark."""
+        """The same classifier with one more remark."""
         return replace(self, remarks=(*self.remarks, remark))
 
     def __call__(self, image: Image) -> Prediction:
@@ -232,7 +232,7 @@ class Classifier:
                 f"Got {tuple(x.shape)}."
             )
         with torch.no_grad(), measuring(self.learner):
-            seed(self.learner.device, 0)  # for a network that draws numbers even so
+            seed(self.learner.device, 0)  # for a network that samples random numbers even now
             scores, variances = answers(self.learner, self.support, x[None])
         if not bool(torch.isfinite(scores).all()):
             which = f" for {image}" if isinstance(image, str | Path) else ""
@@ -256,7 +256,7 @@ class Classifier:
 
 
 def grouped(remarks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """A sentence for each remark, with the images that it is about: `a.png and 2 more images: looks ...`"""
+    """A sentence for each remark, with its images: `a.png and 2 more images: looks ...`"""
     sentences = []
     for remark, images in remarks.items():
         more = f" and {len(images) - 1} more image{'s' if len(images) > 2 else ''}" if len(images) > 1 else ""

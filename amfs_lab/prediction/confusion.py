@@ -12,15 +12,15 @@ from torch import Tensor
 from amfs_lab.errors import DataError
 from amfs_lab.evaluation import group_of
 
-MOST = 30  # rows of a matrix that can still be read
+MOST = 30  # largest number of rows of a readable matrix
 
 
 @dataclass(frozen=True)
 class QueryResult:
-    """The answer to one query: the classes by name, and the softmax probability of the predicted one.
+    """The prediction for one query: class names, and the softmax probability of the predicted class.
 
-    `episode` is its index in the source, `query` the query's place in the episode, from 0. `offered`: the names of
-    the episode's classes.
+    `episode`: index of the episode in the source. `query`: index of the query in the episode, from 0. `offered`: the
+    names of the episode's classes.
     """
 
     episode: int
@@ -42,10 +42,10 @@ def query_results(
     classes_of: Callable[[int], Sequence[str]],
     first: int = 0,
 ) -> Iterator[QueryResult]:
-    """One result a query, episode by episode, of what `evaluate` returned.
+    """One result a query, in the order of the episodes of an `Evaluation`.
 
     Args:
-        scores, labels: of each episode its queries' scores and right classes, `Evaluation.scores` and `.labels`.
+        scores, labels: scores and true classes of each episode's queries: `Evaluation.scores` and `.labels`.
         classes_of: names of an episode's classes, in the order of its columns: `source.classes_of`.
         first: index of the first episode.
     """
@@ -62,7 +62,10 @@ def query_results(
 
 @dataclass(frozen=True)
 class Pair:
-    """Queries of the class `true` in episodes that have the class `predicted` too, and how many were taken for it."""
+    """A pair of classes: `times` of `offered` queries of class `true` were predicted as class `predicted`.
+
+    Only queries in episodes that have both classes are counted.
+    """
 
     true: str
     predicted: str
@@ -79,10 +82,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of answers: `times[a, b]` queries of a answered by b, of `offered[a, b]` that could have been.
+    """Counts of predictions: `times[a, b]` of `offered[a, b]` queries of class a were predicted as class b.
 
-    Episodes have different classes. A query of class a can be taken for b only in an episode that has b, so a share is
-    times / offered, and not a share of all queries of a.
+    Episodes have different classes. A query of class a can be predicted as b only in an episode that has b. So
+    `offered[a, b]` counts only such queries, and a share is times / offered, not a share of all queries of a.
     """
 
     classes: tuple[str, ...]
@@ -99,20 +102,23 @@ class Confusion:
 
     @property
     def mistakes(self) -> list[Pair]:
-        """Pairs of different classes, the most frequent mistake first; among equals the larger share, then by name."""
+        """Pairs of different classes, the most frequent mistake first; equal counts by larger share, then by name."""
         pairs = [Pair(a, b, n, self.offered[a, b]) for (a, b), n in self.times.items() if a != b]
         return sorted(pairs, key=lambda pair: (-pair.times, -pair.share, pair.true, pair.predicted))
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The parts of the class names before the first "/": scripts or alphabets. () where a name has no such part."""
+        """The parts of the class names before the first "/": scripts or alphabets. () if a name has no such part."""
         if not all("/" in name for name in self.classes):
             return ()
         return tuple(sorted({group_of(name) for name in self.classes}))
 
     def grouped(self) -> "Confusion":
-        """Mistakes only, by group: of the wrong classes of group B in episodes of a query of group A, how many were
-        predicted. On the diagonal are mistakes within a group."""
+        """Counts of mistakes by group; the diagonal holds the mistakes within a group.
+
+        For a query of group A, `offered` counts the wrong classes of group B in its episode. `times` counts how many
+        of them were predicted.
+        """
         times, offered = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for counts, mine in ((self.times, times), (self.offered, offered)):
             for (a, b), n in counts.items():
@@ -121,7 +127,7 @@ class Confusion:
         return Confusion(self.groups, times, offered)
 
     def hardest(self, most: int = MOST) -> tuple[str, ...]:
-        """The classes with the most mistakes, at most so many, by name."""
+        """The classes with the most mistakes, at most `most` of them, sorted by name."""
         wrong = Counter[str]()
         for (a, b), n in self.times.items():
             if a != b:
@@ -131,14 +137,14 @@ class Confusion:
         return tuple(sorted(ordered[:most]))
 
     def shares(self, classes: Sequence[str]) -> Float[np.ndarray, "c c"]:
-        """times / offered of these classes, the true ones in rows; NaN where a pair never stood in one episode."""
+        """times / offered of these classes, true classes in rows; NaN for a pair that was never in one episode."""
         rows = [[self.times[a, b] / n if (n := self.offered[a, b]) else float("nan") for b in classes] for a in classes]
         return np.array(rows).reshape(len(classes), len(classes))
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A picture of the confusion: the `shares` of `names`, and a title that says what a cell is."""
+    """A confusion matrix for a figure: the `shares` of `names`, and a title that explains a cell."""
 
     names: tuple[str, ...]
     shares: Float[np.ndarray, "c c"]

@@ -1,4 +1,4 @@
-"""Open-set recognition: rejection of queries that are of none of the support set's classes.
+"""Open-set recognition: rejection of queries that belong to none of the support set's classes.
 
 The posterior variance of a Gaussian process is large far from all support features (`ridge.variance`). A query whose
 variance is above a threshold is rejected: "none of these". The threshold and its two error rates are measured on
@@ -24,9 +24,9 @@ from amfs_lab.learner import MetaLearner, explained, measuring, seed
 from amfs_lab.stats import RARE
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, LabelledSource
 
-REJECTED = 0.05  # share of known queries that the threshold may reject where it is chosen
-LEAST_EPISODES = 4  # two halves, and an interval needs two
-QUERIES = 5  # of each class, where the validation classes have as many images
+REJECTED = 0.05  # largest share of known queries that the threshold rejects in the episodes that choose it
+LEAST_EPISODES = 4  # two in each half, because an interval needs two
+QUERIES = 5  # of each class, if the validation classes have enough images
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class ErrorRate:
 
     @classmethod
     def of(cls, shares: Float[Tensor, " episodes"], level: float = 0.95) -> "ErrorRate":
-        """Mean and interval of the shares of the episodes. Queries of one episode are not independent: it is a cluster.
+        """Mean and interval of the episodes' shares. Each episode is a cluster: its queries are not independent.
 
-        Wilson's interval with the effective number of queries p (1 - p) / Var(mean) and Student's t for
-        `episodes` - 1 degrees of freedom (after Korn and Graubard 1998). The variance counts one more deviation of
-        `stats.RARE`, without which small rates are covered too seldom (`docs/statistics.md` has the reason). Where all
-        episodes are 0 or all are 1, the number of episodes stands for that of queries: zero errors in 100 episodes are
-        not an error rate of exactly zero.
+        Wilson's interval with an effective number of queries, p (1 - p) / Var(mean), and with Student's t for
+        `episodes` - 1 degrees of freedom: both after Korn and Graubard 1998. The variance includes one more deviation
+        of `stats.RARE`. Without it, the intervals of small rates contain the true rate too rarely (`docs/statistics.md`
+        has the reason). If all episodes are 0 or all are 1, the effective number of queries is the number of episodes:
+        zero errors in 100 episodes do not mean an error rate of exactly zero.
         """
         n, exact = len(shares), shares.double()
         p, variance = float(exact.mean()), (float(exact.var()) + RARE**2 / n) / n
@@ -64,11 +64,11 @@ class ErrorRate:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The threshold on the posterior variance, and its error rates on episodes that did not choose it.
+    """The threshold on the posterior variance, and its error rates on episodes that were not used to choose it.
 
     `known_rejected`: queries of the episode's classes whose variance is above the threshold.
-    `strangers_accepted`: queries of a class outside the episode whose variance is not.
-    `source` names the episodes, `shots` the number of support images of each class in them.
+    `strangers_accepted`: queries of a class outside the episode whose variance is not above it.
+    `source`: name of the episodes' data. `shots`: number of support images of each class in the episodes.
     """
 
     threshold: float
@@ -98,7 +98,7 @@ class Calibration:
 def answers(
     learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]
 ) -> tuple[Float[Tensor, "q ways"], Float[Tensor, " q"] | None]:
-    """Scores of queries, and their posterior variances where the inner loop has one (`FunctionSpace`).
+    """Scores of queries, and their posterior variances if the inner loop has one (`FunctionSpace`).
 
     The variance is that of f / scale, between 0 and k(x, x), which is 1 for RBF and cosine kernels.
 
@@ -130,15 +130,15 @@ def calibrate(
 ) -> Calibration:
     """Chooses a threshold on one half of the episodes and measures its error rates on the other half.
 
-    An episode has the N = len(shots) classes of the support set, with `shots[i]` images of class i, and queries of
-    these classes and of one more class, the stranger. The threshold is the smallest one that rejects at most 5 % of
-    the known queries of the first half.
+    An episode has as many classes as the support set, N = len(shots), with `shots[i]` images of class i. Its queries
+    are of these classes and of one more class, the stranger. The threshold is the smallest one that rejects at most
+    5 % of the known queries of the first half.
 
     Args:
-        source: labelled images of classes that training has not seen; its own episode shape plays no part.
-        watch: called after each episode with the number of episodes that are done.
+        source: labelled images of classes that training has not seen; its own episode shape is not used.
+        watch: called after each episode with the number of finished episodes.
     Raises:
-        ConfigError: no posterior variance, too few episodes, classes or images.
+        ConfigError: no posterior variance, or too few episodes, classes or images.
         NumericalError: a variance that is not finite.
     """
     if not isinstance(learner.inner, FunctionSpace):
@@ -154,7 +154,7 @@ def calibrate(
     variances = torch.empty(episodes, ways + 1, queries, dtype=torch.float32, device="cpu")
     with measuring(learner):
         for index in range(episodes):
-            seed(learner.device, index)  # for a network that draws numbers even so
+            seed(learner.device, index)  # for a network that samples random numbers even now
             episode = drawn[index].to(device)
             support = Examples.unchecked(episode.support.x[kept], episode.support.y[kept], ways)
             variances[index] = _variances(learner, support, episode.query.x).view(ways + 1, queries).cpu()
@@ -184,7 +184,7 @@ def smallest_threshold(known: Float[Tensor, " n"], rejected: float = REJECTED) -
 
 
 def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> LabelledSource:
-    """Episodes of one class more than the support set has. Raises ConfigError for too few classes or images."""
+    """A source of episodes with one more class than the support set. Raises ConfigError without enough images."""
     if not isinstance(source, LabelledSource):
         got = type(source).__name__
         raise ConfigError(f"A threshold needs an ImageSource or EmbeddingSource of validation classes. Got {got}.")
@@ -205,7 +205,7 @@ def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> LabelledSource:
 
 
 def _variances(learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]) -> Float[Tensor, " q"]:
-    """Posterior variances: in one pass if the network treats each query on its own, else one query at a time."""
+    """Posterior variances: in one pass if the network processes queries independently, else one query at a time."""
     together = getattr(learner.net, "norm", None) in ("support", "group", "none")
     parts = (x,) if together else x.split(1)
     return torch.cat([variance for part in parts if (variance := answers(learner, support, part)[1]) is not None])

@@ -1,7 +1,7 @@
-"""Makes `data/glyphs.npz` and its card from Debian's Noto fonts (fonts-noto-core, fonts-noto-extra).
+"""Builds `data/glyphs.npz` and its data card from Debian's Noto fonts (fonts-noto-core, fonts-noto-extra).
 
-`select` decides the characters, `glyph_pen` draws them. A sample depends on its script, code point, number and font
-file only, so any subset of scripts comes out as it stands in the whole.
+`select` chooses the characters and `pen` draws them. A sample depends only on its script, code point, number and font
+file. So a subset of the scripts has the same samples as the whole data set.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ from data.glyph_builder.select import faces, is_letter, select
 FONTS = Path("/usr/share/fonts/truetype/noto")
 CARD = "GLYPHS.md"
 
-Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+Progress = Callable[[str, int, int], None]  # name of the stage, steps done, steps in total
 
 
 def build(folder: Path, fonts: Path = FONTS, progress: Progress = lambda *_: None) -> Glyphs:
-    """Draw the whole data set and write `glyphs.npz` and `GLYPHS.md` into `folder`; both or, on any failure, neither.
+    """Renders the data set and writes `glyphs.npz` and `GLYPHS.md` into `folder`; on a failure, writes neither.
 
     Raises:
-        DataError: a font is missing, or a rule of the data set does not hold for what these fonts give.
+        DataError: a font is missing, or the glyphs of these fonts break a rule of the data set.
     """
     folder = Path(folder)
     chosen = select(Path(fonts), progress=lambda what: progress(what, 0, 0))
@@ -73,7 +73,7 @@ def render(
 
 
 def check(glyphs: Glyphs) -> None:
-    """The promises of the data set that can be read off it. Raises DataError at the first that is broken."""
+    """Checks the rules of the data set that follow from its content. Raises DataError at the first broken rule."""
     for kept, expected in _promises(glyphs):
         if not kept:
             raise DataError(f"Expected {expected}. Nothing was written; see the table in glyph_scripts.")
@@ -94,7 +94,7 @@ def _promises(glyphs: Glyphs) -> Iterator[tuple[bool, str]]:
 
 
 def pack(glyphs: Glyphs, notes: dict) -> bytes:
-    """The file's bytes: an npz of two pixels a byte, without pickle; equal input gives equal bytes."""
+    """The bytes of the file: an npz with two pixels a byte, without pickle. Equal input gives equal bytes."""
     levels = glyphs.images.numpy() // 17
     pairs = levels.reshape(len(levels), SAMPLES, -1, 2)
     file = io.BytesIO()
@@ -109,7 +109,7 @@ def pack(glyphs: Glyphs, notes: dict) -> bytes:
 
 
 def take_notes(glyphs: Glyphs, left_out: dict[str, str], fonts: Path) -> dict:
-    """What the file says of itself beside the images: splits, fonts, tools, difficulty, hashes."""
+    """The notes in the file: splits, fonts, tools, difficulty, hashes."""
     files = {script.name: faces(script, fonts) for script in SCRIPTS if script.name in glyphs.splits}
     families = {file.name.split("-")[0]: file for name in files for file in files[name] if "-Regular" in file.name}
     return {
@@ -126,7 +126,7 @@ def take_notes(glyphs: Glyphs, left_out: dict[str, str], fonts: Path) -> dict:
 
 
 def font_hash(files: Iterable[Path]) -> str:
-    """One SHA-256 over the names and contents of font files: equal if the faces are."""
+    """One SHA-256 over the names and contents of font files; equal for equal faces."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
@@ -134,13 +134,13 @@ def font_hash(files: Iterable[Path]) -> str:
 
 
 def font_version(file: Path) -> str:
-    """What the font calls its version: `"2.002"`."""
+    """The version in the font's name table, such as `"2.002"`."""
     with TTFont(file, lazy=True) as font:
         return str(font["name"].getDebugName(5)).removeprefix("Version ").split(";")[0]
 
 
 def tools() -> dict[str, str]:
-    """The versions of all that has a say in a pixel or in the choice of a character."""
+    """The versions of all software that affects a pixel or the choice of a character."""
     return {
         "FreeType": str(features.version("freetype2")),
         "NumPy": np.__version__,

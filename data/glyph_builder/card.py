@@ -1,4 +1,4 @@
-"""The data card of the glyphs: written from the data file alone, never by hand."""
+"""The data card of the glyphs, generated from the data file alone."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from data.glyph_builder import shapes as shapes
 from data.glyph_builder.scripts import FEWEST_CHARACTERS, MOST_CHARACTERS, SCRIPTS, SKIPPED
 
 EPISODES, EPISODES_A_SCRIPT = 1000, 200
-TOLERANCE = 0.001  # of the pixels may differ by one grey level between two machines; see the card
+TOLERANCE = 0.001  # share of pixels that may differ by one grey level between two machines; see the card
 
 
 def raw_pixel_accuracy(images: UInt8[Tensor, "classes samples h w"], ways: int, episodes: int) -> Interval:
-    """How well the nearest neighbour among raw pixels does, `ways`-way 1-shot, 15 queries a class: nothing is learned.
+    """Accuracy of the nearest neighbour in raw pixels: `ways`-way 1-shot, 15 queries a class, without learning.
 
-    Squared distances between whole grey levels are exact in float32: the result is the same everywhere.
+    Squared distances between integer grey levels are exact in float32: the result is the same on every machine.
     """
     source = ImageSource(images, ("",) * len(images), EpisodeConfig(ways, 1, 15), "raw pixels")
     right = []
@@ -34,7 +34,7 @@ def raw_pixel_accuracy(images: UInt8[Tensor, "classes samples h w"], ways: int, 
 
 
 def difficulty(glyphs: Glyphs) -> dict:
-    """For the builder's notes: raw-pixel accuracy of all and of each split (5-way, 20-way), and by script (5-way)."""
+    """Raw-pixel accuracy for the notes: of all glyphs and of each split (5-way, 20-way), and of each script (5-way)."""
     parts = {"all": glyphs.images} | {name: glyphs.split(name)[0] for name in ("train", "validation", "test")}
     scripts = {name: [i for i, script in enumerate(glyphs.scripts) if script == name] for name in sorted(glyphs.splits)}
     return {
@@ -49,7 +49,7 @@ def difficulty(glyphs: Glyphs) -> dict:
 
 
 def card(glyphs: Glyphs, notes: Mapping) -> str:
-    """The card's Markdown, from the glyphs and their builder's notes."""
+    """The card as Markdown, from the glyphs and the notes in their file."""
     images, splits = glyphs.images, glyphs.splits
     table = {script.name: script for script in SCRIPTS}
     of_script = Counter(glyphs.scripts)

@@ -1,7 +1,7 @@
-"""One sample of one character: a face, a pen, a bend. A pure function of (script, code point, sample).
+"""Rendering of one sample of a character: a pure function of (script, code point, sample number).
 
-The letter is drawn large, turned into its signed distance to the ink's edge, bent (affine and elastic), and inked again
-at the width of the sample's pen; then it is reduced to 28x28 and to 16 grey levels.
+The letter is drawn large and converted to its signed distance to the edge of the ink. It is distorted (affine and
+elastic) and inked again at the width of the sample's pen. Then it is reduced to 28x28 pixels and 16 grey levels.
 """
 
 import hashlib
@@ -18,13 +18,16 @@ from amfs_lab.tasks.glyphs import LEVELS, SAMPLES, SIDE
 from data.glyph_builder.shapes import BOARD, SCALE, Strokes, strokes
 
 ATTEMPTS = 100
-FINEST = 1.2  # pixels: no stroke of a sample is drawn finer
-OPEN = 1.5  # pixels: how wide a hole has to be to count
+FINEST = 1.2  # pixels: the finest stroke of a sample
+OPEN = 1.5  # pixels: the smallest width of a hole that counts
 
 
 @dataclass(frozen=True)
 class Pen:
-    """How strongly samples are distorted: ranges of uniform draws; a single number is the largest, of either sign."""
+    """Strength of the samples' distortion, as ranges of uniform random values.
+
+    A single number is the largest absolute value.
+    """
 
     width: tuple[float, float] = (1.5, 2.9)  # stroke, in pixels of 28
     size: tuple[float, float] = (17.0, 24.0)  # longest side before bending, in pixels
@@ -37,13 +40,13 @@ class Pen:
 
 PEN = Pen()
 
-# From values at 4 knots to a smooth curve along an edge of the board.
+# Interpolates values at 4 knots to a smooth curve along an edge of the board.
 _SPLINE = np.stack([ndimage.zoom(k, BOARD / 4, order=3, mode="nearest", grid_mode=True) for k in np.eye(4)], axis=1)
 
 
 @dataclass(frozen=True)
 class Outline:
-    """A letter on the board, the width in pixels of its finest stroke, and how many pieces and open holes it has."""
+    """A letter on the board, the width in pixels of its finest stroke, and its numbers of pieces and open holes."""
 
     drawn: Strokes
     fine: float
@@ -52,20 +55,20 @@ class Outline:
 
 
 def character(script: str, codepoint: int, faces: list[Path], pen: Pen = PEN) -> UInt8[np.ndarray, "samples 28 28"]:
-    """All samples of a character, one a face."""
+    """All samples of a character, one for each face."""
     return np.stack([sample(script, codepoint, index, face, pen) for index, face in enumerate(faces)])
 
 
 def sample(script: str, codepoint: int, index: int, face: Path, pen: Pen = PEN) -> UInt8[np.ndarray, "28 28"]:
-    """Sample `index` of a character in one face, in multiples of 17: the first attempt whose ink is right.
+    """Sample `index` of a character in one face, in multiples of 17: the first legible attempt.
 
-    Raises DataError if there is none.
+    Raises DataError if no attempt is legible.
     """
     drawing = outline(chr(codepoint), face)
     for attempt in range(ATTEMPTS):
         key = f"{script}/{codepoint}/{index}/{attempt}".encode()
         seed = int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
-        strength = 1 - attempt / ATTEMPTS  # what is hard to draw is bent less and less
+        strength = 1 - attempt / ATTEMPTS  # each attempt distorts less than the one before
         image = ink_again(drawing, np.random.Generator(np.random.PCG64(seed)), pen, strength)
         if image is not None and ink_is_right(image) and keeps_its_shape(image, drawing, strength > 0.5):
             return image
@@ -76,10 +79,10 @@ def sample(script: str, codepoint: int, index: int, face: Path, pen: Pen = PEN) 
 
 
 def faces_in_turn(files: list[Path], rank: int) -> list[Path]:
-    """The faces of the samples of a script's character number `rank`: it goes on where the character before it stopped.
+    """The faces for the samples of character number `rank` of a script, continued from the character before it.
 
-    Steps of about 0.618 of the list, without a common divisor, visit every face before one comes again, and
-    neighbours differ in family and weight.
+    The step is about 0.618 of the number of faces, without a common divisor. So every face is used before one repeats,
+    and neighbours differ in family and weight.
     """
     count = len(files)
     step = next(s for s in range(max(1, round(count * 0.618)), 2 * count + 2) if math.gcd(s, count) == 1)
@@ -87,7 +90,7 @@ def faces_in_turn(files: list[Path], rank: int) -> list[Path]:
 
 
 def outline(char: str, face: Path) -> Outline:
-    """The letter in one face, and what a pen has to respect in it. Raises DataError if the face draws nothing."""
+    """The letter in one face, with its limits for a pen. Raises DataError if the face draws nothing."""
     drawn = strokes(char, face)
     if drawn is None:
         raise DataError(f"{face.name} draws nothing for U+{ord(char):04X}. Expected a letter; leave the character out.")
@@ -96,7 +99,7 @@ def outline(char: str, face: Path) -> Outline:
     pieces, _ = pieces_and_holes(ink)
     holes, count = ndimage.label(ndimage.binary_fill_holes(ink) & ~ink)
     depths = ndimage.maximum(-distance, holes, range(1, count + 1)) if count else []
-    thin = 0.5  # how far the ink can shrink before it falls apart or loses a dot
+    thin = 0.5  # points by which the ink can shrink before it breaks or loses a dot
     while thin < 4 * SCALE and pieces_and_holes(distance > thin + 0.5)[0] == pieces:
         thin += 0.5
     return Outline(drawn, 2 * thin / SCALE, pieces, sum(bool(depth >= OPEN / 2 * SCALE) for depth in depths))
@@ -105,7 +108,7 @@ def outline(char: str, face: Path) -> Outline:
 def ink_again(
     drawing: Outline, rng: np.random.Generator, pen: Pen = PEN, strength: float = 1.0
 ) -> UInt8[np.ndarray, "28 28"] | None:
-    """The drawing bent and inked by a pen, both as `rng` decides; None where it would not fit."""
+    """The drawing, distorted and inked with random values from `rng`; None if it does not fit into the image."""
 
     def spread(most: float) -> float:
         return strength * most * (2 * rng.random() - 1)
@@ -118,7 +121,7 @@ def ink_again(
     knots = (2 * rng.random((2, 4, 4)) - 1) * strength * pen.elastic * SCALE
     shift = (spread(pen.shift), spread(pen.shift))
 
-    # From a point of the bent board back to the drawing: turn, shear, stretch, then the elastic bend.
+    # Maps a point of the distorted board to the drawing: rotation, shear, stretch, then elastic displacement.
     cos, sin = math.cos(angle), math.sin(angle)
     turn, slant = np.array([[cos, -sin], [sin, cos]]), np.array([[1.0, 0.0], [shear, 1.0]])
     matrix = turn @ slant @ np.diag([ratio, 1 / ratio]) / zoom
@@ -128,7 +131,7 @@ def ink_again(
     source = np.tensordot(matrix, grid, 1) + bend + (BOARD - 1) / 2
     bent = ndimage.map_coordinates(drawing.drawn.distance, source, order=1, mode="nearest") * zoom
 
-    # The pen: its width, but not so broad that the letter's gaps fill, nor so thin that fine strokes break.
+    # The pen's width, limited so that the letter's gaps do not fill and fine strokes do not break.
     broadest = (drawing.drawn.gap * zoom - 1.0) / 2
     thinnest = (FINEST - drawing.fine * zoom) / 2
     grow = max(min((target - drawing.drawn.stroke * zoom) / 2, broadest), thinnest)
@@ -140,7 +143,7 @@ def ink_again(
     edges = []
     for span, off in ((rows, shift[0]), (columns, shift[1])):
         length = (span[-1] - span[0] + 1) / SCALE
-        room = (SIDE - length) / 2 - 1  # one clear pixel to each side
+        room = (SIDE - length) / 2 - 1  # one empty pixel on each side
         if room < 0:
             return None
         centre = (span[0] + span[-1] + 1) / 2
@@ -154,7 +157,7 @@ def ink_again(
 
 
 def ink_is_right(image: UInt8[np.ndarray, "28 28"]) -> bool:
-    """Enough ink to read, not a blob, nothing cut off at the border."""
+    """True if the image has enough ink, is not a blob, and is not cut off at the border."""
     ink = image / 255
     border = max(ink[0].max(), ink[-1].max(), ink[:, 0].max(), ink[:, -1].max())
     thickest = ndimage.distance_transform_edt(np.pad(ink > 0.5, 1)).max()
@@ -162,13 +165,13 @@ def ink_is_right(image: UInt8[np.ndarray, "28 28"]) -> bool:
 
 
 def keeps_its_shape(image: UInt8[np.ndarray, "h w"], drawing: Outline, holes_too: bool = True) -> bool:
-    """No stroke broken (not more pieces than the face draws), and at least half of its open holes still open."""
+    """True if no stroke is broken (not more pieces than in the face) and at least half of the open holes are open."""
     pieces, holes = pieces_and_holes(image > 100)
     return 1 <= pieces <= drawing.pieces and (2 * holes >= drawing.holes or not holes_too)
 
 
 def pieces_and_holes(ink: Bool[np.ndarray, "h w"]) -> tuple[int, int]:
-    """Connected pieces of ink (8 neighbours), and of paper that it encloses (4 neighbours)."""
+    """Numbers of connected pieces of ink (8 neighbours) and of enclosed holes (4 neighbours)."""
     _, pieces = ndimage.label(ink, np.ones((3, 3)))
     _, papers = ndimage.label(~np.pad(ink, 1))
-    return pieces, papers - 1  # the paper around the letter is no hole
+    return pieces, papers - 1  # the background around the letter is not a hole

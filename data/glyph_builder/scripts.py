@@ -1,7 +1,7 @@
-"""The scripts of the glyph data set: where their letters and faces are, and the split.
+"""Scripts of the glyph data set: their letters, font faces and splits.
 
-One row a script. Its letters are the ones in `blocks` whose Unicode name begins with `prefix`; its faces are the
-files `FAMILY-*.ttf` of every family named, all weights and widths. `glyph_select` decides which letters stay.
+One row a script. Its letters are those in `blocks` whose Unicode name begins with `prefix`. Its faces are the files
+`FAMILY-*.ttf` of all its families, in all weights and widths. `select` chooses the letters that are kept.
 """
 
 import hashlib
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 MOST_CHARACTERS = 36
 FEWEST_CHARACTERS = 10
-FIRST = ("Latin", "Greek", "Cyrillic")  # where scripts share a shape, these keep it: most readers know them
+FIRST = ("Latin", "Greek", "Cyrillic")  # these keep a shape that scripts share, because most students know them
 
-# Left out whatever the fonts offer: very large or ideographic sets, scripts written in stacked or vertical
-# layout, and scripts whose letters are other scripts' letters.
+# Always left out: very large or ideographic sets, scripts written in stacked or vertical layout, and scripts whose
+# letters are other scripts' letters.
 SKIPPED = {
     "Anatolian Hieroglyphs": "hieroglyphs",
     "Cuneiform": "cuneiform, as are Old Persian and Ugaritic",
@@ -32,7 +32,7 @@ SKIPPED = {
 
 @dataclass(frozen=True)
 class Script:
-    """`prefix` of its letters' Unicode names, `blocks` of code points, ends included, and `families` of fonts."""
+    """A script: `prefix` of its letters' Unicode names, `blocks` of code points (ends included), font `families`."""
 
     name: str
     prefix: str
@@ -45,7 +45,7 @@ def _script(name: str, blocks: str, families: str, prefix: str | None = None) ->
     return Script(name, (prefix or name).upper(), pairs, tuple("Noto" + family for family in families.split()))
 
 
-# Without the Display families: the same faces cut for large sizes, whose hairlines vanish here.
+# Without the Display families: they are designed for large sizes, and their hairlines vanish at 28 pixels.
 _EUROPEAN = "Sans SansMono Serif"
 
 SCRIPTS: tuple[Script, ...] = (
@@ -98,7 +98,7 @@ SCRIPTS: tuple[Script, ...] = (
 
 
 def split_scripts(names: Iterable[str]) -> dict[str, str]:
-    """Each script's split. In the order of the SHA-256 of their names: 60 % train, 15 % validation, the rest test."""
+    """The split of each script. In the order of the names' SHA-256: 60 % train, 15 % validation, the rest test."""
     ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
     train, validation = round(0.60 * len(ordered)), round(0.75 * len(ordered))
     return {

@@ -1,4 +1,4 @@
-"""Which characters enter the glyph data set: Unicode's rules, the fonts' coverage, and one owner for every shape."""
+"""Selection of the data set's characters: by Unicode's rules, the fonts' coverage, and one script for each shape."""
 
 import unicodedata
 from collections.abc import Callable
@@ -13,16 +13,16 @@ from amfs_lab.errors import DataError
 from data.glyph_builder.scripts import FEWEST_CHARACTERS, FIRST, MOST_CHARACTERS, SCRIPTS, Script
 from data.glyph_builder.shapes import LOOK_ALIKE, families_similarity, is_plain, normalised, similarity
 
-# A script is another's rotation if more of its letters than TURNED match the other's only after a quarter or half
-# turn, and more than COVERED match at all.
+# Shares of a script's letters. A script is a rotation of another if a share > TURNED matches the other's letters only
+# after a quarter or half turn, and a share > COVERED matches in any rotation.
 TURNED, COVERED = 0.10, 0.75
-BOX = 0.98  # a drawing this similar to the font's sign for a missing glyph is that sign
-UNASSIGNED = chr(0x10FFFF)  # never a character: a font draws its sign for a missing glyph
+BOX = 0.98  # from this similarity on, a drawing is the font's sign for a missing glyph
+UNASSIGNED = chr(0x10FFFF)  # not a character: a font draws its sign for a missing glyph
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The characters kept, by script; and why a script of the table was left out."""
+    """The kept characters of each script, and the reason for each script that was left out."""
 
     characters: dict[str, tuple[int, ...]]
     left_out: dict[str, str]
@@ -67,7 +67,7 @@ def faces(script: Script, fonts: Path) -> list[Path]:
 
 
 def covered(codepoints: list[int], files: list[Path]) -> list[int]:
-    """The code points for which every face has a glyph that is not its sign for a missing one."""
+    """The code points for which every face has a glyph other than its sign for a missing one."""
     kept = codepoints
     for file in files:
         with TTFont(file, lazy=True) as font:
@@ -78,7 +78,7 @@ def covered(codepoints: list[int], files: list[Path]) -> list[int]:
 
 
 def drawings(codepoints: list[int], references: list[Path]) -> dict[int, Int64[np.ndarray, "families 24 24"]]:
-    """Normalised, of those that every reference face really draws: nothing empty, no box."""
+    """Normalised drawings of the code points that every reference face draws: not empty, not a missing-glyph sign."""
     boxes = np.stack([normalised(UNASSIGNED, face) for face in references])
     found = {}
     for codepoint in codepoints:
@@ -90,9 +90,9 @@ def drawings(codepoints: list[int], references: list[Path]) -> dict[int, Int64[n
 
 
 def rotations(shapes: dict[str, Int64[np.ndarray, "_ 24 24"]]) -> dict[str, str]:
-    """The scripts that are another's rotation, and whose. `shapes`: all letters of each script.
+    """The scripts that are a rotation of another, each with the reason. `shapes`: all letters of each script.
 
-    Of two that are each other's, the later is left out.
+    Of two scripts that are rotations of each other, the later one is left out.
     """
     found: dict[str, str] = {}
     every = np.concatenate(list(shapes.values()))
@@ -111,8 +111,11 @@ def rotations(shapes: dict[str, Int64[np.ndarray, "_ 24 24"]]) -> dict[str, str]
 
 
 def distinct(images: Int64[np.ndarray, "n f 24 24"], taken: list[Int64[np.ndarray, "_ _ 24 24"]]) -> list[int]:
-    """The rows of `images` (in f families) to keep, first come first kept: no bare bar or dot, unlike every
-    earlier one kept, and unlike everything in `taken` however it is turned."""
+    """The rows of `images` (in f families) to keep, in order.
+
+    A kept row is not a bare bar or dot. It is unlike every row kept before it, and unlike every drawing in `taken` in
+    any rotation.
+    """
     free = ~np.array([any(map(is_plain, drawing)) for drawing in images])
     for other in taken:
         for turns in range(4):
@@ -128,9 +131,10 @@ def distinct(images: Int64[np.ndarray, "n f 24 24"], taken: list[Int64[np.ndarra
 def select(
     fonts: Path, scripts: tuple[Script, ...] = SCRIPTS, progress: Callable[[str], None] = lambda _: None
 ) -> Selection:
-    """Every script's characters. Where scripts share a shape, whoever is first keeps it: FIRST, then smaller scripts.
+    """The characters of every script.
 
-    Within a script code points come in order; where more than MOST_CHARACTERS remain, evenly spaced ones are taken.
+    If scripts share a shape, only one keeps it: the scripts of FIRST have priority, then smaller scripts. Within a
+    script, code points are in order. If more than MOST_CHARACTERS remain, evenly spaced ones are taken.
     """
     drawn: dict[str, dict[int, np.ndarray]] = {}
     for script in scripts:

@@ -1,7 +1,7 @@
-"""Drawings of characters, compared as shapes: look-alikes, turns, bare bars.
+"""Comparison of characters by shape: similar letters, rotations and bare bars.
 
-Drawings are normalised (one size, one stroke width, centred, slightly blurred) and made of integers; every sum below is
-exact, so that a comparison comes out the same on every machine with the same fonts.
+Drawings are normalised (one size, one stroke width, centred, slightly blurred) and consist of integers. Every sum below
+is exact, so a comparison has the same result on every machine with the same fonts.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from jaxtyping import Float64, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-LOOK_ALIKE = 0.90  # cosine similarity of two drawings, maximum over shifts; at or above it they are one shape
-BAR = 0.20  # a drawing this narrow for its length (by second moments) is a bare bar: | and / look alike once slanted
-DOT = 6  # pixels: a drawing with a solid square of this side is a dot
-STROKE = 2.0  # pixels of a normalised drawing: its stroke width
-SIDE, SHIFT = 24, 1  # pixels of a normalised drawing, and how far one may be shifted to match
-SCALE = 4  # points a pixel, each way, of the board that letters are drawn on
+LOOK_ALIKE = 0.90  # smallest cosine similarity (maximum over shifts) at which two drawings are one shape
+BAR = 0.20  # largest width / length (by second moments) of a bare bar; slanted, | and / look alike
+DOT = 6  # pixels: a drawing that contains a solid square of this side is a dot
+STROKE = 2.0  # pixels: stroke width of a normalised drawing
+SIDE, SHIFT = 24, 1  # pixels: side of a normalised drawing, and largest shift in a comparison
+SCALE = 4  # points per pixel, along each axis, of the board that letters are drawn on
 BOARD = 36 * SCALE
 
 
 def draw(char: str, face: Path, longest: int) -> UInt8[np.ndarray, "h w"]:
-    """The character in basic layout, 255 = ink, cropped, its longest side about `longest` pixels; empty if no ink."""
+    """The character in basic layout, 255 = ink, cropped to about `longest` pixels along its longest side, or empty."""
     font = ImageFont.truetype(str(face), 100, layout_engine=ImageFont.Layout.BASIC)
     probe = _ink(char, font)
     return _ink(char, font.font_variant(size=max(8, round(100 * longest / max(probe.shape))))) if probe.size else probe
@@ -41,8 +41,11 @@ def _ink(char: str, font: ImageFont.FreeTypeFont) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Strokes:
-    """A letter large on a board: signed distance to the edge of its ink (points, positive inside), the part of the
-    board it covers, and widths in pixels: of its usual strokes and of its narrow gaps."""
+    """A letter on a board of high resolution.
+
+    `distance`: signed distance to the edge of the ink, in points, positive inside. `covers`: the part of the board that
+    the letter covers. `stroke`, `gap`: widths in pixels of its usual strokes and of its narrow gaps.
+    """
 
     distance: Float64[np.ndarray, "board board"]
     covers: tuple[slice, slice]
@@ -73,7 +76,7 @@ def strokes(char: str, face: Path) -> Strokes | None:
 
 
 def normalised(char: str, face: Path) -> Int64[np.ndarray, "24 24"]:
-    """The letter at one size and, if its gaps allow, one stroke width, blurred: int64 (24, 24); zero if not drawn."""
+    """The letter at one size and, if its gaps allow, one stroke width, blurred; zeros if the face draws nothing."""
     drawn = strokes(char, face)
     if drawn is None:
         return np.zeros((SIDE, SIDE), np.int64)
@@ -88,7 +91,7 @@ def normalised(char: str, face: Path) -> Int64[np.ndarray, "24 24"]:
 
 
 def is_plain(image: Int64[np.ndarray, "24 24"]) -> bool:
-    """Whether the drawing is a dot, or one straight stroke: its standard deviation across is < BAR of the one along."""
+    """True for a dot, or one straight stroke: its standard deviation across is < BAR of the one along."""
     if ndimage.minimum_filter(image, DOT).max() > 100:
         return True
     y, x = np.nonzero(image)
@@ -121,6 +124,6 @@ def similarity(a: Int64[np.ndarray, "n 24 24"], b: Int64[np.ndarray, "m 24 24"])
 def families_similarity(
     a: Int64[np.ndarray, "n f 24 24"], b: Int64[np.ndarray, "m g 24 24"]
 ) -> Float64[np.ndarray, "n m"]:
-    """`similarity` of characters drawn in f and in g families: the maximum over all pairs of them."""
+    """`similarity` of characters drawn in f and in g families: the maximum over all pairs of families."""
     best = similarity(a.reshape(-1, SIDE, SIDE), b.reshape(-1, SIDE, SIDE))
     return best.reshape(len(a), a.shape[1], len(b), b.shape[1]).max((1, 3))
