@@ -60,7 +60,7 @@ def render(
     table = {script.name: script for script in SCRIPTS}
     unknown = sorted(set(characters) - set(table))
     if unknown:
-        raise ConfigError(f"Expected scripts of the table in glyph_scripts. Got {', '.join(unknown)}.")
+        raise ConfigError(f"Expected scripts of the table in scripts. Got {', '.join(unknown)}.")
     todo = [(name, rank, code) for name in sorted(characters) for rank, code in enumerate(characters[name])]
     files = {name: faces(table[name], Path(fonts)) for name in characters}
     images = np.empty((len(todo), SAMPLES, SIDE, SIDE), np.uint8)
@@ -76,7 +76,7 @@ def check(glyphs: Glyphs) -> None:
     """Checks the rules of the data set that follow from its content. Raises DataError at the first broken rule."""
     for kept, expected in _promises(glyphs):
         if not kept:
-            raise DataError(f"Expected {expected}. Nothing was written; see the table in glyph_scripts.")
+            raise DataError(f"Expected {expected}. Nothing was written; see the table in scripts.")
 
 
 def _promises(glyphs: Glyphs) -> Iterator[tuple[bool, str]]:

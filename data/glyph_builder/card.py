@@ -11,7 +11,7 @@ from torch import Tensor
 from amfs_lab.stats import Interval, mean_interval
 from amfs_lab.tasks.glyphs import LEVELS, SAMPLES, SIDE, Glyphs
 from amfs_lab.tasks.source import EpisodeConfig, ImageSource
-from data.glyph_builder import shapes as shapes
+from data.glyph_builder import shapes
 from data.glyph_builder.scripts import FEWEST_CHARACTERS, MOST_CHARACTERS, SCRIPTS, SKIPPED
 
 EPISODES, EPISODES_A_SCRIPT = 1000, 200

@@ -350,7 +350,7 @@ def test_a_failed_build_leaves_what_was_there(culprit, shipped, monkeypatch, tmp
 
 
 def test_an_unknown_script_cannot_be_drawn():
-    with pytest.raises(ConfigError, match=r"Expected scripts of the table in glyph_scripts\. Got Klingon"):
+    with pytest.raises(ConfigError, match=r"Expected scripts of the table in scripts\. Got Klingon"):
         build.render({"Klingon": [0xF8D0]})
 
 
