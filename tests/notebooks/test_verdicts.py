@@ -146,7 +146,7 @@ def test_a_fault_of_the_library_is_shown_as_one(parts):
     (error,) = errors([broken])
     assert error.ename == "ZeroDivisionError"
     assert any("kernels.py" in line for line in error.traceback)
-    assert after.outputs[0].text == "on\n"
+    assert guide.printed(after) == "on\n"  # a busy kernel may send it in two pieces
 
 
 def test_what_is_missing_is_a_box_too(parts):
