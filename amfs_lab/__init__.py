@@ -6,10 +6,11 @@ loops), `outer` (aggregation rules), `learner`, `training`, `evaluation`. The ex
 Source: J. Park and D. Kang, "Fast Adaptation with Kernel and Gradient Based Meta Learning", arXiv 2411.00404.
 """
 
+import sys
+
+from amfs_lab.moved import OldModules, moved
+
 __version__ = "0.1.0"
+__getattr__ = moved(__name__)
 
-
-def __getattr__(name: str) -> None:
-    from amfs_lab.moved import moved  # asked for a name that is not here, which is rare
-
-    moved(__name__)(name)
+sys.meta_path.insert(0, OldModules)  # first: an old folder with compiled files in it is a namespace package

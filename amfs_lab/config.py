@@ -13,7 +13,8 @@ from amfs_lab.arguments import check_count, is_number
 from amfs_lab.backbones import BACKBONES, FLOAT32, NORMS, PRECISIONS
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.learner import MetaLearner
-from amfs_lab.methods import INNER_LOOPS, METHODS, FunctionSpaceConfig, InnerConfig, build_inner
+from amfs_lab.methods import INNER_LOOPS, METHODS, FunctionSpaceConfig, InnerConfig
+from amfs_lab.moved import moved
 from amfs_lab.outer import AGGREGATORS, Aggregator, Mean
 from amfs_lab.plain import shown, wrong_field
 from amfs_lab.tasks import SOURCES, EpisodeConfig
@@ -119,7 +120,7 @@ class TrainingConfig:
                 raise ConfigError(
                     f"The backbone must fit into memory. Got {self.backbone} of width {self.width}: lower `width`."
                 ) from error
-            learner = MetaLearner(backbone, build_inner(self.inner), self.episode.ways)
+            learner = MetaLearner(backbone, self.inner.build(), self.episode.ways)
         return learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout on CPUs
 
     def to_dict(self) -> dict[str, Any]:
@@ -200,3 +201,6 @@ def _name_of(value: object, table: Mapping[str, type]) -> str:
         f"A saved class must be registered. Got {kind}, which is not. Register it first: "
         f"outer.AGGREGATORS[{kind.lower()!r}] = {kind}."
     )
+
+
+__getattr__ = moved(__name__)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from amfs_lab.errors import DataError
+from amfs_lab.moved import moved
 
 T = TypeVar("T")
 
@@ -183,3 +184,6 @@ def _labels(half: Examples) -> str:
 
 def _kind(value: object) -> str:
     return f"a {type(value).__name__}"
+
+
+__getattr__ = moved(__name__)

@@ -52,6 +52,7 @@ class FunctionSpaceConfig:
             check_learned_bandwidth(self.bandwidth)
 
     def build(self) -> FunctionSpace:
+        """An inner loop with fresh learnable numbers."""
         return FunctionSpace(
             self._kernel(), self.lam, self.mu, self.gamma, self.scale, self.first_order, self.learn_lam
         )
@@ -71,11 +72,6 @@ INNER_LOOPS: dict[str, type] = {
     if kind is not Linearised  # its predictor has no meta-gradient
 }
 InnerConfig = GradientLoop | FeatureSpaceLoop | FunctionSpaceConfig
-
-
-def build_inner(inner: InnerConfig) -> GradientLoop | FeatureSpaceLoop:
-    """The inner loop of a configuration, with fresh learnable numbers."""
-    return inner.build() if isinstance(inner, FunctionSpaceConfig) else inner
 
 
 # Okabe and Ito (2008), with darker orange and sky blue: the palette of `widgets.style`, which needs plotly.

@@ -1,4 +1,7 @@
-"""Old names of public modules and functions, for notebooks and scripts that were written for an earlier version."""
+"""Old names of public modules and functions, for notebooks and scripts that were written for an earlier version.
+
+A module that lost a name has `__getattr__ = moved(__name__)`; `OldModules` is a finder of `sys.meta_path`.
+"""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -6,74 +9,124 @@ from typing import NoReturn
 from amfs_lab.errors import MovedError
 
 _TOPICS = {
-    "conflict": "conflict trajectories endpoints",
-    "episodes": "blocks clouds draw_your_own episodes sheets",
+    "conflict": "trajectories",
+    "episodes": "blocks clouds",
     "inner_loop": "adaptation figure2 steps",
     "kernels": "characters rbf",
-    "outer_loop": "outer_loop plane pull",
-    "regularisers": "high_precision landscape limits regularisers teachers",
-    "representer": "perpendicular projection projection_3d",
-    "ridge": "filter ridge spectra vote",
-    "training": "compare meta_training trajectory",
+    "outer_loop": "pull",
+    "regularisers": "landscape limits teachers",
+    "representer": "perpendicular projection",
+    "ridge": "filter vote",
+    "training": "compare meta_training",
 }
-_PLACES = {module: f"explore.{topic}.{module}" for topic, modules in _TOPICS.items() for module in modules.split()}
+# Modules whose name is that of their topic now: `explore.ridge` is a package, and its module is `explore.ridge.ridge`.
+_SAME_NAME = {
+    "conflict": "ConflictExplorer downhill gradients label_place real_conflict rules turned",
+    "episodes": "EpisodeExplorer reach",
+    "outer_loop": "OuterLoopExplorer end_of fo_maml_runs_away limits no_inner_loop pulls_of shares tasks_of",
+    "regularisers": "RegulariserExplorer meta_terms rms",
+    "ridge": "RidgeExplorer rms",
+}
+_WIDGETS = "arrows controls drive figure live messages predict strokes Explorer LiveExplorer"
 
-# By the package that is asked: old names, and their new places in `amfs_lab`.
-MOVED: dict[str, dict[str, str]] = {
-    "amfs_lab": {
-        "checkpoint": "runs.checkpoint",
-        "classifier": "prediction.classifier",
-        "confusion": "prediction.confusion",
-        "open_set": "prediction.open_set",
-        "path": "trajectory",
-        "reader": "pretrained",
-        "replay": "runs.replay",
-        "state": "runs.checkpoint",
+# Old names and their new places, both below `amfs_lab`.
+MOVED: dict[str, str] = {
+    "checkpoint": "runs.checkpoint",
+    "classifier": "prediction.classifier",
+    "confusion": "prediction.confusion",
+    "lab_server": "lab.server",
+    "open_set": "prediction.open_set",
+    "path": "trajectory",
+    "reader": "pretrained",
+    "replay": "runs.replay",
+    "state": "runs.checkpoint",
+    "backbones.TaskNorm": "backbones.EpisodeNorm",
+    "backbones.written_out": "backbones.differentiable_batchnorm",
+    "config.AnilConfig": "inner.Anil",
+    "config.MamlConfig": "inner.Maml",
+    "config.PrototypesConfig": "inner.Prototypes",
+    "episode.Split": "episode.Examples",
+    "plots.Paper": "plots.SavableFigure",
+    "tasks.Split": "tasks.Examples",
+    "tasks.chance": "tasks.rng",
+    "tasks.inventory": "tasks.data_status",
+    "tasks.leftovers": "tasks.junk_files",
+    "tasks.pictures": "tasks.images",
+    "tasks.places": "tasks.data_dirs",
+    "training.check_parameters": "learner.checked_learner",
+    "training.check_provenance": "provenance.check_provenance",
+    "training.check_record": "runs.saved.check_record",
+    "training.load_learner": "runs.load_learner",
+    "training.load_run": "runs.load_run",
+    "training.pick_precision": "devices.pick_precision",
+    "training.save_learner": "runs.save_learner",
+    **{
+        f"explore.{module}": f"explore.{topic}.{module}"
+        for topic, modules in _TOPICS.items()
+        for module in modules.split()
     },
-    "amfs_lab.explore": {
-        **{name: place for name, place in _PLACES.items() if name not in _TOPICS},
-        **{name: f"widgets.{name}" for name in ("Explorer", "LiveExplorer", "drive", "live", "predict", "controls")},
-        "channels": "explore.ridge.spectra",
-        "check": "checks",
-        "clock": "widgets.timing",
-        "desk": "explore.episodes.sheets",
-        "DrawsExplorer": "explore.EndpointExplorer",
-        "PathExplorer": "explore.TrainingTrajectoryExplorer",
-        "draw": "explore.episodes.draw_your_own",
-        "draws": "explore.conflict.endpoints",
-        "ground": "explore.outer_loop.plane",
-        "paths": "explore.training.trajectory",
-        "theme": "widgets.style",
-        "waves": "explore.inner_loop.sinusoid_net",
+    **{
+        f"explore.{topic}.{name}": f"explore.{topic}.{topic}.{name}"
+        for topic, names in _SAME_NAME.items()
+        for name in names.split()
     },
-    "amfs_lab.explore.conflict": {
-        "turned": "explore.conflict.conflict.turned",
-        "real_conflict": "explore.conflict.conflict.real_conflict",
-        "when_two_disagree": "explore.conflict.questions.answer_when_two_tasks_disagree",
-        "what_the_opponent_gets": "explore.conflict.questions.answer_weight_of_the_opponent",
-        "where_tasks_agree": "explore.conflict.questions.answer_where_tasks_agree",
-    },
-    "amfs_lab.explore.outer_loop": {
-        "who_ignores_the_curved_task": "explore.outer_loop.questions.answer_which_method_ignores_the_curved_task",
-        "what_fo_maml_does": "explore.outer_loop.questions.answer_what_fo_maml_does",
-    },
-    "amfs_lab.explore.regularisers": {"when_mu_rises": "explore.regularisers.questions.answer_when_mu_grows"},
-    "amfs_lab.explore.ridge": {"between_points": "explore.ridge.questions.answer_between_two_points"},
-    "amfs_lab.training": {
-        "check_parameters": "learner.checked_learner",
-        "load_learner": "runs.load_learner",
-        "load_run": "runs.load_run",
-        "pick_precision": "devices.pick_precision",
-    },
+    **{f"explore.{name}": f"widgets.{name}" for name in _WIDGETS.split()},
+    "explore.base": "widgets.explorer",
+    "explore.beside": "widgets.saved_picture",
+    "explore.box": "widgets.box",
+    "explore.channels": "explore.ridge.spectra",
+    "explore.check": "checks",
+    "explore.clock": "widgets.timing",
+    "explore.desk": "explore.episodes.sheets",
+    "explore.draw": "explore.episodes.draw_your_own",
+    "explore.drawing": "widgets.figure",
+    "explore.draws": "explore.conflict.endpoints",
+    "explore.DrawsExplorer": "explore.EndpointExplorer",
+    "explore.ground": "explore.outer_loop.plane",
+    "explore.handles": "widgets.draggable",
+    "explore.kernel": "widgets.jupyter",
+    "explore.PathExplorer": "explore.TrainingTrajectoryExplorer",
+    "explore.paths": "explore.training.trajectory",
+    "explore.picture": "widgets.png",
+    "explore.precise": "explore.regularisers.high_precision",
+    "explore.sheet": "widgets.drawing_pad",
+    "explore.space": "explore.representer.projection_3d",
+    "explore.still": "widgets.static_figure",
+    "explore.theme": "widgets.style",
+    "explore.waves": "explore.inner_loop.sinusoid_net",
+    "explore.words": "widgets.text",
+    "explore.conflict.when_two_disagree": "explore.conflict.questions.answer_when_two_tasks_disagree",
+    "explore.conflict.what_the_opponent_gets": "explore.conflict.questions.answer_weight_of_the_opponent",
+    "explore.conflict.where_tasks_agree": "explore.conflict.questions.answer_where_tasks_agree",
+    "explore.outer_loop.who_ignores_the_curved_task": (
+        "explore.outer_loop.questions.answer_which_method_ignores_the_curved_task"
+    ),
+    "explore.outer_loop.what_fo_maml_does": "explore.outer_loop.questions.answer_what_fo_maml_does",
+    "explore.regularisers.when_mu_rises": "explore.regularisers.questions.answer_when_mu_grows",
+    "explore.ridge.between_points": "explore.ridge.questions.answer_between_two_points",
 }
+
+
+def check_moved(name: str) -> None:
+    """Raises MovedError if `name`, as in `amfs_lab.reader`, is an old name; the message has the new place."""
+    if place := MOVED.get(name.removeprefix("amfs_lab.")):
+        raise MovedError(f"`{name}` is now `amfs_lab.{place}`. Change the name, or open a fresh lesson.")
 
 
 def moved(module: str) -> Callable[[str], NoReturn]:
-    """A `__getattr__` for that module: an old name raises MovedError with its new place, any other AttributeError."""
+    """A `__getattr__` for that module: an old name raises MovedError, any other AttributeError."""
 
     def missing(name: str) -> NoReturn:
-        if place := MOVED[module].get(name):
-            raise MovedError(f"`{module}.{name}` is now `amfs_lab.{place}`. Change the name, or open a fresh lesson.")
+        check_moved(f"{module}.{name}")
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
     return missing
+
+
+class OldModules:
+    """A finder of modules that finds none: importing an old module raises MovedError with its new place."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name.startswith("amfs_lab."):
+            check_moved(name)

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from amfs_lab.moved import moved
+
 INK = "#24292F"
 
 
@@ -67,3 +69,6 @@ def confusion_matrix(
     figure.suptitle(textwrap.fill(" ".join(title.split()), int(12 * side)), fontsize=9)
     figure.colorbar(drawn, ax=axes, label="mistakes, %", shrink=0.7)
     return figure
+
+
+__getattr__ = moved(__name__)

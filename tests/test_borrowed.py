@@ -14,7 +14,6 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.learner import MetaLearner, WithHead
-from amfs_lab.methods import build_inner
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, ImageSource
 from amfs_lab.training import MetaTrainer
@@ -181,7 +180,7 @@ def trained(network, method, images, around=contextlib.nullcontext, **settings):
         method, **{"episode": SHAPE, "steps": 2, "tasks": 2, "validate_every": 1, "validation_episodes": 2} | settings
     )
     train, validation = halves(images)
-    learner = MetaLearner(network, build_inner(config.inner), 3)
+    learner = MetaLearner(network, config.inner.build(), 3)
     with around():
         trainer = MetaTrainer(config, learner=learner, train=train, validation=validation, device="cpu")
         return learner, list(trainer.run())[-1]

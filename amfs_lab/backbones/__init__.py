@@ -8,6 +8,7 @@ from amfs_lab.backbones.conv4 import BFLOAT16, FLOAT32, PRECISIONS, Conv4, ConvB
 from amfs_lab.backbones.mlp import MLP
 from amfs_lab.backbones.norm import BATCH_NORMS, NORMS, EpisodeNorm, differentiable_batchnorm
 from amfs_lab.backbones.wrapped import Wrapped
+from amfs_lab.moved import moved
 
 BACKBONES = {"conv4": Conv4.for_inputs, "mlp": MLP.for_inputs}
 
@@ -28,3 +29,5 @@ __all__ = [
     "differentiable_batchnorm",
     "is_backbone",
 ]
+
+__getattr__ = moved(__name__)

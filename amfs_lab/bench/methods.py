@@ -22,7 +22,7 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner
-from amfs_lab.methods import CLIPPED, METHODS, RULES, build_inner
+from amfs_lab.methods import CLIPPED, METHODS, RULES
 from amfs_lab.tasks import EpisodeConfig, ImageSource, glyphs, open_source
 from amfs_lab.training import meta_step
 
@@ -100,7 +100,7 @@ def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv
     """A whole meta-step of the method: task gradients, aggregation, optimizer."""
     learner = config.build()
     if backbone is not None:
-        learner = MetaLearner(backbone, build_inner(config.inner), config.episode.ways)
+        learner = MetaLearner(backbone, config.inner.build(), config.episode.ways)
         learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     learner.to(device_of(episodes)).start(episodes[0])
     optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)

@@ -18,6 +18,10 @@ Predictor = Callable[[Tensor], Tensor]
 class FeatureSpaceLoop(nn.Module):
     """An inner loop that needs the support set's features and targets only."""
 
+    def build(self) -> "FeatureSpaceLoop":
+        """The loop itself. One with learnable numbers has a dataclass of settings, whose `build()` makes new ones."""
+        return self
+
     @abstractmethod
     def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> Predictor:
         """Learns the task from features; the predictor maps features (q d) to scores (q c).

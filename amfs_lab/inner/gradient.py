@@ -35,10 +35,14 @@ class GradientLoop(ABC):
     steps: int = 5
 
     def __post_init__(self) -> None:
-        name = type(self).__name__.removesuffix("Config")
+        name = type(self).__name__
         if not is_number(self.lr) or self.lr <= 0:
             raise ConfigError(f"{name}.lr must be a finite number > 0. Got {self.lr!r}.")
         check_count(f"{name}.steps", self.steps, 1, 10_000)
+
+    def build(self) -> "GradientLoop":
+        """The loop itself, which has no learnable numbers: what a configuration holds is what a learner uses."""
+        return self
 
     @abstractmethod
     def adapt(self, net: nn.Module, support: Examples) -> Callable[[Tensor], Tensor]:
@@ -63,7 +67,7 @@ class GradientLoop(ABC):
         movable = [name for name, p in params.items() if not is_frozen(p)]
         if not movable:
             raise ConfigError(
-                f"{type(self).__name__.removesuffix('Config')} needs a parameter that its steps may move. Got "
+                f"{type(self).__name__} needs a parameter that its steps may move. Got "
                 f"{len(params)} that are all frozen. Free some: requires_grad_(True); measuring needs none frozen."
             )
         if meta_training and not any(params[name].requires_grad for name in movable):  # within `torch.func.vmap`

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
+from amfs_lab.moved import moved
 from amfs_lab.tasks import glyphs, omniglot
 from amfs_lab.tasks.image_folder import read_folder
 from amfs_lab.tasks.images import read_image
@@ -85,3 +86,6 @@ def open_source(
         raise ConfigError(f"The classes of {name} must not be turned: some are turns of others. Leave rotations out.")
     images, labels = data.load(split, Path(root) if root is not None else None)
     return ImageSource(images, labels, config, name, split, seed, augment)
+
+
+__getattr__ = moved(__name__)

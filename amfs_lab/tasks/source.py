@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from amfs_lab.arguments import check_count
 from amfs_lab.episode import Episode, Examples
-from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.errors import ConfigError, DataError, MovedError
 from amfs_lab.plain import shown
 from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
 from amfs_lab.tasks.image_folder import FolderLabel
@@ -50,6 +50,15 @@ class EpisodeSource(Protocol):
     Optional attributes are used if they are there: `config` (the shape of an episode), `name`, `split`, `seed`,
     `classes` (their number), and `classes_of(index)` (the names of an episode's classes).
     """
+
+    if not TYPE_CHECKING:  # no part of the protocol
+
+        def __init__(self, *given: object, **named: object) -> None:
+            if given or named or type(self) is EpisodeSource:  # in old programs it is the class of images
+                raise MovedError(
+                    "`EpisodeSource` is a protocol now, and takes no images. Use `tasks.ImageSource` for images in "
+                    "uint8, `tasks.EmbeddingSource` for vectors, or subclass one of them."
+                )
 
     def __getitem__(self, index: int, /) -> Episode: ...
 

@@ -18,7 +18,6 @@ from amfs_lab.backbones import MLP
 from amfs_lab.config import preset
 from amfs_lab.inner import GradientLoop
 from amfs_lab.learner import MetaLearner
-from amfs_lab.methods import build_inner
 from amfs_lab.tasks import EmbeddingSource, EpisodeConfig
 from amfs_lab.training import MetaTrainer
 
@@ -33,7 +32,7 @@ for method in sys.argv[1:]:
     config = preset(method, episode=shape, tasks=1, steps=1000, validate_every=0)
     if isinstance(config.inner, GradientLoop):
         config = dataclasses.replace(config, inner=dataclasses.replace(config.inner, steps=1))
-    learner = MetaLearner(MLP(3, (), 2), build_inner(config.inner), shape.ways)
+    learner = MetaLearner(MLP(3, (), 2), config.inner.build(), shape.ways)
     run = MetaTrainer(config, learner=learner, train=source, validation=source).run()
     sizes = {progress.step: resident() for progress in run if progress.step in (250, 1000)}
     print(json.dumps([method, sizes]))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from amfs_lab.errors import ConfigError
-from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
+from amfs_lab.errors import ConfigError, MovedError
+from amfs_lab.tasks import EpisodeConfig, EpisodeSource, ImageSource, open_source
 
 
 @pytest.fixture
@@ -102,3 +102,23 @@ def test_labels_may_be_a_list_an_array_or_a_tensor(numbered):
 def test_a_label_names_one_class(numbered):
     with pytest.raises(ConfigError, match=r"a label of its own. Got 'a' for 2 classes"):
         ImageSource(numbered().samples, tuple("abcdefghia"), EpisodeConfig(4, 2, 3))
+
+
+def test_the_protocol_called_as_the_old_class_names_the_classes_of_today():
+    class Old(EpisodeSource):
+        def __init__(self, images):
+            super().__init__(images, ("a", "b"), EpisodeConfig(2, 1, 1))
+
+        def __getitem__(self, index):
+            raise NotImplementedError
+
+    class Own(EpisodeSource):
+        def __getitem__(self, index):
+            return index
+
+    for make in (EpisodeSource, Old):
+        with pytest.raises(MovedError, match=r"is a protocol now.*Use `tasks.ImageSource` for images"):
+            make(torch.zeros(2, 3, 4, 4, dtype=torch.uint8))
+    with pytest.raises(MovedError, match="is a protocol now"):
+        EpisodeSource()
+    assert Own()[3] == 3

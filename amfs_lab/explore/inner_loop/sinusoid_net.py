@@ -11,7 +11,6 @@ from amfs_lab.backbones import Wrapped
 from amfs_lab.config import preset
 from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner, WithHead
-from amfs_lab.methods import build_inner
 from amfs_lab.tasks.sinusoids import SinusoidSource
 from amfs_lab.training import MetaTrainer
 from amfs_lab.widgets.explorer import one_thread
@@ -34,7 +33,7 @@ def learner(seed: int = 0) -> MetaLearner:
     """A MAML learner with an untrained tanh network 1 -> 40 -> 40 -> 1 in float64."""
     first, second = nn.Linear(1, WIDTH), nn.Linear(WIDTH, WIDTH)
     body = Wrapped(nn.Sequential(first, nn.Tanh(), second, nn.Tanh()), features=WIDTH)
-    made = MetaLearner(body, build_inner(CONFIG.inner), ways=1).double()
+    made = MetaLearner(body, CONFIG.inner.build(), ways=1).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in (first, second, cast(WithHead, made.net).head):
