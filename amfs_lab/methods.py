@@ -131,7 +131,7 @@ class Rule:
     pattern: str = ""
 
 
-# By label, in the order of the figures. `planes.RULES` has all but the clipped one under the same labels.
+# By label, in the order of the figures. A figure that compares some of them names them.
 CLIPPED = f"{PairwiseCosine.label}, clip"
 RULES: dict[str, Rule] = {
     Mean.label: Rule(Mean(), ORANGE, "solid", "square"),

@@ -18,10 +18,11 @@ from torch import Tensor
 from amfs_lab.arguments import check_count
 from amfs_lab.errors import ConfigError
 from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS, SampledTasks
-from amfs_lab.experiments.conflict_verdicts import CLIPPED, NEGATIVE, RULES, key, summary
+from amfs_lab.experiments.conflict_verdicts import NEGATIVE, RULES, key, summary
 from amfs_lab.experiments.conflict_verdicts import table as table
 from amfs_lab.experiments.experiment import Experiment, Measured, Report, Rows
 from amfs_lab.experiments.result import Result
+from amfs_lab.methods import CLIPPED
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.planes import Walk, geometric_median
 

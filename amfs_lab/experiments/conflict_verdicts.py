@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from amfs_lab import methods
 from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS
 from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
-from amfs_lab.methods import CLIPPED as CLIPPED
+from amfs_lab.methods import CLIPPED
+from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 
-RULES = tuple(methods.RULES)  # the columns of an end's rows
+# The columns of the stored rows.
+RULES = (Mean.label, PairwiseCosine.label, CLIPPED, MeanCosine.label, PCGrad.label)
 NEGATIVE = ("keep", "clip")  # the columns of a place's rows
 PLACES = ("at the start", "about theta*")
 SAME_DIRECTION = 0.99  # the cosine to the mean from which on O-AMFS merely rescales it

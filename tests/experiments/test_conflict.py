@@ -13,8 +13,9 @@ from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import Result, conflict
 from amfs_lab.experiments.conflict import ConflictConfig, key
 from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS
-from amfs_lab.experiments.conflict_verdicts import CLIPPED, PLACES, RULES, verdict
+from amfs_lab.experiments.conflict_verdicts import PLACES, RULES, verdict
 from amfs_lab.experiments.result import stored
+from amfs_lab.methods import CLIPPED
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.planes import geometric_median
 from amfs_lab.stats import Interval, paired_difference

@@ -96,7 +96,8 @@ def test_gradients_without_agreement_give_a_finite_zero_step(rule, grads):
 
 def test_a_rule_is_a_value(rule, randn):
     rule(randn(3, 4))  # used or not
-    assert rule == eval(repr(rule)) == copy.deepcopy(rule) == pickle.loads(pickle.dumps(rule))
+    classes = {kind.__name__: kind for kind in (*AGGREGATORS.values(), TorchJD)}
+    assert rule == eval(repr(rule), classes) == copy.deepcopy(rule) == pickle.loads(pickle.dumps(rule))
     assert hash(rule) == hash(copy.copy(rule))
     with pytest.raises(AttributeError):
         rule.seed = 3
