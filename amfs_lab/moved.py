@@ -4,9 +4,6 @@ A module that lost a name has `__getattr__ = moved(__name__)`; `OldModules` is a
 """
 
 from collections.abc import Callable
-from typing import NoReturn
-
-from amfs_lab.errors import MovedError
 
 _TOPICS = {
     "conflict": "trajectories",
@@ -110,13 +107,15 @@ MOVED: dict[str, str] = {
 def check_moved(name: str) -> None:
     """Raises MovedError if `name`, as in `amfs_lab.reader`, is an old name; the message has the new place."""
     if place := MOVED.get(name.removeprefix("amfs_lab.")):
+        from amfs_lab.errors import MovedError  # here, because this module is part of every `import amfs_lab`
+
         raise MovedError(f"`{name}` is now `amfs_lab.{place}`. Change the name, or open a fresh lesson.")
 
 
-def moved(module: str) -> Callable[[str], NoReturn]:
+def moved(module: str) -> Callable[[str], object]:
     """A `__getattr__` for that module: an old name raises MovedError, any other AttributeError."""
 
-    def missing(name: str) -> NoReturn:
+    def missing(name: str) -> object:
         check_moved(f"{module}.{name}")
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
