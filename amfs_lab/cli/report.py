@@ -152,7 +152,11 @@ def draw_confusion(path: Path, confusion: Confusion, option: str = "--confusion"
     """Writes the confusion matrix as a picture. Raises ConfigError without matplotlib."""
     plots = plotting(option)
     matrix = readable(confusion)
-    figure = plots.confusion_matrix(matrix.names, matrix.shares, matrix.title, matrix.grouped)
+    save_figure(path, plots.confusion_matrix(matrix.names, matrix.shares, matrix.title, matrix.grouped), option)
+
+
+def save_figure(path: Path, figure: Any, option: str) -> None:
+    """Writes a matplotlib figure in the format of the file's ending. Raises ConfigError if it cannot be written."""
     with _writable(path, option), files.replacing(path) as file:
         figure.savefig(file, format=path.suffix.lower().removeprefix("."), dpi=150)
 

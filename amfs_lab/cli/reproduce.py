@@ -16,6 +16,7 @@ from amfs_lab.cli.options import (
     threads,
     validation_suggested,
 )
+from amfs_lab.cli.report import PICTURES, check_ending, plotting, save_figure
 from amfs_lab.experiments import EXPERIMENTS, Experiment, intervals
 
 
@@ -28,10 +29,14 @@ def add_to(commands: Any) -> None:
         place = experiment.folder(experiment.config())
         add_fields(p, experiment.config, experiment.hidden, _budget_help(experiment) | {**experiment.option_help})
         p.add_argument("--out", type=Path, help=f"folder of the result (default for these settings: runs/{place})")
+        p.add_argument(
+            "--figure", type=Path, metavar="FILE", help="save a figure to this .svg, .pdf or .png file (default: none)"
+        )
         threads(p, 1 if experiment.name == "figure2" else 0)  # its times are measured on one thread
         if "source" in _names(experiment):
             data_folder(p)
             device(p, "cpu")
+            p.add_argument("--resume", action="store_true", help="continue the training runs of an interrupted command")
     p = command(
         results,
         "intervals",
@@ -44,6 +49,9 @@ def add_to(commands: Any) -> None:
 def reproduce_experiment(options: argparse.Namespace) -> None:
     set_threads(options.threads)
     experiment: Experiment = options.experiment
+    if options.figure is not None:
+        plotting("--figure")
+        check_ending(options.figure, PICTURES, "--figure")
     settings = given(options, experiment.config, experiment.hidden)
     if vars(options).get("steps") is not None and "seconds" in _names(experiment):
         settings = {"seconds": None} | settings
@@ -51,8 +59,17 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
     folder = options.out or Path("runs") / experiment.folder(config)
     print(f"{experiment.title(config)} -> {folder}", flush=True)
     with validation_suggested(getattr(config, "source", ""), getattr(config, "split", "")):
-        result = experiment.run(config, vars(options).get("data"), vars(options).get("device", "cpu"), _say, folder)
+        result = experiment.run(
+            config,
+            vars(options).get("data"),
+            vars(options).get("device", "cpu"),
+            _say,
+            folder,
+            vars(options).get("resume", False),
+        )
     print(experiment.table(result))
+    if options.figure is not None:
+        save_figure(options.figure, experiment.figure(result), "--figure")
 
 
 def _say(words: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,18 +26,20 @@ from amfs_lab.experiments.experiment import (
     check_common,
     check_counts,
     correct_answers,
-    train_in_turns,
     training_config,
 )
 from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
+from amfs_lab.experiments.trainings import Trainings
 from amfs_lab.inner import GradientLoop, Maml
 from amfs_lab.learner import MetaLearner
 from amfs_lab.methods import METHODS
 from amfs_lab.plain import shown
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, accuracy_p_value, holm, mean_interval
 from amfs_lab.tasks import EpisodeConfig, open_source
-from amfs_lab.training import MetaTrainer
+
+if TYPE_CHECKING:
+    from amfs_lab.plots import SavableFigure
 
 SHAPES = {"5w1s": EpisodeConfig(5, 1, 15), "5w5s": EpisodeConfig(5, 5, 15), "20w1s": EpisodeConfig(20, 1, 5)}
 
@@ -149,25 +151,26 @@ class Accuracy(Experiment[AccuracyConfig]):
     def folder(self, config: AccuracyConfig) -> str:
         return f"accuracy-{config.source}"
 
-    def measure(self, config: AccuracyConfig, root: Path | None, device: str, report: Report) -> Measured:
+    def measure(self, config: AccuracyConfig, trainings: Trainings, report: Report) -> Measured:
+        root = trainings.root
         sources = {name: open_source(config.source, config.split, shape, root) for name, shape in SHAPES.items()}
-        trainers = {method: MetaTrainer(config.training(method), root=root, device=device) for method in config.methods}
+        trained = trainings.train({method: config.training(method) for method in config.methods})
         training = []
-        for method, last in train_in_turns(trainers).items():
+        for method, (_, last, _) in trained.items():
             training.append(asdict(last) | {"seed": config.seed})
             report(f"{method}: {last.step} meta-steps in {last.seconds:.0f} s, loss {last.loss:.3f}")
         rows: dict[str, np.ndarray] = {}
-        for method, trainer in trainers.items():
-            for shape, norm in evaluation_settings(trainer.config, SHAPES):
-                learner = with_norm(trainer.learner, trainer.config, norm)
+        for method, (learned, _, settings) in trained.items():
+            for shape, norm in evaluation_settings(settings, SHAPES):
+                learner = with_norm(learned, settings, norm)
                 found = evaluate(learner, sources[shape], config.episodes)
                 rows[key(method, shape, norm)] = correct_answers(found, SHAPES[shape])
                 report(f"{key(method, shape, norm)}: {found.accuracy.percent()}")
-        settings = {
+        stored = {
             "shapes": {name: asdict(shape) for name, shape in SHAPES.items()},
-            "trainings": {method: trainer.config.to_dict() for method, trainer in trainers.items()},
+            "trainings": {method: each.config.to_dict() for method, each in trained.items()},
         }
-        return Measured(rows, [config.seed], training, settings)
+        return Measured(rows, [config.seed], training, stored)
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
         """Means and 95 % intervals over episodes, and the lead of I-AMFS in pairs on the same episodes."""
@@ -210,6 +213,17 @@ class Accuracy(Experiment[AccuracyConfig]):
             for norm in BATCH_NORMS
         ]
         return markdown_table(["method", "meta-steps", "norm", *map(str, shapes.values())], rows)
+
+    def figure(self, result: Result) -> "SavableFigure":
+        from amfs_lab.experiments import figures
+
+        panels: dict[str, dict[str, Interval]] = {}
+        for name, shape in _shapes(result.config).items():
+            for method, training in result.config["trainings"].items():
+                if (right := result.rows.get(key(method, name, training["norm"]))) is not None:
+                    found = accuracy_interval(accuracies(right, shape))
+                    panels.setdefault(str(shape), {})[METHODS[method].label] = found
+        return figures.intervals(panels, f"% correct, {result.config['source']}")
 
 
 EXPERIMENT = Accuracy()

@@ -7,8 +7,7 @@ loss, and the share in which it is the mean's.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,13 +17,18 @@ from torch import Tensor
 from amfs_lab.arguments import check_count
 from amfs_lab.errors import ConfigError
 from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS, SampledTasks
-from amfs_lab.experiments.conflict_verdicts import NEGATIVE, RULES, key, summary
+from amfs_lab.experiments.conflict_verdicts import AIMS, NEGATIVE, RULES, key, summary
 from amfs_lab.experiments.conflict_verdicts import table as table
 from amfs_lab.experiments.experiment import Experiment, Measured, Report, Rows
 from amfs_lab.experiments.result import Result
+from amfs_lab.experiments.trainings import Trainings
 from amfs_lab.methods import CLIPPED
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.planes import Walk, geometric_median
+from amfs_lab.stats import Interval
+
+if TYPE_CHECKING:
+    from amfs_lab.plots import SavableFigure
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ class Conflict(Experiment[ConflictConfig]):
     def folder(self, config: ConflictConfig) -> str:
         return "conflict-planes"
 
-    def measure(self, config: ConflictConfig, root: Path | None, device: str, report: Report) -> Measured:
+    def measure(self, config: ConflictConfig, trainings: Trainings, report: Report) -> Measured:
         rows: dict[str, np.ndarray] = {}
         for setting in SETTINGS:
             rows |= {key(setting, what): values for what, values in measure(config, setting).items()}
@@ -166,6 +170,19 @@ class Conflict(Experiment[ConflictConfig]):
 
     def table(self, result: Result) -> str:
         return table(result)
+
+    def figure(self, result: Result) -> "SavableFigure":
+        from amfs_lab.experiments import figures
+
+        panels = {
+            f"to {aim.replace('theta', 'θ')}": {
+                setting: Interval(**result.summary[setting][what]["O-AMFS"]["minus mean"])
+                for setting in SETTINGS
+                if what in result.summary[setting]
+            }
+            for what, aim in AIMS.items()
+        }
+        return figures.intervals(panels, "distance, O-AMFS minus mean", reference=0)
 
 
 EXPERIMENT = Conflict()

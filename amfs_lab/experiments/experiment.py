@@ -1,10 +1,10 @@
-"""Base class of the experiments: configuration, run, checks of a stored result, and table."""
+"""Base class of the experiments: configuration, run, resume, checks of a stored result, table and figure."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -14,9 +14,11 @@ from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import Evaluation, check_episodes
 from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, whole
-from amfs_lab.runs.progress import Progress
+from amfs_lab.experiments.trainings import Trainings
 from amfs_lab.tasks import SPLITS, EpisodeConfig
-from amfs_lab.training import MetaTrainer
+
+if TYPE_CHECKING:
+    from amfs_lab.plots import SavableFigure
 
 Config = TypeVar("Config")
 Rows = Mapping[str, np.ndarray]
@@ -60,7 +62,7 @@ class Experiment(ABC, Generic[Config]):
     config: type[Config]
 
     @abstractmethod
-    def measure(self, config: Config, root: Path | None, device: str, report: Report) -> Measured:
+    def measure(self, config: Config, trainings: Trainings, report: Report) -> Measured:
         """All measurements. Bad settings and missing data are errors before anything is trained."""
 
     @abstractmethod
@@ -74,6 +76,10 @@ class Experiment(ABC, Generic[Config]):
     @abstractmethod
     def table(self, result: Result) -> str:
         """The result as text, as the command prints it."""
+
+    @abstractmethod
+    def figure(self, result: Result) -> "SavableFigure":
+        """The result as a static figure. Needs matplotlib (the extra `lab`)."""
 
     @abstractmethod
     def title(self, config: Config) -> str:
@@ -94,21 +100,25 @@ class Experiment(ABC, Generic[Config]):
         device: str = "cpu",
         report: Report = silent,
         folder: Path | None = None,
+        resume: bool = False,
     ) -> Result:
         """Measures and, if a folder is given, saves.
 
         Args:
             root: first directory to look for data in. report: called with a line of text after each part.
+            resume: continue the training runs of an interrupted experiment, see `Trainings`.
         Raises:
             ConfigError: the folder exists, or settings that the data cannot serve; before anything is trained.
             NumericalError: a training run that diverged.
         """
         if folder is not None:
             check_free(folder)
+        trainings = Trainings(root, device, folder, resume)
         at_start = {"code": code_version(), "machine": machine() | {"device": str(pick_device(device))}}
-        result = self.result(config, self.measure(config, root, device, report), **at_start)
+        result = self.result(config, self.measure(config, trainings, report), **at_start)
         if folder is not None:
             result.save(folder)
+            trainings.delete()
         return result
 
     def result(self, config: Config, found: Measured, **at_start: Any) -> Result:
@@ -148,27 +158,6 @@ def training_config(config: Any, method: str, **own: Any) -> TrainingConfig:
     shared = {each.name for each in fields(TrainingConfig)} & {each.name for each in fields(config)}
     settings = {name: getattr(config, name) for name in shared}
     return preset(method, **settings | {"steps": config.meta_steps, "validate_every": 0} | own)
-
-
-def in_turns(runs: Mapping[str, Iterator[Progress]]) -> dict[str, Progress]:
-    """Runs several trainings to their ends in one process, and returns the last progress of each.
-
-    The next step is always that of the run with the least training time, so that a machine whose speed changes
-    changes it for all.
-    """
-    waiting, last, spent = dict(runs), {}, dict.fromkeys(runs, 0.0)
-    while waiting:
-        name = min(waiting, key=lambda each: spent[each])
-        try:
-            last[name] = next(waiting[name])
-            spent[name] = last[name].seconds
-        except StopIteration:
-            del waiting[name]
-    return last
-
-
-def train_in_turns(trainers: Mapping[str, MetaTrainer]) -> dict[str, Progress]:
-    return in_turns({name: trainer.run() for name, trainer in trainers.items()})
 
 
 def correct_answers(evaluation: Evaluation, shape: EpisodeConfig) -> np.ndarray:

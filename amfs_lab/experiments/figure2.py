@@ -9,8 +9,7 @@ import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,17 +23,19 @@ from amfs_lab.experiments.experiment import (
     Report,
     Rows,
     check_common,
-    train_in_turns,
     training_config,
 )
 from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
+from amfs_lab.experiments.trainings import Trainings
 from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner
 from amfs_lab.methods import FunctionSpaceConfig
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, mean_interval
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source
-from amfs_lab.training import MetaTrainer
+
+if TYPE_CHECKING:
+    from amfs_lab.plots import SavableFigure
 
 METHODS = ("maml", "i-amfs")
 
@@ -99,15 +100,15 @@ class Figure2(Experiment[Figure2Config]):
     def folder(self, config: Figure2Config) -> str:
         return f"figure2-{config.source}-{config.episode.ways}w{config.episode.shots}s"
 
-    def measure(self, config: Figure2Config, root: Path | None, device: str, report: Report) -> Measured:
-        source = open_source(config.source, config.split, config.episode, root)
+    def measure(self, config: Figure2Config, trainings: Trainings, report: Report) -> Measured:
+        source = open_source(config.source, config.split, config.episode, trainings.root)
         training, rows = [], []
         for seed in range(config.seeds):
-            trainers = {name: MetaTrainer(config.training(name, seed), root=root, device=device) for name in METHODS}
-            for method, last in train_in_turns(trainers).items():
+            trained = trainings.train({f"{method}-{seed}": config.training(method, seed) for method in METHODS})
+            for name, (_, last, _) in trained.items():
                 training.append(asdict(last) | {"seed": seed})
-                report(f"{method}, seed {seed}: {last.step} meta-steps in {last.seconds:.0f} s, loss {last.loss:.3f}")
-            learners = {method: trainer.learner for method, trainer in trainers.items()}
+                report(f"{name}: {last.step} meta-steps in {last.seconds:.0f} s, loss {last.loss:.3f}")
+            learners = {method: trained[f"{method}-{seed}"].learner for method in METHODS}
             rows.append(measure(learners, source, config.episodes, config.most))
             report(f"seed {seed}: measured on {config.episodes} episodes")
         return _stacked(training, rows)
@@ -141,6 +142,13 @@ class Figure2(Experiment[Figure2Config]):
             for method, steps, curve, k in read
         ]
         return markdown_table(("method", "inner steps", "accuracy", "ms a task"), rows)
+
+    def figure(self, result: Result) -> "SavableFigure":
+        from amfs_lab.experiments import figures
+
+        maml, solve = curves(result).values()
+        steps = range(result.config["most"] + 1)
+        return figures.accuracy_by_steps([maml.interval(k) for k in steps], solve.interval(0))
 
 
 EXPERIMENT = Figure2()

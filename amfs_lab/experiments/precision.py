@@ -6,8 +6,7 @@ in turns. Each learner is then evaluated on the same unseen episodes, in the pre
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,15 +24,17 @@ from amfs_lab.experiments.experiment import (
     check_common,
     check_counts,
     correct_answers,
-    train_in_turns,
     training_config,
 )
 from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
+from amfs_lab.experiments.trainings import Trainings
 from amfs_lab.methods import METHODS
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, mean_interval
 from amfs_lab.tasks import EpisodeConfig, open_source
-from amfs_lab.training import MetaTrainer
+
+if TYPE_CHECKING:
+    from amfs_lab.plots import SavableFigure
 
 
 @dataclass(frozen=True)
@@ -88,22 +89,21 @@ class Precision(Experiment[PrecisionConfig]):
     def folder(self, config: PrecisionConfig) -> str:
         return f"precision-{config.source}"
 
-    def measure(self, config: PrecisionConfig, root: Path | None, device: str, report: Report) -> Measured:
-        source = open_source(config.source, config.split, config.episode, root)
+    def measure(self, config: PrecisionConfig, trainings: Trainings, report: Report) -> Measured:
+        source = open_source(config.source, config.split, config.episode, trainings.root)
         training: list[dict[str, Any]] = []
         rows: dict[str, list[np.ndarray]] = {name: [] for name in _names(config.methods)}
         for method in config.methods:
             for seed in range(config.seeds):
-                trainers = {
-                    precision: MetaTrainer(config.training(method, precision, seed), root=root, device=device)
-                    for precision in PRECISIONS
-                }
-                last = train_in_turns(trainers)
-                for precision, trainer in trainers.items():
-                    training.append(asdict(last[precision]) | {"seed": seed, "precision": precision})
-                    found = evaluate(trainer.learner, source, config.episodes)
+                trained = trainings.train(
+                    {f"{method}-{kind}-{seed}": config.training(method, kind, seed) for kind in PRECISIONS}
+                )
+                for learner, last, settings in trained.values():
+                    precision = settings.precision
+                    training.append(asdict(last) | {"seed": seed, "precision": precision})
+                    found = evaluate(learner, source, config.episodes)
                     rows[f"{method} {precision}"].append(correct_answers(found, config.episode))
-                    spent = f"{1000 * last[precision].seconds / last[precision].step:.0f} ms a meta-step"
+                    spent = f"{1000 * last.seconds / last.step:.0f} ms a meta-step"
                     report(f"{method} {precision}, seed {seed}: {found.accuracy.percent()}, {spent}")
         return Measured({name: np.stack(each) for name, each in rows.items()}, list(range(config.seeds)), training)
 
@@ -145,6 +145,12 @@ class Precision(Experiment[PrecisionConfig]):
             both = [f"{each.hundredths()} %" for each in (full, short)]
             rows.append([method, *both, ahead.hundredths(sign="+"), f"{times(result, method):.2f}"])
         return markdown_table(head, rows)
+
+    def figure(self, result: Result) -> "SavableFigure":
+        from amfs_lab.experiments import figures
+
+        ahead = {METHODS[method].label: Interval(**found["ahead"]) for method, found in result.summary.items()}
+        return figures.intervals({result.config["source"]: ahead}, f"points, {BFLOAT16} minus {FLOAT32}", reference=0)
 
 
 EXPERIMENT = Precision()

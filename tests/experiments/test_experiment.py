@@ -8,9 +8,11 @@ import pytest
 
 from amfs_lab.cli import main
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.experiments import EXPERIMENTS, Experiment
+from amfs_lab.experiments import EXPERIMENTS, Experiment, figures
 from amfs_lab.experiments.experiment import Measured
 from amfs_lab.experiments.markdown import markdown_table
+from amfs_lab.experiments.result import Result, stored
+from amfs_lab.stats import Interval
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Coin(Experiment[CoinConfig]):
     def folder(self, config):
         return f"coin-{config.throws}"
 
-    def measure(self, config, root, device, report):
+    def measure(self, config, trainings, report):
         report("thrown")
         return Measured({"heads": np.arange(config.throws) % 2}, [0])
 
@@ -50,6 +52,9 @@ class Coin(Experiment[CoinConfig]):
 
     def table(self, result):
         return markdown_table(["throws", "heads"], [[str(result.config["throws"]), str(result.summary["share"])]])
+
+    def figure(self, result):
+        return figures.intervals({"coin": {"heads": Interval(result.summary["share"], 0.1, 4)}}, "share")
 
 
 @pytest.fixture
@@ -72,6 +77,32 @@ def test_a_row_of_the_registry_is_a_command_with_options_and_a_stored_result(coi
     said = " ".join(capsys.readouterr().out.split())
     assert "--throws THROWS throws of the coin (default 4)" in said
     assert "its sides (default even)" in said
+
+
+def test_a_result_is_saved_as_a_figure(coin, tmp_path, capsys):
+    assert main(["reproduce", "coin", "--figure", "heads.svg"]) == 0
+    assert "<svg" in (tmp_path / "heads.svg").read_text(encoding="utf-8")
+    assert main(["reproduce", "coin", "--throws", "6", "--figure", "heads.txt"]) == 2
+    assert "ends in .pdf or .png or .svg" in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "coin-6").exists()
+
+
+@pytest.mark.parametrize("name", ["accuracy-omniglot", "conflict-planes", "figure2-glyphs", "precision-glyphs"])
+def test_the_figure_of_each_stored_result_shows_its_numbers(name):
+    result = Result.load(stored(name))
+    panels = EXPERIMENTS[result.experiment].figure(result).axes
+    bars = [each.lines[0].get_xydata() for axes in panels for each in axes.containers]
+    dots, heights = np.concatenate(bars).astype(float).T
+    expected = {
+        "accuracy-omniglot": lambda s: [
+            100 * s[f"{m} 5w1s transductive"]["accuracy"]["mean"] for m in ("amfs", "maml")
+        ],
+        "conflict-planes": lambda s: [s["one outlier of five"]["to theta*"]["O-AMFS"]["minus mean"]["mean"]],
+        "figure2-glyphs": lambda s: [100 * each["over episodes"]["mean"] for each in s["maml"]],
+        "precision-glyphs": lambda s: [100 * each["ahead"]["mean"] for each in s.values()],
+    }[name](result.summary)
+    drawn = heights if name == "figure2-glyphs" else dots
+    assert all(np.isclose(drawn, value, atol=1e-3).any() for value in expected)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from amfs_lab.cli import main
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.experiments import Result, figure2
-from amfs_lab.experiments.experiment import in_turns
 from amfs_lab.experiments.result import stored
+from amfs_lab.experiments.trainings import in_turns
 from amfs_lab.inner import Maml
 from amfs_lab.runs.progress import Progress
 from amfs_lab.stats import accuracy_difference, accuracy_interval

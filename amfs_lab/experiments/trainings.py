@@ -1,0 +1,109 @@
+"""The training runs of an experiment: in turns in one process, saved while the experiment lasts, and resumable."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from amfs_lab.config import TrainingConfig
+from amfs_lab.errors import ConfigError
+from amfs_lab.learner import MetaLearner
+from amfs_lab.runs import Progress, load_run
+from amfs_lab.runs.folder import holds_checkpoint, holds_run
+from amfs_lab.training import MetaTrainer
+
+
+class Trained(NamedTuple):
+    """A trained learner, the last progress of its training, and the settings."""
+
+    learner: MetaLearner
+    progress: Progress
+    config: TrainingConfig
+
+
+class Trainings:
+    """Trains the learners of an experiment.
+
+    Args:
+        root: first directory to look for data in.
+        device: see `devices.pick_device`.
+        folder: directory of the result. Until the result is saved, the training runs are in `FOLDER-training`, one
+            directory for each. None saves nothing.
+        resume: continue the training runs in that directory; complete runs are loaded.
+    Raises:
+        ConfigError: `resume` without a directory, or training runs that are already there without `resume`.
+    """
+
+    def __init__(
+        self, root: Path | None = None, device: str = "cpu", folder: Path | None = None, resume: bool = False
+    ) -> None:
+        self.root, self.device, self.resume = root, device, resume
+        self.folder = None if folder is None else folder.with_name(f"{folder.name}-training")
+        if resume and self.folder is None:
+            raise ConfigError("`resume` needs the folder of the result. Got none: give `folder`.")
+        if self.folder is not None and self.folder.exists() and not resume:
+            raise ConfigError(
+                f"{self.folder} already holds training runs, which are never overwritten. Resume them (resume=True, on "
+                "the command line --resume), delete them, or name another folder for the result."
+            )
+
+    def train(self, configs: Mapping[str, TrainingConfig]) -> dict[str, Trained]:
+        """Trains one learner for each configuration, in turns.
+
+        The next step is always that of the run with the least training time, so that a machine whose speed changes
+        changes it for all.
+
+        Raises:
+            ConfigError: a run in the folder has other settings. NumericalError: a training run that diverged.
+        """
+        done = {name: self._complete(name, config) for name, config in configs.items()}
+        trainers = {name: self._trainer(name, config) for name, config in configs.items() if done[name] is None}
+        last = in_turns({name: trainer.run() for name, trainer in trainers.items()})
+        trained = {name: Trained(each.learner, last[name], each.config) for name, each in trainers.items()}
+        return {name: done[name] or trained[name] for name in configs}
+
+    def _trainer(self, name: str, config: TrainingConfig) -> MetaTrainer:
+        folder = None if self.folder is None else self.folder / name
+        return MetaTrainer(config, folder, self.root, self.device, resume=self.resume)
+
+    def _complete(self, name: str, config: TrainingConfig) -> Trained | None:
+        """The learner of a complete run in the folder; None if there is no such run."""
+        if not self.resume or self.folder is None or not holds_run(self.folder / name):
+            return None
+        if holds_checkpoint(self.folder / name):
+            return None
+        learner, trained_with, progress = load_run(self.folder / name, self.device)
+        if trained_with != config:
+            raise ConfigError(
+                f"The run in {self.folder / name} has other settings than this experiment. Resume it with the settings "
+                "that it had, or delete it."
+            )
+        return Trained(learner, progress, config)
+
+    def delete(self) -> None:
+        """Deletes the training runs; the result has what is kept of them."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def in_turns(runs: Mapping[str, Iterator[Progress]]) -> dict[str, Progress]:
+    """Runs several trainings to their ends, the next step always that of the least training time.
+
+    If one fails or is interrupted, all are stopped and save a checkpoint.
+
+    Returns:
+        the last progress of each.
+    """
+    waiting, last, spent = dict(runs), {}, dict.fromkeys(runs, 0.0)
+    with contextlib.ExitStack() as stack:
+        for run in runs.values():
+            stack.callback(getattr(run, "close", lambda: None))
+        while waiting:
+            name = min(waiting, key=lambda each: spent[each])
+            try:
+                last[name] = next(waiting[name])
+                spent[name] = last[name].seconds
+            except StopIteration:
+                del waiting[name]
+    return last
