@@ -32,8 +32,6 @@ class FunctionSpace(FeatureSpaceLoop):
         first_order: detach alpha from the query loss, the analogue of FO-MAML. It then learns nothing about lam and
             mu, and little about the bandwidth. It saves almost no time, because the backbone is nearly all of the cost.
         learn_lam: learn `lam` from its start, held between 1e-6 and 1e3.
-    Raises:
-        ConfigError: a value outside its range.
     """
 
     def __init__(
@@ -49,8 +47,7 @@ class FunctionSpace(FeatureSpaceLoop):
         super().__init__()
         check_settings(lam, mu, gamma, scale, learn_lam)
         self.kernel = RBF() if kernel is None else kernel
-        self.mu, self.gamma, self.first_order = mu, gamma, first_order
-        self._lam = lam
+        self._lam, self.mu, self.gamma, self.first_order = lam, mu, gamma, first_order
         self.log_lam = LAM.log(lam) if learn_lam else None
         self.log_scale = SCALE.log(scale)
 
