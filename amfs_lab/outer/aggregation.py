@@ -20,7 +20,10 @@ NEGATIVE = ("keep", "clip")
 
 
 class Aggregator(ABC):
-    """A rule for combining task gradients. Calling it returns `weights(grads) @ grads`, which must be finite."""
+    """A rule for combining task gradients. Calling it returns `weights(grads) @ grads`, which must be finite.
+
+    Every method raises DataError unless `grads` is one row a task.
+    """
 
     label: ClassVar[str] = ""  # the rule's name in figures and tables; without one it goes by the name of its class
 
@@ -34,21 +37,12 @@ class Aggregator(ABC):
         """The weight c_j of each task's gradient, normalisation included."""
 
     def combine(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """sum_j c_j g_j without a check of values: NaN or infinity in `grads` gives NaN or infinity.
-
-        Raises:
-            DataError: gradients that are not one row a task.
-        """
+        """sum_j c_j g_j without a check of values: NaN or infinity in `grads` gives NaN or infinity."""
         check_rows(grads)
         return self.weights(grads) @ grads
 
     def __call__(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """`combine`.
-
-        Raises:
-            DataError: gradients that are not one row a task. NumericalError: a gradient that is not finite, with the
-                task it is of, or a sum that overflows.
-        """
+        """`combine`. Raises NumericalError for a gradient that is not finite, with its task, and for an overflow."""
         direction = self.combine(grads)
         if not bool(torch.isfinite(direction.sum())):  # one number to read; finite entries may overflow it
             check_finite(grads, direction)
@@ -177,11 +171,11 @@ class MeanCosine(CosineRule):
 
 def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:
     """|a| / |b|, and 0 where b is zero. Both are divided by their largest entry first, or squares would overflow."""
-    sizes = [_largest(x) for x in (a, b)]
-    lengths = [
-        torch.linalg.vector_norm(x / torch.where(size > 0, size, 1)) for x, size in zip((a, b), sizes, strict=True)
-    ]
-    return torch.where(sizes[1] == 0, 0, (sizes[0] / sizes[1]) * (lengths[0] / lengths[1]))
+    unit_a, unit_b = _largest(a), _largest(b)
+    length_a, length_b = (
+        torch.linalg.vector_norm(x / torch.where(unit > 0, unit, 1)) for x, unit in ((a, unit_a), (b, unit_b))
+    )
+    return torch.where(unit_b == 0, 0, (unit_a / unit_b) * (length_a / length_b))
 
 
 def _largest(x: Float[Tensor, "..."]) -> Float[Tensor, ""]:
@@ -216,11 +210,7 @@ class PCGrad(Aggregator):
         return self.weights_from_gram(scaled @ scaled.T)
 
     def weights_from_gram(self, gram: Float[Tensor, "t t"]) -> Float[Tensor, " t"]:
-        """The weights of gradients with the inner products <g_i, g_j>, which are all that the rule reads of them.
-
-        Raises:
-            DataError: `gram` is not square.
-        """
+        """The weights of gradients with the inner products <g_i, g_j>, which are all that the rule reads of them."""
         check_gram("gram", gram)
         t, products = len(gram), gram.double()
         generator = torch.Generator().manual_seed(self.seed)

@@ -22,13 +22,10 @@ def cancellation_tolerance(p: int, dtype: torch.dtype) -> float:
 
 @dataclass(frozen=True)
 class Directions:
-    """u_j = g_j / |g_j|, kept as `scale[j] * rows[j]`.
-
-    The normalised rows are not materialised; that would cost more than the products. `cosines` takes any batch, `sum`
-    and `dot` take none.
+    """u_j = g_j / |g_j|, kept as `scale[j] * rows[j]`: to normalise the rows would cost more than the products.
 
     A zero gradient gets scale 0, and so does one shorter than the smallest normal number. NaN or infinity in a gradient
-    makes its scale or its cosines NaN, never 0.
+    makes its scale or its cosines NaN, never 0. `cosines` takes any batch, `sum` and `dot` take none.
     """
 
     rows: Float[Tensor, "*b t p"]

@@ -35,8 +35,7 @@ class TorchJD(Aggregator):
         settings: arguments of its constructor. A list becomes a tensor; keep to plain values if the rule is saved.
         seed: of its random numbers, the same at every call.
     Raises:
-        ConfigError: at the first use, which imports torchjd: it is not installed, or has no such aggregator or
-            settings.
+        ConfigError: at the first use, if torchjd is not installed, or has no such aggregator or settings.
     """
 
     label = "TorchJD"
@@ -60,9 +59,8 @@ class TorchJD(Aggregator):
         kinds = aggregators()
         if self.aggregator not in kinds:
             raise ConfigError(f"TorchJD's aggregator must be one of {', '.join(kinds)}. Got {self.aggregator!r}.")
-        kind = kinds[self.aggregator]
+        kind, given = kinds[self.aggregator], self.settings.items()
         try:
-            given = self.settings.items()
             return kind(**{k: torch.tensor(v, dtype=torch.float64) if isinstance(v, list) else v for k, v in given})
         except ImportError as error:
             raise ConfigError(f"Expected what TorchJD's {self.aggregator} is built on. Got: {error}") from error
