@@ -95,11 +95,10 @@ class LabelledSource:
                 f"An episode of {config.ways} ways needs as many classes. Got {classes} in the split {split!r} of "
                 f"{name}. Lower `ways` to at most {classes}."
             )
-        if config.shots + config.queries > size:
+        if (needed := config.shots + config.queries) > size:
             raise ConfigError(
-                f"{config.shots} shots and {config.queries} queries need {config.shots + config.queries} samples of a "
-                f"class. Got {size} in {name}. Lower `shots` or `queries`"
-                + _larger_classes(labels, size, config.shots + config.queries)
+                f"{config.shots} shots and {config.queries} queries need {needed} samples of a class. Got {size} in "
+                f"{name}. Lower `shots` or `queries`{_larger_classes(labels, size, needed)}"
             )
         if self.turns > 1:
             labels = tuple(f"{label}/{90 * quarter}°" for quarter in range(self.turns) for label in labels)
@@ -232,14 +231,13 @@ def _names(labels: object) -> tuple[str, ...]:
 
 def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
     """The end of that message, with further advice if `read_folder` cut all classes to the smallest."""
-    cut_to = {label.smallest for label in labels if isinstance(label, FolderLabel) and label.smallest}
-    for smallest in sorted(cut_to):
-        if smallest.samples == samples:
-            return (
-                f", add images to {str(smallest)!r}, which is the smallest class with {samples}, or leave out such "
-                f"classes: `read_folder(..., at_least={needed})`."
-            )
-    return "."
+    smallest = {label.smallest for label in labels if isinstance(label, FolderLabel) and label.samples == samples}
+    if not smallest:
+        return "."
+    return (
+        f", add images to {min(smallest)!r}, which is the smallest class with {samples}, or leave out such classes: "
+        f"`read_folder(..., at_least={needed})`."
+    )
 
 
 def episode_of(source: object, index: int = 0) -> Episode:
