@@ -91,16 +91,14 @@ class CosineRule(Aggregator):
 
     Args:
         normalization: Z, one of `NORMALIZATIONS`. Z changes the length of the step, never its direction.
-            `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient: the step is as long as the mean's, so
-            that the two differ only in direction.
-            `"unit"` Z = 1 / sum_j |c_j|: the weights' absolute values sum to 1. The step may be longer or shorter than
-            the mean's: twice as long for three equal tasks against one, five times where that one is twice as long.
+            `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient: the step is as long as the mean's.
+            `"unit"` Z = 1 / sum_j |c_j|. The step may be longer or shorter than the mean's: twice as long for three
+            equal tasks against one, five times where that one is twice as long.
             `"agreement"` Z = 1/t^2 for O-AMFS, whose c_j is t when all tasks agree, and 1/t for `MeanCosine`, whose c_j
             is 1 then: the mean's step when all agree, and never longer than the mean of the gradients' lengths. It
             may be longer than the mean's step: 2.5 times for three equal tasks against one twice as long.
             `"none"` Z = 1, the formula as printed.
-            If the weights cancel to within rounding error (`cancellation_tolerance`), the step of `"length"` and
-            `"unit"` is zero.
+            The step of `"length"` and `"unit"` is zero if the weights cancel (`cancellation_tolerance`).
         negative: `"keep"` gives a task that opposes the majority a negative weight, `"clip"` the weight 0.
     """
 
@@ -113,21 +111,17 @@ class CosineRule(Aggregator):
                 raise ConfigError(f"`{name}` must be one of {', '.join(options)}. Got {getattr(self, name)!r}.")
 
     @abstractmethod
-    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
-        """The direction S that every task is compared with."""
-
-    @abstractmethod
-    def full_agreement(self, t: int) -> int:
-        """The c_j that each of t equal gradients gets before normalisation."""
+    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
+        """The direction S that every task is compared with, and the c_j of t equal gradients before normalisation."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         check_rows(grads)
+        t, p = grads.shape
         units = Directions.of(grads)
-        c = units.dot(self.reference(grads, units))
+        S, full = self.reference(grads, units)
+        c = units.dot(S)
         if self.negative == "clip":
             c = c.clamp(min=0)
-        t, p = grads.shape
-        full = self.full_agreement(t)
         if self.normalization == "none":
             return c
         if self.normalization == "agreement":
@@ -146,11 +140,8 @@ class PairwiseCosine(CosineRule):
 
     label = "O-AMFS"
 
-    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
-        return units.sum()
-
-    def full_agreement(self, t: int) -> int:
-        return t
+    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
+        return units.sum(), len(grads)
 
 
 @dataclass(frozen=True)
@@ -159,14 +150,12 @@ class MeanCosine(CosineRule):
 
     label = "cosine to mean"
 
-    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
+    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
         mean = Mean().combine(grads)
         # |gbar|_1 / mean_j |g_j|_1: 1-norms, because they overflow last and see a sum that cancels in each entry.
         left = mean.abs().sum() / torch.linalg.vector_norm(grads, 1) * len(grads)
-        return torch.where(left <= cancellation_tolerance(len(mean), mean.dtype), 0, Directions.of(mean[None]).sum())
-
-    def full_agreement(self, t: int) -> int:
-        return 1
+        cancels = left <= cancellation_tolerance(len(mean), mean.dtype)
+        return torch.where(cancels, 0, Directions.of(mean[None]).sum()), 1
 
 
 def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:

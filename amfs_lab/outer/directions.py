@@ -60,8 +60,7 @@ def squares_are_sound(lengths: Float[Tensor, "*b t"], p: int) -> bool:
     """True if these lengths come from sums of p squares without overflow or underflow.
 
     In float32 the square of 1e25 overflows and that of 1e-25 underflows. A square below the smallest normal number
-    `tiny` may be lost; p of them must be negligible. In float16 a length may be finite and its square, an entry of
-    `rows @ rows.mT`, infinite.
+    `tiny` may be lost; p of them must be negligible. A finite length in float16 may have an infinite square.
     """
     limits = torch.finfo(lengths.dtype)
     least = (p * limits.tiny / limits.eps) ** 0.5

@@ -27,8 +27,8 @@ class TorchJD(Aggregator):
     TorchJD's own PCGrad sums. UPGrad keeps <d, g_j> >= 0 up to the ridge that its solver adds to the Gram matrix, 1e-4
     of the trace; `{"projector": torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes it smaller.
 
-    Some keep a state between calls (`stateful`). The state belongs to this one object: copies start without it, and so
-    does each run of a trainer. It is not saved or compared.
+    Some keep a state between calls (`stateful`), which belongs to this one object and is not saved or compared. Copies
+    start without it, and so does each run of a trainer.
 
     Args:
         aggregator: its name in TorchJD.
