@@ -111,10 +111,7 @@ def solve(
 
     f(x) = sum_i alpha_i k(x, x_i) minimises L(f) + lam/2 |f|^2 + mu/2 |grad_f L|^2 over the RKHS of k, with the loss
     L(f) = 1/2 sum_i (f(x_i) - y_i)^2. (K + mu K^2 + lam I)^-1 (I + mu K) y is the same number, but squares the
-    condition number of K.
-
-    Args:
-        K, lam, mu, check: see `RidgeFactor.of`, and there also what is raised. y: targets, one row for each row of K.
+    condition number of K. The arguments and errors are those of `RidgeFactor.of`; y has one row for each row of K.
     """
     return RidgeFactor.of(_promoted(K, y), lam, mu, check=check).solve(y)
 

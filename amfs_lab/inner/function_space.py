@@ -18,8 +18,7 @@ SCALE = Learned("scale", 1e-30, 1e30, "5 is a common start.")
 class FunctionSpace(FeatureSpaceLoop):
     """f(z) = scale * sum_i alpha_i k(z, z_i) with alpha = (K + N)^-1 y and N = lam (I + mu K)^-1.
 
-    Source: Park and Kang 2024, the inner loop; with `Linear()` and cross-entropy it is R2-D2 (Bertinetto et al. 2019,
-    whose lambda multiplies n).
+    Source: Park and Kang 2024. With `Linear()` and cross-entropy it is R2-D2 (Bertinetto et al. 2019; lam = n lambda).
 
     The kernel's bandwidth and the output scale are meta-learned through the solve. The scale is not optional: scores
     that are exactly one-hot still have a cross-entropy of log(1 + 4/e) = 0.905 with 5 classes.
@@ -111,8 +110,8 @@ def check_settings(lam: float, mu: float, gamma: float, scale: float, learn_lam:
     for name, value in (("lam", lam), ("mu", mu), ("gamma", gamma), ("scale", scale)):
         if isinstance(value, Tensor):
             raise ConfigError(f"`{name}` must be a number. Got a tensor. Take its value: .item().")
-        if name in ("mu", "gamma"):
-            check_positive(name, value, "0 leaves the term out.", zero=True)
+    check_positive("mu", mu, "0 leaves the term out.", zero=True)
+    check_positive("gamma", gamma, "0 leaves the term out.", zero=True)
     check_positive("lam", lam, LAM.advice)
     SCALE.check(scale)
     if learn_lam:

@@ -55,8 +55,7 @@ class GradientLoop(ABC):
         """Parameters of `net` after 0, 1, 2, ... gradient steps on the loss of these examples, without end.
 
         Frozen parameters do not change, nor do those that the loss does not depend on. Where gradients are enabled,
-        the graph back to the parameters of `net` is kept; with `second_order` through each gradient, too. Raises
-        ConfigError if every parameter is frozen.
+        the graph back to `net` is kept, with `second_order` through each gradient. Raises ConfigError if none can move.
         """
         labelled = Examples.unchecked(ordinary(labelled.x), ordinary(labelled.y), labelled.ways)
         params: Params = {name: ordinary(p) for name, p in net.named_parameters()}
@@ -73,10 +72,10 @@ class GradientLoop(ABC):
             )
         if meta_training and not any(params[name].requires_grad for name in movable):  # within `torch.func.vmap`
             yield from self._descend_transformed(loss, params, movable, second_order)
-        with recording():
-            if not meta_training:
-                params = params | {name: params[name].detach().requires_grad_() for name in movable}
         while True:
+            if not meta_training:  # nothing keeps the graph of the steps before
+                with recording():
+                    params = params | {name: params[name].detach().requires_grad_() for name in movable}
             yield params
             with recording():  # not around the yield: it would reach into the caller
                 with twice_differentiable() if meta_training and second_order else contextlib.nullcontext():
@@ -88,10 +87,7 @@ class GradientLoop(ABC):
                     value, starts, create_graph=meta_training and second_order, allow_unused=True
                 )
                 pairs = zip(movable, starts, grads, strict=True)
-                moved = {name: p if g is None else p - self.lr * g for name, p, g in pairs}
-                if not meta_training:  # nothing keeps the graph of the steps before
-                    moved = {name: p.detach().requires_grad_() for name, p in moved.items()}
-                params = params | moved
+                params = params | {name: p if g is None else p - self.lr * g for name, p, g in pairs}
 
     def _descend_transformed(
         self, loss: Callable[[Params], Tensor], params: Params, movable: list[str], second_order: bool
@@ -173,8 +169,7 @@ class Anil(GradientLoop):
 class AdaptedNetwork:
     """The network with the fast weights of one task.
 
-    Queries pass without the support set, as published; with the norm "support" both pass together, because the support
-    set supplies the statistics.
+    Queries pass without the support set, as published, but with it if it supplies the statistics (norm "support").
     """
 
     net: nn.Module

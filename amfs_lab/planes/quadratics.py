@@ -24,8 +24,7 @@ class Quadratics:
     Args:
         optima: o_t, in the unit of theta. hessians: H_t, symmetric.
     Raises:
-        DataError: another shape, or another number of optima than of Hessians. ConfigError: an entry that is not
-            finite, or a Hessian that is not symmetric.
+        DataError: shapes that do not fit. ConfigError: an entry that is not finite, or a Hessian that is not symmetric.
     """
 
     optima: Float[Tensor, "*b t 2"]
@@ -144,8 +143,7 @@ def descend(
 ) -> Float[Tensor, "k *b 2"]:
     """The trajectory of theta <- theta - rate/t sum_t W_t (theta - o_t): k = steps + 1 points, the start first.
 
-    A step is an affine map, so the k-th point is its k-th power, applied to the start. The powers are made by doubling.
-    A trajectory that overflows is not finite from there on.
+    Point k is the k-th power of an affine map, by doubling. A trajectory that overflows is not finite from there on.
     """
     _check_tasks("W", W, optima)
     check_tensor("start", start, "2")
@@ -168,8 +166,7 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
 
     It is one of the points, p_k, exactly if the sum of the unit vectors from p_k to the others is no longer than
     the number of points equal to p_k (Kuhn 1973). Otherwise Weiszfeld's iteration, m <- sum_t p_t / |m - p_t| over
-    sum_t 1 / |m - p_t|, alternates with Newton steps. If there are several medians, it is one of them: see
-    `geometric_medians`.
+    sum_t 1 / |m - p_t|, alternates with Newton steps. Of several `geometric_medians` it is one.
     """
     check_tensor("points", points, "t 2")
     m = points.mean(-2)

@@ -30,8 +30,7 @@ class Walk:
     """Settings of a trajectory: `steps` steps theta <- theta - rate * decay^k * d, and the options of the rules.
 
     Args:
-        equal_steps: use d / |d| (0 for d = 0), so that every step is `rate * decay^k` long and rules differ only in
-            direction.
+        equal_steps: use d / |d| (0 for d = 0): every step is `rate * decay^k` long, rules differ only in direction.
         noise: standard deviation of the normal noise on both coordinates of each task's gradient at each step, the same
             for every rule; one number, or one a task. seed: of the noise, and of PCGrad's order.
     """
