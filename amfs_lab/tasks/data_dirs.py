@@ -41,8 +41,7 @@ def warn() -> None:
 def named() -> list[Path]:
     """The entries of $AMFS_LAB_DATA: one folder, or several, joined as in PATH. Some may be no folders: see `faults`.
 
-    Blanks and quotes around a name are dropped, and `~` and `$NAME` are replaced, as in a shell. Settings files,
-    containers and notebooks pass them on unchanged.
+    Blanks and quotes around a name are dropped, `~` and `$NAME` replaced: settings files pass them on unchanged.
     """
     value = os.environ.get(VARIABLE, "")
     if os.path.isdir(value):

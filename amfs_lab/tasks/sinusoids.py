@@ -1,9 +1,7 @@
 """Sinusoid regression: tasks y = A sin(x + phase), each with its own amplitude and phase (Finn et al. 2017)."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 
 import torch
 from jaxtyping import Float
@@ -67,9 +65,6 @@ class SinusoidSource:
             error = torch.special.ndtri(chance[:, 1:]) * (self.noise if name == "support" else 0.0)
             halves.append(Examples(x.float(), (wave(x) + error).float(), 1))
         return Episode(*halves)
-
-    def __iter__(self) -> Iterator[Episode]:
-        return (self[index] for index in count())
 
     def _generator(self, index: int, what: str) -> torch.Generator:
         return generator("sinusoids", self.split, self.seed, checked_index(index), what)

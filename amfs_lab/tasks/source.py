@@ -1,9 +1,8 @@
 """Sources of N-way K-shot episodes; each episode is a pure function of (source, split, seed, index)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -66,12 +65,14 @@ class EpisodeSource(Protocol):
 class LabelledSource:
     """Base of `ImageSource` and `EmbeddingSource`: `source[index]` samples an episode from labelled classes.
 
+    A loop over a source goes through its episodes without end: Python asks for 0, 1, 2, ...
+
     Args:
         samples: (classes, samples, ...), the same number of samples a class.
         labels: a name for each class, and no name twice; numbers become names.
         name, split, seed: with the index, all that an episode depends on.
     Raises:
-        ConfigError: not one label a class, more ways than classes, or more shots and queries than samples of a class.
+        ConfigError: other samples, not one label a class, or more ways, shots or queries than there are.
     """
 
     turns = 1  # classes that each class becomes
@@ -118,9 +119,6 @@ class LabelledSource:
             Examples(x[:, shots:].flatten(0, 1), labels.repeat_interleave(self.config.queries), self.config.ways),
         )
 
-    def __iter__(self) -> Iterator[Episode]:
-        return (self[index] for index in count())
-
     def _inputs(self, samples: Tensor, chosen: Int64[Tensor, " ways"], index: int) -> Float[Tensor, "ways k ..."]:
         """The network's inputs from the samples (ways k ...) of an episode."""
         return samples
@@ -146,8 +144,6 @@ class ImageSource(LabelledSource):
     Args:
         augment: changes to training images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of each,
             "affine" distorts every image a little.
-    Raises:
-        ConfigError: no such images; or see `LabelledSource`.
     """
 
     def __init__(
@@ -182,8 +178,7 @@ class ImageSource(LabelledSource):
 class EmbeddingSource(LabelledSource):
     """Episodes of embeddings (classes, samples, d) in floating point, computed before by any network.
 
-    Raises:
-        ConfigError: no such vectors; or see `LabelledSource`. DataError: NaN or infinity among them.
+    Raises what `LabelledSource` raises, and DataError for NaN or infinity.
     """
 
     def __init__(
