@@ -85,7 +85,7 @@ def rbf_kernel(
         the Gram matrix, entries in [0, 1], ones where a = b. One bandwidth may be as small or large as numbers go: the
         limits are the identity (for different points) and ones.
     Raises:
-        ConfigError: a bandwidth that is not positive and finite. DataError: rows of several lengths, or not d numbers.
+        ConfigError: a bandwidth that is not finite and > 0. DataError: rows of several lengths, or not d bandwidths.
     """
     check_positive("bandwidth", bandwidth, BANDWIDTH.advice)
     return _rbf(*checked_points(x1, x2), bandwidth)

@@ -154,7 +154,10 @@ def covariance(
 
 
 def leave_one_out(K: Real[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b n c"]:
-    """e_i = y_i - f_without_i(x_i) = alpha_i / [(K + lam I)^-1]_ii, exactly. Raises what `solve` raises."""
+    """All leave-one-out errors e_i = y_i - f_without_i(x_i) = alpha_i / [(K + lam I)^-1]_ii, from one factorisation.
+
+    Raises what `solve` raises.
+    """
     return RidgeFactor.of(_promoted(K, y), lam).leave_one_out(y)
 
 
