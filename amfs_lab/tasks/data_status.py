@@ -12,8 +12,7 @@ from amfs_lab.tasks import data_dirs, glyphs, omniglot
 def report(root: Path | None = None) -> Iterator[str]:
     """All lines, one after the other. Missing or damaged data is a line, not an error.
 
-    Args:
-        root: a directory to search first. Raises DataError if it is none.
+    Raises DataError for a `root`, a directory to search first, that is none.
     """
     for section in (_named, _glyphs, _omniglot, _cache):
         with warnings.catch_warnings():  # `_named` lists the same faults

@@ -116,10 +116,11 @@ def find(part: str, root: Path | None = None) -> Path:
         data_dirs.warn()
         return path
     folders = ", ".join(map(str, data_dirs.folders(root, part, say=False)))
+    wrong = "".join(f" {fault}" for fault in data_dirs.faults())
     raise DataError(
         f"Expected {part}.zip or the folder {part} in one of {folders}, in a folder there, or in `omniglot` there. "
         "Got none. Fetch it with `amfs-lab data fetch omniglot`, or name the folder that has it in "
-        f"{' '.join([data_dirs.VARIABLE + '.', *data_dirs.faults()])}"
+        f"{data_dirs.VARIABLE}.{wrong}"
     )
 
 
