@@ -24,10 +24,7 @@ def squared_distances(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) ->
 
     Direct differences give exact zeros on the diagonal, where |a|^2 + |b|^2 - 2ab leaves rounding errors. They are
     differentiable twice, where `torch.cdist` is not. A large array of differences (n m d) is never kept. Integers are
-    taken as floating point, and 16-bit numbers as float32.
-
-    Raises:
-        DataError: `x1` and `x2` are not two sets of rows of one length.
+    taken as floating point, and 16-bit numbers as float32. Raises DataError unless all rows have one length.
     """
     return _squared_distances(*checked_points(x1, x2))
 
@@ -83,14 +80,12 @@ def rbf_kernel(
     """k(a, b) = exp(-|a - b|^2 / (2 bandwidth^2)).
 
     Args:
-        x1, x2: features, any unit. bandwidth: sigma, in the same unit and > 0. One number a dimension (d) divides the
-            differences of each coordinate by its own bandwidth.
+        x1, x2: features, any unit. bandwidth: sigma > 0 in the same unit, or one number for each of the d coordinates.
     Returns:
         the Gram matrix, entries in [0, 1], ones where a = b. One bandwidth may be as small or large as numbers go: the
         limits are the identity (for different points) and ones.
     Raises:
-        ConfigError: a bandwidth that is not positive and finite. DataError: `x1` and `x2` are not two sets of rows of
-            one length, or a bandwidth of another number of dimensions.
+        ConfigError: a bandwidth that is not finite and > 0. DataError: rows of several lengths, or not d bandwidths.
     """
     check_positive("bandwidth", bandwidth, BANDWIDTH.advice)
     return _rbf(*checked_points(x1, x2), bandwidth)
@@ -99,14 +94,14 @@ def rbf_kernel(
 def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
     """`rbf_kernel` of points in working precision, and a bandwidth that is known to be positive."""
     limits = torch.finfo(x1.dtype)
+    if isinstance(bandwidth, Tensor) and bandwidth.ndim == 1:
+        if len(bandwidth) != (d := x1.shape[-1]):
+            raise DataError(
+                f"`bandwidth` must be one number, or one for each of the {d} dimensions of the rows. "
+                f"Got {len(bandwidth)}."
+            )
+        return torch.exp(-squared_distances(x1 / bandwidth, x2 / bandwidth) / 2)
     if isinstance(bandwidth, Tensor):
-        if bandwidth.ndim == 1:
-            if bandwidth.shape[0] != x1.shape[-1]:
-                raise DataError(
-                    f"`bandwidth` must be one number, or one for each of the {x1.shape[-1]} dimensions of the rows. "
-                    f"Got {len(bandwidth)}."
-                )
-            return torch.exp(-squared_distances(x1 / bandwidth, x2 / bandwidth) / 2)
         return torch.exp(-_squared_distances(x1, x2) / (2 * bandwidth.to(x1.dtype) ** 2).clamp(limits.tiny, limits.max))
     square = bandwidth * bandwidth
     if limits.tiny / limits.eps < square < limits.max * limits.eps:
@@ -128,7 +123,7 @@ def _scale_of(*tensors: Tensor) -> Tensor:
 def linear_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"], bias: bool = True) -> Float[Tensor, "*b n m"]:
     """k(a, b) = <a, b>, plus 1 with `bias` (a column of ones beside the features). Raises as `rbf_kernel` does."""
     x1, x2 = checked_points(x1, x2)
-    return x1 @ x2.mT + (1 if bias else 0)
+    return x1 @ x2.mT + int(bias)
 
 
 def cosine_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
@@ -148,12 +143,8 @@ def _unit_rows(x: Tensor) -> Tensor:
 def median_bandwidth(x: Real[Tensor, "n d"]) -> Float[Tensor, ""]:
     """The median distance over the pairs of rows of `x`, the usual start of a bandwidth.
 
-    About half of the pairs are then more than 61 % similar. Of an even number of pairs it is the lower middle one.
-
-    Returns:
-        a scalar in the unit of `x`, detached.
-    Raises:
-        DataError: fewer than two rows, a distance that is not finite, or most rows equal (the median is 0).
+    About half of the pairs are then more than 61 % similar. Of an even number of pairs it is the lower middle one. The
+    result is detached. Raises DataError for fewer than two rows, or a median that is 0 (most rows equal) or not finite.
     """
     x, _ = checked_points(x.detach() if isinstance(x, Tensor) else x, x)
     n = len(x)
@@ -182,13 +173,11 @@ class Learned:
     def check(self, start: Tensor | float) -> None:
         """Raises ConfigError unless `start` is one number between `low` and `high`."""
         check_positive(self.name, start, self.advice)
+        must = f"A learned `{self.name}` must start"
         if isinstance(start, Tensor) and start.numel() != 1:
-            raise ConfigError(
-                f"A learned `{self.name}` must start at one number. Got a tensor of shape {tuple(start.shape)}."
-            )
+            raise ConfigError(f"{must} at one number. Got a tensor of shape {tuple(start.shape)}.")
         if not self.low <= start <= self.high:
-            bounds = f"between {self.low:g} and {self.high:g}"
-            raise ConfigError(f"A learned `{self.name}` must start {bounds}. Got {start:g}. {self.advice}")
+            raise ConfigError(f"{must} between {self.low:g} and {self.high:g}. Got {start:g}. {self.advice}")
 
     def log(self, start: Tensor | float, shape: tuple[int, ...] = (), learn: bool = True) -> nn.Parameter:
         """The parameter log(start), the same in all entries of `shape`."""
@@ -202,12 +191,8 @@ class Learned:
         return (held + (log_value - log_value.detach())).exp()
 
 
-BANDWIDTH = Learned(
-    "bandwidth",
-    1e-3,
-    1e3,
-    "It is the distance at which similarity has fallen to 61 %: start from `median_bandwidth(x)`.",
-)
+ADVICE = "It is the distance at which similarity has fallen to 61 %: start from `median_bandwidth(x)`."
+BANDWIDTH = Learned("bandwidth", 1e-3, 1e3, ADVICE)
 check_learned_bandwidth = BANDWIDTH.check
 
 

@@ -17,7 +17,8 @@ Number = Float[Tensor, ""] | float
 class RidgeFactor:
     """L L^T = K + N with N = lam (I + mu K)^-1: one factorisation, from which all results of a ridge regression follow.
 
-    N is the noise covariance that the regularisers amount to in a Gaussian process; for mu = 0 it is lam I.
+    N is the noise covariance that the regularisers amount to in a Gaussian process; for mu = 0 it is lam I. Functions
+    of this module with the names of the methods factorise first; they say more of each result.
     """
 
     L: Float[Tensor, "*b n n"]  # lower Cholesky factor of K + N
@@ -110,12 +111,7 @@ def solve(
 
     f(x) = sum_i alpha_i k(x, x_i) minimises L(f) + lam/2 |f|^2 + mu/2 |grad_f L|^2 over the RKHS of k, with the loss
     L(f) = 1/2 sum_i (f(x_i) - y_i)^2. (K + mu K^2 + lam I)^-1 (I + mu K) y is the same number, but squares the
-    condition number of K.
-
-    Args:
-        K, lam, mu, check: see `RidgeFactor.of`, and there also what is raised. y: targets, one row a support point.
-    Raises:
-        DataError: y has not one row for each row of K.
+    condition number of K. The arguments and errors are those of `RidgeFactor.of`; y has one row for each row of K.
     """
     return RidgeFactor.of(_promoted(K, y), lam, mu, check=check).solve(y)
 
@@ -123,8 +119,7 @@ def solve(
 def information(K: Real[Tensor, "*b n n"], lam: Number, mu: Number = 0.0) -> Float[Tensor, "*b"]:
     """I(f; D) = 1/2 log det(I + K N^-1), in nats: the mutual information of the function and its n noisy labels.
 
-    For mu = 0 it is 1/2 log det(I + K / lam). Differentiable, where `Spectrum.information` is for display. A failed
-    factorisation gives NaN.
+    Differentiable, where `Spectrum.information` is for display. A failed factorisation gives NaN.
     """
     return RidgeFactor.of(K, lam, mu, check=False).information()
 
@@ -139,10 +134,7 @@ def variance(
     """v(x) = k(x, x) - k_x^T (K + N)^-1 k_x: the posterior variance of f at x, if f is a Gaussian process.
 
     For lam = 0 it is the squared norm of k(x, .) minus its projection on the span of the support set's functions. For
-    mu = 0 add `lam` to have the variance of a label. A failed factorisation gives NaN.
-
-    Args:
-        k_qq: k(x, x) of each query. K_qs: queries against support. K_ss: Gram matrix of the support set.
+    mu = 0 add `lam` to have the variance of a label. `k_qq` has k(x, x) of each x. A failed factorisation gives NaN.
     """
     return RidgeFactor.of(K_ss, lam, mu, check=False).variance(k_qq, K_qs)
 
@@ -162,9 +154,9 @@ def covariance(
 
 
 def leave_one_out(K: Real[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b n c"]:
-    """e_i = alpha_i / [(K + lam I)^-1]_ii: the error at point i of the fit without it, all n from one factorisation.
+    """All leave-one-out errors e_i = y_i - f_without_i(x_i) = alpha_i / [(K + lam I)^-1]_ii, from one factorisation.
 
-    e_i = y_i - f_without_i(x_i), exactly, for mu = 0. Raises what `solve` raises.
+    Raises what `solve` raises.
     """
     return RidgeFactor.of(_promoted(K, y), lam).leave_one_out(y)
 
@@ -182,7 +174,7 @@ def log_evidence(K: Real[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Numb
 class Spectrum:
     """K = sum_i s_i u_i u_i^T, and what ridge regression does along each eigenvector u_i. For display and tests.
 
-    (Gradients go through Cholesky: the backward of an eigendecomposition is NaN where eigenvalues repeat.)
+    Gradients go through Cholesky: the backward of an eigendecomposition is NaN where eigenvalues repeat.
     """
 
     eigenvalues: Float[Tensor, " n"]  # s, descending
@@ -251,11 +243,9 @@ def _cholesky(A: Float[Tensor, "*b n n"], name: str, check: bool, **numbers: Num
         )
     values = ", ".join(f"{n}={float(torch.as_tensor(v).detach()):g}" for n, v in numbers.items())
     float64 = "" if A.dtype == torch.float64 else ", or solve in float64"
-    advice = (
-        f"Increase `lam`{float64}; at lam=0 a repeated support point makes it singular in any precision."
-        if "lam" in numbers
-        else f"K must be the Gram matrix of a kernel{float64}."
-    )
+    advice = f"K must be the Gram matrix of a kernel{float64}."
+    if "lam" in numbers:
+        advice = f"Increase `lam`{float64}; at lam=0 a repeated support point makes it singular in any precision."
     raise NumericalError(
         f"{name} of shape {tuple(A.shape)} is not positive definite ({values}, dtype={A.dtype}). {advice}"
     )

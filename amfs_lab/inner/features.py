@@ -26,8 +26,7 @@ class FeatureSpaceLoop(nn.Module):
     def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> Predictor:
         """Learns the task from features; the predictor maps features (q d) to scores (q c).
 
-        Raises:
-            DataError: features that are not rows, or targets of another number of rows.
+        Raises DataError for features that are not rows, or targets of another number of rows.
         """
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
@@ -58,6 +57,5 @@ def checked_task(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Turns autocast off: a solve needs more than the 8 significant bits of bfloat16."""
-    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return contextlib.nullcontext()
+    on = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+    return torch.autocast(device.type, enabled=False) if on else contextlib.nullcontext()

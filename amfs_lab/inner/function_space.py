@@ -18,8 +18,7 @@ SCALE = Learned("scale", 1e-30, 1e30, "5 is a common start.")
 class FunctionSpace(FeatureSpaceLoop):
     """f(z) = scale * sum_i alpha_i k(z, z_i) with alpha = (K + N)^-1 y and N = lam (I + mu K)^-1.
 
-    Source: Park and Kang 2024, the inner loop; with `Linear()` and cross-entropy it is R2-D2 (Bertinetto et al. 2019,
-    whose lambda multiplies n).
+    Source: Park and Kang 2024. With `Linear()` and cross-entropy it is R2-D2 (Bertinetto et al. 2019; lam = n lambda).
 
     The kernel's bandwidth and the output scale are meta-learned through the solve. The scale is not optional: scores
     that are exactly one-hot still have a cross-entropy of log(1 + 4/e) = 0.905 with 5 classes.
@@ -32,8 +31,6 @@ class FunctionSpace(FeatureSpaceLoop):
         first_order: detach alpha from the query loss, the analogue of FO-MAML. It then learns nothing about lam and
             mu, and little about the bandwidth. It saves almost no time, because the backbone is nearly all of the cost.
         learn_lam: learn `lam` from its start, held between 1e-6 and 1e3.
-    Raises:
-        ConfigError: a value outside its range.
     """
 
     def __init__(
@@ -49,8 +46,7 @@ class FunctionSpace(FeatureSpaceLoop):
         super().__init__()
         check_settings(lam, mu, gamma, scale, learn_lam)
         self.kernel = RBF() if kernel is None else kernel
-        self.mu, self.gamma, self.first_order = mu, gamma, first_order
-        self._lam = lam
+        self._lam, self.mu, self.gamma, self.first_order = lam, mu, gamma, first_order
         self.log_lam = LAM.log(lam) if learn_lam else None
         self.log_scale = SCALE.log(scale)
 
@@ -114,8 +110,8 @@ def check_settings(lam: float, mu: float, gamma: float, scale: float, learn_lam:
     for name, value in (("lam", lam), ("mu", mu), ("gamma", gamma), ("scale", scale)):
         if isinstance(value, Tensor):
             raise ConfigError(f"`{name}` must be a number. Got a tensor. Take its value: .item().")
-        if name in ("mu", "gamma"):
-            check_positive(name, value, "0 leaves the term out.", zero=True)
+    check_positive("mu", mu, "0 leaves the term out.", zero=True)
+    check_positive("gamma", gamma, "0 leaves the term out.", zero=True)
     check_positive("lam", lam, LAM.advice)
     SCALE.check(scale)
     if learn_lam:

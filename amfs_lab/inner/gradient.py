@@ -48,34 +48,34 @@ class GradientLoop(ABC):
     def adapt(self, net: nn.Module, support: Examples) -> Callable[[Tensor], Tensor]:
         """A predictor from queries to scores. Works under `torch.no_grad` as well.
 
-        The parameters of `net` never change. Its buffers do if a forward pass writes them (`nn.BatchNorm2d` in training
-        mode).
+        The parameters of `net` never change. Its buffers do if a forward pass writes them (BatchNorm in training mode).
         """
 
-    def _descend(
-        self, loss: Callable[[Params], Tensor], params: Params, meta_training: bool, second_order: bool = True
-    ) -> Iterator[Params]:
-        """Parameters after 0, 1, 2, ... gradient steps on the loss, without end.
+    def _descend(self, net: nn.Module, labelled: Examples, second_order: bool = True) -> Iterator[Params]:
+        """Parameters of `net` after 0, 1, 2, ... gradient steps on the loss of these examples, without end.
 
-        Frozen parameters do not change, nor do those that the loss does not depend on.
-
-        Args:
-            meta_training: keep the graph back to `params`. second_order: keep it through each gradient, too.
-        Raises:
-            ConfigError: every parameter is frozen.
+        Frozen parameters do not change, nor do those that the loss does not depend on. Where gradients are enabled,
+        the graph back to `net` is kept, with `second_order` through each gradient. Raises ConfigError if none can move.
         """
+        labelled = Examples.unchecked(ordinary(labelled.x), ordinary(labelled.y), labelled.ways)
+        params: Params = {name: ordinary(p) for name, p in net.named_parameters()}
+        meta_training = torch.is_grad_enabled()
+
+        def loss(params: Params) -> Tensor:
+            return labelled.loss(functional_call(net, params, (labelled.x,)))
+
         movable = [name for name, p in params.items() if not is_frozen(p)]
         if not movable:
             raise ConfigError(
-                f"{type(self).__name__} needs a parameter that its steps may move. Got "
-                f"{len(params)} that are all frozen. Free some: requires_grad_(True); measuring needs none frozen."
+                f"{type(self).__name__} needs a parameter that its steps may move. Got {len(params)} that are all "
+                "frozen. Free some: requires_grad_(True); measuring needs none frozen."
             )
         if meta_training and not any(params[name].requires_grad for name in movable):  # within `torch.func.vmap`
             yield from self._descend_transformed(loss, params, movable, second_order)
-        with recording():
-            if not meta_training:
-                params = params | {name: params[name].detach().requires_grad_() for name in movable}
         while True:
+            if not meta_training:  # nothing keeps the graph of the steps before
+                with recording():
+                    params = params | {name: params[name].detach().requires_grad_() for name in movable}
             yield params
             with recording():  # not around the yield: it would reach into the caller
                 with twice_differentiable() if meta_training and second_order else contextlib.nullcontext():
@@ -86,12 +86,8 @@ class GradientLoop(ABC):
                 grads = torch.autograd.grad(
                     value, starts, create_graph=meta_training and second_order, allow_unused=True
                 )
-                moved = {
-                    name: p if g is None else p - self.lr * g for name, p, g in zip(movable, starts, grads, strict=True)
-                }
-                if not meta_training:  # nothing keeps the graph of the steps before
-                    moved = {name: p.detach().requires_grad_() for name, p in moved.items()}
-                params = params | moved
+                pairs = zip(movable, starts, grads, strict=True)
+                params = params | {name: p if g is None else p - self.lr * g for name, p, g in pairs}
 
     def _descend_transformed(
         self, loss: Callable[[Params], Tensor], params: Params, movable: list[str], second_order: bool
@@ -108,12 +104,11 @@ class GradientLoop(ABC):
             params = params | {name: p - self.lr * grads[name] for name, p in moving.items()}
 
 
-def recording() -> contextlib.AbstractContextManager[object]:
+@contextlib.contextmanager
+def recording() -> Iterator[None]:
     """Context that records operations for derivatives, also within `torch.no_grad` and `torch.inference_mode`."""
-    stack = contextlib.ExitStack()
-    stack.enter_context(torch.inference_mode(False))
-    stack.enter_context(torch.enable_grad())
-    return stack
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def twice_differentiable() -> contextlib.AbstractContextManager[object]:
@@ -138,10 +133,7 @@ def is_frozen(parameter: Tensor) -> bool:
 class Maml(GradientLoop):
     """theta' = theta - lr * grad L_S(theta), repeated `steps` times; the meta-gradient runs through all steps.
 
-    Source: Finn et al. 2017.
-
-    Args:
-        first_order: leave out the second-order terms (FO-MAML): the gradients are constants.
+    Source: Finn et al. 2017. `first_order` leaves out the second-order terms (FO-MAML): the gradients are constants.
     """
 
     first_order: bool = False
@@ -151,36 +143,24 @@ class Maml(GradientLoop):
 
     def walk(self, net: nn.Module, support: Examples) -> "Iterator[AdaptedNetwork]":
         """The network after 0, 1, 2, ... inner steps, without end; `steps` plays no part."""
-
-        support = Examples.unchecked(ordinary(support.x), ordinary(support.y), support.ways)
-
-        def loss(params: Params) -> Tensor:
-            return support.loss(functional_call(net, params, (support.x,)))
-
-        start: Params = {name: ordinary(p) for name, p in net.named_parameters()}
-        for params in self._descend(loss, start, torch.is_grad_enabled(), not self.first_order):
-            yield AdaptedNetwork(net, params, support.x)
+        support_x = ordinary(support.x)
+        for params in self._descend(net, support, not self.first_order):
+            yield AdaptedNetwork(net, params, support_x)
 
 
 @dataclass(frozen=True)
 class Anil(GradientLoop):
-    """MAML whose inner steps change only the linear head. The outer loop changes everything, through all steps.
+    """MAML whose inner steps change only the linear head (Raghu et al. 2020). The outer loop changes everything.
 
-    Source: Raghu et al. 2020 ("almost no inner loop"). The support set passes through the body once, whatever `steps`.
-    `net` must be a `backbone` under a `head`, as `MetaLearner` makes it.
+    The support set passes through the body once. `net` must be a `backbone` under a `head`, as `MetaLearner` makes it.
     """
 
     def adapt(self, net: nn.Module, support: Examples) -> "AdaptedNetwork":
         head = net.get_submodule("head")
-        features = ordinary(checked_features(net.get_submodule("backbone")(support.x.clone()), len(support.x)))
+        features = checked_features(net.get_submodule("backbone")(support.x.clone()), len(support.x))
         features = features.to(next(head.parameters()).dtype)
-        labels = Examples.unchecked(features, ordinary(support.y), support.ways)
-
-        def loss(params: Params) -> Tensor:
-            return labels.loss(functional_call(head, params, (features,)))
-
-        start: Params = {name: ordinary(p) for name, p in head.named_parameters()}
-        moved = next(islice(self._descend(loss, start, torch.is_grad_enabled()), self.steps, None))
+        labelled = Examples.unchecked(features, support.y, support.ways)
+        moved = next(islice(self._descend(head, labelled), self.steps, None))
         params = dict(net.named_parameters()) | {HEAD + name: p for name, p in moved.items()}
         return AdaptedNetwork(net, params, support.x)
 
@@ -189,8 +169,7 @@ class Anil(GradientLoop):
 class AdaptedNetwork:
     """The network with the fast weights of one task.
 
-    Queries pass without the support set, as published. If the network's `norm` is "support", both pass together:
-    the support set supplies the statistics.
+    Queries pass without the support set, as published, but with it if it supplies the statistics (norm "support").
     """
 
     net: nn.Module

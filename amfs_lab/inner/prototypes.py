@@ -13,11 +13,7 @@ from amfs_lab.kernels import squared_distances
 
 @dataclass(init=False, repr=False, unsafe_hash=True)  # no settings: any two are equal, in a configuration as well
 class Prototypes(FeatureSpaceLoop):
-    """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set.
-
-    Raises:
-        ConfigError: real labels instead of classes.
-    """
+    """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set; not for real labels."""
 
     def predict(
         self, net: nn.Module, support: Examples, x: Float[Tensor, "q ..."]

@@ -20,7 +20,10 @@ NEGATIVE = ("keep", "clip")
 
 
 class Aggregator(ABC):
-    """A rule for combining task gradients. Calling it returns `weights(grads) @ grads`, which must be finite."""
+    """A rule for combining task gradients. Calling it returns `weights(grads) @ grads`, which must be finite.
+
+    Every method raises DataError unless `grads` is one row a task.
+    """
 
     label: ClassVar[str] = ""  # the rule's name in figures and tables; without one it goes by the name of its class
 
@@ -34,21 +37,12 @@ class Aggregator(ABC):
         """The weight c_j of each task's gradient, normalisation included."""
 
     def combine(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """sum_j c_j g_j without a check of values: NaN or infinity in `grads` gives NaN or infinity.
-
-        Raises:
-            DataError: gradients that are not one row a task.
-        """
+        """sum_j c_j g_j without a check of values: NaN or infinity in `grads` gives NaN or infinity."""
         check_rows(grads)
         return self.weights(grads) @ grads
 
     def __call__(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """`combine`.
-
-        Raises:
-            DataError: gradients that are not one row a task. NumericalError: a gradient that is not finite, with the
-                task it is of, or a sum that overflows.
-        """
+        """`combine`. Raises NumericalError for a gradient that is not finite, with its task, and for an overflow."""
         direction = self.combine(grads)
         if not bool(torch.isfinite(direction.sum())):  # one number to read; finite entries may overflow it
             check_finite(grads, direction)
@@ -97,16 +91,14 @@ class CosineRule(Aggregator):
 
     Args:
         normalization: Z, one of `NORMALIZATIONS`. Z changes the length of the step, never its direction.
-            `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient: the step is as long as the mean's, so
-            that the two differ only in direction.
-            `"unit"` Z = 1 / sum_j |c_j|: the weights' absolute values sum to 1. The step may be longer or shorter than
-            the mean's: twice as long for three equal tasks against one, five times where that one is twice as long.
+            `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient: the step is as long as the mean's.
+            `"unit"` Z = 1 / sum_j |c_j|. The step may be longer or shorter than the mean's: twice as long for three
+            equal tasks against one, five times where that one is twice as long.
             `"agreement"` Z = 1/t^2 for O-AMFS, whose c_j is t when all tasks agree, and 1/t for `MeanCosine`, whose c_j
             is 1 then: the mean's step when all agree, and never longer than the mean of the gradients' lengths. It
             may be longer than the mean's step: 2.5 times for three equal tasks against one twice as long.
             `"none"` Z = 1, the formula as printed.
-            If the weights cancel to within rounding error (`cancellation_tolerance`), the step of `"length"` and
-            `"unit"` is zero.
+            The step of `"length"` and `"unit"` is zero if the weights cancel (`cancellation_tolerance`).
         negative: `"keep"` gives a task that opposes the majority a negative weight, `"clip"` the weight 0.
     """
 
@@ -119,21 +111,17 @@ class CosineRule(Aggregator):
                 raise ConfigError(f"`{name}` must be one of {', '.join(options)}. Got {getattr(self, name)!r}.")
 
     @abstractmethod
-    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
-        """The direction S that every task is compared with."""
-
-    @abstractmethod
-    def full_agreement(self, t: int) -> int:
-        """The c_j that each of t equal gradients gets before normalisation."""
+    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
+        """The direction S that every task is compared with, and the c_j of t equal gradients before normalisation."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         check_rows(grads)
+        t, p = grads.shape
         units = Directions.of(grads)
-        c = units.dot(self.reference(grads, units))
+        S, full = self.reference(grads, units)
+        c = units.dot(S)
         if self.negative == "clip":
             c = c.clamp(min=0)
-        t, p = grads.shape
-        full = self.full_agreement(t)
         if self.normalization == "none":
             return c
         if self.normalization == "agreement":
@@ -152,11 +140,8 @@ class PairwiseCosine(CosineRule):
 
     label = "O-AMFS"
 
-    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
-        return units.sum()
-
-    def full_agreement(self, t: int) -> int:
-        return t
+    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
+        return units.sum(), len(grads)
 
 
 @dataclass(frozen=True)
@@ -165,23 +150,21 @@ class MeanCosine(CosineRule):
 
     label = "cosine to mean"
 
-    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> Float[Tensor, " p"]:
+    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
         mean = Mean().combine(grads)
         # |gbar|_1 / mean_j |g_j|_1: 1-norms, because they overflow last and see a sum that cancels in each entry.
         left = mean.abs().sum() / torch.linalg.vector_norm(grads, 1) * len(grads)
-        return torch.where(left <= cancellation_tolerance(len(mean), mean.dtype), 0, Directions.of(mean[None]).sum())
-
-    def full_agreement(self, t: int) -> int:
-        return 1
+        cancels = left <= cancellation_tolerance(len(mean), mean.dtype)
+        return torch.where(cancels, 0, Directions.of(mean[None]).sum()), 1
 
 
 def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:
     """|a| / |b|, and 0 where b is zero. Both are divided by their largest entry first, or squares would overflow."""
-    sizes = [_largest(x) for x in (a, b)]
-    lengths = [
-        torch.linalg.vector_norm(x / torch.where(size > 0, size, 1)) for x, size in zip((a, b), sizes, strict=True)
-    ]
-    return torch.where(sizes[1] == 0, 0, (sizes[0] / sizes[1]) * (lengths[0] / lengths[1]))
+    unit_a, unit_b = _largest(a), _largest(b)
+    length_a, length_b = (
+        torch.linalg.vector_norm(x / torch.where(unit > 0, unit, 1)) for x, unit in ((a, unit_a), (b, unit_b))
+    )
+    return torch.where(unit_b == 0, 0, (unit_a / unit_b) * (length_a / length_b))
 
 
 def _largest(x: Float[Tensor, "..."]) -> Float[Tensor, ""]:
@@ -216,11 +199,7 @@ class PCGrad(Aggregator):
         return self.weights_from_gram(scaled @ scaled.T)
 
     def weights_from_gram(self, gram: Float[Tensor, "t t"]) -> Float[Tensor, " t"]:
-        """The weights of gradients with the inner products <g_i, g_j>, which are all that the rule reads of them.
-
-        Raises:
-            DataError: `gram` is not square.
-        """
+        """The weights of gradients with the inner products <g_i, g_j>, which are all that the rule reads of them."""
         check_gram("gram", gram)
         t, products = len(gram), gram.double()
         generator = torch.Generator().manual_seed(self.seed)

@@ -23,10 +23,7 @@ def measure(grads: Float[Tensor, "*b t p"]) -> Conflict:
     """The mean and the signs of w_ij = <g_i, g_j> / (|g_i||g_j|) over the pairs i < j.
 
     With S = sum_i g_i/|g_i| the mean is (|S|^2 - t) / (t (t - 1)) when no gradient is zero. Pairs with a zero gradient
-    count, with cosine 0.
-
-    Raises:
-        DataError: fewer than two tasks, or another shape.
+    count, with cosine 0. Raises DataError for fewer than two tasks, or another shape.
     """
     check_tensor("grads", grads, "t p")
     t = grads.shape[-2]

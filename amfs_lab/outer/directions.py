@@ -22,13 +22,10 @@ def cancellation_tolerance(p: int, dtype: torch.dtype) -> float:
 
 @dataclass(frozen=True)
 class Directions:
-    """u_j = g_j / |g_j|, kept as `scale[j] * rows[j]`.
-
-    The normalised rows are not materialised; that would cost more than the products. `cosines` takes any batch, `sum`
-    and `dot` take none.
+    """u_j = g_j / |g_j|, kept as `scale[j] * rows[j]`: to normalise the rows would cost more than the products.
 
     A zero gradient gets scale 0, and so does one shorter than the smallest normal number. NaN or infinity in a gradient
-    makes its scale or its cosines NaN, never 0.
+    makes its scale or its cosines NaN, never 0. `cosines` takes any batch, `sum` and `dot` take none.
     """
 
     rows: Float[Tensor, "*b t p"]
@@ -63,8 +60,7 @@ def squares_are_sound(lengths: Float[Tensor, "*b t"], p: int) -> bool:
     """True if these lengths come from sums of p squares without overflow or underflow.
 
     In float32 the square of 1e25 overflows and that of 1e-25 underflows. A square below the smallest normal number
-    `tiny` may be lost; p of them must be negligible. In float16 a length may be finite and its square, an entry of
-    `rows @ rows.mT`, infinite.
+    `tiny` may be lost; p of them must be negligible. A finite length in float16 may have an infinite square.
     """
     limits = torch.finfo(lengths.dtype)
     least = (p * limits.tiny / limits.eps) ** 0.5

@@ -27,16 +27,15 @@ class TorchJD(Aggregator):
     TorchJD's own PCGrad sums. UPGrad keeps <d, g_j> >= 0 up to the ridge that its solver adds to the Gram matrix, 1e-4
     of the trace; `{"projector": torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes it smaller.
 
-    Some keep a state between calls (`stateful`). The state belongs to this one object: copies start without it, and so
-    does each run of a trainer. It is not saved or compared.
+    Some keep a state between calls (`stateful`), which belongs to this one object and is not saved or compared. Copies
+    start without it, and so does each run of a trainer.
 
     Args:
         aggregator: its name in TorchJD.
         settings: arguments of its constructor. A list becomes a tensor; keep to plain values if the rule is saved.
         seed: of its random numbers, the same at every call.
     Raises:
-        ConfigError: at the first use, which imports torchjd: it is not installed, or has no such aggregator or
-            settings.
+        ConfigError: at the first use, if torchjd is not installed, or has no such aggregator or settings.
     """
 
     label = "TorchJD"
@@ -60,9 +59,8 @@ class TorchJD(Aggregator):
         kinds = aggregators()
         if self.aggregator not in kinds:
             raise ConfigError(f"TorchJD's aggregator must be one of {', '.join(kinds)}. Got {self.aggregator!r}.")
-        kind = kinds[self.aggregator]
+        kind, given = kinds[self.aggregator], self.settings.items()
         try:
-            given = self.settings.items()
             return kind(**{k: torch.tensor(v, dtype=torch.float64) if isinstance(v, list) else v for k, v in given})
         except ImportError as error:
             raise ConfigError(f"Expected what TorchJD's {self.aggregator} is built on. Got: {error}") from error

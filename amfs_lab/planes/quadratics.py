@@ -14,6 +14,8 @@ from torch import Tensor
 from amfs_lab.arguments import check_tensor
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 
+LEAST = 1e-12  # smallest distance, so that a division by it is finite
+
 
 @dataclass(frozen=True)
 class Quadratics:
@@ -22,8 +24,7 @@ class Quadratics:
     Args:
         optima: o_t, in the unit of theta. hessians: H_t, symmetric.
     Raises:
-        DataError: another shape, or another number of optima than of Hessians. ConfigError: an entry that is not
-            finite, or a Hessian that is not symmetric.
+        DataError: shapes that do not fit. ConfigError: an entry that is not finite, or a Hessian that is not symmetric.
     """
 
     optima: Float[Tensor, "*b t 2"]
@@ -63,13 +64,7 @@ def _left(H: Float[Tensor, "*b 2 2"], a: float, k: int) -> Float[Tensor, "*b 2 2
     return torch.linalg.matrix_power(torch.eye(2, dtype=H.dtype) - a * H, k)
 
 
-def _maml(H: Float[Tensor, "*b 2 2"], a: float, k: int, lam: float) -> Float[Tensor, "*b 2 2"]:
-    left = _left(H, a, k)
-    return left @ H @ left
-
-
-def _proximal(H: Float[Tensor, "*b 2 2"], a: float, k: int, lam: float) -> Float[Tensor, "*b 2 2"]:
-    left = lam * torch.linalg.inv(H + lam * torch.eye(2, dtype=H.dtype))
+def _between(left: Float[Tensor, "*b 2 2"], H: Float[Tensor, "*b 2 2"]) -> Float[Tensor, "*b 2 2"]:
     return left @ H @ left
 
 
@@ -77,9 +72,9 @@ def _proximal(H: Float[Tensor, "*b 2 2"], a: float, k: int, lam: float) -> Float
 PULLS: dict[str, Pull] = {
     "joint": lambda H, a, k, lam: H,
     "FO-MAML": lambda H, a, k, lam: H @ _left(H, a, k),
-    "MAML": _maml,
+    "MAML": lambda H, a, k, lam: _between(_left(H, a, k), H),
     "Reptile": lambda H, a, k, lam: torch.eye(2, dtype=H.dtype) - _left(H, a, k),
-    "proximal": _proximal,
+    "proximal": lambda H, a, k, lam: _between(lam * torch.linalg.inv(H + lam * torch.eye(2, dtype=H.dtype)), H),
 }
 
 
@@ -98,11 +93,8 @@ def pulls(
 
     Proximal is I-AMFS in the plane: one solve with a ridge lam instead of steps.
 
-    Raises:
-        ConfigError: an unknown method, inner_lr < 0, inner_steps < 0 or lam <= 0.
-    References:
-        Finn, Abbeel and Levine 2017 (MAML, FO-MAML); Nichol, Achiam and Schulman 2018 (Reptile); Rajeswaran et al. 2019
-        (the proximal inner problem).
+    Sources: Finn, Abbeel and Levine 2017 (MAML, FO-MAML); Nichol, Achiam and Schulman 2018 (Reptile); Rajeswaran et al.
+    2019 (the proximal inner problem). Raises ConfigError for another method, inner_lr < 0, inner_steps < 0 or lam <= 0.
     """
     if method not in PULLS:
         raise ConfigError(f"The method must be one of {', '.join(PULLS)}. Got {method!r}.")
@@ -117,8 +109,7 @@ def pulls(
 def end(W: Float[Tensor, "*b t 2 2"], optima: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
     """(sum_t W_t)^-1 sum_t W_t o_t, where the sum of the pulls is zero.
 
-    Raises:
-        NumericalError: sum_t W_t is singular, so that the end is not unique. DataError: another shape.
+    Raises NumericalError if sum_t W_t is singular: the end is not unique.
     """
     _check_tasks("W", W, optima)
     total = W.sum(-3)
@@ -152,8 +143,7 @@ def descend(
 ) -> Float[Tensor, "k *b 2"]:
     """The trajectory of theta <- theta - rate/t sum_t W_t (theta - o_t): k = steps + 1 points, the start first.
 
-    A step is an affine map, so the k-th point is its k-th power, applied to the start. The powers are made by doubling.
-    A trajectory that overflows is not finite from there on.
+    Point k is the k-th power of an affine map, by doubling. A trajectory that overflows is not finite from there on.
     """
     _check_tasks("W", W, optima)
     check_tensor("start", start, "2")
@@ -176,8 +166,7 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
 
     It is one of the points, p_k, exactly if the sum of the unit vectors from p_k to the others is no longer than
     the number of points equal to p_k (Kuhn 1973). Otherwise Weiszfeld's iteration, m <- sum_t p_t / |m - p_t| over
-    sum_t 1 / |m - p_t|, alternates with Newton steps. If there are several medians, it is one of them: see
-    `geometric_medians`.
+    sum_t 1 / |m - p_t|, alternates with Newton steps. Of several `geometric_medians` it is one.
     """
     check_tensor("points", points, "t 2")
     m = points.mean(-2)
@@ -190,25 +179,23 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
     towards, distance = _apart(points[..., None, :, :], points)  # from each point to each
     same = (distance <= LEAST).sum(-1)
     held = torch.linalg.vector_norm((towards / distance[..., None]).sum(-2), dim=-1) <= same + 1e-9
-    place = points.gather(-2, held.int().argmax(-1)[..., None, None].expand(*m.shape[:-1], 1, 2))[..., 0, :]
+    place = points.take_along_dim(held.int().argmax(-1)[..., None, None], -2)[..., 0, :]
     return torch.where(held.any(-1, keepdim=True), place, m)
 
 
 def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"]:
     """All geometric medians of the points, as the two ends of a segment.
 
-    Both ends are the same unless the points are an even number on a line. Then every point between the middle two is a
-    median.
+    Both ends are the same, unless an even number of points lies on a line: then they are the middle two.
     """
     only = geometric_median(points)
     away = points - points.mean(-2, keepdim=True)
     spread, axes = torch.linalg.eigh(away.mT @ away)
     order = (away @ axes[..., 1:])[..., 0].argsort(-1)
     t = points.shape[-2]
-    middle = order[..., [(t - 1) // 2, t // 2], None].expand(*only.shape[:-1], 2, 2)
+    middle = points.take_along_dim(order[..., [(t - 1) // 2, t // 2], None], -2)
     on_a_line = spread[..., 0] <= 1e-12 * spread[..., 1]  # of squares: to a millionth of the length
-    several = on_a_line[..., None, None] & (t % 2 == 0)
-    return torch.where(several, points.gather(-2, middle), only[..., None, :])
+    return torch.where(on_a_line[..., None, None] & (t % 2 == 0), middle, only[..., None, :])
 
 
 def from_segment(theta: Float[Tensor, "*b 2"], ends: Float[Tensor, "*#b 2 2"]) -> Float[Tensor, "*b"]:
@@ -230,9 +217,6 @@ def _check_tasks(name: str, matrices: Tensor, optima: Tensor) -> None:
         )
 
 
-LEAST = 1e-12  # smallest distance, so that a division by it is finite
-
-
 def _apart(points: Float[Tensor, "*#b t 2"], m: Float[Tensor, "*#b 2"]) -> tuple[Tensor, Tensor]:
     """Vectors (*b t 2) from m to the points, and their lengths (*b t)."""
     towards = points - m[..., None, :]
@@ -250,4 +234,4 @@ def _newton(points: Float[Tensor, "*b t 2"], m: Float[Tensor, "*b 2"]) -> Float[
     sizes = torch.tensor([0.0, 1.0, 0.3, 0.1, 0.03], dtype=points.dtype)
     tried = m[..., None, :] + sizes[:, None] * step[..., None, :]
     sums = _apart(points[..., None, :, :], tried)[1].sum(-1)
-    return tried.gather(-2, sums.argmin(-1)[..., None, None].expand(*m.shape[:-1], 1, 2))[..., 0, :]
+    return tried.take_along_dim(sums.argmin(-1)[..., None, None], -2)[..., 0, :]

@@ -1,13 +1,14 @@
 """Trajectories of the outer loop of four rules in the plane.
 
 A point of the plane is a complex number here, and so is a gradient. <a, b> is the real part of conj(a) b, and a real
-2 x 2 matrix is a map z -> p z + q conj(z). The t gradients are a list of Python's complex numbers. For
-many starts and draws they are numpy arrays; the same code serves both. So 200 steps of all four rules take a few
-milliseconds. The rules of `amfs_lab.outer`, made for a few long gradients, take far longer; a test compares the two.
+2 x 2 matrix is a map z -> p z + q conj(z). A list of t gradients holds Python's complex numbers, or numpy arrays for
+many starts and draws. So 200 steps of all four rules take a few milliseconds. The rules of `amfs_lab.outer`, made for
+a few long gradients, take far longer; a test compares the two.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from torch import Tensor
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad, cancellation_tolerance
-from amfs_lab.outer.aggregation import NEGATIVE, NORMALIZATIONS
 from amfs_lab.planes.quadratics import Quadratics
 
 Points = Any  # a complex number, or a numpy array of them
@@ -30,8 +30,7 @@ class Walk:
     """Settings of a trajectory: `steps` steps theta <- theta - rate * decay^k * d, and the options of the rules.
 
     Args:
-        equal_steps: use d / |d| (0 for d = 0), so that every step is `rate * decay^k` long and rules differ only in
-            direction.
+        equal_steps: use d / |d| (0 for d = 0): every step is `rate * decay^k` long, rules differ only in direction.
         noise: standard deviation of the normal noise on both coordinates of each task's gradient at each step, the same
             for every rule; one number, or one a task. seed: of the noise, and of PCGrad's order.
     """
@@ -46,9 +45,7 @@ class Walk:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, options in (("normalization", NORMALIZATIONS), ("negative", NEGATIVE)):
-            if getattr(self, name) not in options:
-                raise ConfigError(f"`{name}` must be one of {', '.join(options)}. Got {getattr(self, name)!r}.")
+        PairwiseCosine(self.normalization, self.negative)  # refuses unknown options
         if not (
             self.rate >= 0 and 0 < self.decay <= 1 and bool(np.all(np.asarray(self.noise) >= 0)) and self.steps >= 0
         ):
@@ -67,21 +64,18 @@ class Walk:
         """
         pulls = _pulls(tasks)
         noise = self._noise(len(pulls), start)
-        return {name: self._path(rule, pulls, noise, _complex(start)) for name, rule in RULES.items()}
+        return {name: self._path(name, pulls, noise, _complex(start)) for name in RULES}
 
-    def _path(
-        self, rule: "Rule", pulls: list[Any], noise: list[list[Points]], theta: Points
-    ) -> Float[Tensor, "k *b 2"]:
+    def _path(self, rule: str, pulls: list[Any], noise: list[list[Points]], theta: Points) -> Float[Tensor, "k *b 2"]:
         path = np.full((self.steps + 1, *np.broadcast_shapes(np.shape(theta), np.shape(pulls[0][0]))), np.inf + 0j)
         path[0] = theta
-        decide = rule(self, len(pulls))
         for k in range(self.steps):
             mirrored = theta.conjugate()
             g = [p * theta + q * mirrored - b for p, q, b in pulls]
             if noise:
                 g = [each + shaken for each, shaken in zip(g, noise[k], strict=True)]
             try:
-                d = decide(g)
+                d = RULES[rule](self, g)
                 path[k + 1] = theta = theta - self.rate * self.decay**k * (_unit(d) if self.equal_steps else d)
             except OverflowError:
                 break
@@ -99,61 +93,50 @@ class Walk:
         return [[_complex(task) for task in step] for step in drawn]
 
 
-# A rule, given a walk and its number of tasks t, returns a function from t gradients to the direction d. Section 4.3.
-Decide = Callable[[list[Points]], Points]
-Rule = Callable[[Walk, int], Decide]
-
-
-def mean(walk: Walk, t: int) -> Decide:
+def mean(walk: Walk, g: list[Points]) -> Points:
     """d = sum_j g_j / t."""
-    return lambda g: sum(g) / t
+    return sum(g) / len(g)
 
 
-def pairwise_cosine(walk: Walk, t: int) -> Decide:
+def pairwise_cosine(walk: Walk, g: list[Points]) -> Points:
     """O-AMFS: d = Z sum_j <S, u_j> g_j with S = sum_i u_i."""
-
-    def decide(g: list[Points]) -> Points:
-        u = [_unit(each) for each in g]
-        return _weigh(walk, g, u, sum(u), full=t)
-
-    return decide
+    u = [_unit(each) for each in g]
+    return _weigh(walk, g, u, sum(u), full=len(g))
 
 
-def mean_cosine(walk: Walk, t: int) -> Decide:
+def mean_cosine(walk: Walk, g: list[Points]) -> Points:
     """d = Z sum_j cos(g_j, gbar) g_j."""
-
-    def decide(g: list[Points]) -> Points:
-        mean = sum(g)
-        mean = mean * (abs(mean) > TOLERANCE * sum(abs(each) for each in g))
-        return _weigh(walk, g, [_unit(each) for each in g], _unit(mean), full=1)
-
-    return decide
+    total = sum(g)
+    total = total * (abs(total) > TOLERANCE * sum(abs(each) for each in g))
+    return _weigh(walk, g, [_unit(each) for each in g], _unit(total), full=1)
 
 
-def pcgrad(walk: Walk, t: int) -> Decide:
+def pcgrad(walk: Walk, g: list[Points]) -> Points:
     """The mean of the gradients, each projected off those that it conflicts with."""
-    generator = torch.Generator().manual_seed(walk.seed)
-    orders = [[j for j in torch.randperm(t, generator=generator).tolist() if j != i] for i in range(t)]
-
-    def decide(g: list[Points]) -> Points:
-        slopes = [each / (_dot(each, each) + TINY) for each in g]
-        total = 0
-        for own, order in zip(g, orders, strict=True):
-            for j in order:
-                overlap = _dot(own, g[j])
-                own = own - (overlap - abs(overlap)) / 2 * slopes[j]  # the overlap where it is negative
-            total = total + own
-        return total / t
-
-    return decide
+    slopes = [each / (_dot(each, each) + TINY) for each in g]
+    total = 0
+    for own, order in zip(g, _orders(walk.seed, len(g)), strict=True):
+        for j in order:
+            overlap = _dot(own, g[j])
+            own = own - (overlap - abs(overlap)) / 2 * slopes[j]  # the overlap where it is negative
+        total = total + own
+    return total / len(g)
 
 
-RULES: dict[str, Rule] = {
+# The direction d of a step of a walk, from the t gradients. Section 4.3.
+RULES: dict[str, Callable[[Walk, list[Points]], Points]] = {
     Mean.label: mean,
     PairwiseCosine.label: pairwise_cosine,
     MeanCosine.label: mean_cosine,
     PCGrad.label: pcgrad,
 }
+
+
+@cache
+def _orders(seed: int, t: int) -> list[list[int]]:
+    """For each of t tasks the other ones, in the order of `PCGrad`."""
+    generator = torch.Generator().manual_seed(seed)
+    return [[j for j in torch.randperm(t, generator=generator).tolist() if j != i] for i in range(t)]
 
 
 def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full: int) -> Points:

@@ -18,13 +18,12 @@ def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
     """The data directories in the order of search: `root`, $AMFS_LAB_DATA, the package, the checkout, ./data.
 
     Args:
-        what: the file or folder to be found, for the message.
-        say: warn of entries of $AMFS_LAB_DATA that are no folders.
+        what: the file or folder to be found, for the message. say: warn of `faults`.
     Raises:
         DataError: `root` is given, but is no folder.
     """
     given = [] if root is None else [_written_out(root)]
-    if given and not os.path.isdir(given[0]):
+    if not all(map(os.path.isdir, given)):
         raise DataError(
             f"Expected a folder to look for {what} in. Got {root}, which is no folder. Correct it, or leave it out."
         )
@@ -42,16 +41,14 @@ def warn() -> None:
 def named() -> list[Path]:
     """The entries of $AMFS_LAB_DATA: one folder, or several, joined as in PATH. Some may be no folders: see `faults`.
 
-    Blanks and quotes around a name are dropped, and `~` and `$NAME` are replaced, as in a shell. Settings files,
-    containers and notebooks pass them on unchanged.
+    Blanks and quotes around a name are dropped, `~` and `$NAME` replaced: settings files pass them on unchanged.
     """
     value = os.environ.get(VARIABLE, "")
-    if not value or os.path.isdir(value):
-        return [Path(value)] if value else []
+    if os.path.isdir(value):
+        return [Path(value)]
     whole = _bare(value)
-    if whole and os.path.isdir(_written_out(whole)):
-        return [_written_out(whole)]
-    return [_written_out(part) for part in map(_bare, whole.split(os.pathsep)) if part]
+    parts = [whole] if os.path.isdir(_written_out(whole)) else map(_bare, whole.split(os.pathsep))
+    return [_written_out(part) for part in parts if part]
 
 
 def faults() -> list[str]:

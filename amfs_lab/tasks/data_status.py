@@ -12,8 +12,7 @@ from amfs_lab.tasks import data_dirs, glyphs, omniglot
 def report(root: Path | None = None) -> Iterator[str]:
     """All lines, one after the other. Missing or damaged data is a line, not an error.
 
-    Args:
-        root: a directory to search first. Raises DataError if it is none.
+    Raises DataError for a `root`, a directory to search first, that is none.
     """
     for section in (_named, _glyphs, _omniglot, _cache):
         with warnings.catch_warnings():  # `_named` lists the same faults
@@ -66,11 +65,10 @@ def _omniglot(root: Path | None) -> Iterator[str]:
 
 def _missing(name: str, root: Path | None) -> Iterator[str]:
     """The lines for a file of Omniglot that is not there. It belongs beside the other one, if that is there."""
-    found = [place for part in omniglot.PARTS if (place := omniglot.lookup(part, root))]
-    folder = found[0].parent if found else data_dirs.downloads() / "omniglot"
+    found, downloads = [omniglot.lookup(part, root) for part in omniglot.PARTS], data_dirs.downloads() / "omniglot"
+    folder = next((place.parent for place in found if place), downloads)
     yield f"omniglot: {name} is missing. It belongs in {folder}"
-    to = "" if folder == data_dirs.downloads() / "omniglot" else f" (downloads to {data_dirs.downloads() / 'omniglot'})"
-    yield f"  download it: `amfs-lab data fetch omniglot`{to}"
+    yield "  download it: `amfs-lab data fetch omniglot`" + f" (downloads to {downloads})" * (folder != downloads)
     if not os.environ.get(data_dirs.VARIABLE):
         yield f"  or name its folder in {data_dirs.VARIABLE}"
 

@@ -59,12 +59,8 @@ def split(name: str, root: Path | None = None) -> tuple[UInt8[Tensor, "classes s
 def load(root: Path | None = None) -> Glyphs:
     """The glyphs, checked against the hashes that this version of the package was released with.
 
-    A process reads an unchanged file once. Its images are shared: do not write into them.
-
-    Args:
-        root: a folder to look in first; then $AMFS_LAB_DATA, the package, the checkout.
-    Raises:
-        DataError: no file found, a file cut short, or one whose contents are not the released ones.
+    A process reads an unchanged file once. Its images are shared: do not write into them. Raises DataError for no file
+    (see `find`), a file cut short, or one whose contents are not the released ones.
     """
     path = find(root)
     there = path.stat()
@@ -90,9 +86,8 @@ def released(path: Path, state: tuple[int, ...]) -> Glyphs:
 def find(root: Path | None = None) -> Path:
     """The path of the file, in `root`, $AMFS_LAB_DATA, the installed package, or the checkout. Raises DataError."""
     folders = data_dirs.folders(root, FILE)
-    for folder in folders:
-        if (folder / FILE).is_file():
-            return folder / FILE
+    if path := next((folder / FILE for folder in folders if (folder / FILE).is_file()), None):
+        return path
     raise DataError(
         f"Expected {FILE} in one of {', '.join(map(str, folders))}. Got none there. "
         "Reinstall the package, or make it in a checkout: `python -m data.glyph_builder` (needs Debian's Noto fonts)."

@@ -23,14 +23,14 @@ SHOWN = 5  # names in a sentence; the others are counted
 
 
 class FolderLabel(str):
-    """The name of a class, the number of images in its folder, and the smallest class if all were cut to its size."""
+    """The name of a class; if all classes were cut to the smallest one, also its name and number of images."""
 
-    samples: int
-    smallest: "FolderLabel | None"
+    smallest: str
+    samples: int | None
 
-    def __new__(cls, name: str, samples: int = 0, smallest: "FolderLabel | None" = None) -> "FolderLabel":
+    def __new__(cls, name: str, smallest: str = "", samples: int | None = None) -> "FolderLabel":
         label = super().__new__(cls, name)
-        label.samples, label.smallest = samples, smallest
+        label.smallest, label.samples = smallest, samples
         return label
 
 
@@ -52,16 +52,14 @@ def read_folder(
 
     Every class is cut to the size of the smallest one, to the first images in the order of their names. Names are
     compared by code point in Unicode's form NFC, so that the order is the same on every system; `A` and `a` are two
-    classes. Files of the operating system (`is_leftover`) are ignored, and so are notes beside the folders of the
-    classes. A warning names everything else that is left out.
+    classes. Files of the operating system (`is_leftover`) and notes beside the folders of the classes are ignored. A
+    warning names everything else that is left out.
 
     Args:
         size: pixels a side. ink: turn dark drawings on light paper into bright ink on black, as in Omniglot.
         at_least: leave out classes with fewer images.
     Raises:
-        DataError: no folder, no class in it, a class without an image, two classes of one name, or an image that
-            cannot be read.
-        ConfigError: `size` or `at_least` < 1.
+        DataError: what `image_files` raises, or an image that cannot be read. ConfigError: `size` or `at_least` < 1.
     """
     check_positive("size", size)
     if at_least is not None:
@@ -72,14 +70,13 @@ def read_folder(
     remarks = [*_left_out(place, found)]
     if small := [f"{each.label!r} ({len(each.images)})" for each in found if each not in classes]:
         remarks.append(f"{len(small)} of {len(found)} classes left out: fewer than {at_least} images: {_few(small)}.")
-    samples = min(len(each.images) for each in classes)
-    smallest = [FolderLabel(each.label, samples) for each in classes if len(each.images) == samples]
-    cut_to = None
-    if cut := sum(len(each.images) - samples for each in classes):
-        cut_to, total = smallest[0], cut + samples * len(classes)
+    sizes = [len(each.images) for each in classes]
+    samples = min(sizes)
+    smallest = [each.label for each in classes if len(each.images) == samples]
+    if cut := sum(sizes) - samples * len(classes):
         remarks.append(
-            f"{cut} of {total} images left out: each class is cut to {samples}, the size of the smallest, "
-            f"{_few([repr(str(label)) for label in smallest])}. Add images there, or set `at_least={samples + 1}`."
+            f"{cut} of {sum(sizes)} images left out: each class is cut to {samples}, the size of the smallest, "
+            f"{_few(list(map(repr, smallest)))}. Add images there, or set `at_least={samples + 1}`."
         )
     for remark in remarks:
         warnings.warn(remark, stacklevel=2)
@@ -91,14 +88,14 @@ def read_folder(
     if several:
         advice = "Save the others as files of their own if they are samples too."
         warnings.warn(f"Only the first picture of {_names(place, several)} is read. {advice}", stacklevel=2)
-    return torch.from_numpy(images), tuple(FolderLabel(each.label, len(each.images), cut_to) for each in classes)
+    cut_to = (smallest[0], samples) if cut else ("", None)
+    return torch.from_numpy(images), tuple(FolderLabel(each.label, *cut_to) for each in classes)
 
 
 def image_files(folder: Path | str) -> dict[str, list[Path]]:
     """The image files of each class, sorted by name. Unlike in `read_folder`, classes keep all their images.
 
-    Raises:
-        DataError: no folder, no class in it, a class without an image, or two classes of one name.
+    Raises DataError for no folder, no class in it, a class without an image, or two classes of one name.
     """
     place = _folder(folder)
     classes = _with_images(place, _classes(place))
@@ -165,17 +162,17 @@ def _with_images(place: Path, classes: list[_Class], at_least: int = 0) -> list[
 def _left_out(place: Path, classes: list[_Class]) -> Iterator[str]:
     """A sentence for each kind of file and folder that is not read."""
     loose = [path for path in _listed(place)[1] if path.suffix.lower() in (*ENDINGS, *HEIC)]
-    others = {path: path.suffix.lower() for each in classes for path in each.others}
+    others = [path for each in classes for path in each.others]
+    heic = [path for path in others if path.suffix.lower() in HEIC]
+    icloud = [path for path in others if path.suffix.lower() == ICLOUD]
+    unknown = [path for path in others if path not in (*heic, *icloud)]
     folders = [path for each in classes for path in each.folders]
     deeper = len(list(_images_below(folders)))
     for paths, why in (
         (loose, "An image must be in the folder of its class."),
-        ([path for path in others if others[path] in HEIC], "HEIC images must be converted to JPEG."),
-        ([path for path in others if others[path] == ICLOUD], "iCloud still holds them: download them."),
-        (
-            [path for path in others if others[path] not in (*HEIC, ICLOUD)],
-            f"Images must end in {', '.join(ENDINGS)}.",
-        ),
+        (heic, "HEIC images must be converted to JPEG."),
+        (icloud, "iCloud still holds them: download them."),
+        (unknown, f"Images must end in {', '.join(ENDINGS)}."),
         (folders, f"{deeper} images are in folders within classes: move them into the folder of the class."),
     ):
         if paths:

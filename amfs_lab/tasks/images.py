@@ -31,8 +31,7 @@ Made = TypeVar("Made")
 def read_image(path: Path | str, size: int = 28, ink: bool = False) -> UInt8[Tensor, "size size"]:
     """One image as the same square of grey levels as in `read_folder`, with the same arguments.
 
-    Raises:
-        DataError: no file, a folder, or a file that cannot be read as an image. ConfigError: `size` < 1.
+    Raises DataError for no file, a folder, or a file that cannot be read as an image; ConfigError for `size` < 1.
     """
     check_positive("size", size)
     return torch.from_numpy(read_square(Path(os.path.expanduser(path)), size, ink)[0].copy())
@@ -80,8 +79,7 @@ def upright_grey(image: Any) -> Any:
 def open_image(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...] = FORMATS) -> Any:
     """An image of one of these formats, whose size is checked before its pixels are read.
 
-    Raises:
-        ValueError: too many pixels. Pillow raises other errors for a damaged file.
+    Raises ValueError for too many pixels. Pillow raises other errors for a damaged file.
     """
     from PIL import Image
 
@@ -107,19 +105,12 @@ def _upright(image: Any) -> Any:
     """
     from PIL import Image
 
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }
+    T = Image.Transpose
+    turns = (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90)
     image.load()  # a TIFF is turned here, and then has no such tag any more
     with contextlib.suppress(Exception):  # a damaged block of tags turns nothing, as in a browser
-        orientation = image.getexif().get(0x0112)
-        return image.transpose(turns[orientation]) if orientation in turns else image
+        turn = dict(enumerate(turns, start=2)).get(image.getexif().get(0x0112))
+        return image if turn is None else image.transpose(turn)
     return image
 
 
@@ -127,11 +118,8 @@ def _eight_bits(image: Any) -> Any:
     """Grey levels of more than 8 bits as 0..255, scaled by the range of their type, not by the values that occur.
 
     White is 4095 for 12 bits, 65535 for 16, and 1 for floating point. Pillow would clip all levels above 255. Images
-    of other modes are returned as they are.
-
-    Raises:
-        ValueError: the level of white is unknown (integers of 32 bits or with a sign, floating point outside [0, 1]),
-            or a level is not finite.
+    of other modes are returned as they are. Raises ValueError if the level of white is unknown (integers of 32 bits or
+    with a sign, floating point outside [0, 1]), or if a level is not finite.
     """
     from PIL import Image
 

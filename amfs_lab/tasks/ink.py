@@ -23,8 +23,7 @@ DARKEST = 32  # of 255: where paper is darker its noise would count as ink
 class Ink(NamedTuple):
     """A drawing as the network expects it, and flags for what looked wrong.
 
-    `light_on_dark`: the image was bright on dark already. `at_edge`: ink reaches the edge of the image. `blank`: no
-    ink was found.
+    `light_on_dark`: the image was so already. `at_edge`: ink reaches the edge of the image. `blank`: no ink was found.
     """
 
     pixels: UInt8[np.ndarray, "size size"]
@@ -37,8 +36,7 @@ def extract_ink(image: Any, size: int) -> Ink:
     """The ink of a Pillow image in mode L as a square of grey levels, for dark on light and for chalk on a dark board.
 
     Each pixel becomes 1 - brightness / brightness of the paper around it. Otsu's threshold (1979) separates ink from
-    paper; paper becomes 0 and the median of the ink 255. The bounding box of the ink is centred with a margin of
-    10 % of its longer side.
+    paper; paper becomes 0 and the median of the ink 255. The bounding box of the ink is centred with a `MARGIN`.
     """
     from PIL import Image, ImageOps
 

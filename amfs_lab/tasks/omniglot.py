@@ -37,22 +37,20 @@ def split(
 ) -> tuple[UInt8[Tensor, "classes 20 28 28"], tuple[str, ...]]:
     """The images and labels of `"train"`, `"validation"` or `"test"` in one of the two protocols.
 
-    Args:
-        root: a folder to look in first; then $AMFS_LAB_DATA, the package, the checkout, ./data.
-    Raises:
-        DataError: a part that is missing (the official train and validation need the background alone) or damaged.
+    The official train and validation need the background alone. Raises DataError for a missing or damaged part.
     """
+    if protocol == OFFICIAL and name == "test":
+        drawings = load(EVALUATION, root)
+        return drawings.images, drawings.labels
     if protocol == OFFICIAL:
-        drawings = load(EVALUATION if name == "test" else BACKGROUND, root)
-        splits = official(drawings.labels)
-        chosen = [name == "test" or splits[label.partition("/")[0]] == name for label in drawings.labels]
-        images, labels = drawings.images, drawings.labels
+        drawings = load(BACKGROUND, root)
+        images, labels, alphabets = drawings.images, drawings.labels, official(drawings.labels)
+        splits = {label: alphabets[label.partition("/")[0]] for label in labels}
     else:
         parts = [load(part, root) for part in PARTS]
         images, labels = torch.cat([part.images for part in parts]), parts[0].labels + parts[1].labels
         splits = random_classes(labels)
-        chosen = [splits[label] == name for label in labels]
-    rows = [row for row, here in enumerate(chosen) if here]
+    rows = [row for row, label in enumerate(labels) if splits[label] == name]
     return images.index_select(0, torch.tensor(rows, dtype=torch.long)), tuple(labels[row] for row in rows)
 
 
@@ -81,7 +79,7 @@ def load(part: str, root: Path | None = None) -> Drawings:
         if drawings is None:
             drawings = read(tree, part)
             _pack(drawings, packed)
-    for said in remarks(part, drawings):
+    for said in remarks(part, drawings.labels, drawings.converted):
         warnings.warn(f"{tree.place}: {said}", stacklevel=2)
     return drawings
 
@@ -93,19 +91,17 @@ def survey(part: str, root: Path | None = None) -> tuple[Path, tuple[str, ...], 
     """
     with opened(find(part, root)) as tree:
         _, drawings = _unpacked(part, tree)
-        if drawings is None:
-            labels = tuple(arrange(tree, part))
-            drawings = Drawings(torch.empty(len(labels), DRAWERS, SIDE, SIDE, dtype=torch.uint8), labels)
-    return tree.place, drawings.labels, remarks(part, drawings)
+        labels, converted = (drawings.labels, drawings.converted) if drawings else (tuple(arrange(tree, part)), 0)
+    return tree.place, labels, remarks(part, labels, converted)
 
 
-def remarks(part: str, drawings: Drawings) -> list[str]:
+def remarks(part: str, labels: tuple[str, ...], converted: int) -> list[str]:
     """Remarks on converted images, and on missing alphabets or characters."""
     said = []
-    if drawings.converted:
-        total = len(drawings.labels) * DRAWERS
-        said.append(f"{drawings.converted} of {total} images were not 105x105 of 1 bit, and were converted.")
-    found = len({label.partition("/")[0] for label in drawings.labels}), len(drawings.labels)
+    if converted:
+        total = len(labels) * DRAWERS
+        said.append(f"{converted} of {total} images were not 105x105 of 1 bit, and were converted.")
+    found = len({label.partition("/")[0] for label in labels}), len(labels)
     if found != COMPLETE[part]:
         said.append(
             "Expected {} alphabets of {} characters in all. Got {} of {}: ".format(*COMPLETE[part], *found)
@@ -116,32 +112,28 @@ def remarks(part: str, drawings: Drawings) -> list[str]:
 
 def find(part: str, root: Path | None = None) -> Path:
     """The zip or extracted folder of a part. Raises DataError where there is none."""
-    folders = data_dirs.folders(root, f"{part}.zip", say=False)
-    if path := _first(folders, part):
+    if path := lookup(part, root, say=False):
         data_dirs.warn()
         return path
+    folders = ", ".join(map(str, data_dirs.folders(root, part, say=False)))
     wrong = "".join(f" {fault}" for fault in data_dirs.faults())
     raise DataError(
-        f"Expected {part}.zip or the folder {part} in one of {', '.join(map(str, folders))}, in a folder there, "
-        "or in `omniglot` there. Got none. Fetch it with `amfs-lab data fetch omniglot`, or name the folder that has "
-        f"it in {data_dirs.VARIABLE}.{wrong}"
+        f"Expected {part}.zip or the folder {part} in one of {folders}, in a folder there, or in `omniglot` there. "
+        "Got none. Fetch it with `amfs-lab data fetch omniglot`, or name the folder that has it in "
+        f"{data_dirs.VARIABLE}.{wrong}"
     )
 
 
-def lookup(part: str, root: Path | None = None) -> Path | None:
-    """The zip or else the folder of a part, in the first data directory that has one."""
-    return _first(data_dirs.folders(root, f"{part}.zip"), part)
-
-
-def _first(folders: list[Path], part: str) -> Path | None:
-    return next(filter(None, (inside(folder, part) for folder in folders)), None)
+def lookup(part: str, root: Path | None = None, say: bool = True) -> Path | None:
+    """The zip or else the folder of a part, in the first of the `data_dirs.folders` that has one."""
+    places = (inside(folder, part) for folder in data_dirs.folders(root, f"{part}.zip", say))
+    return next(filter(None, places), None)
 
 
 def inside(folder: Path, part: str) -> Path | None:
     """The zip or else the folder of a part: in `folder`, in `omniglot/` there, or one folder below either of them.
 
-    A zip within a folder of its own name counts, too. Names and endings may be in capitals. Leftovers of the operating
-    system, such as a bin, are not searched.
+    A zip within a folder of its own name counts, too. Names may be in capitals. Leftovers are not searched.
     """
     near, archive = [folder, folder / "omniglot"], f"{part}.zip"
     for place in [*near, *(below for each in near for below in _entries(each) if os.path.isdir(below))]:

@@ -58,8 +58,7 @@ class Tree:
 def opened(place: Path) -> Iterator[Tree]:
     """A zip, or a folder of the same name. The key is a SHA-256 of the zip, or of a folder's names and drawings.
 
-    Raises:
-        DataError: no whole zip, or a place that cannot be read.
+    Raises DataError for a zip that is not whole, or a place that cannot be read.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -106,8 +105,7 @@ def _zip(archive: zipfile.ZipFile, place: Path, digest: str) -> Tree:
 def read(tree: Tree, top: str) -> Drawings:
     """All drawings below the folder `top`, as 28x28 grey levels.
 
-    Raises:
-        DataError: another layout (with the first missing path), or a damaged image (with its name).
+    Raises DataError for another layout (with the first missing path), or a damaged image (with its name).
     """
     characters = arrange(tree, top)
     images, converted = np.empty((len(characters), DRAWERS, SIDE, SIDE), np.uint8), 0
@@ -133,9 +131,8 @@ def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
     for name in tree.names:
         parts = name.split("/")
         rest = parts[len(start) :]
-        if parts[: len(start)] != start or len(rest) < 2 or any(parts[: len(other)] == other for other in others):
-            continue
-        if any(map(is_leftover, rest)):
+        other_part = any(parts[: len(other)] == other for other in others)
+        if parts[: len(start)] != start or len(rest) < 2 or other_part or any(map(is_leftover, rest)):
             continue
         characters = alphabets.setdefault(printable(rest[0], line=True), {})
         if len(rest) > 2 and CHARACTER.fullmatch(rest[1]):
@@ -164,8 +161,7 @@ def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
 def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
     """The path above this part's alphabets, and the paths above other alphabets: of the other part, or of copies.
 
-    The path ends in `top`, or has no part's name in it. Of several, the one with the most drawings is taken, then the
-    shortest.
+    The path ends in `top`, or has no part's name in it. The one with the most drawings is taken, then the shortest.
     """
     counts: Counter[tuple[str, ...]] = Counter()
     for parts in (name.split("/") for name in tree.names):

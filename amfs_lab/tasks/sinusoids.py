@@ -1,20 +1,18 @@
 """Sinusoid regression: tasks y = A sin(x + phase), each with its own amplitude and phase (Finn et al. 2017)."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from amfs_lab.arguments import check_count
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks.rng import checked_index, generator
 
 AMPLITUDES, PHASES, PLACES = (0.1, 5.0), (0.0, math.pi), (-5.0, 5.0)
-RANGES = (AMPLITUDES, PHASES)
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,6 @@ class SinusoidSource:
 
     Args:
         split: any name; another name gives other tasks. noise: standard deviation of the support labels' error, >= 0.
-    Raises:
-        ConfigError: fewer than one shot or query, or a negative noise.
     """
 
     shots: int = 10
@@ -49,16 +45,15 @@ class SinusoidSource:
 
     def __post_init__(self) -> None:
         for name in ("shots", "queries"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"SinusoidSource.{name} must be an integer >= 1. Got {value!r}.")
+            check_count(f"SinusoidSource.{name}", getattr(self, name), 1, 10**9)
         if not 0 <= self.noise < math.inf:
             raise ConfigError(f"SinusoidSource.noise must be a finite number >= 0. Got {self.noise}.")
 
     def wave(self, index: int) -> Wave:
         """The true function of episode `index`."""
         chance = torch.rand(2, generator=self._generator(index, "wave"), dtype=torch.float64, device="cpu").tolist()
-        return Wave(*(low + share * (high - low) for share, (low, high) in zip(chance, RANGES, strict=True)))
+        ranges = zip(chance, (AMPLITUDES, PHASES), strict=True)
+        return Wave(*(low + share * (high - low) for share, (low, high) in ranges))
 
     def __getitem__(self, index: int) -> Episode:
         wave = self.wave(index)
@@ -70,9 +65,6 @@ class SinusoidSource:
             error = torch.special.ndtri(chance[:, 1:]) * (self.noise if name == "support" else 0.0)
             halves.append(Examples(x.float(), (wave(x) + error).float(), 1))
         return Episode(*halves)
-
-    def __iter__(self) -> Iterator[Episode]:
-        return (self[index] for index in count())
 
     def _generator(self, index: int, what: str) -> torch.Generator:
         return generator("sinusoids", self.split, self.seed, checked_index(index), what)

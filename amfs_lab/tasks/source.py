@@ -1,9 +1,8 @@
 """Sources of N-way K-shot episodes; each episode is a pure function of (source, split, seed, index)."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -66,12 +65,14 @@ class EpisodeSource(Protocol):
 class LabelledSource:
     """Base of `ImageSource` and `EmbeddingSource`: `source[index]` samples an episode from labelled classes.
 
+    A loop over a source goes through its episodes without end: Python asks for 0, 1, 2, ...
+
     Args:
         samples: (classes, samples, ...), the same number of samples a class.
         labels: a name for each class, and no name twice; numbers become names.
         name, split, seed: with the index, all that an episode depends on.
     Raises:
-        ConfigError: not one label a class, more ways than classes, or more shots and queries than samples of a class.
+        ConfigError: other samples, not one label a class, or more ways, shots or queries than there are.
     """
 
     turns = 1  # classes that each class becomes
@@ -95,11 +96,10 @@ class LabelledSource:
                 f"An episode of {config.ways} ways needs as many classes. Got {classes} in the split {split!r} of "
                 f"{name}. Lower `ways` to at most {classes}."
             )
-        if config.shots + config.queries > size:
+        if (needed := config.shots + config.queries) > size:
             raise ConfigError(
-                f"{config.shots} shots and {config.queries} queries need {config.shots + config.queries} samples of a "
-                f"class. Got {size} in {name}. Lower `shots` or `queries`"
-                + _larger_classes(labels, size, config.shots + config.queries)
+                f"{config.shots} shots and {config.queries} queries need {needed} samples of a class. Got {size} in "
+                f"{name}. Lower `shots` or `queries`{_larger_classes(labels, size, needed)}"
             )
         if self.turns > 1:
             labels = tuple(f"{label}/{90 * quarter}°" for quarter in range(self.turns) for label in labels)
@@ -118,9 +118,6 @@ class LabelledSource:
             Examples(x[:, :shots].flatten(0, 1), labels.repeat_interleave(shots), self.config.ways),
             Examples(x[:, shots:].flatten(0, 1), labels.repeat_interleave(self.config.queries), self.config.ways),
         )
-
-    def __iter__(self) -> Iterator[Episode]:
-        return (self[index] for index in count())
 
     def _inputs(self, samples: Tensor, chosen: Int64[Tensor, " ways"], index: int) -> Float[Tensor, "ways k ..."]:
         """The network's inputs from the samples (ways k ...) of an episode."""
@@ -147,8 +144,6 @@ class ImageSource(LabelledSource):
     Args:
         augment: changes to training images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of each,
             "affine" distorts every image a little.
-    Raises:
-        ConfigError: no such images; or see `LabelledSource`.
     """
 
     def __init__(
@@ -183,8 +178,7 @@ class ImageSource(LabelledSource):
 class EmbeddingSource(LabelledSource):
     """Episodes of embeddings (classes, samples, d) in floating point, computed before by any network.
 
-    Raises:
-        ConfigError: no such vectors; or see `LabelledSource`. DataError: NaN or infinity among them.
+    Raises what `LabelledSource` raises, and DataError for NaN or infinity.
     """
 
     def __init__(
@@ -232,14 +226,13 @@ def _names(labels: object) -> tuple[str, ...]:
 
 def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
     """The end of that message, with further advice if `read_folder` cut all classes to the smallest."""
-    cut_to = {label.smallest for label in labels if isinstance(label, FolderLabel) and label.smallest}
-    for smallest in sorted(cut_to):
-        if smallest.samples == samples:
-            return (
-                f", add images to {str(smallest)!r}, which is the smallest class with {samples}, or leave out such "
-                f"classes: `read_folder(..., at_least={needed})`."
-            )
-    return "."
+    smallest = {label.smallest for label in labels if isinstance(label, FolderLabel) and label.samples == samples}
+    if not smallest:
+        return "."
+    return (
+        f", add images to {min(smallest)!r}, which is the smallest class with {samples}, or leave out such classes: "
+        f"`read_folder(..., at_least={needed})`."
+    )
 
 
 def episode_of(source: object, index: int = 0) -> Episode:

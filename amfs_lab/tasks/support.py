@@ -48,11 +48,7 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: boo
 
 
 def support_files(folder: Path | str) -> dict[str, list[Path]]:
-    """The image files of each class, sorted by name. Classes may have different numbers of images.
-
-    Raises:
-        DataError: no folder, fewer than two classes, or a class without an image.
-    """
+    """`image_files` of a folder. Raises DataError also for fewer than two classes."""
     classes = image_files(folder)
     if len(classes) < 2:
         raise DataError(f"Expected the folders of at least two classes in {folder}. Got one, {str(*classes)!r}.")

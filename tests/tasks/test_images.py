@@ -391,9 +391,8 @@ def test_a_label_is_a_name_that_knows_its_folder_also_when_copied(tmp_path):
     _, labels = tasks.read_folder(tmp_path)
     for many, some in (labels, pickle.loads(pickle.dumps(labels)), copy.deepcopy(labels)):
         assert (many, some) == ("many", "some")
-        assert (many.samples, some.samples) == (5, 3)
-        assert many.smallest == some.smallest == "some"
-        assert isinstance(many.smallest, FolderLabel)
+        assert isinstance(many, FolderLabel)
+        assert (many.smallest, many.samples) == (some.smallest, some.samples) == ("some", 3)
     assert json.dumps(labels) == '["many", "some"]'
     assert hash(labels[0]) == hash("many")
 
