@@ -182,7 +182,7 @@ class Conflict(Experiment[ConflictConfig]):
             }
             for what, aim in AIMS.items()
         }
-        return figures.intervals(panels, "distance, O-AMFS minus mean", reference=0)
+        return figures.intervals(panels, "distance, O-AMFS minus mean", reference=0.0)
 
 
 EXPERIMENT = Conflict()

@@ -150,7 +150,7 @@ class Precision(Experiment[PrecisionConfig]):
         from amfs_lab.experiments import figures
 
         ahead = {METHODS[method].label: Interval(**found["ahead"]) for method, found in result.summary.items()}
-        return figures.intervals({result.config["source"]: ahead}, f"points, {BFLOAT16} minus {FLOAT32}", reference=0)
+        return figures.intervals({result.config["source"]: ahead}, f"points, {BFLOAT16} minus {FLOAT32}", reference=0.0)
 
 
 EXPERIMENT = Precision()
