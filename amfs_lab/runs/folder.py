@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
 from amfs_lab import files
 from amfs_lab.config import TrainingConfig
@@ -50,7 +50,13 @@ class RunFolder:
             self._read_checkpoint()
         if self.path is not None and self.checkpoint is None:
             check_free(self.path)
-        self._newest, self._saved_step = self._newest_file(), 0 if self.progress is None else self.progress.step
+        self._newest = self._newest_file()
+        self._saved_step = self.step
+
+    @property
+    def step(self) -> int:
+        """The number of meta-steps that the run had done; 0 for a new one."""
+        return 0 if self.progress is None else self.progress.step
 
     def _read_checkpoint(self) -> None:
         if self.path is None:
@@ -84,7 +90,7 @@ class RunFolder:
         """Raises ConfigError if the checkpoint was trained with data of your own, even if other data are missing."""
         if self.checkpoint is not None:
             trained_on = (self.checkpoint.record.get("data") or {}).get("train")
-            check_same(str(self.path), "data", trained_on, {"own": False})
+            check_same(self.path, "data", trained_on, {"own": False})
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -195,11 +201,10 @@ def holds_checkpoint(folder: Path) -> bool:
 def held(folder: Path) -> Iterator[None]:
     """Locks a run's folder for one process, until the block or the process ends.
 
-    Raises:
-        ConfigError: another process holds it; the message says which.
+    Raises ConfigError if another process holds it; the message says which.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = files.lock(folder / LOCK), folder / HOLDER
+    lock, holder = FileLock(folder / LOCK), folder / HOLDER  # opens no link
     try:
         lock.acquire(blocking=False)
     except Timeout:
