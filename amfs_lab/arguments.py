@@ -5,6 +5,7 @@ the training path.
 """
 
 import sys
+from collections.abc import Collection
 from functools import reduce
 from numbers import Real
 from typing import TypeGuard, cast
@@ -101,6 +102,12 @@ def check_count(name: str, value: object, smallest: int, largest: int) -> None:
         raise ConfigError(f"{name} must be an integer >= {smallest}. Got {value!r}.")
     if value > largest:
         raise ConfigError(f"{name} must be at most {largest}. Got {value!r}.")
+
+
+def check_choice(name: str, value: object, options: Collection[str]) -> None:
+    """Raises ConfigError unless `value` is one of the options."""
+    if value not in tuple(options):
+        raise ConfigError(f"{name} must be one of {', '.join(options)}. Got {value!r}.")
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from amfs_lab.arguments import check_count, is_number
+from amfs_lab.arguments import check_choice, check_count, is_number
 from amfs_lab.backbones import BACKBONES, FLOAT32, NORMS, PRECISIONS
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.learner import MetaLearner
@@ -83,8 +83,8 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, (smallest, largest) in COUNTS.items():
-            check_count(f"TrainingConfig.{name}", getattr(self, name), smallest, largest)
+        for name, bounds in COUNTS.items():
+            check_count(f"TrainingConfig.{name}", getattr(self, name), *bounds)
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
             raise ConfigError(f"TrainingConfig.seed must be an integer from 0 to 2^63 - 1. Got {self.seed!r}.")
         for name in ("meta_lr", "seconds"):
@@ -101,9 +101,7 @@ class TrainingConfig:
             raise ConfigError(f"TrainingConfig.method must be a name of at most 100 letters. Got {shown(self.method)}.")
         check_augmentations(self.augment)
         for name, options in CHOICES.items():
-            value = getattr(self, name)
-            if value not in options:
-                raise ConfigError(f"TrainingConfig.{name} must be one of {', '.join(options)}. Got {value!r}.")
+            check_choice(f"TrainingConfig.{name}", getattr(self, name), options)
 
     def rate(self, share: float) -> float:
         """The outer learning rate after this share of the budget, from 0 to 1."""
@@ -132,17 +130,11 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "TrainingConfig":
-        """The configuration that `to_dict` wrote.
-
-        Raises:
-            ConfigError: an unknown field or name, or a value of another type.
-        """
+        """The configuration that `to_dict` wrote. Raises ConfigError for another field, name or type of value."""
         if not isinstance(plain, Mapping):
             raise _refused(shown(plain))
-        parts = {
-            "inner": _from_plain(plain.get("inner"), "inner", INNER_LOOPS),
-            "outer": _from_plain(plain.get("outer"), "outer", AGGREGATORS),
-        }
+        tables = {"inner": INNER_LOOPS, "outer": AGGREGATORS}
+        parts = {part: _from_plain(plain.get(part), part, table) for part, table in tables.items()}
         others = {name: value for name, value in plain.items() if name not in parts}
         if wrong := wrong_field(cls, others) or (None if "episode" in others else "no field 'episode'"):
             raise _refused(wrong)
@@ -153,14 +145,12 @@ class TrainingConfig:
 def preset(method: str, /, **overrides: Any) -> TrainingConfig:
     """The configuration of a method of the table `METHODS`, with overrides: `preset("amfs", steps=200)`.
 
-    Raises:
-        ConfigError: an unknown method or setting.
+    Raises ConfigError for an unknown method or setting.
     """
-    if method not in METHODS:
-        raise ConfigError(f"The method must be one of {', '.join(METHODS)}. Got {method!r}.")
+    check_choice("The method", method, METHODS)
     row = METHODS[method]
+    settings: dict[str, Any] = dict(method=method, inner=row.inner, outer=row.outer, meta_lr=row.meta_lr)
     try:
-        settings: dict[str, Any] = dict(method=method, inner=row.inner, outer=row.outer, meta_lr=row.meta_lr)
         return TrainingConfig(**settings | overrides)
     except TypeError as error:
         raise ConfigError(f"Expected settings of TrainingConfig. Got: {error}.") from error
@@ -182,24 +172,23 @@ def _from_plain(plain: Any, part: str, table: Mapping[str, type]) -> Any:
         )
     if name not in table:
         raise _refused(f"{shown(name)} for {part}.name")
-    kind = table[name]
-    if dataclasses.is_dataclass(kind) and (wrong := wrong_field(kind, rest, part)):
+    if dataclasses.is_dataclass(table[name]) and (wrong := wrong_field(table[name], rest, part)):
         raise _refused(wrong)
     try:
-        return kind(**rest)
+        return table[name](**rest)
     except TypeError as error:
         raise _refused(error) from error
 
 
 def _name_of(value: object, table: Mapping[str, type]) -> str:
     """The name of a value's class in `table`. Raises ConfigError where it has none: it could not be loaded again."""
-    for name, kind in table.items():
-        if type(value) is kind:
+    kind = type(value)
+    for name, known in table.items():
+        if kind is known:
             return name
-    kind = type(value).__name__
     raise ConfigError(
-        f"A saved class must be registered. Got {kind}, which is not. Register it first: "
-        f"outer.AGGREGATORS[{kind.lower()!r}] = {kind}."
+        f"A saved class must be registered. Got {kind.__name__}, which is not. Register it first: "
+        f"outer.AGGREGATORS[{kind.__name__.lower()!r}] = {kind.__name__}."
     )
 
 

@@ -12,22 +12,20 @@ from amfs_lab.inner import Maml
 def pick_device(name: str = "auto") -> torch.device:
     """`"auto"`: CUDA where there is one, then Apple's MPS, else the CPU; or the device of that name.
 
-    Raises:
-        ConfigError: a device that torch does not know or that is not there.
+    Raises ConfigError for a device that torch does not know or that is not there.
     """
-    if name != "auto":
-        try:
-            device = torch.empty(0, device=name).device
-        except (RuntimeError, AssertionError, ImportError) as error:
-            raise ConfigError(
-                f"The device must be auto, or cpu, cuda or mps where this machine has it. Got {name!r}."
-            ) from error
-        if device.type == "meta":
-            raise ConfigError("The device must hold values. Got meta: name cpu, cuda or mps, or auto.")
-        return device
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if name == "auto":
+        mps = "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device("cuda" if torch.cuda.is_available() else mps)
+    try:
+        device = torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise ConfigError(
+            f"The device must be auto, or cpu, cuda or mps where this machine has it. Got {name!r}."
+        ) from error
+    if device.type == "meta":
+        raise ConfigError("The device must hold values. Got meta: name cpu, cuda or mps, or auto.")
+    return device
 
 
 def pick_precision(name: str, inner: Any, device: torch.device) -> str:

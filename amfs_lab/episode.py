@@ -1,7 +1,6 @@
 """An episode: the support set and the query set of one task."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,19 +10,14 @@ from torch.nn import functional as F
 from amfs_lab.errors import DataError
 from amfs_lab.moved import moved
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Examples:
     """Labelled images (or features) in floating point: one half of an episode, checked when it is made.
 
     Labels are classes, 0..ways-1 in int64, or real: one row of `ways` numbers each (regression). For `ways` = 1 a
-    vector of n real labels becomes n rows of one number.
-
-    Raises:
-        DataError: images that are not floating point, another number of labels than of images, labels of another type
-            or shape, or a class outside 0..ways-1.
+    vector of n real labels becomes n rows of one number. Raises DataError for images that are not floating point,
+    another number of labels than of images, labels of another type or shape, or a class outside 0..ways-1.
     """
 
     x: Float[Tensor, "n ..."]
@@ -31,22 +25,30 @@ class Examples:
     ways: int
 
     def __post_init__(self) -> None:
-        _check_images(self.x)
+        for name, value in (("Images", self.x), ("Labels", self.y)):
+            if not isinstance(value, Tensor):
+                got = f"a {type(value).__name__}"
+                raise DataError(f"{name} must be a tensor. Got {got}. Make one: torch.as_tensor({name.lower()}).")
+        if not self.x.is_floating_point():
+            raise DataError(
+                f"Images must be floating point. Got {self.x.dtype}. Convert them: x.float() / 255 for grey levels of "
+                "0..255."
+            )
+        if self.x.ndim < 1 or len(self.x) == 0:
+            raise DataError(f"Images must have a first axis of at least one image. Got shape {tuple(self.x.shape)}.")
         if not isinstance(self.ways, int) or self.ways < 1:
             raise DataError(f"`ways` must be an integer >= 1. Got {self.ways!r}.")
-        if not isinstance(self.y, Tensor):
-            raise DataError(f"Labels must be a tensor. Got {_kind(self.y)}. Make one: torch.as_tensor(labels).")
-        if self.y.is_floating_point():
-            if self.ways == 1 and self.y.ndim == 1:  # or (n,) against (n, 1) scores would broadcast to n x n
-                object.__setattr__(self, "y", self.y[:, None])
-            _check_real(self.x, self.y, self.ways)
-        else:
-            _check_classes(self.x, self.y, self.ways)
+        if self.real and self.ways == 1 and self.y.ndim == 1:  # or (n,) against (n, 1) scores would broadcast to n x n
+            object.__setattr__(self, "y", self.y[:, None])
+        check = _check_real if self.real else _check_classes
+        check(self.y, len(self.x), self.ways)
 
     @classmethod
     def unchecked(cls, x: Tensor, y: Tensor, ways: int) -> "Examples":
         """An instance without checks: they cost time, and fail on the meta device and in `torch.func` transforms."""
-        return _unchecked(cls, x=x, y=y, ways=ways)
+        made = object.__new__(cls)
+        vars(made).update(x=x, y=y, ways=ways)
+        return made
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Examples":
         """The same on another device, with images and real labels in another floating-point type."""
@@ -66,18 +68,13 @@ class Examples:
         """Cross-entropy for classes, 1/2 |score - y|^2 for real labels; the mean over the n labels.
 
         (Half the mean square is L/n with the L of Section 4.1: a step of length a on L is one of length a n here.)
-
-        Raises:
-            DataError: scores that are not one row of `ways` numbers a label.
+        Raises DataError for scores that are not one row of `ways` numbers a label.
         """
         scores = self._scores(scores)
         return (scores - self.y).square().sum(1).mean() / 2 if self.real else F.cross_entropy(scores, self.y)
 
     def accuracy(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
-        """The share of labels whose class has the largest score; NaN for real labels.
-
-        Raises what `loss` raises.
-        """
+        """The share of labels whose class has the largest score; NaN for real labels. Raises what `loss` raises."""
         scores = self._scores(scores)
         if self.real:
             return scores.new_full((), float("nan"))
@@ -97,77 +94,57 @@ class Examples:
 class Episode:
     """A task: a support set to learn from and a query set to evaluate on, with the same classes and no common image.
 
-    Raises:
-        DataError: halves that differ in ways, kind of labels or shape of images, or a class without an example in the
-            support set. (Common images are not searched for.)
+    Raises DataError for halves that differ in ways, kind of labels or shape of images, and for a class without an
+    example in the support set. (Common images are not searched for.)
     """
 
     support: Examples
     query: Examples
 
     def __post_init__(self) -> None:
-        support, query = self.support, self.query
-        for what, a, b in (
-            ("the same number of ways", support.ways, query.ways),
-            ("the same kind of labels", _labels(support), _labels(query)),
-            ("images of one shape", tuple(support.x.shape[1:]), tuple(query.x.shape[1:])),
-        ):
+        shared = ("the same number of ways", "the same kind of labels", "images of one shape")
+        support, query = (
+            (half.ways, "real numbers" if half.real else "classes", tuple(half.x.shape[1:]))
+            for half in (self.support, self.query)
+        )
+        for what, a, b in zip(shared, support, query, strict=True):
             if a != b:
                 raise DataError(f"Support and query set must have {what}. Got {a} and {b}.")
-        if not support.real and not support.y.is_meta:
-            _check_every_class(support.y, support.ways)
+        labels, ways = self.support.y, self.support.ways
+        if self.support.real or labels.is_meta:
+            return
+        missing = (torch.bincount(labels, minlength=ways) == 0).nonzero().flatten().tolist()
+        if missing:
+            raise DataError(
+                f"A support set needs an example of each of its {ways} classes. Got none of class {missing[0]} "
+                "(counted from 0). Add one, or number the classes 0..ways-1 without a gap."
+            )
 
     @classmethod
     def unchecked(cls, support: Examples, query: Examples) -> "Episode":
         """See `Examples.unchecked`."""
-        return _unchecked(cls, support=support, query=query)
+        made = object.__new__(cls)
+        vars(made).update(support=support, query=query)
+        return made
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Episode":
         """See `Examples.to`."""
         return Episode.unchecked(self.support.to(device, dtype), self.query.to(device, dtype))
 
 
-def _unchecked(cls: type[T], **fields: object) -> T:
-    """An instance of a frozen dataclass without its `__post_init__`."""
-    made = object.__new__(cls)
-    for name, value in fields.items():
-        object.__setattr__(made, name, value)
-    return made
-
-
-def _check_every_class(labels: Int64[Tensor, " n"], ways: int) -> None:
-    missing = (torch.bincount(labels, minlength=ways) == 0).nonzero().flatten().tolist()
-    if missing:
+def _check_real(y: Tensor, n: int, ways: int) -> None:
+    if y.shape != (n, ways):
         raise DataError(
-            f"A support set needs an example of each of its {ways} classes. Got none of class {missing[0]} "
-            "(counted from 0). Add one, or number the classes 0..ways-1 without a gap."
+            f"Real labels must be one row of {ways} numbers an image, {(n, ways)}. Got {tuple(y.shape)} in {y.dtype}. "
+            "If they are numbers of classes: y.long()."
         )
 
 
-def _check_images(x: object) -> None:
-    if not isinstance(x, Tensor):
-        raise DataError(f"Images must be a tensor. Got {_kind(x)}. Make one: torch.as_tensor(images).")
-    if not x.is_floating_point():
-        raise DataError(
-            f"Images must be floating point. Got {x.dtype}. Convert them: x.float() / 255 for grey levels of 0..255."
-        )
-    if x.ndim < 1 or len(x) == 0:
-        raise DataError(f"Images must have a first axis of at least one image. Got shape {tuple(x.shape)}.")
-
-
-def _check_real(x: Tensor, y: Tensor, ways: int) -> None:
-    if y.shape != (len(x), ways):
-        raise DataError(
-            f"Real labels must be one row of {ways} numbers an image, {(len(x), ways)}. Got {tuple(y.shape)} in "
-            f"{y.dtype}. If they are numbers of classes: y.long()."
-        )
-
-
-def _check_classes(x: Tensor, y: Tensor, ways: int) -> None:
+def _check_classes(y: Tensor, n: int, ways: int) -> None:
     if y.dtype != torch.int64:
         raise DataError(f"Classes must be int64, real labels floating point. Got {y.dtype}. Convert: y.long().")
-    if y.shape != (len(x),):
-        raise DataError(f"Classes must be one number an image, {(len(x),)}. Got {tuple(y.shape)}.")
+    if y.shape != (n,):
+        raise DataError(f"Classes must be one number an image, {(n,)}. Got {tuple(y.shape)}.")
     if y.is_meta:
         return
     low, high = (int(end) for end in torch.aminmax(y))
@@ -176,14 +153,6 @@ def _check_classes(x: Tensor, y: Tensor, ways: int) -> None:
             f"Classes of {ways} ways must be 0..{ways - 1}. Got {low}..{high}. Number them from 0 in the order of the "
             "episode's classes: torch.unique(y, return_inverse=True)[1]."
         )
-
-
-def _labels(half: Examples) -> str:
-    return "real numbers" if half.real else "classes"
-
-
-def _kind(value: object) -> str:
-    return f"a {type(value).__name__}"
 
 
 __getattr__ = moved(__name__)

@@ -1,7 +1,7 @@
 """Accuracy with an interval. The accuracy of every episode is kept, so that methods can be compared in pairs."""
 
 import contextlib
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -46,13 +46,11 @@ class Evaluation:
 
         Empty without names of classes. If a name has no group, each class is one.
         """
-        right, asked = Counter[str](), Counter[str]()
+        answers: dict[str, list[bool]] = defaultdict(list)
         for scores, labels, names in zip(self.scores, self.labels, self.classes, strict=bool(self.classes)):
             for label, correct in zip(labels.tolist(), (scores.argmax(1) == labels).tolist(), strict=True):
-                group = group_of(names[label]) if self._grouped else names[label]
-                asked[group] += 1
-                right[group] += correct
-        return {group: right[group] / asked[group] for group in sorted(asked)}
+                answers[group_of(names[label]) if self._grouped else names[label]].append(correct)
+        return {group: sum(right) / len(right) for group, right in sorted(answers.items())}
 
     @property
     def over_groups(self) -> Interval | None:
@@ -67,8 +65,7 @@ class Evaluation:
     def minus_over_groups(self, other: "Evaluation") -> Interval:
         """The paired difference to `other` over groups: it covers other scripts or alphabets.
 
-        Raises:
-            DataError: other episodes, or fewer than two groups.
+        Raises DataError for other episodes, or fewer than two groups.
         """
         self._check_same(other)
         counts = [len(each.per_episode) for each in (self, other)]
@@ -137,9 +134,11 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
         NumericalError: scores that are not finite, naming the episode.
     """
     check_episodes(episodes)
-    check_first(first)
-    check_readable(learner)
-    shares, all_scores, all_labels = [], [], []
+    if not isinstance(first, Integral):
+        raise ConfigError(f"`first` must be an integer, the index of an episode. Got {first!r}.")
+    if learner.device.type == "meta":
+        raise ConfigError("A learner on the meta device has no values. Load them on another one: load_learner(folder).")
+    rows = []
     names_of = getattr(source, "classes_of", None)
     with measuring(learner):
         for i in range(episodes):
@@ -149,9 +148,8 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
                     f"Scores must be finite. Got NaN or infinity in episode {first + i} of {source!r}. "
                     "The learner's parameters are damaged, or lam is too small for this precision."
                 )
-            shares.append(episode.query.accuracy(scores).float().cpu())
-            all_scores.append(scores.cpu())
-            all_labels.append(episode.query.y.cpu())
+            rows.append((episode.query.accuracy(scores).float().cpu(), scores.cpu(), episode.query.y.cpu()))
+    shares, all_scores, all_labels = zip(*rows, strict=True)
     accuracies = torch.stack(shares)
     return Evaluation(
         accuracy_interval(accuracies),
@@ -159,8 +157,8 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
         getattr(source, "config", None),
         data_name(source),
         first,
-        tuple(all_scores),
-        tuple(all_labels),
+        all_scores,
+        all_labels,
         () if names_of is None else tuple(tuple(names_of(first + i)) for i in range(episodes)),
     )
 
@@ -191,15 +189,3 @@ def check_episodes(episodes: int) -> None:
         raise ConfigError(f"`episodes` must be an integer, the number of them. Got {episodes!r}.")
     if episodes < 2:
         raise ConfigError(f"`episodes` must be >= 2, for a mean over them. Got {episodes}. 600 is the usual number.")
-
-
-def check_first(first: object) -> None:
-    """Raises ConfigError unless it is the index of an episode."""
-    if not isinstance(first, Integral):
-        raise ConfigError(f"`first` must be an integer, the index of an episode. Got {first!r}.")
-
-
-def check_readable(learner: MetaLearner) -> None:
-    """Raises ConfigError for a learner on the meta device, whose tensors have no values."""
-    if learner.device.type == "meta":
-        raise ConfigError("A learner on the meta device has no values. Load them on another one: load_learner(folder).")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from torch import Tensor
@@ -168,8 +167,3 @@ def is_trusted(found: os.stat_result) -> bool:
     if not hasattr(os, "geteuid"):  # Windows: a user's cache folder is closed to others
         return True
     return found.st_uid in (os.geteuid(), 0) and not found.st_mode & stat.S_IWOTH
-
-
-def lock(path: Path) -> FileLock:
-    """A lock file, not held yet. filelock opens no link."""
-    return FileLock(path)

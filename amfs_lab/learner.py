@@ -38,8 +38,7 @@ class TaskGradients(NamedTuple):
 class WithHead(nn.Module):
     """A backbone with a linear head, which starts at zero, so that all classes have the same score.
 
-    Raises:
-        ConfigError: a backbone without `features`, or one that returns another number of features.
+    Raises ConfigError for a backbone without `features`, or one that returns another number of features.
     """
 
     def __init__(self, backbone: Backbone, ways: int) -> None:
@@ -51,7 +50,10 @@ class WithHead(nn.Module):
                 f"image. Got {features!r}. Say it: backbones.Wrapped(network, features=512) for a network of another "
                 "library, or set `features` in your class."
             )
-        self.backbone, self.head = backbone, nn.Linear(features, ways, dtype=_dtype_of_head(backbone))
+        dtype = _dtype_of(backbone)
+        if dtype is not None and torch.finfo(dtype).bits < 32:  # a step would be lost in the rounding of 16 bits
+            dtype = torch.float32
+        self.backbone, self.head = backbone, nn.Linear(features, ways, dtype=dtype)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.norm = getattr(backbone, "norm", "none")
@@ -67,10 +69,14 @@ class WithHead(nn.Module):
         return self.head(features.to(self.head.weight.dtype))
 
 
-def _dtype_of_head(backbone: nn.Module) -> torch.dtype | None:
-    """The dtype of the backbone, but float32 for 16 bits, where a step would be lost in rounding."""
-    dtype = next((p.dtype for p in backbone.parameters() if p.is_floating_point()), None)
-    return torch.float32 if dtype is not None and torch.finfo(dtype).bits < 32 else dtype
+def _dtype_of(*modules: nn.Module) -> torch.dtype | None:
+    """The type of the first floating-point parameter; None without one."""
+    return next((p.dtype for module in modules for p in module.parameters() if p.is_floating_point()), None)
+
+
+def tensors_of(module: nn.Module) -> Iterator[Tensor]:
+    """The parameters, then the buffers, of a module."""
+    return chain(module.parameters(), module.buffers())
 
 
 class MetaLearner(nn.Module):
@@ -89,7 +95,7 @@ class MetaLearner(nn.Module):
 
     def __init__(self, backbone: nn.Module, inner: FeatureSpaceLoop | GradientLoop, ways: int | None = None) -> None:
         super().__init__()
-        if any(is_lazy(tensor) for tensor in (*backbone.parameters(), *backbone.buffers())):
+        if any(is_lazy(tensor) for tensor in tensors_of(backbone)):
             raise ConfigError(
                 "A network's parameters must have their shapes. Got a lazy layer that has seen no image: run the "
                 "network once before, network(images)."
@@ -106,12 +112,12 @@ class MetaLearner(nn.Module):
     @property
     def device(self) -> torch.device:
         """The device of its tensors; the CPU if it has none."""
-        return next((t.device for t in chain(self.parameters(), self.buffers())), torch.device("cpu"))
+        return next((tensor.device for tensor in tensors_of(self)), torch.device("cpu"))
 
     @property
     def dtype(self) -> torch.dtype | None:
         """The floating-point type of the network, to which data are cast; None without such a parameter."""
-        return next((p.dtype for p in chain(self.net.parameters(), self.parameters()) if p.is_floating_point()), None)
+        return _dtype_of(self.net, self)
 
     @torch.no_grad()
     def start(self, episode: Episode) -> None:
@@ -130,7 +136,13 @@ class MetaLearner(nn.Module):
     def loss(self, episode: Episode) -> Float[Tensor, ""]:
         """The task's meta-objective: the loss of the queries (`Examples.loss`: cross-entropy, or half the mean square
         of real labels), plus gamma * I/n if the inner loop asks for it."""
-        return self._loss(episode)[0]
+        return self(episode)[0]
+
+    def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
+        """The loss and the scores of a task."""
+        episode = self._cast(episode)
+        scores, penalty = self._predict(episode)
+        return episode.query.loss(scores) + penalty, scores
 
     def meta_parameters(self) -> list[nn.Parameter]:
         """The meta-parameters in the order of a gradient row: the network's, then the inner loop's own."""
@@ -159,22 +171,18 @@ class MetaLearner(nn.Module):
                 torch's own BatchNorm.
         """
         self.check_trainable()
-        params = self.meta_parameters()
         with recording():
-            return (
-                self._together([self._cast(episode) for episode in episodes])
-                if batched
-                else self._in_turn(episodes, params)
-            )
+            return self._together(episodes) if batched else self._in_turn(episodes)
 
-    def _in_turn(self, episodes: Sequence[Episode], params: list[nn.Parameter]) -> TaskGradients:
+    def _in_turn(self, episodes: Sequence[Episode]) -> TaskGradients:
+        params = self.meta_parameters()
         sizes = [p.numel() for p in params]
         dtype = reduce(torch.promote_types, (p.dtype for p in params))
         rows = params[0].new_empty(len(episodes), sum(sizes), dtype=dtype)
         losses, accuracies = rows.new_empty(len(episodes)), rows.new_empty(len(episodes))
         buffers = Buffers(self)
         for t, episode in enumerate(episodes):
-            loss, scores = self._loss(episode)
+            loss, scores = self(episode)
             grads = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
             for piece, grad in zip(rows[t].split(sizes), grads, strict=True):
                 piece.copy_(grad.reshape(-1))
@@ -185,28 +193,30 @@ class MetaLearner(nn.Module):
         return TaskGradients(losses, accuracies, rows)
 
     def _together(self, episodes: Sequence[Episode]) -> TaskGradients:
-        first, t, task = episodes[0], len(episodes), _Task(self)
+        episodes = [self._cast(episode) for episode in episodes]
+        t, ways = len(episodes), episodes[0].support.ways
         shapes = {(e.support.x.shape, e.query.x.shape, e.support.ways, e.support.real) for e in episodes}
         if len(shapes) > 1:
             raise ConfigError("Tasks that run together must have one shape. Got different ones: leave `batched` out.")
         self._check_batch_norm()
         copies = {
             name: p.detach().expand(t, *p.shape).clone().requires_grad_()
-            for name, p in task.named_parameters()
+            for name, p in self.named_parameters()
             if p.requires_grad
         }
-        before = Buffers(task)
+        before = Buffers(self)
         buffers = {name: b.expand(t, *b.shape).clone() for name, b, _ in before.kept}
-        stacked = [
-            torch.stack([getattr(getattr(e, half), part) for e in episodes])
-            for half, part in (("support", "x"), ("support", "y"), ("query", "x"), ("query", "y"))
-        ]
+        parts = zip(*((e.support.x, e.support.y, e.query.x, e.query.y) for e in episodes), strict=True)
 
-        def one(params: dict[str, Tensor], own: dict[str, Tensor], *parts: Tensor) -> tuple[Tensor, Tensor]:
-            return functional_call(task, params | own, (*parts, first.support.ways))
+        def task(
+            params: dict[str, Tensor], own: dict[str, Tensor], x: Tensor, y: Tensor, query_x: Tensor, query_y: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            support, query = Examples.unchecked(x, y, ways), Examples.unchecked(query_x, query_y, ways)
+            loss, scores = functional_call(self, params | own, (Episode.unchecked(support, query),))
+            return loss, query.accuracy(scores.detach())
 
         with differentiable_batchnorm():
-            losses, accuracies = vmap(one, randomness="different")(copies, buffers, *stacked)
+            losses, accuracies = vmap(task, randomness="different")(copies, buffers, *map(torch.stack, parts))
         grads = torch.autograd.grad(losses.sum(), list(copies.values()), allow_unused=True, materialize_grads=True)
         before.restore()  # a buffer that a module made anew would belong to all tasks
         with torch.no_grad():
@@ -227,11 +237,6 @@ class MetaLearner(nn.Module):
                 "percent. Leave `batched` out, or take the kit's `backbones.EpisodeNorm`."
             )
 
-    def _loss(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
-        episode = self._cast(episode)
-        scores, penalty = self._predict(episode)
-        return episode.query.loss(scores) + penalty, scores
-
     def _cast(self, episode: Episode) -> Episode:
         """The episode in the learner's floating-point type, of tensors that autograd accepts."""
         halves, dtype = (episode.support, episode.query), self.dtype
@@ -250,23 +255,6 @@ class MetaLearner(nn.Module):
                 f"Got {episode.support.ways}. Train one for that many, or use an inner loop on features."
             )
         return self.inner.adapt(self.net, episode.support)(episode.query.x), 0.0
-
-
-class _Task(nn.Module):
-    """A learner as a function of one task's tensors, for the transforms of `torch.func`."""
-
-    def __init__(self, learner: MetaLearner) -> None:
-        super().__init__()
-        self.learner = learner
-
-    def forward(
-        self, support_x: Tensor, support_y: Tensor, query_x: Tensor, query_y: Tensor, ways: int
-    ) -> tuple[Tensor, Tensor]:
-        episode = Episode.unchecked(
-            Examples.unchecked(support_x, support_y, ways), Examples.unchecked(query_x, query_y, ways)
-        )
-        loss, scores = self.learner._loss(episode)
-        return loss, episode.query.accuracy(scores.detach())
 
 
 class Buffers:
@@ -323,7 +311,7 @@ def checked_learner(learner: object) -> MetaLearner:
             "MetaLearner(network, inner, ways)."
         )
     learner.check_trainable()
-    if any(tensor.is_inference() for tensor in (*learner.parameters(), *learner.buffers())):
+    if any(tensor.is_inference() for tensor in tensors_of(learner)):
         raise ConfigError("A learner must be made outside of torch.inference_mode, or it cannot be trained.")
     short = {p.dtype for p in learner.meta_parameters()} - {torch.float32, torch.float64}
     if short:
@@ -344,8 +332,7 @@ def _mean_of(values: list[Tensor]) -> Tensor:
 def untouched(module: nn.Module) -> Iterator[None]:
     """Restores, after the block, the module's buffers and the global random generators of torch, numpy and Python."""
     buffers = Buffers(module)
-    devices = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
-    with _generators_kept(devices):
+    with _generators_kept({tensor.device for tensor in tensors_of(module)}):
         try:
             yield
         finally:
@@ -390,20 +377,15 @@ def measuring(module: nn.Module) -> Iterator[None]:
 
     The generators are global, so measurements in several threads wait for each other.
     """
-    with MEASURING, _measuring(module):
-        yield
-
-
-@contextlib.contextmanager
-def _measuring(module: nn.Module) -> Iterator[None]:
-    modes = [(each, each.training) for each in module.modules()]
-    module.eval()
-    try:
-        with untouched(module):
-            yield
-    finally:
-        for each, training in modes:
-            each.training = training
+    with MEASURING:
+        modes = [(each, each.training) for each in module.modules()]
+        module.eval()
+        try:
+            with untouched(module):
+                yield
+        finally:
+            for each, training in modes:
+                each.training = training
 
 
 @contextlib.contextmanager

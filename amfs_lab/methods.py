@@ -7,10 +7,11 @@ row. The classes behind the rows have their own registries: `inner.INNER_LOOPS` 
 from dataclasses import dataclass
 
 from amfs_lab import inner
+from amfs_lab.arguments import check_choice
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import Anil, FeatureSpaceLoop, FunctionSpace, GradientLoop, Linearised, Maml, Prototypes
 from amfs_lab.inner.function_space import check_settings
-from amfs_lab.kernels import RBF, Cosine, Kernel, Linear, check_learned_bandwidth
+from amfs_lab.kernels import RBF, Cosine, Linear, check_learned_bandwidth
 from amfs_lab.outer import Aggregator, Mean, MeanCosine, PairwiseCosine, PCGrad
 
 KERNELS = ("rbf", "linear", "cosine")
@@ -44,8 +45,7 @@ class FunctionSpaceConfig:
 
     def __post_init__(self) -> None:
         check_settings(self.lam, self.mu, self.gamma, self.scale, self.learn_lam)
-        if self.kernel not in KERNELS:
-            raise ConfigError(f"`kernel` must be one of {', '.join(KERNELS)}. Got {self.kernel!r}.")
+        check_choice("`kernel`", self.kernel, KERNELS)
         if self.bandwidth is not None:
             if self.kernel != "rbf":
                 raise ConfigError(f"The {self.kernel} kernel has no bandwidth. Got {self.bandwidth}: leave it out.")
@@ -53,14 +53,9 @@ class FunctionSpaceConfig:
 
     def build(self) -> FunctionSpace:
         """An inner loop with fresh learnable numbers."""
-        return FunctionSpace(
-            self._kernel(), self.lam, self.mu, self.gamma, self.scale, self.first_order, self.learn_lam
-        )
-
-    def _kernel(self) -> Kernel:
-        if self.kernel == "rbf":
-            return RBF(self.bandwidth, learn=self.learn_bandwidth)
-        return Linear() if self.kernel == "linear" else Cosine()
+        kernels = {"linear": Linear, "cosine": Cosine}
+        kernel = kernels[self.kernel]() if self.kernel in kernels else RBF(self.bandwidth, learn=self.learn_bandwidth)
+        return FunctionSpace(kernel, self.lam, self.mu, self.gamma, self.scale, self.first_order, self.learn_lam)
 
 
 # The inner loops that a configuration can hold, by their keys in `inner.INNER_LOOPS`. A loop without learnable numbers

@@ -26,13 +26,11 @@ def wrong_field(kind: type, plain: object, place: str = "", exact: bool = True) 
             return f"an unknown field {shown(f'{place}.{name}' if place else name)}"
     for name, field in fields.items():
         path = f"{place}.{name}" if place else name
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if name not in plain:
-            if required:
-                return f"no field {path!r}"
-            continue
-        if wrong := _wrong_value(hints.get(name, Any), plain[name], path):
-            return wrong
+        if name in plain:
+            if wrong := _wrong_value(hints.get(name, Any), plain[name], path):
+                return wrong
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            return f"no field {path!r}"
     return None
 
 

@@ -52,17 +52,10 @@ def confusion_matrix(
             continue
         if right:
             axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor="white", edgecolor=INK, linewidth=0.5))
-        dark = not right and value > top / 2
-        axes.text(
-            column,
-            row,
-            f"{100 * value:.0f}" if 100 * value >= 9.95 else f"{100 * value:.1f}",
-            ha="center",
-            va="center",
-            fontsize=6.5,
-            color="white" if dark else INK,
-            fontweight="bold" if right else "normal",
-        )
+        percent = f"{100 * value:.0f}" if 100 * value >= 9.95 else f"{100 * value:.1f}"
+        color = "white" if not right and value > top / 2 else INK
+        text = axes.text(column, row, percent, ha="center", va="center", fontsize=6.5, color=color)
+        text.set_fontweight("bold" if right else "normal")
     axes.set_xticks(range(n), names, rotation=90, fontsize=8)
     axes.set_yticks(range(n), names, fontsize=8)
     axes.set(xlabel="taken for", ylabel="true class" if not grouped else "true group")

@@ -72,8 +72,7 @@ class PretrainedLearner:
 def load(root: Path | None = None) -> PretrainedLearner:
     """The pretrained learner, from `root`, $AMFS_LAB_DATA, the installed package, or the checkout; read once.
 
-    Raises:
-        DataError: none there, or one that is damaged.
+    Raises DataError if none is there, or a damaged one.
     """
     folder = find(root)
     try:
@@ -89,9 +88,8 @@ def load(root: Path | None = None) -> PretrainedLearner:
 def find(root: Path | None = None) -> Path:
     """The folder of the pretrained learner. Raises DataError."""
     folders = [folder / FOLDER for folder in data_dirs.folders(root, f"the folder {FOLDER}")]
-    for folder in folders:
-        if holds_run(folder):
-            return folder
+    if found := next(filter(holds_run, folders), None):
+        return found
     raise DataError(f"Expected a pretrained learner in one of {', '.join(map(str, folders))}. Got none. {REBUILD_HINT}")
 
 
@@ -105,15 +103,15 @@ def build(
     """Trains the pretrained learner, and writes it and its record into `folder`/pretrained, replacing an old one.
 
     Args:
-        threads: of torch; on one thread the weights are the same every time. 0: as many as it has now.
-
+        threads: of torch; on one thread sums have the same order, so the weights are the same every time. 0: as many
+            as it has now.
     Returns:
         its accuracy on validation scripts, `EVAL_SHAPE`.
     Raises:
         DataError: no glyphs to train on. NumericalError: training diverged; nothing is written.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)  # on one thread, sums have the same order every time
+    torch.set_num_threads(threads or before)
     try:
         trainer = MetaTrainer(config, device="cpu")
         for progress in trainer.run():

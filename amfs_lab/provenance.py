@@ -48,17 +48,14 @@ def of_learner(learner: nn.Module, own: bool) -> dict[str, Any]:
     return {"own": own, "class": type(net).__name__, "names and shapes": _fingerprint(shapes)}
 
 
-def check_provenance(folder: Path | str | None, recorded: dict[str, Any], present: dict[str, Any]) -> None:
+def check_provenance(folder: Path | None, recorded: dict[str, Any], present: dict[str, Any]) -> None:
     """Raises ConfigError unless the run in `folder` may be resumed with the data and the learner in `present`."""
-    data = recorded.get("data") or {}
-    for half in ("train", "validation"):
-        if half in present.get("data", {}):
-            check_same(str(folder), "data", data.get(half), present["data"][half])
-    if "learner" in present:
-        check_same(str(folder), "learner", recorded.get("learner"), present["learner"])
+    for split, source in present["data"].items():
+        check_same(folder, "data", (recorded.get("data") or {}).get(split), source)
+    check_same(folder, "learner", recorded.get("learner"), present["learner"])
 
 
-def check_same(folder: Path | str, what: str, recorded: dict[str, Any] | None, present: dict[str, Any]) -> None:
+def check_same(folder: Path | None, what: str, recorded: dict[str, Any] | None, present: dict[str, Any]) -> None:
     """Raises ConfigError unless `present` is what the run in `folder` was trained with.
 
     Args:

@@ -80,15 +80,11 @@ def mean_interval(
         DataError: fewer than two values, or a value that is not finite.
     """
     exact = _exact(values)
-    error, n = _standard_error(exact, rare), len(exact)
-    return Interval(float(exact.mean()), float(stdtrit(n - 1, 0.5 + level / 2)) * error, n, level, of)
-
-
-def _standard_error(exact: Tensor, rare: float) -> float:
     n = len(exact)
     if n < 2:
         raise DataError(f"An interval needs at least 2 finite values. Got {exact.tolist()} (n = {n}).")
-    return math.sqrt((float(exact.var()) + rare**2 / n) / n)
+    error = math.sqrt((float(exact.var()) + rare**2 / n) / n)
+    return Interval(float(exact.mean()), float(stdtrit(n - 1, 0.5 + level / 2)) * error, n, level, of)
 
 
 def paired_difference(
@@ -116,9 +112,11 @@ def accuracy_difference(a: Float[Tensor, " n"], b: Float[Tensor, " m"], level: f
 
 def accuracy_p_value(a: Float[Tensor, " n"], b: Float[Tensor, " m"]) -> float:
     """The two-sided p-value of `accuracy_difference`: the smallest 1 - level at which its interval excludes zero."""
-    gap = _difference(a, b)
-    mean, error = float(gap.mean()), _standard_error(gap, RARE)
-    return float(2 * stdtr(len(gap) - 1, -abs(mean) / error)) if len(gap) >= FEW else 1.0
+    gap = accuracy_difference(a, b)
+    if gap.half_width is None:
+        return 1.0
+    error = gap.half_width / stdtrit(gap.n - 1, 0.5 + gap.level / 2)
+    return float(2 * stdtr(gap.n - 1, -abs(gap.mean) / error))
 
 
 def together(level: float, questions: int) -> float:
@@ -167,7 +165,7 @@ def looks(
 def anytime_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> Interval:
     """The confidence sequence at n, which stays valid if n was chosen while looking at the results: see `looks`."""
     interval = accuracy_interval(accuracies, level)
-    return replace(interval, half_width=float(looks(accuracies, level)[2][-1])) if interval.n >= FEW else interval
+    return interval if interval.n < FEW else replace(interval, half_width=float(looks(accuracies, level)[2][-1]))
 
 
 def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], level: float = 0.95) -> Interval:

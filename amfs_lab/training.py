@@ -125,7 +125,7 @@ class MetaTrainer:
     @property
     def done(self) -> int:
         """The number of meta-steps before `run` starts; 0 for a new run."""
-        return self.folder.progress.step if self.folder.progress else 0
+        return self.folder.step
 
     def run(self) -> Generator[Progress, None, None]:
         """Yields after every meta-step, and saves at the end and after a `break`. A trainer runs once.

@@ -115,8 +115,7 @@ class Plane:
     def of(cls, runs: Sequence[Float[Tensor, "_ m"]]) -> "Plane":
         """The plane of the positions of some runs, in float64. Each run has the same weight, whatever its length.
 
-        Raises:
-            ConfigError: no positions.
+        Raises ConfigError without a position.
         """
         runs = [run.double() for run in runs if len(run)]
         if not runs:
@@ -150,12 +149,9 @@ class Paths(NamedTuple):
 
 
 def paths(runs: Mapping[str, Sequence[Any]]) -> Paths:
-    """Recorded runs in their common plane: `paths({"amfs": list(trainer.run())})`.
+    """Recorded runs, by name, in their common plane: `paths({"amfs": list(trainer.run())})`.
 
-    Args:
-        runs: a sequence of `runs.Progress` a run, by name.
-    Raises:
-        ConfigError: no step, one without a position, or runs with different meta-parameters or sketches.
+    Raises ConfigError for no step, one without a position, or runs with different meta-parameters or sketches.
     """
     check_one_kind([step for steps in runs.values() for step in steps])
     positions = {name: torch.stack([s.trajectory.position for s in steps]) for name, steps in runs.items() if steps}

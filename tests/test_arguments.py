@@ -1,6 +1,11 @@
 """Public mathematics checks its arguments at run time, where nothing checks the shapes of its signatures."""
 
+import re
+
 import pytest
+
+from amfs_lab.arguments import check_choice
+from amfs_lab.errors import ConfigError
 
 CASES = {
     "kernels.squared_distances(x, x[:, :2])": r"rows of one length d. Got (6, 3) and (6, 2)",
@@ -126,3 +131,10 @@ def said(said_of):
 def test_a_wrong_argument_is_said_in_our_words(case, said):
     assert CASES[case] in said[case]
     assert not said[case].startswith("accepted")
+
+
+@pytest.mark.parametrize("value", ["c", None, ["a"]])
+def test_a_choice_outside_the_options_is_refused_with_all_of_them(value):
+    check_choice("`letter`", "a", {"a": 1, "b": 2})
+    with pytest.raises(ConfigError, match=rf"`letter` must be one of a, b. Got {re.escape(repr(value))}\."):
+        check_choice("`letter`", value, {"a": 1, "b": 2})

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from amfs_lab.arguments import check_choice
 from amfs_lab.backbones.base import Backbone
 from amfs_lab.backbones.norm import EpisodeNorm
 from amfs_lab.errors import ConfigError
@@ -39,16 +40,10 @@ class Conv4(Backbone):
     """
 
     def __init__(
-        self,
-        width: int = 64,
-        norm: str = "transductive",
-        channels: int = 1,
-        size: int = 28,
-        precision: str = FLOAT32,
+        self, width: int = 64, norm: str = "transductive", channels: int = 1, size: int = 28, precision: str = FLOAT32
     ) -> None:
         super().__init__()
-        if precision not in PRECISIONS:
-            raise ConfigError(f"`precision` must be one of {', '.join(PRECISIONS)}. Got {precision!r}.")
+        check_choice("`precision`", precision, PRECISIONS)
         if size < 16:
             raise ConfigError(f"Conv4 halves an image four times: `size` must be >= 16. Got {size}.")
         self.norm, self.precision = norm, precision

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from amfs_lab.errors import ConfigError
+from amfs_lab.arguments import check_choice
 
 BATCH_NORMS = ("transductive", "support")  # the same parameters, other statistics
 NORMS = (*BATCH_NORMS, "group")
@@ -38,8 +38,7 @@ class EpisodeNorm(nn.Module):
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
-        if norm not in NORMS:
-            raise ConfigError(f"`norm` must be one of {', '.join(NORMS)}. Got {norm!r}.")
+        check_choice("`norm`", norm, NORMS)
         self.norm = norm
         self.groups = max(1, channels // 8)
         self.weight = nn.Parameter(torch.ones(channels))

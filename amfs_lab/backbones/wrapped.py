@@ -17,10 +17,9 @@ class Wrapped(Backbone):
     of the pass in training, and its running averages over training tasks in evaluation.
 
     Args:
+        network: raises ConfigError if it has an `EpisodeNorm` of the support set, which needs `reference`.
         features: number of features an image, which gradient loops need for their head. None reads it from the
             network (`features`, `num_features`, or `config.hidden_size`).
-    Raises:
-        ConfigError: a network with an `EpisodeNorm` of the support set, which needs `reference`.
     """
 
     norm = "own"

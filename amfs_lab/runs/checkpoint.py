@@ -19,10 +19,8 @@ KEPT = 2  # the newest, and the one before in case the newest is damaged
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory: the run's record, and the state of learner and optimizer.
-
-    `damaged` has one line for each newer checkpoint that could not be read.
-    """
+    """A checkpoint in memory: the run's record, the state of learner and optimizer, and one line in `damaged` for each
+    newer checkpoint that could not be read."""
 
     path: Path
     record: dict[str, Any]
@@ -50,10 +48,8 @@ def save(
 ) -> Path:
     """Writes a checkpoint beside its place, moves it there, and removes all but the newest ones.
 
-    A process that is killed meanwhile leaves the earlier checkpoints as they were.
-
-    Raises:
-        DataError: the file cannot be written, for example because the disk is full.
+    A process that is killed meanwhile leaves the earlier checkpoints as they were. Raises DataError if the file cannot
+    be written, for example because the disk is full.
     """
     path, packed = folder / CHECKPOINTS.replace("*", f"{step:09d}"), io.BytesIO()
     torch.save({"record": record, "learner": learner.state_dict(), "optimizer": optimizer.state_dict()}, packed)
@@ -70,11 +66,8 @@ def save(
 
 
 def load(folder: Path) -> Checkpoint:
-    """The newest checkpoint that is not damaged.
-
-    Raises:
-        DataError: there is none. ConfigError: there are only those of an older version.
-    """
+    """The newest checkpoint that is not damaged. Raises DataError if there is none, and ConfigError if all are of an
+    older version."""
     damaged = []
     for path in checkpoints(folder):
         try:

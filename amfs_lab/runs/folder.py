@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import Timeout
+from filelock import FileLock, Timeout
 
 from amfs_lab import files
+from amfs_lab.arguments import check_count
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.learner import MetaLearner
@@ -38,19 +39,26 @@ class RunFolder:
     """
 
     def __init__(self, path: Path | str | None, config: TrainingConfig, save_every: int = 100, resume: bool = False):
-        if not isinstance(save_every, int) or save_every < 1:
-            raise ConfigError(f"`save_every` must be an integer >= 1. Got {save_every!r}.")
+        check_count("`save_every`", save_every, 1, 2**63)
         self.path, self.config, self.save_every = None if path is None else place(path), config, save_every
         self.checkpoint: checkpoint.Checkpoint | None = None
         self.progress: Progress | None = None
         self.provenance: dict[str, Any] = {}
+        self._newest: list[Path] = []  # the newest checkpoint's file, damaged or not
         if self.path is not None:
-            _end_abandoned(self.path)
+            with contextlib.suppress(OSError):  # an impossible name is reported by the first function that uses it
+                if (self.path / HOLDER).exists():
+                    gc.collect()  # an interrupted run of this process, which nothing refers to, saves and unlocks
         if resume:
             self._read_checkpoint()
         if self.path is not None and self.checkpoint is None:
             check_free(self.path)
-        self._newest, self._saved_step = self._newest_file(), 0 if self.progress is None else self.progress.step
+        self._saved_step = self.step
+
+    @property
+    def step(self) -> int:
+        """The number of meta-steps that the run had done; 0 for a new one."""
+        return 0 if self.progress is None else self.progress.step
 
     def _read_checkpoint(self) -> None:
         if self.path is None:
@@ -61,6 +69,7 @@ class RunFolder:
             raise ConfigError(f"{self.config.outer} keeps a state that no checkpoint holds. Start another run.")
         if not holds_checkpoint(self.path):
             raise ConfigError(f"The run in {self.path} is complete. Evaluate it, or start another run.")
+        self._newest = checkpoint.checkpoints(self.path)[:1]
         found = checkpoint.load(self.path)
         saved.check_record(found.path, found.record)
         if differ := differences(found.record["config"], self.config.to_dict()):
@@ -84,7 +93,7 @@ class RunFolder:
         """Raises ConfigError if the checkpoint was trained with data of your own, even if other data are missing."""
         if self.checkpoint is not None:
             trained_on = (self.checkpoint.record.get("data") or {}).get("train")
-            check_same(str(self.path), "data", trained_on, {"own": False})
+            check_same(self.path, "data", trained_on, {"own": False})
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -95,14 +104,11 @@ class RunFolder:
         with held(self.path):
             if self.checkpoint is None:
                 check_free(self.path)
-            elif self._newest_file() != self._newest:
+            elif checkpoint.checkpoints(self.path)[:1] != self._newest:
                 raise ConfigError(
                     f"The run in {self.path} has gone on since this trainer was made. Make a new one, with resume=True."
                 )
             yield
-
-    def _newest_file(self) -> Path | None:
-        return next(iter(checkpoint.checkpoints(self.path)), None) if self.path is not None else None
 
     def check_savable(self, learner: MetaLearner) -> None:
         """Raises ConfigError, before the training, if the learner cannot be saved."""
@@ -195,11 +201,10 @@ def holds_checkpoint(folder: Path) -> bool:
 def held(folder: Path) -> Iterator[None]:
     """Locks a run's folder for one process, until the block or the process ends.
 
-    Raises:
-        ConfigError: another process holds it; the message says which.
+    Raises ConfigError if another process holds it; the message says which.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = files.lock(folder / LOCK), folder / HOLDER
+    lock, holder = FileLock(folder / LOCK), folder / HOLDER  # opens no link
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -230,16 +235,6 @@ def held(folder: Path) -> Iterator[None]:
                 (folder / LOCK).unlink(missing_ok=True)
                 folder.rmdir()
         lock.release()
-
-
-def _end_abandoned(folder: Path) -> None:
-    """Ends a run of this process that was interrupted and has no reference any more: its generator saves and unlocks.
-
-    Python would do that when it collects the generator, perhaps long after the interrupt.
-    """
-    with contextlib.suppress(OSError):  # an impossible name is reported by the first function that uses the folder
-        if (folder / HOLDER).exists():
-            gc.collect()
 
 
 def check_free(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,39 +96,35 @@ def replay(
         chosen = list(range((failed["step"] - 1) * config.tasks, failed["step"] * config.tasks))
     else:
         raise ConfigError(f"The run in {folder} did not fail. Name the episode to go through: --episode INDEX.")
-    source = train
-    if source is None:
-        source = open_source(config.source, "train", config.episode, root, config.seed, config.augment)
-    own = learner is not None
-    learner = (config.build(tuple(source[0].support.x.shape[1:])) if learner is None else learner).to(
-        pick_device(device)
-    )
-    present = {"data": {"train": of_source(source, train is not None)}, "learner": of_learner(learner, own)}
+    settings = (config.source, "train", config.episode, root, config.seed, config.augment)
+    source = open_source(*settings) if train is None else train
+    replayed = config.build(tuple(source[0].support.x.shape[1:])) if learner is None else learner
+    data = {"train": of_source(source, train is not None)}
+    present = {"data": data, "learner": of_learner(replayed, learner is not None)}
     check_provenance(folder, found.record, present)
-    found.restore(learner)
+    found.restore(replayed.to(pick_device(device)))
     reached = found.record.get("progress")
     step = failed.get("step", 1 + (reached["step"] if reached else 0))
-    return [Replay(step, n, repr(source), _classes_of(source, n), tuple(through(learner, source[n]))) for n in chosen]
-
-
-def _classes_of(source: Any, index: int) -> tuple[str, ...]:
-    """The names of an episode's classes; empty if the source has none."""
-    return tuple(source.classes_of(index)) if hasattr(source, "classes_of") else ()
+    names_of = getattr(source, "classes_of", lambda index: ())
+    return [
+        Replay(step, index, repr(source), tuple(names_of(index)), tuple(through(replayed, source[index])))
+        for index in chosen
+    ]
 
 
 def through(learner: MetaLearner, episode: Episode) -> list[TensorSummary]:
     """Summaries of images, features, scores, loss and the gradient of every meta-parameter, in this order."""
     here = episode.to(learner.device, learner.dtype)
-    parts = [TensorSummary.of("support images", here.support.x), TensorSummary.of("query images", here.query.x)]
-    parts += [TensorSummary.of(f"meta-parameter {name}", p) for name, p in learner.named_parameters()]
+    parts = [("support images", here.support.x), ("query images", here.query.x)]
+    parts += [(f"meta-parameter {name}", p) for name, p in learner.named_parameters()]
     with untouched(learner):
         if isinstance(learner.inner, FeatureSpaceLoop):
             with torch.no_grad():
                 x = torch.cat([here.support.x, here.query.x])
-                parts.append(TensorSummary.of("features", learner.net(x, len(here.support.x))))
-        parts.append(TensorSummary.of("scores of the queries", learner.scores(here)))
-        loss = learner.loss(here)
-        parts.append(TensorSummary.of("loss", loss))
-        named = [(name, p) for name, p in learner.named_parameters() if p.requires_grad]
-        grads = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True, materialize_grads=True)
-    return parts + [TensorSummary.of(f"gradient of {name}", grad) for (name, _), grad in zip(named, grads, strict=True)]
+                parts.append(("features", learner.net(x, len(here.support.x))))
+        loss, scores = learner(here)
+        parts += [("scores of the queries", scores), ("loss", loss)]
+        names = [f"gradient of {name}" for name, p in learner.named_parameters() if p.requires_grad]
+        grads = torch.autograd.grad(loss, learner.meta_parameters(), allow_unused=True, materialize_grads=True)
+        parts += zip(names, grads, strict=True)
+    return [TensorSummary.of(name, values) for name, values in parts]

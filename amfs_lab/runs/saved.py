@@ -59,12 +59,12 @@ def _own_copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the record that `save` wrote.
 
-    Raises:
-        DataError: no run in that folder, or a file of it that is damaged or may not be read.
+    Raises DataError if there is no run in that folder, or a file of it is damaged or may not be read.
     """
+    folder = Path(folder).expanduser()
     try:
         if (folder / RECORD).is_file():
             record = files.read_json(folder / RECORD)
@@ -91,7 +91,7 @@ def record_of(config: TrainingConfig, progress: Progress | None, provenance: dic
 
 def run_data(folder: Path | str) -> dict[str, Any] | None:
     """The training data of a run (see `provenance.of_source`), None if it is unknown. Raises as `load_learner` does."""
-    data = check_record(folder, load(Path(folder).expanduser())[1]).get("data")
+    data = check_record(folder, load(folder)[1]).get("data")
     return data.get("train") if data else None
 
 
@@ -123,7 +123,7 @@ def load_run(
             for a run without BatchNorm.
         precision: of the backbone, in place of that in training. A learner of your own keeps its own.
     """
-    tensors, record = load(Path(folder).expanduser())
+    tensors, record = load(folder)
     check_record(folder, record)
     config = TrainingConfig.from_dict(record["config"])
     if norm is not None:
@@ -171,11 +171,8 @@ class _Record:
 
 
 def check_record(folder: Path | str, record: object) -> dict[str, Any]:
-    """The record of a run or of a checkpoint, if its fields have the right types.
-
-    Raises:
-        DataError: a field of another type. ConfigError: settings that this version does not know.
-    """
+    """The record of a run or of a checkpoint. Raises DataError for a field of another type, and ConfigError for
+    settings that this version does not know."""
     if wrong := wrong_field(_Record, record, exact=False):
         raise DataError(f"Expected the record of a run in {folder}. Got {wrong}. Train it again.")
     assert isinstance(record, dict)
