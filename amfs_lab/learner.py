@@ -240,7 +240,7 @@ class MetaLearner(nn.Module):
     def _cast(self, episode: Episode) -> Episode:
         """The episode in the learner's floating-point type, of tensors that autograd accepts."""
         halves, dtype = (episode.support, episode.query), self.dtype
-        if dtype not in (None, *(half.x.dtype for half in halves)):
+        if dtype is not None and any(half.x.dtype != dtype for half in halves):
             halves = tuple(half.to(dtype=dtype) for half in halves)
         return Episode.unchecked(*(Examples.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
 

@@ -183,3 +183,15 @@ def test_the_path_from_episode_to_meta_gradient_leaves_no_tensor_behind(episode)
 def test_settings_that_cannot_be_are_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+@pytest.mark.parametrize("half", ["support", "query"])
+def test_a_half_in_another_floating_type_is_cast_to_the_learners(inner, episode, half):
+    learner = learner_of(inner)
+    learner.start(episode)
+    halves = {name: getattr(episode, name) for name in ("support", "query")}
+    short = halves[half].x.float()
+    mixed, cast = (
+        Episode(**halves | {half: Examples(x, halves[half].y, halves[half].ways)}) for x in (short, short.double())
+    )
+    assert torch.equal(learner.scores(mixed), learner.scores(cast))

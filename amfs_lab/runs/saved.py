@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def load(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises DataError if there is no run in that folder, or a file of it is damaged or may not be read.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))  # unlike pathlib, it accepts an unknown `~user`
     try:
         if (folder / RECORD).is_file():
             record = files.read_json(folder / RECORD)

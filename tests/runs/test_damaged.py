@@ -14,6 +14,7 @@ from PIL import Image
 
 from amfs_lab import cli
 from amfs_lab.config import preset
+from amfs_lab.errors import DataError
 from amfs_lab.runs import saved
 from amfs_lab.runs.folder import HOLDER, LOCK, held
 from amfs_lab.runs.saved import load_learner
@@ -201,3 +202,8 @@ def test_a_run_whose_tensors_are_damaged(ended, support, tmp_path, capsys):
         for arguments in (commands(folder, support)[verb] for verb in ("evaluate", "predict")):
             assert cli.main([*map(str, arguments)]) == 2
             assert "Expected a complete run" in capsys.readouterr().err
+
+
+def test_a_home_that_nobody_has_is_a_folder_without_a_run():
+    with pytest.raises(DataError, match="Expected a run in ~nobody-here/run"):
+        load_learner("~nobody-here/run", "cpu")
