@@ -587,7 +587,7 @@ assert stats.paired_difference(narrow, wide).low > 0
 # %% [markdown]
 # **σ in another unit.** Measure the plane in hundredths, so that all coordinates grow a hundredfold, and keep σ: most
 # queries then have a kernel value of zero with every example, and their scores are tied. Press **too narrow** and,
-# under **More dials**, set **separation** to 5: the white is where nobody wins. A σ belongs to the features it was
+# under **More controls**, set **separation** to 5: the white is where nobody wins. A σ belongs to the features it was
 # chosen for.
 
 # %%

@@ -299,7 +299,7 @@ class Explorer:
             drawings |= set(self.act(f"{name}, {what}", action, timed))
         if len(drawings) == 1:
             done = ", ".join(what for what, _ in actions)
-            raise self.wrong(f"{name} is dead: nothing drawn has changed after {done}.")
+            raise self.wrong(f"{name} has no effect: the drawing has not changed after {done}.")
         return len(actions)
 
     def wrong(self, what: str) -> AssertionError:

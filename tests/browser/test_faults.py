@@ -101,11 +101,11 @@ def test_a_sound_explorer_passes(lesson, planted):
 @pytest.mark.parametrize(
     ("title", "words"),
     [
-        ("dead", "planted, 'dead': slider 'other' is dead"),
+        ("dead", "planted, 'dead': slider 'other' has no effect"),
         ("raises", r"planted, 'raises', slider 'slope', End:\na callback raised ValueError: too steep[\s\S]*a banner"),
-        ("only says", "planted, 'only says': slider 'slope' is dead"),
+        ("only says", "planted, 'only says': slider 'slope' has no effect"),
         ("fails unseen", r"planted, 'fails unseen', slider 'by hand', End:\na callback raised KeyError"),
-        ("redraws the same", "planted, 'redraws the same': slider 'by hand' is dead"),
+        ("redraws the same", "planted, 'redraws the same': slider 'by hand' has no effect"),
     ],
 )
 def test_a_planted_fault_fails(lesson, planted, title, words):
@@ -114,7 +114,7 @@ def test_a_planted_fault_fails(lesson, planted, title, words):
 
 
 def test_a_dead_slider_fails_in_the_second_of_a_kind_too(lesson, planted):
-    with pytest.raises(AssertionError, match="is dead"):
+    with pytest.raises(AssertionError, match="has no effect"):
         planted[1]["only says"].drive(again=True)
 
 

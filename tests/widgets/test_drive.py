@@ -146,7 +146,7 @@ def test_a_dead_slider_fails():
         def compute(self, state):
             return Arrays(x=[0.0, 1.0], y=np.array([0.0, state.slope]))
 
-    with pytest.raises(AssertionError, match=r"Dead\.scale is dead: nothing in the figure changed"):
+    with pytest.raises(AssertionError, match=r"Dead\.scale has no effect: no value of .* changed the figure"):
         drive(Dead())
 
 
@@ -158,7 +158,7 @@ def test_a_slider_that_only_its_sentence_repeats_is_dead():
         def say(self, a):
             return f"At scale {a.scale} it ends at {a.y[-1]:.3f}"
 
-    with pytest.raises(AssertionError, match=r"Parrot\.scale is dead"):
+    with pytest.raises(AssertionError, match=r"Parrot\.scale has no effect"):
         drive(Parrot())
 
 

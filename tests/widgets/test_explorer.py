@@ -129,7 +129,7 @@ def toolbar(explorer):
     ("make", "words"),
     [
         (lambda: Wave(preset="short"), r"`preset` must be one of 'long', 'many'\. Got 'short'"),
-        (lambda: Wave(width=1), r"Wave has the controls length, count, shape, fails\. Got 'width'"),
+        (lambda: Wave(width=1), r"A control of Wave must be one of length, count, shape, fails\. Got 'width'"),
         (lambda: Wave(length=0), r"`length` must be a number between 0\.1 and 10\. Got 0"),
     ],
 )
@@ -214,7 +214,7 @@ def test_arrays_are_plain_values_read_by_name():
     arrays = Arrays(a=torch.ones(2, requires_grad=True), b=torch.tensor(3.0), c="word")
     assert isinstance(arrays.a, np.ndarray)
     assert (arrays.b, arrays.c) == (3.0, "word")
-    with pytest.raises(AttributeError, match="There is no 'd' here, only a, b, c"):
+    with pytest.raises(AttributeError, match=r"Arrays has the names a, b, c\. Got 'd'"):
         _ = arrays.d
 
 
@@ -225,17 +225,17 @@ def test_a_page_that_asks_anew_is_told_the_figure_as_it_is_now(wave):
     assert np.array_equal(np.frombuffer(told["bytes"], told["type"]), wave.arrays.y)
 
 
-def test_a_point_of_a_trace_that_hears_the_mouse_is_told_once_for_each_click():
+def test_each_click_on_a_trace_with_events_is_passed_on_once():
     class Clicked(Wave):
         heard = ()
-        traces = {"heard": curve("x", "y", hears=["click"])}
+        traces = {"clicked": curve("x", "y", events=["click"])}
 
         def pointed(self, event):
             self.heard += ((event["trace"], event["index"]),)
 
     clicked = Clicked()
     (told,) = clicked.live_figure.state.specification["panels"][0]["traces"]
-    assert (told["name"], told["hears"]) == ("heard", ["click"])
+    assert (told["name"], told["events"]) == ("clicked", ["click"])
     for n in (1, 2):
         clicked.live_figure.state.set_state({"click": {"trace": told["name"], "x": 1.0, "y": 0.5, "index": 3, "n": n}})
     assert clicked.heard == (("heard", 3),) * 2

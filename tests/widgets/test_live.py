@@ -131,7 +131,7 @@ def test_before_the_first_step_there_is_only_the_cell_to_run_again(kind):
     explorer = kind()
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(live(interrupted(), explorer))
-    assert explorer.sentence.text == "Stopped before the first meta-step. Run the cell again to begin afresh."
+    assert explorer.sentence.text == "Stopped before the first meta-step. Run the cell again."
     assert explorer.banner.value == ""
 
 

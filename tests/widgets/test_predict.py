@@ -61,7 +61,7 @@ def test_the_question_is_words_and_no_markup():
     [
         ({"answer": "maybe"}, r"`answer` must be one of 'more', 'fewer', 'the same number'\. Got 'maybe'"),
         ({"answer": lambda: "less"}, "Got 'less'"),
-        ({"answer": "more", "because": {"less": "?"}}, "Got 'less', not one of"),
+        ({"answer": "more", "because": {"less": "?"}}, "Got a reason for 'less'"),
     ],
 )
 def test_a_question_that_cannot_be_answered_fails_for_its_author(arguments, words):

@@ -13,7 +13,7 @@ def test_a_choice_waits_for_an_answer_that_is_not_known_yet():
     assert ask.choose("ours") is False
     assert ask.feedback.text.startswith("Noted: ours.")
     assert not any(button.disabled for button in ask.buttons.values()), "minds may change until the numbers are in"
-    assert ask.settle() == "Nobody knows yet: run the cells in between first."
+    assert ask.settle() == "The answer is not known yet: run the cells in between first."
     known["winner"] = "theirs"
     assert ask.settle() == "You said “ours”. The answer is: theirs."
     ask.choose("theirs")

@@ -160,12 +160,12 @@ POINT = dict(x=[1], y=[1])
     [
         (go.Box(y=[1, 2]), {}, "traces of scatter, bar, heatmap, contour, image. Got 'box'"),
         (go.Scatter(**POINT, marker_gradient_type="radial"), {}, "`marker.gradient.type` of scatter"),
-        (go.Scatter(**POINT, marker_symbol="bowtie"), {}, "symbol one of 'circle'.*Got 'bowtie'"),
-        (go.Scatter(x=[1, 2], y=[1, 2], mode="lines", fill="tozeroy"), {}, "fill one of.*Got 'tozeroy'"),
+        (go.Scatter(**POINT, marker_symbol="bowtie"), {}, "symbol must be one of 'circle'.*Got 'bowtie'"),
+        (go.Scatter(x=[1, 2], y=[1, 2], mode="lines", fill="tozeroy"), {}, "fill must be one of.*Got 'tozeroy'"),
         (go.Bar(**POINT, orientation="h"), {}, "`orientation` of bar"),
         (go.Scatter(**POINT), dict(xaxis_rangebreaks=[{}]), "`rangebreaks` of axis"),
         (go.Scatter(**POINT), dict(shapes=[{}]), "`shapes` of layout"),
-        (go.Scatter(**POINT), dict(yaxis_tickformat=".2f"), "'.0%'. Got '.2f'"),
+        (go.Scatter(**POINT), dict(yaxis_tickformat=".2f"), "must be '.0%'. Got '.2f'"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(trace, layout, words):

@@ -97,7 +97,7 @@ def test_the_order_and_the_direction_of_strokes_do_not_matter():
     ],
 )
 def test_what_is_no_drawing_is_refused(value):
-    with pytest.raises(ConfigError, match=r"must be a list of strokes, each a list of points .* Got .*blank paper"):
+    with pytest.raises(ConfigError, match=r"must be a list of strokes\. A stroke is a list .* Got .*blank paper"):
         checked(value)
 
 

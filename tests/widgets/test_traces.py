@@ -71,5 +71,5 @@ def test_points_of_different_sizes_are_not_paler_than_others():
 
 
 def test_an_arrow_is_fed_all_that_it_needs():
-    fed = arrow((0, 0), (3, 4), 15, scale=100).fed("step")
+    fed = arrow((0, 0), (3, 4), 15, scale=100).arrays("step")
     assert set(fed) == set(ALL["vector"].feeds.values())

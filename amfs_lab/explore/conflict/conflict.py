@@ -201,11 +201,11 @@ class ConflictExplorer(Explorer):
         for n, (c, d, length) in enumerate(zip(weights, combined, lengths, strict=True)):
             drawn = d if state.true_lengths or length < STILL else d * (0.75 * view / length)
             pointing = arrow((0.0, 0.0), drawn.tolist(), HEADS[n], scale)
-            arrays |= pointing.fed(f"rule_{n}") | {f"weights_{n}": c}
+            arrays |= pointing.arrays(f"rule_{n}") | {f"weights_{n}": c}
         for j in range(MOST):
             here = grads[j].tolist() if j < len(grads) else None
             pointing = arrow((0.0, 0.0), here, 11, scale) if here else NOTHING
-            arrays |= pointing.fed(f"task_{j + 1}")
+            arrays |= pointing.arrays(f"task_{j + 1}")
             arrays[f"task_{j + 1}_side"] = label_place(*here, last=j == len(grads) - 1) if here else "middle right"
         agreement = measure(grads)
         arrays["downhill_x"], arrays["downhill_y"] = downhill(combined[0], view)

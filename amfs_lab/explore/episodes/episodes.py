@@ -128,7 +128,7 @@ class EpisodeExplorer(Explorer):
             rim=(INK, 0.6),
             name="queries",
             hover="query %{customdata}",
-            hears=["click"],
+            events=["click"],
             marker_symbol="query_symbols",
             marker_color="query_colors",
             customdata="query_names",

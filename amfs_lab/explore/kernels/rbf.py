@@ -113,7 +113,7 @@ class RbfExplorer(Explorer):
             "K",
             SIMILARITY,
             at="gram",
-            hears=("hover", "click"),
+            events=("hover", "click"),
             hover="points %{y} and %{x}: %{z:.4f}",
             colorbar=COLORBAR,
             more=dict(xgap=1, ygap=1, texttemplate="%{z:.2f}", textfont=dict(size=11)),

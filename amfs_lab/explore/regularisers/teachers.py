@@ -151,7 +151,7 @@ class TeacherExplorer(Explorer):
             arrays |= {
                 f"best_x_{k}": [lowest[0]] if lowest else [],
                 f"best_y_{k}": [lowest[1]] if lowest else [],
-                **pointing.fed(f"arrow_{k}"),
+                **pointing.arrays(f"arrow_{k}"),
                 f"slice_{k}": 100 * inside * (lowest is not None),
                 f"slice_value_{k}": values,
                 f"slice_size_{k}": 12 * (np.arange(len(values)) == (-1 if flat(along[name]) else values.argmin())),

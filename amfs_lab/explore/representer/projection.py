@@ -218,7 +218,7 @@ def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
     if len(places):
         start, tip = places.tolist()
         found = arrows.arrow(start, tip, head, SCALE)
-    return found.fed(name)
+    return found.arrays(name)
 
 
 def names(drawn: dict[str, Tensor], t: Number) -> dict[str, list]:

@@ -29,7 +29,7 @@ HEADS = {"running": "Running", "stopped": "Stopped", "finished": "Finished", "fa
 NOTHING = {
     "idle": "Nothing has run yet.",
     "running": "The first meta-step is on its way.",
-    "stopped": "Stopped before the first meta-step. Run the cell again to begin afresh.",
+    "stopped": "Stopped before the first meta-step. Run the cell again.",
     "finished": "The run ended without a meta-step.",
     "failed": "An error ended the run before its first meta-step.",
 }
