@@ -367,10 +367,10 @@ checks.learned_share(two_steps)
 # ### Exercise 2 · in code
 # Gradient descent in function space. You are given the Gram matrix `K` (n, n), the labels `y` (n, c), the rate and the
 # number of steps. Return the heights α (n, c) of the bumps, starting from zero. The loss is half the *sum* of the
-# squared misses.
+# squared residuals.
 
 # %% tags=["exercise"]
-def my_walk(K, y, rate, steps):
+def my_descent(K, y, rate, steps):
     ### BEGIN SOLUTION
     alpha = torch.zeros_like(y)
     for _ in range(steps):
@@ -379,7 +379,7 @@ def my_walk(K, y, rate, steps):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-checks.walk(my_walk)
+checks.descend(my_descent)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore

@@ -221,16 +221,16 @@ checks.pulls(my_pulls)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the first explorer press **one curved task**. Move **curvature h** only. From which $h$ on does FO-MAML run away?
+# In the first explorer press **one curved task**. Move **curvature h** only. From which $h$ on does FO-MAML diverge?
 # (The sentence under the figure says so.)
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
-runs_away_from = 6.3
+diverges_from = 6.3
 ### END SOLUTION
 
 # %% tags=["check"]
-checks.runs_away_from(runs_away_from)
+checks.diverges_from(diverges_from)
 
 # %% [markdown]
 # ## What we claimed

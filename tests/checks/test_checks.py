@@ -52,7 +52,7 @@ widest_alive = partial(checks.widest_alive, x=X)
 
 MISTAKES = [
     (checks.six_alike, 1, "one entry of the diagonal"),
-    (checks.six_alike, 36, "whole table at an endless σ"),
+    (checks.six_alike, 36, "sum of the whole table"),
     (checks.six_alike, 0, "not different from itself"),
     (checks.two_away, math.exp(-4), "divided by σ² where the exponent has 2σ²"),
     (checks.two_away, math.exp(-1), "did not square the distance"),
@@ -63,9 +63,9 @@ MISTAKES = [
     (checks.two_away, 0.3, "the number is less than that"),
     (checks.two_away, 0.01, "the number is more than that"),
     (checks.two_away, torch.tensor([0.1, 0.2]), r"Expected one real number. Got a tensor of shape \(2,\)"),
-    (checks.two_away, math.nan, "nan is none: look for a division by zero"),
+    (checks.two_away, math.nan, "Got nan: look for a division by zero"),
     (checks.six_alike, 6.2, "the number is less than that"),
-    (checks.two_away, "0.135", "Expected a number. Got '0.135', a text: leave the quotes away"),
+    (checks.two_away, "0.135", "Expected a number. Got '0.135', which is text: remove the quotes"),
     (checks.two_away, None, "Expected one real number. Got a NoneType"),
     (checks.rbf, rbf(lambda d2, s: -d2 / s**2), "σ² where the exponent has 2σ²: your kernel is narrower"),
     (checks.rbf, rbf(lambda d2, s: -d2 / (2 * s)), "σ is not squared"),
@@ -93,7 +93,7 @@ MISTAKES = [
     (checks.rbf, lambda a, b, s: a - b, "stopped with RuntimeError"),
     (checks.rbf, lambda a, b, s: right_rbf(a, b, s) + 0.1, r"At entry \[\d, \d\] the value is"),
     (checks.rbf, lambda a, b, s: right_rbf(a, b, s) * math.nan, "NaN or infinity"),
-    (checks.rbf, lambda a, b, s: right_rbf(a, b, s)[0], "The shape is off: expected"),
+    (checks.rbf, lambda a, b, s: right_rbf(a, b, s)[0], "The shape is wrong: expected"),
     (checks.rbf, lambda a, b, s: None, "returns nothing"),
     (checks.rbf, lambda a, b, s: "K", "Expected a tensor. Got 'K'"),
     (checks.rbf, lambda a, b, s: right_rbf(a.mul_(2), b, s), "changed a tensor that it was given"),
@@ -103,15 +103,15 @@ MISTAKES = [
     (checks.lone_opponent, -1 / 3, "after normalisation"),
     (checks.lone_opponent, 3, "added the sizes"),
     (checks.lone_opponent, 0, "stopped at one of the two"),
-    (checks.turning_angle, 90, "w₃₃ = 1 still holds it up"),
-    (checks.turning_angle, 100, r"At 100° the third task's weight is still \+0.\d\d. Go on"),
-    (checks.turning_angle, 150, r"the third task's weight is -0.\d\d, and it was negative before. Go back"),
+    (checks.turning_angle, 90, "w₃₃ = 1 keeps its weight positive"),
+    (checks.turning_angle, 100, r"At 100° the third task's weight is still \+0.\d\d. Make it larger"),
+    (checks.turning_angle, 150, r"the third task's weight is -0.\d\d. A smaller angle is enough. Make it smaller"),
     (checks.turning_angle, 2.09, "is in radians"),
     (checks.turning_angle, 240, "at most 180 degrees. Got 240"),
-    (checks.turning_angle, "120", "leave the quotes away"),
+    (checks.turning_angle, "120", "remove the quotes"),
     (checks.turning_angle, -120, "Expected a number > 0 for the angle. Got -120"),
     (checks.weights, lambda g: cosines(g).sum(0), "Z is missing"),
-    (checks.weights, lambda g: cosines(g).mean(), "The shape is off"),
+    (checks.weights, lambda g: cosines(g).mean(), "The shape is wrong"),
     (checks.weights, lambda g: cosines(g).sum(0) / len(g) ** 2, "called agreement"),
     (checks.weights, lambda g: cosines(g).sum(0) / cosines(g).sum(), "divided by Σc"),
     (checks.weights, lambda g: over_total((g @ g.T).sum(0)), "left out the lengths"),
@@ -121,7 +121,7 @@ MISTAKES = [
     (checks.weights, MeanCosine("unit").weights, "cosines with the mean gradient"),
     (checks.weights, PairwiseCosine("unit"), "the combined gradient"),
     (checks.weights, weights_by_columns, "normalised columns"),
-    *((widest_alive, answer, r"Expected σ on the dial, from 0.05 to 5. Got") for answer in NO_SIGMA),
+    *((widest_alive, answer, r"Expected σ on the slider, from 0.05 to 5. Got") for answer in NO_SIGMA),
     *((widest_alive, answer, r"Expected one real number. Got") for answer in NO_NUMBER),
     (checks.rbf, lambda a, b, s: right_rbf(a, b, 1.0), "σ is missing"),
 ]
@@ -223,7 +223,7 @@ RAISED = [
     AssertionError(),
     KeyError("k"),
 ]
-FUNCTIONS = ["rbf", "guess", "fit", "perpendicular", "centred_fit", "episode", "walk", "pulls", "weights", "solve"]
+FUNCTIONS = ["rbf", "guess", "fit", "perpendicular", "centred_fit", "episode", "descend", "pulls", "weights", "solve"]
 MORE = {"always_read": {"task": 2}, "widest_alive": {"x": X}}
 
 
