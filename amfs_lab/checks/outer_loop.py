@@ -8,7 +8,7 @@ from amfs_lab import planes
 from amfs_lab.checks import diagnose
 from amfs_lab.checks.diagnose import exercise, points
 from amfs_lab.checks.verdict import Wrong
-from amfs_lab.explore.outer_loop.outer_loop import START, OuterLoopExplorer, fo_maml_runs_away
+from amfs_lab.explore.outer_loop.outer_loop import START, OuterLoopExplorer, fo_maml_diverges
 
 
 @exercise
@@ -80,9 +80,9 @@ def diverges_from(answer: Any) -> str:
         raise Wrong(
             f"At h = {h:g} task 3 does not pull (a·h = 1). Beyond it pushes, but tasks 1 and 2 pull harder. Go on."
         )
-    if not fo_maml_runs_away(h) and not fo_maml_runs_away(1.05 * h):
+    if not fo_maml_diverges(h) and not fo_maml_diverges(1.05 * h):
         raise Wrong(f"At h = {h:g} FO-MAML still converges. Raise the curvature.")
-    if fo_maml_runs_away(h) and fo_maml_runs_away(0.95 * h):
+    if fo_maml_diverges(h) and fo_maml_diverges(0.95 * h):
         raise Wrong(f"At h = {h:g} FO-MAML diverges, and it also diverges at a smaller h. Lower the curvature.")
     return (
         "Here task 3 pushes as hard as the others pull: h (1 − 0.2 h) = −2 · 0.8. One task with a·h > 1 is not enough."

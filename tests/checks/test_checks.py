@@ -158,7 +158,7 @@ def test_under_nbgrader_an_unsolved_exercise_earns_nothing(answer, monkeypatch):
 
 
 def test_only_the_bare_error_means_unsolved():
-    """torch raises NotImplementedError of its own for an operation that a dtype lacks: that is a wrong answer."""
+    """torch raises its own NotImplementedError if a dtype lacks an operation. That is a wrong answer."""
 
     def wrong_dtype(x1, x2, bandwidth):
         raise NotImplementedError("not implemented for 'Long'")
@@ -175,8 +175,8 @@ def deep_in_a_library(x1, x2, bandwidth):
     return helped(x1) / bandwidth
 
 
-def test_an_error_in_a_reader_s_function_is_told_with_its_line():
-    """The last line of the reader's own code, however deep in a library it went wrong."""
+def test_an_error_in_a_student_s_function_is_shown_with_its_line():
+    """The message names the last line of the student's own code, even for an error deep inside a library."""
     with pytest.raises(checks.Wrong, match="stopped with ValueError: Using a target size") as told:
         checks.rbf(deep_in_a_library)
     number = helped.__code__.co_firstlineno + 1
@@ -187,7 +187,7 @@ def test_an_error_in_a_reader_s_function_is_told_with_its_line():
 
 
 class Evil:
-    """Nothing about it can be asked."""
+    """An object whose methods all fail."""
 
     def __array__(self, *args, **kwargs):
         raise KeyError("evil")
@@ -231,8 +231,8 @@ MORE = {"always_read": {"task": 2}, "widest_alive": {"x": X}}
 @pytest.mark.parametrize(
     "name", [name for name in checks.__all__ if name not in ("Wrong", "environment", "no_network")]
 )
-def test_no_answer_however_strange_is_more_than_a_verdict(name):
-    """What is not `Wrong` reaches a reader as a traceback of the library."""
+def test_even_a_strange_answer_gives_a_verdict(name):
+    """A student would see any exception other than `Wrong` as a traceback of the library."""
     exercise, more = getattr(checks, name), MORE.get(name, {})
     answers = list(STRANGE)
     if name in FUNCTIONS:
@@ -256,8 +256,8 @@ def raising(error):
     return answer
 
 
-def test_a_fault_of_the_library_is_not_hidden(monkeypatch):
-    """Neither as a verdict nor as `not attempted yet`."""
+def test_an_error_of_the_library_is_not_hidden(monkeypatch):
+    """It becomes neither a verdict nor "not attempted yet"."""
     for error in (RuntimeError("ours"), NotImplementedError(), NotImplementedError("ours"), AssertionError("ours")):
         monkeypatch.setattr(checks.kernels, "rbf_kernel", raising(error))
         with pytest.raises(type(error)) as told:
@@ -272,7 +272,7 @@ def last_alive() -> float:
     return sigma
 
 
-def test_the_widest_living_kernel_is_found_within_a_fiftieth(capsys):
+def test_the_widest_kernel_with_all_directions_is_found_within_2_percent(capsys):
     widest_alive(last_alive() * 0.985)
     assert "all 6 directions are alive" in capsys.readouterr().out
 
@@ -281,7 +281,7 @@ def test_the_widest_living_kernel_is_found_within_a_fiftieth(capsys):
     ("factor", "diagnosis"),
     [(1.05, "only 5 of 6 eigenvalues .* Move σ down"), (0.95, "still are. Move σ up")],
 )
-def test_a_sigma_beside_the_widest_is_told_which_way(factor, diagnosis):
+def test_the_diagnosis_says_how_to_move_sigma(factor, diagnosis):
     with pytest.raises(AssertionError, match=diagnosis):
         widest_alive(last_alive() * factor)
 
@@ -294,7 +294,7 @@ def test_no_network_means_no_new_connection():
     server.close()
 
 
-def test_the_environment_is_named_and_what_is_missing_too(capsys, monkeypatch):
+def test_the_environment_and_missing_packages_are_named(capsys, monkeypatch):
     checks.environment()
     assert "✓ torch" in capsys.readouterr().out
     monkeypatch.setattr(checks.setting, "NEEDED", ("torch", "no-such-package"))

@@ -1,4 +1,4 @@
-"""Self-checks on episodes, lesson 05: right answers pass, and each classic mistake is named, leakage first of all."""
+"""Self-checks on episodes, lesson 05: right answers pass, and each classic mistake is named, above all leakage."""
 
 import math
 
@@ -18,7 +18,7 @@ def mixed(labels, c, generator):
 
 
 def named(support, query):
-    """Rows of indices, a class each, to what the exercise returns."""
+    """The return value of the exercise, from rows of indices with one row for each class."""
     targets = torch.arange(len(support))
     return (
         support.flatten(),
@@ -97,7 +97,7 @@ def with_putting_back(labels, ways, shots, queries, generator):
 
 
 def tiled(labels, ways, shots, queries, generator):
-    """Targets in another order than the images."""
+    """An answer whose targets have another order than its images."""
     support, _, query, _ = right(labels, ways, shots, queries, generator)
     return support, torch.arange(ways).repeat(shots), query, torch.arange(ways).repeat(queries)
 
@@ -228,7 +228,7 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 )
 
 
-def test_the_eigenvalue_asked_for_is_numpys(capsys):
+def test_the_expected_eigenvalue_is_that_of_numpy(capsys):
     label = np.arange(5).repeat(4)
     K = np.where(label[:, None] == label[None], 0.7, 0.2) + 0.3 * np.eye(20)
     distinct, often = np.unique(np.linalg.eigvalsh(K).round(9), return_counts=True)
@@ -237,7 +237,7 @@ def test_the_eigenvalue_asked_for_is_numpys(capsys):
 
 
 @pytest.mark.parametrize("sigma", [0.4, 0.5, 0.6, 0.8])
-def test_the_gap_asked_for_is_what_the_sentence_says(sigma):
+def test_the_gap_in_the_message_is_that_of_the_explorer(sigma):
     a, b = BlockExplorer(bandwidth=sigma).arrays.of_letters
     if a - b >= 0.1:
         checks.wide_gap(sigma)
@@ -246,7 +246,7 @@ def test_the_gap_asked_for_is_what_the_sentence_says(sigma):
             checks.wide_gap(sigma)
 
 
-def test_the_check_leaves_the_readers_chance_alone():
+def test_the_check_leaves_the_global_random_state_unchanged():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

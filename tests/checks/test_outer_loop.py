@@ -58,7 +58,7 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 )
 
 
-def test_the_answer_to_explore_is_the_root_of_the_sum_of_pulls(capsys):
+def test_the_expected_curvature_is_the_root_of_the_sum_of_pulls(capsys):
     h = (1 + (1 + 4 * 0.2 * 1.6) ** 0.5) / (2 * 0.2)  # h (1 - 0.2 h) = -2 * 0.8
     checks.diverges_from(h)
     assert capsys.readouterr().out.startswith("✓ ")

@@ -1,4 +1,4 @@
-"""The self-checks of lesson 03: right answers pass, each classic mistake is named, and the dial has one answer."""
+"""Self-checks of lesson 03: right answers pass, each classic mistake is named, and only one σ is right."""
 
 import math
 from itertools import pairwise
@@ -70,7 +70,7 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 
 
 def test_there_is_one_sigma_to_find():
-    """Along the dial the unseen share only falls, so that "move σ up" and "move σ down" lead to one place."""
+    """The unseen share only falls when σ grows, so "move σ up" and "move σ down" lead to one σ."""
     shares = [unseen_share("hill and dip", "apart", 4, sigma) for sigma in torch.linspace(0.2, 2, 181).tolist()]
     assert all(after < before for before, after in pairwise(shares))
     assert shares[0] > 0.05 > shares[-1]

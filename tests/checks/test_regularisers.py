@@ -1,4 +1,4 @@
-"""Lesson 04's self-checks: right answers pass, each classic mistake is named, unsolved is no error."""
+"""Self-checks of lesson 04: right answers pass, each classic mistake is named, and no answer is no error."""
 
 import math
 
@@ -78,8 +78,8 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 )
 
 
-def test_between_the_teachers_lies_a_wide_stretch():
-    """Wide enough to be found with the dial: a factor of 1.5 at least."""
+def test_the_right_range_of_sigma_is_wide():
+    """The range is wide enough to find it with the slider: at least a factor of 1.5."""
     asked = [pulls(task("sine", 10, 0.3, 3), sigma, 0.1) for sigma in (0.55, 0.825)]
     for ways in asked:
         assert ways["leave-one-out"][0] < 0 < ways["evidence"][0]

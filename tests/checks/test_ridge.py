@@ -32,7 +32,7 @@ def fit(alpha):
     return lambda K, y, lam: K @ alpha(K, y, lam)
 
 
-# A wrong alpha, what `checks.solve` says of it, and what `checks.fit` says of K alpha.
+# Each case: a wrong alpha, the diagnosis of `checks.solve` for alpha, and the diagnosis of `checks.fit` for K alpha.
 WRONG = [
     (ridge(lambda K, lam: 0 * K), "The ridge is missing", "the labels themselves. Either the ridge is missing"),
     (
@@ -105,7 +105,7 @@ def by_cholesky(K, y, lam):
 
 
 def by_the_other_side(K, y, lam):
-    """(K + λI)⁻¹ K y: the two commute."""
+    """(K + λI)⁻¹ K y, which is the same because the two matrices commute."""
     return torch.linalg.solve(K + lam * identity(K), K @ y)
 
 
@@ -134,7 +134,7 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 )
 
 
-def test_the_answer_to_explore_is_where_the_trace_of_the_smoother_is_five(capsys):
+def test_at_the_expected_lambda_the_trace_of_the_smoother_is_five(capsys):
     _, _, K, _ = first()
     low, high = 1e-5, 1e3
     while high / low > 1.0001:
@@ -145,7 +145,7 @@ def test_the_answer_to_explore_is_where_the_trace_of_the_smoother_is_five(capsys
     assert "spends 5.00" in capsys.readouterr().out
 
 
-def test_looking_for_inverses_leaves_torch_as_it_was():
+def test_the_search_for_inverses_leaves_torch_unchanged():
     before = (torch.linalg.inv, torch.linalg.pinv, torch.inverse, torch.Tensor.inverse)
     checks.fit(right)
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""The first lesson's self-checks, beside the sum of a diagonal in test_check.py."""
+"""Self-checks of lesson 00. The check on the sum of a diagonal is tested in test_checks.py."""
 
 import math
 from functools import partial
@@ -60,7 +60,7 @@ test_a_right_answer_is_told_why = told_why(
 test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader([(checks.guess, todo), (always_read, ...)])
 
 
-def test_the_key_and_the_checks_see_what_the_explorer_shows():
+def test_answers_and_checks_agree_with_the_explorer():
     explorer = CharacterExplorer("one example each", task=2)
     guesses, truths = characters.nearest(2)
     for query in (1, 20, 46, 75):
@@ -70,7 +70,7 @@ def test_the_key_and_the_checks_see_what_the_explorer_shows():
     assert a.right == int((guesses == truths).sum())
 
 
-def test_the_key_of_the_question_is_counted(monkeypatch):
+def test_the_answer_to_the_question_is_counted(monkeypatch):
     assert (questions.answer_how_many_are_read(1), questions.answer_how_many_are_read(2)) == (
         "fewer than 25",
         "25 to 50",
@@ -80,7 +80,7 @@ def test_the_key_of_the_question_is_counted(monkeypatch):
         assert questions.answer_how_many_are_read(2) == key
 
 
-def test_the_letter_that_is_always_read(capsys):
+def test_the_letter_that_is_always_recognised(capsys):
     guesses, truths = characters.nearest(2)
     (always,) = [c for c in range(5) if (guesses[truths == c] == c).all()]
     always_read(always + 1)

@@ -93,13 +93,13 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 )
 
 
-def test_the_steps_of_the_exercise_do_not_run_away():
+def test_the_steps_of_the_exercise_converge():
     for K, _, rate, steps in cases():
         assert rate < 2 / torch.linalg.eigvalsh(K)[-1]
         assert steps > 1
 
 
-def test_the_answer_to_explore_is_where_a_search_over_all_strengths_finds_it(capsys):
+def test_the_expected_lambda_is_found_by_a_search_over_all_eigenvalues(capsys):
     s = np.linspace(1e-4, 1, 20_000)
     gaps = {lam: np.abs(s / (s + lam) - 1 + (1 - s) ** 10).max() for lam in np.geomspace(0.01, 0.3, 200)}
     checks.mimicking_lam(min(gaps, key=gaps.get))
