@@ -10,17 +10,17 @@ from amfs_lab.explore.conflict.conflict import ConflictExplorer
 
 @exercise
 def ends_apart(answer: Any) -> str:
-    """By hand: the distance from the mean of four optima to the crossing of their diagonals, 0.559.
+    """By hand: the distance from the mean of four optima to the point where their diagonals cross. It is 0.559.
 
     The optima are (-1, 0), (3, 0), (0, 2) and (0, -1).
     """
     mistakes = [
-        (0.0, "The mean of the four is not where the diagonals cross: add up the coordinates and divide by four."),
-        (0.75, "You added the two coordinates. How far is it along the straight line?"),
+        (0.0, "The mean of the four is not where the diagonals cross. Add up the coordinates and divide by four."),
+        (0.75, "You added the two coordinates. Take the length of the straight line instead."),
         (0.3125, "That is the square of the distance. Take its root."),
         (5**0.5, "You took the sum of the optima. Their mean is a quarter of it."),
-        (0.5, "That is the way along the first axis. The second axis counts too."),
-        (0.25, "That is the way along the second axis. The first axis counts too."),
+        (0.5, "That is the distance along the first axis. The second axis counts too."),
+        (0.25, "That is the distance along the second axis. The first axis counts too."),
     ]
     diagnose.number(answer, 0.3125**0.5, mistakes, tolerance=0.01)
     return "O-AMFS ends at (0, 0), where the directions to opposite corners cancel, and the mean at (½, ¼)."
@@ -28,15 +28,17 @@ def ends_apart(answer: Any) -> str:
 
 @exercise
 def uphill_from(answer: Any) -> str:
-    """Explore: the smallest length of the third gradient at which O-AMFS goes uphill in the preset "uphill", 2."""
-    ratio = diagnose.on_dial(answer, ConflictExplorer.ratio)
+    """Explore: the smallest length of the third gradient at which O-AMFS goes uphill in the preset "uphill": 2."""
+    ratio = diagnose.on_slider(answer, ConflictExplorer.ratio)
     if diagnose.near(ratio, 1.0, 0.02):
-        raise Wrong("At length 1 two still pull harder than one: the mean goes their way, and O-AMFS with it.")
+        raise Wrong(
+            "At length 1 two tasks still pull harder than one: the mean and O-AMFS follow them. Make it longer."
+        )
     if not raises_mean_loss(ratio) and not raises_mean_loss(1.04 * ratio):
         raise Wrong(f"At length {ratio:g} a small step still lowers the mean loss. Make it longer.")
     if raises_mean_loss(ratio) and raises_mean_loss(0.96 * ratio):
-        raise Wrong(f"At length {ratio:g} it raises the mean loss, and it did before. Make it shorter.")
-    return "From there on one long gradient outweighs two short ones in the mean, and the vote is still two to one."
+        raise Wrong(f"At length {ratio:g} it raises the mean loss, and shorter lengths do so too. Make it shorter.")
+    return "From here on one long gradient outweighs two short ones in the mean, but the vote is still two to one."
 
 
 def raises_mean_loss(ratio: float) -> bool:

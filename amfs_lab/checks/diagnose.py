@@ -1,6 +1,7 @@
 """Building blocks of the self-checks: they name the mistake in a wrong answer.
 
-A classic mistake is a function (or a number) with a sentence. A wrong answer is compared with each classic mistake.
+A classic mistake is a wrong function (or number), with a sentence that explains it. A wrong answer is compared with
+each classic mistake.
 """
 
 import functools
@@ -34,9 +35,10 @@ Case = tuple[Any, ...]
 def exercise(check: Callable[..., str]) -> Callable[..., None]:
     """Decorator: makes a self-check from a function that returns praise or raises `Wrong` with a diagnosis.
 
-    An answer that is still `...` is "not attempted yet". So is a function that still raises the exercise's bare
-    NotImplementedError. For a student this is no error. Under nbgrader (NBGRADER_EXECUTION) it raises, because
-    otherwise the student would get full marks. Any other exception is an error in the check and is not caught.
+    An answer that is still `...` gets the verdict "not attempted yet". A function that still raises the exercise's
+    NotImplementedError without a message gets the same verdict. This is no error, except under nbgrader
+    (NBGRADER_EXECUTION), where the student would otherwise get full marks. Any other exception is an error in the
+    check and is not caught.
     """
 
     @functools.wraps(check)
@@ -67,7 +69,8 @@ def function(
     """Accepts a function that agrees with `truth` on all cases.
 
     Raises:
-        Wrong: the classic mistake that agrees with the function on all cases, or else the first difference.
+        Wrong: names the classic mistake that agrees with the student's function on all cases. Without such a mistake,
+            it describes the first difference.
     """
     if not callable(mine):
         raise Wrong(f"Expected your function, without brackets behind its name. Got {short(mine)}.")
@@ -89,11 +92,12 @@ def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], to
     Args:
         tolerance: relative; 0 for a whole number that is counted and not measured.
     Raises:
-        Wrong: the classic mistake that gives the number, or else the direction of the error.
+        Wrong: names the classic mistake that gives this number. Without such a mistake, it says whether the number is
+            too small or too large.
     """
     mine = real(mine)
     if not math.isfinite(mine):
-        raise Wrong(f"Expected a number. {mine:g} is none: look for a division by zero, or 0 times infinity.")
+        raise Wrong(f"Expected a number. Got {mine:g}: look for a division by zero, or 0 times infinity.")
     if near(mine, expected, tolerance):
         return
     for wrong, sentence in mistakes:
@@ -102,7 +106,7 @@ def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], to
     if tolerance and near(mine, 100 * expected, tolerance):
         raise Wrong(f"{mine:g} is the percentage. Write it as a fraction of one: {mine / 100:g}.")
     side = "more" if expected > mine else "less"
-    raise Wrong(f"{mine:g} is not it: the number is {side} than that. Write it down and put in one number at a time.")
+    raise Wrong(f"{mine:g} is wrong: the number is {side} than that. Write down the formula, then put in the numbers.")
 
 
 def called(mine: Callable[..., Any], *arguments: Any, given: str) -> Any:
@@ -120,7 +124,7 @@ def called(mine: Callable[..., Any], *arguments: Any, given: str) -> Any:
         what = f"{type(error).__name__}: {said}" if said else type(error).__name__
         raise Wrong(f"Your function stopped with {what}. It was called with {given}.{line_of(error)}") from error
     except KeyboardInterrupt as stop:
-        stopped(stop, f"Your function was still running: what is to end its loop?{line_of(stop)}")
+        stopped(stop, f"Your function was still running. Check the condition that ends its loop.{line_of(stop)}")
         raise
 
 
@@ -180,9 +184,9 @@ def near(mine: float, value: float, tolerance: float) -> bool:
 
 
 def difference(got: Tensor, right: Tensor) -> str:
-    """A sentence on an answer without a classic mistake: its shape, NaN or infinity, or its largest error."""
+    """A sentence about an answer without a classic mistake. It names a wrong shape, NaN, or the largest error."""
     if got.shape != right.shape:
-        return f"The shape is off: expected {tuple(right.shape)}. Got {tuple(got.shape)}."
+        return f"The shape is wrong: expected {tuple(right.shape)}. Got {tuple(got.shape)}."
     if not torch.isfinite(got).all():
         return (
             "Your function returns NaN or infinity. Look for a division by zero or an exponential of something large."
@@ -201,13 +205,13 @@ def short(value: Any) -> str:
 def real(answer: Any) -> float:
     """The student's number, from any library. Raises Wrong unless it is one real number."""
     if isinstance(answer, str):
-        raise Wrong(f"Expected a number. Got {answer!r}, a text: leave the quotes away.")
+        raise Wrong(f"Expected a number. Got {answer!r}, which is text: remove the quotes.")
     one = isinstance(answer, Tensor) and answer.numel() == 1 and not answer.is_complex()
     if isinstance(answer, bool) or not (one or isinstance(answer, numbers.Real)):
         raise Wrong(f"Expected one real number. Got {short(answer)}.")
     try:
         return float(answer)
-    except Exception as error:  # larger than any float, or a tensor without values
+    except Exception as error:  # a number larger than any float, or a tensor without values
         raise Wrong(f"Expected one real number. Got {type(answer).__name__}, which has no value as a float.") from error
 
 
@@ -218,11 +222,13 @@ def positive(answer: Any, name: str) -> float:
     return value
 
 
-def on_dial(answer: Any, dial: Slider) -> float:
-    """The student's number. Raises Wrong unless it is in the range of the dial."""
+def on_slider(answer: Any, slider: Slider) -> float:
+    """The student's number. Raises Wrong unless it is in the range of the slider."""
     value = real(answer)
-    if not dial.low <= value <= dial.high:
-        raise Wrong(f"Expected {dial.label} on the dial, from {dial.low:g} to {dial.high:g}. Got {short(value)}.")
+    if not slider.low <= value <= slider.high:
+        raise Wrong(
+            f"Expected {slider.label} on the slider, from {slider.low:g} to {slider.high:g}. Got {short(value)}."
+        )
     return value
 
 

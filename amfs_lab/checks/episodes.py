@@ -23,19 +23,28 @@ def class_eigenvalue(answer: Any) -> str:
     common, classes, within = eigenvalues(N, K, a, b)
     mistakes = [
         (1 - a + a - b, "That is 1 − a + (a − b): you forgot K. Each of the four shots adds a − b."),
-        (1 - a + N * (a - b), "You multiplied by N, the number of classes. It is the shots K that add up within one."),
-        (within, "That is 1 − a, of the directions within a class: it does not know the other shots."),
-        (common, "That is the common direction's, with NKb in it. The class directions add up to zero: NKb drops out."),
-        (1 + K * (a - b), "You began with 1. The diagonal is 1 and the block adds a once too often: begin with 1 − a."),
-        (1 + (K - 1) * a, "That is what one block holds by itself. Other classes take b away: K(a − b), not Ka."),
-        (1 - a + (K - 1) * (a - b), "You counted K − 1 shots. The 1 − a in front has taken the diagonal out: K it is."),
-        (a + K * (a - b), "You began with a. What is left of the diagonal is 1 − a."),
-        (1 - a + N * K * (a - b), "You multiplied by NK, all images. A class direction adds up K of them at a time."),
-        (1 - a + K * (a + b), "You added b. What other classes share with this one does not tell it apart: a − b."),
-        (1 - a + K * b, "You took b alone. What tells the classes apart is a − b."),
+        (1 - a + N * (a - b), "You multiplied by N, the number of classes. Within a class, the K shots add up."),
+        (within, "That is 1 − a, of the directions within a class. It does not depend on the other shots."),
+        (
+            common,
+            "That is for the common direction, with NKb in it. The class directions add up to zero: NKb drops out.",
+        ),
+        (1 + K * (a - b), "You began with 1. Begin with 1 − a: the block adds a once too often on the diagonal."),
+        (1 + (K - 1) * a, "That is the value of one block by itself. The other classes take b away: K(a − b), not Ka."),
+        (
+            1 - a + (K - 1) * (a - b),
+            "You counted K − 1 shots. The 1 − a in front already corrects the diagonal: count all K.",
+        ),
+        (a + K * (a - b), "You began with a. Begin with 1 − a, which is left of the diagonal."),
+        (
+            1 - a + N * K * (a - b),
+            "You multiplied by NK, all images. A class direction adds up the K images of one class.",
+        ),
+        (1 - a + K * (a + b), "You added b. Similarity to other classes does not separate the classes: take a − b."),
+        (1 - a + K * b, "You took b alone. The difference a − b separates the classes."),
     ]
     diagnose.number(answer, classes, mistakes, tolerance=0.01)
-    return "1 − 0.7 + 4 · (0.7 − 0.2) = 2.3, four times: each shot lifts what tells the classes apart by a − b."
+    return "1 − 0.7 + 4 · (0.7 − 0.2) = 2.3, four times: each shot adds a − b, the gap between the classes."
 
 
 class EpisodeDraw(NamedTuple):
@@ -47,7 +56,8 @@ class EpisodeDraw(NamedTuple):
     query_y: Tensor
 
 
-# Classes, samples of the smallest class, ways, shots, queries. Samples are in random order; classes differ in size.
+# Each case: classes, samples of the smallest class, ways, shots, queries. Samples are in random order, and the classes
+# differ in size.
 CASES = [(8, 9, 3, 2, 4), (6, 12, 5, 1, 3), (7, 10, 4, 3, 3)]
 SEEDS = range(12)
 
@@ -60,13 +70,13 @@ def episode(mine: Any) -> str:
     for number, (classes, samples, *shape) in enumerate(CASES):
         labels = labelled(classes, samples, number)
         drawn = [run(mine, labels, shape, seed) for seed in SEEDS]
-        for fault in FAULTS:  # the simplest fault first, in any of the episodes
+        for fault in FAULTS:  # the simplest fault first; each is looked for in all episodes
             for one in drawn:
                 if said := fault(one, labels, shape):
                     raise Wrong(said)
         if all(torch.equal(one.support.sort().values, drawn[0].support.sort().values) for one in drawn):
             raise Wrong(
-                "You draw the same images every time. Let `generator` mix: `torch.randperm(n, generator=generator)`."
+                "You draw the same images every time. Let `generator` choose: `torch.randperm(n, generator=generator)`."
             )
         always(drawn, labels, classes, shape)
         with torch.random.fork_rng(devices=[]):
@@ -74,12 +84,12 @@ def episode(mine: Any) -> str:
             again = run(mine, labels, shape, SEEDS[0])
         if any(not torch.equal(a, b) for a, b in zip(again, drawn[0], strict=True)):
             raise Wrong(
-                "The same seed gave two different episodes. Hand `generator` to every `torch.randperm`, so that an "
-                "episode depends on its seed and nothing else."
+                "The same seed gave two different episodes. Pass `generator` to every `torch.randperm`, so that an "
+                "episode depends only on its seed."
             )
     return (
-        f"In {len(CASES) * len(SEEDS)} episodes: the right numbers, the same classes in both halves, named from 0, no "
-        "image in both, and each a function of its seed."
+        f"In {len(CASES) * len(SEEDS)} episodes: the numbers are right, both sets have the same classes, named from 0, "
+        "no image in both, and each episode depends only on its seed."
     )
 
 
@@ -110,7 +120,8 @@ def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: in
     return drawn
 
 
-# Each fault is a function of an episode, the labels and the shape (ways, shots, queries): a sentence, or None.
+# Each fault is a function of an episode, the labels and the shape (ways, shots, queries). It returns a sentence about
+# the fault, or None if the episode does not have it.
 
 
 def wrong_number(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
@@ -121,14 +132,14 @@ def wrong_number(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str 
     ):
         if len(indices) == each:
             return (
-                f"Your {name} set holds {each} images in all. Expected {each} of each of {ways} classes, {ways * each}."
+                f"Your {name} set holds {each} images in all. Expected {each} in each of {ways} classes, {ways * each}."
             )
         if len(indices) != ways * each:
-            return f"Your {name} set holds {len(indices)} images. Expected {ways} classes times {each}, {ways * each}."
+            return f"Your {name} set holds {len(indices)} images. Expected {ways} classes times {each}: {ways * each}."
         if len(targets) != len(indices):
-            return f"`{name}` has {len(indices)} images and `{name}_y` {len(targets)} labels: one for each, please."
+            return f"`{name}` has {len(indices)} images and `{name}_y` has {len(targets)} labels. Each image has one."
         if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(labels):
-            return f"`{name}` has an index that is no image: they go from 0 to {len(labels) - 1}."
+            return f"`{name}` has an index that is no image: the images have the indices 0 to {len(labels) - 1}."
     return None
 
 
@@ -138,11 +149,11 @@ def wrong_names(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str |
         expected = sorted(set(range(shape[0])))
         if names != expected:
             return (
-                f"Your labels are the classes' numbers in the data set, here {names}. In an episode its N classes are "
-                f"called 0 to {shape[0] - 1}: a one-hot column for each."
+                f"Your labels are the classes' numbers in the data set, here {names}. In an episode, the N classes are "
+                f"called 0 to {shape[0] - 1}: there is a one-hot column for each class."
             )
     if names == list(range(1, shape[0] + 1)):
-        return "You count the classes from 1. They are called 0 to N − 1."
+        return "You count the classes from 1. Call them 0 to N − 1."
     if not set(names) <= set(range(shape[0])):
         return f"An episode's classes are called 0 to {shape[0] - 1}. Got the labels {names}."
     return None
@@ -152,11 +163,11 @@ def other_classes(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str
     support, query = set(labels[one.support].tolist()), set(labels[one.query].tolist())
     if support != query:
         return (
-            f"The classes of your support set are {sorted(support)}, those of your query set {sorted(query)}. Nobody "
-            "can name a class of which there was no example: draw the classes once, for both halves."
+            f"The classes of your support set are {sorted(support)}; the classes of your query set are "
+            f"{sorted(query)}. No learner can name a class without an example: choose the classes once, for both sets."
         )
     if len(support) < shape[0]:
-        return f"Two of your {shape[0]} classes are the same one: draw them without putting back, with `randperm`."
+        return f"Two of your {shape[0]} classes are the same one: sample without replacement, with `randperm`."
     return None
 
 
@@ -167,11 +178,11 @@ def mixed_up(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | No
             own = int(labels[image])
             if named.setdefault(name, own) != own:
                 return (
-                    f"The label {name} stands for class {named[name]} and, in the {half} set, for class {own} too. "
-                    "Images and labels must come in the same order in both halves."
+                    f"The label {name} stands for class {named[name]} and, in the {half} set, also for class {own}. "
+                    "Images and labels must have the same order in both sets."
                 )
     if len(set(named.values())) < len(named):
-        return "One class has two labels. Each class of an episode has one."
+        return "One class has two labels. Each class of an episode must have one label."
     for half, targets, each in (("support", one.support_y, shape[1]), ("query", one.query_y, shape[2])):
         if targets.bincount(minlength=shape[0]).tolist() != [each] * shape[0]:
             return f"Your {half} set does not hold {each} images of each class: {targets.bincount().tolist()}."
@@ -182,8 +193,8 @@ def leak(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
     shared = set(one.support.tolist()) & set(one.query.tolist())
     if shared:
         return (
-            f"LEAK: image {min(shared)} is in the support set and in the query set: the answer is in plain sight, and "
-            "the accuracy is a pretence. Mix a class's images once, and cut: the first K here, the next Q there."
+            f"LEAK: image {min(shared)} is in the support set and in the query set. The learner has seen the answer, "
+            "so the accuracy is too high. Mix a class's images once, then cut: first K for support, next Q for queries."
         )
     return None
 
@@ -191,7 +202,7 @@ def leak(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
 def twice(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
     for name, indices in (("support", one.support), ("query", one.query)):
         if len(set(indices.tolist())) < len(indices):
-            return f"Your {name} set holds an image twice: draw without putting back, with `randperm`."
+            return f"Your {name} set holds an image twice: sample without replacement, with `randperm`."
     return None
 
 
@@ -202,30 +213,30 @@ def always(drawn: Sequence[EpisodeDraw], labels: Tensor, classes: int, shape: Se
     """Raises Wrong if the episodes vary only in their classes, or only in their images."""
     sets = {frozenset(labels[one.support].tolist()) for one in drawn}
     if len(sets) == 1 and shape[0] < classes:
-        raise Wrong(f"All episodes have the same classes, {sorted(next(iter(sets)))}: draw them, too.")
+        raise Wrong(f"All episodes have the same classes, {sorted(next(iter(sets)))}. Choose them at random, too.")
     for c in range(classes):
         having = [one for one in drawn if c in labels[one.support]]
         images = {frozenset(one.support[labels[one.support] == c].tolist()) for one in having}
         if len(having) > 2 and len(images) == 1:
             raise Wrong(
-                f"Class {c} has the same examples in every episode, its first ones: mix its images before you cut."
+                f"Class {c} has the same examples in every episode, the first ones. Mix its images before you cut."
             )
 
 
 @exercise
 def wide_gap(answer: Any) -> str:
     """Explore: a σ at which a − b of the letters in `BlockExplorer`'s initial state is at least 0.1."""
-    sigma = diagnose.on_dial(answer, BlockExplorer.bandwidth)
+    sigma = diagnose.on_slider(answer, BlockExplorer.bandwidth)
     a, b = letters_at(sigma)
     if a - b >= GAP:
         return (
-            f"At σ = {sigma:g} the letters have a − b = {a - b:.3f}. A narrow σ finds nothing alike, a wide one "
-            "everything: in between, a class stands out the most, and each shot lifts its directions by that much."
+            f"At σ = {sigma:g} the letters have a − b = {a - b:.3f}. With a narrow σ no two letters are similar, with "
+            "a wide σ all are. In between, a − b is largest, and each shot adds a − b to the class eigenvalues."
         )
     further = letters_at(min(1.05 * sigma, BlockExplorer.bandwidth.high))
     way = "wider" if further[0] - further[1] > a - b else "narrower"
-    near = " (a − b, not a alone: b grows as well)" if a >= 0.5 else ""
-    raise Wrong(f"At σ = {sigma:g}, a = {a:.3f} and b = {b:.3f}, {a - b:.3f} apart{near}. Try a {way} σ.")
+    near = " (the difference a − b counts, not a alone: b grows as well)" if a >= 0.5 else ""
+    raise Wrong(f"At σ = {sigma:g}, a = {a:.3f}, b = {b:.3f} and a − b = {a - b:.3f}{near}. Try a {way} σ.")
 
 
 def letters_at(bandwidth: float) -> tuple[float, float]:

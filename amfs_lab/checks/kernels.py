@@ -19,11 +19,11 @@ def six_alike(answer: Any) -> str:
     """By hand: the trace of the Gram matrix of six points."""
     mistakes = [
         (1.0, "That is one entry of the diagonal. Add up all six."),
-        (36.0, "That is the whole table at an endless σ. The diagonal has six entries."),
-        (0.0, "A point is not different from itself: on the diagonal stands full similarity, which is one."),
+        (36.0, "That is the sum of the whole table for σ → ∞. The diagonal has six entries."),
+        (0.0, "A point is not different from itself: on the diagonal, the similarity is one."),
     ]
     diagnose.number(answer, 6.0, mistakes, tolerance=0.0)
-    return "Six times one: each point is like itself. The sum of the diagonal is called the trace."
+    return "Six times one: each point has similarity one to itself. The sum of the diagonal is called the trace."
 
 
 @exercise
@@ -31,7 +31,7 @@ def two_away(answer: Any) -> str:
     """By hand: the similarity of two points that lie 2σ apart, exp(-2)."""
     mistakes = [
         (math.exp(-4), "You divided by σ² where the exponent has 2σ². It is −(2σ)² / (2σ²)."),
-        (math.exp(-1), "You did not square the distance: (2σ)² is 4σ², and the exponent has half of that over σ²."),
+        (math.exp(-1), "You did not square the distance: (2σ)² is 4σ², so the exponent is −4σ² / (2σ²)."),
         (math.exp(2), "The minus sign is missing: a similarity can't be larger than one."),
         (-2.0, "That is the exponent. The similarity is e to that power."),
         (math.exp(-0.5), "That is the similarity at a distance of σ, not of 2σ."),
@@ -46,7 +46,7 @@ def _shaped(f: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
 
 
 def _summed(f: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
-    """A kernel from a function of the coordinates' differences, over 2σ²."""
+    """A kernel exp(-f / (2σ²)) with `f` a function of the coordinates' differences."""
     return lambda a, b, s: torch.exp(-f(a[:, None] - b[None]) / (2 * s**2))
 
 
@@ -64,7 +64,7 @@ def rbf(mine: Any) -> str:
         ),
         (
             _shaped(lambda d2, s: torch.exp(-d2.sqrt() / (2 * s**2))),
-            "The distance is not squared: the exponent has ‖x − x′‖², you used ‖x − x′‖.",
+            "The distance is not squared: the exponent has ‖x − x′‖², but you used ‖x − x′‖.",
         ),
         (
             _shaped(lambda d2, s: torch.exp(-d2 / 2 * s**2)),
@@ -76,7 +76,7 @@ def rbf(mine: Any) -> str:
         ),
         (
             _shaped(lambda d2, s: torch.exp(-d2 / (2 * s) ** 2)),
-            "You squared the 2 as well: (2σ)² is 4σ², the exponent has 2σ².",
+            "You squared the 2 as well: (2σ)² is 4σ², but the exponent has 2σ².",
         ),
         (
             _shaped(lambda d2, s: torch.exp(-d2 * s)),
@@ -93,15 +93,15 @@ def rbf(mine: Any) -> str:
         ),
         (
             _shaped(lambda d2, s: torch.exp(-d2 / 2)),
-            "σ is missing: that is the kernel for σ = 1 only. Distances are counted in σs.",
+            "σ is missing: that is the kernel for σ = 1 only. Divide the squared distance by 2σ².",
         ),
         (
             _summed(lambda d: d.square().mean(-1)),
-            "You averaged over the coordinates; a squared distance is their sum. Use `.sum(-1)`.",
+            "You averaged over the coordinates; a squared distance is the sum of squares. Use `.sum(-1)`.",
         ),
         (
             _summed(lambda d: d.abs().sum(-1)),
-            "You added absolute differences; a squared distance adds their squares.",
+            "You added absolute differences; a squared distance is the sum of squared differences.",
         ),
         (
             _summed(lambda d: d.square()),
@@ -111,27 +111,24 @@ def rbf(mine: Any) -> str:
             lambda a, b, s: rbf_kernel(b, a, s),
             "Rows and columns are swapped: row i belongs to `x1[i]`, column j to `x2[j]`.",
         ),
-        (
-            lambda a, b, s: rbf_kernel(a, a, s),
-            "Only `x1` is used: the kernel compares rows of `x1` with rows of `x2`.",
-        ),
+        (lambda a, b, s: rbf_kernel(a, a, s), "Only `x1` is used: the kernel compares rows of `x1` with rows of `x2`."),
     ]
     shapes = [(4, 5, 3, 0.7), (3, 3, 2, 1.6), (2, 4, 1, 0.4)]  # n, m, d and σ
     cases = [(points(n, d, seed), points(m, d, seed + 10), s) for seed, (n, m, d, s) in enumerate(shapes)]
     diagnose.function(mine, rbf_kernel, cases, mistakes)
-    return "Your kernel and the library's agree on three sets of points."
+    return "Your kernel and the library's kernel agree on three sets of points."
 
 
 @exercise
 def widest_alive(answer: Any, x: Tensor) -> str:
-    """Explore: the largest σ, within 2 %, at which all eigenvalues of `x`'s Gram matrix are > ALIVE of the largest."""
-    found = diagnose.on_dial(answer, RbfExplorer.bandwidth)
+    """Explore: the largest σ (within 2 %) at which all eigenvalues of K exceed ALIVE times the largest eigenvalue."""
+    found = diagnose.on_slider(answer, RbfExplorer.bandwidth)
     n, here, further = len(x), alive(x, found), alive(x, 1.02 * found)
     if here < n:
         raise Wrong(
             f"At σ = {found:g} only {here} of {n} eigenvalues are above {ALIVE:.0%} of the largest: "
-            "a wider kernel makes points more alike and directions die. Move σ down."
+            "a wider kernel makes points more similar, and more eigenvalues vanish. Move σ down."
         )
     if further == n:
-        raise Wrong(f"At σ = {found:g} all {n} are alive, and at {1.02 * found:.3g} they still are. Move σ up.")
-    return f"At σ = {found:g} all {n} directions are alive, and a fiftieth more loses the first."
+        raise Wrong(f"At σ = {found:g} all {n} are alive, and at {1.02 * found:.3g} all still are. Move σ up.")
+    return f"At σ = {found:g} all {n} directions are alive, and 2 % more loses one of them."

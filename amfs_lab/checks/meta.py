@@ -15,21 +15,21 @@ from amfs_lab.outer import MeanCosine, PairwiseCosine
 
 @exercise
 def lone_opponent(answer: Any) -> str:
-    """By hand: the weight, before normalisation, of a task that points exactly opposite to two that agree, -1."""
+    """By hand: the weight, before normalisation, of a task that is exactly opposite to two equal tasks. It is -1."""
     mistakes = [
         (-2.0, "You left out w₃₃: each task's cosine with itself is one, and it counts."),
-        (1.0, "That is the weight of each of the two. The third's cosines with them are −1."),
+        (1.0, "That is the weight of each of the two. The cosines of the third task with them are −1."),
         (-1 / 3, "That is the weight after normalisation. Here Z = 1: add up w₁₃, w₂₃ and w₃₃."),
-        (3.0, "You added the sizes |w|: gradients that point opposite ways have cosine −1."),
-        (0.0, "You stopped at one of the two: w₁₃ and w₂₃ are both −1."),
+        (3.0, "You added the sizes |w|: gradients in opposite directions have cosine −1."),
+        (0.0, "You stopped at one of the two tasks: w₁₃ and w₂₃ are both −1."),
     ]
     diagnose.number(answer, -1.0, mistakes, tolerance=0.0)
-    return "c₃ = −1 − 1 + 1 = −1. A negative weight goes against the task's gradient: uphill, not less far downhill."
+    return "c₃ = −1 − 1 + 1 = −1. A negative weight goes against the task's gradient: the step goes uphill for it."
 
 
 @exercise
 def turning_angle(answer: Any) -> str:
-    """Explore: the angle between a third task and two that agree from which its weight is negative, 120 degrees."""
+    """Explore: the angle of a third task to two equal tasks from which its weight is negative. It is 120 degrees."""
     angle = diagnose.positive(answer, "the angle")
     if angle > 180:
         raise Wrong(f"An angle between two directions is at most 180 degrees. Got {angle:g}.")
@@ -37,12 +37,14 @@ def turning_angle(answer: Any) -> str:
         raise Wrong(f"{angle:g} is in radians. Give the angle in degrees: {math.degrees(angle):.0f}.")
     weight = third_weight(angle)
     if abs(angle - 90) < 1:
-        raise Wrong("At 90° the third task's cosines with the others are zero, but w₃₃ = 1 still holds it up.")
+        raise Wrong("At 90° the third task's cosines with the others are zero, but w₃₃ = 1 keeps its weight positive.")
     if weight > 0 and third_weight(angle + 2) > 0:
-        raise Wrong(f"At {angle:g}° the third task's weight is still {weight:+.2f}. Go on.")
+        raise Wrong(f"At {angle:g}° the third task's weight is still {weight:+.2f}. Make it larger.")
     if weight < 0 and third_weight(angle - 2) < 0:
-        raise Wrong(f"At {angle:g}° the third task's weight is {weight:+.2f}, and it was negative before. Go back.")
-    return "There two cosines of −½ cancel the task's own 1: c₃ = 1 + 2 cos(angle), whatever the lengths are."
+        raise Wrong(
+            f"At {angle:g}° the third task's weight is {weight:+.2f}. A smaller angle is enough. Make it smaller."
+        )
+    return "At 120°, two cosines of −½ cancel the task's own 1: c₃ = 1 + 2 cos(angle), for gradients of any length."
 
 
 def third_weight(degrees: float) -> float:
@@ -65,7 +67,7 @@ def weights(mine: Any) -> str:
     mistakes = [
         (
             lambda g: _similarity(g).sum(0),
-            "Z is missing: divide by the sum of |c|, or the step grows with the number of tasks.",
+            "Z is missing: divide by the sum of |c|. Otherwise the step grows with the number of tasks.",
         ),
         (
             lambda g: _similarity(g).sum(0) / len(g) ** 2,
@@ -83,24 +85,24 @@ def weights(mine: Any) -> str:
             _shares(lambda g: _similarity(g).sum(0) - 1),
             "You left out w_jj, each task's cosine with itself, which is one.",
         ),
-        (_similarity, "That is w_ij, all pairs. Add up each column: one number a task."),
+        (_similarity, "That is w_ij, all pairs. Add up each column: one number for each task."),
         (
             _shares(lambda g: _similarity(g).abs().sum(0)),
-            "You took |w|: a task that opposes the others must lose weight, not gain it.",
+            "You took |w|: a task that opposes the others must lose weight, not gain weight.",
         ),
         (
             MeanCosine("unit").weights,
-            "Those are the cosines with the mean gradient (`MeanCosine`). O-AMFS compares every task with every other.",
+            "Those are the cosines with the mean gradient (`MeanCosine`). O-AMFS compares all pairs of tasks.",
         ),
         (PairwiseCosine("unit"), "That is the combined gradient. Return the weights."),
         (
             _shares(lambda g: ((g / g.norm(dim=0)) @ (g / g.norm(dim=0)).T).sum(0)),
-            "You normalised columns: a gradient is a row of `grads`, so its norm runs over dim 1.",
+            "You normalised columns: a gradient is a row of `grads`, so take its norm over dim 1.",
         ),
     ]
     cases = [(conflicting(t, p, seed),) for seed, (t, p) in enumerate([(3, 4), (4, 6), (5, 3)])]
     diagnose.function(mine, PairwiseCosine("unit").weights, cases, mistakes)
-    return "Your weights are those of PairwiseCosine on three sets of task gradients."
+    return "Your weights equal those of PairwiseCosine on three sets of task gradients."
 
 
 def conflicting(t: int, p: int, seed: int) -> Tensor:

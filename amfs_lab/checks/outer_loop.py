@@ -8,26 +8,23 @@ from amfs_lab import planes
 from amfs_lab.checks import diagnose
 from amfs_lab.checks.diagnose import exercise, points
 from amfs_lab.checks.verdict import Wrong
-from amfs_lab.explore.outer_loop.outer_loop import START, OuterLoopExplorer, fo_maml_runs_away
+from amfs_lab.explore.outer_loop.outer_loop import START, OuterLoopExplorer, fo_maml_diverges
 
 
 @exercise
 def end_of_maml(answer: Any) -> str:
-    """By hand: the end of MAML for two tasks on a line, which is 1.
+    """By hand: the point where MAML ends for two tasks on a line. It is 1.
 
     The curvatures are h = 1 at 0 and h = 3 at 4. The inner loop is one step with learning rate 1/4.
     """
     mistakes = [
-        (3.0, "That is where joint training ends: its pulls are 1 and 3. MAML's are (1 − a h)² h."),
-        (
-            2.0,
-            "You weakened each task once, by 1 − a h. That is FO-MAML; MAML's pull has the factor twice.",
-        ),
+        (3.0, "That is where joint training ends: its pulls are 1 and 3. MAML's pulls are (1 − a h)² h."),
+        (2.0, "You multiplied each pull once by 1 − a h. That is FO-MAML; MAML's pull has this factor twice."),
         (0.4, "You left out the curvature: the pull is (1 − a h)² *times h*."),
-        (4.0, "That is the optimum of the steep task. MAML hears it least."),
-        (0.0, "That is the optimum of the flat task. The steep one pulls a little, too: (1 − ¾)² · 3."),
-        (0.75, "That is what the two pull together. Divide by it: it is the weight of the whole."),
-        (25 / 7, "You took 1 − a h²: for h = 3 one step leaves 1 − ¾ = ¼."),
+        (4.0, "That is the optimum of the steep task. It has the smallest pull in MAML."),
+        (0.0, "That is the optimum of the flat task. The steep task pulls a little, too: (1 − ¾)² · 3."),
+        (0.75, "That is the sum of both pulls. Divide by this sum."),
+        (25 / 7, "You took 1 − a h². The factor is 1 − a h: for h = 3 it is 1 − ¾ = ¼."),
     ]
     diagnose.number(answer, 1.0, mistakes, tolerance=0.005)
     return "The pulls are (¾)² · 1 = 9/16 and (¼)² · 3 = 3/16: the steep task weighs a quarter, so the end is ¼ of 4."
@@ -43,24 +40,27 @@ def pulls(mine: Any) -> str:
     mistakes = [
         (
             lambda H, a, k: H @ left(H, a, k),
-            "That is FO-MAML: (I − aH)^k stands on one side only. Looking through the steps brings it once more.",
+            "That is FO-MAML: (I − aH)^k is on one side only. The derivative of the steps adds it on the other side.",
         ),
-        (lambda H, a, k: left(H, a, k), "That is what the steps leave of the way. What is left of the *curvature*?"),
-        (lambda H, a, k: left(H, a, k) @ left(H, a, k), "The curvature H itself is missing, between the two factors."),
-        (lambda H, a, k: left(H, a, 1) @ H @ left(H, a, 1), "That is one inner step, whatever `k` says."),
+        (
+            lambda H, a, k: left(H, a, k),
+            "That is the share that the steps leave. Multiply the *curvature* H by it on both sides.",
+        ),
+        (lambda H, a, k: left(H, a, k) @ left(H, a, k), "The curvature H itself is missing between the two factors."),
+        (lambda H, a, k: left(H, a, 1) @ H @ left(H, a, 1), "That is one inner step for every `k`. Take the power k."),
         (
             lambda H, a, k: torch.eye(2, dtype=H.dtype) - left(H, a, k),
-            "That is Reptile, the way that the steps have gone. MAML asks for the gradient where they end.",
+            "That is Reptile, the difference between start and end of the steps. MAML takes the gradient at their end.",
         ),
         (lambda H, a, k: H + 0 * left(H, a, k), "That is joint training: no inner loop."),
         (
             lambda H, a, k: (1 - a * H) ** k @ H @ (1 - a * H) ** k,
-            "You took powers entry by entry, of 1 − aH. It is the *matrix* I − aH, multiplied with itself.",
+            "You took the powers of each entry of 1 − aH. Multiply the *matrix* I − aH with itself.",
         ),
         (lambda H, a, k: left(H, -a, k) @ H @ left(H, -a, k), "The step goes downhill: I *minus* aH."),
     ]
     diagnose.function(mine, lambda H, a, k: planes.pulls("MAML", H, a, k), cases(), mistakes)
-    return "Your pulls are those of MAML, on three sets of bowls, round and not, with one, three and four steps."
+    return "Your pulls equal those of MAML on three sets of tasks, round and elongated, with one, three and four steps."
 
 
 def cases() -> list[diagnose.Case]:
@@ -73,17 +73,17 @@ def cases() -> list[diagnose.Case]:
 
 
 @exercise
-def runs_away_from(answer: Any) -> str:
+def diverges_from(answer: Any) -> str:
     """Explore: the smallest curvature of task 3 at which FO-MAML diverges, at a = 0.2 and k = 1."""
-    h = diagnose.on_dial(answer, OuterLoopExplorer.curvature)
+    h = diagnose.on_slider(answer, OuterLoopExplorer.curvature)
     if diagnose.near(h, 1 / START["inner_lr"], 0.02):
         raise Wrong(
-            f"At h = {h:g} task 3 pulls no more (a·h = 1). Beyond it pushes, but tasks 1 and 2 still hold. Go on."
+            f"At h = {h:g} task 3 does not pull (a·h = 1). Beyond it pushes, but tasks 1 and 2 pull harder. Go on."
         )
-    if not fo_maml_runs_away(h) and not fo_maml_runs_away(1.05 * h):
-        raise Wrong(f"At h = {h:g} FO-MAML still comes to rest. Raise the curvature.")
-    if fo_maml_runs_away(h) and fo_maml_runs_away(0.95 * h):
-        raise Wrong(f"At h = {h:g} FO-MAML runs away, and it did before. Lower the curvature.")
+    if not fo_maml_diverges(h) and not fo_maml_diverges(1.05 * h):
+        raise Wrong(f"At h = {h:g} FO-MAML still converges. Raise the curvature.")
+    if fo_maml_diverges(h) and fo_maml_diverges(0.95 * h):
+        raise Wrong(f"At h = {h:g} FO-MAML diverges, and it also diverges at a smaller h. Lower the curvature.")
     return (
-        "There task 3 pushes as hard as the others pull: h (1 − 0.2 h) = −2 · 0.8. One task with a·h > 1 is not enough."
+        "Here task 3 pushes as hard as the others pull: h (1 − 0.2 h) = −2 · 0.8. One task with a·h > 1 is not enough."
     )

@@ -1,4 +1,4 @@
-"""Self-checks on the projection of a function onto the support points, and on the rest: lesson 03."""
+"""Self-checks of lesson 03: the part of a function in the span of the support points, and the perpendicular part."""
 
 import math
 from collections.abc import Callable
@@ -27,23 +27,27 @@ def two_bumps(answer: Any) -> str:
         (4.0, "The cross term comes twice, once as ⟨a, b⟩ and once as ⟨b, a⟩: K has two entries off its diagonal."),
         (7.0, "The sign of the cross term is wrong: the coefficients are 2 and −1, so their product is negative."),
         (6.0, "The cross term has the wrong sign, and it comes twice: 2 · 2 · (−1) · k(a, b)."),
-        (math.sqrt(3.0), "That is the norm. What was asked for is its square."),
-        (1.0, "That is what would be left if the two bumps were one, k(a, b) = 1. Here it is ½."),
+        (math.sqrt(3.0), "That is the norm. Give its square."),
+        (1.0, "That is the result if the two bumps were one, k(a, b) = 1. Here k(a, b) = ½."),
         (9.0, "You added the sizes of the coefficients and squared. One of them is −1, and k(a, b) is ½."),
-        (1.5, "That is f(a), the inner product with one bump. With all of f it is 2 · f(a) − f(b)."),
-        (0.0, "That is f(b), the inner product with one bump. With all of f it is 2 · f(a) − f(b)."),
+        (1.5, "That is f(a), the inner product with one bump. The inner product with f is 2 · f(a) − f(b)."),
+        (0.0, "That is f(b), the inner product with one bump. The inner product with f is 2 · f(a) − f(b)."),
     ]
     diagnose.number(answer, 3.0, mistakes, tolerance=0.0)
     return "‖f‖² = 2² + (−1)² + 2 · 2 · (−1) · ½ = 4 + 1 − 2 = 3: the bumps overlap, so taking one away shortens f."
 
 
 def _rest(inverted: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    """f(x) - K_qs `inverted`(K_ss, values of f at the support points)."""
+    """A function that returns f(x) - K_qs `inverted`(K_ss, values), with `values` those of f at the support points."""
     return lambda new, K_qs, K_ss, values: new - K_qs @ inverted(K_ss, values)
 
 
 def perpendicular_values(values_new: Tensor, K_qs: Tensor, K_ss: Tensor, values: Tensor) -> Tensor:
-    """f_perpendicular(x) = f(x) - k_x^T K_ss^-1 f(x_S) at q new points (q c), from the values of f at both."""
+    """f_perpendicular(x) = f(x) - k_x^T K_ss^-1 f(x_S) at q new points (q c).
+
+    Args:
+        values_new, values: f at the new points and at the support points x_S.
+    """
     return _rest(lambda K, v: ridge.solve(K, v, lam=0.0))(values_new, K_qs, K_ss, values)
 
 
@@ -54,27 +58,24 @@ def perpendicular(mine: Any) -> str:
     mistakes = [
         (
             lambda new, K_qs, K_ss, values: 2 * new - truth(new, K_qs, K_ss, values),
-            "You added the projection. What is left over is f minus f∥.",
+            "You added the projection. The rest is f minus f∥.",
         ),
         (
             lambda new, K_qs, K_ss, values: new - truth(new, K_qs, K_ss, values),
-            "That is f∥, the projection itself. Take it away from `values_new`.",
+            "That is f∥, the projection itself. Subtract it from `values_new`.",
         ),
         (
             lambda new, K_qs, K_ss, values: -truth(new, K_qs, K_ss, values),
-            "The sign is turned round: that is f∥ − f. What is left over is f − f∥.",
+            "The sign is wrong: that is f∥ − f. The rest is f − f∥.",
         ),
         (
             _rest(lambda K, v: K @ v),
             "You multiplied by K_ss. α is K_ss⁻¹ times the values: `torch.linalg.solve(K_ss, values)`.",
         ),
-        (
-            _rest(lambda K, v: v),
-            "You took the values for the coefficients. Bumps overlap, so first solve K_ss α = values.",
-        ),
+        (_rest(lambda K, v: v), "You used the values as coefficients. Bumps overlap, so first solve K_ss α = values."),
         (
             lambda new, K_qs, K_ss, values: torch.linalg.solve(K_ss, values),
-            "Those are the coefficients α of f∥. Make f∥ of them, and take it away from `values_new`.",
+            "Those are the coefficients α of f∥. Compute f∥ from them and subtract it from `values_new`.",
         ),
         *(
             (
@@ -87,11 +88,11 @@ def perpendicular(mine: Any) -> str:
     ]
     cases = [_case(n, q, seed) for seed, (n, q) in enumerate([(4, 6), (3, 5), (5, 3)])]
     diagnose.function(mine, truth, cases, mistakes)
-    return "What is left agrees with f − f∥ on three functions, and at the support points it would be zero."
+    return "Your values agree with f − f∥ on three functions, and at the support points they would be zero."
 
 
 def _case(n: int, q: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Values of a random sum of four bumps at q new and at n support points (one column each), and K_qs and K_ss."""
+    """Arguments of the exercise, for random sums of four bumps: q new points and n support points."""
     support, new, centres = points(n, 2, seed), points(q, 2, seed + 10), points(4, 2, seed + 20)
     weights = points(4, 1, 7)
     values_new, values = (rbf_kernel(x, centres, 1.0) @ weights for x in (new, support))
@@ -100,8 +101,8 @@ def _case(n: int, q: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @exercise
 def almost_all_seen(answer: Any, function: str = "hill and dip", points: int = 4) -> str:
-    """Explore: the smallest σ, within 10 %, at which less than 5 % of the squared norm is left unseen."""
-    found = diagnose.on_dial(answer, PerpendicularExplorer.bandwidth)
+    """Explore: the smallest σ (within 10 %) at which less than 5 % of the squared norm is unseen by the points."""
+    found = diagnose.on_slider(answer, PerpendicularExplorer.bandwidth)
     here, below = (unseen_share(function, "apart", points, sigma) for sigma in (found, 0.9 * found))
     if here >= LEFT:
         raise Wrong(
@@ -110,7 +111,7 @@ def almost_all_seen(answer: Any, function: str = "hill and dip", points: int = 4
         )
     if below < LEFT:
         raise Wrong(
-            f"At σ = {found:g} only {percent(here)} are left unseen, and at {0.9 * found:.4g} still no more than "
+            f"At σ = {found:g} only {percent(here)} of the squared norm is unseen, and at {0.9 * found:.4g} only "
             f"{percent(below)}. Move σ down."
         )
-    return f"At σ = {found:g} only {percent(here)} of the squared norm are unseen, and a tenth less is not enough."
+    return f"At σ = {found:g} only {percent(here)} of the squared norm is unseen, and a σ 10 % smaller is not enough."

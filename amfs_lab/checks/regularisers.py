@@ -24,18 +24,18 @@ def effective_ridge(answer: Any) -> str:
     mistakes = [
         (LAM * (1 + MU * STRENGTH), "You multiplied by 1 + μs: μ lowers the ridge, so divide."),
         (LAM + MU * STRENGTH, "You added μs to λ. μ does not make the ridge larger: divide λ by 1 + μs."),
-        (LAM / (MU * STRENGTH), "The 1 is missing: at μ = 0 your ridge would be infinite, and it must be λ."),
-        (LAM / (1 + MU), "You left out s: each direction meets a ridge of its own, and this one has s = 3."),
+        (LAM / (MU * STRENGTH), "The 1 is missing: at μ = 0 your ridge would be infinite, but it must be λ."),
+        (LAM / (1 + MU), "You left out s: each direction has its own ridge, and this direction has s = 3."),
         (LAM / (1 + STRENGTH), "You left out μ: divide by 1 + μs."),
         (LAM / ((1 + MU) * STRENGTH), "Mind the brackets: it is 1 + μs, and you took (1 + μ)s."),
         (LAM / (1 + MU * STRENGTH**2), "You squared s: the ridge is divided by 1 + μs."),
         (LAM, "That is λ itself, the ridge at μ = 0 or for a direction with s = 0."),
-        (1 + MU * STRENGTH, "That is 1 + μs, what λ is to be divided by."),
+        (1 + MU * STRENGTH, "That is 1 + μs. Divide λ by it."),
         (1 / right, "That is upside down: (1 + μs)/λ."),
-        (STRENGTH / (STRENGTH + right), "That is the filter, the share that is kept. Its ridge was asked for."),
+        (STRENGTH / (STRENGTH + right), "That is the filter, the share that is kept. Give the effective ridge."),
     ]
     diagnose.number(answer, right, mistakes, tolerance=0.02)
-    return f"λ/(1 + μs) = {LAM:g}/{1 + MU * STRENGTH:g} = {right:.2g}: this direction meets a seventh of the ridge."
+    return f"λ/(1 + μs) = {LAM:g}/{1 + MU * STRENGTH:g} = {right:.2g}: the ridge of this direction is a seventh of λ."
 
 
 def right_centred_fit(K: Tensor, K_q: Tensor, y: Tensor, lam: float) -> Tensor:
@@ -44,7 +44,7 @@ def right_centred_fit(K: Tensor, K_q: Tensor, y: Tensor, lam: float) -> Tensor:
 
 
 def _with(solved: Callable[[Tensor, Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """A centred fit with another solve of the centred labels."""
+    """A centred fit that uses `solved` in place of the right solve."""
     return lambda K, K_q, y, lam: K_q @ solved(K, y - y.mean(0), lam) + y.mean(0)
 
 
@@ -62,7 +62,7 @@ def centred_fit(mine: Any) -> str:
         ),
         (
             lambda K, K_q, y, lam: K_q @ ridge.solve(K, y - y.mean(0), lam),
-            "You never add the mean back: what you return says how far a label lies from the mean.",
+            "You never add the mean back: your values are differences from the mean label.",
         ),
         (
             lambda K, K_q, y, lam: K_q @ ridge.solve(K, y - y.mean(0), lam) + 2 * y.mean(0),
@@ -70,13 +70,13 @@ def centred_fit(mine: Any) -> str:
         ),
         (
             lambda K, K_q, y, lam: K_q @ ridge.solve(K, y, lam) + y.mean(0),
-            "You added the mean without taking it away first: near the examples it is counted twice.",
+            "You added the mean without subtracting it first: near the examples it is counted twice.",
         ),
         (
             lambda K, K_q, y, lam: K_q @ ridge.solve(K, y.mean(0) - y, lam) + y.mean(0),
-            "The sign is turned: solve for `y - mean`, and not for `mean - y`.",
+            "The sign is wrong: solve for `y - mean`, not for `mean - y`.",
         ),
-        (_with(_ridge(lambda K, lam: 0.0)), "The ridge is missing: solve with `lam`, or the fit follows the noise."),
+        (_with(_ridge(lambda K, lam: 0.0)), "The ridge is missing, so the fit follows the noise. Solve with `lam`."),
         (
             _with(_ridge(lambda K, lam: len(K) * lam)),
             "You took nλ where the solve has λ: your ridge depends on the number of examples.",
@@ -84,11 +84,11 @@ def centred_fit(mine: Any) -> str:
         (_with(_ridge(lambda K, lam: lam / len(K))), "You took λ/n where the solve has λ."),
         (
             lambda K, K_q, y, lam: K_q @ ridge.solve(K, y - y.mean(), lam) + y.mean(),
-            "You took one mean of all labels. Each column of y has its own: `y.mean(0)`.",
+            "You took one mean of all labels. Each column of y has its own mean: `y.mean(0)`.",
         ),
         (
             lambda K, K_q, y, lam: K_q @ (ridge.solve(K, y - y.mean(0), lam) + y.mean(0)),
-            "You added the mean to α. It belongs to the fit: outside the brackets, after `K_q @ alpha`.",
+            "You added the mean to α. Add it to the fit: outside the brackets, after `K_q @ alpha`.",
         ),
         (
             lambda K, K_q, y, lam: K @ ridge.solve(K, y - y.mean(0), lam) + y.mean(0),
@@ -111,14 +111,14 @@ def centred_fit(mine: Any) -> str:
 
 @exercise
 def opposed_teachers(answer: Any) -> str:
-    """Explore: a σ that leave-one-out and the evidence would change in opposite directions, on ten points."""
-    sigma = diagnose.on_dial(answer, TeacherExplorer.bandwidth)
+    """Explore: a σ at which leave-one-out and the evidence ask for opposite changes of σ, with ten points."""
+    sigma = diagnose.on_slider(answer, TeacherExplorer.bandwidth)
     asked = pulls(task("sine", points=10, noise=0.3, sample=3), sigma, lam=0.1)
     loo, evidence, query = (asked[name][0] for name in ("leave-one-out", "evidence", "query loss"))
     if loo * evidence > 0:
         way, move = ("wider", "up") if loo > 0 else ("narrower", "down")
-        raise Wrong(f"At σ = {sigma:g} both ask for a {way} σ: their lowest points lie that way. Move σ {move}.")
+        raise Wrong(f"At σ = {sigma:g} both ask for a {way} σ: both minima lie in that direction. Move σ {move}.")
     if loo * evidence == 0:
-        raise Wrong(f"At σ = {sigma:g} one of them does not pull at all. Look between their lowest points.")
+        raise Wrong(f"At σ = {sigma:g} one of them asks for no change. Look between the two minima.")
     sides = "leave-one-out" if loo * query > 0 else "the evidence"
-    return f"At σ = {sigma:g} they pull opposite ways, and new points side with {sides}. On another sample it may turn."
+    return f"At σ = {sigma:g} they ask for opposite changes. New points agree with {sides}; another sample may differ."

@@ -23,26 +23,26 @@ FREEDOM = 5  # degrees of freedom that lesson 02 asks for
 def kept_share(answer: Any) -> str:
     """By hand: the share of a channel (eigenvector) with s = 3, one of four, that the filter keeps at λ = 1."""
     mistakes = [
-        (1 / 4, "That is λ / (s + λ), the share that is held back. What is kept and what is held back make one."),
+        (1 / 4, "That is λ / (s + λ), the share that is held back. The share kept is one minus that share."),
         (3.0, "That is s / λ. A share can't be larger than one: divide s by the sum s + λ."),
         (4 / 3, "That is (s + λ) / s, the formula upside down."),
-        (3 / 7, "You put nλ where the formula has λ. Other texts do, and mean another λ; here n does not enter."),
-        (12 / 13, "You put λ/n where the formula has λ. How many points there are does not enter."),
+        (3 / 7, "You put nλ where the formula has λ. Other texts define λ that way. Here the formula has no n."),
+        (12 / 13, "You put λ/n where the formula has λ. The formula has no n."),
         (9 / 10, "You squared s: the filter is s / (s + λ)."),
         (1 / 2, "Half is kept where s equals λ. Here s is three times λ."),
-        (1.0, "Everything is kept at λ = 0 only."),
+        (1.0, "Everything is kept only at λ = 0."),
     ]
     diagnose.number(answer, 3 / 4, mistakes, tolerance=0.01)
     return "3 / (3 + 1): a channel three times as strong as λ keeps three quarters."
 
 
 def _ridge_of(added: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """(K + added(K, λ))⁻¹ y."""
+    """A function that returns (K + added(K, λ))⁻¹ y."""
     return lambda K, y, lam: torch.linalg.solve(K + added(K, lam), y)
 
 
 def _fit_of(alpha: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """K α."""
+    """A function that returns the fitted values K α."""
     return lambda K, y, lam: K @ alpha(K, y, lam)
 
 
@@ -51,7 +51,7 @@ def _identity(K: Tensor) -> Tensor:
 
 
 def _wrong_ridges(many: str, few: str, minus: str) -> list[tuple[Callable[..., Tensor], str]]:
-    """Classic wrong α with their sentences. The arguments are the ends of the sentences on nλ, λ/n and K − λI."""
+    """Classic wrong α, each with its sentence. The arguments end the sentences about nλ, λ/n and K − λI."""
     return [
         (_ridge_of(lambda K, lam: len(K) * lam * _identity(K)), f"You added nλ where the formula has λ: {many}."),
         (_ridge_of(lambda K, lam: lam / len(K) * _identity(K)), f"You added λ/n where the formula has λ: {few}."),
@@ -59,12 +59,12 @@ def _wrong_ridges(many: str, few: str, minus: str) -> list[tuple[Callable[..., T
             _ridge_of(lambda K, lam: lam * torch.ones_like(K)),
             "You added λ to every entry of K. The ridge is λ·I, on the diagonal only: `lam * torch.eye(len(K))`.",
         ),
-        (_ridge_of(lambda K, lam: _identity(K)), "Your ridge is one, whatever λ is: multiply the identity by `lam`."),
+        (_ridge_of(lambda K, lam: _identity(K)), "Your ridge is one for every λ: multiply the identity by `lam`."),
         (_ridge_of(lambda K, lam: lam**2 * _identity(K)), "You squared λ: the ridge is λ·I."),
         (_ridge_of(lambda K, lam: -lam * _identity(K)), f"You subtracted the ridge: {minus}."),
         (
             lambda K, y, lam: K @ y + lam * y,
-            "You multiplied by K + λI. To solve is to apply its inverse: `torch.linalg.solve(A, y)`.",
+            "You multiplied by K + λI. Apply its inverse instead: `torch.linalg.solve(A, y)`.",
         ),
     ]
 
@@ -73,24 +73,21 @@ def _wrong_ridges(many: str, few: str, minus: str) -> list[tuple[Callable[..., T
 def fit(mine: Any) -> str:
     """In code: `my_fit(K, y, lam)`, the fitted values K (K + λI)⁻¹ y by one solve."""
     wrong_ridges = _wrong_ridges(
-        many="your fit is stiffer the more points there are",
-        few="your fit is freer the more points there are",
-        minus="the sign before λ is a plus",
+        many="with more points, your fit gets stiffer",
+        few="with more points, your fit gets freer",
+        minus="the sign before λ must be a plus",
     )
     mistakes = [
-        (
-            lambda K, y, lam: ridge.solve(K, y, lam),
-            "That is α. The fitted values are Kα: one more product.",
-        ),
+        (lambda K, y, lam: ridge.solve(K, y, lam), "That is α. The fitted values are Kα: one more product."),
         (
             lambda K, y, lam: y,
-            "Those are the labels themselves. Either the ridge is missing, and K K⁻¹ y is y; or you multiplied α by "
-            "K + λI, where K alone gives the fitted values.",
+            "Those are the labels themselves. Either the ridge is missing (K K⁻¹ y is y), or you multiplied α by "
+            "K + λI. The fitted values are Kα.",
         ),
         *((_fit_of(alpha), sentence) for alpha, sentence in wrong_ridges),
         (
             lambda K, y, lam: K @ ridge.solve(K, y, lam) / lam,
-            "You divided by λ at the end: λ stands inside the solve only.",
+            "You divided by λ at the end: use λ inside the solve only.",
         ),
         (
             lambda K, y, lam: K @ ridge.solve(K / lam, y, 1.0),
@@ -98,7 +95,7 @@ def fit(mine: Any) -> str:
         ),
         (
             lambda K, y, lam: y - K @ ridge.solve(K, y, lam),
-            "Those are the residuals, what the fit leaves of the labels. The fitted values are the rest.",
+            "Those are the residuals: labels minus fitted values. Give the fitted values.",
         ),
         (lambda K, y, lam: K @ y, "That is K y, the vote of a matching network: the solve is missing."),
         (
@@ -111,10 +108,10 @@ def fit(mine: Any) -> str:
         diagnose.function(mine, lambda K, y, lam: K @ ridge.solve(K, y, lam), cases(), mistakes)
     if inverted:
         raise Wrong(
-            f"Your values are right, but {inverted[0]} made a whole inverse on the way. `torch.linalg.solve(A, y)` "
-            "solves for y alone: less work, and fewer digits lost where K is nearly singular."
+            f"Your values are right, but {inverted[0]} made a whole inverse. `torch.linalg.solve(A, y)` solves for y "
+            "alone. This is less work, and it loses fewer digits if K is nearly singular."
         )
-    return "Your fitted values are the library's, on three tasks."
+    return "Your fitted values and the library's fitted values agree on three tasks."
 
 
 @contextmanager
@@ -139,14 +136,14 @@ def inverses(found: list[str]) -> Iterator[None]:
 @exercise
 def freedom(answer: Any) -> str:
     """Explore: the λ at which `FilterExplorer`'s initial state has five degrees of freedom, within 0.1."""
-    lam = diagnose.on_dial(answer, FilterExplorer.lam)
+    lam = diagnose.on_slider(answer, FilterExplorer.lam)
     here, eigenvalues = spent(lam), first()[3].eigenvalues
     if abs(here - FREEDOM) <= 0.1:
-        return f"At λ = {lam:g} the fit spends {here:.2f}: not {FREEDOM} whole channels, but shares that add up to it."
+        return f"At λ = {lam:g} the fit spends {here:.2f} degrees of freedom: the sum of the shares of all channels."
     counted = int((eigenvalues > lam).sum()) == FREEDOM
-    way = "more: less must pass. Move λ up." if here > FREEDOM else "less: more must pass. Move λ down."
-    hint = f" {FREEDOM} channels keep more than half there, but the shares of all of them add up." if counted else ""
-    raise Wrong(f"At λ = {lam:g} the fit spends {here:.2f} degrees of freedom.{hint} It is {way}")
+    way = "too much. Move λ up." if here > FREEDOM else "too little. Move λ down."
+    hint = f" There, {FREEDOM} channels keep more than half, but the shares of all channels count." if counted else ""
+    raise Wrong(f"At λ = {lam:g} the fit spends {here:.2f} degrees of freedom.{hint} That is {way}")
 
 
 @exercise
@@ -156,13 +153,10 @@ def solve(mine: Any) -> str:
     mistakes = [
         (
             _ridge_of(lambda K, lam: 0 * K),
-            "The ridge is missing: that is K⁻¹y, which passes through every label, noise included.",
+            "The ridge is missing: that is K⁻¹y. Its fit passes through every label and so follows the noise.",
         ),
         *_wrong_ridges(many=counted, few=counted, minus="K − λI need not even be invertible"),
-        (
-            lambda K, y, lam: K @ ridge.solve(K, y, lam),
-            "Those are the fitted values Kα. The solve returns α itself.",
-        ),
+        (lambda K, y, lam: K @ ridge.solve(K, y, lam), "Those are the fitted values Kα. The solve returns α itself."),
         (lambda K, y, lam: torch.linalg.inv(K + lam * _identity(K)), "That is the inverse only; apply it to y."),
     ]
     diagnose.function(mine, ridge.solve, cases(), mistakes)

@@ -36,7 +36,7 @@ def no_network() -> Iterator[None]:
     """A context in which any new connection of a socket raises an AssertionError."""
 
     def refuse(sock: socket.socket, address: Any) -> None:
-        raise AssertionError(f"Something tried to reach {address}: a lesson needs no network.")
+        raise AssertionError(f"A lesson needs no network. Got a connection to {address}: remove the call.")
 
     connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
     socket.socket.connect = socket.socket.connect_ex = refuse  # type: ignore[method-assign, assignment]

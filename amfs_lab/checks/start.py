@@ -31,30 +31,31 @@ def guess(mine: Any) -> str:
         ),
         (
             lambda K, letters: letters[K.argmax(0)],
-            "You searched down the columns: that is each example's favourite query. A row is a query: `argmax(1)`.",
+            "You searched down the columns. Each query is a row: use `argmax(1)`.",
         ),
         (
             lambda K, letters: K.argmax(0),
-            "That is each example's favourite query. A row is a query: `argmax(1)`.",
+            "That is the most similar query of each example. Each query is a row: use `argmax(1)`.",
         ),
-        (lambda K, letters: K.amax(1), "That is how similar the best example is. Asked is whose letter it shows."),
-        (lambda K, letters: K.argmax(), "That is one number for the whole table. Say `argmax(1)`: one for each row."),
+        (lambda K, letters: K.amax(1), "That is how similar the best example is. Return the letter that it shows."),
         (
-            lambda K, letters: most_similar(K, letters) + 1,
-            "You counted the letters from one; they are numbered from 0.",
+            lambda K, letters: K.argmax(),
+            "That is one number for the whole table. Use `argmax(1)`: one number for each row.",
         ),
+        (lambda K, letters: most_similar(K, letters) + 1, "You counted the letters from 1; they are numbered from 0."),
         (
             lambda K, letters: (K @ one_hot(letters).to(K.dtype)).argmax(1),
-            "You added up the similarities to all examples of a letter. Asked is the single most similar example.",
+            "You added up the similarities to all examples of a letter. Take only the single most similar example.",
         ),
-        (lambda K, letters: letters, "Those are the examples' own letters: one guess for each query is asked."),
+        (lambda K, letters: letters, "Those are the letters of the examples. Return one guess for each query."),
     ]
     cases = [(table(q, n, seed), torch.tensor(letters)) for seed, (q, n, letters) in enumerate(CASES)]
     diagnose.function(mine, most_similar, cases, mistakes)
     return "Each query gets the letter of its most similar example, in three tables."
 
 
-# Queries, examples, and the letter of each example. A letter may repeat; they are never in order.
+# Each case: number of queries, number of examples, and the letter of each example. A letter may repeat, and the letters
+# are never in order.
 CASES = [(3, 5, [4, 0, 3, 1, 2]), (4, 6, [1, 2, 0, 1, 0, 2]), (5, 8, [3, 3, 0, 1, 2, 1, 3, 0])]
 
 
@@ -72,18 +73,18 @@ def always_read(answer: Any, task: int) -> str:
     if letter not in range(1, WAYS + 1):
         raise Wrong(
             f"Expected a letter, a whole number from 1 (the first) to {WAYS}. Got {letter:g}. "
-            f"If that is a query's number: each letter has {prints} queries, in order."
+            f"If this is the number of a query: each letter has {prints} queries, in order."
         )
     mine = truths == round(letter) - 1
     missed = mine & (guesses != truths)
     if missed.any():
         query = int(missed.nonzero()[0])
         raise Wrong(
-            f"Letter {letter:g} is read {prints - int(missed.sum())} times in {prints}: query {query + 1}, for one, is "
-            f"taken for letter {int(guesses[query]) + 1}. Keep task at {task} and shots at 1, and move query."
+            f"Letter {letter:g} is recognised {prints - int(missed.sum())} times in {prints}. For example, query "
+            f"{query + 1} is taken for letter {int(guesses[query]) + 1}. Keep task at {task}, shots at 1; move query."
         )
     others = int((guesses == round(letter) - 1).sum()) - prints
     return (
-        f"Letter {letter:g} is read {prints} times in {prints}. But {others} prints of the other letters are taken for "
-        "it as well: who gives one answer often is often right with it. Why this one? See “Where this breaks”."
+        f"Letter {letter:g} is recognised {prints} times in {prints}. But {others} prints of the other letters are "
+        "taken for it as well: an answer that is given often is often right. See “Where this breaks” for the reason."
     )

@@ -12,28 +12,28 @@ from amfs_lab.checks.verdict import Wrong
 from amfs_lab.explore.inner_loop.steps import BEST_FLOW, StepsExplorer, gap, mimic
 from amfs_lab.inner.linearised import descent
 
-TEN = 10  # steps, for which the exercise "explore" asks a λ
+TEN = 10  # number of steps in the exercise "explore", which asks for a λ
 
 
 @exercise
 def learned_share(answer: Any) -> str:
-    """By hand: the share of a channel (eigenvector) with s = 1 that two steps of rate a = 1/2 learn, three quarters."""
+    """By hand: the share that two steps of rate a = 1/2 learn of a channel (eigenvector) with s = 1. It is 3/4."""
     mistakes = [
-        (1 / 4, "That is what is left to learn, (1 − a s)². What is learned and what is left make one."),
-        (1 / 2, "That is one step. The second one learns half of what the first has left."),
+        (1 / 4, "That is what is left to learn, (1 − a s)². The share learned is one minus that."),
+        (1 / 2, "That is one step. The second step learns half of the rest."),
         (1.0, "You added the steps, a s k. Each step learns its share of what is *left*, not of the whole."),
-        (2 / 3, "That is s / (s + λ) at λ = ½, the share of one solve. Here steps are asked for."),
-        (5 / 4, "The sign in the brackets is a minus: each step leaves 1 − a s of the miss."),
-        (0.632, "That is 1 − e⁻¹, the limit of ever shorter steps with the same a k. Two steps are two steps."),
-        (15 / 16, "You took four steps: (1 − a s) to the power of k = 2."),
+        (2 / 3, "That is s / (s + λ) at λ = ½, the share of one solve. Give the share of two steps."),
+        (5 / 4, "The sign in the brackets is a minus: each step leaves 1 − a s of the residual."),
+        (0.632, "That is 1 − e⁻¹, the limit of ever shorter steps with the same a k. Here there are two steps."),
+        (15 / 16, "You took four steps. The power of (1 − a s) is k = 2."),
     ]
     diagnose.number(answer, 3 / 4, mistakes, tolerance=0.01)
-    return "1 − (1 − ½)² = ¾: the second step learns half of what the first one left."
+    return "1 − (1 − ½)² = ¾: the second step learns half of what the first step left."
 
 
 @exercise
-def walk(mine: Any) -> str:
-    """In code: `my_walk(K, y, rate, steps)`, α after gradient descent in function space from zero."""
+def descend(mine: Any) -> str:
+    """In code: `my_descent(K, y, rate, steps)`, α after gradient descent in function space from zero."""
 
     def loop(K: Tensor, y: Tensor, steps: int, move: Any) -> Tensor:
         alpha = torch.zeros_like(y)
@@ -47,69 +47,67 @@ def walk(mine: Any) -> str:
     mistakes = [
         (
             lambda K, y, rate, steps: K @ descent(K, y, rate, steps),
-            "Those are the fitted values Kα. Return α itself: then you can ask anywhere, not only at the points.",
+            "Those are the fitted values Kα. Return α itself: it gives the function at all x, not only at the points.",
         ),
-        (wrong(lambda K, y, a: K @ a - y), "You walk uphill: the step goes *along* the miss, y − Kα."),
+        (wrong(lambda K, y, a: K @ a - y), "You go uphill: the step goes *along* the residual, y − Kα."),
         (
             wrong(lambda K, y, a: K @ (y - K @ a)),
-            "You moved α by K(y − Kα), the gradient for α as a plain list of numbers. In function space it is "
-            "Σ rᵢ k(xᵢ, ·): its coefficients are the misses r themselves, without the K in front.",
+            "You moved α by K(y − Kα), the gradient with respect to α. In function space the gradient is "
+            "Σ rᵢ k(xᵢ, ·). Its coefficients are the residuals r themselves, without the K in front.",
         ),
-        (wrong(lambda K, y, a: y - a), "Your miss is y − α. The function's values at the points are Kα."),
+        (wrong(lambda K, y, a: y - a), "Your residual is y − α. The function's values at the points are Kα."),
         (wrong(lambda K, y, a: (y - K @ a) / len(y)), "You divided by n: here the loss is a sum, not a mean."),
-        (wrong(lambda K, y, a: 2 * (y - K @ a)), "A factor 2 too much: the loss is *half* the sum of squares."),
+        (wrong(lambda K, y, a: 2 * (y - K @ a)), "A factor 2 is too much: the loss is *half* the sum of squares."),
         (
             lambda K, y, rate, steps: descent(K, y, rate, max(steps - 1, 0)),
-            "One step too few: `range(steps)` takes all of them.",
+            "One step too few: `range(steps)` takes all steps.",
         ),
         (lambda K, y, rate, steps: descent(K, y, rate, steps + 1), "One step too many: begin at α = 0."),
         (
             lambda K, y, rate, steps: descent(K, y, rate, 1),
-            "That is one step, whatever `steps` says: the miss must be computed anew in the loop.",
+            "That is one step for any `steps`. Compute the residual again in each round of the loop.",
         ),
         (
             lambda K, y, rate, steps: steps * descent(K, y, rate, 1),
-            "Every step of yours repeats the first: compute the miss anew, from the α of that moment.",
+            "All your steps repeat the first step. Compute the residual again in each step, from the present α.",
         ),
         (
             lambda K, y, rate, steps: torch.linalg.solve(K + torch.eye(len(K), dtype=K.dtype) / (rate * steps), y),
-            "That is the one solve with λ = 1/(a k), which comes near. Here the steps themselves are asked for.",
+            "That is the one solve with λ = 1/(a k), which is only close. Compute the steps themselves.",
         ),
     ]
     diagnose.function(mine, descent, cases(), mistakes)
-    return "Your steps end where the filter 1 − (1 − a s)^k says, on three tasks."
+    return "Your steps end where the filter 1 − (1 − a s)^k ends, on three tasks."
 
 
 def cases() -> list[diagnose.Case]:
-    """Gram matrices, labels, rates below 2/s_max, and numbers of steps, of three tasks."""
+    """Gram matrices, labels, rates below 2/s_max, and numbers of steps of three tasks."""
     shapes = [(5, 2, 0.3, 3), (7, 1, 0.2, 8), (4, 3, 0.5, 5)]  # n, columns, rate and steps
     return [(gram(n, seed), points(n, c, seed + 40), rate, k) for seed, (n, c, rate, k) in enumerate(shapes)]
 
 
 @exercise
 def mimicking_lam(answer: Any) -> str:
-    """Explore: the λ whose filter lies closest to ten steps of a = 1 / s_max, within 0.005 of the best gap."""
-    lam = diagnose.on_dial(answer, StepsExplorer.lam)
+    """Explore: the λ with the filter closest to that of ten steps of a = 1 / s_max, within 0.005 of the best gap."""
+    lam = diagnose.on_slider(answer, StepsExplorer.lam)
     best_lam, best = mimic(1.0, TEN)
     here = float(gap(lam, 1.0, TEN))
     if here <= best + 0.005:
-        return (
-            f"At λ = {lam:g} = {lam * TEN:.2g}/t the two filters differ by at most {here:.3f}: no λ does much better."
-        )
+        return f"At λ = {lam:g} = {lam * TEN:.2g}/t the two filters differ by at most {here:.3f}: no λ is much better."
     if diagnose.near(lam, 1 / TEN, 0.02):
         raise Wrong(
-            f"λ = 1/t is the right order of size, but the solve lags behind the steps there: the gap is {here:.3f}. "
-            "Move λ on, and watch the circle in the lower right panel."
+            f"λ = 1/t is the right order of magnitude, but the solve learns less than the steps: the gap is "
+            f"{here:.3f}. Move λ further, and watch the circle in the lower right panel."
         )
     if diagnose.near(lam, BEST_FLOW / TEN, 0.02):
         raise Wrong(
             f"λ = {BEST_FLOW}/t belongs to the flow limit, to ever shorter steps. Ten steps are few and long: the gap "
-            f"is {here:.3f} there, and {best:.3f} can be had. Move λ on, and watch the circle in the lower right panel."
+            f"is {here:.3f} there, and {best:.3f} is possible. Move λ further, and watch the circle at the lower right."
         )
     if diagnose.near(lam, float(TEN), 0.02):
-        raise Wrong(f"λ = {lam:g} is t itself. More steps fit more, and a larger λ fits less: λ goes as 1/t.")
+        raise Wrong(f"λ = {lam:g} is t itself. More steps fit more, but a larger λ fits less. Try λ close to 1/t.")
     way, side = ("down", "less") if lam > best_lam else ("up", "more")
     raise Wrong(
-        f"At λ = {lam:g} the filters differ by {here:.3f}; {best:.3f} can be had. Move λ {way}: where the two differ "
+        f"At λ = {lam:g} the filters differ by {here:.3f}; {best:.3f} is possible. Move λ {way}: where the two differ "
         f"most, the solve learns {side} than the steps."
     )

@@ -1,11 +1,11 @@
-"""Looks of the methods and aggregation rules of `amfs_lab.methods`, by the label that figures show."""
+"""Looks of methods and aggregation rules, by the label that figures show. They come from `amfs_lab.methods`."""
 
 from amfs_lab import methods
 from amfs_lab.widgets.style import GREEN, INK, Look
 
 METHODS = {each.label: Look(each.color, each.dash, each.marker) for each in methods.METHODS.values()}
 RULES = {label: Look(each.color, each.dash, each.marker, each.pattern) for label, each in methods.RULES.items()}
-# The methods of `planes`, whose tasks are quadratic: the I-AMFS solve is then the proximal step.
+# The methods of `planes`. Its tasks are quadratic, so the solve of I-AMFS is the proximal step.
 IN_THE_PLANE = {
     "joint": Look(INK, "dot", "cross"),
     "FO-MAML": METHODS["FO-MAML"],

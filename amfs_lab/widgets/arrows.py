@@ -22,8 +22,8 @@ class Arrow(NamedTuple):
     size: Sequence[float]
     tip: str
 
-    def fed(self, points: str) -> dict[str, Sequence[float] | str]:
-        """The four arrays that the trace `traces.vector(points, ...)` reads."""
+    def arrays(self, points: str) -> dict[str, Sequence[float] | str]:
+        """The four arrays that the trace `traces.vector(points, ...)` reads, by name."""
         return {f"{points}_{part}": value for part, value in self._asdict().items()}
 
 
@@ -31,16 +31,16 @@ NOTHING = Arrow([], [], [], "arrow")
 
 
 def arrow(start: Sequence[Number], tip: Sequence[Number], head: Number, scale: Number) -> Arrow:
-    """An arrow from `start` to `tip` whose head is not longer than the arrow; a dot at `start` if it is very short.
+    """An arrow from `start` to `tip`. Its head is not longer than the arrow. A very short arrow becomes a dot.
 
     Args:
-        start, tip: two numbers each, in units of the axes. head: pixels of the head of a long arrow.
-        scale: approximate pixels per unit; the figure's width follows the page.
+        start, tip: coordinates (x, y) in units of the axes. head: length of the head of a long arrow, in pixels.
+        scale: pixels per unit of the axes, an approximation: the figure's width depends on the page.
     """
     pixels = scale * math.dist(start, tip)
     if not math.isfinite(pixels):
         return NOTHING
-    if pixels < LEAST:  # both ends: plotly does not draw the first marker if the markers are oriented along the line
+    if pixels < LEAST:  # two points at `start`: plotly does not draw the first marker if markers follow the line
         return Arrow([float(start[0])] * 2, [float(start[1])] * 2, [0.0, head / 2], "circle")
     return Arrow([float(start[0]), float(tip[0])], [float(start[1]), float(tip[1])], [0.0, min(head, pixels)], "arrow")
 

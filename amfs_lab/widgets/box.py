@@ -4,7 +4,7 @@ import html
 import re
 from typing import Any, NamedTuple
 
-# Colour and first words of each kind. The text keeps the page's colour on a tint, so that every theme can show it.
+# Colour and first words of each kind. The text keeps the page's colour on a light tint, so every theme can show it.
 LOOKS = {
     "right": ("#009E73", "rgba(0, 158, 115, 0.10)", "✓"),
     "wrong": ("#E69F00", "rgba(230, 159, 0, 0.12)", "Not yet."),

@@ -39,7 +39,7 @@ class Fields:
     note: Words
 
     def show(self, value: Any, *, leave: w.Widget | None = None) -> None:
-        """Sets all parts except `leave`, the one that the user is moving."""
+        """Sets all parts except `leave`, the part that the user is moving."""
         for part in self.parts:
             if part.widget is not leave:
                 part.widget.value = part.to_widget(value)
@@ -55,13 +55,14 @@ class Control:
     """Base of all controls; read and set through the explorer: `explorer.bandwidth = 2.0`.
 
     Args:
-        label: short name beside the control. help: one line below it that says what the control does.
+        label: short name beside the control. help: one line below the control that says what it does.
         rare: if True, the control is hidden until the user asks for more controls.
-        inert: the reason why this control alone may not change the figure at the start; `drive` requires it then.
+        inert: the reason why moving only this control leaves the initial figure unchanged. Without a reason, `drive`
+            requires a change.
     """
 
     name = ""
-    extent = ""  # its range, in words
+    extent = ""  # the range of the control, in words
 
     def __init__(self, label: str, start: Any, *, help: str = "", rare: bool = False, inert: str = "") -> None:
         self.label, self.help, self.rare, self.inert = label, help, rare, inert
@@ -128,7 +129,10 @@ class Slider(Control):
         if scale not in SCALES:
             raise ConfigError(f"`scale` must be one of {', '.join(map(repr, SCALES))}. Got {scale!r}.")
         if scale != "linear" and low <= 0:
-            raise ConfigError(f"The slider `{label}` must begin above 0 on a logarithmic scale. Got {low!r}.")
+            raise ConfigError(
+                f"The slider `{label}` must begin above 0 on a logarithmic scale. Got {low!r}. "
+                "The scale 'zero-log' adds 0 at the left end."
+            )
         self.least, self.high, self.scale, self.integer, self.unit = low, high, scale, integer, unit
         self.low = low if scale != "zero-log" else 0 if integer else 0.0
         self.step = step if step is not None else 1 if integer else (high - low) / 100
@@ -160,7 +164,7 @@ class Slider(Control):
         return [self.low - 1, 10 * self.high + 1]
 
     # The slider counts ticks, from `first` to `first + ticks`. A slider in the value's own unit would round the value
-    # to its grid and report the rounding as a move by the user: 0.6 would become 0.601. Whole numbers are ticks.
+    # to its grid and report the rounding as a move by the user: 0.6 would become 0.601. A whole number is its own tick.
 
     @property
     def first(self) -> int:
@@ -182,7 +186,7 @@ class Slider(Control):
         return zero + round(max(0.0, share) * (self.ticks - zero))
 
     def at(self, tick: int) -> Number:
-        """The value at a tick, rounded to few digits. The ticks of the start and the ends give exactly these values."""
+        """The value at a tick, rounded to few digits. The ticks of the start and of both ends give the exact values."""
         exact = {self.first: self.low, self.first + self.ticks: self.high, self.tick(self.start): self.start}
         return exact[tick] if tick in exact else self._between(tick)
 
@@ -311,7 +315,7 @@ class Toggle(Control):
 
 
 class HiddenState:
-    """A part of the state that the user does not set, for example the record of a run. Its values are immutable."""
+    """A part of the state that the user does not set, for example the record of a run. Its value is immutable."""
 
     name = ""
 

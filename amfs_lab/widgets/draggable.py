@@ -37,7 +37,7 @@ def coordinates(n: int, start: Mapping[str, Any], help: str) -> tuple[Coordinate
 
 
 class DraggableExplorer(Explorer):
-    """An explorer with draggable points: `places[name]` is the pair of control names of one point."""
+    """An explorer with draggable points. `places[name]` holds the names of the two controls of the point `name`."""
 
     places: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
@@ -59,7 +59,7 @@ class DraggableExplorer(Explorer):
         return [*others, together]
 
     def present(self) -> int:
-        """The number of points that are shown, counted from the first. The others and their number boxes are hidden."""
+        """The number of points that are shown. All later points and their number boxes are hidden."""
         return len(self.places)
 
     def _place(self) -> None:
@@ -72,7 +72,7 @@ class DraggableExplorer(Explorer):
             "panel": 0,
             "names": list(self.places),
             "bounds": [x.low, x.high, y.low, y.high],
-            "grid": x.step,  # the coordinates of a dragged point are multiples of it
+            "grid": x.step,  # the coordinates of a dragged point are multiples of this step
             "places": [[self.state[x], self.state[y]] for x, y in self.places.values()],
             "present": self.present(),
             "answers": page.places.get("n", 0),  # the number of the last drag that was handled
@@ -112,5 +112,5 @@ def _checked(value: Any, n: int) -> list[list[float]]:
     except (TypeError, ValueError):
         places = []
     if len(places) != n or any(number != number for place in places for number in place):
-        raise ConfigError(f"`places` must be {n} places [x, y]. Got {value!r}.")
+        raise ConfigError(f"`places` must be a list of {n} points [x, y]. Got {value!r}.")
     return places

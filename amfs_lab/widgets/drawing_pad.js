@@ -4,7 +4,7 @@
 const INK = "#24292F";
 const SIDE = 28; // pixels per side of a stored image
 const NIB = 0.075; // pen width as a share of the sheet: a letter that fills most of the sheet looks like its image
-const NEAR = 0.006; // points closer than this to the last one are skipped
+const NEAR = 0.006; // points closer than this to the last point are skipped
 const PAUSE = 250; // milliseconds between two messages while a stroke grows, so that the last message need not wait
 const MOST = 20000; // most points that the kernel accepts
 
@@ -72,7 +72,7 @@ async function render({ model: view, el }) {
   let timer = null;
 
   const value = () => model.get("value") ?? null;
-  let last = value(); // the model has the new value, not the previous one
+  let last = value(); // kept here, because after a change the model has only the new value
 
   function show() {
     const now = value();

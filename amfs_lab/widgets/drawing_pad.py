@@ -27,7 +27,7 @@ class SheetState(w.Widget):
     value = traitlets.List(default_value=None, allow_none=True).tag(sync=True, echo_update=False)
     description = traitlets.Unicode().tag(sync=True)
     picture = traitlets.Unicode().tag(sync=True)  # the image shown while there is no drawing; see `printed`
-    caption = traitlets.Unicode().tag(sync=True)  # the source of that letter
+    caption = traitlets.Unicode().tag(sync=True)  # the script of the stored letter
     remark = traitlets.Unicode().tag(sync=True)  # the result for this sheet, below the paper
     chosen = traitlets.Bool(False).tag(sync=True)  # True if this sheet is the answer
 
@@ -61,7 +61,7 @@ class DrawingPad(Control):
 
 
 def printed(image: Float[Tensor, "28 28"]) -> str:
-    """The image as hexadecimal digits (16 grey levels), row by row; "" for an image without ink."""
+    """The image as hexadecimal digits (16 grey levels), row by row; "" if the image has no ink."""
     levels = greys(image).ravel().tolist()
     return "".join(f"{level:x}" for level in levels) if any(levels) else ""
 

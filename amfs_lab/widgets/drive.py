@@ -15,10 +15,10 @@ View = tuple[tuple[Any, ...], tuple[Any, ...], str]
 def drive(explorer: Explorer) -> int:
     """Visits every value that each control declares as a probe (both ends, start, interior) and every preset.
 
-    After each move: the control holds the value, all its parts show it, there is no error, and the data are finite. A
-    typed number out of range becomes the nearest one in range, and a note says so. Each control must change the drawing
-    at least once, or `inert` gives the reason. (A sentence that only repeats the control's value does not count.) After
-    the return to the start, state and drawing are the same as before.
+    After each move, the control must hold the value, and all its widgets must show the value. There must be no error,
+    and all data must be finite. A typed number out of range must become the nearest number in range, with a note.
+    Each control must change the drawing at least once, or `inert` must give the reason. (A sentence that only repeats
+    the control's value does not count.) After a reset, state and drawing must be the same as at the start.
 
     Returns:
         the number of moves made.
@@ -64,7 +64,7 @@ def drive(explorer: Explorer) -> int:
                 f"{type(explorer).__name__}: reset after moving {name} does not restore the start."
             )
         assert control.inert or any(each[:2] != start[:2] for each in seen), (
-            f"{type(explorer).__name__}.{name} is dead: nothing in the figure changed over {control.probes()}. "
+            f"{type(explorer).__name__}.{name} has no effect: no value of {control.probes()} changed the figure. "
             "Use it in compute and draw what it changes, or declare `inert` with the reason."
         )
     for preset in explorer.presets:
@@ -84,7 +84,7 @@ def move(explorer: Explorer, part: Any, value: Any) -> None:
 
 
 def view(explorer: Explorer, traces: dict[str, Any]) -> View:
-    """The traces, the fed parts of the layout and the sentence, in a form that can be compared."""
+    """The traces, the parts of the layout that arrays set, and the sentence, in a form that can be compared."""
     frame = tuple(freeze(explorer.arrays[name]) for name in explorer.frame.values())
     return tuple(map(freeze, traces.values())), frame, explorer.sentence.text
 
@@ -108,11 +108,12 @@ def not_finite(value: Any, path: str = "trace") -> Iterator[str]:
 
 
 def freeze(value: Any) -> Any:
+    """The value as nested tuples, which can be compared and hashed."""
     if isinstance(value, dict):
         return tuple((key, freeze(inner)) for key, inner in sorted(value.items()))
     if isinstance(value, np.ndarray):
         return (value.shape, value.dtype.str, value.tobytes() if value.dtype.kind != "O" else tuple(value.ravel()))
     if isinstance(value, (list, tuple)):
-        # Floats are not frozen one by one: a curve can have thousands.
+        # A list of floats becomes a tuple at once: a curve can have thousands of floats.
         return tuple(value) if all(type(inner) is float for inner in value) else tuple(map(freeze, value))
     return value

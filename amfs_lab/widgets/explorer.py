@@ -23,11 +23,11 @@ from amfs_lab.widgets.traces import Trace
 if TYPE_CHECKING:
     from amfs_lab.plots import SavableFigure
 
-BESIDE = 4  # if there are more controls than this, they stand beside the figure on a wide page
+BESIDE = 4  # with more controls than this, the controls are placed beside the figure on a wide page
 
 
 class Shown:
-    """Base class of objects that a cell shows as `self.widget`, or as a sentence where widgets are not available."""
+    """Base class of objects that a cell shows as `self.widget`, or as a sentence if widgets are not available."""
 
     widget: w.Widget
 
@@ -105,7 +105,7 @@ class Explorer(Shown):
         raise NotImplementedError
 
     def consequences(self, changed: Collection[str], state: State) -> Mapping[str, Any]:
-        """Values of controls that follow from other controls in a state, so that each control shows the value in use.
+        """Values of controls that other controls determine in a state. Each control then shows the value in use.
 
         Args:
             changed: the controls that were just set.
@@ -121,7 +121,7 @@ class Explorer(Shown):
         return []
 
     def pointed(self, event: Mapping[str, Any]) -> None:
-        """Handles mouse events that a trace `hears`. `event`: name of the `trace`; `x`, `y`, `index` of the point."""
+        """Handles a mouse event of a trace. `event`: name of the `trace`; `x`, `y` and `index` of the point."""
 
     # Methods for users, lessons and tests.
 
@@ -146,7 +146,7 @@ class Explorer(Shown):
         """The present state for slides or a paper: `explorer.picture().savefig("figure.svg")`, or `.pdf`, or `.png`.
 
         Args:
-            panel: the number of the only panel to draw, from 1, without title and sentence.
+            panel: the number of one panel, from 1. The picture then shows only this panel, without title and sentence.
         """
         from amfs_lab.widgets.static_figure import still  # matplotlib is slow to import, so only this method imports it
 
@@ -165,8 +165,8 @@ class Explorer(Shown):
     def __repr__(self) -> str:
         return f"{type(self).__name__}: {self.sentence.text}"
 
-    # Errors stay visible: the banner shows the error, and it is raised again. A kernel then sends it as an `error`
-    # message on iopub (ipywidgets hands it to the shell), which the browser test reads. In a test it raises.
+    # Errors stay visible: the banner shows the error, and the error is raised again. A kernel then sends an `error`
+    # message on iopub (ipywidgets passes the error to the shell). The browser test reads this message.
 
     def guard(self, widget: Any) -> None:
         """Shows errors of messages from the page, including those that a trait rejects before any callback."""
@@ -174,7 +174,7 @@ class Explorer(Shown):
         widget._handle_custom_msg = self.safe(acknowledged(widget._handle_custom_msg))
 
     def safe(self, callback: Callable[..., Any]) -> Callable[..., Any]:
-        """The same callback; if it fails, the banner shows the error."""
+        """A wrapper of the callback: if the callback fails, the banner shows the error."""
 
         @functools.wraps(callback)
         def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -224,7 +224,7 @@ class Explorer(Shown):
             except Exception as error:
                 self.show_error(error)
                 raise
-            except BaseException:  # the interrupt button is no error: state, controls and figure are restored
+            except BaseException:  # an interrupt is not shown as an error; state, controls and figure are restored
                 self.state = before
                 self._show_controls(self.controls, None)
                 self.sentence.text = self.say(self.arrays)
@@ -237,7 +237,9 @@ class Explorer(Shown):
         known = self.declared | self.held
         for name in changes:
             if name not in known:
-                raise ConfigError(f"{type(self).__name__} has the controls {', '.join(self.declared)}. Got {name!r}.")
+                raise ConfigError(
+                    f"A control of {type(self).__name__} must be one of {', '.join(self.declared)}. Got {name!r}."
+                )
         return {name: known[name].check(value) for name, value in changes.items()}
 
     def _followed(self, changed: Collection[str], state: State) -> dict[str, Any]:
@@ -253,24 +255,24 @@ class Explorer(Shown):
             self._showing = False
 
     def _assemble(self) -> w.VBox:
-        dials = [w.HBox(self.rows(rare)) for rare in (False, True)]
-        more = self._more(dials[1])
-        for box in dials:
+        boxes = [w.HBox(self.rows(rare)) for rare in (False, True)]
+        more = self._more(boxes[1])
+        for box in boxes:
             box.add_class("amfs-controls")
         buttons = [
             self._button(name, self.safe(functools.partial(self._change, preset)))
             for name, preset in self.presets.items()
         ]
         reset = self._button(
-            "Reset", self.safe(self.reset), icon="undo", tooltip="Back to the start (what was recorded stays)"
+            "Reset", self.safe(self.reset), icon="undo", tooltip="Back to the start (recorded data stay)"
         )
         toolbar = w.HBox([*self.tools(), *buttons, reset, *more], layout=w.Layout(flex_flow="row wrap"))
         toolbar.add_class("amfs-toolbar")
-        left = w.VBox(dials)
-        left.add_class("amfs-dials")
+        left = w.VBox(boxes)
+        left.add_class("amfs-left")
         body = w.Box([left, Figure(self.live_figure.state)])
         body.add_class("amfs-body")
-        if len(dials[0].children) > BESIDE:
+        if len(boxes[0].children) > BESIDE:
             body.add_class("amfs-beside")
         box = w.VBox(
             [Words(self.title, "amfs-title"), self.banner, toolbar, self.sentence, body],
@@ -281,8 +283,8 @@ class Explorer(Shown):
 
     def _more(self, box: w.HBox) -> list[w.Widget]:
         """The button that shows the rare controls, if there are any."""
-        fold = w.ToggleButton(description="More dials", icon="sliders-h", layout=w.Layout(width="auto"))
-        fold.tooltip = "Show or hide the dials that are rarely needed"
+        fold = w.ToggleButton(description="More controls", icon="sliders-h", layout=w.Layout(width="auto"))
+        fold.tooltip = "Show or hide the controls that are rarely needed"
         fold.add_class("amfs-more")
 
         def unfold(change: Any = None) -> None:
@@ -301,8 +303,10 @@ class Explorer(Shown):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Limits torch to one thread for the small tensors of a figure. On a busy machine, threads that wait for each
-    other make a slider move tens of times slower. Training keeps its threads."""
+    """Limits torch to one thread for the small tensors of a figure; training keeps its threads.
+
+    On a busy machine, threads that wait for each other make a slider move tens of times slower.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

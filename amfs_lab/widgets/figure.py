@@ -25,7 +25,7 @@ class Record(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(f"There is no {name!r} here, only {', '.join(self)}.") from None
+            raise AttributeError(f"{type(self).__name__} has the names {', '.join(self)}. Got {name!r}.") from None
 
 
 class State(Record):
@@ -40,12 +40,12 @@ class Arrays(Record):
 
 
 class LiveFigure:
-    """A plotly figure and its messages to the page, from a table of traces and the arrays that feed it.
+    """A plotly figure and its messages to the page. A table of traces says which array sets which property.
 
     Args:
-        panels: the panels by name. traces: the table, by name. layout: the constant part of the layout.
-        frame: property of a panel ("fit.x.range", "fit.title") = name of the array. arrays: those of the first state.
-        alt: the alternative text. empty: the text in a panel with nothing to draw.
+        panels: the panels by name. traces: the traces by name. layout: the constant part of the layout.
+        frame: from a property of a panel ("fit.x.range", "fit.title") to the name of the array that sets it.
+        arrays: the arrays of the first state. alt: the alternative text. empty: the text in a panel without data.
     Raises:
         ConfigError: a trace or a property of a panel that does not exist.
     """
@@ -81,7 +81,7 @@ class LiveFigure:
 
     @property
     def figure(self) -> go.Figure:
-        """The plotly figure of the present state: one object that is updated when it is read."""
+        """The plotly figure of the present state. It is always the same object; reading this property updates it."""
         figure = self._figure
         for trace, drawn in zip(self._traces.values(), figure.data, strict=True):
             for prop, name in trace.feeds.items():
@@ -156,7 +156,7 @@ class LiveFigure:
                             "name": key,
                             "style": _style(style),
                             "feeds": list(map(list, feeds)),
-                            "hears": list(trace.hears),
+                            "events": list(trace.events),
                         }
                         for style, feeds, (key, trace) in zip(
                             still["data"], self._feeds, self._traces.items(), strict=True
@@ -199,11 +199,11 @@ HEAD = {"font": {"size": 14}, "x": 0.5, "xref": "paper", "xanchor": "center", "y
 HEAD |= {"yanchor": "bottom", "pad": {"b": 8}}
 
 
-def _axis(layout: Mapping[str, Any], name: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """An axis of the layout as the only one of its own plot; `told` holds the panel's settings for it."""
+def _axis(layout: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """An axis of the layout for a plot with one panel. `settings`: the panel's own settings for the axis."""
     own = dict(layout.get(name, {}))
     for place in ("anchor", "matches", "domain"):
-        if place not in told:
+        if place not in settings:
             own.pop(place, None)
     if "scaleanchor" in own:
         own["scaleanchor"] = own["scaleanchor"].rstrip("0123456789")
@@ -211,7 +211,11 @@ def _axis(layout: Mapping[str, Any], name: str, told: Mapping[str, Any]) -> dict
 
 
 def _margin(own: Mapping[str, Any], fed: Collection[str]) -> dict[str, int]:
-    """Margins of a panel in pixels: for the numbers and titles of its axes, those that are `fed` too, and its title."""
+    """Margins of a panel in pixels: room for its title, and for the numbers and titles of its axes.
+
+    Args:
+        fed: the properties that arrays set. Among them are titles of axes that are empty in `own`.
+    """
 
     def room(axis: str, numbers: int, title: int) -> int:
         look = own[axis]

@@ -16,10 +16,10 @@ _awaiting = 0
 
 
 def stopped(interrupt: BaseException, words: str) -> None:
-    """Shows in a box what the interrupt button has stopped, instead of a traceback. The exception stays the same.
+    """Shows a box with `words` instead of the traceback of an interrupt. The exception stays the same.
 
     The kernel still reports an error, and that error ends Run All. IPython calls the exception's `_render_traceback_`
-    before it makes its own traceback. `page.css` hides the remaining line beside the box.
+    instead of making its own traceback. `page.css` hides the line that remains beside the box.
     """
     if get_ipython() is not None:
         display(Box("stopped", words))
@@ -40,8 +40,8 @@ def awaiting() -> Iterator[None]:
 async def yield_to_kernel() -> None:
     """Gives the kernel time to deliver messages from the page.
 
-    One `sleep(0)` is one turn of the event loop. A message needs five: from the socket, through its dispatch, to the
-    widget. On Windows it comes through another thread, which needs real time.
+    One `sleep(0)` is one turn of the event loop. A message needs five turns: from the socket, through its dispatch, to
+    the widget. On Windows the message comes through another thread, which needs real time.
     """
     await asyncio.sleep(0.001)
     for _ in range(4):
@@ -49,7 +49,7 @@ async def yield_to_kernel() -> None:
 
 
 def acknowledged(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The same message handler; after it returns, the page gets an acknowledgement."""
+    """A wrapper of a message handler: after the handler returns, the page gets an acknowledgement."""
 
     @functools.wraps(handler)
     def handled(*args: Any, **kwargs: Any) -> Any:
@@ -66,8 +66,8 @@ def acknowledge() -> None:
 
     A message that arrives while a cell awaits is handled at that time on the main thread. ipykernel 7.4 sends no status
     for such a message. ipywidgets waits for an `idle` status before it sends the same widget's next value. Without this
-    function, a slider that was moved once during a run would never move again. (JupyterLab avoids this when it has a
-    subshell for widget messages, which it makes after the first of them.)
+    function, a slider that was moved once during a run would never move again. (JupyterLab avoids this with a subshell
+    for widget messages. It makes the subshell after the first widget message.)
     """
     if not _awaiting or threading.current_thread() is not threading.main_thread():
         return

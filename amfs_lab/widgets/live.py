@@ -13,7 +13,7 @@ from amfs_lab.widgets.explorer import Explorer
 from amfs_lab.widgets.jupyter import awaiting, stopped, yield_to_kernel
 from amfs_lab.widgets.saved_picture import renew
 
-NEXT = "Go on below with what was learned so far, or run the cell again to begin afresh."
+NEXT = "Go on below with what was learned so far, or run the cell again to start from the beginning."
 
 
 class LiveExplorer(Explorer):
@@ -62,7 +62,7 @@ class LiveExplorer(Explorer):
         self.set(status="running")
 
     def push(self, item: Any) -> None:
-        """Records one item without drawing. If its step is not after the last one, it starts the run's record again."""
+        """Records one item without drawing. If its step is not after the last recorded step, a new record starts."""
         record = self._record.setdefault(self.name_of(item), [])
         if record and getattr(item, "step", len(record)) <= getattr(record[-1], "step", -1):
             record.clear()
@@ -86,11 +86,11 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
     """Runs an iterator until it ends or Stop is clicked, and draws it meanwhile: `await live(trainer.run(), explorer)`.
 
     Between two steps the kernel has time for messages from the page. In a plain `for` loop, a click on Stop may wait
-    until the loop has ended. Several runs, given by name, advance side by side. The next step always belongs to the run
-    that has used the least time, so that all curves reach the same number of seconds.
+    until the loop has ended. Several runs, given by name, take turns. The next step always belongs to the run that has
+    used the least time, so all curves reach the same number of seconds.
 
-    The interrupt button also stops the run, and the cells after it. Every run is closed, so that a run with a folder
-    saves what it needs to resume. Recorded data stay, and the interrupt is raised again.
+    The interrupt button also stops the run, and the cells after this cell. Every run is closed. A run with a folder
+    then saves a checkpoint. Recorded data stay, and the interrupt is raised again.
 
     Args:
         every: seconds between two drawings.
@@ -121,7 +121,7 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
             with awaiting():
                 await yield_to_kernel()
         status = "stopped" if explorer.stopped else "finished"
-    except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit) as interrupt:  # a kernel cancels what it awaits
+    except (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit) as interrupt:  # or a cancelled cell
         status = "stopped"
         stopped(interrupt, NEXT)
         raise

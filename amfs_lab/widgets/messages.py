@@ -12,10 +12,10 @@ HERE = Path(__file__).parent
 
 
 class Page(anywidget.AnyWidget):
-    """Support on the page for a sentence and its controls. It shows nothing; if it fails, sentence and controls work.
+    """An invisible widget that makes a sentence and its controls accessible. They also work if it fails.
 
-    Its script (`page.js`) makes the sentence a live region, so that screen readers speak each change. It also gives the
-    slider handles their names, which ipywidgets does not send.
+    Its script (`page.js`) makes the sentence a live region, so that screen readers announce each change. The script
+    also gives the slider handles their names, which ipywidgets does not send.
     """
 
     _esm = (HERE / "page.js").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ class Page(anywidget.AnyWidget):
 
 
 class Words(ipywidgets.HTML):
-    """Plain text on the page: all markup in it is escaped. The only HTML widget of an explorer.
+    """Plain text on the page: all markup in it is escaped. An explorer has no other kind of HTML widget.
 
     Args:
         frame: the markup around the text; `{}` marks its position. kind: CSS class. layout: ipywidgets layout.
@@ -43,8 +43,8 @@ class Words(ipywidgets.HTML):
 class Sentence(ipywidgets.VBox):
     """A sentence whose text can change.
 
-    The text is a widget of ipywidgets itself. anywidget drops a widget of its own that is not ready within two seconds,
-    as on a busy machine. The text would then never change again, and no error would be shown.
+    The text is a plain ipywidgets widget, not an anywidget. anywidget gives up a widget that is not ready within two
+    seconds, for example on a busy machine. The text would then never change again, and no error would be shown.
     """
 
     text = traitlets.Unicode()

@@ -1,5 +1,5 @@
 // Mounts a figure (`plotly_widget.js`, which is prepended to this file) in a notebook. Its content is in a plain ipywidgets model:
-// anywidget drops a model of its own that is not ready within two seconds, as on a busy page, and all later messages to it.
+// anywidget gives up an anywidget model that is not ready within two seconds (on a busy page) and ignores later messages to it.
 // Every view reads the same model, so every view shows the same.
 
 const bundles = (globalThis.amfsPlotly ??= {}); // by version, because one page can show two kernels
@@ -21,7 +21,7 @@ const PREFIX = "array_";
 const LAPTOP = 612; // pixels of height that JupyterLab leaves a notebook on a screen of 1366 × 768
 const AROUND = 156; // pixels of that height that JupyterLab itself uses
 
-// Title, presets, sentence, controls and figure fit on one screen: the figure gets the height below all that is above it.
+// Title, presets, sentence, controls and figure fit on one screen: the figure gets the height that remains below the others.
 function room(el) {
   const box = el.closest(".amfs-explorer");
   if (!box) return Infinity;

@@ -1,7 +1,7 @@
-"""The panels of a figure by name: the position, the title and the axes of each.
+"""The panels of a figure by name. Each panel has a position, a title and two axes.
 
 panels = Panels(
-    "fit filter / fit labels",  # two rows: `fit` stands on the left of both
+    "fit filter / fit labels",  # two rows; `fit` is on the left and covers both
     widths=(0.58, 0.42),
     fit=Panel("data and fit", axis("x", (-3.3, 3.3)), axis("y", (-2.4, 2.4))),
     filter=Panel("share kept", axis("direction i"), axis("h(s<sub>i</sub>)", ticks=[0, 0.5, 1])),
@@ -18,7 +18,7 @@ from amfs_lab.widgets.controls import Number
 Axis = Mapping[str, Any]
 
 
-EQUAL_X: dict[str, Any] = dict(constrain="domain", showgrid=False)  # two axes with the same unit, for a map or a matrix
+EQUAL_X: dict[str, Any] = dict(constrain="domain", showgrid=False)  # equal units on both axes, for a map or a matrix
 EQUAL_Y: dict[str, Any] = EQUAL_X | dict(scaleanchor="x")
 
 
@@ -110,7 +110,7 @@ class Panels(Mapping[str, Panel]):
         return list(self).index(name) if name else 0
 
     def area(self, name: str) -> tuple[int, int, int, int]:
-        """The first row and column of a panel, from 0, and the row and column after its last."""
+        """The first row and column of a panel, from 0, and the row and column after the panel's end."""
         rows, columns = zip(
             *((i, j) for i, row in enumerate(self.cells) for j, each in enumerate(row) if each == name), strict=True
         )
@@ -156,7 +156,7 @@ class Panels(Mapping[str, Panel]):
         return self.number(name), "title.text" if head == "title" else f"{head}axis{dot}{rest}"
 
     def titled(self) -> Collection[int]:
-        """The numbers of the panels with a title; plotly has one annotation for each of them."""
+        """The numbers of the panels with a title; plotly has one annotation for each title."""
         return [n for n, panel in enumerate(self._panels.values()) if panel.title]
 
 

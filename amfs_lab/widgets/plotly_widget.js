@@ -254,7 +254,7 @@ export class Figure {
   point(kind, panel, event) {
     const found = event.points?.[0];
     const trace = found && panel.traces[found.curveNumber];
-    if (trace?.hears?.includes(kind)) this.told({ kind, trace: trace.name, x: found.x, y: found.y, index: found.pointIndex ?? found.pointNumber });
+    if (trace?.events?.includes(kind)) this.told({ kind, trace: trace.name, x: found.x, y: found.y, index: found.pointIndex ?? found.pointNumber });
   }
 
   // The legend: one button per name; it hides the traces with this name or in its group.

@@ -40,13 +40,13 @@ class FigureState(ipywidgets.Widget):
     """The whole content of a figure and the user's actions on it.
 
     Args:
-        specification: the constant part, see `LiveFigure._specification`. arrays: by name, one trait each, so that a
-            change is one message with only the changed arrays.
+        specification: the constant part, see `LiveFigure._specification`.
+        arrays: the arrays by name. Each is one trait, so a change is one message with only the changed arrays.
     """
 
     specification = traitlets.Dict().tag(sync=True)
     rings = traitlets.Dict().tag(sync=True)  # panel, names, grid, bounds, places, present
-    # From the page. Each has a count `n`, so that two equal clicks are two changes.
+    # Set by the page. Each event has a count `n`, so that two equal clicks are two changes.
     places = traitlets.Dict().tag(sync=True, echo_update=False)
     hover = traitlets.Dict().tag(sync=True, echo_update=False)
     click = traitlets.Dict().tag(sync=True, echo_update=False)

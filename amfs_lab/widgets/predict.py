@@ -19,11 +19,11 @@ class Prediction(Shown):
         self.question, self.options, self.because = question, tuple(options), dict(because)
         self._answer = answer
         self.chosen: list[str] = []
-        self._key()  # a question without a right answer raises here, when the lesson is written, not at a user's click
+        self._key()  # a question without a right answer raises an error here, for the author, and not at a user's click
         for option in self.because:
             if option not in self.options:
                 raise ConfigError(
-                    f"`because` must give reasons for the options. Got {option!r}, not one of {self.options}."
+                    f"`because` must give reasons for the options {self.options}. Got a reason for {option!r}."
                 )
         self.feedback = Sentence(text="Choose before you look: a wrong guess teaches more than no guess.")
         self.buttons = {
@@ -50,11 +50,11 @@ class Prediction(Shown):
     def choose(self, option: str) -> bool:
         """Shows the answer to an option that was clicked. Returns True if the option was right."""
         if option not in self.options:
-            raise ConfigError(f"The options are {', '.join(map(repr, self.options))}. Got {option!r}.")
+            raise ConfigError(f"`option` must be one of {', '.join(map(repr, self.options))}. Got {option!r}.")
         key = self._key()
         self.chosen.append(option)
         if key is None:
-            self.feedback.text = f"Noted: {option}. Nobody knows yet; your answer waits for the numbers."
+            self.feedback.text = f"Noted: {option}. The answer is not known yet. Your choice is kept until then."
             return False
         button, right = self.buttons[option], option == key
         button.icon, button.disabled = ("check", False) if right else ("rotate-left", True)
@@ -74,10 +74,10 @@ class Prediction(Shown):
         return f"You said “{option}”. Consider: {reason.rstrip('.')}{end} Then choose again."
 
     def settle(self) -> str:
-        """Compares the last choice with an answer that has become known since, and returns the result in words."""
+        """Compares the last choice with an answer that is known only now. Returns the result in words."""
         key = self._key()
         if key is None:
-            return "Nobody knows yet: run the cells in between first."
+            return "The answer is not known yet: run the cells in between first."
         if not self.chosen:
             return f"You made no prediction. The answer is: {key}."
         right = self.choose(self.chosen[-1])
@@ -108,9 +108,10 @@ def predict(
     """A question to answer before the figure is shown.
 
     Args:
-        answer: the right option, or a function that computes it from the figure's numbers at the user's click. While it
-            returns None, the answer is unknown, and the choice is kept for `.settle()`.
-        because: by option, the reasoning that leads to a wrong option, or the reason why the right one is right.
+        answer: the right option, or a function that computes it from the figure's numbers at the user's click. While
+            the function returns None, the answer is unknown, and the choice is kept for `.settle()`.
+        because: a text for each option. For a wrong option, it is the reasoning that leads there. For the right
+            option, it is the reason why the option is right.
     Raises:
         ConfigError: an answer or a reason for something that is not an option.
     """

@@ -1,8 +1,8 @@
 """An explorer in a cell: its widget, and a static picture for a page without a kernel.
 
-The picture is a separate output above the widget, and `page.css` hides it while the widget is shown. A notebook that is
-opened again has the line "Error displaying widget: model not found" below the picture. Our CSS cannot hide that line:
-it reaches only pages with a live widget.
+The picture is a separate output above the widget, and `page.css` hides the picture while the widget is shown. A
+notebook that is opened again has the line "Error displaying widget: model not found" below the picture. `page.css`
+cannot hide that line, because a page loads `page.css` only with a live widget.
 """
 
 import base64
@@ -47,7 +47,7 @@ def renew(explorer: "Explorer") -> None:
 
 
 def pictured() -> bool:
-    """True in a kernel, except in tests: the pictures would take half a second each."""
+    """True in a kernel, except in tests: each picture would take half a second."""
     return hasattr(get_ipython(), "kernel") and os.environ.get("AMFS_LAB_FAST") != "1"
 
 

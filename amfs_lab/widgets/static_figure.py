@@ -55,7 +55,7 @@ KNOWN = {
 
 
 def ring(n: int, *radii: Number) -> Path:
-    """A polygon of `n` corners whose radii repeat in turn; the first corner is on top."""
+    """A polygon with `n` corners, the first on top. The distances of the corners from the centre repeat `radii`."""
     angles = np.pi / 2 + 2 * np.pi * np.arange(n) / n
     corners = np.stack([np.cos(angles), np.sin(angles)], 1) * np.resize(radii, n)[:, None]
     return Path(np.concatenate([corners, corners[:1]]), closed=True)
@@ -70,7 +70,7 @@ def strokes(*ends: tuple[Number, Number]) -> Path:
 
 
 A, C, T = 0.8 / 2**0.5, 1.2, 2 / 3**0.5
-# plotly's markers, for a size of 2.
+# The shapes of plotly's markers of size 2.
 SYMBOLS = {
     "circle": Path.unit_circle(),
     "square": shape((-1, -1), (1, -1), (1, 1), (-1, 1)),
@@ -149,7 +149,7 @@ def still(
             axes = paper.add_subplot(grid[row:row_end, column:column_end] if panel is None else 111)
             own = [(n, trace) for n, trace in traces if panel_of(trace) == number]
             looks = {letter: layout.get(f"{letter}axis{number + 1 if number else ''}", {}) for letter in "xy"}
-            above = looks["x"].get("side") == "top"  # only then matplotlib places the title, which is slow
+            above = looks["x"].get("side") == "top"  # matplotlib then computes the title's position, which is slow
             axes.set_title(said(head), size=14 * PX, color=INK, pad=8 * PX, y=None if above else 1)
             Panel(axes, looks, layout, own).draw()
     return paper
@@ -163,13 +163,15 @@ def check(kind: str, part: Mapping[str, Any]) -> None:
     """Raises ConfigError if a trace, an axis or a layout has a property that is not drawn."""
     if kind not in KNOWN:
         raise ConfigError(
-            f"A picture has traces of {', '.join(list(KNOWN)[:5])}. Got {kind!r}: draw it in `static_figure.py`."
+            f"A picture can show traces of {', '.join(list(KNOWN)[:5])}. Got {kind!r}. "
+            "Use one of these, or draw the new kind in `static_figure.py`."
         )
     known = f"{KNOWN[kind]} {UNSEEN}".split()
     for name in paths(part):
         if not any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in known):
             raise ConfigError(
-                f"A picture cannot show `{name}` of {kind}: draw it in `static_figure.py`, or leave it out."
+                f"A picture cannot show the property `{name}` of {kind}. "
+                "Remove the property, or draw it in `static_figure.py`."
             )
 
 
@@ -183,7 +185,7 @@ def paths(part: Mapping[str, Any], above: str = "") -> Iterator[str]:
 
 def one_of(table: Mapping[str, Any], value: str, what: str) -> Any:
     if value not in table:
-        raise ConfigError(f"A picture has as {what} one of {', '.join(map(repr, table))}. Got {value!r}.")
+        raise ConfigError(f"In a picture, the {what} must be one of {', '.join(map(repr, table))}. Got {value!r}.")
     return table[value]
 
 
@@ -217,7 +219,10 @@ def first(value: Any, otherwise: Any = None) -> Any:
 
 
 def dashes(line: Mapping[str, Any]) -> Any:
-    """matplotlib's dash pattern, which it scales by the line width. plotly scales its patterns only above width 3."""
+    """matplotlib's dash pattern of a line.
+
+    matplotlib scales a pattern by the line width. plotly scales its patterns only above width 3.
+    """
     dash, width = line.get("dash") or "solid", line.get("width", 2)
     if dash == "solid":
         return "solid"
@@ -227,7 +232,7 @@ def dashes(line: Mapping[str, Any]) -> Any:
 
 
 def base_of(trace: Mapping[str, Any], index: int) -> Any:
-    """The default colour of a trace, for parts without their own colour."""
+    """The colour of a trace for parts that have no colour of their own."""
     own = COLORS[index % len(COLORS)]
     return trace.get("line", {}).get("color") or first(trace.get("marker", {}).get("color"), own)
 
@@ -281,7 +286,7 @@ class Panel:
         self.looks = {name: common[f"{name}axis"].to_plotly_json() | dict(look) for name, look in looks.items()}
         self.names: dict[str, list[str]] = {"x": [], "y": []}  # labels of a category axis, in order
         self.bars = [trace for _, trace in traces if trace["type"] == "bar"]
-        self.last = np.zeros((0, 2))  # points of the last line, for a trace that fills to it
+        self.last = np.zeros((0, 2))  # points of the last line, for a trace that fills the area down to this line
         self.tops: dict[tuple[float, bool], float] = {}  # tops of stacked bars
 
     def draw(self) -> None:
@@ -300,7 +305,7 @@ class Panel:
             self.axis(name, look)
 
     def numbers(self, trace: Mapping[str, Any], name: str, n: int = 0) -> np.ndarray:
-        """Coordinates of a trace: the index of a category, NaN for a gap, and 0 to n - 1 if there are none."""
+        """Coordinates of a trace. A category becomes its index, and a gap NaN. Default: 0 to n - 1."""
         values = trace.get(name)
         values = range(n) if values is None else values
         if self.looks[name].get("type") == "category" or any(isinstance(value, str) for value in values):
@@ -344,7 +349,7 @@ class Panel:
             self.texts(trace, x, y, [0] * len(x) if "markers" not in mode else spread(marker.get("size", 6), len(x)))
 
     def arrow(self, x: Any, y: Any, color: Any, width: Number, dash: Any, size: Any, alpha: Number | None) -> None:
-        """Draws an arrow between two points; plotly's head is 0.95 of its size long and 0.62 of its size wide."""
+        """Draws an arrow between two points. As in plotly, a head of size s is 0.95 s long and 0.62 s wide."""
         head, half = 0.95 * size * PX, 0.31 * size * PX
         shaft = dict(arrowstyle="-", lw=width, ls=dash, shrinkB=0.8 * head)
         tip = dict(arrowstyle=ArrowStyle("-|>", head_length=max(head, 0.1), head_width=max(half, 0.1)), lw=0, shrinkB=0)
@@ -456,7 +461,9 @@ class Panel:
         if trace.get("texttemplate"):
             form = re.fullmatch(r"%\{z:(.*)\}", trace["texttemplate"])
             if not form:
-                raise ConfigError(f"A picture writes '%{{z:...}}' into a heat map. Got {trace['texttemplate']!r}.")
+                raise ConfigError(
+                    f"In a picture, the text of a heat map must be '%{{z:...}}'. Got {trace['texttemplate']!r}."
+                )
             for (row, column), value in np.ndenumerate(z):
                 if np.isfinite(value):
                     dark = np.dot(mesh.to_rgba(value)[:3], (0.3, 0.59, 0.11)) < 0.55
@@ -567,7 +574,7 @@ class Panel:
         form = look.get("tickformat")
         if form and words is None:
             if form != ".0%":
-                raise ConfigError(f"A picture has numbers in percent, '.0%'. Got {form!r}.")
+                raise ConfigError(f"In a picture, the number format must be '.0%'. Got {form!r}.")
             axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{100 * value:.0f}%".replace("-", "−")))
 
 

@@ -13,8 +13,8 @@ from amfs_lab.errors import ConfigError
 SIDE, LEVELS = 28, 16  # pixels per side and grey levels; the same as the glyphs (tested)
 # Middle of the glyphs' ranges: pen width 1.5 to 2.9 pixels, longest side 17 to 24 (`data/glyph_builder/pen.py`).
 PEN, SIZE = 2.2, 20.0
-MAGNIFIED = 3.0  # most enlargement: a drawing under a third of the sheet stays small, so that a dot stays a dot
-STEP = 0.25  # pixels between the samples of a stroke; the error of a distance is then at most 0.03 where it matters
+MAGNIFIED = 3.0  # largest enlargement: a drawing smaller than a third of the sheet stays small, so a dot stays a dot
+STEP = 0.25  # pixels between the samples of a stroke; the error of a distance at the edge of the ink is at most 0.03
 REACH = 2  # pixels: the largest offset between the pixel of a sample and a pixel that its ink reaches
 MOST = 20_000  # points of one drawing
 
@@ -23,7 +23,7 @@ Strokes = tuple[tuple[Point, ...], ...]
 
 
 def checked(value: Any) -> Strokes:
-    """The strokes as immutable values: each a tuple of points (x, y) in [0, 1], x to the right and y down.
+    """The strokes as immutable values. A stroke is a tuple of points (x, y) in [0, 1], x to the right and y down.
 
     Raises:
         ConfigError: any other value, or too many points for a drawing by hand.
@@ -34,11 +34,11 @@ def checked(value: Any) -> Strokes:
         strokes = ((),)
     if not all(stroke and all(0 <= z <= 1 for point in stroke for z in point) for stroke in strokes):
         raise ConfigError(
-            "A drawing must be a list of strokes, each a list of points (x, y) between 0 and 1. "
+            "A drawing must be a list of strokes. A stroke is a list of points (x, y) between 0 and 1. "
             f"Got {_shown(value)}. An empty list is blank paper."
         )
     if (points := sum(map(len, strokes))) > MOST:
-        raise ConfigError(f"A drawing must have at most {MOST} points. Got {points}. Press Clear and draw it simpler.")
+        raise ConfigError(f"A drawing must have at most {MOST} points. Got {points}. Press Clear and draw less.")
     return strokes
 
 

@@ -13,14 +13,14 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#C98500", "#3E9BD6", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 INK, FAINT, GRAY, GRID = "#24292F", "#6E7781", "#AEB6BF", "#E7EAEE"
 
-# No series is identified by its colour alone: the n-th also has its own dash and marker.
+# No series is identified by its colour alone: the n-th series also has its own dash and marker.
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "12px,2px,2px,2px,2px,2px")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 
 
 class Look(NamedTuple):
-    """Colour, dash of a curve, marker of a point and pattern of a bar; one per method, rule or task."""
+    """The look of a method, rule or task: colour, dash of its curve, marker of its points and pattern of its bars."""
 
     color: str
     dash: str
@@ -28,7 +28,7 @@ class Look(NamedTuple):
     pattern: str = ""
 
 
-# One look for each task, in every figure. Those of methods and rules are in `amfs_lab.methods`.
+# One look for each task, in every figure. The looks of methods and rules are in `amfs_lab.methods`.
 TASKS = (Look(SKY, "solid", "circle"), Look(YELLOW, "solid", "square", "/"), Look(PURPLE, "solid", "diamond", "x"))
 
 # White to blue, light up to 0.75: dark numbers are readable on most cells and white numbers on the rest.

@@ -20,9 +20,9 @@ class Timing(NamedTuple):
 
 
 def time_moves(explorer: Explorer, rounds: int = 7) -> list[Timing]:
-    """Times the moves of each control through its probes by its first widget, as the page does, for `rounds` rounds.
+    """Times the moves of each control, for `rounds` rounds. A move sets the first widget of a control to a probe.
 
-    An additional first round is not counted: it fills the explorer's caches (data that a control does not change).
+    An additional first round is not counted. It fills the explorer's caches (data that a control does not change).
     """
     timings = []
     for name, control in explorer.declared.items():

@@ -7,7 +7,7 @@
     }
 
 `x`, `y` and other coordinates are the name of an array of the explorer, or the values themselves. All kinds accept the
-arguments of `made`: the panel, the legend entry, the hover text, and more properties that arrays feed.
+arguments of `made`: the panel, the legend entry, the hover text, and more properties that arrays set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,18 @@ Rim = tuple[Any, Any] | None  # colour and width, for all points or as a list
 
 
 class Trace:
-    """A plotly trace whose properties are fed by arrays of the explorer.
+    """A plotly trace. Arrays of the explorer set some of its properties.
 
     Args:
         kind: plotly's class. style: the constant properties. at: the name of the panel, "" for the first.
-        hears: mouse events that `Explorer.pointed` receives: "click", "hover".
-        feeds: property of the trace = name of the array; underscores give a path, as in `marker_color="colors"`.
+        events: the mouse events, "click" or "hover", that are passed to `Explorer.pointed`.
+        feeds: property of the trace = name of the array that sets it. Underscores give a path: `marker_color="colors"`.
     """
 
     def __init__(
-        self, kind: type, style: Mapping[str, Any], *, at: str = "", hears: Sequence[str] = (), **feeds: str
+        self, kind: type, style: Mapping[str, Any], *, at: str = "", events: Sequence[str] = (), **feeds: str
     ) -> None:
-        self.kind, self.style, self.at, self.hears, self.feeds = kind, dict(style), at, hears, feeds
+        self.kind, self.style, self.at, self.events, self.feeds = kind, dict(style), at, events, feeds
 
 
 def made(
@@ -53,9 +53,9 @@ def made(
     """A trace of one of the kinds below.
 
     Args:
-        name: the legend entry; a trace without a name has none. listed: False for a name without an entry.
+        name: the text of the legend entry; "" for no entry. listed: False for a name without a legend entry.
         group: traces of one group are shown and hidden together. named: the array that holds the name.
-        hover: the hover text; "" for plotly's own, None for none. more: further constant properties.
+        hover: the hover text; "" for plotly's own text, None for no text. more: further constant properties.
         rest: arguments of `Trace`.
     """
     style = dict(style)
@@ -101,12 +101,12 @@ def reference_line(
 def dots(
     x: Source, y: Source, color: Any = None, size: Any = 8, symbol: Any = None, rim: Rim = None, **rest: Any
 ) -> Trace:
-    """Points. Colours, sizes, symbols and rim widths: one for all points or a list; None is plotly's default."""
+    """Points. Colours, sizes, symbols and rim widths are one value, or one for each point. None: plotly's default."""
     return made(go.Scatter, dict(mode="markers", marker=_marker(color, size, symbol, rim)), dict(x=x, y=y), **rest)
 
 
 def notes(x: Source, y: Source, text: Source, side: str | None = None, **rest: Any) -> Trace:
-    """Text in the panel, without hover text. `side`: its position relative to the point."""
+    """Text in the panel, without hover text. `side`: the position of the text relative to the point."""
     style = dict(mode="text", textposition=side)
     return made(go.Scatter, style, dict(x=x, y=y, text=text), hover=None, **rest)
 
@@ -122,7 +122,7 @@ def dotted_curve(
     inside: str | None = None,
     **rest: Any,
 ) -> Trace:
-    """A curve with markers. `inside`: colour of the markers, by default that of the look."""
+    """A curve with markers. `inside`: colour of the markers, by default the colour of `look`."""
     line, marker = _line(look.color, width, look.dash), _marker(inside or look.color, size, look.marker, rim)
     return made(go.Scatter, dict(mode="lines+markers", line=line, marker=marker), dict(x=x, y=y), **rest)
 
@@ -143,7 +143,7 @@ def bars(
     numbers: str = "",
     **rest: Any,
 ) -> Trace:
-    """Bars. `hatch`: their pattern, see `hatched`. `numbers`: the array of the labels above the bars."""
+    """Bars. `hatch`: the pattern of the bars, see `hatched`. `numbers`: the array with the labels above the bars."""
     marker: dict[str, Any] = dict(color=color, line=_edge(rim), pattern=hatch)
     style: dict[str, Any] = dict(marker=marker)
     if numbers:
@@ -158,7 +158,7 @@ def hatched(shape: Any = None, ink: str = "white", size: int | None = None, soli
 
 
 def vector(points: str, color: str, width: Number, dash: str | None = None, **rest: Any) -> Trace:
-    """An arrow, fed by `arrows.Arrow.fed(points)`: both ends, the sizes of their markers, and the head's symbol."""
+    """An arrow. `arrows.Arrow.arrays(points)` sets both ends, the sizes of their markers, and the head's symbol."""
     tip = dict(color=color, opacity=1, symbol="arrow", angleref="previous", line=dict(width=0))
     style = dict(mode="lines+markers", line=_line(color, width, dash), marker=tip)
     feeds = dict(marker_size=f"{points}_size", marker_symbol=f"{points}_tip")

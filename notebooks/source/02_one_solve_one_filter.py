@@ -39,7 +39,7 @@ equaliser
 
 # %% [markdown]
 # Move λ slowly to the right and watch the blue curve: the wiggles go flat first, the swell long after them. Press
-# **bass only**: hardly anything but the swell is left. Then press **all through**, which also makes σ small: the curve
+# **bass only**: hardly anything but the swell is left. Then press **all pass**, which also makes σ small: the curve
 # runs through each label, noise included.
 
 # %% [markdown]

@@ -563,7 +563,7 @@ checks.centred_fit(my_centred_fit)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the explorer with the three teachers press **start too wide**, set **sample** to 3 and, under **More dials**,
+# In the explorer with the three teachers press **start too wide**, set **sample** to 3 and, under **More controls**,
 # **points** to 10. Move σ only. Find a σ at which leave-one-out and the evidence ask for opposite changes of it.
 
 # %% tags=["exercise"]

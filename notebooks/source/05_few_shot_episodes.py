@@ -172,7 +172,7 @@ block_explorer
 # \underbrace{1 - a + K(a - b) + NKb}_{\text{common: once}}$$
 #
 # Read aloud: each shot adds $a - b$ to every direction that tells classes
-# apart, and nothing to the noise within them. If $a = b$, shots are no help at all: press **classes that are one**.
+# apart, and nothing to the noise within them. If $a = b$, shots are no help at all: press **equal classes**.
 
 # %%
 for ways, shots, a, b in [(2, 3, 0.9, 0.1), (5, 1, 0.6, 0.2), (5, 5, 0.6, 0.2), (20, 4, 0.3, 0.3)]:
@@ -354,7 +354,7 @@ print(f"a Conv-4 of width {made.width}, trained on {made.steps} meta-steps of {m
 
 # %%
 widgets.predict(
-    "The query is a letter that lies on none of the five sheets. What will the reader say?",
+    "The query is a letter that lies on none of the five sheets. What will the pretrained learner say?",
     options=["none of the five", "one of the five, open as low as ever", "one of the five, and open rises"],
     answer=questions.answer_label_of_an_unknown_letter,
     because={
@@ -519,12 +519,12 @@ assert (ridge.variance(torch.ones(6), K_far, K, lam=0.1) == 1).all()  # and far 
 # %% [markdown]
 # ## Where this breaks
 #
-# **A class with more examples.** Press **a crowd** in the first explorer: A has four times the examples, and at the end
-# of λ every query goes to A. A vote counts heads. Then pull λ down: the solve knows that A's examples repeat each
+# **A class with more examples.** Press **unbalanced** in the first explorer: A has four times the examples, and at the
+# end of λ every query goes to A. A vote counts heads. Then pull λ down: the solve knows that A's examples repeat each
 # other. Dividing each class's sum by the number of its examples mends the vote too.
 
 # %%
-crowds = [clouds.task(seed, 3, 5, 3.0, clouds.CROWD) for seed in range(1, 41)]
+crowds = [clouds.task(seed, 3, 5, 3.0, clouds.UNBALANCED) for seed in range(1, 41)]
 
 
 def share_read(task, lam, by_count=False):
@@ -544,7 +544,7 @@ assert stats.paired_difference(counted, voted).low > 0.2
 gap = stats.paired_difference(counted, solved)
 print(f"vote by the mean − solve, on the same tasks: {gap.points()}")
 assert gap.low > 0
-crowd = explore.EpisodeExplorer("a crowd").arrays
+crowd = explore.EpisodeExplorer("unbalanced").arrays
 assert crowd.right == crowd.judged / 3  # at the end of λ, those of A and no others
 
 # %% [markdown]
@@ -553,9 +553,9 @@ assert crowd.right == crowd.judged / 3  # at the end of λ, those of A and no ot
 # said already, also where a class is even and only some of its examples repeat each other.
 
 # %% [markdown]
-# **A query of no class.** Press **strangers**: the ten stars belong to none of the three clouds, and each gets a label.
-# The argmax has no way to say "none of these". The scores do know a little: they are low there, and how low is low
-# enough is a question of its own.
+# **A query of no class.** Press **queries of no class**: the ten stars belong to none of the three clouds, and each
+# gets a label. The argmax has no way to say "none of these". The scores do know a little: they are low there, and how
+# low is low enough is a question of its own.
 
 # %%
 def largest(t):
@@ -563,7 +563,7 @@ def largest(t):
     return (k @ ridge.solve(K, t.targets, 0.1)).amax(1)
 
 
-strange = [clouds.task(seed, 3, 5, 3.0, clouds.STRANGERS) for seed in range(1, 41)]
+strange = [clouds.task(seed, 3, 5, 3.0, clouds.NO_CLASS_QUERIES) for seed in range(1, 41)]
 top, nobody = [torch.cat(part) for part in zip(*((largest(t), t.query_y < 0) for t in strange), strict=True)]
 assert set(torch.cat([read(t) for t in strange])[nobody].tolist()) == {0, 1, 2}  # each of the three is said
 print(f"largest score, mean: {top[~nobody].mean():.2f} for queries of a class, {top[nobody].mean():.2f} for strangers")
@@ -587,7 +587,7 @@ assert stats.paired_difference(narrow, wide).low > 0
 # %% [markdown]
 # **σ in another unit.** Measure the plane in hundredths, so that all coordinates grow a hundredfold, and keep σ: most
 # queries then have a kernel value of zero with every example, and their scores are tied. Press **too narrow** and,
-# under **More dials**, set **separation** to 5: the white is where nobody wins. A σ belongs to the features it was
+# under **More controls**, set **separation** to 5: the white is where nobody wins. A σ belongs to the features it was
 # chosen for.
 
 # %%

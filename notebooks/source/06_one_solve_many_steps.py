@@ -146,15 +146,15 @@ too_long
 #
 # Now a network, $f(x; \theta)$, with θ (theta) all of its weights. A task is a wave $y = A \sin(x + \text{phase})$ of
 # which ten points are known. Learning one task is the **inner loop**. Around it runs the **outer loop**, over many
-# tasks: it moves the start θ so that a few inner steps suffice. This network has practised like that on other waves, by
-# MAML, for a few seconds.
+# tasks: it moves the start θ so that a few inner steps suffice. This network was meta-trained like that on other waves,
+# by MAML, for a few seconds.
 
 # %% [markdown]
 # One inner step is $\theta \leftarrow \theta - a \nabla_\theta L_S(\theta)$, with the loss
 # $L_S$ of the task's ten points.
 
 # %%
-net = sinusoid_net.practised()  # MAML's outer loop, through 3 inner steps, 10 waves at a time
+net = sinusoid_net.meta_trained()  # MAML's outer loop, through 3 inner steps, 10 waves at a time
 waves = sinusoids.SinusoidSource(shots=10, queries=50, split="test")
 task = waves[7].to("cpu", torch.float64)
 params = dict(net.named_parameters())
@@ -216,7 +216,7 @@ print(f"{J.shape[1]} weights, and a kernel of {len(Theta)} × {len(Theta)} that 
 
 # %%
 widgets.predict(
-    "Five steps on the tangent of the practised network: whose curve lies closer to theirs, on average over waves?",
+    "Five steps on the tangent of the meta-trained network: whose curve lies closer to theirs, on average over waves?",
     options=["MAML", "the one solve"],
     answer=questions.answer_which_learner_is_closer,
     because={
@@ -233,7 +233,7 @@ one_task
 # Three curves leave the thin black dashed one, the network before it has seen the ten points (the grey dashed one is
 # the wave). MAML and its tangent lie nearly on each other, and the one solve stands beside them. Move **steps k** and
 # read the right panel. Press **untrained**: the same machinery without practice, and in ten such steps nothing comes
-# near the wave. Then press **too long steps**: MAML and the steps on the tangent part, and run away; the solve does
+# near the wave. Then press **too long steps**: MAML and the steps on the tangent part, and diverge; the solve does
 # not.
 
 # %% [markdown]
@@ -367,10 +367,10 @@ checks.learned_share(two_steps)
 # ### Exercise 2 · in code
 # Gradient descent in function space. You are given the Gram matrix `K` (n, n), the labels `y` (n, c), the rate and the
 # number of steps. Return the heights α (n, c) of the bumps, starting from zero. The loss is half the *sum* of the
-# squared misses.
+# squared residuals.
 
 # %% tags=["exercise"]
-def my_walk(K, y, rate, steps):
+def my_descent(K, y, rate, steps):
     ### BEGIN SOLUTION
     alpha = torch.zeros_like(y)
     for _ in range(steps):
@@ -379,7 +379,7 @@ def my_walk(K, y, rate, steps):
     ### END SOLUTION
 
 # %% tags=["check"] points=2
-checks.walk(my_walk)
+checks.descend(my_descent)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
@@ -422,7 +422,7 @@ assert explore.inner_loop.steps.mimic(rate=1.8, steps=1)[1] > 0.8  # a step that
 
 # %% [markdown]
 # On waves: MAML by hand is the library's, and on the tangent its steps are one filter (both asserted where they
-# stand). The practised network hardly leaves its tangent in five steps; and the figures are computed from every
+# stand). The meta-trained network hardly leaves its tangent in five steps; and the figures are computed from every
 # episode.
 
 # %%
@@ -455,8 +455,8 @@ assert curves["maml"].milliseconds(5) > curves["i-amfs"].milliseconds(0)  # five
 
 # %%
 short_way, long_way, raw = bent(net, 0.05, 5), bent(net, 0.2, 10), bent(sinusoid_net.untrained(), 0.05, 100)
-print(f"5 steps of 0.05, practised: MAML is {short_way:.1%} of its way off its tangent")
-print(f"10 steps of 0.2, practised: {long_way:.1%}")
+print(f"5 steps of 0.05, meta-trained: MAML is {short_way:.1%} of its way off its tangent")
+print(f"10 steps of 0.2, meta-trained: {long_way:.1%}")
 print(f"100 steps of 0.05, untrained: {raw:.1%}")
 assert short_way < 0.1 < min(long_way, raw)
 
@@ -472,7 +472,7 @@ print(f"after 500 steps on one wave the tangent kernel itself has changed by {ch
 assert changed > 0.2
 
 # %% [markdown]
-# **A solve is as good as its λ.** It takes the filter of a ridge, and MAML was practised for the filter of its steps.
+# **A solve is as good as its λ.** It takes the filter of a ridge, and MAML was trained for the filter of its steps.
 # Here are forty new waves: five steps against the solve that stands for them, at λ = 0.532/t, and at a λ a hundred
 # times larger. An interval that holds 0 means: no difference that can be told.
 

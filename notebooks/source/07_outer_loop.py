@@ -166,16 +166,16 @@ pull_explorer
 # %%
 widgets.predict(
     "One inner step, a·h = 1.5 in task 3, a very small outer rate. What does FO-MAML do?",
-    options=["it comes to rest", "it runs away"],
+    options=["it converges", "it diverges"],
     answer=questions.answer_what_fo_maml_does,
     because={
-        "it comes to rest": "the inner step overshoots task 3. Which way does the gradient on the far side point?",
-        "it runs away": "It stands beyond the optimum of task 3. “Come back” from there means “go away” at the start.",
+        "it converges": "the inner step overshoots task 3. Which way does the gradient on the far side point?",
+        "it diverges": "It stands beyond the optimum of task 3. “Come back” from there means “go away” at the start.",
     },
 )
 
 # %%
-astray = explore.OuterLoopExplorer("runs away")
+astray = explore.OuterLoopExplorer("diverges")
 astray
 
 # %% [markdown]
@@ -221,16 +221,16 @@ checks.pulls(my_pulls)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the first explorer press **one curved task**. Move **curvature h** only. From which $h$ on does FO-MAML run away?
+# In the first explorer press **one curved task**. Move **curvature h** only. From which $h$ on does FO-MAML diverge?
 # (The sentence under the figure says so.)
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
-runs_away_from = 6.3
+diverges_from = 6.3
 ### END SOLUTION
 
 # %% tags=["check"]
-checks.runs_away_from(runs_away_from)
+checks.diverges_from(diverges_from)
 
 # %% [markdown]
 # ## What we claimed

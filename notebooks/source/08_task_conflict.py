@@ -133,8 +133,8 @@ walks
 # together.
 
 # %% [markdown]
-# Press **loud task**: the last task is eight times as steep, so it pulls θ* to itself. Where O-AMFS ends does not
-# depend on how loud a task is; only its way there does. Press **two opposed**: between two round tasks the votes
+# Press **curved task**: the last task is eight times as steep, so it pulls θ* to itself. Where O-AMFS ends does not
+# depend on how curved a task is; only its way there does. Press **two opposed**: between two round tasks the votes
 # cancel everywhere on the segment (dotted), every place of it is a geometric median, and O-AMFS stays where it
 # starts. Press **chatter** and look at the lower right panel; why it trembles comes at the end.
 
@@ -389,8 +389,8 @@ for _ in range(20):
 
 # %%
 corners = torch.tensor([[0.0, 0.0], [2.0, 0.2], [0.7, 1.9]], dtype=torch.float64)
-for loudness in (0.2, 1.0, 3.0):
-    h = torch.tensor([1.0, 1.0, loudness], dtype=torch.float64)
+for curvature in (0.2, 1.0, 3.0):
+    h = torch.tensor([1.0, 1.0, curvature], dtype=torch.float64)
     three = planes.Quadratics(corners, h[:, None, None] * torch.eye(2, dtype=torch.float64))
     walk = planes.Walk(0.1, 4000, normalization="agreement").along(three, start)
     assert torch.allclose(walk["O-AMFS"][-1], planes.geometric_median(corners), atol=1e-6)

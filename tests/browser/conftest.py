@@ -1,4 +1,4 @@
-"""One JupyterLab for all lessons that a worker opens, and one browser for those of a file."""
+"""Fixtures of the browser tests: one JupyterLab for each worker, and one browser for each test file."""
 
 import contextlib
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for its own files: under importlib mode no test folder is on the path
+sys.path.insert(0, str(Path(__file__).parent))  # for this folder's modules: importlib mode adds no path
 
 FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """JupyterLab on a copy of the lessons, started once a worker."""
+    """JupyterLab on a copy of the lessons, started once for each worker."""
     from serving import chromium, jupyter
 
     if chromium() is None:
@@ -29,7 +29,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(server, tmp_path_factory):
-    """Chromium with a new profile. It ends with the module: while Playwright lives, no other test can use asyncio."""
+    """Chromium with a new profile. It ends with the module, because no test can use asyncio while Playwright runs."""
     from playwright.sync_api import sync_playwright
     from serving import open_browser
 
@@ -41,7 +41,7 @@ def browser(server, tmp_path_factory):
 
 @pytest.fixture
 def open_lesson(server, browser, request, tmp_path) -> Iterator[Callable]:
-    """`open_lesson(name)` shows a notebook. A test that fails leaves a picture of it and says where."""
+    """`open_lesson(name)` opens a notebook. If the test fails, a picture of the page is saved and its path printed."""
     from lab import Lesson
 
     opened = []

@@ -1,4 +1,4 @@
-"""What goes wrong behind the page: read off the kernel's messages, the page's console and its requests."""
+"""Errors behind the page, found in the kernel's messages, the page's console and the page's requests."""
 
 import json
 import re
@@ -8,25 +8,25 @@ from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Error, Page, Request, WebSocket
 
-# JupyterLab asks every new kernel for the widgets it has. A kernel that has not imported ipywidgets yet says on stderr
-# that it knows nothing of that, and of what follows on the same line.
+# JupyterLab asks every new kernel for its widgets. A kernel that has not imported ipywidgets yet complains on stderr
+# about this request and about the following messages of the same comm.
 CONTROL = "jupyter.widget.control"
 
-# What JupyterLab says in the browser's console although nothing is wrong, each with the reason. None at present.
+# Messages of JupyterLab in the browser's console that are no fault, each with the reason. There are none at present.
 NOISE: tuple[str, ...] = ()
 
-TRACEBACK = 4  # how many of a traceback's last entries are shown
+TRACEBACK = 4  # number of last entries of a traceback that are shown
 
 
 class Faults(list[str]):
-    """All that went wrong, in words. No cell shows a callback's error; on the kernel's websocket it can be heard."""
+    """All errors so far, as texts. No cell shows an error of a callback, but the kernel's websocket carries it."""
 
     def __init__(self, page: Page) -> None:
         super().__init__()
         self.heard: set[str] = set()
-        self.asked: set[str] = set()  # what was opened to ask for the widgets
-        self.expected: tuple[str, ...] = ()  # errors of the page that a test is about
-        self.came: list[str] = []  # those of them that came
+        self.asked: set[str] = set()  # the comms that asked for the widgets
+        self.expected: tuple[str, ...] = ()  # errors of the page that a test expects
+        self.came: list[str] = []  # the expected errors that occurred
         page.on("websocket", self._opened)
         page.on("console", self._said)
         page.on("pageerror", self._failed)
@@ -87,5 +87,5 @@ def unpack(frame: bytes | str) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Without the colours of a terminal."""
+    """The text without the colour codes of a terminal."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)

@@ -1,7 +1,7 @@
-"""The hand on the page: moves everything that can be moved in an explorer, and looks at what becomes of the drawing.
+"""Moves everything that can be moved in an explorer on the page, and checks that the drawing changes.
 
-Every value of every control is tried by `amfs_lab.widgets.drive`, in the kernel. Here is asked whether the page and the
-kernel hear one another: the first control of each sort is moved in all ways, its like until they change the drawing.
+`amfs_lab.widgets.drive` tries every value of every control, in the kernel. Here the messages between page and kernel
+are tested. The first control of each kind is moved in all ways, and the others only until the drawing changes.
 """
 
 import random
@@ -14,9 +14,9 @@ from playwright.sync_api import Locator, expect
 if TYPE_CHECKING:
     from lab import Lesson
 
-REST_SECONDS = 60  # ends a test that has failed
+REST_SECONDS = 60  # longest wait for a drawing at rest; a test that waits longer fails
 
-# From a slider's handle to the box for its number.
+# The XPath from a slider's handle to the box for its number.
 NUMBER = "xpath=ancestor::*[contains(@class, 'amfs-control')][1]//input[@type='number']"
 
 NOTE = "xpath=ancestor::*[contains(@class, 'amfs-control')][1]//*[contains(@class, 'amfs-note')]"
@@ -25,14 +25,14 @@ BESIDE_A_SLIDER = ".amfs-control:has(.noUi-handle)"
 
 RESET = "button:has-text('Reset')"
 
-# Where in a figure the mouse goes: left, right and lower panels of all that have them.
+# The positions of the mouse in a figure: they cover the left, right and lower panels.
 PLACES = ((0.25, 0.4), (0.7, 0.3), (0.75, 0.7))
 
 Action = Callable[[], Any]
 
 
 class Explorer:
-    """A box with controls and a figure. What is found wrong is an AssertionError that names lesson, box and control."""
+    """A box with controls and a figure. A fault raises an AssertionError that names lesson, box and control."""
 
     def __init__(self, lesson: "Lesson", box: Locator) -> None:
         self.lesson, self.page, self.box = lesson, lesson.page, box
@@ -40,11 +40,11 @@ class Explorer:
         self.title = title.text_content() if title.count() else "outside an explorer"
 
     def drive(self, again: bool = False) -> int:
-        """Moves all that can be moved, and puts it back. Returns the number of moves.
+        """Moves everything that can be moved, and resets it. Returns the number of moves.
 
         Args:
-            again: another one of its kind is driven wholly in this lesson or an earlier one, so that one living slider
-                is enough.
+            again: True if another explorer of this class is fully tested in this or an earlier lesson. One working
+                slider is then enough.
         """
         if not self.reset():
             self.act("before anything is moved", lambda: None)
@@ -56,14 +56,14 @@ class Explorer:
         return moves
 
     def sliders(self) -> list[tuple[str, Callable[[str], int]]]:
-        """The sliders' names, each with the keys that move it."""
+        """The sliders: each slider's name, and a function that moves it by keys."""
         return [
             (f"slider {label(handle)!r}", lambda name, handle=handle: self.press_keys(name, handle, enough=1))
             for handle in self.visible(".noUi-handle")
         ]
 
     def controls(self) -> list[tuple[str, Callable[[str], int]]]:
-        """What there is to move, each with its name and what moves it."""
+        """Everything that can be moved: each item's name, and a function that moves it."""
         found = self.sliders()
         for handle in self.visible(".noUi-handle")[:1]:
             found[0] = (found[0][0], lambda name, handle=handle: self.slide(name, handle))
@@ -82,8 +82,8 @@ class Explorer:
         numbers = self.visible(f"input[type=number]:not({BESIDE_A_SLIDER} *)")
         if numbers:
             found.append(("the numbers", lambda _: self.fill_in(numbers)))
-        for film in self.visible(".widget-play"):
-            found.append(("the film", lambda name, film=film: self.play(name, film)))
+        for player in self.visible(".widget-play"):
+            found.append(("the play button", lambda name, player=player: self.play(name, player)))
         rings = self.visible(".amfs-handle")
         if rings:
             found.append(("the rings", lambda _: self.drag_about(rings)))
@@ -91,14 +91,14 @@ class Explorer:
             found.append(("the mouse", lambda name, plot=plot: self.point(name, plot)))
         return found
 
-    # One control each.
+    # One method for each kind of control.
 
     def slide(self, name: str, handle: Locator) -> int:
-        """A slider by the keys that move it, then by a number typed into its box, beyond its range."""
+        """Moves a slider by keys, and then by numbers typed into its box, also out of range."""
         moves = self.press_keys(name, handle, enough=2)
         number = handle.locator(NUMBER)
         if number.count():
-            # What a screen reader speaks is the value in the box, not the slider's count of ticks.
+            # A screen reader must speak the value in the box, not the slider's tick.
             expect(handle).to_have_attribute("aria-valuetext", number.input_value())
             _, high = extent(number)
             self.type(name, handle, number, f"{10 * high + 1:g}", "aria-valuemax")
@@ -109,9 +109,9 @@ class Explorer:
         return moves
 
     def press_keys(self, name: str, handle: Locator, enough: int) -> int:
-        """Each key moves the slider, unless it stands where the key leads; at least one changes what is drawn.
+        """Presses keys. Each key must move the slider unless it is already there; one key must change the drawing.
 
-        What is drawn may be the same at the start and at both ends, and another thing between: then PageUp shows it.
+        The drawing may be the same at the start and at both ends, and differ in between: PageUp tests this case.
         """
         handle.scroll_into_view_if_needed()
 
@@ -136,7 +136,10 @@ class Explorer:
             raise self.wrong(f"{name} does not follow when {value} is typed into its box.")
 
     def fill_in(self, numbers: list[Locator]) -> int:
-        """Number boxes that stand alone: both ends of the first, and beyond; of the last, the end further away."""
+        """Types into number boxes without a slider.
+
+        The first box gets both ends of its range and a number out of range. The last box gets the more distant end.
+        """
         moves = self.enter(f"number {label(numbers[0])!r}", numbers[0])
         for number in numbers[1:][-1:]:
             low, high = extent(number)
@@ -148,7 +151,7 @@ class Explorer:
         return moves
 
     def enter(self, name: str, number: Locator) -> int:
-        """One of them, wholly."""
+        """Types all test numbers into one box."""
         low, high = extent(number)
 
         def action(value: float) -> None:
@@ -161,10 +164,10 @@ class Explorer:
             raise self.wrong(f"{name} says nothing when {10 * high + 1:g} is typed into it.")
         return moves
 
-    def play(self, name: str, film: Locator) -> int:
-        """Back to the first picture, started, and stopped once it runs."""
-        start, stop = film.locator("button").nth(0), film.locator("button").nth(1)
-        number = film.locator(NUMBER)
+    def play(self, name: str, player: Locator) -> int:
+        """Rewinds a player to the first step, starts it, and stops it when it runs."""
+        start, stop = player.locator("button").nth(0), player.locator("button").nth(1)
+        number = player.locator(NUMBER)
 
         def action() -> None:
             start.click()
@@ -174,7 +177,7 @@ class Explorer:
         return self.changes(name, [("back", stop.click), ("played", action)])
 
     def drag_about(self, rings: list[Locator]) -> int:
-        """All rings on the figure: each by the mouse, and the first, which is like the others, by keys as well."""
+        """Drags every ring on the figure with the mouse, and moves the first ring also by keys."""
         moves = 0
         for n, ring in enumerate(rings):
             moves += self.drag(f"ring {ring.get_attribute('aria-label')!r}", ring, with_keys=n == 0)
@@ -200,20 +203,20 @@ class Explorer:
         return moves
 
     def choose(self, name: str, menu: Locator, enough: int | None) -> int:
-        """From the last option, since the first is where most menus stand."""
+        """Chooses the options of a menu, the last option first, because most menus start at the first option."""
         options = list(enumerate(menu.locator("option").all_inner_texts()))[::-1]
         moves = [(option, lambda n=n: menu.select_option(index=n)) for n, option in options]
         return self.changes(name, moves, enough=enough)
 
     def press(self, buttons: list[Locator]) -> int:
-        """One after the other, as a reader does who looks through the presets."""
+        """Presses the buttons one after the other, like a user who tries all presets."""
         for button in buttons:
             self.act(f"button {button.inner_text()!r}", button.click)
         return len(buttons)
 
     def scribble(self, name: str, sheet: Locator, wholly: bool) -> int:
-        """A stroke at random, the same in every run; on the first sheet, which is like the others, a second one and the
-        buttons as well."""
+        """Draws a random stroke, the same in every run. On the first sheet it also draws a second stroke and tests the
+        buttons."""
         chance = random.Random(name)
         strokes = [[(chance.uniform(0.1, 0.9), chance.uniform(0.1, 0.9)) for _ in range(6)] for _ in range(1 + wholly)]
         actions: list[tuple[str, Action]] = [
@@ -224,7 +227,7 @@ class Explorer:
         return self.changes(name, actions)
 
     def draw(self, sheet: Locator, points: list[tuple[float, float]]) -> None:
-        """One stroke by the mouse, through points from 0 to 1."""
+        """Draws one stroke with the mouse, through points in [0, 1]."""
         paper = sheet.locator("canvas")
         paper.scroll_into_view_if_needed()
         at = paper.bounding_box()
@@ -237,7 +240,7 @@ class Explorer:
         self.page.mouse.up()
 
     def point(self, name: str, plot: Locator) -> int:
-        """The mouse over the figure, with clicks: what hovers and clicks call must not fail either."""
+        """Moves the mouse over the figure and clicks: the callbacks of hovers and clicks must not fail."""
         plot.scroll_into_view_if_needed()
         for x, y in PLACES:
 
@@ -253,20 +256,20 @@ class Explorer:
         return len(PLACES)
 
     def reset(self) -> bool:
-        """Presses Reset where there is one; whether there is."""
+        """Presses Reset if the explorer has this button. Returns True if it has."""
         buttons = self.visible(RESET)
         for button in buttons:
             self.act("button 'Reset'", button.click)
         return bool(buttons)
 
-    # Looking.
+    # Methods that read the page.
 
     def visible(self, css: str) -> list[Locator]:
         found = self.box.locator(css)
         return list(filter(Locator.is_visible, map(found.nth, range(found.count()))))
 
     def reading(self) -> dict[str, Any]:
-        """What the box says and is set to, in words and numbers."""
+        """The texts of the box and the values of its controls."""
         return self.box.evaluate("box => window.course.reading(box)")
 
     def compare(self, start: dict[str, Any], name: str) -> None:
@@ -275,7 +278,7 @@ class Explorer:
                 raise self.wrong(f"Reset after {name} does not restore its {part}: {start[part]!r}. Got {now!r}.")
 
     def act(self, what: str, action: Action, timed: bool = False, still: int = 20) -> tuple[str, str]:
-        """Does something and waits until kernel and drawing are at rest for some milliseconds. Returns the drawings
+        """Runs `action` and waits until kernel and drawing are at rest for `still` milliseconds. Returns the drawings
         before and after."""
         self.box.evaluate("(box, still) => window.course.arm(box, still)", still)
         action()
@@ -290,8 +293,10 @@ class Explorer:
     def changes(
         self, name: str, actions: list[tuple[str, Action]], timed: bool = False, enough: int | None = None
     ) -> int:
-        """Does all actions, or the first few if `enough` of them have changed something; at least one must change what
-        is drawn. Returns the number of those done."""
+        """Runs the actions, or only the first `enough` if one of these changes the drawing. Returns how many ran.
+
+        At least one action must change the drawing.
+        """
         drawings: set[str] = set()
         for done, (what, action) in enumerate(actions):
             if done == enough and len(drawings) > 1:
@@ -299,7 +304,7 @@ class Explorer:
             drawings |= set(self.act(f"{name}, {what}", action, timed))
         if len(drawings) == 1:
             done = ", ".join(what for what, _ in actions)
-            raise self.wrong(f"{name} is dead: nothing drawn has changed after {done}.")
+            raise self.wrong(f"{name} has no effect: the drawing has not changed after {done}.")
         return len(actions)
 
     def wrong(self, what: str) -> AssertionError:
@@ -307,13 +312,13 @@ class Explorer:
 
 
 def extent(number: Locator) -> tuple[float, float]:
-    """From where to where a number can go: its box says so when the mouse rests on it."""
+    """The range of a number, from the tooltip of its box."""
     low, high = re.search(r"from (\S+) to (\S+)$", number.get_attribute("title") or "").groups()
     return float(low), float(high)
 
 
 def label(field: Locator) -> str:
-    """What stands beside a control."""
+    """The label beside a control."""
     return field.evaluate(
         """field => {
             const widget = field.closest('.jupyter-widgets');

@@ -1,6 +1,6 @@
-"""A lesson in JupyterLab: opened, run, stopped, and asked what state it is in.
+"""A lesson in JupyterLab: functions to open it, run it, stop it, and read its state.
 
-Nothing here waits for seconds: everything waits for a state, and says which one when it does not come.
+Nothing here waits for a fixed time. Everything waits for a state, and an error names the state that did not come.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from hand import NUMBER, Explorer, extent
 from playwright.sync_api import BrowserContext, Locator
 from serving import START_SECONDS, Server
 
-RUN_SECONDS, STATE_SECONDS = 300, 60  # these only end a test that has failed
+RUN_SECONDS, STATE_SECONDS = 300, 60  # longest waits; a test that waits longer fails
 
-LIVE = re.compile(r"\bawait\b.*\blive\(")  # what a reader can stop
-# Nobody can stop what ends by itself at once, so a lesson runs at its full length up to what is live; then it is
-# short again, as every lesson is under test.
+LIVE = re.compile(r"\bawait\b.*\blive\(")  # a cell that a user can stop
+# A short run would end before a click on Stop. A lesson therefore runs at full length up to its live cell. After that
+# cell it is short again, like every lesson under test.
 FULL_LENGTH = f"""
 import os, re
 def shorten(result):
@@ -28,7 +28,7 @@ def shorten(result):
 del os.environ["AMFS_LAB_FAST"]
 get_ipython().events.register("post_run_cell", shorten)
 """
-STEPS = 3  # after so many, curves have a shape that a control can change
+STEPS = 3  # number of steps after which curves have a shape that a control can change
 
 
 class Lesson:
@@ -40,13 +40,13 @@ class Lesson:
         self.page = browser.new_page()
         self.page.set_default_timeout(1000 * STATE_SECONDS)
         self.faults = Faults(self.page)
-        place = f"lab/workspaces/{uuid.uuid4().hex}/tree/{name}.ipynb"  # nothing is left over from another lesson
+        place = f"lab/workspaces/{uuid.uuid4().hex}/tree/{name}.ipynb"  # a new workspace for each lesson
         self.page.goto(f"{server.url}{place}?token={server.token}", timeout=1000 * START_SECONDS)
         self.until("its kernel is ready", lambda: self.ask("ready()"), START_SECONDS)
         self.ask("watch()")
 
     def close(self) -> None:
-        """The kernel first: a page that goes away closes its widgets one by one, and the kernel would still answer."""
+        """Ends the kernel first, then the page: a page closes its widgets one by one, and a kernel answers each."""
         with contextlib.suppress(Exception):
             self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
         self.page.close()
@@ -56,7 +56,7 @@ class Lesson:
         return self.page.evaluate(f"() => window.course?.{question}")
 
     def until(self, what: str, state: Callable[[], Any], seconds: float = STATE_SECONDS, every: int = 50) -> Any:
-        """Waits for a state, asked for every so many milliseconds; a fault ends the wait at once."""
+        """Waits for a state, which is checked every `every` milliseconds. A fault ends the wait at once."""
         end = time.monotonic() + seconds
         while not (value := state()):
             self.check(f"while waiting until {what}")
@@ -66,41 +66,41 @@ class Lesson:
         return value
 
     def check(self, where: str) -> None:
-        """Fails on any error so far, seen or unseen."""
+        """Fails on any error so far, also on errors that the page does not show."""
         wrong = [*self.faults, *(f"a banner: {words}" for words in self.ask("banners()") or [])]
         assert not wrong, f"{self.name}, {where}:\n" + "\n".join(wrong)
 
     def condition(self) -> str:
-        """What the page shows instead, for those who read of a failure."""
+        """The present state of the page, for the message of a failure."""
         waiting = [f"cell {c['index']} has not ended: {c['source'][:60]!r}" for c in self.cells() if not ended(c)]
         missing = [f"not yet there: {each}" for each in self.ask("missing()") or []]
         missing += [f"not yet answered by the kernel: {each}" for each in self.ask("unanswered()") or []]
         return "\n".join([*waiting, *missing, "The server said:", self.server.tail(1500)])
 
-    # Running.
+    # Methods that run cells.
 
     def cells(self) -> list[dict[str, Any]]:
         return self.ask("cells()") or []
 
     def ended(self) -> int:
-        """How many cells have ended."""
+        """The number of cells that have ended."""
         return sum(map(ended, self.cells()))
 
     def run(self) -> None:
-        """Menu Run, Run All Cells. What runs live is stopped on the way."""
+        """Runs all cells by the menu, and stops each live cell on the way."""
         live = [cell["index"] for cell in self.cells() if LIVE.search(cell["source"])]
         if live:
             self.execute(FULL_LENGTH)
         self.ask("command('notebook:run-all-cells')")
         for index in live:
             self.stop(index)
-        while (done := self.ended()) < len(self.cells()):  # a long lesson may take long, no cell may
+        while (done := self.ended()) < len(self.cells()):  # a lesson may take long, but no cell may
             self.until("one more cell has ended", lambda: self.ended() > done, RUN_SECONDS, every=250)
         self.until("every figure is drawn", lambda: self.ask("settled()"))
         self.check("after running every cell")
 
     def execute(self, code: str) -> str:
-        """Code for the kernel that is no cell of the lesson; `"ok"` or `"error"`."""
+        """Runs code that is not a cell of the lesson. Returns `"ok"` or `"error"`."""
         return self.page.evaluate("code => window.course.execute(code)", code)
 
     def stop(self, index: int) -> None:
@@ -121,7 +121,7 @@ class Lesson:
         def grown() -> bool:
             return bool(running()) and any(int(n) >= STEPS for n in re.findall(r"(\d+) steps", sentence.text_content()))
 
-        self.until(f"the explorer tells of {STEPS} steps", grown)
+        self.until(f"the explorer reports {STEPS} steps", grown)
         handle.press("End")
         number = handle.locator(NUMBER)
         self.until(
@@ -132,22 +132,22 @@ class Lesson:
         self.until(f"cell {index} ends after a click on Stop", cell_ended)
         self.until("the explorer says so", lambda: sentence.text_content().startswith("Stopped"))
 
-    # What stands on the page.
+    # The content of the page.
 
     def explorers(self) -> list[Explorer]:
-        """Every box with something to move in it, drawn."""
+        """Every box with a control, after all figures are drawn."""
 
         def drawn() -> bool:
             self.ask(f"scroll_by({STATE_SECONDS})")
             return not self.ask("missing()") and self.ask("settled()")
 
         self.until("every figure is drawn", drawn)
-        # "light": no shadow roots, for which every look would visit every element of the page.
+        # "light": without shadow roots, because a search through them would visit every element of the page.
         boxes = [self.page.locator(f"css:light=[data-box='{index}']") for index in range(self.ask("mark()"))]
         return [Explorer(self, box) for box in boxes]
 
     def answer_predictions(self) -> int:
-        """Clicks every option of every question until the right one ends it; each click gets a reply."""
+        """Clicks the options of every question until the right option ends it. Each click must get a reply."""
         questions = self.page.locator(".amfs-predict")
         for question in map(questions.nth, range(questions.count())):
             options, reply = question.locator("button"), question.locator(".amfs-say")

@@ -1,4 +1,4 @@
-"""Makes the moving picture of the README: `python tests/browser/moving_picture.py docs/explorer.gif`."""
+"""Makes the animation of the README: `python tests/browser/moving_picture.py docs/explorer.gif`."""
 
 import io
 import sys
@@ -12,12 +12,12 @@ from playwright.sync_api import sync_playwright
 from serving import jupyter, open_browser
 
 CELLS = ("from amfs_lab import explore", "figure = explore.RbfExplorer(bandwidth=0.1)\nfigure")
-VALUES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.1, 1.5, 2.0, 2.7, 3.6, 5.0)  # of σ, up and down again
-FRAME, REST, COLORS, WIDTH = 220, 900, 64, 860  # milliseconds a frame, and at both ends; colours; pixels
+VALUES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.1, 1.5, 2.0, 2.7, 3.6, 5.0)  # of σ, first up and then down
+FRAME, REST, COLORS, WIDTH = 220, 900, 64, 860  # ms for a frame, ms at both ends, colours, pixels
 
 
 def frames(lesson: Lesson) -> list[Image.Image]:
-    """The explorer of the only notebook at each value of σ, as the page draws it."""
+    """Pictures of the explorer on the page, one for each value of σ."""
     explorer, found = lesson.explorers()[0], []
     for value in VALUES:
         lesson.execute(f"figure.set(bandwidth={value})")
@@ -27,7 +27,7 @@ def frames(lesson: Lesson) -> list[Image.Image]:
 
 
 def moving_picture(target: Path) -> None:
-    """An animated GIF that plays without end."""
+    """Writes an animated GIF that repeats without end."""
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
         metadata={"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},

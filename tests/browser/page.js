@@ -1,18 +1,18 @@
-// Runs in every page of the browser test: what only the page itself can know. `window.course` is asked by lab.py.
+// Runs in every page of the browser test and answers questions about the page. lab.py calls `window.course`.
 
-// anywidget gives a widget up that is not ready after two seconds by the clock. On a machine that is busy with other things
-// that says nothing about the lesson, so its clock goes slowly here; one test lets it run out at once, as on a slow machine.
+// anywidget gives up a widget that is not ready after two seconds. On a busy machine that is no fault of the lesson, so
+// anywidget's clock is slowed down here. One test ends the two seconds at once, as on a slow machine.
 let clock = 30;
 const limit = AbortSignal.timeout;
 AbortSignal.timeout = ms => limit.call(AbortSignal, clock * ms);
 
 window.course = (() => {
-  const open = new Map(); // what the page has asked the kernel to do, and is not finished
-  let lost = 0; // how many questions were never answered
-  let heard = 0; // when a kernel's message last came or went
-  let pressed = 0; // when the last key went down
+  const open = new Map(); // requests to the kernel that are not finished
+  let lost = 0; // number of requests that were never answered
+  let heard = 0; // time of the last message from or to the kernel
+  let pressed = 0; // time of the last key press
   let armed = null; // the box that is watched
-  const boxes = new WeakMap(); // what is drawn in each box, and whether anything in it has changed since that was read
+  const boxes = new WeakMap(); // the drawing in each box, and a flag: true if the box has changed since it was read
   document.addEventListener('keydown', event => { pressed = event.timeStamp; }, true);
 
   const panel = () => window.jupyterapp?.shell?.currentWidget;
@@ -26,8 +26,8 @@ window.course = (() => {
       return Boolean(context?.isReady && context.session?.kernel?.status === 'idle' && panel().content?.widgets?.length);
     },
 
-    // From here on, count questions and answers. JupyterLab works through a kernel's messages in their order, so that
-    // every change of a widget that came before an `idle` is in the page once that `idle` is.
+    // From here on, requests and answers are counted. JupyterLab handles a kernel's messages in order. When an `idle`
+    // has arrived, every earlier change of a widget is therefore on the page.
     watch() {
       const kernel = panel().sessionContext.session.kernel;
       const counted = new Set(['comm_open', 'comm_msg', 'execute_request']);
@@ -41,9 +41,9 @@ window.course = (() => {
       });
     },
 
-    // Once in hundreds of moves a question that is sent while a cell runs is never answered (JupyterLab sends those of widgets
-    // to a thread of their own, an ipykernel subshell). When the kernel has long been idle and silent, none will come. What
-    // a lost question should have moved has then not moved, and that is looked at by itself.
+    // Once in hundreds of moves, a request that is sent while a cell runs is never answered. (JupyterLab sends requests of
+    // widgets to a separate thread, an ipykernel subshell.) When the kernel has long been idle and silent, no answer will
+    // come. The effect of a lost request is then missing on the page, and another check finds that.
     settled() {
       const idle = panel().sessionContext.session?.kernel?.status === 'idle';
       if (open.size && idle && performance.now() - heard > 5000) {
@@ -78,17 +78,17 @@ window.course = (() => {
         }));
     },
 
-    // Every explorer comes into sight once, as for a reader, and stays until it is drawn: a figure is drawn when it is seen.
+    // Scrolls to every explorer and waits until it is drawn, because a figure is drawn only when it is visible.
     async scroll_by(seconds) {
       const end = performance.now() + 1000 * seconds;
       for (const box of document.querySelectorAll('.jp-Notebook .amfs-explorer')) {
         box.scrollIntoView({ block: 'center' });
-        for (let frames = 0; frames < 3; frames++) await frame(); // it hears of a new width
+        for (let frames = 0; frames < 3; frames++) await frame(); // the observer reports a new width
         while (performance.now() < end && (!box.querySelector('.js-plotly-plot') || box.querySelector('.amfs-figure[data-waits]'))) await frame();
       }
     },
 
-    // What is still missing on the page, in words; empty when all widgets stand there and all figures are drawn.
+    // A list of everything that is still missing on the page. It is empty if all widgets are shown and all figures drawn.
     missing() {
       const found = [];
       panel().content.widgets.forEach((cell, index) => {
@@ -110,8 +110,8 @@ window.course = (() => {
       return found;
     },
 
-    // Marks every box with something to move in it, and says how many there are. A slider outside an explorer belongs to
-    // the output that it stands in.
+    // Marks every box that has a control and returns the number of boxes. A slider outside an explorer belongs to the box
+    // of its output.
     mark() {
       const boxes = new Set();
       document.querySelectorAll('.jp-Notebook .amfs-explorer, .jp-Notebook .noUi-handle').forEach(found => {
@@ -122,17 +122,17 @@ window.course = (() => {
     },
 
     command(name) {
-      window.jupyterapp.commands.execute(name); // not awaited: its state is what is looked at
+      window.jupyterapp.commands.execute(name); // not awaited: the test waits for the state instead
     },
 
-    // Code for the kernel that is no cell of the lesson. Resolves when it has run.
+    // Runs code in the kernel that is not a cell of the lesson. Resolves when the code has run.
     async execute(code) {
       const future = panel().sessionContext.session.kernel.requestExecute({ code, silent: false, store_history: false });
       const reply = await future.done;
       return reply.content.status;
     },
 
-    // What is drawn, as a number that changes with it; without what only the mouse shows.
+    // A number that changes with the drawing. It ignores what is shown only under the mouse.
     digest(root) {
       let h1 = 0xdeadbeef, h2 = 0x41c6ce57;
       const add = text => {
@@ -150,7 +150,7 @@ window.course = (() => {
       return `${(h1 >>> 0).toString(16)}-${(h2 >>> 0).toString(16)}`;
     },
 
-    // The figures of one box, watched from the first time on.
+    // The figures of one box. They are watched from the first call on.
     watched(box) {
       let known = boxes.get(box);
       if (!known) {
@@ -158,7 +158,7 @@ window.course = (() => {
           known.stale = true;
           known.moved ??= performance.now();
         };
-        known = { observer: new MutationObserver(changed), changed, stale: true, moved: null }; // when it first moved
+        known = { observer: new MutationObserver(changed), changed, stale: true, moved: null }; // time of the first change
         const all = { subtree: true, childList: true, attributes: true, characterData: true };
         box.querySelectorAll('.amfs-panels, .amfs-legend').forEach(part => known.observer.observe(part, all));
         boxes.set(box, known);
@@ -167,7 +167,7 @@ window.course = (() => {
       return known;
     },
 
-    // What is drawn in one box, read anew only after something in it has changed: a figure may be a megabyte of text.
+    // The drawing in one box. It is read again only after a change, because a figure may be a megabyte of text.
     drawing(box) {
       const known = this.watched(box);
       if (known.stale || box.querySelector('.js-plotly-plot canvas')) {
@@ -177,8 +177,8 @@ window.course = (() => {
       return known.digest;
     },
 
-    // What a reader reads in a box: the sentence, what the controls are set to, the words in the figure. Unlike the drawing
-    // it comes back exactly: plotly may place the same thing a fraction of a pixel elsewhere.
+    // The text in a box: the sentence, the values of the controls, and the words in the figure. After a reset the text is
+    // exactly the same. The drawing may differ, because plotly may move a part by a fraction of a pixel.
     reading(box) {
       const all = (css, read) => [...box.querySelectorAll(css)].map(read);
       return {
@@ -190,9 +190,8 @@ window.course = (() => {
       };
     },
 
-    // Watches a box from now on, until the kernel has nothing left to do and nothing moves any more. `ms` is the time from the
-    // last key press to the first change of the drawing. Asks by a clock: a page that is asked for every frame paints every
-    // frame, and a lesson is long.
+    // Watches a box until the kernel is idle and the drawing is at rest. `ms` is the time from the last key press to the
+    // first change of the drawing. A timer starts the checks: a check at every frame would make the page paint every frame.
     arm(box, still_for) {
       const before = this.drawing(box);
       const known = this.watched(box);
@@ -201,7 +200,7 @@ window.course = (() => {
       const waits = () => {
         if (state.end === Infinity) return true;
         const figure = box.querySelector('.amfs-figure[data-waits]');
-        figure?.scrollIntoView({ block: 'nearest' }); // a reader looks for what has changed
+        figure?.scrollIntoView({ block: 'nearest' }); // as a user does, who looks at the change
         return figure || !this.settled();
       };
       const look = async () => {
@@ -211,13 +210,13 @@ window.course = (() => {
           if (moved) state.ms ??= moved - pressed;
           if (moved || waits()) still = performance.now();
           known.moved = null;
-          // Nothing is asked any more and no drawing is to come. The mouse over a plot is heard by plotly a little later.
+          // No request is open and no drawing is pending. plotly handles a mouse move a little later.
           return performance.now() - still > still_for;
         };
         while (!state.rested && performance.now() <= state.end) {
           await pause(8);
           if (!quiet()) continue;
-          await frame(); // what was put off to the next frame
+          await frame(); // for work that was postponed to the next frame
           await frame();
           state.rested = quiet();
         }
@@ -228,14 +227,14 @@ window.course = (() => {
       armed = state;
     },
 
-    // To be asked after the move that the box was armed for.
+    // To be called after the move for which the box was armed.
     async rest(seconds) {
       armed.end = performance.now() + 1000 * seconds;
       const { before, after, ms, rested } = await armed.result;
       return { before, after, ms, rested };
     },
 
-    // The text of every banner that is seen.
+    // The text of every visible banner.
     banners() {
       return [...document.querySelectorAll('.amfs-banner')].filter(b => b.offsetParent !== null).map(b => b.textContent.trim()).filter(Boolean);
     },

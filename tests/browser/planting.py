@@ -1,11 +1,11 @@
-"""Notebooks that only a test has: planted beside the lessons of the server."""
+"""Notebooks that only a test uses, added to the folder of the server's lessons."""
 
 import nbformat
 from lab import Lesson
 from playwright.sync_api import BrowserContext
 from serving import Server
 
-# An explorer without a fault; shown by a cell that moves it first.
+# An explorer without a fault. The cell moves it before it shows it.
 LINE = """
 import ipywidgets as w
 import numpy as np
@@ -41,7 +41,7 @@ early
 
 
 def plant(server: Server, browser: BrowserContext, name: str, *sources: str) -> Lesson:
-    """The notebook under a name of its own, and so with a kernel of its own; open, and not yet run."""
+    """A new notebook with its own name and kernel. It is open, and its cells have not run."""
     cells = [nbformat.v4.new_code_cell(source.strip()) for source in sources]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})

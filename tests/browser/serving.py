@@ -1,4 +1,4 @@
-"""A JupyterLab of our own, and a browser to look at it."""
+"""A JupyterLab server for the tests, and a browser that opens its pages."""
 
 import contextlib
 import json
@@ -18,9 +18,9 @@ HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 NOTEBOOKS = CHECKOUT / "notebooks"
 
-START_SECONDS = 90  # ends a test that has failed; nothing waits that long
+START_SECONDS = 90  # longest wait for the start; normally it is much shorter
 
-# No GPU, no first-run pages, no calls home.
+# Options of Chromium: no GPU, no first-run pages, no requests to its maker.
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -37,13 +37,13 @@ SETTINGS = {
 
 
 def chromium() -> str | None:
-    """The path of a Chromium that is installed."""
+    """The path of an installed Chromium; None if there is none."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @contextlib.contextmanager
 def jupyter(folder: Path, notebooks: Path = NOTEBOOKS) -> Iterator["Server"]:
-    """JupyterLab of this Python, on a copy of the lessons: nothing that it saves reaches the checkout."""
+    """JupyterLab of this Python on a copy of the lessons. Files that it saves do not reach the checkout."""
     shutil.copytree(notebooks, folder / "lessons", ignore=shutil.ignore_patterns("source", "*.py", "__pycache__", ".*"))
     server = Server(folder)
     try:
@@ -54,7 +54,7 @@ def jupyter(folder: Path, notebooks: Path = NOTEBOOKS) -> Iterator["Server"]:
 
 
 class Server:
-    """A process of its own, on a free port of this machine, with settings that nobody else has."""
+    """A JupyterLab process on a free port of this machine, with settings of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.lessons, self.runtime, self.log = folder / "lessons", folder / "runtime", folder / "server.log"
@@ -72,8 +72,8 @@ class Server:
             "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
             "IPYTHONDIR": str(folder / "ipython"),
             "PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), env.get("PYTHONPATH")))),
-            "AMFS_LAB_FAST": "1",  # this and the next one for the kernels
-            "OMP_NUM_THREADS": "1",  # threads of several kernels, each of which has all cores, wait for one another
+            "AMFS_LAB_FAST": "1",  # this variable and the next are for the kernels
+            "OMP_NUM_THREADS": "1",  # otherwise the threads of several kernels slow each other down
         }
         for name, values in SETTINGS.items():
             path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
@@ -91,7 +91,7 @@ class Server:
             )
 
     def wait(self) -> None:
-        """Until it listens: it writes down where, last of all, and another port should the first be taken."""
+        """Waits until the server listens. It then writes a file with its port, which may differ from the given port."""
         end = time.monotonic() + START_SECONDS
         while True:
             with contextlib.suppress(OSError, ValueError, StopIteration):
@@ -104,7 +104,7 @@ class Server:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Ends it as Ctrl-C twice would: kernels first."""
+        """Ends the server as two Ctrl-C would: kernels first."""
         self.process.terminate()
         try:
             self.process.wait(30)
@@ -123,7 +123,7 @@ def free_port() -> int:
 
 
 def open_browser(playwright: Playwright, profile: Path, **look: Any) -> BrowserContext:
-    """Chromium without a window, with a profile of its own, and `page.js` in every page."""
+    """Chromium without a window, with its own profile, and with `page.js` in every page."""
     look = {"viewport": {"width": 1400, "height": 900}, "color_scheme": "light", **look}
     context = playwright.chromium.launch_persistent_context(
         str(profile), executable_path=chromium(), headless=True, args=list(FLAGS), **look

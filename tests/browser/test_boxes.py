@@ -1,4 +1,4 @@
-"""Boxes under a cell in JupyterLab: verdicts that can be read in both themes, and an interrupt that shows no red."""
+"""Boxes under a cell in JupyterLab: verdicts are readable in both themes, and an interrupt shows no red error."""
 
 import re
 
@@ -24,7 +24,7 @@ COLOURS = """box => {
 
 @pytest.fixture
 def open_cells(server, open_lesson):
-    """Opens a notebook of these cells."""
+    """A function that opens a notebook with the given cells."""
 
     def open_cells(name, sources):
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
@@ -42,7 +42,7 @@ def rgba(words):
 
 
 def contrast(colours):
-    """That of a text to what lies behind it, layer on layer (WCAG 2)."""
+    """The contrast of a text and the layers behind it (WCAG 2)."""
     (text, _), *layers = map(rgba, colours)
     behind = (255.0, 255.0, 255.0)
     for colour, alpha in reversed(layers):
@@ -56,7 +56,7 @@ def luminance(colour):
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
 
-def test_verdicts_stop_nothing_and_can_be_read_in_both_themes(open_cells):
+def test_verdicts_do_not_stop_cells_and_are_readable_in_both_themes(open_cells):
     lesson = open_cells("boxes", [*CHECKS, *BUGS])
     lesson.run()
     boxes = lesson.page.locator(".amfs-verdict")
@@ -85,9 +85,9 @@ def test_an_interrupted_training_is_stopped_without_red(open_cells):
     page = lesson.page
     lesson.ask("command('notebook:run-all-cells')")
     sentence = page.locator(".amfs-say").first
-    lesson.until("some steps are told", lambda: re.search(r"\d+ steps", sentence.text_content() or ""))
+    lesson.until("some steps are reported", lambda: re.search(r"\d+ steps", sentence.text_content() or ""))
     page.evaluate("() => jupyterapp.commands.execute('notebook:interrupt-kernel')")
-    page.wait_for_selector(".amfs-stopped")  # `until` would take the kernel's message of the interrupt for a fault
+    page.wait_for_selector(".amfs-stopped")  # `until` would count the kernel's message about the interrupt as a fault
     page.wait_for_function("() => document.querySelector('.amfs-say').textContent.startsWith('Stopped: AMFS')")
     assert "Go on below with what was learned so far" in page.locator(".amfs-stopped").inner_text()
     assert lesson.ask("banners()") in ([], None)

@@ -1,4 +1,4 @@
-"""Characters drawn on the page: by mouse, by finger, without either."""
+"""Characters drawn on the page by mouse and by finger, and sheets used with the keyboard only."""
 
 import pytest
 from hand import Explorer
@@ -8,7 +8,7 @@ pytestmark = pytest.mark.browser
 
 CELL = "from amfs_lab import explore\nexplore.DrawExplorer()"
 
-# Five letters, each as strokes through a few points; and each again as another hand draws it, smaller and askew.
+# Five letters, each as strokes through a few points; and the same letters smaller and slanted, as by another person.
 LETTERS = (
     [[(0.2, 0.2), (0.8, 0.8)], [(0.8, 0.2), (0.2, 0.8)]],
     [[(0.5, 0.2), (0.72, 0.3), (0.8, 0.5), (0.7, 0.72), (0.5, 0.8), (0.28, 0.7), (0.2, 0.5), (0.3, 0.28), (0.5, 0.2)]],
@@ -21,7 +21,7 @@ AGAIN = tuple(
     for letter in LETTERS
 )
 
-# Milliseconds from the pen's last lift to the last change of the sentence.
+# A script that measures the milliseconds from the end of the last stroke to the last change of the sentence.
 WATCH = """box => {
     const seen = { lifted: 0, said: 0 };
     box.addEventListener('pointerup', () => { seen.lifted = performance.now(); }, true);
@@ -41,7 +41,7 @@ def lesson(server, browser):
 
 @pytest.fixture
 def desk(lesson):
-    """The explorer at its start."""
+    """The explorer in its initial state."""
     (desk,) = lesson.explorers()
     desk.reset()
     return desk
@@ -111,7 +111,7 @@ def test_a_stored_letter_gives_way_to_a_drawing_and_undo_brings_it_back(desk):
 
 
 def test_drawings_below_another_script_are_not_lost(desk):
-    """One touch of the menu lays five other letters; Undo brings each drawing back, and the reader reads it again."""
+    """A choice in the menu replaces all five letters. Undo brings each drawing back, and it is classified again."""
     desk.act("my own sheets", button(desk, "my own sheets").click)
     for n, letter in enumerate(LETTERS):
         draw(desk, n, letter)
@@ -127,7 +127,7 @@ def test_drawings_below_another_script_are_not_lost(desk):
     assert all(label.startswith("your drawing of") for label in labels())
     says(desk, "read as letter 3")
     desk.act("Undo", sheet(desk, 3).get_by_text("Undo").click)
-    assert labels()[3] == "your drawing of 1 stroke", "and the strokes before it"
+    assert labels()[3] == "your drawing of 1 stroke", "Undo also restores the earlier strokes"
 
 
 def test_a_finger_draws(desk):

@@ -1,4 +1,4 @@
-"""The test of the test: what must not get past it, planted in a notebook of its own."""
+"""Tests of the browser test: a notebook with planted faults, each of which the browser test must find."""
 
 import pytest
 from planting import LINE, plant
@@ -38,7 +38,7 @@ class OnlySays(Line):
 OnlySays()
 """,
     """
-def by_hand(title, callback):  # an explorer that somebody built without the base: nobody shows a banner for it
+def by_hand(title, callback):  # an explorer without the base class, so that no banner shows its errors
     slider = w.IntSlider(description="by hand")
     table = {"line": curve([0, 1, 2], "y", hover="")}
     drawing = LiveFigure(Panels(figure=Panel()), table, {}, dict(height=200), Arrays(y=np.array([1.0, 2.0, 3.0])))
@@ -65,7 +65,7 @@ by_hand("redraws the same", redraws)
 
 @pytest.fixture(scope="module")
 def planted(server, browser):
-    """The notebook, run; and each of its explorers by its title."""
+    """The notebook after all cells have run, and its explorers by title."""
     lesson = plant(server, browser, "planted", *CELLS)
     lesson.run()
     yield lesson, {explorer.title: explorer for explorer in lesson.explorers()}
@@ -74,7 +74,7 @@ def planted(server, browser):
 
 @pytest.fixture
 def lesson(planted):
-    """The same without what the test before it did wrong."""
+    """The notebook without the faults that earlier tests caused."""
     lesson, _ = planted
     yield lesson
     lesson.page.locator("button:has-text('Reset')").evaluate_all("all => all.forEach(button => button.click())")
@@ -82,7 +82,7 @@ def lesson(planted):
     lesson.faults.clear()
 
 
-def test_what_happens_before_the_figure_is_there_is_not_lost(lesson, planted):
+def test_changes_before_the_figure_is_drawn_are_not_lost(lesson, planted):
     def line(title):
         return planted[1][title].box.locator(".js-line").get_attribute("d")
 
@@ -101,11 +101,11 @@ def test_a_sound_explorer_passes(lesson, planted):
 @pytest.mark.parametrize(
     ("title", "words"),
     [
-        ("dead", "planted, 'dead': slider 'other' is dead"),
+        ("dead", "planted, 'dead': slider 'other' has no effect"),
         ("raises", r"planted, 'raises', slider 'slope', End:\na callback raised ValueError: too steep[\s\S]*a banner"),
-        ("only says", "planted, 'only says': slider 'slope' is dead"),
+        ("only says", "planted, 'only says': slider 'slope' has no effect"),
         ("fails unseen", r"planted, 'fails unseen', slider 'by hand', End:\na callback raised KeyError"),
-        ("redraws the same", "planted, 'redraws the same': slider 'by hand' is dead"),
+        ("redraws the same", "planted, 'redraws the same': slider 'by hand' has no effect"),
     ],
 )
 def test_a_planted_fault_fails(lesson, planted, title, words):
@@ -113,8 +113,8 @@ def test_a_planted_fault_fails(lesson, planted, title, words):
         planted[1][title].drive()
 
 
-def test_a_dead_slider_fails_in_the_second_of_a_kind_too(lesson, planted):
-    with pytest.raises(AssertionError, match="is dead"):
+def test_a_slider_without_effect_fails_in_a_second_explorer_too(lesson, planted):
+    with pytest.raises(AssertionError, match="has no effect"):
         planted[1]["only says"].drive(again=True)
 
 
@@ -131,7 +131,7 @@ def test_a_complaint_of_the_kernel_fails(lesson, code, words):
         lesson.check("here")
 
 
-def test_a_page_that_calls_out_or_complains_fails(lesson):
+def test_a_page_with_a_network_request_or_a_console_error_fails(lesson):
     lesson.page.evaluate(
         "() => fetch('http://192.0.2.1/', { signal: AbortSignal.timeout(50) }).catch(() => console.error('lost'))"
     )

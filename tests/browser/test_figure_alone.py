@@ -33,7 +33,7 @@ def drawing(x, y, **rest):
 
 
 def as_json(drawing):
-    """Specification and arrays as a page without a kernel would store them."""
+    """The specification and the arrays, as a page without a kernel would store them."""
     state = drawing.state.get_state()
     sent = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
     plain = {name: np.frombuffer(value["bytes"], value["type"]).tolist() for name, value in sent.items()}
@@ -56,7 +56,7 @@ def page(browser):
 
 @pytest.fixture
 def show(page):
-    """`show(drawing)` draws it on the page; what the page complains of fails the test."""
+    """`show(drawing)` draws a figure on the page. An error on the page fails the test."""
     wrong = []
 
     def complaint(error):
@@ -85,7 +85,7 @@ def points(page):
 def test_any_number_of_points_is_drawn(page, show, y, drawn):
     show(drawing(np.arange(len(y)), y, empty="Nothing has run yet."))
     assert points(page) == drawn
-    assert page.locator(".amfs-empty").count() == (not len(y)), "axes are never empty without a word"
+    assert page.locator(".amfs-empty").count() == (not len(y)), "empty axes must have a text"
 
 
 def test_changed_arrays_are_drawn_in_all_panels(page, show):
@@ -117,8 +117,8 @@ TRANSIENT = """() => {
 WIDTHS = """() => figure.panels.map(({ div }) => [div.clientWidth, div.querySelector('.main-svg').clientWidth])"""
 
 
-def test_a_width_that_was_there_for_a_moment_does_not_stay_drawn(page, show):
-    """The page's observer never sees it: at its two looks the width is the same."""
+def test_a_temporary_width_does_not_stay_drawn(page, show):
+    """The page's observer does not see the change, because the width is the same at both of its checks."""
     show(drawing([1, 2, 3], [1, 2, 3]))
     before = page.evaluate(WIDTHS)
     page.evaluate(TRANSIENT)
@@ -147,7 +147,7 @@ def test_a_hidden_figure_is_drawn_when_it_is_shown(page, show):
 
 
 def test_a_figure_off_the_screen_is_drawn_when_it_is_seen(page, show):
-    """JupyterLab lays out no cell that is off the screen: what plotly measures there is wrong."""
+    """JupyterLab does no layout of a cell outside the screen, so plotly measures wrong sizes there."""
     page.evaluate("() => { document.getElementById('place').style.marginTop = '3000px'; }")
     page.evaluate(START, as_json(drawing([0, 1], [1, 2])))
     page.evaluate("() => figure.set({ y: [5, 6] })")

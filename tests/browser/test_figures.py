@@ -1,4 +1,4 @@
-"""Figures on the page: on one screen, the same in every view, in both themes, at every width."""
+"""Figures on the page: they fit on one screen, and are right in every view, in both themes and at every width."""
 
 import json
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 KINDS = [name for name in explore.__all__ if name.endswith("Explorer") and getattr(explore, name).declared]
 WITH_DATA = {"CompareExplorer": 'explore.training.compare.equal_learners(seed=22), episodes="the first 150"'}
 CELLS = ["from amfs_lab import explore", *(f"explore.{kind}({WITH_DATA.get(kind, '')})" for kind in KINDS)]
-SCREEN = 620  # pixels of height that JupyterLab leaves a notebook at 1366 × 768
+SCREEN = 620  # pixels of height that a notebook has in JupyterLab at 1366 × 768
 DATA = """box => [...box.querySelectorAll('.js-plotly-plot')].map(plot => plot.data.map(trace => {
     const { x, y, z, text, marker, visible, mode } = trace;
     return { x, y, z, text, visible, mode, symbol: marker?.symbol, color: marker?.color, size: marker?.size };
@@ -22,7 +22,7 @@ DATA = """box => [...box.querySelectorAll('.js-plotly-plot')].map(plot => plot.d
 
 @pytest.fixture(scope="module")
 def lesson(server, browser):
-    """All explorers, on the screen of a laptop."""
+    """A notebook with all explorers, on the screen of a laptop."""
     lesson = plant(server, browser, "figures", *CELLS)
     lesson.page.set_viewport_size({"width": 1366, "height": 768})
     lesson.page.evaluate("() => { jupyterapp.shell.collapseLeft(); jupyterapp.shell.collapseRight(); }")
@@ -36,7 +36,7 @@ def heights(lesson) -> dict[str, int]:
     return {kind: round(explorer.box.bounding_box()["height"]) for kind, explorer in boxes}
 
 
-def test_dials_sentence_and_figure_are_seen_together(lesson, record_property):
+def test_controls_sentence_and_figure_fit_on_one_screen(lesson, record_property):
     at = heights(lesson)
     record_property("heights at 1366", at)
     assert {kind: height for kind, height in at.items() if height > SCREEN} == {}
@@ -56,17 +56,17 @@ def test_on_a_smaller_page_nothing_is_cut(lesson, record_property):
 
 @pytest.fixture(scope="module")
 def views(server, browser):
-    """A dial and a walk in two cells each, after a move; the dial in an output view of its own as well."""
+    """Two explorers after a move, each shown in two cells. The first is also in a separate output view."""
     views = plant(
         server,
         browser,
         "views",
-        "from amfs_lab import explore\ndial = explore.RbfExplorer()\nwalk = explore.TrajectoryExplorer()",
-        "dial",
-        "walk",
-        'dial.set(bandwidth=1.7, points="a point twice", row=4)\nwalk.set(x_1=2.5, tasks=2)',
-        "dial",
-        "walk",
+        "from amfs_lab import explore\nrbf = explore.RbfExplorer()\nplane = explore.TrajectoryExplorer()",
+        "rbf",
+        "plane",
+        'rbf.set(bandwidth=1.7, points="a point twice", row=4)\nplane.set(x_1=2.5, tasks=2)',
+        "rbf",
+        "plane",
     )
     views.run()
     views.page.evaluate(
@@ -77,7 +77,7 @@ def views(server, browser):
             jupyterapp.shell.activateById(panel.id);
         }"""
     )
-    views.until("there are three views of the dial", lambda: views.page.locator(".amfs-explorer").count() == 5)
+    views.until("the first explorer has three views", lambda: views.page.locator(".amfs-explorer").count() == 5)
     yield views
     views.close()
 
@@ -94,12 +94,12 @@ def seen(views) -> dict[str, list[str]]:
 
 
 def test_every_view_shows_the_same_after_a_move(views):
-    """In another cell, and by "Create New View for Output"; rings, markers and matrices included."""
+    """Views in another cell and by "Create New View for Output" agree, also in rings, markers and matrices."""
     boxes = views.page.locator(".amfs-explorer")
     for key in (None, "End"):
         if key:
             boxes.first.locator(".noUi-handle").first.press(key)
-        views.until("nothing is asked any more", lambda: views.ask("settled()"))
+        views.until("no request is open", lambda: views.ask("settled()"))
         views.until(f"all views are alike after {key}", lambda: all(len(set(of)) == 1 for of in seen(views).values()))
         assert sorted(map(len, seen(views).values())) == [2, 3]
     assert (
@@ -113,7 +113,7 @@ def test_every_view_shows_the_same_after_a_move(views):
 
 def test_figures_follow_the_theme_at_once(views):
     def papers() -> set[str]:
-        """Of the panels that are seen and drawn."""
+        """The background colours of all visible panels."""
         drawn = ".amfs-figure:not([data-waits]) .amfs-panel .main-svg"
         papers = f"() => [...document.querySelectorAll('{drawn}')].map(svg => svg.style.background)"
         return set(views.page.evaluate(papers)) - {""}

@@ -1,5 +1,7 @@
-"""A page that was too slow: anywidget allows a widget two seconds to get ready, and drops every later message to one
-that took longer. What it has given up on moves all the same."""
+"""A slow page: anywidget gives up a widget that is not ready after two seconds, and ignores later messages to it.
+
+The explorers must work all the same.
+"""
 
 import pytest
 from planting import LINE, plant
@@ -11,7 +13,7 @@ CELLS = (LINE, "Line()", "from amfs_lab import explore\nexplore.DrawExplorer()")
 
 @pytest.fixture(scope="module")
 def explorers(server, browser):
-    """By their titles."""
+    """The explorers of the page, by title."""
     lesson = plant(server, browser, "hurried", *CELLS)
     lesson.faults.expected = ("[anywidget] Failed to initialize model",)
     lesson.ask("hurry()")
@@ -27,7 +29,7 @@ def test_a_figure_moves(explorers):
     assert explorers["moved early"].drive() >= 4
 
 
-def test_sheets_are_laid_anew_and_drawn_on(explorers):
+def test_sheets_get_new_letters_and_can_be_drawn_on(explorers):
     desk = next(each for title, each in explorers.items() if title.startswith("Draw"))
     desk.act("Syriac", desk.box.locator(".amfs-toolbar button:has-text('Syriac')").click)
     papers = desk.box.locator(".amfs-sheet canvas")

@@ -1,4 +1,4 @@
-"""Every lesson as its reader meets it: in JupyterLab, in a browser, run from top to bottom, everything moved."""
+"""Every lesson as a student uses it: in JupyterLab in a browser, run from top to bottom, with everything moved."""
 
 import re
 from collections import Counter
@@ -18,17 +18,17 @@ def test_there_are_lessons():
 
 
 def kinds(name: str) -> set[str]:
-    """The titles of the explorers that a lesson makes by their class's name."""
+    """The titles of the explorers whose class names are in a lesson."""
     text = (NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
     return {getattr(explore, kind).title for kind in re.findall(r"explore\.(\w+Explorer)\(", text)}
 
 
 @pytest.mark.parametrize("name", LESSONS)
-def test_a_lesson_runs_and_all_that_can_be_moved_moves_something(name, open_lesson, record_property):
+def test_a_lesson_runs_and_every_control_changes_something(name, open_lesson, record_property):
     lesson = open_lesson(name)
     lesson.run()
     moves: Counter[str] = Counter()
-    before = set().union(*map(kinds, LESSONS[: LESSONS.index(name)]))  # driven in the lesson that brings them
+    before = set().union(*map(kinds, LESSONS[: LESSONS.index(name)]))  # tested in the lesson where they first appear
     for explorer in lesson.explorers():
         moves[explorer.title] += explorer.drive(again=explorer.title in before | set(moves))
     assert moves, f"{name}: nothing on the page can be moved."

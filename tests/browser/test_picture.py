@@ -1,4 +1,4 @@
-"""The picture of an explorer stands in for it where no kernel is: in a notebook opened again, and in one exported."""
+"""The picture of an explorer replaces it without a kernel: in a notebook opened again, and in an exported notebook."""
 
 import nbformat
 import pytest
@@ -14,12 +14,12 @@ from amfs_lab import explore
 print("before")
 """
 PICTURE, LIVE, NAME = 'img[width="900"]', ".amfs-explorer", "pictured"
-WIDE = "image => image.complete && image.naturalWidth"  # 0: it could not be read
+WIDE = "image => image.complete && image.naturalWidth"  # 0 if the image could not be read
 
 
 @pytest.fixture(scope="module")
 def saved(server, browser):
-    """A notebook with an explorer that was run and saved, and its kernel ended; looked at while it lived."""
+    """A notebook with an explorer after a run, saved; its kernel has ended. The page is checked before that."""
     lesson = plant(server, browser, NAME, PICTURED, "explore.RbfExplorer()\n")
     try:
         lesson.run()
@@ -54,11 +54,11 @@ def test_a_notebook_opened_again_shows_picture_and_sentence(server, browser, sav
     assert picture.evaluate(WIDE) == 900
     lost = page.get_by_text("model not found")
     expect(lost).to_be_visible()
-    assert picture.bounding_box()["y"] < lost.bounding_box()["y"], "the reader meets the picture first"
+    assert picture.bounding_box()["y"] < lost.bounding_box()["y"], "the picture must be above the error line"
     page.close()
 
 
-def test_an_exported_notebook_shows_picture_and_sentence_without_the_net(browser, saved, tmp_path):
+def test_an_exported_notebook_shows_picture_and_sentence_offline(browser, saved, tmp_path):
     from nbconvert import HTMLExporter
 
     html, _ = HTMLExporter().from_filename(str(saved))

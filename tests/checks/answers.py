@@ -1,4 +1,4 @@
-"""The tests that every self-check has, made from tables of answers: each function gives a test for a module's name.
+"""The tests that every self-check has. Each function makes a test from a table of answers.
 
 test_a_wrong_answer_is_told_what_it_did = told_what_it_did([(check.two_away, -2, "That is the exponent"), ...])
 """
@@ -7,12 +7,12 @@ import pytest
 
 
 def todo(*arguments):
-    """An exercise as the reader finds it."""
+    """An unsolved exercise, as the student gets it."""
     raise NotImplementedError
 
 
 def named(cases):
-    """Cases (exercise, answer, words) with the exercise's name and the words as their names."""
+    """Test cases (exercise, answer, words). The name of a case is the exercise's name and the words."""
     names = [(getattr(exercise, "func", exercise).__name__, words) for exercise, _, words in cases]
     return pytest.mark.parametrize(
         ("exercise", "answer", "words"), cases, ids=[f"{who}: {said}" for who, said in names]
@@ -20,7 +20,7 @@ def named(cases):
 
 
 def told_what_it_did(cases):
-    """Each answer fails, with a diagnosis that matches the words."""
+    """A test: each wrong answer fails, with a diagnosis that matches the words."""
 
     @named(cases)
     def test(exercise, answer, words):
@@ -31,7 +31,7 @@ def told_what_it_did(cases):
 
 
 def told_why(cases):
-    """Each answer passes, and the praise has the words in it."""
+    """A test: each right answer passes, and the praise contains the words."""
 
     @named(cases)
     def test(exercise, answer, words, capsys):
@@ -44,7 +44,7 @@ def told_why(cases):
 
 
 def no_error_for_a_reader(cases):
-    """Each exercise takes what stands in the lesson for "not attempted yet"."""
+    """A test: the verdict on the unsolved exercise of the lesson is "not attempted yet"."""
 
     @pytest.mark.parametrize(("exercise", "answer"), cases)
     def test(exercise, answer, capsys, monkeypatch):

@@ -1,5 +1,5 @@
-"""What the tests of the self-checks share."""
+"""Set-up that all tests of the self-checks share."""
 
 import pytest
 
-pytest.register_assert_rewrite("tests.checks.answers")  # its asserts say what they saw, as a test module's do
+pytest.register_assert_rewrite("tests.checks.answers")  # its failed asserts then show their values

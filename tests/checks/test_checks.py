@@ -52,7 +52,7 @@ widest_alive = partial(checks.widest_alive, x=X)
 
 MISTAKES = [
     (checks.six_alike, 1, "one entry of the diagonal"),
-    (checks.six_alike, 36, "whole table at an endless σ"),
+    (checks.six_alike, 36, "sum of the whole table"),
     (checks.six_alike, 0, "not different from itself"),
     (checks.two_away, math.exp(-4), "divided by σ² where the exponent has 2σ²"),
     (checks.two_away, math.exp(-1), "did not square the distance"),
@@ -63,9 +63,9 @@ MISTAKES = [
     (checks.two_away, 0.3, "the number is less than that"),
     (checks.two_away, 0.01, "the number is more than that"),
     (checks.two_away, torch.tensor([0.1, 0.2]), r"Expected one real number. Got a tensor of shape \(2,\)"),
-    (checks.two_away, math.nan, "nan is none: look for a division by zero"),
+    (checks.two_away, math.nan, "Got nan: look for a division by zero"),
     (checks.six_alike, 6.2, "the number is less than that"),
-    (checks.two_away, "0.135", "Expected a number. Got '0.135', a text: leave the quotes away"),
+    (checks.two_away, "0.135", "Expected a number. Got '0.135', which is text: remove the quotes"),
     (checks.two_away, None, "Expected one real number. Got a NoneType"),
     (checks.rbf, rbf(lambda d2, s: -d2 / s**2), "σ² where the exponent has 2σ²: your kernel is narrower"),
     (checks.rbf, rbf(lambda d2, s: -d2 / (2 * s)), "σ is not squared"),
@@ -93,7 +93,7 @@ MISTAKES = [
     (checks.rbf, lambda a, b, s: a - b, "stopped with RuntimeError"),
     (checks.rbf, lambda a, b, s: right_rbf(a, b, s) + 0.1, r"At entry \[\d, \d\] the value is"),
     (checks.rbf, lambda a, b, s: right_rbf(a, b, s) * math.nan, "NaN or infinity"),
-    (checks.rbf, lambda a, b, s: right_rbf(a, b, s)[0], "The shape is off: expected"),
+    (checks.rbf, lambda a, b, s: right_rbf(a, b, s)[0], "The shape is wrong: expected"),
     (checks.rbf, lambda a, b, s: None, "returns nothing"),
     (checks.rbf, lambda a, b, s: "K", "Expected a tensor. Got 'K'"),
     (checks.rbf, lambda a, b, s: right_rbf(a.mul_(2), b, s), "changed a tensor that it was given"),
@@ -103,15 +103,15 @@ MISTAKES = [
     (checks.lone_opponent, -1 / 3, "after normalisation"),
     (checks.lone_opponent, 3, "added the sizes"),
     (checks.lone_opponent, 0, "stopped at one of the two"),
-    (checks.turning_angle, 90, "w₃₃ = 1 still holds it up"),
-    (checks.turning_angle, 100, r"At 100° the third task's weight is still \+0.\d\d. Go on"),
-    (checks.turning_angle, 150, r"the third task's weight is -0.\d\d, and it was negative before. Go back"),
+    (checks.turning_angle, 90, "w₃₃ = 1 keeps its weight positive"),
+    (checks.turning_angle, 100, r"At 100° the third task's weight is still \+0.\d\d. Make it larger"),
+    (checks.turning_angle, 150, r"the third task's weight is -0.\d\d. A smaller angle is enough. Make it smaller"),
     (checks.turning_angle, 2.09, "is in radians"),
     (checks.turning_angle, 240, "at most 180 degrees. Got 240"),
-    (checks.turning_angle, "120", "leave the quotes away"),
+    (checks.turning_angle, "120", "remove the quotes"),
     (checks.turning_angle, -120, "Expected a number > 0 for the angle. Got -120"),
     (checks.weights, lambda g: cosines(g).sum(0), "Z is missing"),
-    (checks.weights, lambda g: cosines(g).mean(), "The shape is off"),
+    (checks.weights, lambda g: cosines(g).mean(), "The shape is wrong"),
     (checks.weights, lambda g: cosines(g).sum(0) / len(g) ** 2, "called agreement"),
     (checks.weights, lambda g: cosines(g).sum(0) / cosines(g).sum(), "divided by Σc"),
     (checks.weights, lambda g: over_total((g @ g.T).sum(0)), "left out the lengths"),
@@ -121,7 +121,7 @@ MISTAKES = [
     (checks.weights, MeanCosine("unit").weights, "cosines with the mean gradient"),
     (checks.weights, PairwiseCosine("unit"), "the combined gradient"),
     (checks.weights, weights_by_columns, "normalised columns"),
-    *((widest_alive, answer, r"Expected σ on the dial, from 0.05 to 5. Got") for answer in NO_SIGMA),
+    *((widest_alive, answer, r"Expected σ on the slider, from 0.05 to 5. Got") for answer in NO_SIGMA),
     *((widest_alive, answer, r"Expected one real number. Got") for answer in NO_NUMBER),
     (checks.rbf, lambda a, b, s: right_rbf(a, b, 1.0), "σ is missing"),
 ]
@@ -158,7 +158,7 @@ def test_under_nbgrader_an_unsolved_exercise_earns_nothing(answer, monkeypatch):
 
 
 def test_only_the_bare_error_means_unsolved():
-    """torch raises NotImplementedError of its own for an operation that a dtype lacks: that is a wrong answer."""
+    """torch raises its own NotImplementedError if a dtype lacks an operation. That is a wrong answer."""
 
     def wrong_dtype(x1, x2, bandwidth):
         raise NotImplementedError("not implemented for 'Long'")
@@ -175,8 +175,8 @@ def deep_in_a_library(x1, x2, bandwidth):
     return helped(x1) / bandwidth
 
 
-def test_an_error_in_a_reader_s_function_is_told_with_its_line():
-    """The last line of the reader's own code, however deep in a library it went wrong."""
+def test_an_error_in_a_student_s_function_is_shown_with_its_line():
+    """The message names the last line of the student's own code, even for an error deep inside a library."""
     with pytest.raises(checks.Wrong, match="stopped with ValueError: Using a target size") as told:
         checks.rbf(deep_in_a_library)
     number = helped.__code__.co_firstlineno + 1
@@ -187,7 +187,7 @@ def test_an_error_in_a_reader_s_function_is_told_with_its_line():
 
 
 class Evil:
-    """Nothing about it can be asked."""
+    """An object whose methods all fail."""
 
     def __array__(self, *args, **kwargs):
         raise KeyError("evil")
@@ -223,7 +223,7 @@ RAISED = [
     AssertionError(),
     KeyError("k"),
 ]
-FUNCTIONS = ["rbf", "guess", "fit", "perpendicular", "centred_fit", "episode", "walk", "pulls", "weights", "solve"]
+FUNCTIONS = ["rbf", "guess", "fit", "perpendicular", "centred_fit", "episode", "descend", "pulls", "weights", "solve"]
 MORE = {"always_read": {"task": 2}, "widest_alive": {"x": X}}
 
 
@@ -231,8 +231,8 @@ MORE = {"always_read": {"task": 2}, "widest_alive": {"x": X}}
 @pytest.mark.parametrize(
     "name", [name for name in checks.__all__ if name not in ("Wrong", "environment", "no_network")]
 )
-def test_no_answer_however_strange_is_more_than_a_verdict(name):
-    """What is not `Wrong` reaches a reader as a traceback of the library."""
+def test_even_a_strange_answer_gives_a_verdict(name):
+    """A student would see any exception other than `Wrong` as a traceback of the library."""
     exercise, more = getattr(checks, name), MORE.get(name, {})
     answers = list(STRANGE)
     if name in FUNCTIONS:
@@ -256,8 +256,8 @@ def raising(error):
     return answer
 
 
-def test_a_fault_of_the_library_is_not_hidden(monkeypatch):
-    """Neither as a verdict nor as `not attempted yet`."""
+def test_an_error_of_the_library_is_not_hidden(monkeypatch):
+    """It becomes neither a verdict nor "not attempted yet"."""
     for error in (RuntimeError("ours"), NotImplementedError(), NotImplementedError("ours"), AssertionError("ours")):
         monkeypatch.setattr(checks.kernels, "rbf_kernel", raising(error))
         with pytest.raises(type(error)) as told:
@@ -272,7 +272,7 @@ def last_alive() -> float:
     return sigma
 
 
-def test_the_widest_living_kernel_is_found_within_a_fiftieth(capsys):
+def test_the_widest_kernel_with_all_directions_is_found_within_2_percent(capsys):
     widest_alive(last_alive() * 0.985)
     assert "all 6 directions are alive" in capsys.readouterr().out
 
@@ -281,7 +281,7 @@ def test_the_widest_living_kernel_is_found_within_a_fiftieth(capsys):
     ("factor", "diagnosis"),
     [(1.05, "only 5 of 6 eigenvalues .* Move σ down"), (0.95, "still are. Move σ up")],
 )
-def test_a_sigma_beside_the_widest_is_told_which_way(factor, diagnosis):
+def test_the_diagnosis_says_how_to_move_sigma(factor, diagnosis):
     with pytest.raises(AssertionError, match=diagnosis):
         widest_alive(last_alive() * factor)
 
@@ -294,7 +294,7 @@ def test_no_network_means_no_new_connection():
     server.close()
 
 
-def test_the_environment_is_named_and_what_is_missing_too(capsys, monkeypatch):
+def test_the_environment_and_missing_packages_are_named(capsys, monkeypatch):
     checks.environment()
     assert "✓ torch" in capsys.readouterr().out
     monkeypatch.setattr(checks.setting, "NEEDED", ("torch", "no-such-package"))

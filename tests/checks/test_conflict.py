@@ -13,11 +13,11 @@ MISTAKES = [
     (checks.ends_apart, 0.5, "along the first axis"),
     (checks.ends_apart, 0.25, "along the second axis"),
     (checks.ends_apart, 0.7, "the number is less than that"),
-    (checks.ends_apart, "0.56", "leave the quotes away"),
-    (checks.uphill_from, 1.0, "two still pull harder than one"),
+    (checks.ends_apart, "0.56", "remove the quotes"),
+    (checks.uphill_from, 1.0, "two tasks still pull harder than one"),
     (checks.uphill_from, 1.5, "Make it longer"),
     (checks.uphill_from, 4.0, "Make it shorter"),
-    (checks.uphill_from, 9, "Expected length on the dial"),
+    (checks.uphill_from, 9, "Expected length on the slider"),
 ]
 
 test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)

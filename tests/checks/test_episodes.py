@@ -1,4 +1,4 @@
-"""Self-checks on episodes, lesson 05: right answers pass, and each classic mistake is named, leakage first of all."""
+"""Self-checks on episodes, lesson 05: right answers pass, and each classic mistake is named, above all leakage."""
 
 import math
 
@@ -18,7 +18,7 @@ def mixed(labels, c, generator):
 
 
 def named(support, query):
-    """Rows of indices, a class each, to what the exercise returns."""
+    """The return value of the exercise, from rows of indices with one row for each class."""
     targets = torch.arange(len(support))
     return (
         support.flatten(),
@@ -97,7 +97,7 @@ def with_putting_back(labels, ways, shots, queries, generator):
 
 
 def tiled(labels, ways, shots, queries, generator):
-    """Targets in another order than the images."""
+    """An answer whose targets have another order than its images."""
     support, _, query, _ = right(labels, ways, shots, queries, generator)
     return support, torch.arange(ways).repeat(shots), query, torch.arange(ways).repeat(queries)
 
@@ -155,28 +155,28 @@ MISTAKES = [
     (checks.class_eigenvalue, 0.8, "you forgot K"),
     (checks.class_eigenvalue, 2.8, "multiplied by N, the number of classes"),
     (checks.class_eigenvalue, 0.3, "of the directions within a class"),
-    (checks.class_eigenvalue, 6.3, "That is the common direction's, with NKb in it"),
+    (checks.class_eigenvalue, 6.3, "That is for the common direction, with NKb in it"),
     (checks.class_eigenvalue, 3, "You began with 1"),
-    (checks.class_eigenvalue, 3.1, "one block holds by itself"),
+    (checks.class_eigenvalue, 3.1, "the value of one block by itself"),
     (checks.class_eigenvalue, 1.8, "counted K − 1 shots"),
     (checks.class_eigenvalue, 2.7, "began with a"),
     (checks.class_eigenvalue, 10.3, "multiplied by NK, all images"),
     (checks.class_eigenvalue, 3.9, "You added b"),
     (checks.class_eigenvalue, 1.1, "took b alone"),
     (checks.class_eigenvalue, 5, "the number is less than that"),
-    (checks.class_eigenvalue, "2.3", "leave the quotes away"),
+    (checks.class_eigenvalue, "2.3", "remove the quotes"),
     (checks.class_eigenvalue, math.nan, "Expected a number"),
     (checks.episode, leaky, "LEAK: image"),
     (checks.episode, cut_askew, "LEAK: image"),
-    (checks.episode, other_classes, "The classes of your support set are .* those of your query set"),
+    (checks.episode, other_classes, "The classes of your support set are .* the classes of your query set are"),
     (checks.episode, by_their_own_numbers, "the classes' numbers in the data set"),
     (checks.episode, from_one, "count the classes from 1"),
     (checks.episode, odd_names, "are called 0 to 2. Got the labels"),
     (checks.episode, in_all, "Your support set holds 2 images in all"),
     (checks.episode, one_query_short, "Your query set holds 11 images. Expected 3 classes times 4"),
-    (checks.episode, a_label_short, "`query` has 12 images and `query_y` 11 labels"),
+    (checks.episode, a_label_short, "`query` has 12 images and `query_y` has 11 labels"),
     (checks.episode, beyond, "an index that is no image"),
-    (checks.episode, with_putting_back, "the same one: draw them without putting back"),
+    (checks.episode, with_putting_back, "the same one: sample without replacement"),
     (checks.episode, tiled, "The label 0 stands for class"),
     (checks.episode, halves_in_other_orders, "The label 2 stands for class"),
     (checks.episode, an_image_twice, "holds an image twice"),
@@ -192,11 +192,11 @@ MISTAKES = [
     (checks.episode, square, r"Expected `support` as one row of numbers. Got shape \(6, 1\)"),
     (checks.episode, floating, "Expected whole numbers in `support`"),
     (checks.episode, 3, "Expected your function"),
-    (checks.wide_gap, 0.4, r"a = 0\.146 and b = 0\.062, 0\.084 apart\. Try a wider"),
+    (checks.wide_gap, 0.4, r"a = 0\.146, b = 0\.062 and a − b = 0\.084\. Try a wider"),
     (checks.wide_gap, 0.2, "Try a wider"),
-    (checks.wide_gap, 2.0, r"apart \(a − b, not a alone: b grows as well\)\. Try a narrower"),
-    (checks.wide_gap, 0.01, "Expected σ on the dial"),
-    (checks.wide_gap, "0.6", "leave the quotes away"),
+    (checks.wide_gap, 2.0, r" \(the difference a − b counts, not a alone: b grows as well\)\. Try a narrower"),
+    (checks.wide_gap, 0.01, "Expected σ on the slider"),
+    (checks.wide_gap, "0.6", "remove the quotes"),
 ]
 
 
@@ -213,14 +213,14 @@ def in_another_order(labels, ways, shots, queries, generator):
 test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)
 test_a_right_answer_is_told_why = told_why(
     [
-        (checks.class_eigenvalue, 2.3, "each shot lifts what tells the classes apart"),
-        (checks.class_eigenvalue, torch.tensor(2.3), "each shot lifts what tells the classes apart"),
-        (checks.class_eigenvalue, np.float32(2.3), "each shot lifts what tells the classes apart"),
+        (checks.class_eigenvalue, 2.3, "each shot adds a − b"),
+        (checks.class_eigenvalue, torch.tensor(2.3), "each shot adds a − b"),
+        (checks.class_eigenvalue, np.float32(2.3), "each shot adds a − b"),
         (checks.episode, right, "In 36 episodes"),
         (checks.episode, as_lists, "no image in both"),
         (checks.episode, in_another_order, "no image in both"),
-        (checks.wide_gap, 0.5, "in between, a class stands out the most"),
-        (checks.wide_gap, 0.65, "in between, a class stands out the most"),
+        (checks.wide_gap, 0.5, "In between, a − b is largest"),
+        (checks.wide_gap, 0.65, "In between, a − b is largest"),
     ]
 )
 test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
@@ -228,7 +228,7 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 )
 
 
-def test_the_eigenvalue_asked_for_is_numpys(capsys):
+def test_the_expected_eigenvalue_is_that_of_numpy(capsys):
     label = np.arange(5).repeat(4)
     K = np.where(label[:, None] == label[None], 0.7, 0.2) + 0.3 * np.eye(20)
     distinct, often = np.unique(np.linalg.eigvalsh(K).round(9), return_counts=True)
@@ -237,16 +237,16 @@ def test_the_eigenvalue_asked_for_is_numpys(capsys):
 
 
 @pytest.mark.parametrize("sigma", [0.4, 0.5, 0.6, 0.8])
-def test_the_gap_asked_for_is_what_the_sentence_says(sigma):
+def test_the_gap_in_the_message_is_that_of_the_explorer(sigma):
     a, b = BlockExplorer(bandwidth=sigma).arrays.of_letters
     if a - b >= 0.1:
         checks.wide_gap(sigma)
     else:
-        with pytest.raises(AssertionError, match=f"a = {a:.3f} and b = {b:.3f}"):
+        with pytest.raises(AssertionError, match=f"a = {a:.3f}, b = {b:.3f}"):
             checks.wide_gap(sigma)
 
 
-def test_the_check_leaves_the_readers_chance_alone():
+def test_the_check_leaves_the_global_random_state_unchanged():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

@@ -1,4 +1,4 @@
-"""The self-checks of lesson 03: right answers pass, each classic mistake is named, and the dial has one answer."""
+"""Self-checks of lesson 03: right answers pass, each classic mistake is named, and only one σ is right."""
 
 import math
 from itertools import pairwise
@@ -30,38 +30,38 @@ MISTAKES = [
     (checks.two_bumps, 0, r"That is f\(b\)"),
     (checks.two_bumps, 3.1, "the number is less than that"),
     (checks.two_bumps, 2.9, "the number is more than that"),
-    (checks.two_bumps, "3", "leave the quotes away"),
+    (checks.two_bumps, "3", "remove the quotes"),
     (checks.perpendicular, lambda new, K_qs, K, v: new + K_qs @ torch.linalg.inv(K) @ v, "added the projection"),
     (checks.perpendicular, lambda new, K_qs, K, v: K_qs @ torch.linalg.inv(K) @ v, "That is f∥, the projection itself"),
-    (checks.perpendicular, lambda new, K_qs, K, v: -right(new, K_qs, K, v), "The sign is turned round"),
+    (checks.perpendicular, lambda new, K_qs, K, v: -right(new, K_qs, K, v), "The sign is wrong"),
     (checks.perpendicular, lambda new, K_qs, K, v: new - K_qs @ K @ v, "You multiplied by K_ss"),
-    (checks.perpendicular, lambda new, K_qs, K, v: new - K_qs @ v, "took the values for the coefficients"),
+    (checks.perpendicular, lambda new, K_qs, K, v: new - K_qs @ v, "used the values as coefficients"),
     (checks.perpendicular, lambda new, K_qs, K, v: torch.linalg.solve(K, v), "Those are the coefficients α"),
     (checks.perpendicular, ridged(0.1), r"There is a ridge in your solve \(λ = 0.1\)"),
     (checks.perpendicular, ridged(1e-3), r"There is a ridge in your solve \(λ = 0.001\)"),
     (checks.perpendicular, lambda new, K_qs, K, v: new - K_qs.T @ torch.linalg.inv(K) @ v, "stopped with RuntimeError"),
     (checks.perpendicular, lambda new, K_qs, K, v: new - 0.5 * K_qs @ torch.linalg.inv(K) @ v, r"At entry \[\d, \d\]"),
-    (checks.perpendicular, lambda new, K_qs, K, v: right(new, K_qs, K, v).T, "The shape is off"),
+    (checks.perpendicular, lambda new, K_qs, K, v: right(new, K_qs, K, v).T, "The shape is wrong"),
     (checks.almost_all_seen, 0.6, r"the 4 points still can't see 50.5 % of the squared norm.* Move σ up"),
     (checks.almost_all_seen, 1.1, r"can't see 5.\d+ % of the squared norm.* Move σ up"),
-    (checks.almost_all_seen, 1.5, r"only 1.14 % are left unseen, and at 1.35 still no more than .* Move σ down"),
-    (checks.almost_all_seen, 50, "Expected σ on the dial, from 0.2 to 2. Got 50"),
-    (checks.almost_all_seen, -1, "Expected σ on the dial"),
-    (checks.almost_all_seen, math.nan, "Expected σ on the dial"),
+    (checks.almost_all_seen, 1.5, r"only 1.14 % of the squared norm is unseen, and at 1.35 only .* Move σ down"),
+    (checks.almost_all_seen, 50, "Expected σ on the slider, from 0.2 to 2. Got 50"),
+    (checks.almost_all_seen, -1, "Expected σ on the slider"),
+    (checks.almost_all_seen, math.nan, "Expected σ on the slider"),
 ]
 test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)
 test_a_right_answer_is_told_why = told_why(
     [
         (checks.two_bumps, 3, "the bumps overlap"),
         (checks.two_bumps, torch.tensor(3.0), "the bumps overlap"),
-        (checks.perpendicular, right, "agrees with f − f∥ on three functions"),
+        (checks.perpendicular, right, "agree with f − f∥ on three functions"),
         (
             checks.perpendicular,
             lambda new, K_qs, K_ss, values: new - K_qs @ torch.linalg.pinv(K_ss) @ values,
-            "at the support points it would be zero",
+            "at the support points they would be zero",
         ),
-        (checks.almost_all_seen, 1.15, "a tenth less is not enough"),
-        (checks.almost_all_seen, 1.2, "a tenth less is not enough"),
+        (checks.almost_all_seen, 1.15, "a σ 10 % smaller is not enough"),
+        (checks.almost_all_seen, 1.2, "a σ 10 % smaller is not enough"),
     ]
 )
 test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
@@ -70,7 +70,7 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 
 
 def test_there_is_one_sigma_to_find():
-    """Along the dial the unseen share only falls, so that "move σ up" and "move σ down" lead to one place."""
+    """The unseen share only falls when σ grows, so "move σ up" and "move σ down" lead to one σ."""
     shares = [unseen_share("hill and dip", "apart", 4, sigma) for sigma in torch.linspace(0.2, 2, 181).tolist()]
     assert all(after < before for before, after in pairwise(shares))
     assert shares[0] > 0.05 > shares[-1]

@@ -1,4 +1,4 @@
-"""Lesson 04's self-checks: right answers pass, each classic mistake is named, unsolved is no error."""
+"""Self-checks of lesson 04: right answers pass, each classic mistake is named, and no answer is no error."""
 
 import math
 
@@ -31,17 +31,17 @@ MISTAKES = [
     (checks.effective_ridge, 0.7 / 9, "Mind the brackets"),
     (checks.effective_ridge, 0.7 / 19, "You squared s"),
     (checks.effective_ridge, 0.7, "That is λ itself"),
-    (checks.effective_ridge, 7, "what λ is to be divided by"),
+    (checks.effective_ridge, 7, r"That is 1 \+ μs\. Divide λ by it"),
     (checks.effective_ridge, 10, "upside down"),
     (checks.effective_ridge, 3 / 3.1, "That is the filter"),
     (checks.effective_ridge, 21 / 21.7, "That is the filter"),
     (checks.effective_ridge, 0.5, "the number is less than that"),
-    (checks.effective_ridge, "1/10", "leave the quotes away"),
+    (checks.effective_ridge, "1/10", "remove the quotes"),
     (checks.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y, lam), "You forgot to centre"),
     (checks.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y - y.mean(0), lam), "never add the mean back"),
     (checks.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam) + y.mean(0), "added the mean back twice"),
-    (checks.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y, lam) + y.mean(0), "without taking it away first"),
-    (checks.centred_fit, lambda K, K_q, y, lam: 2 * y.mean(0) - right(K, K_q, y, lam), "The sign is turned"),
+    (checks.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y, lam) + y.mean(0), "without subtracting it first"),
+    (checks.centred_fit, lambda K, K_q, y, lam: 2 * y.mean(0) - right(K, K_q, y, lam), "The sign is wrong"),
     (checks.centred_fit, centred(lambda K, y, lam: solve(K, y, 0)), "The ridge is missing"),
     (checks.centred_fit, centred(lambda K, y, lam: solve(K, y, len(K) * lam)), "nλ where the solve has λ"),
     (checks.centred_fit, centred(lambda K, y, lam: solve(K, y, lam / len(K))), "λ/n where the solve has λ"),
@@ -55,22 +55,22 @@ MISTAKES = [
     (checks.centred_fit, lambda K, K_q, y, lam: solve(K, y - y.mean(0), lam), "coefficients α"),
     (checks.centred_fit, centred(lambda K, y, lam: y), "Nothing was solved"),
     (checks.centred_fit, lambda K, K_q, y, lam: right(K_q, K, y, lam), "stopped with RuntimeError"),
-    (checks.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam)[:, :1], "The shape is off"),
+    (checks.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam)[:, :1], "The shape is wrong"),
     (checks.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam) + 0.1, r"At entry \[\d, \d\] the value is"),
     (checks.centred_fit, lambda K, K_q, y, lam: None, "returns nothing"),
     (checks.opposed_teachers, 0.2, "At σ = 0.2 both ask for a wider σ: .* Move σ up"),
     (checks.opposed_teachers, 1.5, "At σ = 1.5 both ask for a narrower σ: .* Move σ down"),
-    (checks.opposed_teachers, 7, "Expected σ on the dial, from 0.05 to 5. Got 7"),
-    (checks.opposed_teachers, math.nan, "Expected σ on the dial"),
+    (checks.opposed_teachers, 7, "Expected σ on the slider, from 0.05 to 5. Got 7"),
+    (checks.opposed_teachers, math.nan, "Expected σ on the slider"),
 ]
 test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)
 test_a_right_answer_is_told_why = told_why(
     [
-        (checks.effective_ridge, 0.1, "a seventh of the ridge"),
-        (checks.effective_ridge, torch.tensor(0.7) / 7, "a seventh of the ridge"),
+        (checks.effective_ridge, 0.1, "a seventh of λ"),
+        (checks.effective_ridge, torch.tensor(0.7) / 7, "a seventh of λ"),
         (checks.centred_fit, right, "falls back to the mean label"),
-        (checks.opposed_teachers, 0.6, "they pull opposite ways, and new points side with the evidence"),
-        (checks.opposed_teachers, 0.8, "they pull opposite ways"),
+        (checks.opposed_teachers, 0.6, "they ask for opposite changes. New points agree with the evidence"),
+        (checks.opposed_teachers, 0.8, "they ask for opposite changes"),
     ]
 )
 test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
@@ -78,8 +78,8 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 )
 
 
-def test_between_the_teachers_lies_a_wide_stretch():
-    """Wide enough to be found with the dial: a factor of 1.5 at least."""
+def test_the_right_range_of_sigma_is_wide():
+    """The range is wide enough to find it with the slider: at least a factor of 1.5."""
     asked = [pulls(task("sine", 10, 0.3, 3), sigma, 0.1) for sigma in (0.55, 0.825)]
     for ways in asked:
         assert ways["leave-one-out"][0] < 0 < ways["evidence"][0]

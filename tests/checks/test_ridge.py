@@ -32,18 +32,18 @@ def fit(alpha):
     return lambda K, y, lam: K @ alpha(K, y, lam)
 
 
-# A wrong alpha, what `checks.solve` says of it, and what `checks.fit` says of K alpha.
+# Each case: a wrong alpha, the diagnosis of `checks.solve` for alpha, and the diagnosis of `checks.fit` for K alpha.
 WRONG = [
     (ridge(lambda K, lam: 0 * K), "The ridge is missing", "the labels themselves. Either the ridge is missing"),
     (
         ridge(lambda K, lam: len(K) * lam * identity(K)),
         "nλ where the formula has λ: your λ depends on the number of shots",
-        "nλ where the formula has λ: your fit is stiffer",
+        "nλ where the formula has λ: with more points, your fit gets stiffer",
     ),
     (
         ridge(lambda K, lam: lam / len(K) * identity(K)),
         "λ/n where the formula has λ: your λ depends on the number of shots",
-        "λ/n where the formula has λ: your fit is freer",
+        "λ/n where the formula has λ: with more points, your fit gets freer",
     ),
     (ridge(lambda K, lam: lam), "to every entry of K", "to every entry of K"),
     (ridge(lambda K, lam: identity(K)), "Your ridge is one", "Your ridge is one"),
@@ -51,9 +51,9 @@ WRONG = [
     (
         ridge(lambda K, lam: -lam * identity(K)),
         "subtracted the ridge: K − λI need not",
-        "subtracted the ridge: the sign before λ is a plus",
+        "subtracted the ridge: the sign before λ must be a plus",
     ),
-    (lambda K, y, lam: (K + lam * identity(K)) @ y, "apply its inverse", "multiplied by K"),
+    (lambda K, y, lam: (K + lam * identity(K)) @ y, "Apply its inverse", "multiplied by K"),
 ]
 MISTAKES = [
     (checks.kept_share, 1 / 4, "the share that is held back"),
@@ -62,10 +62,10 @@ MISTAKES = [
     (checks.kept_share, 3 / 7, "nλ where the formula has λ"),
     (checks.kept_share, 0.9, "squared s"),
     (checks.kept_share, 0.5, "Half is kept where s equals λ"),
-    (checks.kept_share, 1, "at λ = 0 only"),
+    (checks.kept_share, 1, "kept only at λ = 0"),
     (checks.kept_share, 75, "percentage"),
     (checks.kept_share, 0.6, "the number is more than that"),
-    (checks.kept_share, "3/4", "leave the quotes away"),
+    (checks.kept_share, "3/4", "remove the quotes"),
     (checks.kept_share, 0.923, "You put λ/n where"),
     (checks.kept_share, 0.787, "the number is less than that"),
     *((checks.solve, alpha, words) for alpha, words, _ in WRONG),
@@ -91,12 +91,12 @@ MISTAKES = [
     (checks.fit, lambda K, y, lam: K.add_(1) @ y, "changed a tensor that it was given"),
     (checks.fit, lambda K, y, lam: None, "returns nothing"),
     (checks.fit, 3.0, "Expected your function"),
-    (checks.freedom, 0.02, r"spends 13\.85 degrees of freedom\. It is more: less must pass\. Move λ up"),
-    (checks.freedom, 50, r"spends 0\.\d\d degrees of freedom\. It is less: more must pass\. Move λ down"),
-    (checks.freedom, 2.3, "5 channels keep more than half there, but the shares of all of them add up. It is less"),
-    (checks.freedom, 0, "Expected λ on the dial"),
-    (checks.freedom, "2", "leave the quotes away"),
-    (checks.freedom, math.nan, "Expected λ on the dial"),
+    (checks.freedom, 0.02, r"spends 13\.85 degrees of freedom\. That is too much\. Move λ up"),
+    (checks.freedom, 50, r"spends 0\.\d\d degrees of freedom\. That is too little\. Move λ down"),
+    (checks.freedom, 2.3, "5 channels keep more than half, but the shares of all channels count. That is too little"),
+    (checks.freedom, 0, "Expected λ on the slider"),
+    (checks.freedom, "2", "remove the quotes"),
+    (checks.freedom, math.nan, "Expected λ on the slider"),
 ]
 
 
@@ -105,7 +105,7 @@ def by_cholesky(K, y, lam):
 
 
 def by_the_other_side(K, y, lam):
-    """(K + λI)⁻¹ K y: the two commute."""
+    """(K + λI)⁻¹ K y, which is the same because the two matrices commute."""
     return torch.linalg.solve(K + lam * identity(K), K @ y)
 
 
@@ -120,12 +120,12 @@ test_a_right_answer_is_told_why = told_why(
         (checks.kept_share, torch.tensor(3 / 4), "keeps three quarters"),
         (checks.kept_share, Fraction(3, 4), "keeps three quarters"),
         (checks.kept_share, np.float32(0.75), "keeps three quarters"),
-        (checks.fit, right, "are the library's, on three tasks"),
-        (checks.fit, by_cholesky, "are the library's, on three tasks"),
-        (checks.fit, by_the_other_side, "are the library's, on three tasks"),
-        (checks.fit, as_what_the_residuals_leave, "are the library's, on three tasks"),
-        (checks.freedom, 2.0, "not 5 whole channels, but shares"),
-        (checks.freedom, 1.95, "not 5 whole channels, but shares"),
+        (checks.fit, right, "agree on three tasks"),
+        (checks.fit, by_cholesky, "agree on three tasks"),
+        (checks.fit, by_the_other_side, "agree on three tasks"),
+        (checks.fit, as_what_the_residuals_leave, "agree on three tasks"),
+        (checks.freedom, 2.0, "the sum of the shares of all channels"),
+        (checks.freedom, 1.95, "the sum of the shares of all channels"),
         (checks.solve, right_solve, "α solves (K + λI)α = y"),
     ]
 )
@@ -134,7 +134,7 @@ test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(
 )
 
 
-def test_the_answer_to_explore_is_where_the_trace_of_the_smoother_is_five(capsys):
+def test_at_the_expected_lambda_the_trace_of_the_smoother_is_five(capsys):
     _, _, K, _ = first()
     low, high = 1e-5, 1e3
     while high / low > 1.0001:
@@ -145,7 +145,7 @@ def test_the_answer_to_explore_is_where_the_trace_of_the_smoother_is_five(capsys
     assert "spends 5.00" in capsys.readouterr().out
 
 
-def test_looking_for_inverses_leaves_torch_as_it_was():
+def test_the_search_for_inverses_leaves_torch_unchanged():
     before = (torch.linalg.inv, torch.linalg.pinv, torch.inverse, torch.Tensor.inverse)
     checks.fit(right)
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""The first lesson's self-checks, beside the sum of a diagonal in test_check.py."""
+"""Self-checks of lesson 00. The check on the sum of a diagonal is tested in test_checks.py."""
 
 import math
 from functools import partial
@@ -27,27 +27,27 @@ MISTAKES = [
     (checks.guess, lambda K, letters: K.argmax(1), "number of the most similar example. Look up which letter it shows"),
     (checks.guess, lambda K, letters: letters[K.argmin(1)], "took the least similar example"),
     (checks.guess, lambda K, letters: letters[K.argmax(0)], "searched down the columns"),
-    (checks.guess, lambda K, letters: K.argmax(0), "each example's favourite query"),
-    (checks.guess, lambda K, letters: K.max(1).values, "Asked is whose letter it shows"),
+    (checks.guess, lambda K, letters: K.argmax(0), "the most similar query of each example"),
+    (checks.guess, lambda K, letters: K.max(1).values, "Return the letter that it shows"),
     (checks.guess, lambda K, letters: K.argmax(), "one number for the whole table"),
-    (checks.guess, lambda K, letters: right_guess(K, letters) + 1, "counted the letters from one"),
+    (checks.guess, lambda K, letters: right_guess(K, letters) + 1, "counted the letters from 1"),
     (checks.guess, votes, "added up the similarities to all examples of a letter"),
-    (checks.guess, lambda K, letters: letters, "the examples' own letters"),
+    (checks.guess, lambda K, letters: letters, "the letters of the examples"),
     (checks.guess, lambda K, letters: K.max(1), "Expected a tensor. Got a max"),
     (checks.guess, lambda K, letters: None, "returns nothing"),
     (checks.guess, lambda K, letters: letters[K], "stopped with IndexError"),
     (
         checks.guess,
         lambda K, letters: right_guess(K, letters)[:, None],
-        r"shape is off: expected \(3,\)\. Got \(3, 1\)",
+        r"shape is wrong: expected \(3,\)\. Got \(3, 1\)",
     ),
     (checks.guess, 3, "Expected your function, without brackets behind its name. Got 3"),
     (
         always_read,
         2,
-        r"Letter 2 is read 3 times in 15: query 16, for one, is taken for letter 4\. Keep task at 2 and shots at 1",
+        r"Letter 2 is recognised 3 times in 15. For example, query 16 is taken for letter 4\. Keep task at 2",
     ),
-    (always_read, 46, r"to 5. Got 46. If that is a query's number: each letter has 15 queries, in order"),
+    (always_read, 46, r"to 5. Got 46. If this is the number of a query: each letter has 15 queries, in order"),
     (always_read, 1.5, r"Expected a letter, a whole number from 1 \(the first\) to 5. Got 1.5"),
     (always_read, 0, r"Expected a letter, a whole number from 1 \(the first\) to 5. Got 0"),
     (always_read, math.nan, "Got nan"),
@@ -60,7 +60,7 @@ test_a_right_answer_is_told_why = told_why(
 test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader([(checks.guess, todo), (always_read, ...)])
 
 
-def test_the_key_and_the_checks_see_what_the_explorer_shows():
+def test_answers_and_checks_agree_with_the_explorer():
     explorer = CharacterExplorer("one example each", task=2)
     guesses, truths = characters.nearest(2)
     for query in (1, 20, 46, 75):
@@ -70,7 +70,7 @@ def test_the_key_and_the_checks_see_what_the_explorer_shows():
     assert a.right == int((guesses == truths).sum())
 
 
-def test_the_key_of_the_question_is_counted(monkeypatch):
+def test_the_answer_to_the_question_is_counted(monkeypatch):
     assert (questions.answer_how_many_are_read(1), questions.answer_how_many_are_read(2)) == (
         "fewer than 25",
         "25 to 50",
@@ -80,10 +80,10 @@ def test_the_key_of_the_question_is_counted(monkeypatch):
         assert questions.answer_how_many_are_read(2) == key
 
 
-def test_the_letter_that_is_always_read(capsys):
+def test_the_letter_that_is_always_recognised(capsys):
     guesses, truths = characters.nearest(2)
     (always,) = [c for c in range(5) if (guesses[truths == c] == c).all()]
     always_read(always + 1)
     said = capsys.readouterr().out
-    assert said.startswith(f"✓ Letter {always + 1} is read 15 times in 15. But ")
+    assert said.startswith(f"✓ Letter {always + 1} is recognised 15 times in 15. But ")
     assert f"But {int(((guesses == always) & (truths != always)).sum())} prints of the other letters" in said

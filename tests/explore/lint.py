@@ -1,4 +1,4 @@
-"""Rules of accessibility: each is a function from an explorer, as it stands, to its faults in words."""
+"""Rules of accessibility. Each rule is a function that takes an explorer and yields a text for each fault."""
 
 import itertools
 import re
@@ -15,11 +15,11 @@ FIELDS = (*SLIDERS, *BOXES, w.Dropdown, w.Select, w.Checkbox, w.ToggleButton, w.
 NAMED = {value.upper(): name for name, value in vars(style).items() if name.isupper() and str(value).startswith("#")}
 LOOKS = looks.METHODS | looks.RULES | looks.IN_THE_PLANE
 SMALLEST_FONT = 11
-WIDER = 1.4  # a width or a size that differs by this factor is seen to differ
+WIDER = 1.4  # widths or sizes that differ by this factor are visibly different
 
 
 def states(explorer):
-    """Brings it to its start, to each preset, and to each value that a control is driven to; says which."""
+    """Sets the explorer to its start, to each preset and to each probe of each control. Yields a name of each state."""
     changes = [("start", {})]
     changes += [(f"preset {name!r}", explorer.preset(name)) for name in explorer.presets]
     changes += [
@@ -33,18 +33,18 @@ def states(explorer):
 
 
 def words(explorer):
-    """A title, an alternative text that describes, and a state in a sentence."""
+    """An explorer must have a title, an alternative text that describes the figure, and a sentence on the state."""
     alt, said = explorer.live_figure.state.specification["alt"].strip(), explorer.sentence.text.strip()
     if not explorer.title.strip():
         yield "no title"
     if len(alt) < 40 or not alt.endswith(".") or alt != type(explorer).alt:
-        yield f"its alt is to describe the figure in 40 characters or more and end with a full stop: {alt!r}"
+        yield f"its alt must describe the figure in 40 characters or more and end with a full stop: {alt!r}"
     if len(said) < 10 or not said.endswith((".", "?", "!")):
-        yield f"its state is to be a sentence: {said!r}"
+        yield f"its state must be a sentence: {said!r}"
 
 
 def names(explorer):
-    """A control is called something, a button has text, and whatever takes a value has a description or a tooltip."""
+    """A control must have a label, a button a text, and every field for values a description or a tooltip."""
     for name, control in explorer.declared.items():
         if not control.label.strip():
             yield f"the control {name} has no label"
@@ -59,7 +59,7 @@ def names(explorer):
 
 
 def boxes(explorer):
-    """Beside each slider stands a box for its number."""
+    """Each slider must have a box for its number beside it."""
     for parent in tree(explorer.widget):
         beside = getattr(parent, "children", ())
         for slider in beside:
@@ -68,7 +68,7 @@ def boxes(explorer):
 
 
 def palette(explorer):
-    """Colours of traces are named in style.py, or are white; transparency is free."""
+    """Colours of traces must be those of style.py, or white, with any transparency."""
     for name, _, trace in drawn(explorer):
         for path, color in colors(trace.to_plotly_json()):
             if solid(color) not in {*NAMED, "#FFFFFF"}:
@@ -76,7 +76,7 @@ def palette(explorer):
 
 
 def looks(explorer):
-    """Series of one panel, and the points of one series, differ by more than colour."""
+    """Series of one panel, and the points of one series, must differ by more than colour."""
     panels = {}
     for name, index, trace in drawn(explorer):
         if trace.type in ("scatter", "bar"):
@@ -89,7 +89,7 @@ def looks(explorer):
 
 
 def table(explorer):
-    """A method or rule has the colour and dash of style.py in every figure."""
+    """A method or rule must have its own colour and dash, the same in every figure."""
     for name, index, trace in drawn(explorer):
         look = LOOKS.get(trace.name)
         if look and trace.type in ("scatter", "bar"):
@@ -102,14 +102,14 @@ def table(explorer):
 
 
 def fonts(explorer):
-    """No text is smaller than 11."""
+    """No text may be smaller than 11."""
     for where, size in sizes(explorer.figure.to_plotly_json()):
         if size < SMALLEST_FONT:
             yield f"the font at {where} has size {size:g}"
 
 
 def axes(explorer):
-    """An axis that shows has a title, or words at its ticks; the title of a panel is its upright axis's as well."""
+    """A visible axis must have a title, or words at its ticks. The title of a panel also names its vertical axis."""
     layout = explorer.figure.layout
     for n, panel in enumerate(explorer.panels.values()):
         shown = [f"xaxis{n + 1 if n else ''}"] + ([] if panel.title.strip() else [f"yaxis{n + 1 if n else ''}"])
@@ -125,7 +125,7 @@ def axes(explorer):
 RULES = (words, names, boxes, palette, looks, table, fonts, axes)
 
 
-# What the rules look with.
+# Functions that the rules use.
 
 
 def tree(widget):
@@ -135,12 +135,12 @@ def tree(widget):
 
 
 def drawn(explorer):
-    """The name of each trace in the table, its place in the figure, and the trace."""
+    """The name of each trace in the table, the trace's index in the figure, and the trace."""
     return zip(explorer.traces, itertools.count(), explorer.figure.data, strict=False)
 
 
 def leaves(value, path=""):
-    """Everything in a trace or layout that is no dict, with where it stands."""
+    """All values in a trace or layout that are not dictionaries, each with its path."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from leaves(inner, f"{path}.{key}" if path else key)
@@ -149,7 +149,7 @@ def leaves(value, path=""):
 
 
 def colors(trace):
-    """All colours in a trace by name or number; numbers that a colour scale turns into colours are none."""
+    """All colours in a trace. Numbers that a colour scale turns into colours do not count."""
     for path, value in leaves(trace):
         if path.endswith("color") and "colorscale" not in path and "colorbar" not in path:
             several = list(value) if isinstance(value, (list, tuple)) or hasattr(value, "dtype") else [value]
@@ -165,7 +165,7 @@ def solid(color):
 
 
 def main_color(trace, index):
-    """By which a series is known: its line's or its markers'; plotly gives a series without any one of its own."""
+    """The colour of a series: of its line, or of its markers. Without both, it is plotly's default colour."""
     found = [color for path, color in colors(trace.to_plotly_json()) if path in ("line.color", "marker.color")]
     return tuple(map(solid, found)) or index
 
@@ -175,7 +175,7 @@ def size(trace):
 
 
 def alike(a, b):
-    """Whether two series of any colours look the same: their marks, dashes, symbols, widths, sizes and fills."""
+    """True if two series differ at most in colour: same marks, dashes, symbols, widths, sizes and fills."""
     if a.type != b.type:
         return False
     if a.type == "bar":
@@ -193,7 +193,7 @@ def alike(a, b):
 
 
 def points_by_colour_alone(trace):
-    """Where the points of one series have colours of their own, they have symbols, sizes, outlines or words too."""
+    """A text for each two points of one series that differ only in colour, not in symbol, size, outline or words."""
     color = trace.marker.color
     if not isinstance(color, (list, tuple)) or not all(isinstance(each, str) for each in color):
         return

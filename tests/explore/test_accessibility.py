@@ -1,7 +1,7 @@
-"""What every explorer owes to readers who don't see it all: words, names, boxes, and looks that don't rest on colour.
+"""Accessibility of every explorer: texts, names, number boxes, and looks that do not depend on colour alone.
 
-The rules of lint.py hold for every explorer of the package, in every state that a control or a preset leads to, and
-each rule is seen to fail. Keys and screen readers are the browser's tests.
+The rules of lint.py hold for every explorer of the package, in every state that a control or a preset sets. For each
+rule, a test shows an explorer that breaks it. The browser tests check keys and screen readers.
 """
 
 import importlib
@@ -23,7 +23,7 @@ from amfs_lab.widgets.panels import Panel, Panels, axis
 from amfs_lab.widgets.traces import Trace, curve
 from tests.explore.lint import RULES, axes, boxes, fonts, looks, names, palette, states, table, words
 
-# Every explorer there is: the modules of the package are all imported, so that none is missed.
+# All explorers: every module of the package is imported, so that no explorer is missing.
 
 for module in pkgutil.walk_packages(explore.__path__, "amfs_lab.explore."):
     importlib.import_module(module.name)
@@ -48,11 +48,11 @@ def accuracies():
     return {name: torch.rand(40, generator=draw) for name in ("i-amfs", "amfs", "maml")}
 
 
-ARGUMENTS = {"CompareExplorer": (accuracies(),)}  # of those that don't begin with nothing
+ARGUMENTS = {"CompareExplorer": (accuracies(),)}  # of the explorers that need data
 
 
-def test_none_escapes():
-    """An explorer that a lesson can show is exported, and so driven and looked at."""
+def test_every_explorer_is_exported():
+    """Every explorer that a lesson can show is exported, and therefore tested."""
     assert len(KINDS) >= 6
     assert {kind.__name__ for kind in KINDS} <= set(explore.__all__)
 
@@ -67,7 +67,7 @@ def test_every_explorer_keeps_every_rule(kind):
     assert not faults, "\n".join(f"{where}: {fault}" for fault, where in faults.items())
 
 
-# The rules see what they are there for.
+# Each rule finds its fault.
 
 
 class Sound(Explorer):
@@ -116,11 +116,11 @@ def of(title="", x=None, y=None):
 
 PLANTED = [
     (words, changed(title=" "), "no title"),
-    (words, changed(alt=""), "its alt is to describe"),
-    (words, changed(alt="A figure."), "its alt is to describe"),
-    (words, changed(alt="Forty characters and more, that do not end in a stop"), "its alt is to describe"),
-    (words, changed(say=lambda self, a: ""), "its state is to be a sentence"),
-    (words, changed(say=lambda self, a: "It is high." if a.y[0] > 0.3 else "low"), "its state .* 'low'"),
+    (words, changed(alt=""), "its alt must describe"),
+    (words, changed(alt="A figure."), "its alt must describe"),
+    (words, changed(alt="Forty characters and more, that do not end in a stop"), "its alt must describe"),
+    (words, changed(say=lambda self, a: ""), "its state must be a sentence"),
+    (words, changed(say=lambda self, a: "It is high." if a.y[0] > 0.3 else "low"), "its state must .* 'low'"),
     (names, changed(height=Slider(" ", 0.1, 10.0, scale="log", start=1.0)), "the control height has no label"),
     (names, changed(height=control(without_name)), "shows '' instead of its label 'height'"),
     (names, changed(height=control(without_name)), "a FloatText has no name"),
@@ -161,7 +161,7 @@ def test_a_sound_explorer_has_no_faults(rule):
 
 
 @pytest.mark.parametrize(("rule", "kind", "fault"), PLANTED, ids=[f"{r.__name__}: {f}" for r, _, f in PLANTED])
-def test_each_rule_sees_its_fault(rule, kind, fault):
+def test_each_rule_finds_its_fault(rule, kind, fault):
     assert re.search(fault, "\n".join(faults(kind, rule)))
 
 
@@ -181,5 +181,5 @@ ALLOWED = [
 
 
 @pytest.mark.parametrize(("rule", "kind"), ALLOWED)
-def test_what_is_sound_passes(rule, kind):
+def test_an_explorer_without_faults_passes(rule, kind):
     assert faults(kind, rule) == []

@@ -1,4 +1,4 @@
-"""What the explorers compute, without any widget, against another road; and what they say at the extremes."""
+"""The numbers of the explorers against an independent computation, without widgets; and their sentences at extremes."""
 
 import math
 from types import SimpleNamespace
@@ -50,13 +50,13 @@ class TestRbf:
     def test_the_sentence_is_true_at_the_extremes(self, state, words):
         assert words in RbfExplorer(**state).sentence.text
 
-    def test_the_key_of_the_question_is_counted(self):
+    def test_the_answer_to_the_question_is_counted(self):
         assert explore.kernels.questions.answer_rank_when_sigma_doubles("six points", 0.6) == "fewer"
         assert explore.kernels.questions.answer_rank_when_sigma_doubles("six points", 0.05) == "the same number"
         assert rbf.alive(rbf.POINTS["six points"], 1e-3) == 6
         assert rbf.alive(rbf.POINTS["six points"], 1e3) == 1
 
-    def test_the_key_to_the_diagonal_is_compared(self, monkeypatch):
+    def test_the_answer_on_the_diagonal_is_computed(self, monkeypatch):
         assert explore.kernels.questions.answer_diagonal_when_sigma_changes() == "it stays"
         monkeypatch.setattr(
             explore.kernels.questions, "rbf_kernel", lambda a, b, sigma: sigma * torch.ones(len(a), len(b))
@@ -76,12 +76,12 @@ class TestRidge:
         assert np.linalg.norm(a.kept) == pytest.approx(fitted, rel=2e-3)
         assert a.degrees_of_freedom == pytest.approx(a.filter.sum())
 
-    def test_the_best_ridge_is_the_best_of_all_that_can_be_set(self):
+    def test_the_best_ridge_is_the_best_value_of_the_slider(self):
         explorer = RidgeExplorer()
         tried = [
             explorer.compute(type(explorer.state)({**explorer.state, "lam": lam})) for lam in np.geomspace(1e-4, 10, 25)
         ]
-        assert explorer.arrays.best_misses == pytest.approx(min(a.misses_truth for a in tried), rel=0.02)
+        assert explorer.arrays.best_error == pytest.approx(min(a.error_to_truth for a in tried), rel=0.02)
 
     def test_more_points_keep_the_first_ones(self):
         few, many = RidgeExplorer(points=5).arrays, RidgeExplorer(points=30).arrays
@@ -93,7 +93,7 @@ class TestRidge:
         [
             ("balanced", "No other λ would come much closer"),
             ("too free", "It follows the labels too freely"),
-            ("too stiff", "It holds back too much"),
+            ("too stiff", "It is too stiff"),
             ("too wide", "try another σ, or more points"),
             ("no points", "Without points the fit is zero everywhere"),
         ],
@@ -101,7 +101,7 @@ class TestRidge:
     def test_the_presets_show_what_they_are_called(self, preset, words):
         assert words in RidgeExplorer(preset=preset).sentence.text
 
-    def test_labels_without_noise_are_not_said_to_have_any(self):
+    def test_the_sentence_claims_no_noise_in_labels_without_noise(self):
         explorer = RidgeExplorer("too wide", bandwidth=5.0, lam=1e-4, noise=0.0, points=1)
         assert "follows the labels too freely" in explorer.sentence.text
         assert "noise" not in explorer.sentence.text
@@ -110,12 +110,12 @@ class TestRidge:
         ("bandwidth", "said"),
         [(0.05, "falls back to zero"), (0.5, "joins them by a straight line")],
     )
-    def test_the_key_to_the_gap_is_measured(self, bandwidth, said):
+    def test_the_answer_between_two_points_is_measured(self, bandwidth, said):
         assert explore.ridge.questions.answer_between_two_points(bandwidth) == said
 
 
 class TestConflict:
-    def test_gradients_stand_where_they_are_put(self):
+    def test_gradients_have_the_angles_and_lengths_of_the_controls(self):
         g = gradients(tasks=4, angle=180.0, spread=60.0, ratio=2.0)
         assert g.shape == (4, 2)
         assert g.norm(dim=1).tolist() == pytest.approx([1, 1, 1, 2])
@@ -128,9 +128,10 @@ class TestConflict:
     def test_two_tasks_change_only_the_length(self, angle, ratio):
         a = ConflictExplorer(tasks=2, angle=angle, ratio=ratio).arrays
         assert a.away == pytest.approx(0, abs=1e-5)
-        assert "points where the mean points" in ConflictExplorer(tasks=2, angle=angle, ratio=ratio).sentence.text
+        said = ConflictExplorer(tasks=2, angle=angle, ratio=ratio).sentence.text
+        assert "O-AMFS and the mean have the same direction" in said
 
-    def test_the_key_to_two_tasks_is_tried(self, monkeypatch):
+    def test_the_answer_on_two_tasks_is_computed(self, monkeypatch):
         assert (
             explore.conflict.questions.answer_when_two_tasks_disagree()
             == explore.conflict.questions.answer_when_two_tasks_disagree(ratio=3.0)
@@ -145,15 +146,15 @@ class TestConflict:
             assert explorer.arrays.step == 0
             assert "stands still" in explorer.sentence.text
 
-    def test_who_stands_still_for_the_length_of_the_mean_is_told_so(self):
-        """Three against one that is three times as long: the mean is zero, the votes are not."""
+    def test_a_zero_step_because_of_the_scale_length_is_explained(self):
+        """Three tasks against one with a gradient three times as long: the mean is zero, but the votes are not."""
         opposed = dict(tasks=4, angle=180, spread=0, ratio=3.0)
         explorer = ConflictExplorer(**opposed, normalization="length")
         assert explorer.arrays.votes == pytest.approx(2)
-        assert "cancel: see another scale" in explorer.sentence.text
+        assert "cancel: choose another scale" in explorer.sentence.text
         assert "O-AMFS still moves" in ConflictExplorer(**opposed, normalization="unit").sentence.text
 
-    def test_the_arrow_of_o_amfs_is_m_times_s(self):
+    def test_the_arrow_of_o_amfs_is_the_matrix_m_times_s(self):
         a = ConflictExplorer(tasks=4, angle=110, spread=50, ratio=2.0, true_lengths=True, normalization="none").arrays
         g = a.grads
         u = g / np.linalg.norm(g, axis=1, keepdims=True)
@@ -201,7 +202,7 @@ def progress(method, step, seconds=None, accuracy=0.5, validation=None):
 
 
 def curves(explorer, name):
-    """Loss, accuracy and validations of a run, as drawn."""
+    """The drawn traces of a run: loss, accuracy and validations."""
     return [trace for trace in explorer.figure.data if trace.name == name]
 
 
@@ -238,8 +239,8 @@ class TestMetaTraining:
         shown = [trace.name for trace in explorer.figure.data if trace.showlegend]
         assert shown == ["MAML", "AMFS"]
 
-    def test_a_method_looks_the_same_in_every_figure_whenever_it_came(self):
-        """Figure 2 has one look of each method; a race in either order has the same."""
+    def test_a_method_looks_the_same_in_every_figure_and_order(self):
+        """Figure 2 has one look for each method. Live curves have the same looks, in any order of the runs."""
         figure2 = Figure2Explorer()
         for order in (("maml", "i-amfs"), ("i-amfs", "maml")):
             race = MetaTrainingExplorer()
@@ -259,7 +260,7 @@ class TestMetaTraining:
     def test_each_method_has_a_look_and_another_name_a_free_one(self):
         assert set(NAMES) == set(METHODS)
         parts = list(zip(*looks.METHODS.values(), strict=True))[:3]
-        assert all(len(set(each)) == MOST for each in parts), "none is told by its colour alone"
+        assert all(len(set(each)) == MOST for each in parts), "no curve is identified by its colour alone"
         runs = ["i-amfs again", "amfs", "mine", "i-amfs"]
         placed = slots(runs)
         assert [placed[name] for name in ("i-amfs", "amfs")] == [list(NAMES).index(name) for name in ("i-amfs", "amfs")]
@@ -275,7 +276,7 @@ class TestMetaTraining:
         training, validation = (trace.marker.size for trace in curves(explorer, "AMFS")[1:])
         assert training < 0.7 * validation
 
-    def test_the_title_tells_of_validations_only_where_there_are_some(self, explorer):
+    def test_the_title_mentions_validation_only_if_a_run_validates(self, explorer):
         assert explorer.figure.layout.annotations[1].text == "accuracy: thin training, bars validation"
         plain = MetaTrainingExplorer()
         assert plain.figure.layout.annotations[1].text == "accuracy on training tasks"
@@ -294,10 +295,10 @@ class TestMetaTraining:
     def test_an_eighth_method_is_refused_with_advice(self, explorer):
         for n in range(MOST):
             explorer.push(progress(f"method {n}", 1))
-        with pytest.raises(ValueError, match=r"At most 7 methods fit into one figure\. Got 9: open a second explorer"):
+        with pytest.raises(ValueError, match=r"One figure can show at most 7 methods\. Got 9: open a second explorer"):
             explorer.refresh()
 
-    def test_smoothing_averages_what_is_there(self):
+    def test_smoothing_averages_the_values_so_far(self):
         assert smooth([4.0, 2.0, 0.0, 2.0], 2).tolist() == [4, 3, 1, 1]
         assert smooth([1.0, 3.0], 100).tolist() == [1, 2]
         assert smooth([], 3).tolist() == []

@@ -1,4 +1,4 @@
-"""No word of a reader, a file or an error becomes markup on the page."""
+"""No text from a user, a file or an error becomes markup on the page."""
 
 import ast
 import re
@@ -21,13 +21,13 @@ FOLDER = Path(amfs_lab.__file__).parent
 
 
 def pages(widget: ipywidgets.Widget) -> list[str]:
-    """The value of each HTML widget in it."""
+    """The values of all HTML widgets inside `widget`."""
     own = [widget.value] if isinstance(widget, ipywidgets.HTML) else []
     return own + [page for child in getattr(widget, "children", ()) for page in pages(child)]
 
 
 def test_only_one_widget_of_ours_takes_markup():
-    """`Words` escapes; whatever else could hold markup is not made anywhere."""
+    """`Words` escapes its text, and no other widget that could hold markup is created."""
     markup, found = {"HTML", "HTMLMath", "description_allow_html", "tooltip_allow_html"}, {}
     for path in sorted(FOLDER.rglob("*.py")):
         nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
@@ -46,7 +46,7 @@ def test_no_script_of_ours_makes_markup():
         assert not re.search(r"(inner|outer)HTML|insertAdjacentHTML|document\.write", path.read_text(encoding="utf-8"))
 
 
-def test_words_are_shown_as_they_are():
+def test_text_is_shown_unchanged():
     words = Words(HOSTILE, "amfs-help", "<b>{}</b>")
     assert words.value == f"<b>{SHOWN}</b>"
     words.say("{} & {0}")
@@ -63,7 +63,7 @@ class Hostile(Wave):
 
 def test_an_explorer_shows_every_word_of_its_author_and_of_an_error():
     explorer = Hostile()
-    explorer.controls["height"].parts[1].widget.value = 7.0  # beyond: a note says what became of it
+    explorer.controls["height"].parts[1].widget.value = 7.0  # out of range: a note says which value it became
     explorer.show_error(ConfigError(f"error {HOSTILE}"))
     explorer.sentence.text = f"sentence {HOSTILE}"
     shown = pages(explorer.widget)
@@ -73,27 +73,27 @@ def test_an_explorer_shows_every_word_of_its_author_and_of_an_error():
         assert f"{place} {SHOWN}" in told, place
 
 
-def test_names_of_methods_are_words():
+def test_names_of_methods_are_escaped():
     accuracies = {HOSTILE: torch.rand(40), f"maml {HOSTILE}": torch.rand(40)}
     shown = pages(explore.CompareExplorer(accuracies).widget)
     assert any(SHOWN in page for page in shown)
     assert not any("<img" in page for page in shown)
 
 
-def test_a_question_and_its_answers_are_words():
+def test_a_question_and_its_answers_are_escaped():
     asked = widgets.predict(HOSTILE, [HOSTILE, "no"], HOSTILE, {HOSTILE: HOSTILE})
     asked.choose(HOSTILE)
     assert sum(SHOWN in page for page in pages(asked.widget)) == 2
     assert not any("<img" in page for page in pages(asked.widget))
 
 
-def test_a_box_is_words_and_code():
+def test_a_box_escapes_text_and_code():
     shown = Box("wrong", f"Got `{HOSTILE}` of {HOSTILE}.")._repr_html_()
     assert shown.count(SHOWN) == 2
     assert "<img" not in shown
 
 
-def test_words_of_no_kind_have_no_empty_class():
-    """A page raises an error at one."""
+def test_text_without_a_kind_has_no_css_class():
+    """An empty CSS class would raise an error on the page."""
     assert "" not in Words("plain")._dom_classes
     assert "amfs-help" in Words("plain", "amfs-help")._dom_classes

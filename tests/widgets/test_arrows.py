@@ -1,4 +1,4 @@
-"""Arrows: a dot without a length, no head longer than its arrow, none that ends outside its panel."""
+"""Arrows: without a length they are dots, no head is longer than its arrow, and all end inside the panel."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ def test_without_a_length_there_is_a_dot(tip):
 
 
 @pytest.mark.parametrize("tip", [(math.nan, 0.0), (math.inf, 0.0)])
-def test_a_tip_that_is_no_place_is_nothing(tip):
+def test_an_arrow_with_an_infinite_tip_is_empty(tip):
     assert arrow((0.0, 0.0), tip, 15, scale=50) is NOTHING
 
 
@@ -37,7 +37,7 @@ def test_room_is_up_to_the_nearest_edge():
 
 
 def drawn(explorer):
-    """The arrows of a figure: x, y, the marker's sizes and the marker of each."""
+    """The arrows of a figure: x, y, the sizes of the markers, and the marker."""
     for trace in explorer.figure.data:
         marker = trace.marker if trace.type == "scatter" else None
         if marker is not None and marker.angleref == "previous":
@@ -45,11 +45,11 @@ def drawn(explorer):
 
 
 def sound(explorer, ranges, logarithmic=False):
-    """All arrows of a figure have a length and end in the panel, or are dots; says how many have a length."""
+    """Asserts that all arrows of a figure end inside the panel or are dots. Returns how many have a length."""
     found = 0
     for x, y, size, symbol in drawn(explorer):
         assert len(x) == len(y) == len(size)
-        assert len(x) in (0, 2), "plotly draws no first marker that looks at the one before"
+        assert len(x) in (0, 2), "plotly draws no first marker if markers follow the line"
         if not size or symbol == "circle":
             assert len(set(x)) <= 1
             assert len(set(y)) <= 1
@@ -68,14 +68,14 @@ def test_gradients_that_cancel_leave_a_dot():
     explorer = ConflictExplorer("two opposed")
     a = explorer.arrays
     assert a.weights_0.sum() == pytest.approx(1)
-    assert sound(explorer, (a.x_range, a.y_range)) < 6  # two tasks, and not all of the four rules
+    assert sound(explorer, (a.x_range, a.y_range)) < 6  # two tasks, and fewer than the four rules
     for n in range(4):
         still = math.hypot(*(a[f"weights_{n}"] @ a.grads)) < 1e-9
         assert a[f"rule_{n}_tip"] == ("circle" if still else "arrow")
         assert (a[f"rule_{n}_x"] == [0.0, 0.0]) == still
 
 
-def test_a_direction_that_is_rounding_is_a_dot():
+def test_an_arrow_of_rounding_errors_is_a_dot():
     explorer = ConflictExplorer(tasks=3, angle=180, spread=120, ratio=1.0, normalization="unit")
     a = explorer.arrays
     mean = a.weights_0 @ a.grads
@@ -92,7 +92,7 @@ def test_arrows_of_true_length_are_all_in_the_panel():
         assert sound(explorer, (explorer.arrays.x_range, explorer.arrays.y_range)) >= tasks
 
 
-def test_an_arrow_that_is_seen_along_itself_is_a_dot():
+def test_an_arrow_in_the_viewing_direction_is_a_dot():
     above = ProjectionExplorer("from above").arrays  # w⊥ stands upright
     assert (len(above.rest_x), above.rest_size, above.rest_tip) == (2, [0.0, 7.5], "circle")
     assert above.w_size[1] == 17
@@ -108,7 +108,7 @@ def test_all_of_w_is_in_the_picture():
         assert sound(explorer, ranges) >= 3
 
 
-def test_at_the_edge_of_the_map_arrows_are_short_and_whole():
+def test_arrows_at_the_edge_of_the_map_are_shortened():
     ranges = teachers.SIGMA_AXIS["range"], teachers.LAM_RANGE
     explorer, found = TeacherExplorer(), 0
     for bandwidth, lam in itertools.product((0.05, 0.3, 5.0), (1e-4, 0.1, 10.0)):
@@ -117,14 +117,14 @@ def test_at_the_edge_of_the_map_arrows_are_short_and_whole():
     assert found > 20
 
 
-def test_arrows_that_share_a_way_stay_nested_at_the_edge():
+def test_arrows_with_the_same_direction_stay_nested_at_the_edge():
     long, short = (teachers.arrow_from(5.0, 0.1, (1.0, 0.0), length)[0][1] for length in (0.25, 0.145))
     assert math.log10(long) == pytest.approx(teachers.SIGMA_AXIS["range"][1])
     assert math.log(short / 5) / math.log(long / 5) == pytest.approx(0.145 / 0.25)
 
 
-def test_every_arrow_of_a_figure_is_fed_its_marker_and_its_size():
-    """A marker that never changes draws a head where an arrow has become a point."""
+def test_arrays_set_the_marker_and_the_size_of_every_arrow():
+    """A constant marker would draw a head for an arrow that has become a dot."""
     for kind in (ConflictExplorer, ProjectionExplorer, TeacherExplorer):
         for trace in kind.traces.values():
             if trace.style.get("marker", {}).get("symbol") == "arrow":

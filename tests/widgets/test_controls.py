@@ -1,4 +1,4 @@
-"""Laws of every control: what it accepts, what it refuses, and that slider and box mean the same."""
+"""Laws of every control: the values it accepts and rejects, and that slider and box agree."""
 
 import pytest
 
@@ -23,7 +23,7 @@ CONTROLS = [
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_probes_hold_the_start_and_at_least_another_value_and_are_accepted(control):
+def test_probes_are_accepted_and_contain_the_start_and_another_value(control):
     probes = control.probes()
     assert control.start in probes
     assert len(set(probes)) >= 2
@@ -40,19 +40,19 @@ def test_a_slider_reaches_its_ends_and_its_start_exactly(control):
 
 
 @pytest.mark.parametrize("control", SLIDERS)
-def test_every_tick_of_a_slider_is_another_value_that_the_control_accepts(control):
+def test_every_tick_of_a_slider_is_a_different_accepted_value(control):
     slider = control.fields(control.start).parts[0]
     values = [slider.from_widget(tick) for tick in range(slider.widget.min, slider.widget.max + 1)]
     assert values == sorted(set(values))
     assert [control.check(value) for value in values] == values
 
 
-def test_a_logarithmic_slider_takes_the_same_way_for_every_decade():
+def test_every_decade_of_a_logarithmic_slider_has_the_same_length():
     control = Slider("a", 1e-4, 1.0, scale="log", start=0.1)
     assert [control.tick(value) for value in (1e-4, 1e-3, 1e-2, 1e-1, 1.0)] == [0, 50, 100, 150, 200]
 
 
-def test_a_linear_slider_rounds_what_binary_fractions_leave():
+def test_a_linear_slider_rounds_binary_fractions_to_decimals():
     assert Slider("noise", 0.0, 1.0, start=0.3, step=0.02).at(3) == 0.06
 
 
@@ -69,12 +69,12 @@ def test_a_linear_slider_rounds_what_binary_fractions_leave():
         (CONTROLS[-1], 1, "True or False"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_in_words(control, value, words):
+def test_an_invalid_value_is_refused_with_a_message(control, value, words):
     with pytest.raises(ConfigError, match=words):
         control.check(value)
 
 
-def test_a_slider_that_begins_at_zero_has_it_at_its_left_end_alone():
+def test_a_zero_log_slider_has_zero_only_at_its_left_end():
     count = Slider("k", 1, 1000, scale="zero-log", integer=True, start=20)
     assert [count.at(tick) for tick in (0, 1, 2)] == [0, 1, 1]
     assert count.probes()[:3] == [0, 20, 1000]
@@ -88,7 +88,7 @@ def test_whole_numbers_are_the_ticks_of_their_slider():
     assert (control.nearest(7.6), control.check(7.0)) == (8, 7)
 
 
-def test_an_impossible_start_fails_where_it_is_declared():
+def test_an_invalid_start_fails_at_the_declaration():
     with pytest.raises(ConfigError, match="between 0 and 1"):
         Slider("a", 0, 1, start=2)
     with pytest.raises(ConfigError, match=r"slider `a` must begin above 0 on a logarithmic scale. Got 0\."):

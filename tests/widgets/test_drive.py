@@ -1,4 +1,4 @@
-"""`drive` fails on each thing that a reader would trip over, and the page is told what it needs to know."""
+"""`drive` fails on each fault of an explorer that a user would notice, and the page gets all that it needs to draw."""
 
 import base64
 import copy
@@ -19,13 +19,13 @@ from amfs_lab.widgets.traces import curve
 
 ALL = [getattr(explore, name) for name in explore.__all__ if isinstance(getattr(explore, name), type)]
 ALL = [kind for kind in ALL if kind.declared]  # the bases declare no control
-STARTED = [kind for kind in ALL if kind.__name__ != "CompareExplorer"]  # begins with data
+STARTED = [kind for kind in ALL if kind.__name__ != "CompareExplorer"]  # it needs data
 
 LESSONS = Path(__file__).parents[2] / "notebooks"
 
 
 def test_every_explorer_is_driven_in_a_lesson_or_here():
-    """In a lesson it is driven as the lesson makes it, by a cell that notebooks/conftest.py adds."""
+    """A cell that notebooks/conftest.py adds to each lesson drives the explorers of the lesson."""
     lessons = [json.loads(path.read_text(encoding="utf-8"))["cells"] for path in LESSONS.glob("[0-9][0-9]_*.ipynb")]
     code = "".join("".join(cell["source"]) for cells in lessons for cell in cells if cell["cell_type"] == "code")
     assert len(ALL) > 20
@@ -41,8 +41,8 @@ def test_every_preset_is_a_start(kind):
 
 
 @pytest.mark.parametrize("kind", STARTED, ids=lambda kind: kind.__name__)
-def test_after_a_preset_the_dials_show_what_was_computed_with(kind, monkeypatch):
-    """Each part of each control shows the state that `compute` was given, and no dial is overruled in silence."""
+def test_after_a_preset_the_controls_show_the_computed_state(kind, monkeypatch):
+    """Each widget of each control shows the state that `compute` got. No control shows a value that is not used."""
     given = []
     explorer, compute = kind(), kind.compute
     monkeypatch.setattr(kind, "compute", lambda self, state: given.append(state) or compute(self, state))
@@ -59,7 +59,7 @@ def test_after_a_preset_the_dials_show_what_was_computed_with(kind, monkeypatch)
 
 
 def put(part, path, value):
-    """As plotly.js does: dots and brackets lead inside, and nothing else."""
+    """Sets a value by its path, as plotly.js does: only dots and brackets separate the parts of a path."""
     *way, last = (int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path))
     for step in way:
         part = part[step] if isinstance(step, int) else part.setdefault(step, {})
@@ -67,7 +67,7 @@ def put(part, path, value):
 
 
 def as_page(explorer):
-    """The drawing of `plotly_widget.js`: the specification, with the arrays that the page has."""
+    """The figure that `plotly_widget.js` draws: the specification with the arrays of the page."""
     state = explorer.live_figure.state
     sent = {name.removeprefix(PREFIX): value for name, value in state.get_state().items() if name.startswith(PREFIX)}
     page, data, layout = copy.deepcopy(state.specification), {}, {}
@@ -83,14 +83,14 @@ def as_page(explorer):
 
 
 def as_figure(explorer):
-    """The same of the plotly figure: traces without what places them among others, and axes."""
+    """The traces and axes of the plotly figure, without the properties that place them among other panels."""
     figure = json.loads(explorer.figure.to_json())
     data = [{k: v for k, v in trace.items() if k not in ("xaxis", "yaxis", "legend")} for trace in figure["data"]]
     return data, {k: v for k, v in figure["layout"].items() if k[1:5] == "axis"}
 
 
 def numbers(value):
-    """Lists for arrays: ours as `read` in `plotly_widget.js` makes them, plotly's own."""
+    """The value with lists in place of arrays. Our arrays are converted like `read` in `plotly_widget.js`."""
     if isinstance(value, dict) and "bytes" in value:
         return np.frombuffer(value["bytes"], value["type"]).reshape(value["shape"]).tolist()
     if isinstance(value, dict) and "bdata" in value:
@@ -105,12 +105,12 @@ PLACES = ("anchor", "matches", "domain", "scaleanchor", "automargin")
 
 
 def own(axis):
-    """Without what places it on the page and among the axes of other panels."""
+    """The axis without the properties that place it on the page and among other axes."""
     return numbers({k: v for k, v in axis.items() if k not in PLACES})
 
 
 @pytest.mark.parametrize("kind", STARTED, ids=lambda kind: kind.__name__)
-def test_what_the_page_draws_from_is_the_figure_of_the_present_state(kind):
+def test_the_page_draws_the_figure_of_the_present_state(kind):
     explorer = kind()
     moves = [explorer.preset(preset) for preset in kind.presets]
     moves += [{name: control.probes()[-1]} for name, control in kind.declared.items()]
@@ -138,19 +138,19 @@ class Line(Explorer):
 
 
 def test_a_sound_explorer_passes():
-    assert drive(Line()) == 2 * (2 * 4 + 2)  # slider and box visit four values each, and the box two beyond its range
+    assert drive(Line()) == 2 * (2 * 4 + 2)  # four values by slider and by box, and two values out of range
 
 
-def test_a_dead_slider_fails():
+def test_a_slider_without_effect_fails():
     class Dead(Line):
         def compute(self, state):
             return Arrays(x=[0.0, 1.0], y=np.array([0.0, state.slope]))
 
-    with pytest.raises(AssertionError, match=r"Dead\.scale is dead: nothing in the figure changed"):
+    with pytest.raises(AssertionError, match=r"Dead\.scale has no effect: no value of .* changed the figure"):
         drive(Dead())
 
 
-def test_a_slider_that_only_its_sentence_repeats_is_dead():
+def test_a_slider_that_changes_only_the_sentence_fails():
     class Parrot(Line):
         def compute(self, state):
             return Arrays(x=[0.0, 1.0], y=np.array([0.0, state.slope]), scale=state.scale)
@@ -158,11 +158,11 @@ def test_a_slider_that_only_its_sentence_repeats_is_dead():
         def say(self, a):
             return f"At scale {a.scale} it ends at {a.y[-1]:.3f}"
 
-    with pytest.raises(AssertionError, match=r"Parrot\.scale is dead"):
+    with pytest.raises(AssertionError, match=r"Parrot\.scale has no effect"):
         drive(Parrot())
 
 
-def test_a_slider_that_says_why_it_may_be_inert_passes():
+def test_a_slider_with_a_reason_to_be_inert_passes():
     class Excused(Line):
         scale = Slider("scale", 0.1, 10, scale="log", start=1.0, inert="only the slope counts here")
 
@@ -179,7 +179,7 @@ def test_an_unwired_slider_fails():
         drive(explorer)
 
 
-def test_a_number_out_of_range_that_changes_in_silence_fails():
+def test_a_corrected_number_without_a_note_fails():
     explorer = Line()
     explorer.controls["slope"].remark = lambda words: None
     with pytest.raises(AssertionError, match=r"slope, -2 typed: it became -1 and no note says so"):

@@ -1,4 +1,4 @@
-"""Laws of every explorer, on a small one: state, presets, reset, errors, and how much is sent to the page."""
+"""Laws of every explorer, tested on a small explorer: state, presets, reset, errors, and messages to the page."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def wave():
 
 @pytest.fixture
 def sent(wave, monkeypatch):
-    """What leaves for the page through the figure."""
+    """The messages that the figure sends to the page."""
     messages = []
     monkeypatch.setattr(wave.live_figure.state, "_send", lambda message, buffers=None: messages.append(message))
     return messages
@@ -76,7 +76,7 @@ def test_a_control_reads_and_sets_as_an_attribute(wave):
 )
 def test_a_number_out_of_range_becomes_the_nearest_and_a_note_says_so(wave, name, typed, kept, words):
     slider, box = (part.widget for part in wave.controls[name].parts)
-    for _ in range(2):  # again, from the value that it became
+    for _ in range(2):  # and again, from the corrected value
         box.set_state({"value": typed})
         assert (wave.state[name], box.value, wave.controls[name].note.value) == (kept, kept, words)
         assert slider.value == wave.controls[name].parts[0].to_widget(kept)
@@ -129,16 +129,16 @@ def toolbar(explorer):
     ("make", "words"),
     [
         (lambda: Wave(preset="short"), r"`preset` must be one of 'long', 'many'\. Got 'short'"),
-        (lambda: Wave(width=1), r"Wave has the controls length, count, shape, fails\. Got 'width'"),
+        (lambda: Wave(width=1), r"A control of Wave must be one of length, count, shape, fails\. Got 'width'"),
         (lambda: Wave(length=0), r"`length` must be a number between 0\.1 and 10\. Got 0"),
     ],
 )
-def test_a_start_that_cannot_be_raises_in_the_cell(make, words):
+def test_an_invalid_start_raises_in_the_cell(make, words):
     with pytest.raises(ConfigError, match=words):
         make()
 
 
-def test_an_error_is_shown_and_raised_and_gone_after_the_next_success(wave):
+def test_an_error_is_shown_until_the_next_success_and_raised(wave):
     with pytest.raises(ZeroDivisionError):
         wave.set(fails=True)
     assert "ZeroDivisionError: off the default" in wave.banner.value
@@ -162,7 +162,7 @@ def test_an_error_under_a_button_reaches_the_banner():
     broken = Impossible()
     next(
         button for button in toolbar(broken) if button.description == "endless"
-    ).click()  # ipywidgets raises it in kernels
+    ).click()  # in a kernel, ipywidgets raises the error
     assert "ConfigError" in broken.banner.value
     assert isinstance(broken.error, ConfigError)
 
@@ -185,7 +185,7 @@ def test_a_message_that_the_figure_refuses_reaches_the_banner_too(wave):
     assert wave.banner.value
 
 
-def test_a_number_that_is_none_of_the_range_is_refused_by_the_control(wave):
+def test_a_number_out_of_range_is_refused_by_the_control(wave):
     box = wave.controls["length"].parts[1].widget
     with pytest.raises(ConfigError, match="number between"):
         box.set_state({"value": float("nan")})
@@ -197,12 +197,12 @@ def test_a_change_is_one_message_and_names_only_what_changed(wave, sent):
     assert [set(message["state"]) for message in sent] == [{"array_y"}]
 
 
-def test_nothing_is_sent_where_nothing_changed(wave, sent):
+def test_nothing_is_sent_if_nothing_changed(wave, sent):
     wave.set(length=wave.length)
     assert sent == []
 
 
-def test_it_shows_as_widgets_and_as_words(wave):
+def test_an_explorer_is_shown_as_widgets_and_as_text(wave):
     bundle, _ = wave._repr_mimebundle_()
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == wave.widget.model_id
     assert bundle["text/plain"] == "Wave: the largest is 1.000"
@@ -214,34 +214,34 @@ def test_arrays_are_plain_values_read_by_name():
     arrays = Arrays(a=torch.ones(2, requires_grad=True), b=torch.tensor(3.0), c="word")
     assert isinstance(arrays.a, np.ndarray)
     assert (arrays.b, arrays.c) == (3.0, "word")
-    with pytest.raises(AttributeError, match="There is no 'd' here, only a, b, c"):
+    with pytest.raises(AttributeError, match=r"Arrays has the names a, b, c\. Got 'd'"):
         _ = arrays.d
 
 
-def test_a_page_that_asks_anew_is_told_the_figure_as_it_is_now(wave):
-    """A second view, too, and a page whose connection was lost."""
+def test_a_page_that_connects_again_gets_the_present_figure(wave):
+    """The same holds for a second view, and for a page that lost its connection."""
     wave.set(length=0.2)
     told = wave.live_figure.state.get_state()["array_y"]
     assert np.array_equal(np.frombuffer(told["bytes"], told["type"]), wave.arrays.y)
 
 
-def test_a_point_of_a_trace_that_hears_the_mouse_is_told_once_for_each_click():
+def test_each_click_on_a_trace_with_events_is_passed_on_once():
     class Clicked(Wave):
         heard = ()
-        traces = {"heard": curve("x", "y", hears=["click"])}
+        traces = {"clicked": curve("x", "y", events=["click"])}
 
         def pointed(self, event):
             self.heard += ((event["trace"], event["index"]),)
 
     clicked = Clicked()
     (told,) = clicked.live_figure.state.specification["panels"][0]["traces"]
-    assert (told["name"], told["hears"]) == ("heard", ["click"])
+    assert (told["name"], told["events"]) == ("clicked", ["click"])
     for n in (1, 2):
         clicked.live_figure.state.set_state({"click": {"trace": told["name"], "x": 1.0, "y": 0.5, "index": 3, "n": n}})
-    assert clicked.heard == (("heard", 3),) * 2
+    assert clicked.heard == (("clicked", 3),) * 2
 
 
-def test_a_figure_is_computed_on_one_thread_and_the_others_come_back():
+def test_a_figure_is_computed_on_one_thread_only():
     class Counts(Wave):
         def compute(self, state):
             self.threads = torch.get_num_threads()
@@ -260,7 +260,7 @@ def test_a_figure_is_computed_on_one_thread_and_the_others_come_back():
 
 
 def test_no_empty_text_is_sent_to_the_page():
-    """plotly takes the node of an empty text away, and never draws there again."""
+    """plotly removes the node of an empty text and never draws there again."""
 
     class Noted(Explorer):
         slope = Slider("slope", -2.0, 2.0, start=0.0)
@@ -278,8 +278,8 @@ def test_no_empty_text_is_sent_to_the_page():
         assert list(explorer.trace("notes").text) == [first, "always"]
 
 
-def test_an_interrupted_move_leaves_dials_sentence_and_figure_together(wave, monkeypatch):
-    """The interrupt button is no error: no banner, and the reader finds the state before the move."""
+def test_an_interrupted_move_restores_controls_sentence_and_figure(wave, monkeypatch):
+    """An interrupt is not shown as an error: there is no banner, and the state is the one before the move."""
     before, said = wave.state, wave.sentence.text
     shown = [[part.widget.value for part in fields.parts] for fields in wave.controls.values()]
     drawn = wave.figure.to_dict()
@@ -297,14 +297,14 @@ def test_an_interrupted_move_leaves_dials_sentence_and_figure_together(wave, mon
     assert wave.state != before
 
 
-def test_an_interrupted_start_is_told_in_words_and_stays_an_interrupt(monkeypatch):
+def test_an_interrupted_start_is_explained_and_stays_an_interrupt(monkeypatch):
     def interrupted(self, state):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Wave, "compute", interrupted)
     with pytest.raises(KeyboardInterrupt) as told:
         Wave()
-    assert told.value._render_traceback_() == ["Stopped."]  # IPython's own way in, which a notebook shows
+    assert told.value._render_traceback_() == ["Stopped."]  # IPython shows this in a notebook
 
 
 def interrupted_once(function):

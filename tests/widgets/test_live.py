@@ -1,4 +1,4 @@
-"""A run beside a page: steps are recorded, Stop stops, errors are seen; in plain asyncio, then in a real kernel."""
+"""Live runs: steps are recorded, Stop stops a run, and errors are shown; in plain asyncio, then in a real kernel."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from amfs_lab.widgets.live import NEXT, live
 
 
 def steps(method="amfs", n=5, closed=None, after=None, pause=0.0):
-    """Fake progress; `closed` collects the methods whose generator was closed, `after(step)` runs behind each step."""
+    """Fake progress. `closed` collects the methods whose generator was closed; `after(step)` runs after each step."""
     try:
         for step in range(1, n + 1):
             time.sleep(pause)
@@ -40,7 +40,7 @@ def test_a_run_is_recorded_to_its_end_and_returns_its_last_step(explorer):
     assert last.step == 5
     assert [step.step for step in explorer.history["amfs"]] == [1, 2, 3, 4, 5]
     drawn = next(trace for trace in explorer.figure.data if trace.name == "AMFS")
-    assert len(drawn.x) == 5, "what the throttle held back is drawn at the end"
+    assert len(drawn.x) == 5, "steps that were not drawn at once are drawn at the end"
     assert explorer.sentence.text.startswith("Finished: AMFS 100.0 %")
 
 
@@ -91,7 +91,7 @@ def test_several_runs_advance_at_equal_seconds_and_stop_together(explorer):
     assert sorted(closed) == ["amfs", "maml"]
 
 
-def test_an_error_in_a_run_reaches_the_reader_and_the_banner(explorer):
+def test_an_error_in_a_run_reaches_the_caller_and_the_banner(explorer):
     def fail(step):
         raise ArithmeticError("the loss is not finite")
 
@@ -115,7 +115,7 @@ def test_an_interrupt_closes_the_run_too(explorer):
 
 
 def assert_stopped(explorer):
-    """No error anywhere, what was trained is there, and a sentence says what can be done."""
+    """Asserts that there is no error, that the trained steps are kept, and that a sentence gives advice."""
     assert (explorer.status, explorer.error, explorer.banner.value) == ("stopped", None, "")
     assert explorer.stop_button.disabled
     assert explorer.sentence.text.startswith("Stopped: AMFS ")
@@ -123,7 +123,7 @@ def assert_stopped(explorer):
 
 
 @pytest.mark.parametrize("kind", [MetaTrainingExplorer, TrainingTrajectoryExplorer])
-def test_before_the_first_step_there_is_only_the_cell_to_run_again(kind):
+def test_an_interrupt_before_the_first_step_advises_to_run_the_cell_again(kind):
     def interrupted():
         raise KeyboardInterrupt
         yield
@@ -131,12 +131,12 @@ def test_before_the_first_step_there_is_only_the_cell_to_run_again(kind):
     explorer = kind()
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(live(interrupted(), explorer))
-    assert explorer.sentence.text == "Stopped before the first meta-step. Run the cell again to begin afresh."
+    assert explorer.sentence.text == "Stopped before the first meta-step. Run the cell again."
     assert explorer.banner.value == ""
 
 
 def test_a_task_that_is_cancelled_is_stopped_and_stays_cancelled(explorer):
-    """As ipykernel does with a cell that awaits."""
+    """ipykernel cancels a cell that awaits in this way."""
     closed = []
 
     async def cell():
@@ -153,7 +153,7 @@ def test_a_task_that_is_cancelled_is_stopped_and_stays_cancelled(explorer):
     assert_stopped(explorer)
 
 
-def test_a_second_interrupt_while_runs_are_closed_leaves_no_run_running(explorer):
+def test_a_second_interrupt_during_closing_still_closes_all_runs(explorer):
     closed = []
 
     def stubborn():
@@ -178,7 +178,7 @@ def raising_from(first):
     return after
 
 
-def test_a_run_that_can_t_be_closed_is_an_error_and_the_others_are_closed(explorer):
+def test_an_error_while_closing_a_run_is_raised_and_the_others_are_closed(explorer):
     closed = []
 
     def unsaved():
@@ -191,10 +191,10 @@ def test_a_run_that_can_t_be_closed_is_an_error_and_the_others_are_closed(explor
         asyncio.run(live({"amfs": unsaved(), "maml": steps("maml", 99, closed)}, explorer))
     assert explorer.status == "failed"
     assert "no space left" in explorer.banner.value
-    assert closed in ([], ["maml"])  # a generator that has not begun has nothing to close
+    assert closed in ([], ["maml"])  # a generator that has not started has nothing to close
 
 
-def test_an_interrupted_training_has_saved_what_it_needs_to_go_on(explorer, tmp_path):
+def test_an_interrupted_training_can_be_resumed(explorer, tmp_path):
     settings = preset("amfs", steps=6, width=8, validate_every=0)
 
     def interrupted(run):
@@ -220,7 +220,7 @@ def test_an_empty_run_says_so(explorer):
 
 
 class Kernel:
-    """A real ipykernel, with the messages that a page would send."""
+    """A real ipykernel that gets the messages a page would send."""
 
     def __init__(self):
         self.manager, self.client = start_new_kernel(startup_timeout=60)
@@ -231,7 +231,7 @@ class Kernel:
         return message["header"]["msg_id"]
 
     def messages(self, request):
-        """What the kernel publishes until it has finished with a request."""
+        """The messages that the kernel publishes until a request is finished."""
         found = []
         while True:
             message = self.client.get_iopub_msg(timeout=60)
@@ -279,24 +279,22 @@ def test_in_a_kernel_a_slider_is_answered_during_a_run_and_stop_ends_it(kernel, 
     slider, stop, _ = comms
     run = kernel.client.execute("last = await live(fake(400, 0.05), e)")
     while kernel.client.get_iopub_msg(timeout=60)["msg_type"] != "comm_msg":
-        pass  # the explorer says that it runs
+        pass  # wait until the explorer reports that it runs
     moved = kernel.send(slider, method="update", state={"value": 7}, buffer_paths=[])
-    found = kernel.messages(
-        moved
-    )  # ends only if the page is told that its message was handled: else no slider moves twice
+    found = kernel.messages(moved)  # ends only if the message is acknowledged: otherwise no slider moves twice
     assert not any(message["msg_type"] == "error" for message in found)
     clicked = time.monotonic()
     kernel.send(stop, method="custom", content={"event": "click"})
     kernel.messages(run)
-    assert time.monotonic() - clicked < 5, "a run of twenty seconds was to end after its step"
+    assert time.monotonic() - clicked < 5, "Stop must end a run of twenty seconds after the present step"
     status, smoothing, step = kernel.run("print(e.status, e.smoothing, last.step)")
     assert (status, smoothing) == ("stopped", "7")
     assert int(step) < 200
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there a kernel is interrupted by an event, not by a signal")
-def test_in_a_kernel_the_interrupt_button_stops_a_run_in_words(kernel, comms):
+@pytest.mark.skipif(sys.platform == "win32", reason="on Windows an event interrupts a kernel, not a signal")
+def test_in_a_kernel_the_interrupt_button_stops_a_run_with_a_message(kernel, comms):
     run = kernel.client.execute("last = await live(fake(400, 0.05), e)")
     while kernel.client.get_iopub_msg(timeout=60)["msg_type"] != "comm_msg":
         pass
@@ -321,7 +319,7 @@ def test_in_a_kernel_a_refused_value_leaves_as_an_error_message(kernel, comms, i
     found = kernel.messages(kernel.send(comms[index], method="update", state=state, buffer_paths=[]))
     errors = [message for message in found if message["msg_type"] == "error"]
     assert [message["parent_header"]["msg_type"] for message in errors] == ["comm_msg"], (
-        "this is what the browser test listens to"
+        "the browser test reads this message"
     )
     assert words in errors[0]["content"]["evalue"] or words in "".join(errors[0]["content"]["traceback"])
     assert kernel.run("print(bool(e.banner.value)); e.reset(); print(bool(e.banner.value))") == ["True", "False"]

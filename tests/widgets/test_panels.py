@@ -1,4 +1,4 @@
-"""Panels by name: where each stands, how plotly numbers it, and which grids are refused."""
+"""Panels by name: their positions, their numbers in plotly, and the grids that are refused."""
 
 import pytest
 
@@ -35,11 +35,11 @@ def test_axes_are_numbered_as_plotly_numbers_them():
     layout = PANELS.layout()
     assert list(layout) == ["xaxis", "yaxis", "xaxis2", "yaxis2", "xaxis3", "yaxis3"]
     assert layout["xaxis"] == dict(title="x", range=[0, 1])
-    assert layout["yaxis2"]["scaleanchor"] == "x2"  # its own
+    assert layout["yaxis2"]["scaleanchor"] == "x2"  # the x axis of the same panel
     assert "scaleanchor" not in layout["yaxis"]
 
 
-def test_words_at_the_ticks_are_given_by_place():
+def test_tick_labels_are_given_by_tick_value():
     assert log_axis("s", ticks={0.1: "⅒", 1: "1"}) == dict(
         title="s", tickvals=[0.1, 1], ticktext=["⅒", "1"], type="log"
     )

@@ -1,4 +1,4 @@
-"""A prediction: the reader commits, a wrong guess gets a reason, and no key gives itself away."""
+"""A prediction: the user chooses, a wrong choice gets a reason, and nothing shows the answer before."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_a_wrong_guess_gets_its_reason_and_another_try(question):
     assert not question.buttons["fewer"].disabled
 
 
-def test_the_right_guess_is_confirmed_with_its_reason_and_ends_it(question):
+def test_the_right_guess_gets_its_reason_and_ends_the_question(question):
     assert question.choose("fewer") is True
     assert question.feedback.text == "Yes: fewer. Rows grow alike."
     assert [button.disabled for button in question.buttons.values()] == [True, False, True]
@@ -39,20 +39,20 @@ def test_a_click_is_a_choice(question):
     assert "the numbers, computed just now, say otherwise" in question.feedback.text
 
 
-def test_the_key_is_computed_when_it_is_asked_for():
+def test_the_answer_is_computed_at_the_click():
     keys = iter(["a", "a", "b"])
     question = predict("?", ["a", "b"], answer=lambda: next(keys))
     assert question.choose("a") is True
     assert question.choose("a") is False
 
 
-def test_what_a_notebook_stores_does_not_tell_the_answer(question):
+def test_a_stored_notebook_does_not_contain_the_answer(question):
     bundle, _ = question._repr_mimebundle_()
     assert bundle["text/plain"] == "Predict: You double σ. How many? (more / fewer / the same number)"
     assert "application/vnd.jupyter.widget-view+json" in bundle
 
 
-def test_the_question_is_words_and_no_markup():
+def test_the_question_is_escaped():
     assert "1 &lt; 2" in predict("1 < 2?", ["yes", "no"], "yes").widget.children[0].value
 
 
@@ -61,7 +61,7 @@ def test_the_question_is_words_and_no_markup():
     [
         ({"answer": "maybe"}, r"`answer` must be one of 'more', 'fewer', 'the same number'\. Got 'maybe'"),
         ({"answer": lambda: "less"}, "Got 'less'"),
-        ({"answer": "more", "because": {"less": "?"}}, "Got 'less', not one of"),
+        ({"answer": "more", "because": {"less": "?"}}, "Got a reason for 'less'"),
     ],
 )
 def test_a_question_that_cannot_be_answered_fails_for_its_author(arguments, words):
@@ -69,7 +69,7 @@ def test_a_question_that_cannot_be_answered_fails_for_its_author(arguments, word
         predict("?", OPTIONS, **arguments)
 
 
-def test_an_error_under_a_click_is_said_where_the_reader_looks():
+def test_an_error_after_a_click_is_shown_below_the_question():
     keys = iter(["more"])
     question = predict("?", OPTIONS, answer=lambda: next(keys))
     question.buttons["more"].click()
@@ -77,7 +77,7 @@ def test_an_error_under_a_click_is_said_where_the_reader_looks():
 
 
 def test_an_interrupted_answer_asks_again():
-    """A key may take its time; who stops it has chosen nothing."""
+    """Computing an answer may take long. After an interrupt, no choice is recorded."""
     asked = []
 
     def slow():

@@ -1,4 +1,4 @@
-"""`picture()`: what matplotlib draws of an explorer is what plotly is told."""
+"""`picture()`: matplotlib draws the same numbers and properties that plotly gets."""
 
 import re
 import warnings
@@ -24,7 +24,7 @@ def made(name, **start):
 
 
 def numbers(values, every):
-    """A trace's coordinates; of words, their places among all of the same axis."""
+    """The coordinates of a trace. A word becomes its index among all words of the axis."""
     if any(isinstance(value, str) for value in values):
         known = list(dict.fromkeys(value for axis in every for value in axis))
         return np.array([known.index(value) for value in values], float)
@@ -41,7 +41,7 @@ def same(a, b):
 
 
 def compare(plotly, figure):
-    """Each trace with what was drawn of it. Returns the types that were seen."""
+    """Compares each trace with its drawing. Returns the types of the traces."""
     seen = set()
     for index, trace in enumerate(plotly.data):
         drawn, where = drawn_of(figure, index), f"trace {index}"
@@ -88,7 +88,7 @@ def compare(plotly, figure):
 def test_a_picture_has_the_numbers_the_titles_and_the_sentence_of_the_live_figure(name):
     explorer = made(name)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a glyph that the font lacks
+        warnings.simplefilter("error")  # for example a glyph that is missing in the font
         figure = explorer.picture()
         figure.set_layout_engine("none")  # it takes half a second
         figure.draw_without_rendering()
@@ -103,7 +103,7 @@ def test_a_picture_has_the_numbers_the_titles_and_the_sentence_of_the_live_figur
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_preset_draws(name):
-    """Of presets that use the same properties of the same traces, one is drawn."""
+    """Among presets that use the same properties of the same traces, one preset is drawn."""
     explorer, drawn = made(name), set()
     for controls in explorer.presets.values():
         explorer.set(**controls)
@@ -160,15 +160,15 @@ POINT = dict(x=[1], y=[1])
     [
         (go.Box(y=[1, 2]), {}, "traces of scatter, bar, heatmap, contour, image. Got 'box'"),
         (go.Scatter(**POINT, marker_gradient_type="radial"), {}, "`marker.gradient.type` of scatter"),
-        (go.Scatter(**POINT, marker_symbol="bowtie"), {}, "symbol one of 'circle'.*Got 'bowtie'"),
-        (go.Scatter(x=[1, 2], y=[1, 2], mode="lines", fill="tozeroy"), {}, "fill one of.*Got 'tozeroy'"),
+        (go.Scatter(**POINT, marker_symbol="bowtie"), {}, "symbol must be one of 'circle'.*Got 'bowtie'"),
+        (go.Scatter(x=[1, 2], y=[1, 2], mode="lines", fill="tozeroy"), {}, "fill must be one of.*Got 'tozeroy'"),
         (go.Bar(**POINT, orientation="h"), {}, "`orientation` of bar"),
         (go.Scatter(**POINT), dict(xaxis_rangebreaks=[{}]), "`rangebreaks` of axis"),
         (go.Scatter(**POINT), dict(shapes=[{}]), "`shapes` of layout"),
-        (go.Scatter(**POINT), dict(yaxis_tickformat=".2f"), "'.0%'. Got '.2f'"),
+        (go.Scatter(**POINT), dict(yaxis_tickformat=".2f"), "must be '.0%'. Got '.2f'"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(trace, layout, words):
+def test_a_property_that_cannot_be_drawn_is_refused(trace, layout, words):
     with pytest.raises(ConfigError, match=words):
         figure_of(trace, **layout)
 
@@ -185,7 +185,7 @@ def test_a_panel_alone_has_neither_title_nor_sentence():
 class TestInACell:
     @pytest.fixture
     def shown(self, monkeypatch):
-        """What a kernel would be told to display, with the keywords."""
+        """The arguments of all calls that would display something in a kernel."""
         told = []
         monkeypatch.delenv("AMFS_LAB_FAST", raising=False)
         monkeypatch.setattr(saved_picture, "display", lambda bundle, **rest: told.append((bundle, rest)))

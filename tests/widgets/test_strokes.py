@@ -1,4 +1,4 @@
-"""A drawing's picture against brute force, and what it does not depend on."""
+"""The picture of a drawing against a brute-force computation, and its invariances."""
 
 import math
 
@@ -18,7 +18,7 @@ CURVE = (tuple((0.3 + 0.2 * math.cos(t / 9), 0.4 + 0.3 * math.sin(t / 7)) for t 
 
 
 def to_segment(p, a, b):
-    """The distance from a point to a segment, by the foot of the perpendicular; no array in it."""
+    """The distance from a point to a segment, by the foot of the perpendicular, without arrays."""
     way = (b[0] - a[0], b[1] - a[1])
     length2 = way[0] ** 2 + way[1] ** 2
     share = 0 if length2 == 0 else ((p[0] - a[0]) * way[0] + (p[1] - a[1]) * way[1]) / length2
@@ -27,7 +27,7 @@ def to_segment(p, a, b):
 
 
 def by_force(strokes):
-    """Every pixel against every segment, the drawing's box put into the middle, its ink `SIZE` long."""
+    """The image from the distance of every pixel to every segment; the drawing is centred, and its ink `SIZE` long."""
     points = [point for stroke in strokes for point in stroke]
     low, high = ([pick(point[axis] for point in points) for axis in (0, 1)] for pick in (min, max))
     extent = max(high[0] - low[0], high[1] - low[1])
@@ -51,7 +51,7 @@ def test_the_picture_is_the_distance_to_the_strokes(strokes):
     picture = render(strokes).numpy()
     assert (
         np.abs(picture - by_force(strokes)).max() <= 0.5 / 15 + 0.03
-    )  # half a grey level, and the step along a stroke
+    )  # the tolerance: half a grey level, and the step along a stroke
     assert np.allclose(15 * picture, np.round(15 * picture), atol=1e-5)
 
 
@@ -70,7 +70,7 @@ def test_place_and_size_on_the_sheet_do_not_matter(zoom, shift):
     assert (render(moved) - render(RING)).abs().max() <= 1 / 15 + 1e-6
 
 
-def test_a_speck_stays_small_and_nothing_stays_nothing():
+def test_a_dot_stays_small_and_an_empty_sheet_stays_empty():
     speck = (((0.5, 0.5), (0.52, 0.5)),)
     assert 0 < render(speck).sum() < 0.2 * render(RING).sum()
     assert torch.equal(render(()), torch.zeros(28, 28))
@@ -96,17 +96,17 @@ def test_the_order_and_the_direction_of_strokes_do_not_matter():
         [[[None, 1]]],
     ],
 )
-def test_what_is_no_drawing_is_refused(value):
-    with pytest.raises(ConfigError, match=r"must be a list of strokes, each a list of points .* Got .*blank paper"):
+def test_an_invalid_drawing_is_refused(value):
+    with pytest.raises(ConfigError, match=r"must be a list of strokes\. A stroke is a list .* Got .*blank paper"):
         checked(value)
 
 
-def test_more_points_than_a_hand_draws_are_refused():
+def test_too_many_points_are_refused():
     with pytest.raises(ConfigError, match=f"at most {MOST} points. Got {MOST + 1}. Press Clear"):
         checked([[(0.5, 0.5)] * (MOST + 1)])
 
 
-def test_lists_become_values():
+def test_lists_become_tuples():
     assert checked([[[0, 1], [0.5, 0.25]], [[1, 1]]]) == (((0.0, 1.0), (0.5, 0.25)), ((1.0, 1.0),))
     assert hash(checked([])) == hash(())
 

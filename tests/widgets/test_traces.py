@@ -1,4 +1,4 @@
-"""Named traces: what plotly is told of each, and what arrays feed."""
+"""Named traces: the properties that plotly gets, and the properties that arrays set."""
 
 import plotly.graph_objects as go
 import pytest
@@ -40,7 +40,7 @@ def test_plotly_knows_every_property(trace):
     trace.kind(trace.style)
 
 
-def test_a_name_of_an_array_feeds_and_values_stay():
+def test_array_names_become_feeds_and_values_stay():
     mixed = curve([0.0, 1.0], "heights", marker_size="sizes")
     assert mixed.feeds == {"y": "heights", "marker_size": "sizes"}
     assert mixed.style["x"] == [0.0, 1.0]
@@ -59,17 +59,17 @@ def test_the_legend_lists_what_has_a_name_and_is_not_unlisted():
 
 
 def test_hover_texts():
-    """None is silent, "" is plotly's own, and words come without the box of the name unless the name can change."""
+    """None gives no text, "" gives plotly's own text. A text has no box with the name, unless the name can change."""
     assert curve("x", "y").style["hoverinfo"] == "skip"
     assert {"hoverinfo", "hovertemplate"}.isdisjoint(dots("x", "y").style)
     assert dots("x", "y", hover="%{x}").style["hovertemplate"] == "%{x}<extra></extra>"
     assert dots("x", "y", hover="%{x}", named="names").style["hovertemplate"] == "%{x}"
 
 
-def test_points_of_different_sizes_are_not_paler_than_others():
+def test_points_of_different_sizes_are_opaque():
     assert go.Scatter(ALL["dots"].style).marker.opacity == 1
 
 
-def test_an_arrow_is_fed_all_that_it_needs():
-    fed = arrow((0, 0), (3, 4), 15, scale=100).fed("step")
+def test_an_arrow_has_all_its_arrays():
+    fed = arrow((0, 0), (3, 4), 15, scale=100).arrays("step")
     assert set(fed) == set(ALL["vector"].feeds.values())

@@ -1,4 +1,4 @@
-"""Two to four task gradients in the plane, and their combinations by four aggregation rules."""
+"""Two to four task gradients in the plane, and the combined gradient of each of four aggregation rules."""
 
 import math
 from dataclasses import replace
@@ -22,16 +22,19 @@ from amfs_lab.widgets.style import GRAY, GRID, INK
 from amfs_lab.widgets.traces import area, bars, hatched, vector
 
 MOST = 4
-STILL = 1e-9  # a shorter combined gradient is zero to within rounding
+STILL = 1e-9  # a combined gradient shorter than this is zero to within rounding
 HEIGHT = 306  # pixels of the panel with the arrows
 RULES = tuple(planes.RULES)
-# Arrows of rules that agree lie on each other; they have different widths (in pixels) so that all stay visible.
+# If rules agree, their arrows coincide. The arrows have different widths (in pixels), so all stay visible.
 WIDTHS, HEADS = (11, 7, 4, 2), (26, 19, 14, 9)
 
 
 def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
-    """Task gradients (t 2): all but the last have length 1 and are spread over the angle `spread`. The last has length
-    `ratio` and stands at `angle` from the middle of the others. Angles in degrees."""
+    """Task gradients (t 2). All but the last form a group: they have length 1 and spread over the angle `spread`.
+
+    The last gradient has length `ratio`. Its direction differs by `angle` from the middle of the group. Angles are in
+    degrees.
+    """
     fan = (
         torch.linspace(-0.5, 0.5, tasks - 1, dtype=torch.float64) * spread
         if tasks > 2
@@ -44,7 +47,7 @@ def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
 
 
 def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
-    """The aggregation rules by label; the cosine rules with these settings."""
+    """The four aggregation rules by label. The two cosine rules have these settings."""
     named = dict(normalization=normalization, negative=negative)
     found = {label: methods.RULES[label].aggregator for label in RULES}
     cosine_rules = (PairwiseCosine, MeanCosine)
@@ -52,7 +55,7 @@ def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
 
 
 def turned(a: Tensor, b: Tensor) -> float | None:
-    """The angle between two vectors of any length in degrees; None if one of them is zero."""
+    """The angle between two vectors, in degrees; None if one of the vectors is zero."""
     if not a.any() or not b.any():
         return None
     u, v = a / a.norm(), b / b.norm()
@@ -61,10 +64,13 @@ def turned(a: Tensor, b: Tensor) -> float | None:
 
 @lru_cache(maxsize=2)
 def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict]:
-    """Agreement of real tasks, by gradients of the pretrained learner: tasks from one script, and from several scripts.
+    """Agreement of real tasks, measured with gradients of the pretrained learner.
 
     The tasks are 5-way 1-shot, from scripts that the learner was not trained on. Each of the `batches` meta-batches has
-    `tasks` tasks, either all from one script or each from a different script.
+    `tasks` tasks.
+
+    Returns:
+        the agreement if all tasks of a batch come from one script, and if each task comes from a different script.
     """
     data, shape = glyphs.load(), EpisodeConfig(ways=5, shots=1, queries=5)
     sources = []
@@ -82,7 +88,10 @@ def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict
 
 
 def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
-    """A rectangle (x, y) over the half-plane <d, mean> > 0, in which d lowers the mean loss; empty for mean 0."""
+    """A rectangle (x, y) that covers the half-plane <d, mean> > 0. A step along -d lowers the mean loss there.
+
+    It is empty if `mean` is zero.
+    """
     length = float(mean.norm())
     if length < 1e-9:
         return [], []
@@ -93,7 +102,7 @@ def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
 
 
 def label_place(x: float, y: float, last: bool) -> str:
-    """The position of an arrow's name: outwards, and away from the other names if arrows lie close together."""
+    """The position of an arrow's name: on the outer side of the tip, and away from the names of close arrows."""
     height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"
     return f"{height} {'center' if last else 'left' if x < 0 else 'right'}"
 
@@ -101,7 +110,7 @@ def label_place(x: float, y: float, last: bool) -> str:
 class ConflictExplorer(Explorer):
     """The gradients of two to four tasks as arrows, their combination by each rule, and the weight of each task."""
 
-    title = "When tasks disagree: what four rules make of their gradients"
+    title = "When tasks disagree: four rules combine their gradients"
     alt = (
         "Two panels. Left: arrows from the origin of a plane, thin ones for the tasks' gradients, thick ones for the "
         "directions of the mean, O-AMFS, cosine to mean and PCGrad, and shaded the half of the plane in which a step "
@@ -109,24 +118,22 @@ class ConflictExplorer(Explorer):
         "gives each task."
     )
 
-    tasks = Slider("tasks", 2, MOST, integer=True, start=3, help="how many; all but the last form a group")
+    tasks = Slider("tasks", 2, MOST, integer=True, start=3, help="number of tasks; all but the last form a group")
     angle = Slider(
-        "angle", 0, 180, start=150, step=1, unit="degrees", help="the last task, away from the middle of the group"
+        "angle", 0, 180, start=150, step=1, unit="degrees", help="between the last task and the middle of the group"
     )
-    spread = Slider("spread", 0, 120, start=30, step=1, unit="degrees", help="the fan of the group (3 tasks or more)")
-    ratio = Slider(
-        "length", 0.2, 5.0, scale="log", start=1.5, unit="× the others", help="how long the last task's gradient is"
-    )
+    spread = Slider("spread", 0, 120, start=30, step=1, unit="degrees", help="the width of the group (3 tasks or more)")
+    ratio = Slider("length", 0.2, 5.0, scale="log", start=1.5, unit="× the others", help="of the last task's gradient")
     normalization = Choice("scale", list(NORMALIZATIONS), help="the factor Z of the two cosine rules")
     negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero", rare=True)
     true_lengths = Toggle(
-        "true lengths", start=False, help="draw the combined arrows as long as they are, not all equal"
+        "true lengths", start=False, help="draw the combined arrows with their true lengths, not all equal"
     )
 
     presets = {
         "agreement": dict(tasks=3, angle=20, spread=30, ratio=1.0),
         "conflict": dict(tasks=3, angle=150, spread=30, ratio=1.5),
-        "loud outlier": dict(tasks=4, angle=100, spread=40, ratio=5.0),
+        "long outlier": dict(tasks=4, angle=100, spread=40, ratio=5.0),
         "two opposed": dict(tasks=2, angle=180, ratio=1.0),
         "uphill": dict(tasks=3, angle=180, spread=10, ratio=4.0),
     }
@@ -201,11 +208,11 @@ class ConflictExplorer(Explorer):
         for n, (c, d, length) in enumerate(zip(weights, combined, lengths, strict=True)):
             drawn = d if state.true_lengths or length < STILL else d * (0.75 * view / length)
             pointing = arrow((0.0, 0.0), drawn.tolist(), HEADS[n], scale)
-            arrays |= pointing.fed(f"rule_{n}") | {f"weights_{n}": c}
+            arrays |= pointing.arrays(f"rule_{n}") | {f"weights_{n}": c}
         for j in range(MOST):
             here = grads[j].tolist() if j < len(grads) else None
             pointing = arrow((0.0, 0.0), here, 11, scale) if here else NOTHING
-            arrays |= pointing.fed(f"task_{j + 1}")
+            arrays |= pointing.arrays(f"task_{j + 1}")
             arrays[f"task_{j + 1}_side"] = label_place(*here, last=j == len(grads) - 1) if here else "middle right"
         agreement = measure(grads)
         arrays["downhill_x"], arrays["downhill_y"] = downhill(combined[0], view)
@@ -232,17 +239,17 @@ class ConflictExplorer(Explorer):
         state, c = a.state, a.weights_1
         if a.step < STILL:
             if a.votes >= STILL:
-                still = "Both stand still: the mean gradient is zero, and scale “length” makes O-AMFS as short"
-                return f"{self.scene(a)}. {still}. Its unit vectors do not cancel: see another scale."
+                still = "Both steps are zero: the mean gradient is zero, and scale “length” gives O-AMFS this length"
+                return f"{self.scene(a)}. {still}. The unit vectors do not cancel: choose another scale."
             still = "O-AMFS stands still, because the tasks' unit vectors cancel"
-            return f"{self.scene(a)}: {still}. The mean moves on only if the lengths differ."
+            return f"{self.scene(a)}: {still}. The mean still moves if the lengths differ."
         if a.away is None:
             way = "The mean gradient is zero here, and O-AMFS still moves"
         elif a.away < 0.5:
             same = "even the length is the same" if state.normalization == "length" else "only the length can differ"
-            way = f"O-AMFS points where the mean points, to half a degree; {same}"
+            way = f"O-AMFS and the mean have the same direction, to half a degree; {same}"
         else:
-            way = f"O-AMFS turns {a.away:.0f}° away from the mean"
+            way = f"O-AMFS points {a.away:.0f}° away from the mean"
         weight = f"{c[-1]:.2f}".replace("-", "−")
         effects = [(f"task {state.tasks}’s loss", a.last_slope), ("the mean loss", a.mean_slope)]
         verbs = ["lowers" if slope > 1e-6 else "raises" if slope < -1e-6 else "leaves" for _, slope in effects]

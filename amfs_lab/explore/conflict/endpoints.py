@@ -1,4 +1,4 @@
-"""End points of the rules in hundreds of draws: settings in which O-AMFS ends nearer to the aim than the mean."""
+"""End points of the aggregation rules in hundreds of random draws: the distance of O-AMFS and the mean from an aim."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from amfs_lab.widgets.text import percent
 from amfs_lab.widgets.traces import bars, curve, dotted_curve, reference_line
 
 AIMS = {"θ*": "to theta*", "the geometric median": "to median", "the best without the outlier": "to wanted"}
-WIDTHS = (5.0, 3.0, 2.0, 2.0, 2.0)  # of the rules' curves, which lie on each other
+WIDTHS = (5.0, 3.0, 2.0, 2.0, 2.0)  # of the rules' curves, so that all stay visible if they coincide
 BINS = 41
 FEWEST = 10
 
@@ -34,17 +34,20 @@ def result(folder: Path | None = None) -> Result:
 
 
 def distances(shown: Result, setting: str, aim: str, draws: int) -> np.ndarray:
-    """(draws rules): distance of each rule's end point from the aim; the aim is θ* if the setting has no outlier."""
+    """The distance of each rule's end point from the aim (draws rules).
+
+    The aim "the best without the outlier" becomes θ* if the setting has no outlier.
+    """
     return shown.rows[key(setting, AIMS[reachable(shown, setting, aim)])][:draws].astype(float)
 
 
 def reachable(shown: Result, setting: str, aim: str) -> str:
-    """The aim itself, or θ* if the setting has no outlier that could be excluded."""
+    """The aim, or θ* if the aim excludes an outlier and the setting has none."""
     return aim if key(setting, AIMS[aim]) in shown.rows else "θ*"
 
 
 def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
-    """O-AMFS's distance minus the mean's, paired by draw, and the stored table's verdict on the difference."""
+    """The paired interval of the distance of O-AMFS minus the distance of the mean, and the verdict of the table."""
     gap = paired_difference(torch.from_numpy(ends[:, 1]), torch.from_numpy(ends[:, 0]))
     return gap, verdict(gap, fine)
 
@@ -52,7 +55,7 @@ def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
 class EndpointExplorer(Explorer):
     """End points of five rules in hundreds of draws of a setting, and O-AMFS against the mean, draw by draw."""
 
-    title = "Hundreds of disagreements: how far from what one wants does each rule end?"
+    title = "Hundreds of random draws: how far from the aim does each rule end?"
     alt = (
         "Two panels. Left: for each rule the share of draws that end within a distance of the aim, a curve that rises "
         "from 0 to 100 %. Right: bars counting draws by how much farther from the aim O-AMFS ends than the mean, with "
@@ -60,8 +63,8 @@ class EndpointExplorer(Explorer):
     )
 
     setting = Choice("setting", list(SETTINGS), start="five round tasks", help="what the tasks disagree about")
-    aim = Choice("distance to", list(AIMS), help="what one may want to reach")
-    draws = Slider("draws", FEWEST, 500, integer=True, start=500, help="the first so many")
+    aim = Choice("distance to", list(AIMS), help="the point to reach, the aim")
+    draws = Slider("draws", FEWEST, 500, integer=True, start=500, help="only the first draws count")
 
     presets = {
         "farther": dict(setting="five round tasks", aim="θ*", draws=500),
@@ -147,9 +150,9 @@ class EndpointExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         medians = ", ".join(f"{rule} {median:.3f}" for rule, median in zip(RULES, a.medians, strict=True))
         gap = f"{a.gap.mean:+.3f} ± {a.gap.half_width:.3f}".replace("-", "−")
-        alike = "" if a.aim == a.state.aim else " No task is an outlier here, so that the best is θ*."
+        alike = "" if a.aim == a.state.aim else " No task is an outlier here, so the best is θ*."
         return (
             f"{a.n} draws of {a.state.setting}.{alike} Median distance from {a.aim}: {medians}. "
-            f"O-AMFS ends {a.verdict} than the mean in the mean of the draws "
-            f"({gap}, 95 %), and nearer in {percent(a.nearer)} of them."
+            f"On average, O-AMFS ends {a.verdict} than the mean "
+            f"({gap}, 95 %). It ends nearer in {percent(a.nearer)} of the draws."
         ).replace("the same than", "at the same distance as")

@@ -1,4 +1,4 @@
-"""Answer keys of the predictions about task conflict; each is computed on request."""
+"""Correct answers to the predictions about task conflict. Each answer is computed on request."""
 
 from typing import Any
 
@@ -7,16 +7,18 @@ from amfs_lab.experiments import conflict
 from amfs_lab.experiments.result import Result
 from amfs_lab.explore.conflict.conflict import gradients, real_conflict, turned
 from amfs_lab.explore.conflict.endpoints import distances, judged, result
-from amfs_lab.explore.conflict.trajectories import START, walk_of
-from amfs_lab.explore.outer_loop.plane import ground
+from amfs_lab.explore.conflict.trajectories import START, trajectories_of
+from amfs_lab.explore.outer_loop.plane import landscape
 from amfs_lab.outer import Mean, PairwiseCosine
 from amfs_lab.stats import paired_difference
 from amfs_lab.widgets.figure import State
 
 
 def answer_when_two_tasks_disagree(ratio: float = 1.0) -> str:
-    """The key to "two tasks, any angle short of 180°: does O-AMFS point elsewhere than the mean?": `"never"`,
-    `"only beyond 90°"` or `"always"`; computed at every tenth degree from 10° to 170°."""
+    """The answer to "two tasks, any angle short of 180°: does O-AMFS point elsewhere than the mean?".
+
+    It is `"never"`, `"only beyond 90°"` or `"always"`, computed at every tenth degree from 10° to 170°.
+    """
     parted = []
     for angle in range(10, 180, 10):
         grads = gradients(tasks=2, angle=float(angle), spread=0.0, ratio=ratio)
@@ -28,22 +30,26 @@ def answer_when_two_tasks_disagree(ratio: float = 1.0) -> str:
 
 
 def answer_weight_of_the_opponent(ratio: float = 2.0) -> str:
-    """The key to "three tasks against one that is `ratio` as long: which weight does the one get?"."""
+    """The answer to "three equal tasks against one opposed task: which weight does the opponent get?".
+
+    The opponent's gradient is `ratio` times as long as each of the other gradients.
+    """
     weight = float(PairwiseCosine().weights(gradients(tasks=4, angle=180.0, spread=0.0, ratio=ratio))[-1])
     return "zero" if abs(weight) < 1e-9 else "below zero" if weight < 0 else "small, but above zero"
 
 
 def answer_where_tasks_agree() -> str:
-    """The key to "where do gradients agree more?", by the paired interval over meta-batches."""
+    """The answer to "where do gradients agree more?", from the paired interval over meta-batches."""
     alike, mixed = real_conflict()
     gap = paired_difference(alike.mean_cosine, mixed.mean_cosine)
     return "within one script" if gap.low > 0 else "across scripts" if gap.high < 0 else "no difference shown"
 
 
 def answer_where_o_amfs_ends(**changes: Any) -> str:
-    """The key to "where does O-AMFS end?", for equal round tasks: the nearer of two places to its last step."""
+    """The answer to "where does O-AMFS end?" for equal round tasks: the one of two points that is nearer to its end."""
     state = State(START | changes)
-    found, path = ground(state, state.tasks, state.loudness, state.stretch), walk_of(tuple(state.items()))["O-AMFS"]
+    found = landscape(state, state.tasks, state.curvature, state.stretch)
+    path = trajectories_of(tuple(state.items()))["O-AMFS"]
     away = {
         "in θ*, where the mean ends": (path[-1] - found.best).norm(),
         "in the geometric median": planes.from_segment(path[-1], found.medians),
@@ -52,7 +58,10 @@ def answer_where_o_amfs_ends(**changes: Any) -> str:
 
 
 def answer_which_rule_ends_nearer(setting: str, aim: str = "θ*", shown: Result | None = None) -> str:
-    """The key to "which ends nearer?": `"O-AMFS"`, `"the mean"` or `"no difference"`, by the paired interval."""
+    """The answer to "which rule ends nearer?": `"O-AMFS"`, `"the mean"` or `"no difference"`.
+
+    The paired interval over the stored draws decides.
+    """
     found = result() if shown is None else shown
     config = conflict.ConflictConfig(**found.config)
     _, said = judged(distances(found, setting, aim, config.draws), config.fine)

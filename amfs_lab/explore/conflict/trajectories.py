@@ -1,4 +1,4 @@
-"""Trajectories and end points of four aggregation rules for tasks that disagree, as in the paper's Figure 1."""
+"""Trajectories of four aggregation rules for tasks that disagree, as in the paper's Figure 1, and their end points."""
 
 import math
 from functools import lru_cache
@@ -17,13 +17,13 @@ from amfs_lab.explore.outer_loop.plane import (
     HERE,
     beside_the_plane,
     distances,
-    ground,
     kept,
+    landscape,
     marks,
     places,
     sides,
-    standing,
-    walks,
+    start_and_optima,
+    trajectory_curves,
 )
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.outer.aggregation import NORMALIZATIONS
@@ -44,41 +44,39 @@ WIDTHS = (6.0, 3.5, 2.5, 2.0)  # the wider curves are drawn first, so that all s
 PLACES = places(MOST)
 START: dict[str, Any] = dict(
     x_0=-2.6, y_0=-2.2, x_1=-2.0, y_1=1.6, x_2=-0.6, y_2=2.2, x_3=-1.6, y_3=-0.2, x_4=2.4, y_4=-1.6,
-    tasks=4, loudness=1.0, stretch=1.0, rate=0.1, decay=1.0, noise=0.0, equal_steps=False, normalization="agreement",
+    tasks=4, curvature=1.0, stretch=1.0, rate=0.1, decay=1.0, noise=0.0, equal_steps=False, normalization="agreement",
     negative="keep", shown=STEPS,
 )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
-def walk_of(state: tuple[tuple[str, Any], ...]) -> dict[str, Tensor]:
+def trajectories_of(state: tuple[tuple[str, Any], ...]) -> dict[str, Tensor]:
     """The four trajectories (STEPS + 1, 2) for the tasks and settings in a state."""
     s = State(state)
     walk = planes.Walk(s.rate, STEPS, s.decay, s.normalization, s.negative, equal_steps=s.equal_steps, noise=s.noise)
-    return walk.along(tasks_of(s), standing(s, s.tasks)[0])
+    return walk.along(tasks_of(s), start_and_optima(s, s.tasks)[0])
 
 
 def tasks_of(state: State) -> planes.Quadratics:
-    """The first `state.tasks` tasks; the curvature of the last one is `loudness` times that of the others."""
-    return ground(state, state.tasks, state.loudness, state.stretch).tasks
+    """The first `state.tasks` tasks. The last task has `curvature`, and every other task has curvature 1."""
+    return landscape(state, state.tasks, state.curvature, state.stretch).tasks
 
 
 class TrajectoryExplorer(DraggableExplorer):
-    """Two to four tasks with draggable optima, and the trajectories of the mean, O-AMFS, its variant and PCGrad."""
+    """Two to four tasks with draggable optima, and the trajectories of the mean, O-AMFS, cosine to mean and PCGrad."""
 
     title = "Meta-update trajectories: four rules among tasks that disagree"
     alt = (
         "Three panels. Left: the plane of meta-parameters with the optima of the tasks, contours of their mean loss, "
-        "its minimum, the geometric median of the optima, and the walks of the mean, O-AMFS, cosine to mean and PCGrad "
-        "from one start. Right: the distance of each walk from the minimum of the mean loss, and from the geometric "
-        "median, against steps, on logarithmic scales."
+        "its minimum, the geometric median of the optima, and the trajectories of the mean, O-AMFS, cosine to mean and "
+        "PCGrad from one start. Right: the distance of each trajectory from the minimum of the mean loss, and from the "
+        "geometric median, against steps, on logarithmic scales."
     )
 
     places = PLACES
     shown = PlaySlider("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
-    tasks = Slider("tasks", 2, MOST, integer=True, start=MOST, help="how many of them there are")
-    loudness = Slider(
-        "loudness", 0.1, 10.0, scale="log", start=1.0, unit="× the others", help="curvature of the last task"
-    )
+    tasks = Slider("tasks", 2, MOST, integer=True, start=MOST, help="number of tasks")
+    curvature = Slider("curvature", 0.1, 10.0, scale="log", start=1.0, unit="× the others", help="of the last task")
     stretch = Slider(
         "stretch",
         1.0,
@@ -89,17 +87,17 @@ class TrajectoryExplorer(DraggableExplorer):
         help="steep to flat curvature, in each task",
         rare=True,
     )
-    noise = Slider("noise", 0.0, 3.0, start=0.0, step=0.05, help="sd of what is added to each gradient", rare=True)
-    rate = Slider("rate β", 0.005, 1.0, scale="log", start=0.1, help="of a step, or its length if steps are equal")
+    noise = Slider("noise", 0.0, 3.0, start=0.0, step=0.05, help="sd of the noise added to each gradient", rare=True)
+    rate = Slider("rate β", 0.005, 1.0, scale="log", start=0.1, help="learning rate, or the length of equal steps")
     decay = Slider(
-        "decay", 0.95, 1.0, start=1.0, step=0.001, help="each step’s rate, × that of the one before", rare=True
+        "decay", 0.95, 1.0, start=1.0, step=0.001, help="factor of the rate from each step to the next", rare=True
     )
     normalization = Choice(
         "scale", list(NORMALIZATIONS), start="agreement", help="the factor Z of the two cosine rules"
     )
     negative = Choice("negative", ["keep", "clip"], help="what the cosine rules do with weights below zero", rare=True)
     equal_steps = Toggle(
-        "equal steps", start=False, help="every step of every rule is β long: direction alone counts", rare=True
+        "equal steps", start=False, help="every step of every rule has length β: only the direction counts", rare=True
     )
     x_0, y_0 = coordinates(0, START, "start")
     x_1, y_1 = coordinates(1, START, "task 1")
@@ -111,7 +109,7 @@ class TrajectoryExplorer(DraggableExplorer):
         "one against three": START,
         "agreement": START | dict(x_1=-1.5, y_1=1.2, x_2=-1.0, y_2=1.4, x_3=-1.3, y_3=0.8, x_4=-0.7, y_4=0.9),
         "two opposed": START | dict(tasks=2, x_1=-2.0, y_1=1.0, x_2=2.0, y_2=1.0, x_0=-1.0, y_0=1.0),
-        "loud task": START | dict(loudness=8.0, rate=0.05),
+        "curved task": START | dict(curvature=8.0, rate=0.05),
         "chatter": START | dict(normalization="unit", rate=0.3),
         "equal, decaying": START | dict(equal_steps=True, rate=0.15, decay=0.97),
         "valleys": START | dict(stretch=10.0),
@@ -125,7 +123,7 @@ class TrajectoryExplorer(DraggableExplorer):
     layout = dict(height=HEIGHT)
     traces = {
         "mean loss": CONTOURS,
-        **walks(LOOKS, WIDTHS),
+        **trajectory_curves(LOOKS, WIDTHS),
         **marks(LOOKS, 11, "is here"),
         "best": dots(
             "best_x", "best_y", VERMILLION, 13, "star", ("white", 1), name="θ*", hover=f"θ*, least mean loss: {HERE}"
@@ -160,9 +158,9 @@ class TrajectoryExplorer(DraggableExplorer):
         return 1 + self.state.tasks
 
     def compute(self, state: State) -> Arrays:
-        tasks, best, medians, heights = ground(state, state.tasks, state.loudness, state.stretch)
-        paths = walk_of(tuple((name, value) for name, value in state.items() if name != "shown"))
-        everywhere = standing(state, state.tasks)
+        tasks, best, medians, heights = landscape(state, state.tasks, state.curvature, state.stretch)
+        paths = trajectories_of(tuple((name, value) for name, value in state.items() if name != "shown"))
+        everywhere = start_and_optima(state, state.tasks)
         arrays: dict[str, Any] = {"height": heights}
         away: dict[str, tuple[float, float]] = {}
         for n, name in enumerate(LOOKS):
@@ -202,18 +200,18 @@ class TrajectoryExplorer(DraggableExplorer):
 
     def say(self, a: Arrays) -> str:
         s = a.state
-        told = [
+        cosines = [
             f"{cosine:+.2f} ({100 * share:.0f} % of the pairs in conflict)".replace("-", "−")
             for cosine, share in a.conflicts
         ]
-        words = f"Mean cosine of the tasks’ gradients: {told[0]} at the start"
+        words = f"Mean cosine of the tasks’ gradients: {cosines[0]} at the start"
         if not s.shown:
             return f"{words}; no step yet. θ* and the geometric median lie {_short(a.between)} apart."
-        words += f", {told[1]} where O-AMFS stands. "
-        told = [f"{name} {_short(best)} and {_short(median)}" for name, (best, median) in a.away.items()]
-        words += f"After {count(s.shown, 'step')}, from θ* and from the geometric median: {', '.join(told)}."
-        step = "a step without noise" if s.noise else "its next step"
-        return words + (f" Where O-AMFS stands, {step} raises the mean loss." if a.ascends else "")
+        words += f", {cosines[1]} at the end of O-AMFS. "
+        ends = [f"{name} {_short(best)} and {_short(median)}" for name, (best, median) in a.away.items()]
+        words += f"Distances from θ* and from the geometric median after {count(s.shown, 'step')}: {', '.join(ends)}."
+        noise = " without noise" if s.noise else ""
+        return words + (f" The next step of O-AMFS{noise} raises the mean loss." if a.ascends else "")
 
 
 def _short(distance: float) -> str:

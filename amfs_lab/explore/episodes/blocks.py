@@ -1,4 +1,4 @@
-"""Idealised Gram matrix of an episode: one value within a class, one between classes, and three eigenvalues."""
+"""Idealised Gram matrix of an episode: one value within classes, another value between classes, three eigenvalues."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -26,7 +26,7 @@ from amfs_lab.widgets.traces import bars, curve, dots, hatched, image, reference
 MOST_WAYS, MOST_SHOTS = 6, 10
 AXIS_MIN = 1e-3  # lower end of the logarithmic axis of eigenvalues
 KINDS = ("common", "classes", "within")
-KINDS_AT = [0, 1, 2]  # positions of their bars
+KINDS_AT = [0, 1, 2]  # positions of the bars of the kinds
 PRINTED = ("◆", "■", "●")
 SYMBOLS, COLORS, HATCHES = ("diamond", "square", "circle"), (GREEN, BLUE, ORANGE), ("", "/", "x")
 LEVELS = 100  # shades of a heat map
@@ -39,9 +39,9 @@ START: dict[str, Any] = dict(
 class Eigenvalues(NamedTuple):
     """Eigenvalues of a block Gram matrix, with multiplicities 1, N - 1 and N(K - 1)."""
 
-    common: float  # of the vector of ones
-    classes: float  # of vectors that are constant in each class and whose entries sum to zero
-    within: float  # of vectors whose entries sum to zero in each class
+    common: float  # its eigenvector is the vector of ones
+    classes: float  # its eigenvectors are constant in each class, and their entries sum to zero
+    within: float  # the entries of its eigenvectors sum to zero in each class
 
 
 def block(ways: int, shots: int, within: float, between: float) -> Float[Tensor, "n n"]:
@@ -51,13 +51,16 @@ def block(ways: int, shots: int, within: float, between: float) -> Float[Tensor,
 
 
 def eigenvalues(ways: int, shots: int, within: float, between: float) -> Eigenvalues:
-    """The eigenvalues 1 - a + K(a - b) + NKb, 1 - a + K(a - b) and 1 - a."""
+    """The three eigenvalues 1 - a + K(a - b) + NKb, 1 - a + K(a - b) and 1 - a.
+
+    N is `ways`, K is `shots`, a is `within` and b is `between`.
+    """
     classes = 1 - within + shots * (within - between)
     return Eigenvalues(classes + ways * shots * between, classes, 1 - within)
 
 
 def multiplicities(ways: int, shots: int) -> tuple[int, int, int]:
-    """The multiplicity of each eigenvalue, in the same order."""
+    """The multiplicity of each of the three eigenvalues, in the order of `Eigenvalues`."""
     return 1, ways - 1, ways * (shots - 1)
 
 
@@ -72,13 +75,13 @@ def letters(task: int, seen: str = PIXELS) -> Float[Tensor, "ways ways shots sho
 
 
 def letter_gram(task: int, ways: int, shots: int, bandwidth: float, seen: str = PIXELS) -> Float[Tensor, "n n"]:
-    """K of the first `shots` examples of the first `ways` letters of a task: larger numbers only add examples."""
+    """K of the first `shots` examples of the first `ways` letters of a task. Larger numbers only add examples."""
     squared = letters(task, seen)[:ways, :ways, :shots, :shots].transpose(1, 2).reshape(ways * shots, ways * shots)
     return torch.exp(-squared / (2 * bandwidth**2))
 
 
 def means(K: Float[Tensor, "n n"], ways: int, shots: int) -> tuple[float, float]:
-    """a and b of a Gram matrix: the mean similarity within a class, and between classes. With one shot, a is b."""
+    """a and b of a Gram matrix: the mean similarity within classes and between classes. With one shot, a equals b."""
     blocks = K.view(ways, shots, ways, shots).sum((1, 3))
     own, all_ = float(blocks.trace()), float(blocks.sum())
     between = (all_ - own) / (ways * (ways - 1) * shots**2)
@@ -86,14 +89,17 @@ def means(K: Float[Tensor, "n n"], ways: int, shots: int) -> tuple[float, float]
 
 
 def means_of_letters(state: State) -> tuple[float, float]:
-    """a and b of the letters in a state, rounded to the digits that a control shows."""
+    """The means a and b of the letters in a state, rounded to the digits that a control shows."""
     K = letter_gram(state.task, state.ways, state.shots, state.bandwidth, state.seen)
     a, b = (round(min(max(mean, 0.0), 1.0), 4) for mean in means(K, state.ways, state.shots))
     return a, b
 
 
 def kept(K: Float[Tensor, "n n"], ways: int, shots: int, lam: float) -> list[float]:
-    """Mean share that the fit keeps of labels along each of the three kinds of direction: tr(P K(K + λI)⁻¹) / tr P."""
+    """The mean share tr(P K(K + λI)⁻¹) / tr P that the fit keeps of labels along each kind of direction.
+
+    P is the projection onto the common direction, the class directions, or the directions within classes.
+    """
     fit = K @ solve(K, torch.eye(len(K), dtype=K.dtype), lam)
     own, all_, every = float(fit.view(ways, shots, ways, shots).sum((1, 3)).trace()), float(fit.sum()), fit.trace()
     common, classes = all_ / len(K), own / shots
@@ -109,39 +115,34 @@ def heat(K: Float[Tensor, "n n"]) -> str:
 
 
 class BlockExplorer(Explorer):
-    """N classes of K examples, similarity a within and b between classes: three eigenvalues, compared with letters.
+    """N classes with K examples each, similarity a within and b between classes: the spectrum, compared with letters.
 
-    1 - a, N(K - 1) times, does not depend on K. 1 - a + K(a - b), N - 1 times, separates the classes: each shot adds
-    a - b. 1 - a + K(a - b) + NKb, once, belongs to the part that all images share.
+    The Gram matrix has three different eigenvalues. 1 - a (N(K - 1) times) does not depend on K. 1 - a + K(a - b)
+    (N - 1 times) separates the classes, and each shot adds a - b to it. 1 - a + K(a - b) + NKb (once) belongs to the
+    part that all images share.
     """
 
     title = "What shots do to the spectrum: blocks, three eigenvalues, and real letters"
     alt = (
-        "Four panels. Left: two Gram matrices as heat maps, the idealised one of equal blocks above and one of real "
-        "letters below. Middle: eigenvalues in falling order on a logarithmic axis, those of the blocks by kind and "
-        "those of the letters as crosses, with lambda as a dashed line. Right: bars, the share that the fit keeps "
-        "along the common direction, the class directions and those within classes, and strokes for the letters."
+        "Four panels. Left: two Gram matrices as heat maps, the idealised matrix of equal blocks above and the matrix "
+        "of real letters below. Middle: eigenvalues in falling order on a logarithmic axis, by kind for the blocks and "
+        "as crosses for the letters, with lambda as a dashed line. Right: bars, the share that the fit keeps along the "
+        "common direction, the class directions and the directions within classes, and strokes for the letters."
     )
 
-    ways = Slider("ways N", 2, MOST_WAYS, integer=True, start=START["ways"], help="how many classes")
-    shots = Slider("shots K", 1, MOST_SHOTS, integer=True, start=START["shots"], help="how many examples of each class")
+    ways = Slider("ways N", 2, MOST_WAYS, integer=True, start=START["ways"], help="number of classes")
+    shots = Slider("shots K", 1, MOST_SHOTS, integer=True, start=START["shots"], help="examples of each class")
     within = Slider("a", 0.0, 1.0, start=START["within"], step=0.01, help="similarity of two examples of one class")
     between = Slider("b", 0.0, 1.0, start=START["between"], step=0.01, help="similarity across classes")
     lam = Slider(
         "λ", 1e-3, 1e2, scale="log", start=START["lam"], unit="unit of s", help="the ridge: half is kept where s = λ"
     )
     bandwidth = Slider(
-        "σ",
-        0.05,
-        5.0,
-        scale="log",
-        start=START["bandwidth"],
-        unit="median distance",
-        help="of the letters: one is the median",
+        "σ", 0.05, 5.0, scale="log", start=START["bandwidth"], unit="median distance", help="bandwidth for the letters"
     )
     task = Slider("task", 1, 40, integer=True, start=START["task"], help="which letters", rare=True)
-    seen = Choice("letters as", (PIXELS, FEATURES), help="what their similarity is measured on")
-    measured = Toggle("a, b of letters", help="sets the two dials a and b to the means in the letters", rare=True)
+    seen = Choice("letters as", (PIXELS, FEATURES), help="how the letters are compared")
+    measured = Toggle("a, b of letters", help="sets the sliders a and b to the letters' means", rare=True)
 
     presets = {
         "one shot": START | dict(shots=1),
@@ -149,9 +150,9 @@ class BlockExplorer(Explorer):
         "ten shots": START | dict(shots=10),
         "as the letters": START | dict(measured=True),
         "learned features": START | dict(seen=FEATURES, measured=True),
-        "classes that are one": START | dict(within=0.6, between=0.6),
+        "equal classes": START | dict(within=0.6, between=0.6),
         "all the same image": START | dict(within=1.0, between=0.0),
-        "nothing alike": START | dict(within=0.0, between=0.0),
+        "no similarity": START | dict(within=0.0, between=0.0),
         "impossible": START | dict(within=0.2, between=0.6),
     }
 
@@ -221,7 +222,7 @@ class BlockExplorer(Explorer):
     }
 
     def consequences(self, changed: Collection[str], state: State) -> dict[str, Any]:
-        """With `measured`, the controls a and b show the letters' means. Moving one of them turns `measured` off."""
+        """With `measured`, the sliders a and b show the letters' means. Moving one of the sliders ends `measured`."""
         if not state.measured:
             return {}
         if "measured" not in changed and {"within", "between"} & set(changed):
@@ -269,16 +270,16 @@ class BlockExplorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         state, (common, classes, within), (_, few, many) = a.state, a.three, a.counts
-        told = f"{state.ways} ways, {count(state.shots, 'shot')}, a = {a.a:.2g}, b = {a.b:.2g}"
+        task = f"{state.ways} ways, {count(state.shots, 'shot')}, a = {a.a:.2g}, b = {a.b:.2g}"
         if classes < -DEAD:
             return (
-                f"{told}: no kernel gives this matrix, {few} of its eigenvalues being {plus_or_minus(classes)}, below "
-                "zero. Examples can't be more like those of other classes than like their own by so much."
+                f"{task}: no kernel gives this matrix, because {few} of its eigenvalues are below zero, "
+                f"{plus_or_minus(classes)}. The similarity b to other classes is too large for this a."
             )
         inside = f", {within:.3g} ({many} times, within)" if many else "; one shot has no direction within classes"
-        words = f"{told}: eigenvalues {common:.3g} (once, common), {classes:.3g} ({few} times, classes){inside}."
+        words = f"{task}: eigenvalues {common:.3g} (once, common), {classes:.3g} ({few} times, classes){inside}."
         if abs(a.a - a.b) < DEAD and many:
-            words += " Nothing tells the classes apart: their directions are as weak as those within."
+            words += " Nothing separates the classes: the class directions are as weak as those within classes."
         own = f"a = {a.of_letters[0]:.3f} and " if many else ""
         return words + (
             f" At λ = {state.lam:.3g} the fit keeps {percent(a.kept[1])} of the labels along the class directions; on "

@@ -1,4 +1,4 @@
-"""Draw your own characters: five sheets with one example each, and a sixth that I-AMFS classifies while you draw."""
+"""Draw your own characters: five sheets hold one example each, and I-AMFS classifies the sixth sheet while you draw."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from amfs_lab.explore.episodes.sheets import (
     NOTHING,
     SHEETS,
     STORED,
-    STRANGER,
+    UNKNOWN_LETTER,
     Content,
     features,
     on_sheets,
@@ -38,13 +38,13 @@ from amfs_lab.widgets.style import BLUE, SKY, VERMILLION
 from amfs_lab.widgets.text import percent, short, signed
 from amfs_lab.widgets.traces import bars, image, notes
 
-GAP = 12  # beside and below each picture; its name stands below
+GAP = 12  # space beside and below each picture; its name is written below
 ROOM = SIDE + GAP
-APART = WAYS + 2  # the bar of the unexplained variance, apart because it is no part of the letters' probabilities
+APART = WAYS + 2  # position of the variance bar, with a gap because it is not the probability of a letter
 
 
 class DrawExplorer(Explorer):
-    """One example of each of five letters, one solve, and the verdict on a query.
+    """One example of each of five letters, one solve, and the prediction for a query.
 
     The pretrained learner turns each picture into features. I-AMFS learns the task from the features of the five
     examples. The query is scored by the examples' votes: f_c = scale · Σ_i α_ic k(x, x_i).
@@ -52,21 +52,21 @@ class DrawExplorer(Explorer):
 
     title = "Draw your own characters: five examples, one solve, and a query"
     alt = (
-        "Three panels. Left: what the reader is given, the five examples in a row and the query below them. Middle: "
-        "what each example adds to one letter's score, as signed bars. Right: the probability of each letter as bars, "
-        "and apart from them the share of the variance that the examples leave open about the query."
+        "Three panels. Left: the images that the pretrained learner gets, five examples in a row and the query below "
+        "them. Middle: what each example adds to one letter's score, as signed bars. Right: the probability of each "
+        "letter as bars, and beside them the share of the query's variance that the examples leave open."
     )
 
-    letters = Choice("letters", (*STORED, BLANK), help="whose letters lie on the five sheets")
-    asked = Choice("query", (*AGAIN, STRANGER, NOTHING), start=AGAIN[1], help="what lies on the sixth sheet")
-    votes_for = Choice("votes for", (ANSWER, *LETTERS), help="whose score the middle panel takes apart")
+    letters = Choice("letters", (*STORED, BLANK), help="the letters on the five sheets")
+    asked = Choice("query", (*AGAIN, UNKNOWN_LETTER, NOTHING), start=AGAIN[1], help="the content of the sixth sheet")
+    votes_for = Choice("votes for", (ANSWER, *LETTERS), help="the letter whose score the middle panel explains")
     letter_1, letter_2, letter_3, letter_4, letter_5 = (DrawingPad(name) for name in LETTERS)
     query = DrawingPad("query")
 
     presets = {
         "Bengali": {"letters": "Bengali", "asked": AGAIN[1], "votes_for": ANSWER},
         "Syriac": {"letters": "Syriac", "asked": AGAIN[3], "votes_for": ANSWER},
-        "a stranger": {"letters": "Kayah Li", "asked": STRANGER, "votes_for": ANSWER},
+        "an unknown letter": {"letters": "Kayah Li", "asked": UNKNOWN_LETTER, "votes_for": ANSWER},
         "my own sheets": {"letters": BLANK, "asked": NOTHING, "votes_for": ANSWER},
     }
 
@@ -145,7 +145,7 @@ class DrawExplorer(Explorer):
         }
         if blank or task["same"] or not pictures[WAYS].any():
             return Arrays(
-                **task, **told(None, torch.zeros(WAYS, WAYS), torch.zeros(WAYS), torch.zeros(WAYS), 0.0, state)
+                **task, **as_arrays(None, torch.zeros(WAYS, WAYS), torch.zeros(WAYS), torch.zeros(WAYS), 0.0, state)
             )
         return Arrays(**task, **verdict(contents, state))
 
@@ -155,28 +155,28 @@ class DrawExplorer(Explorer):
                 "All five sheets are blank: draw one example on each, or choose letters from the menu."
                 if len(a.blank) == WAYS
                 else f"No verdict yet: {listed(a.blank)} {'is' if len(a.blank) == 1 else 'are'} blank. "
-                "The reader needs one example of each of the five letters."
+                "The pretrained learner needs one example of each of the five letters."
             )
         if a.same:
             return (
-                f"No verdict: {listed(a.same)} are the same picture once they are brought to the reader's size, so "
-                "nothing can tell them apart. Clear one of them and draw another letter."
+                f"No verdict: {listed(a.same)} are the same picture at the size that the pretrained learner gets. "
+                "Clear one of them and draw another letter."
             )
         if a.answer is None:
             return (
-                "The five examples are learned. Now the query: draw one of the five letters once more on the sixth "
-                "sheet, or choose one from the menu."
+                "The five examples are learned. Now the query: draw one of the five letters again on the sixth sheet, "
+                "or choose one from the menu."
             )
         best = a.similarity.argmax()
         words = (
             f"The query is read as letter {a.answer + 1}, with {percent(a.probability[a.answer])} probability"
-            f"{judged(a)}. Its own example votes {signed(a.own_vote)} for it, and example {best + 1} is the most "
+            f"{truth_text(a)}. Its own example has the vote {signed(a.own_vote)}, and example {best + 1} is the most "
             f"similar, with {a.similarity[best]:.2f}. "
         )
         left = f"{percent(a.open[0])} of the variance open (standard deviation {a.open[0] ** 0.5:.2f} of 1)"
         if a.open[0] > a.variance_threshold:
-            return words + f"The examples leave {left}, more than 95 % of real queries do: it may be none of them."
-        return words + f"The examples leave {left}, no more than is usual for one of their letters."
+            return words + f"The examples leave {left}, more than for 95 % of real queries: it may be none of them."
+        return words + f"The examples leave {left}, as is usual for one of their letters."
 
     # The sheets, and the two menus that put stored letters on them.
 
@@ -190,7 +190,7 @@ class DrawExplorer(Explorer):
         self._label()
 
     def _label(self) -> None:
-        """Writes on each sheet its content and its result."""
+        """Writes its content and its result on each sheet."""
         a, contents = self.arrays, on_sheets(State({**self.state, **dict.fromkeys(SHEETS)}))
         for i, (name, content) in enumerate(zip(SHEETS, contents, strict=True)):
             sheet: SheetState = self.controls[name].parts[0].widget
@@ -213,7 +213,7 @@ class DrawExplorer(Explorer):
 
 
 def board(pictures: Float[Tensor, "n 28 28"]) -> str:
-    """All pictures in one image, three per row, with space for a name below each: a PNG as a data URI."""
+    """One image of all pictures, three in a row, with space for a name below each picture. A PNG as a data URI."""
     cells = np.zeros((2 * ROOM, 3 * ROOM), np.uint8)
     for i, glyph in enumerate(pictures):
         row, column = ROOM * (i // 3), ROOM * (i % 3)
@@ -222,7 +222,7 @@ def board(pictures: Float[Tensor, "n 28 28"]) -> str:
 
 
 def verdict(contents: list[Content], state: State) -> dict[str, Any]:
-    """The result of one solve on the examples' features, for the features of the query."""
+    """The prediction for the query, from one solve on the features of the examples."""
     read = pretrained.load()
     seen = torch.stack([features(content) for content in contents])
     predictor = read.learn(seen[:WAYS])
@@ -232,10 +232,10 @@ def verdict(contents: list[Content], state: State) -> dict[str, Any]:
         votes = predictor.alpha * similarity[:, None]  # α_ic k(x, x_i): vote of example i for letter c
         probability = predictor(asked)[0].softmax(0)
         left = float(predictor.variance(asked)[0].clamp(0, 1))
-    return told(int(probability.argmax()), votes, similarity, probability, left, state)
+    return as_arrays(int(probability.argmax()), votes, similarity, probability, left, state)
 
 
-def told(
+def as_arrays(
     answer: int | None,
     votes: Float[Tensor, "n n"],
     similarity: Float[Tensor, " n"],
@@ -243,7 +243,7 @@ def told(
     left: float,
     state: State,
 ) -> dict[str, Any]:
-    """A verdict, or the message that there is none, in the form that the figure needs."""
+    """The arrays of the figure for a prediction, or for `answer` None if there is no prediction."""
     shown = (answer or 0) if state.votes_for == ANSWER else LETTERS.index(state.votes_for)
     none = answer is None
     theirs = votes[:, shown]
@@ -268,7 +268,7 @@ def told(
     )
 
 
-def judged(a: Arrays) -> str:
+def truth_text(a: Arrays) -> str:
     if a.truth is None:
         return ""
     if a.truth < 0:

@@ -1,4 +1,4 @@
-"""A few-shot task in the plane: the closed form labels every point, and a query's label is the sum of votes."""
+"""A few-shot task in the plane: the closed form labels every point, and votes decide the label of a query."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from amfs_lab.explore.episodes import clouds
-from amfs_lab.explore.episodes.clouds import DATA, GRID, MOST_SHOTS, MOST_WAYS, NAMES, NOBODY, QUERIES, SIDE
+from amfs_lab.explore.episodes.clouds import DATA, GRID, MOST_SHOTS, MOST_WAYS, NAMES, NO_CLASS, QUERIES, SIDE
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import solve
 from amfs_lab.widgets.controls import Choice, Slider
@@ -20,11 +20,11 @@ from amfs_lab.widgets.text import count, percent, plus_or_minus
 from amfs_lab.widgets.traces import bars, dots, hatched, image, reference_line
 
 PRINTED = ("●", "■", "◆", "▲", "✖", "✚")
-HATCHES = ("", "/", "\\", "x", "-", "|")  # of bars, one per class like the markers of points
+HATCHES = ("", "/", "\\", "x", "-", "|")  # of bars, one for each class, as for the markers of points
 HATCHING = hatched(size=6, solidity=0.2)
-PALE = ("#FFFFFF", "#CCE3F0", "#F7DFCC", "#CCECE3", "#F5E4ED", "#FAECCC", "#DDF0FB")  # NOBODY, then COLORS, light
-DARK = ("#FFFFFF", "#8FC1DD", "#EBB38F", "#8FD3BE", "#E8C6D7", "#F3D08F", "#B4DCF4")  # the same, darker, for hatches
-STRANGER = ("star", BLACK)
+PALE = ("#FFFFFF", "#CCE3F0", "#F7DFCC", "#CCECE3", "#F5E4ED", "#FAECCC", "#DDF0FB")  # NO_CLASS, then COLORS, light
+DARK = ("#FFFFFF", "#8FC1DD", "#EBB38F", "#8FD3BE", "#E8C6D7", "#F3D08F", "#B4DCF4")  # the same, but darker
+NO_CLASS_MARKER = ("star", BLACK)
 VOTES_FOR = ("the winner", "the runner-up", "its own class")
 START: dict[str, Any] = dict(
     ways=3, shots=5, separation=3.0, bandwidth=1.0, lam=0.1, task=13, query=21, votes_for=VOTES_FOR[0], data=DATA[0]
@@ -32,22 +32,22 @@ START: dict[str, Any] = dict(
 
 
 class EpisodeExplorer(Explorer):
-    """N clouds, K examples of each, one solve, and the votes that decide a query's label.
+    """N clouds with K examples each, one solve, and the votes that decide a query's label.
 
-    The score of class c at x is Σ_i α_ic k(x, x_i): each example adds its vote. For λ → ∞, α → Y/λ. The label is then
-    the class with the largest sum of similarities (the horizontal marks in the panel of scores).
+    The score of class c at x is Σ_i α_ic k(x, x_i), where each term is the vote of one example. For λ → ∞, α → Y/λ. The
+    label is then the class with the largest sum of similarities (the horizontal marks in the panel of scores).
     """
 
-    title = "An episode in the plane: a few examples of each class, one solve, and a query's votes"
+    title = "An episode in the plane: a few examples of each class, one solve, and the votes on a query"
     alt = (
-        "Three panels. Left: a map of which class wins at each place, each class hatched in its own way, with the "
-        "examples as large markers and the queries as small ones, hollow where the label is wrong; a ring around "
-        "one query. Right top: bars, the query's score for each class, and strokes, the sum of similarities to it. "
-        "Right bottom: bars, what each example adds to the score of one class."
+        "Three panels. Left: a map of the class that wins at each place, each class with its own hatch. Large markers "
+        "are examples, small markers are queries, hollow if the label is wrong; a ring marks one query. Right top: "
+        "bars, the query's score for each class, and strokes, the sum of similarities to the class. Right bottom: "
+        "bars, what each example adds to the score of one class."
     )
 
-    ways = Slider("ways N", 2, MOST_WAYS, integer=True, start=START["ways"], help="how many classes")
-    shots = Slider("shots K", 1, MOST_SHOTS, integer=True, start=START["shots"], help="how many examples of each class")
+    ways = Slider("ways N", 2, MOST_WAYS, integer=True, start=START["ways"], help="number of classes")
+    shots = Slider("shots K", 1, MOST_SHOTS, integer=True, start=START["shots"], help="examples of each class")
     separation = Slider(
         "separation",
         0.0,
@@ -55,7 +55,7 @@ class EpisodeExplorer(Explorer):
         start=START["separation"],
         step=0.1,
         unit="sd of a class",
-        help="from cloud to neighbouring cloud",
+        help="between neighbouring clouds",
         rare=True,
     )
     bandwidth = Slider(
@@ -74,10 +74,10 @@ class EpisodeExplorer(Explorer):
         "task", 1, 40, integer=True, start=START["task"], help="another draw of the clouds (the seed)", rare=True
     )
     query = Slider(
-        "query", 1, (MOST_WAYS + 1) * QUERIES, integer=True, start=START["query"], help="which one, or click it"
+        "query", 1, (MOST_WAYS + 1) * QUERIES, integer=True, start=START["query"], help="its number, or click it"
     )
-    votes_for = Choice("votes for", VOTES_FOR, help="the class whose score is taken apart")
-    data = Choice("clouds", DATA, help="what is odd about the task", rare=True)
+    votes_for = Choice("votes for", VOTES_FOR, help="the class whose score is explained")
+    data = Choice("clouds", DATA, help="kind of task", rare=True)
 
     presets = {
         "one shot": START | dict(shots=1),
@@ -88,8 +88,8 @@ class EpisodeExplorer(Explorer):
         "classes on top of each other": START | dict(separation=0.0),
         "two on one place": START | dict(ways=2, shots=1, query=20, data=clouds.TWICE),
         "one class in two": START | dict(ways=2, query=20, data=clouds.TWO_PLACES),
-        "a crowd": START | dict(separation=2.0, lam=1e4, bandwidth=2.0, data=clouds.CROWD),
-        "strangers": START | dict(query=40, data=clouds.STRANGERS),
+        "unbalanced": START | dict(separation=2.0, lam=1e4, bandwidth=2.0, data=clouds.UNBALANCED),
+        "queries of no class": START | dict(query=40, data=clouds.NO_CLASS_QUERIES),
     }
 
     panels = Panels(
@@ -128,7 +128,7 @@ class EpisodeExplorer(Explorer):
             rim=(INK, 0.6),
             name="queries",
             hover="query %{customdata}",
-            hears=["click"],
+            events=["click"],
             marker_symbol="query_symbols",
             marker_color="query_colors",
             customdata="query_names",
@@ -190,12 +190,12 @@ class EpisodeExplorer(Explorer):
         asked = min(state.query, len(labels)) - 1
         scores, own, label = all_scores[asked], int(t.query_y[asked]), int(labels[asked])
         order = scores.argsort(descending=True, stable=True).tolist()
-        told = {"the winner": order[0], "the runner-up": order[1], "its own class": order[0] if own < 0 else own}
-        told_class = told[state.votes_for]
-        drawn = " (nobody wins)" if label == NOBODY and state.votes_for != "its own class" else ""
-        heard = votes[asked, :, told_class]
+        options = {"the winner": order[0], "the runner-up": order[1], "its own class": order[0] if own < 0 else own}
+        chosen = options[state.votes_for]
+        tied = " (no class wins)" if label == NO_CLASS and state.votes_for != "its own class" else ""
+        shown = votes[asked, :, chosen]
         sums = K_qs[asked] @ t.targets
-        size, loudest = float(scores.abs().max()), float(heard.abs().max())
+        size, largest = float(scores.abs().max()), float(shown.abs().max())
         map_ = clouds.regions(t, alpha, state.bandwidth)
         right, classes, n = clouds.right(t, labels), range(t.ways), len(t.x)
         places = t.x.tolist()
@@ -208,17 +208,17 @@ class EpisodeExplorer(Explorer):
             y=t.x[:, 1],
             symbols=[MARKERS[c] for c in t.y.tolist()],
             colors=[COLORS[c] for c in t.y.tolist()],
-            # If two points coincide, the later one is smaller, so that both are visible.
+            # If two points coincide, the later point is smaller, so that both are visible.
             sizes=[8 if place in places[:i] else 14 for i, place in enumerate(places)],
             hatches=[HATCHES[c] for c in t.y.tolist()],
             names=[f"{NAMES[c]}{i}" for c, i in zip(t.y.tolist(), numbers, strict=True)],
             query_x=t.query_x[:, 0],
             query_y=t.query_x[:, 1],
             query_symbols=[
-                STRANGER[0] if c < 0 else MARKERS[c] + ("" if good else "-open")
+                NO_CLASS_MARKER[0] if c < 0 else MARKERS[c] + ("" if good else "-open")
                 for c, good in zip(t.query_y.tolist(), right.tolist(), strict=True)
             ],
-            query_colors=[COLORS[c] if c >= 0 else STRANGER[1] for c in t.query_y.tolist()],
+            query_colors=[COLORS[c] if c >= 0 else NO_CLASS_MARKER[1] for c in t.query_y.tolist()],
             query_names=[
                 f"{i + 1}, of {f'class {NAMES[c]}' if c >= 0 else 'no class'}" for i, c in enumerate(t.query_y.tolist())
             ],
@@ -239,17 +239,17 @@ class EpisodeExplorer(Explorer):
             sum_texts=[f"{value:.3g}" for value in sums.tolist()],
             score_range=reach(scores, size),
             zero=[0.0, 0.0],
-            votes_title=f"votes for class {NAMES[told_class]}" + drawn,
+            votes_title=f"votes for class {NAMES[chosen]}" + tied,
             index=np.arange(n),
-            votes=heard,
-            vote_range=reach(heard, loudest),
+            votes=shown,
+            vote_range=reach(shown, largest),
             example_range=[-0.6, n - 0.4],
             example_ticks=[float((t.y == c).nonzero().double().mean()) for c in classes],
             right=int(right.sum()),
             judged=int((t.query_y >= 0).sum()),
-            strangers=int((t.query_y < 0).sum()),
-            named=int(((t.query_y < 0) & (labels != NOBODY)).sum()),
-            nobodys=int((labels == NOBODY).sum()),
+            of_no_class=int((t.query_y < 0).sum()),
+            named=int(((t.query_y < 0) & (labels != NO_CLASS)).sum()),
+            without_winner=int((labels == NO_CLASS).sum()),
         )
 
     def say(self, a: Arrays) -> str:
@@ -258,19 +258,19 @@ class EpisodeExplorer(Explorer):
             f"{a.right} of {a.judged} queries are right ({percent(a.right / a.judged)}) in this {state.ways}-way "
             f"{state.shots}-shot task at σ = {state.bandwidth:.3g}, λ = {state.lam:.3g}."
         )
-        if a.nobodys:
-            words += f" {count(a.nobodys, 'query').replace('querys', 'queries')} without a winner: the scores draw."
+        if a.without_winner:
+            words += f" {count(a.without_winner, 'query').replace('querys', 'queries')} without a winner: scores tie."
         if state.query > a.asked:
             words += f" There is no query {state.query}; the last is {a.asked}."
         words += f" Query {a.asked} is {'of no class' if a.own < 0 else f'of class {NAMES[a.own]}'} and gets "
-        if a.label == NOBODY:
-            return words + "no label: no class is ahead."
+        if a.label == NO_CLASS:
+            return words + "no label: no class has the largest score."
         ahead, behind = (plus_or_minus(float(a.scores[c])) for c in (a.label, a.runner_up))
         words += f"label {NAMES[a.label]}: {ahead} against {behind} for {NAMES[a.runner_up]}."
-        if a.strangers:
+        if a.of_no_class:
             some = f"{a.named or 'none'} of them {'get' if a.named > 1 else 'gets'} a label"
-            named = "each gets a label all the same" if a.named == a.strangers else some
-            words += f" The {a.strangers} stars are of no class, and {named}."
+            named = "still each gets a label" if a.named == a.of_no_class else some
+            words += f" The {a.of_no_class} stars are of no class, and {named}."
         return words
 
     def pointed(self, event: Mapping[str, Any]) -> None:
@@ -280,13 +280,13 @@ class EpisodeExplorer(Explorer):
 UP, ACROSS = np.indices((len(GRID), len(GRID)))
 EVERY = 8  # cells between two hatch lines
 RISES, FALLS = (UP - ACROSS) % EVERY == 0, (UP + ACROSS) % EVERY == 0
-HATCHED = np.stack([0 * RISES, RISES, FALLS, RISES | FALLS, UP % EVERY == 0, ACROSS % EVERY == 0])  # as HATCHES
+HATCHED = np.stack([0 * RISES, RISES, FALLS, RISES | FALLS, UP % EVERY == 0, ACROSS % EVERY == 0])  # like HATCHES
 
 
 def with_hatches(winners: np.ndarray) -> np.ndarray:
-    """Palette indices (PALE + DARK) of the map's cells; hatches also mark the classes, so colour is not needed."""
+    """Palette indices (PALE + DARK) of the map's cells. Hatches mark the classes too, so colour alone is not needed."""
     on = (winners >= 0) & np.take_along_axis(HATCHED, winners.clip(0)[None], 0)[0].astype(bool)
-    return (winners - NOBODY + len(PALE) * on).astype(np.uint8)
+    return (winners - NO_CLASS + len(PALE) * on).astype(np.uint8)
 
 
 def reach(values: torch.Tensor, largest: float) -> list[float]:

@@ -1,18 +1,18 @@
-"""Answer keys of the predictions about few-shot episodes; each is computed on request."""
+"""Correct answers to the predictions about few-shot episodes. Each answer is computed on request."""
 
 from functools import lru_cache
 
 import numpy as np
 
 from amfs_lab.explore.episodes.blocks import block
-from amfs_lab.explore.episodes.clouds import NOBODY, task, winners
+from amfs_lab.explore.episodes.clouds import NO_CLASS, task, winners
 from amfs_lab.explore.episodes.draw_your_own import verdict
 from amfs_lab.explore.episodes.sheets import (
     AGAIN,
     ANSWER,
     SHEETS,
     STORED,
-    STRANGER,
+    UNKNOWN_LETTER,
     on_sheets,
 )
 from amfs_lab.kernels import rbf_kernel
@@ -22,9 +22,9 @@ from amfs_lab.widgets.figure import State
 
 @lru_cache(maxsize=1)
 def answer_when_lambda_is_huge(lam: float = 1e6) -> str:
-    """The key to "λ → ∞: which label does a query get?", from the queries of forty tasks of three ways and five shots.
+    """The answer to "λ → ∞: which label does a query get?", from the queries of forty 3-way 5-shot tasks.
 
-    `"none: a draw"`, `"that of the nearest example"` or `"that of the largest sum of similarities"`.
+    It is `"none: a draw"`, `"that of the nearest example"` or `"that of the largest sum of similarities"`.
     """
     options = {"none: a draw": 0, "that of the nearest example": 0}
     in_sum, asked = "that of the largest sum of similarities", 0
@@ -33,7 +33,7 @@ def answer_when_lambda_is_huge(lam: float = 1e6) -> str:
         k = rbf_kernel(t.query_x, t.x, 1.0)
         alpha = solve(rbf_kernel(t.x, t.x, 1.0), t.targets, lam)
         labels = winners(k @ alpha, k @ alpha.abs())
-        votes = (labels == NOBODY, labels == t.y[k.argmax(1)], labels == (k @ t.targets).argmax(1))
+        votes = (labels == NO_CLASS, labels == t.y[k.argmax(1)], labels == (k @ t.targets).argmax(1))
         for name, agreed in zip(options, votes, strict=True):
             options[name] += int(agreed.sum())
         asked += len(labels)
@@ -41,7 +41,7 @@ def answer_when_lambda_is_huge(lam: float = 1e6) -> str:
 
 
 def answer_which_eigenvalues_grow(ways: int = 5, within: float = 0.6, between: float = 0.2) -> str:
-    """The key to "one shot more: which eigenvalues grow?", from numpy's eigenvalues, not from the formula."""
+    """The answer to "one shot more: which eigenvalues grow?", from numpy's eigenvalues, not from the formula."""
 
     def distinct(shots: int) -> np.ndarray:
         return np.unique(np.linalg.eigvalsh(block(ways, shots, within, between).numpy()).round(9))
@@ -57,12 +57,12 @@ def answer_which_eigenvalues_grow(ways: int = 5, within: float = 0.6, between: f
 
 
 def answer_label_of_an_unknown_letter() -> str:
-    """The key to "a letter that is on no sheet: what will the reader say?", over all stored letters."""
+    """The answer to "a letter that is on no sheet: what will the pretrained learner say?", over all stored letters."""
     own, foreign = [], []
     for script in STORED:
-        for asked in (*AGAIN, STRANGER):
+        for asked in (*AGAIN, UNKNOWN_LETTER):
             contents = on_sheets(State(letters=script, asked=asked, **dict.fromkeys(SHEETS)))
             left = verdict(contents, State(votes_for=ANSWER))["open"][0]
-            (foreign if asked == STRANGER else own).append(left)
+            (foreign if asked == UNKNOWN_LETTER else own).append(left)
     more = sum(foreign) / len(foreign) > sum(own) / len(own)
     return "one of the five, and open rises" if more else "one of the five, open as low as ever"

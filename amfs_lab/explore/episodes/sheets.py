@@ -1,4 +1,4 @@
-"""The six sheets of `DrawExplorer`: each holds a stored letter, a drawing or nothing, and has features."""
+"""The six sheets of `DrawExplorer`. Each sheet holds a stored letter, a drawing or nothing."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,7 +18,7 @@ STORED = ("Bengali", "Cyrillic", "Kayah Li", "Syriac")
 BLANK = "blank sheets"
 LETTERS = tuple(f"letter {i + 1}" for i in range(WAYS))
 AGAIN = tuple(f"{letter} again" for letter in LETTERS)
-STRANGER, NOTHING, ANSWER = "a sixth letter", "blank sheet", "the answer"
+UNKNOWN_LETTER, NOTHING, ANSWER = "a sixth letter", "blank sheet", "the answer"
 NAMES = tuple(f"letter_{i + 1}" for i in range(WAYS))
 SHEETS = (*NAMES, "query")
 
@@ -36,7 +36,7 @@ Content = Stored | Strokes | None  # None is a blank sheet
 
 @lru_cache(maxsize=len(STORED))
 def stored(script: str) -> UInt8[Tensor, "6 20 28 28"]:
-    """Six letters of a script, evenly spaced in it: five for the sheets, and one that is on no sheet."""
+    """Six letters of a script, evenly spaced in the script: five for the sheets, and a sixth that is on no sheet."""
     data = glyphs.load()
     rows = [i for i, name in enumerate(data.scripts) if name == script]
     return data.images[[rows[round(j * (len(rows) - 1) / WAYS)] for j in range(WAYS + 1)]]
@@ -45,7 +45,7 @@ def stored(script: str) -> UInt8[Tensor, "6 20 28 28"]:
 def on_sheets(state: State) -> list[Content]:
     """The content of each of the six sheets."""
     script = state.letters if state.letters in STORED else None
-    asked: dict[str, int] = {name: i for i, name in enumerate((*AGAIN, STRANGER))}
+    asked: dict[str, int] = {name: i for i, name in enumerate((*AGAIN, UNKNOWN_LETTER))}
     shown: list[Content] = [Stored(script, i, 0) if script else None for i in range(WAYS)]
     shown.append(Stored(script, asked[state.asked], 1) if script and state.asked in asked else None)
     return [
@@ -65,7 +65,7 @@ def picture(content: Content) -> Float[Tensor, "28 28"]:
 
 @lru_cache(maxsize=256)
 def features(content: Content) -> Float[Tensor, " d"]:
-    """The features of one image. They are cached: the examples are not computed again while the query is drawn."""
+    """The features of one image. They are cached, so the examples are not computed again while the query is drawn."""
     return pretrained.load().features(picture(content)[None])[0]
 
 
@@ -76,7 +76,7 @@ def twins(pictures: Float[Tensor, "n 28 28"]) -> list[int] | None:
 
 
 def truth(contents: list[Content]) -> int | None:
-    """The letter of a stored query, from 0; -1 for a letter that is on no sheet, None for a drawing."""
+    """The true letter of the query, from 0: -1 for a letter that is on no sheet, None for a drawing."""
     asked = contents[WAYS]
     if not isinstance(asked, Stored):
         return None

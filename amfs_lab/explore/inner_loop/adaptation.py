@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from amfs_lab import ridge
 from amfs_lab.episode import Examples
-from amfs_lab.explore.inner_loop.sinusoid_net import RATE, SHOTS, practised, untrained
+from amfs_lab.explore.inner_loop.sinusoid_net import RATE, SHOTS, meta_trained, untrained
 from amfs_lab.explore.inner_loop.steps import BEST_FLOW
 from amfs_lab.explore.looks import METHODS
 from amfs_lab.inner import Maml
@@ -25,11 +25,11 @@ from amfs_lab.widgets.traces import curve, dots, dotted_curve
 
 MOST = 10  # inner steps, as in the paper's Figure 2
 GRID = torch.linspace(-5.0, 5.0, 101, dtype=torch.float64)[:, None]
-STARTS = ("practised", "untrained")
+STARTS = ("meta-trained", "untrained")
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 MAML, SOLVE = METHODS["MAML"], METHODS["I-AMFS"]
 FAR = 99.0  # the largest error that is drawn
-START: dict[str, Any] = dict(start="practised", steps=5, rate=RATE, task=8, shots=SHOTS)
+START: dict[str, Any] = dict(start="meta-trained", steps=5, rate=RATE, task=8, shots=SHOTS)
 
 
 class Learned(NamedTuple):
@@ -45,12 +45,17 @@ class Learned(NamedTuple):
 
 def network(start: str) -> nn.Module:
     """The network at the start of the inner loop: meta-trained or untrained."""
-    return practised() if start == "practised" else untrained()
+    return meta_trained() if start == "meta-trained" else untrained()
 
 
 @lru_cache(maxsize=32)
 def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
-    """The parts that rate and steps do not change: points, labels, truth and f_0 on the grid, residual, two kernels."""
+    """The parts that do not depend on rate and steps.
+
+    Returns:
+        points, labels, the truth on the grid, the network f_0 on the grid, the residual y - f_0 at the points, and the
+        tangent kernels K_ss and K_gs (grid by points).
+    """
     source, net = SinusoidSource(shots, 1, split="test"), network(start)
     support = source[task - 1].to("cpu", torch.float64).support
     with torch.no_grad():
@@ -61,7 +66,7 @@ def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
 
 @lru_cache(maxsize=64)
 def learn(start: str, task: int, shots: int, rate: float) -> Learned:
-    """The task learned by all three methods. For k steps, the solve has λ = 0.532/t with t = a k."""
+    """The task learned by all three methods. In place of k steps of rate a, the solve has λ = 0.532/t with t = a k."""
     x, y, truth, before, residual, K, across = kernel(start, task, shots)
     with torch.no_grad():
         path = islice(Maml(rate).walk(network(start), Examples(x, y, 1)), MOST + 1)
@@ -89,23 +94,23 @@ class AdaptationExplorer(Explorer):
     )
 
     steps = Slider(
-        "steps k", 0, MOST, integer=True, start=START["steps"], help="how many inner steps; the solve stands for them"
+        "steps k", 0, MOST, integer=True, start=START["steps"], help="number of inner steps; the solve replaces them"
     )
-    rate = Slider("inner rate", 0.005, 0.5, scale="log", start=RATE, help="of the mean loss; practised with 0.05")
-    shots = Slider("shots", 1, 20, integer=True, start=SHOTS, help="how many labelled points, n")
-    task = Slider("task", 1, 40, integer=True, start=START["task"], help="which wave; practice has seen none of them")
-    start_from = Choice("network", STARTS, help="where the steps begin")
+    rate = Slider("inner rate", 0.005, 0.5, scale="log", start=RATE, help="of the mean loss; meta-trained with 0.05")
+    shots = Slider("shots", 1, 20, integer=True, start=SHOTS, help="number of labelled points, n")
+    task = Slider("task", 1, 40, integer=True, start=START["task"], help="the wave; meta-training has not seen it")
+    start_from = Choice("network", STARTS, help="the network before the steps")
 
     presets = {
-        "five steps": dict(start_from="practised", steps=5, rate=RATE, shots=SHOTS, task=8),
+        "five steps": dict(start_from="meta-trained", steps=5, rate=RATE, shots=SHOTS, task=8),
         "untrained": dict(start_from="untrained", steps=10, rate=RATE, shots=SHOTS, task=8),
-        "three points": dict(start_from="practised", steps=5, rate=RATE, shots=3, task=8),
-        "small steps": dict(start_from="practised", steps=5, rate=0.005, shots=SHOTS, task=8),
-        "too long steps": dict(start_from="practised", steps=10, rate=0.5, shots=SHOTS, task=8),
+        "three points": dict(start_from="meta-trained", steps=5, rate=RATE, shots=3, task=8),
+        "small steps": dict(start_from="meta-trained", steps=5, rate=0.005, shots=SHOTS, task=8),
+        "too long steps": dict(start_from="meta-trained", steps=10, rate=0.5, shots=SHOTS, task=8),
     }
     panels = Panels(
         widths=(0.58, 0.42),
-        wave=Panel("the wave and what is made of it", axis("x", (-5.1, 5.1)), axis("y", (-6.5, 6.5))),
+        wave=Panel("the wave and the three fits", axis("x", (-5.1, 5.1)), axis("y", (-6.5, 6.5))),
         errors=Panel(
             "error against steps",
             axis("inner steps k", (-0.4, MOST + 0.4), dtick=1),
@@ -159,19 +164,19 @@ class AdaptationExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         k = a.state.steps
         if k == 0:
-            return f"No step yet: the network misses the wave by {a.maml_errors[0]:.3g} (mean squared error)."
+            return f"No step yet: the error of the network is {a.maml_errors[0]:.3g} (mean squared error)."
         words = (
-            f"After {count(k, 'step')} MAML misses the wave by {_miss(a.maml_errors[k])}, its tangent by "
-            f"{_miss(a.tangent_errors[k])}, and one solve in the tangent kernel by {_miss(a.solve_errors[k])} (mean "
-            f"squared error; {a.maml_errors[0]:.3g} before). "
+            f"Mean squared error after {count(k, 'step')}: MAML {_error(a.maml_errors[k])}, the steps on the tangent "
+            f"{_error(a.tangent_errors[k])}, and one solve in the tangent kernel {_error(a.solve_errors[k])} "
+            f"({a.maml_errors[0]:.3g} before). "
         )
         if min(a.apart, a.replaced) >= FAR or a.tangent_errors[k] >= FAR:
-            return words + "The steps are too long: on the tangent they run away, and one solve does not follow."
+            return words + "The steps are too long: on the tangent they diverge, and the solve does not."
         return words + (
-            f"The solve lies {a.replaced:.2g} from the tangent’s steps, and MAML {a.apart:.2g} (root mean square)."
+            f"Distance from the steps on the tangent: solve {a.replaced:.2g}, MAML {a.apart:.2g} (root mean square)."
         )
 
 
-def _miss(error: float) -> str:
-    """An error as text; "more than ..." if it is clipped in the figure."""
+def _error(error: float) -> str:
+    """An error as text; "more than ..." if the figure clips the error."""
     return f"more than {FAR:g}" if error >= FAR else f"{error:.3g}"

@@ -1,4 +1,4 @@
-"""The paper's Figure 2 from a result: accuracy against inner steps and against time, with intervals."""
+"""The paper's Figure 2, drawn from a result: accuracy against inner steps and against time, with intervals."""
 
 from typing import Any
 
@@ -38,13 +38,13 @@ class Figure2Explorer(Explorer):
 
     title = "Figure 2: one solve against the number of inner steps"
     alt = (
-        "Two panels of accuracies with error bars. Left: MAML against its number of inner steps, and a level line for "
-        "the one solve of I-AMFS. Right: the same accuracies against the time that a task takes, from its support set "
+        "Two panels of accuracies with error bars. Left: MAML against its number of inner steps, and a horizontal line "
+        "for the one solve of I-AMFS. Right: the same accuracies against the time for one task, from its support set "
         "to the scores of its queries, on a logarithmic axis."
     )
-    steps = Slider("steps k", 0, 10, integer=True, start=5, help="which number of MAML’s steps the sentence compares")
-    episodes = Choice("episodes", FIRST, start="all", help="what would fewer have told?")
-    level = Choice("level", LEVELS, start="95 %", help="how often such an interval covers the true mean")
+    steps = Slider("steps k", 0, 10, integer=True, start=5, help="MAML’s number of steps in the sentence")
+    episodes = Choice("episodes", FIRST, start="all", help="use fewer episodes")
+    level = Choice("level", LEVELS, start="95 %", help="share of such intervals that contain the true mean")
 
     presets = {"as trained": dict(steps=5), "one step": dict(steps=1), "ten steps": dict(steps=10)}
     panels = Panels(
@@ -52,7 +52,7 @@ class Figure2Explorer(Explorer):
             "accuracy against inner steps", axis("inner steps k"), axis("accuracy on unseen letters", tickformat=".0%")
         ),
         time=Panel(
-            "accuracy against time", log_axis("milliseconds a task (median)"), axis("accuracy", tickformat=".0%")
+            "accuracy against time", log_axis("milliseconds per task (median)"), axis("accuracy", tickformat=".0%")
         ),
     )
     layout = dict(height=400)
@@ -155,10 +155,10 @@ class Figure2Explorer(Explorer):
     def say(self, a: Arrays) -> str:
         seeds = "one training of each" if a.seeds == 1 else f"means over {a.seeds} trainings of each"
         basis = f"These are {a.state.level} intervals over {a.n} episodes, for {seeds}. " if a.n >= FEW else ""
-        speed = f"MAML takes {a.ratio:.3g} times the time of the solve"
+        speed = f"MAML takes {a.ratio:.3g} times as long as the solve"
         return (
-            f"With {count(a.k, 'inner step')} MAML reads {_share(a.chosen_y[0])}, I-AMFS with one solve "
-            f"{_share(a.solve[0])}: {a.verdict}. {basis}{speed}."
+            f"With {count(a.k, 'inner step')} MAML has an accuracy of {_share(a.chosen_y[0])}, I-AMFS with one solve "
+            f"has {_share(a.solve[0])}: {a.verdict}. {basis}{speed}."
         )
 
 
@@ -170,9 +170,9 @@ def settings(shown: Result) -> str:
     """The settings and the machine of a result, in a few lines."""
     c, m = shown.config, shown.machine
     lines = [
-        f"{c['source']}, asked about its {c['split']} letters, {c['episode']['ways']}-way {c['episode']['shots']}-shot",
+        f"{c['source']}, on its {c['split']} letters, {c['episode']['ways']}-way {c['episode']['shots']}-shot",
         f"Conv-4 of width {c['width']}, {c['norm']} BatchNorm, MAML trained with "
-        f"{count(c['maml']['steps'], 'inner step')} of {c['maml']['lr']:g}",
+        f"{count(c['maml']['steps'], 'inner step')} of rate {c['maml']['lr']:g}",
         f"{m['cpu']}, {m['cores']} cores (load {m['load']} at the start), {count(m['threads'], 'thread')}, "
         f"torch {m['torch']}",
     ]

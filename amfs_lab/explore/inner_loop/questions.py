@@ -1,4 +1,4 @@
-"""Answer keys of the predictions about one solve against many steps; each is computed on request."""
+"""Correct answers to the predictions about one solve against many steps. Each answer is computed on request."""
 
 import torch
 
@@ -10,22 +10,20 @@ from amfs_lab.stats import accuracy_difference
 
 
 def answer_lambda_that_mimics_steps(rate: float = 0.01, steps: int = 2000) -> str:
-    """The key to "which λ comes closest to steps that reach t?": `"t"`, `"1/t"` or `"half of 1/t"`."""
+    """The answer to "which λ comes closest to steps that reach t?": `"t"`, `"1/t"` or `"half of 1/t"`."""
     t = rate * steps
     tried = {"t": t, "1/t": 1 / t, "half of 1/t": 1 / (2 * t)}
     return min(tried, key=lambda name: float(gap(tried[name], rate, steps)))
 
 
 def answer_when_the_rate_is_too_large(rate: float = 2.1, steps: int = 200) -> str:
-    """The key to "steps a little longer than 2/s_max: where does the strongest channel end?"."""
-    misses = [abs(1 - float(learned(torch.ones(1, dtype=torch.float64), rate, k))) for k in (steps // 2, steps)]
-    return (
-        "at its label" if misses[1] < 1e-3 else "it swings for ever" if misses[1] <= misses[0] else "ever further away"
-    )
+    """The answer to "steps a little longer than 2/s_max: where does the strongest channel end?"."""
+    rest = [abs(1 - float(learned(torch.ones(1, dtype=torch.float64), rate, k))) for k in (steps // 2, steps)]
+    return "at its label" if rest[1] < 1e-3 else "it swings for ever" if rest[1] <= rest[0] else "ever further away"
 
 
 def answer_which_learner_is_closer(steps: int = START["steps"], tasks: int = 20) -> str:
-    """The key to "what is closer to k steps on the tangent?", over test sinusoids: `"MAML"`, `"the one solve"`."""
+    """The answer to "what is closer to k steps on the tangent?": `"MAML"` or `"the one solve"`, over test sinusoids."""
     apart = {"MAML": 0.0, "the one solve": 0.0}
     for task in range(1, tasks + 1):
         found = learn(START["start"], task, START["shots"], START["rate"])
@@ -35,9 +33,10 @@ def answer_which_learner_is_closer(steps: int = START["steps"], tasks: int = 20)
 
 
 def answer_steps_until_maml_catches_up(shown: Result | None = None) -> str:
-    """The key to "after how many steps is MAML no longer behind?": `"within 5"`, `"6 to 10"` or `"not within 10"`.
+    """The answer to "after how many steps is MAML no longer behind?".
 
-    MAML is behind if the paired interval of I-AMFS minus MAML lies above zero.
+    It is `"within 5"`, `"6 to 10"` or `"not within 10"`. MAML is behind if the paired interval of I-AMFS minus MAML
+    lies above zero.
     """
     curves = figure2.curves(result() if shown is None else shown)
     solve, steps = curves["i-amfs"].at(0), range(curves["maml"].per_episode.shape[2])

@@ -1,4 +1,4 @@
-"""The network of lesson 06, untrained and meta-trained by MAML on the sinusoids of `tasks.sinusoids`."""
+"""The network of lesson 06, untrained or meta-trained by MAML on the sinusoids of `tasks.sinusoids`."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -16,7 +16,7 @@ from amfs_lab.training import MetaTrainer
 from amfs_lab.widgets.explorer import one_thread
 
 WIDTH = 40
-RATE, STEPS, SHOTS = 0.05, 3, 10  # of the inner loop in training: learning rate, steps and labelled points
+RATE, STEPS, SHOTS = 0.05, 3, 10  # inner loop in training: learning rate, number of steps, number of labelled points
 CONFIG = preset(
     "maml",
     inner=Maml(RATE, STEPS),
@@ -47,12 +47,12 @@ def learner(seed: int = 0) -> MetaLearner:
 
 
 def untrained(seed: int = 0) -> nn.Module:
-    """The network before meta-training; it maps x (n 1) to (n 1)."""
+    """The network before meta-training. It maps x (n 1) to values (n 1)."""
     return learner(seed).net
 
 
 @lru_cache(maxsize=4)
-def practised(steps: int = CONFIG.steps) -> nn.Module:
+def meta_trained(steps: int = CONFIG.steps) -> nn.Module:
     """The network after meta-training, the same in every process."""
     waves = SinusoidSource(SHOTS, SHOTS)
     trainer = MetaTrainer(replace(CONFIG, steps=steps), device="cpu", learner=learner(), train=waves, validation=waves)

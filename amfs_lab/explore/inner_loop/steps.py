@@ -1,4 +1,4 @@
-"""One solve against many steps, as two filters of the same eigenvalues: 1 - (1 - a s)^k and s / (s + λ)."""
+"""Many gradient steps and one solve as two filters of the same eigenvalues s: 1 - (1 - a s)^k and s / (s + λ)."""
 
 import math
 from functools import lru_cache
@@ -44,9 +44,9 @@ class Problem(NamedTuple):
     x: Tensor  # (n 1)
     y: Tensor  # (n 1)
     residual: Tensor  # (n 1), labels minus the network's values before training
-    start: Tensor  # (g), those values on the grid
+    start: Tensor  # (g), the network's values on the grid before training
     spectrum: Spectrum
-    across: Tensor  # (g n), kernel of grid and points, scaled in the same way
+    across: Tensor  # (g n), kernel of grid and points, scaled like the Gram matrix
 
 
 @lru_cache(maxsize=64)
@@ -72,7 +72,7 @@ def learned(s: Tensor, rate: float, steps: int) -> Tensor:
 
 
 def gap(lam: Tensor | float, rate: float, steps: int, s: Tensor = EVERY) -> Tensor:
-    """The largest difference of the two filters over all strengths s, for each λ."""
+    """The largest difference of the two filters over all eigenvalues s, for each λ."""
     lam = torch.as_tensor(lam, dtype=s.dtype)
     return (s / (s + lam[..., None]) - learned(s, rate, steps)).abs().amax(-1)
 
@@ -84,7 +84,7 @@ def gaps_of(rate: float, steps: int) -> Tensor:
 
 
 def mimic(rate: float, steps: int) -> tuple[float, float]:
-    """The λ of the control whose filter is closest to that of the steps, and the gap between the two."""
+    """The λ of the control with the filter closest to the filter of the steps, and the gap of the two filters."""
     gaps = gaps_of(rate, steps)
     best = int(gaps.argmin())
     return float(LAMBDAS[best]), float(gaps[best])
@@ -93,14 +93,14 @@ def mimic(rate: float, steps: int) -> tuple[float, float]:
 class StepsExplorer(Explorer):
     """k gradient steps in function space compared with one ridge solve, channel by channel.
 
-    Strengths are relative to the strongest channel, s_max = 1: the rate a is in units of 1 / s_max, and λ in units of
-    s_max. With the tangent kernel the steps are those of MAML on the linearised network. The labels are then the
-    residuals that the untrained network leaves.
+    The strength of a channel is its eigenvalue, relative to the strongest channel, s_max = 1. The rate a is in units of
+    1 / s_max, and λ is in units of s_max. With the tangent kernel, the steps are MAML's inner steps on the linearised
+    network. The labels are then the residuals of the untrained network.
     """
 
     title = "Many steps, or one solve: two filters of the same channels"
     alt = (
-        "Three panels. Left: labelled points, the function they come from, the fit of one solve and that of k steps. "
+        "Three panels. Left: labelled points, the function they come from, and the fits of one solve and of k steps. "
         "Right top: the share learned against a channel's strength on a logarithmic axis, for both. Right bottom: the "
         "largest difference of the two filters against lambda, with the present lambda and three marked ones."
     )
@@ -113,12 +113,12 @@ class StepsExplorer(Explorer):
         scale="zero-log",
         integer=True,
         start=START["steps"],
-        help="how many steps, from nothing learned",
+        help="number of steps, from zero",
     )
     lam = Slider("λ", 1e-5, 10.0, scale="log", start=START["lam"], unit="s_max", help="the ridge of the one solve")
     kernel = Choice("kernel", KERNELS, help="RBF, or the tangent kernel of an untrained network")
     points = Slider(
-        "points", 1, MOST, integer=True, start=START["points"], help="how many labelled points, n", rare=True
+        "points", 1, MOST, integer=True, start=START["points"], help="number of labelled points, n", rare=True
     )
     sample = Slider("sample", 1, 20, integer=True, start=START["sample"], help="other points and errors", rare=True)
 
@@ -140,7 +140,7 @@ class StepsExplorer(Explorer):
             axis("share", (-0.25, 1.5), ticks={0: "0", 0.5: "½", 1: "1"}),
         ),
         gaps=Panel(
-            "how far apart, for every λ",
+            "gap of the filters, for every λ",
             log_axis("λ", (-5.1, 1.1), ticks=STRENGTHS | {10: "10"}),
             axis("largest gap", (-0.04, 1.08), ticks=[0, 0.2, 0.5, 1]),
         ),
@@ -270,24 +270,24 @@ class StepsExplorer(Explorer):
             return "No step, so nothing is learned: the steps' filter is 0 everywhere."
         if a.diverged:
             return (
-                f"Steps too long: a = {rate:g} / s_max lies beyond 2 / s_max, so the strongest channel overshoots, "
-                f"{abs(1 - rate):.3g} times as far at each step, and no λ mimics that. After {count(k, 'step')} it "
-                f"misses its label by {_large(1 - float(a.learned[0]))} times the label. {cost}"
+                f"Steps too long: a = {rate:g} / s_max is larger than 2 / s_max. Each step multiplies the residual of "
+                f"the strongest channel by {abs(1 - rate):.3g}, and no λ does that. After {count(k, 'step')} the "
+                f"residual is {_large(1 - float(a.learned[0]))} times the label. {cost}"
             )
         reach = "reaches" if k == 1 else "reach"
         words = (
             f"{count(k, 'step').capitalize()} of a = {rate:g} / s_max {reach} t = a k = {a.time:.4g}. At λ = "
             f"{a.state.lam:.3g} the filters differ by at most {a.here:.3f}, the fits by {a.fits:.2g}. "
         )
-        best = "best λ on the dial" if a.best_lam in (LAMBDAS[0], LAMBDAS[-1]) else "best λ"  # the best may be beyond
+        best = "best λ on the slider" if a.best_lam in (LAMBDAS[0], LAMBDAS[-1]) else "best λ"  # the best may be beyond
         words += f"The {best} is {a.best_lam:.2g} = {a.best_lam * a.time:.3f}/t, with a gap of {a.best:.3f}. "
         if rate == 2:
-            words += "At a = 2 / s_max the strongest channel swings for ever. "
+            words += "At a = 2 / s_max the strongest channel oscillates for ever. "
         elif rate > 1:
-            words += "Beyond a = 1 / s_max strong channels overshoot, and swing in. "
+            words += "Beyond a = 1 / s_max strong channels overshoot, but converge. "
         return words + cost
 
 
 def _large(share: float) -> str:
-    """A share as text; it may have diverged."""
+    """A share as text, also for a share that has diverged."""
     return "more than a million" if abs(share) >= HUGE else f"{abs(share):.3g}"

@@ -35,9 +35,9 @@ def pixels(episode: Episode) -> tuple[Tensor, Tensor]:
 class CharacterExplorer(Explorer):
     """Five letters of the test split, one to five examples of each, and one query compared with all examples."""
 
-    title = "Five letters of one task, how alike their pixels are, and one query"
+    title = "Five letters of one task, the similarity of their pixels, and one query"
     alt = (
-        "Three panels. Left: pictures of the examples of five letters, a column each, and below them the query. "
+        "Three panels. Left: pictures of the examples of five letters, one column for each, and below them the query. "
         "Middle: the Gram matrix of the examples as a heat map. "
         "Right: five bars, the query's similarity to the most similar example of each letter."
     )
@@ -47,7 +47,7 @@ class CharacterExplorer(Explorer):
     )
     task = Slider("task", 1, 40, integer=True, start=1, help="which five letters")
     shots = Slider("shots", 1, 5, integer=True, start=1, help="examples of each letter")
-    query = Slider("query", 1, WAYS * QUERIES, integer=True, start=20, help="which image is asked about")
+    query = Slider("query", 1, WAYS * QUERIES, integer=True, start=20, help="number of the query image")
 
     presets: ClassVar[dict[str, Any]] = {
         "one example each": {"shots": 1, "bandwidth": 5.0},
@@ -71,7 +71,7 @@ class CharacterExplorer(Explorer):
                 scaleanchor="x",
                 autorange="reversed",
                 constrain="domain",
-                domain=[0.0, 0.9],  # the letter numbers stand between picture and title
+                domain=[0.0, 0.9],  # the numbers of the letters are between picture and title
             ),
         ),
         gram=Panel(
@@ -128,21 +128,21 @@ class CharacterExplorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         head = f"At σ = {a.bandwidth:.3g}, query {a.query} is"
-        total = f"{a.right} of {WAYS * QUERIES} queries of this task resemble their own letter most."
+        total = f"{a.right} of {WAYS * QUERIES} queries of this task are most similar to their own letter."
         if a.nearest == 0:
             everyone = a.lost == WAYS * QUERIES
             rest = (
-                f"all {a.lost} queries of this task: nothing resembles anything."
+                f"all {a.lost} queries of this task: no two images are similar."
                 if everyone
                 else (f"{a.lost} of the {WAYS * QUERIES} queries of this task.")
             )
-            return f"{head} similar to no example at all: every kernel value is 0. So it is with {rest}"
+            return f"{head} similar to no example at all: every kernel value is 0. This is true for {rest}"
         verdict = "which it is" if a.guess == a.truth else f"but it is letter {a.truth}"
         return f"{head} most similar to letter {a.guess} ({a.nearest:.2g}), {verdict}; {total}"
 
 
 def columns(images: Tensor, shots: int) -> Tensor:
-    """One picture of all examples, with one column per letter."""
+    """One picture of all examples, with one column for each letter."""
     return images.view(WAYS, shots * SIDE, SIDE).transpose(0, 1).reshape(shots * SIDE, WAYS * SIDE)
 
 

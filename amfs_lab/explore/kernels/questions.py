@@ -1,4 +1,4 @@
-"""Answer keys of the predictions about RBF kernels; each is computed on request."""
+"""Correct answers to the predictions about RBF kernels. Each answer is computed on request."""
 
 from amfs_lab.explore.kernels.characters import nearest, pixels, source
 from amfs_lab.explore.kernels.rbf import POINTS, RbfExplorer, alive
@@ -6,15 +6,15 @@ from amfs_lab.kernels import rbf_kernel
 
 
 def answer_rank_when_sigma_doubles(points: str = "six points", bandwidth: float = 0.6) -> str:
-    """The key to "you double σ: how many directions stay alive?": `"more"`, `"fewer"` or `"the same number"`."""
+    """The answer to "you double σ: how many directions stay alive?": `"more"`, `"fewer"` or `"the same number"`."""
     before, after = alive(POINTS[points], bandwidth), alive(POINTS[points], 2 * bandwidth)
     return "more" if after > before else "fewer" if after < before else "the same number"
 
 
 def answer_diagonal_when_sigma_changes(points: str = "six points") -> str:
-    """The key to "you move σ: what happens to the diagonal?": `"it stays"`, `"it gets darker"` or `"it gets lighter"`.
+    """The answer to "you move σ: what happens to the diagonal?".
 
-    Darker is more similar.
+    It is `"it stays"`, `"it gets darker"` (more similar) or `"it gets lighter"`.
     """
     ends = (RbfExplorer.bandwidth.low, RbfExplorer.bandwidth.high)
     narrow, wide = (rbf_kernel(POINTS[points], POINTS[points], sigma).diagonal().mean() for sigma in ends)
@@ -22,14 +22,14 @@ def answer_diagonal_when_sigma_changes(points: str = "six points") -> str:
 
 
 def answer_how_many_are_read(task: int) -> str:
-    """The key to "how many of 75 are read?": `"fewer than 25"`, `"25 to 50"` or `"more than 50"`."""
+    """The answer to "how many of 75 are read?": `"fewer than 25"`, `"25 to 50"` or `"more than 50"`."""
     guesses, truths = nearest(task)
     right = int((guesses == truths).sum())
     return "fewer than 25" if right < 25 else "25 to 50" if right <= 50 else "more than 50"
 
 
 def answer_accuracy_when_sigma_grows(task: int = 0, before: float = 5.0, after: float = 10.0) -> str:
-    """The key to "you widen σ: how many queries change their nearest example?": `"none"`, `"a few"` or `"most"`."""
+    """The answer to "you widen σ: how many queries change their nearest example?": `"none"`, `"a few"` or `"most"`."""
     support, query = pixels(source(1)[task])
     nearest = [rbf_kernel(query, support, sigma).argmax(1) for sigma in (before, after)]
     changed = int((nearest[0] != nearest[1]).sum())

@@ -45,11 +45,12 @@ def alive(x: Tensor, bandwidth: float) -> int:
 class RbfExplorer(Explorer):
     """Six points on a line, their Gram matrix and its eigenvalues, for one bandwidth.
 
-    The similarity of one point to every place on the line is a bump of width σ. Its heights at the six points are that
-    point's row of the Gram matrix. Point at a cell, or set the two numbers, to follow one pair through all panels.
+    The similarity of one point to every place on the line is a bump of width σ. The heights of the bump at the six
+    points are that point's row of the Gram matrix. To follow one pair through all panels, point at a cell, or set the
+    two numbers.
     """
 
-    title = "Six points, how alike each pair is, and what is left to learn with"
+    title = "Six points, the similarity of each pair, and the eigenvalues"
     alt = (
         "Three panels. Left top: one point's similarity to every place on the line, a bump of width sigma, with its "
         "height at each of the six points. Left bottom: the six eigenvalues of the Gram matrix on a logarithmic axis. "
@@ -61,7 +62,7 @@ class RbfExplorer(Explorer):
     )
     points = Choice("points", list(POINTS), help="where the six points lie")
     row = Slider("row", 1, N, integer=True, start=2, help="the point at the centre of the bump")
-    column = Slider("column", 1, N, integer=True, start=3, help="the point it is compared with")
+    column = Slider("column", 1, N, integer=True, start=3, help="the point that the row's point is compared with")
 
     presets = {
         "six points": dict(points="six points", bandwidth=0.6, row=2, column=3),
@@ -113,7 +114,7 @@ class RbfExplorer(Explorer):
             "K",
             SIMILARITY,
             at="gram",
-            hears=("hover", "click"),
+            events=("hover", "click"),
             hover="points %{y} and %{x}: %{z:.4f}",
             colorbar=COLORBAR,
             more=dict(xgap=1, ygap=1, texttemplate="%{z:.2f}", textfont=dict(size=11)),
@@ -160,7 +161,7 @@ class RbfExplorer(Explorer):
             heights=heights,
             stem_x=torch.stack([x[j, 0], x[j, 0]]),
             stem_y=torch.stack([heights.new_zeros(()), heights[j]]),
-            # A no-break space, not "": plotly removes an empty label from the page and never draws a later one there.
+            # A no-break space, not "": plotly removes an empty label from the page and draws no later label there.
             labels=[
                 ", ".join(str(m + 1) for m in range(N) if x[m] == x[n]) if x[n] not in x[:n] else " " for n in range(N)
             ],

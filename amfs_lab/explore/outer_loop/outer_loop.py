@@ -17,15 +17,15 @@ from amfs_lab.explore.outer_loop.plane import (
     HEIGHT,
     HERE,
     beside_the_plane,
-    bowls,
     distances,
-    ground,
+    hessians,
     kept,
+    landscape,
     marks,
     places,
     sides,
-    standing,
-    walks,
+    start_and_optima,
+    trajectory_curves,
 )
 from amfs_lab.widgets import style
 from amfs_lab.widgets.controls import PlaySlider, Slider
@@ -47,19 +47,19 @@ START: dict[str, Any] = dict(
 
 
 def tasks_of(state: State) -> planes.Quadratics:
-    """Tasks 1 and 2 have curvature 1, task 3 has `curvature`; `stretch` makes each task's contours elongated."""
-    return ground(state, TASKS, state.curvature, state.stretch).tasks
+    """The three tasks. Tasks 1 and 2 have curvature 1, and task 3 has `curvature`. `stretch` elongates the contours."""
+    return landscape(state, TASKS, state.curvature, state.stretch).tasks
 
 
 @lru_cache(maxsize=64)
 def pulls_of(curvature: float, stretch: float, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
-    """W (method t 2 2) of every method."""
-    H = bowls(curvature, stretch, TASKS)
+    """The pulls W (method t 2 2) of every method."""
+    H = hessians(curvature, stretch, TASKS)
     return torch.stack([planes.pulls(method, H, inner_lr, inner_steps, lam) for method in LOOKS])
 
 
 def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
-    """The point where the pulls of one method balance; None if they do not determine it."""
+    """The point where the pulls of one method balance; None if there is no single such point."""
     try:
         return planes.end(W, optima)
     except NumericalError:
@@ -67,35 +67,41 @@ def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
 
 
 def limits(W: Tensor) -> Tensor:
-    """2t / |s|, with s the eigenvalue of largest |s| of each method's summed pulls; outer rates are shares of this."""
+    """The limit 2t / |s| of the outer rate of each method, for t tasks. The control gives rates as shares of it.
+
+    s is the eigenvalue of largest |s| of the sum of the method's pulls.
+    """
     strongest = torch.linalg.eigvalsh(W.sum(-3)).abs().amax(-1)
     return 2 * W.shape[-3] / torch.where(strongest > 0, strongest, torch.ones_like(strongest))
 
 
 def shares(W: Tensor) -> Tensor:
-    """The share of each task in the pull (method t): tr W_t / sum |tr W_t|, negative if the task pushes away."""
+    """The share of each task in the pull of each method (method t): tr W_t / sum |tr W_t|.
+
+    It is negative if the task pushes away from its optimum.
+    """
     traces = W.diagonal(dim1=-2, dim2=-1).sum(-1)
     total = traces.abs().sum(-1, keepdim=True)
     return traces / torch.where(total > 0, total, torch.ones_like(total))
 
 
-def fo_maml_runs_away(
+def fo_maml_diverges(
     curvature: float, inner_lr: float = START["inner_lr"], inner_steps: int = START["inner_steps"]
 ) -> bool:
-    """True if FO-MAML diverges at every outer rate for this curvature of task 3; computed with round tasks."""
-    W = planes.pulls("FO-MAML", bowls(curvature, 1.0, TASKS), inner_lr, inner_steps)
+    """True if FO-MAML diverges at every outer rate for this curvature of task 3. The tasks are round here."""
+    W = planes.pulls("FO-MAML", hessians(curvature, 1.0, TASKS), inner_lr, inner_steps)
     return float(planes.stable_below(W)) == 0
 
 
 class OuterLoopExplorer(DraggableExplorer):
     """Three quadratic tasks with draggable optima, and the outer-loop trajectories of five methods."""
 
-    title = "The outer loop in the plane: where five methods walk, and where each ends"
+    title = "The outer loop in the plane: trajectories and end points of five methods"
     alt = (
         "Three panels. Left: the plane of meta-parameters with the optima of three tasks, contours of their mean loss, "
-        "the walk of each of five methods from one start, and the place where each must end. Upper right: bars with "
-        "each task's share of the pull, one group a method. Lower right: the distance of each walk from its end, "
-        "against steps, on a logarithmic scale."
+        "the trajectory of each of five methods from one start, and the point where each must end. Upper right: bars "
+        "with each task's share of the pull, one group for each method. Lower right: the distance of each trajectory "
+        "from its end, against steps, on a logarithmic scale."
     )
 
     places = PLACES
@@ -105,7 +111,13 @@ class OuterLoopExplorer(DraggableExplorer):
     inner_steps = Slider("inner steps k", 0, 10, integer=True, start=1, help="of FO-MAML, MAML and Reptile")
     lam = Slider("λ", 0.05, 50.0, scale="log", start=1.0, help="the ridge of the proximal solve")
     rate = Slider(
-        "outer rate β", 0.0, 1.1, start=0.1, step=0.01, unit="× its limit", help="2 / s_max, another for each method"
+        "outer rate β",
+        0.0,
+        1.1,
+        start=0.1,
+        step=0.01,
+        unit="× its limit",
+        help="each method has its own limit, 2 / s_max",
     )
     stretch = Slider(
         "stretch",
@@ -126,7 +138,7 @@ class OuterLoopExplorer(DraggableExplorer):
         "one curved task": START,
         "no inner loop": START | dict(inner_steps=0, lam=50.0),
         "invisible": START | dict(curvature=5.0),
-        "runs away": START | dict(curvature=15.0, inner_lr=0.1, rate=0.05, shown=60),
+        "diverges": START | dict(curvature=15.0, inner_lr=0.1, rate=0.05, shown=60),
         "even k": START | dict(curvature=15.0, inner_lr=0.1, inner_steps=2),
         "long inner loop": START | dict(inner_steps=10),
         "valleys": START | dict(stretch=10.0, curvature=2.0, inner_lr=0.1, rate=0.2),
@@ -147,7 +159,7 @@ class OuterLoopExplorer(DraggableExplorer):
     layout = dict(height=HEIGHT, barmode="group", bargap=0.25)
     traces = {
         "mean loss": CONTOURS,
-        **walks(LOOKS, [2.2] * len(LOOKS)),
+        **trajectory_curves(LOOKS, [2.2] * len(LOOKS)),
         **marks(LOOKS, 13, "ends here"),
         "places": dots(
             "place_x",
@@ -177,9 +189,9 @@ class OuterLoopExplorer(DraggableExplorer):
     }
 
     def compute(self, state: State) -> Arrays:
-        tasks, _, _, heights = ground(state, TASKS, state.curvature, state.stretch)
+        tasks, _, _, heights = landscape(state, TASKS, state.curvature, state.stretch)
         W = pulls_of(state.curvature, state.stretch, state.inner_lr, state.inner_steps, state.lam)
-        everywhere = standing(state, TASKS)
+        everywhere = start_and_optima(state, TASKS)
         arrays: dict[str, Any] = {"height": heights}
         ended, gone, away = {}, {}, {}
         rates = state.rate * limits(W)
@@ -209,36 +221,36 @@ class OuterLoopExplorer(DraggableExplorer):
             ended=ended,
             gone=gone,
             away=away,
-            heard=dict(zip(LOOKS, pulled[:, -1].tolist(), strict=True)),
+            shares_of_task_3=dict(zip(LOOKS, pulled[:, -1].tolist(), strict=True)),
             settles={name: float(planes.stable_below(W[n])) > 0 for n, name in enumerate(LOOKS)},
         )
 
     def say(self, a: Arrays) -> str:
         s = a.state
-        heard = ", ".join(f"{name} {_share(share)}" for name, share in a.heard.items())
+        pulls = ", ".join(f"{name} {_share(share)}" for name, share in a.shares_of_task_3.items())
         runs = [name for name in LOOKS if a.ended[name] and not a.settles[name]]
         free = [name for name in LOOKS if not a.ended[name]]
         if s.inner_lr * s.inner_steps:
-            words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {heard}. "
+            words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {pulls}. "
         else:
-            words = f"{no_inner_loop(s)}. Task 3’s share of the pull: {heard}. "
+            words = f"{no_inner_loop(s)}. Task 3’s share of the pull: {pulls}. "
         apart = {name: _apart(a.away[name], a.gone[name]) for name in LOOKS if a.ended[name]}
         if not s.shown:
-            words += "No step yet: all stand at the start."
+            words += "No step yet: all methods are at the start."
         elif set(apart.values()) == {THERE}:
-            all_ = "all others" if free else "all"
-            words += f"After {count(s.shown, 'step')} {all_} stand at their own ends."
+            all_ = "all other methods" if free else "all methods"
+            words += f"After {count(s.shown, 'step')} {all_} are at their own end points."
         else:
-            told = ", ".join(f"{name} {words}" for name, words in apart.items())
-            words += f"After {count(s.shown, 'step')}, from its own end: {told}."
+            distances = ", ".join(f"{name} {words}" for name, words in apart.items())
+            words += f"Distance of each method from its own end point after {count(s.shown, 'step')}: {distances}."
         if runs:
-            verb = "runs" if len(runs) == 1 else "run"
+            verb = "it diverges" if len(runs) == 1 else "they diverge"
             words += (
-                f" The pulls of {' and '.join(runs)} add up to a negative eigenvalue: {verb} away at every outer rate "
+                f" The pulls of {' and '.join(runs)} add up to a negative eigenvalue: {verb} at every outer rate "
                 "above 0."
             )
         if free:
-            words += f" The pulls of {' and '.join(free)} leave a direction free: no end."
+            words += f" The pulls of {' and '.join(free)} leave a direction free, so there is no end point."
         return words
 
 

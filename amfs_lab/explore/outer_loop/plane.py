@@ -1,4 +1,4 @@
-"""The plane of θ in which trajectories are drawn: tasks, points, contours of the mean loss, and shared traces."""
+"""The plane of meta-parameters θ, used by several explorers: tasks, points, contours of the mean loss, and traces."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -38,8 +38,8 @@ def beside_the_plane(**right: Panel) -> Panels:
     return Panels(f"plane {upper} / plane {lower}", widths=(0.56, 0.44), **named)
 
 
-def walks(looks: Mapping[str, Look], widths: Sequence[Number]) -> dict[str, Trace]:
-    """One curve per rule or method in the plane, fed by `x_0` and `y_0`, `x_1` and `y_1`, ..."""
+def trajectory_curves(looks: Mapping[str, Look], widths: Sequence[Number]) -> dict[str, Trace]:
+    """One curve in the plane for each rule or method. Its points are the arrays `x_n` and `y_n`, n = 0, 1, ..."""
     return {
         name: curve(
             f"x_{n}", f"y_{n}", look.color, widths[n], look.dash, name=name, group=name, hover=f"{name}: {HERE}"
@@ -49,7 +49,11 @@ def walks(looks: Mapping[str, Look], widths: Sequence[Number]) -> dict[str, Trac
 
 
 def marks(looks: Mapping[str, Look], size: int, what: str) -> dict[str, Trace]:
-    """One point per rule or method in the plane, fed by `mark_x_0` and `mark_y_0`, ...; `what` is its hover text."""
+    """One point in the plane for each rule or method, from the arrays `mark_x_n` and `mark_y_n`, n = 0, 1, ...
+
+    Args:
+        what: the hover text after the name of the rule or method.
+    """
     return {
         f"mark of {name}": dots(
             f"mark_x_{n}",
@@ -66,7 +70,7 @@ def marks(looks: Mapping[str, Look], size: int, what: str) -> dict[str, Trace]:
 
 
 def distances(looks: Mapping[str, Look], widths: Sequence[Number], at: str, array: str) -> dict[str, Trace]:
-    """One curve per rule or method against its steps, fed by `step_0` and `array_0`, `step_1` and `array_1`, ..."""
+    """One curve against the steps for each rule or method, from the arrays `step_n` and `array`_n, n = 0, 1, ..."""
     return {
         f"{at} of {name}": curve(
             f"step_{n}",
@@ -87,16 +91,17 @@ def places(tasks: int) -> dict[str, tuple[str, str]]:
     return {"start": ("x_0", "y_0"), **{f"task {t}": (f"x_{t}", f"y_{t}") for t in range(1, tasks + 1)}}
 
 
-def standing(state: State, tasks: int) -> Float[Tensor, "n 2"]:
+def start_and_optima(state: State, tasks: int) -> Float[Tensor, "n 2"]:
     """The start and the optima of the first `tasks` tasks in a state, the start first."""
     return torch.tensor([[state[x], state[y]] for x, y in places(tasks).values()], dtype=torch.float64)
 
 
 @lru_cache(maxsize=64)
-def bowls(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2 2"]:
-    """Hessians with eigenvalues h sqrt(stretch) and h / sqrt(stretch), each steep direction 50° after the last one.
+def hessians(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2 2"]:
+    """Hessians of the tasks, each with the eigenvalues h sqrt(stretch) and h / sqrt(stretch).
 
-    h is 1 for all tasks except the last, which has `curvature`.
+    h is `curvature` for the last task and 1 for every other task. From one task to the next, the steep direction turns
+    by 50°.
     """
     steep = [math.radians(50 * t) for t in range(tasks)]
     turns = torch.tensor(
@@ -108,29 +113,29 @@ def bowls(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2 2"
     return (found + found.mT) / 2
 
 
-class Ground(NamedTuple):
-    """The tasks and the results that do not depend on the trajectory: optimum, geometric medians and contours."""
+class Landscape(NamedTuple):
+    """Tasks in the plane with their best point, geometric medians and contours. They do not depend on a trajectory."""
 
     tasks: planes.Quadratics
     best: Float[Tensor, " 2"]
     medians: Float[Tensor, "2 2"]  # ends of the segment of geometric medians; usually a single point
-    heights: np.ndarray  # square root of the mean loss at each of the sites, so that contours are evenly spaced
+    heights: np.ndarray  # square root of the mean loss at each point of the grid, so that contours are evenly spaced
 
 
-def ground(state: State, tasks: int, curvature: float, stretch: float) -> Ground:
-    """The `Ground` of the first `tasks` tasks of a state; cached while only the trajectory changes."""
-    return _ground(tuple((state[x], state[y]) for x, y in list(places(tasks).values())[1:]), curvature, stretch)
+def landscape(state: State, tasks: int, curvature: float, stretch: float) -> Landscape:
+    """The `Landscape` of the first `tasks` tasks of a state; cached while only the trajectory changes."""
+    return _landscape(tuple((state[x], state[y]) for x, y in list(places(tasks).values())[1:]), curvature, stretch)
 
 
 @lru_cache(maxsize=64)
-def _ground(optima: tuple[tuple[float, float], ...], curvature: float, stretch: float) -> Ground:
-    tasks = planes.Quadratics(torch.tensor(optima, dtype=torch.float64), bowls(curvature, stretch, len(optima)))
+def _landscape(optima: tuple[tuple[float, float], ...], curvature: float, stretch: float) -> Landscape:
+    tasks = planes.Quadratics(torch.tensor(optima, dtype=torch.float64), hessians(curvature, stretch, len(optima)))
     heights = tasks.mean_loss(SITES).sqrt().numpy().round(3)
-    return Ground(tasks, tasks.best(), planes.geometric_medians(tasks.optima), heights)
+    return Landscape(tasks, tasks.best(), planes.geometric_medians(tasks.optima), heights)
 
 
 def sides(places: Float[Tensor, "n 2"]) -> list[str]:
-    """Position of each point's name: above the point, or towards the middle at the edges of the plane."""
+    """The position of each point's name: above the point. At an edge of the plane it is on the inner side."""
     edge = 0.8 * VIEW
     rows = ["bottom" if y > edge else "top" for y in places[:, 1]]
     columns = ["left" if x > edge else "right" if x < -edge else "center" for x in places[:, 0]]
@@ -138,8 +143,8 @@ def sides(places: Float[Tensor, "n 2"]) -> list[str]:
 
 
 def kept(path: Float[Tensor, "k 2"]) -> tuple[Float[Tensor, "j 2"], bool]:
-    """The drawn part of a trajectory, up to its first point beyond `FAR`, and True if it has diverged."""
-    lost = ~(path.abs() <= FAR).all(1)  # so that NaN counts as lost too
+    """The part of a trajectory that is drawn, up to the first point beyond `FAR`; and True if there is such a point."""
+    lost = ~(path.abs() <= FAR).all(1)  # written with `~` and `<=`, so that NaN counts as lost too
     if not bool(lost.any()):
         return path, False
     path = path[: int(lost.int().argmax()) + 1]

@@ -1,4 +1,4 @@
-"""The pull of a task on the outer loop against its curvature: the gradient after the inner loop."""
+"""The pull of a task on the outer loop against the task's curvature. The pull is the gradient after the inner loop."""
 
 from typing import Any
 
@@ -26,31 +26,29 @@ START: dict[str, Any] = dict(curvature=4.0, inner_lr=0.2, inner_steps=1, lam=1.0
 
 
 def pull(method: str, h: Tensor, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
-    """w(h), the pull of a round task of curvature h."""
-    bowls = h[..., None, None] * torch.eye(2, dtype=h.dtype)
-    return planes.pulls(method, bowls, inner_lr, inner_steps, lam)[..., 0, 0]
+    """The pull w(h) of a round task with curvature h."""
+    hessians = h[..., None, None] * torch.eye(2, dtype=h.dtype)
+    return planes.pulls(method, hessians, inner_lr, inner_steps, lam)[..., 0, 0]
 
 
 class PullExplorer(Explorer):
-    """The pull w(h) of a task against its curvature, for five methods, and the meta-loss that it is derived from."""
+    """The pull w(h) of a task against its curvature h for five methods, and the meta-losses behind the pulls."""
 
-    title = "What the outer loop still hears of a task, once the inner loop has worked on it"
+    title = "The pull of a task on the outer loop, after the inner loop has reduced its loss"
     alt = (
         "Two panels. Left: five curves, the pull of a task against its curvature for joint training, FO-MAML, MAML, "
         "Reptile and the proximal solve, with a marker on each at the present curvature. Right: the loss of this task "
         "against theta without an inner loop, after the inner steps of MAML, and after the proximal solve."
     )
 
-    curvature = Slider(
-        "curvature h", 0.1, TOP, scale="log", start=START["curvature"], help="of the task that is looked at"
-    )
+    curvature = Slider("curvature h", 0.1, TOP, scale="log", start=START["curvature"], help="of the task")
     inner_lr = Slider("inner rate a", 0.0, 0.5, start=START["inner_lr"], step=0.01, help="length of an inner step")
-    inner_steps = Slider("inner steps k", 0, 10, integer=True, start=START["inner_steps"], help="how many of them")
+    inner_steps = Slider("inner steps k", 0, 10, integer=True, start=START["inner_steps"], help="number of inner steps")
     lam = Slider("λ", 0.05, 50.0, scale="log", start=START["lam"], help="the ridge of the proximal solve")
 
     presets = {
         "one step": START,
-        "deaf at 1/a": START | dict(curvature=5.0),
+        "no pull at 1/a": START | dict(curvature=5.0),
         "one step too far": START | dict(curvature=8.0),
         "five steps": START | dict(inner_steps=5),
         "as one solve": START | dict(inner_lr=0.04, inner_steps=10, lam=round(BEST_FLOW / (0.04 * 10), 2)),
@@ -129,18 +127,18 @@ class PullExplorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         s = a.state
-        told = ", ".join(f"{name} {_number(w)}" for name, w in a.here.items())
+        pulls = ", ".join(f"{name} {_number(w)}" for name, w in a.here.items())
         x = s.inner_lr * s.curvature
-        words = f"At h = {s.curvature:.3g} the pull is: {told}."
+        words = f"At h = {s.curvature:.3g} the pull is: {pulls}."
         if not s.inner_lr * s.inner_steps:
-            return f"{words} {no_inner_loop(s)}: MAML and FO-MAML pull as joint training does, and Reptile not at all."
-        words += f" An inner step leaves 1 − a·h = {_number(1 - x)} of the way"
+            return f"{words} {no_inner_loop(s)}: MAML and FO-MAML equal joint training, and Reptile has no pull."
+        words += f" An inner step leaves 1 − a·h = {_number(1 - x)} of the distance"
         if s.inner_steps > 1:
             words += f", so {count(s.inner_steps, 'step')} leave {_number((1 - x) ** s.inner_steps)}"
         if abs(1 - x) < 1e-12:
-            return f"{words}: the task is solved from anywhere, and MAML hears nothing of it."
+            return f"{words}: the task is solved from every start, so it has no pull in MAML."
         if abs(a.here["MAML"]) < 1e-9 * s.curvature:
-            return f"{words}: the task is almost solved, and MAML hears next to nothing of it."
+            return f"{words}: the task is almost solved, so its pull in MAML is almost zero."
         return f"{words}."
 
 

@@ -1,4 +1,4 @@
-"""Answer keys of the predictions about the outer loop in the plane; each is computed on request."""
+"""Correct answers to the predictions about the outer loop in the plane. Each answer is computed on request."""
 
 from typing import Any
 
@@ -9,34 +9,34 @@ from amfs_lab.explore.outer_loop.outer_loop import (
     LOOKS,
     START,
     TASKS,
-    fo_maml_runs_away,
+    fo_maml_diverges,
     pulls_of,
     shares,
 )
 
 
 def answer_which_method_ignores_the_curved_task(**changes: Any) -> str:
-    """The key to "which of them hears the curved task least?", among joint, MAML and the proximal solve."""
+    """The answer to "in which method has the curved task the smallest share?": joint, MAML or the proximal solve."""
     s = START | changes
-    heard = shares(pulls_of(s["curvature"], s["stretch"], s["inner_lr"], s["inner_steps"], s["lam"]))
-    third = dict(zip(LOOKS, heard[:, TASKS - 1].abs().tolist(), strict=True))
+    pulled = shares(pulls_of(s["curvature"], s["stretch"], s["inner_lr"], s["inner_steps"], s["lam"]))
+    third = dict(zip(LOOKS, pulled[:, TASKS - 1].abs().tolist(), strict=True))
     return min(("joint", "MAML", "proximal"), key=lambda name: third[name])
 
 
 def answer_what_fo_maml_does(curvature: float = 15.0, inner_lr: float = 0.1, inner_steps: int = 1) -> str:
-    """The key to "a h = 1.5 in task 3: what does FO-MAML do at a small outer rate?"."""
-    return "it runs away" if fo_maml_runs_away(curvature, inner_lr, inner_steps) else "it comes to rest"
+    """The answer to "a h = 1.5 in task 3: what does FO-MAML do at a small outer rate?"."""
+    return "it diverges" if fo_maml_diverges(curvature, inner_lr, inner_steps) else "it converges"
 
 
 def answer_curvature_that_maml_ignores(
     inner_lr: float = pulls.START["inner_lr"], inner_steps: int = pulls.START["inner_steps"]
 ) -> str:
-    """The key to "at which curvature does MAML hear nothing of a task?": the zero of w(h) within the panel."""
+    """The answer to "at which curvature has a task no pull in MAML?": the zero of w(h) within the panel."""
     options = {"h = 0.5/a": 0.5, "h = 1/a": 1.0, "h = 2/a": 2.0}
-    heard = {
+    found = {
         name: abs(
             float(pulls.pull("MAML", torch.tensor(x / inner_lr, dtype=torch.float64), inner_lr, inner_steps, 1.0))
         )
         for name, x in options.items()
     }
-    return min(heard, key=lambda name: heard[name])
+    return min(found, key=lambda name: found[name])

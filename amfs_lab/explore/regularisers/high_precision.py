@@ -1,7 +1,7 @@
-"""Kernel ridge regression in 60-digit arithmetic, the reference for the error of float32 and float64.
+"""Kernel ridge regression in 60-digit arithmetic: the reference for the errors of float32 and float64.
 
-Points are whole numbers of ticks h = 1/64, which float32 and float64 hold exactly. A difference from this fit is
-therefore an arithmetic error of float32 or float64. The module `decimal` is compiled; the same fit with mpmath takes 35
+Points are whole numbers of ticks h = 1/64, which float32 and float64 represent exactly. A difference from this fit is
+therefore an arithmetic error of float32 or float64. The module `decimal` is compiled. The same fit with mpmath takes 35
 times as long, which is too slow for a slider.
 """
 
@@ -20,7 +20,7 @@ Column = list[Decimal]
 
 @lru_cache(maxsize=256)
 def similarities(bandwidth: float) -> tuple[Decimal, ...]:
-    """k at a distance of 0, 1, ..., REACH ticks. Ratios of neighbours are geometric, so one exponential suffices."""
+    """The kernel at a distance of 0, 1, ..., REACH ticks. A recurrence for neighbours needs only one exponential."""
     with localcontext(DIGITS):
         ratio = (-1 / (2 * (TICKS * Decimal(bandwidth)) ** 2)).exp()
         values, square = [Decimal(1)], ratio**2
@@ -35,7 +35,7 @@ def fit(
 ) -> np.ndarray:
     """f on the grid, f = sum_i alpha_i k(., x_i) with alpha = (K + lam I)^-1 y.
 
-    For lam = 0, points that coincide are merged and get the mean of their labels: only the limit lam -> 0 exists.
+    For lam = 0, coincident points are merged and get the mean of their labels, which is the limit lam -> 0.
     """
     if not places:
         return np.zeros(len(grid))
@@ -49,7 +49,10 @@ def fit(
 
 
 def smallest_eigenvalue(places: Sequence[int], bandwidth: float) -> float:
-    """The smallest eigenvalue of K: 1 / the largest of K^-1, whose entries are accurate to all digits of float64."""
+    """The smallest eigenvalue of K, as 1 / the largest eigenvalue of K^-1.
+
+    The entries of K^-1 are accurate to all digits of float64.
+    """
     if len(set(places)) < len(places):
         return 0.0
     with localcontext(DIGITS):
@@ -59,7 +62,7 @@ def smallest_eigenvalue(places: Sequence[int], bandwidth: float) -> float:
 
 
 def merged(places: Sequence[int], labels: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Each place once, with the mean of its labels."""
+    """Each place once, with the mean of the labels at this place."""
     once = sorted(set(places))
     return once, [float(np.mean([y for x, y in zip(places, labels, strict=True) if x == place])) for place in once]
 

@@ -1,4 +1,4 @@
-"""Toy tasks on a line, and four losses over all σ and λ: their values, minima and gradients."""
+"""Toy tasks on a line, and four losses over all σ and λ. The losses have values, minima and gradients."""
 
 import math
 from functools import lru_cache
@@ -14,7 +14,7 @@ from amfs_lab.kernels import rbf_kernel
 
 MOST, QUERIES = 40, 100
 TRUTHS = {"sine": LINE_TRUTHS["sine"], "step": LINE_TRUTHS["step"], "constant": torch.ones_like}
-# Possible faults of the points: a copy of each (the second half repeats the first), or one outlier label.
+# Two kinds of data are faulty: every point has a copy (the second half repeats the first), or one label is an outlier.
 DATA = (*TRUTHS, "every point twice", "one wild label")
 WILD = 6.0
 
@@ -55,7 +55,7 @@ def task(data: str, points: int, noise: float, sample: int) -> Task:
 
 
 class Spectra(NamedTuple):
-    """A task at every σ of the map: K_ss = U diag(s) Uᵀ and z = Uᵀy. Further values of λ then cost very little."""
+    """A task at every σ of the map: K_ss = U diag(s) Uᵀ and z = Uᵀy. With these, each λ costs very little."""
 
     eigenvalues: Tensor  # (σ n)
     eigenvectors: Tensor  # (σ n n)
@@ -79,7 +79,10 @@ def spectra(data: str, points: int, noise: float, sample: int) -> Spectra:
 
 
 def losses(data: str, points: int, noise: float, sample: int, lams: Tensor) -> dict[str, Tensor]:
-    """The four surfaces (σ λ), each a mean over points: half the squared error, or minus the log evidence in nats."""
+    """The four losses (σ λ) by name, each a mean over points.
+
+    They are half the squared error, or minus the log evidence in nats.
+    """
     query_y = task(data, points, noise, sample).query_y
     s, U, z, K_qs = spectra(data, points, noise, sample)
     shrink = 1 / (s[..., None] + lams)  # (σ n λ): (K + λI)⁻¹ along each direction
@@ -107,7 +110,7 @@ def flat(surface: Tensor) -> bool:
 
 
 def best(surface: Tensor) -> tuple[float, float] | None:
-    """σ and λ at the minimum of a surface over the map; None if the surface is flat."""
+    """The σ and λ at the minimum of a surface on the map; None if the surface is flat."""
     if flat(surface):
         return None
     i, j = divmod(int(surface.argmin()), len(LAMBDAS))
@@ -115,7 +118,10 @@ def best(surface: Tensor) -> tuple[float, float] | None:
 
 
 def pulls(t: Task, bandwidth: float, lam: float) -> dict[str, tuple[float, float]]:
-    """Minus the gradient of each loss by log σ and log λ, through the solve; for the query loss, the meta-gradient."""
+    """Minus the gradient of each loss with respect to log σ and log λ, through the solve.
+
+    For the query loss this is minus the meta-gradient.
+    """
     logs = torch.tensor([math.log(bandwidth), math.log(lam)], dtype=torch.float64, requires_grad=True)
     sigma, ridge_strength = logs.exp()
     K, K_qs = t.at(sigma)
@@ -136,7 +142,7 @@ def pulls(t: Task, bandwidth: float, lam: float) -> dict[str, tuple[float, float
 
 @lru_cache(maxsize=32)
 def shares(data: str, points: int, noise: float, sample: int) -> dict[str, np.ndarray]:
-    """For each surface and each point of the map (λ σ), the percentage of points of the map with a lower value."""
+    """The percentage of points of the map with a lower value, for each surface and each point of the map (λ σ)."""
     found = {}
     for name, surface in surfaces(data, points, noise, sample).items():
         values = surface.T.numpy()

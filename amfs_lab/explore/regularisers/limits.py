@@ -17,7 +17,7 @@ from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
 from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILLION
 from amfs_lab.widgets.traces import curve, dots, notes
 
-# Points in ticks of 1/64, so that every precision holds them exactly: -1, -1/2, 0, 1/2, 1.
+# Points in ticks of 1/64, which every precision represents exactly. -64 is x = -1, -32 is x = -1/2.
 PLACES: dict[str, tuple[int, ...]] = {
     "five points": (-64, -32, 0, 32, 64),
     "a point twice": (-64, -32, 0, 32, 32, 64),
@@ -35,7 +35,7 @@ exact_curve = partial(curve, more=dict(line_simplify=False))  # plotly draws eve
 
 
 def labels(points: str) -> tuple[float, ...]:
-    """The labels 0.3 + sin(3x + 1/2) at each point; the second of two equal points has a different label."""
+    """The labels 0.3 + sin(3x + 1/2) of the points. The second of two equal points has the label SECOND_LABEL."""
     places = PLACES[points]
     again = [x in places[:i] for i, x in enumerate(places)]
     return tuple(
@@ -46,13 +46,16 @@ def labels(points: str) -> tuple[float, ...]:
 
 @lru_cache(maxsize=256)
 def exact(points: str, bandwidth: float, lam: float) -> np.ndarray:
-    """The fit on the grid, correct to every digit that is drawn."""
+    """The fit on the grid in 60-digit arithmetic. Every digit that the figure shows is correct."""
     return high_precision.fit(PLACES[points], labels(points), bandwidth, lam, TICKS)
 
 
 @lru_cache
 def polynomial(points: str) -> np.ndarray:
-    """Lagrange's polynomial through the labels on the grid (mean label for equal points); 0 without points."""
+    """The Lagrange polynomial through the labels, on the grid. Equal points count once, with their mean label.
+
+    Without points it is zero.
+    """
     places, y = high_precision.merged(PLACES[points], labels(points))
     x = np.array(places) / high_precision.TICKS
     basis = [np.prod([(GRID - b) / (a - b) for b in x if b != a], axis=0) for a in x]
@@ -60,12 +63,12 @@ def polynomial(points: str) -> np.ndarray:
 
 
 def flat(points: str, lam: float) -> float:
-    """n ȳ / (n + λ): the limit of a fit with λ > 0 for σ → ∞, where all entries of K are 1."""
+    """The limit n ȳ / (n + λ) of a fit with λ > 0 for σ → ∞, where all entries of K are 1."""
     return sum(labels(points)) / (len(PLACES[points]) + lam) if PLACES[points] else 0.0
 
 
 def computed(points: str, bandwidth: float, lam: float, precision: str) -> tuple[np.ndarray | None, str]:
-    """The same fit by `ridge.solve` in the given precision; or None and the reason."""
+    """The fit on the grid by `ridge.solve` in the given precision, and ""; or None and the reason for the failure."""
     dtype = DTYPES[precision]
     x = torch.tensor(PLACES[points], dtype=dtype)[:, None] / high_precision.TICKS
     y = torch.tensor(labels(points), dtype=dtype)[:, None]
@@ -89,7 +92,7 @@ def eigenvalue_ends(points: str, bandwidth: float) -> tuple[float, float]:
 
 
 def condition(points: str, bandwidth: float, lam: float) -> float:
-    """Condition number of K + λI, largest eigenvalue / smallest; infinite for a repeated point at λ = 0."""
+    """The condition number of K + λI: the largest eigenvalue / the smallest. Infinite for a repeated point at λ = 0."""
     largest, smallest = eigenvalue_ends(points, bandwidth)
     return (largest + lam) / (smallest + lam) if smallest + lam > 0 else math.inf
 
@@ -101,24 +104,20 @@ def far_off(points: str, bandwidth: float, lam: float, precision: str) -> float 
 
 
 class LimitExplorer(Explorer):
-    """A fit at the limits of σ and λ: in 60-digit arithmetic, in floating point, and as theory predicts it."""
+    """A fit at the limits of σ and λ: in 60-digit arithmetic, in floating-point arithmetic, and predicted by theory."""
 
-    title = "σ and λ at their ends, and where the computer’s numbers end"
+    title = "The limits of σ and λ, and the limits of floating-point numbers"
     alt = (
-        "Three panels. Left: labelled points, the exact fit, the fit as computed in the chosen precision, the "
-        "polynomial through the points and the flat line that are its limits. Right top: the condition number against "
-        "sigma on logarithmic axes, with a mark at the present sigma and lines where the precisions end. Right bottom: "
-        "how far the computed fit is off, at each place, on a logarithmic axis."
+        "Three panels. Left: labelled points, the exact fit, the fit computed in the chosen precision, and the two "
+        "limits of the fit, the polynomial through the points and the flat line. Right top: the condition number "
+        "against sigma on logarithmic axes, with a mark at the present sigma and lines at the limits of the "
+        "precisions. Right bottom: the error of the computed fit at each place, on a logarithmic axis."
     )
 
-    bandwidth = Slider(
-        "σ", 0.05, 64.0, scale="log", start=0.3, unit="same unit as x", help="the bandwidth, from alone to one"
-    )
-    lam = Slider(
-        "λ", 1e-16, 10.0, scale="zero-log", start=0.0, help="the ridge; at its left end no ridge at all, λ = 0"
-    )
-    precision = Choice("precision", list(DTYPES), help="the numbers that the computer counts with")
-    points = Choice("points", list(PLACES), help="half a unit apart; the one that is there twice has two labels")
+    bandwidth = Slider("σ", 0.05, 64.0, scale="log", start=0.3, unit="same unit as x", help="the bandwidth")
+    lam = Slider("λ", 1e-16, 10.0, scale="zero-log", start=0.0, help="the ridge; at the left end λ = 0, no ridge")
+    precision = Choice("precision", list(DTYPES), help="the type of the computer’s numbers")
+    points = Choice("points", list(PLACES), help="half a unit apart; a point twice has two labels")
 
     presets = {
         "memorises": dict(bandwidth=0.05, lam=0.0, precision="float64", points="five points"),
@@ -199,7 +198,7 @@ class LimitExplorer(Explorer):
             end_note=[f"{state.precision} ends here"],
             here_x=np.array([sigma]),
             here_y=np.array([min(here, AXIS_MAX)]),
-            off_note=["no curve: the solve was refused" if refused else " "],
+            off_note=["no curve: the solve raised an error" if refused else " "],
             refused=refused,
             worst=float(off.max(initial=0.0)),
             from_polynomial=float(np.abs(right - limit).max()),
@@ -210,7 +209,7 @@ class LimitExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         sigma, lam, precision, points = a.state.bandwidth, a.state.lam, a.state.precision, a.state.points
         if points == "no points":
-            return f"Without points nothing was learned: the fit is zero everywhere, at σ = {sigma:.3g} as at any σ."
+            return f"Without points nothing was learned: the fit is zero everywhere, at σ = {sigma:.3g} and every σ."
         through = "the polynomial through the labels"
         through += " (the two at one place averaged)" if points == "a point twice" else ""
         if a.spikes:
@@ -225,7 +224,7 @@ class LimitExplorer(Explorer):
         if a.refused:
             fate = f"In {precision} there is no curve: {a.refused}"
         elif a.worst >= SEEN:
-            fate = f"In {precision} no error is raised, and the curve is off by up to {a.worst:.2g}"
+            fate = f"In {precision} there is no error message, but the curve is wrong by up to {a.worst:.2g}"
         else:
-            fate = f"In {precision} the curve is right to {a.worst:.1g}" if a.worst else f"{precision} agrees exactly"
+            fate = f"In {precision} the error is at most {a.worst:.1g}" if a.worst else f"{precision} agrees exactly"
         return f"At σ = {sigma:.3g} and λ = {lam:.3g} the exact fit {shape}. {fate}."

@@ -1,4 +1,4 @@
-"""Answer keys of the predictions about regularisers and the choice of σ and λ; each is computed on request."""
+"""Correct answers to the predictions about regularisers, σ and λ. Each answer is computed on request."""
 
 from amfs_lab import ridge
 from amfs_lab.explore.regularisers.landscape import best, surfaces, task
@@ -6,7 +6,7 @@ from amfs_lab.explore.regularisers.regularisers import rms
 
 
 def answer_when_mu_grows(mu: float = 10.0, bandwidth: float = 0.6, lam: float = 1.0) -> str:
-    """The key to "you add μ: what does the fit do?", for the explorer's points in its initial state."""
+    """The answer to "you add μ: what does the fit do?", for the points of the explorer's initial state."""
     t = task("sine", 20, 0.3, 6)
     K, _ = t.at(bandwidth)
     before, after = (rms(K @ ridge.solve(K, t.y, lam, m) - t.y) for m in (0.0, mu))
@@ -18,7 +18,7 @@ def answer_when_mu_grows(mu: float = 10.0, bandwidth: float = 0.6, lam: float = 
 def answer_where_the_training_loss_points(
     data: str = "sine", points: int = 20, noise: float = 0.3, sample: int = 6
 ) -> str:
-    """The key to "where does the training loss point?": its minimum compared with that of the query loss."""
+    """The answer to "where does the training loss point?": from the minimum of the query loss to its own minimum."""
     found = surfaces(data, points, noise, sample)
     (sigma, lam), (best_sigma, best_lam) = best(found["training loss"]), best(found["query loss"])  # type: ignore[misc]
     return f"to a {'narrower' if sigma < best_sigma else 'wider'} σ and a {'smaller' if lam < best_lam else 'larger'} λ"

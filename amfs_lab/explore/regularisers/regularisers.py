@@ -1,4 +1,4 @@
-"""The effects of three regularisers on one task: λ and μ on each direction of the fit, γ on the preferred σ."""
+"""The effects of three regularisers on one task. λ and μ change each direction of the fit; γ changes the best σ."""
 
 import math
 
@@ -18,12 +18,12 @@ from amfs_lab.widgets.style import BLUE, FAINT, GREEN, INK, PURPLE, SKY, VERMILL
 from amfs_lab.widgets.traces import area, curve, dots
 
 GRID = torch.linspace(-3.3, 3.3, 166, dtype=torch.float64)[:, None]
-WEAKEST = 1e-6  # the smallest eigenvalue that is drawn; smaller ones are drawn here
+WEAKEST = 1e-6  # the smallest eigenvalue that is drawn; smaller eigenvalues are drawn at this value
 DRAWN = ridge.Spectrum.of(torch.logspace(math.log10(WEAKEST), math.log10(MOST), 81, dtype=torch.float64).diag())
 
 
 def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu: float = 0.0) -> tuple[Tensor, Tensor]:
-    """The query loss and I/n at every σ of the map; query loss + γ I/n is the task's meta-objective."""
+    """The query loss and I/n at every σ of the map. The task's meta-objective is query loss + γ I/n."""
     t, (K, K_qs) = task(data, points, noise, sample), grams(data, points, noise, sample)
     alpha = ridge.solve(K, t.y.expand(len(K), -1, -1), lam, mu)
     query_loss = (K_qs @ alpha - t.query_y).square().mean((1, 2)) / 2
@@ -31,9 +31,13 @@ def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu
 
 
 class RegulariserExplorer(Explorer):
-    """One task with λ, μ and γ: its fit, the filter and the effective ridge, I and d over λ, the meta-objective."""
+    """One task with the regularisers λ, μ and γ, in four panels.
 
-    title = "Three regularisers: what λ, μ and γ each act on"
+    They show the fit, the filter with the effective ridge, the information I and the degrees of freedom d over λ, and
+    the meta-objective over σ.
+    """
+
+    title = "Three regularisers: the effects of λ, μ and γ"
     alt = (
         "Four panels. Left top: noisy points, the function they come from, the fit with its error band, and the fit "
         "without mu. Right top: the filter and the effective ridge against the eigenvalue. Left bottom: information "
@@ -46,9 +50,9 @@ class RegulariserExplorer(Explorer):
     mu = Slider("μ", 0.01, 1e4, scale="zero-log", start=0.0, help="weight of the gradient's norm; 0 at its left end")
     gamma = Slider("γ", 0.001, 10.0, scale="zero-log", start=0.0, help="weight of the information; 0 at its left end")
     noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
-    points = Slider("points", 0, MOST, integer=True, start=20, help="how many labelled points, n", rare=True)
+    points = Slider("points", 0, MOST, integer=True, start=20, help="number of labelled points, n", rare=True)
     sample = Slider("sample", 1, 20, integer=True, start=6, help="other points of the same kind", rare=True)
-    data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them", rare=True)
+    data = Choice("data", list(DATA), help="the source of the labels, or a fault in them", rare=True)
 
     presets = {
         "plain ridge": dict(bandwidth=0.6, lam=1.0, mu=0.0, gamma=0.0, points=20, sample=6, data="sine"),
@@ -64,7 +68,7 @@ class RegulariserExplorer(Explorer):
         "fit filter / information objective",
         fit=Panel("data and fit", axis("x", (-3.3, 3.3)), axis("y", (-2.6, 2.6))),
         filter=Panel(
-            "what each direction meets",
+            "filter and ridge of each direction",
             log_axis("eigenvalue s", (-6.15, 1.65), ticks={1e-6: "≤ 10⁻⁶", 1e-4: "10⁻⁴", 0.01: "0.01", 1: "1"}),
             axis("share", (-0.03, 1.06), ticks=[0, 0.5, 1]),
         ),
@@ -179,19 +183,18 @@ class RegulariserExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         s = a.state
         if s.points == 0:
-            return (
-                "No points: the curve is zero, its band as wide as before any label, and no σ is better than another."
-            )
+            return "No points: the curve is zero, its band is as wide as before any label, and all σ are equally good."
         (plain, d), (own, near), (before, after) = a.spent, a.labels_missed, a.missed
         if s.mu == 0:
-            fit = f"Every direction meets the same ridge {s.lam:.3g}. The fit spends {d:.1f} of {s.points} degrees of "
-            fit += f"freedom, misses the labels by {near:.3f} and new points by {after:.3f} (root mean square)."
+            fit = f"Every direction has the same ridge {s.lam:.3g}. The fit spends {d:.1f} of {s.points} degrees of "
+            fit += f"freedom. Root mean square error: {near:.3f} at the labels, {after:.3f} at new points."
         else:
             fit = f"μ = {s.mu:.5g} lowers the strongest direction’s ridge from {s.lam:.3g} to {a.strongest:.2g}. "
-            fit += f"Degrees of freedom: {plain:.1f}, now {d:.1f} of {s.points}; miss on the labels: {own:.3f}, now "
-            fit += f"{near:.3f}; on new points: {before:.3f}, now {after:.3f}."
+            fit += f"Degrees of freedom: {plain:.1f}, now {d:.1f} of {s.points}. Error at the labels: {own:.3f}, now "
+            fit += f"{near:.3f}. Error at new points: {before:.3f}, now {after:.3f}."
         preferred, without = (
-            f"{sigma:.2g}{' (the end of the dial)' if sigma in (SIGMAS[0], SIGMAS[-1]) else ''}" for sigma in a.lowest_x
+            f"{sigma:.2g}{' (the end of the slider)' if sigma in (SIGMAS[0], SIGMAS[-1]) else ''}"
+            for sigma in a.lowest_x
         )
         if s.gamma == 0:
             return f"{fit} The query loss is lowest at σ = {without}."

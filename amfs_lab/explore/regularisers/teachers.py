@@ -28,8 +28,8 @@ from amfs_lab.widgets.panels import Panel, Panels, axis, log_axis
 from amfs_lab.widgets.style import BLUE, INK, PURPLE, VERMILLION, Look
 from amfs_lab.widgets.traces import contours, dots, dotted_curve, reference_line, vector
 
-# Colour, dash, symbol, and the width and length (share of the map) of the arrow. If losses agree, their arrows and
-# symbols are nested, with the first loss outside.
+# For each loss: colour, dash, symbol, and the width and length (share of the map) of its arrow. If losses agree, their
+# arrows and symbols are nested, with the first loss outside.
 LOOKS = {
     "query loss": (INK, "solid", "star", 7, 0.25),
     "leave-one-out": (BLUE, "dash", "square", 4.5, 0.215),
@@ -55,22 +55,22 @@ PALE = [[0.0, "#FFFFFF"], [0.1, "#EEF3F8"], [1.0, "#AFC0D2"]]
 
 
 class TeacherExplorer(Explorer):
-    """A map of all σ and λ coloured by one loss at a time, with the minimum and the negative gradient of each loss."""
+    """A map of all σ and λ, coloured by one loss. It shows the minimum and the negative gradient of every loss."""
 
-    title = "Three teachers for σ and λ, and the judge"
+    title = "Three losses that choose σ and λ, and the query loss that judges them"
     alt = (
-        "Two panels. Left: a map with sigma across and lambda upwards, shaded by how good each place is for the loss "
-        "that is shown, with a symbol where each of four losses is lowest, and arrows from the present place the way "
-        "each of them pulls. Right: the four losses along sigma at the present lambda."
+        "Two panels. Left: a map with sigma across and lambda upwards, shaded by the rank of each place for the loss "
+        "that is shown. A symbol marks the minimum of each of four losses, and arrows from the present place show "
+        "their negative gradients. Right: the four losses along sigma at the present lambda."
     )
 
     bandwidth = Slider("σ", 0.05, 5.0, scale="log", start=0.3, unit="same unit as x", help="the bandwidth")
     lam = Slider("λ", 1e-4, 10.0, scale="log", start=0.1, help="the ridge")
     surface = Choice("map of", list(LOOKS), help="the loss that shades the map")
     noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
-    points = Slider("points", 0, MOST, integer=True, start=20, help="how many labelled points, n", rare=True)
+    points = Slider("points", 0, MOST, integer=True, start=20, help="number of labelled points, n", rare=True)
     sample = Slider("sample", 1, 20, integer=True, start=6, help="other points of the same kind")
-    data = Choice("data", list(DATA), help="what the labels come from, or what is wrong with them", rare=True)
+    data = Choice("data", list(DATA), help="the source of the labels, or a fault in them", rare=True)
 
     presets = {
         "start too wide": START | dict(bandwidth=3.0),
@@ -151,7 +151,7 @@ class TeacherExplorer(Explorer):
             arrays |= {
                 f"best_x_{k}": [lowest[0]] if lowest else [],
                 f"best_y_{k}": [lowest[1]] if lowest else [],
-                **pointing.fed(f"arrow_{k}"),
+                **pointing.arrays(f"arrow_{k}"),
                 f"slice_{k}": 100 * inside * (lowest is not None),
                 f"slice_value_{k}": values,
                 f"slice_size_{k}": 12 * (np.arange(len(values)) == (-1 if flat(along[name]) else values.argmin())),
@@ -176,15 +176,15 @@ class TeacherExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         here = f"At σ = {a.state.bandwidth:.2g}, λ = {a.state.lam:.2g} the query loss is {a.query_loss:.3f}"
         if a.state.points == 0:
-            return f"{here}, as everywhere: without points there is nothing to learn from, and nobody pulls."
-        asked = "; ".join(f"{way} by {words(names)}" for way, names in wishes(a.pulls).items() if names)
+            return f"{here}, as everywhere: without points there is nothing to learn from, and no loss has a gradient."
+        asked = "; ".join(f"{way}: {words(names)}" for way, names in by_direction(a.pulls).items() if names)
         ends = [f"{name} {a.chosen[name]:.3f}" for name in list(LOOKS)[1:] if a.chosen[name] is not None]
         lowest = f"{', '.join(ends)}; {a.chosen['query loss']:.3f} at best"
-        return f"{here}. Asked for here: {asked}. Query loss where each is lowest: {lowest}."
+        return f"{here}. The losses ask for {asked}. Query loss at the minimum of each: {lowest}."
 
 
-def wishes(pulled: dict[str, tuple[float, float]]) -> dict[str, list[str]]:
-    """The losses that a change of σ would lower, grouped by the direction of the change."""
+def by_direction(pulled: dict[str, tuple[float, float]]) -> dict[str, list[str]]:
+    """The names of the losses, grouped by the change of σ that lowers them."""
     found: dict[str, list[str]] = {"a wider σ": [], "a narrower σ": [], "no change of σ": []}
     for name, (pull, _) in pulled.items():
         found["a wider σ" if pull > 0 else "a narrower σ" if pull < 0 else "no change of σ"].append(name)
@@ -196,9 +196,10 @@ def words(names: list[str]) -> str:
 
 
 def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: float) -> tuple[list, list]:
-    """The ends of an arrow along `pull` (by log σ and log λ) with a share `length` of the map; empty for no pull.
+    """The two ends of an arrow on the map along `pull`, a direction in log σ and log λ; empty if `pull` is zero.
 
-    Near an edge of the panel, all arrows are shortened by the same factor, so that each ends inside.
+    `length` is the length of the arrow as a share of the map. Near an edge of the panel, all arrows are shortened by
+    the same factor, so that each ends inside.
     """
     wide, high = math.log10(float(SIGMAS[-1] / SIGMAS[0])), math.log10(float(LAMBDAS[-1] / LAMBDAS[0]))
     size = math.hypot(pull[0] / wide, pull[1] / high)
@@ -211,7 +212,7 @@ def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: 
 
 
 def on_the_map(x: list[float], y: list[float], head: Number) -> Arrow:
-    """The arrow between two points of the map; its head is not longer than the arrow."""
+    """The arrow between two points of the map. Its head is not longer than the arrow."""
     if not x:
         return NOTHING
     along = [math.log10(ends[1] / ends[0]) * decade for ends, decade in zip((x, y), DECADES, strict=True)]

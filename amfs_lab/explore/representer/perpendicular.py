@@ -35,7 +35,10 @@ FUNCTIONS = {
 
 
 class Decomposition:
-    """f = sum_j c_j k(z_j, .) in two parts: alpha of the first, both squared norms, and the values of both parts."""
+    """The two parts f_parallel + f_perpendicular of f = sum_j c_j k(z_j, .).
+
+    It has the coefficients alpha of f_parallel, the squared norms of both parts, and their values (`at`).
+    """
 
     def __init__(self, function: str, x: Tensor, bandwidth: float) -> None:
         self.z, self.c = FUNCTIONS[function]
@@ -47,20 +50,20 @@ class Decomposition:
         self.perpendicular_norm = (self.c.T @ covariance(K_zz, K_sz.T, K_ss, lam=0.0) @ self.c).squeeze()
 
     def at(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """The values of f_parallel and f_perpendicular at some places (q 1), each (q)."""
+        """The values (q) of f_parallel and the values (q) of f_perpendicular at `places` (q 1)."""
         parallel = rbf_kernel(places, self.x, self.bandwidth) @ self.alpha
         return parallel[:, 0], (rbf_kernel(places, self.z, self.bandwidth) @ self.c - parallel)[:, 0]
 
 
 @lru_cache(maxsize=32)
 def split(function: str, places: str, points: int, bandwidth: float) -> tuple[Decomposition, tuple[Tensor, Tensor]]:
-    """The two parts of a named function for the first `points` of the named places, and their curves."""
+    """The two parts of the function `function` for the first `points` of the points `places`, and their two curves."""
     parts = Decomposition(function, PLACES[places][:points], bandwidth)
     return parts, parts.at(GRID)
 
 
 class Extent(NamedTuple):
-    """The extent of curves and bars over all t and all numbers of points, so that no control moves an axis."""
+    """The extent of curves and bars over all t and all numbers of points. With it, these controls move no axis."""
 
     lowest: float  # of f and of the labels
     highest: float
@@ -92,7 +95,7 @@ def unseen_share(function: str, places: str, points: int, bandwidth: float) -> f
 
 
 def piece(heights: str, at: int, color: str, pattern: str) -> Trace:
-    """One segment of a stacked bar, identified by its pattern as well as its colour."""
+    """One segment of a stacked bar. Its colour and its pattern identify it."""
     hatch = hatched(pattern, size=7, solidity=0.25)
     return bars([at], heights, color, None, hatch, at="sizes", hover="%{y:.3f}", more=dict(width=0.5))
 
@@ -106,17 +109,17 @@ def padded(low: float, high: float) -> list[float]:
 class PerpendicularExplorer(Explorer):
     """A sum of bumps, its projection on the span of the support points, and a control that scales the remainder."""
 
-    title = "A function, what the points see of it, and what they can't"
+    title = "A function, the part that the points see, and the part that they can't see"
     alt = (
         "Three panels. Left top: labelled points, the function f and its part f-parallel, which meet at every point. "
-        "Left bottom: what is kept of f-perpendicular, a curve that is zero at every point. Right: two bars, the "
+        "Left bottom: the kept part of f-perpendicular, a curve that is zero at every point. Right: two bars, the "
         "training loss, and the squared norm of f as the sum of its two parts."
     )
 
     t = Slider("t", -1.0, 1.5, start=1.0, step=0.05, help="the share of f⊥ that is kept: 1 is all of it, 0 is none")
-    points = Slider("points", 0, MOST, integer=True, start=4, help="how many labelled points, n")
+    points = Slider("points", 0, MOST, integer=True, start=4, help="number of labelled points, n")
     bandwidth = Slider("σ", 0.2, 2.0, scale="log", start=0.6, unit="same unit as x", help="the width of every bump")
-    function = Choice("f", list(FUNCTIONS), help="a sum of bumps in places of its own")
+    function = Choice("f", list(FUNCTIONS), help="a sum of bumps at other places than the points")
     places = Choice("places", list(PLACES), help="where the points lie")
 
     presets = {
@@ -227,7 +230,7 @@ class PerpendicularExplorer(Explorer):
         n, t = len(a.x), a.state.t
         if n == 0:
             return (
-                f"Without points there is no loss, and nothing of f is seen: ‖f‖² = {a.norm:.2f} at t = {signed(t)}, "
+                f"Without points there is no loss, and f is not visible: ‖f‖² = {a.norm:.2f} at t = {signed(t)}, "
                 "and the smallest f, at t = 0, is zero everywhere."
             )
         which = f"the {count(n, 'point')}"
@@ -235,6 +238,6 @@ class PerpendicularExplorer(Explorer):
             which += " (two of them at one place)"
         return (
             f"At {which} nothing moves with t: training loss {a.loss[0]:.3f}. At t = {signed(t)}, ‖f‖² = {a.norm:.3f}: "
-            f"{a.parallel_norm[0]:.3f} of f∥, and {a.kept_norm[0]:.3f} of what is kept of f⊥. "
-            f"Of the whole f, {percent(a.unseen_share)} of the squared norm can't be seen."
+            f"{a.parallel_norm[0]:.3f} of f∥, and {a.kept_norm[0]:.3f} of the kept part of f⊥. "
+            f"For the whole f, {percent(a.unseen_share)} of the squared norm can't be seen."
         )

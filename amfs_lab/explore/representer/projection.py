@@ -35,12 +35,12 @@ SHARES = torch.linspace(-1.0, 1.5, 51, dtype=torch.float64)
 LINES = floor_lines()
 HEADS = {"x1": 13, "x2": 13, "parallel": 19, "rest": 15, "w": 17}  # of the arrows, in pixels
 SCALE = 121.0  # pixels per unit
-CLOSE = 0.2  # tips nearer than this on the picture share one name
-BLANK = " "  # not "": plotly removes an empty label from the page and never draws a later one there
+CLOSE = 0.2  # tips closer than this in the picture share one name
+BLANK = " "  # not "": plotly removes an empty label from the page and draws no later label there
 
 
 def once(x: Tensor) -> Tensor:
-    """The distinct rows of `x` (n d): a repeated point does not extend the span, but makes K_ss singular."""
+    """The distinct rows of `x` (n d). A repeated point does not extend the span, but it makes K_ss singular."""
     return torch.unique(x, dim=0) if len(x) > 1 else x
 
 
@@ -65,7 +65,7 @@ def weights(height: Number) -> Tensor:
 
 
 def every(parts: tuple[Tensor, Tensor]) -> Tensor:
-    """w_parallel + t w_perpendicular for each t of `SHARES`, one column each."""
+    """w_parallel + t w_perpendicular, with one column for each t of `SHARES`."""
     parallel, rest = parts
     return parallel + rest * SHARES
 
@@ -73,18 +73,18 @@ def every(parts: tuple[Tensor, Tensor]) -> Tensor:
 class ProjectionExplorer(Explorer):
     """A vector w above a floor, its shadow, and a control that scales the part perpendicular to the shadow."""
 
-    title = "A vector w, the plane of the points, and what stands upright on it"
+    title = "A vector w, the plane of the points, and the perpendicular part of w"
     alt = (
         "Two panels. Left: a picture in space of a floor with the arrows x1 and x2 on it, an arrow w that rises above "
         "it, its shadow w-parallel on the floor, and the upright arrow w-perpendicular between the two tips. Right: "
-        "the training loss, a level line, and the squared norm of w, a valley, against the share t that is kept of "
-        "w-perpendicular, with a mark at the present t."
+        "the training loss, a horizontal line, and the squared norm of w, a parabola, against the share t of "
+        "w-perpendicular that is kept, with a mark at the present t."
     )
 
     t = Slider("t", -1.0, 1.5, start=1.0, step=0.05, help="the share of w⊥ that is kept: 1 is all of it, 0 is none")
     height = Slider("height", 0.0, 1.2, start=1.0, step=0.05, help="how far the whole w rises above the floor")
-    support = Choice("support", list(SUPPORTS), help="the training points: w is seen through them only")
-    azimuth = Slider("turn", 0, 360, start=320, step=5, unit="degrees", help="walk around the floor")
+    support = Choice("support", list(SUPPORTS), help="the training points: only they show values of w")
+    azimuth = Slider("turn", 0, 360, start=320, step=5, unit="degrees", help="the direction of view around the floor")
     elevation = Slider("look down", 5, 90, start=26, step=1, unit="degrees", help="90 is from straight above")
 
     presets = {
@@ -152,7 +152,7 @@ class ProjectionExplorer(Explorer):
         norms, losses = ways.square().sum(0), training_loss(ways, x)
         now = torch.stack([w.square().sum(), training_loss(w, x)[0]])
         highest = every(split(weights(type(self).height.high), x))
-        top = float(highest.square().sum(0).max())  # so that only another support set changes the axis
+        top = float(highest.square().sum(0).max())  # for all heights: only another support set moves the axis
         scene = self.scene(x, parallel[:, 0], w[:, 0])
         drawn = {name: seen_from(points, state.azimuth, state.elevation) for name, points in scene.items()}
         return Arrays(
@@ -179,7 +179,7 @@ class ProjectionExplorer(Explorer):
         if len(different) == 1:
             span = line_along(different[0])
         elif len(different) == 2:
-            # w_parallel = alpha_1 x_1 + alpha_2 x_2, as a path along one and then the other
+            # w_parallel = alpha_1 x_1 + alpha_2 x_2, as a path along alpha_1 x_1 and then along alpha_2 x_2
             one, other = x * solve(linear_kernel(x, x, bias=False), x @ parallel[:, None], lam=0.0)
             span, sides = SQUARE, torch.stack([one * 0, one, parallel, other, one * 0])
         return {
@@ -200,29 +200,29 @@ class ProjectionExplorer(Explorer):
         t, norm, loss, rest = a.state.t, a.now_y[0], a.now_y[1], float(a.rest @ a.rest)
         if len(a.seen) == 0:
             return (
-                f"At t = {signed(t)}, ‖w‖² = {norm:.2f}. Without points nothing of w is seen, so all of it is w⊥, and "
-                "the smallest w, at t = 0, is no w at all."
+                f"At t = {signed(t)}, ‖w‖² = {norm:.2f}. Without points no part of w is visible: all of w is w⊥, "
+                "and the smallest w, at t = 0, is zero."
             )
         seen = " and ".join(f"x{n} the value {signed(value)}" for n, value in zip("₁₂", a.seen, strict=False))
         head = f"At t = {signed(t)}, w gives {seen}: training loss {loss:.3f}, as at every t. ‖w‖² = {norm:.2f}"
         if rest < 1e-12:
-            return f"{head}, and w lies in the span of the points: there is no w⊥ to take away."
+            return f"{head}, and w lies in the span of the points: w⊥ is zero."
         if t == 0:
-            return f"{head}, the least that a w with these values can have."
+            return f"{head}, the smallest possible for these values."
         return f"{head}: {float(a.parallel @ a.parallel):.2f} of w∥, and {t * t * rest:.2f} of what is kept of w⊥."
 
 
 def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
-    """The arrays of an arrow's trace; an arrow in the viewing direction has no length and is a dot."""
+    """The arrays of an arrow's trace. An arrow along the viewing direction has no visible length and is a dot."""
     found = arrows.NOTHING
     if len(places):
         start, tip = places.tolist()
         found = arrows.arrow(start, tip, head, SCALE)
-    return found.fed(name)
+    return found.arrays(name)
 
 
 def names(drawn: dict[str, Tensor], t: Number) -> dict[str, list]:
-    """The names at the arrows' tips, and their positions; tips that lie close share one name."""
+    """The names at the arrows' tips, and the positions of the names. Close tips share one name."""
     tips = {name: drawn[name][-1].tolist() for name in ("x1", "x2", "parallel", "w") if len(drawn[name])}
     words = {"x1": "x₁", "x2": "x₂", "parallel": "w<sub>∥</sub>", "w": "w"}
     if len(drawn["rest"]):

@@ -1,4 +1,4 @@
-"""Pictures of three-dimensional space made of plain lines: they need no WebGL, and a slider can turn them."""
+"""Pictures of three-dimensional space, drawn with plain lines: they need no WebGL, and a slider can turn them."""
 
 import math
 
@@ -35,13 +35,13 @@ def floor_lines() -> Tensor:
 
 
 def line_along(direction: Tensor) -> Tensor:
-    """The line through the origin along `direction` (3), up to the edges of the floor."""
+    """The line through the origin along `direction` (3), to the edges of the floor."""
     sides = torch.stack([LOW / direction[:2], HIGH / direction[:2]])
     return torch.stack([sides.amin(0).max(), sides.amax(0).min()])[:, None] * direction
 
 
 def ends(v: Tensor) -> Tensor:
-    """An arrow from the origin to `v` (3), as its two ends; no points if it has no length."""
+    """The two ends of an arrow from the origin to `v` (3); no points if `v` is zero."""
     return torch.stack([torch.zeros_like(v), v]) if v.norm() > 1e-9 else v.new_zeros(0, 3)
 
 
@@ -54,5 +54,5 @@ def corner(foot: Tensor, upright: Tensor) -> Tensor:
 
 
 def arrow(points: str, name: str, color: str, width: Number, dash: str | None = None) -> Trace:
-    """An arrow fed by `points`; its hover text is its name."""
+    """The trace of an arrow. Its arrays begin with `points` (`Arrow.arrays`), and its hover text is `name`."""
     return vector(points, color, width, dash, name=name, listed=False, more=dict(hoverinfo="name"))

@@ -1,4 +1,4 @@
-"""Answer keys of the predictions about the representer theorem; each is computed on request."""
+"""Correct answers to the predictions about the representer theorem. Each answer is computed on request."""
 
 import torch
 
@@ -8,14 +8,14 @@ from amfs_lab.widgets.controls import Number
 
 
 def answer_loss_when_the_part_is_removed(support: str = "two points", height: Number = 1.0) -> str:
-    """The key to "you take w_perpendicular away: what does the training loss do?", from the two losses."""
+    """The answer to "you remove w_perpendicular: what does the training loss do?", from the loss before and after."""
     x, w = SUPPORTS[support], weights(height)
     before, after = training_loss(w, x), training_loss(split(w, x)[0], x)
     return "it stays" if torch.allclose(before, after) else "it rises" if after > before else "it falls"
 
 
 def answer_when_points_are_added(function: str = "hill and dip", bandwidth: float = 0.6) -> str:
-    """The key to "support points come one by one: what does f_perpendicular do?", from its norm at 0 to 6 points."""
+    """The answer to "support points come one by one: what does f_perpendicular do?", from its norm at 0 to 6 points."""
     shares = torch.tensor([unseen_share(function, "apart", n, bandwidth) for n in range(MOST + 1)], dtype=torch.float64)
     steps = shares.diff()
     return (

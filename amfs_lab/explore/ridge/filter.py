@@ -1,4 +1,4 @@
-"""Ridge regression as a filter: it keeps a different share of each channel. Gradient descent is another filter."""
+"""Ridge regression as a filter that keeps a share of each channel, and gradient descent as another filter."""
 
 from typing import Any
 
@@ -26,17 +26,18 @@ RING: dict[str, Any] = dict(color=GREEN, size=15, symbol="circle-open", rim=(Non
 class FilterExplorer(Explorer):
     """Kernel ridge regression as a filter, h(s) = s / (s + λ), and gradient descent, 1 - (1 - a s)^k.
 
-    A channel is an eigenvector u_i of the Gram matrix. The labels' part along it is u_i (u_iᵀy), and the fit keeps the
-    share h(s_i) of it. Between the points that part is the wave h(s_i) (u_iᵀy) k_xᵀu_i / s_i. The sum of all waves is
-    the fit. Descent takes its steps in function space, at the rate a = 1 / s_max.
+    A channel is an eigenvector u_i of the Gram matrix with eigenvalue s_i. The part of the labels along the channel is
+    u_i (u_iᵀy), and the fit keeps the share h(s_i) of this part. Between the points, the kept part is the wave
+    h(s_i) (u_iᵀy) k_xᵀu_i / s_i. The sum of all waves is the fit. Gradient descent takes its steps in function space,
+    at the rate a = 1 / s_max.
     """
 
-    title = "An equaliser: each channel of the labels passes by its own share"
+    title = "An equaliser: each channel of the labels has its own share that passes"
     alt = (
-        "Three panels. Left: labelled points, the function they come from, the ridge fit and, if steps are set, that "
-        "of gradient descent; if a channel is chosen, its wave. Right top: the share kept against the eigenvalue on a "
+        "Three panels. Left: labelled points, the function they come from, the ridge fit and, if steps are set, the "
+        "fit of gradient descent; the wave of a chosen channel. Right top: the share kept against the eigenvalue on a "
         "logarithmic axis, a curve that rises from 0 to 1 and is one half at s = lambda. Right bottom: the size of the "
-        "labels along each channel, and what the fit keeps of it."
+        "labels along each channel, and the part of it that the fit keeps."
     )
 
     bandwidth = Slider(
@@ -46,7 +47,7 @@ class FilterExplorer(Explorer):
         scale="log",
         start=START["bandwidth"],
         unit="same unit as x",
-        help="the bandwidth: which channels are strong",
+        help="the bandwidth: it sets the strength of each channel",
     )
     lam = Slider(
         "λ",
@@ -64,11 +65,11 @@ class FilterExplorer(Explorer):
         scale="zero-log",
         integer=True,
         start=0,
-        help="gradient descent from zero, to lay over; 0 for none",
+        help="of gradient descent from zero; 0 for none",
     )
-    channel = Slider("channel", 0, MOST, integer=True, start=0, help="which channel's wave to draw; 0 for none")
+    channel = Slider("channel", 0, MOST, integer=True, start=0, help="draw the wave of this channel; 0 for none")
     points = Slider(
-        "points", 0, MOST, integer=True, start=START["points"], help="how many points have labels, n", rare=True
+        "points", 0, MOST, integer=True, start=START["points"], help="number of labelled points, n", rare=True
     )
     places = Choice("places", PLACES, help="where the points lie", rare=True)
     noise = Slider(
@@ -93,7 +94,7 @@ class FilterExplorer(Explorer):
 
     presets = {
         "equaliser": START,
-        "all through": START | dict(bandwidth=0.2, lam=1e-4),
+        "all pass": START | dict(bandwidth=0.2, lam=1e-4),
         "bass only": START | dict(lam=1.0),
         "one channel": START | dict(lam=0.2, channel=12),
         "as many steps": START | dict(steps=150),
@@ -226,20 +227,20 @@ class FilterExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         n, steps, channel = a.state.points, a.state.steps, a.state.channel
         if n == 0:
-            return "No points, so there are no channels: the fit is zero everywhere and spends no degrees of freedom."
+            return "Without points there are no channels: the fit is zero everywhere and spends no degrees of freedom."
         words = (
             f"The fit spends {a.degrees_of_freedom:.3g} of {count(n, 'degree')} of freedom. Channels that keep more "
             f"than half, with s above λ = {a.state.lam:.4g}: {a.strong} of {n}."
         )
         if a.silent:
-            words += f" Channels with s = 0, silent at every λ, for points share places: {a.silent}."
+            words += f" Channels with s = 0, which the fit never uses, because points share places: {a.silent}."
         if channel > n:
             words += f" There is no channel {channel}: {count(n, 'point')}, {count(n, 'channel')}."
         elif channel:
             words += f" Channel {channel} keeps {percent(a.filter[channel - 1])}."
         if steps:
             words += (
-                f" Descent has spent {a.descent_degrees:.3g} after {count(steps, 'step')}; "
-                f"the two curves lie at most {a.gap:.2g} apart."
+                f" Gradient descent has spent {a.descent_degrees:.3g} after {count(steps, 'step')}. "
+                f"The two curves differ by at most {a.gap:.2g}."
             )
         return words

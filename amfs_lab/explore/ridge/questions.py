@@ -1,4 +1,4 @@
-"""Answer keys of the predictions about one solve and its filter; each is computed on request."""
+"""Correct answers to the predictions about one solve and its filter. Each answer is computed on request."""
 
 import math
 
@@ -12,8 +12,11 @@ from amfs_lab.ridge import solve
 
 
 def answer_between_two_points(bandwidth: float = 0.05) -> str:
-    """The key to "you make σ very small: what does the curve do between two points?", computed half-way between the two
-    furthest neighbours: `"falls back to zero"`, `"joins them by a straight line"` or `"overshoots"`."""
+    """The answer to "you make σ very small: what does the curve do between two points?".
+
+    It is `"falls back to zero"`, `"joins them by a straight line"` or `"overshoots"`, computed half-way between the two
+    neighbours that are furthest apart.
+    """
     x, y = sample_points("sine", points=20, noise=0.3, sample=6)
     x, order = x[:, 0].sort()
     left = int(x.diff().argmax())
@@ -27,7 +30,7 @@ def answer_between_two_points(bandwidth: float = 0.05) -> str:
 
 
 def answer_first_direction_to_vanish(lam: float = 10 * START["lam"]) -> str:
-    """The key to "λ grows tenfold: which wave fades first?": `"the slow one"`, `"the fast one"`, `"both alike"`.
+    """The answer to "λ grows tenfold: which wave fades first?": `"the slow one"`, `"the fast one"` or `"both alike"`.
 
     The share that the fit keeps of a wave v is ⟨v, fitted values⟩ / ⟨v, v⟩.
     """
@@ -38,7 +41,7 @@ def answer_first_direction_to_vanish(lam: float = 10 * START["lam"]) -> str:
 
 
 def answer_when_lambda_doubles(lam: float = START["lam"]) -> str:
-    """The key to "you double every label: what does a channel keep?": `"more"`, `"less"` or `"the same share"`."""
+    """The answer to "you double every label: what does a channel keep?": `"more"`, `"less"` or `"the same share"`."""
     _, y, K, spectrum = first()
     u = spectrum.eigenvectors.T
     once, twice = ((u @ K @ solve(K, labels, lam) / (u @ labels)).sum() for labels in (y, 2 * y))
@@ -46,7 +49,7 @@ def answer_when_lambda_doubles(lam: float = START["lam"]) -> str:
 
 
 def answer_label_of_the_outvoted_point(lam: float = 1e4) -> str:
-    """The key to "what class does the lone point's score say?": `"its own"`, `"its neighbours'"` or `"neither"`."""
+    """The answer to "what class does the lone point's score say?": `"its own"`, `"its neighbours'"` or `"neither"`."""
     _, y, K, *_ = ends(START["task"], START["points"], START["bandwidth"])
     agrees = y[LONE, 0] * (K[LONE] @ solve(K, y, lam))[0]
     return "its own" if agrees > 0 else "its neighbours'" if agrees < 0 else "neither"

@@ -1,4 +1,4 @@
-"""One solve on a line: the data, the fit, and the filter that scales each direction of the labels."""
+"""One solve on a line: the data, the fit, and the filter that scales the labels along each direction."""
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ LAMBDAS = torch.logspace(-4, 1, 51, dtype=torch.float64)
 
 
 class RidgeExplorer(Explorer):
-    """Kernel ridge regression on noisy points: the fit, the filter h(s) = s / (s + λ), and the labels it keeps."""
+    """Kernel ridge regression on noisy points: the fit, the filter h(s) = s / (s + λ), and the labels that it keeps."""
 
     title = "One solve: what the ridge λ lets through"
     alt = (
@@ -32,11 +32,11 @@ class RidgeExplorer(Explorer):
     bandwidth = Slider(
         "σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches"
     )
-    lam = Slider("λ", 1e-4, 10.0, scale="log", start=0.1, help="the ridge: directions with s below λ are let go")
+    lam = Slider("λ", 1e-4, 10.0, scale="log", start=0.1, help="the ridge: directions with s below λ fade")
     noise = Slider(
         "noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="standard deviation of the labels' error"
     )
-    points = Slider("points", 0, MOST, integer=True, start=20, help="how many labelled points, n", rare=True)
+    points = Slider("points", 0, MOST, integer=True, start=20, help="number of labelled points, n", rare=True)
     truth = Choice("truth", list(TRUTHS), help="the function that the labels come from")
     sample = Slider("sample", 1, 20, integer=True, start=6, help="other points from the same truth", rare=True)
 
@@ -119,25 +119,25 @@ class RidgeExplorer(Explorer):
             labels=labels,
             kept=h * labels,
             degrees_of_freedom=spectrum.degrees_of_freedom(state.lam),
-            misses_data=rms((K @ alpha - y)[:, 0]),
-            misses_truth=rms((fit - truth)[INSIDE]),
+            error_to_data=rms((K @ alpha - y)[:, 0]),
+            error_to_truth=rms((fit - truth)[INSIDE]),
             best_lam=LAMBDAS[best],
-            best_misses=missed[best],
+            best_error=missed[best],
         )
 
     def say(self, a: Arrays) -> str:
         if not len(a.x):
-            return f"Without points the fit is zero everywhere, and misses the truth by {a.misses_truth:.2g}."
+            return f"Without points the fit is zero everywhere, with an error of {a.error_to_truth:.2g}."
         words = (
-            f"The fit spends {a.degrees_of_freedom:.1f} of {count(len(a.x), 'degree')} of freedom, "
-            f"misses the data by {a.misses_data:.2g} and the truth by {a.misses_truth:.2g} (root mean square). "
+            f"The fit spends {a.degrees_of_freedom:.1f} of {count(len(a.x), 'degree')} of freedom. "
+            f"Root mean square error: {a.error_to_data:.2g} from the data, {a.error_to_truth:.2g} from the truth. "
         )
-        if a.misses_truth <= 1.1 * a.best_misses:
+        if a.error_to_truth <= 1.1 * a.best_error:
             return words + "No other λ would come much closer to the truth at this σ."
-        if a.best_misses > 0.75 * a.misses_truth:
-            return words + f"Another λ would help little ({a.best_misses:.2g} at best): try another σ, or more points."
-        way = "follows the labels too freely" if a.best_lam > a.state.lam else "holds back too much"
-        return words + f"It {way}: at this σ, λ near {a.best_lam:.1g} would miss the truth by only {a.best_misses:.2g}."
+        if a.best_error > 0.75 * a.error_to_truth:
+            return words + f"Another λ helps little ({a.best_error:.2g} at best): try another σ, or more points."
+        way = "follows the labels too freely" if a.best_lam > a.state.lam else "is too stiff"
+        return words + f"It {way}: at this σ, λ near {a.best_lam:.1g} has an error of only {a.best_error:.2g}."
 
 
 def rms(residuals: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ def labelled(places: str, points: int, noise: float, sample: int) -> tuple[Tenso
 
 @lru_cache(maxsize=64)
 def channels(places: str, points: int, sample: int, bandwidth: float) -> tuple[Tensor, Tensor, Spectrum]:
-    """The Gram matrix of those points, the kernel of grid and points, and the spectrum."""
+    """The Gram matrix of the points (`labelled`), the kernel of grid and points, and the spectrum."""
     x, _ = labelled(places, points, 0.0, sample)
     K = rbf_kernel(x, x, bandwidth)
     return K, rbf_kernel(GRID, x, bandwidth), Spectrum.of(K)
@@ -46,5 +46,5 @@ def first() -> tuple[Tensor, Tensor, Tensor, Spectrum]:
 
 
 def spent(lam: float) -> float:
-    """The degrees of freedom of the fit at this λ, all other settings as in the explorer's initial state."""
+    """The degrees of freedom of the fit at this λ. All other settings are those of the explorer's initial state."""
     return float(first()[3].degrees_of_freedom(lam))

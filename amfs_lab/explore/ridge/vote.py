@@ -1,4 +1,4 @@
-"""One λ from the vote of a matching network (λ → ∞) to the interpolant of minimum norm (λ → 0)."""
+"""The effect of λ: from the vote of a matching network (λ → ∞) to the interpolant of minimum norm (λ → 0)."""
 
 from functools import lru_cache
 from typing import Any
@@ -37,9 +37,9 @@ START: dict[str, Any] = dict(lam=1.0, bandwidth=0.6, query=PLACES[LONE], task="t
 
 
 def interpolant(K: Tensor, y: Tensor) -> Tensor:
-    """alpha = K⁺y (pseudo-inverse): the limit of (K + λI)⁻¹y for λ → 0, without the null directions of K.
+    """alpha = K⁺y with the pseudo-inverse K⁺: the limit of (K + λI)⁻¹y for λ → 0, without the null directions of K.
 
-    If two points share a place and have different labels, it is the least-squares fit of minimum norm.
+    If two points share a place and have different labels, the fit is the least-squares fit of minimum norm.
     """
     spectrum = Spectrum.of(K)
     s, u = spectrum.eigenvalues, spectrum.eigenvectors
@@ -48,7 +48,7 @@ def interpolant(K: Tensor, y: Tensor) -> Tensor:
 
 
 def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
-    """f = k alpha on a grid (g) divided by its largest |f|, and that maximum; zeros if all votes cancel."""
+    """f = k alpha on a grid (g), divided by its largest |f|; and the largest |f|. Zeros if all votes cancel."""
     f = (k @ alpha)[:, 0]
     largest = float(f.abs().max())
     if largest <= DEAD * float(alpha.abs().sum()):
@@ -58,14 +58,17 @@ def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
 
 @lru_cache(maxsize=64)
 def ends(task: str, points: int, bandwidth: float) -> tuple[Tensor, ...]:
-    """The parts that λ does not change: x, y, K, the kernel of grid and points, and alpha for λ → ∞ (times λ) and 0."""
+    """The parts that do not depend on λ: x, y, K, the kernel of grid and points, and the two limits of alpha.
+
+    The limits are λ alpha for λ → ∞, and alpha for λ → 0.
+    """
     x, y = (column[:points] for column in TASKS[task])
     K = rbf_kernel(x, x, bandwidth)
     return x, y, K, rbf_kernel(GRID, x, bandwidth), y, interpolant(K, y)
 
 
 class VoteExplorer(Explorer):
-    """Scores of two classes, f = Σ α_i k(·, x_i) with labels ±1, between the limits λ → ∞ and λ → 0.
+    """The score f = Σ α_i k(·, x_i) of two classes with labels ±1, between the limits λ → ∞ and λ → 0.
 
     For λ → ∞, α → y/λ: every point votes with its label, weighted by similarity, as in a matching network. For λ → 0
     the scores equal every label. The scores shrink like 1/λ, so all curves are scaled to a largest |f| of 1.
@@ -74,12 +77,12 @@ class VoteExplorer(Explorer):
     title = "One λ, from a vote to an interpolant"
     alt = (
         "Two panels. Left: scores along a line, at this lambda and at its two ends, with the labelled points above and "
-        "below, rings where their labels lie on the scale of the curve, and the query as a diamond. Right: what each "
-        "labelled point adds to the query's score, as bars for this lambda, and as circles what it adds to the vote."
+        "below, rings for the labels on the scale of the curve, and the query as a diamond. Right: what each labelled "
+        "point adds to the query's score, as bars for this lambda and as circles for the vote."
     )
 
     lam = Slider("λ", 1e-8, 1e4, scale="log", start=START["lam"], help="the ridge: left to interpolate, right to vote")
-    query = Slider("query x", -3.0, 3.0, start=START["query"], step=0.05, help="where the votes are counted")
+    query = Slider("query x", -3.0, 3.0, start=START["query"], step=0.05, help="the place where the votes are counted")
     bandwidth = Slider(
         "σ",
         0.1,
@@ -89,8 +92,8 @@ class VoteExplorer(Explorer):
         unit="same unit as x",
         help="the bandwidth: how far a vote reaches",
     )
-    points = Slider("points", 0, MOST, integer=True, start=MOST, help="how many labelled points, n", rare=True)
-    task = Choice("labels", list(TASKS), help="which classes the points have")
+    points = Slider("points", 0, MOST, integer=True, start=MOST, help="number of labelled points, n", rare=True)
+    task = Choice("labels", list(TASKS), help="the classes of the points")
 
     presets = {
         "vote": START | dict(lam=1e4),
@@ -216,26 +219,26 @@ class VoteExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         state, score = a.state, a.score[0]
         if a.classes == 0:
-            return "No points, so nobody votes: every score is 0, and no class wins anywhere."
+            return "Without points there are no votes: every score is 0, and no class wins anywhere."
         if a.largest == 0:
-            return "The two labels on one spot cancel: every score is 0, and no class wins anywhere."
+            return "The two labels at one place cancel: every score is 0, and no class wins anywhere."
         words = (
             f"At λ = {state.lam:.5g} the scores lie {apart(a.from_vote)} the vote and {apart(a.from_interpolant)} the "
             f"interpolant; their largest size, drawn as 1, is {a.largest:.2g}. At x = {signed(state.query)}, f(x) is "
             f"{plus_or_minus(score * a.largest)}, drawn at {plus_or_minus(score)}: "
         )
         if a.classes == 1:
-            words += "only one class has examples, so there is nothing to decide between."
+            words += "only one class has examples, so there is nothing to decide."
         else:
             words += "no class wins." if score == 0 else f"class {'+1' if score > 0 else '−1'}."
         if state.task == "a point twice" and state.points > 1:
             words += (
-                " Points 1 and 2 share a place and differ in label, so nothing meets both: as λ → 0 the score there "
-                "goes to their mean, 0."
+                " Points 1 and 2 share a place and have different labels, so no curve fits both: for λ → 0 the score "
+                "there goes to the mean of the labels, 0."
             )
         return words
 
 
 def apart(gap: float) -> str:
-    """The distance of two curves as text; below 0.001 as a bound."""
+    """The distance of two curves as text. A distance below 0.001 is given as a bound."""
     return "within 0.001 of" if gap < 0.001 else f"up to {gap:.2g} from"

@@ -1,4 +1,4 @@
-"""Learners on the same episodes: accuracies, paired differences, and the conclusion that they allow."""
+"""Learners compared on the same episodes: accuracies, paired differences, and the conclusions that are justified."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -44,24 +44,25 @@ NAMES = axis(type="category", autorange="reversed", automargin=True)
 class CompareExplorer(Explorer):
     """Accuracies and paired differences with their intervals, for the first episodes up to a chosen number.
 
-    The intervals of the differences hold for all pairs together. Those for one look hold at a number of episodes that
-    was fixed in advance. Those for any number of looks (a confidence sequence) hold at every stop: see `stats.looks`.
+    The intervals of the differences hold for all pairs together. Intervals for one look hold at a number of episodes
+    that was fixed in advance. Intervals for any number of looks (a confidence sequence) hold whenever you stop: see
+    `stats.looks`.
 
     Args:
-        per_episode: the accuracies of each learner, by name, on the same episodes in the same order.
+        per_episode: the accuracies of each learner by name, on the same episodes in the same order.
     Raises:
         ConfigError: fewer than two learners, or learners evaluated on different numbers of episodes.
     """
 
-    title = "The same episodes for all: accuracies, and differences in pairs"
+    title = "All learners on the same episodes: accuracies and paired differences"
     alt = (
         "Two panels of points with horizontal error bars. "
         "Left: the accuracy of each learner with its confidence interval. "
         "Right: the paired difference of every two learners with its interval, and a line at zero. "
         f"With fewer than {FEW} episodes there are points without bars."
     )
-    episodes = Choice("episodes", FIRST, start="all", help="what would fewer have told?")
-    level = Choice("level", LEVELS, start="95 %", help="how often all intervals of a panel cover the true means")
+    episodes = Choice("episodes", FIRST, start="all", help="use fewer episodes")
+    level = Choice("level", LEVELS, start="95 %", help="share of samples in which all intervals of a panel are right")
     interval = Choice(
         "interval for",
         (ONE_LOOK, ANY_LOOKS),
@@ -95,8 +96,9 @@ class CompareExplorer(Explorer):
         counts = {len(values) for values in self.per_episode.values()}
         if len(self.per_episode) < 2 or len(counts) != 1 or min(counts) < 2:
             raise ConfigError(
-                "Expected two or more methods on the same episodes, at least 2 of them. "
-                f"Got {', '.join(f'{name}: {len(values)}' for name, values in self.per_episode.items()) or 'none'}."
+                "`per_episode` must have two or more methods with the same number of episodes, at least 2. "
+                f"Got {', '.join(f'{name}: {len(values)}' for name, values in self.per_episode.items()) or 'none'}. "
+                "Evaluate all methods on the same episodes."
             )
         super().__init__(preset, **start)
 
@@ -126,29 +128,33 @@ class CompareExplorer(Explorer):
 
     def say(self, a: Arrays) -> str:
         if a.n < FEW:
-            return f"After {a.n} episodes nothing can be told apart: an interval needs {FEW}."
+            return f"After {a.n} episodes no difference can be shown: an interval needs {FEW}."
         pairs = len(a.verdicts)
         of = f"{a.level} for {'the pair' if pairs == 1 else f'all {pairs} pairs together'}, for {a.interval}"
-        told = f"After {a.n} episodes, {of}: {'; '.join(a.verdicts)}."
+        result = f"After {a.n} episodes, {of}: {'; '.join(a.verdicts)}."
         one, several = (f"{count} of {pairs}" for count in a.ever)
         return (
-            f"{told} If you had looked after each episode from {FEW} on, the intervals for one look would have shown a "
-            f"difference at least once for {one} pairs, those for any number of looks for {several}."
+            f"{result} If you had looked after each episode from {FEW} on, the intervals for one look would have shown "
+            f"a difference at least once for {one} pairs, and those for any number of looks for {several} pairs."
         )
 
 
 def pair_interval(a: Tensor, b: Tensor, level: float) -> Interval:
-    """`stats.accuracy_difference`, for a number of episodes that was fixed in advance."""
+    """The interval of `stats.accuracy_difference`. It is valid for a number of episodes that was fixed in advance."""
     return accuracy_difference(a, b, level)
 
 
 def pair_anytime(a: Tensor, b: Tensor, level: float) -> Interval:
-    """`stats.anytime_interval` of the differences, valid after any number of earlier looks."""
+    """The interval of `stats.anytime_interval` for the differences. It is valid after any number of earlier looks."""
     return anytime_interval(a.double() - b.double(), level)
 
 
 def excluding_zero(differences: Tensor, level: float) -> tuple[int, int]:
-    """The numbers of rows of differences whose interval excludes zero at least once: one look, and any looks."""
+    """The number of rows of `differences` whose interval excludes zero after at least one of the episodes.
+
+    Returns:
+        the number for the intervals of one look, and the number for those of any number of looks.
+    """
     if differences.shape[1] < FEW:
         return 0, 0
     means, one_look, any_looks = looks(differences, level)
@@ -157,11 +163,11 @@ def excluding_zero(differences: Tensor, level: float) -> tuple[int, int]:
 
 
 def verdict(a: str, b: str, gap: Interval) -> str:
-    """A sentence on two learners that claims no more than their paired difference shows, on episodes like these."""
+    """A sentence about two learners on episodes like these. It claims only what the paired difference shows."""
     if gap.half_width is None:
-        return f"{a} and {b} can't be told apart ({gap.n} episodes, an interval needs {FEW})"
+        return f"{a} and {b} do not differ clearly ({gap.n} episodes, an interval needs {FEW})"
     touching = f"{100 * abs(gap.mean):.1f}" == f"{100 * gap.half_width:.1f}"
-    digits = 2 if touching else 1  # one more digit if rounding would move the interval's end to zero
+    digits = 2 if touching else 1  # one more digit if rounding would move an end of the interval to zero
     points = f"{100 * abs(gap.mean):.{digits}f} ± {100 * gap.half_width:.{digits}f} points"
     if gap.low > 0:
         return f"{a} is ahead of {b} by {points}"
@@ -170,15 +176,15 @@ def verdict(a: str, b: str, gap: Interval) -> str:
     signed = f"{100 * gap.mean:+.{digits}f}".replace("-", "−")
     if float(points.split()[0]) == 0:
         signed = signed[1:]
-    return f"{a} and {b} can't be told apart ({signed} ± {100 * gap.half_width:.{digits}f} points)"
+    return f"{a} and {b} do not differ clearly ({signed} ± {100 * gap.half_width:.{digits}f} points)"
 
 
 def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
     """The learner that is ahead of all others, or `"no clear winner"`, or None without data.
 
-    If all learners are equally accurate, it names one in at most 1 - `level` of all samples of episodes: the intervals
-    hold for all pairs together. The result is about these learners on episodes like these. Two trainings of
-    one method are two learners and may differ: for methods see `against_luck`.
+    If all learners are equally accurate, at most a share 1 - `level` of all samples of episodes gives a name. The
+    reason is that the intervals hold for all pairs together. The result is about these learners on episodes like these.
+    Two trainings of one method are two learners and may differ: for methods see `against_luck`.
     """
     each = together(level, len(per_episode) * (len(per_episode) - 1) // 2 or 1)
     for name, values in per_episode.items():
@@ -189,22 +195,23 @@ def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
 
 
 def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b: Sequence[float]) -> str:
-    """A sentence on the difference of two *methods*, compared with the variation between their trainings.
+    """A sentence about the difference of two *methods*, compared with the variation between their trainings.
 
     Args:
-        trainings_of_a, trainings_of_b: the mean accuracy of each training, on the same episodes; at least three in all.
+        trainings_of_a, trainings_of_b: the mean accuracy of each training, on the same episodes. Together there must be
+            at least three trainings.
     """
     ours, theirs = (torch.tensor(means, dtype=torch.float64) for means in (trainings_of_a, trainings_of_b))
     gap = difference_of_trainings(ours, theirs)
-    told = f"{a} − {b}: {gap.points()}".replace("-", "−")
+    gap_text = f"{a} − {b}: {gap.points()}".replace("-", "−")
     if gap.low <= 0 <= gap.high:
-        return f"{told}. That is within the luck of trainings: nothing to conclude about the methods."
+        return f"{gap_text}. Trainings of one method differ as much: no conclusion about the methods."
     side = "ahead of" if gap.mean > 0 else "behind"
-    return f"{told}. {a} is {side} {b} by more than the luck of trainings."
+    return f"{gap_text}. {a} is {side} {b}, by more than trainings of one method differ."
 
 
 def equal_learners(episodes: int = 200, seed: int = 0) -> dict[str, Tensor]:
-    """Accuracies of four simulated learners whose true accuracies are equal: any difference found is an error.
+    """Accuracies of four simulated learners with equal true accuracies. Any difference that is found is an error.
 
     See `experiments.intervals.made_up`.
     """

@@ -17,7 +17,7 @@ from amfs_lab.widgets.traces import Trace, dotted_curve
 
 
 class Step(Protocol):
-    """The part of `runs.Progress` that is drawn. Every run must yield it. Accuracies are shares in [0, 1]."""
+    """The part of `runs.Progress` that the figure needs. Every run must yield it. Accuracies are shares in [0, 1]."""
 
     method: str
     step: int
@@ -63,28 +63,22 @@ def of_run(n: int, look: Look) -> dict[str, Trace]:
 
 
 class MetaTrainingExplorer(LiveExplorer):
-    """Live curves of meta-training, with one colour, dash and marker per method.
+    """Live curves of meta-training, with one colour, dash and marker for each method.
 
     explorer = MetaTrainingExplorer()                 # the last line of one cell shows it
-    await live(trainer.run(), explorer)               # another cell feeds it
+    await live(trainer.run(), explorer)               # another cell sends data to it
     """
 
     title = "Meta-training, live"
     alt = (
-        "Two panels with one curve a method. Left: the loss on the query sets of the training tasks. "
-        "Right: accuracy, a thin line on training tasks and, where a run validates, markers with 95 % intervals on "
+        "Two panels with one curve for each method. Left: the loss on the query sets of the training tasks. "
+        "Right: accuracy, a thin line for training tasks and, if a run validates, markers with 95 % intervals for "
         "tasks of unseen scripts."
     )
 
     against = Choice("against", ["seconds", "meta-steps"], help="equal time, or equal number of steps")
     smoothing = Slider(
-        "smoothing",
-        1,
-        100,
-        integer=True,
-        start=20,
-        unit="steps",
-        help="each point is the mean of the last so many steps",
+        "smoothing", 1, 100, integer=True, start=20, unit="steps", help="each point is the mean of this many last steps"
     )
 
     panels = Panels(
@@ -106,7 +100,7 @@ class MetaTrainingExplorer(LiveExplorer):
     def compute(self, state: State) -> Arrays:
         if len(state.history) > MOST:
             raise ConfigError(
-                f"At most {MOST} methods fit into one figure. Got {len(state.history)}: open a second explorer."
+                f"One figure can show at most {MOST} methods. Got {len(state.history)}: open a second explorer."
             )
         by_time = state.against == "seconds"
         arrays: dict[str, Any] = {}
@@ -155,11 +149,11 @@ class MetaTrainingExplorer(LiveExplorer):
             reached = (
                 f"{validation.hundredths(1)}% on unseen scripts" if validation else f"{accuracy:.1%} on training tasks"
             )
-            speed = f", {step / seconds:.2g} a second" if a.status == "running" and seconds > 0 else ""
+            speed = f", {step / seconds:.2g} per second" if a.status == "running" and seconds > 0 else ""
             parts.append(
                 f"{name} {reached}, loss {loss:.2f} ({count(step, 'step')}, {seconds:.0f} s{speed})".replace("%", " %")
             )
         words = "; ".join(parts)
         if a.status == "running" and a.left > 0:
-            words += f". About {duration(a.left)} of training are left"
+            words += f". Remaining training time: about {duration(a.left)}"
         return headed(a.status, words)

@@ -16,10 +16,10 @@ from amfs_lab.widgets.style import INK, Look
 from amfs_lab.widgets.text import count, signed
 from amfs_lab.widgets.traces import Trace, curve, dots, dotted_curve, reference_line
 
-POINTS = 120  # points of a trajectory that are drawn and that define the plane; a longer run is thinned
-MANY = 20  # from this many steps on, the comparison with a long random walk is fair
+POINTS = 120  # number of points of a trajectory that are drawn and define the plane; a longer run is thinned
+MANY = 20  # a run with fewer steps is not compared with a long random walk
 ARROWS = (0.2, 0.4, 0.6, 0.8)  # positions of the direction arrows along a trajectory
-SHORTEST = 1e-4  # share of the picture: a shorter step is not drawn as an arrow
+SHORTEST = 1e-4  # a step shorter than this share of the picture gets no arrow
 COSINE, WEIGHTS = "cosine of tasks", "weights of tasks"
 
 
@@ -30,7 +30,7 @@ class Run(NamedTuple):
     loss: np.ndarray  # (n)
     cosine: np.ndarray  # (n), NaN if undefined
     low: np.ndarray  # (n) the smallest t c_j
-    high: np.ndarray  # (n) the largest
+    high: np.ndarray  # (n) the largest t c_j
     kept: np.ndarray  # (k) indices
     xy: np.ndarray  # (k 2)
     away: np.ndarray  # (k) distance from the start
@@ -38,7 +38,10 @@ class Run(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """All runs in one plane, the shares of variance of its axes, and that of a random walk if it is comparable."""
+    """All runs in one plane, and the share of the variance on each axis.
+
+    `walk` is the share of the variance that the plane of random walks would show; None if it is not comparable.
+    """
 
     runs: dict[str, Run]
     shares: tuple[float, float]
@@ -46,7 +49,11 @@ class Picture(NamedTuple):
 
 
 def picture(history: dict[str, Any]) -> Picture | None:
-    """The recorded runs as arrays, None without runs. Raises ConfigError if the runs do not fit into one plane."""
+    """The recorded runs as arrays; None without runs.
+
+    Raises:
+        ConfigError: runs that do not fit into one plane.
+    """
     history = {name: steps for name, steps in history.items() if steps}
     if not history:
         return None
@@ -140,27 +147,27 @@ def of_run(n: int, look: Look) -> dict[str, Trace]:
 
 
 class TrainingTrajectoryExplorer(LiveExplorer):
-    """Trajectories of recorded runs, with one colour, dash and marker per run.
+    """Trajectories of recorded runs, with one colour, dash and marker for each run.
 
     The runs come from `MetaTrainer(config, trajectory=CountSketch())`.
 
     explorer = TrainingTrajectoryExplorer()                                        # the last line of one cell shows it
-    await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell feeds it
+    await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell sends data
 
     During a run, each drawing computes the plane and all trajectories again from the steps so far. The picture turns
-    slowly and does not flip (see `trajectory.Plane`). After the run, the plane is that of the whole run and stays
-    fixed. All runs have equal weight in it. They must have the same meta-parameters: one inner loop and width.
+    slowly and does not flip (see `trajectory.Plane`). After the run, the plane belongs to the whole run and stays
+    fixed. All runs have equal weight in the plane. They must have the same meta-parameters: one inner loop and width.
     """
 
-    title = "Where meta-updates go: real training in its principal plane"
+    title = "Trajectories of meta-updates: real training in its principal plane"
     alt = (
-        "Three panels with one curve a run. Left: the path of the meta-parameters in the plane in which runs spread "
-        "most, from a hollow start to a filled end, with arrows on the way. Middle: the loss on the query sets. Right: "
-        "the mean cosine between the tasks’ gradients, or the smallest and the largest weight that a task gets."
+        "Three panels with one curve for each run. Left: the trajectory of the meta-parameters in the plane with the "
+        "largest variance, from a hollow start to a filled end, with arrows along it. Middle: the loss on the query "
+        "sets. Right: the mean cosine between the tasks’ gradients, or the smallest and the largest task weight."
     )
 
     until = Slider(
-        "up to", 0, 100, integer=True, start=100, unit="% of the steps", help="walk along the paths; the plane stays"
+        "up to", 0, 100, integer=True, start=100, unit="% of the steps", help="move along the curves; the plane stays"
     )
     smoothing = Slider(
         "smoothing",
@@ -172,13 +179,11 @@ class TrainingTrajectoryExplorer(LiveExplorer):
         help="loss and right panel: mean of the last so many steps",
     )
     found = HiddenState(None)
-    right = Choice(
-        "right panel", [COSINE, WEIGHTS], help="how far the tasks agree, or what each task’s gradient counts"
-    )
+    right = Choice("right panel", [COSINE, WEIGHTS], help="agreement of the tasks, or their weights")
 
     panels = Panels(
         widths=(0.4, 0.3, 0.3),
-        path=Panel("path of the meta-parameters θ", axis("axis 1"), axis("axis 2", scaleanchor="x")),
+        path=Panel("trajectory of the meta-parameters θ", axis("axis 1"), axis("axis 2", scaleanchor="x")),
         loss=Panel(
             "loss on query sets",
             axis("meta-steps", rangemode="tozero"),
@@ -220,7 +225,7 @@ class TrainingTrajectoryExplorer(LiveExplorer):
     def compute(self, state: State) -> Arrays:
         runs = dict(state.found.runs) if state.found else {}
         if len(runs) > MOST:
-            raise ConfigError(f"At most {MOST} runs fit into one figure. Got {len(runs)}: open a second explorer.")
+            raise ConfigError(f"One figure can show at most {MOST} runs. Got {len(runs)}: open a second explorer.")
         placed = {n: (name, runs[name]) for name, n in slots(runs).items()}
         longest = max((run.steps[-1] for run in runs.values()), default=1.0)
         limit = max(1.0, round(state.until / 100 * longest))
@@ -230,7 +235,7 @@ class TrainingTrajectoryExplorer(LiveExplorer):
         everywhere = np.concatenate([run.xy for run in runs.values()]) if runs else np.array([[-1.0, -1.0], [1.0, 1.0]])
         extent = float(np.ptp(everywhere, axis=0).max())
         for n in range(MOST):
-            name, run = placed.get(n, ("", NOBODY))
+            name, run = placed.get(n, ("", EMPTY_RUN))
             seen = int((run.steps <= limit).sum())  # steps
             path = run.xy[run.kept < seen]
             drawn = thin(seen, POINTS)
@@ -305,22 +310,22 @@ class TrainingTrajectoryExplorer(LiveExplorer):
             where = f"{away:.3g} from its start after {count(seen, 'step')}" if away else "at its start"
             said = f"{name} is {where}, loss {loss:.2f}"
             if a.by_weights:
-                said += f", weights {signed(low)} to {signed(right)} times the mean’s"
+                said += f", weights {signed(low)} to {signed(right)} times the weight of the mean"
             elif right is not None:
                 said += f", mean cosine {signed(right)}"
             parts.append(said)
         said = headed(a.status, "; ".join(parts))
         if a.apart is not None:
-            said += f" They are {a.apart:.3g} apart."
+            said += f" The distance between them is {a.apart:.3g}."
         said += f" The plane shows {a.share:.0%} of the variance"
         if a.walk is not None:
             walkers = "a random walk" if len(a.standing) == 1 else f"{len(a.standing)} random walks from one start"
-            said += f"; that of {walkers} would show {a.walk:.0%}"
+            said += f"; the plane of {walkers} would show {a.walk:.0%}"
         return f"{said}.".replace("%", " %")
 
 
 NONE = np.zeros(0)
-NOBODY = Run(NONE, NONE, NONE, NONE, NONE, np.zeros(0, dtype=int), np.zeros((0, 2)), NONE, np.zeros((0, 0)))
+EMPTY_RUN = Run(NONE, NONE, NONE, NONE, NONE, np.zeros(0, dtype=int), np.zeros((0, 2)), NONE, np.zeros((0, 0)))
 
 
 def padded(values: np.ndarray) -> list[float]:

@@ -1,4 +1,4 @@
-"""Lesson 08's explorers: walks against the library's rules, draws against the stored rows, arrows, and the figure."""
+"""The explorers of lesson 08: trajectories against the library's rules, end points against the stored rows, arrows."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ RULES = {"mean": Mean, "O-AMFS": PairwiseCosine, "cosine to mean": MeanCosine, "
 
 
 class TestTrajectories:
-    @pytest.mark.parametrize("preset", [None, "two opposed", "loud task", "chatter", "valleys"])
-    def test_every_walk_is_that_of_the_library_s_rule(self, preset):
+    @pytest.mark.parametrize("preset", [None, "two opposed", "curved task", "chatter", "valleys"])
+    def test_every_trajectory_is_that_of_the_library_s_rule(self, preset):
         a = TrajectoryExplorer(preset).arrays
         s, tasks = a.state, trajectories.tasks_of(a.state)
         named = dict(normalization=s.normalization, negative=s.negative)
@@ -27,8 +27,8 @@ class TestTrajectories:
                 assert np.allclose([a[f"x_{n}"][k], a[f"y_{n}"][k]], theta, atol=1e-4), name
                 theta = theta - s.rate * s.decay**k * rule(tasks.gradients(theta))
 
-    def test_the_last_task_is_as_loud_as_its_control_says(self):
-        hessians = trajectories.tasks_of(TrajectoryExplorer(tasks=3, loudness=5.0).state).hessians
+    def test_the_last_task_has_the_curvature_of_its_control(self):
+        hessians = trajectories.tasks_of(TrajectoryExplorer(tasks=3, curvature=5.0).state).hessians
         assert torch.allclose(hessians.diagonal(dim1=1, dim2=2), torch.tensor([[1.0], [1.0], [5.0]]).double())
 
     def test_marks_and_distances_are_those_of_theta_star_and_the_geometric_median(self):
@@ -43,7 +43,7 @@ class TestTrajectories:
             assert np.allclose(a[f"from_median_{n}"], np.linalg.norm(path - median.numpy(), axis=1), atol=2e-4)
             assert a.away[name][1] == pytest.approx(np.linalg.norm(path[-1] - median.numpy()), abs=2e-4)
 
-    def test_the_conflict_that_is_said_is_the_cosines_of_the_tasks(self):
+    def test_the_sentence_gives_the_cosines_of_the_tasks(self):
         explorer = TrajectoryExplorer("two opposed")
         assert explorer.arrays.conflicts[0] == (pytest.approx(-1), 1.0)
         assert "−1.00 (100 % of the pairs in conflict) at the start" in explorer.sentence.text
@@ -51,7 +51,7 @@ class TestTrajectories:
         assert alike[0] > 0.9
         assert alike[1] == 0
 
-    def test_between_two_tasks_every_place_is_a_median_and_o_amfs_is_there(self):
+    def test_between_two_tasks_every_point_is_a_median_and_o_amfs_stays(self):
         explorer = TrajectoryExplorer("two opposed")
         a = explorer.arrays
         assert sorted(zip(a.median_x, a.median_y, strict=True)) == sorted(
@@ -61,7 +61,7 @@ class TestTrajectories:
         assert a.away["O-AMFS"][0] == pytest.approx(1)  # from θ*, half way between
         assert "O-AMFS 1 and there" in explorer.sentence.text
 
-    def test_a_task_that_is_not_there_has_no_ring_and_no_number_boxes(self):
+    def test_a_hidden_task_has_no_ring_and_no_number_boxes(self):
         explorer = TrajectoryExplorer()
 
         def hidden():
@@ -75,15 +75,15 @@ class TestTrajectories:
         explorer.reset()
         assert (explorer.live_figure.state.rings["present"], hidden()) == (5, [False] * 10)
 
-    def test_the_key_is_where_equal_round_tasks_end(self):
+    def test_the_answer_is_the_end_point_for_equal_round_tasks(self):
         assert questions.answer_where_o_amfs_ends() == "in the geometric median"
 
-    def test_what_runs_away_is_gone_and_stays_on_the_screen(self):
-        explorer = TrajectoryExplorer(rate=1.0, loudness=10.0)
+    def test_a_diverging_trajectory_is_clipped_and_called_gone(self):
+        explorer = TrajectoryExplorer(rate=1.0, curvature=10.0)
         assert "mean gone and gone" in explorer.sentence.text
         x = np.abs(explorer.arrays.x_0)
         assert x[:-1].max() <= plane.FAR
-        assert plane.VIEW < x[-1] <= 1e3 * plane.FAR  # the last step is seen to leave
+        assert plane.VIEW < x[-1] <= 1e3 * plane.FAR  # the last point is outside the view
 
     def test_the_picture_for_paper_is_the_left_panel(self, tmp_path):
         explorer = TrajectoryExplorer()
@@ -96,10 +96,10 @@ class TestTrajectories:
         figure.savefig(tmp_path / "a.png")
         figure.savefig(tmp_path / "a.svg")
         pixels = image.imread(tmp_path / "a.png")
-        assert pixels.std() > 0.05  # it is no blank sheet
+        assert pixels.std() > 0.05  # the picture is not blank
         assert "<svg" in (tmp_path / "a.svg").read_text(encoding="utf-8")
 
-    def test_no_two_walks_are_told_by_colour_alone(self):
+    def test_no_two_trajectories_differ_by_colour_alone(self):
         looks = [look[1:3] for look in trajectories.LOOKS.values()]
         assert len(set(looks)) == len(looks) == len(planes.RULES)
 
@@ -116,12 +116,12 @@ class TestDraws:
         assert a.gap.mean == pytest.approx((rows[:, 1] - rows[:, 0]).mean())
         assert "O-AMFS ends farther than the mean" in explorer.sentence.text
 
-    def test_the_best_without_the_outlier_is_spoken_of_where_there_is_an_outlier(self):
+    def test_the_best_without_the_outlier_is_an_aim_only_with_an_outlier(self):
         aim = "the best without the outlier"
         one = EndpointExplorer(setting="one outlier of five", aim=aim).sentence.text
         assert f"Median distance from {aim}: mean" in one
         none = EndpointExplorer(setting="five round tasks", aim=aim)
-        assert "No task is an outlier here, so that the best is θ*. Median distance from θ*: mean" in none.sentence.text
+        assert "No task is an outlier here, so the best is θ*. Median distance from θ*: mean" in none.sentence.text
         assert none.arrays.distance_title == "distance from θ* (sd of the optima)"
 
     def test_the_verdicts_are_those_of_the_stored_table(self):
@@ -137,7 +137,7 @@ class TestDraws:
             assert questions.answer_which_rule_ends_nearer(setting) == words[stored], setting
         assert questions.answer_which_rule_ends_nearer("one outlier of ten", "the best without the outlier") == "O-AMFS"
 
-    def test_where_nobody_is_an_outlier_the_best_without_one_is_theta_star(self):
+    def test_without_an_outlier_the_best_without_it_is_theta_star(self):
         shown = endpoints.result()
         for aim in ("θ*", "the best without the outlier"):
             assert np.array_equal(
@@ -159,7 +159,7 @@ class TestArrows:
         assert explorer.arrays.mean_cosine == pytest.approx(-1 / 3)
         assert "(mean cosine −0.33, 67 % of the pairs in conflict)" in explorer.sentence.text
 
-    def test_the_keys(self):
+    def test_the_answers(self):
         assert questions.answer_weight_of_the_opponent() == "below zero"
 
     def test_real_tasks_of_one_script_agree_more(self):
@@ -169,7 +169,7 @@ class TestArrows:
         assert 0 < mixed.negative.mean() < 1
 
 
-def test_names_stand_within_the_plane_and_a_walk_that_is_lost_is_seen_to_leave():
+def test_names_are_inside_the_plane_and_a_divergent_trajectory_leaves_it():
     corners = torch.tensor([[0.0, 0.0], [2.9, 2.9], [-2.9, 0.0]])
     assert plane.sides(corners) == ["top center", "bottom left", "top right"]
     path, gone = plane.kept(torch.tensor([[0.0, 0.0], [20.0, 0.0], [-4e9, torch.inf], [torch.nan, 0.0]]))

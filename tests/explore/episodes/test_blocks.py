@@ -1,4 +1,4 @@
-"""The block Gram matrix: its three eigenvalues against numpy's, what the fit keeps, and the letters beside it."""
+"""The block Gram matrix: its three eigenvalues against numpy, the shares that the fit keeps, and the letters."""
 
 import itertools
 
@@ -16,7 +16,7 @@ CASES = [(2, 1, 0.6, 0.2), (2, 5, 0.9, 0.1), (5, 5, 0.6, 0.2), (5, 5, 0.3, 0.3),
 
 
 def by_hand(ways, shots, within, between):
-    """Entry by entry."""
+    """The block Gram matrix, built entry by entry."""
     label = np.arange(ways).repeat(shots)
     K = np.where(label[:, None] == label[None], within, between)
     np.fill_diagonal(K, 1.0)
@@ -24,7 +24,7 @@ def by_hand(ways, shots, within, between):
 
 
 @pytest.mark.parametrize(("ways", "shots", "within", "between"), CASES)
-def test_the_three_eigenvalues_are_numpys_as_often_as_said(ways, shots, within, between):
+def test_eigenvalues_and_multiplicities_are_those_of_numpy(ways, shots, within, between):
     K = by_hand(ways, shots, within, between)
     assert np.allclose(blocks.block(ways, shots, within, between), K)
     three, counts = blocks.eigenvalues(ways, shots, within, between), blocks.multiplicities(ways, shots)
@@ -35,12 +35,12 @@ def test_the_three_eigenvalues_are_numpys_as_often_as_said(ways, shots, within, 
 def test_an_impossible_matrix_is_not_positive():
     assert np.linalg.eigvalsh(by_hand(5, 5, 0.2, 0.6))[0] == pytest.approx(-1.2)
     explorer = BlockExplorer("impossible")
-    assert "no kernel gives this matrix, 4 of its eigenvalues being −1.2, below zero" in explorer.sentence.text
+    assert "no kernel gives this matrix, because 4 of its eigenvalues are below zero, −1.2" in explorer.sentence.text
     assert explorer.arrays.kept[1] == 0
     assert explorer.arrays.eigenvalues_1 == [blocks.AXIS_MIN] * 4
 
 
-def test_the_key_is_counted_from_the_matrix(monkeypatch):
+def test_the_answer_is_counted_from_the_matrix(monkeypatch):
     assert questions.answer_which_eigenvalues_grow() == "all but those inside the classes"
     monkeypatch.setattr(questions, "block", lambda n, k, a, b: k * torch.diag(torch.tensor([1.0, 2.0, 3.0])))
     assert questions.answer_which_eigenvalues_grow() == "all of them"
@@ -56,7 +56,7 @@ def test_the_letters_are_an_episode_of_the_test_scripts():
     assert torch.allclose(blocks.letter_gram(7, 3, 4, 0.6), rbf_kernel(x[chosen], x[chosen], 0.6 * median), atol=1e-3)
 
 
-def test_trained_features_are_the_readers_and_set_classes_further_apart():
+def test_learned_features_come_from_the_pretrained_learner_and_separate_classes():
     images = open_source("glyphs", "test", EpisodeConfig(6, 10, 1))[0].support.x[:, 0]
     z = pretrained.load().features(images).double()
     expected = rbf_kernel(z[:10], z[:10], 0.6 * median_bandwidth(z))
@@ -69,7 +69,7 @@ def test_trained_features_are_the_readers_and_set_classes_further_apart():
 
 
 @pytest.mark.parametrize(("ways", "shots"), [(2, 1), (3, 4), (6, 10)])
-def test_what_is_kept_along_each_kind_is_the_projected_fit(ways, shots):
+def test_the_kept_share_of_each_kind_is_the_projected_fit(ways, shots):
     K, n = blocks.letter_gram(3, ways, shots, 0.5).numpy(), ways * shots
     fit = K @ np.linalg.inv(K + 0.7 * np.eye(n))
     ones = np.full((n, n), 1 / n)
@@ -97,7 +97,7 @@ def test_blocks_with_the_letters_means_keep_much_like_the_letters():
     assert a.three[0] == pytest.approx(1 - a.a + 5 * (a.a - a.b) + 25 * a.b)
 
 
-def test_each_shot_lifts_the_class_directions_and_only_them_and_the_common_one():
+def test_each_shot_raises_only_the_class_and_common_eigenvalues():
     rows = [BlockExplorer(shots=shots).arrays for shots in range(1, 11)]
     common, classes, within = np.array([a.three for a in rows]).T
     assert np.allclose(np.diff(classes), 0.6 - 0.2)
@@ -121,9 +121,9 @@ def test_the_pictures_are_the_matrices():
     [
         ("one shot", "5 ways, 1 shot, a = 0.6, b = 0.2: eigenvalues 1.8 (once, common), 0.8 (4 times, classes); one"),
         ("five shots", "7.4 (once, common), 2.4 (4 times, classes), 0.4 (20 times, within)"),
-        ("classes that are one", "Nothing tells the classes apart"),
+        ("equal classes", "Nothing separates the classes"),
         ("all the same image", "0 (20 times, within)"),
-        ("nothing alike", "1 (4 times, classes), 1 (20 times, within)"),
+        ("no similarity", "1 (4 times, classes), 1 (20 times, within)"),
     ],
 )
 def test_the_sentence_is_true_at_the_extremes(preset, words):
@@ -140,23 +140,23 @@ def test_every_corner_of_the_controls_is_finite():
         assert min(explorer.arrays.kept) >= 0
 
 
-def dials(explorer, *names):
-    """What slider and box of each control show."""
+def values_of(explorer, *names):
+    """The values of slider and box of each named control."""
     return [[part.from_widget(part.widget.value) for part in explorer.controls[name].parts] for name in names]
 
 
 @pytest.mark.parametrize("preset", ["as the letters", "learned features"])
-def test_the_dials_show_the_a_and_b_of_the_letters(preset):
+def test_the_sliders_show_the_a_and_b_of_the_letters(preset):
     for explorer in (BlockExplorer(preset), BlockExplorer()):
         explorer.set(**explorer.preset(preset))
-        (a_slider, a_box), (b_slider, b_box) = dials(explorer, "within", "between")
+        (a_slider, a_box), (b_slider, b_box) = values_of(explorer, "within", "between")
         assert (a_box, b_box) == (explorer.arrays.a, explorer.arrays.b) == (explorer.within, explorer.between)
         assert (a_slider, b_slider) == (pytest.approx(a_box, abs=0.005), pytest.approx(b_box, abs=0.005))
         K = blocks.letter_gram(1, 5, 5, explorer.bandwidth, explorer.seen)
         assert (a_box, b_box) == pytest.approx(blocks.means(K, 5, 5), abs=5e-5)
 
 
-def test_the_dials_follow_the_letters_until_one_is_moved():
+def test_the_sliders_follow_the_letters_until_one_is_moved():
     explorer = BlockExplorer("as the letters")
     before = explorer.within
     explorer.set(bandwidth=2.0)

@@ -1,4 +1,4 @@
-"""The desk with six sheets: driven as the page would, and its verdict by another road."""
+"""The explorer with six sheets: moved like from the page, and its prediction against an independent computation."""
 
 import base64
 import io
@@ -30,7 +30,7 @@ def desk():
 
 
 def pen(explorer, name, strokes):
-    """What the page sends when a pen goes up."""
+    """Sends the message that the page sends at the end of a stroke."""
     value = None if strokes is None else [[list(point) for point in stroke] for stroke in strokes]
     explorer.controls[name].parts[0].widget.set_state({"value": value})
 
@@ -61,12 +61,12 @@ def test_a_copy_of_an_example_gets_its_own_letter(mine, letter):
     assert a.answer == letter
     assert a.similarity[letter] == pytest.approx(1, abs=1e-4)
     assert f"read as letter {letter + 1}" in mine.sentence.text
-    assert "no more than is usual for one of their letters" in mine.sentence.text
+    assert "as is usual for one of their letters" in mine.sentence.text
     assert [sheet(mine, name).chosen for name in laid.NAMES] == [i == letter for i in range(5)]
     assert sheet(mine, "query").remark == f"letter {letter + 1}"
 
 
-def test_a_letter_drawn_again_elsewhere_and_otherwise_gets_its_own_letter(mine):
+def test_a_letter_drawn_again_in_another_way_gets_its_own_letter(mine):
     for letter, strokes in enumerate(MINE):
         again = tuple(tuple((0.1 + 0.6 * x + 0.04 * y, 0.3 + 0.65 * y - 0.03 * x) for x, y in s) for s in strokes)
         pen(mine, "query", again)
@@ -90,7 +90,7 @@ def test_votes_and_probability_are_numpys(desk):
     assert a.answer == scores.argmax()
 
 
-def test_the_query_is_read_by_itself():
+def test_the_query_is_classified_independently_of_the_menu():
     images = torch.stack([draw_your_own.picture(content) for content in draw_your_own.on_sheets(DrawExplorer().state)])
     read = pretrained.load()
     assert torch.allclose(read.features(images)[5:], read.features(images[5:]), atol=1e-5)
@@ -125,7 +125,7 @@ def test_two_lines_of_other_lengths_are_the_same_picture(desk):
     assert desk.sentence.text.startswith("No verdict: letters 1 and 2 are the same picture")
 
 
-def test_a_menu_lays_its_letters_over_what_was_drawn(desk):
+def test_a_menu_replaces_drawings_by_its_letters(desk):
     pen(desk, "letter_1", CROSS)
     pen(desk, "query", RING)
     desk.controls["asked"].parts[0].widget.value = "letter 5 again"
@@ -136,14 +136,14 @@ def test_a_menu_lays_its_letters_over_what_was_drawn(desk):
     assert sheet(desk, "letter_1").caption == "Syriac"
 
 
-def test_the_sentence_knows_the_truth_of_stored_queries_only(desk):
+def test_the_sentence_gives_the_truth_only_for_stored_queries(desk):
     assert any(words in desk.sentence.text for words in (", which it is.", ", but it is letter 2."))
-    desk.asked = draw_your_own.STRANGER
+    desk.asked = draw_your_own.UNKNOWN_LETTER
     assert ", but it is none of them." in desk.sentence.text
     pen(desk, "query", CROSS)
     assert desk.arrays.truth is None
     desk.set(letters="Bengali", asked="letter 2 again", letter_2=RING)
-    assert desk.arrays.truth == -1  # its letter was drawn over
+    assert desk.arrays.truth == -1  # the query's letter is no longer on a sheet
 
 
 @pytest.mark.parametrize(
@@ -180,18 +180,18 @@ def test_what_the_page_sent_is_not_sent_back(desk, monkeypatch):
             assert "value" not in ({keys} if isinstance(keys, str) else set(keys))
 
 
-def test_a_picture_travels_as_digits():
+def test_a_picture_is_sent_as_digits():
     image = torch.zeros(28, 28)
     assert printed(image) == ""
     image[0, 1], image[27, 27] = 1.0, 0.4
     assert printed(image) == "0f" + "0" * 781 + "6"
 
 
-def test_a_stranger_leaves_more_open():
+def test_an_unknown_letter_leaves_more_variance_open():
     assert questions.answer_label_of_an_unknown_letter() == "one of the five, and open rises"
 
 
-def test_the_left_panel_is_what_the_reader_is_given():
+def test_the_left_panel_shows_the_images_of_the_pretrained_learner():
     explorer = DrawExplorer("Syriac")
     png = base64.b64decode(explorer.trace("given").source.partition(",")[2])
     board = np.asarray(Image.open(io.BytesIO(png)).convert("L")).astype(np.float32)
@@ -200,4 +200,4 @@ def test_the_left_panel_is_what_the_reader_is_given():
         row, column = ROOM * (i // 3), ROOM * (i % 3)
         shown = (white - board[row : row + SIDE, column : column + SIDE]) / (white - ink)
         assert np.abs(shown - given).max() < 1 / 15 + 0.01
-    assert (board[SIDE:ROOM] == white).all()  # room for the names
+    assert (board[SIDE:ROOM] == white).all()  # space for the names

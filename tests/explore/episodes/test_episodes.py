@@ -1,4 +1,4 @@
-"""Episodes in the plane: the map, the labels and the votes by other roads, and the tasks that nobody wins."""
+"""Episodes in the plane: map, labels and votes against independent computations, and tasks without a winner."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ from sklearn.kernel_ridge import KernelRidge
 
 from amfs_lab.explore import EpisodeExplorer
 from amfs_lab.explore.episodes import clouds, questions
-from amfs_lab.explore.episodes.clouds import DATA, GRID, NOBODY
+from amfs_lab.explore.episodes.clouds import DATA, GRID, NO_CLASS
 from amfs_lab.explore.episodes.episodes import DARK, PALE, with_hatches
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.ridge import solve
@@ -20,7 +20,7 @@ from amfs_lab.widgets.png import picture
 
 
 def scikit(t, bandwidth, lam):
-    """Scores of any places, by scikit-learn."""
+    """The scores at any points, computed by scikit-learn."""
     oracle = KernelRidge(alpha=lam, kernel="rbf", gamma=1 / (2 * bandwidth**2)).fit(t.x.numpy(), t.targets.numpy())
     return lambda places: oracle.predict(np.asarray(places))
 
@@ -34,7 +34,7 @@ def test_scores_labels_and_votes_are_scikit_learns(data, ways, shots, bandwidth,
     a, t = explorer.arrays, clouds.task(13, ways, shots, 3.0, data)
     scores = scikit(t, bandwidth, lam)(t.query_x)
     assert np.allclose(a.scores, scores[6], atol=1e-9)
-    if data != clouds.TWICE or (ways, shots) != (2, 1):  # there, all scores draw
+    if data != clouds.TWICE or (ways, shots) != (2, 1):  # in that task, all scores are tied
         assert a.right == (scores.argmax(1) == t.query_y.numpy()).sum()
     told = a.label if a.label >= 0 else int(np.argmax(a.scores))
     assert a.votes.sum() == pytest.approx(scores[6][told], abs=1e-9)
@@ -73,14 +73,14 @@ def test_separation_is_the_distance_of_neighbouring_centres():
         assert torch.allclose((centres - centres.roll(1, 0)).norm(dim=1), torch.full((ways,), 4.0).double())
 
 
-def test_the_odd_tasks_are_odd_as_they_say():
+def test_the_special_tasks_are_as_their_names_say():
     twice = clouds.task(1, 3, 2, 3.0, clouds.TWICE)
     assert torch.equal(twice.x[twice.y == 0][0], twice.x[twice.y == 1][0])
-    crowd = clouds.task(1, 3, 2, 3.0, clouds.CROWD)
-    assert crowd.y.bincount().tolist() == [8, 2, 2]
-    strangers = clouds.task(1, 3, 2, 3.0, clouds.STRANGERS)
-    assert (strangers.query_y == NOBODY).sum() == clouds.QUERIES
-    assert len(strangers.query_y) == 4 * clouds.QUERIES
+    unbalanced = clouds.task(1, 3, 2, 3.0, clouds.UNBALANCED)
+    assert unbalanced.y.bincount().tolist() == [8, 2, 2]
+    no_class = clouds.task(1, 3, 2, 3.0, clouds.NO_CLASS_QUERIES)
+    assert (no_class.query_y == NO_CLASS).sum() == clouds.QUERIES
+    assert len(no_class.query_y) == 4 * clouds.QUERIES
     split = clouds.task(1, 3, 10, 5.0, clouds.TWO_PLACES)
     own = split.x[split.y == 0]
     assert (own[::2].mean(0) - own[1::2].mean(0)).norm() > 5
@@ -88,17 +88,17 @@ def test_the_odd_tasks_are_odd_as_they_say():
 
 
 @pytest.mark.parametrize("shots", [1, 5])
-def test_for_an_endless_ridge_the_label_is_the_largest_sum_of_similarities(shots):
+def test_for_a_huge_ridge_the_label_is_the_largest_sum_of_similarities(shots):
     t = clouds.task(13, 3, shots, 3.0)
     k = rbf_kernel(t.query_x, t.x, 1.0)
     a = EpisodeExplorer("λ → ∞", shots=shots).arrays
     assert a.right == int(((k @ t.targets).argmax(1) == t.query_y).sum())
     assert questions.answer_when_lambda_is_huge() == "that of the largest sum of similarities"
     if shots == 1:
-        assert a.right == int((t.y[k.argmax(1)] == t.query_y).sum())  # of one example each: the nearest
+        assert a.right == int((t.y[k.argmax(1)] == t.query_y).sum())  # with one shot, the nearest wins
 
 
-def test_the_key_to_the_limit_is_counted(monkeypatch):
+def test_the_answer_on_the_limit_is_counted(monkeypatch):
     questions.answer_when_lambda_is_huge.cache_clear()
     monkeypatch.setattr(questions, "solve", lambda K, y, lam: 0 * y)
     assert questions.answer_when_lambda_is_huge() == "none: a draw"
@@ -106,27 +106,30 @@ def test_the_key_to_the_limit_is_counted(monkeypatch):
     questions.answer_when_lambda_is_huge.cache_clear()
 
 
-def test_nobody_wins_where_scores_draw_or_vanish():
-    draw = EpisodeExplorer("two on one place")
-    assert draw.arrays.nobodys == 20
-    assert "20 queries without a winner: the scores draw" in draw.sentence.text
-    assert draw.sentence.text.endswith("gets no label: no class is ahead.")
-    assert draw.arrays.votes_title == "votes for class A (nobody wins)"
-    draw.set(votes_for="its own class")
-    assert "nobody" not in draw.arrays.votes_title
-    assert "nobody" not in EpisodeExplorer().arrays.votes_title
+def test_no_class_wins_if_scores_are_tied_or_zero():
+    tied = EpisodeExplorer("two on one place")
+    assert tied.arrays.without_winner == 20
+    assert "20 queries without a winner: scores tie" in tied.sentence.text
+    assert tied.sentence.text.endswith("gets no label: no class has the largest score.")
+    assert tied.arrays.votes_title == "votes for class A (no class wins)"
+    tied.set(votes_for="its own class")
+    assert "no class wins" not in tied.arrays.votes_title
+    assert "no class wins" not in EpisodeExplorer().arrays.votes_title
     narrow = EpisodeExplorer("too narrow", separation=5.0)
     t = clouds.task(13, 3, 5, 5.0)
     far = ((t.query_x[:, None] - t.x[None]).square().sum(2) / (2 * 0.05**2)).amin(1) > 750  # exp(-750) is zero
-    assert narrow.arrays.nobodys == int(far.sum())
+    assert narrow.arrays.without_winner == int(far.sum())
 
 
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ({"preset": "strangers"}, "Query 40 is of no class and gets label"),
-        ({"preset": "strangers"}, "The 10 stars are of no class, and each gets a label all the same."),
-        ({"preset": "strangers", "bandwidth": 0.05, "task": 2, "query": 1}, "no class, and 5 of them get a label."),
+        ({"preset": "queries of no class"}, "Query 40 is of no class and gets label"),
+        ({"preset": "queries of no class"}, "The 10 stars are of no class, and still each gets a label."),
+        (
+            {"preset": "queries of no class", "bandwidth": 0.05, "task": 2, "query": 1},
+            "class, and 5 of them get a label.",
+        ),
         ({"query": 70}, "There is no query 70; the last is 30."),
         ({"preset": "one shot"}, "Query 21 is of class C and gets label A"),
         ({"preset": "five shots"}, "Query 21 is of class C and gets label C"),
@@ -137,14 +140,14 @@ def test_the_sentence_is_true_at_the_extremes(state, words):
     assert words in EpisodeExplorer(**state).sentence.text
 
 
-def test_a_query_that_is_clicked_is_asked():
+def test_a_click_selects_the_query():
     explorer = EpisodeExplorer()
     explorer.live_figure.state.set_state({"click": {"trace": "queries", "x": 0.0, "y": 0.0, "index": 11, "n": 1}})
     assert explorer.query == explorer.arrays.asked == 12
     assert explorer.controls["query"].parts[1].widget.value == 12
 
 
-def test_votes_are_taken_apart_for_the_class_that_is_asked_for():
+def test_the_votes_shown_are_those_for_the_chosen_class():
     for name, which in (("the winner", 0), ("the runner-up", 1)):
         a = EpisodeExplorer(votes_for=name).arrays
         assert a.votes.sum() == pytest.approx(np.sort(a.scores)[::-1][which])
@@ -157,7 +160,7 @@ def test_a_wrong_query_is_hollow():
     assert sum(symbol.endswith("-open") for symbol in a.query_symbols) == a.judged - a.right
 
 
-def test_the_picture_is_a_png_of_the_map_and_no_class_is_told_by_colour_alone():
+def test_the_map_is_a_png_and_no_class_is_shown_by_colour_alone():
     cells = np.array([[0, 1, 2], [3, 4, 5]], np.uint8)
     uri = picture(cells, PALE)
     decoded = Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,")))).convert("RGB")
@@ -170,7 +173,7 @@ def test_the_picture_is_a_png_of_the_map_and_no_class_is_told_by_colour_alone():
         assert set(np.unique(colours)) <= {c + 1, c + 1 + len(PALE)}
         textures.append((colours > len(PALE)).tobytes())
     assert len(set(textures)) == clouds.MOST_WAYS
-    assert not with_hatches(np.full((len(GRID), len(GRID)), NOBODY)).any()
+    assert not with_hatches(np.full((len(GRID), len(GRID)), NO_CLASS)).any()
     assert len(PALE) == len(DARK) == clouds.MOST_WAYS + 1
 
 
@@ -187,7 +190,7 @@ def test_every_corner_of_the_controls_is_finite(data):
         assert a.vote_range[0] < a.vote_range[1]
 
 
-def test_of_two_examples_on_one_place_both_are_seen():
+def test_two_examples_at_one_place_are_both_visible():
     a = EpisodeExplorer("two on one place").arrays
     assert (a.x[0], a.y[0]) == (a.x[1], a.y[1])
     assert a.sizes[1] < a.sizes[0]

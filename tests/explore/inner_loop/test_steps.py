@@ -1,4 +1,4 @@
-"""Lesson 06's explorers against loops in numpy, against MAML itself, and against a result's rows."""
+"""The explorers of lesson 06 against loops in numpy, against MAML itself, and against the rows of a result."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from amfs_lab.tasks.sinusoids import SinusoidSource
 
 class TestSteps:
     @pytest.mark.parametrize("state", [{}, {"points": 1}, {"rate": 1.9, "steps": 7}, {"kernel": "tangent kernel"}])
-    def test_both_fits_are_what_a_loop_and_a_solve_give(self, state):
+    def test_both_fits_agree_with_a_loop_and_a_solve(self, state):
         explorer = StepsExplorer(**state)
         a = explorer.arrays
         p = steps.problem(a.state.kernel, a.state.points, a.state.sample)
@@ -42,10 +42,10 @@ class TestSteps:
         assert torch.allclose(p.residual, p.y - net(p.x))
 
     @pytest.mark.parametrize(("k", "worst"), [(1, 0.500), (5, 0.257), (10, 0.230)])
-    def test_the_gap_at_one_over_t_is_the_designs(self, k, worst):
+    def test_the_gap_at_one_over_t_has_the_documented_value(self, k, worst):
         assert float(steps.gap(1 / k, 1.0, k)) == pytest.approx(worst, abs=1e-3)
 
-    def test_in_the_flow_limit_the_gap_and_the_best_lambda_are_the_designs(self):
+    def test_the_flow_limit_has_the_documented_gap_and_best_lambda(self):
         fine = torch.linspace(1e-5, 1, 100_001, dtype=torch.float64)
         assert float(steps.gap(1 / 20, 1e-4, 200_000, fine)) == pytest.approx(0.20364, abs=1e-4)
         assert float(steps.gap(0.535 / 20, 1e-4, 200_000, fine)) == pytest.approx(0.103, abs=1e-3)
@@ -63,10 +63,10 @@ class TestSteps:
         assert a.best_y[0] == a.gaps.min()
 
     @pytest.mark.parametrize("k", [1, 20, 10_000])
-    def test_steps_that_are_too_long_stay_on_the_screen_and_are_said(self, k):
+    def test_steps_that_are_too_long_are_clipped_and_explained(self, k):
         explorer = StepsExplorer(rate=2.5, steps=k)
         assert np.abs(explorer.arrays.walked).max() <= 1e3
-        assert "Steps too long: a = 2.5 / s_max lies beyond 2 / s_max" in explorer.sentence.text
+        assert "Steps too long: a = 2.5 / s_max is larger than 2 / s_max" in explorer.sentence.text
         assert list(explorer.arrays.best_x) == []
         for trace in explorer.figure.data:
             assert np.isfinite(np.asarray(trace.y, dtype=float)).all()
@@ -82,8 +82,8 @@ class TestSteps:
             ({"steps": 1}, "1 step of a = 1 / s_max reaches t"),
             ({"steps": 2}, "2 steps of a = 1 / s_max reach t"),
             ({"steps": 1}, "Cost: 1 product with the n × n Gram matrix for the steps, against a solve of"),
-            ({"rate": 2.0}, "swings for ever"),
-            ({"rate": 1.5}, "strong channels overshoot, and swing in"),
+            ({"rate": 2.0}, "oscillates for ever"),
+            ({"rate": 1.5}, "strong channels overshoot, but converge"),
             (
                 {"kernel": "tangent kernel", "steps": 3},
                 "3 forward and backward passes for the steps, against one forward pass and a",
@@ -91,13 +91,13 @@ class TestSteps:
             ({"points": 9}, "n³/3 + 2n² = 405 operations"),
             ({"points": 1}, "n³/3 + 2n² = 2 operations"),
             ({"steps": 20}, "The best λ is 0.027"),
-            ({"rate": 0.01, "steps": 1}, "The best λ on the dial is 10"),  # the best of all is about 100
+            ({"rate": 0.01, "steps": 1}, "The best λ on the slider is 10"),  # the best of all λ is about 100
         ],
     )
     def test_the_sentence_is_true_at_the_extremes(self, state, words):
         assert words in StepsExplorer(**state).sentence.text
 
-    def test_the_keys_are_searched_for(self):
+    def test_the_answers_are_found_by_a_search(self):
         assert questions.answer_lambda_that_mimics_steps() == "half of 1/t"
         assert questions.answer_when_the_rate_is_too_large() == "ever further away"
         assert questions.answer_when_the_rate_is_too_large(rate=2.0) == "it swings for ever"
@@ -105,19 +105,19 @@ class TestSteps:
 
 
 class TestWaves:
-    def test_practice_makes_the_first_steps_worth_more(self):
+    def test_meta_training_makes_the_first_steps_better(self):
         source, errors = SinusoidSource(sinusoid_net.SHOTS, 50, split="test"), []
-        for net in (sinusoid_net.untrained(), sinusoid_net.practised()):
+        for net in (sinusoid_net.untrained(), sinusoid_net.meta_trained()):
             tasks = [source[index].to("cpu", torch.float64) for index in range(50)]
             adapted = [Maml(sinusoid_net.RATE, 5).adapt(net, task.support)(task.query.x) for task in tasks]
             missed = [(f - task.query.y).square().mean().detach() for f, task in zip(adapted, tasks, strict=True)]
             errors.append(torch.stack(missed))
-        raw, practised = errors
-        assert paired_difference(raw, practised).low > 1.0
-        assert practised.mean() < 0.3
+        raw, meta_trained = errors
+        assert paired_difference(raw, meta_trained).low > 1.0
+        assert meta_trained.mean() < 0.3
 
-    def test_practice_is_the_same_every_time(self):
-        first, second = sinusoid_net.practised(3), sinusoid_net.practised.__wrapped__(3)
+    def test_meta_training_is_deterministic(self):
+        first, second = sinusoid_net.meta_trained(3), sinusoid_net.meta_trained.__wrapped__(3)
         assert first is not second
         assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
@@ -141,16 +141,16 @@ class TestAdaptation:
         truth = SinusoidSource(split="test").wave(a.state.task - 1)(grid)[:, 0].numpy()
         assert a.maml_errors[4] == pytest.approx(((a.maml - truth) ** 2).mean())
 
-    def test_what_has_run_away_stays_finite_and_is_said(self):
+    def test_a_diverged_fit_stays_finite_and_is_reported(self):
         explorer = AdaptationExplorer(preset="too long steps")
-        assert "MAML misses the wave by more than 99" in explorer.sentence.text
-        assert "The steps are too long: on the tangent they run away" in explorer.sentence.text
+        assert "after 10 steps: MAML more than 99" in explorer.sentence.text
+        assert "The steps are too long: on the tangent they diverge" in explorer.sentence.text
         assert explorer.arrays.solve_errors[10] < 1
         explorer = AdaptationExplorer(start_from="untrained", rate=0.5, steps=10, shots=1)
         for trace in explorer.figure.data:
             assert np.isfinite(np.asarray(trace.y, dtype=float)).all()
 
-    def test_before_the_first_step_all_are_one(self):
+    def test_before_the_first_step_all_curves_coincide(self):
         explorer = AdaptationExplorer(steps=0)
         a = explorer.arrays
         assert np.allclose(a.maml, a.before)
@@ -158,21 +158,21 @@ class TestAdaptation:
         assert np.allclose(a.solve, a.before)
         assert "No step yet" in explorer.sentence.text
 
-    def test_the_key_is_measured(self, monkeypatch):
+    def test_the_answer_is_measured(self, monkeypatch):
         assert questions.answer_which_learner_is_closer() == "MAML"
         learn = adaptation.learn
         monkeypatch.setattr(questions, "learn", lambda *a: learn(*a)._replace(solve=learn(*a).tangent))
         assert questions.answer_which_learner_is_closer() == "the one solve"
 
     def test_the_network_is_left_as_it_was(self):
-        net = sinusoid_net.practised()
+        net = sinusoid_net.meta_trained()
         before = functional_call(net, dict(net.named_parameters()), (adaptation.GRID,)).detach().clone()
         AdaptationExplorer(task=11, rate=0.1)
         assert torch.equal(before, net(adaptation.GRID).detach())
 
 
 def result(maml, solve, seeds=2, episodes=120):
-    """A result whose MAML is right on these shares of 75 queries, step by step, and whose solve on that one."""
+    """A result with these accuracies over 75 queries: a list for MAML's steps, and one number for the solve."""
     draw = np.random.default_rng(0)
 
     def right(shares):
@@ -198,12 +198,12 @@ class TestFigure2:
         a = explorer.arrays
         shares = made.rows["right maml"].mean(0) / 75
         assert np.allclose(a.maml, shares.mean(0))
-        spread = np.sqrt((shares.var(0, ddof=1) + 0.2**2 / 120) / 120)  # as `stats.accuracy_interval` has it
+        spread = np.sqrt((shares.var(0, ddof=1) + 0.2**2 / 120) / 120)  # the formula of `stats.accuracy_interval`
         assert np.allclose(a.maml_half, 1.98 * spread, rtol=2e-3)  # Student's t of 119 degrees of freedom
         assert a.maml_time.tolist() == [1.0, 2.0, 3.0]
         assert "I-AMFS is ahead of MAML by" in explorer.sentence.text
         assert "120 episodes, for means over 2 trainings of each" in explorer.sentence.text
-        assert "MAML takes 6 times the time of the solve" in explorer.sentence.text
+        assert "MAML takes 6 times as long as the solve" in explorer.sentence.text
 
     def test_fewer_episodes_are_the_first_ones(self):
         made = result([0.2, 0.5], 0.5)
@@ -221,7 +221,7 @@ class TestFigure2:
             ([0.2] * 11, 0.8, "not within 10"),
         ],
     )
-    def test_the_key_is_the_first_step_that_is_not_behind(self, maml, solve, said):
+    def test_the_answer_is_the_first_step_that_is_not_behind(self, maml, solve, said):
         assert questions.answer_steps_until_maml_catches_up(result(maml, solve)) == said
 
     def test_the_stored_result_is_the_default(self):

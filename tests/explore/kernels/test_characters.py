@@ -1,4 +1,4 @@
-"""Real characters: what the picture, the bars and the sentence say is what the images say."""
+"""Real characters: the picture, the bars and the sentence agree with the images."""
 
 import torch
 
@@ -31,27 +31,27 @@ def test_the_sentence_counts_right_answers_and_says_when_everything_underflows()
     assert "similar to no example at all" in explorer.sentence.text
     assert "own letter most" not in explorer.sentence.text, "the largest of zeros is no resemblance"
     assert (explorer.arrays.right, explorer.arrays.lost) == (0, 75)
-    assert "all 75 queries of this task: nothing resembles anything" in explorer.sentence.text
+    assert "all 75 queries of this task: no two images are similar" in explorer.sentence.text
 
 
-def test_some_queries_may_still_resemble_something_where_others_do_not():
+def test_some_queries_may_have_similar_examples_when_others_have_none():
     explorer = CharacterExplorer(task=2, bandwidth=0.5)
     assert 0 < explorer.arrays.lost < 75
     lost = next(n for n in range(1, 76) if explorer.set(query=n) or explorer.arrays.nearest == 0)
     assert explorer.sentence.text == (
-        f"At σ = 0.5, query {lost} is similar to no example at all: every kernel value is 0. So it is with "
+        f"At σ = 0.5, query {lost} is similar to no example at all: every kernel value is 0. This is true for "
         f"{explorer.arrays.lost} of the 75 queries of this task."
     )
 
 
-def test_words_tell_the_bars_apart_not_colour_alone():
+def test_bars_differ_by_text_not_by_colour_alone():
     explorer = CharacterExplorer(task=2, query=20)
     a = explorer.arrays
     assert (a.marks[a.truth - 1], a.marks[a.guess - 1], a.marks.count("")) == ("its own", "guess", 3)
     explorer.set(query=46)
     assert sorted(explorer.arrays.marks) == ["", "", "", "", "its own"], "it is its own guess"
     explorer.set(bandwidth=0.1)
-    assert "guess" not in explorer.arrays.marks, "where every similarity is zero, nobody is guessed"
+    assert "guess" not in explorer.arrays.marks, "if every similarity is zero, there is no guess"
 
 
 def test_a_column_of_examples_belongs_to_one_letter():

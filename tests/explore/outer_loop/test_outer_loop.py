@@ -1,4 +1,4 @@
-"""Lesson 07's explorers against loops of numpy, and the rings that are dragged on the figure."""
+"""The explorers of lesson 07 against loops in numpy, and the rings that can be dragged on the figure."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ class TestOuterLoop:
     @pytest.mark.parametrize(
         "state", [{}, {"stretch": 6.0, "inner_steps": 3, "inner_lr": 0.05}, {"curvature": 0.3, "rate": 0.4}]
     )
-    def test_every_walk_is_that_of_a_loop(self, state):
+    def test_every_trajectory_agrees_with_a_loop(self, state):
         explorer = OuterLoopExplorer(**state)
         a = explorer.arrays
         tasks = outer_loop.tasks_of(a.state)
@@ -30,19 +30,19 @@ class TestOuterLoop:
             end = np.linalg.solve(summed, sum(w @ o for w, o in zip(W, tasks.optima.numpy(), strict=True)))
             assert np.allclose([a[f"mark_x_{n}"][0], a[f"mark_y_{n}"][0]], end)
 
-    def test_bowls_have_the_curvatures_that_their_controls_say(self):
-        found = np.linalg.eigvalsh(plane.bowls(5.0, 4.0, 3).numpy())
+    def test_hessians_have_the_curvatures_of_the_controls(self):
+        found = np.linalg.eigvalsh(plane.hessians(5.0, 4.0, 3).numpy())
         assert np.allclose(found, [[0.5, 2.0], [0.5, 2.0], [2.5, 10.0]])
 
-    def test_at_a_h_one_maml_does_not_hear_the_task(self):
+    def test_at_a_h_one_the_task_has_no_pull_in_maml(self):
         a = OuterLoopExplorer("invisible").arrays
-        assert a.heard["MAML"] == pytest.approx(0, abs=1e-12)
-        assert a.heard["joint"] > 0.7
+        assert a.shares_of_task_3["MAML"] == pytest.approx(0, abs=1e-12)
+        assert a.shares_of_task_3["joint"] > 0.7
         n = list(outer_loop.LOOKS).index("MAML")
         assert a[f"mark_x_{n}"][0] == pytest.approx((a.state.x_1 + a.state.x_2) / 2)
 
-    def test_what_runs_away_is_said_and_stays_on_the_screen(self):
-        explorer = OuterLoopExplorer("runs away")
+    def test_a_diverging_method_is_named_and_its_curve_clipped(self):
+        explorer = OuterLoopExplorer("diverges")
         assert "FO-MAML gone" in explorer.sentence.text
         assert "The pulls of FO-MAML add up to a negative eigenvalue" in explorer.sentence.text
         assert "FO-MAML −81 %" in explorer.sentence.text
@@ -50,31 +50,31 @@ class TestOuterLoop:
         assert np.abs(explorer.arrays[f"x_{n}"][:-1]).max() <= plane.FAR
         assert "negative eigenvalue" not in OuterLoopExplorer("even k").sentence.text
 
-    def test_beyond_the_limit_every_outer_loop_runs_away(self):
+    def test_beyond_the_limit_every_outer_loop_diverges(self):
         a = OuterLoopExplorer(rate=1.1).arrays
         assert all(a.away[name] > 3 or a.gone[name] for name in outer_loop.LOOKS)
         assert all(distance < 1e-5 for distance in OuterLoopExplorer(rate=0.9).arrays.away.values())
 
     def test_without_a_pull_there_is_no_end(self):
         explorer = OuterLoopExplorer("no inner loop")
-        assert "The pulls of Reptile leave a direction free: no end." in explorer.sentence.text
+        assert "The pulls of Reptile leave a direction free, so there is no end point." in explorer.sentence.text
         assert list(explorer.arrays[f"mark_x_{list(outer_loop.LOOKS).index('Reptile')}"]) == []
 
     @pytest.mark.parametrize("start", [dict(inner_steps=0), dict(inner_lr=0.0), dict(inner_steps=0, inner_lr=0.0)])
     def test_without_an_inner_loop_the_sentence_agrees_with_itself(self, start):
-        """Nobody has a step a·h then, and who has no end does not stand at it."""
+        """The sentence then mentions no step a·h, and no method without an end point is said to be there."""
         said = OuterLoopExplorer(**start).sentence.text
         none = "There are no inner steps" if "inner_steps" in start else "The inner steps have length 0"
         assert said.startswith(f"{none}. Task 3’s share of the pull: joint 67 %, FO-MAML 67 %, MAML 67 %")
         assert "a·h" not in said
-        assert "all others stand at their own ends. The pulls of Reptile leave a direction free: no end." in said
-        assert "After 200 steps all stand at their own ends." in OuterLoopExplorer().sentence.text
+        assert "all other methods are at their own end points. The pulls of Reptile leave a direction free" in said
+        assert "After 200 steps all methods are at their own end points." in OuterLoopExplorer().sentence.text
 
-    def test_the_keys_to_the_questions(self):
+    def test_the_answers_to_the_questions(self):
         assert questions.answer_which_method_ignores_the_curved_task() == "MAML"
         assert questions.answer_which_method_ignores_the_curved_task(inner_steps=0, lam=0.5) == "proximal"
-        assert questions.answer_what_fo_maml_does() == "it runs away"
-        assert questions.answer_what_fo_maml_does(inner_steps=2) == "it comes to rest"
+        assert questions.answer_what_fo_maml_does() == "it diverges"
+        assert questions.answer_what_fo_maml_does(inner_steps=2) == "it converges"
 
 
 def rings(explorer):
@@ -114,7 +114,7 @@ class TestRings:
     @pytest.mark.parametrize(
         "sent", [[[0, 0]], "text", [[0, 0], [1, 1], [2, 2], [float("nan"), 0]], [[0], [1], [2], [3]]]
     )
-    def test_what_is_no_place_is_an_error_in_the_banner(self, sent):
+    def test_an_invalid_place_is_an_error_in_the_banner(self, sent):
         explorer = OuterLoopExplorer()
         with pytest.raises((ConfigError, TraitError)):
             explorer.live_figure.state.set_state({"places": {"places": sent, "n": 1}})
@@ -123,7 +123,7 @@ class TestRings:
         assert explorer.error is None
 
 
-def test_a_film_plays_by_its_own_widget():
+def test_a_play_slider_plays_by_its_widget():
     explorer = OuterLoopExplorer()
     slider, box, play = (part.widget for part in explorer.controls["shown"].parts)
     play.set_state({"value": 40})
@@ -141,33 +141,33 @@ class TestPull:
             assert np.interp(h, a.curvatures, a[f"pull_{n}"]) == pytest.approx(expected[n])
         assert np.allclose(a.loss_1, expected[2] * a.theta**2 / 2)
 
-    def test_the_curve_is_what_a_bowl_of_two_dimensions_gives(self):
+    def test_the_curve_agrees_with_a_task_in_two_dimensions(self):
         h = torch.tensor([0.7, 4.0], dtype=torch.float64)
         for method in planes.PULLS:
             W = planes.pulls(method, torch.diag(h)[None], 0.15, 3, 0.8)
             assert torch.allclose(W[0].diagonal(), pull.pull(method, h, 0.15, 3, 0.8))
 
-    def test_the_key_and_the_words(self):
+    def test_the_answer_and_the_sentence(self):
         assert questions.answer_curvature_that_maml_ignores() == "h = 1/a"
-        assert "MAML hears nothing of it" in PullExplorer("deaf at 1/a").sentence.text
-        assert "hears nothing" not in PullExplorer().sentence.text
+        assert "so it has no pull in MAML" in PullExplorer("no pull at 1/a").sentence.text
+        assert "no pull in MAML" not in PullExplorer().sentence.text
 
     @pytest.mark.parametrize("start", [dict(inner_steps=0), dict(inner_lr=0.0)])
-    def test_without_an_inner_loop_no_step_is_told(self, start):
+    def test_without_an_inner_loop_the_sentence_has_no_step(self, start):
         said = PullExplorer(**start).sentence.text
         none = "There are no inner steps" if "inner_steps" in start else "The inner steps have length 0"
-        assert f"{none}: MAML and FO-MAML pull as joint training does, and Reptile not at all." in said
+        assert f"{none}: MAML and FO-MAML equal joint training, and Reptile has no pull." in said
         assert "An inner step" not in said
 
-    def test_who_is_almost_solved_by_many_steps_is_not_solved(self):
+    def test_a_task_almost_solved_by_many_steps_is_not_called_solved(self):
         explorer = PullExplorer(inner_steps=10)
         said = explorer.sentence.text
-        assert "leaves 1 − a·h = 0.2 of the way, so 10 steps leave 0.000000102: the task is almost solved" in said
-        assert "hears next to nothing" in said
+        assert "leaves 1 − a·h = 0.2 of the distance, so 10 steps leave 0.000000102: the task is almost solved" in said
+        assert "its pull in MAML is almost zero" in said
         assert explorer.arrays.here["MAML"] > 0
 
     def test_numbers_stay_short_and_one_step_is_one(self):
-        assert PullExplorer().sentence.text.endswith("An inner step leaves 1 − a·h = 0.2 of the way.")
+        assert PullExplorer().sentence.text.endswith("An inner step leaves 1 − a·h = 0.2 of the distance.")
         assert PullExplorer("five steps").sentence.text.endswith("so 5 steps leave 0.00032.")
         far = PullExplorer(curvature=25.0, inner_lr=0.5, inner_steps=10).sentence.text
         assert "MAML 4.09e22" in far  # 25 · 11.5²⁰

@@ -1,4 +1,4 @@
-"""The ends of σ and λ: sixty digits against fractions and a closed form, and what float64 and float32 make of it."""
+"""The limits of σ and λ: 60-digit fits against fractions and a closed form, and the errors of float64 and float32."""
 
 import math
 from fractions import Fraction
@@ -18,7 +18,7 @@ from amfs_lab.ridge import solve
 
 
 def rational_exp(x: Fraction) -> Fraction:
-    """e to the x, to 70 digits: Taylor's series of x / 2^8, squared eight times."""
+    """e^x to 70 digits, by the Taylor series at x / 2^8 and eight squarings."""
     unit, small, term, total = 10**70, x / 256, Fraction(1), Fraction(1)
     for k in range(1, 50):
         term *= small / k
@@ -29,7 +29,7 @@ def rational_exp(x: Fraction) -> Fraction:
 
 
 def rational_fit(places, labels, bandwidth, lam, grid):
-    """Cramer's rule in fractions: no elimination, no recurrence, no decimals."""
+    """The solution by Cramer's rule in fractions, without elimination, recurrence or decimals."""
 
     def k(a, b):
         return rational_exp(-(Fraction(a - b, 64) ** 2) / (2 * Fraction(bandwidth) ** 2))
@@ -43,7 +43,7 @@ def rational_fit(places, labels, bandwidth, lam, grid):
 
 
 def determinant(A):
-    """Laplace's expansion along the first row."""
+    """The determinant by Laplace's expansion along the first row."""
     if not A:
         return Fraction(1)
     minors = ([row[:c] + row[c + 1 :] for row in A[1:]] for c in range(len(A)))
@@ -88,7 +88,7 @@ def test_without_ridge_it_is_a_polynomial_in_an_exponential(bandwidth):
 @pytest.mark.parametrize(
     ("points", "bandwidth", "lam"), list(product(list(PLACES)[:3], [0.1, 1.0, 30.0], [1e-3, 1.0, 10.0]))
 )
-def test_with_a_ridge_all_roads_meet(points, bandwidth, lam):
+def test_with_a_ridge_all_computations_agree(points, bandwidth, lam):
     x, y = np.array(PLACES[points])[:, None] / 64, np.array(limits.labels(points))
     oracle = KernelRidge(alpha=lam, kernel="rbf", gamma=1 / (2 * bandwidth**2)).fit(x, y).predict(GRID[:, None])
     assert np.allclose(limits.exact(points, bandwidth, lam), oracle, rtol=0, atol=1e-11)
@@ -98,7 +98,7 @@ def test_with_a_ridge_all_roads_meet(points, bandwidth, lam):
 
 
 def test_the_smallest_eigenvalue_is_a_root_of_the_characteristic_polynomial():
-    """Far below float64's rounding, by the sign of det(K - sI) in fractions, a hair on either side."""
+    """The sign of det(K - sI), in fractions, changes close to the eigenvalue, which is far below float64's rounding."""
     places, sigma = PLACES["five points"], 16.0
     K = [[rational_exp(-(Fraction(a - b, 64) ** 2) / (2 * Fraction(sigma) ** 2)) for b in places] for a in places]
 
@@ -111,7 +111,7 @@ def test_the_smallest_eigenvalue_is_a_root_of_the_characteristic_polynomial():
     assert high_precision.smallest_eigenvalue(PLACES["a point twice"], sigma) == 0
 
 
-# What theory says of the ends.
+# The limits that theory predicts.
 
 
 @pytest.mark.parametrize(("points", "lam"), list(product(["five points", "one point"], [0.0, 1e-8, 0.5])))
@@ -130,7 +130,7 @@ def test_a_wide_kernel_with_a_ridge_is_flat(points, lam):
     y = limits.labels(points)
     level = len(y) * np.mean(y) / (len(y) + lam)
     gaps = [np.abs(limits.exact(points, sigma, lam) - level).max() for sigma in (64.0, 256.0, 1024.0)]
-    assert gaps[0] / gaps[1] == pytest.approx(16, rel=0.1)  # as 1 / σ²
+    assert gaps[0] / gaps[1] == pytest.approx(16, rel=0.1)  # the gap falls as 1 / σ²
     assert gaps[1] / gaps[2] == pytest.approx(16, rel=0.1)
     assert gaps[2] < 1e-3
     assert limits.flat(points, lam) == pytest.approx(level)
@@ -143,26 +143,26 @@ def test_a_wide_kernel_without_a_ridge_is_lagranges_polynomial(points):
     polynomial = np.polyval(np.polyfit(x, y, len(x) - 1), GRID)
     assert np.allclose(limits.polynomial(points), polynomial, atol=1e-12)
     gaps = [np.abs(limits.exact(points, sigma, 0.0) - polynomial).max() for sigma in (4.0, 16.0, 64.0)]
-    assert gaps[0] / gaps[1] == pytest.approx(16, rel=0.1)  # as 1 / σ²
+    assert gaps[0] / gaps[1] == pytest.approx(16, rel=0.1)  # the gap falls as 1 / σ²
     assert gaps[1] / gaps[2] == pytest.approx(16, rel=0.1)
     assert gaps[2] < 1e-3
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 16.0])
-def test_two_labels_at_one_place_meet_in_the_middle(sigma):
+def test_two_labels_at_one_place_give_their_mean(sigma):
     at, middle = list(limits.TICKS).index(32), np.mean(limits.labels("a point twice")[3:5])
     without = limits.exact("a point twice", sigma, 0.0)
     assert without[at] == pytest.approx(middle, abs=1e-12)
     gaps = [np.abs(limits.exact("a point twice", sigma, lam) - without).max() for lam in (1e-4, 1e-14, 1e-24)]
-    assert gaps[0] > gaps[1] > gaps[2]  # also where float64 has refused long since
+    assert gaps[0] > gaps[1] > gaps[2]  # also at σ where float64 raises an error
     assert gaps[2] < 1e-8
 
 
-# Where the computer's numbers end. Rounding differs from machine to machine, so sizes are held and not digits.
+# The limits of floating-point numbers. Rounding differs between machines, so the tests compare sizes and not digits.
 
 
-def test_float64_leaves_the_polynomial_again():
-    """The exact fit closes in on it to the end; what float64 computes turns away where rounding overtakes 1 / σ²."""
+def test_the_error_of_float64_grows_again_for_large_sigma():
+    """The exact fit converges to the polynomial. The float64 fit leaves it when rounding errors exceed 1 / σ²."""
     polynomial, gaps = limits.polynomial("five points"), {}
     for sigma in (4.0, 8.0, 16.0, 32.0, 64.0):
         values, refused = limits.computed("five points", sigma, 0.0, "float64")
@@ -181,8 +181,8 @@ def test_rounding_is_as_large_as_the_condition_number_says():
             assert limits.far_off("five points", sigma, 0.0, precision) < 10 * most
 
 
-def test_float32_has_no_answer_at_a_repeated_point_and_a_ridge_repairs_it():
-    """Refused, or far off: which of the two is a matter of the last bit."""
+def test_float32_fails_at_a_repeated_point_and_a_ridge_repairs_it():
+    """The solve raises an error, or its result is far off. Rounding in the last bit decides which."""
     for lam in (0.0, 1e-6):
         off = limits.far_off("a point twice", 4.0, lam, "float32")
         assert off is None or off > limits.SEEN
@@ -192,7 +192,7 @@ def test_float32_has_no_answer_at_a_repeated_point_and_a_ridge_repairs_it():
 
 @pytest.fixture
 def refusal(monkeypatch):
-    """A solve that K + λI is too singular for, on every machine."""
+    """A solve that raises an error, as for a singular K + λI, on every machine."""
 
     def singular(K, y, lam):
         return solve(K - torch.eye(len(K), dtype=K.dtype), y, lam)
@@ -200,7 +200,7 @@ def refusal(monkeypatch):
     monkeypatch.setattr(limits, "solve", singular)
 
 
-def test_a_refusal_is_told_in_one_sentence(refusal):
+def test_a_failed_solve_is_explained_in_one_sentence(refusal):
     values, refused = limits.computed("a point twice", 4.0, 0.0, "float32")
     assert values is None
     assert refused == "K + lam*I of shape (6, 6) is not positive definite (lam=0, dtype=torch.float32)"
@@ -214,16 +214,16 @@ def test_the_computed_curve_is_the_librarys():
     assert np.allclose(limits.computed("five points", 2.0, 1e-3, "float64")[0], expected[:, 0], atol=1e-14)
 
 
-# The explorer.
+# Tests of the explorer.
 
 
 @pytest.mark.parametrize(
     ("preset", "words"),
     [
-        ("memorises", "is a spike at each point and zero elsewhere. In float64 the curve is right to"),
+        ("memorises", "is a spike at each point and zero elsewhere. In float64 the error is at most"),
         ("flat", "is flat: within 0.0004 of n·ȳ / (n + λ) = 0.183"),
-        ("Lagrange", "is within 0.006 of the polynomial through the labels. In float64 the curve is right to"),
-        ("λ repairs", "In float32 the curve is right to"),
+        ("Lagrange", "is within 0.006 of the polynomial through the labels. In float64 the error is at most"),
+        ("λ repairs", "In float32 the error is at most"),
         ("no points", "Without points nothing was learned: the fit is zero everywhere"),
     ],
 )
@@ -232,27 +232,27 @@ def test_the_presets_show_what_they_are_called(preset, words):
 
 
 @pytest.mark.parametrize("preset", ["float64 breaks", "float32", "no error, and wrong"])
-def test_where_numbers_end_there_is_a_curve_far_off_or_none(preset):
+def test_beyond_the_precision_the_curve_is_far_off_or_missing(preset):
     explorer = LimitExplorer(preset)
     assert explorer.arrays.refused or explorer.arrays.worst > limits.SEEN
-    assert ("no curve" in explorer.sentence.text) != ("no error is raised" in explorer.sentence.text)
+    assert ("no curve" in explorer.sentence.text) != ("there is no error message" in explorer.sentence.text)
 
 
 def test_while_the_exact_fit_is_at_its_limit():
     assert LimitExplorer("float64 breaks").arrays.from_polynomial < limits.SEEN
 
 
-def test_a_refused_fit_leaves_everything_else_standing(refusal):
+def test_a_failed_fit_leaves_all_other_traces(refusal):
     explorer = LimitExplorer("float32")
     drawn = explorer.trace
     assert len(drawn("computed").x) == len(drawn("error").y) == len(drawn("flat").x) == 0
     assert len(drawn("exact").y) == len(drawn("polynomial").y) == len(GRID)
     assert len(drawn("labels").x) == 6
-    assert drawn("no error").text == ("no curve: the solve was refused",)
+    assert drawn("no error").text == ("no curve: the solve raised an error",)
     assert (explorer.arrays.here_y[0], explorer.error) == (limits.AXIS_MAX, None)
 
 
-def test_no_points_still_draw():
+def test_without_points_the_figure_is_drawn():
     a = LimitExplorer("no points", lam=0.1).arrays
     assert not any(np.abs(a[name]).max() for name in ("exact", "polynomial", "flat_y", "computed_y"))
     assert len(a.x) == 0
@@ -270,7 +270,7 @@ def test_the_sentence_is_true_everywhere(points):
         assert np.array_equal(a.off, np.abs(drawn - a.exact[: len(drawn)]).clip(1e-18))
         assert ("zero everywhere" in words) == (points == "no points")
         assert ("no curve" in words) == (len(drawn) == 0)
-        assert ("no error is raised" in words) == (len(drawn) > 0 and np.abs(drawn - a.exact).max() >= 0.01)
+        assert ("there is no error message" in words) == (len(drawn) > 0 and np.abs(drawn - a.exact).max() >= 0.01)
         if "is flat" in words:
             assert lam > 0
             assert np.abs(a.exact - limits.flat(points, lam)).max() < 0.01
@@ -280,15 +280,15 @@ def test_the_sentence_is_true_everywhere(points):
             assert np.abs(a.exact - limits.polynomial(points)).max() < 0.01
 
 
-def test_the_ridge_dial_begins_at_nothing():
+def test_the_ridge_slider_begins_at_zero():
     explorer = LimitExplorer()
     slider, box = (part.widget for part in explorer.controls["lam"].parts)
-    dial = LimitExplorer.lam
+    control = LimitExplorer.lam
     assert (slider.value, box.value, explorer.lam) == (0, 0.0, 0.0)
-    assert [dial.at(tick) for tick in (0, 1, dial.ticks)] == [0.0, 1e-16, 10.0]
-    assert all(dial.tick(dial.at(tick)) == tick for tick in range(dial.ticks + 1))
-    assert dial.tick(1e-30) == 1
+    assert [control.at(tick) for tick in (0, 1, control.ticks)] == [0.0, 1e-16, 10.0]
+    assert all(control.tick(control.at(tick)) == tick for tick in range(control.ticks + 1))
+    assert control.tick(1e-30) == 1
     explorer.lam = 1e-6
-    assert slider.value == dial.tick(1e-6)
+    assert slider.value == control.tick(1e-6)
     with pytest.raises(ConfigError, match=r"`lam` must be a number between 0 and 10\. Got -1"):
         explorer.lam = -1

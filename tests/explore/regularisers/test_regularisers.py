@@ -1,4 +1,4 @@
-"""What the four panels show, against plain numpy and scikit-learn, and what the sentence says at the extremes."""
+"""The four panels against plain numpy and scikit-learn, and the sentence at the extremes."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def gram(a, b, bandwidth):
 
 
 def squared_form(K, y, lam, mu):
-    """(K + μK² + λI)⁻¹ (I + μK) y."""
+    """The coefficients (K + μK² + λI)⁻¹ (I + μK) y."""
     identity = np.eye(len(K))
     return np.linalg.solve(K + mu * K @ K + lam * identity, (identity + mu * K) @ y)
 
@@ -107,18 +107,18 @@ def test_mu_brings_the_fit_closer_to_the_labels():
     assert a.spent[1] > a.spent[0]
 
 
-def test_endless_mu_passes_through_every_label():
+def test_a_huge_mu_fits_every_label():
     explorer = RegulariserExplorer(preset="μ → ∞")
     assert explorer.state.lam == 10.0
     assert explorer.arrays.labels_missed[1] < 0.02 < explorer.arrays.labels_missed[0]
     assert np.abs(np.interp(explorer.arrays.x, GRID[:, 0], explorer.arrays.fit) - explorer.arrays.y).max() < 0.05
 
 
-def test_too_much_gamma_runs_to_the_end_of_the_dial():
-    assert "σ = 5 (the end of the dial)" in RegulariserExplorer(preset="too much γ").sentence.text
+def test_too_much_gamma_moves_sigma_to_the_end_of_the_slider():
+    assert "σ = 5 (the end of the slider)" in RegulariserExplorer(preset="too much γ").sentence.text
 
 
-def test_without_points_everything_stands_as_before_any_label():
+def test_without_points_all_panels_show_the_prior():
     explorer = RegulariserExplorer(preset="no points", mu=3.0, gamma=1.0)
     a, n = explorer.arrays, len(GRID)
     assert "No points" in explorer.sentence.text
@@ -129,7 +129,7 @@ def test_without_points_everything_stands_as_before_any_label():
 
 @pytest.mark.parametrize("data", landscape.DATA)
 @pytest.mark.parametrize("points", [1, 2, 40])
-def test_ends_of_all_dials_are_finite(data, points):
+def test_all_numbers_are_finite_at_the_ends_of_all_sliders(data, points):
     explorer = RegulariserExplorer(data=data, points=points)
     for bandwidth in (0.05, 5.0):
         for lam, mu in ((1e-4, 1e4), (10.0, 0.0)):
@@ -138,7 +138,7 @@ def test_ends_of_all_dials_are_finite(data, points):
                 assert np.isfinite(explorer.arrays[name]).all(), name
 
 
-def test_a_dead_direction_stays_dead_under_any_mu():
+def test_a_direction_with_eigenvalue_zero_is_removed_for_every_mu():
     a = RegulariserExplorer(preset="every point twice", mu=1e4).arrays
     dead = a.eigenvalues <= regularisers.WEAKEST
     assert dead.sum() >= 10

@@ -1,4 +1,4 @@
-"""The losses over σ and λ by other roads (scikit-learn, finite differences), and what the map makes of them."""
+"""The losses over σ and λ against independent computations (scikit-learn, finite differences), and the map."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ KEY = ("sine", 12, 0.3, 4)
 
 
 def predictions(t, x, bandwidth, lam, keep=slice(None)):
-    """scikit-learn's kernel ridge, learned from the kept points."""
+    """scikit-learn's kernel ridge regression, fitted to the kept points."""
     model = KernelRidge(alpha=lam, kernel="rbf", gamma=1 / (2 * bandwidth**2)).fit(t.x[keep].numpy(), t.y[keep].numpy())
     return model.predict(x.numpy())
 
 
 def by_hand(t, bandwidth, lam):
-    """The four losses of a task: scikit-learn's fits, one without each point, and scipy's Gaussian."""
+    """The four losses of a task, from fits of scikit-learn, leave-one-out fits, and scipy's Gaussian density."""
     n = len(t.y)
     left_out = [t.y[i].numpy() - predictions(t, t.x[i : i + 1], bandwidth, lam, np.arange(n) != i)[0] for i in range(n)]
     K = np.exp(-((t.x - t.x.T).numpy() ** 2) / (2 * bandwidth**2))
@@ -34,7 +34,7 @@ def by_hand(t, bandwidth, lam):
 
 
 @pytest.mark.parametrize(("i", "j"), [(0, 0), (11, 20), (20, 8), (32, 35)])
-def test_the_map_is_what_one_solve_after_another_gives(i, j):
+def test_the_map_agrees_with_separate_solves(i, j):
     found, expected = surfaces(*KEY), by_hand(task(*KEY), float(SIGMAS[i]), float(LAMBDAS[j]))
     for name, value in expected.items():
         assert float(found[name][i, j]) == pytest.approx(value, rel=1e-6), name
@@ -59,7 +59,7 @@ def test_a_pull_is_minus_the_slope(bandwidth, lam):
         assert pulled == pytest.approx([-slope / (2 * step) for slope in slopes], rel=1e-4, abs=1e-7), name
 
 
-def test_the_shade_counts_what_is_better():
+def test_the_shade_is_the_share_of_better_places():
     surface, share = surfaces(*KEY)["leave-one-out"], landscape.shares(*KEY)["leave-one-out"]
     i, j = 20, 13
     assert share[j, i] == pytest.approx(100 * float((surface < surface[i, j]).double().mean()), abs=0.06)
@@ -74,14 +74,14 @@ def test_the_best_place_is_the_lowest():
     assert best(torch.ones(len(SIGMAS), len(LAMBDAS))) is None
 
 
-def test_more_points_keep_the_first_ones_and_the_same_judge():
+def test_more_points_keep_the_first_points_and_the_query_points():
     few, many = task("sine", 5, 0.3, 2), task("sine", 30, 0.3, 2)
     assert torch.equal(few.x, many.x[:5])
     assert torch.equal(few.y, many.y[:5])
     assert torch.equal(few.query_y, many.query_y)
 
 
-def test_what_is_wrong_with_the_points():
+def test_the_faults_of_the_points():
     plain, twice, wild = (task(data, 7, 0.3, 2) for data in ("sine", "every point twice", "one wild label"))
     assert torch.equal(twice.x, plain.x[[0, 1, 2, 3, 0, 1, 2]])
     assert torch.equal(twice.y, plain.y[[0, 1, 2, 3, 0, 1, 2]])
@@ -91,7 +91,7 @@ def test_what_is_wrong_with_the_points():
 
 @pytest.mark.parametrize("points", [0, 1, 2])
 @pytest.mark.parametrize("data", landscape.DATA)
-def test_a_few_points_or_none_are_no_accident(points, data):
+def test_few_points_or_none_give_no_error(points, data):
     explorer = TeacherExplorer(points=points, data=data, noise=0.0)
     for bandwidth, lam in ((0.05, 1e-4), (5.0, 10.0)):
         explorer.set(bandwidth=bandwidth, lam=lam)
@@ -100,17 +100,17 @@ def test_a_few_points_or_none_are_no_accident(points, data):
     assert ("nothing to learn from" in explorer.sentence.text) == (points == 0)
 
 
-def test_who_has_no_opinion_has_no_mark_and_no_arrow():
+def test_a_flat_loss_has_no_mark_and_no_arrow():
     a = TeacherExplorer(points=0).arrays
     assert [a[f"best_x_{k}"] for k in range(4)] == [[]] * 4
     assert [a[f"arrow_{k}_x"] for k in range(4)] == [[]] * 4
     lone = TeacherExplorer(points=1)
     assert flat(surfaces("sine", 1, 0.3, 6)["leave-one-out"])  # without its only point it predicts zero, everywhere
     assert (lone.arrays.best_x_1, lone.arrays.arrow_1_x) == ([], [])
-    assert "no change of σ by leave-one-out" in lone.sentence.text
+    assert "no change of σ: leave-one-out" in lone.sentence.text
 
 
-def test_an_arrow_goes_the_way_of_the_pull_and_is_as_long_as_it_should_be():
+def test_an_arrow_has_the_direction_of_the_pull_and_the_set_length():
     x, y = teachers.arrow_from(0.5, 0.01, (-3.0, 0.0), 0.2)
     assert y == [0.01, 0.01]
     assert x == pytest.approx([0.5, 0.5 * 100**-0.2])
@@ -118,7 +118,7 @@ def test_an_arrow_goes_the_way_of_the_pull_and_is_as_long_as_it_should_be():
     assert (x, y) == (pytest.approx([0.5, 0.5]), pytest.approx([0.01, 0.01 * 1e5**0.2]))
 
 
-def test_the_key_of_the_question_is_looked_up_on_the_map():
+def test_the_answer_to_the_question_comes_from_the_map():
     assert questions.answer_where_the_training_loss_points() == "to a narrower σ and a smaller λ"
     assert questions.answer_where_the_training_loss_points("constant", 40, 1.0, 3) != "at the same place"
 
@@ -126,10 +126,10 @@ def test_the_key_of_the_question_is_looked_up_on_the_map():
 @pytest.mark.parametrize(
     ("preset", "words"),
     [
-        ("start too wide", "a narrower σ by query loss, leave-one-out, evidence and training loss."),
-        ("agree", "a wider σ by query loss, leave-one-out and evidence; a narrower σ by training loss"),
-        ("disagree", "a wider σ by query loss and evidence; a narrower σ by leave-one-out"),
-        ("train misleads", "a wider σ by query loss, leave-one-out and evidence; a narrower σ by training loss"),
+        ("start too wide", "a narrower σ: query loss, leave-one-out, evidence and training loss."),
+        ("agree", "a wider σ: query loss, leave-one-out and evidence; a narrower σ: training loss"),
+        ("disagree", "a wider σ: query loss and evidence; a narrower σ: leave-one-out"),
+        ("train misleads", "a wider σ: query loss, leave-one-out and evidence; a narrower σ: training loss"),
         ("no points", "without points there is nothing to learn from"),
     ],
 )
@@ -143,7 +143,7 @@ def test_copies_make_leave_one_out_choose_like_the_training_loss():
     assert best(surfaces("sine", 20, 0.3, 6)["leave-one-out"]) != best(found["leave-one-out"])
 
 
-def test_equal_labels_drive_the_evidence_into_the_corner():
+def test_with_equal_labels_the_evidence_is_best_in_a_corner():
     assert best(surfaces("constant", 20, 0.0, 6)["evidence"]) == (float(SIGMAS[-1]), float(LAMBDAS[0]))
 
 

@@ -1,4 +1,4 @@
-"""The function and its shadow: both norms by a pseudo-inverse in numpy, the curves bump by bump, and what it says."""
+"""The function and its projection: norms by a pseudo-inverse in numpy, curves as sums of bumps, and the sentence."""
 
 from itertools import pairwise, product
 
@@ -28,7 +28,7 @@ def bump(a, b, bandwidth):
 
 
 def parts(state):
-    """Centres, coefficients and points in numpy, and the squared norm of f and of its part in the span."""
+    """Centres, coefficients and points in numpy, and the squared norms of f and of its part in the span."""
     z, c = (part.numpy()[:, 0] for part in FUNCTIONS[state["function"]])
     x = PLACES[state["places"]].numpy()[: state["points"], 0]
     whole = c @ bump(z, z, state["bandwidth"]) @ c
@@ -39,7 +39,7 @@ def parts(state):
 
 @pytest.mark.parametrize("state", STATES, ids=str)
 @pytest.mark.parametrize("t", [-1.0, 0.0, 0.45, 1.5])
-def test_norms_and_loss_by_another_road(state, t):
+def test_norms_and_loss_agree_with_numpy(state, t):
     a = PerpendicularExplorer(**state, t=t).arrays
     z, c, x, whole, seen, _ = parts(state)
     assert a.parallel_norm[0] == pytest.approx(seen, abs=1e-9)
@@ -60,12 +60,12 @@ def test_the_curves_are_sums_of_bumps(state, t):
     assert np.allclose(a.parallel, parallel, atol=1e-8)
     assert np.allclose(a.rest, t * (f - parallel), atol=1e-8)
     assert np.allclose(a.f, parallel + t * (f - parallel), atol=1e-8)
-    assert np.allclose(a.seen, bump(x, z, state["bandwidth"]) @ c, atol=1e-9)  # at the points nothing moves
+    assert np.allclose(a.seen, bump(x, z, state["bandwidth"]) @ c, atol=1e-9)  # the same for every t
     assert np.allclose(a.unseen, 0, atol=1e-9)
 
 
-def test_the_shadow_is_the_shortest_of_all_with_its_values():
-    """Against random sums of bumps on 40 places that were bent to the same values."""
+def test_the_projection_is_the_shortest_function_with_its_values():
+    """It is compared with random sums of bumps at 40 places that have the same values at the points."""
     parts_ = Decomposition("wiggle", PLACES["apart"][:4], 0.6)
     places = np.concatenate([PLACES["apart"].numpy()[:4, 0], np.linspace(-3, 3, 13)])
     K = bump(places, places, 0.6)
@@ -89,13 +89,13 @@ def test_points_on_all_centres_leave_nothing_unseen():
 @pytest.mark.parametrize("function", list(FUNCTIONS))
 @pytest.mark.parametrize("places", list(PLACES))
 @pytest.mark.parametrize("bandwidth", [0.2, 0.6, 2.0])
-def test_every_point_sees_more_and_none_sees_nothing(function, places, bandwidth):
+def test_each_point_reduces_the_unseen_share(function, places, bandwidth):
     shares = [unseen_share(function, places, n, bandwidth) for n in range(MOST + 1)]
     assert shares[0] == 1
     assert all(-1e-9 <= after <= before + 1e-9 for before, after in pairwise(shares))
 
 
-def test_the_key_of_the_question_is_computed(monkeypatch):
+def test_the_answer_to_the_question_is_computed(monkeypatch):
     assert questions.answer_when_points_are_added() == "it only shrinks"
     assert questions.answer_when_points_are_added("wiggle", 1.0) == "it only shrinks"
     monkeypatch.setattr(questions, "unseen_share", lambda f, places, n, bandwidth: n)
@@ -123,8 +123,8 @@ def test_only_another_function_moves_an_axis():
     ("state", "words"),
     [
         ({}, "At the 4 points nothing moves with t: training loss 0.182. At t = 1.00, ‖f‖² = 2.543"),
-        ({"t": 0.0}, "1.258 of f∥, and 0.000 of what is kept of f⊥. Of the whole f, 50.5 %"),
-        ({"points": 0}, "Without points there is no loss, and nothing of f is seen"),
+        ({"t": 0.0}, "1.258 of f∥, and 0.000 of the kept part of f⊥. For the whole f, 50.5 %"),
+        ({"points": 0}, "Without points there is no loss, and f is not visible"),
         ({"points": 1}, "At the 1 point nothing moves"),
         ({"places": "a point twice"}, "At the 4 points (two of them at one place)"),
         ({"places": "a point twice", "points": 1}, "At the 1 point nothing moves"),

@@ -1,4 +1,4 @@
-"""The vector and its shadow: the parts by least squares, the picture by a rotation of scipy, and what it says."""
+"""The vector and its projection: the parts by least squares, the picture by a scipy rotation, and the sentence."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ SHARES_TRIED = (-1.0, -0.4, 0.0, 0.05, 1.0, 1.5)
 
 @pytest.mark.parametrize("support", list(SUPPORTS))
 @pytest.mark.parametrize("height", [0.0, 0.5, 1.2])
-def test_the_shadow_is_the_nearest_point_of_the_span(support, height):
+def test_the_projection_is_the_nearest_point_of_the_span(support, height):
     x, w = SUPPORTS[support].numpy(), weights(height).numpy()
     nearest = x.T @ np.linalg.lstsq(x.T, w, rcond=None)[0] if len(x) else 0 * w
     parallel, rest = split(weights(height), SUPPORTS[support])
@@ -35,7 +35,7 @@ def test_the_shadow_is_the_nearest_point_of_the_span(support, height):
 
 @pytest.mark.parametrize("support", list(SUPPORTS))
 @pytest.mark.parametrize("t", SHARES_TRIED)
-def test_what_is_upright_is_invisible_to_the_loss_and_has_its_price(support, t):
+def test_the_perpendicular_part_changes_the_norm_but_not_the_loss(support, t):
     a = ProjectionExplorer(support=support, t=t).arrays
     x, y = SUPPORTS[support].numpy(), LABELS.numpy()[: len(SUPPORTS[support]), 0]
     loss = 0.5 * sum((float(point @ a.w) - label) ** 2 for point, label in zip(x, y, strict=True))
@@ -47,7 +47,7 @@ def test_what_is_upright_is_invisible_to_the_loss_and_has_its_price(support, t):
     assert np.interp(t, a.shares, a.norms) == pytest.approx(a.now_y[0], abs=2e-3)
 
 
-def test_a_point_there_twice_spans_what_it_spans_once():
+def test_a_repeated_point_does_not_extend_the_span():
     assert len(once(SUPPORTS["the same point twice"])) == 1
     assert len(once(SUPPORTS["no points"])) == 0
     for once_, twice in zip(
@@ -56,7 +56,7 @@ def test_a_point_there_twice_spans_what_it_spans_once():
         assert torch.equal(once_, twice)
 
 
-def test_the_key_of_the_question_is_computed(monkeypatch):
+def test_the_answer_to_the_question_is_computed(monkeypatch):
     assert questions.answer_loss_when_the_part_is_removed() == "it stays"
     assert questions.answer_loss_when_the_part_is_removed("one point", 0.3) == "it stays"
     monkeypatch.setattr(questions, "split", lambda w, x: (0 * w, w))
@@ -68,13 +68,13 @@ def test_the_key_of_the_question_is_computed(monkeypatch):
 @pytest.mark.parametrize(("azimuth", "elevation"), [(0, 90), (320, 26), (200, 5), (95, 40)])
 def test_the_picture_is_a_turned_space_without_its_depth(azimuth, elevation):
     points = torch.randn(7, 3, generator=torch.Generator().manual_seed(azimuth), dtype=torch.float64)
-    # The eye goes to where x stands: round the vertical first, then up; what is left is across (y) and upwards (z).
+    # The rotation turns the viewing direction to x: first around the vertical, then up. The picture is then y and z.
     turn = Rotation.from_euler("z", azimuth, degrees=True) * Rotation.from_euler("y", -elevation, degrees=True)
     expected = turn.inv().apply((points - MIDDLE).numpy())[:, 1:]
     assert np.allclose(seen_from(points, azimuth, elevation), expected)
 
 
-def test_from_straight_above_w_lies_on_its_shadow():
+def test_from_straight_above_w_lies_on_its_projection():
     a = ProjectionExplorer(elevation=90).arrays
     assert (a.w_x[-1], a.w_y[-1]) == pytest.approx((a.parallel_x[-1], a.parallel_y[-1]))
     assert a.names == ["x₁", "x₂", " ", " ", "w, w<sub>∥</sub>"]
@@ -115,7 +115,7 @@ def test_the_floor_has_its_borders():
     assert len(ends(torch.zeros(3, dtype=torch.float64))) == 0
 
 
-def test_the_floor_hides_what_hangs_below_it():
+def test_the_floor_hides_the_parts_below_it():
     assert len(ProjectionExplorer(t=-0.5).arrays.veil_x) == 5
     assert len(ProjectionExplorer(t=0.0).arrays.veil_x) == len(ProjectionExplorer(t=0.5).arrays.veil_x) == 0
 
@@ -124,11 +124,11 @@ def test_the_floor_hides_what_hangs_below_it():
     ("state", "words"),
     [
         ({}, "training loss 0.288, as at every t. ‖w‖² = 2.70: 1.70 of w∥, and 1.00 of what is kept of w⊥"),
-        ({"t": 0.0}, "‖w‖² = 1.70, the least that a w with these values can have"),
+        ({"t": 0.0}, "‖w‖² = 1.70, the smallest possible for these values"),
         ({"t": -1.0}, "At t = −1.00, w gives x₁ the value 1.26 and x₂ the value 1.02"),
-        ({"height": 0.0}, "there is no w⊥ to take away"),
+        ({"height": 0.0}, "w⊥ is zero"),
         ({"height": 0.0, "support": "one point"}, "of what is kept of w⊥"),
-        ({"support": "no points"}, "nothing of w is seen, so all of it is w⊥"),
+        ({"support": "no points"}, "no part of w is visible: all of w is w⊥"),
         ({"support": "the same point twice"}, "x₁ the value 1.26 and x₂ the value 1.26"),
     ],
 )

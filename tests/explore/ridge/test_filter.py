@@ -1,4 +1,4 @@
-"""The equaliser of lesson 02 against numpy, scikit-learn and an explicit loop; and what it says at the extremes."""
+"""The filter explorer of lesson 02 against numpy, scikit-learn and an explicit loop; and its sentence at extremes."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_the_fit_is_scikit_learns_with_alpha_for_lambda(state):
 
 @pytest.mark.parametrize("state", STATES)
 def test_the_shares_kept_are_those_of_the_smoother_matrix(state):
-    """H = K (K + λI)⁻¹ by numpy: its eigenvalues are the filter, its trace the degrees of freedom."""
+    """The eigenvalues of H = K (K + λI)⁻¹ are the filter, and its trace is the degrees of freedom."""
     a = FilterExplorer(**state).arrays
     K, lam = rbf(a.x, a.x, a.state.bandwidth), a.state.lam
     H = K @ np.linalg.inv(K + lam * np.eye(len(K)))
@@ -47,7 +47,7 @@ def test_the_shares_kept_are_those_of_the_smoother_matrix(state):
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("steps", [1, 7, 150])
-def test_the_descent_is_a_loop_of_so_many_steps(state, steps):
+def test_the_descent_agrees_with_a_loop(state, steps):
     a = FilterExplorer(**state, steps=steps).arrays
     K = rbf(a.x, a.x, a.state.bandwidth)
     rate = 1 / np.linalg.eigvalsh(K)[-1]
@@ -91,7 +91,7 @@ def test_the_waves_of_all_channels_add_up_to_the_fit(places):
 @pytest.mark.parametrize("points", [0, 1, 2])
 @pytest.mark.parametrize("places", spectra.PLACES)
 @pytest.mark.parametrize("rest", [{}, {"steps": MOST_STEPS, "channel": 2}, {"bandwidth": 5.0, "lam": 1e3, "steps": 1}])
-def test_with_hardly_a_point_it_still_shows_and_says_something(points, places, rest):
+def test_with_few_points_there_is_a_figure_and_a_sentence(points, places, rest):
     explorer = FilterExplorer(points=points, places=places, **rest)
     for trace in explorer.figure.data:
         assert np.isfinite(np.asarray(trace.y, dtype=float)).all()
@@ -102,22 +102,22 @@ def test_with_hardly_a_point_it_still_shows_and_says_something(points, places, r
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ({"points": 0}, "No points, so there are no channels: the fit is zero everywhere"),
+        ({"points": 0}, "Without points there are no channels: the fit is zero everywhere"),
         ({"points": 1, "bandwidth": 1.0, "lam": 1.0}, "spends 0.5 of 1 degree of freedom"),
         ({"lam": 1e3}, "with s above λ = 1000: 0 of 24"),
         ({"bandwidth": 0.05, "lam": 1e-5}, "with s above λ = 1e-05: 24 of 24"),
         ({"channel": 30}, "There is no channel 30: 24 points, 24 channels."),
         ({"channel": 1}, "Channel 1 keeps 99.6 %."),
-        ({"steps": 1}, "after 1 step; the two curves"),
-        ({"steps": 9}, "after 9 steps; the two curves"),
-        ({"places": "each place twice", "points": 9}, "silent at every λ, for points share places: 4."),
+        ({"steps": 1}, "after 1 step. The two curves"),
+        ({"steps": 9}, "after 9 steps. The two curves"),
+        ({"places": "each place twice", "points": 9}, "which the fit never uses, because points share places: 4."),
     ],
 )
 def test_the_sentence_is_true_at_the_extremes(state, words):
     assert words in FilterExplorer(**state).sentence.text
 
 
-def test_silent_channels_are_the_zero_eigenvalues():
+def test_unused_channels_are_the_zero_eigenvalues():
     a = FilterExplorer(places="each place twice", bandwidth=0.2).arrays
     assert a.silent == 12 == (np.linalg.eigvalsh(rbf(a.x, a.x, 0.2)) < 1e-12).sum()
     assert np.allclose(np.sort(a["filter"])[:12], 0, atol=1e-12)
@@ -126,11 +126,11 @@ def test_silent_channels_are_the_zero_eigenvalues():
 
 def test_the_presets_show_what_they_are_called():
     arrays = {name: FilterExplorer(preset=name).arrays for name in FilterExplorer.presets}
-    assert arrays["all through"].degrees_of_freedom > 23.9
+    assert arrays["all pass"].degrees_of_freedom > 23.9
     assert arrays["bass only"].strong < arrays["equaliser"].strong
     bass = arrays["bass only"]
     assert bass["filter"][0] > 0.8
-    assert bass["filter"][12:].max() < 0.06  # the wiggle of sin 6x lives there
+    assert bass["filter"][12:].max() < 0.06  # these channels carry the fast wave sin 6x
     steps = arrays["as many steps"]
     assert steps.gap < 0.1 * np.abs(steps.fit).max()
     assert abs(steps.descent_degrees - steps.degrees_of_freedom) < 0.5
@@ -150,7 +150,7 @@ class TestKeys:
         assert questions.answer_when_lambda_doubles() == "the same share"
         assert questions.answer_when_lambda_doubles(lam=3.0) == "the same share"
 
-    def test_more_is_spent_the_smaller_lambda_is(self):
+    def test_a_smaller_lambda_spends_more_degrees_of_freedom(self):
         *_, spectrum = spectra.first()
         assert spectra.spent(0.02) == pytest.approx(FilterExplorer().arrays.degrees_of_freedom)
         assert spectra.spent(0.02) == pytest.approx(float((1 / (1 + 0.02 / spectrum.eigenvalues)).sum()))
@@ -170,7 +170,7 @@ def test_other_numbers_of_steps_can_be_dragged_near_and_typed():
     assert [SLIDER.nearest(value) for value in (3.4, -2, 1e9, 1234)] == [3, 0, MOST_STEPS, 1234]
 
 
-def test_points_lie_where_they_are_said_to_and_fewer_keep_their_errors():
+def test_points_have_their_places_and_fewer_points_keep_their_errors():
     torch.testing.assert_close(
         spectra.labelled("anywhere", 5, 0.2, 3)[1], spectra.labelled("anywhere", 9, 0.2, 3)[1][:5]
     )

@@ -1,4 +1,4 @@
-"""From a vote to an interpolant: both ends against numpy, and the tasks that have no winner."""
+"""From a vote to an interpolant: both limits against numpy, and the tasks without a winner."""
 
 import itertools
 
@@ -15,7 +15,7 @@ def rbf(a, b, bandwidth):
 
 
 def by_hand(state, alpha_of):
-    """Scores on the grid and at the query, divided by the largest, from any road to alpha."""
+    """The scores on the grid and at the query for a given alpha, divided by the largest |score|."""
     x, y = (column[: state["points"], 0].numpy() for column in vote.TASKS[state["task"]])
     k = rbf(vote.GRID[:, 0], x, state["bandwidth"])
     alpha = alpha_of(rbf(x, x, state["bandwidth"]), y)
@@ -54,7 +54,7 @@ def test_each_end_of_the_slider_is_its_end():
     assert "within 0.001 of the interpolant" in explorer.sentence.text
 
 
-def test_the_crowd_outvotes_the_lone_point_and_the_interpolant_does_not():
+def test_three_neighbours_outvote_the_lone_point_but_not_in_the_interpolant():
     assert VoteExplorer("vote").sentence.text.endswith("class +1.")
     assert VoteExplorer("interpolant").sentence.text.endswith("class −1.")
     x, y = vote.TASKS["two classes"]
@@ -85,19 +85,19 @@ def test_at_a_shared_place_the_score_settles_in_the_middle():
         sizes.append(abs(explorer.arrays.score[0]))
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] < 1e-5
-    assert "nothing meets both: as λ → 0 the score there goes to their mean, 0." in explorer.sentence.text
+    assert "no curve fits both: for λ → 0 the score there goes to the mean of the labels, 0." in explorer.sentence.text
 
 
-def test_no_class_wins_where_nobody_votes_or_votes_cancel():
-    nobody = VoteExplorer("no points")
-    assert "No points, so nobody votes" in nobody.sentence.text
+def test_no_class_wins_without_votes_or_if_votes_cancel():
+    empty = VoteExplorer("no points")
+    assert "Without points there are no votes" in empty.sentence.text
     for lam in (1e-8, 1e-4, 1.0, 1e4):
         cancelled = VoteExplorer(task="a point twice", points=2, lam=lam)
         assert (
             cancelled.sentence.text
-            == "The two labels on one spot cancel: every score is 0, and no class wins anywhere."
+            == "The two labels at one place cancel: every score is 0, and no class wins anywhere."
         )
-        for explorer in (nobody, cancelled):
+        for explorer in (empty, cancelled):
             a = explorer.arrays
             assert not a.scores.any()
             assert not a.vote.any()
@@ -109,7 +109,7 @@ def test_no_class_wins_where_nobody_votes_or_votes_cancel():
 def test_one_class_has_nothing_to_decide():
     explorer = VoteExplorer("one class only")
     assert explorer.arrays.vote.min() > 0
-    assert explorer.sentence.text.endswith("only one class has examples, so there is nothing to decide between.")
+    assert explorer.sentence.text.endswith("only one class has examples, so there is nothing to decide.")
     assert "only one class" in VoteExplorer(points=1).sentence.text
 
 
@@ -137,7 +137,7 @@ def test_the_rings_are_the_labels_on_the_scale_of_the_curve():
     a = VoteExplorer(lam=1e-8).arrays
     assert np.allclose(np.interp(a.x, a.grid, a.scores), a.labels, atol=0.02)  # the interpolant meets each of them
     assert np.allclose(np.array(a.labels) * a.largest, np.sign(a.rail))
-    assert list(VoteExplorer(lam=1e4).arrays.labels) == [None] * 8  # the curve is tiny: they would be far outside
+    assert list(VoteExplorer(lam=1e4).arrays.labels) == [None] * 8  # they lie outside the panel
     cancelled = VoteExplorer(task="a point twice", points=2).arrays
     assert cancelled.largest == 0
     assert list(cancelled.labels) == [None, None]

@@ -1,4 +1,4 @@
-"""Comparisons: the intervals drawn are those of `stats`, and words claim no more than the interval allows."""
+"""Comparisons: the figure shows the intervals of `stats`, and the sentences claim no more than the intervals show."""
 
 import re
 
@@ -37,8 +37,8 @@ def test_it_draws_the_intervals_of_stats(accuracies):
     assert (a.pair_means[at], a.pair_half_widths[at]) == pytest.approx((100 * pair.mean, 100 * pair.half_width))
 
 
-def test_pairs_tell_more_than_two_intervals(accuracies):
-    """The luck of an episode is shared: it widens both intervals and cancels in the difference."""
+def test_a_paired_interval_is_narrower_than_two_intervals(accuracies):
+    """The difficulty of an episode is shared: it widens both intervals, but cancels in the difference."""
     a = CompareExplorer(accuracies).arrays
     assert max(a.pair_half_widths) < 100 * min(a.method_half_widths)
 
@@ -48,7 +48,7 @@ def test_pairs_tell_more_than_two_intervals(accuracies):
     [
         (0.05, "A is ahead of B by 5.0 ± 2.0 points"),
         (-0.05, "A is behind B by 5.0"),
-        (-0.01, "can't be told apart .−1.0 ±"),
+        (-0.01, "do not differ clearly .−1.0 ±"),
     ],
 )
 def test_a_verdict_claims_no_more_than_the_interval(mean, words):
@@ -65,16 +65,16 @@ def test_the_winner_is_ahead_of_all_others(accuracies):
     assert ahead({"maml": accuracies["maml"], "amfs": accuracies["amfs"]}) == "AMFS"
 
 
-def test_a_difference_of_methods_is_held_against_the_luck_of_trainings():
-    told = against_luck("A", "B", [0.83], [0.80, 0.82])
-    assert told.startswith("A − B: +2.00 ± ")
-    assert told.endswith("3 trainings). That is within the luck of trainings: nothing to conclude about the methods.")
-    told = against_luck("A", "B", [0.70, 0.71, 0.72], [0.80, 0.81, 0.82])
-    assert told.endswith("A is behind B by more than the luck of trainings.")
+def test_a_difference_of_methods_is_compared_with_the_variation_of_trainings():
+    said = against_luck("A", "B", [0.83], [0.80, 0.82])
+    assert said.startswith("A − B: +2.00 ± ")
+    assert said.endswith("3 trainings). Trainings of one method differ as much: no conclusion about the methods.")
+    said = against_luck("A", "B", [0.70, 0.71, 0.72], [0.80, 0.81, 0.82])
+    assert said.endswith("A is behind B, by more than trainings of one method differ.")
 
 
 def test_among_three_equal_learners_a_winner_is_rare():
-    """Made-up learners of equal accuracy: at most one sample in twenty names a winner, by the docstring's promise."""
+    """For simulated learners of equal accuracy, at most one sample in twenty names a winner, as documented."""
     winners = [ahead(dict(list(equal_learners(100, seed).items())[:3])) for seed in range(200)]
     assert sum(winner != "no clear winner" for winner in winners) <= 10
 
@@ -85,8 +85,8 @@ def test_a_learner_that_is_five_points_better_is_found():
     assert sum(ahead(each) == "learner A" for each in better) >= 36
 
 
-def test_moving_episodes_shows_where_the_interval_for_one_look_errs():
-    """The lesson's example: four equal learners, whose intervals leave zero out after 150 episodes."""
+def test_moving_episodes_shows_the_error_of_the_interval_for_one_look():
+    """The lesson's example has four equal learners, with an interval that excludes zero after 150 episodes."""
     explorer = CompareExplorer(equal_learners(seed=22))
     for first, wrong in {"the first 50": False, "the first 100": False, "the first 150": True, "all": False}.items():
         explorer.set(episodes=first)
@@ -94,7 +94,7 @@ def test_moving_episodes_shows_where_the_interval_for_one_look_errs():
     assert explorer.arrays.ever == (2, 0)
     assert explorer.say(explorer.arrays).endswith(
         "If you had looked after each episode from 30 on, the intervals for one look would have shown a difference at "
-        "least once for 2 of 6 pairs, those for any number of looks for 0 of 6."
+        "least once for 2 of 6 pairs, and those for any number of looks for 0 of 6 pairs."
     )
     explorer.set(interval="any number of looks")
     for first in ("the first 50", "the first 100", "the first 150", "all"):
@@ -105,11 +105,11 @@ def test_moving_episodes_shows_where_the_interval_for_one_look_errs():
 def test_ten_episodes_get_points_without_bars_and_a_sentence(accuracies):
     explorer = CompareExplorer(accuracies, episodes="the first 10")
     assert not explorer.arrays.pair_half_widths.any()
-    assert explorer.sentence.text == "After 10 episodes nothing can be told apart: an interval needs 30."
+    assert explorer.sentence.text == "After 10 episodes no difference can be shown: an interval needs 30."
 
 
 def test_what_cannot_be_compared_is_refused():
-    with pytest.raises(ConfigError, match=r"two or more methods on the same episodes.*Got a: 3, b: 4"):
+    with pytest.raises(ConfigError, match=r"two or more methods with the same number of episodes.*Got a: 3, b: 4"):
         CompareExplorer({"a": torch.rand(3), "b": torch.rand(4)})
     with pytest.raises(ConfigError, match="Got none"):
         CompareExplorer({})

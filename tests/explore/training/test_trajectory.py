@@ -1,4 +1,4 @@
-"""The explorer of paths: it draws what was pushed, walks along it in a plane that stays, says no more than it knows."""
+"""The explorer of trajectories: it draws the recorded steps in a fixed plane, and its sentence claims no more."""
 
 import asyncio
 from dataclasses import replace
@@ -24,7 +24,7 @@ PATH, LOSS, RIGHT = "path_0", "loss_0", "right_0"  # traces of I-AMFS, which has
 
 
 def steps(method="i-amfs", n=60, seed=0, size=SIZE, cosine=0.1):
-    """A recorded run from the origin, whose weights spread by 0.2 and whose cosine and loss are 1/step."""
+    """A recorded run from the origin. Its task weights differ by 0.2, and its cosine and loss are 1/step."""
     draw = torch.Generator().manual_seed(seed)
     places = torch.randn(n, SIZE, generator=draw).cumsum(0)
     places -= places[0].clone()
@@ -57,7 +57,7 @@ def test_every_control_moves_it_and_an_empty_one_can_be_shown(explorer):
 
 def test_the_curves_are_what_was_pushed(explorer):
     exact = paths({name: list(steps(name, seed=seed)) for name, seed in (("i-amfs", 1), ("amfs", 2))})
-    for name, n in slots(("i-amfs", "amfs")).items():  # each where its method always stands
+    for name, n in slots(("i-amfs", "amfs")).items():  # each run has the look of its method
         path, end, loss, low, right = (
             explorer.trace(f"{what}_{n}") for what in ("path", "end", "loss", "low", "right")
         )
@@ -70,18 +70,18 @@ def test_the_curves_are_what_was_pushed(explorer):
     low, high = explorer.trace("low_0"), explorer.trace(RIGHT)
     assert (set(np.round(low.y, 6)), set(np.round(high.y, 6))) == ({0.9}, {1.1})  # t c_j of weights 0.45 and 0.55
     assert high.fill == "tonexty"
-    assert len(explorer.picture().axes[2].patches) == 2  # one a run
+    assert len(explorer.picture().axes[2].patches) == 2  # one for each run
 
 
-def test_the_axes_tell_their_shares_of_the_variance(explorer):
+def test_the_axes_name_their_shares_of_the_variance(explorer):
     shares = explorer.found.shares
     layout = explorer.figure.layout
     assert layout.xaxis.title.text == f"axis 1: {100 * shares[0]:.0f} % of the variance"
     assert layout.yaxis.title.text == f"axis 2: {100 * shares[1]:.0f} % of the variance"
-    assert layout.yaxis.scaleanchor == "x"  # a length is a length in every direction
+    assert layout.yaxis.scaleanchor == "x"  # equal units on both axes
 
 
-def test_walking_along_the_path_shortens_the_curves_and_keeps_the_plane(explorer):
+def test_moving_along_the_trajectory_shortens_the_curves_and_keeps_the_plane(explorer):
     whole, ranges = np.array(explorer.trace(PATH).x), explorer.figure.layout.xaxis.range
     explorer.set(until=50)
     assert np.array_equal(explorer.trace(PATH).x, whole[:30])
@@ -111,15 +111,15 @@ def test_the_sentence_gives_distances_and_what_random_walks_would_show(explorer)
     away = float(a[-1].trajectory.position.norm())
     said = explorer.sentence.text
     assert said.startswith(f"I-AMFS is {away:.3g} from its start after 60 steps, loss 0.02, mean cosine 0.00; AMFS")
-    assert f"They are {apart:.3g} apart." in said
+    assert f"The distance between them is {apart:.3g}." in said
     assert f"2 random walks from one start would show {100 * sum(random_walk_shares(2)):.0f} %" in said
-    assert f"that of a random walk would show {100 * sum(random_walk_shares(1)):.0f} %" in shown(steps()).sentence.text
+    assert f"plane of a random walk would show {100 * sum(random_walk_shares(1)):.0f} %" in shown(steps()).sentence.text
 
 
-def test_nothing_is_compared_that_is_not_comparable():
+def test_runs_that_are_not_comparable_are_not_compared():
     said = shown(steps("a", n=5, seed=1), steps("b", n=9, seed=2)).sentence.text
-    assert "random walk" not in said  # of so few steps
-    assert "apart" not in said  # not after the same number of steps
+    assert "random walk" not in said  # the runs have too few steps
+    assert "distance between" not in said  # the runs have different numbers of steps
 
 
 def test_a_long_run_is_thinned_and_keeps_both_ends():
@@ -136,7 +136,7 @@ def test_a_run_of_one_step_is_a_point():
     assert "I-AMFS is at its start, loss 1.00" in explorer.sentence.text
 
 
-def test_where_there_is_no_cosine_none_is_drawn():
+def test_an_undefined_cosine_is_not_drawn():
     assert len(shown(steps(cosine=None)).trace(RIGHT).x) == 0
     assert "cosine" not in shown(steps(cosine=None)).sentence.text
 
@@ -157,16 +157,16 @@ def test_a_run_without_a_sketch_ends_at_its_first_step_with_advice():
 
 
 def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
-    with pytest.raises(ConfigError, match=r"At most 7 runs fit into one figure. Got 8: open a second explorer"):
+    with pytest.raises(ConfigError, match=r"One figure can show at most 7 runs. Got 8: open a second explorer"):
         shown(*(steps(f"run {n}", n=2, seed=n) for n in range(8)))
     explorer = TrainingTrajectoryExplorer()
     with pytest.raises(ConfigError, match=r"must have the same meta-parameters"):
         asyncio.run(live({"amfs": steps("amfs"), "maml": steps("maml", size=SIZE + 1)}, explorer))
     assert "one inner loop and width" in explorer.banner.value
-    assert list(explorer.history) == ["amfs"]  # what could be drawn stays
+    assert list(explorer.history) == ["amfs"]  # the valid run stays
 
 
-def test_real_training_feeds_it_live():
+def test_real_training_is_drawn_live():
     small = {"width": 8, "tasks": 2, "steps": 3, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
     runs = {name: MetaTrainer(preset(name, **small), trajectory=CountSketch()).run() for name in ("i-amfs", "amfs")}
     explorer = TrainingTrajectoryExplorer(right=COSINE)
@@ -176,8 +176,8 @@ def test_real_training_feeds_it_live():
     assert explorer.trace(PATH).x[0] == explorer.trace(f"path_{slots(runs)['amfs']}").x[0]
 
 
-def test_a_walk_that_stands_still_has_no_arrow_there():
-    """An arrow head is turned by the step before it: of a step on the spot it would point anywhere."""
+def test_a_trajectory_that_does_not_move_has_no_arrow_there():
+    """The step before an arrow head gives its direction. A step of length zero has no direction."""
     run = list(steps("i-amfs", seed=1))
     for step in run[20:]:
         step.trajectory = replace(step.trajectory, position=run[20].trajectory.position)
