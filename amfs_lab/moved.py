@@ -20,7 +20,7 @@ _TOPICS = {
 _SAME_NAME = {
     "conflict": "ConflictExplorer downhill gradients label_place real_conflict rules turned",
     "episodes": "EpisodeExplorer reach",
-    "outer_loop": "OuterLoopExplorer end_of fo_maml_runs_away limits no_inner_loop pulls_of shares tasks_of",
+    "outer_loop": "OuterLoopExplorer end_of limits no_inner_loop pulls_of shares tasks_of",
     "regularisers": "RegulariserExplorer meta_terms rms",
     "ridge": "RidgeExplorer rms",
 }
@@ -98,6 +98,7 @@ MOVED: dict[str, str] = {
     "explore.outer_loop.who_ignores_the_curved_task": (
         "explore.outer_loop.questions.answer_which_method_ignores_the_curved_task"
     ),
+    "explore.outer_loop.fo_maml_runs_away": "explore.outer_loop.outer_loop.fo_maml_diverges",
     "explore.outer_loop.what_fo_maml_does": "explore.outer_loop.questions.answer_what_fo_maml_does",
     "explore.regularisers.when_mu_rises": "explore.regularisers.questions.answer_when_mu_grows",
     "explore.ridge.between_points": "explore.ridge.questions.answer_between_two_points",
