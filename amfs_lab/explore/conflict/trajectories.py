@@ -15,6 +15,7 @@ from amfs_lab.explore.outer_loop.plane import (
     CONTOURS,
     HEIGHT,
     HERE,
+    STRETCH,
     beside_the_plane,
     distances,
     kept,
@@ -77,16 +78,7 @@ class TrajectoryExplorer(DraggableExplorer):
     shown = PlaySlider("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
     tasks = Slider("tasks", 2, MOST, integer=True, start=MOST, help="number of tasks")
     curvature = Slider("curvature", 0.1, 10.0, scale="log", start=1.0, unit="× the others", help="of the last task")
-    stretch = Slider(
-        "stretch",
-        1.0,
-        10.0,
-        scale="log",
-        start=1.0,
-        unit=": 1",
-        help="steep to flat curvature, in each task",
-        rare=True,
-    )
+    stretch = STRETCH
     noise = Slider("noise", 0.0, 3.0, start=0.0, step=0.05, help="sd of the noise added to each gradient", rare=True)
     rate = Slider("rate β", 0.005, 1.0, scale="log", start=0.1, help="learning rate, or the length of equal steps")
     decay = Slider(

@@ -16,6 +16,7 @@ from amfs_lab.explore.outer_loop.plane import (
     FAR,
     HEIGHT,
     HERE,
+    STRETCH,
     beside_the_plane,
     distances,
     hessians,
@@ -119,16 +120,7 @@ class OuterLoopExplorer(DraggableExplorer):
         unit="× its limit",
         help="each method has its own limit, 2 / s_max",
     )
-    stretch = Slider(
-        "stretch",
-        1.0,
-        10.0,
-        scale="log",
-        start=1.0,
-        unit=": 1",
-        help="steep to flat curvature, in each task",
-        rare=True,
-    )
+    stretch = STRETCH
     x_0, y_0 = coordinates(0, START, "start")
     x_1, y_1 = coordinates(1, START, "task 1")
     x_2, y_2 = coordinates(2, START, "task 2")

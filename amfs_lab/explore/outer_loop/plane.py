@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amfs_lab import planes
-from amfs_lab.widgets.controls import Number
+from amfs_lab.widgets.controls import Number, Slider
 from amfs_lab.widgets.figure import State
 from amfs_lab.widgets.panels import EQUAL_X, EQUAL_Y, Panel, Panels, axis
 from amfs_lab.widgets.style import Look
@@ -28,6 +28,9 @@ HEIGHT = 560  # pixels of a figure with the plane
 HERE = "(%{x:.2f}, %{y:.2f})"
 CONTOURS = contours(
     GRID.tolist(), GRID.tolist(), "height", PALE, hover="mean loss √: %{z:.2f}", more=dict(ncontours=14)
+)
+STRETCH = Slider(
+    "stretch", 1.0, 10.0, scale="log", start=1.0, unit=": 1", help="steep to flat curvature, in each task", rare=True
 )
 
 
