@@ -106,7 +106,7 @@ def test_it_can_be_installed(out, tmp_path):
 
 @pytest.mark.parametrize(
     ("command", "word"),
-    [(["-m", "amfs_lab.lab", "--solutions"], "without"), (["run.py", "notebooks"], "no sources")],
+    [(["-m", "amfs_lab.lab", "--solutions"], "has no"), (["run.py", "notebooks"], "no sources")],
 )
 def test_its_run_py_says_what_is_missing(out, command, word):
     done = subprocess.run([sys.executable, *command], env=CLEAN, cwd=out, capture_output=True, text=True)
