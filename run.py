@@ -1,23 +1,27 @@
 #!/usr/bin/env python3
-"""The entry point of amfs_lab: it makes .venv once, and then starts a verb in it.
+"""The entry point of amfs_lab: makes .venv once, and then runs a verb in it.
 
-Say `python3 run.py VERB` (`py run.py VERB` on Windows):
+Usage: `python3 run.py VERB` (`py run.py VERB` on Windows). The verbs:
 
     lab          opens the lessons in JupyterLab, as working copies in my_lessons/
                    --fresh NN   start lesson NN again; your copy is kept in my_lessons/backup/
                    --solutions  open the solved lessons, as copies in my_lessons/solutions/
                    --in-place   open notebooks/ itself (for authors)
-                   -- OPTIONS   go to JupyterLab, for example `-- --no-browser`; without any it answers this
-                                machine and its own pages only, and asks for a token or a password
+                   -- OPTIONS   pass options on to JupyterLab, for example `-- --no-browser`. By default,
+                                JupyterLab accepts connections from this machine and its own pages only,
+                                and asks for a token or a password
     test         runs every test and every notebook; arguments go to pytest
     notebooks    builds the notebooks from notebooks/source; arguments go to notebooks/build.py
-                   --students FOLDER   write a course to hand out: it works on its own, without solutions
-                   --guide             write docs/teaching.md, the guide for teachers, anew
+                   --students FOLDER   write a course to hand out: a complete folder without solutions
+                   --guide             also write docs/teaching.md, the guide for teachers
     bench        times the methods against the baseline; arguments go to `amfs-lab bench`
-    lint         ruff and pyright
+    lint         runs ruff and pyright
 
-With any verb, `--torch-index URL` names a package index of PyTorch (under "Get Started" on PyTorch's site).
-Without it, the build of PyTorch is chosen for this machine: on Linux the small CPU build where no GPU has a driver.
+`--help` or `-h` after a verb prints this page. `VERB -- --help` prints the help of the program that the verb runs.
+
+`--torch-index URL` works with every verb. It names a package index of PyTorch (see "Get Started" on PyTorch's site).
+Without it, run.py chooses the build of PyTorch for this machine. On Linux without a GPU driver, this is the small CPU
+build.
 """
 # Standard library only, and no syntax after Python 3.6: an old Python must get far enough to look for a newer one.
 
@@ -39,13 +43,13 @@ STAMP = os.path.join(VENV, "amfs_lab_stamp.json")
 EXTRAS = "data,lab,tensorboard,test,torchjd"
 SUPPORTED = ("3.14", "3.13", "3.12", "3.11")  # tried in this order if the Python that runs this file cannot be used
 
-# No module of the folder that the caller stands in, or of the caller's PYTHON variables, may run in place of a real one
-# (a `venv.py` or `json.py`). ISOLATED is for Pythons of the system. SAFE is for the Python of .venv, from 3.11 on.
+# A file in the current folder or on PYTHONPATH, such as `venv.py` or `json.py`, must not replace the real module.
+# ISOLATED prevents that for Pythons of the system, and SAFE for the Python of .venv (3.11 or newer).
 ISOLATED, SAFE = "-I", "-P"
 
 
 class Problem(Exception):
-    """An error with what to do about it. It ends the program with status 2."""
+    """An error whose message says what to do. The program then ends with status 2."""
 
 
 # --- Which Python ---------------------------------------------------------------------------------
@@ -59,13 +63,13 @@ print("%d.%d" % sys.version_info[:2], sys.maxsize > 2**32, None not in map(find_
 
 
 def probe(command):
-    """(version, is it 64 bit, has it venv and ensurepip) of the Python that `command` starts; None without one."""
+    """(version, is 64-bit, has venv and ensurepip) of the Python that `command` starts; None if no Python starts."""
     answer = output_of([*command, ISOLATED, "-c", PROBE]).split()
     return (answer[0], answer[1] == "True", answer[2] == "True") if len(answer) == 3 else None
 
 
 def caller():
-    """The Python that runs this file; inside a virtual environment, the one that made it."""
+    """The Python that runs this file. In a virtual environment, the Python that made the environment."""
     return [getattr(sys, "_base_executable", None) or sys.executable]
 
 
@@ -83,7 +87,7 @@ def is_usable(found):
 
 
 def find_python():
-    """(command, version) of the first Python that can make the environment."""
+    """The command and version of the first Python that can make the environment. Raises Problem if there is none."""
     pythons = [(command, probe(command)) for command in candidates()]
     for command, found in pythons:
         if is_usable(found):
@@ -91,7 +95,7 @@ def find_python():
     for command, found in pythons:
         if found and found[0] in SUPPORTED and found[1]:
             raise Problem(
-                "Python {0} ({1}) comes without ensurepip, so it cannot make .venv. Install it (Debian and Ubuntu: "
+                "Python {0} ({1}) has no ensurepip, so it cannot make .venv. Install ensurepip (Debian and Ubuntu: "
                 "`sudo apt install python{0}-venv`) and run the same command again.".format(found[0], " ".join(command))
             )
     versions = " and ".join(sorted({found[0] for _, found in pythons if found})) or "none"
@@ -105,7 +109,7 @@ def find_python():
 
 
 def read_stamp():
-    """The stamp of the environment; {} while it is being made; None if run.py did not make it."""
+    """The stamp of the environment: {} while run.py makes the environment, None if run.py did not make it."""
     try:
         with open(STAMP, encoding="utf-8") as file:
             return json.load(file)
@@ -121,7 +125,7 @@ def write_stamp(stamp):
 
 
 def pins():
-    """A hash of all that decides which packages belong into .venv."""
+    """A hash of everything that decides which packages .venv must have."""
     digest = hashlib.sha256(EXTRAS.encode())
     for name in ("pyproject.toml", "constraints.txt"):
         with open(os.path.join(ROOT, name), "rb") as file:
@@ -134,11 +138,11 @@ def pins():
 
 @contextlib.contextmanager
 def only_one():
-    """Lets one run.py at a time change .venv. The system holds the lock, so a killed process leaves none behind."""
+    """A context in which no other run.py changes .venv. The operating system releases the lock of a killed process."""
     with open(VENV + ".lock", "a") as file:
         waits = not try_lock(file)
         if waits:
-            say("Another run.py is setting up .venv; waiting until it has finished.")
+            say("Another run.py is setting up .venv. Waiting until it has finished.")
         while waits and not try_lock(file):
             time.sleep(0.2)
         yield  # closing the file releases the lock
@@ -156,13 +160,13 @@ def try_lock(file):
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        # Some network drives have no locks: go on without one.
+        # Some network drives have no locks: continue without one.
         return error.errno not in (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK)
     return True
 
 
 def set_up(torch_index=None):
-    """Makes .venv what pyproject.toml and constraints.txt ask for, if it is not, and returns the path of its Python."""
+    """Brings .venv to the state that pyproject.toml and constraints.txt describe. Returns the path of its Python."""
     with only_one():
         stamp = read_stamp() or {}
         want = {
@@ -173,7 +177,7 @@ def set_up(torch_index=None):
         }
         found = probe(caller())
         if is_usable(found):
-            want["python"] = found[0]  # `python3.13 run.py test` asks for 3.13; any other caller takes what is there
+            want["python"] = found[0]  # `python3.13 run.py test` asks for 3.13
         if stamp == want and is_alive(want["python"]):
             return PYTHON
         if dict(stamp, pins=want["pins"]) == want and is_alive(want["python"]):
@@ -183,9 +187,9 @@ def set_up(torch_index=None):
         else:
             command, want["python"] = find_python()
             if stamp.get("python", want["python"]) != want["python"]:
-                say("This .venv was made with Python {python}, and you called another.".format(**stamp))
+                say("This .venv was made with Python {python}, and you use another version.".format(**stamp))
             make(command, want)
-        write_stamp(want)  # last: an environment with a whole stamp is whole
+        write_stamp(want)  # last: a complete stamp means a complete environment
     return PYTHON
 
 
@@ -198,17 +202,17 @@ def make(command, want):
     """Makes a new .venv. If a step fails, nothing is left behind."""
     clear_away()
     say("Setting up .venv with Python {}, once.".format(want["python"]))
-    say("The download has about 0.4 GB, and up to 3 GB with the CUDA libraries for an NVIDIA GPU.")
+    say("The download is about 0.4 GB, or up to 3 GB with the CUDA libraries for an NVIDIA GPU.")
     try:
         os.mkdir(VENV)
         write_stamp({})
         if call([*command, ISOLATED, "-m", "venv", VENV]):
             raise Problem(
-                "Python {} could not make .venv (its message is above). Install its venv package or another Python, "
+                "Python {} could not make .venv (see its message above). Install its venv package or another Python, "
                 "and run the same command again.".format(want["python"])
             )
         if call([*module("pip"), "install", "--upgrade", "-c", "constraints.txt", "pip"]):
-            say("pip could not renew itself; going on with the one that is there.")
+            say("pip could not update itself. The installed version of pip is used.")
         install(want["torch_index"])
     except BaseException:
         shutil.rmtree(VENV, ignore_errors=True)
@@ -216,7 +220,7 @@ def make(command, want):
 
 
 def clear_away():
-    """Removes an environment that run.py made, and keeps any other one under a new name."""
+    """Removes a .venv that run.py made. Renames any other .venv."""
     if not os.path.lexists(VENV):
         return
     try:
@@ -226,55 +230,56 @@ def clear_away():
         else:
             aside = VENV + time.strftime("-%Y%m%d-%H%M%S")
             os.rename(VENV, aside)
-            say("The .venv that was here is not one that run.py made; it is now {}.".format(os.path.basename(aside)))
+            say("run.py did not make the .venv that was here. Its new name is {}.".format(os.path.basename(aside)))
     except OSError as error:
         raise Problem(
-            "The old .venv cannot be removed ({}). Close the programs that use it (a running JupyterLab?) and run the "
+            "The old .venv cannot be removed ({}). Close the programs that use it (perhaps JupyterLab) and run the "
             "same command again.".format(error)
         ) from None
 
 
 def install(torch_index):
-    """Installs the package and its extras. The caller's pip settings (files and PIP_ variables) hold."""
+    """Installs the package and its extras. The user's pip settings (files and PIP_ variables) apply."""
     pip = [*module("pip"), "install", "-c", "constraints.txt"]
     if torch_index:
         pip += ["--extra-index-url", torch_index]
     elif sys.platform.startswith("linux"):
         install_torch(pip)
-    # The build tool comes first, pinned like everything else, and the package is built with it.
+    # The build tool is installed first, in its pinned version, and the package is built with it.
     if call([*pip, "hatchling"]) or call([*pip, "--no-build-isolation", "-e", ".[{}]".format(EXTRAS)]):
         raise Problem(
-            "The installation failed (pip's message is above). Check the network, pip's proxy settings and the free "
+            "The installation failed (see pip's message above). Check the network, pip's proxy settings and the free "
             "disk space, and run the same command again."
         )
 
 
 def install_torch(pip):
-    """Installs the build of PyTorch that fits the GPU's driver, or the CPU build without one.
+    """Installs the build of PyTorch that fits the GPU's driver, or the CPU build if there is no driver.
 
-    PyPI has the CUDA build alone for Linux, 2.7 GB larger than the CPU build. uv knows PyTorch's own indexes.
+    For Linux, PyPI has only the CUDA build, which is 2.7 GB larger than the CPU build. uv knows PyTorch's own indexes.
     """
     settings = output_of([*module("pip"), "config", "list"])
     if ".index-url=" in settings or ".no-index=" in settings:
-        return  # the caller chose an index for pip, which uv does not read
+        return  # the user chose an index in pip's settings, which uv does not read
     uv = [*module("uv"), "pip", "install", "--python", PYTHON, "-c", "constraints.txt"]
     if call([*pip, "uv"]) or call([*uv, "--torch-backend=auto", "torch"]):
         say(
-            "uv could not install PyTorch from its own index (the message is above), so pip takes the build that it "
-            "finds. Without an NVIDIA GPU you can stop (Ctrl-C) and add `--torch-index URL`, for a smaller download."
+            "uv could not install PyTorch from PyTorch's index (see the message above). pip installs it instead. "
+            "Without an NVIDIA GPU you can stop (Ctrl-C) and add `--torch-index URL` for a smaller download."
         )
 
 
 # --- The verbs ------------------------------------------------------------------------------------
 
 VERBS = ("lab", "test", "notebooks", "bench", "lint")
+HELP = ("-h", "--help")
 TOOLS = (("ruff", "check"), ("ruff", "format", "--check"), ("pyright",))  # of `lint`
-# Options of pytest that choose tests, load plugins or look inside. A value may follow the short ones without a space.
+# Options of pytest that choose tests, load plugins or start a debugger. A short option may include its value.
 ALONE = ("-k", "-m", "-p", "-s", "--pdb", "--trace")
 
 
 def start(verb, ours, more):
-    """Runs a verb in .venv with its arguments, those before and those after `--`, and returns its status."""
+    """Runs a verb in .venv and returns its exit status. `ours`: arguments before `--`. `more`: arguments after it."""
     given = [*ours, *more]
     if verb == "lab":
         return become([*module("amfs_lab.lab"), *ours, "--", *more])
@@ -288,20 +293,20 @@ def start(verb, ours, more):
 
 
 def parallel_options(given):
-    """Up to four processes, with a lesson's cells in one of them. Nothing if tests are named: any word may name one."""
+    """pytest's options for up to four processes, with each lesson in one. Empty if an argument may name a test."""
     if any(not word.startswith("-") or word.startswith(ALONE) for word in given):
         return []
     return ["-n", str(min(4, os.cpu_count() or 1)), "--dist=loadfile", "--no-loadscope-reorder"]
 
 
 def check_sources(verb):
-    """Says what a copy for students (made by `notebooks --students`) does not hold. Raises Problem for `notebooks`."""
+    """Prints what a copy for students (made by `notebooks --students`) lacks. Raises Problem for `notebooks`."""
     if os.path.exists(os.path.join(ROOT, "notebooks", "build.py")):
         return
     if verb == "notebooks":
-        raise Problem("This copy of the course has no sources to build from. Its lessons in notebooks/ are ready.")
+        raise Problem("This copy of the course has no sources of the lessons. Its lessons in notebooks/ are ready.")
     if verb == "test":
-        say("This copy of the course has no tests of the library; each lesson is run from top to bottom.")
+        say("This copy of the course has no tests of the library. The test runs each lesson from top to bottom.")
 
 
 # --- Commands -------------------------------------------------------------------------------------
@@ -316,15 +321,15 @@ def complain(text):
 
 
 def module(name):
-    """The start of a command: that module of .venv, whatever folder the caller stands in."""
+    """The first words of a command that runs this module in .venv, independent of the current folder."""
     return [PYTHON, SAFE, "-m", name]
 
 
 def environment(**more):
-    """The caller's environment, with .venv's programs and its Jupyter kernel first.
+    """The user's environment variables, with the programs and the Jupyter kernel of .venv first.
 
-    The caller's PYTHONPATH and PYTHONHOME are dropped for pip, JupyterLab and the kernels: modules of another project
-    or another Python would come before those of .venv. Modules beside a notebook are found.
+    PYTHONPATH and PYTHONHOME are removed for pip, JupyterLab and the kernels. Otherwise, modules of another project or
+    another Python would be imported before the modules of .venv. Modules beside a notebook can still be imported.
     """
     path = os.path.dirname(PYTHON) + os.pathsep + os.environ.get("PATH", os.defpath)
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
@@ -332,7 +337,7 @@ def environment(**more):
 
 
 def output_of(command):
-    """The output of a command; empty if it cannot be started."""
+    """The standard output of a command; empty if the command cannot be started."""
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True)
     try:
         return subprocess.run(command, cwd=ROOT, env=environment(), **pipes).stdout
@@ -349,7 +354,7 @@ def call(command):
 
 
 def become(command, **variables):
-    """Runs `command` in place of this process, so that its signals and its status are ours."""
+    """Replaces this process by `command`, which then receives all signals and sets the exit status."""
     sys.stdout.flush()
     if os.name != "nt":
         os.execve(command[0], command, environment(**variables))
@@ -357,28 +362,27 @@ def become(command, **variables):
     while True:
         try:
             return process.wait()
-        except KeyboardInterrupt:  # Windows sends Ctrl-C to both; the command decides when it ends
+        except KeyboardInterrupt:  # Windows sends Ctrl-C to both processes; wait for the command's end
             continue
 
 
 def main(arguments):
-    os.chdir(ROOT)  # Windows looks for programs in the current folder, and PATH may say "."
+    os.chdir(ROOT)  # Windows searches the current folder for programs, and PATH may contain "."
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     ours, more = arguments[:cut], arguments[cut + 1 :]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--torch-index", nargs="?", const="")
     options, ours = parser.parse_known_args(ours)
     try:
-        if options.torch_index == "":
-            raise Problem("`--torch-index` needs a value after it.")
         verb = ours.pop(0) if ours else None
-        for_us = verb in (None, "-h", "--help") or (verb in ("lab", "lint") and {"-h", "--help"} & set(ours))
-        if for_us:  # the other verbs pass --help on
+        if verb in HELP or (verb in VERBS and set(HELP) & set(ours)):
             print(__doc__)
-        if verb is None:
-            raise Problem("A verb is missing: `run.py lab` opens the lessons.")
-        if for_us:
             return 0
+        if options.torch_index == "":
+            raise Problem("`--torch-index` must have a value. Got none. Give the URL of a package index after it.")
+        if verb is None:
+            print(__doc__)
+            raise Problem("A verb is missing. `run.py lab` opens the lessons.")
         if verb not in VERBS:
             raise Problem("There is no verb {!r}. Give one of {}.".format(verb, ", ".join(VERBS)))
         check_sources(verb)
@@ -388,10 +392,10 @@ def main(arguments):
         complain(problem)
         return 2
     except OSError as error:
-        complain("{}. See that this folder is whole and can be written to.".format(error))
+        complain("{}. Check that this folder is complete and that you can write to it.".format(error))
         return 2
     except KeyboardInterrupt:
-        complain("interrupted; run the same command again to go on.")
+        complain("Interrupted. Run the same command again to continue.")
         return 130
 
 

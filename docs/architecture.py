@@ -1,6 +1,6 @@
-"""Draws `docs/architecture.svg` from the imports: `python docs/architecture.py`.
+"""Draws `docs/architecture.svg` from the imports. Run it as `python docs/architecture.py`.
 
-The layers are read from the table in `docs/architecture.md`, the arrows from the import statements of `amfs_lab`.
+The layers come from the table in `docs/architecture.md`. The arrows come from the import statements of `amfs_lab`.
 """
 
 import ast
@@ -10,14 +10,14 @@ from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, DRAWING, PACKAGE = ROOT / "docs" / "architecture.md", ROOT / "docs" / "architecture.svg", ROOT / "amfs_lab"
-WIDTH, LEFT, ROW, BOX = 1000, 36, 74, 34  # pixels: of the drawing, left margin, height of a layer, height of a box
+WIDTH, LEFT, ROW, BOX = 1000, 36, 74, 34  # pixels: drawing width, left margin, height of a layer, height of a box
 INK, PALE, LINE = "#24292F", "#EEF3F8", "#0072B2"
 
-Imports = list[tuple[int, str]]  # line, and the package or module on the first level that is imported there
+Imports = list[tuple[int, str]]  # line number, and the imported package or module on the first level of amfs_lab
 
 
 def layers(page: str) -> list[list[str]]:
-    """The names on each layer, lowest first, from the rows `| 3 | `name`, `name` | ... |` of the table."""
+    """The names on each layer, lowest layer first, from the table's rows `| 3 | `name`, `name` | ... |`."""
     rows = re.findall(r"^\| *(\d+) *\| *((?:`[a-z_]+`(?:, )?)+) *\|", page, re.MULTILINE)
     found: dict[int, list[str]] = {}
     for number, names in rows:
@@ -26,10 +26,11 @@ def layers(page: str) -> list[list[str]]:
 
 
 def imports(source: str, module: str, is_package: bool) -> Imports:
-    """Each import of `amfs_lab` in a source file, also inside functions and under TYPE_CHECKING.
+    """All imports of `amfs_lab` in a source file, including imports inside functions and under TYPE_CHECKING.
 
     Args:
-        module: its dotted name, against which relative imports are resolved.
+        module: dotted name of the source file, which is needed to resolve relative imports.
+        is_package: True for an `__init__.py`.
     """
     here = module.split(".") if is_package else module.split(".")[:-1]
     found: Imports = []
@@ -50,7 +51,7 @@ def imports(source: str, module: str, is_package: bool) -> Imports:
 
 
 def graph(package: Path) -> dict[str, set[str]]:
-    """What each package or module on the first level imports of the others."""
+    """The imports between packages or modules on the first level: for each name, the names that it imports."""
     found: dict[str, set[str]] = {}
     for file in sorted(package.rglob("*.py")):
         parts = file.relative_to(package.parent).with_suffix("").parts
@@ -65,7 +66,7 @@ def graph(package: Path) -> dict[str, set[str]]:
 
 
 def direct(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
-    """The arrows without those that a longer way implies (the transitive reduction)."""
+    """The transitive reduction: the arrows without each arrow that follows from a longer path."""
 
     def reachable(name: str) -> set[str]:
         return {below for other in arrows.get(name, ()) for below in {other} | reachable(other)}
@@ -77,7 +78,7 @@ def direct(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def draw(rows: list[list[str]], arrows: dict[str, set[str]]) -> str:
-    """The SVG: a row of boxes a layer, highest on top; an arrow for each direct import."""
+    """The SVG drawing: one row of boxes for each layer, highest layer on top, and one arrow for each direct import."""
     places: dict[str, tuple[float, float]] = {}
     boxes, lines = [], []
     for number, names in enumerate(reversed(rows)):

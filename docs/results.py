@@ -1,6 +1,6 @@
-"""Writes the tables of `docs/results.md` from the stored results: `python docs/results.py`.
+"""Writes the tables of `docs/results.md` from the stored results. Run it as `python docs/results.py`.
 
-A table stands between `<!-- NAME -->` and `<!-- end -->`; the rest of the page is text.
+The lines `<!-- NAME -->` and `<!-- end -->` enclose a table. All other text of the page stays unchanged.
 """
 
 import json
@@ -16,7 +16,7 @@ PAGE, STORED = ROOT / "docs" / "results.md", ROOT / "data" / "results"
 
 
 def table(name: str) -> str:
-    """The table of a stored result, or of a part of the stored benchmark."""
+    """The Markdown table of a stored result, or of one part of the stored benchmark."""
     if name.startswith("bench "):
         part, baseline = {"bench meta-step": ("meta-steps", "baseline"), "bench adaptation": ("adaptation", "i-amfs")}[
             name
@@ -28,7 +28,7 @@ def table(name: str) -> str:
 
 
 def written(page: str) -> str:
-    """The page with every table made anew."""
+    """The page, with all tables generated again."""
     return re.sub(
         r"<!-- (.+?) -->\n.*?<!-- end -->",
         lambda found: f"<!-- {found[1]} -->\n\n{table(found[1])}\n\n<!-- end -->",

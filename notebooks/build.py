@@ -1,4 +1,4 @@
-"""Builds two notebooks from each lesson's source: one for students and a solved one.
+"""Builds two notebooks from the source of each lesson: one for students and one with solutions.
 
     notebooks/source/NN_title.py  ->  notebooks/NN_title.ipynb            exercises unsolved, no outputs
                                       notebooks/solutions/NN_title.ipynb  solved, no outputs
@@ -6,17 +6,17 @@
     python notebooks/build.py                 write the notebooks that have changed
     python notebooks/build.py --check         write nothing; exit 1 and name each notebook that is out of date
     python notebooks/build.py --guide         also write docs/teaching.md, from a run of each lesson (one minute)
-    python notebooks/build.py --students DIR  write a hand-out: a self-contained folder without solutions
+    python notebooks/build.py --students DIR  write a hand-out: a complete folder without solutions
 
-A source has the format py:percent. A cell has no tag or one of these two:
+A source has the format py:percent. A cell has no tag, or one of these two tags:
 
-    exercise   markdown: the task, with a heading `### Exercise 2 · in code`;
-               code: the answer, with its solution between `### BEGIN SOLUTION` and `### END SOLUTION`.
-               Inside a function the solution becomes `raise NotImplementedError`;
-               at the top level every `name = value` becomes `name = ...`
-    check      code: the self-check of the answer above; the cell can set its points (default `points=1`)
+    exercise   markdown cell: the task, with a heading `### Exercise 2 · in code`;
+               code cell: the answer, with the solution between `### BEGIN SOLUTION` and `### END SOLUTION`.
+               In the student's notebook, a solution in a function becomes `raise NotImplementedError`,
+               and each line `name = value` of a solution outside a function becomes `name = ...`
+    check      code cell: the self-check of the answer above. The cell can set points (default `points=1`)
 
-The code cell of a question (`widgets.predict`) is collapsed, because it contains the answer.
+The code cell of a question (`widgets.predict`) is collapsed, because its code contains the answer.
 """
 
 import argparse
@@ -48,12 +48,12 @@ METADATA = {
 
 
 class BuildError(Exception):
-    """An error in a lesson's source. The message says: file, cell, expected, got."""
+    """An error in a lesson's source. The message has the file, the cell, what is expected, and what was found."""
 
 
 @dataclass
 class Lesson:
-    """The two notebooks that are built from one source."""
+    """The text of the two notebooks that are built from one source."""
 
     name: str
     student: str
@@ -62,7 +62,7 @@ class Lesson:
 
 @dataclass
 class Exercises:
-    """State of a lesson's exercises: checks the order task, answer, check, and gives each answer its grade_id."""
+    """The exercises of a lesson so far. Checks the order task, answer, check, and makes the metadata for nbgrader."""
 
     number: str
     open: str | None = None
@@ -73,26 +73,26 @@ class Exercises:
         heading = HEADING.search(source)
         if heading is None:
             raise BuildError(
-                "expected a heading like `### Exercise 2 · in code` (or `by hand`, `explore`) "
-                "in a markdown cell tagged `exercise`"
+                "a markdown cell tagged `exercise` must have a heading like `### Exercise 2 · in code` "
+                "(or `by hand`, `explore`). Got none"
             )
         self.finish()
         if heading[1] in self.seen:
-            raise BuildError(f"exercise {heading[1]} appears twice; number the exercises 1, 2, 3")
+            raise BuildError(f"exercise {heading[1]} appears twice. Number the exercises 1, 2, 3")
         self.open, self.answered = heading[1], False
         self.seen.append(heading[1])
 
     def answer(self) -> dict:
         if self.open is None:
-            raise BuildError("an answer stands without its task; put a markdown cell tagged `exercise` before it")
+            raise BuildError("an answer must follow its task. Put a markdown cell tagged `exercise` before it")
         if self.answered:
-            raise BuildError(f"exercise {self.open} has two answer cells; one is expected")
+            raise BuildError(f"exercise {self.open} must have one answer cell. Got two. Remove one tag")
         self.answered = True
         return self.metadata("answer", grade=False, solution=True, locked=False)
 
     def check(self, points: int) -> dict:
         if self.open is None or not self.answered:
-            raise BuildError("a check stands without an answer; put a code cell tagged `exercise` before it")
+            raise BuildError("a check must follow an answer. Put a code cell tagged `exercise` before it")
         metadata = self.metadata("check", grade=True, solution=False, locked=True) | {"points": points}
         self.open = None
         return metadata
@@ -100,7 +100,7 @@ class Exercises:
     def finish(self) -> None:
         if self.open is not None:
             raise BuildError(
-                f"exercise {self.open} ends without a check; follow its answer by a code cell tagged `check`"
+                f"exercise {self.open} must end in a check. Got none. Put a code cell tagged `check` after its answer"
             )
 
     def metadata(self, part: str, grade: bool, solution: bool, locked: bool) -> dict:
@@ -110,18 +110,18 @@ class Exercises:
 
 
 def unsolved(source: str) -> str:
-    """The answer cell of the student's notebook, without the solution."""
+    """The source of an answer cell without its solution, for the student's notebook."""
     kept: list[str] = []
     block: list[str] | None = None
     for line in source.split("\n"):
         marker = line.strip()
         if marker == BEGIN:
             if block is not None:
-                raise BuildError(f"a second `{BEGIN}` before `{END}`")
+                raise BuildError(f"`{END}` must follow `{BEGIN}`. Got a second `{BEGIN}`")
             block, indent = [], line[: len(line) - len(line.lstrip())]
         elif marker == END:
             if block is None:
-                raise BuildError(f"`{END}` without a `{BEGIN}` before it")
+                raise BuildError(f"`{BEGIN}` must stand before `{END}`. Got none")
             kept += [f"{indent}raise NotImplementedError  # your code"] if indent else [blank(each) for each in block]
             block = None
         elif block is None:
@@ -129,41 +129,41 @@ def unsolved(source: str) -> str:
         elif marker:
             block.append(line)
     if block is not None:
-        raise BuildError(f"`{BEGIN}` without an `{END}` after it")
+        raise BuildError(f"`{END}` must stand after `{BEGIN}`. Got none")
     return "\n".join(kept)
 
 
 def blank(line: str) -> str:
-    """The line `name = value` with dots in place of the value; the student replaces them."""
+    """The line `name = ...`, made from `name = value`. The student replaces the dots."""
     found = ASSIGNMENT.match(line)
     if found is None or found[1]:
         raise BuildError(
-            f"at the top level a solution is made of lines `name = value`. Got `{line.strip()}`; "
-            "move it into a function"
+            f"a solution outside a function must have only lines `name = value`. Got `{line.strip()}`. "
+            "Move it into a function"
         )
     return f"{found[2]} = ...  # your answer"
 
 
 def cells(text: str, number: str) -> tuple[list[NotebookNode], list[NotebookNode]]:
-    """The cells of the student's notebook and of the solved one."""
+    """The cells of the student's notebook, and the cells of the solved notebook."""
     student, solution = [], []
     exercises, ids = Exercises(number), set()
     if not text.startswith("# %%"):
-        raise BuildError("a source begins with `# %% [markdown]`, the header of the lesson")
+        raise BuildError("a source must begin with `# %% [markdown]` and the header of the lesson. Add them")
     try:
         for cell in jupytext.reads(text, fmt="py:percent").cells:
             metadata, points = label(cell)
             tags = metadata.get("tags", [])
             marked = BEGIN in cell.source or END in cell.source
             if marked and (cell.cell_type != "code" or tags != ["exercise"]):
-                raise BuildError("solution markers stand in a cell that is no answer; tag the code cell `exercise`")
+                raise BuildError("only an answer may have solution markers. Tag the code cell `exercise`")
             shown = cell.source
             if tags == ["exercise"] and cell.cell_type == "markdown":
                 exercises.task(cell.source)
             elif tags == ["exercise"]:
                 metadata["nbgrader"] = exercises.answer()
                 if not marked:
-                    raise BuildError(f"an answer cell without `{BEGIN}` and `{END}`: there is nothing to solve")
+                    raise BuildError(f"an answer must have `{BEGIN}` and `{END}`. Add them around the solution")
                 shown = unsolved(cell.source)
             elif tags == ["check"]:
                 metadata["nbgrader"] = exercises.check(points)
@@ -179,29 +179,29 @@ def cells(text: str, number: str) -> tuple[list[NotebookNode], list[NotebookNode
 
 
 def label(cell: NotebookNode) -> tuple[dict, int]:
-    """The cell's tags, checked, and its points."""
+    """The checked tags of a cell, as metadata, and its points."""
     if cell.cell_type not in ("code", "markdown"):
-        raise BuildError(f"expected a code or markdown cell. Got a {cell.cell_type} cell")
+        raise BuildError(f"a cell must be a code or markdown cell. Got a {cell.cell_type} cell")
     if not cell.source.strip():
-        raise BuildError("the cell is empty; delete it")
+        raise BuildError("a cell must not be empty. Delete it")
     metadata = dict(cell.metadata)
     metadata.pop("lines_to_next_cell", None)  # added by jupytext
     tags, points = metadata.pop("tags", []), metadata.pop("points", None)
     if metadata:
         raise BuildError(
-            f"expected `tags` and `points` on the cell's `# %%` line. Got {', '.join(map(repr, metadata))}"
+            f"the `# %%` line of a cell may set only `tags` and `points`. Got {', '.join(map(repr, metadata))}"
         )
     if tags and (len(tags) != 1 or tags[0] not in TAGS):
-        raise BuildError(f"expected one tag of {', '.join(TAGS)}. Got {', '.join(tags)}")
+        raise BuildError(f"a cell may have one tag, one of {', '.join(TAGS)}. Got {', '.join(tags)}")
     if tags == ["check"] and cell.cell_type != "code":
-        raise BuildError("a cell tagged `check` is a code cell. Got markdown")
+        raise BuildError("a cell tagged `check` must be a code cell. Got a markdown cell")
     if points is not None and (tags != ["check"] or not isinstance(points, int) or points < 0):
-        raise BuildError("`points` is a whole number >= 0 and stands on a cell tagged `check`")
+        raise BuildError(f"`points` must be an integer >= 0 on a cell tagged `check`. Got {points!r}")
     return ({"tags": tags} if tags else {}), 1 if points is None else points
 
 
 def fixed_id(cell: NotebookNode, taken: set[str]) -> str:
-    """An id from the content of the cell: equal on every machine, and unchanged when other cells are inserted."""
+    """An id made from the content of the cell. It is equal on every machine, and inserting other cells keeps it."""
     for repeat in range(len(taken) + 1):
         digest = hashlib.sha256(f"{cell.cell_type}\n{repeat}\n{cell.source}".encode()).hexdigest()[:8]
         if digest not in taken:
@@ -223,7 +223,7 @@ def write(parts: list[NotebookNode]) -> str:
 
 
 def build(folder: Path = HERE) -> list[Lesson]:
-    """All lessons under `folder`/source, in order. Writes nothing."""
+    """All lessons in `folder`/source, sorted by name. Writes no file."""
     sources = sorted((folder / "source").glob("*.py"))
     if not sources:
         raise BuildError(f"expected lessons in {folder / 'source'}. Got none")
@@ -231,7 +231,7 @@ def build(folder: Path = HERE) -> list[Lesson]:
     for path in sources:
         try:
             if not NAME.fullmatch(path.stem):
-                raise BuildError("a source is called NN_title.py, in small letters, digits and underscores")
+                raise BuildError("a source must be named like 01_title.py: lower-case letters, digits and underscores")
             student, solution = cells(path.read_text(encoding="utf-8").replace("\r\n", "\n"), path.stem[:2])
             lessons.append(Lesson(path.stem, write(student), write(solution)))
         except BuildError as error:
@@ -240,13 +240,13 @@ def build(folder: Path = HERE) -> list[Lesson]:
 
 
 def targets(lessons: list[Lesson], folder: Path = HERE) -> dict[Path, str]:
-    """The up-to-date content of each notebook, by path."""
+    """The content that each notebook must have, by path."""
     student = {folder / f"{lesson.name}.ipynb": lesson.student for lesson in lessons}
     return student | {folder / "solutions" / f"{lesson.name}.ipynb": lesson.solution for lesson in lessons}
 
 
 def drift(folder: Path = HERE) -> list[str]:
-    """Differences between the sources and the notebooks, one sentence each."""
+    """The differences between sources and notebooks, with one sentence for each."""
     wanted = targets(build(folder), folder)
     there = set(folder.glob("*.ipynb")) | set((folder / "solutions").glob("*.ipynb"))
     found = [f"{path.relative_to(folder)} has no source" for path in sorted(there - wanted.keys())]
@@ -269,7 +269,7 @@ def differs(path: Path, wanted: str | bytes) -> bool:
 def save(wanted: dict[Path, str] | dict[Path, bytes]) -> list[Path]:
     """Writes the files that have changed and returns their paths.
 
-    A file is replaced as a whole or not at all. Links are not followed.
+    A file is replaced completely or not at all. Links are not followed.
     """
     changed = [path for path, content in wanted.items() if differs(path, content)]
     for path in changed:
@@ -289,16 +289,16 @@ def refuse_to_overwrite(wanted: dict[Path, bytes]) -> None:
     """Raises BuildError if a path is a link or a file with other content, which may be a student's work."""
     for path, content in wanted.items():
         if os.path.lexists(path) and (path.is_symlink() or differs(path, content)):
-            raise BuildError(f"{path} is there already and differs. Name an empty folder.")
+            raise BuildError(f"a hand-out must not overwrite files. Got {path}, which exists. Name an empty folder.")
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="notebooks/build.py", description="Builds the lessons from notebooks/source.")
     task = parser.add_mutually_exclusive_group()
     task.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is out of date")
-    task.add_argument("--guide", action="store_true", help="write docs/teaching.md too, from a run of each lesson")
+    task.add_argument("--guide", action="store_true", help="also write docs/teaching.md, from a run of each lesson")
     task.add_argument(
-        "--students", metavar="DIR", type=Path, help="write a folder that works on its own, without solutions, to DIR"
+        "--students", metavar="DIR", type=Path, help="write a complete course without solutions to the folder DIR"
     )
     options = parser.parse_args(arguments)
     try:
@@ -306,14 +306,14 @@ def main(arguments: list[str] | None = None) -> int:
             stale = drift()
             print("\n".join(stale) or "every notebook matches its source")
             if stale:
-                print("the sources are what counts: run `python3 run.py notebooks`")
+                print("notebooks must match their sources: run `python3 run.py notebooks`")
             return 1 if stale else 0
         lessons = build()
         if options.students:
             files = handout.hand_out({lesson.name: lesson.student for lesson in lessons})
             wanted = {options.students / path: content for path, content in files.items()}
             refuse_to_overwrite(wanted)
-            print(f"wrote {len(save(wanted))} files into {options.students.absolute()}: a course that works on its own")
+            print(f"wrote {len(save(wanted))} files of a complete course into {options.students.absolute()}")
             return 0
         changed = save(targets(lessons))
         if options.guide:

@@ -1,7 +1,8 @@
-"""Test of the lessons: `pytest notebooks` runs each one with nbval, in fast mode, on the library of this checkout.
+"""Tests of the lessons: `pytest notebooks` runs each lesson with nbval, in fast mode, on the library of this checkout.
 
-nbval detects an error in a cell. It does not detect an error in a callback or a slider without effect. So after every
-student notebook, a test moves its explorers. After every solved lesson, docs/teaching.md must agree with its outputs.
+nbval detects an error in a cell. It does not detect an error in a callback, or a slider without effect. So after each
+student notebook, a test moves the controls of its explorers. After each solved lesson, docs/teaching.md must agree with
+the outputs of the lesson.
 """
 
 import os
@@ -13,11 +14,11 @@ import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 NOTEBOOKS = Path(__file__).resolve().parent
-sys.path.insert(0, str(NOTEBOOKS))  # for guide.py: importlib mode puts no test folder on the path
+sys.path.insert(0, str(NOTEBOOKS))  # for guide.py, because pytest's importlib mode does not add this folder
 
 os.environ.setdefault("AMFS_LAB_FAST", "1")  # loops end after a few steps
-os.environ["AMFS_LAB_CHECKS"] = "raise"  # a wrong answer shows a box to a student, and is an error in a test
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads would only slow down the tests that run in parallel
+os.environ["AMFS_LAB_CHECKS"] = "raise"  # a wrong answer is an error in a test; a student sees a box
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run in parallel, and more threads would slow them down
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(NOTEBOOKS.parent), os.environ.get("PYTHONPATH"))))
 
 # Runs in the kernel before the lesson: records every explorer, even without a variable and without display.
@@ -49,16 +50,16 @@ def pytest_collect_file(file_path, parent):
 
 
 class Lesson(IPyNbFile):
-    """A notebook under nbval, with one more cell before it and one after it."""
+    """A notebook that nbval runs, with one additional cell before it and one after it."""
 
     def around(self) -> tuple[str, str]:
-        """The code before the lesson and after it."""
+        """The code of the additional cells before and after the lesson."""
         return REMEMBER, DRIVE
 
     def wrong(self, cell: nbformat.NotebookNode) -> str:
         """The error in a cell's output, as a sentence; "" if there is none."""
         if is_check(cell) and said(cell) != "○ not attempted yet\n":
-            return f"expected of a check: not attempted yet. Got {said(cell)!r}."
+            return f"a check must print: not attempted yet. Got {said(cell)!r}."
         return ""
 
     def collect(self):
@@ -71,19 +72,19 @@ class Lesson(IPyNbFile):
 
 
 class SolvedLesson(Lesson):
-    """A solved lesson: its checks must praise it, and the teaching guide must agree with its outputs."""
+    """A solved lesson: all checks must accept its answers, and the teaching guide must agree with its outputs."""
 
     def around(self):
-        import guide  # not at the top: a hand-out has neither guide.py nor solutions
+        import guide  # not at the top, because a hand-out has no guide.py
 
         return guide.RECORD, guide.REPORT
 
     def wrong(self, cell):
         if is_check(cell) and not said(cell).startswith("✓ "):
-            return f"expected praise. Got {said(cell)!r}."
+            return f"a check must accept the answer. Got {said(cell)!r}."
         if cell is not self.last:
             return ""
-        return self.unlike_the_guide() if any(map(is_check, self.nb.cells)) else "expected checks. Got none."
+        return self.unlike_the_guide() if any(map(is_check, self.nb.cells)) else "a lesson must have checks. Got none."
 
     def unlike_the_guide(self) -> str:
         import guide

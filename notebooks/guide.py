@@ -1,8 +1,8 @@
 """The teaching guide docs/teaching.md, generated from the solved lessons and from their outputs.
 
-`python3 run.py notebooks --guide` runs each solved lesson once and writes the page. The right option of a question and
-the praise of a check come from that run. A question without reasons is open: its answer depends on the student's
-machine, so the guide gives no answer.
+`python3 run.py notebooks --guide` runs each solved lesson once and writes the page. This run gives the correct option
+of each question and the output of each check. A question without reasons for its options is open: its answer depends on
+the student's machine, so the guide gives no answer.
 """
 
 import json
@@ -31,7 +31,7 @@ def _recording(self, *args, **kwargs):
 Prediction.__init__ = _recording
 """
 
-# Runs in the kernel after the lesson, because some right options depend on its results.
+# Runs in the kernel after the lesson, because some correct options depend on the results of the lesson.
 REPORT = """
 import json
 print(json.dumps([
@@ -80,7 +80,7 @@ If points count:
 
 
 class GuideError(Exception):
-    """An error in a lesson that stops the guide. The message says: lesson, expected, got."""
+    """An error in a lesson that stops the guide. The message has the lesson, what is expected, and what was found."""
 
 
 # --- Running a lesson -----------------------------------------------------------------------------
@@ -90,8 +90,8 @@ def run(notebook: NotebookNode, before: str = "", after: str = "", root: Path = 
     """Executes a notebook in a kernel of this Python, in fast mode, up to the first error. Returns it with outputs.
 
     Args:
-        before, after: the code of one more cell before and after the lesson.
-        root: the project, or a hand-out, whose library the kernel sees.
+        before, after: code of one additional cell before and one after the lesson.
+        root: the folder of the project or of a hand-out. The kernel imports the library from there.
     """
     cells = [nbformat.v4.new_code_cell(source) for source in (before, after)]
     notebook.cells = [cells[0], *notebook.cells, cells[1]]
@@ -102,7 +102,7 @@ def run(notebook: NotebookNode, before: str = "", after: str = "", root: Path = 
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(root),
     }
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # not a kernel of that name in the home folder
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # not a kernel with that name in the home folder
     client = NotebookClient(
         notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(root / "notebooks")}}
     )
@@ -111,7 +111,7 @@ def run(notebook: NotebookNode, before: str = "", after: str = "", root: Path = 
 
 
 def printed(cell: NotebookNode) -> str:
-    """The printed output of a cell, with its boxes as text."""
+    """The printed output of a cell. Boxes become text."""
     return "".join(each.get("text") or f"{each.get('data', {}).get('text/plain', '')}\n" for each in cell.outputs)
 
 
@@ -119,7 +119,7 @@ def printed(cell: NotebookNode) -> str:
 
 
 def section(name: str, performed: NotebookNode) -> str:
-    """The section of a lesson, from its solved notebook after `run(notebook, RECORD, REPORT)`."""
+    """The section of a lesson, made from its solved notebook after `run(notebook, RECORD, REPORT)`."""
     cells, asked = performed.cells[1:-1], json.loads(printed(performed.cells[-1]))
     title, goals, terms, *opening = paragraphs(cells[0].source)
     under = dict(chapters(cells))
@@ -146,7 +146,7 @@ def paragraphs(text: str) -> list[str]:
 
 
 def chapters(cells: Iterable[NotebookNode]) -> Iterator[tuple[str, list[NotebookNode]]]:
-    """The cells under each `##` heading; the heading of the cells before the first one is ""."""
+    """Each `##` heading with its cells. The cells before the first heading have the heading ""."""
     heading, inside = "", []
     for cell in cells:
         found = re.search(r"^## (.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
@@ -158,10 +158,10 @@ def chapters(cells: Iterable[NotebookNode]) -> Iterator[tuple[str, list[Notebook
 
 
 def predictions(name: str, under: dict[str, list[NotebookNode]], asked: list[dict]) -> Iterator[str]:
-    """Each question with its options, the right one first, and the reason that the student reads for each."""
+    """Each question with its options, the correct option first, and the reason that students read for each."""
     places = [heading for heading, cells in under.items() for cell in cells if "widgets.predict(" in cell.source]
     if len(places) != len(asked):
-        raise GuideError(f"{name}: expected a cell for each question. Got {len(places)} for {len(asked)}.")
+        raise GuideError(f"{name}: each question must have a cell. Got {len(places)} cells for {len(asked)} questions.")
     for number, (place, each) in enumerate(zip(places, asked, strict=True), start=1):
         where = f"under “{place}”" if place else "at the start"
         yield f"**{number}. {each['question']}** ({where})"
@@ -169,8 +169,8 @@ def predictions(name: str, under: dict[str, list[NotebookNode]], asked: list[dic
             yield f"Open: {' / '.join(each['options'])}. It is measured anew in each run, so there is no key."
             continue
         if each["key"] is None:
-            raise GuideError(f"{name}: nobody knows the answer when the lesson has ended: {each['question']}")
-        order = sorted(each["options"], key=lambda option: option != each["key"])  # the others keep their order
+            raise GuideError(f"{name}: each question must have an answer at the end. Got none: {each['question']}")
+        order = sorted(each["options"], key=lambda option: option != each["key"])  # other options keep their order
         marks = {option: f"✓ **{option}**" if option == each["key"] else f"*{option}*" for option in order}
         yield "\n".join(
             f"- {mark}: {each['because'].get(option, 'no reason is given')}" for option, mark in marks.items()
@@ -178,7 +178,7 @@ def predictions(name: str, under: dict[str, list[NotebookNode]], asked: list[dic
 
 
 def exercises(name: str, cells: list[NotebookNode]) -> Iterator[str]:
-    """Each exercise: its task, the solution, and the praise that its check gave."""
+    """Each exercise: its task, its solution, and the output of its check."""
     for cell in cells:
         kind = (cell.cell_type, *cell.metadata.get("tags", []))
         if kind == ("markdown", "exercise"):
@@ -187,7 +187,7 @@ def exercises(name: str, cells: list[NotebookNode]) -> Iterator[str]:
             answer = re.sub(r"^\s*### (BEGIN|END) SOLUTION\n?", "", cell.source, flags=re.MULTILINE).rstrip()
         elif kind == ("code", "check"):
             if not printed(cell).startswith("✓ "):
-                raise GuideError(f"{name}: {heading}: expected praise. Got {printed(cell).strip()!r}.")
+                raise GuideError(f"{name}: {heading}: the check must pass. Got {printed(cell).strip()!r}.")
             points = cell.metadata.nbgrader.points
             yield f"**{heading}** ({points} {'point' if points == 1 else 'points'})"
             yield text.strip()
@@ -196,7 +196,7 @@ def exercises(name: str, cells: list[NotebookNode]) -> Iterator[str]:
 
 
 def claims(cells: list[NotebookNode]) -> Iterator[str]:
-    """The claims in prose, each followed by the comments of the asserts that prove it."""
+    """The claims of a lesson, each followed by the comments of the assert statements that prove it."""
     for cell in cells:
         if cell.cell_type == "markdown":
             yield from (item(text) for text in paragraphs(cell.source) if not text.startswith("#"))
@@ -207,7 +207,7 @@ def claims(cells: list[NotebookNode]) -> Iterator[str]:
 
 
 def breaks(cells: list[NotebookNode]) -> Iterator[str]:
-    """The paragraphs that begin in bold, each one way to fail; if there are none, the first paragraph."""
+    """The paragraphs that begin in bold, each of which describes a failure. Without any, the first paragraph."""
     texts = [text for cell in cells if cell.cell_type == "markdown" for text in paragraphs(cell.source)]
     texts = [text for text in texts if not text.startswith("#")]
     yield from map(item, [text for text in texts if text.startswith("**")] or texts[:1])
@@ -240,7 +240,7 @@ def page(solutions: dict[str, NotebookNode], sections: Iterable[str]) -> str:
 
 
 def guide(solutions: dict[str, str]) -> str:
-    """The page, from the text of each solved notebook. Runs all notebooks."""
+    """The page, made from the text of each solved notebook. Runs all notebooks."""
     sections = []
     for name, text in solutions.items():
         print(f"running {name}", flush=True)
@@ -248,7 +248,7 @@ def guide(solutions: dict[str, str]) -> str:
             sections.append(section(name, run(nbformat.reads(text, 4), RECORD, REPORT)))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             why = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else error
-            raise GuideError(f"{name} did not run to its end, so there is no guide. {why}") from None
+            raise GuideError(f"{name} must run without an error. Got {why}. The guide was not written.") from None
     return page({name: nbformat.reads(text, 4) for name, text in solutions.items()}, sections)
 
 
@@ -256,11 +256,11 @@ def guide(solutions: dict[str, str]) -> str:
 
 
 def comparable(text: str) -> str:
-    """The text without the numbers in its praise, whose last digits may differ between machines."""
+    """The text without the numbers in outputs of checks, because their last digits may differ between machines."""
     return re.sub(r"^✓ .*$", lambda line: re.sub(r"\d+([.,]\d+)?", "#", line[0]), text, flags=re.MULTILINE)
 
 
 def split(text: str) -> dict[str, str]:
-    """The parts of a page: the first has the key "", each lesson's section has its number."""
+    """The parts of the page. The key of the first part is "", and the key of a lesson's section is its number."""
     first, *rest = re.split(r"\n(?=## \d\d · )", text)
     return {"": first} | {part[3:5]: part for part in rest}

@@ -1,6 +1,6 @@
-"""The hand-out for students: a self-contained folder with the lessons, without solutions, sources and tests.
+"""The hand-out for students: a complete folder with the lessons, without solutions, sources and tests.
 
-A student starts it with `python3 run.py lab`, as in the whole project.
+A student starts it with `python3 run.py lab`, as in the complete project.
 """
 
 import re
@@ -32,12 +32,12 @@ FILES = (
     "notebooks/conftest.py",
     "pyproject.toml",
     "run.py",
-)  # the files beside the library and the lessons; all other files of the project are left out
+)  # files of a hand-out, in addition to the library and the lessons
 FOR_TEACHERS = "If you teach"
 
 
 def hand_out(lessons: dict[str, str], root: Path = ROOT) -> dict[Path, bytes]:
-    """The files of a hand-out, by path relative to its folder, from the text of each unsolved lesson."""
+    """The content of each file of a hand-out, by relative path. `lessons`: text of each unsolved lesson, by name."""
     wanted = {Path(name): (root / name).read_bytes() for name in FILES}
     wanted |= {path.relative_to(root): path.read_bytes() for path in library(root / "amfs_lab")}
     wanted |= {Path("notebooks", f"{name}.ipynb"): text.encode() for name, text in lessons.items()}
@@ -46,7 +46,7 @@ def hand_out(lessons: dict[str, str], root: Path = ROOT) -> dict[Path, bytes]:
 
 
 def library(package: Path) -> Iterator[Path]:
-    """The package's files, without hidden files and Python's caches."""
+    """The files of the package, without hidden files and caches of Python."""
     for path in sorted(package.rglob("*")):
         parts = path.relative_to(package).parts
         if path.is_file() and "__pycache__" not in parts and not any(part.startswith(".") for part in parts):
@@ -54,5 +54,5 @@ def library(package: Path) -> Iterator[Path]:
 
 
 def without(heading: str, page: str) -> str:
-    """The page without the section under that heading."""
+    """The page without the section under `heading`."""
     return re.sub(rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", "", page, flags=re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""What every test shares: seeded random numbers, and the last word on what was measured."""
+"""Fixtures of all tests: seeded random numbers and data. Also a report of measured waiting times."""
 
 import itertools
 import json
@@ -19,9 +19,9 @@ with_shapes = jaxtyping.jaxtyped
 
 
 def checked(*, typechecker: Callable) -> Callable:
-    """The check of types that jaxtyping's import hook adds, without its account of shapes where no shape is named.
+    """The type check of jaxtyping's import hook. Functions without a shape in their signature get only the type check.
 
-    That account is kept at each call, and was a fifth of the time of the tests that draw.
+    Recording shapes at each call took a fifth of the time of tests that draw figures.
     """
 
     def check(made):
@@ -32,18 +32,18 @@ def checked(*, typechecker: Callable) -> Callable:
 
 
 def names_a_shape(annotation: object) -> bool:
-    """In doubt yes: an annotation may still be a string."""
+    """True if an annotation names a shape, or may name one because it is still a string."""
     if isinstance(annotation, (str, type)):
         return isinstance(annotation, str) or issubclass(annotation, jaxtyping.AbstractArray)
     return any(map(names_a_shape, typing.get_args(annotation)))
 
 
-jaxtyping.jaxtyped = checked  # before the package is imported
+jaxtyping.jaxtyped = checked  # must happen before the package is imported
 
 from amfs_lab.episode import Episode  # noqa: E402
 from amfs_lab.tasks import EpisodeConfig, ImageSource  # noqa: E402
 
-torch.set_num_threads(1)  # the tensors are small, and threads that wait for each other are slow on a busy machine
+torch.set_num_threads(1)  # tensors are small, and several threads are slow on a busy machine
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def randn() -> Callable[..., Tensor]:
 
 @pytest.fixture
 def images() -> Tensor:
-    """Twelve classes of eight noisy images each, (12 8 28 28) in uint8: each class is a pattern of its own."""
+    """Twelve classes of eight noisy images each, (12 8 28 28) in uint8. Each class has its own pattern."""
     generator = torch.Generator().manual_seed(1)
     patterns = torch.rand(12, 1, 28, 28, generator=generator)
     noisy = patterns + 0.15 * torch.randn(12, 8, 28, 28, generator=generator)
@@ -64,7 +64,7 @@ def images() -> Tensor:
 
 @pytest.fixture
 def episode(images: Tensor) -> Episode:
-    """A 3-way 1-shot task with 2 queries a class, in float64."""
+    """A 3-way 1-shot task with 2 queries of each class, in float64."""
     source = ImageSource(images, tuple("abcdefghijkl"), EpisodeConfig(3, 1, 2))
     return source[0].to("cpu", torch.float64)
 
@@ -89,10 +89,10 @@ print(json.dumps(said))
 
 @pytest.fixture(scope="module")
 def said_of() -> Callable[[str, Iterable[str]], dict[str, str]]:
-    """`said_of(setup, expressions)`: what the package says of each, in a process as people run it.
+    """`said_of(setup, expressions)`: the error message of each expression, in a process without the type checks.
 
-    Here the shape checker of the tests would speak first. An expression without an error is "accepted: ...", an error
-    that is none of ours begins with its type.
+    In the process of the tests, the type checks would raise first. An expression without an error gives
+    "accepted: ...". An error that is not an AmfsError begins with its type.
     """
 
     def said_of(setup: str, cases: Iterable[str]) -> dict[str, str]:
@@ -105,10 +105,10 @@ def said_of() -> Callable[[str, Iterable[str]], dict[str, str]]:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """How long a reader waits, as the browser tests write it down: "From ... to ...", in milliseconds.
+    """Prints the waiting times that the browser tests have recorded: "From ... to ...", in milliseconds.
 
-    Measured, never asserted: on a shared machine the neighbours would decide. Here, because a run on several cores
-    reads no other conftest in the process that has the last word.
+    Times are never asserted, because other programs on the machine affect them. The function is here, because in a run
+    on several cores the main process reads no other conftest.
     """
     measured: dict[str, list[float]] = {}
     for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
@@ -125,14 +125,14 @@ def pytest_terminal_summary(terminalreporter) -> None:
             )
 
 
-LESSON = re.compile(r"browser/test_lessons\.py::")  # minutes each, and they know nothing of one another
+LESSON = re.compile(r"browser/test_lessons\.py::")  # these take minutes each and are independent
 
 
-@pytest.hookimpl(optionalhook=True)  # `-p no:xdist` has none
+@pytest.hookimpl(optionalhook=True)  # unknown with `-p no:xdist`
 def pytest_xdist_make_scheduler(config, log):
-    """A file stays in one process, so that a notebook runs cell after cell; the lessons in the browser go one by one.
+    """Keeps each file in one process, so that the cells of a notebook run in order. Browser lessons are distributed.
 
-    As one file they kept one worker busy long after the others had gone home.
+    As one file, the browser lessons kept one process busy long after the others had finished.
     """
     from xdist.scheduler import LoadFileScheduling
 

@@ -1,9 +1,9 @@
-"""Records of runs with one field of another kind, and what the commands make of them.
+"""Damaged records of runs: each has one field of another type, and the commands must refuse it with an error.
 
     python -m tests.damage record|checkpoint RUN SUPPORT FOLDER
 
-prints the faults as JSON: a traceback, another exit status than 0 or 2, or words that are not ours. (In a process of
-its own, because the type checks of the tests would complain before the library does.)
+prints the failures as JSON: a traceback, an exit status other than 0 or 2, or a message of another library. It runs in
+a process of its own, because the type checks of the tests would raise before the library does.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ SAME = ["--width", "2", "--tasks", "1", "--steps", "3", "--validate-every", "0",
 
 
 def places(record: Any, path: tuple = ()) -> Iterator[tuple]:
-    """The path of every value in a record, those of its parts included."""
+    """The path of every value in a record, including values in nested parts."""
     for key, value in record.items():
         yield (*path, key)
         if isinstance(value, dict):
@@ -34,7 +34,7 @@ def places(record: Any, path: tuple = ()) -> Iterator[tuple]:
 
 
 def replaced(record: dict[str, Any], path: tuple, value: Any) -> dict[str, Any]:
-    """A copy of the record with one value in another's place."""
+    """A copy of the record in which the value at `path` is replaced."""
     copy = json.loads(json.dumps(record))
     part = copy
     for key in path[:-1]:
@@ -56,19 +56,19 @@ def variants(record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, path in enumerate(places(record)):
         name = ".".join(path)
         yield f"{name} left out", without(record, path)
-        for value in OTHERS[number % 3 :: 3]:  # a third of them for each field, in turns: all would take a minute
+        for value in OTHERS[number % 3 :: 3]:  # a third for each field, because all would take a minute
             yield f"{name} = {value!r}", replaced(record, path, value)
 
 
 class WentOn(Exception):
-    """A run that trains: the record was good enough."""
+    """Raised when a run begins to train, which means that it accepted the record."""
 
 
 went_on: list[str] = []
 
 
 def complaint(*arguments: object) -> str | None:
-    """What is wrong with how a command took it; None for a run that works all the same, or one sentence and exit 2."""
+    """The fault of a command, as text. None if the command works, or if it prints one sentence and ends with 2."""
     out = io.StringIO()
     try:
         with contextlib.redirect_stderr(out), contextlib.redirect_stdout(io.StringIO()):
@@ -105,7 +105,7 @@ def commands(folder: Path, support: Path) -> dict[str, list[object]]:
 
 
 def faults_of_records(run: Path, support: Path, place: Path) -> Iterator[str]:
-    """`evaluate` and `predict`."""
+    """The faults of `evaluate` and `predict` with damaged records."""
     folder = shutil.copytree(run, place / "run")
     record = json.loads((folder / saved.RECORD).read_text(encoding="utf-8"))
     for name, damaged in variants(record):
@@ -116,7 +116,7 @@ def faults_of_records(run: Path, support: Path, place: Path) -> Iterator[str]:
 
 
 def faults_of_checkpoints(run: Path, support: Path, place: Path) -> Iterator[str]:
-    """`replay` and `train --resume`."""
+    """The faults of `replay` and `train --resume` with damaged checkpoints."""
     found = checkpoint.load(run)
     complaint(*commands(shutil.copytree(run, place / "whole"), support)["resume"])
     if went_on != ["train"]:
@@ -136,8 +136,8 @@ def main(kind: str, *places: str) -> None:
     def train_on(*arguments: Any) -> Any:
         raise WentOn
 
-    training.meta_gradient = train_on  # type: ignore[assignment]  # to train on would take long
-    cli.parser = functools.cache(cli.parser)  # to build it anew takes longer than most refusals
+    training.meta_gradient = train_on  # type: ignore[assignment]  # training would take long
+    cli.parser = functools.cache(cli.parser)  # building the parser takes long
     find = faults_of_records if kind == "record" else faults_of_checkpoints
     print(json.dumps(list(find(*map(Path, places)))))
 

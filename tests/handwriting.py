@@ -31,7 +31,7 @@ STROKES = {
 
 
 def photograph(letter: str, number: int, size=(480, 360)) -> Image.Image:
-    """The drawing `number` of a letter: each is another drawing."""
+    """Drawing number `number` of a letter. Each number gives another drawing."""
     hand = random.Random(f"{letter} {number}")
     width, height = size
     side = min(size) * hand.uniform(0.4, 0.6)
@@ -63,7 +63,7 @@ def photograph(letter: str, number: int, size=(480, 360)) -> Image.Image:
 
 
 def support_folder(place: Path, counts=(1, 2, 3, 1, 2)) -> Path:
-    """One folder a letter with photographs of it, unequal numbers."""
+    """A support folder: one folder of photographs for each letter, with different numbers of photographs."""
     for letter, count in zip(FIVE, counts, strict=True):
         for number in range(count):
             save(photograph(letter, number), place / letter / f"{number}.jpg")

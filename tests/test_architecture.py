@@ -1,4 +1,4 @@
-"""The architecture holds: imports go down the layers, no module is unused, a plain import stays light.
+"""Rules of the architecture: imports go down the layers, no module is unused, importing the package is fast.
 
 The layers are read from the table in docs/architecture.md.
 """
@@ -47,7 +47,7 @@ HEAVY = [
 
 
 def offences(source: str, path: str) -> list[str]:
-    """What `path` (relative to the package) may not import, as `file:line: reason`."""
+    """Forbidden imports in the source of `path` (relative to the package), as `file:line: reason`."""
     parts = Path(path).with_suffix("").parts
     is_package = parts[-1] == "__init__"
     module = ".".join(["amfs_lab", *(parts[:-1] if is_package else parts)])
@@ -60,7 +60,7 @@ def offences(source: str, path: str) -> list[str]:
             continue
         if package == "__init__":
             if other == "moved":
-                continue  # within a function
+                continue  # in a function
             reason = "the package itself imports no module, so that `import amfs_lab` stays light"
         elif other not in LAYER:
             reason = "it has no layer"
@@ -129,7 +129,7 @@ def test_imports_within_a_package_and_downwards_are_free():
 
 
 def modules() -> dict[str, Path]:
-    """Each module of the package by its dotted name."""
+    """The path of each module of the package, by dotted name."""
     found = {}
     for file in PACKAGE.rglob("*.py"):
         parts = file.relative_to(ROOT).with_suffix("").parts
@@ -138,7 +138,7 @@ def modules() -> dict[str, Path]:
 
 
 def unused(sources: dict[str, str]) -> set[str]:
-    """The modules that no other module imports, by their dotted names; packages count as used by their modules."""
+    """The dotted names of modules that no other module imports. A package counts as used if it has modules."""
     used = set(ENTRY_POINTS)
     for name, source in sources.items():
         for node in ast.walk(ast.parse(source)):
@@ -170,7 +170,7 @@ def test_a_plain_import_stays_light():
 
 
 def test_the_first_cell_of_a_lesson_waits_for_nothing_that_it_does_not_need():
-    """Figures for paper are imported when one is asked for; constraints.txt tells of the grammar."""
+    """Libraries for figures on paper and for parsing are imported only when they are used."""
     needless = ["matplotlib", "rfc3987_syntax"]
     code = f"import sys, amfs_lab.explore; print(*[name for name in {needless} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -178,7 +178,7 @@ def test_the_first_cell_of_a_lesson_waits_for_nothing_that_it_does_not_need():
 
 
 def test_shapes_and_types_are_checked_in_every_test():
-    """By jaxtyping where a shape is named, by beartype alone where none is; see conftest.py."""
+    """jaxtyping checks signatures with shapes, and beartype alone checks the others. See conftest.py."""
     with pytest.raises(TypeCheckError, match=r"parameters of amfs_lab.kernels.squared_distances"):
         squared_distances(torch.zeros(2, 3), torch.zeros(2, 4))
     with pytest.raises(TypeCheckError, match=r"Wave.__call__"):
@@ -200,7 +200,7 @@ def test_no_file_names_a_machine():
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError:
-            continue  # a picture or an array
+            continue  # an image or an array
         found += [
             f"{file.relative_to(ROOT)}:{n}: {line.strip()}" for n, line in enumerate(lines, 1) if path.search(line)
         ]

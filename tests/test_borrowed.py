@@ -1,4 +1,4 @@
-"""Networks as people bring them: they work with every method, or one sentence says why not, before the first step."""
+"""Networks of users work with every method, or one sentence says why not, before the first step."""
 
 import contextlib
 
@@ -23,7 +23,7 @@ LABELS = tuple("abcdefghijkl")
 
 
 class Cnn(nn.Module):
-    """Convolutions with torch's own BatchNorm and dropout, as a borrowed network has them."""
+    """A convolutional network with torch's own BatchNorm and dropout."""
 
     num_features = 8
 
@@ -89,7 +89,7 @@ class Recurrent(nn.Module):
 
 
 class Returned(nn.Module):
-    """What transformers return: an object, with the features in one of its fields."""
+    """A network that returns an object with the features in a field, as in the library transformers."""
 
     num_features = 8
 
@@ -109,7 +109,7 @@ class Colour(nn.Module):
 
 
 class Cached(Tied):
-    """A buffer that is None until the first image, and is made then."""
+    """A network with a buffer that is None until the first image."""
 
     def __init__(self):
         super().__init__()
@@ -132,7 +132,7 @@ class Growing(Tied):
 
 
 class Writing(Tied):
-    """Centres its input in place."""
+    """A network that centres its input in place."""
 
     def forward(self, x):
         x -= 0.5
@@ -220,7 +220,7 @@ def test_a_learner_made_in_inference_mode_is_refused(images):
 
 
 def test_autocast_sees_each_step(images):
-    """In one autocast region torch keeps the short copies of the weights: a second step would see the first weights."""
+    """In one autocast region torch caches 16-bit copies of weights. A second step would use the old weights."""
     learner, _ = trained(_seeded(Tied), "i-amfs", images, steps=1)
     source = next(halves(images))
     with torch.autocast("cpu", torch.bfloat16):

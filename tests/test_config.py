@@ -1,4 +1,4 @@
-"""Settings are refused at birth, and what is saved makes the same settings again."""
+"""Invalid settings are refused when they are created, and saved settings are restored."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ def test_a_method_survives_json(method):
     assert type(again.outer) is type(config.outer)
 
 
-def test_the_names_mean_what_the_paper_means():
+def test_names_of_methods_agree_with_the_paper():
     assert isinstance(preset("amfs").build().inner, FunctionSpace)
     assert isinstance(preset("amfs").outer, PairwiseCosine)
     assert preset("maml").build().inner == Maml(lr=Maml().lr, steps=Maml().steps, first_order=False)
@@ -85,7 +85,7 @@ def test_initial_weights_depend_on_the_seed_alone():
         (lambda: TrainingConfig.from_dict({"inner": {"name": "x"}}), r"Expected the settings of a run"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(make, message):
+def test_invalid_settings_are_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
 
@@ -95,7 +95,7 @@ def test_a_configuration_is_frozen():
         preset("amfs").steps = 3
 
 
-def test_a_bandwidth_that_is_asked_for_is_where_training_starts(tmp_path):
+def test_training_starts_at_the_given_bandwidth(tmp_path):
     config = preset("i-amfs", inner=FunctionSpaceConfig(bandwidth=7.0, learn_bandwidth=False), steps=1, width=4)
     trainer = MetaTrainer(config)
     list(trainer.run())

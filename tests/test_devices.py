@@ -1,4 +1,4 @@
-"""The path from episode to meta-update asks nothing of a device: it runs where there are no numbers, and on a GPU."""
+"""The path from episode to meta-update reads no value of a tensor, so it runs on the meta device and on a GPU."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def tasks(n, dtype=torch.float32, device="cpu"):
 
 
 class TestNoNumbers:
-    """torch has a device without numbers, `meta`: to ask for one, or to mix in a tensor of the CPU, is an error."""
+    """Tensors on torch's `meta` device have no values. Reading a value or mixing in a CPU tensor is an error."""
 
     @pytest.mark.parametrize("batched", [False, True], ids=["task by task", "batched"])
     @pytest.mark.parametrize("norm", NORMS)
@@ -53,7 +53,7 @@ class TestNoNumbers:
         learner = learner_of("amfs", inner=ALL_OF_IT).to("meta")
         assert learner.task_gradients(tasks(2, device="meta")).rows.device.type == "meta"
 
-    @pytest.mark.parametrize("name", [name for name in AGGREGATORS if name != "torchjd"])  # whose solvers are the CPU's
+    @pytest.mark.parametrize("name", [name for name in AGGREGATORS if name != "torchjd"])  # its solvers need the CPU
     def test_nor_does_any_rule(self, name):
         assert AGGREGATORS[name]().combine(torch.empty(5, 7, device="meta")).shape == (7,)
 
@@ -98,7 +98,7 @@ class TestAllAtOnce:
     def test_a_training_is_the_same_but_for_rounding(self):
         config = preset("amfs", width=8, tasks=3, steps=3, episode=SHAPE, norm="group", validate_every=0)
         apart, together = (list(MetaTrainer(replace(config, batched=b)).run()) for b in (False, True))
-        # Adam's first steps are as long where a gradient is all rounding.
+        # Adam's first steps have full length even if a gradient is only rounding error.
         assert [p.loss for p in together] == pytest.approx([p.loss for p in apart], abs=1e-3)
 
     def test_tasks_of_different_shapes_do_not_run_together(self):
@@ -108,7 +108,7 @@ class TestAllAtOnce:
 
 
 class TestPrecision:
-    """Convolutions in bfloat16, whose numbers have three digits; all else keeps its own."""
+    """Convolutions in bfloat16, which keeps about three digits. All other parts keep their dtype."""
 
     @pytest.mark.parametrize(
         ("method", "norm"), [(method, "transductive") for method in METHODS] + [("amfs", norm) for norm in NORMS[1:]]
@@ -125,7 +125,7 @@ class TestPrecision:
         assert not torch.equal(short.losses, whole.losses), "nothing was computed in bfloat16"
         assert torch.allclose(short.losses, whole.losses, rtol=0.05)
         steps = getattr(learner.inner, "steps", 1) if method != "anil" else 1  # through the convolutions
-        assert torch.cosine_similarity(short.rows, whole.rows).min() > (0.95 if steps == 1 else 0.5)  # roundings add up
+        assert torch.cosine_similarity(short.rows, whole.rows).min() > (0.95 if steps == 1 else 0.5)  # errors add up
 
     def test_a_backbone_of_it_answers_in_the_numbers_that_it_was_given(self):
         x = tasks(1)[0].support.x

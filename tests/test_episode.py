@@ -1,4 +1,4 @@
-"""An episode is checked at birth, so that no label is taken for another and nothing broadcasts."""
+"""An episode is checked when it is created, so that labels are not confused and no tensor is broadcast."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def said(said_of):
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_episode_is_refused_in_our_words(case, said):
+def test_an_invalid_episode_is_refused_with_an_error_of_the_package(case, said):
     assert REFUSED[case] in said[case]
     assert not said[case].startswith("accepted")
 

@@ -1,4 +1,4 @@
-"""Files that others made are read within bounds, and files of ours take their places whole and through no link."""
+"""Files of others are read within limits. Our files are written completely, and not through links."""
 
 import io
 import json
@@ -27,7 +27,7 @@ def test_json_comes_as_it_was_written():
     for text in (json.dumps(plain), json.dumps(plain, ensure_ascii=False)):
         assert files.parse_json(text) == plain
         assert files.parse_json(text.encode()) == plain
-        assert files.parse_json(b"\xef\xbb\xbf" + text.encode()) == plain  # as an editor of Windows saves it
+        assert files.parse_json(b"\xef\xbb\xbf" + text.encode()) == plain  # with a byte-order mark
 
 
 HOSTILE_JSON = {
@@ -50,7 +50,7 @@ HOSTILE_JSON = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_JSON)
-def test_hostile_json_is_a_value_error_in_our_words(name):
+def test_hostile_json_is_a_value_error_of_the_package(name):
     data, words = HOSTILE_JSON[name]
     with pytest.raises(ValueError, match=words) as caught:
         files.parse_json(data)
@@ -78,7 +78,7 @@ def declared(shape: str, kind: str = "<f8", data: bytes = b"") -> bytes:
 
 
 def bomb(size: int, method: int = zipfile.ZIP_DEFLATED, claimed: int | None = None) -> bytes:
-    """Zeros, packed, with another size in the list of contents than they have."""
+    """Compressed zeros, with a wrong size in the list of contents."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", method) as archive:
         archive.writestr("x.npy", bytes(size))
@@ -114,7 +114,7 @@ def pickled() -> bytes:
 
 
 def many_files() -> bytes:
-    """An empty zip whose list of files has 32 MB."""
+    """A zip file without contents whose list of files has 32 MB."""
     listed = bytes(2**25)
     return listed + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0, 0, len(listed), 0, 0)
 
@@ -139,7 +139,7 @@ HOSTILE_ARRAYS = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_ARRAYS)
-def test_hostile_arrays_are_a_value_error_in_our_words(name):
+def test_hostile_arrays_are_a_value_error_of_the_package(name):
     make, words = HOSTILE_ARRAYS[name]
     with pytest.raises(ValueError, match=words):
         files.arrays(make())
@@ -183,12 +183,12 @@ HOSTILE_TENSORS = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_TENSORS)
-def test_hostile_tensors_are_a_value_error_in_our_words(name):
+def test_hostile_tensors_are_a_value_error_of_the_package(name):
     with pytest.raises(ValueError, match=r"no whole file of tensors|its JSON"):
         files.tensors(HOSTILE_TENSORS[name])
 
 
-# --- what may be opened
+# --- files that may be opened
 
 
 @posix
@@ -203,17 +203,17 @@ def test_a_pipe_or_a_device_is_no_file_and_is_not_waited_for(tmp_path):
 
 
 @posix
-def test_a_file_is_looked_at_before_memory_is_taken(tmp_path):
+def test_a_file_is_checked_before_memory_is_allocated(tmp_path):
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(ValueError, match="sparse has 1,099,511,627,776 bytes, more than the limit of 4,294,967,296"):
         files.content(tmp_path / "sparse", files.TENSOR_BYTES)
 
 
-# --- what is written
+# --- written files
 
 
-def test_a_file_takes_its_place_whole_or_not_at_all(tmp_path):
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path):
     (tmp_path / "a").write_text("before")
     half = files.replacing(tmp_path / "a")
     half.__enter__().write(b"half")
@@ -254,10 +254,10 @@ def test_no_link_leads_it_elsewhere(tmp_path, monkeypatch):
     assert not (tmp_path / "b").exists()
 
 
-# --- what is shown
+# --- printed text
 
 
-def test_nothing_commands_the_terminal():
+def test_control_codes_do_not_reach_the_terminal():
     for code in [*range(9), *range(11, 32), *range(127, 160), 0x202E, 0x2066, 0xD800, 0xDFFF, 0x2028]:
         assert printable(f"a{chr(code)}b").isprintable()
     assert printable("\x1b[31mred") == r"\x1b[31mred"

@@ -1,4 +1,4 @@
-"""Laws of the RBF kernel, and its two roads: by function and by module, by us and by scikit-learn."""
+"""Laws of the kernels: the function agrees with the module, and both agree with scikit-learn."""
 
 import math
 import subprocess
@@ -56,7 +56,7 @@ def test_a_gram_matrix_is_symmetric_positive_and_has_trace_n(randn, bandwidth):
     assert math.isclose(float(K.trace()), 12)
 
 
-def test_a_narrow_kernel_sees_only_itself_and_a_wide_one_sees_no_difference(randn):
+def test_the_limits_of_narrow_and_wide_kernels(randn):
     x = randn(5, 2)
     assert torch.allclose(rbf_kernel(x, x, 1e-3), torch.eye(5, dtype=x.dtype))
     assert torch.allclose(rbf_kernel(x, x, 1e6), torch.ones(5, 5, dtype=x.dtype))
@@ -124,7 +124,7 @@ def test_a_bound_holds_the_value_and_lets_the_gradient_back_in():
     assert value.item() == pytest.approx(10)
     assert log_value.grad.item() == pytest.approx(10)
     assert positive.exp(torch.tensor(0.3)) == torch.tensor(0.3).exp()
-    for far_out in (2e4, 1e8):  # where a difference to the bound is rounded to whole numbers
+    for far_out in (2e4, 1e8):  # here, a difference to the bound is rounded to integers
         assert positive.exp(torch.tensor(far_out)).item() == pytest.approx(10)
         assert positive.exp(torch.tensor(-far_out)).item() == pytest.approx(0.1)
 
@@ -169,7 +169,7 @@ def test_the_diagonal_is_that_of_the_gram_matrix(randn, kernel):
 
 
 class TestNumbers:
-    """Integers, short and extreme numbers get what the docstring promises."""
+    """Integers, 16-bit numbers and extreme numbers have the results that the docstring states."""
 
     @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64, torch.float16, torch.bfloat16])
     def test_no_distance_is_taken_in_integers_or_sixteen_bits(self, dtype):
@@ -208,7 +208,7 @@ class TestNumbers:
         assert float(median_bandwidth((x * unit).float())) / unit == pytest.approx(float(median_bandwidth(x)), rel=1e-6)
 
     def test_many_wide_rows_need_no_array_of_their_differences(self):
-        """(400, 300, 2048) differences are 1 GB; the process may not grow by a tenth of it."""
+        """An array of (400, 300, 2048) differences has 1 GB. The process may not grow by a tenth of that."""
         code = (
             "import resource, torch; from amfs_lab.kernels import rbf_kernel, median_bandwidth\n"
             "x = torch.randn(400, 2048, requires_grad=True)\n"
@@ -222,7 +222,7 @@ class TestNumbers:
 
     @pytest.mark.parametrize("rows", [8, 80])
     def test_both_roads_of_the_distance_agree_with_all_derivatives(self, randn, rows):
-        """Small arrays are differences, large ones a function of its own: value, gradient, second derivative, jvp."""
+        """Small inputs use differences, and large inputs a custom autograd function. Both have the same derivatives."""
         x1, x2, weights = randn(rows, 40), randn(rows, 40) + 50, randn(rows, rows)
 
         def direct(a, b):

@@ -1,4 +1,4 @@
-"""The whole meta-gradient against finite differences, and what a prediction may depend on."""
+"""The meta-gradient agrees with finite differences, and predictions depend only on allowed inputs."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def learner_of(inner, norm="transductive", ways=3):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         learner = MetaLearner(Conv4(6, norm), inner, ways).double()
-        for p in learner.parameters():  # leave the symmetric start of a zero head, where second-order terms vanish
+        for p in learner.parameters():  # random weights, because second-order terms vanish for a head of zeros
             if p.ndim:
                 p.data += 0.1 * torch.randn_like(p)
     return learner
@@ -36,9 +36,9 @@ def inner(request):
 
 
 def finite_difference_error(learner, episode):
-    """The smallest relative error of the slope along the meta-gradient over a ladder of step sizes.
+    """The smallest relative error of the slope along the meta-gradient, over several step sizes.
 
-    A ladder, because the kinks of ReLU and max-pooling spoil single large steps, and rounding spoils small ones.
+    Several, because the kinks of ReLU and max-pooling disturb large steps, and rounding disturbs small steps.
     """
     params = learner.meta_parameters()
     row = learner.task_gradients([episode]).rows[0]
@@ -74,7 +74,7 @@ def test_fo_maml_leaves_the_second_order_terms_out_and_only_those(episode):
     assert torch.allclose(row, at_the_end)
 
 
-def test_first_order_i_amfs_does_not_see_alpha(episode):
+def test_first_order_i_amfs_has_no_gradient_through_alpha(episode):
     exact, detached = (learner_of(FunctionSpace(RBF(3.0), first_order=f)) for f in (False, True))
     assert torch.allclose(exact.loss(episode), detached.loss(episode))
     assert not torch.allclose(exact.task_gradients([episode]).rows, detached.task_gradients([episode]).rows)
@@ -157,7 +157,7 @@ def test_a_head_of_other_ways_is_an_error_for_gradient_loops_only(episode):
 
 
 def test_the_path_from_episode_to_meta_gradient_leaves_no_tensor_behind(episode):
-    """On the meta device a stray CPU tensor, or a look at a value, fails."""
+    """On the meta device, mixing in a CPU tensor or reading a value raises an error."""
     for make in (INNER_LOOPS[name] for name in ("i-amfs with mu and gamma", "maml", "anil", "prototypes")):
         learner = learner_of(make()).to("meta")
         elsewhere = Episode(
@@ -180,7 +180,7 @@ def test_the_path_from_episode_to_meta_gradient_leaves_no_tensor_behind(episode)
         (lambda: Conv4(size=8), r"`size` must be >= 16. Got 8"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(make, message):
+def test_invalid_settings_are_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
 

@@ -1,4 +1,4 @@
-"""A measurement leaves no trace: the same number twice, and a training that never knows whether it was validated."""
+"""A measurement changes nothing: it gives the same result twice, and validation does not affect training."""
 
 import threading
 from dataclasses import replace
@@ -25,7 +25,7 @@ LOOPS = [FunctionSpace, Prototypes, lambda: Anil(0.1, 2), lambda: Maml(0.1, 2)]
 
 
 class Noisy(nn.Module):
-    """Everything that a look may change: dropout, running averages, a counter, numbers drawn at any time."""
+    """A network with state that a measurement may change: dropout, running averages, a counter, random numbers."""
 
     def __init__(self, always: float = 0.0):
         super().__init__()
@@ -39,7 +39,7 @@ class Noisy(nn.Module):
     def forward(self, x):
         self.seen += len(x)
         y = self.layers(x)
-        self.last = y.detach().mean(0)  # a new tensor in the place of the buffer
+        self.last = y.detach().mean(0)  # replaces the buffer by a new tensor
         return y + self.always * torch.randn_like(y)
 
 
@@ -68,7 +68,7 @@ def test_an_evaluation_gives_the_same_twice_and_changes_nothing(loop, always, so
     learner = learner_of(loop, always)
     learner.net.train()
     inner = next(module for module in learner.modules() if isinstance(module, nn.Dropout))
-    inner.eval()  # a mode of its own
+    inner.eval()  # this part stays in evaluation mode
     modes = [module.training for module in learner.modules()]
     before, drawn, buffer = state_of(learner), torch.get_rng_state(), dict(learner.named_buffers())
     one = evaluate(learner, sources[1], 6)
@@ -83,7 +83,7 @@ def test_an_evaluation_gives_the_same_twice_and_changes_nothing(loop, always, so
     assert all(p.grad is None for p in learner.parameters())
 
 
-def test_an_episode_has_its_number_whichever_others_are_asked(sources):
+def test_the_accuracy_of_an_episode_does_not_depend_on_other_episodes(sources):
     learner = learner_of(FunctionSpace, always=0.3)
     whole, part = evaluate(learner, sources[1], 6), evaluate(learner, sources[1], 3, first=3)
     assert all(torch.equal(a, b) for a, b in zip(whole.scores[3:], part.scores, strict=True))
@@ -91,7 +91,7 @@ def test_an_episode_has_its_number_whichever_others_are_asked(sources):
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_validating_or_not_never_changes_a_training(loop, sources):
+def test_validation_never_changes_a_training(loop, sources):
     ends = []
     for every in (0, 1):
         config = preset("i-amfs", episode=SHAPE, steps=4, tasks=2, validate_every=every, validation_episodes=3)
@@ -103,10 +103,10 @@ def test_validating_or_not_never_changes_a_training(loop, sources):
 
 
 def test_dropout_is_off_and_batchnorm_takes_its_running_averages(sources):
-    """Both ways, by hand: in evaluation a score depends on no other image of the pass; in training it does."""
+    """In evaluation a score does not depend on other images of the forward pass. In training it does."""
     learner = learner_of(Prototypes)
     for index in range(4):
-        learner.loss(sources[0][index])  # running averages that are not those of the first pass
+        learner.loss(sources[0][index])  # so that running averages differ from those of the first pass
     episode = sources[1][0]
     with measuring(learner):
         together = learner.net(episode.query.x)
@@ -140,7 +140,7 @@ def test_a_step_that_fails_leaves_the_running_averages_as_they_were(sources):
     assert same(before, state_of(learner))
 
 
-def test_a_start_and_a_replay_leave_no_trace(sources):
+def test_a_start_and_a_replay_change_nothing(sources):
     learner = learner_of(FunctionSpace)
     before, drawn = state_of(learner), torch.get_rng_state()
     learner.start(sources[0][0])
@@ -163,7 +163,7 @@ def test_a_printed_accuracy_names_its_data_and_says_when_episodes_are_few(source
     assert few.labels[0].tolist() == sources[1][0].query.y.tolist()
 
 
-def test_what_cannot_be_measured_is_said(images):
+def test_invalid_measurements_are_refused(images):
     class Real(ImageSource):
         def __getitem__(self, index):
             return SinusoidSource()[index]
@@ -198,7 +198,7 @@ def drawn(look):
 
 
 def test_the_generators_of_numpy_and_python_end_as_they_were(said_of):
-    """In a process as people run it: the shape checker of the tests draws from Python's generator itself."""
+    """In a process without type checks, because the type checks use Python's random generator."""
     same = "drawn(scores) == drawn(lambda: None)", "scores().equal(scores())"
     assert set(said_of(GENERATORS, same).values()) == {"accepted: True"}
 
@@ -266,7 +266,7 @@ def test_evaluations_of_other_episodes_are_not_subtracted(sources):
 
 
 def test_an_interval_over_groups_counts_each_script_once(images):
-    """The second road: `query_results`, a row a query."""
+    """The expected values are computed from `query_results`, which has one row for each query."""
     labels = tuple(f"{script}/{letter}" for script in ("greek", "latin", "thai") for letter in "abcd")
     source = ImageSource(images[:12], labels, SHAPE)
     one, other = (evaluate(learner_of(loop), source, 8) for loop in (Prototypes, FunctionSpace))
@@ -311,7 +311,7 @@ def test_another_default_device_or_type_changes_no_episode_and_no_weight(sources
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_networks_random_numbers_depend_on_the_seed_and_the_step_alone(loop, sources):
-    """Two trainings in a process without any seed agree, and the global generator is nobody's."""
+    """Two training runs without a global seed agree, and the global generator is not used."""
     ends = []
     for _ in range(2):
         config = preset("i-amfs", episode=SHAPE, steps=3, tasks=2, validate_every=0)
@@ -329,7 +329,7 @@ def learner_of_state(loop):
         return learner_of(loop, always=0.3)
 
 
-@pytest.mark.parametrize(("loop", "at"), zip(LOOPS, (7, 7, 11, 18), strict=True))  # a pass in the second step
+@pytest.mark.parametrize(("loop", "at"), zip(LOOPS, (7, 7, 11, 18), strict=True))  # forward passes in the second step
 def test_an_interrupt_within_a_step_leaves_the_state_between_two_steps(loop, at, sources, tmp_path):
     class Interrupted(Noisy):
         passes = 0

@@ -1,4 +1,4 @@
-"""The table of methods and the table of rules: complete, and with one look each."""
+"""The table of methods and the table of rules are complete, and each row has its own colour and line style."""
 
 import pytest
 

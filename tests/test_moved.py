@@ -1,4 +1,4 @@
-"""Old names: one sentence with the new place, for notebooks and scripts of an earlier version."""
+"""Old names give an error with the new place, for notebooks and scripts of an earlier version."""
 
 import importlib
 
@@ -11,7 +11,7 @@ from amfs_lab.moved import MOVED
 
 
 def resolved(place: str) -> object:
-    """The module, class or function at a dotted place in `amfs_lab`."""
+    """The module, class or function with this dotted name in `amfs_lab`."""
     try:
         return importlib.import_module(f"amfs_lab.{place}")
     except ModuleNotFoundError:
@@ -28,18 +28,18 @@ def test_an_old_name_tells_the_new_one_which_exists(old):
         getattr(module, name)
     with pytest.raises(MovedError, match=says):
         exec(f"from {parent} import {name}")
-    if hasattr(module, "__path__"):  # of a package, a name may be that of a module
+    if hasattr(module, "__path__"):  # in a package, the name may be a module
         with pytest.raises(MovedError, match=says):
             importlib.import_module(f"amfs_lab.{old}")
     assert resolved(MOVED[old]) is not None
 
 
-def test_so_do_the_modules_in_an_old_package():
+def test_modules_of_an_old_package_name_their_new_place():
     with pytest.raises(MovedError, match=r"`amfs_lab.explore.check` is now `amfs_lab\.checks`"):
         importlib.import_module("amfs_lab.explore.check.ridge")
 
 
-def test_any_other_name_is_missing_as_ever():
+def test_any_other_name_gives_the_usual_error():
     assert not hasattr(amfs_lab, "nothing")
     with pytest.raises(AttributeError, match=r"has no attribute .nothing."):
         explore.nothing  # noqa: B018

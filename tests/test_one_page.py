@@ -1,4 +1,4 @@
-"""The page docs/amfs_in_one_page.py and the library are the same method: ten equal meta-steps."""
+"""docs/amfs_in_one_page.py and the library implement the same method: ten equal meta-steps."""
 
 import importlib.util
 from pathlib import Path
@@ -29,7 +29,7 @@ def page():
 
 
 def copied(learner, page) -> MetaLearner:
-    """The library's learner with the settings and weights of the page's."""
+    """A learner of the library with the settings and weights of the page's learner."""
     net = Conv4(WIDTH)
     for block, conv, norm in zip(net.blocks, learner.convs, learner.norms, strict=True):
         block.conv.load_state_dict(conv.state_dict())
@@ -68,7 +68,7 @@ def test_ten_steps_of_the_page_are_ten_steps_of_the_library(page):
 
 
 def test_a_task_of_the_page_has_other_images_in_support_and_query(page):
-    images = torch.arange(12 * 20.0).view(12, 20, 1, 1, 1)  # each image is one number of its own
+    images = torch.arange(12 * 20.0).view(12, 20, 1, 1, 1)  # each image is one pixel with a unique number
     support, labels, query, answers = page.draw_task(images)
     assert len({*support.flatten().tolist(), *query.flatten().tolist()}) == page.WAYS * (page.SHOTS + page.QUERIES)
     for label in range(page.WAYS):
@@ -77,7 +77,7 @@ def test_a_task_of_the_page_has_other_images_in_support_and_query(page):
 
 
 def test_the_page_runs_by_itself(monkeypatch, capsys):
-    """As a script in the project's folder, for two steps."""
+    """It runs as a script in the folder of the project, for two steps."""
     monkeypatch.chdir(ROOT)
     exec(TEXT.replace("1001", "3"), {"__name__": "__main__"})
     steps = [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -1,4 +1,4 @@
-"""The shipped reader: small, whole, better than pixels, and made again by its command."""
+"""The shipped pretrained learner: small, complete, better than raw pixels, and reproducible by its command."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def test_it_is_small_and_its_record_is_of_this_configuration():
     assert record["progress"]["validation"]["n"] == 600
 
 
-def test_it_reads_strange_scripts_far_better_than_pixels_do():
+def test_it_is_far_more_accurate_than_pixels_on_unseen_scripts():
     source = open_source("glyphs", "test", EpisodeConfig(5, 1, 15))
     read = evaluate(pretrained.load().learner, source, 30)
     pixels = []
@@ -50,7 +50,7 @@ def test_learning_is_the_learners_own():
 def test_most_queries_of_their_letters_are_usual():
     source, read = open_source("glyphs", "validation", pretrained.EVAL_SHAPE), pretrained.load()
     usual = []
-    for index in range(200, 220):  # not those it was measured on
+    for index in range(200, 220):  # not the episodes of the measurement
         episode = source[index]
         task = read.learn(read.features(episode.support.x[:, 0]))
         usual.append(task.variance(read.features(episode.query.x[:, 0])) <= read.variance_threshold)
@@ -68,7 +68,7 @@ def test_its_command_makes_the_same_weights_twice(tmp_path, capsys, monkeypatch)
     assert pretrained.load(tmp_path / "one").config == QUICK
 
 
-def test_an_old_one_is_replaced_and_the_threads_come_back(tmp_path):
+def test_an_old_one_is_replaced_and_the_number_of_threads_is_restored(tmp_path):
     torch.set_num_threads(2)
     try:
         for seed in (0, 1):

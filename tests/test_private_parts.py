@@ -1,7 +1,7 @@
-"""The private parts of other libraries that we use: each has a place, a ceiling in pyproject.toml and a test here.
+"""Private parts of other libraries that we use. Each has one file, an upper bound in pyproject.toml and a test here.
 
-A test here fails first when such a library changes. What to do then: read the library's changes, mend the file that the
-test names, and only then raise the ceiling.
+When such a library changes, a test here fails first. Then read the changes of the library, correct the file that the
+test names, and only after that raise the upper bound.
 """
 
 import ast
@@ -27,17 +27,17 @@ WIDGETS = ROOT / "amfs_lab" / "widgets"
 JUPYTER = Path(sys.prefix, "share", "jupyter")
 
 CEILINGS = ("anywidget", "ipykernel", "ipywidgets", "jupyterlab", "plotly")
-# Names with an underscore that are no private parts: their libraries document them.
+# Names with an underscore that are not private, because their libraries document them.
 DOCUMENTED = {"_asdict", "_fields", "_render_traceback_", "_replace", "_repr_html_", "_repr_mimebundle_"}
 PYTHON = {("widgets/explorer.py", "_handle_custom_msg")}  # (file, private name of ipywidgets)
-JAVASCRIPT = {  # (file, private name of plotly.js, or name that anywidget says it will take away)
+JAVASCRIPT = {  # (file, private name of plotly.js, or name that anywidget will remove)
     *(("plotly_widget.js", name) for name in ("_fullLayout", "_length", "_offset", "l2p", "p2l")),
     *((name, "widget_manager") for name in ("drawing_pad.js", "mount.js")),
 }
 
 
 def foreign(sources: dict[str, str]) -> set[tuple[str, str]]:
-    """(file, name) of each private name that is used, and that none of the files defines."""
+    """(file, name) of each private name that is used but not defined in any of the files."""
     own, used = set(), set()
     for file, source in sources.items():
         for node in ast.walk(ast.parse(source)):
@@ -55,7 +55,7 @@ def foreign(sources: dict[str, str]) -> set[tuple[str, str]]:
     return {(file, name) for file, name in used if re.match("_[a-zA-Z]", name) and name not in own}
 
 
-def test_private_names_are_used_in_their_places_only():
+def test_private_names_are_used_only_in_their_files():
     package = ROOT / "amfs_lab"
     sources = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in package.rglob("*.py")}
     assert {(file, name) for file, name in foreign(sources) if name not in DOCUMENTED} == PYTHON
@@ -76,13 +76,13 @@ def test_a_private_name_is_found(source, found):
     assert foreign({"a.py": source}) == {("a.py", name) for name in found}
 
 
-def test_private_names_of_javascript_are_used_in_their_places_only():
+def test_private_names_of_javascript_are_used_only_in_their_files():
     name = re.compile(r"(?<=\.)_\w+|\b(?:l2p|p2l|widget_manager)\b")
     code = {path.name: re.sub(r"//.*", "", path.read_text(encoding="utf-8")) for path in WIDGETS.glob("*.js")}
     assert {(file, found) for file, text in code.items() for found in name.findall(text)} == JAVASCRIPT
 
 
-# --- ceilings ---
+# --- upper bounds ---
 
 
 def required() -> dict[str, Requirement]:
@@ -92,7 +92,7 @@ def required() -> dict[str, Requirement]:
 
 @pytest.mark.parametrize("name", CEILINGS)
 def test_the_ceiling_lies_below_the_next_major_version(name):
-    """Versions 0.x have their breaking changes in x."""
+    """For versions 0.x, breaking changes increase x."""
     (pin,) = re.findall(rf"^{name}==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     version = Version(pin)
     ceiling = f"0.{version.minor + 1}" if version.major == 0 else str(version.major + 1)
@@ -117,7 +117,7 @@ def test_ipywidgets_hands_messages_to_handlers_that_can_be_replaced(handler, mes
 
 
 def front_end(*folders: str) -> str:
-    """The JavaScript that is installed there."""
+    """The JavaScript code in these folders."""
     return "".join(
         file.read_text(encoding="utf-8", errors="ignore")
         for folder in folders
@@ -130,7 +130,7 @@ CLASSES = re.compile(r"[.\"'](widget-[\w-]+|noUi-[\w-]+|jupyter-widgets[\w-]*|sl
 
 
 def test_ipywidgets_has_the_classes_that_our_styles_name():
-    """page.css and page.js."""
+    """page.css and page.js use these classes."""
     files = [*WIDGETS.glob("*.css"), *WIDGETS.glob("*.js")]
     named = {name for path in files for name in CLASSES.findall(path.read_text(encoding="utf-8"))}
     assert {"noUi-handle", "widget-slider"} <= named
@@ -138,7 +138,7 @@ def test_ipywidgets_has_the_classes_that_our_styles_name():
 
 
 def test_a_model_tells_what_changed_and_its_manager_finds_others():
-    """mount.js and drawing_pad.js: `state.changed`, `get_model`, `kernel.disposed`."""
+    """mount.js and drawing_pad.js use `state.changed`, `get_model` and `kernel.disposed`."""
     assert "get_model(" in IPYWIDGETS
     assert "IPY_MODEL_" in IPYWIDGETS
     assert re.search(r"\.changed\b", IPYWIDGETS)
@@ -148,7 +148,7 @@ def test_a_model_tells_what_changed_and_its_manager_finds_others():
 
 
 def test_jupyterlab_has_the_classes_and_marks_that_we_name():
-    """page.css, page.js and mount.js."""
+    """page.css, page.js and mount.js use these names."""
     lab = front_end("lab")
     for name in ("jp-OutputArea-child", "lm-suppress-shortcuts", "jpThemeLight"):
         assert name in lab, name
@@ -179,7 +179,7 @@ def test_ipython_asks_an_exception_for_its_own_traceback():
 
 
 def test_anywidget_gives_a_view_the_manager_of_models():
-    """mount.js and drawing_pad.js. Its source says that a later minor version will give less."""
+    """mount.js and drawing_pad.js use it. anywidget's source says that a later version will remove parts."""
     assert re.search(r"widget_manager: model\.widget_manager", front_end("labextensions/anywidget"))
 
 
@@ -195,5 +195,5 @@ def test_the_plotly_js_that_is_shipped_has_the_private_parts_of_dragging():
 
 
 def test_it_draws_what_the_installed_plotly_describes():
-    """The specification is made by plotly in Python and drawn by the plotly.js that we ship."""
+    """plotly in Python makes the specification, and the shipped plotly.js draws it."""
     assert Version(plotly.offline.get_plotlyjs_version()).major == Version(BUNDLE_VERSION).major

@@ -1,4 +1,4 @@
-"""A run remembers which data and which network it was made with, and goes on with nothing else."""
+"""A run records its data and its network, and resumes only with the same ones."""
 
 import json
 import subprocess
@@ -52,7 +52,7 @@ def test_a_run_records_its_data_and_its_learner(tmp_path, own):
     assert run_data(tmp_path) == train
 
 
-def test_it_goes_on_with_the_same_and_with_nothing_else(tmp_path, own, images):
+def test_it_resumes_only_with_the_same_data(tmp_path, own, images):
     stopped(tmp_path, **own)
     again = {"train": source_of(images), "validation": source_of(images, slice(6, 12))}
     assert MetaTrainer(CONFIG, tmp_path, resume=True, device="cpu", **again).done == 1
@@ -72,7 +72,7 @@ def test_it_goes_on_with_the_same_and_with_nothing_else(tmp_path, own, images):
         MetaTrainer(CONFIG, tmp_path, resume=True, device="cpu", **again | {"validation": source_of(images)})
 
 
-def test_without_ones_own_data_no_number_comes_out(tmp_path, own):
+def test_without_the_data_of_the_user_there_is_no_result(tmp_path, own):
     stopped(tmp_path, **own)
     match = r"trained with data of your own \(images/all, 6 classes\). Give the same again, in Python: `train=`"
     with pytest.raises(ConfigError, match=match):

@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING, followed word by word in a temporary copy of the package."""
+"""The recipes of CONTRIBUTING, followed exactly in a temporary copy of the package."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def steps(heading: str) -> list[tuple[str, Path, str]]:
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
-    """The package, its data and its tests."""
+    """A copy of the package, its data and its tests."""
     for folder in ("amfs_lab", "tests"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -113,7 +113,7 @@ def test_an_explorer(copy):
 
 
 def test_a_lesson(copy):
-    """A copy of lesson 01 is built, and its row in the README is asked for by a test of the README."""
+    """Builds a copy of lesson 01. A test of the README then requires a row for it."""
     shutil.copytree(ROOT / "notebooks", copy / "notebooks", ignore=shutil.ignore_patterns("__pycache__", "*.ipynb"))
     source = copy / "notebooks" / "source"
     shutil.copy(source / "01_rbf_kernels.py", source / "99_another_lesson.py")

@@ -29,8 +29,8 @@ def test_an_unknown_table_is_refused():
         results.written("<!-- nothing -->\n<!-- end -->")
 
 
-def test_the_readme_says_no_more():
-    """Its five lines, from the numbers behind them."""
+def test_the_readme_agrees_with_the_results():
+    """The claims in the README agree with the stored results."""
     page = (PLACE.parents[1] / "README.md").read_text(encoding="utf-8")
     told = " ".join(page.split())
     bench = results.json.loads((results.STORED / "bench-cpu.json").read_text(encoding="utf-8"))

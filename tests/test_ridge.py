@@ -1,4 +1,4 @@
-"""The closed form by several roads: scikit-learn, a dense solve, gradient descent, the spectral filter."""
+"""The closed form agrees with scikit-learn, a dense solve, gradient descent and the spectral filter."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Intervals: the textbook's numbers, the coverage they promise, and the luck that pairing takes away."""
+"""Intervals: textbook values, nominal coverage, and the effect of pairing."""
 
 import math
 
@@ -35,7 +35,7 @@ def test_the_interval_covers_the_mean_as_often_as_it_says(randn):
     assert abs(covered - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 2000)
 
 
-def test_pairing_takes_the_luck_of_the_episodes_out(randn):
+def test_pairing_removes_the_variance_between_episodes(randn):
     luck = randn(600)
     a, b = luck + 0.1 + 0.01 * randn(600), luck + 0.01 * randn(600)
     difference = paired_difference(a, b)
@@ -89,7 +89,7 @@ def test_holm_by_hand():
     assert holm([]) == []
 
 
-def test_holm_errs_in_five_per_cent_at_most_among_equals():
+def test_holm_has_at_most_five_per_cent_errors_for_equal_learners():
     p = np.random.default_rng(0).random((4000, 3))
     assert np.mean([min(holm(row)) <= 0.05 for row in p.tolist()]) == pytest.approx(0.05, abs=0.01)
 
@@ -113,7 +113,7 @@ def test_looks_end_with_the_interval_for_one_look(randn):
 
 def test_whoever_may_stop_errs_by_the_ordinary_interval_and_not_by_the_sequence(randn):
     means, one, several = looks(0.1 * randn(1000, 600))
-    assert (means.abs() > one).any(1).double().mean() > 0.2  # some look of 571 excludes the true mean, zero
+    assert (means.abs() > one).any(1).double().mean() > 0.2  # at least one of 571 looks excludes the true mean, zero
     assert (means.abs() > several).any(1).double().mean() <= 0.05
 
 
@@ -130,7 +130,7 @@ def test_one_training_against_two_of_an_equal_method_errs_in_five_per_cent(randn
     assert wrong / 2000 == pytest.approx(0.05, abs=0.015)
 
 
-def test_two_trainings_tell_nothing_of_luck():
+def test_two_trainings_give_no_variance():
     with pytest.raises(DataError, match=r"two of one method and one of the other. Got 1 and 1. Train with"):
         difference_of_trainings(torch.ones(1), torch.ones(1))
 

@@ -1,4 +1,4 @@
-"""Meta-training: it learns, it repeats itself, it stops when told, and bad input leaves nothing behind."""
+"""Meta-training: it learns, is reproducible, stops at its limit, and bad input leaves no files."""
 
 import contextlib
 import json
@@ -59,7 +59,7 @@ def test_one_step_is_adam_on_the_aggregated_direction():
         config.outer(tasks.rows).split([p.numel() for p in expected.meta_parameters()]),
         strict=True,
     ):
-        p.grad = (piece / (piece.abs() + 1e-8)).view_as(p)  # Adam's first step: the sign of each entry
+        p.grad = (piece / (piece.abs() + 1e-8)).view_as(p)  # Adam's first step is the sign of each entry
     optimizer.step()
     assert abs(progress.loss - float(tasks.losses.mean())) < 1e-6
     for ours, theirs in zip(trainer.learner.parameters(), expected.parameters(), strict=True):
@@ -157,7 +157,7 @@ def test_nan_among_the_features_stops_the_step_before_anything_is_applied(method
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters(), strict=True))
 
 
-def test_a_run_that_goes_wrong_names_its_episode_and_saves_no_learner(tmp_path, monkeypatch):
+def test_a_failed_run_names_its_episode_and_saves_no_learner(tmp_path, monkeypatch):
     draw = ImageSource.__getitem__
     monkeypatch.setattr(ImageSource, "__getitem__", lambda s, i: poisoned(draw(s, i)) if i == 3 else draw(s, i))
     trainer = MetaTrainer(preset("i-amfs", steps=5, **SMALL), tmp_path / "run")
@@ -169,7 +169,7 @@ def test_a_run_that_goes_wrong_names_its_episode_and_saves_no_learner(tmp_path, 
 
 @dataclass(frozen=True)
 class Overflowing(Mean):
-    """Weights that bring finite gradients beyond float32."""
+    """A rule whose weights make finite gradients overflow in float32."""
 
     def weights(self, grads):
         return super().weights(grads) * 3e38 / grads.abs().max() * 4
@@ -199,7 +199,7 @@ def test_bad_settings_train_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_device_is_the_best_there_is_or_the_one_that_was_named(monkeypatch):
+def test_the_device_is_the_best_available_or_the_given_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device().type == "cuda"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -208,7 +208,7 @@ def test_the_device_is_the_best_there_is_or_the_one_that_was_named(monkeypatch):
 
 
 @pytest.mark.parametrize(("inner", "best"), [(FunctionSpaceConfig(), "bfloat16"), (Maml(), "float32")])
-def test_the_precision_is_the_fastest_that_does_no_harm_or_the_one_that_was_named(monkeypatch, inner, best):
+def test_the_precision_is_the_fastest_safe_one_or_the_given_one(monkeypatch, inner, best):
     cpu = torch.device("cpu")
     for has, expected in ((True, best), (False, "float32")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: {"avx512_bf16": has}, raising=False)
@@ -247,7 +247,7 @@ def test_training_alone_is_augmented():
 
 
 class Points:
-    """A source as a reader writes it: nothing but `__getitem__`."""
+    """A minimal source of a user, with only `__getitem__`."""
 
     def __getitem__(self, index):
         generator = torch.Generator().manual_seed(index)

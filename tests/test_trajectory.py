@@ -1,4 +1,4 @@
-"""Trajectories: sketches keep distances, the plane is that of PCA, and a run without a sketch costs nothing."""
+"""Trajectories: sketches preserve distances, the plane is PCA's, and a run without a sketch costs nothing."""
 
 import itertools
 import json
@@ -26,21 +26,24 @@ SMALL = {"width": 8, "tasks": 3, "episode": EpisodeConfig(3, 1, 3), "validate_ev
 
 
 def pca(positions):
-    """Another road: numpy's SVD of the centred positions. Coordinates up to sign, shares."""
+    """Expected values by numpy's SVD of the centred positions: coordinates up to sign, and shares of variance."""
     rows = np.asarray(positions) - np.asarray(positions).mean(0)
     u, s, _ = np.linalg.svd(rows, full_matrices=False)
     return u[:, :2] * s[:2], s[:2] ** 2 / (s**2).sum()
 
 
 def miss(coordinates, expected):
-    """The largest distance between points of two paths, their axes turned alike, over the largest from the centre."""
+    """The largest distance between points of two paths, divided by the largest distance to the centre.
+
+    The signs of the axes are made equal first.
+    """
     ours = np.asarray(coordinates)
     ours = ours * np.where((ours * expected).sum(0) < 0, -1, 1)
     return np.linalg.norm(ours - expected, axis=1).max() / np.linalg.norm(expected, axis=1).max()
 
 
 def walk(randn, steps=60, size=20_000):
-    """A random walk with a drift, as a training is: PCA's hard case is the slow decay of its spectrum."""
+    """A random walk with a drift, similar to a training. Its spectrum decays slowly, which is hard for PCA."""
     return (randn(steps, size) + 0.1 * randn(size)).cumsum(0)
 
 
@@ -54,7 +57,7 @@ class TestSketch:
 
     @pytest.mark.parametrize("kind", ["normal", "all alike", "every 128th"])
     def test_squared_distances_are_right_on_average_and_as_scattered_as_promised(self, randn, kind):
-        """Entries that are alike would add up without signs; every 128th entry would meet in one sum without places."""
+        """Without random signs, equal entries would add up. Without random places, every 128th entry would add up."""
         x = {
             "normal": randn(3001),
             "all alike": torch.ones(3001),
@@ -103,7 +106,7 @@ class TestPlane:
             sketches = [[CountSketch(numbers, seed).of([row]) for row in positions] for seed in range(4)]
             planes = [(Plane.of([torch.stack(rows)]), torch.stack(rows)) for rows in sketches]
             misses[numbers] = max(miss(plane.coordinates(rows), expected) for plane, rows in planes)
-        assert misses[1024] < 0.10  # of the path's radius: the tolerance that the docstring states
+        assert misses[1024] < 0.10  # relative to the path's radius, as the docstring states
         assert misses[1024] < misses[64]
         assert planes[0][0].shares == pytest.approx(shares, abs=0.05)
 
@@ -178,7 +181,7 @@ class TestTraining:
             return losses, torch.cat([p.detach().flatten() for p in trainer.learner.parameters()])
 
         recorded_losses, recorded_end = trained(trajectory=CountSketch(16))
-        monkeypatch.setattr(training, "record", None)  # would raise if it were called
+        monkeypatch.setattr(training, "record", None)  # a call would raise
         monkeypatch.setattr(CountSketch, "of", None)
         losses, end = trained()
         assert losses == recorded_losses
@@ -205,7 +208,7 @@ class TestTraining:
         point = record["progress"].pop("trajectory")
         (tmp_path / saved.RECORD).write_text(json.dumps(record))
         assert load_run(tmp_path)[2].trajectory is None
-        record["progress"]["followed"] = point  # its name in older runs
+        record["progress"]["followed"] = point  # the name in older runs
         (tmp_path / saved.RECORD).write_text(json.dumps(record))
         assert load_run(tmp_path)[2] == last
         (tmp_path / saved.RECORD).write_text(whole.replace('"cosine"', '"sine"'))
@@ -214,7 +217,7 @@ class TestTraining:
 
     def test_progress_stays_a_frozen_value(self):
         one, two = (Progress("a", 1, 0.0, 1.0, 0.5, None, told(torch.full((4,), x))) for x in (0.0, 1.0))
-        assert one == two  # a position is left out
+        assert one == two  # the position is not compared
         assert hash(one) == hash(two)
         assert "position" not in repr(one)
         assert asdict(one)["trajectory"]["weights"] == (0.5, 0.5)

@@ -1,4 +1,4 @@
-"""Peak memory of a meta-step, of the process or of a GPU, measured in a new process."""
+"""Peak memory of a meta-step, measured in a new process: memory of the process, or of the GPU."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -14,7 +14,7 @@ STEPS = 3
 
 
 def peak(method: str, shape: str, device: torch.device) -> float:
-    """Peak memory of three meta-steps in MiB, above the memory in use before the first one.
+    """Peak memory of three meta-steps in MiB, minus the memory in use before the first step.
 
     Raises:
         ConfigError: the system does not report peak memory.
@@ -44,7 +44,7 @@ def _peak(method: str, shape: str, device: torch.device) -> float:
             step()
         return _status("VmHWM") - before
     except OSError as error:
-        raise ConfigError("Memory is measured on Linux and on CUDA alone. Leave `memory` out of the parts.") from error
+        raise ConfigError("`memory` needs Linux or CUDA. Got neither. Leave `memory` out of the parts.") from error
 
 
 def _status(name: str) -> float:

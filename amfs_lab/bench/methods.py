@@ -1,7 +1,7 @@
-"""The timed steps: a meta-step of each method and its baseline, an adaptation alone, an aggregation rule.
+"""The timed steps: meta-steps of all methods and of a baseline, adaptations to one task, and aggregation rules.
 
-The baseline is plain supervised training on the same number of images. It runs task-sized batches forward and backward
-through Conv-4 with BatchNorm, as it is usually written, and makes one optimizer step.
+The baseline is plain supervised training on the same number of images. It runs batches of the size of a task forward
+and backward through an ordinary Conv-4 with BatchNorm, and then makes one optimizer step.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from amfs_lab.training import meta_step
 
 try:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its code of 2021 warns on import
+        warnings.simplefilter("ignore")  # the library is of 2021 and warns on import
         import higher
 except ImportError:
     higher = None
@@ -40,10 +40,10 @@ PARAMETERS = 112_000  # approximate number in a Conv-4 with 64 filters
 
 
 def episode_config(shape: str) -> EpisodeConfig:
-    """The configuration of a shape: `"5w1s"` is 5 ways, 1 shot, 15 queries. Raises ConfigError for other forms."""
+    """The configuration of a shape: `"5w1s"` means 5 ways, 1 shot, 15 queries. Raises ConfigError for another form."""
     match = re.fullmatch(r"(\d+)w(\d+)s", shape)
     if match is None:
-        raise ConfigError(f"A shape must look like 5w1s (ways, shots). Got {shape!r}.")
+        raise ConfigError(f"A shape must look like 5w1s (5 ways, 1 shot). Got {shape!r}.")
     return EpisodeConfig(int(match[1]), int(match[2]), 15)
 
 
@@ -53,7 +53,7 @@ def episodes_of(shape: EpisodeConfig, tasks: int, device: torch.device = CPU) ->
 
 
 def meta_steps(shape: EpisodeConfig, methods: Iterable[str] = METHODS, device: torch.device = CPU) -> dict[str, Step]:
-    """One timed function a row: a whole meta-step, on the same episodes, which are sampled in advance."""
+    """One timed function for each row: a complete meta-step. All use the same episodes, sampled in advance."""
     episodes = episodes_of(shape, TrainingConfig().tasks, device)
     layouts = {BASELINE: torch.contiguous_format, LAST: torch.channels_last}
     steps = {name: baseline_step(episodes, layout) for name, layout in layouts.items()}
@@ -68,7 +68,7 @@ def meta_steps(shape: EpisodeConfig, methods: Iterable[str] = METHODS, device: t
 
 
 def baseline_step(episodes: list[Episode], layout: torch.memory_format) -> Step:
-    """Supervised training of an ordinary Conv-4 with a linear head, on the episodes' images and device."""
+    """A step of supervised training of an ordinary Conv-4 with a linear head, on the images of the episodes."""
     net = ordinary(episodes[0]).to(device_of(episodes), memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(net.parameters())
     batches = [(torch.cat([e.support.x, e.query.x]), torch.cat([e.support.y, e.query.y])) for e in episodes]
@@ -87,7 +87,7 @@ def device_of(episodes: Sequence[Episode]) -> torch.device:
 
 
 def ordinary(episode: Episode, width: int = 64) -> nn.Sequential:
-    """Conv-4 as it is usually written, with a linear head for the episode's classes."""
+    """An ordinary Conv-4 (not the one of `backbones`) with a linear head for the episode's classes."""
     channels, size = episode.support.x.shape[1:3]
     layers: list[nn.Module] = []
     for inputs in (channels, width, width, width):
@@ -97,7 +97,7 @@ def ordinary(episode: Episode, width: int = 64) -> nn.Sequential:
 
 
 def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv4 | None = None) -> Step:
-    """A whole meta-step of the method: task gradients, aggregation, optimizer."""
+    """A complete meta-step of the method: task gradients, aggregation, optimizer step."""
     learner = config.build()
     if backbone is not None:
         learner = MetaLearner(backbone, config.inner.build(), config.episode.ways)
@@ -108,7 +108,7 @@ def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv
 
 
 def adaptations(shape: EpisodeConfig, device: torch.device = CPU) -> dict[str, Step]:
-    """One timed function a method: it adapts to a task and scores the queries, as at test time."""
+    """One timed function for each method: it adapts to a task and computes the scores of its queries."""
     (episode,) = episodes_of(shape, 1, device)
 
     def adapting(learner: MetaLearner) -> Step:
@@ -143,14 +143,18 @@ def open_anew(name: str) -> None:
 
 
 def rules(tasks: int, parameters: int = PARAMETERS, device: torch.device = CPU) -> dict[str, Step]:
-    """One timed function an aggregation rule, on the same random gradients; `grads.mean(0)` is the baseline."""
+    """One timed function for each aggregation rule, on the same random gradients. The baseline is `grads.mean(0)`."""
     grads = torch.randn(tasks, parameters, generator=torch.Generator().manual_seed(0)).to(device)
     steps: dict[str, Step] = {"mean(0)": lambda: grads.mean(0)}
     return steps | {label: partial(rule.aggregator, grads) for label, rule in RULES.items() if label != CLIPPED}
 
 
 def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step]:
-    """Baseline, I-AMFS and MAML in 5-way 1-shot, with one setting changed: shots, ways, tasks or image size."""
+    """Meta-steps of the baseline, I-AMFS and MAML in 5-way 1-shot, with one setting changed.
+
+    Args:
+        what: the setting, one of "shots", "ways", "tasks" and "image size". value: its new value.
+    """
     shape = EpisodeConfig(value if what == "ways" else 5, value if what == "shots" else 1, 15)
     size, tasks = value if what == "image size" else 28, value if what == "tasks" else TrainingConfig().tasks
     draw = torch.Generator().manual_seed(0)
@@ -164,7 +168,7 @@ def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step
 
 
 def higher_step(shape: EpisodeConfig, episodes: list[Episode]) -> Step:
-    """MAML by the library `higher`, with the same network, inner steps and optimizer."""
+    """A meta-step of MAML by the library `higher`, with our network, inner steps and optimizer."""
     config = replace(preset("maml"), episode=shape)
     assert isinstance(config.inner, Maml)
     assert higher is not None

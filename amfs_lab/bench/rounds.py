@@ -1,4 +1,4 @@
-"""Interleaved timing: each round times every step once, so that a change of the machine's speed affects all steps."""
+"""Interleaved timing: each round times every step once. So a change of the machine's speed affects all steps."""
 
 import statistics
 import time
@@ -13,21 +13,21 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of several steps, one value a round, measured in the same rounds."""
+    """Seconds of several steps, measured in the same rounds: one value for each step and round."""
 
     seconds: dict[str, list[float]]
 
     def ms(self, name: str) -> float:
-        """The median in milliseconds."""
+        """The median time of a step in milliseconds."""
         return 1000 * statistics.median(self.seconds[name])
 
     def ratio(self, name: str, baseline: str) -> tuple[float, float, float]:
-        """Median, smallest and largest of the ratios round by round."""
+        """Median, smallest and largest ratio of the step's time to the baseline's time, over the rounds."""
         ratios = [a / b for a, b in zip(self.seconds[name], self.seconds[baseline], strict=True)]
         return statistics.median(ratios), min(ratios), max(ratios)
 
     def to_dict(self, *baselines: str) -> dict[str, Any]:
-        """Plain data: for each step its seconds, and its ratios to the baselines."""
+        """Plain data for JSON: the seconds of each step, and their ratios to the baselines."""
         return {
             name: {"seconds": own} | {f"x {baseline}": self.ratio(name, baseline) for baseline in baselines}
             for name, own in self.seconds.items()
@@ -35,13 +35,13 @@ class Times:
 
 
 def synchronize(device: torch.device) -> Step:
-    """A function that synchronises the device; it does nothing on a CPU."""
+    """A function that waits until the device has finished all work. It does nothing on a CPU."""
     known: dict[str, Step] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
     return known.get(device.type, lambda: None)
 
 
 def measure(steps: Mapping[str, Step], rounds: int, wait: Step = lambda: None) -> Times:
-    """The times of all steps. Each step runs once to warm up, then once a round; its time includes `wait`."""
+    """The times of all steps. Each step runs once to warm up, and then once in each round. The time includes `wait`."""
     for step in steps.values():
         step()
     wait()
@@ -56,6 +56,6 @@ def measure(steps: Mapping[str, Step], rounds: int, wait: Step = lambda: None) -
 
 
 def ratio_text(ratio: tuple[float, float, float]) -> str:
-    """`1.02 (0.97 to 1.08)`."""
+    """The ratio as text: `1.02 (0.97 to 1.08)`."""
     middle, least, most = ratio
     return f"{middle:.2f} ({least:.2f} to {most:.2f})"

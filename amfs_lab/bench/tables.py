@@ -1,4 +1,4 @@
-"""All measurements as tables, as JSON and as a plot."""
+"""All measurements of the benchmark, as tables, as JSON and as a plot."""
 
 import json
 import statistics
@@ -46,8 +46,10 @@ def report(
     """Measures, prints a table for each part and shape, and returns the numbers.
 
     Args:
-        parts: of `PARTS`. to_json: file for all times in seconds. to_plot: file for the plot of `against`, which is
-            then measured as well. device: see `devices.pick_device`.
+        rounds: number of rounds. shapes: shapes of the episodes, such as "5w1s". parts: some of `PARTS`.
+        to_json: file for all times in seconds.
+        to_plot: file for the plot of `against`. With it, `against` is always measured.
+        device: see `devices.pick_device`.
     Raises:
         ConfigError: rounds < 1, a wrong form of shape, an unknown part or device, or a file that cannot be written.
     """
@@ -55,7 +57,7 @@ def report(
         raise ConfigError(f"`rounds` must be >= 1. Got {rounds}.")
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
-        raise ConfigError(f"What is measured must be of {', '.join(PARTS)}. Got {', '.join(unknown)}.")
+        raise ConfigError(f"`parts` must be some of {', '.join(PARTS)}. Got {', '.join(unknown)}.")
     for shape in shapes:
         episode_config(shape)
     there = pick_device(device)
@@ -93,9 +95,9 @@ def _check_writable(path: Path) -> None:
         with path.open("a", encoding="utf-8"):
             pass
         if new:
-            path.unlink()  # an empty file would look like a result if the measurement is stopped
+            path.unlink()  # after a stop, an empty file would look like a result
     except OSError as error:
-        raise ConfigError(f"The file must be writable. Got {path}: {error.strerror}. Name another one.") from error
+        raise ConfigError(f"The file must be writable. Got {path}: {error.strerror}. Name another file.") from error
 
 
 def _table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -112,7 +114,11 @@ def _table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def _compared(head: str, what: str, times: Times, baselines: Mapping[str, str], digits: int = 1) -> dict[str, Any]:
-    """Prints a row a step: milliseconds, and ratios to the baselines (name: column title). Returns plain data."""
+    """Prints one row for each step: milliseconds, and ratios to the baselines. Returns plain data.
+
+    Args:
+        baselines: name of each baseline, and the title of its column.
+    """
     rows = [
         (name, f"{times.ms(name):.{digits}f}", *(ratio_text(times.ratio(name, baseline)) for baseline in baselines))
         for name in times.seconds
@@ -132,7 +138,7 @@ def _meta_steps(shape: str, rounds: int, device: torch.device) -> dict[str, Any]
 
 
 def _adaptation(shape: str, rounds: int, device: torch.device) -> dict[str, Any]:
-    head = f"{episode_config(shape)}, one task learned and its queries scored"
+    head = f"{episode_config(shape)}, adaptation to one task and scores of its queries"
     times = measure(adaptations(episode_config(shape), device), rounds, synchronize(device))
     return _compared(head, "adaptation", times, {"i-amfs": "i-amfs"})
 
@@ -140,7 +146,7 @@ def _adaptation(shape: str, rounds: int, device: torch.device) -> dict[str, Any]
 def _memory(shape: str, device: torch.device) -> dict[str, float]:
     found = {name: peak(name, shape, device) for name in (BASELINE, *methods.METHODS)}
     _table(
-        f"{episode_config(shape)}, most memory of a meta-step above what stood before",
+        f"{episode_config(shape)}, peak memory of a meta-step minus the memory before it",
         ("memory", "MiB", "x baseline"),
         [(name, f"{mib:.0f}", f"{mib / found[BASELINE]:.2f}") for name, mib in found.items()],
     )
@@ -163,18 +169,18 @@ def _imports(rounds: int) -> dict[str, Any]:
         return lambda: subprocess.run([sys.executable, "-c", f"import {package}"], check=True)
 
     times = measure({name: importing(name) for name in ("torch", "amfs_lab", "amfs_lab.explore")}, rounds)
-    return _compared("a process that imports it and ends", "import", times, {"torch": "torch"}, digits=0)
+    return _compared("a process that only imports the package", "import", times, {"torch": "torch"}, digits=0)
 
 
 def _openings(rounds: int) -> dict[str, Any]:
     times = measure(openings(), rounds)
-    return _compared("a data set opened, from its packed copy", "data", times, {"glyphs": "glyphs"}, digits=0)
+    return _compared("opening a data set from its cached copy", "data", times, {"glyphs": "glyphs"}, digits=0)
 
 
 def _against(what: str, values: Sequence[int], rounds: int, device: torch.device) -> dict[str, Any]:
     found = {value: measure(against(what, value, device), rounds, synchronize(device)) for value in values}
     _table(
-        f"cost against {what}, the rest as in 5-way 1-shot",
+        f"cost against {what}, other settings as in 5-way 1-shot",
         (what, *(f"{name}, ms (x baseline)" for name in found[values[0]].seconds)),
         [(str(value), *(_cost(times, name) for name in times.seconds)) for value, times in found.items()],
     )
@@ -186,7 +192,7 @@ def _cost(times: Times, name: str) -> str:
 
 
 def markdown(found: Mapping[str, Mapping[str, Any]], what: str, baseline: str) -> str:
-    """A part of a report as a Markdown table of ratios to the baseline: a row a step, a column a shape.
+    """A part of a report as a Markdown table of ratios to the baseline: rows are steps, columns are shapes.
 
     Args:
         found: `report(...)["meta-steps"]` or `["adaptation"]`. what: the title of the first column.
@@ -199,7 +205,7 @@ def markdown(found: Mapping[str, Mapping[str, Any]], what: str, baseline: str) -
 
 
 def plot(found: dict[str, dict[str, Any]], path: Path) -> None:
-    """A plot of the milliseconds of a meta-step against shots, ways, tasks and image size, one panel each."""
+    """Writes a plot with one panel for each of shots, ways, tasks and image size: milliseconds of a meta-step."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3), layout="constrained")

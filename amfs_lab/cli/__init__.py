@@ -13,7 +13,7 @@ from amfs_lab.errors import AmfsError, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns 0, 2 after an error (one sentence on stderr), or 130 after Ctrl-C."""
+    """Runs one command. Returns 0, or 2 after an error (with one sentence on stderr), or 130 after Ctrl-C."""
     with lasting():
         code = _main(arguments)
         sys.stdout.flush()
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if lost:
             print(f"amfs-lab: The output could not be written: {lost}.", file=sys.stderr)
         verb = (sys.argv[1:] if arguments is None else list(arguments))[:1]
-        return code or (2 if lost and verb != ["train"] else 0)  # a training's result is in its folder
+        return code or (2 if lost and verb != ["train"] else 0)  # the result of `train` is in its folder
 
 
 def _main(arguments: Sequence[str] | None) -> int:
@@ -44,12 +44,12 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _remark(message: Warning | str, *_) -> None:
-    """Prints a warning as one sentence, without its place in the code."""
+    """Prints a warning as one sentence, without the file and line of the code."""
     print(f"amfs-lab: {printable(str(message))}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser with printable errors, because they quote the command line."""
+    """A parser whose errors have no control characters. Errors quote the command line, which may contain some."""
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message, line=True))

@@ -1,4 +1,4 @@
-"""`amfs-lab bench`: costs in time and memory."""
+"""`amfs-lab bench`: measures costs in time and memory."""
 
 import argparse
 from pathlib import Path
@@ -17,7 +17,7 @@ def add_to(commands: Any) -> None:
         "--rounds",
         type=int,
         default=7,
-        help="rounds; in each, every step is timed once (default %(default)s)",
+        help="number of rounds; each round times every step once (default %(default)s)",
     )
     p.add_argument(
         "--explorers", action="store_true", help="time the controls of the explorers instead, in milliseconds"
@@ -60,7 +60,7 @@ def bench(options: argparse.Namespace) -> None:
             from amfs_lab.widgets import timing
         except ModuleNotFoundError as error:
             raise ConfigError(
-                f"Explorers need the extra `lab`. Got no {error.name}: pip install 'amfs-lab[lab]'."
+                f"Explorers need the extra `lab`. Got no module {error.name}. Install it: pip install 'amfs-lab[lab]'."
             ) from error
         timing.report(timing.ready_kinds(explore), options.rounds)
         return

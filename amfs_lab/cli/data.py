@@ -12,7 +12,7 @@ from amfs_lab.tasks import data_status, download
 
 def add_to(commands: Any) -> None:
     data = commands.add_parser("data", help="fetch, make or check data").add_subparsers(required=True, metavar="WHAT")
-    p = command(data, "fetch", fetch, "download a data set, check it, and move it into place whole")
+    p = command(data, "fetch", fetch, "download a data set, check it, and put it into the data folder")
     p.add_argument("name", choices=download.REMOTES, help="data set to download")
     p.add_argument("--to", type=Path, metavar="DIR", help="data folder to put it in (default: `data/` of the course)")
     p.add_argument(
@@ -21,13 +21,13 @@ def add_to(commands: Any) -> None:
         metavar="URL",
         help="address of a mirror that has the same files (default: the publisher's)",
     )
-    p = command(data, "status", status, "list the data that is there, the data that is missing, and where it belongs")
+    p = command(data, "status", status, "list the installed data, the missing data, and the folders to put it in")
     data_folder(p)
     p = command(
         data,
         "build-pretrained",
         build_pretrained,
-        "train the small learner of the lessons; on one thread the result is always the same",
+        "train the pretrained learner of the lessons; one thread always gives the same result",
     )
     p.add_argument("--out", type=Path, default=Path("data"), help="folder to write to (default %(default)s)")
     p.add_argument("--steps", type=int, default=pretrained.CONFIG.steps, help="meta-steps (default %(default)s)")

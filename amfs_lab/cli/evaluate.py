@@ -1,4 +1,4 @@
-"""`amfs-lab evaluate` and `amfs-lab replay`: a saved run on unseen episodes, and the episode at which a run failed."""
+"""`amfs-lab evaluate` (a saved run on unseen episodes) and `amfs-lab replay` (the episode at which a run failed)."""
 
 import argparse
 import dataclasses
@@ -29,12 +29,12 @@ from amfs_lab.tasks import SOURCES, SPLITS, open_source
 
 
 def add_to(commands: Any) -> None:
-    p = command(commands, "evaluate", evaluate_run, "accuracy of a saved run on episodes of a split")
+    p = command(commands, "evaluate", evaluate_run, "measure the accuracy of a saved run on episodes of a split")
     p.add_argument("run", type=Path, help="folder of a run")
     p.add_argument("--source", choices=SOURCES, help="data set of the episodes (default: as in training)")
     p.add_argument("--split", choices=SPLITS, default="test", help="split of the data set (default %(default)s)")
     shape(p)
-    p.add_argument("--norm", help="transductive or support, of a run with one of them (default: as in training)")
+    p.add_argument("--norm", help="transductive or support, for a run with one of the two (default: as in training)")
     p.add_argument("--precision", choices=PRECISIONS, help="number format of Conv-4 (default: as in training)")
     p.add_argument("--json", action="store_true", help="print one JSON object, and nothing else (default: lines)")
     p.add_argument(
@@ -42,22 +42,22 @@ def add_to(commands: Any) -> None:
         nargs="?",
         const="",
         metavar="FILE",
-        help="also print the confusion of classes; with a file that ends in .png, .svg or .pdf, draw it too "
-        "(default: neither)",
+        help="also print the confused classes; with a file that ends in .png, .svg or .pdf, draw the confusion "
+        "matrix too (default: neither)",
     )
     p.add_argument(
         "--per-query",
         type=Path,
         metavar="FILE",
-        help="write one row a query to this .csv or .jsonl file: episode, query, true, predicted, correct (0 or 1) and "
-        "probability of the predicted class, 0 to 1 (default: no file)",
+        help="write one row for each query to this .csv or .jsonl file: episode, query, true, predicted, correct (0 or "
+        "1) and probability of the predicted class, 0 to 1 (default: no file)",
     )
     common(p)
     threads(p)
 
-    p = command(commands, "replay", replay_failed, "go through an episode of a run that failed or was stopped")
-    p.add_argument("run", type=Path, help="folder of a run that did not end")
-    p.add_argument("--episode", type=int, metavar="INDEX", help="episode to go through (default: the one that failed)")
+    p = command(commands, "replay", replay_failed, "compute an episode of a failed or stopped run again")
+    p.add_argument("run", type=Path, help="folder of the run that failed or was stopped")
+    p.add_argument("--episode", type=int, metavar="INDEX", help="episode to compute (default: the one that failed)")
     data_folder(p)
     device(p)
     threads(p)
@@ -78,9 +78,9 @@ def evaluate_run(options: argparse.Namespace) -> None:
     trained_on = run_data(options.run) or {}
     if trained_on.get("own") and options.source is None:
         raise ConfigError(
-            f"The run in {options.run} was trained on data of your own ({told(trained_on)}), which this command does "
-            "not have. Evaluate it in Python, evaluation.evaluate(runs.load_learner(run)[0], source), or on data "
-            "of the kit: --source glyphs."
+            f"`evaluate` needs the data of the run. Got {options.run}, trained on data of your own "
+            f"({told(trained_on)}). Evaluate it in Python, evaluation.evaluate(runs.load_learner(run)[0], source), or "
+            "on data of the kit: --source glyphs."
         )
     name = options.source or config.source
     source = open_source(name, options.split, episode, options.data)

@@ -1,6 +1,6 @@
 """Command-line options: generated from the fields of a configuration, or shared by several commands.
 
-The help of a field is its text in the `Args:` of the class's docstring.
+The help text of an option is the text of its field under `Args:` in the class's docstring.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from amfs_lab.methods import INNER_LOOPS, KERNELS, METHODS
 from amfs_lab.tasks import SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
-# Values for help texts only. The configuration checks them, with an error of one sentence.
+# Values for help texts only. The configuration checks the values that the user gives.
 LISTED = CHOICES | {"kernel": KERNELS, "split": SPLITS[1:], "augment": AUGMENTATIONS, "methods": METHODS}
 METAVARS = {"validate_every": "STEPS"}
-OPTION_NAMES = {"meta_steps": "steps", "lr": "inner_lr"}  # fields whose option has another name
+OPTION_NAMES = {"meta_steps": "steps", "lr": "inner_lr"}  # field: name of its option, where they differ
 
 
 def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
@@ -38,10 +38,10 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None],
 def add_fields(
     parser: argparse.ArgumentParser, kind: type, hidden: Sequence[str] = (), help: Mapping[str, str] | None = None
 ) -> None:
-    """Adds an option for each field of a configuration, and for each setting of a field that is an inner loop.
+    """Adds an option for each field of a configuration. An inner loop gives one option for each of its settings.
 
     Args:
-        hidden: options to leave out. help: help texts that replace the generated ones.
+        hidden: options to leave out. help: help texts that replace the generated texts.
     """
     docs, hints = documented(kind), get_type_hints(kind)
     for field in dataclasses.fields(kind):
@@ -57,7 +57,7 @@ def add_fields(
 
 
 def add_inner(parser: argparse.ArgumentParser, kinds: Sequence[type], hidden: Sequence[str] = ()) -> None:
-    """Adds an option for each setting of these inner loops. Loops share the option of a setting with the same name."""
+    """Adds an option for each setting of these inner loops. Settings of the same name share one option."""
     settings = {field.name: field for kind in kinds for field in dataclasses.fields(kind)}
     for field in settings.values():
         having = [kind for kind in kinds if field.name in {each.name for each in dataclasses.fields(kind)}]
@@ -69,7 +69,7 @@ def add_inner(parser: argparse.ArgumentParser, kinds: Sequence[type], hidden: Se
 
 
 def inner_option(field: str) -> str:
-    """The option name of an inner loop's setting. `lr` and `steps` get a prefix: the outer loop has them as well."""
+    """The option name of an inner loop's setting. `lr` and `steps` get a prefix: the outer loop has both too."""
     return f"inner_{field}" if field in ("lr", "steps") else field
 
 
@@ -101,7 +101,7 @@ def given_inner(options: argparse.Namespace, kind: type, hidden: Sequence[str] =
 
 
 def documented(kind: type) -> dict[str, str]:
-    """The text of each field from the `Args:` of a dataclass and its base classes, without references."""
+    """The text of each field under `Args:` of a dataclass and its base classes, without "(see ...)"."""
     found: dict[str, str] = {}
     names = "|".join(field.name for field in dataclasses.fields(kind))
     for each in reversed(kind.__mro__):
@@ -115,7 +115,7 @@ def documented(kind: type) -> dict[str, str]:
 
 
 def with_default(text: str, default: Any) -> str:
-    """A help text with the default. The end "; None: no limit" of a text gives the meaning of a default None."""
+    """A help text with the default value. "; None: no limit" at its end gives the words for a default of None."""
     text, _, none = text.partition("; None: ")
     if default is None:
         return f"{text} (default: {none or 'none'})"
@@ -144,11 +144,11 @@ def common(parser: argparse.ArgumentParser, default_device: str = "auto") -> Non
     device(parser, default_device)
 
 
-MOST_THREADS = 64  # a number that any machine can start
+MOST_THREADS = 64  # any machine can start so many
 
 
 def shape(parser: argparse.ArgumentParser, default: EpisodeConfig | None = None) -> None:
-    """Adds the options for the shape of an episode. Without a default it is the shape in training."""
+    """Adds the options for the shape of an episode. Without `default`, the default is the shape in training."""
     for name, letter, meaning in (
         ("ways", "N", "classes in an episode"),
         ("shots", "K", "support images of each class"),
@@ -164,7 +164,7 @@ def data_folder(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="FOLDER",
-        help="folder to look for data in first (default: $AMFS_LAB_DATA, then what comes with the package, then data/)",
+        help="first folder to search for data (default: $AMFS_LAB_DATA, then the data of the package, then data/)",
     )
 
 
@@ -178,12 +178,12 @@ def threads(parser: argparse.ArgumentParser, default: int = 0) -> None:
         type=int,
         default=default,
         metavar="N",
-        help="processor threads that torch computes with; 0: torch's own choice (default %(default)s)",
+        help="processor threads for torch; 0: torch's own choice (default %(default)s)",
     )
 
 
 def set_threads(threads: int) -> None:
-    """Sets torch's number of threads. Raises ConfigError if it is < 0, or so large that the system may refuse it."""
+    """Sets torch's number of threads. Raises ConfigError for a negative number, or one too large for the system."""
     most = max(MOST_THREADS, os.cpu_count() or 1)
     if threads < 0:
         raise ConfigError(f"`threads` must be >= 1, or 0 for torch's own choice. Got {threads}.")
@@ -206,4 +206,4 @@ def validation_suggested(source: str, split: str) -> Iterator[None]:
     except DataError as error:
         if (source, split) != ("omniglot", "test"):
             raise
-        raise DataError(f"{error} Or use `--split validation`, which needs the background set alone.") from error
+        raise DataError(f"{error} Or use `--split validation`, which needs only the background set.") from error

@@ -1,4 +1,4 @@
-"""`amfs-lab predict`: classifies images from a few examples of each class."""
+"""`amfs-lab predict`: classifies images by a few examples of each class."""
 
 import argparse
 import json
@@ -20,17 +20,17 @@ def add_to(commands: Any) -> None:
         commands,
         "predict",
         predict,
-        'name images by a few examples of each class, or say "none of these"',
+        'classify images by a few examples of each class, or answer "none of these"',
     )
     p.add_argument("run", type=Path, help="folder of a run")
-    p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image to name, or a folder of such images")
+    p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image to classify, or a folder of images")
     p.add_argument(
         "--support",
         type=Path,
         required=True,
         metavar="FOLDER",
-        help="folder with one folder of example images a class, named as the class; one image is enough, and classes "
-        "may have different numbers (required)",
+        help="folder with one folder of example images for each class, named like the class; one image is enough, and "
+        "classes may have different numbers of images (required)",
     )
     p.add_argument(
         "--ink",
@@ -43,7 +43,7 @@ def add_to(commands: Any) -> None:
         "--episodes",
         type=int,
         default=EPISODES,
-        help=f'validation episodes that the threshold for "{NONE}" and its error rates come from; 0: no threshold '
+        help=f'validation episodes to measure the threshold for "{NONE}" and its error rates on; 0: no threshold '
         "(default %(default)s)",
     )
     data_folder(p)
@@ -87,9 +87,9 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def _images(given: Path) -> list[Path]:
-    """The image itself, or all images of a folder in order of name. Raises DataError for a folder without images."""
+    """The image itself, or all images of a folder sorted by name. Raises DataError for a folder without images."""
     if not os.path.isdir(given):
-        pattern = not given.exists() and any(mark in given.name for mark in "*?")  # not every shell expands these
+        pattern = not given.exists() and any(mark in given.name for mark in "*?")  # not expanded by the shell
         return (sorted(given.parent.glob(given.name)) if pattern and given.parent.is_dir() else []) or [given]
     return loose_images(given)
 

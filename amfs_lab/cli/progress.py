@@ -1,4 +1,4 @@
-"""Progress reporting: a bar or lines on the screen, one line of JSON a step in a file, events for TensorBoard."""
+"""Progress reporting: a bar or lines on the screen, a file with one line of JSON for each step, and TensorBoard."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from amfs_lab.runs.progress import Progress
 
 
 class Watcher(contextlib.AbstractContextManager["Watcher"]):
-    """A receiver of every step, closed at the end of its `with` block."""
+    """A receiver of the progress of every step. It is closed at the end of its `with` block."""
 
     def show(self, progress: Progress) -> None:
         raise NotImplementedError
@@ -31,11 +31,12 @@ class Watcher(contextlib.AbstractContextManager["Watcher"]):
 
 
 class Screen(Watcher):
-    """Progress on the screen: a bar on a terminal, or else a line every `every` steps.
+    """Progress on the screen: a bar on a terminal, or else one printed line after every `every` steps.
 
-    Every validation prints a line in both cases.
+    A validation prints a line in both cases.
 
     Args:
+        steps: number of steps of the run. begun: number of steps already done.
         data: the name of the validation data.
     """
 
@@ -57,7 +58,7 @@ class Screen(Watcher):
 
 
 def line(progress: Progress, data: str = "") -> str:
-    """A step as `step   100    21.3 s  4.69/s  01:45 left  loss 0.512  accuracy 80.1%`, and its validation if any."""
+    """The line `step   100    21.3 s  4.69/s  01:45 left  loss 0.512  accuracy 80.1%`, then the validation, if any."""
     told = f"step {progress.step:5d}  {progress.seconds:6.1f} s  {progress.step / progress.seconds:.2f}/s"
     if progress.left is not None:
         told += f"  {tqdm.format_interval(progress.left)} left"
@@ -68,12 +69,13 @@ def line(progress: Progress, data: str = "") -> str:
 
 
 class StepLog(Watcher):
-    """A log file with one JSON object a step: method, step, seconds, left, loss, accuracy, validation, trajectory.
+    """A log file with one JSON object for each step.
 
-    A resumed run continues its log. Lines of later steps are dropped, because these steps are computed again.
+    The fields are method, step, seconds, left, loss, accuracy, validation and trajectory. A resumed run continues its
+    log. Lines of steps after `done` are removed, because the run computes these steps again.
 
     Raises:
-        ConfigError: the file cannot be written, or is not a log.
+        ConfigError: the file cannot be written, or it is not a log.
     """
 
     def __init__(self, path: Path, done: int = 0) -> None:
@@ -84,7 +86,9 @@ class StepLog(Watcher):
             for each in kept:
                 self._write(each)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"`--log` needs a file to write lines of JSON to. Got {path}: {error}.") from error
+            raise ConfigError(
+                f"`--log` needs a new file or an older log. Got {path}: {error}. Name another."
+            ) from error
 
     def close(self) -> None:
         self.file.close()
@@ -93,14 +97,14 @@ class StepLog(Watcher):
         self._write(progress.to_dict())
 
     def _write(self, values: dict[str, Any]) -> None:
-        """Writes a line of JSON. NaN, the accuracy for real labels, becomes null."""
+        """Writes one line of JSON. NaN becomes null; the accuracy of a task with real labels is NaN."""
         plain = {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
         self.file.write(json.dumps(plain, allow_nan=False) + "\n")
         self.file.flush()
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The complete lines of a log; an incomplete last line is left out."""
+    """The complete lines of a log. An incomplete last line is left out."""
     if not path.is_file():
         return
     for each in path.read_text(encoding="utf-8").splitlines(keepends=True):
@@ -108,7 +112,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 step = files.parse_json(each)
             except ValueError as error:
-                raise ValueError("it holds something else, which would be lost") from error
+                raise ValueError("it has a line that is not JSON and would be lost") from error
             yield step
 
 
@@ -116,7 +120,7 @@ class Board(Watcher):
     """TensorBoard events: loss, accuracy and validation accuracy, in a folder of their own.
 
     Raises:
-        ConfigError: no tensorboard is installed, or the folder is a file.
+        ConfigError: tensorboard is not installed, or the folder is a file.
     """
 
     def __init__(self, folder: Path, done: int = 0) -> None:
@@ -124,10 +128,10 @@ class Board(Watcher):
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ConfigError(
-                "`--tensorboard` needs the extra `tensorboard`: pip install 'amfs-lab[tensorboard]'."
+                "`--tensorboard` needs the extra `tensorboard`. Install it: pip install 'amfs-lab[tensorboard]'."
             ) from error
         if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"`--tensorboard` must name a folder. Got {folder}, which is a file.")
+            raise ConfigError(f"`--tensorboard` must name a folder. Got {folder}, which is a file. Name another.")
         self.writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
 
     def close(self) -> None:
@@ -142,18 +146,18 @@ class Board(Watcher):
 
 @contextlib.contextmanager
 def all_of(*watchers: Watcher | None) -> Iterator[list[Watcher]]:
-    """A context with all watchers that are not None; it closes them at the end."""
+    """A context with all watchers that are not None. Its end closes them."""
     opened: list[Watcher] = [watcher for watcher in watchers if watcher is not None]
     try:
         yield list(opened)
     finally:
         for watcher in opened:
-            with contextlib.suppress(Exception):  # a failed write has been reported before
+            with contextlib.suppress(Exception):  # `show` has already reported a failed write
                 watcher.close()
 
 
 def show(watchers: list[Watcher], progress: Progress) -> None:
-    """Sends a step to all watchers. A watcher that fails (a full disk) is removed, and training goes on."""
+    """Sends a step to all watchers. A watcher that fails (a full disk) is removed, and training continues."""
     for watcher in list(watchers):
         try:
             watcher.show(progress)

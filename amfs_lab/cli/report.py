@@ -1,4 +1,4 @@
-"""Outputs of `evaluate` besides the accuracy: one JSON object, one row a query, and the confusion of classes."""
+"""Outputs of `evaluate` besides the accuracy: one JSON object, one row for each query, and confused classes."""
 
 import contextlib
 import csv
@@ -19,14 +19,14 @@ from amfs_lab.stats import FEW, Interval
 
 ROWS = (".csv", ".jsonl")
 PICTURES = (".pdf", ".png", ".svg")
-SHOWN = 20  # pairs of classes in a table
+SHOWN = 20  # largest number of pairs of classes in a table
 FIELDS = ("episode", "query", "true", "predicted", "correct", "probability")
 
 
 def check_ending(path: Path, endings: tuple[str, ...], option: str) -> None:
     """Raises ConfigError if the file has another ending or cannot be written. Leaves no file behind."""
     if path.suffix.lower() not in endings:
-        raise ConfigError(f"`{option}` needs a file that ends in {' or '.join(endings)}. Got {path}.")
+        raise ConfigError(f"`{option}` needs a file name that ends in {' or '.join(endings)}. Got {path}.")
     check_new(path, option)
     with _writable(path, option), tempfile.TemporaryFile(dir=path.parent):
         pass
@@ -36,13 +36,13 @@ def check_new(path: Path, option: str) -> None:
     """Raises ConfigError if the file exists and is not empty."""
     if path.is_file() and path.stat().st_size:
         raise ConfigError(
-            f"`{option}` needs a new file. Got {path}, which exists and is not overwritten. Name another."
+            f"`{option}` needs a new file. Got {path}, which exists and is not overwritten. Name another file."
         )
 
 
 @contextlib.contextmanager
 def _writable(path: Path, option: str) -> Iterator[None]:
-    """A context that raises ConfigError if no file can be created at `path`, or if the block cannot write it."""
+    """A context that raises ConfigError if no file can be created at `path`, or if the block cannot write the file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -51,12 +51,12 @@ def _writable(path: Path, option: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigError(
-            f"`{option}` needs a file that can be written. Got {path}: {error.strerror}. Name another one."
+            f"`{option}` needs a file that can be written. Got {path}: {error.strerror}. Name another file."
         ) from error
 
 
 def write_rows(path: Path, results: Iterable[QueryResult], option: str = "--per-query") -> int:
-    """Writes one row a query, as CSV with a header or as lines of JSON, by the ending. Returns the number of rows."""
+    """Writes one row for each query and returns the number of rows. The format is CSV for .csv, else lines of JSON."""
     with _writable(path, option), files.replacing(path, text=True) as file:
         return _csv(file, results) if path.suffix.lower() == ".csv" else _lines(file, results)
 
@@ -81,13 +81,13 @@ def _lines(file: IO[str], results: Iterable[QueryResult]) -> int:
 
 
 def _interval(interval: Interval) -> dict[str, Any]:
-    """An interval as plain data; both ends are null if there are too few values."""
+    """An interval as plain data. `low` and `high` are None if there are too few values."""
     ends = {name: None if interval.half_width is None else getattr(interval, name) for name in ("low", "high")}
     return {"mean": interval.mean, **ends, "level": interval.level, "n": interval.n, "of": interval.of}
 
 
 def evaluation_record(result: Evaluation, confusion: Confusion | None = None) -> dict[str, Any]:
-    """An evaluation as plain data for JSON: data, episode shape, accuracy with its interval, and every episode."""
+    """An evaluation as plain data: data, episode shape, accuracy with its interval, and each episode's accuracy."""
     record = {
         "data": result.data,
         "episode": None if result.config is None else dataclasses.asdict(result.config),
@@ -104,10 +104,10 @@ def evaluation_record(result: Evaluation, confusion: Confusion | None = None) ->
 
 
 def groups_line(result: Evaluation) -> str:
-    """The interval over scripts or alphabets as a line.
+    """A line with the interval over groups of classes (scripts or alphabets).
 
-    Empty if the names of the classes are not known. Also empty if training may have seen the groups, because they are
-    then no sample of unseen groups.
+    Empty if the names of the classes are not known. Also empty if training may have seen these groups: then they do
+    not represent unseen groups.
     """
     over = result.over_groups
     if over is None or result.data.endswith("/train") or result.data.startswith("omniglot-random-classes"):
@@ -118,10 +118,10 @@ def groups_line(result: Evaluation) -> str:
 
 
 def confusion_table(confusion: Confusion) -> Iterator[str]:
-    """The most frequent mistakes as lines, and, for many classes, the mistakes by script or alphabet."""
+    """Lines with the most frequent mistakes and, for many classes, with the mistakes by script or alphabet."""
     mistakes = confusion.mistakes
     if not mistakes:
-        yield "No query was taken for another class."
+        yield "No query was classified as another class."
         return
     shown = mistakes[:SHOWN]
     width = max(len(name) for pair in shown for name in (pair.true, pair.predicted, "taken for"))
@@ -132,7 +132,7 @@ def confusion_table(confusion: Confusion) -> Iterator[str]:
             f"  {pair.true:<{width}}  {pair.predicted:<{width}}  {pair.times:>5}  {pair.offered:>5}  "
             f"{100 * pair.share:>5.1f} %"
         )
-    yield "  (`of`: queries of the true class in episodes that have the other class too)"
+    yield "  (`of`: queries of the true class in episodes that also have the other class)"
     matrix = readable(confusion)
     if not matrix.grouped:
         return
@@ -166,5 +166,5 @@ def plotting(option: str):
     try:
         from amfs_lab import plots
     except ImportError as error:
-        raise ConfigError(f"`{option} FILE` needs the extra `lab`: pip install 'amfs-lab[lab]'.") from error
+        raise ConfigError(f"`{option} FILE` needs the extra `lab`. Install it: pip install 'amfs-lab[lab]'.") from error
     return plots

@@ -1,4 +1,4 @@
-"""`amfs-lab reproduce`: figures and tables, measured again."""
+"""`amfs-lab reproduce`: measures figures and tables again."""
 
 import argparse
 import dataclasses
@@ -32,7 +32,7 @@ def add_to(commands: Any) -> None:
         p.add_argument(
             "--figure", type=Path, metavar="FILE", help="save a figure to this .svg, .pdf or .png file (default: none)"
         )
-        threads(p, 1 if experiment.name == "figure2" else 0)  # its times are measured on one thread
+        threads(p, 1 if experiment.name == "figure2" else 0)  # figure2 measures times on one thread
         if "source" in _names(experiment):
             data_folder(p)
             device(p, "cpu")
@@ -41,7 +41,7 @@ def add_to(commands: Any) -> None:
         results,
         "intervals",
         reproduce_intervals,
-        "coverage, false alarms and power of the rules of docs/statistics.md, in seconds",
+        "measure coverage, false alarms and power of the rules in docs/statistics.md; takes seconds",
     )
     threads(p)
 
@@ -87,11 +87,11 @@ def _names(experiment: Experiment) -> dict[str, Any]:
 
 
 def _budget_help(experiment: Experiment) -> dict[str, str]:
-    """Help texts of an experiment in which training ends by time or by meta-steps; else empty."""
+    """Help texts of `--seconds` and `--steps`. Empty for an experiment without a limit in seconds."""
     if "seconds" not in _names(experiment):
         return {}
     docs, seconds = documented(experiment.config), _names(experiment)["seconds"]
     return {
         "seconds": f"{docs['seconds']} (default {seconds:g}, or no limit with `--steps`)",
-        "steps": f"{docs['meta_steps']}, which end the training if the seconds do not (default: no limit)",
+        "steps": f"{docs['meta_steps']}; training ends after them or after the seconds (default: no limit)",
     }

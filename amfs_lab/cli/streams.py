@@ -1,4 +1,4 @@
-"""Output streams whose errors (encoding, closed pipe, full disk, lost terminal) do not end the program."""
+"""Output streams whose errors do not end the program: encoding, closed pipe, full disk, lost terminal."""
 
 import codecs
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any
 
 from amfs_lab.errors import printable
 
-# ASCII replacements for the other characters in messages, because every encoding has ASCII.
+# ASCII replacements for special characters in messages. Every encoding contains ASCII.
 PLAIN = str.maketrans({"±": "+/-", "×": "x", "–": "-", "—": "-", "°": " degrees", "→": "->", "≤": "<=", "≥": ">="})
 PLAIN |= str.maketrans({"σ": "sigma", "λ": "lambda", "μ": "mu", "γ": "gamma", "θ": "theta", "’": "'", "…": "..."})
 
@@ -34,19 +34,19 @@ codecs.register_error("amfs-lab-plain", _plain)
 class Output(io.TextIOBase):
     """A stream that drops all output after its first write error.
 
-    All text is made `printable`, so that file contents and names cannot send control codes to the terminal. Only the
-    cursor movements of a progress bar are kept.
+    All text is made `printable`, so that file contents and names cannot send control codes to the terminal. With
+    `bars`, the cursor movements of a progress bar are kept.
     """
 
     def __init__(self, stream: Any, bars: bool = False) -> None:
         self._stream, self._bars = stream, bars
-        self.lost: str | None = None  # the reason, except for a closed pipe or terminal
+        self.lost: str | None = None  # the first write error; None also for a closed pipe or terminal
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError, ValueError):
                 stream.reconfigure(errors="amfs-lab-plain")
 
     def write(self, text: str) -> int:
-        if self._bars:  # keeps moves to the start of the line, and one line up
+        if self._bars:  # keeps the movements to the start of the line and one line up
             self._try("write", "".join(part if part in MOVES else printable(part) for part in _MOVES.split(text)))
         else:
             self._try("write", printable(text))
@@ -78,7 +78,7 @@ class Output(io.TextIOBase):
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
             if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EIO):
                 self.lost = error.strerror
-            with contextlib.suppress(OSError, ValueError):  # discards buffered output without an error
+            with contextlib.suppress(OSError, ValueError):  # discards the buffered output
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())
                 os.close(nowhere)
@@ -88,7 +88,7 @@ class Output(io.TextIOBase):
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """A context in which output errors and a lost terminal do not change how the command ends."""
+    """A context in which output errors and a lost terminal do not stop the command."""
     out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Output(out), Output(err, bars=True)
     hangup = getattr(signal, "SIGHUP", None)  # sent when a terminal closes; Windows has no such signal

@@ -36,37 +36,37 @@ from amfs_lab.tasks import SOURCES, SPLITS, open_source
 from amfs_lab.training import MetaTrainer
 
 DEFAULTS = TrainingConfig()
-OWN = ("method", "inner", "outer", "precision")  # fields with options of their own here
+OWN = ("method", "inner", "outer", "precision")  # fields whose options are defined in this module
 LOG_FIELDS = """fields of a line that --log writes:
   method      name of the method
   step        meta-steps so far, from 1
   seconds     training time so far, without validation
-  left        seconds of training to come, at the speed so far
+  left        estimated seconds of training that remain
   loss        mean query loss of the tasks of this step
-  accuracy    share of their queries that were right, 0 to 1; null for real labels
+  accuracy    share of correct queries in these tasks, 0 to 1; null for real labels
   validation  null, or after a validation: mean accuracy and half_width of its interval, both 0 to 1 (half_width is null
-              below 30 episodes), n episodes, the level of the interval, and what it is over ("episodes")
-  trajectory  null; in Python, with MetaTrainer(trajectory=...): position, cosine and weights of the step"""
+              below 30 episodes), n (number of episodes), level of the interval, and of ("episodes")
+  trajectory  null here; in Python, MetaTrainer(trajectory=...) gives position, cosine and weights of the step"""
 
 
 def add_to(commands: Any) -> None:
     p = command(commands, "train", train, "meta-train a method, save it, and evaluate it on test episodes")
     p.epilog, p.formatter_class = LOG_FIELDS, argparse.RawDescriptionHelpFormatter
-    p.add_argument("--method", choices=METHODS, default=DEFAULTS.method, help="what to train (default %(default)s)")
+    p.add_argument("--method", choices=METHODS, default=DEFAULTS.method, help="method to train (default %(default)s)")
     add_fields(p, TrainingConfig, OWN, {"meta_lr": "outer learning rate (default: the method's)"})
     add_inner(p, list(INNER_LOOPS.values()))
     p.add_argument(
         "--precision",
         choices=("auto", *PRECISIONS),
         default="auto",
-        help="number format of the backbone (default %(default)s: bfloat16 where the device has instructions for it, "
-        "but float32 for maml, fo-maml and o-amfs)",
+        help="number format of the backbone (default %(default)s: bfloat16 if the device has instructions for it, but "
+        "always float32 for maml, fo-maml and o-amfs)",
     )
     p.add_argument(
         "--split",
         choices=SPLITS[1:],
         default="test",
-        help="split of unseen classes that the result is measured on (default %(default)s)",
+        help="split of unseen classes for the evaluation after training (default %(default)s)",
     )
     p.add_argument("--out", type=Path, help="folder of the run (default runs/METHOD-NwKs-SEED)")
     p.add_argument("--resume", action="store_true", help="resume from the checkpoint in that folder, if there is one")
@@ -88,7 +88,7 @@ def add_to(commands: Any) -> None:
         "--log",
         type=Path,
         metavar="FILE",
-        help="write one line of JSON a meta-step to this file; its fields are explained below (default: no file)",
+        help="write one line of JSON for each meta-step to this file; the fields are listed below (default: no file)",
     )
     p.add_argument(
         "--tensorboard",
@@ -101,11 +101,11 @@ def add_to(commands: Any) -> None:
 
 
 def config_of(options: argparse.Namespace) -> TrainingConfig:
-    """The configuration that the options describe. Raises ConfigError for a setting of another inner loop."""
+    """The configuration of the options. Raises ConfigError for a setting that belongs to another inner loop."""
     inner: Any = METHODS[options.method].inner
     names = {option for kind in INNER_LOOPS.values() for option in given_inner_options(options, kind)}
     if foreign := sorted(names - given_inner_options(options, type(inner))):
-        raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave out what you gave for it.")
+        raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave this option out.")
     if settings := given_inner(options, type(inner)):
         inner = dataclasses.replace(inner, **settings)
     precision = pick_precision(options.precision, inner, pick_device(options.device))
@@ -124,11 +124,11 @@ def train(options: argparse.Namespace) -> None:
         raise ConfigError(f"`--report-every` must be >= 1. Got {options.report_every}.")
     shape = config.episode
     folder = place(options.out or f"runs/{config.method}-{shape.ways}w{shape.shots}s-{config.seed}")
-    if options.resume and options.precision == "auto" and holds_checkpoint(folder):  # it may be from another machine
+    if options.resume and options.precision == "auto" and holds_checkpoint(folder):  # it may come from another machine
         found = checkpoint.load(folder)
         left = check_record(found.path, found.record)["config"]
         config = dataclasses.replace(config, precision=left.get("precision", FLOAT32))
-    with validation_suggested(config.source, options.split):  # fails now rather than after training
+    with validation_suggested(config.source, options.split):  # raises before training, not after it
         tested_on = open_source(config.source, options.split, config.episode, options.data)
     trainer = MetaTrainer(
         config, folder, options.data, options.device, resume=options.resume, save_every=options.save_every
@@ -139,32 +139,32 @@ def train(options: argparse.Namespace) -> None:
     print(f"{what} -> {folder}", flush=True)
     resumed = trainer.folder.checkpoint
     for damage in resumed.damaged if resumed else ():
-        print(f"amfs-lab: {printable(damage)}; the checkpoint before it is used.", file=sys.stderr)
+        print(f"amfs-lab: {printable(damage)}; the previous checkpoint is used.", file=sys.stderr)
     if trainer.done:
-        print(f"going on after step {trainer.done}", flush=True)
+        print(f"continuing after step {trainer.done}", flush=True)
     elif options.resume and resumed is None:
-        print(f"no run in {folder} to go on with: a new one begins", flush=True)
+        print(f"no checkpoint in {folder}: starting a new run", flush=True)
     try:
         with terminated():
             _watch(trainer, config, options)
             tested = evaluate(trainer.learner, tested_on, options.episodes)
     except KeyboardInterrupt as stop:
-        kept = "before the first step: nothing to keep"
+        kept = "before the first step, so there is nothing to save"
         if holds_run(folder):
-            kept = f"what was learned so far is in {folder}"
+            kept = f"the learner so far is in {folder}"
         if holds_checkpoint(folder):
-            kept += "; the same command with --resume goes on from there"
+            kept += "; the same command with --resume continues from there"
         elif holds_run(folder):
-            kept = f"training had ended: amfs-lab evaluate {folder} --split {options.split}"
+            kept = f"training had already ended. Evaluate it: amfs-lab evaluate {folder} --split {options.split}"
         print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
         raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
     print(f"{SOURCES[config.source].unseen}, {tested}")
     if trainer.saved_in != folder:
-        raise ConfigError(f"The learner is not in {folder}, which could not be written. See the warning above.")
+        raise ConfigError(f"The learner could not be written to {folder}. See the warning above.")
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, the signal before a system shuts down or a scheduler ends a job."""
+    """SIGTERM, which a system sends before it shuts down, or a scheduler before it ends a job."""
 
 
 @contextlib.contextmanager
@@ -182,7 +182,7 @@ def terminated() -> Iterator[None]:
 
 
 def _watch(trainer: MetaTrainer, config: TrainingConfig, options: argparse.Namespace) -> None:
-    """Trains to the end, and reports each step to the screen, the log file and TensorBoard."""
+    """Trains to the end and reports each step to the screen, the log file and TensorBoard."""
     with contextlib.closing(trainer.run()) as run:  # locks the folder before any file is opened
         screen = Screen(config.steps, options.report_every, trainer.done, data_name(trainer.validation))
         log = StepLog(options.log, trainer.done) if options.log else None

@@ -1,4 +1,4 @@
-"""Tables and figures of the paper that can be measured again: one module each, and one folder a result."""
+"""Experiments that measure tables and figures: one module for each, and one folder for each result."""
 
 from amfs_lab.experiments import accuracy, conflict, figure2, intervals, precision
 from amfs_lab.experiments.experiment import Experiment

@@ -1,7 +1,8 @@
 """Accuracy of several methods after the same training time, on episodes of several shapes.
 
-All methods train in turns in one process, with transductive BatchNorm, which sees all queries of an episode. Each is
-then evaluated twice on the same unseen episodes: as trained, and with BatchNorm that sees the support set alone.
+All methods train in turns in one process, with transductive BatchNorm, which uses all queries of an episode. Each
+method is then evaluated twice on the same unseen episodes: with this BatchNorm, and with BatchNorm that uses only the
+support set.
 """
 
 from collections.abc import Iterator, Mapping
@@ -52,8 +53,9 @@ class Recipe:
     meta_lr: float
 
 
-# A method with a linear head trains on 5-way episodes, the only ways it can serve; the others on harder ones. Only the
-# outer learning rates were chosen for this table, on five of Omniglot's training alphabets, held out of short runs.
+# A method with a linear head for 5 classes must train on 5-way episodes. The other methods train on harder episodes.
+# Only the outer learning rates were chosen for this table, in short runs. Their validation data were five of Omniglot's
+# training alphabets, which these runs did not train on.
 RECIPES: dict[str, Recipe] = {
     method: Recipe(EpisodeConfig(5 if METHODS[method].has_head else 20, 1, 5), 3e-3)
     for method in ("i-amfs", "amfs", "maml", "prototypes")
@@ -62,20 +64,20 @@ RECIPES: dict[str, Recipe] = {
 
 @dataclass(frozen=True)
 class AccuracyConfig:
-    """Settings of the accuracy table; those that it shares with `TrainingConfig` are the same for all methods.
+    """Settings of the accuracy table. Settings that `TrainingConfig` also has are the same for all methods.
 
     Args:
         source: data set of the episodes.
-        split: split of unseen classes that is measured on.
+        split: split of unseen classes for the evaluation.
         seconds: seconds of training for each method.
         meta_steps: meta-steps of each method.
         episodes: episodes of each shape to evaluate on.
         width: filters of Conv-4.
         tasks: episodes in a meta-step.
         schedule: schedule of the outer learning rate.
-        augment: random changes of the training images; no word: none.
-        precision: number format of Conv-4 in all methods but MAML, which stays with float32.
-        seed: seed of each training.
+        augment: random changes of the training images; without a word: none.
+        precision: number format of Conv-4 for all methods except MAML, which uses float32.
+        seed: seed of every training run.
         methods: methods to train, in turns.
     """
 
@@ -100,19 +102,19 @@ class AccuracyConfig:
             training = self.training(method)  # checks the settings of the training before anything is computed
             if not any(evaluation_settings(training, SHAPES)):
                 raise ConfigError(
-                    f"AccuracyConfig.methods: {method} can be evaluated only on the ways that it trains on: they must "
-                    f"be those of one of {', '.join(SHAPES)}. Got {training.episode.ways}."
+                    f"AccuracyConfig.methods: {method} can be evaluated only with the ways of its training. These "
+                    f"must be the ways of one of {', '.join(SHAPES)}. Got {training.episode.ways} ways."
                 )
 
     def training(self, method: str) -> TrainingConfig:
-        """The configuration of one of its training runs."""
+        """The configuration of the training run of a method."""
         recipe = self.methods[method]
         config = training_config(self, method, **vars(recipe), norm="transductive")
         return replace(config, precision=FLOAT32) if isinstance(config.inner, Maml) else config
 
 
 def evaluation_settings(training: TrainingConfig, shapes: Mapping[str, EpisodeConfig]) -> Iterator[tuple[str, str]]:
-    """The (episode shape, norm) pairs that a trained method can be evaluated on."""
+    """The (episode shape, norm) pairs on which a trained method can be evaluated."""
     has_head = isinstance(training.inner, GradientLoop)
     for name, shape in shapes.items():
         if not has_head or shape.ways == training.episode.ways:
@@ -131,8 +133,8 @@ class Accuracy(Experiment[AccuracyConfig]):
     config = AccuracyConfig
     hidden = ("tasks", "schedule")
     option_help = {
-        "augment": f"random changes of the training images; no word: nothing (default "
-        f"{' '.join(AccuracyConfig.augment)}, but nothing to glyphs)",
+        "augment": f"random changes of the training images; without a word: none (default "
+        f"{' '.join(AccuracyConfig.augment)}, but none for glyphs)",
         "methods": "methods to train, in turns (default all)",
     }
 
@@ -173,7 +175,7 @@ class Accuracy(Experiment[AccuracyConfig]):
         return Measured(rows, [config.seed], training, stored)
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Means and 95 % intervals over episodes, and the lead of I-AMFS in pairs on the same episodes."""
+        """Means and 95 % intervals over episodes. "i-amfs minus it" has the paired differences on the same episodes."""
         shapes, found = _shapes(config), {}
         for name in rows:
             _, shape, norm = name.split()
@@ -187,24 +189,26 @@ class Accuracy(Experiment[AccuracyConfig]):
     def check(self, result: Result) -> None:
         for name in ("shapes", "trainings"):
             if not isinstance(result.config[name], dict):
-                raise ValueError(f"{shown(result.config[name])} for `{name}`")
+                raise ValueError(f"`{name}` must be an object. Got {shown(result.config[name])}")
         shapes = _shapes(result.config)
         trainings = {method: TrainingConfig.from_dict(each) for method, each in result.config["trainings"].items()}
         for methods in (list(result.config["methods"]), [run["method"] for run in result.training]):
             if sorted(methods) != sorted(trainings):
-                raise ValueError(f"trainings of {', '.join(methods) or 'no method'}, not of {', '.join(trainings)}")
+                got = ", ".join(methods) or "none"
+                raise ValueError(f"the training runs must be those of {', '.join(trainings)}. Got {got}")
         most = {
             key(method, shape, norm): shapes[shape].answers
             for method, training in trainings.items()
             for shape, norm in evaluation_settings(training, shapes)
         }
         if different := sorted(most.keys() ^ result.rows.keys()):
-            raise ValueError(f"{'no' if different[0] in most else 'an unasked'} row `{different[0]}`")
+            wrong = "is missing" if different[0] in most else "does not belong to the configuration"
+            raise ValueError(f"the row `{different[0]}` {wrong}")
         for name, correct in result.rows.items():
             check_counts(name, correct, (result.config["episodes"],), most[name])
 
     def table(self, result: Result) -> str:
-        """The accuracies: one line for each method and norm, with its meta-steps."""
+        """The accuracies, with one line for each method and norm, and the meta-steps of the method."""
         shapes, steps = _shapes(result.config), {run["method"]: run["step"] for run in result.training}
         rows = [
             [method, str(steps[method]), norm]
@@ -240,10 +244,11 @@ def with_norm(learner: MetaLearner, config: TrainingConfig, norm: str) -> MetaLe
 
 
 def adjusted(result: Result) -> dict[tuple[str, str], float]:
-    """p-values of each method's difference to I-AMFS on each shape, adjusted by Holm for being so many.
+    """p-values of the difference between each method and I-AMFS on each shape, adjusted by Holm for multiple tests.
 
-    One question a method and shape, asked with the norm of the training: the rows with the other norm are nearly
-    copies of these. They speak of these trainings on episodes of these classes, not of the methods.
+    There is one test for each method and shape. It uses the norm of the training, because the rows with the other norm
+    are nearly equal. The p-values compare these training runs on episodes of these classes. They do not compare the
+    methods.
     """
     shapes, p_values = _shapes(result.config), {}
     for name, right in result.rows.items():
@@ -258,13 +263,15 @@ def adjusted(result: Result) -> dict[tuple[str, str], float]:
 def over_groups(
     result: Result, method: str, shape: str, minus: str | None = None, root: Path | None = None
 ) -> Interval:
-    """A method's accuracy on *other* alphabets or scripts, or by how much it is ahead of the method `minus` there.
+    """A method's accuracy on *other* alphabets or scripts, with an interval over these groups of classes.
 
-    An episode's accuracy is the mean of those of its classes' groups, by the number of classes; the groups' accuracies
-    are fitted to all episodes by least squares, and each counts once. The norm is that of the training.
+    The model: an episode's accuracy is the mean of the accuracies of its classes' groups, weighted by the number of
+    classes. Least squares fits the groups' accuracies to all episodes. The result is the mean of the fitted accuracies,
+    in which each group counts once. The rows are those with the norm of the training.
 
     Args:
-        root: where to look for the data first; they tell the classes of each episode.
+        minus: if given, the result is the accuracy of `method` minus the accuracy of this method.
+        root: first directory to search for the data, which give the classes of each episode.
     """
     config = _shapes(result.config)[shape]
     drawn = _groups(result.config["source"], result.config["split"], config, result.config["episodes"], root)
@@ -282,7 +289,7 @@ def over_groups(
 
 @lru_cache(maxsize=8)
 def _groups(source: str, split: str, config: EpisodeConfig, episodes: int, root: Path | None) -> list[list[str]]:
-    """The group of each class of each episode."""
+    """The group (alphabet or script) of each class of each episode."""
     opened = open_source(source, split, config, root)
     return [list(map(group_of, opened.classes_of(i))) for i in range(episodes)]
 

@@ -1,8 +1,9 @@
-"""End points of O-AMFS and of the mean when tasks disagree: a table of settings in the plane, with every draw.
+"""End points of O-AMFS and of other rules when tasks in the plane disagree.
 
-All rules take the same number of steps. The steps of all rules are equally long and shrink towards the end, so the
-rules differ in direction alone. A second table has the share of positions in which that direction ascends on the mean
-loss, and the share in which it is the mean's.
+A setting is a distribution of tasks, and a draw is one random sample of its tasks. All rules make the same number of
+steps. Step number k has the same length for all rules, and later steps are shorter. So the rules differ only in
+direction. A second table compares the direction of O-AMFS with the mean gradient. It has the share of positions in
+which the step of O-AMFS raises the mean loss (to first order), and the share in which both directions are equal.
 """
 
 from collections.abc import Mapping
@@ -36,10 +37,10 @@ class ConflictConfig:
     """Settings of the comparison in the plane.
 
     Args:
-        draws: draws of each setting.
-        steps: steps of each trajectory.
+        draws: number of random draws of each setting.
+        steps: number of steps of each trajectory.
         rate: length of the first step.
-        shrink: length of the last step divided by that of the first.
+        shrink: length of the last step divided by the length of the first step.
         seed: seed of the draws.
     """
 
@@ -61,11 +62,11 @@ class ConflictConfig:
 
     @property
     def fine(self) -> float:
-        """Distance within which two end points count as the same: four last steps, as rules oscillate at the end."""
+        """Largest distance at which two end points count as the same: four times the last step, as rules oscillate."""
         return 4 * self.rate * self.shrink
 
     def walk(self, setting: str) -> Walk:
-        """The trajectories' settings, with `negative="keep"`."""
+        """The settings of the trajectories. O-AMFS keeps its negative weights."""
         decay = self.shrink ** (1 / (self.steps - 1))
         return Walk(self.rate, self.steps, decay, equal_steps=True, noise=SETTINGS[setting].noise, seed=self.seed)
 
@@ -78,7 +79,7 @@ def sample(config: ConflictConfig, setting: str) -> SampledTasks:
 
 
 def paths(config: ConflictConfig, setting: str) -> dict[str, Float[Tensor, "k n 2"]]:
-    """The trajectory of each of `RULES` in each draw: k = steps + 1 positions, the start first."""
+    """The trajectory of each of `RULES` in each of n draws: k = steps + 1 positions, the start first."""
     draws, walk = sample(config, setting), config.walk(setting)
     found = walk.along(draws.tasks, draws.start)
     found[CLIPPED] = replace(walk, negative="clip").along(draws.tasks, draws.start)["O-AMFS"]
@@ -89,10 +90,17 @@ def measure(config: ConflictConfig, setting: str) -> dict[str, np.ndarray]:
     """Measurements of each draw of a setting.
 
     Returns:
-        (draws rules): `"to theta*"`, `"to median"` (the geometric median of all optima) and, where there is an outlier,
-        `"to wanted"`, distances of the end; `"excess"`, the end's mean loss less the smallest there is; `"worst"`, the
-        largest of its losses. Without noise also (draws places 2), by `PLACES` and `NEGATIVE`: `"cosine"` of O-AMFS's
-        direction and the mean's, and `"length"` of its step in lengths of the mean's, under `"agreement"`.
+        arrays of shape (draws rules), computed at the end point of a trajectory:
+            `"to theta*"`: distance to the minimiser of the mean loss.
+            `"to median"`: distance to the geometric median of all optima.
+            `"to wanted"`: distance to the best point without the outliers; only for a setting with outliers.
+            `"excess"`: mean loss minus the smallest possible mean loss.
+            `"worst"`: largest loss of a task.
+        arrays of shape (draws places 2), only for a setting without noise. The places are `PLACES`; the last axis has
+        negative weights kept, then set to 0 (`NEGATIVE`):
+            `"cosine"`: cosine between the direction of O-AMFS and the mean gradient.
+            `"length"`: length of the step of O-AMFS divided by the length of the mean gradient, without rescaling
+            (`normalization="agreement"`).
     """
     draws = sample(config, setting)
     tasks, best = draws.tasks, draws.tasks.best()
@@ -113,9 +121,9 @@ def measure(config: ConflictConfig, setting: str) -> dict[str, np.ndarray]:
 
 
 def against_mean(grads: Float[Tensor, "n t p"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]:
-    """The cosine of O-AMFS's direction d and the mean gradient, and |d| over its length under `"agreement"`.
+    """Cosine between O-AMFS's direction d and the mean gradient g, and |d| / |g|, with `normalization="agreement"`.
 
-    Below 0 the step ascends on the mean loss. One column for each of `NEGATIVE`.
+    If the cosine is below 0, the step raises the mean loss to first order. The columns are those of `NEGATIVE`.
     """
     mean = grads.mean(1)
     along = torch.linalg.vector_norm(mean, dim=1)
@@ -130,13 +138,13 @@ def against_mean(grads: Float[Tensor, "n t p"]) -> tuple[Float[Tensor, "n 2"], F
 
 
 def _short(values: Tensor) -> np.ndarray:
-    """Values with three decimals, the precision of the end points; more would be noise and compress badly."""
+    """Values with three decimals, which is the precision of the end points. More decimals would only be noise."""
     return values.double().numpy().round(3).astype(np.float32) + np.float32(0)  # no -0.0
 
 
 class Conflict(Experiment[ConflictConfig]):
     name = "conflict"
-    help = "where O-AMFS ends when tasks in the plane disagree"
+    help = "end points of O-AMFS when tasks in the plane disagree"
     config = ConflictConfig
     hidden = ("shrink",)
 
@@ -166,7 +174,7 @@ class Conflict(Experiment[ConflictConfig]):
             raise ValueError(error) from error
         for name, values in result.rows.items():
             if len(values) != config.draws:
-                raise ValueError(f"`{name}` of shape {values.shape}, not of {config.draws} draws")
+                raise ValueError(f"`{name}` must have {config.draws} draws. Got {len(values)}")
 
     def table(self, result: Result) -> str:
         return table(result)

@@ -1,7 +1,7 @@
-"""Settings in which tasks disagree, each sampled in any number of draws.
+"""Distributions of tasks that disagree, and random draws from them.
 
-Quadratic tasks in the plane: the unit of length is the standard deviation of their optima in each coordinate, and of
-curvature that of a round task. Gradients alone, in any number of dimensions, where no walk is needed.
+`SETTINGS` has quadratic tasks in the plane. Their optima have standard deviation 1 in each coordinate, and a round task
+has curvature 1. `GRADIENTS` has random gradients in any number of dimensions, without tasks and trajectories.
 """
 
 import math
@@ -15,14 +15,19 @@ from torch import Tensor
 
 from amfs_lab.planes import Quadratics
 
-AWAY = 3.0  # from the centre of all optima, where walks start
-FAR = 10.0  # from there, where an outlier's optimum lies
-MANY, FEW, APART = 5, 2, 4.0  # a majority, a minority, and the way between their centres
+AWAY = 3.0  # distance from the centre of all optima to the start of a trajectory
+FAR = 10.0  # distance from this centre to the optimum of an outlier
+MANY, FEW, APART = 5, 2, 4.0  # tasks in the majority, tasks in the minority, distance between their centres
 
 
 @dataclass(frozen=True)
 class SampledTasks:
-    """n draws of tasks: start of the trajectories, desired end point, and a second position for directions."""
+    """n draws of tasks.
+
+    Args:
+        start: start of the trajectories. wanted: desired end point. about: second position at which directions are
+            measured, near the minimiser of the mean loss.
+    """
 
     tasks: Quadratics
     start: Float[Tensor, "n 2"]
@@ -30,7 +35,7 @@ class SampledTasks:
     about: Float[Tensor, "n 2"]
 
 
-Normals = Float[Tensor, "n t 4"]  # of each task: two for its optimum, one for its curvature, one for its turn
+Normals = Float[Tensor, "n t 4"]  # four for each task: two for its optimum, one for its curvature, one for its rotation
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,11 @@ class Setting:
     """A distribution of conflicting tasks.
 
     Args:
-        t: number of tasks. optima, hessians: how they are made of standard normal numbers, four a task.
-        noise: of a step's gradients, one standard deviation or one a task, see `Walk`.
-        outliers: number of outliers among the last tasks; the desired end point minimises the mean loss of the others.
+        t: number of tasks.
+        optima, hessians: functions that make them from standard normal numbers, four for each task.
+        noise: standard deviation of the noise of the gradients; one number, or one for each task. See `Walk`.
+        outliers: number of outliers; they are the last tasks. The desired end point minimises the mean loss of the
+            other tasks.
     """
 
     t: int
@@ -50,8 +57,8 @@ class Setting:
     outliers: int = 0
 
     def draw(self, draws: int, seed: int) -> SampledTasks:
-        """The sampled tasks; a smaller number of draws gives the first ones of a larger number."""
-        # A stream of its own: a walk's noise comes from the seed itself.
+        """Samples `draws` draws. Draw number i is the same for every number of draws."""
+        # (seed, 1) gives a generator of its own, because the noise of the trajectories uses the seed.
         numbers = torch.from_numpy(np.random.default_rng((seed, 1)).standard_normal((draws, 4 + 4 * self.t)))
         towards, aside, z = numbers[:, :2], numbers[:, 2:4], numbers[:, 4:].reshape(draws, self.t, 4)
         tasks, kept = Quadratics(self.optima(z), self.hessians(z)), self.t - self.outliers
@@ -64,44 +71,44 @@ class Setting:
 
 
 def spread(z: Normals) -> Float[Tensor, "n t 2"]:
-    """Optima are drawn independently."""
+    """Independent optima."""
     return z[..., :2]
 
 
 def shared(z: Normals) -> Float[Tensor, "n t 2"]:
-    """All optima are equal, so that only noise makes the gradients differ."""
+    """Equal optima, so that the gradients differ only by noise."""
     return torch.zeros_like(z[..., :2])
 
 
 def two_groups(z: Normals) -> Float[Tensor, "n t 2"]:
-    """A majority and a minority of optima, each with half the standard deviation."""
+    """Optima in two groups, a majority and a minority, each with standard deviation 0.5."""
     return 0.5 * z[..., :2] + z.new_tensor([[0.0, 0.0]] * MANY + [[APART, 0.0]] * FEW)
 
 
 def one_far(z: Normals) -> Float[Tensor, "n t 2"]:
-    """The last optimum is at distance `FAR`, in a random direction."""
+    """Independent optima, except for the last one: it is at distance `FAR` in a random direction."""
     last = z[:, -1:, :2]
     return torch.cat([z[:, :-1, :2], FAR * last / torch.linalg.vector_norm(last, dim=-1, keepdim=True)], 1)
 
 
 def equal(z: Normals) -> Float[Tensor, "n t 2 2"]:
-    """H = I, a round task."""
+    """Hessians H = I, for round tasks."""
     return torch.eye(2, dtype=z.dtype).expand(*z.shape[:2], 2, 2)
 
 
 def unequal(z: Normals) -> Float[Tensor, "n t 2 2"]:
-    """H = h I, log h standard normal: each counts in theta* by its curvature."""
+    """Hessians H = h I with standard normal log h. The curvature h is the weight of the task's optimum in theta*."""
     return z[..., 2].exp()[..., None, None] * equal(z)
 
 
 def stretched(z: Normals) -> Float[Tensor, "n t 2 2"]:
-    """Curved 3 across and 0.3 along the valley, each turned its own way."""
+    """Hessians with eigenvalues 3 (across the valley) and 0.3 (along it), in a random rotation for each task."""
     angle = math.pi * torch.special.ndtr(z[..., 3])
     across = torch.stack([angle.cos(), angle.sin()], -1)
     return 0.3 * equal(z) + 2.7 * across[..., :, None] * across[..., None, :]
 
 
-LOUD = (1.0, 1.0, 1.0, 1.0, 10.0)  # the noise of five tasks, of which one has very noisy gradients
+ONE_NOISY = (1.0, 1.0, 1.0, 1.0, 10.0)  # noise of five tasks, of which the last has very noisy gradients
 
 SETTINGS: dict[str, Setting] = {
     "two tasks": Setting(2, spread, stretched),
@@ -114,9 +121,9 @@ SETTINGS: dict[str, Setting] = {
     "one outlier of five": Setting(5, one_far, equal, outliers=1),
     "one outlier of ten": Setting(10, one_far, equal, outliers=1),
     "noise in all": Setting(5, spread, equal, noise=1.0),
-    "noise in one": Setting(5, spread, equal, noise=LOUD),
+    "noise in one": Setting(5, spread, equal, noise=ONE_NOISY),
     "one optimum, noise in all": Setting(5, shared, equal, noise=1.0),
-    "one optimum, noise in one": Setting(5, shared, equal, noise=LOUD),
+    "one optimum, noise in one": Setting(5, shared, equal, noise=ONE_NOISY),
 }
 
 
@@ -125,8 +132,9 @@ class Gradients:
     """t gradients of p normal numbers each.
 
     Args:
-        lengths: standard deviation of the logarithm of a factor on each. cosine: what two of them have in common, in
-            many dimensions.
+        t: number of gradients. p: number of dimensions.
+        lengths: standard deviation of the logarithm of a random factor for each gradient; 0: no factor.
+        cosine: cosine of two gradients, in the limit of many dimensions.
     """
 
     t: int
@@ -141,7 +149,7 @@ class Gradients:
         return factor * (math.sqrt(self.cosine) * common + math.sqrt(1 - self.cosine) * own)
 
 
-# The last two are like those of meta-training: almost, and not quite, at right angles to each other.
+# The last two are similar to gradients in meta-training: they are nearly orthogonal to each other.
 GRADIENTS: dict[str, Gradients] = {
     "3 in 2-D": Gradients(3, 2),
     "5 in 2-D": Gradients(5, 2),

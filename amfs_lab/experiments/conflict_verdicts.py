@@ -1,4 +1,4 @@
-"""Summary of the rows of `conflict`: intervals, verdicts from them, and both as tables."""
+"""Summary of the rows of `conflict`: intervals, verdicts from these intervals, and tables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,11 @@ from amfs_lab.methods import CLIPPED
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
 from amfs_lab.stats import Interval, mean_interval, paired_difference
 
-# The columns of the stored rows.
+# Columns of the stored rows about end points.
 RULES = (Mean.label, PairwiseCosine.label, CLIPPED, MeanCosine.label, PCGrad.label)
-NEGATIVE = ("keep", "clip")  # the columns of a place's rows
+NEGATIVE = ("keep", "clip")  # columns of the rows about directions: negative weights are kept, or set to 0
 PLACES = ("at the start", "about theta*")
-SAME_DIRECTION = 0.99  # the cosine to the mean from which on O-AMFS merely rescales it
+SAME_DIRECTION = 0.99  # from this cosine on, O-AMFS and the mean gradient have the same direction
 VERDICTS = ("nearer", "farther", "the same", "no difference shown")
 
 
@@ -27,14 +27,17 @@ def key(setting: str, what: str) -> str:
 
 
 def verdict(difference: Interval, fine: float) -> str:
-    """The verdict, one of `VERDICTS`, from an interval of the distance minus the mean rule's."""
+    """One of `VERDICTS`. `difference`: interval of a rule's distance minus the mean rule's distance.
+
+    `fine`: largest distance at which two end points count as the same.
+    """
     if max(abs(difference.low), abs(difference.high)) <= fine:
         return "the same"
     return "nearer" if difference.high < 0 else "farther" if difference.low > 0 else "no difference shown"
 
 
 def summary(rows: Mapping[str, np.ndarray], fine: float) -> dict[str, Any]:
-    """Distances of each setting and rule, in pairs with the mean rule's; shares and medians of directions."""
+    """Distances of each setting and rule, paired differences to the mean rule, and statistics of directions."""
     found: dict[str, Any] = {}
     for setting in SETTINGS:
         own = {what: values for (name, what), values in _split(rows).items() if name == setting}
@@ -79,16 +82,26 @@ def _round(number: Any) -> float:
     return round(float(number), 6)
 
 
-AIMS = {"to theta*": "theta*", "to wanted": "best without the outlier"}
+NO_NEGATIVE = "negative weights set to 0"
+CLIPPED_TITLE = f"O-AMFS, {NO_NEGATIVE}"
+AIMS = {"to theta*": "theta*", "to wanted": "best point without the outlier"}
 
 
 def table(result: Result) -> str:
-    """Two tables in Markdown: end points of the rules with verdicts on O-AMFS, and its direction beside the mean's."""
+    """Two Markdown tables: end points of the rules with verdicts on O-AMFS, and the direction of O-AMFS."""
     return f"{_table_of_ends(result.summary)}\n\n{_table_of_directions(result.summary)}"
 
 
+def gradients_title(name: str) -> str:
+    """The title of a row of `GRADIENTS`: `"3 random gradients in 2 dimensions"`."""
+    each = GRADIENTS[name]
+    title = f"{each.t} random gradients in {each.p} dimensions"
+    return title + (", unequal lengths" if each.lengths else "") + (f", cosine {each.cosine}" if each.cosine else "")
+
+
 def _table_of_ends(found: Mapping[str, Any]) -> str:
-    head = ("setting", "median distance to", *RULES, "O-AMFS minus mean", "lower in", "O-AMFS ends")
+    titles = [CLIPPED_TITLE if rule == CLIPPED else rule for rule in RULES]
+    head = ("setting", "median distance to", *titles, "O-AMFS minus mean", "O-AMFS is nearer in", "O-AMFS ends")
     rows = []
     for setting in SETTINGS:
         for aim, words in AIMS.items():
@@ -101,17 +114,18 @@ def _table_of_ends(found: Mapping[str, Any]) -> str:
 
 
 def _table_of_directions(found: Mapping[str, Any]) -> str:
-    head = ("gradients", "ascends", "clipped, ascends", "merely rescales the mean", "median length")
+    raises, same = ("raises the mean loss", f"raises it, {NO_NEGATIVE}"), "same direction as the mean"
+    head = ("gradients", *raises, same, "median length")
     lines = {f"{setting}, {place}": (setting, place) for setting in SETTINGS for place in PLACES}
     own = {name: found[s][place] for name, (s, place) in lines.items() if place in found[s]}
     rows = []
-    for name, each in (own | {name: found[name] for name in GRADIENTS}).items():
+    for name, each in (own | {gradients_title(name): found[name] for name in GRADIENTS}).items():
         shares = [each["keep"]["ascends"], each["clip"]["ascends"], each["keep"]["merely rescales"]]
         rows.append([name, *map(_share, shares), f"{each['keep']['median length']:.2f}"])
     return markdown_table(head, rows)
 
 
 def _share(found: Mapping[str, Any]) -> str:
-    if found["half_width"] == 0:  # Student's interval of n equal values is empty, but about 3/n may have been missed
+    if found["half_width"] == 0:  # equal values: Student's interval is empty, but the true share may be 3/n
         return f"{'none' if found['mean'] == 0 else 'all'} of {found['n']}"
     return f"{100 * found['mean']:.1f} ± {100 * found['half_width']:.1f} %"

@@ -1,4 +1,4 @@
-"""Base class of the experiments: configuration, run, resume, checks of a stored result, table and figure."""
+"""The base class of the experiments: it runs and resumes them, checks stored results, and makes tables and figures."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -26,17 +26,18 @@ Report = Callable[[str], None]
 
 
 def silent(words: str) -> None:
-    """A report that nobody reads."""
+    """Ignores a progress message."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The outcome of an experiment before it is summarised.
+    """The measurements of an experiment, without summary.
 
     Args:
-        rows: arrays with one entry an episode or draw.
+        rows: arrays with one entry for each episode (or each draw of random tasks).
+        seeds: seeds of the training runs or of the draws.
         training: one record for each training run.
-        settings: what the rows depend on besides the configuration, as plain data.
+        settings: further settings that the rows depend on, beside the configuration, as plain data.
     """
 
     rows: Rows
@@ -48,11 +49,11 @@ class Measured:
 class Experiment(ABC, Generic[Config]):
     """A table or figure that can be measured again, stored, and checked when it is loaded.
 
-    A subclass says how to measure, summarise, check and print. The registry is `experiments.EXPERIMENTS`; the command
-    `amfs-lab reproduce NAME` and its options come from there.
+    A subclass defines how to measure, summarise, check and print. `experiments.EXPERIMENTS` is the registry. Each entry
+    gives the command `amfs-lab reproduce NAME` and its options.
 
-    `help` is the line of the command, `option_help` replaces help texts of its options, and `hidden` are the fields
-    of the configuration that are no options.
+    `help` is the description of the command. `option_help` replaces help texts of its options. `hidden` lists the
+    fields of the configuration that have no option.
     """
 
     name: ClassVar[str]
@@ -63,19 +64,19 @@ class Experiment(ABC, Generic[Config]):
 
     @abstractmethod
     def measure(self, config: Config, trainings: Trainings, report: Report) -> Measured:
-        """All measurements. Bad settings and missing data are errors before anything is trained."""
+        """All measurements. Bad settings and missing data raise errors before any training."""
 
     @abstractmethod
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Means and intervals as plain data, from the rows and the stored configuration."""
+        """Means and intervals as plain data, computed from the rows and the stored configuration."""
 
     @abstractmethod
     def check(self, result: Result) -> None:
-        """Raises KeyError, TypeError or ValueError unless the rows fit the configuration."""
+        """Raises KeyError, TypeError or ValueError if the rows do not fit the configuration."""
 
     @abstractmethod
     def table(self, result: Result) -> str:
-        """The result as text, as the command prints it."""
+        """The result as a Markdown table, which the command prints."""
 
     @abstractmethod
     def figure(self, result: Result) -> "SavableFigure":
@@ -83,14 +84,14 @@ class Experiment(ABC, Generic[Config]):
 
     @abstractmethod
     def title(self, config: Config) -> str:
-        """A short description of the run, as the command prints it first."""
+        """A short description of the run, which the command prints first."""
 
     @abstractmethod
     def folder(self, config: Config) -> str:
         """Default name of the result's folder."""
 
     def configure(self, given: dict[str, Any]) -> Config:
-        """The configuration of the command's options; only what was given is in `given`."""
+        """The configuration of the command's options. `given` has only the options that the user set."""
         return self.config(**given)
 
     def run(
@@ -102,13 +103,13 @@ class Experiment(ABC, Generic[Config]):
         folder: Path | None = None,
         resume: bool = False,
     ) -> Result:
-        """Measures and, if a folder is given, saves.
+        """Runs the experiment and returns the result. If a folder is given, also saves it.
 
         Args:
-            root: first directory to look for data in. report: called with a line of text after each part.
-            resume: continue the training runs of an interrupted experiment, see `Trainings`.
+            root: first directory to search for data. report: called with a line of text after each part.
+            resume: True continues the training runs of an interrupted experiment (see `Trainings`).
         Raises:
-            ConfigError: the folder exists, or settings that the data cannot serve; before anything is trained.
+            ConfigError: the folder exists, or the data are too small for the settings. Raised before any training.
             NumericalError: a training run that diverged.
         """
         if folder is not None:
@@ -122,27 +123,27 @@ class Experiment(ABC, Generic[Config]):
         return result
 
     def result(self, config: Config, found: Measured, **at_start: Any) -> Result:
-        """The result of measurements."""
+        """The complete result: settings, measurements and summary."""
         settings = asdict(config) | found.settings  # type: ignore[call-overload]
         summary = self.summary(found.rows, settings)
         return Result(self.name, settings, found.seeds, found.training, found.rows, summary, **at_start)
 
     def load(self, folder: Path | str) -> Result:
-        """A stored result with complete rows and the summary that they give.
+        """Loads a stored result and checks that the rows are complete and that the summary follows from them.
 
         Raises:
-            DataError: no result of this experiment, or one whose parts do not agree.
+            DataError: no result of this experiment, or a result whose parts do not agree.
         """
         result = Result.load(folder, self.name)
         with whole(folder):
             self.check(result)
             if not alike(self.summary(result.rows, result.config), result.summary):
-                raise ValueError("a summary that its rows do not give")
+                raise ValueError("the summary must follow from the rows. Got other numbers")
         return result
 
 
 def check_common(config: Any) -> None:
-    """Raises ConfigError for a wrong `split`, `episodes`, `seeds` or `most`, where a configuration has them."""
+    """Raises ConfigError for a wrong `split` or `episodes`, or for wrong `seeds` or `most` if there is such a field."""
     name = type(config).__name__
     for each in ("seeds", "most"):
         value = getattr(config, each, 1)
@@ -154,7 +155,7 @@ def check_common(config: Any) -> None:
 
 
 def training_config(config: Any, method: str, **own: Any) -> TrainingConfig:
-    """The configuration of one training run: the method's, with all fields that the experiment shares with it."""
+    """The configuration of one training run: the method's preset, with all fields that the experiment also has."""
     shared = {each.name for each in fields(TrainingConfig)} & {each.name for each in fields(config)}
     settings = {name: getattr(config, name) for name in shared}
     return preset(method, **settings | {"steps": config.meta_steps, "validate_every": 0} | own)
@@ -171,8 +172,8 @@ def accuracies(correct: np.ndarray, shape: EpisodeConfig) -> torch.Tensor:
 
 
 def check_counts(name: str, correct: np.ndarray, shape: tuple[int, ...], most: int) -> None:
-    """Raises ValueError unless a row has this shape and holds numbers of correct answers."""
+    """Raises ValueError unless the row `name` has this shape and all its entries are from 0 to `most`."""
     if correct.shape != shape:
-        raise ValueError(f"`{name}` of shape {correct.shape}, not {shape}")
+        raise ValueError(f"`{name}` must have shape {shape}. Got {correct.shape}")
     if not ((correct >= 0) & (correct <= most)).all():
-        raise ValueError(f"`{name}` with {correct.min()} to {correct.max()} right answers of {most}")
+        raise ValueError(f"`{name}` must have 0 to {most} correct answers. Got {correct.min()} to {correct.max()}")

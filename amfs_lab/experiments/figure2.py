@@ -1,8 +1,8 @@
-"""Figure 2 of the paper: accuracy against the number of inner steps, MAML's 0 to 10 beside the one solve of I-AMFS.
+"""Figure 2 of the paper: accuracy of MAML after 0 to 10 inner steps, and of I-AMFS after its one solve.
 
-Both train for the same time, in turns in one process, and are then evaluated on the same unseen episodes. MAML is
-trained with 5 inner steps and evaluated after each of 0..10. The time of a task runs from its support set to the scores
-of its queries.
+Both methods train for the same time, in turns in one process. They are then evaluated on the same unseen episodes. MAML
+is trained with 5 inner steps, and evaluated after 0, 1, ..., 10 inner steps. The time of a task is the time from its
+support set to the scores of its queries.
 """
 
 import itertools
@@ -42,17 +42,17 @@ METHODS = ("maml", "i-amfs")
 
 @dataclass(frozen=True)
 class Figure2Config:
-    """Settings of Figure 2; those that it shares with `TrainingConfig` are the same for both methods.
+    """Settings of Figure 2. Settings that `TrainingConfig` also has are the same for both methods.
 
     Args:
         source: data set of the episodes.
         episode: shape of the episodes of training and evaluation.
         seconds: seconds of training for each method and seed.
         meta_steps: meta-steps of each method and seed.
-        most: largest number of inner steps that MAML is evaluated after.
-        split: split of unseen classes that is measured on.
+        most: largest number of inner steps of MAML in the evaluation.
+        split: split of unseen classes for the evaluation.
         episodes: episodes to evaluate on.
-        seeds: trainings of each method, with seeds from 0 on.
+        seeds: number of training runs of each method; their seeds are 0, 1, ....
         width: filters of Conv-4.
         norm: normalisation of the backbone.
         tasks: episodes in a meta-step.
@@ -84,13 +84,13 @@ class Figure2Config:
         self.training("maml", 0)  # checks the settings of the training before anything is computed
 
     def training(self, method: str, seed: int) -> TrainingConfig:
-        """The configuration of one of its training runs."""
+        """The configuration of the training run of a method and seed."""
         return training_config(self, method, inner=self.maml if method == "maml" else self.i_amfs, seed=seed)
 
 
 class Figure2(Experiment[Figure2Config]):
     name = "figure2"
-    help = "accuracy against the number of inner steps: MAML's 0 to 10 beside the one solve of I-AMFS"
+    help = "accuracy of MAML after 0 to 10 inner steps, and of I-AMFS after its one solve"
     config = Figure2Config
     hidden = ("most", "tasks", "meta_lr", "schedule", "inner_steps", "first_order")
 
@@ -114,7 +114,7 @@ class Figure2(Experiment[Figure2Config]):
         return _stacked(training, rows)
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Means and 95 % intervals, over episodes (seeds averaged first) and, from two seeds on, over seeds."""
+        """Means with 95 % intervals over episodes (of averages over seeds) and, with two or more seeds, over seeds."""
         maml, solve = (Curve.of(rows, method, EpisodeConfig(**config["episode"]).answers) for method in METHODS)
         steps = maml.per_episode.shape[2]
         return {
@@ -129,10 +129,10 @@ class Figure2(Experiment[Figure2Config]):
             for what in ("right", "microseconds"):
                 got = result.rows[f"{what} {method}"].shape
                 if got != (*expected, columns):
-                    raise ValueError(f"`{what} {method}` of shape {got}, not {(*expected, columns)}")
+                    raise ValueError(f"`{what} {method}` must have shape {(*expected, columns)}. Got {got}")
 
     def table(self, result: Result) -> str:
-        """A row for each number of inner steps of MAML, and one for the solve: accuracy and time of a task."""
+        """Accuracy and time of a task: one row for each number of inner steps of MAML, and one row for the solve."""
         maml, solve = curves(result).values()
         read = [("MAML", str(k), maml, k) for k in range(result.config["most"] + 1)] + [
             ("I-AMFS", "one solve", solve, 0)
@@ -141,7 +141,7 @@ class Figure2(Experiment[Figure2Config]):
             (method, steps, f"{curve.interval(k).hundredths()} %", f"{curve.milliseconds(k):.1f}")
             for method, steps, curve, k in read
         ]
-        return markdown_table(("method", "inner steps", "accuracy", "ms a task"), rows)
+        return markdown_table(("method", "inner steps", "accuracy", "ms per task"), rows)
 
     def figure(self, result: Result) -> "SavableFigure":
         from amfs_lab.experiments import figures
@@ -156,7 +156,7 @@ run, load, table = EXPERIMENT.run, EXPERIMENT.load, EXPERIMENT.table
 
 
 def gathered(config: Figure2Config, training: list[dict[str, Any]], rows: list[Rows]) -> Result:
-    """The result of training runs that were measured elsewhere, in a lesson for example: one entry of `rows` a seed."""
+    """The result of training runs that a lesson or other code has measured. `rows` has one entry for each seed."""
     return EXPERIMENT.result(config, _stacked(training, rows))
 
 
@@ -169,15 +169,15 @@ def _stacked(training: list[dict[str, Any]], rows: list[Rows]) -> Measured:
 def measure(
     learners: Mapping[str, MetaLearner], source: EpisodeSource, episodes: int, most: int = 10
 ) -> dict[str, np.ndarray]:
-    """Correct answers of each learner on the same episodes 0, 1, ..., and microseconds from support set to scores.
+    """Correct answers and times of all learners on the same episodes 0, 1, ....
 
     Returns:
-        `"right METHOD"` and `"microseconds METHOD"`, (episodes steps): `most` + 1 columns for a learner by gradient
-        steps, one for a learner by one solve.
+        `"right METHOD"`: numbers of correct answers. `"microseconds METHOD"`: times from support set to scores. Both
+        have shape (episodes steps). `steps` is `most` + 1 for MAML, and 1 for a learner with one solve.
     """
     check_episodes(episodes)
     found: dict[str, list[np.ndarray]] = {}
-    for index in range(-1, episodes):  # the first one warms up and does not count
+    for index in range(-1, episodes):  # index -1 is a warm-up that is not counted
         for name, learner in learners.items():
             episode = source[max(index, 0)].to(learner.device)
             right, seconds = read(learner, episode, most)
@@ -189,7 +189,7 @@ def measure(
 
 @torch.no_grad()
 def read(learner: MetaLearner, episode: Episode, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Correct answers of one episode, and seconds to them; after 0..most inner steps, or one solve."""
+    """Correct answers in one episode and the seconds to compute them, after 0..most inner steps or after one solve."""
     right, seconds = [], []
     if not isinstance(learner.inner, Maml):
         began = time.perf_counter()
@@ -207,22 +207,22 @@ def read(learner: MetaLearner, episode: Episode, most: int) -> tuple[np.ndarray,
 
 
 def _right(scores: torch.Tensor, query: Examples) -> int:
-    return int((scores.argmax(1) == query.y).sum())  # waits for the device, too
+    return int((scores.argmax(1) == query.y).sum())  # also waits for the device
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A learner's accuracies (seeds episodes steps), the means over seeds with intervals over episodes, its times."""
+    """Accuracies and times of one method, both of shape (seeds episodes steps)."""
 
     per_episode: np.ndarray
     microseconds: np.ndarray
 
     @classmethod
-    def of(cls, rows: Mapping[str, np.ndarray], method: str, asked: int) -> "Curve":
-        return cls(rows[f"right {method}"] / asked, rows[f"microseconds {method}"])
+    def of(cls, rows: Mapping[str, np.ndarray], method: str, answers: int) -> "Curve":
+        return cls(rows[f"right {method}"] / answers, rows[f"microseconds {method}"])
 
     def at(self, steps: int, episodes: int | None = None) -> torch.Tensor:
-        """Accuracy of each episode after so many steps, the mean over seeds; the one solve has one column only."""
+        """Accuracy of each episode after `steps` inner steps, averaged over seeds. I-AMFS ignores `steps`."""
         column = min(steps, self.per_episode.shape[2] - 1)
         return torch.from_numpy(self.per_episode[:, :episodes, column].mean(0))
 
@@ -230,7 +230,7 @@ class Curve:
         return accuracy_interval(self.at(steps, episodes), level)
 
     def milliseconds(self, steps: int) -> float:
-        """The median time of a task."""
+        """The median time of a task in milliseconds, after `steps` inner steps."""
         column = min(steps, self.microseconds.shape[2] - 1)
         return float(np.median(self.microseconds[:, :, column])) / 1e3
 
@@ -255,6 +255,6 @@ def _over(by_seed: np.ndarray) -> dict[str, Any]:
 
 
 def curves(result: Result) -> dict[str, Curve]:
-    """The curve of each method, by name."""
-    asked = EpisodeConfig(**result.config["episode"]).answers
-    return {method: Curve.of(result.rows, method, asked) for method in METHODS}
+    """The curve of each method, by the name of the method."""
+    answers = EpisodeConfig(**result.config["episode"]).answers
+    return {method: Curve.of(result.rows, method, answers) for method in METHODS}

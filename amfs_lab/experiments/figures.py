@@ -10,11 +10,11 @@ from amfs_lab.stats import Interval
 
 
 def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference: float | None = None) -> SavableFigure:
-    """Means as dots with their intervals: one panel for each key, one line for each label in it.
+    """A figure of means with intervals: one panel for each key of `panels`, and one row for each label.
 
     Args:
-        unit: title of the axis; the numbers are drawn times 100 if it begins with "%" or "points".
-        reference: where a dashed line is drawn, 0 for differences.
+        unit: title of the axis. If it begins with "%" or "points", all numbers are multiplied by 100.
+        reference: position of a dashed line, such as 0 for differences; None: no line.
     """
     scale = 100 if unit.startswith(("%", "points")) else 1
     labels = list(dict.fromkeys(label for own in panels.values() for label in own))

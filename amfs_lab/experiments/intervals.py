@@ -1,7 +1,8 @@
-"""Coverage, false-alarm rate and power of each rule of `stats`, measured where the truth is known.
+"""Coverage, false-alarm rate and power of each rule of `stats`, measured on data whose true values are known.
 
-Coverage by resampling the stored episodes, whose mean is then the truth; false alarms and power on made-up accuracies.
-Seeded, in seconds: `amfs-lab reproduce intervals` prints the tables of `docs/statistics.md`.
+Coverage is measured by resampling stored episodes: the true value is the mean of all stored episodes. False alarms and
+power are measured on simulated accuracies. `amfs-lab reproduce intervals` prints the tables of `docs/statistics.md`. It
+uses fixed seeds and takes seconds.
 """
 
 import itertools
@@ -27,13 +28,14 @@ from amfs_lab.stats import (
 )
 
 RUNS, EPISODES, BETTER, QUERIES = 2000, 200, 0.02, 75
-SIZES = (30, 50, 100, 150, 200)  # numbers of episodes that the comparison explorer offers
+SIZES = (30, 50, 100, 150, 200)  # the numbers of episodes in `CompareExplorer`
 
 
 def made_up(runs: int, learners: int, episodes: int, generator: torch.Generator) -> Tensor:
-    """Accuracies (runs, learners, episodes) of learners that are equal in truth.
+    """Simulated accuracies (runs, learners, episodes) of learners with equal true accuracy.
 
-    An episode has a difficulty that all learners share; each has luck of its own, and more on the 75 queries.
+    Each episode has a difficulty that is the same for all learners. Each learner also has its own random error in each
+    episode, and a random error from the 75 queries.
     """
     easy = 0.7 + 0.25 * torch.rand(runs, 1, episodes, generator=generator)
     own = (easy + 0.08 * torch.randn(runs, learners, episodes, generator=generator)).clamp(0, 1)
@@ -42,7 +44,7 @@ def made_up(runs: int, learners: int, episodes: int, generator: torch.Generator)
 
 
 def cells() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Accuracies of the stored episodes by row, and their paired differences, of one training each."""
+    """Accuracies and paired differences of the stored episodes, for each stored row. A row is one training run."""
     shares, gaps = {}, {}
     result = accuracy.load(stored("accuracy-omniglot"))
     for name, right in result.rows.items():
@@ -65,7 +67,7 @@ def cells() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def coverage(values: Tensor, n: int, runs: int, generator: torch.Generator) -> tuple[float, float]:
-    """Coverage of Student's interval and of `accuracy_interval`, for n resampled values and the mean of all values."""
+    """Coverage of the mean of all values by Student's interval and by `accuracy_interval`, from n resampled values."""
     sample = values[torch.randint(len(values), (runs, n), generator=generator)]
     off, variance = (sample.mean(1) - values.mean()).abs(), sample.var(1)
     told = []
@@ -80,7 +82,7 @@ def coverage(values: Tensor, n: int, runs: int, generator: torch.Generator) -> t
 
 
 def table_of_coverage() -> str:
-    """The lowest coverage over all stored rows, by number of episodes, in Markdown."""
+    """A Markdown table of the lowest coverage over all stored rows, for each number of episodes."""
     generator = torch.Generator().manual_seed(0)
     head = ("95 % interval of", "n", "rows", "Student's, worst row", "`accuracy_interval`, worst row", "mean of rows")
     lines = []
@@ -90,7 +92,7 @@ def table_of_coverage() -> str:
             lowest = {name for rule in (0, 1) for name in sorted(first, key=lambda name: first[name][rule])[:3]}
             again = [
                 coverage(rows[name], n, 5 * RUNS, generator) for name in sorted(lowest)
-            ]  # free of the choice's luck
+            ]  # measured again, because the lowest of many is biased
             mean = sum(ours for _, ours in first.values()) / len(first)
             numbers = (*map(min, zip(*again, strict=True)), mean)
             lines.append([what, str(n), str(len(rows)), *(f"{100 * share:.1f} %" for share in numbers)])
@@ -98,14 +100,17 @@ def table_of_coverage() -> str:
 
 
 def table_of_scripts() -> str:
-    """Coverage of the accuracy on other scripts than those of the measurement, in Markdown."""
+    """A Markdown table of the coverage of the accuracy on scripts that were not measured."""
     generator = torch.Generator().manual_seed(2)
     head = ("measured on", "interval over 200 episodes", "interval over scripts")
     return markdown_table(head, ([f"{scripts} scripts", *_scripts(scripts, generator)] for scripts in (5, 10, 20)))
 
 
 def _scripts(scripts: int, generator: torch.Generator) -> tuple[str, str]:
-    """Scripts with accuracies of their own (standard deviation 2 points), five classes of them in an episode."""
+    """Coverage by an interval over episodes and by one over scripts.
+
+    The accuracies of the scripts have standard deviation 2 points. An episode has five classes of these scripts.
+    """
     own = 0.02 * torch.randn(RUNS, scripts, generator=generator)
     drawn = torch.randint(scripts, (RUNS, 5 * EPISODES), generator=generator)
     seen = own.gather(1, drawn) + 0.1 * torch.randn(RUNS, 5 * EPISODES, generator=generator)
@@ -116,7 +121,7 @@ def _scripts(scripts: int, generator: torch.Generator) -> tuple[str, str]:
 
 
 def table_of_rules() -> str:
-    """False-alarm rate of each rule where all learners are equal, and its power where one is better, in Markdown."""
+    """A Markdown table of each rule's false-alarm rate (all learners equal) and its power (one learner better)."""
     generator = torch.Generator().manual_seed(1)
     equal = made_up(RUNS, 4, EPISODES, generator)
     rows = (
@@ -130,7 +135,7 @@ Line = tuple[str, tuple[float, float | None]]
 
 
 def _pairs(equal: Tensor) -> Iterator[Line]:
-    """Four learners in six pairs; power: the first is better by `BETTER`, and is found ahead of the second."""
+    """Rules for four learners in six pairs. Power: the first learner is better by `BETTER`, and the rule detects it."""
     pairs = list(itertools.combinations(range(4), 2))
     gaps = torch.stack([equal[:, a] - equal[:, b] for a, b in pairs], 1)
     at = [n - FEW for n in SIZES]
@@ -154,7 +159,7 @@ def _pairs(equal: Tensor) -> Iterator[Line]:
     signs = {(a, b): (1, i) for i, (a, b) in enumerate(pairs)} | {(b, a): (-1, i) for i, (a, b) in enumerate(pairs)}
 
     def ahead(learner: int, better: float = 0.0) -> Tensor:
-        """Of three learners: true where this one is ahead of both others."""
+        """True where this learner is ahead of both other learners, for three learners."""
         rivals = [signs[learner, other] for other in range(3) if other != learner]
         return torch.stack([sign * means[:, i] + better > one[:, i] for sign, i in rivals]).all(0)
 
@@ -163,7 +168,7 @@ def _pairs(equal: Tensor) -> Iterator[Line]:
 
 
 def _trainings(generator: torch.Generator) -> Iterator[Line]:
-    """Methods whose trainings have a standard deviation of 1 point; power: better by four standard deviations."""
+    """Rules for methods with several training runs, of standard deviation 1 point. Power: better by 4 points."""
     luck = torch.randn(RUNS, 10, generator=generator)
     scatter = made_up(RUNS, 2, EPISODES, generator) + 0.01 * luck[:, :2, None]
     means, one, _ = looks(scatter[:, 0] - scatter[:, 1])
@@ -176,7 +181,7 @@ def _trainings(generator: torch.Generator) -> Iterator[Line]:
 
 
 def _questions(generator: torch.Generator) -> Iterator[Line]:
-    """Three shapes of task; power: all three better by `BETTER`, and the first one is found."""
+    """Rules for three task shapes. Power: better by `BETTER` on all three, and the rule detects the first one."""
     equal = made_up(3 * 400, 2, EPISODES, generator).view(400, 3, 2, EPISODES)
     asked = [[[accuracy_p_value(a + more, b) for a, b in shapes] for shapes in equal] for more in (0, BETTER)]
     for name, rule in (("three questions, each at 5 %", lambda p: p), ("three questions, `holm`", holm)):
@@ -190,5 +195,5 @@ def _share(true: Tensor) -> float:
 
 
 def tables() -> str:
-    """The three tables in Markdown."""
+    """The three Markdown tables, separated by empty lines."""
     return "\n\n".join([table_of_coverage(), table_of_scripts(), table_of_rules()])

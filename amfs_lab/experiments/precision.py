@@ -1,7 +1,7 @@
 """Accuracy cost of bfloat16 training: each method trained in float32 and again in bfloat16, with several seeds.
 
-Both training runs of a seed start from the same parameters and see the same episodes for the same number of meta-steps,
-in turns. Each learner is then evaluated on the same unseen episodes, in the precision that it was trained in.
+The two training runs of a seed start from the same parameters and use the same episodes in the same number of
+meta-steps. They train in turns. Each learner is then evaluated on the same unseen episodes, in its training precision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrecisionConfig:
-    """Settings of the comparison of precisions; those that it shares with `TrainingConfig` are the same for all runs.
+    """Settings of the comparison of precisions. Settings that `TrainingConfig` also has are the same for all runs.
 
     Args:
         source: data set of the episodes.
-        split: split of unseen classes that is measured on.
+        split: split of unseen classes for the evaluation.
         methods: methods to train in both precisions.
-        seeds: trainings of each method and precision, with seeds from 0 on.
-        meta_steps: meta-steps of each training.
+        seeds: number of training runs of each method and precision; their seeds are 0, 1, ....
+        meta_steps: meta-steps of each training run.
         episode: shape of the episodes of training and evaluation.
         episodes: episodes to evaluate on.
         width: filters of Conv-4.
@@ -68,18 +68,18 @@ class PrecisionConfig:
         if not self.methods:
             raise ConfigError(f"PrecisionConfig.methods must name at least one of {', '.join(METHODS)}. Got none.")
         if len(set(self.methods)) < len(self.methods):
-            raise ConfigError(f"PrecisionConfig.methods must name each once. Got {', '.join(self.methods)}.")
+            raise ConfigError(f"PrecisionConfig.methods must name each method once. Got {', '.join(self.methods)}.")
         for method in self.methods:
             self.training(method, FLOAT32, 0)  # checks the settings of the training before anything is computed
 
     def training(self, method: str, precision: str, seed: int) -> TrainingConfig:
-        """The configuration of one of its training runs."""
+        """The configuration of the training run of a method, precision and seed."""
         return training_config(self, method, precision=precision, seed=seed)
 
 
 class Precision(Experiment[PrecisionConfig]):
     name = "precision"
-    help = "accuracy of methods trained in bfloat16, beside float32"
+    help = "accuracy of methods trained in bfloat16 and in float32"
     config = PrecisionConfig
     hidden = ("episode", "schedule")
 
@@ -108,9 +108,9 @@ class Precision(Experiment[PrecisionConfig]):
         return Measured({name: np.stack(each) for name, each in rows.items()}, list(range(config.seeds)), training)
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Both accuracies of each method, and the lead of bfloat16 in pairs.
+        """Both accuracies of each method, and the paired difference bfloat16 minus float32 ("ahead").
 
-        Intervals are over episodes, of the averages over seeds; the lead also seed by seed.
+        The values are averages over seeds, with intervals over episodes. "ahead by seed" has one value for each seed.
         """
         shape, found = EpisodeConfig(**config["episode"]), {}
         for method in dict.fromkeys(name.rpartition(" ")[0] for name in rows):
@@ -129,16 +129,17 @@ class Precision(Experiment[PrecisionConfig]):
     def check(self, result: Result) -> None:
         shape, expected = EpisodeConfig(**result.config["episode"]), _names(result.config["methods"])
         if sorted(expected) != sorted(result.rows):
-            raise ValueError(f"rows {', '.join(result.rows)}, not {', '.join(expected)}")
+            raise ValueError(f"the rows must be {', '.join(expected)}. Got {', '.join(result.rows)}")
         for name, correct in result.rows.items():
             check_counts(name, correct, (len(result.seeds), result.config["episodes"]), shape.answers)
         trained = sorted((run["method"], run["precision"], run["seed"]) for run in result.training)
         if trained != sorted((*name.rsplit(" ", 1), seed) for name in expected for seed in result.seeds):
-            raise ValueError("trainings that do not belong to its rows")
+            raise ValueError("each row must have its training runs. Got other training runs")
 
     def table(self, result: Result) -> str:
-        """A line a method: both accuracies, their difference in points, and the ratio of their times."""
-        head = ("method", FLOAT32, BFLOAT16, f"{BFLOAT16} ahead, points", f"meta-step, x {FLOAT32}")
+        """One line for each method: both accuracies, their difference in points, and the ratio of training times."""
+        difference, time = f"{BFLOAT16} minus {FLOAT32}, points", f"time of a meta-step / time in {FLOAT32}"
+        head = ("method", FLOAT32, BFLOAT16, difference, time)
         rows = []
         for method, found in result.summary.items():
             full, short, ahead = (Interval(**found[name]) for name in (FLOAT32, BFLOAT16, "ahead"))
@@ -162,9 +163,9 @@ def _names(methods: Sequence[str]) -> list[str]:
 
 
 def over_seeds(result: Result) -> Interval:
-    """The lead of bfloat16 with an interval over seeds: one value a seed, the mean of all methods.
+    """The accuracy difference bfloat16 minus float32, averaged over methods, with an interval over seeds.
 
-    Training runs of one seed see the same tasks, so they are not independent samples.
+    Each seed gives one value. Training runs of one seed use the same tasks, so they are not independent samples.
     """
     shape = EpisodeConfig(**result.config["episode"])
     gaps = [
@@ -175,7 +176,7 @@ def over_seeds(result: Result) -> Interval:
 
 
 def times(result: Result, method: str) -> float:
-    """Seconds of training in bfloat16 over those in float32, all seeds together."""
+    """Training time in bfloat16 divided by the training time in float32, each summed over all seeds."""
     spent = dict.fromkeys(PRECISIONS, 0.0)
     for run in result.training:
         if run["method"] == method:

@@ -1,7 +1,7 @@
-"""Stored results: one folder with configuration, code version, machine, the numbers of every episode and a summary.
+"""Stored results. Each result is one folder with three files:
 
-result.json    experiment, configuration, seeds, what training really did, code version, machine, hash of the rows
-rows.npz       the numbers of each episode, from which everything else can be computed again
+result.json    experiment, configuration, seeds, records of the training runs, code version, machine, hash of the rows
+rows.npz       the measurements of each episode, from which the summary can be computed again
 summary.json   means and intervals
 """
 
@@ -27,6 +27,7 @@ from amfs_lab.runs.folder import writable
 
 RECORD, ROWS, SUMMARY = "result.json", "rows.npz", "summary.json"
 FORMAT = 1
+MAKE_AGAIN = "Make it again: `amfs-lab reproduce`."
 PARTS: dict[str, type] = {
     "experiment": str,
     "config": dict,
@@ -38,7 +39,7 @@ PARTS: dict[str, type] = {
 
 
 def code_version() -> dict[str, Any]:
-    """The package's version and, in a checkout, the commit and whether files differ from it."""
+    """The package's version and, in a git checkout, the commit, and `changed`: True if files differ from it."""
     code: dict[str, Any] = {"amfs_lab": __version__, "commit": None}
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
@@ -55,12 +56,12 @@ def code_version() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """The hardware and software that times depend on, without the name of the machine."""
+    """Hardware and software that affect times, without the name of the machine."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,  # what else ran, at the start
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,  # by other programs
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -77,13 +78,13 @@ def _cpu() -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """One experiment's outcome; `save` writes it, `load` reads and checks it.
+    """The result of one experiment. `save` writes it; `load` reads and checks it.
 
     Args:
-        experiment: its name, as in `amfs-lab reproduce NAME`. config: all its settings, plain data.
-        training: one record a run: method, seed, meta-steps, seconds, last loss.
-        rows: arrays with one entry an episode (and a seed, and a number of steps).
-        summary: computed from `rows` alone. code, machine: see `code_version` and `machine`.
+        experiment: name of the experiment, as in `amfs-lab reproduce NAME`. config: all settings, as plain data.
+        training: one record for each training run: method, seed, meta-steps, seconds, last loss.
+        rows: arrays with one entry for each episode (some also for each seed and number of inner steps).
+        summary: computed from `rows` and `config`. code, machine: see `code_version` and `machine`.
     """
 
     experiment: str
@@ -96,17 +97,17 @@ class Result:
     machine: dict[str, Any] = field(default_factory=machine)
 
     def save(self, folder: Path | str) -> None:
-        """Writes a temporary folder and renames it, so that an incomplete result is never seen.
+        """Writes a temporary folder and renames it, so that `folder` never has an incomplete result.
 
         Raises:
-            ConfigError: the folder exists; a result is never overwritten.
+            ConfigError: the folder exists. A result is never overwritten.
         """
         folder = Path(folder)
         check_free(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = files.unguessable(folder)
         try:
-            partial.mkdir()  # new, and with the mode that the user's folders have
+            partial.mkdir()  # with the usual mode of the user's folders
             np.savez_compressed(partial / ROWS, allow_pickle=False, **self.rows)
             record = {"format": FORMAT} | {name: getattr(self, name) for name in PARTS}
             digest = hashlib.sha256((partial / ROWS).read_bytes()).hexdigest()
@@ -114,38 +115,38 @@ class Result:
             _write(partial / SUMMARY, self.summary)
             os.rename(partial, folder)
         except OSError as error:
-            check_free(folder)  # another run was faster
+            check_free(folder)  # another run may have made it
             raise ConfigError(
-                f"A result needs a folder that can be written. Got {folder}: {error.strerror}."
+                f"A result needs a folder that can be written. Got {folder}: {error.strerror}. Name another one."
             ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
     @classmethod
     def load(cls, folder: Path | str, experiment: str | None = None) -> "Result":
-        """The result in that folder.
+        """Loads the result in `folder`.
 
         Args:
-            experiment: the name it must have, if given.
+            experiment: the expected name of the experiment; None: any.
         Raises:
-            DataError: none there, one of another experiment or version, or files that don't belong together.
+            DataError: no result, a result of another experiment or version, or files that do not belong together.
         """
         folder = Path(folder)
         if not (folder / RECORD).is_file():
-            raise DataError(f"Expected a result in {folder} ({RECORD}). Got none. Make one: `amfs-lab reproduce`.")
+            raise DataError(f"Expected a result in {folder} ({RECORD}). Got none. `amfs-lab reproduce` makes a result.")
         try:
             record = _read(folder / RECORD)
             if record.get("format") != FORMAT:
-                raise ValueError(f"format {record.get('format')!r}, not {FORMAT}")
+                raise ValueError(f"the format must be {FORMAT}. Got {record.get('format')!r}")
             for name, kind in PARTS.items():
                 if not isinstance(record.get(name), kind):
-                    raise ValueError(f"no `{name}` of type {kind.__name__} in {RECORD}")
+                    raise ValueError(f"{RECORD} must have `{name}` of type {kind.__name__}. Got none")
             packed = files.content(folder / ROWS, files.ARRAY_BYTES)
             if record.get("sha256") != hashlib.sha256(packed).hexdigest():
-                raise ValueError(f"{ROWS} is not the file that was saved with {RECORD}")
+                raise ValueError(f"{ROWS} must be the file that was saved with {RECORD}. Got another file")
             rows, summary = files.arrays(packed), _read(folder / SUMMARY)
         except (OSError, ValueError) as error:
-            raise DataError(f"Expected a whole result in {folder}. Got: {error}. Reproduce it.") from error
+            raise DataError(f"Expected a complete result in {folder}. Problem: {error}. {MAKE_AGAIN}") from error
         if experiment is not None and record["experiment"] != experiment:
             raise DataError(f"Expected a result of {experiment} in {folder}. Got one of {record['experiment']}.")
         return cls(rows=rows, summary=summary, **{name: record[name] for name in PARTS})
@@ -153,24 +154,28 @@ class Result:
 
 @contextlib.contextmanager
 def whole(folder: Path | str) -> Iterator[None]:
-    """A context for checks of a result: a missing part or a disagreement becomes a DataError."""
+    """A context for checks of a result. It turns a KeyError, TypeError or ValueError into a DataError."""
     try:
         yield
     except (KeyError, TypeError, ValueError) as error:
-        got = f"nothing named {error}" if isinstance(error, KeyError) else error
-        raise DataError(f"Expected a whole result in {folder}. Got: {got}. Reproduce it.") from error
+        problem = f"there is no entry {error}" if isinstance(error, KeyError) else error
+        raise DataError(f"Expected a complete result in {folder}. Problem: {problem}. {MAKE_AGAIN}") from error
 
 
 def check_free(folder: Path | str) -> None:
-    """Raises ConfigError if there is something at that place already, or if no folder can be made there."""
+    """Raises ConfigError if `folder` exists, or if it cannot be made."""
     folder = Path(folder)
     with writable(folder, "result"):
         if folder.exists():
-            raise ConfigError(f"{folder} exists, and a result is never overwritten. Name another folder.")
+            raise ConfigError(f"A result needs a new folder. Got {folder}, which exists. Name another folder.")
 
 
 def stored(name: str) -> Path:
-    """The folder of a result of the package, in the wheel or in the checkout. Raises DataError."""
+    """The folder of a result that the package ships, in the wheel or in the checkout.
+
+    Raises:
+        DataError: no such result.
+    """
     package = Path(__file__).resolve().parents[1]
     folders = [place / "data" / "results" / name for place in (package, package.parent)]
     for folder in folders:
@@ -180,13 +185,13 @@ def stored(name: str) -> Path:
 
 
 def plain(interval: Any) -> dict[str, Any]:
-    """The numbers of a dataclass (an Interval, say) as plain data, floats rounded, without its strings."""
+    """The numbers of a dataclass, such as an Interval, as plain data with rounded floats. Strings are left out."""
     numbers = {name: v for name, v in asdict(interval).items() if not isinstance(v, str)}
     return {name: round(v, 6) if isinstance(v, float) else v for name, v in numbers.items()}
 
 
 def alike(a: Any, b: Any) -> bool:
-    """True for equal plain data, with a tolerance for floats that covers the rounding of `plain`."""
+    """True if two pieces of plain data are equal. For floats, the tolerance covers the rounding of `plain`."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(alike(a[name], b[name]) for name in a)
     if isinstance(a, list) and isinstance(b, list):
@@ -201,5 +206,5 @@ def _write(path: Path, content: Any) -> None:
 def _read(path: Path) -> dict[str, Any]:
     content = files.read_json(path)
     if not isinstance(content, dict):
-        raise ValueError(f"{path.name} holds a {type(content).__name__}")
+        raise ValueError(f"{path.name} must hold a JSON object. Got a {type(content).__name__}")
     return content

@@ -1,4 +1,4 @@
-"""The training runs of an experiment: in turns in one process, saved while the experiment lasts, and resumable."""
+"""The training runs of an experiment. They train in turns in one process, are saved, and can be resumed."""
 
 import contextlib
 import shutil
@@ -15,7 +15,7 @@ from amfs_lab.training import MetaTrainer
 
 
 class Trained(NamedTuple):
-    """A trained learner, the last progress of its training, and the settings."""
+    """A trained learner, the last progress of its training run, and the settings of the run."""
 
     learner: MetaLearner
     progress: Progress
@@ -26,11 +26,11 @@ class Trainings:
     """Trains the learners of an experiment.
 
     Args:
-        root: first directory to look for data in.
+        root: first directory to search for data.
         device: see `devices.pick_device`.
         folder: directory of the result. Until the result is saved, the training runs are in `FOLDER-training`, one
             directory for each. None saves nothing.
-        resume: continue the training runs in that directory; complete runs are loaded.
+        resume: True continues the training runs in that directory. Complete runs are loaded.
     Raises:
         ConfigError: `resume` without a directory, or training runs that are already there without `resume`.
     """
@@ -41,7 +41,7 @@ class Trainings:
         self.root, self.device, self.resume = root, device, resume
         self.folder = None if folder is None else folder.with_name(f"{folder.name}-training")
         if resume and self.folder is None:
-            raise ConfigError("`resume` needs the folder of the result. Got none: give `folder`.")
+            raise ConfigError("`resume` needs the folder of the result. Got none. Give `folder`.")
         if self.folder is not None and self.folder.exists() and not resume:
             raise ConfigError(
                 f"{self.folder} already holds training runs, which are never overwritten. Resume them (resume=True, on "
@@ -51,8 +51,8 @@ class Trainings:
     def train(self, configs: Mapping[str, TrainingConfig]) -> dict[str, Trained]:
         """Trains one learner for each configuration, in turns.
 
-        The next step is always that of the run with the least training time, so that a machine whose speed changes
-        changes it for all.
+        The next step is always made by the run with the least training time so far. So a change of the machine's speed
+        affects all runs.
 
         Raises:
             ConfigError: a run in the folder has other settings. NumericalError: a training run that diverged.
@@ -76,24 +76,24 @@ class Trainings:
         learner, trained_with, progress = load_run(self.folder / name, self.device)
         if trained_with != config:
             raise ConfigError(
-                f"The run in {self.folder / name} has other settings than this experiment. Resume it with the settings "
-                "that it had, or delete it."
+                f"The run in {self.folder / name} must have the settings of this experiment. Got others. Resume it "
+                "with its own settings, or delete it."
             )
         return Trained(learner, progress, config)
 
     def delete(self) -> None:
-        """Deletes the training runs; the result has what is kept of them."""
+        """Deletes the training runs. The result has the measurements."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def in_turns(runs: Mapping[str, Iterator[Progress]]) -> dict[str, Progress]:
-    """Runs several trainings to their ends, the next step always that of the least training time.
+    """Completes several training runs. The next step is always made by the run with the least training time so far.
 
-    If one fails or is interrupted, all are stopped and save a checkpoint.
+    If one run fails or is interrupted, all runs stop and save a checkpoint.
 
     Returns:
-        the last progress of each.
+        the last progress of each run.
     """
     waiting, last, spent = dict(runs), {}, dict.fromkeys(runs, 0.0)
     with contextlib.ExitStack() as stack:

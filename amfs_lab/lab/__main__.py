@@ -1,4 +1,4 @@
-"""The command `lab` of run.py: working copies of the lessons, opened in a protected JupyterLab."""
+"""The command `lab` of run.py: makes working copies of the lessons and opens them in a protected JupyterLab."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The options of `lab`, and those of JupyterLab, which follow `--`. Raises ConfigError for other options."""
+    """The options of `lab`, and the options of JupyterLab that follow `--`. Raises ConfigError for unknown options."""
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     parser = Parser(prog="run.py lab", add_help=False, allow_abbrev=False)
     parser.add_argument("--fresh", metavar="NN")
@@ -26,9 +26,9 @@ def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     options, unknown = parser.parse_known_args(arguments[:cut])
     if unknown:
         words = " ".join(unknown)
-        raise ConfigError(f"`lab` has no option `{words}`. Give JupyterLab's own after `--`: `run.py lab -- {words}`.")
+        raise ConfigError(f"`lab` has no option `{words}`. JupyterLab's options follow `--`: `run.py lab -- {words}`.")
     if options.in_place and (options.fresh is not None or options.solutions):
-        raise ConfigError("`--in-place` makes no copies. Give it without `--fresh` and `--solutions`.")
+        raise ConfigError("`--in-place` makes no copies. Leave out `--fresh` and `--solutions`.")
     return options, arguments[cut + 1 :]
 
 
@@ -45,11 +45,12 @@ def main(arguments: list[str], root: Path) -> int:
         print(f"run.py: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"run.py: {printable(str(error))}. See that this folder is whole and can be written to.", file=sys.stderr)
+        advice = "Check that this folder is complete and that you can write to it."
+        print(f"run.py: {printable(str(error))}. {advice}", file=sys.stderr)
         return 2
     command = [*server.protection(for_jupyter), *server.start_page(folder, first, for_jupyter)]
     if getattr(os, "geteuid", lambda: 1)() == 0 and "--allow-root" not in for_jupyter:
-        command.append("--allow-root")  # root is often a container's only user; token and loopback address stay
+        command.append("--allow-root")  # root is often a container's only user; the token is still needed
     print("JupyterLab prints its address below. Open it if no browser opens by itself. Ctrl-C stops it.", flush=True)
     server.launch([*command, *for_jupyter])
     return 0

@@ -1,4 +1,4 @@
-"""A protected JupyterLab: for this machine and its own pages only, and never without a token or a password.
+"""A protected JupyterLab: it serves only this machine and its own pages, and asks for a token or a password.
 
 A Jupyter server runs any code that a client sends. The protecting options override every configuration file of the
 user and of the machine. Only an option that the user gives after `--` replaces one.
@@ -25,16 +25,16 @@ PROTECTED = {
     "allow_remote_access": "False",
     "local_hostnames": "localhost",
     "disable_check_xsrf": "False",
-    "tornado_settings": "{}",  # these could override each of the others, and set headers
+    "tornado_settings": "{}",  # could override all options above, and set HTTP headers
 }
-# If the user sets an option on the left, those on the right are not set either.
+# If the user sets an option on the left, the protection does not set the options on the right.
 IMPLIED = {"token": {"identity_provider_class"}, "ip": {"allow_remote_access", "local_hostnames"}}
 
 
 class Server(ServerApp):
-    """Jupyter's server, with command-line options that override all others.
+    """Jupyter's server, in which command-line options override all configuration files.
 
-    In Jupyter's own server, `c.LabApp.ip` overrides `--ServerApp.ip`.
+    In the original server, the setting `c.LabApp.ip` of a file overrides the option `--ServerApp.ip`.
     """
 
     def update_config(self, config: Any) -> None:
@@ -44,9 +44,9 @@ class Server(ServerApp):
 
 
 class TokenOrPassword(PasswordIdentityProvider):
-    """Jupyter's login, with a random token if the settings have neither a token nor a password.
+    """Jupyter's login, with a random token if the user's settings have neither a token nor a password.
 
-    A token on the command line would be visible in the list of processes, and Jupyter would not print it.
+    A token on the command line would be visible in the list of processes. And Jupyter would not print such a token.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -55,38 +55,38 @@ class TokenOrPassword(PasswordIdentityProvider):
             if self.hashed_password and self.passwd_check(""):
                 self.hashed_password = ""
         if not self.token.strip() and not self.hashed_password:
-            self.log.warning("Your Jupyter settings ask for no token and no password: this server makes a token.")
+            self.log.warning("Your Jupyter settings ask for no token and no password. So this server makes a token.")
             self.token, self.token_generated = secrets.token_hex(24), True
 
 
 def protection(for_jupyter: Sequence[str]) -> list[str]:
-    """The protecting options, without those that the user has set. Prints a sentence that names these."""
+    """The protecting options that the user has not set. Prints a sentence that names the options set by the user."""
     given = names_of(for_jupyter)
     replaced = given.union(*(IMPLIED.get(name, ()) for name in given))
     if named := sorted(given & {"token", *PROTECTED}):
         print(
-            f"You set {' and '.join(named)} yourself: `lab` does not protect that. Whoever gets into this server runs "
-            "programs in your name.",
+            f"You set {' and '.join(named)}, so `lab` does not protect this setting. Anyone who can open this server "
+            "can run programs with your rights.",
             flush=True,
         )
     return [f"--ServerApp.{name}={value}" for name, value in PROTECTED.items() if name not in replaced]
 
 
 def start_page(folder: Path, first: str, for_jupyter: Sequence[str]) -> list[str]:
-    """The options that open `folder` at the notebook `first`, without those that the user has set."""
+    """The options, unless the user has set them, that open the notebook `first` in `folder`."""
     given = names_of(for_jupyter)
     root = [] if given & {"root_dir", "notebook_dir"} else [f"--ServerApp.root_dir={folder}"]
     return root if "default_url" in given else [*root, f"--LabApp.default_url=/lab/tree/{first}"]
 
 
 def names_of(options: Sequence[str]) -> set[str]:
-    """The names of Jupyter's settings in options of any class: `--ServerApp.ip=x` and `--ip x` name `ip`."""
+    """The settings that Jupyter's options name, without the class: `ip` for `--ServerApp.ip=x` and for `--ip x`."""
     words = [option.split("=")[0] for option in options if option.startswith("-")]
     return {word.lstrip("-").split(".")[-1].replace("-", "_") for word in words}
 
 
 def keep_offline(prefix: Path) -> None:
-    """Turns off news and update checks in an environment's JupyterLab. The user's own settings have priority."""
+    """Turns off news and update checks in the JupyterLab of an environment. The user's own settings have priority."""
     folder = prefix / "share" / "jupyter" / "lab" / "settings" / "overrides.d"
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}

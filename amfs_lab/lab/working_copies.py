@@ -10,14 +10,15 @@ from amfs_lab.errors import ConfigError
 
 
 def working_copies(root: Path, fresh: str | None = None, solutions: bool = False) -> tuple[Path, str]:
-    """Copies the lessons that `my_lessons/` does not have yet, and with `solutions` the solved ones too.
+    """Copies the lessons that `my_lessons/` does not have yet. With `solutions`, also copies the solved lessons.
 
     Args:
-        root: the project's folder. fresh: the number of a lesson to start again; the old copy is moved to a backup.
+        root: the project's folder.
+        fresh: the number of a lesson to start again. The old copy is moved to a backup.
     Returns:
-        the folder of the copies, and the path in it of the notebook to open first.
+        the folder of the copies, and the path (relative to this folder) of the notebook to open first.
     Raises:
-        ConfigError: no lessons to copy, or no lesson of that number.
+        ConfigError: no lessons to copy, or no lesson with the number `fresh`.
     """
     lessons, copies = root / "notebooks", root / "my_lessons"
     if not solutions:
@@ -58,8 +59,8 @@ def clear_broken(copy: Path, lesson: bytes) -> None:
     if is_notebook(there) or not is_notebook(lesson):
         return
     name = _shown(copy)
-    if lesson.startswith(there):  # only the start of the lesson: no student's work is lost
-        print(f"{name} was copied only in part. It is copied again.")
+    if lesson.startswith(there):  # an incomplete copy: the student has not worked in it
+        print(f"{name} was an incomplete copy. It is copied again.")
         copy.unlink()
     else:
         print(f"{name} is broken: JupyterLab cannot open it. You get a new copy.")
@@ -82,7 +83,7 @@ def set_aside(copy: Path) -> None:
     backup.mkdir(parents=True, exist_ok=True)
     kept = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=backup), copy.name)
     copy.rename(kept)
-    print(f"Your {copy.name} is kept as {_shown(kept)}.")
+    print(f"Your old {copy.name} is now {_shown(kept)}.")
 
 
 def _folder(path: Path) -> Path:
@@ -97,5 +98,5 @@ def _no_lessons(folder: Path) -> str:
     place = Path("notebooks", "solutions") if folder.name == "solutions" else Path("notebooks")
     root = folder.parents[len(place.parts) - 1]
     if (root / "notebooks" / "build.py").exists():
-        return f"There are no lessons in {place}. Run `run.py notebooks` to build them."
-    return f"This copy of the course was handed out without {place}. Ask those who gave it to you."
+        return f"Expected lessons in {place}. Got none. Run `run.py notebooks` to build them."
+    return f"This copy of the course has no {place}. Ask the teacher who gave you this copy."

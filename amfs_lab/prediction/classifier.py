@@ -1,4 +1,4 @@
-"""A few-shot classifier from a saved run and a support folder, with rejection of images of other classes."""
+"""A few-shot classifier made from a saved run and a support set. It rejects images of other classes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,19 +23,20 @@ from amfs_lab.tasks.support import Picture, read_picture, support_files
 
 Image = Path | str | Tensor
 NONE = "none of these"
-EPISODES = 200  # validation episodes: one half chooses the threshold, the other half measures its error rates
-SIZE = 28  # pixels a side of the images that a `TrainingConfig` trains on
-FEW_WORDS = "The error rates rest on {} episodes, fewer than thirty: their intervals are rough."
+EPISODES = 200  # validation episodes: the threshold is chosen on one half, and error rates are measured on the other
+SIZE = 28  # width and height in pixels of the images that a `TrainingConfig` trains on
+FEW_WORDS = "The error rates were measured on {} episodes, fewer than thirty, so their intervals are rough."
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one image.
+    """The prediction for one image.
 
-    `label`: the class with the largest score, also if `known` is False.
-    `scores`: one a class, in the order of `classes`; `probabilities`: their softmax.
-    `variance`: posterior variance; None for an inner loop without one. `threshold`: an image with a larger variance
-    belongs to none of the classes. `known`: True if the variance is not above the threshold; None without a threshold.
+    `label`: the class with the largest score, even if `known` is False.
+    `scores`: one score for each class, in the order of `classes`. `probabilities`: the softmax of the scores.
+    `variance`: posterior variance; None if the inner loop has no variance.
+    `threshold`: an image with a larger variance is classified as "none of these".
+    `known`: True if the variance is not above the threshold; None without a threshold.
     `remarks`: possible problems of the image.
     """
 
@@ -55,12 +56,12 @@ class Prediction:
 
     @property
     def ranked(self) -> list[tuple[str, float]]:
-        """Classes with their probabilities, the most probable first."""
+        """The classes with their probabilities, the most probable class first."""
         pairs = zip(self.classes, self.probabilities, strict=True)
         return sorted(pairs, key=lambda pair: -pair[1])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """The prediction as plain data for JSON."""
         return {
             "verdict": self.verdict,
             "label": self.label,
@@ -83,17 +84,19 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Classifier:
-    """A learner with a support set: `classifier(image)` is a `Prediction`.
+    """A trained learner with a support set. `classifier(image)` returns a `Prediction`.
 
-    Each image is classified on its own, so a prediction does not depend on other images.
+    Each image is classified separately, so a prediction does not depend on other images.
     `Classifier.load` makes a classifier from a saved run.
 
     Args:
-        learner: trained; it is not changed. support: images and classes 0..N-1. labels: the names of the classes.
-        calibration: the threshold for "none of these"; None for no verdict.
-        read: reads the image of a path. remarks: possible problems of the classifier.
+        learner: a trained learner, which is not changed.
+        support: images with classes 0..N-1, for N classes. labels: the names of the classes.
+        calibration: the threshold for "none of these"; None: no image is rejected.
+        read: function that reads the image file at a path. remarks: possible problems of the classifier.
+        config: the configuration of the run; None for a learner without a run.
     Raises:
-        ConfigError: the number of classes is not the number of outputs of a linear head.
+        ConfigError: the learner has a linear head with another number of outputs than classes.
     """
 
     learner: MetaLearner
@@ -108,7 +111,7 @@ class Classifier:
         heads = self.learner.ways
         if isinstance(self.learner.inner, GradientLoop) and heads != len(self.labels):
             raise ConfigError(
-                f"This run's network ends in a head for {heads} classes, so the support set must have {heads}. "
+                f"The network of this run has a linear head, so the support set must have {heads} classes. "
                 f"Got {len(self.labels)}. Use {heads} classes, or a run of i-amfs, amfs or prototypes, which have no "
                 "such head."
             )
@@ -128,27 +131,29 @@ class Classifier:
         episodes: int = EPISODES,
         watch: Callable[[int], Any] = lambda _: None,
     ) -> "Classifier":
-        """The classifier of a saved run and a support set.
+        """Makes the classifier of a saved run and a support set.
 
             read = Classifier.load("runs/mine", support="letters", ink=True)
             print(read("photo.png"))
 
-        BatchNorm uses the statistics of the support set (`norm="support"`), and Conv-4 computes in float32. Both hold
-        for every run, also if it was trained in another way.
+        BatchNorm uses the statistics of the support set (`norm="support"`), and Conv-4 computes in float32. This is so
+        for every run, even if the run was trained in another way.
 
         Args:
-            run: the folder of the run. support: a folder with one folder of images a class, or a mapping from class
-                names to images. Classes may have different numbers of images; one is enough.
-            ink: True for photographed or scanned drawings on paper: see `amfs_lab.tasks.ink`. Otherwise images are only
-                made grey and square, and must have bright ink on black if the training images have it.
-            root: where to look for the validation data first. device: see `pick_device`.
-            learner, validation: for a run with a learner or data of your own: the learner, and labelled images of
-                classes that it was not trained on.
-            size: pixels a side of the images that the network was trained on.
-            episodes: number for the threshold; 0: no threshold. watch: called with the number of finished episodes.
+            run: the folder of the run.
+            support: a folder with one folder of images for each class, or a mapping from class names to images.
+                Classes may have different numbers of images. One image is enough.
+            ink: True for photographed or scanned drawings on paper (see `amfs_lab.tasks.ink`). Otherwise images are
+                only made grey and square. They must have bright ink on black if the training images do.
+            root: first directory to search for the validation data. device: see `pick_device`.
+            learner: the learner, if the run has a learner of your own.
+            validation: labelled images of classes that were not used in training, if the run has data of your own.
+            size: width and height in pixels of the images that the network was trained on.
+            episodes: number of validation episodes for the threshold; 0: no threshold.
+            watch: called after each episode with the number of finished episodes.
         Raises:
             DataError: no run, no support folder, fewer than two classes, an image that cannot be read.
-            ConfigError: the run needs a learner of your own, or its head has another number of classes.
+            ConfigError: the run needs a learner of your own, or its linear head has another number of classes.
         """
         if episodes and episodes < LEAST_EPISODES:
             raise ConfigError(f"`episodes` must be 0 or >= {LEAST_EPISODES}. Got {episodes}. {EPISODES} is usual.")
@@ -157,7 +162,7 @@ class Classifier:
             network, config, _ = load_run(run, device, "support", precision=FLOAT32)
         files = support_files(support) if isinstance(support, str | Path) else support
         trained_on = run_data(run) or {}
-        black = not trained_on.get("own")  # all named sources have a black background
+        black = not trained_on.get("own")  # all data sets of the kit have a black background
         bare = cls.of(network, files, lambda path: read_picture(path, size, ink, black))
         bare = replace(bare, config=config)
         if not isinstance(network.inner, FunctionSpace):
@@ -167,7 +172,7 @@ class Classifier:
         if validation is None and trained_on.get("own"):
             return bare.remarking(
                 f'No threshold for "{NONE}": the run was trained on data of your own ({told(trained_on)}), and the '
-                "threshold needs more such classes. Give them, in Python: `validation=`."
+                "threshold needs other classes of the same kind. Pass them in Python, as `validation=`."
             )
         shots = [len(images) for images in files.values()]
         try:
@@ -186,17 +191,17 @@ class Classifier:
         support: Mapping[str, Sequence[Image]],
         read: Callable[[Path | str], Picture] = read_picture,
     ) -> "Classifier":
-        """The classifier of a learner in memory and a mapping from class names to images, without a threshold.
+        """Makes the classifier of a learner in memory and a mapping from class names to images. It has no threshold.
 
         Raises:
             DataError: fewer than two classes, a class without images, images of several shapes.
         """
         labels, images, classes, remarks = tuple(support), [], [], dict[str, list[str]]()
         if len(labels) < 2:
-            raise DataError(f"A support set needs two classes or more. Got {len(labels)}.")
+            raise DataError(f"A support set must have two or more classes. Got {len(labels)}.")
         for number, (label, given) in enumerate(support.items()):
             if not len(given):
-                raise DataError(f"Each class of a support set needs an image. Got none for {label!r}.")
+                raise DataError(f"Each class of a support set must have an image. Got none for {label!r}.")
             for image in given:
                 picture = read(image) if isinstance(image, str | Path) else Picture(image)
                 images.append(picture.x)
@@ -205,26 +210,26 @@ class Classifier:
                     remarks.setdefault(remark, []).append(str(image))
         if len({tuple(x.shape) for x in images}) > 1:
             raise DataError(
-                f"Images of a support set must have one shape. Got {sorted({tuple(x.shape) for x in images})}."
+                f"All images of a support set must have the same shape. Got {sorted({tuple(x.shape) for x in images})}."
             )
         split = Examples(torch.stack(images), torch.tensor(classes), len(labels)).to(learner.device)
         return cls(learner, split, labels, None, read, grouped(remarks))
 
     def remarking(self, remark: str) -> "Classifier":
-        """The same classifier with one more remark."""
+        """A copy of the classifier with one more remark."""
         return replace(self, remarks=(*self.remarks, remark))
 
     def __call__(self, image: Image) -> Prediction:
-        """The answer for one image: a path, or a tensor of the shape of a support image.
+        """The prediction for one image, given as a path or as a tensor of the shape of a support image.
 
         Raises:
-            DataError: an image that cannot be read, or of another shape than the support set's.
+            DataError: the image cannot be read, or its shape differs from the support images.
             NumericalError: scores that are not finite.
         """
         picture = self.read(image) if isinstance(image, str | Path) else Picture(image)
         x = picture.x
         if not x.is_floating_point():
-            raise DataError(f"An image must be in floating point, as the support set is. Got {x.dtype}: divide by 255.")
+            raise DataError(f"An image must have a floating-point dtype. Got {x.dtype}. Divide it by 255.")
         x = x.to(self.support.x)
         if x.shape != self.support.x.shape[1:]:
             raise DataError(
@@ -232,7 +237,7 @@ class Classifier:
                 f"Got {tuple(x.shape)}."
             )
         with torch.no_grad(), measuring(self.learner):
-            seed(self.learner.device, 0)  # for a network that samples random numbers even now
+            seed(self.learner.device, 0)  # in case the network uses random numbers in evaluation too
             scores, variances = answers(self.learner, self.support, x[None])
         if not bool(torch.isfinite(scores).all()):
             which = f" for {image}" if isinstance(image, str | Path) else ""
@@ -256,7 +261,7 @@ class Classifier:
 
 
 def grouped(remarks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """A sentence for each remark, with its images: `a.png and 2 more images: looks ...`"""
+    """One sentence for each remark, with the names of its images: `a.png and 2 more images: looks ...`"""
     sentences = []
     for remark, images in remarks.items():
         more = f" and {len(images) - 1} more image{'s' if len(images) > 2 else ''}" if len(images) > 1 else ""

@@ -1,4 +1,4 @@
-"""Confusion of classes: one row a query, and how often each class is predicted for another."""
+"""Confusion of classes: one result for each query, and counts of how often one class is predicted for another."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,15 +12,15 @@ from torch import Tensor
 from amfs_lab.errors import DataError
 from amfs_lab.evaluation import group_of
 
-MOST = 30  # largest number of rows of a readable matrix
+MOST = 30  # largest number of rows in a readable matrix
 
 
 @dataclass(frozen=True)
 class QueryResult:
     """The prediction for one query: class names, and the softmax probability of the predicted class.
 
-    `episode`: index of the episode in the source. `query`: index of the query in the episode, from 0. `offered`: the
-    names of the episode's classes.
+    `episode`: index of the episode in the source. `query`: index of the query in the episode, from 0.
+    `offered`: the names of all classes of the episode.
     """
 
     episode: int
@@ -32,7 +32,7 @@ class QueryResult:
     offered: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a line of JSON or CSV; the classes of the episode are left out."""
+        """Plain data for a line of JSON or CSV, without `offered`."""
         return {name: value for name, value in vars(self).items() if name != "offered"}
 
 
@@ -42,11 +42,12 @@ def query_results(
     classes_of: Callable[[int], Sequence[str]],
     first: int = 0,
 ) -> Iterator[QueryResult]:
-    """One result a query, in the order of the episodes of an `Evaluation`.
+    """One result for each query, in the order of the episodes of an `Evaluation`.
 
     Args:
         scores, labels: scores and true classes of each episode's queries: `Evaluation.scores` and `.labels`.
-        classes_of: names of an episode's classes, in the order of its columns: `source.classes_of`.
+        classes_of: function from the index of an episode to its class names, in the order of the score columns. It is
+            `source.classes_of`.
         first: index of the first episode.
     """
     for i, (rows, right) in enumerate(zip(scores, labels, strict=True)):
@@ -84,8 +85,9 @@ class Pair:
 class Confusion:
     """Counts of predictions: `times[a, b]` of `offered[a, b]` queries of class a were predicted as class b.
 
-    Episodes have different classes. A query of class a can be predicted as b only in an episode that has b. So
-    `offered[a, b]` counts only such queries, and a share is times / offered, not a share of all queries of a.
+    Episodes have different classes. A query of class a can be predicted as b only in an episode that has both. So
+    `offered[a, b]` counts only the queries of a in such episodes. A share is times / offered. It is not a share of all
+    queries of a.
     """
 
     classes: tuple[str, ...]
@@ -102,19 +104,19 @@ class Confusion:
 
     @property
     def mistakes(self) -> list[Pair]:
-        """Pairs of different classes, the most frequent mistake first; equal counts by larger share, then by name."""
+        """Pairs of different classes, the most frequent mistake first. For equal counts: by share, then by name."""
         pairs = [Pair(a, b, n, self.offered[a, b]) for (a, b), n in self.times.items() if a != b]
         return sorted(pairs, key=lambda pair: (-pair.times, -pair.share, pair.true, pair.predicted))
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The parts of the class names before the first "/": scripts or alphabets. () if a name has no such part."""
+        """The groups (scripts or alphabets): the parts of class names before "/". () if a name has no "/"."""
         if not all("/" in name for name in self.classes):
             return ()
         return tuple(sorted({group_of(name) for name in self.classes}))
 
     def grouped(self) -> "Confusion":
-        """Counts of mistakes by group; the diagonal holds the mistakes within a group.
+        """Counts of mistakes by group of classes. The diagonal has the mistakes within a group.
 
         For a query of group A, `offered` counts the wrong classes of group B in its episode. `times` counts how many
         of them were predicted.
@@ -137,7 +139,7 @@ class Confusion:
         return tuple(sorted(ordered[:most]))
 
     def shares(self, classes: Sequence[str]) -> Float[np.ndarray, "c c"]:
-        """times / offered of these classes, true classes in rows; NaN for a pair that was never in one episode."""
+        """Shares times / offered, with true classes in rows. NaN for classes that were never in the same episode."""
         rows = [[self.times[a, b] / n if (n := self.offered[a, b]) else float("nan") for b in classes] for a in classes]
         return np.array(rows).reshape(len(classes), len(classes))
 
@@ -153,10 +155,10 @@ class Matrix:
 
 
 def readable(confusion: Confusion, most: int = MOST) -> Matrix:
-    """The matrix of all classes if they are few, else of their groups, else of the classes with the most mistakes."""
+    """The confusion matrix of all classes. If there are more than `most`: of their groups, or of the worst classes."""
     if len(confusion.classes) <= most:
         title = (
-            "Share of the queries of a class (row) that are taken for another one (column);\ngrey: never in one episode"
+            "Share of the queries of a class (row) that are classified as another (column);\ngrey: never in one episode"
         )
         return Matrix(confusion.classes, confusion.shares(confusion.classes), title, False)
     if 1 < len(confusion.groups) <= most:
@@ -168,5 +170,5 @@ def readable(confusion: Confusion, most: int = MOST) -> Matrix:
         return Matrix(groups.classes, groups.shares(groups.classes), title, True)
     chosen = confusion.hardest(most)
     title = f"The {len(chosen)} of {len(confusion.classes)} classes with the most mistakes: share of the queries of a\n"
-    title += "class (row) that are taken for another one (column); grey: never in one episode"
+    title += "class (row) that are classified as another (column); grey: never in one episode"
     return Matrix(chosen, confusion.shares(chosen), title, False)

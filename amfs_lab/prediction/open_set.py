@@ -1,8 +1,8 @@
 """Open-set recognition: rejection of queries that belong to none of the support set's classes.
 
-The posterior variance of a Gaussian process is large far from all support features (`ridge.variance`). A query whose
-variance is above a threshold is rejected: "none of these". The threshold and its two error rates are measured on
-validation episodes, whose classes are known.
+The posterior variance of a Gaussian process is large for a query far from all support features (`ridge.variance`). If
+the variance is above a threshold, the query is rejected: "none of these". The threshold and its two error rates are
+measured on validation episodes, whose true classes are known.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from amfs_lab.learner import MetaLearner, explained, measuring, seed
 from amfs_lab.stats import RARE
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, LabelledSource
 
-REJECTED = 0.05  # largest share of known queries that the threshold rejects in the episodes that choose it
-LEAST_EPISODES = 4  # two in each half, because an interval needs two
-QUERIES = 5  # of each class, if the validation classes have enough images
+REJECTED = 0.05  # largest share of known queries that the threshold rejects, in the episodes used to choose it
+LEAST_EPISODES = 4  # two in each half, because an interval needs two episodes
+QUERIES = 5  # queries of each class; fewer if the validation classes have too few images
 
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """A share of wrong decisions in [0, 1] with its interval, over episodes."""
+    """A share of wrong decisions, in [0, 1], with an interval over episodes."""
 
     share: float
     low: float
@@ -41,13 +41,14 @@ class ErrorRate:
 
     @classmethod
     def of(cls, shares: Float[Tensor, " episodes"], level: float = 0.95) -> "ErrorRate":
-        """Mean and interval of the episodes' shares. Each episode is a cluster: its queries are not independent.
+        """The mean of the episodes' shares, with its interval.
 
-        Wilson's interval with an effective number of queries, p (1 - p) / Var(mean), and with Student's t for
-        `episodes` - 1 degrees of freedom: both after Korn and Graubard 1998. The variance includes one more deviation
-        of `stats.RARE`. Without it, the intervals of small rates contain the true rate too rarely (`docs/statistics.md`
-        has the reason). If all episodes are 0 or all are 1, the effective number of queries is the number of episodes:
-        zero errors in 100 episodes do not mean an error rate of exactly zero.
+        Each episode is a cluster, because its queries are not independent. The interval is Wilson's, with the effective
+        number of queries p (1 - p) / Var(mean), and with Student's t for `episodes` - 1 degrees of freedom. Both follow
+        Korn and Graubard (1998). The variance includes one additional deviation of `stats.RARE`. Without it, the
+        intervals of small rates contain the true rate too rarely (see `docs/statistics.md`).
+        If all shares are 0 or all are 1, the effective number of queries is the number of episodes: zero errors in 100
+        episodes do not prove an error rate of exactly zero.
         """
         n, exact = len(shares), shares.double()
         p, variance = float(exact.mean()), (float(exact.var()) + RARE**2 / n) / n
@@ -58,7 +59,7 @@ class ErrorRate:
         return cls(p, max(centre - half, 0.0), min(centre + half, 1.0), n, level)
 
     def __str__(self) -> str:
-        """`4.8 % (3.1 to 7.2 %)`."""
+        """The rate as text: `4.8 % (3.1 to 7.2 %)`."""
         return f"{100 * self.share:.1f} % ({100 * self.low:.1f} to {100 * self.high:.1f} %)"
 
 
@@ -66,9 +67,9 @@ class ErrorRate:
 class Calibration:
     """The threshold on the posterior variance, and its error rates on episodes that were not used to choose it.
 
-    `known_rejected`: queries of the episode's classes whose variance is above the threshold.
-    `strangers_accepted`: queries of a class outside the episode whose variance is not above it.
-    `source`: name of the episodes' data. `shots`: number of support images of each class in the episodes.
+    `known_rejected`: share of the queries of the episode's classes that are rejected (variance above the threshold).
+    `strangers_accepted`: share of the queries of another class that are accepted (variance not above the threshold).
+    `source`: name of the data. `shots`: number of support images for each class. `queries`: queries of each class.
     """
 
     threshold: float
@@ -79,11 +80,11 @@ class Calibration:
     queries: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """The calibration as plain data for JSON."""
         return asdict(self) | {"shots": list(self.shots)}
 
     def __str__(self) -> str:
-        """One sentence with the threshold, both error rates and what they were measured on."""
+        """Two sentences with the threshold, both error rates, and the data of the measurement."""
         few, many = min(self.shots), max(self.shots)
         shots = f"{few}" if few == many else f"{few} to {many}"
         known = self.known_rejected
@@ -98,12 +99,13 @@ class Calibration:
 def answers(
     learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]
 ) -> tuple[Float[Tensor, "q ways"], Float[Tensor, " q"] | None]:
-    """Scores of queries, and their posterior variances if the inner loop has one (`FunctionSpace`).
+    """The scores of queries, and their posterior variances, or None if the inner loop is not a `FunctionSpace`.
 
-    The variance is that of f / scale, between 0 and k(x, x), which is 1 for RBF and cosine kernels.
+    The variance is that of f / scale, where f is the score function and `scale` its learned factor. It is between 0 and
+    k(x, x), which is 1 for RBF and cosine kernels.
 
     Raises:
-        ConfigError: the network cannot work with such images.
+        ConfigError: the network cannot process images of this shape.
     """
     if learner.dtype is not None:
         support, x = support.to(dtype=learner.dtype), x.to(learner.dtype)
@@ -130,15 +132,15 @@ def calibrate(
 ) -> Calibration:
     """Chooses a threshold on one half of the episodes and measures its error rates on the other half.
 
-    An episode has as many classes as the support set, N = len(shots), with `shots[i]` images of class i. Its queries
-    are of these classes and of one more class, the stranger. The threshold is the smallest one that rejects at most
-    5 % of the known queries of the first half.
+    An episode has N = len(shots) classes, as many as the support set, with `shots[i]` support images of class i. Its
+    queries belong to these classes (known queries) or to one more class. The threshold is the smallest one that
+    rejects at most 5 % of the known queries in the first half.
 
     Args:
-        source: labelled images of classes that training has not seen; its own episode shape is not used.
+        source: labelled images of classes that were not used in training. The episode shape of `source` is ignored.
         watch: called after each episode with the number of finished episodes.
     Raises:
-        ConfigError: no posterior variance, or too few episodes, classes or images.
+        ConfigError: the inner loop has no posterior variance, or there are too few episodes, classes or images.
         NumericalError: a variance that is not finite.
     """
     if not isinstance(learner.inner, FunctionSpace):
@@ -154,7 +156,7 @@ def calibrate(
     variances = torch.empty(episodes, ways + 1, queries, dtype=torch.float32, device="cpu")
     with measuring(learner):
         for index in range(episodes):
-            seed(learner.device, index)  # for a network that samples random numbers even now
+            seed(learner.device, index)  # in case the network uses random numbers in evaluation too
             episode = drawn[index].to(device)
             support = Examples.unchecked(episode.support.x[kept], episode.support.y[kept], ways)
             variances[index] = _variances(learner, support, episode.query.x).view(ways + 1, queries).cpu()
@@ -178,13 +180,17 @@ def calibrate(
 
 
 def smallest_threshold(known: Float[Tensor, " n"], rejected: float = REJECTED) -> float:
-    """The smallest of the values that has at most the share `rejected` of all values above it."""
+    """The smallest value such that at most the share `rejected` of all values is above it."""
     ordered = known.sort().values
     return float(ordered[len(ordered) - 1 - math.floor(rejected * len(ordered))])
 
 
 def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> LabelledSource:
-    """A source of episodes with one more class than the support set. Raises ConfigError without enough images."""
+    """A source of episodes with one more class than the support set.
+
+    Raises:
+        ConfigError: not a labelled source, or too few classes or images.
+    """
     if not isinstance(source, LabelledSource):
         got = type(source).__name__
         raise ConfigError(f"A threshold needs an ImageSource or EmbeddingSource of validation classes. Got {got}.")
@@ -197,7 +203,7 @@ def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> LabelledSource:
         )
     if most >= samples:
         raise ConfigError(
-            f"A threshold for {most} support images of a class needs validation classes of {most + 1} images. "
+            f"A threshold for {most} support images of a class needs {most + 1} images of each validation class. "
             f"Got {samples} ({where})."
         )
     config = EpisodeConfig(ways, most, min(QUERIES, samples - most))
@@ -205,7 +211,7 @@ def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> LabelledSource:
 
 
 def _variances(learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]) -> Float[Tensor, " q"]:
-    """Posterior variances: in one pass if the network processes queries independently, else one query at a time."""
+    """Posterior variances, in one pass if the network processes queries independently, else one query at a time."""
     together = getattr(learner.net, "norm", None) in ("support", "group", "none")
     parts = (x,) if together else x.split(1)
     return torch.cat([variance for part in parts if (variance := answers(learner, support, part)[1]) is not None])

@@ -1,1 +1,1 @@
-"""Builds `data/glyphs.npz`: a maintainer's tool, not part of the library."""
+"""The builder of `data/glyphs.npz`, a tool for maintainers. It is not part of the library."""

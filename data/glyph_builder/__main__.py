@@ -1,4 +1,4 @@
-"""`python -m data.glyph_builder`: render the glyphs from the fonts of this machine."""
+"""`python -m data.glyph_builder`: renders the glyphs from the fonts of this machine."""
 
 import argparse
 from pathlib import Path
@@ -24,8 +24,8 @@ def main() -> None:
         data = build.build(options.out, options.fonts, progress)
     print(f"{len(data.images)} letters of {len(set(data.scripts))} scripts in {options.out}")
     if glyphs.images_sha256(data.images.numpy()) != glyphs.IMAGES_SHA256:
-        print("These images differ from the tested ones, so amfs_lab refuses the file: fonts or libraries differ.")
-        print("`GLYPHS.md` beside the file names their versions; the shipped card names the tested ones.")
+        print("amfs_lab refuses this file: its images differ from the tested ones, because fonts or libraries differ.")
+        print("Compare the versions in the new `GLYPHS.md` with those in the shipped `GLYPHS.md`.")
 
 
 if __name__ == "__main__":

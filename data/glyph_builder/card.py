@@ -1,4 +1,4 @@
-"""The data card of the glyphs, generated from the data file alone."""
+"""The data card of the glyphs, which is generated only from the data file."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from data.glyph_builder import shapes
 from data.glyph_builder.scripts import FEWEST_CHARACTERS, MOST_CHARACTERS, SCRIPTS, SKIPPED
 
 EPISODES, EPISODES_A_SCRIPT = 1000, 200
-TOLERANCE = 0.001  # share of pixels that may differ by one grey level between two machines; see the card
+TOLERANCE = 0.001  # largest share of pixels that may differ (by one grey level) between two machines; see the card
 
 
 def raw_pixel_accuracy(images: UInt8[Tensor, "classes samples h w"], ways: int, episodes: int) -> Interval:
-    """Accuracy of the nearest neighbour in raw pixels: `ways`-way 1-shot, 15 queries a class, without learning.
+    """Accuracy of the nearest neighbour in raw pixels, without learning: `ways`-way 1-shot, 15 queries for each class.
 
-    Squared distances between integer grey levels are exact in float32: the result is the same on every machine.
+    Squared distances between integer grey levels are exact in float32. So the result is the same on every machine.
     """
     source = ImageSource(images, ("",) * len(images), EpisodeConfig(ways, 1, 15), "raw pixels")
     right = []
@@ -34,7 +34,7 @@ def raw_pixel_accuracy(images: UInt8[Tensor, "classes samples h w"], ways: int, 
 
 
 def difficulty(glyphs: Glyphs) -> dict:
-    """Raw-pixel accuracy for the notes: of all glyphs and of each split (5-way, 20-way), and of each script (5-way)."""
+    """Raw-pixel accuracies: 5-way and 20-way for all glyphs and for each split, and 5-way for each script."""
     parts = {"all": glyphs.images} | {name: glyphs.split(name)[0] for name in ("train", "validation", "test")}
     scripts = {name: [i for i, script in enumerate(glyphs.scripts) if script == name] for name in sorted(glyphs.splits)}
     return {
@@ -49,7 +49,7 @@ def difficulty(glyphs: Glyphs) -> dict:
 
 
 def card(glyphs: Glyphs, notes: Mapping) -> str:
-    """The card as Markdown, from the glyphs and the notes in their file."""
+    """The card as Markdown, made from the glyphs and the notes in the data file."""
     images, splits = glyphs.images, glyphs.splits
     table = {script.name: script for script in SCRIPTS}
     of_script = Counter(glyphs.scripts)
@@ -73,10 +73,11 @@ def card(glyphs: Glyphs, notes: Mapping) -> str:
     made_with = ", ".join(f"{name} {version}" for name, version in sorted(notes["made_with"].items()))
     return f"""# Glyphs
 
-<!-- Written by `python -m data.glyph_builder`; a test holds it against the data. Do not edit. -->
+<!-- Written by `python -m data.glyph_builder`. A test compares it with the data. Do not edit. -->
 
-{len(images)} printed characters of {len(splits)} scripts, {SAMPLES} samples each, {SIDE}x{SIDE} grey, ink bright,
-in `glyphs.npz`. The embedded data set of the course: many alphabets, no download, as hard for raw pixels as Omniglot.
+`glyphs.npz` has {len(images)} printed characters of {len(splits)} scripts, with {SAMPLES} samples each. A sample is a
+grey image of {SIDE}x{SIDE} pixels with bright ink. This is the data set of the course. It has many alphabets and needs
+no download. In raw pixels, it is as difficult as Omniglot.
 
 | | |
 |---|---|
@@ -85,13 +86,14 @@ in `glyphs.npz`. The embedded data set of the course: many alphabets, no downloa
 | made with | {made_with} |
 | licence | see `LICENSE-glyphs.md` |
 
-`glyphs.npz` holds `images` (two pixels a byte, {LEVELS} grey levels, the left pixel in the high half; times 17 gives
-0..255), `scripts`, `codepoints` and `notes` (JSON), no pickle. `amfs_lab.tasks.glyphs.load()` checks both hashes.
+`glyphs.npz` contains `images`, `scripts`, `codepoints` and `notes` (JSON), without pickle. Each byte of `images` has
+two pixels of {LEVELS} grey levels, the left pixel in the high half. A grey level times 17 gives 0 to 255.
+`amfs_lab.tasks.glyphs.load()` checks both hashes.
 
 ## Difficulty
 
-Nearest neighbour among raw pixels, 1-shot, 15 queries a class. On Omniglot's background set, reduced to
-{SIDE}x{SIDE}, it gets 44 % (5-way) and 24 % (20-way).
+The table has the accuracy of the nearest neighbour in raw pixels: 1-shot, with 15 queries for each class. For
+comparison: on Omniglot's background set, reduced to {SIDE}x{SIDE} pixels, it is 44 % (5-way) and 24 % (20-way).
 
 | characters | number | 5-way | 20-way |
 |---|---|---|---|
@@ -99,44 +101,48 @@ Nearest neighbour among raw pixels, 1-shot, 15 queries a class. On Omniglot's ba
 
 ## Split
 
-Whole scripts: {", ".join(shares)}. In the order of the SHA-256 of their names, the first 60 % are for training,
-the next 15 % for validation, the rest for testing. Nobody chose.
+Each script is in one split: {", ".join(shares)}. The scripts are sorted by the SHA-256 of their names. The
+first 60 % are for training, the next 15 % for validation, and the rest for testing. So no person chose the split.
 
 ## Scripts
 
-The last column is the raw-pixel accuracy, 5-way 1-shot, among the characters of that script alone.
+The last column is the 5-way 1-shot accuracy in raw pixels, with characters of this script only.
 
 | script | split | characters | faces | families (Noto ...) | raw pixels |
 |---|---|---|---|---|---|
 {chr(10).join(per_script)}
 
-Left out:
+These scripts are left out:
 
 {chr(10).join(left_out)}
 
-## How a character gets in
+## Selection of the characters
 
-- A letter (Unicode Lo, Ll or Lu) that NFKD leaves alone; of scripts with two cases the lower, where it has one.
-- Every face of its script has a glyph for it, drawn in basic layout, that is neither empty nor the font's sign for a
-  missing one.
-- It looks like no other: drawn at one size ({shapes.SIDE}x{shapes.SIDE}) and stroke width, its cosine similarity to
-  every other character kept is below {shapes.LOOK_ALIKE}, in every pair of families, shifted by up to a pixel, and,
-  between scripts, after any quarter turn. Where scripts share a shape, Latin, Greek and Cyrillic keep it, in this
-  order, then the script with fewer letters.
-- It is no bare bar or dot: slanted, | and / are one.
-- A script most of whose letters are another's, some of them turned, is left out, and so is one of which fewer than
-  {FEWEST_CHARACTERS} letters remain. Of more than {MOST_CHARACTERS}, evenly spaced ones are taken.
+- A character must be a letter (Unicode Lo, Ll or Lu) that NFKD does not change. Of a script with two cases, the lower
+  case is used if it has enough letters.
+- Every face of the script must have a glyph for it. In basic layout, this glyph must not be empty, and it must not be
+  the font's sign for a missing glyph.
+- It must not look like another character. For this comparison, characters are drawn at one size
+  ({shapes.SIDE}x{shapes.SIDE}) and stroke width. The cosine similarity to every other selected character must be below
+  {shapes.LOOK_ALIKE}, in every pair of families and for shifts of up to one pixel. Characters of different scripts are
+  also compared after quarter turns. If scripts share a shape, the first of Latin, Greek and Cyrillic keeps it, or else
+  the script with fewer letters.
+- It must not be a bare bar or dot. (In a slanted font, | and / look the same.)
+- A script is left out if most of its letters look like letters of another script, some of them only after a turn. It is
+  also left out if fewer than {FEWEST_CHARACTERS} letters remain. If more than {MOST_CHARACTERS} letters remain, evenly
+  spaced letters are taken.
 
-## How a sample is made
+## Drawing of a sample
 
-The characters of a script take its faces (all families, weights, widths) in turn. The letter becomes the signed
-distance to the edge of its ink, is rotated, sheared, stretched and bent by an elastic field, and is inked again with a
-pen of the sample's own width, never so fine that a stroke breaks nor, if it can be helped, so broad that its gaps fill.
-All of it is decided by the SHA-256 of (script, code point, sample, attempt). An attempt counts only if its ink is
-neither too little nor a blob, keeps clear of the border, and leaves no stroke broken and half of the holes open.
+The characters of a script use its faces (all families, weights and widths) in turn. A letter is first converted to the
+signed distance to the edge of its ink. This distance is rotated, sheared, stretched and bent by an elastic field. Then
+the letter is inked again with the stroke width of the sample. The stroke is never so thin that it breaks. It is not so
+thick that the gaps fill, if this is possible. The SHA-256 of (script, code point, sample, attempt) determines all
+random numbers. An attempt is accepted if it has enough ink, is not a blob, does not touch the border, has no broken
+stroke, and has at least half of the letter's holes open.
 
-The same machine gives the same array every time. Another may round a pixel that lies between two of the {LEVELS} grey
-levels the other way: rebuilding is held to a difference of at most one level (17) in at most {tolerance} of the pixels.
+One machine always gives the same array. Another machine may round a pixel between two of the {LEVELS} grey levels in
+the other direction. So a test allows a difference of one grey level (17) in at most {tolerance} of the pixels.
 
 ## Fonts
 

@@ -18,18 +18,18 @@ from amfs_lab.tasks.glyphs import LEVELS, SAMPLES, SIDE
 from data.glyph_builder.shapes import BOARD, SCALE, Strokes, strokes
 
 ATTEMPTS = 100
-FINEST = 1.2  # pixels: the finest stroke of a sample
-OPEN = 1.5  # pixels: the smallest width of a hole that counts
+FINEST = 1.2  # pixels: the smallest stroke width of a sample
+OPEN = 1.5  # pixels: the smallest width of a hole that is counted
 
 
 @dataclass(frozen=True)
 class Pen:
-    """Strength of the samples' distortion, as ranges of uniform random values.
+    """Strength of the distortion of samples: ranges of uniform random numbers.
 
-    A single number is the largest absolute value.
+    A single number r means the range from -r to r.
     """
 
-    width: tuple[float, float] = (1.5, 2.9)  # stroke, in pixels of 28
+    width: tuple[float, float] = (1.5, 2.9)  # stroke width, in pixels of the 28x28 image
     size: tuple[float, float] = (17.0, 24.0)  # longest side before bending, in pixels
     rotation: float = 12.5  # degrees
     shear: float = 0.22
@@ -40,13 +40,16 @@ class Pen:
 
 PEN = Pen()
 
-# Interpolates values at 4 knots to a smooth curve along an edge of the board.
+# A matrix that interpolates values at 4 knots to a smooth curve along an edge of the board.
 _SPLINE = np.stack([ndimage.zoom(k, BOARD / 4, order=3, mode="nearest", grid_mode=True) for k in np.eye(4)], axis=1)
 
 
 @dataclass(frozen=True)
 class Outline:
-    """A letter on the board, the width in pixels of its finest stroke, and its numbers of pieces and open holes."""
+    """A letter on the board.
+
+    `fine`: width of its finest stroke, in pixels. `pieces`, `holes`: numbers of connected pieces and of open holes.
+    """
 
     drawn: Strokes
     fine: float
@@ -55,14 +58,14 @@ class Outline:
 
 
 def character(script: str, codepoint: int, faces: list[Path], pen: Pen = PEN) -> UInt8[np.ndarray, "samples 28 28"]:
-    """All samples of a character, one for each face."""
+    """All samples of a character, one sample for each face in `faces`."""
     return np.stack([sample(script, codepoint, index, face, pen) for index, face in enumerate(faces)])
 
 
 def sample(script: str, codepoint: int, index: int, face: Path, pen: Pen = PEN) -> UInt8[np.ndarray, "28 28"]:
-    """Sample `index` of a character in one face, in multiples of 17: the first legible attempt.
+    """Sample `index` of a character in one face, with grey levels in multiples of 17.
 
-    Raises DataError if no attempt is legible.
+    It is the first legible attempt. Raises DataError if no attempt is legible.
     """
     drawing = outline(chr(codepoint), face)
     for attempt in range(ATTEMPTS):
@@ -74,15 +77,15 @@ def sample(script: str, codepoint: int, index: int, face: Path, pen: Pen = PEN) 
             return image
     raise DataError(
         f"Expected a legible sample {index} of {script}/U+{codepoint:04X} from {face.name}. Got none in {ATTEMPTS} "
-        "attempts. Weaken the pen's distortion, or leave the character out."
+        "attempts. Weaken the distortion in `Pen`, or leave the character out."
     )
 
 
 def faces_in_turn(files: list[Path], rank: int) -> list[Path]:
-    """The faces for the samples of character number `rank` of a script, continued from the character before it.
+    """The faces for the samples of character number `rank` of a script. The order continues from the character before.
 
-    The step is about 0.618 of the number of faces, without a common divisor. So every face is used before one repeats,
-    and neighbours differ in family and weight.
+    The step between two faces is about 0.618 of the number of faces, and it has no common divisor with this number. So
+    every face is used before one repeats, and successive samples differ in family and weight.
     """
     count = len(files)
     step = next(s for s in range(max(1, round(count * 0.618)), 2 * count + 2) if math.gcd(s, count) == 1)
@@ -90,16 +93,16 @@ def faces_in_turn(files: list[Path], rank: int) -> list[Path]:
 
 
 def outline(char: str, face: Path) -> Outline:
-    """The letter in one face, with its limits for a pen. Raises DataError if the face draws nothing."""
+    """The outline of a letter in one face. Raises DataError if the face draws nothing."""
     drawn = strokes(char, face)
     if drawn is None:
-        raise DataError(f"{face.name} draws nothing for U+{ord(char):04X}. Expected a letter; leave the character out.")
+        raise DataError(f"{face.name} must draw U+{ord(char):04X}. Got an empty image. Leave the character out.")
     distance = drawn.distance[drawn.covers]
     ink = distance > 0
     pieces, _ = pieces_and_holes(ink)
     holes, count = ndimage.label(ndimage.binary_fill_holes(ink) & ~ink)
     depths = ndimage.maximum(-distance, holes, range(1, count + 1)) if count else []
-    thin = 0.5  # points by which the ink can shrink before it breaks or loses a dot
+    thin = 0.5  # points by which the ink can shrink before a stroke breaks or a dot disappears
     while thin < 4 * SCALE and pieces_and_holes(distance > thin + 0.5)[0] == pieces:
         thin += 0.5
     return Outline(drawn, 2 * thin / SCALE, pieces, sum(bool(depth >= OPEN / 2 * SCALE) for depth in depths))
@@ -108,7 +111,7 @@ def outline(char: str, face: Path) -> Outline:
 def ink_again(
     drawing: Outline, rng: np.random.Generator, pen: Pen = PEN, strength: float = 1.0
 ) -> UInt8[np.ndarray, "28 28"] | None:
-    """The drawing, distorted and inked with random values from `rng`; None if it does not fit into the image."""
+    """The drawing, distorted and inked again with random numbers from `rng`. None if it does not fit into the image."""
 
     def spread(most: float) -> float:
         return strength * most * (2 * rng.random() - 1)
@@ -131,7 +134,7 @@ def ink_again(
     source = np.tensordot(matrix, grid, 1) + bend + (BOARD - 1) / 2
     bent = ndimage.map_coordinates(drawing.drawn.distance, source, order=1, mode="nearest") * zoom
 
-    # The pen's width, limited so that the letter's gaps do not fill and fine strokes do not break.
+    # The stroke width, limited so that gaps do not fill and fine strokes do not break.
     broadest = (drawing.drawn.gap * zoom - 1.0) / 2
     thinnest = (FINEST - drawing.fine * zoom) / 2
     grow = max(min((target - drawing.drawn.stroke * zoom) / 2, broadest), thinnest)
@@ -165,7 +168,7 @@ def ink_is_right(image: UInt8[np.ndarray, "28 28"]) -> bool:
 
 
 def keeps_its_shape(image: UInt8[np.ndarray, "h w"], drawing: Outline, holes_too: bool = True) -> bool:
-    """True if no stroke is broken (not more pieces than in the face) and at least half of the open holes are open."""
+    """True if no stroke is broken (no more pieces than in the face) and at least half of the holes are still open."""
     pieces, holes = pieces_and_holes(image > 100)
     return 1 <= pieces <= drawing.pieces and (2 * holes >= drawing.holes or not holes_too)
 

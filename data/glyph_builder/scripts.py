@@ -1,7 +1,8 @@
 """Scripts of the glyph data set: their letters, font faces and splits.
 
-One row a script. Its letters are those in `blocks` whose Unicode name begins with `prefix`. Its faces are the files
-`FAMILY-*.ttf` of all its families, in all weights and widths. `select` chooses the letters that are kept.
+Each script has one row in `SCRIPTS`. Its letters are the code points in `blocks` whose Unicode name begins with
+`prefix`. Its faces are the files `FAMILY-*.ttf` of all its families, in all weights and widths. `select` chooses the
+letters that are kept.
 """
 
 import hashlib
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 
 MOST_CHARACTERS = 36
 FEWEST_CHARACTERS = 10
-FIRST = ("Latin", "Greek", "Cyrillic")  # these keep a shape that scripts share, because most students know them
+FIRST = ("Latin", "Greek", "Cyrillic")  # these keep a shape that several scripts have, because most students know them
 
-# Always left out: very large or ideographic sets, scripts written in stacked or vertical layout, and scripts whose
-# letters are other scripts' letters.
+# Scripts that are always left out: very large or ideographic sets, scripts in stacked or vertical layout, and scripts
+# with several alphabets.
 SKIPPED = {
     "Anatolian Hieroglyphs": "hieroglyphs",
     "Cuneiform": "cuneiform, as are Old Persian and Ugaritic",
@@ -32,7 +33,11 @@ SKIPPED = {
 
 @dataclass(frozen=True)
 class Script:
-    """A script: `prefix` of its letters' Unicode names, `blocks` of code points (ends included), font `families`."""
+    """A script.
+
+    `prefix`: start of the Unicode names of its letters. `blocks`: ranges of code points, with both ends included.
+    `families`: its font families.
+    """
 
     name: str
     prefix: str
@@ -45,7 +50,7 @@ def _script(name: str, blocks: str, families: str, prefix: str | None = None) ->
     return Script(name, (prefix or name).upper(), pairs, tuple("Noto" + family for family in families.split()))
 
 
-# Without the Display families: they are designed for large sizes, and their hairlines vanish at 28 pixels.
+# The Display families are left out: they are designed for large sizes, and their thin strokes vanish at 28 pixels.
 _EUROPEAN = "Sans SansMono Serif"
 
 SCRIPTS: tuple[Script, ...] = (
@@ -98,7 +103,7 @@ SCRIPTS: tuple[Script, ...] = (
 
 
 def split_scripts(names: Iterable[str]) -> dict[str, str]:
-    """The split of each script. In the order of the names' SHA-256: 60 % train, 15 % validation, the rest test."""
+    """The split of each script. Sorted by the SHA-256 of their names: 60 % train, 15 % validation, the rest test."""
     ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
     train, validation = round(0.60 * len(ordered)), round(0.75 * len(ordered))
     return {

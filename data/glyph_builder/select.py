@@ -1,4 +1,4 @@
-"""Selection of the data set's characters: by Unicode's rules, the fonts' coverage, and one script for each shape."""
+"""Selection of the characters: by Unicode category, by the fonts' coverage, and with one script for each shape."""
 
 import unicodedata
 from collections.abc import Callable
@@ -13,23 +13,23 @@ from amfs_lab.errors import DataError
 from data.glyph_builder.scripts import FEWEST_CHARACTERS, FIRST, MOST_CHARACTERS, SCRIPTS, Script
 from data.glyph_builder.shapes import LOOK_ALIKE, families_similarity, is_plain, normalised, similarity
 
-# Shares of a script's letters. A script is a rotation of another if a share > TURNED matches the other's letters only
-# after a quarter or half turn, and a share > COVERED matches in any rotation.
+# Shares of the letters of a script. A script is a rotation of another script if a share > TURNED of its letters matches
+# the other's letters only after a turn by 90, 180 or 270 degrees, and a share > COVERED matches in any rotation.
 TURNED, COVERED = 0.10, 0.75
-BOX = 0.98  # from this similarity on, a drawing is the font's sign for a missing glyph
-UNASSIGNED = chr(0x10FFFF)  # not a character: a font draws its sign for a missing glyph
+BOX = 0.98  # from this similarity on, a drawing counts as the font's sign for a missing glyph
+UNASSIGNED = chr(0x10FFFF)  # not a character, so a font draws its sign for a missing glyph
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The kept characters of each script, and the reason for each script that was left out."""
+    """The selected characters of each script, and the reason for each script that was left out."""
 
     characters: dict[str, tuple[int, ...]]
     left_out: dict[str, str]
 
 
 def is_letter(codepoint: int, prefix: str) -> bool:
-    """A letter (Lo, Ll, Lu) of the script whose letters' names begin with `prefix`, unchanged by NFKD."""
+    """True for a letter (Lo, Ll or Lu) whose name begins with `prefix` and which NFKD does not change."""
     char = chr(codepoint)
     return (
         unicodedata.category(char) in ("Lo", "Ll", "Lu")
@@ -39,12 +39,12 @@ def is_letter(codepoint: int, prefix: str) -> bool:
 
 
 def letters(script: Script) -> list[int]:
-    """All letters of the script's blocks, both cases."""
+    """All letters in the script's blocks, of both cases."""
     return [c for low, high in script.blocks for c in range(low, high + 1) if is_letter(c, script.prefix)]
 
 
 def one_case(codepoints: list[int]) -> list[int]:
-    """Lower case where the script has one, else upper case, else all."""
+    """The lower-case letters if there are enough, else the upper-case letters if enough, else all letters."""
     for category in ("Ll", "Lu"):
         chosen = [c for c in codepoints if unicodedata.category(chr(c)) == category]
         if len(chosen) >= FEWEST_CHARACTERS:
@@ -53,21 +53,21 @@ def one_case(codepoints: list[int]) -> list[int]:
 
 
 def faces(script: Script, fonts: Path) -> list[Path]:
-    """Every font file of the script's families, sorted by family and name. Raises DataError if a family is missing."""
+    """All font files of the script's families, sorted by family and name. Raises DataError if a family is missing."""
     found = []
     for family in script.families:
         files = sorted(fonts.glob(f"{family}-*.ttf"))
         if not files:
             raise DataError(
                 f"The glyphs of {script.name} need the fonts {family}-*.ttf. Got none in {fonts}. "
-                "Install Debian's fonts-noto-core and fonts-noto-extra, or name the folder that holds them."
+                "Install Debian's fonts-noto-core and fonts-noto-extra, or give the folder of the fonts with `--fonts`."
             )
         found += files
     return found
 
 
 def covered(codepoints: list[int], files: list[Path]) -> list[int]:
-    """The code points for which every face has a glyph other than its sign for a missing one."""
+    """The code points for which every face has a glyph that is not its sign for a missing glyph."""
     kept = codepoints
     for file in files:
         with TTFont(file, lazy=True) as font:
@@ -78,7 +78,10 @@ def covered(codepoints: list[int], files: list[Path]) -> list[int]:
 
 
 def drawings(codepoints: list[int], references: list[Path]) -> dict[int, Int64[np.ndarray, "families 24 24"]]:
-    """Normalised drawings of the code points that every reference face draws: not empty, not a missing-glyph sign."""
+    """Normalised drawings of each code point that every reference face can draw.
+
+    A drawing that is empty, or the font's sign for a missing glyph, does not count.
+    """
     boxes = np.stack([normalised(UNASSIGNED, face) for face in references])
     found = {}
     for codepoint in codepoints:
@@ -90,9 +93,9 @@ def drawings(codepoints: list[int], references: list[Path]) -> dict[int, Int64[n
 
 
 def rotations(shapes: dict[str, Int64[np.ndarray, "_ 24 24"]]) -> dict[str, str]:
-    """The scripts that are a rotation of another, each with the reason. `shapes`: all letters of each script.
+    """The scripts that are rotations of another script, each with the reason. `shapes`: all letters of each script.
 
-    Of two scripts that are rotations of each other, the later one is left out.
+    Of two scripts that are rotations of each other, only the later one is in the result.
     """
     found: dict[str, str] = {}
     every = np.concatenate(list(shapes.values()))
@@ -111,10 +114,10 @@ def rotations(shapes: dict[str, Int64[np.ndarray, "_ 24 24"]]) -> dict[str, str]
 
 
 def distinct(images: Int64[np.ndarray, "n f 24 24"], taken: list[Int64[np.ndarray, "_ _ 24 24"]]) -> list[int]:
-    """The rows of `images` (in f families) to keep, in order.
+    """The rows of `images` to keep, in order. An image has one drawing for each of f families.
 
-    A kept row is not a bare bar or dot. It is unlike every row kept before it, and unlike every drawing in `taken` in
-    any rotation.
+    A kept row is not a bare bar or dot. It does not look like a row kept before it. In no rotation does it look like a
+    drawing in `taken`.
     """
     free = ~np.array([any(map(is_plain, drawing)) for drawing in images])
     for other in taken:
@@ -133,8 +136,9 @@ def select(
 ) -> Selection:
     """The characters of every script.
 
-    If scripts share a shape, only one keeps it: the scripts of FIRST have priority, then smaller scripts. Within a
-    script, code points are in order. If more than MOST_CHARACTERS remain, evenly spaced ones are taken.
+    If several scripts have the same shape, only one keeps it. The scripts in FIRST have priority, then smaller scripts.
+    Within a script, smaller code points have priority. If more than MOST_CHARACTERS remain, evenly spaced characters
+    are taken.
     """
     drawn: dict[str, dict[int, np.ndarray]] = {}
     for script in scripts:

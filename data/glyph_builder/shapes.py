@@ -1,7 +1,7 @@
 """Comparison of characters by shape: similar letters, rotations and bare bars.
 
-Drawings are normalised (one size, one stroke width, centred, slightly blurred) and consist of integers. Every sum below
-is exact, so a comparison has the same result on every machine with the same fonts.
+Drawings are normalised (one size, one stroke width, centred, slightly blurred), and their pixels are integers. All sums
+below are exact. So a comparison has the same result on every machine with the same fonts.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from jaxtyping import Float64, Int64, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-LOOK_ALIKE = 0.90  # smallest cosine similarity (maximum over shifts) at which two drawings are one shape
-BAR = 0.20  # largest width / length (by second moments) of a bare bar; slanted, | and / look alike
-DOT = 6  # pixels: a drawing that contains a solid square of this side is a dot
+LOOK_ALIKE = 0.90  # from this cosine similarity (maximum over shifts) on, two drawings have the same shape
+BAR = 0.20  # largest width / length (by second moments) of a bare bar
+DOT = 6  # pixels: a drawing that contains a solid square with sides of this length is a dot
 STROKE = 2.0  # pixels: stroke width of a normalised drawing
-SIDE, SHIFT = 24, 1  # pixels: side of a normalised drawing, and largest shift in a comparison
-SCALE = 4  # points per pixel, along each axis, of the board that letters are drawn on
+SIDE, SHIFT = 24, 1  # pixels: width and height of a normalised drawing, and largest shift in a comparison
+SCALE = 4  # points of the board for each pixel, along each axis; letters are drawn on the board
 BOARD = 36 * SCALE
 
 
 def draw(char: str, face: Path, longest: int) -> UInt8[np.ndarray, "h w"]:
-    """The character in basic layout, 255 = ink, cropped to about `longest` pixels along its longest side, or empty."""
+    """The cropped character in basic layout (255 = ink), about `longest` pixels along its longest side, or empty."""
     font = ImageFont.truetype(str(face), 100, layout_engine=ImageFont.Layout.BASIC)
     probe = _ink(char, font)
     return _ink(char, font.font_variant(size=max(8, round(100 * longest / max(probe.shape))))) if probe.size else probe
@@ -41,10 +41,10 @@ def _ink(char: str, font: ImageFont.FreeTypeFont) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Strokes:
-    """A letter on a board of high resolution.
+    """A letter on a board, which is an image of high resolution.
 
-    `distance`: signed distance to the edge of the ink, in points, positive inside. `covers`: the part of the board that
-    the letter covers. `stroke`, `gap`: widths in pixels of its usual strokes and of its narrow gaps.
+    `distance`: signed distance to the edge of the ink, in points, positive inside. `covers`: rows and columns of the
+    board that the letter covers. `stroke`, `gap`: widths in pixels of its usual strokes and of its narrow gaps.
     """
 
     distance: Float64[np.ndarray, "board board"]
@@ -54,7 +54,7 @@ class Strokes:
 
 
 def strokes(char: str, face: Path) -> Strokes | None:
-    """The letter in one face, longest side 20 pixels, in the middle of the board; None if the face draws nothing."""
+    """The letter in one face, centred on the board, longest side 20 pixels. None if the face draws nothing."""
     ink = draw(char, face, 20 * SCALE) > 64  # a low threshold, for hairlines
     if not ink.any():
         return None
@@ -76,7 +76,7 @@ def strokes(char: str, face: Path) -> Strokes | None:
 
 
 def normalised(char: str, face: Path) -> Int64[np.ndarray, "24 24"]:
-    """The letter at one size and, if its gaps allow, one stroke width, blurred; zeros if the face draws nothing."""
+    """The blurred letter at one size and, if its gaps allow, one stroke width. Zeros if the face draws nothing."""
     drawn = strokes(char, face)
     if drawn is None:
         return np.zeros((SIDE, SIDE), np.int64)
@@ -91,7 +91,7 @@ def normalised(char: str, face: Path) -> Int64[np.ndarray, "24 24"]:
 
 
 def is_plain(image: Int64[np.ndarray, "24 24"]) -> bool:
-    """True for a dot, or one straight stroke: its standard deviation across is < BAR of the one along."""
+    """True for a dot or a bar. A bar's standard deviation across is below BAR times its standard deviation along."""
     if ndimage.minimum_filter(image, DOT).max() > 100:
         return True
     y, x = np.nonzero(image)
@@ -108,7 +108,7 @@ def is_plain(image: Int64[np.ndarray, "24 24"]) -> bool:
 
 
 def similarity(a: Int64[np.ndarray, "n 24 24"], b: Int64[np.ndarray, "m 24 24"]) -> Float64[np.ndarray, "n m"]:
-    """Cosine similarity of normalised drawings, maximum over shifts; its sums are exact in float32."""
+    """Cosine similarity of normalised drawings, maximum over shifts. All sums are exact in float32."""
 
     def flat(images: np.ndarray, down: int, right: int) -> np.ndarray:
         margins = ((0, 0), (down, 2 * SHIFT - down), (right, 2 * SHIFT - right))
@@ -124,6 +124,6 @@ def similarity(a: Int64[np.ndarray, "n 24 24"], b: Int64[np.ndarray, "m 24 24"])
 def families_similarity(
     a: Int64[np.ndarray, "n f 24 24"], b: Int64[np.ndarray, "m g 24 24"]
 ) -> Float64[np.ndarray, "n m"]:
-    """`similarity` of characters drawn in f and in g families: the maximum over all pairs of families."""
+    """The largest `similarity` over all pairs of families, for characters drawn in f and in g families."""
     best = similarity(a.reshape(-1, SIDE, SIDE), b.reshape(-1, SIDE, SIDE))
     return best.reshape(len(a), a.shape[1], len(b), b.shape[1]).max((1, 3))

@@ -1,4 +1,4 @@
-"""The builder: its rules on fonts made for the purpose, its pen, and, with Debian's fonts, the shipped file again."""
+"""The glyph builder: selection on test fonts, drawing, and a rebuild of shipped glyphs with Debian's fonts."""
 
 import os
 from dataclasses import replace
@@ -20,7 +20,7 @@ BOX = [[(100, 0), (100, 700), (600, 700), (600, 0)], [(150, 50), (550, 50), (550
 TABLE = {script.name: script for script in SCRIPTS}
 
 
-# Fonts made for the purpose: a letter is a few strokes, each a rectangle between random points.
+# Test fonts: a letter has a few strokes, and each stroke is a rectangle between random points.
 
 
 def strokes(seed: int) -> list[list[tuple[int, int]]]:
@@ -62,13 +62,13 @@ def font(path: Path, letters: dict[int, list]) -> None:
     builder.save(path)
 
 
-HEBREW, DEVANAGARI, THAI = 0x5D0, 0x915, 0xE01  # where runs of letters begin
+HEBREW, DEVANAGARI, THAI = 0x5D0, 0x915, 0xE01  # first code points of runs of letters
 LETTERS = 14
 
 
 @pytest.fixture
 def three_scripts(tmp_path) -> tuple[Script, ...]:
-    """Three scripts: the second has one letter of the first and one of its turned; the third is the first turned."""
+    """Three scripts. The second has two letters of the first, one of them turned. The third is the first, turned."""
     first = [strokes(seed) for seed in range(LETTERS)]
     second = [strokes(100 + seed) for seed in range(LETTERS)]
     second[2], second[5] = first[7], turned(first[8])
@@ -85,7 +85,7 @@ def three_scripts(tmp_path) -> tuple[Script, ...]:
     return tuple(made)
 
 
-def test_a_shared_shape_has_one_owner_and_a_turned_script_none(three_scripts, tmp_path):
+def test_one_script_keeps_a_shared_shape_and_a_turned_script_is_left_out(three_scripts, tmp_path):
     chosen = select.select(tmp_path, three_scripts)
     assert chosen.characters["First"] == tuple(range(HEBREW, HEBREW + LETTERS))
     kept = {codepoint - DEVANAGARI for codepoint in chosen.characters["Second"]}
@@ -100,14 +100,14 @@ def test_a_script_with_too_few_letters_of_its_own_is_left_out(three_scripts, tmp
     assert chosen.left_out == {"Second": "only 12 letters look like no other script's"}
 
 
-def test_of_too_many_letters_evenly_spaced_ones_stay(three_scripts, tmp_path, monkeypatch):
+def test_of_too_many_letters_evenly_spaced_ones_are_kept(three_scripts, tmp_path, monkeypatch):
     monkeypatch.setattr(select, "MOST_CHARACTERS", 7)
     monkeypatch.setattr(select, "FEWEST_CHARACTERS", 5)
     chosen = select.select(tmp_path, three_scripts[:1])
     assert chosen.characters["First"] == tuple(range(HEBREW, HEBREW + LETTERS, 2))
 
 
-def test_a_letter_that_any_face_lacks_leaves_empty_or_draws_as_a_box_is_out(tmp_path):
+def test_a_letter_that_some_face_cannot_draw_is_left_out(tmp_path):
     whole = {THAI + i: strokes(i) for i in range(4)}
     font(tmp_path / "Toy-Regular.ttf", whole | {THAI + 1: [], THAI + 2: BOX})
     font(tmp_path / "Toy-Bold.ttf", {c: s for c, s in whole.items() if c != THAI + 3})
@@ -122,7 +122,7 @@ def test_missing_fonts_are_named(tmp_path):
         select.faces(TABLE["Adlam"], tmp_path)
 
 
-def test_only_letters_that_nfkd_leaves_alone():
+def test_only_letters_that_nfkd_does_not_change_are_used():
     thai, latin = TABLE["Thai"], TABLE["Latin"]
     assert select.is_letter(0x0E01, thai.prefix)
     assert not select.is_letter(0x0E31, thai.prefix), "a combining vowel"
@@ -132,7 +132,7 @@ def test_only_letters_that_nfkd_leaves_alone():
     assert not select.is_letter(0x0061, thai.prefix), "another script's"
 
 
-def test_lower_case_where_there_is_one():
+def test_lower_case_is_used_if_there_is_one():
     assert select.one_case(list(range(0x41, 0x5B)) + list(range(0x61, 0x7B))) == list(range(0x61, 0x7B))
     assert select.one_case(list(range(0x13A0, 0x13B0))) == list(range(0x13A0, 0x13B0))
     assert select.one_case(list(range(0x5D0, 0x5E0))) == list(range(0x5D0, 0x5E0))
@@ -147,7 +147,7 @@ def letter_shapes(tmp_path) -> np.ndarray:
     return np.stack([shapes.normalised(chr(THAI + i), tmp_path / "Toy-Regular.ttf") for i in range(12)])
 
 
-def test_similarity_is_one_with_itself_symmetric_and_blind_to_a_pixels_shift(letter_shapes):
+def test_similarity_is_symmetric_one_with_itself_and_invariant_to_a_shift_of_one_pixel(letter_shapes):
     similar = shapes.similarity(letter_shapes, letter_shapes)
     assert np.allclose(np.diag(similar), 1)
     assert np.array_equal(similar, similar.T)
@@ -155,7 +155,7 @@ def test_similarity_is_one_with_itself_symmetric_and_blind_to_a_pixels_shift(let
     assert similar[~np.eye(12, dtype=bool)].max() < shapes.LOOK_ALIKE
 
 
-def test_size_and_weight_do_not_make_another_letter(tmp_path):
+def test_size_and_weight_hardly_change_the_similarity(tmp_path):
     def plus(size: int, weight: int):
         return [
             [(0, size - weight), (0, size + weight), (2 * size, size + weight), (2 * size, size - weight)],
@@ -168,7 +168,7 @@ def test_size_and_weight_do_not_make_another_letter(tmp_path):
     assert shapes.similarity(small, bold) > 0.97
 
 
-def test_a_bare_bar_or_dot_is_no_letter_and_a_corner_is_one(tmp_path):
+def test_a_bare_bar_or_dot_is_left_out_and_a_corner_is_kept(tmp_path):
     slanted = [[(0, 0), (60, 0), (360, 700), (300, 700)]]
     corner = [[(0, 0), (0, 700), (70, 700), (70, 70), (400, 70), (400, 0)]]
     dot = [[(0, 40), (0, 100), (40, 140), (100, 140), (140, 100), (140, 40), (100, 0), (40, 0)]]
@@ -187,7 +187,7 @@ def face(tmp_path) -> Path:
     return tmp_path / "Toy-Regular.ttf"
 
 
-def test_a_sample_follows_from_its_name_alone(face):
+def test_a_sample_depends_only_on_its_name(face):
     def draw(*key):
         return pen.sample(*key, face)
 
@@ -198,8 +198,8 @@ def test_a_sample_follows_from_its_name_alone(face):
     assert np.array_equal(alone[2], draw("Toy", THAI, 2))
 
 
-def test_a_face_without_ink_and_a_pen_without_mercy_are_errors(face):
-    with pytest.raises(DataError, match=r"Toy-Regular.ttf draws nothing for U\+0E02. Expected a letter"):
+def test_an_empty_face_and_a_too_strong_distortion_are_errors(face):
+    with pytest.raises(DataError, match=r"Toy-Regular.ttf must draw U\+0E02. Got an empty image"):
         pen.sample("Toy", THAI + 1, 0, face)
     with pytest.raises(DataError, match=r"legible sample 7 of Toy/U\+0E01 from Toy-Regular.ttf. Got none in .*Weaken"):
         pen.sample("Toy", THAI, 7, face, replace(pen.PEN, size=(40.0, 41.0)))
@@ -240,7 +240,7 @@ def test_pieces_and_holes_are_counted_and_kept(face):
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 9, 12, 36, 72, 81, 108, 180])
-def test_every_face_has_its_turn_before_one_comes_again(count):
+def test_every_face_is_used_before_one_repeats(count):
     files = [Path(str(i)) for i in range(count)]
     taken = [file for rank in range(count) for file in pen.faces_in_turn(files, rank)]
     assert all(set(taken[i : i + count]) == set(files) for i in range(0, len(taken) - count + 1, count))
@@ -264,14 +264,14 @@ def test_the_same_glyphs_give_the_same_bytes_and_come_back(shipped, tmp_path):
     assert (again.labels, again.splits, same) == (data.labels, data.splits, notes)
 
 
-def test_the_file_is_small_and_its_notes_are_true(shipped):
+def test_the_file_is_small_and_its_notes_agree_with_it(shipped):
     data, notes = shipped
     assert glyphs.find().stat().st_size <= 8e6
     assert notes["images_sha256"] == glyphs.IMAGES_SHA256
     assert notes["labels_sha256"] == glyphs.LABELS_SHA256
     assert data.splits == scripts.split_scripts(data.splits)
     for script in data.splits:
-        assert 2 <= notes["faces"][script] <= 20 * data.scripts.count(script), "each face has its turn"
+        assert 2 <= notes["faces"][script] <= 20 * data.scripts.count(script), "each face is used"
 
 
 def test_the_card_is_as_the_builder_writes_it(shipped):
@@ -280,7 +280,7 @@ def test_the_card_is_as_the_builder_writes_it(shipped):
     assert checkout.read_text(encoding="utf-8") == card.card(data, notes)
 
 
-def test_the_cards_numbers_were_measured(shipped):
+def test_the_numbers_of_the_card_can_be_measured_again(shipped):
     data, notes = shipped
     rows = [i for i, script in enumerate(data.scripts) if script == "Thai"]
     again = card.raw_pixel_accuracy(data.images[rows], 5, card.EPISODES_A_SCRIPT)
@@ -302,29 +302,29 @@ def without(data, rows):
     )
 
 
-def test_what_breaks_a_promise_is_not_written(shipped):
+def test_a_data_set_that_breaks_a_rule_is_refused(shipped):
     data, _ = shipped
     build.check(data)
     blank = data.images.clone()
     blank[2, 3] = 0
     few = set(sorted(data.splits)[:8])
     for broken, message in (
-        (without(data, {i for i, s in enumerate(data.scripts) if s in few}), "at least 40 scripts, got 36"),
-        (without(data, range(0, len(data.images), 3)), "at least 1000 characters, got"),
+        (without(data, {i for i, s in enumerate(data.scripts) if s in few}), "at least 40 scripts. Got 36"),
+        (without(data, range(0, len(data.images), 3)), "at least 1000 characters. Got"),
         (replace(data, images=data.images[:, :19]), "20 samples of 28x28"),
-        (replace(data, scripts=("Greek",) * 25 + data.scripts[25:]), "at most 36 characters a script"),
+        (replace(data, scripts=("Greek",) * 25 + data.scripts[25:]), "at most 36 characters. Got"),
         (
             replace(data, codepoints=(0x301, *data.codepoints[1:])),
-            r"letters of Adlam that NFKD leaves alone; got U\+0301",
+            r"letter of Adlam that NFKD does not change. Got U\+0301",
         ),
-        (replace(data, images=blank), f"legible ink on every sample of {data.labels[2]}".replace("+", r"\+")),
+        (replace(data, images=blank), f"Every sample of {data.labels[2]} must be legible".replace("+", r"\+")),
     ):
         with pytest.raises(DataError, match=message):
             build.check(broken)
 
 
 @pytest.mark.parametrize("culprit", ["select", "render", "check", "take_notes", "pack"])
-def test_a_failed_build_leaves_what_was_there(culprit, shipped, monkeypatch, tmp_path):
+def test_a_failed_build_changes_no_file(culprit, shipped, monkeypatch, tmp_path):
     data, notes = shipped
     for name, result in (
         ("select", select.Selection({}, {})),
@@ -350,11 +350,11 @@ def test_a_failed_build_leaves_what_was_there(culprit, shipped, monkeypatch, tmp
 
 
 def test_an_unknown_script_cannot_be_drawn():
-    with pytest.raises(ConfigError, match=r"Expected scripts of the table in scripts\. Got Klingon"):
+    with pytest.raises(ConfigError, match=r"Every script must be in the table of `scripts`\. Got Klingon"):
         build.render({"Klingon": [0xF8D0]})
 
 
-# With Debian's fonts. They skip where the fonts or tools are others, unless AMFS_LAB_REQUIRE_FONTS=1.
+# With Debian's fonts. These tests skip if fonts or tools differ, unless AMFS_LAB_REQUIRE_FONTS=1.
 
 
 def need(reason: str | None) -> None:
@@ -365,17 +365,17 @@ def need(reason: str | None) -> None:
 
 
 def other_than_shipped(scripts, notes) -> str | None:
-    """Why these scripts cannot be drawn here as they were for the shipped file."""
+    """The reason why these scripts cannot be drawn here as in the shipped file; None if they can."""
     made, here = notes["made_with"]["FreeType"], build.tools()["FreeType"]
     if made != here:
-        return f"the shipped glyphs were drawn by FreeType {made}; here is {here}"
+        return f"the shipped glyphs were drawn by FreeType {made}, and this machine has {here}"
     for name in scripts:
         try:
             files = select.faces(TABLE[name], build.FONTS)
         except DataError as error:
             return str(error)
         if build.font_hash(files) != notes["fonts_sha256"][name]:
-            return f"the fonts of {name} in {build.FONTS} are not those of the shipped glyphs"
+            return f"the fonts of {name} in {build.FONTS} differ from those of the shipped glyphs"
     return None
 
 
@@ -392,7 +392,10 @@ def test_three_scripts_are_drawn_again_as_shipped(shipped):
 
 
 def test_no_two_characters_look_alike(shipped):
-    """In each script's reference face, which is in fonts-noto-core: upright, all; turned, those of two scripts."""
+    """Compares all characters upright, and characters of different scripts after turns.
+
+    It uses the reference face of each script, which is in fonts-noto-core.
+    """
     data, _ = shipped
     references = [build.FONTS / f"{TABLE[script].families[0]}-Regular.ttf" for script in data.scripts]
     missing = sorted({file.name for file in references if not file.exists()})

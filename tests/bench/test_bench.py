@@ -1,4 +1,4 @@
-"""The benchmark measures what it says: rounds in turns, ratios to a baseline, the same work in every row."""
+"""The benchmark: steps take turns in each round, times are ratios to a baseline, and all rows do the same work."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_rounds_take_turns_and_the_first_does_not_count():
     assert {name: len(own) for name, own in times.seconds.items()} == {"a": 3, "b": 3}
 
 
-def test_a_device_is_waited_for_each_time():
+def test_each_measurement_waits_for_the_device():
     waits = []
     rounds.measure({"a": lambda: None, "b": lambda: None}, 3, lambda: waits.append(1))
     assert len(waits) == 1 + 6
@@ -34,7 +34,7 @@ def test_a_device_is_waited_for_each_time():
 
 
 def test_steps_go_where_their_episodes_are():
-    """On the device without numbers, so that it is seen on any machine."""
+    """On the meta device, which exists on every machine."""
     episodes = methods.episodes_of(SHAPE, 2, torch.device("meta"))
     methods.baseline_step(episodes, torch.channels_last)()
     assert methods.rules(3, 50, torch.device("meta"))["mean(0)"]().device.type == "meta"
@@ -48,8 +48,8 @@ def test_ratios_are_taken_round_by_round():
     assert times.to_dict("b")["a"] == {"seconds": [2.0, 6.0, 3.0], "x b": (2.0, 1.0, 3.0)}
 
 
-def test_the_baseline_is_our_network_as_everybody_writes_it():
-    """With the same parameters the same numbers, and the same gradients."""
+def test_the_baseline_is_our_network_in_its_ordinary_form():
+    """With the same parameters, both networks have the same outputs and gradients."""
     (episode,) = methods.episodes_of(SHAPE, 1)
     theirs, ours = methods.ordinary(episode), WithHead(Conv4(), SHAPE.ways)
     torch.nn.init.normal_(ours.head.weight)
@@ -67,12 +67,12 @@ def test_the_baseline_trains():
     before = torch.random.get_rng_state()
     step = methods.baseline_step(episodes, torch.channels_last)
     step()
-    assert not torch.equal(before, torch.random.get_rng_state())  # its start is drawn
+    assert not torch.equal(before, torch.random.get_rng_state())  # its initial weights are random
 
 
 @pytest.mark.skipif(methods.higher is None, reason="higher is not installed")
-def test_the_row_of_the_other_library_moves_the_network_as_ours_does(monkeypatch):
-    """One step of each from the same start: the outer gradients are equal, so Adam moves both alike."""
+def test_a_meta_step_by_higher_equals_ours(monkeypatch):
+    """One step of each from the same parameters. The outer gradients are equal, so Adam makes the same step."""
     made = []
     build = type(preset("maml")).build
     monkeypatch.setattr(type(preset("maml")), "build", lambda self: made.append(build(self)) or made[-1])
@@ -80,11 +80,11 @@ def test_the_row_of_the_other_library_moves_the_network_as_ours_does(monkeypatch
     methods.learner_step(preset("maml", episode=SHAPE), episodes)()
     methods.higher_step(SHAPE, episodes)()
     ours, theirs = (torch.cat([p.detach().flatten() for p in learner.net.parameters()]) for learner in made)
-    assert ((ours - theirs).abs() < 1e-5).float().mean() > 0.98  # Adam's first step is a sign, which rounding may turn
+    assert ((ours - theirs).abs() < 1e-5).float().mean() > 0.98  # rounding may change a sign
 
 
 def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkeypatch):
-    """With steps that cost nothing; what they do otherwise is tested above."""
+    """The timed steps are replaced by empty ones. The tests above check the real steps."""
     idle = {name: lambda: None for name in (methods.BASELINE, methods.LAST, "i-amfs", "maml")}
     monkeypatch.setattr(tables, "meta_steps", lambda *_: idle)
     monkeypatch.setattr(tables, "adaptations", lambda *_: idle)
@@ -105,7 +105,7 @@ def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkey
     assert to_plot.read_bytes()[:4] == b"\x89PNG"
 
 
-def test_memory_is_that_of_a_process_of_its_own():
+def test_memory_is_measured_in_a_new_process():
     assert 1 < peak("baseline", "2w1s", methods.CPU) < 4000
 
 
@@ -124,7 +124,7 @@ def test_glyphs_are_opened_anew_each_time(monkeypatch):
 
 
 @pytest.mark.parametrize(("what", "value", "images"), [("shots", 3, 4 * 90), ("ways", 3, 4 * 48), ("tasks", 2, 160)])
-def test_one_thing_at_a_time_is_changed(what, value, images, monkeypatch):
+def test_against_changes_one_setting(what, value, images, monkeypatch):
     seen = []
     monkeypatch.setattr(methods, "baseline_step", lambda episodes, *_: seen.append(episodes) or list)
     monkeypatch.setattr(methods, "learner_step", lambda *_: list)
@@ -132,18 +132,18 @@ def test_one_thing_at_a_time_is_changed(what, value, images, monkeypatch):
     assert sum(len(e.support.x) + len(e.query.x) for e in seen[0]) == images
 
 
-def test_what_cannot_be_measured_is_said_before_anything_is(tmp_path):
+def test_invalid_arguments_are_refused_before_any_measurement(tmp_path):
     with pytest.raises(ConfigError, match=r"`rounds` must be >= 1. Got 0"):
         report(0)
-    with pytest.raises(ConfigError, match=r"What is measured must be of meta-steps, .* Got weather"):
+    with pytest.raises(ConfigError, match=r"`parts` must be some of meta-steps, .* Got weather"):
         report(parts=["weather"])
     with pytest.raises(ConfigError, match=r"A shape must look like 5w1s"):
         report(shapes=["5x1"])
     with pytest.raises(ConfigError, match=r"The device must be auto, .* Got 'abacus'"):
         report(device="abacus")
-    with pytest.raises(ConfigError, match=r"The file must be writable. Got .* Name another one"):
+    with pytest.raises(ConfigError, match=r"The file must be writable. Got .* Name another file"):
         report(to_json=tmp_path / "seconds.json", to_plot=tmp_path)
-    assert list(tmp_path.iterdir()) == []  # no empty file that looks like a result
+    assert list(tmp_path.iterdir()) == []  # an empty file would look like a result
 
 
 class TestTheNumbersInTheText:
@@ -158,11 +158,11 @@ class TestTheNumbersInTheText:
         assert {"5w1s", "5w5s", "20w1s"} == set(found["meta-steps"]) == set(found["adaptation"])
         assert found["rounds"] >= 7
 
-    def test_so_is_what_is_said_beside_them(self, found):
+    def test_the_text_agrees_with_the_stored_times(self, found):
         told, here = " ".join(self.RESULTS.split()), found["machine"]
 
         def times(name, baseline):
-            """Medians of the ratios, one a shape."""
+            """Median ratio for each shape."""
             rows = [{row: own["seconds"] for row, own in shape.items()} for shape in found["meta-steps"].values()]
             return [rounds.Times(seconds).ratio(name, baseline)[0] for seconds in rows]
 
@@ -179,6 +179,6 @@ class TestTheNumbersInTheText:
             f"and needs {min(sizes):.1f} to {max(sizes):.1f} times the memory",
             f"it takes {short[0]:.2f}, {short[1]:.2f} and {short[2]:.2f} times the baseline, "
             f"in float32 {full[0]:.2f}, {full[1]:.2f} and {full[2]:.2f}",
-            f"its time falls to {min(maml_short):.2f} to {max(maml_short):.2f} of itself",
+            f"its time falls to {min(maml_short):.2f} to {max(maml_short):.2f} of the float32 time",
         ):
             assert sentence in told, sentence

@@ -1,4 +1,4 @@
-"""A long training keeps its size: the process after 1000 meta-steps is as large as after 250."""
+"""Memory does not grow in a long training: the process is as large after 1000 meta-steps as after 250."""
 
 import json
 import subprocess
@@ -8,9 +8,9 @@ import pytest
 
 from amfs_lab.config import METHODS
 
-ALLOWED = 1.5  # MiB; what is kept of every step, if only a graph of a few tensors, is more
+ALLOWED = 1.5  # MiB; a small graph kept from every step would already need more
 
-# In a process of its own, where nobody checks types: the checks would be most of the work.
+# In a process of its own, without type checks, because the checks would take most of the time.
 TRAINING = """
 import dataclasses, gc, json, sys, torch
 from pathlib import Path

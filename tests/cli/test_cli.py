@@ -1,4 +1,4 @@
-"""The command line does what it says, and says in one sentence what it can't."""
+"""The command line: train, evaluate and bench, and errors of one sentence."""
 
 import json
 
@@ -27,7 +27,7 @@ def test_train_then_evaluate(tmp_path, capsys):
     assert "20-way 1-shot" in capsys.readouterr().out
 
 
-def test_a_run_is_judged_without_the_help_of_the_other_queries(tmp_path, capsys):
+def test_a_run_is_evaluated_with_another_norm(tmp_path, capsys):
     run = str(tmp_path / "run")
     cli.main(["train", "--out", run, *QUICK])
     asked, said = ["evaluate", run, "--episodes", "20"], []
@@ -42,7 +42,7 @@ def test_a_run_is_judged_without_the_help_of_the_other_queries(tmp_path, capsys)
     assert "Got 'group' for 'transductive'." in capsys.readouterr().err
 
 
-def test_a_run_is_judged_in_another_precision(tmp_path, capsys):
+def test_a_run_is_evaluated_in_another_precision(tmp_path, capsys):
     run = str(tmp_path / "run")
     cli.main(["train", "--precision", "bfloat16", "--out", run, *QUICK])
     assert "transductive norm, bfloat16, " in capsys.readouterr().out
@@ -52,7 +52,7 @@ def test_a_run_is_judged_in_another_precision(tmp_path, capsys):
         assert runs.load_run(run, precision=expected)[0].net.precision == expected
 
 
-def test_a_run_goes_on_in_its_own_precision_on_another_machine(tmp_path, monkeypatch, capsys):
+def test_a_run_resumes_in_its_own_precision_on_another_machine(tmp_path, monkeypatch, capsys):
     asked = ["train", "--device", "cpu", "--save-every", "1", "--out", str(tmp_path / "run"), *QUICK]
     monkeypatch.setattr(devices, "multiplies_bfloat16", lambda device: True)
     monkeypatch.setattr(runs.checkpoint, "remove", lambda paths: None)  # as if it had been stopped
@@ -60,23 +60,23 @@ def test_a_run_goes_on_in_its_own_precision_on_another_machine(tmp_path, monkeyp
     monkeypatch.setattr(devices, "multiplies_bfloat16", lambda device: False)
     assert cli.main([*asked, "--resume"]) == 0
     said = capsys.readouterr().out
-    assert "bfloat16, " in said.partition("going on after step 1")[0].splitlines()[-1]
+    assert "bfloat16, " in said.partition("continuing after step 1")[0].splitlines()[-1]
 
 
 @pytest.mark.parametrize(("method", "best"), [("i-amfs", "bfloat16"), ("maml", "float32")])
-def test_short_numbers_are_taken_where_they_are_fast_and_the_run_says_so(tmp_path, monkeypatch, capsys, method, best):
+def test_bfloat16_is_used_where_it_is_fast_and_the_run_records_it(tmp_path, monkeypatch, capsys, method, best):
     monkeypatch.setattr(devices, "multiplies_bfloat16", lambda device: True)
     assert cli.main(["train", "--method", method, "--device", "cpu", "--out", str(tmp_path / "run"), *QUICK]) == 0
     assert f"transductive norm, {best}, " in capsys.readouterr().out
     assert runs.load_learner(tmp_path / "run")[1].precision == best
 
 
-def test_to_go_on_with_nothing_is_said_to_be_a_start(tmp_path, capsys):
+def test_resuming_without_a_checkpoint_starts_a_new_run(tmp_path, capsys):
     assert cli.main(["train", "--resume", "--out", str(tmp_path / "run"), *QUICK]) == 0
-    assert "run to go on with: a new one begins" in capsys.readouterr().out
+    assert ": starting a new run" in capsys.readouterr().out
 
 
-def test_a_rule_of_somebody_elses_is_named(tmp_path, capsys):
+def test_an_unknown_rule_is_named(tmp_path, capsys):
     run = tmp_path / "run"
     cli.main(["train", "--out", str(run), *QUICK])
     record = json.loads((run / "run.json").read_text())
@@ -131,7 +131,7 @@ def test_bad_input_is_one_sentence_exit_2_and_nothing_written(tmp_path, monkeypa
 
 
 def test_a_benchmark_is_a_table_of_ratios(capsys, monkeypatch):
-    monkeypatch.setattr(tables, "episode_config", lambda shape: EpisodeConfig(2, 1, 2))  # its own has 15 queries
+    monkeypatch.setattr(tables, "episode_config", lambda shape: EpisodeConfig(2, 1, 2))  # 15 queries would take long
     assert cli.main(["bench", "--rounds", "1", "--shapes", "2w1s"]) == 0
     printed = capsys.readouterr().out
     rows = {line.split("  ")[0]: line for line in printed.splitlines() if line}
@@ -139,7 +139,7 @@ def test_a_benchmark_is_a_table_of_ratios(capsys, monkeypatch):
     assert "1.00 (1.00 to 1.00)" in rows["baseline"]
 
 
-def test_the_explorers_have_a_table_of_their_own(capsys, monkeypatch):
+def test_the_explorers_have_their_own_table(capsys, monkeypatch):
     monkeypatch.setattr(timing, "ready_kinds", lambda room: [explore.ConflictExplorer, explore.RbfExplorer])
     assert cli.main(["bench", "--explorers", "--rounds", "1"]) == 0
     head, *rows = capsys.readouterr().out.splitlines()
@@ -157,8 +157,8 @@ def test_every_explorer_that_needs_no_run_is_timed():
     assert not {explore.CompareExplorer, widgets.Explorer} & set(kinds)
 
 
-@pytest.mark.parametrize(("stop_at", "sentence"), [(2, "what was learned so far is in"), (1, "nothing to keep")])
-def test_ctrl_c_says_what_is_left(tmp_path, monkeypatch, capsys, stop_at, sentence):
+@pytest.mark.parametrize(("stop_at", "sentence"), [(2, "the learner so far is in"), (1, "nothing to save")])
+def test_ctrl_c_prints_what_is_saved(tmp_path, monkeypatch, capsys, stop_at, sentence):
     steps = []
 
     def interrupted(*arguments):
@@ -181,11 +181,11 @@ def test_ctrl_c_says_what_is_left(tmp_path, monkeypatch, capsys, stop_at, senten
 @pytest.mark.parametrize(
     ("room", "steps_kept", "words"),
     [
-        (training, 1, "what was learned so far is in {}"),
-        (cli.train, 2, "training had ended: amfs-lab evaluate {} --split"),
+        (training, 1, "the learner so far is in {}"),
+        (cli.train, 2, "training had already ended. Evaluate it: amfs-lab evaluate {} --split"),
     ],
 )
-def test_ctrl_c_while_a_run_is_judged_loses_no_step(tmp_path, monkeypatch, capsys, room, steps_kept, words):
+def test_ctrl_c_during_an_evaluation_loses_no_step(tmp_path, monkeypatch, capsys, room, steps_kept, words):
     """In the validation after the first step, and in the test at the end."""
 
     def interrupted(*arguments):
@@ -200,7 +200,7 @@ def test_ctrl_c_while_a_run_is_judged_loses_no_step(tmp_path, monkeypatch, capsy
     assert f"{steps_kept} of 2 meta-steps" in capsys.readouterr().out
 
 
-def test_a_wrong_word_commands_no_terminal(capsys):
+def test_an_error_prints_no_control_codes(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["data", "status", "\x1b[A\r"])
     assert ended.value.code == 2
@@ -208,6 +208,6 @@ def test_a_wrong_word_commands_no_terminal(capsys):
 
 
 @pytest.mark.parametrize("name", ["draws", "steps"])
-def test_more_draws_or_steps_than_any_memory_holds_are_refused(name, capsys):
+def test_too_many_draws_or_steps_for_any_memory_are_refused(name, capsys):
     assert cli.main(["reproduce", "conflict", f"--{name}", "9" * 30]) == 2
     assert f"ConflictConfig.{name} must be at most 1000000. Got 999" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`amfs-lab evaluate`: as one JSON object, with a row a query, and with what is taken for what."""
+"""`amfs-lab evaluate`: one JSON object, one row for each query, and the confused classes."""
 
 import csv
 import dataclasses
@@ -53,7 +53,7 @@ def test_json_is_one_object_with_settings_data_accuracy_and_episodes(run, capsys
     assert "confusion" not in told
 
 
-def test_few_episodes_are_said_and_enough_are_not(run, capsys):
+def test_few_episodes_give_a_remark_and_enough_do_not(run, capsys):
     assert ask(run) == 0
     assert " % (6 episodes: an interval needs 30)" in capsys.readouterr().out
     assert ask(run, "--episodes", "30") == 0
@@ -95,14 +95,12 @@ def test_confusion_is_a_table_and_a_picture(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--per-query", "rows.txt"], "`--per-query` needs a file that ends in .csv or .jsonl. Got rows.txt."),
-        (["--confusion", "matrix.bmp"], "`--confusion` needs a file that ends in .pdf or .png or .svg."),
+        (["--per-query", "rows.txt"], "`--per-query` needs a file name that ends in .csv or .jsonl. Got rows.txt."),
+        (["--confusion", "matrix.bmp"], "`--confusion` needs a file name that ends in .pdf or .png or .svg."),
         (["--per-query", "file/rows.csv"], "`--per-query` needs a file that can be written. Got file/rows.csv"),
     ],
 )
-def test_a_file_that_cannot_be_is_refused_before_anything_is_computed(
-    run, tmp_path, monkeypatch, capsys, arguments, sentence
-):
+def test_an_invalid_file_is_refused_before_any_computation(run, tmp_path, monkeypatch, capsys, arguments, sentence):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(cli.train, "evaluate", lambda *_: pytest.fail("computed"))
@@ -111,7 +109,7 @@ def test_a_file_that_cannot_be_is_refused_before_anything_is_computed(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_scripts_that_training_has_seen_tell_nothing_of_others(run, capsys, expected):
+def test_training_scripts_give_no_interval_over_scripts(run, capsys, expected):
     assert ask(run, "--split", "train") == 0
     assert "for other" not in capsys.readouterr().out
     assert groups_line(expected).startswith("for other groups of classes (scripts, alphabets): ")

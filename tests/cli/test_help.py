@@ -1,4 +1,4 @@
-"""Every option of every verb says what it is, in which unit, and what it is by default."""
+"""The help of every option of every verb has its meaning, unit and default."""
 
 import argparse
 import dataclasses
@@ -12,7 +12,7 @@ from amfs_lab.runs.progress import Progress
 
 
 def verbs(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()):
-    """(verb, parser) of each command that does something."""
+    """(verb, parser) of each command that can be run."""
     inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not inner:
         yield " ".join(path), parser
@@ -66,7 +66,7 @@ def test_an_option_has_a_help_with_its_unit_and_its_default(verb, action):
         ({"help": "how many (default 7)", "default": 7}, "no unit (steps)"),
     ],
 )
-def test_an_option_without_one_is_found(options, fault):
+def test_an_incomplete_help_is_found(options, fault):
     action = argparse.ArgumentParser().add_argument("--steps", type=int, **options)
     assert fault in faults(action)
 
@@ -83,8 +83,8 @@ COMPUTES = ["train", "evaluate", "replay", "predict", "bench", "data build-pretr
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb in COMPUTES or verb.startswith("reproduce")])
-def test_what_computes_takes_threads(verb, monkeypatch, capsys):
-    """And refuses a negative number before it does anything else."""
+def test_every_command_that_computes_has_an_option_for_threads(verb, monkeypatch, capsys):
+    """A negative number is refused before any other work."""
     assert set(COMPUTES) <= set(VERBS)
     needed = {
         "evaluate": ["nowhere"],
@@ -96,7 +96,7 @@ def test_what_computes_takes_threads(verb, monkeypatch, capsys):
     assert capsys.readouterr().err == "amfs-lab: `threads` must be >= 1, or 0 for torch's own choice. Got -1.\n"
 
 
-def test_the_threads_that_are_asked_for_are_those_that_compute(monkeypatch):
+def test_the_given_number_of_threads_is_used(monkeypatch):
     asked = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     for number in ("0", "3"):
@@ -105,7 +105,7 @@ def test_the_threads_that_are_asked_for_are_those_that_compute(monkeypatch):
 
 
 def test_the_fields_of_the_log_are_explained():
-    """All of them, and no other, in `train --help`."""
+    """`train --help` explains all fields of the log, and no other fields."""
     told = re.findall(r"^  (\w+) ", VERBS["train"].epilog, re.MULTILINE)
     assert sorted(told) == sorted(field.name for field in dataclasses.fields(Progress))
     assert VERBS["train"].epilog in VERBS["train"].format_help()

@@ -35,13 +35,13 @@ def predict(run, support, *arguments):
     return cli.main(["predict", str(run), "--support", str(support), "--device", "cpu", *map(str, arguments)])
 
 
-def test_a_photograph_is_named_and_a_stranger_is_none_of_these(support, image, tmp_path, capsys):
-    stranger = save(photograph(SIXTH, 30), tmp_path / "m.jpg")
-    assert predict(pretrained.find(), support, image, stranger, "--ink") == 0
+def test_a_photograph_is_classified_and_another_letter_is_none_of_these(support, image, tmp_path, capsys):
+    other = save(photograph(SIXTH, 30), tmp_path / "m.jpg")
+    assert predict(pretrained.find(), support, image, other, "--ink") == 0
     head, known, unknown, rates = capsys.readouterr().out.splitlines()
     assert head == "i-amfs, group norm; 5 classes, 1 to 3 examples each"
     assert known.split()[:3] == [str(image), "K", "variance"]
-    assert unknown.removeprefix(str(stranger)).strip().startswith("none of these  variance 0.")
+    assert unknown.removeprefix(str(other)).strip().startswith("none of these  variance 0.")
     assert rates.startswith("none of these: variance > 0.")
     assert "On 100 episodes of glyphs, validation (5 classes, 1 to 3 support images each)" in rates
     assert rates.count(" %)") == 2
@@ -61,7 +61,7 @@ def test_json_is_one_object_and_nothing_else(run, support, image, capsys):
     assert told["remarks"] == [classifier.FEW_WORDS.format(4)]
 
 
-def test_the_order_of_the_images_changes_no_answer(run, support, image, tmp_path, capsys):
+def test_the_order_of_the_images_changes_no_prediction(run, support, image, tmp_path, capsys):
     other = save(photograph("S", 30), tmp_path / "s.jpg")
     told = []
     for images in ((image, other), (other, image), (other,)):
@@ -71,7 +71,7 @@ def test_the_order_of_the_images_changes_no_answer(run, support, image, tmp_path
     assert told[2] == {str(other): told[0][str(other)]}
 
 
-def test_a_folder_of_images_is_all_its_images(run, support, image, capsys):
+def test_a_folder_means_all_its_images(run, support, image, capsys):
     for given in (image.parent, image.parent / "*.jpg"):
         assert predict(run, support, given, "--ink", "--episodes", 0) == 0
         assert str(image) in capsys.readouterr().out
@@ -84,7 +84,7 @@ def test_images_that_look_inverted_are_noted(run, support, image, capsys):
     assert all("has no black background" in note for note in notes)
 
 
-def test_a_method_without_variance_says_so(tmp_path, support, image, capsys):
+def test_a_method_without_variance_prints_a_note(tmp_path, support, image, capsys):
     assert predict(train(tmp_path / "run", "prototypes"), support, image, "--ink") == 0
     assert 'note: prototypes has no posterior variance, so it cannot say "none of these".' in capsys.readouterr().out
 
@@ -108,7 +108,7 @@ def test_without_validation_data_there_is_no_verdict(run, support, image, monkey
         (["RUN", "--support", "SUPPORT", "empty"], "in empty. Got none: add some, or name images."),
         (["RUN", "--support", "SUPPORT", "--ink", "blank.png"], "Got blank.png, in which no ink was found"),
         (["nowhere", "--support", "SUPPORT", "IMAGE"], "Expected a run in nowhere"),
-        (["MAML", "--support", "SUPPORT", "IMAGE"], "ends in a head for 3 classes"),
+        (["MAML", "--support", "SUPPORT", "IMAGE"], "has a linear head, so the support set must have 3 classes"),
         (["OWN", "--support", "SUPPORT", "IMAGE"], "trained a learner of your own"),
         (["RUN", "--support", "SUPPORT", "IMAGE", "--episodes", "3"], "`episodes` must be 0 or >= 4. Got 3."),
         (["RUN", "--support", "SUPPORT", "IMAGE", "--threads", "-1"], "`threads` must be >= 1, or 0"),
@@ -136,7 +136,7 @@ def test_bad_input_is_one_sentence_and_exit_2(tmp_path, monkeypatch, capsys, run
     assert captured.out == ""
 
 
-def test_threads_are_those_that_are_asked_for(run, support, image):
+def test_the_given_number_of_threads_is_used(run, support, image):
     try:
         assert predict(run, support, image, "--episodes", 0, "--threads", 2) == 0
         assert torch.get_num_threads() == 2

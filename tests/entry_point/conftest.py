@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    """run.py and what it reads, in a folder with spaces in its name."""
+    """run.py and the files that it reads, in a folder with spaces in its name."""
     folder = tmp_path / "a project with spaces"
     (folder / "notebooks").mkdir(parents=True)
     (folder / "notebooks" / "build.py").touch()
@@ -23,13 +23,13 @@ def project(tmp_path) -> Path:
 
 @pytest.fixture
 def handed_out(project) -> Path:
-    """The project as students get it."""
+    """The project as a hand-out for students."""
     (project / "notebooks" / "build.py").unlink()
     return project
 
 
 def load(folder: Path):
-    """run.py of that folder as a module."""
+    """The file run.py of `folder`, imported as a module."""
     spec = importlib.util.spec_from_file_location("run", folder / "run.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -37,17 +37,17 @@ def load(folder: Path):
 
 
 class Machine:
-    """A fake of the programs that run.py starts; it records the commands."""
+    """A replacement for the programs that run.py starts. It records their commands."""
 
     def __init__(self, run, monkeypatch):
         self.run = run
         self.calls = []  # every command, in order
-        self.stamps = []  # the stamp as each command found it
+        self.stamps = []  # the stamp at the time of each command
         self.failing = set()  # words that make a command fail
         self.pythons = {"caller": ("3.12", True, True)}
         self.pip_settings = ""  # the answer of `pip config list`
         self.became = None
-        monkeypatch.chdir(run.ROOT)  # run.py goes there too; this way the tests come back
+        monkeypatch.chdir(run.ROOT)  # run.py changes the folder; monkeypatch restores it after the test
         monkeypatch.setattr(run, "caller", lambda: ["caller"])
         monkeypatch.setattr(run, "probe", self.probe)
         monkeypatch.setattr(run, "call", self.call)
@@ -78,7 +78,7 @@ class Machine:
         return 0
 
     def installs(self) -> list[list[str]]:
-        """What pip was told, without the environment's own path."""
+        """The arguments of each call of pip, without the path of the environment."""
         return [call[call.index("install") :] for call in self.calls if "install" in call]
 
     def made(self) -> int:

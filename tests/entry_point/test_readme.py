@@ -1,4 +1,4 @@
-"""README and docs are true: commands exist, code runs, the lessons are listed, links lead somewhere."""
+"""README and docs: commands exist, code runs, all lessons are listed, and link targets exist."""
 
 import math
 import re
@@ -18,7 +18,7 @@ PAGES = [README, RESEARCH, (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"
 
 
 def blocks(page: str) -> list[list[str]]:
-    """The indented blocks: commands and code."""
+    """The indented blocks of a page, which are commands and code."""
     return [block.splitlines() for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", page, re.MULTILINE)]
 
 
@@ -43,8 +43,8 @@ def test_the_verbs_of_run_py_exist():
 
 
 @pytest.mark.parametrize("place", ["README.md", "CONTRIBUTING.md", "docs/teaching.md", "notebooks/source/*.py"])
-def test_what_run_py_is_told_in_a_sentence_is_in_its_help(place):
-    """Verb and options, wherever a page or a lesson names them."""
+def test_the_help_of_run_py_has_every_verb_and_option_of_the_pages(place):
+    """For every verb and option that a page or a lesson names."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob(place))]
     found = [words.split() for text in texts for words in re.findall(r"python3 run\.py ([^`#\n]+)", text)]
     assert found
@@ -70,15 +70,15 @@ def test_the_readme_is_short():
     assert len(README.splitlines()) <= 150
 
 
-def test_a_task_is_learned_in_it():
+def test_its_example_learns_a_task():
     (code,), scope = python(README), {}
     exec(code, scope)
     assert scope["alpha"].shape == (25, 1)
 
 
 @pytest.mark.parametrize("code", python(RESEARCH), ids=["backbone", "folder", "embeddings", "rule"])
-def test_what_is_yours_trains(code, tmp_path, monkeypatch, images):
-    """The recipes as they stand, but for the number of steps: in a folder with letters in it."""
+def test_its_recipes_train(code, tmp_path, monkeypatch, images):
+    """The recipes run unchanged except for the number of steps, in a folder with letters."""
     assert "steps=200" in code
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(outer, "AGGREGATORS", dict(outer.AGGREGATORS))
@@ -97,6 +97,6 @@ def test_what_is_yours_trains(code, tmp_path, monkeypatch, images):
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))])
-def test_its_links_lead_somewhere(page):
+def test_its_link_targets_exist(page):
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []

@@ -1,4 +1,4 @@
-"""`.venv` is made once, from what is pinned, or not at all."""
+"""`.venv` is made once, from pinned versions, and completely or not at all."""
 
 import ast
 import json
@@ -22,7 +22,7 @@ def whole(machine) -> bool:
     return bool((machine.run.read_stamp() or {}).get("pins"))
 
 
-# --- once, and what is pinned ---
+# --- once, from pinned versions ---
 
 
 def test_the_first_run_makes_the_environment_and_stamps_it_last(machine):
@@ -36,7 +36,7 @@ def test_the_first_run_makes_the_environment_and_stamps_it_last(machine):
         ["pip", "install", "-c", "constraints.txt", "hatchling"],
         ["pip", "install", "-c", "constraints.txt", "--no-build-isolation", "-e", EVERYTHING],
     ]
-    assert machine.stamps == [{}] * 6, "no command may run under a stamp that says `whole`"
+    assert machine.stamps == [{}] * 6, "no command may run while the stamp says that the environment is complete"
     assert whole(machine)
 
 
@@ -91,7 +91,7 @@ def test_an_update_that_fails_is_tried_again(machine, project):
     machine.failing = {"-e"}
     assert machine.run.main(["test"]) == 2
     machine.failing = set()
-    (project / "constraints.txt").write_text(before)  # the stamp of before would fit again, the packages may not
+    (project / "constraints.txt").write_text(before)  # the old stamp would match again, but the packages may not
     machine.calls.clear()
     machine.run.set_up()
     assert machine.installs()
@@ -120,7 +120,7 @@ def test_another_supported_python_makes_it_anew(machine, capsys):
 
 
 @pytest.mark.parametrize("old", [("3.8", True, True), ("3.12", False, True), ("3.12", True, False)])
-def test_a_python_that_will_not_do_uses_the_environment_that_is_there(machine, old):
+def test_an_unsuitable_python_uses_the_existing_environment(machine, old):
     machine.run.set_up()
     machine.calls.clear()
     machine.pythons["caller"] = old
@@ -149,7 +149,7 @@ def test_an_environment_whose_python_is_gone_or_another_is_made_anew(machine, da
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="the names of POSIX systems")
-def test_the_search_takes_the_newest_python_that_will_do(machine, pythons, chosen):
+def test_the_search_takes_the_newest_suitable_python(machine, pythons, chosen):
     machine.pythons = pythons
     machine.run.set_up()
     assert machine.calls[0][0] == chosen
@@ -169,7 +169,7 @@ def test_on_windows_the_launcher_is_asked(machine, monkeypatch):
         ({"caller": ("3.8", True, True), "python3": ("3.10", True, True)}, "Found 3.10 and 3.8. Install one"),
         ({"caller": ("3.12", False, True)}, "needs a 64-bit Python"),
         ({}, "Found none. Install one"),
-        ({"caller": ("3.12", True, False)}, "Python 3.12 (caller) comes without ensurepip"),
+        ({"caller": ("3.12", True, False)}, "Python 3.12 (caller) has no ensurepip"),
         ({"caller": ("3.12", True, False)}, "sudo apt install python3.12-venv"),
     ],
 )
@@ -207,10 +207,10 @@ def test_a_step_that_fails_leaves_no_environment(machine, word, sentence, capsys
     assert whole(machine)
 
 
-def test_pip_may_fail_to_renew_itself(machine, capsys):
+def test_pip_may_fail_to_update_itself(machine, capsys):
     machine.failing = {"--upgrade"}
     machine.run.set_up()
-    assert "pip could not renew itself" in capsys.readouterr().out
+    assert "pip could not update itself" in capsys.readouterr().out
     assert whole(machine)
 
 
@@ -226,7 +226,7 @@ def test_an_interrupted_set_up_leaves_no_environment(machine, monkeypatch):
 
 
 @pytest.mark.parametrize("stamp", ["{}", '{"pins": "abc', "[]"])
-def test_a_half_made_environment_is_not_trusted(machine, stamp):
+def test_an_incomplete_environment_is_made_anew(machine, stamp):
     machine.run.set_up()
     Path(machine.run.STAMP).write_text(stamp)
     (machine.python().parent / "left over").touch()
@@ -236,7 +236,7 @@ def test_a_half_made_environment_is_not_trusted(machine, stamp):
     assert whole(machine)
 
 
-def test_an_environment_of_somebody_else_is_kept_under_another_name(machine, project, capsys):
+def test_an_environment_that_run_py_did_not_make_is_renamed(machine, project, capsys):
     (project / ".venv").mkdir()
     (project / ".venv" / "precious").touch()
     machine.run.set_up()
@@ -246,7 +246,7 @@ def test_an_environment_of_somebody_else_is_kept_under_another_name(machine, pro
     assert whole(machine)
 
 
-def test_an_old_environment_that_cannot_be_removed_is_not_trusted(machine, project, monkeypatch, capsys):
+def test_an_old_environment_that_cannot_be_removed_is_an_error(machine, project, monkeypatch, capsys):
     machine.run.set_up()
     whole_stamp = machine.run.read_stamp()
     machine.pythons["caller"] = ("3.13", True, True)
@@ -260,7 +260,7 @@ def test_an_old_environment_that_cannot_be_removed_is_not_trusted(machine, proje
     assert machine.run.read_stamp() == {} != whole_stamp
 
 
-def test_a_folder_that_is_not_whole_is_told_in_one_sentence(machine, project, capsys):
+def test_an_incomplete_folder_is_an_error_of_one_sentence(machine, project, capsys):
     (project / "constraints.txt").unlink()
     assert machine.run.main(["test"]) == 2
     error = capsys.readouterr().err
@@ -297,12 +297,12 @@ def test_the_index_of_torch_is_passed_on_remembered_and_a_new_one_starts_anew(ma
     assert "https://torch.example/cu126" in machine.installs()[-1]
 
 
-def test_the_size_of_the_download_is_said_before_it(machine, monkeypatch, capsys):
-    heard = []
+def test_the_size_of_the_download_is_printed_before_it(machine, monkeypatch, capsys):
+    printed = []
     call = machine.call
-    monkeypatch.setattr(machine.run, "call", lambda command: heard.append(capsys.readouterr().out) or call(command))
+    monkeypatch.setattr(machine.run, "call", lambda command: printed.append(capsys.readouterr().out) or call(command))
     machine.run.set_up()
-    assert "0.4 GB, and up to 3 GB" in heard[0]
+    assert "0.4 GB, or up to 3 GB" in printed[0]
 
 
 # --- the build of PyTorch ---
@@ -314,31 +314,31 @@ def torch_by_uv(machine) -> bool:
 
 @pytest.mark.parametrize("failing", ["uv", "--torch-backend=auto"])
 def test_where_uv_cannot_install_pytorch_pip_does(machine, capsys, failing):
-    """uv itself, or PyTorch's index, cannot be reached."""
+    """If uv itself or PyTorch's index cannot be reached."""
     machine.failing = {failing}
     machine.run.set_up()
     assert machine.installs()[-1][-1] == EVERYTHING
     assert whole(machine)
     said = capsys.readouterr().out
-    assert said.count("uv could not install PyTorch from its own index") == 1
+    assert said.count("uv could not install PyTorch from PyTorch's index") == 1
     assert "add `--torch-index URL`" in said
 
 
-def test_where_uv_can_nothing_is_said_of_pip(machine, capsys):
+def test_where_uv_can_no_message_names_pip(machine, capsys):
     machine.run.set_up()
     assert torch_by_uv(machine)
     assert "uv could not" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_elsewhere_pypi_has_the_small_build(machine, monkeypatch, platform):
+def test_on_other_systems_pypi_has_the_small_build(machine, monkeypatch, platform):
     monkeypatch.setattr(machine.run.sys, "platform", platform)
     machine.run.set_up()
     assert not any("uv" in call for call in machine.calls)
     assert whole(machine)
 
 
-def test_an_index_that_is_named_is_used_by_pip_alone(machine):
+def test_a_given_index_is_used_by_pip_alone(machine):
     machine.run.set_up("https://torch.example/cpu")
     assert not any("uv" in call for call in machine.calls)
 
@@ -353,14 +353,14 @@ def test_an_index_that_is_named_is_used_by_pip_alone(machine):
         ("install.no-index='true'", False),
     ],
 )
-def test_uv_reads_no_settings_of_pip_so_an_index_of_the_caller_is_left_to_pip(machine, settings, by_uv):
+def test_with_an_index_in_pips_settings_uv_is_not_used(machine, settings, by_uv):
     machine.pip_settings = settings
     machine.run.set_up()
     assert torch_by_uv(machine) == by_uv
     assert whole(machine)
 
 
-def test_an_update_asks_uv_too(machine, project):
+def test_an_update_uses_uv_too(machine, project):
     machine.run.set_up()
     machine.calls.clear()
     (project / "constraints.txt").write_text("torch==2.14.0\n")
@@ -369,7 +369,7 @@ def test_an_update_asks_uv_too(machine, project):
 
 
 def test_every_command_is_started_by_a_helper_that_isolates(machine):
-    """`module` for .venv, ISOLATED for any other Python; notebooks/build.py is a file of the project."""
+    """`module` isolates the Python of .venv, and ISOLATED isolates any other. notebooks/build.py is in the project."""
     for verb in machine.run.VERBS:
         machine.run.main([verb])
         assert machine.became is None or "-P" in machine.became[0] or "build.py" in machine.became[0][1]
@@ -393,12 +393,12 @@ def test_the_second_waits_and_says_so_until_the_first_ends(project, end):
     with start(project) as first, start(project) as second:
         watchdog = threading.Timer(30, lambda: [process.kill() for process in (first, second)])  # fail, never hang
         watchdog.start()
-        # Whichever came first holds the lock; the other one says that it waits.
+        # The first process holds the lock, and the second one prints that it waits.
         lines = {process: process.stdout.readline() for process in (first, second)}
         holder, waiting = sorted((first, second), key=lambda process: lines[process] != "mine\n")
         try:
             assert lines[holder] == "mine\n"
-            assert "waiting" in lines[waiting]
+            assert "Waiting" in lines[waiting]
             if end == "finishes":
                 holder.stdin.write("\n")
                 assert holder.stdout.readline() == "done\n"
@@ -419,13 +419,13 @@ def test_a_lock_that_a_dead_process_left_does_not_block(project, machine):
     assert whole(machine)
 
 
-# --- for real, in a path with spaces ---
+# --- with real programs, in a path with spaces ---
 
 
 @pytest.fixture
-def strangers(tmp_path) -> Path:
-    """A folder that somebody may stand in: its modules have the names of Python's and pip's, and tell when they run."""
-    folder = tmp_path / "strangers"
+def shadowing(tmp_path) -> Path:
+    """A folder whose modules have the names of modules of Python and pip. Each records that it was imported."""
+    folder = tmp_path / "shadowing"
     folder.mkdir()
     for name in ("ensurepip", "venv", "pip", "runpy", "hatchling", "sitecustomize"):
         (folder / f"{name}.py").write_text("open(__file__ + '.ran', 'w').close(); raise ImportError(__file__)")
@@ -442,38 +442,38 @@ def real(project: Path, *arguments: str, cwd: Path, **variables: str) -> subproc
 
 @pytest.mark.parametrize("missing", ["ensurepip", "venv"])
 def test_a_real_python_may_lack_a_package(project, monkeypatch, capsys, missing):
-    monkeypatch.setitem(sys.modules, missing, None)  # as Debian ships them apart
+    monkeypatch.setitem(sys.modules, missing, None)  # Debian has them in packages of their own
     exec(load(project).PROBE)
     assert capsys.readouterr().out.split()[1:] == ["True", "False"]
 
 
-def test_no_module_of_a_stranger_runs(project, strangers, monkeypatch):
-    """Neither the caller's folder nor the caller's PYTHONPATH comes before the modules of a Python that is asked."""
+def test_no_module_of_the_current_folder_is_imported(project, shadowing, monkeypatch):
+    """Modules of the current folder or of PYTHONPATH never replace the modules of the Python that is started."""
     run = load(project)
-    monkeypatch.chdir(strangers)
-    monkeypatch.setenv("PYTHONPATH", str(strangers))
-    monkeypatch.setenv("PYTHONHOME", str(strangers))
+    monkeypatch.chdir(shadowing)
+    monkeypatch.setenv("PYTHONPATH", str(shadowing))
+    monkeypatch.setenv("PYTHONHOME", str(shadowing))
     monkeypatch.setattr(run, "PYTHON", sys.executable)
     assert run.probe([sys.executable])[1:] == (True, True)
     assert run.call([sys.executable, run.ISOLATED, "-m", "ensurepip", "--version"]) == 0
     assert run.call([*run.module("pip"), "--version"]) == 0
-    assert not list(strangers.glob("*.ran"))
+    assert not list(shadowing.glob("*.ran"))
     assert not {"PYTHONPATH", "PYTHONHOME"} & set(run.environment())
 
 
-def test_a_real_pip_that_finds_nothing(project, strangers):
-    """The caller's settings forbid every index: pip obeys them, fails, and leaves nothing."""
+def test_a_real_pip_that_finds_nothing(project, shadowing):
+    """The user's settings forbid every index. pip obeys them and fails, and no files are left."""
     (project / "constraints.txt").write_text("pip==999\n")
-    done = real(project, "lab", cwd=strangers, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
-    assert not list(strangers.glob("*.ran"))
+    done = real(project, "lab", cwd=shadowing, PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull)
+    assert not list(shadowing.glob("*.ran"))
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "pip could not renew itself" in done.stdout
+    assert "pip could not update itself" in done.stdout
     assert "No matching distribution found for hatchling" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("run.py: The installation failed")
     assert not (project / ".venv").exists()
 
 
-def test_a_whole_stamp_holds_what_it_was_made_from(machine):
+def test_a_complete_stamp_has_everything_it_was_made_from(machine):
     machine.run.set_up("https://torch.example/cpu")
     stamp = json.loads(Path(machine.run.STAMP).read_text())
     assert sorted(stamp) == ["pins", "place", "python", "torch_index"]

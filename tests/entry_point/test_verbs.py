@@ -1,4 +1,4 @@
-"""What each verb does once the environment stands, and what a wrong one says."""
+"""The verbs of run.py in a finished environment, and the errors of wrong verbs."""
 
 import os
 import subprocess
@@ -45,14 +45,14 @@ def test_the_kernel_of_the_environment_comes_first(run):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["lab", "--torch-index"], "`--torch-index` needs a value after it"),
-        (["lab", "--torch-index="], "`--torch-index` needs a value after it"),
-        (["test", "--torch-index", "-x"], "`--torch-index` needs a value after it"),
+        (["lab", "--torch-index"], "`--torch-index` must have a value. Got none"),
+        (["lab", "--torch-index="], "`--torch-index` must have a value. Got none"),
+        (["test", "--torch-index", "-x"], "`--torch-index` must have a value. Got none"),
         (["labb"], "There is no verb 'labb'. Give one of lab, test, notebooks, bench, lint"),
         (["\x1b[2Jlab"], r"There is no verb '\x1b[2Jlab'. Give one of"),  # ESC would clear the terminal
     ],
 )
-def test_a_wrong_word_is_told_before_anything_is_made(machine, arguments, sentence, capsys):
+def test_a_wrong_argument_is_an_error_before_anything_is_made(machine, arguments, sentence, capsys):
     assert machine.run.main(arguments) == 2
     error = capsys.readouterr().err
     assert sentence in error
@@ -66,7 +66,7 @@ def test_a_wrong_word_is_told_before_anything_is_made(machine, arguments, senten
 def test_a_hand_out_has_no_sources_to_build_from(machine, handed_out, capsys):
     assert machine.run.main(["notebooks"]) == 2
     error = capsys.readouterr().err
-    assert "has no sources to build from. Its lessons in notebooks/ are ready." in error
+    assert "has no sources of the lessons. Its lessons in notebooks/ are ready." in error
     assert error.count("\n") == 1
     assert machine.calls == []
 
@@ -76,10 +76,10 @@ def test_a_hand_out_tests_its_lessons(run, machine, handed_out, capsys):
     assert "no tests" not in capsys.readouterr().out
     assert run.main(["test"]) == 0
     assert machine.became[0][2:4] == ["-m", "pytest"]
-    assert "no tests of the library; each lesson is run" in capsys.readouterr().out
+    assert "no tests of the library. The test runs each lesson" in capsys.readouterr().out
 
 
-def test_the_whole_project_says_nothing_of_missing_tests(run, capsys):
+def test_the_whole_project_prints_nothing_about_missing_tests(run, capsys):
     run.main(["test"])
     assert "no tests" not in capsys.readouterr().out
 
@@ -119,7 +119,7 @@ def test_a_run_of_everything_keeps_each_lesson_in_one_process(run, machine, monk
         ["-s"],
     ],
 )
-def test_who_names_tests_or_looks_into_them_gets_one_process(run, machine, given):
+def test_naming_or_debugging_tests_uses_one_process(run, machine, given):
     run.main(["test", *given])
     assert machine.became[0][1:] == ["-P", "-m", "pytest", *given]
 
@@ -155,15 +155,25 @@ def test_help_is_no_error(machine, capsys):
     assert "lab" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["lab", "--help"], ["lab", "--solutions", "-h"], ["lint", "--help"]])
-def test_a_verb_is_explained_and_nothing_is_done(machine, capsys, words):
-    assert machine.run.main(words) == 0
-    assert "--fresh NN" in capsys.readouterr().out
+@pytest.mark.parametrize("option", ["--help", "-h"])
+@pytest.mark.parametrize("before", [[], ["--solutions"], ["--torch-index"]])
+@pytest.mark.parametrize("verb", ["lab", "test", "notebooks", "bench", "lint"])
+def test_help_after_any_verb_prints_the_page_and_makes_nothing(machine, handed_out, capsys, verb, before, option):
+    assert machine.run.main([verb, *before, option]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == machine.run.__doc__ + "\n"
+    assert captured.err == ""
     assert machine.calls == []
+    assert not os.path.lexists(machine.run.VENV)
 
 
-def test_the_status_of_the_command_is_ours(project):
-    """For real: run.py becomes the command, in its own folder, with the environment's variables."""
+def test_help_after_the_dashes_goes_to_the_program(run, machine):
+    run.main(["bench", "--", "--help"])
+    assert machine.became[0][1:] == ["-P", "-m", "amfs_lab", "bench", "--help"]
+
+
+def test_run_py_ends_with_the_status_of_the_command(project):
+    """A real process: run.py becomes the command, in the folder of run.py, with the environment's variables."""
     code = (
         "import run, sys\n"
         "said = 'import os, sys; print(os.getcwd(), os.environ[\"AMFS_LAB_FAST\"]); sys.exit(7)'\n"

@@ -1,4 +1,4 @@
-"""One set of versions in three files: pyproject.toml's floors, constraints.txt, environment.yml."""
+"""The versions in pyproject.toml (lower bounds), constraints.txt and environment.yml agree."""
 
 import tomllib
 
@@ -24,8 +24,8 @@ def pinned() -> dict[str, str]:
     pins = {}
     for requirement in (Requirement(line) for line in lines if line and not line.startswith("#")):
         (version,) = requirement.specifier
-        assert version.operator == "==", f"{requirement}: an exact version is expected"
-        assert canonicalize_name(requirement.name) not in pins, f"{requirement.name} stands there twice"
+        assert version.operator == "==", f"{requirement} needs an exact version"
+        assert canonicalize_name(requirement.name) not in pins, f"{requirement.name} has two lines"
         pins[canonicalize_name(requirement.name)] = version.version
     return pins
 
@@ -35,21 +35,21 @@ def conda() -> dict[str, str]:
     assert document["channels"] == ["conda-forge"]
     pairs = [line.split("=") for line in document["dependencies"] if isinstance(line, str)]
     (pip,) = (line["pip"] for line in document["dependencies"] if isinstance(line, dict))
-    for requirement in (Requirement(line) for line in pip if line != "-e ."):  # what conda-forge lacks
+    for requirement in (Requirement(line) for line in pip if line != "-e ."):  # packages that conda-forge does not have
         (version,) = requirement.specifier
         pairs.append([requirement.name, version.version])
     return {canonicalize_name(CONDA_NAMES.get(name, name)): version for name, version in pairs}
 
 
-def test_constraints_pin_all_that_is_required_above_its_floor():
+def test_constraints_pin_every_requirement_within_its_bounds():
     pins = pinned()
     for name, requirement in required().items():
         assert name in pins, f"{name} is required, but constraints.txt gives no version"
         assert requirement.specifier.contains(pins[name]), f"{requirement}, but constraints.txt has {pins[name]}"
 
 
-def test_required_packages_have_floors_and_only_those_with_a_reason_have_ceilings():
-    """tests/test_private_parts.py has the reasons."""
+def test_required_packages_have_lower_bounds_and_upper_bounds_have_reasons():
+    """The reasons for upper bounds are in tests/test_private_parts.py."""
     for name, requirement in required().items():
         operators = ["<", ">="] if name in CEILINGS else [">="]
         assert sorted(s.operator for s in requirement.specifier) == operators, str(requirement)
@@ -63,10 +63,10 @@ def test_constraints_name_no_build_and_no_place():
     assert "file:" not in text
 
 
-def test_what_is_installed_here_is_what_is_pinned():
+def test_installed_versions_are_the_pinned_versions():
     from importlib.metadata import distributions
 
-    import torch  # its version says +cpu where it is a CPU build
+    import torch  # the version of a CPU build ends in +cpu
 
     pins, found = pinned(), {canonicalize_name(d.name): d.version for d in distributions() if d.name}
     assert torch.__version__.split("+")[0] == pins["torch"]
@@ -93,7 +93,7 @@ def test_a_file_that_every_visitor_looks_for_is_there(name):
     assert (ROOT / name).read_text(encoding="utf-8").strip()
 
 
-def test_the_version_is_said_once_and_the_same():
+def test_all_files_name_the_same_version():
     import amfs_lab
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -1,7 +1,7 @@
-"""The wheel is whole: built, installed into an empty environment elsewhere, it finds the glyphs and all of its files.
+"""The wheel is complete: in an environment of its own it finds the glyphs and all its other files.
 
-The environment borrows the heavy dependencies from this one, but not the checkout: a path in a .pth file is searched
-for packages, while the .pth files that lie there (the editable install's) are not read again.
+The new environment uses the large dependencies of this environment, but not the checkout. A .pth file adds the folder
+of these packages to the search path. Python does not read the .pth files in that folder (as of the editable install).
 """
 
 import os
@@ -56,7 +56,7 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel):
     listed = subprocess.run(["git", "ls-files", "amfs_lab"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode == 0 and listed.stdout:
         files = set(listed.stdout.splitlines())
-    else:  # a download without its history
+    else:  # a download without the git history
         paths = (ROOT / "amfs_lab").rglob("*")
         files = {p.relative_to(ROOT).as_posix() for p in paths if p.is_file() and "__pycache__" not in p.parts}
     files |= {f"amfs_lab/data/{name}" for name in DATA}
@@ -87,7 +87,7 @@ def test_elsewhere_it_opens_its_own_glyphs(elsewhere):
     assert shape.split()[1:] == ["20", "28", "28"]
 
 
-def test_elsewhere_it_opens_its_own_reader(elsewhere):
+def test_elsewhere_it_opens_its_own_pretrained_learner(elsewhere):
     folder, width = say(
         elsewhere, "from amfs_lab import pretrained\nprint(pretrained.find())\nprint(pretrained.load().config.width)"
     )
@@ -110,7 +110,7 @@ def test_elsewhere_its_command_line_starts(elsewhere):
     assert done.stdout.startswith("amfs-lab "), done.stderr
 
 
-def test_without_its_data_it_says_where_to_get_them(elsewhere, tmp_path):
+def test_without_its_data_the_error_says_where_to_get_them(elsewhere, tmp_path):
     code = (
         "from amfs_lab.errors import DataError\n"
         "from amfs_lab.tasks import glyphs\n"

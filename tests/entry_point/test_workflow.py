@@ -9,7 +9,7 @@ import yaml
 from tests.entry_point.conftest import ROOT, load
 
 FILE = ROOT / ".github" / "workflows" / "test.yml"
-if not FILE.exists():  # a copy of the project without its workflows
+if not FILE.exists():  # a copy of the project without workflows
     pytest.skip("no workflow here", allow_module_level=True)
 TEXT = FILE.read_text(encoding="utf-8")
 JOBS = yaml.safe_load(TEXT)["jobs"]
@@ -44,5 +44,5 @@ def test_each_job_has_the_sources_a_supported_python_and_an_end():
         assert 0 < job["timeout-minutes"] <= 90
 
 
-def test_it_says_that_it_was_not_run_here():
+def test_its_comment_says_that_it_was_never_run():
     assert "was not run" in TEXT.partition("name:")[0]

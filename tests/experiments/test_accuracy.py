@@ -1,4 +1,4 @@
-"""Accuracy after equal training: its rows are those of the library's own roads, its result is checked when loaded."""
+"""The accuracy table: rows agree with direct evaluation, and a result is checked when it is loaded."""
 
 import json
 from dataclasses import replace
@@ -53,19 +53,19 @@ def test_right_answers_are_counted_one_by_one(made, method, norm):
     assert made.rows[key(method, "5w1s", norm)].tolist() == right
 
 
-def test_who_has_a_head_is_asked_about_its_own_ways_alone(made):
+def test_a_method_with_a_head_is_evaluated_only_with_its_own_ways(made):
     asked = {(name.split()[0], name.split()[1]) for name in made.rows}
     everything = {"5w1s", "5w5s", "20w1s"}
     for method, shapes in (("i-amfs", everything), ("prototypes", everything), ("maml", {"5w1s", "5w5s"})):
         assert {shape for name, shape in asked if name == method} == shapes
 
 
-def test_statistics_make_a_difference(made):
+def test_the_two_norms_give_different_rows(made):
     pairs = [(made.rows[key("i-amfs", shape, norm)] for norm in ("transductive", "support")) for shape in SHAPES]
     assert any(not np.array_equal(a, b) for a, b in pairs)
 
 
-def test_the_summary_is_what_its_rows_say(made):
+def test_the_summary_follows_from_the_rows(made):
     for shape, asked in (("5w1s", 75), ("5w5s", 75), ("20w1s", 100)):
         own, other = (made.rows[key(method, shape, "support")] for method in ("prototypes", "i-amfs"))
         own, other = (torch.from_numpy(right / asked) for right in (own, other))
@@ -77,7 +77,7 @@ def test_the_summary_is_what_its_rows_say(made):
         assert "i-amfs minus it" not in made.summary[key("i-amfs", shape, "support")]
 
 
-def test_the_result_says_what_was_done(made):
+def test_the_result_records_the_training(made):
     assert (made.experiment, made.seeds) == ("accuracy", [0])
     assert [(run["method"], run["step"]) for run in made.training] == [("i-amfs", 1), ("maml", 1), ("prototypes", 1)]
     assert made.config["methods"]["maml"] == {"episode": {"ways": 5, "shots": 1, "queries": 2}, "meta_lr": 3e-3}
@@ -87,7 +87,7 @@ def test_the_result_says_what_was_done(made):
 
 
 def test_a_result_is_read_by_its_own_shapes_and_trainings(made, tmp_path, monkeypatch):
-    """Not by those of the day."""
+    """Not by the current defaults."""
     made.save(tmp_path / "one")
     monkeypatch.setattr(accuracy, "SHAPES", {"5w1s": EpisodeConfig(5, 1, 30), "7w1s": EpisodeConfig(7, 1, 5)})
     monkeypatch.setattr(accuracy, "RECIPES", {})
@@ -104,21 +104,21 @@ def test_the_table_has_a_line_for_each_method_and_norm(made):
     assert f"| {100 * interval.mean:.2f} % |" in lines[4]  # of five episodes, without an interval
 
 
-def test_it_is_saved_and_loaded_whole(made, tmp_path):
+def test_it_is_saved_and_loaded_completely(made, tmp_path):
     made.save(tmp_path / "one")
     back = accuracy.load(tmp_path / "one")
     assert accuracy.table(back) == accuracy.table(made)
 
 
-def test_numbers_that_do_not_agree_are_refused(made, tmp_path):
+def test_a_result_whose_numbers_disagree_is_refused(made, tmp_path):
     wrong = json.loads(json.dumps(made.summary))
     wrong["maml 5w5s support"]["accuracy"]["mean"] += 0.01
     Result(**{**vars(made), "summary": wrong}).save(tmp_path / "summary")
-    with pytest.raises(DataError, match=r"Expected a whole result in .* a summary that its rows do not give"):
+    with pytest.raises(DataError, match=r"Expected a complete result in .* the summary must follow from the rows"):
         accuracy.load(tmp_path / "summary")
     fewer = {name: values[:-1] for name, values in made.rows.items()}
     Result(**{**vars(made), "rows": fewer}).save(tmp_path / "rows")
-    with pytest.raises(DataError, match=r"`i-amfs 5w1s transductive` of shape \(3,\), not \(4,\)"):
+    with pytest.raises(DataError, match=r"`i-amfs 5w1s transductive` must have shape \(4,\)\. Got \(3,\)"):
         accuracy.load(tmp_path / "rows")
 
 
@@ -133,37 +133,37 @@ def with_row(name, change):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda r: {"rows": without(r.rows, "maml 5w1s support")}, r"no row `maml 5w1s support`\. Reproduce it"),
-        (with_row("i-amfs 7w1s support", np.copy), r"an unasked row `i-amfs 7w1s support`"),
-        (with_row("maml 20w1s support", np.copy), r"an unasked row `maml 20w1s support`"),
-        (with_row("maml 5w5s support", lambda right: right + 76), r"`maml 5w5s support` with \d+ to \d+ .* of 75"),
-        (with_row("maml 5w5s support", lambda right: right - 76), r"`maml 5w5s support` with -\d+ to -?\d+ right"),
-        (lambda r: {"training": []}, r"trainings of no method, not of i-amfs, maml, prototypes"),
-        (lambda r: {"training": r.training[1:]}, r"trainings of maml, prototypes, not of i-amfs, maml, prototypes"),
-        (lambda r: {"training": [*r.training, r.training[0]]}, r"trainings of .*, i-amfs, not of i-amfs, maml, proto"),
-        (lambda r: {"config": r.config | {"methods": {}}}, r"trainings of no method, not of"),
-        (lambda r: {"config": without(r.config, "shapes")}, r"Got: nothing named 'shapes'\. Reproduce it"),
-        (lambda r: {"config": r.config | {"shapes": []}}, r"Got: \[\] for `shapes`\. Reproduce it"),
-        (lambda r: {"config": r.config | {"trainings": None}}, r"Got: None for `trainings`\. Reproduce it"),
-        (lambda r: {"config": without(r.config, "trainings")}, r"Got: nothing named 'trainings'\. Reproduce it"),
+        (lambda r: {"rows": without(r.rows, "maml 5w1s support")}, r"the row `maml 5w1s support` is missing\. Make"),
+        (with_row("i-amfs 7w1s support", np.copy), r"the row `i-amfs 7w1s support` does not belong"),
+        (with_row("maml 20w1s support", np.copy), r"the row `maml 20w1s support` does not belong"),
+        (with_row("maml 5w5s support", lambda right: right + 76), r"must have 0 to 75 correct answers\. Got \d+ to"),
+        (with_row("maml 5w5s support", lambda right: right - 76), r"`maml 5w5s support` must .* Got -\d+ to -?\d+"),
+        (lambda r: {"training": []}, r"the training runs must be those of i-amfs, maml, prototypes\. Got none"),
+        (lambda r: {"training": r.training[1:]}, r"those of i-amfs, maml, prototypes\. Got maml, prototypes"),
+        (lambda r: {"training": [*r.training, r.training[0]]}, r"those of i-amfs, maml, prototypes\. Got .*, i-amfs"),
+        (lambda r: {"config": r.config | {"methods": {}}}, r"the training runs must be those of .* Got none"),
+        (lambda r: {"config": without(r.config, "shapes")}, r"Problem: there is no entry 'shapes'\. Make it"),
+        (lambda r: {"config": r.config | {"shapes": []}}, r"`shapes` must be an object\. Got \[\]\. Make it"),
+        (lambda r: {"config": r.config | {"trainings": None}}, r"`trainings` must be an object\. Got None\. Make it"),
+        (lambda r: {"config": without(r.config, "trainings")}, r"there is no entry 'trainings'\. Make it"),
         (
             lambda r: {"config": r.config | {"shapes": without(r.config["shapes"], "5w5s")}},
-            r"an unasked row `i-amfs 5w5s support`",
+            r"the row `i-amfs 5w5s support` does not belong",
         ),
     ],
 )
-def test_a_result_that_is_not_whole_is_refused(made, tmp_path, change, words):
-    """Each with the summary that its rows give, so that nothing else is wrong with it."""
+def test_an_incomplete_result_is_refused(made, tmp_path, change, words):
+    """The summary follows from the rows, so that nothing else is wrong."""
     parts = vars(made) | change(made)
     shapes = {name: vars(shape) for name, shape in (SHAPES | {"7w1s": EpisodeConfig(7, 1, 15)}).items()}
     parts["summary"] = accuracy.EXPERIMENT.summary(parts["rows"], {"shapes": shapes})
     Result(**parts).save(tmp_path / "one")
-    with pytest.raises(DataError, match=rf"Expected a whole result in .*{words}"):
+    with pytest.raises(DataError, match=rf"Expected a complete result in .*{words}"):
         accuracy.load(tmp_path / "one")
 
 
 def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
-    with pytest.raises(ConfigError, match="never overwritten"):
+    with pytest.raises(ConfigError, match="A result needs a new folder"):
         accuracy.run(replace(SMALL, meta_steps=10**6), folder=tmp_path)
 
 
@@ -178,11 +178,11 @@ def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
         ({"seconds": -1.0}, r"TrainingConfig.seconds must be a finite number > 0"),
         (
             {"methods": {"maml": replace(RECIPES["maml"], episode=EpisodeConfig(7, 1, 2))}},
-            r"maml can be evaluated only on the ways that it trains on.* one of 5w1s, 5w5s, 20w1s\. Got 7\.",
+            r"maml can be evaluated only with the ways of its training.* one of 5w1s, 5w5s, 20w1s\. Got 7 ways",
         ),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings, words):
+def test_invalid_settings_are_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         AccuracyConfig(**settings)
 
@@ -196,12 +196,12 @@ def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys, monke
     assert accuracy.table(back) in capsys.readouterr().out
     assert (back.config["seconds"], back.config["meta_steps"], back.seeds) == (None, 1, [5])
     assert main(words) == 2
-    assert "never overwritten" in capsys.readouterr().err
+    assert "needs a new folder" in capsys.readouterr().err
     assert main([*words, "--threads", "-1"]) == 2
     assert "`threads` must be >= 1" in capsys.readouterr().err
 
 
-def test_short_numbers_are_for_solves_and_not_for_second_derivatives():
+def test_maml_trains_in_float32_when_others_use_bfloat16():
     config = replace(SMALL, precision="bfloat16")
     kinds = {method: config.training(method).precision for method in SMALL.methods}
     assert kinds == {"i-amfs": "bfloat16", "maml": "float32", "prototypes": "bfloat16"}
@@ -217,7 +217,7 @@ def test_short_numbers_are_for_solves_and_not_for_second_derivatives():
         (["--source", "glyphs", "--augment", "affine"], ("affine",)),
     ],
 )
-def test_what_training_does_to_its_images_follows_the_source_unless_it_is_said(monkeypatch, made, words, augment):
+def test_the_default_augmentation_depends_on_the_source(monkeypatch, made, words, augment):
     configs = []
     monkeypatch.setattr(accuracy.Accuracy, "run", lambda self, config, *rest: configs.append(config) or made)
     reproduce_experiment(parser().parse_args(["reproduce", "accuracy", *words]))
@@ -228,24 +228,24 @@ def test_each_option_of_the_command_says_what_it_is(capsys):
     with pytest.raises(SystemExit):
         main(["reproduce", "accuracy", "--help"])
     said = " ".join(capsys.readouterr().out.partition("options:")[2].split())
-    assert "no word: nothing (default rotations, but nothing to glyphs)" in said
+    assert "without a word: none (default rotations, but none for glyphs)" in said
     assert "methods to train, in turns (default all)" in said
-    assert "--seed SEED seed of each training (default 0)" in said
+    assert "--seed SEED seed of every training run (default 0)" in said
 
 
 COUNTS = ("none", "one", "two", "three", "four", "five", "six")
 
 
-def test_the_result_that_comes_with_the_course_is_whole():
+def test_the_shipped_result_is_complete():
     folder = stored("accuracy-omniglot")
     result = accuracy.load(folder)
     assert (result.config["source"], result.config["split"]) == ("omniglot", "validation")
     assert result.config["episodes"] == 600
     assert list(result.config["methods"]) == list(RECIPES)
-    assert result.code["changed"] is False  # made by a commit, and by nothing beside it
+    assert result.code["changed"] is False  # made by a commit without local changes
 
 
-def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
+def test_the_text_beside_the_table_agrees_with_the_result():
     result = accuracy.load(stored("accuracy-omniglot"))
     trained, steps = result.config["trainings"], {run["method"]: run["step"] for run in result.training}
     ways = {method: training["episode"]["ways"] for method, training in trained.items()}
@@ -254,7 +254,7 @@ def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
     assert {training["norm"] for training in trained.values()} == {"transductive"}
 
     def ahead(method):
-        """Of I-AMFS, in points: the mean, and both ends of its interval."""
+        """I-AMFS minus `method` in points: mean, lower end and upper end of the interval."""
         gaps = [found["i-amfs minus it"] for name, found in result.summary.items() if name.split()[0] == method]
         mean, half = (100 * np.array([gap[part] for gap in gaps]) for part in ("mean", "half_width"))
         return mean, mean - half, mean + half
@@ -288,12 +288,12 @@ def test_what_the_readme_says_beside_the_table_is_what_the_result_says():
         assert same["amfs"] == same["prototypes"] == same["i-amfs"]
 
 
-def test_what_the_readme_says_of_other_alphabets_is_what_the_rows_say():
+def test_the_text_about_other_alphabets_agrees_with_the_rows():
     result, told = accuracy.load(stored("accuracy-omniglot")), " ".join(RESULTS.read_text(encoding="utf-8").split())
     try:
         accuracy.over_groups(result, "i-amfs", "5w1s")
     except DataError as error:
-        pytest.skip(f"needs Omniglot, which tells the alphabets of each episode: {error}")
+        pytest.skip(f"needs Omniglot for the alphabets of each episode: {error}")
     own = [accuracy.over_groups(result, "i-amfs", shape) for shape in ("5w1s", "5w5s", "20w1s")]
     assert {each.n for each in own} == {5}
     one, five, twenty = (f"{each.hundredths(1)} %" for each in own)
@@ -306,7 +306,7 @@ def test_what_the_readme_says_of_other_alphabets_is_what_the_rows_say():
 
 
 def test_groups_are_fitted_to_the_episodes_they_are_in(made):
-    """Accuracies that are the mean of their groups' give these back, each counted once."""
+    """If accuracies are exact means of group accuracies, the fit returns the group accuracies, each counted once."""
     source = open_source("glyphs", "validation", SHAPES["5w1s"])
     groups = sorted({name.split("/")[0] for name in source.labels})
     true = {group: round(0.2 + 0.6 * i / len(groups), 2) for i, group in enumerate(groups)}

@@ -1,4 +1,4 @@
-"""The base of the experiments: a new one is a class and a row of the registry, and its stored result is checked."""
+"""The base class: a new experiment is a class and an entry of the registry, and its stored result is checked."""
 
 import json
 from dataclasses import dataclass
@@ -64,14 +64,14 @@ def coin(monkeypatch, tmp_path):
     return EXPERIMENTS["coin"]
 
 
-def test_a_row_of_the_registry_is_a_command_with_options_and_a_stored_result(coin, tmp_path, capsys):
+def test_an_entry_of_the_registry_gives_a_command_with_options_and_a_stored_result(coin, tmp_path, capsys):
     assert main(["reproduce", "coin", "--throws", "6"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed == ["Coin, 6 throws -> runs/coin-6", "thrown", "| throws | heads |", "|---|---|", "| 6 | 0.5 |"]
     result = coin.load(tmp_path / "runs" / "coin-6")
     assert (result.config["throws"], result.machine["device"]) == (6, "cpu")
     assert main(["reproduce", "coin", "--throws", "6"]) == 2
-    assert "never overwritten" in capsys.readouterr().err
+    assert "needs a new folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["reproduce", "coin", "--help"])
     said = " ".join(capsys.readouterr().out.split())
@@ -108,9 +108,9 @@ def test_the_figure_of_each_stored_result_shows_its_numbers(name):
 @pytest.mark.parametrize(
     ("file", "change", "words"),
     [
-        ("summary.json", {"share": 0.75}, "a summary that its rows do not give"),
+        ("summary.json", {"share": 0.75}, "the summary must follow from the rows"),
         ("result.json", {"config": {"throws": 5}}, "another number of throws"),
-        ("result.json", {"config": {}}, "nothing named 'throws'"),
+        ("result.json", {"config": {}}, "there is no entry 'throws'"),
         ("result.json", {"experiment": "dice"}, "Expected a result of coin in .* Got one of dice"),
     ],
 )
@@ -124,7 +124,7 @@ def test_a_stored_result_whose_parts_do_not_agree_is_refused(coin, tmp_path, fil
 
 def test_a_folder_that_exists_is_refused_before_anything_is_measured(coin, tmp_path, monkeypatch):
     monkeypatch.setattr(Coin, "measure", lambda *_: pytest.fail("measured"))
-    with pytest.raises(ConfigError, match="never overwritten"):
+    with pytest.raises(ConfigError, match="needs a new folder"):
         coin.run(CoinConfig(), folder=tmp_path)
 
 
@@ -132,5 +132,5 @@ def test_every_experiment_is_in_the_registry_by_its_name():
     assert {name: each.name for name, each in EXPERIMENTS.items()} == {name: name for name in EXPERIMENTS}
 
 
-def test_a_table_has_a_line_a_row():
+def test_a_table_has_one_line_for_each_row():
     assert markdown_table(["a", "b"], [["1", "2"], ["3", "4"]]) == "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |"

@@ -1,4 +1,4 @@
-"""Figure 2: its numbers are those of the library's own roads, its result is reproducible and checked when loaded."""
+"""Figure 2: its numbers agree with direct evaluation, and a result is reproducible and checked when loaded."""
 
 import json
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_the_same_configuration_gives_the_same_answers(made):
     assert not np.array_equal(other.rows["right i-amfs"][0], made.rows["right i-amfs"][0])
 
 
-def test_the_result_says_what_was_done(made):
+def test_the_result_records_the_training(made):
     assert made.experiment == "figure2"
     assert made.seeds == [0, 1]
     assert made.config["maml"]["steps"] == 5
@@ -74,7 +74,7 @@ def test_the_result_says_what_was_done(made):
     ]
 
 
-def test_the_summary_is_what_its_rows_say(made):
+def test_the_summary_follows_from_the_rows(made):
     right = made.rows["right maml"] / 12
     solve = made.rows["right i-amfs"][:, :, 0] / 12
     for k, numbers in enumerate(made.summary["maml"]):
@@ -87,7 +87,7 @@ def test_the_summary_is_what_its_rows_say(made):
         assert gap["mean"] == pytest.approx(expected.mean, abs=1e-6)
 
 
-def test_it_is_saved_and_loaded_whole(made, tmp_path):
+def test_it_is_saved_and_loaded_completely(made, tmp_path):
     made.save(tmp_path / "one")
     back = figure2.load(tmp_path / "one")
     for method, curve in figure2.curves(back).items():
@@ -95,23 +95,23 @@ def test_it_is_saved_and_loaded_whole(made, tmp_path):
     assert figure2.curves(back)["maml"].interval(2, episodes=3).n == 3
 
 
-def test_numbers_that_do_not_agree_are_refused(made, tmp_path):
+def test_a_result_whose_numbers_disagree_is_refused(made, tmp_path):
     wrong = json.loads(json.dumps(made.summary))
     wrong["maml"][1]["over episodes"]["mean"] += 0.01
     Result(**{**vars(made), "summary": wrong}).save(tmp_path / "summary")
-    with pytest.raises(DataError, match=r"Expected a whole result in .* a summary that its rows do not give"):
+    with pytest.raises(DataError, match=r"Expected a complete result in .* the summary must follow from the rows"):
         figure2.load(tmp_path / "summary")
     fewer = {name: values[:, :-1] for name, values in made.rows.items()}
     Result(**{**vars(made), "rows": fewer}).save(tmp_path / "rows")
-    with pytest.raises(DataError, match=r"`right maml` of shape \(2, 5, 4\), not \(2, 6, 4\)"):
+    with pytest.raises(DataError, match=r"`right maml` must have shape \(2, 6, 4\)\. Got \(2, 5, 4\)"):
         figure2.load(tmp_path / "rows")
     Result(**{**vars(made), "rows": {}}).save(tmp_path / "empty")
-    with pytest.raises(DataError, match=r"Expected a whole result .*'right maml'"):
+    with pytest.raises(DataError, match=r"Expected a complete result .*'right maml'"):
         figure2.load(tmp_path / "empty")
 
 
 def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
-    with pytest.raises(ConfigError, match="never overwritten"):
+    with pytest.raises(ConfigError, match="needs a new folder"):
         figure2.run(replace(SMALL, meta_steps=10**6), folder=tmp_path)
 
 
@@ -126,12 +126,12 @@ def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
         ({"seconds": -1.0}, r"TrainingConfig.seconds must be a finite number > 0"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings, words):
+def test_invalid_settings_are_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         figure2.Figure2Config(**settings)
 
 
-def test_runs_take_turns_by_the_time_that_they_have_used():
+def test_runs_take_turns_by_their_training_time():
     order = []
 
     def run(name, pace, last):
@@ -146,7 +146,7 @@ def test_runs_take_turns_by_the_time_that_they_have_used():
     assert {name: progress.step for name, progress in ended.items()} == {"slow": 2, "fast": 8}
 
 
-def test_the_command_makes_a_folder_and_says_what_it_found(tmp_path, capsys):
+def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys):
     words = [
         "reproduce",
         "figure2",
@@ -174,15 +174,15 @@ def test_the_command_makes_a_folder_and_says_what_it_found(tmp_path, capsys):
     assert (back.config["split"], back.config["maml"]["lr"], back.config["i_amfs"]["lam"]) == ("validation", 0.3, 0.7)
     assert back.training[0]["method"] == "maml"
     assert main([*words, "--out", str(tmp_path / "one")]) == 2
-    assert "never overwritten" in capsys.readouterr().err
+    assert "needs a new folder" in capsys.readouterr().err
     assert main([*words, "--threads", "-1", "--out", str(tmp_path / "two")]) == 2
     assert "`threads` must be >= 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("source", "split"), [("glyphs", "test"), ("omniglot", "validation")])
-def test_the_results_that_come_with_the_course_are_whole_and_small(source, split):
+def test_the_shipped_results_are_complete_and_small(source, split):
     folder = stored(f"figure2-{source}")
     result = figure2.load(folder)
     assert (result.config["source"], result.config["split"]) == (source, split)
-    assert result.code["changed"] is False  # made by a commit, and by nothing beside it
+    assert result.code["changed"] is False  # made by a commit without local changes
     assert sum(path.stat().st_size for path in folder.iterdir()) < 200_000

@@ -1,4 +1,4 @@
-"""The tables of docs/statistics.md: what the command prints, and what the rules promise."""
+"""The tables of docs/statistics.md: they agree with the command, and the rules have their nominal rates."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def cells(line):
 
 
 def test_the_page_has_the_tables_that_the_command_prints(lines):
-    """The words exactly; the shares up to a point, since another processor may round a borderline sample otherwise."""
+    """Words are equal. Shares may differ by one point, because another processor may round a sample differently."""
     told = [line for line in DOC.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     told = told[next(i for i, line in enumerate(told) if line == lines[0]) :]
     printed = [line for line in lines if line]
@@ -40,7 +40,7 @@ def test_the_intervals_cover_in_94_per_cent_on_every_stored_row(lines):
         assert ours > student
 
 
-def test_the_rules_that_are_used_speak_in_five_per_cent_at_most(lines):
+def test_the_rules_in_use_have_at_most_five_per_cent_false_alarms(lines):
     wrong = {line.split("|")[1].strip(): cells(line)[0] for line in lines if cells(line)}
     used = (
         "6 pairs together (`CompareExplorer`), one look at 200",
@@ -50,7 +50,7 @@ def test_the_rules_that_are_used_speak_in_five_per_cent_at_most(lines):
         "`difference_of_trainings`, 3 against 3",
         "three questions, `holm`",
     )
-    assert max(wrong[name] for name in used) <= 5 + 2  # two standard errors of a thousand samples and fewer
+    assert max(wrong[name] for name in used) <= 5 + 2  # two standard errors of at most a thousand samples
     assert wrong["each of 6 pairs at 95 %, looks at 30, 50, 100, 150 and 200"] > 40
     assert wrong["6 pairs together, a look after each episode from 30 on"] > 15
 

@@ -1,4 +1,4 @@
-"""float32 beside bfloat16: rows are those of the library's own roads, a result is checked when it is loaded."""
+"""float32 and bfloat16: rows agree with direct evaluation, and a result is checked when it is loaded."""
 
 import json
 from pathlib import Path
@@ -48,12 +48,12 @@ def test_precisions_differ_in_nothing_else():
     assert TrainingConfig.from_dict(short).build().net.backbone.precision == "bfloat16"
 
 
-def test_short_numbers_make_a_difference(made):
+def test_the_two_precisions_give_different_rows(made):
     losses = {(run["method"], run["precision"]): run["loss"] for run in made.training if run["seed"] == 0}
     assert losses["i-amfs", "float32"] != losses["i-amfs", "bfloat16"]
 
 
-def test_the_summary_is_what_its_rows_say(made):
+def test_the_summary_follows_from_the_rows(made):
     full, short = (torch.from_numpy(made.rows[f"maml {kind}"] / 10) for kind in ("float32", "bfloat16"))
     told = made.summary["maml"]
     ahead = accuracy_difference(short.mean(0), full.mean(0))
@@ -67,7 +67,7 @@ def test_the_summary_is_what_its_rows_say(made):
         assert numbers["half_width"] is interval.half_width is None  # five episodes
 
 
-def test_the_table_has_a_line_a_method(made):
+def test_the_table_has_one_line_for_each_method(made):
     lines = precision.table(made).splitlines()
     assert len(lines) == 2 + 2
     full = accuracy_interval(torch.from_numpy(made.rows["i-amfs float32"] / 10).mean(0))
@@ -79,7 +79,7 @@ def test_the_table_has_a_line_a_method(made):
     assert lines[2].endswith(f" | {short / full:.2f} |")
 
 
-def test_it_is_saved_and_loaded_whole(made, tmp_path):
+def test_it_is_saved_and_loaded_completely(made, tmp_path):
     made.save(tmp_path / "one")
     assert precision.table(precision.load(tmp_path / "one")) == precision.table(made)
 
@@ -87,17 +87,17 @@ def test_it_is_saved_and_loaded_whole(made, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda r: {"rows": {"maml float32": r.rows["maml float32"]}}, r"rows maml float32, not i-amfs float32"),
-        (lambda r: {"rows": r.rows | {"maml float32": r.rows["maml float32"][:1]}}, r"of shape \(1, 5\), not \(2, 5\)"),
-        (lambda r: {"rows": r.rows | {"maml float32": r.rows["maml float32"] + 11}}, r"right answers of 10"),
-        (lambda r: {"training": r.training[1:]}, r"trainings that do not belong to its rows"),
-        (lambda r: {"summary": r.summary | {"maml": r.summary["i-amfs"]}}, r"a summary that its rows do not give"),
-        (lambda r: {"config": {"episodes": 5}}, r"nothing named 'episode'"),
+        (lambda r: {"rows": {"maml float32": r.rows["maml float32"]}}, r"the rows must be i-amfs .* Got maml float32"),
+        (lambda r: {"rows": r.rows | {"maml float32": r.rows["maml float32"][:1]}}, r"shape \(2, 5\)\. Got \(1, 5\)"),
+        (lambda r: {"rows": r.rows | {"maml float32": r.rows["maml float32"] + 11}}, r"have 0 to 10 correct answers"),
+        (lambda r: {"training": r.training[1:]}, r"each row must have its training runs"),
+        (lambda r: {"summary": r.summary | {"maml": r.summary["i-amfs"]}}, r"the summary must follow from the rows"),
+        (lambda r: {"config": {"episodes": 5}}, r"there is no entry 'episode'"),
     ],
 )
-def test_a_result_that_is_not_whole_is_refused(made, tmp_path, change, words):
+def test_an_incomplete_result_is_refused(made, tmp_path, change, words):
     Result(**vars(made) | change(made)).save(tmp_path / "one")
-    with pytest.raises(DataError, match=rf"Expected a whole result in .*{words}.*Reproduce it"):
+    with pytest.raises(DataError, match=rf"Expected a complete result in .*{words}.*Make it again"):
         precision.load(tmp_path / "one")
 
 
@@ -108,20 +108,20 @@ def test_a_result_that_is_not_whole_is_refused(made, tmp_path, change, words):
         ({"split": "train"}, r"PrecisionConfig.split must be one of validation, test. Got 'train'"),
         ({"methods": ()}, r"PrecisionConfig.methods must name at least one of i-amfs, .* Got none"),
         ({"methods": ("magic",)}, r"The method must be one of .* Got 'magic'"),
-        ({"methods": ("anil", "anil")}, r"PrecisionConfig.methods must name each once. Got anil, anil"),
+        ({"methods": ("anil", "anil")}, r"PrecisionConfig.methods must name each method once. Got anil, anil"),
         ({"episodes": 1}, r"`episodes` must be >= 2"),
         ({"meta_steps": 0}, r"TrainingConfig.steps must be an integer >= 1. Got 0"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings, words):
+def test_invalid_settings_are_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         PrecisionConfig(**settings)
 
 
-def test_the_result_that_comes_with_the_course_is_the_readmes():
+def test_the_shipped_result_agrees_with_the_text():
     result, told = precision.load(stored("precision-glyphs")), RESULTS.read_text(encoding="utf-8")
     asked, found = result.config, list(result.summary.values())
-    assert result.code["changed"] is False  # made by a commit, and by nothing beside it
+    assert result.code["changed"] is False  # made by a commit without local changes
     assert (asked["source"], asked["split"], asked["episodes"]) == ("glyphs", "validation", 600)
     assert tuple(asked["methods"]) == PrecisionConfig().methods
     signs = [
@@ -136,8 +136,8 @@ def test_the_result_that_comes_with_the_course_is_the_readmes():
     assert luck.low < 0 < luck.high
     for sentence in (
         f"with {asked['width']} filters, {asked['meta_steps']} meta-steps each, three seeds",
-        f"of which the {len(pairs)} pairs have three seeds, bfloat16 is ahead by {luck.points()}, "
-        "so no cost can be shown",
+        f"over the {len(pairs)} pairs of training runs, which have three seeds, bfloat16 minus float32 is "
+        f"{luck.points()}, so no cost can be shown",
         f"`amfs-lab reproduce precision --width {asked['width']} --steps {asked['meta_steps']}` makes this table",
     ):
         assert sentence in " ".join(told.split()), sentence
@@ -153,4 +153,4 @@ def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys):
     assert json.loads((tmp_path / "one" / "result.json").read_text())["config"]["methods"] == ["prototypes"]
     assert back.rows["prototypes float32"].shape == (1, 2)
     assert main(words) == 2
-    assert "never overwritten" in capsys.readouterr().err
+    assert "needs a new folder" in capsys.readouterr().err

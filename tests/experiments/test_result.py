@@ -1,4 +1,4 @@
-"""A result is one folder: whole or not there, never overwritten, and refused where its parts don't belong together."""
+"""A result is one complete folder. It is needs a new folder, and it is refused if its parts do not belong together."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def made():
     return Result("figure2", {"episodes": 3}, [0], training, rows, {"mean": 0.25})
 
 
-def test_it_comes_back_as_it_was_saved(made, tmp_path):
+def test_it_is_loaded_as_it_was_saved(made, tmp_path):
     made.save(tmp_path / "deep" / "one")
     back = Result.load(tmp_path / "deep" / "one", "figure2")
     assert np.array_equal(back.rows["right maml"], made.rows["right maml"])
@@ -30,7 +30,7 @@ def test_it_comes_back_as_it_was_saved(made, tmp_path):
     assert sorted(path.name for path in (tmp_path / "deep" / "one").iterdir()) == sorted([RECORD, ROWS, SUMMARY])
 
 
-def test_it_says_which_code_on_what_machine_and_names_no_machine(made):
+def test_it_records_code_and_hardware_without_the_name_of_the_machine(made):
     assert made.code["amfs_lab"] == __version__
     assert code_version()["commit"] is None or re.fullmatch(r"[0-9a-f]{40}", code_version()["commit"])
     assert {"cpu", "cores", "threads", "torch", "python", "system", "load"} == set(machine())
@@ -43,12 +43,12 @@ def test_it_is_never_overwritten(made, tmp_path):
     made.save(tmp_path / "one")
     before = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
     for name in ("one", "empty"):
-        with pytest.raises(ConfigError, match=rf"{name} exists, and a result is never overwritten. Name another"):
+        with pytest.raises(ConfigError, match=rf"needs a new folder. Got .*{name}, which exists. Name another"):
             made.save(tmp_path / name)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
 
 
-def test_a_run_that_breaks_while_it_is_written_leaves_nothing(made, tmp_path, monkeypatch):
+def test_a_failed_save_leaves_nothing(made, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -58,7 +58,7 @@ def test_a_run_that_breaks_while_it_is_written_leaves_nothing(made, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_faster_run_of_the_same_name_wins(made, tmp_path, monkeypatch):
+def test_a_result_that_another_run_has_saved_meanwhile_is_kept(made, tmp_path, monkeypatch):
     rename = os.rename
 
     def late(source, target):
@@ -67,7 +67,7 @@ def test_a_faster_run_of_the_same_name_wins(made, tmp_path, monkeypatch):
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", late)
-    with pytest.raises(ConfigError, match="never overwritten"):
+    with pytest.raises(ConfigError, match="needs a new folder"):
         made.save(tmp_path / "one")
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["other"]
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
@@ -81,14 +81,14 @@ def changed(record, **changes):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda f: (f / RECORD).unlink(), r"Expected a result in .* \(result.json\). Got none. Make one"),
-        (lambda f: (f / SUMMARY).unlink(), r"Expected a whole result in .*summary.json"),
-        (lambda f: (f / SUMMARY).write_text("[]"), r"summary.json holds a list"),
-        (lambda f: (f / RECORD).write_text("{"), r"Expected a whole result in"),
-        (lambda f: changed(f / RECORD, format=99), r"format 99, not 1"),
-        (lambda f: changed(f / RECORD, seeds="0"), r"no `seeds` of type list"),
-        (lambda f: changed(f / RECORD, machine=None), r"no `machine` of type dict"),
-        (lambda f: (f / ROWS).write_bytes((f / ROWS).read_bytes()[:-9]), r"rows.npz is not the file that was saved"),
+        (lambda f: (f / RECORD).unlink(), r"Expected a result in .* \(result.json\). Got none. `amfs-lab reproduce`"),
+        (lambda f: (f / SUMMARY).unlink(), r"Expected a complete result in .*summary.json"),
+        (lambda f: (f / SUMMARY).write_text("[]"), r"summary.json must hold a JSON object. Got a list"),
+        (lambda f: (f / RECORD).write_text("{"), r"Expected a complete result in"),
+        (lambda f: changed(f / RECORD, format=99), r"the format must be 1. Got 99"),
+        (lambda f: changed(f / RECORD, seeds="0"), r"must have `seeds` of type list"),
+        (lambda f: changed(f / RECORD, machine=None), r"must have `machine` of type dict"),
+        (lambda f: (f / ROWS).write_bytes((f / ROWS).read_bytes()[:-9]), r"rows.npz must be the file that was saved"),
         (lambda f: changed(f / RECORD, experiment="table9"), r"Expected a result of figure2 in .* Got one of table9"),
     ],
 )

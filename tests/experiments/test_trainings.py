@@ -64,7 +64,7 @@ def test_a_complete_run_is_loaded_and_not_trained_again(interrupted_at, tmp_path
     assert again.progress.loss == first.progress.loss
     for a, b in zip(again.learner.parameters(), first.learner.parameters(), strict=True):
         assert a.equal(b)
-    with pytest.raises(ConfigError, match=r"has other settings than this experiment. Resume it with the settings"):
+    with pytest.raises(ConfigError, match=r"must have the settings of this experiment. Got others. Resume it"):
         Trainings(folder=tmp_path / "r", resume=True).train({"one": replace(configs["one"], seed=1)})
 
 

@@ -1,4 +1,4 @@
-"""A project folder for each test: two lessons, solved too."""
+"""A project folder for each test, with two lessons and their solved versions."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    """A folder with a space in its name."""
+    """A project in a folder with a space in its name."""
     folder = tmp_path / "a project"
     (folder / "notebooks" / "solutions").mkdir(parents=True)
     (folder / "notebooks" / "build.py").touch()

@@ -14,26 +14,26 @@ from tests.lab.conftest import notebook
 
 @pytest.fixture
 def lab(project, monkeypatch, tmp_path):
-    """`lab(*arguments)`: its status. `lab.told` is what JupyterLab was given, None if it was not started."""
+    """`lab(*arguments)` gives the exit status. `lab.launched`: JupyterLab's options, or None if it was not started."""
 
     def run(*arguments: str) -> int:
-        run.told = None
+        run.launched = None
         return main(list(arguments), project)
 
-    monkeypatch.setattr(server, "launch", lambda options: setattr(run, "told", options))
+    monkeypatch.setattr(server, "launch", lambda options: setattr(run, "launched", options))
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "environment"))
     monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
     return run
 
 
-def own(told: list[str]) -> list[str]:
-    """The options beside the protecting ones."""
-    return [option for option in told if option not in server.protection([])]
+def own(launched: list[str]) -> list[str]:
+    """The options of JupyterLab without the protecting options."""
+    return [option for option in launched if option not in server.protection([])]
 
 
 def test_lab_opens_working_copies(lab, project):
     assert lab() == 0
-    assert own(lab.told) == [
+    assert own(lab.launched) == [
         f"--ServerApp.root_dir={project / 'my_lessons'}",
         "--LabApp.default_url=/lab/tree/00_start_here.ipynb",
     ]
@@ -41,22 +41,22 @@ def test_lab_opens_working_copies(lab, project):
 
 def test_fresh_and_solutions_choose_the_first_page(lab):
     lab("--fresh", "1")
-    assert lab.told is not None
-    assert own(lab.told)[1] == "--LabApp.default_url=/lab/tree/01_rbf_kernels.ipynb"
+    assert lab.launched is not None
+    assert own(lab.launched)[1] == "--LabApp.default_url=/lab/tree/01_rbf_kernels.ipynb"
     lab("--solutions", "--fresh=01")
-    assert own(lab.told)[1] == "--LabApp.default_url=/lab/tree/solutions/01_rbf_kernels.ipynb"
+    assert own(lab.launched)[1] == "--LabApp.default_url=/lab/tree/solutions/01_rbf_kernels.ipynb"
 
 
 def test_in_place_opens_the_lessons_themselves(lab, project):
     lab("--in-place")
-    assert own(lab.told)[0] == f"--ServerApp.root_dir={project / 'notebooks'}"
+    assert own(lab.launched)[0] == f"--ServerApp.root_dir={project / 'notebooks'}"
     assert not (project / "my_lessons").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--no-browser"], "`lab` has no option `--no-browser`. Give JupyterLab's own after `--`: `run.py lab -- --no"),
+        (["--no-browser"], "`lab` has no option `--no-browser`. JupyterLab's options follow `--`: `run.py lab -- --no"),
         (["--fres", "01"], "`lab` has no option `--fres 01`."),
         (["--fresh"], "Argument --fresh: expected one argument. `run.py lab --help` lists the options."),
         (["--fresh", "--solutions"], "Argument --fresh: expected one argument."),
@@ -72,18 +72,18 @@ def test_a_wrong_option_is_one_sentence(lab, arguments, sentence, capsys):
     assert error.startswith("run.py: ")
     assert sentence in error
     assert error.count("\n") == 1
-    assert lab.told is None
+    assert lab.launched is None
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_sentence(lab, project, capsys):
     (project / "my_lessons").write_text("a file")
     assert lab() == 2
-    assert capsys.readouterr().err.endswith("See that this folder is whole and can be written to.\n")
+    assert capsys.readouterr().err.endswith("Check that this folder is complete and that you can write to it.\n")
 
 
 def test_the_options_after_the_dashes_go_to_jupyter(lab):
     lab("--fresh", "00", "--", "--no-browser", "--port", "9999", "--fresh")
-    assert own(lab.told)[2:] == ["--no-browser", "--port", "9999", "--fresh"]
+    assert own(lab.launched)[2:] == ["--no-browser", "--port", "9999", "--fresh"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_options_after_the_dashes_go_to_jupyter(lab):
 )
 def test_an_option_of_the_user_replaces_ours(lab, option, ours):
     lab("--", *option)
-    assert [given for given in lab.told[: -len(option)] if given.startswith(ours)] == []
+    assert [given for given in lab.launched[: -len(option)] if given.startswith(ours)] == []
 
 
 def test_lab_insists_on_loopback_a_login_and_its_own_pages(lab):
@@ -111,7 +111,7 @@ def test_lab_insists_on_loopback_a_login_and_its_own_pages(lab):
         "--ServerApp.allow_remote_access=False",
         "--ServerApp.disable_check_xsrf=False",
         "--ServerApp.tornado_settings={}",
-    } <= set(lab.told)
+    } <= set(lab.launched)
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_lab_insists_on_loopback_a_login_and_its_own_pages(lab):
          {"allow_origin", "disable_check_xsrf"}),
     ],
 )  # fmt: skip
-def test_a_user_who_lowers_the_protection_is_told(lab, capsys, given, named, gone):
+def test_an_option_that_lowers_the_protection_prints_a_warning(lab, capsys, given, named, gone):
     lab("--", *given)
-    assert f"You set {named} yourself: `lab` does not protect that." in capsys.readouterr().out
-    there = {option.split("=")[0].rsplit(".")[-1] for option in lab.told[: -len(given)]}
+    assert f"You set {named}, so `lab` does not protect this setting." in capsys.readouterr().out
+    there = {option.split("=")[0].rsplit(".")[-1] for option in lab.launched[: -len(given)]}
     assert server.PROTECTED.keys() - gone <= there
     assert not gone & there
 
@@ -135,12 +135,12 @@ def test_a_user_who_lowers_the_protection_is_told(lab, capsys, given, named, gon
 def test_an_option_that_lowers_nothing_is_no_warning(lab, capsys):
     lab("--", "--no-browser", "--port", "9999")
     assert "does not protect" not in capsys.readouterr().out
-    assert set(server.protection([])) <= set(lab.told)
+    assert set(server.protection([])) <= set(lab.launched)
 
 
-def test_the_token_is_left_to_jupyter_and_its_address_is_announced(lab, capsys):
+def test_jupyter_makes_the_token_and_lab_announces_the_address(lab, capsys):
     lab()
-    names = [option.split("=")[0].lower() for option in lab.told]
+    names = [option.split("=")[0].lower() for option in lab.launched]
     assert not any("token" in name or "password" in name for name in names)
     assert "JupyterLab prints its address below" in capsys.readouterr().out
 
@@ -149,11 +149,11 @@ def test_the_token_is_left_to_jupyter_and_its_address_is_announced(lab, capsys):
 def test_in_a_container_jupyter_may_run_as_root(lab, monkeypatch, given):
     monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
     lab("--", *given)
-    assert own(lab.told)[2:] == ["--allow-root"]
+    assert own(lab.launched)[2:] == ["--allow-root"]
 
 
-def test_lab_does_not_ask_for_news(lab, tmp_path):
-    """Settings of the environment's own JupyterLab, by their names in its schema; the user's settings win over them."""
+def test_lab_turns_off_news_and_update_checks(lab, tmp_path):
+    """By the names in the schema of the environment's JupyterLab. The user's settings have priority."""
     lab()
     lab()  # a second time changes nothing
     (file,) = (tmp_path / "environment" / "share" / "jupyter" / "lab" / "settings" / "overrides.d").iterdir()

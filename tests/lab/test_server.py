@@ -30,7 +30,7 @@ c.PasswordIdentityProvider.hashed_password = ""
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """What the server says of itself, in its folder of running servers."""
+    """The description that the running server writes into Jupyter's runtime folder."""
     home = tmp_path_factory.mktemp("home")
     (home / "jupyter_server_config.py").write_text(OPEN)
     (home / "jupyter_lab_config.py").write_text(OPEN)
@@ -87,15 +87,15 @@ def test_it_listens_on_this_machine_only_and_has_a_token(server):
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("origin", [{}, {"Origin": EVIL}])
 @pytest.mark.parametrize("token", ["", "?token="])
-def test_nobody_gets_in_without_the_token(server, method, origin, token):
+def test_access_without_the_token_is_refused(server, method, origin, token):
     assert ask(server, "/api/terminals" + token, method, **origin).status in (403, 404)
 
 
-def test_the_token_opens(server):
+def test_the_token_gives_access(server):
     assert ask(server, f"/api/terminals?token={server['token']}").status == 200
 
 
-def test_a_page_elsewhere_gets_nothing_from_a_browser_that_is_logged_in(server):
+def test_a_page_of_another_site_cannot_use_a_logged_in_browser(server):
     cookies = ask(server, f"/lab?token={server['token']}").headers.get_all("Set-Cookie")
     cookie = {"Cookie": "; ".join(each.split(";")[0] for each in cookies)}
     assert ask(server, "/api/terminals", **cookie).status == 200
@@ -104,7 +104,7 @@ def test_a_page_elsewhere_gets_nothing_from_a_browser_that_is_logged_in(server):
 
 
 @pytest.mark.parametrize("name", ["evil.example", "other.example"])
-def test_a_name_that_was_made_to_mean_this_machine_is_refused(server, name):
+def test_another_host_name_for_this_machine_is_refused(server, name):
     assert ask(server, f"/api/terminals?token={server['token']}", Host=name).status == 403
 
 
@@ -123,7 +123,7 @@ def test_a_name_that_was_made_to_mean_this_machine_is_refused(server, name):
         ("mine", "a password", "token password"),
     ],
 )
-def test_a_login_that_is_named_holds_and_an_empty_one_does_not(token, password, kept):
+def test_a_given_login_is_kept_and_an_empty_one_is_replaced(token, password, kept):
     from jupyter_server.auth import passwd
 
     from amfs_lab.lab.server import TokenOrPassword
@@ -138,7 +138,7 @@ def test_a_login_that_is_named_holds_and_an_empty_one_does_not(token, password, 
         assert login.token_generated, "Jupyter prints no other token"
 
 
-def test_what_is_no_hash_is_no_empty_password():
+def test_a_malformed_hash_is_not_an_empty_password():
     from amfs_lab.lab.server import TokenOrPassword
 
     login = TokenOrPassword(token="", hashed_password="argon2:no hash")

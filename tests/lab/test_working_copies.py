@@ -14,7 +14,7 @@ NAME = "01_rbf_kernels.ipynb"
 
 @pytest.fixture
 def copy(project) -> Path:
-    """A lesson's copy, made a while ago."""
+    """A working copy of a lesson, made some time ago."""
     working_copies(project)
     return project / "my_lessons" / NAME
 
@@ -24,7 +24,7 @@ def lesson_of(copy: Path) -> Path:
 
 
 def kept(project: Path) -> list[str]:
-    """What the backup holds."""
+    """The names of the files in the backup."""
     return sorted(path.read_text() for path in (project / "my_lessons" / "backup").rglob("*.ipynb"))
 
 
@@ -45,11 +45,11 @@ def test_a_copy_is_never_overwritten_and_new_lessons_arrive(project, copy):
 
 @pytest.mark.parametrize("length", [0, 1, 20, -1])
 def test_a_lesson_that_was_copied_in_part_is_copied_again(project, copy, capsys, length):
-    """The lesson without its end: nobody has worked in it, so nothing of it is kept."""
+    """The copy is only the start of the lesson. No student has worked in it, so it is not kept."""
     copy.write_bytes(lesson_of(copy).read_bytes()[:length])
     working_copies(project)
     assert copy.read_bytes() == lesson_of(copy).read_bytes()
-    assert f"{Path('my_lessons', NAME)} was copied only in part. It is copied again." in capsys.readouterr().out
+    assert f"{Path('my_lessons', NAME)} was an incomplete copy. It is copied again." in capsys.readouterr().out
     assert not (project / "my_lessons" / "backup").exists()
     working_copies(project)
     assert capsys.readouterr().out == ""
@@ -63,16 +63,16 @@ def test_a_broken_copy_that_may_hold_work_is_set_aside(project, copy, capsys, br
     assert kept(project) == [broken.decode()]
     said = capsys.readouterr().out
     assert "is broken: JupyterLab cannot open it. You get a new copy." in said
-    assert f"is kept as {Path('my_lessons', 'backup')}" in said
+    assert f"is now {Path('my_lessons', 'backup')}" in said
 
 
-def test_a_copy_that_is_no_text_is_broken(project, copy):
+def test_a_copy_that_is_not_text_counts_as_broken(project, copy):
     copy.write_bytes(b"\xff\xfe")
     working_copies(project)
     assert copy.read_bytes() == lesson_of(copy).read_bytes()
 
 
-def test_no_copy_makes_way_for_a_lesson_that_is_itself_broken(project, copy):
+def test_a_broken_lesson_replaces_no_copy(project, copy):
     for path in (copy, lesson_of(copy)):
         path.write_text(f"<<<<<<< {path.parent.name}")
     working_copies(project)
@@ -93,15 +93,15 @@ def test_a_link_or_pipe_in_a_lesson_s_place_stays(project, copy):
     assert copy.is_fifo()
 
 
-def test_a_link_that_leads_nowhere_is_not_written_through(project):
+def test_a_broken_link_is_not_followed(project):
     (project / "my_lessons").mkdir()
     (project / "my_lessons" / NAME).symlink_to(project / "nowhere")
     working_copies(project)
     assert not (project / "nowhere").exists()
 
 
-def test_a_file_that_appears_meanwhile_stays(project, monkeypatch):
-    """Another `lab` has made the copy after this one looked."""
+def test_a_copy_that_another_process_makes_is_kept(project, monkeypatch):
+    """Another `lab` makes the copy after this `lab` has looked for it."""
     (project / "my_lessons").mkdir()
     (project / "my_lessons" / NAME).write_text(notebook("theirs"))
     monkeypatch.setattr(os.path, "lexists", lambda path: False)
@@ -121,7 +121,7 @@ def test_fresh_starts_one_lesson_again_and_keeps_the_old_copy(project, copy, num
         assert copy.read_text() == lesson_of(copy).read_text()
     assert kept(project) == works
     assert other.read_text() == notebook("my other work")
-    assert capsys.readouterr().out.count(f"Your {NAME} is kept as") == 2
+    assert capsys.readouterr().out.count(f"Your old {NAME} is now") == 2
 
 
 def test_a_lesson_that_does_not_exist_cannot_be_started_again(project):
@@ -150,7 +150,7 @@ def test_a_copy_of_a_solution_is_never_overwritten_either(project, copy):
     assert kept(project) == [notes]
 
 
-def test_without_asking_nobody_meets_a_solution(project, copy):
+def test_without_the_option_no_solution_is_copied(project, copy):
     assert not (copy.parent / "solutions").exists()
 
 
@@ -161,13 +161,13 @@ def test_without_lessons_the_project_says_how_to_build_them(project, solutions):
         lesson.unlink()
     with pytest.raises(ConfigError) as error:
         working_copies(project, solutions=solutions)
-    assert str(error.value) == f"There are no lessons in {place}. Run `run.py notebooks` to build them."
+    assert str(error.value) == f"Expected lessons in {place}. Got none. Run `run.py notebooks` to build them."
 
 
 def test_a_hand_out_says_that_it_has_no_solutions(project):
     (project / "notebooks" / "build.py").unlink()
     for solved in (project / "notebooks" / "solutions").iterdir():
         solved.unlink()
-    with pytest.raises(ConfigError, match=r"handed out without .*solutions\. Ask those who gave it to you\."):
+    with pytest.raises(ConfigError, match=r"has no .*solutions\. Ask the teacher who gave you this copy\."):
         working_copies(project, solutions=True)
     assert not (project / "my_lessons").exists()

@@ -1,11 +1,11 @@
-"""What the tests of the lessons share."""
+"""Shared fixtures of the tests of the lessons."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-# Under importlib mode no folder of tests is on the path.
+# pytest's importlib mode does not add these folders to the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))  # guide.py, handout.py
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # lessons.py
 
@@ -14,5 +14,5 @@ from lessons import lesson_paths
 
 @pytest.fixture(params=lesson_paths(), ids=lambda path: path.stem)
 def lesson(request) -> Path:
-    """Each lesson's student notebook in turn; `solution_of(lesson)` is the solved one."""
+    """The student notebook of each lesson, one after another. `solution_of(lesson)` is its solved notebook."""
     return request.param

@@ -1,4 +1,4 @@
-"""The lessons in the tree."""
+"""Paths of the lessons in the project."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The builder: what a source becomes, that the notebooks in the tree are what the sources say, and its errors."""
+"""The builder: the notebooks of a source, agreement of notebooks and sources in the project, and errors."""
 
 import importlib.util
 import json
@@ -64,7 +64,7 @@ def lesson(folder):
     return nbformat.reads(only.student, 4), nbformat.reads(only.solution, 4)
 
 
-def test_the_notebooks_are_what_the_sources_say():
+def test_the_notebooks_match_their_sources():
     assert not build.drift(), "run `python3 run.py notebooks`"
 
 
@@ -99,15 +99,15 @@ def test_a_notebook_is_the_same_on_every_machine(folder):
     assert len({cell["id"] for cell in student["cells"]}) == len(student["cells"])
 
 
-def test_the_code_of_a_question_is_folded_away(folder):
-    """It holds the answer and the reasons."""
+def test_the_code_of_a_question_is_collapsed(folder):
+    """The code contains the answer and the reasons."""
     path = folder / "source" / "42_a_lesson.py"
     path.write_text(SOURCE.replace("import torch", 'widgets.predict("?", ["a"], answer="a")'), encoding="utf-8")
     folded = [cell.metadata.get("jupyter") for cell in lesson(folder)[0].cells]
     assert folded == [None, {"source_hidden": True}] + [None] * 6
 
 
-def test_an_inserted_cell_renames_no_other(folder):
+def test_inserting_a_cell_changes_no_other_id(folder):
     before = {cell.source: cell.id for cell in lesson(folder)[0].cells}
     path = folder / "source" / "42_a_lesson.py"
     path.write_text(SOURCE.replace("# %%\nimport torch", "# %%\nimport math\n\n# %%\nimport torch"), encoding="utf-8")
@@ -115,7 +115,7 @@ def test_an_inserted_cell_renames_no_other(folder):
     assert before.items() < after.items()
 
 
-def test_equal_cells_have_ids_of_their_own(folder):
+def test_equal_cells_have_different_ids(folder):
     path = folder / "source" / "42_a_lesson.py"
     path.write_text(SOURCE + "\n# %%\nimport torch\n\n# %%\nimport torch\n", encoding="utf-8")
     ids = [cell.id for cell in lesson(folder)[0].cells]
@@ -125,31 +125,35 @@ def test_equal_cells_have_ids_of_their_own(folder):
 IMPORT, MARKED = "# %%\nimport torch", '# %% [markdown] tags=["exercise"]\n'
 FIRST_ANSWER = '# %% tags=["exercise"]\n### BEGIN SOLUTION\nanswer = 1 + 1\n### END SOLUTION\n'
 
-BROKEN = [  # what is replaced, by what, and what the builder says
-    ("    ### END SOLUTION\n", "", r"42_a_lesson.py: cell 7: `### BEGIN SOLUTION` without an `### END SOLUTION`"),
-    ("    ### BEGIN SOLUTION\n", "", "cell 7: `### END SOLUTION` without a `### BEGIN SOLUTION`"),
-    ("    y = x + x\n", "    ### BEGIN SOLUTION\n", "cell 7: a second `### BEGIN SOLUTION`"),
-    ("answer = 1 + 1", "print(2)", r"cell 4: at the top level a solution is made of lines .* Got `print\(2\)`"),
-    (IMPORT, "# %%\n### BEGIN SOLUTION", "cell 2: solution markers stand in a cell that is no answer"),
-    (IMPORT, '# %% tags=["hidden"]\nimport torch', "cell 2: expected one tag of exercise, check. Got hidden"),
-    (IMPORT, "# %% [html]\n# <p>", r"cell 2: expected `tags` and `points`"),
-    (IMPORT, "# %% [raw]\n# text", "cell 2: expected a code or markdown cell. Got a raw cell"),
-    (IMPORT, "# %% points=2\nimport torch", "cell 2: `points` is a whole number >= 0 and stands on a cell"),
-    (IMPORT, "# %%\n", "cell 2: the cell is empty"),
-    ("points=3", 'points="3"', "cell 8: `points` is a whole number"),
-    ("# ### Exercise 2 · in code", "# ### Exercise two", "cell 6: expected a heading like `### Exercise 2 · in code`"),
+BROKEN = [  # replaced text, new text, error of the builder
+    ("    ### END SOLUTION\n", "", r"42_a_lesson.py: cell 7: `### END SOLUTION` must stand after `### BEGIN SOLUTION`"),
+    ("    ### BEGIN SOLUTION\n", "", "cell 7: `### BEGIN SOLUTION` must stand before `### END SOLUTION`"),
+    ("    y = x + x\n", "    ### BEGIN SOLUTION\n", "cell 7: .* Got a second `### BEGIN SOLUTION`"),
+    ("answer = 1 + 1", "print(2)", r"cell 4: a solution outside a function must .* Got `print\(2\)`"),
+    (IMPORT, "# %%\n### BEGIN SOLUTION", "cell 2: only an answer may have solution markers"),
+    (
+        IMPORT,
+        '# %% tags=["hidden"]\nimport torch',
+        "cell 2: .* one of exercise, check. Got hidden",
+    ),
+    (IMPORT, "# %% [html]\n# <p>", r"cell 2: the `# %%` line of a cell may set only `tags` and `points`"),
+    (IMPORT, "# %% [raw]\n# text", "cell 2: a cell must be a code or markdown cell. Got a raw cell"),
+    (IMPORT, "# %% points=2\nimport torch", "cell 2: `points` must be an integer >= 0 on a cell tagged `check`. Got 2"),
+    (IMPORT, "# %%\n", "cell 2: a cell must not be empty"),
+    ("points=3", 'points="3"', "cell 8: `points` must be an integer .* Got '3'"),
+    ("# ### Exercise 2 · in code", "# ### Exercise two", "cell 6: .* a heading like `### Exercise 2 · in code`"),
     ("# ### Exercise 2", "# ### Exercise 1", "cell 6: exercise 1 appears twice"),
-    ('# %% tags=["check"]\nprint(answer)\n', "", "cell 5: exercise 1 ends without a check"),
-    ('# %% tags=["check"] points=3\nprint(double)\n', "", "cell 8: exercise 2 ends without a check"),
-    (MARKED + "# ### Exercise 1 · by hand\n", "# %% [markdown]\n", "cell 4: an answer stands without its task"),
-    (FIRST_ANSWER, "", "cell 4: a check stands without an answer"),
-    ("### BEGIN SOLUTION\nanswer = 1 + 1\n### END SOLUTION", "answer = 2", "cell 4: an answer cell without"),
-    ("# %% [markdown]\n# # 42", "# # 42", "a source begins with `# %%"),
+    ('# %% tags=["check"]\nprint(answer)\n', "", "cell 5: exercise 1 must end in a check"),
+    ('# %% tags=["check"] points=3\nprint(double)\n', "", "cell 8: exercise 2 must end in a check"),
+    (MARKED + "# ### Exercise 1 · by hand\n", "# %% [markdown]\n", "cell 4: an answer must follow its task"),
+    (FIRST_ANSWER, "", "cell 4: a check must follow an answer"),
+    ("### BEGIN SOLUTION\nanswer = 1 + 1\n### END SOLUTION", "answer = 2", "cell 4: an answer must have"),
+    ("# %% [markdown]\n# # 42", "# # 42", "a source must begin with `# %%"),
 ]
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BROKEN, ids=[message for *_, message in BROKEN])
-def test_a_source_that_is_no_lesson_is_refused(folder, old, new, message):
+def test_an_invalid_source_is_refused(folder, old, new, message):
     assert SOURCE.count(old) == 1 or old.startswith(("# %%\n", "    ###"))
     (folder / "source" / "42_a_lesson.py").write_text(SOURCE.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(build.BuildError, match=message):
@@ -158,14 +162,14 @@ def test_a_source_that_is_no_lesson_is_refused(folder, old, new, message):
 
 def test_a_source_has_a_number_and_a_folder_has_sources(folder):
     (folder / "source" / "42_a_lesson.py").rename(folder / "source" / "Lesson.py")
-    with pytest.raises(build.BuildError, match=r"Lesson.py: a source is called NN_title.py"):
+    with pytest.raises(build.BuildError, match=r"Lesson.py: a source must be named like 01_title.py"):
         build.build(folder)
     (folder / "source" / "Lesson.py").unlink()
     with pytest.raises(build.BuildError, match="expected lessons in"):
         build.build(folder)
 
 
-def test_drift_is_named_and_mended(folder, monkeypatch, capsys):
+def test_differences_are_named_and_a_build_removes_them(folder, monkeypatch, capsys):
     monkeypatch.setattr(build, "HERE", folder)
     assert build.drift(folder) == ["42_a_lesson.ipynb is missing", "solutions/42_a_lesson.ipynb is missing"]
     build.save(build.targets(build.build(folder), folder))
@@ -175,7 +179,7 @@ def test_drift_is_named_and_mended(folder, monkeypatch, capsys):
     assert build.drift(folder) == ["07_old.ipynb has no source", "42_a_lesson.ipynb differs from its source"]
 
 
-def test_a_notebook_is_whole_or_as_it_was(folder, monkeypatch):
+def test_a_failed_write_leaves_the_old_notebook(folder, monkeypatch):
     build.save({folder / "a.ipynb": "before"})
 
     def full(*_):
@@ -189,10 +193,10 @@ def test_a_notebook_is_whole_or_as_it_was(folder, monkeypatch):
 
 
 def test_nothing_is_written_through_a_link(folder):
-    """A link that leads nowhere is somebody's file too, and one that leads somewhere is replaced, not followed."""
+    """A broken link also counts as a user's file. A link to a file is replaced, not followed."""
     link, elsewhere = folder / "a.ipynb", folder / "elsewhere"
     link.symlink_to(elsewhere)
-    with pytest.raises(build.BuildError, match="is there already and differs"):
+    with pytest.raises(build.BuildError, match="must not overwrite files"):
         build.refuse_to_overwrite({link: b"a lesson"})
     build.save({link: "a lesson"})
     assert not elsewhere.exists()
@@ -208,11 +212,11 @@ def test_the_command_line(monkeypatch, capsys, tmp_path):
     assert "run `python3 run.py notebooks`" in capsys.readouterr().out
 
     def broken():
-        raise build.BuildError("01_x.py: cell 3: the cell is empty; delete it")
+        raise build.BuildError("01_x.py: cell 3: a cell must not be empty")
 
     monkeypatch.setattr(build, "build", broken)
     assert build.main([]) == 2
-    assert capsys.readouterr().err == "01_x.py: cell 3: the cell is empty; delete it\n"
+    assert capsys.readouterr().err == "01_x.py: cell 3: a cell must not be empty\n"
 
 
 def test_the_guide_is_written_from_the_solved_lessons(monkeypatch, capsys, tmp_path):
@@ -224,8 +228,8 @@ def test_the_guide_is_written_from_the_solved_lessons(monkeypatch, capsys, tmp_p
     assert told == {lesson.name: lesson.solution for lesson in build.build()}
 
     def broken(solutions):
-        raise guide.GuideError("01_x did not run to its end")
+        raise guide.GuideError("01_x must run without an error")
 
     monkeypatch.setattr(guide, "guide", broken)
     assert build.main(["--guide"]) == 2
-    assert capsys.readouterr().err == "01_x did not run to its end\n"
+    assert capsys.readouterr().err == "01_x must run without an error\n"

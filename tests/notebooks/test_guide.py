@@ -1,6 +1,6 @@
-"""The teaching guide: what it reads off a lesson and its run, and what it refuses.
+"""The teaching guide: its section of a lesson, and errors.
 
-Whether docs/teaching.md says what each lesson does is asked in notebooks/conftest.py: there the lessons run anyway.
+notebooks/conftest.py tests that docs/teaching.md agrees with each lesson, because the lessons run there.
 """
 
 import json
@@ -110,11 +110,11 @@ def double(x):
 """
 
 
-def test_a_lesson_is_told():
+def test_the_section_of_a_lesson():
     assert guide.section("42_a_lesson", performed()) == SECTION
 
 
-def test_without_a_bold_opening_the_first_paragraph_says_where_it_breaks():
+def test_without_a_bold_paragraph_the_first_paragraph_is_used():
     cells = [markdown("## Where this breaks\n\nHere.\n\nAnd more.")]
     assert list(guide.breaks(cells)) == ["- Here."]
 
@@ -122,25 +122,23 @@ def test_without_a_bold_opening_the_first_paragraph_says_where_it_breaks():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(asked=[QUESTION]), "42_a_lesson: expected a cell for each question. Got 2 for 1"),
-        (dict(asked=[QUESTION | {"key": None}, OPEN]), "nobody knows the answer when the lesson has ended: Up or down"),
-        (dict(praise="○ not attempted yet\n"), r"Exercise 1 · in code: expected praise. Got '○ not attempted yet'"),
+        (dict(asked=[QUESTION]), "42_a_lesson: each question must have a cell. Got 2 cells for 1"),
+        (dict(asked=[QUESTION | {"key": None}, OPEN]), "each question must have an answer at the end. Got none: Up"),
+        (dict(praise="○ not attempted yet\n"), r"Exercise 1 · in code: the check must pass. Got '○ not attempted yet'"),
     ],
 )
-def test_a_lesson_that_cant_be_told_is_refused(change, message):
+def test_an_invalid_lesson_is_refused(change, message):
     with pytest.raises(guide.GuideError, match=message):
         guide.section("42_a_lesson", performed(**change))
 
 
 def test_a_lesson_that_stops_gives_no_guide():
     stopping = nbformat.v4.new_notebook(cells=[markdown(HEADER), code("1 / 0")])
-    with pytest.raises(
-        guide.GuideError, match=r"42_a_lesson did not run to its end, so there is no guide\. ZeroDivisionError"
-    ):
+    with pytest.raises(guide.GuideError, match=r"42_a_lesson must run without an error\. Got ZeroDivisionError"):
         guide.guide({"42_a_lesson": nbformat.writes(stopping)})
 
 
-def test_the_key_is_asked_for_when_the_lesson_has_ended():
+def test_the_correct_option_is_read_at_the_end_of_the_lesson():
     lesson = [
         code("from amfs_lab import widgets\noutcome = {}"),
         code('widgets.predict("?", ["a", "b"], answer=lambda: outcome.get("it"), because={"a": "A.", "b": "B."})'),
@@ -157,15 +155,15 @@ def test_the_plan_adds_up():
     assert plan.endswith("\n\nTogether 10 minutes.\n")
 
 
-def test_a_header_without_minutes_has_no_place_in_the_plan():
+def test_a_header_without_minutes_is_refused():
     with pytest.raises(guide.GuideError, match="expected `N minutes · needs"):
         guide.plan({"a": nbformat.v4.new_notebook(cells=[markdown("# 42\n\nYou will\n\nsoon\n\nWhy?")])})
 
 
-# --- the page in the tree ---
+# --- the page in the project ---
 
 
-def test_the_page_begins_with_the_plan_and_tells_each_lesson_once():
+def test_the_page_has_the_plan_and_each_lesson_once():
     solutions = {path.stem: nbformat.read(solution_of(path), 4) for path in lesson_paths()}
     parts = guide.split(GUIDE)
     assert list(parts) == ["", *(name[:2] for name in solutions)], "run `python3 run.py notebooks --guide`"
@@ -173,20 +171,20 @@ def test_the_page_begins_with_the_plan_and_tells_each_lesson_once():
     assert "\n".join(parts.values()) == GUIDE
 
 
-def test_its_links_lead_somewhere():
+def test_its_link_targets_exist():
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", GUIDE)
     assert len(targets) >= 2 * len(lesson_paths())
     assert [target for target in targets if not (guide.PLACE.parent / target).exists()] == []
 
 
-def test_only_the_numbers_of_a_praise_may_differ_between_machines():
+def test_only_the_numbers_of_check_outputs_may_differ_between_machines():
     elsewhere = SECTION.replace("2.50 times in 7", "2.49 times in 8")
     assert guide.comparable(elsewhere) == guide.comparable(SECTION)
     for changed in (SECTION.replace("Twice", "Thrice"), SECTION.replace("2 points", "3 points")):
         assert guide.comparable(changed) != guide.comparable(SECTION)
 
 
-def test_a_page_falls_into_its_parts():
+def test_a_page_is_split_into_its_parts():
     assert guide.split("head\n\n## Not a lesson\n\n## 01 · One\n\na\n\n## 02 · Two\n") == {
         "": "head\n\n## Not a lesson\n",
         "01": "## 01 · One\n\na\n",

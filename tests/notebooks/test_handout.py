@@ -1,4 +1,4 @@
-"""What is handed out: it holds the lessons and no solution, works on its own, and overwrites nobody's work."""
+"""The hand-out has the lessons and no solutions, works without the project, and overwrites no student's work."""
 
 import os
 import re
@@ -18,20 +18,18 @@ CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "AMF
 
 
 def build(*arguments):
-    """The builder as its users call it."""
+    """Runs the builder on the command line."""
     command = [sys.executable, str(NOTEBOOKS / "build.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory) -> Path:
-    """A hand-out to look at."""
+    """A hand-out for all tests of this file."""
     folder = tmp_path_factory.mktemp("students") / "a course"
     done = build("--students", folder)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(
-        rf"wrote \d+ files into {re.escape(str(folder))}: a course that works on its own\n", done.stdout
-    )
+    assert re.fullmatch(rf"wrote \d+ files of a complete course into {re.escape(str(folder))}\n", done.stdout)
     return folder
 
 
@@ -39,7 +37,7 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_it_holds_the_lessons_and_what_they_need(out):
+def test_it_has_the_lessons_and_the_files_that_they_need(out):
     there = files(out)
     assert {name for name in there if name.endswith(".ipynb")} == {f"notebooks/{path.name}" for path in lesson_paths()}
     assert {"run.py", "pyproject.toml", "constraints.txt", "environment.yml", "README.md", "LICENSE"} <= there
@@ -51,7 +49,7 @@ def test_it_holds_the_lessons_and_what_they_need(out):
     assert {name for name in package if "__pycache__" not in name and "/." not in name} <= there
 
 
-def test_it_holds_no_solution_no_source_and_no_test(out):
+def test_it_has_no_solution_no_source_and_no_test(out):
     assert {path.name for path in (out / "notebooks").iterdir()} == {
         "conftest.py",
         *(path.name for path in lesson_paths()),
@@ -64,7 +62,7 @@ def test_it_holds_no_solution_no_source_and_no_test(out):
     assert not (out / "docs" / "teaching.md").exists()
 
 
-def test_its_readme_is_for_students_and_its_links_lead_somewhere(out):
+def test_its_readme_is_for_students_and_its_link_targets_exist(out):
     readme = (out / "README.md").read_text(encoding="utf-8")
     ours = (ROOT / "README.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## .+$", ours, re.MULTILINE)
@@ -75,21 +73,21 @@ def test_its_readme_is_for_students_and_its_links_lead_somewhere(out):
         assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-def test_what_python_and_editors_leave_behind_stays_at_home(tmp_path):
+def test_caches_and_hidden_files_are_left_out(tmp_path):
     for name in ("a.py", "b/c.js", "b/__pycache__/c.pyc", ".DS_Store", "b/.ipynb_checkpoints/a.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert [path.relative_to(tmp_path).as_posix() for path in handout.library(tmp_path)] == ["a.py", "b/c.js"]
 
 
-def test_a_section_goes_with_all_that_is_under_it():
+def test_a_section_is_removed_with_its_subsections():
     page = "# Title\n\n## Mine\n\ntext\n\n### Deeper\n\n## Yours\n\nmore\n"
     assert handout.without("Mine", page) == "# Title\n\n## Yours\n\nmore\n"
     assert handout.without("Yours", page) == "# Title\n\n## Mine\n\ntext\n\n### Deeper\n\n"
 
 
 def test_its_lessons_run_on_its_own_library(out):
-    """In its own folder, as in a .venv in which it is installed; the project's checkout is out of reach."""
+    """They run in the folder of the hand-out. The library of the project cannot be imported there."""
     lesson = nbformat.read(out / "notebooks" / lesson_paths()[0].name, 4)
     asked = "import amfs_lab\nfrom amfs_lab.tasks import glyphs\nprint(amfs_lab.__file__)\nprint(glyphs.find())"
     notebook = guide.run(lesson, after=asked, root=out)
@@ -99,7 +97,7 @@ def test_its_lessons_run_on_its_own_library(out):
 
 
 def test_it_can_be_installed(out, tmp_path):
-    """What `run.py lab` does first: pyproject.toml finds all that it names."""
+    """As `run.py lab` does first: all files that pyproject.toml names exist."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     done = subprocess.run(command, cwd=out, env=CLEAN, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -108,27 +106,27 @@ def test_it_can_be_installed(out, tmp_path):
 
 @pytest.mark.parametrize(
     ("command", "word"),
-    [(["-m", "amfs_lab.lab", "--solutions"], "without"), (["run.py", "notebooks"], "no sources")],
+    [(["-m", "amfs_lab.lab", "--solutions"], "has no"), (["run.py", "notebooks"], "no sources")],
 )
-def test_its_entry_point_says_what_it_does_not_hold(out, command, word):
+def test_its_run_py_says_what_is_missing(out, command, word):
     done = subprocess.run([sys.executable, *command], env=CLEAN, cwd=out, capture_output=True, text=True)
     assert done.returncode == 2
     assert word in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-# --- what somebody worked in ---
+# --- files with a student's work ---
 
 
 @pytest.mark.parametrize("name", ["notebooks/00_start_here.ipynb", "README.md", "data/glyphs.npz"])
-def test_a_hand_out_never_overwrites_what_somebody_wrote(tmp_path, out, name):
+def test_a_hand_out_never_overwrites_a_changed_file(tmp_path, out, name):
     out, a_course = tmp_path / "out", out
     shutil.copytree(a_course, out)
-    assert build("--students", out).returncode == 0  # nothing differs
+    assert build("--students", out).returncode == 0  # no file differs
     (out / name).write_text("mine", encoding="utf-8")
     (out / "run.py").unlink()
     done = build("--students", out)
     assert done.returncode == 2
-    assert f"{out / name} is there already and differs. Name an empty folder." in done.stderr
+    assert f"must not overwrite files. Got {out / name}, which exists. Name an empty folder." in done.stderr
     assert (out / name).read_text(encoding="utf-8") == "mine"
-    assert not (out / "run.py").exists()  # nothing at all was written
+    assert not (out / "run.py").exists()  # no file was written

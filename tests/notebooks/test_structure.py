@@ -1,4 +1,4 @@
-"""What every lesson has, read off its notebooks: DESIGN's list for a notebook, and the course map of lesson 00."""
+"""Required parts of every lesson, checked in its notebooks, and the course map of lesson 00."""
 
 import ast
 import contextlib
@@ -50,7 +50,7 @@ def test_a_solution_has_at_most_eight_lines(lesson):
             assert len(block.split("\n")) <= LONGEST_SOLUTION, cell.source
 
 
-def test_imports_stand_in_one_cell(notebook):
+def test_all_imports_are_in_one_cell(notebook):
     importing = [
         cell for cell in code(notebook) if any(isinstance(s, (ast.Import, ast.ImportFrom)) for s in parsed(cell))
     ]
@@ -62,25 +62,25 @@ def parsed(cell) -> list[ast.stmt]:
     return list(ast.walk(tree))
 
 
-def test_nothing_that_ran_is_stored(notebook):
+def test_no_output_is_stored(notebook):
     for cell in code(notebook):
         assert cell.outputs == []
         assert cell.execution_count is None
 
 
 def test_no_cell_asks_nbval_to_compare_outputs(notebook):
-    """Outputs are stripped, so a comparison would compare nothing and pass."""
+    """Notebooks are stored without outputs, so a comparison would always pass."""
     for cell in notebook.cells:
         assert "NBVAL" not in cell.source.upper().replace("NBVAL-LAX", "")
         assert set(cell.metadata.get("tags", [])) <= {"exercise", "check"}
 
 
 WORK = (ast.BinOp, ast.Call, ast.Subscript, ast.Compare)
-ENOUGH = 4  # operations: fewer are an idiom, such as an identity matrix of the right dtype
+ENOUGH = 4  # operations; an expression with fewer is a common idiom, such as an identity matrix
 
 
 def doings(tree: ast.AST) -> set[str]:
-    """Each expression of some length, whatever its variables are called and also where it stands on two lines."""
+    """All expressions of some length, without the names of variables. An expression may use two lines."""
     found, values = set(), {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, WORK):
@@ -107,7 +107,7 @@ def weight(told: str) -> int:
 
 
 def leaks(cells: list) -> list[str]:
-    """The answers in code of which a long expression stands in a cell before their exercise, or in its words."""
+    """The answers with a long expression that also occurs in a cell before the exercise, or in the exercise's text."""
     found, seen = [], set()
     for cell in cells:
         if cell.cell_type == "code" and cell.metadata.get("tags") == ["exercise"]:
@@ -122,7 +122,7 @@ def leaks(cells: list) -> list[str]:
     return found
 
 
-def test_no_answer_stands_before_its_question(lesson):
+def test_no_answer_is_shown_before_its_question(lesson):
     assert leaks(nbformat.read(solution_of(lesson), 4).cells) == []
 
 
@@ -140,22 +140,22 @@ ANSWER = "def mine(K, y, lam):\n    identity = torch.eye(len(K))\n    return tor
         ("markdown", "`torch.linalg.solve(A, b)` gives x", False),
     ],
 )
-def test_an_answer_is_known_by_what_it_does(kind, source, leaking):
+def test_an_answer_is_recognised_by_its_expressions(kind, source, leaking):
     cell = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
     answer = nbformat.v4.new_code_cell(ANSWER, metadata={"tags": ["exercise"]})
     assert bool(leaks([cell(source), answer])) == leaking
 
 
-def test_it_asks_before_it_shows(notebook):
+def test_questions_come_before_results(notebook):
     assert any("widgets.predict(" in cell.source for cell in code(notebook))
 
 
-def test_the_keys_to_its_questions_are_computed(notebook):
+def test_the_correct_answers_of_its_questions_are_computed(notebook):
     for cell in code(notebook):
         for call in parsed(cell):
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "widgets.predict":
                 (key,) = [keyword.value for keyword in call.keywords if keyword.arg == "answer"]
-                assert not isinstance(key, ast.Constant), f"the key {ast.unparse(key)} is typed: compute it"
+                assert not isinstance(key, ast.Constant), f"the answer {ast.unparse(key)} is a constant: compute it"
 
 
 def test_it_has_exercises_of_all_kinds(notebook):
@@ -163,17 +163,17 @@ def test_it_has_exercises_of_all_kinds(notebook):
     assert kinds == ["by hand", "in code", "explore"]
 
 
-def test_it_proves_what_it_claims_and_says_where_it_breaks(notebook):
+def test_it_proves_its_claims_and_shows_where_they_fail(notebook):
     headings = {
         m[1]: i for i, cell in enumerate(notebook.cells) for m in re.finditer(r"^## (.+)$", cell.source, re.MULTILINE)
     }
     claims, breaks = headings["What we claimed"], headings["Where this breaks"]
     assert sum(cell.source.count("assert ") for cell in notebook.cells[claims:breaks]) >= 3
-    assert any(cell.cell_type == "code" for cell in notebook.cells[breaks:]), "the setting that breaks it is to be run"
+    assert any(cell.cell_type == "code" for cell in notebook.cells[breaks:]), "a cell must run the setting that fails"
 
 
-def test_links_lead_somewhere(lesson):
-    """From notebooks/, from solutions/ and from a folder of working copies: lessons link to lessons only."""
+def test_link_targets_exist(lesson):
+    """Lessons link only to lessons, so links work in notebooks/, in solutions/ and in a folder of working copies."""
     there = {path.name for path in lesson_paths()}
     notebook = nbformat.read(lesson, 4)
     links = [link for text in prose(notebook) for link in LINK.findall(text) if "://" not in link]
@@ -181,8 +181,8 @@ def test_links_lead_somewhere(lesson):
     assert all("://" not in link or link.startswith("https://") for link in links)
 
 
-def test_the_last_cell_leads_on(lesson):
-    """Previous and next are the neighbours that exist."""
+def test_the_last_cell_links_to_the_neighbours(lesson):
+    """It links to the previous and the next lesson, if they exist."""
     names = [path.name for path in lesson_paths()]
     at = names.index(lesson.name)
     last = nbformat.read(lesson, 4).cells[-1]
@@ -190,7 +190,7 @@ def test_the_last_cell_leads_on(lesson):
     assert set(LINK.findall(last.source)) >= set(names[max(at - 1, 0) : at] + names[at + 1 : at + 2])
 
 
-def test_the_course_map_is_what_is_there():
+def test_the_course_map_lists_all_lessons():
     start = "\n".join(prose(nbformat.read(NOTEBOOKS / "00_start_here.ipynb", 4)))
     rows = re.findall(r"^\| (\d\d) \| (.+?) \| (.+?) \| (\d+) \|$", start, re.MULTILINE)
     assert [number for number, *_ in rows] == [f"{i:02d}" for i in range(11)]
@@ -208,8 +208,8 @@ def test_the_map_and_the_headers_agree_on_minutes():
         assert HEADER.match(nbformat.read(path, 4).cells[0].source)["minutes"] == minutes[path.name[:2]]
 
 
-def test_prose_is_told_in_small_pieces(notebook):
-    """A rough count: full stops that end a sentence, in a cell's paragraphs (not headings, tables, lists, formulas)."""
+def test_paragraphs_are_short(notebook):
+    """Counts the sentences in each paragraph of a cell, without headings, tables, lists and formulas."""
     for text in prose(notebook):
         plain = re.sub(r"\$\$.*?\$\$", "", text, flags=re.DOTALL)
         plain = re.sub(r"^([#|>]| *[-*] |  ).*$", "", plain, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Verdicts in a kernel: boxes that stop nothing for a reader, errors for a grader and for a test of solved lessons."""
+"""Verdicts of checks in a kernel: boxes for a student, errors for a grader and for tests of solved lessons."""
 
 import html
 import os
@@ -31,7 +31,7 @@ SAID = {
 
 
 def run(sources, **rest):
-    """The cells of a notebook with these sources after a reader's Run All: an error is kept, and the next cell runs."""
+    """The cells of a notebook with these sources after Run All. After an error, the next cell still runs."""
     return run_all(
         nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources]), **rest
     ).cells
@@ -56,7 +56,7 @@ def is_error(output):
 
 
 def points(cell, most=1):
-    """As nbgrader counts: nothing for an error or for anything on stderr, all of them otherwise."""
+    """The points as nbgrader counts them: 0 after an error or output on stderr, else `most`."""
     failed = any(is_error(each) or each.get("name") == "stderr" for each in cell.outputs)
     return 0 if failed else most
 
@@ -76,7 +76,7 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def parts():
-    """A page that asks for every kind of verdict, once more in each mode, then what goes wrong: in one kernel."""
+    """A notebook with every kind of verdict, in each mode, and then with errors, run in one kernel."""
     modes = [[f"import os\n{CLEAR}\nos.environ.update({mode})", *ASKED] for mode in MODES]
     pages = [PAGE, *modes, [CLEAR, *INTERRUPTED], FAULTS]
     cells = iter(run(source for page in pages for source in page))
@@ -107,10 +107,10 @@ def test_a_verdict_is_a_box_and_text(page, number, answer):
     assert box(cell).metadata == {"amfs_lab": {"verdict": kind}}
     assert html.unescape(re.sub("<[^>]+>", "", data["text/html"])) == SAID[answer]
     assert f'class="amfs-verdict amfs-{kind}" role="status"' in data["text/html"]
-    assert "color: inherit" in data["text/html"]  # the page's own, whatever its theme
+    assert "color: inherit" in data["text/html"]  # the text colour of the page, in every theme
 
 
-def test_an_error_in_the_reader_s_function_is_a_box_with_the_line_of_its_cell(page):
+def test_an_error_in_a_students_function_is_a_box_with_the_line_of_its_cell(page):
     said = guide.printed(page[8])
     assert said.startswith("Not yet. Your function stopped with RuntimeError: shape '[5, -1]' is invalid")
     assert said.endswith("Line 3 of your cell: `return a.reshape(size + 1, -1)`.\n")
@@ -125,7 +125,7 @@ def test_a_box_is_escaped():
 
 
 def names(checks):
-    """Of the errors of each check."""
+    """The names of the errors of each check."""
     return [[error.ename for error in errors([cell])] for cell in checks]
 
 
@@ -146,10 +146,10 @@ def test_a_fault_of_the_library_is_shown_as_one(parts):
     (error,) = errors([broken])
     assert error.ename == "ZeroDivisionError"
     assert any("kernels.py" in line for line in error.traceback)
-    assert guide.printed(after) == "on\n"  # a busy kernel may send it in two pieces
+    assert guide.printed(after) == "on\n"  # a busy kernel may send the output in two pieces
 
 
-def test_what_is_missing_is_a_box_too(parts):
+def test_a_missing_name_is_a_box_too(parts):
     missing = parts[-1][0]
     assert errors([missing]) == []
     assert "Not yet. Not installed: no-such-package. Start with" in guide.printed(missing)
@@ -166,7 +166,7 @@ def test_an_endless_function_can_be_interrupted_and_says_where_it_was(parts):
 
 
 def test_every_cell_of_a_wrongly_solved_lesson_runs():
-    """As a reader leaves it who has got all three wrong."""
+    """The notebook of a student with three wrong answers."""
     lesson = nbformat.read(solution_of(NOTEBOOKS / "01_rbf_kernels.ipynb"), 4)
     answers = [cell for cell in lesson.cells if cell.metadata.get("tags") == ["exercise"] and cell.cell_type == "code"]
     wrong = ["two_sigma_apart = 0.5", "def my_rbf(x1, x2, bandwidth):\n    return x1 - x2", "widest_sigma = 5.0"]
@@ -187,9 +187,9 @@ def test_a_wrongly_solved_lesson_gives_no_guide():
         guide.run(nbformat.v4.new_notebook(cells=cells))
 
 
-# --- what docs/teaching.md says under "Grading" ---
+# --- the claims of docs/teaching.md under "Grading" ---
 
-TAMPERING = [  # what a student's cell does, and what puts it right again for the next case
+TAMPERING = [  # a cell of a student, and a cell that undoes it for the next case
     ("os.environ.pop('NBGRADER_EXECUTION')", "os.environ['NBGRADER_EXECUTION'] = 'autograde'"),
     ("checks.kernels.rbf_kernel = my_rbf", "checks.kernels.rbf_kernel = kernels.rbf_kernel"),
     ("kept, checks.rbf = checks.rbf, print", "checks.rbf = kept"),
@@ -200,7 +200,7 @@ GUIDE = guide.PLACE.read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def tampered(tmp_path_factory):
-    """One page of wrong answers, some with a helping hand; beside it lies a file."""
+    """A notebook of wrong answers, some with tampering, and a file beside it."""
     folder = tmp_path_factory.mktemp("student")
     (folder / "sklearn.py").write_text("print('a file of the student')")
     check, cells = "checks.rbf(my_rbf)", ["import os, torch\nfrom amfs_lab import checks, explore, kernels"]
@@ -210,15 +210,15 @@ def tampered(tmp_path_factory):
     return run([*cells, "import sklearn"], place=folder, NBGRADER_EXECUTION="autograde")
 
 
-def test_tampering_that_the_guide_tells_of_gets_points(tampered):
+def test_tampering_described_in_the_guide_gets_points(tampered):
     assert [points(cell) for cell in tampered[2:-1:3]] == [0, 1, 1, 1, 0, 0, 1]
 
 
-def test_a_file_beside_a_notebook_stands_for_an_installed_package(tampered):
+def test_a_file_beside_a_notebook_replaces_an_installed_package(tampered):
     assert guide.printed(tampered[-1]) == "a file of the student\n"
 
 
-def test_the_words_to_look_for_are_in_all_tampering_and_in_no_answer():
+def test_the_suspicious_words_are_in_all_tampering_and_in_no_answer():
     assert all(SUSPICIOUS.search(tamper) for tamper, _ in TAMPERING)
     for path in sorted((NOTEBOOKS / "solutions").glob("*.ipynb")):
         for cell in nbformat.read(path, 4).cells:
@@ -226,7 +226,7 @@ def test_the_words_to_look_for_are_in_all_tampering_and_in_no_answer():
                 assert not SUSPICIOUS.search(cell.source), cell.source
 
 
-def test_the_guide_tells_of_that():
+def test_the_guide_describes_the_tampering():
     for words in ('os.environ.pop("NBGRADER_EXECUTION")', 'os.environ.pop("AMFS_LAB_CHECKS")', "torch.py"):
         assert f"`{words}`" in GUIDE
     assert "`checks.kernels.rbf_kernel = my_rbf`" in GUIDE

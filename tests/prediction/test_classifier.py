@@ -1,4 +1,4 @@
-"""A saved run as a few-shot classifier: what it answers, what it does not depend on, and what it refuses."""
+"""A saved run as a few-shot classifier: predictions, independence of other images, and errors."""
 
 import json
 import math
@@ -46,7 +46,7 @@ def questions(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shipped(support):
-    """The reader of the package, with photographs of five letters."""
+    """The pretrained learner of the package, with photographs of five letters."""
     return Classifier.load(pretrained.find(), support, ink=True, device="cpu")
 
 
@@ -66,7 +66,7 @@ def test_the_threshold_is_measured_on_validation_scripts_of_the_same_shape(shipp
     assert 0.02 < told.strangers_accepted.share < 0.3
 
 
-def test_an_answer_depends_on_nothing_else_that_is_asked(run, support, questions):
+def test_a_prediction_does_not_depend_on_other_images(run, support, questions):
     one = Classifier.load(run, support, ink=True, device="cpu", episodes=0)
     other = Classifier.load(run, support, ink=True, device="cpu", episodes=0)
     forwards = [one(path) for path in questions]
@@ -82,7 +82,7 @@ def test_batch_norm_takes_the_statistics_of_the_support_set(run, support):
 
 
 def test_scores_probabilities_and_variance_are_those_of_the_formula():
-    """With features as they are: f = scale k^T (K + lam I)^-1 y, v = 1 - k^T (K + lam I)^-1 k."""
+    """With the images as features: f = scale k^T (K + lam I)^-1 y, v = 1 - k^T (K + lam I)^-1 k."""
     learner = MetaLearner(MLP(3, hidden=(), features=2), FunctionSpace(lam=0.3))
     learner.inner.kernel.start(torch.randn(9, 2, generator=torch.Generator().manual_seed(1)))
     given = {"a": [torch.tensor([1.0, 0, 0])], "b": [torch.tensor([0, 1.0, 0]), torch.tensor([0, 1.0, 1.0])]}
@@ -102,7 +102,7 @@ def test_scores_probabilities_and_variance_are_those_of_the_formula():
     assert (answer.known, answer.threshold, answer.verdict) == (None, None, answer.label)
 
 
-def test_an_answer_is_plain_data(shipped, questions):
+def test_a_prediction_is_plain_data(shipped, questions):
     answer = shipped(questions[0])
     plain = json.loads(json.dumps(answer.to_dict(), allow_nan=False))
     assert plain["label"] == "A"
@@ -112,7 +112,7 @@ def test_an_answer_is_plain_data(shipped, questions):
 
 
 @pytest.mark.parametrize("method", ["maml", "prototypes", "anil"])
-def test_a_run_without_a_posterior_variance_says_so_and_names_all_the_same(tmp_path, support, questions, method):
+def test_a_run_without_a_posterior_variance_classifies_with_a_remark(tmp_path, support, questions, method):
     classifier = Classifier.load(train(tmp_path / "run", method), support, ink=True, device="cpu")
     assert classifier.remarks == (f'{method} has no posterior variance, so it cannot say "{NONE}".',)
     answer = classifier(questions[0])
@@ -121,9 +121,9 @@ def test_a_run_without_a_posterior_variance_says_so_and_names_all_the_same(tmp_p
     assert answer == classifier(questions[0])
 
 
-def test_a_head_has_its_number_of_classes(tmp_path, support):
+def test_a_linear_head_needs_its_number_of_classes(tmp_path, support):
     run = train(tmp_path / "run", "maml", episode=EpisodeConfig(3, 1, 2))
-    with pytest.raises(ConfigError, match=r"ends in a head for 3 classes, so the support set must have 3. Got 5"):
+    with pytest.raises(ConfigError, match=r"has a linear head, so the support set must have 3 classes. Got 5"):
         Classifier.load(run, support, ink=True, device="cpu")
 
 
@@ -135,7 +135,7 @@ def test_more_classes_than_in_training_are_no_error_without_a_head(run, tmp_path
     assert classifier.calibration.shots == (1,) * 7
 
 
-def test_missing_validation_data_leave_label_and_scores(tmp_path, run, support, questions, monkeypatch):
+def test_without_validation_data_there_are_labels_and_scores_only(tmp_path, run, support, questions, monkeypatch):
     def missing(*arguments):
         raise DataError("Expected glyphs.npz. Got none there.")
 
@@ -145,12 +145,12 @@ def test_missing_validation_data_leave_label_and_scores(tmp_path, run, support, 
     assert classifier(questions[0]).known is None
 
 
-def test_few_episodes_are_said(run, support):
+def test_few_episodes_give_a_remark(run, support):
     (remark,) = Classifier.load(run, support, ink=True, device="cpu", episodes=10).remarks
-    assert remark == "The error rates rest on 5 episodes, fewer than thirty: their intervals are rough."
+    assert remark == "The error rates were measured on 5 episodes, fewer than thirty, so their intervals are rough."
 
 
-def test_images_that_look_inverted_are_said(run, support, questions):
+def test_images_that_look_inverted_give_a_remark(run, support, questions):
     classifier = Classifier.load(run, support, device="cpu", episodes=0)
     (remark,) = classifier.remarks
     assert remark.endswith(
@@ -161,7 +161,7 @@ def test_images_that_look_inverted_are_said(run, support, questions):
 
 
 class Own(Backbone):
-    """A network of one's own with dropout and running statistics."""
+    """A user's network with dropout and running statistics."""
 
     features, norm = 8, "own"
 
@@ -173,7 +173,7 @@ class Own(Backbone):
         return self.layers(x)
 
 
-def test_a_learner_and_data_of_ones_own_in_python(tmp_path):
+def test_a_learner_and_data_of_the_user_in_python(tmp_path):
     generator = torch.Generator().manual_seed(0)
     x = 4 * torch.randn(20, 1, 4, generator=generator) + torch.randn(20, 9, 4, generator=generator)
     names, shape = tuple(map(str, range(20))), EpisodeConfig(3, 1, 4)
@@ -195,12 +195,12 @@ def test_a_learner_and_data_of_ones_own_in_python(tmp_path):
     assert all(torch.equal(buffer, before[name]) for name, buffer in fresh.named_buffers())
     with pytest.raises(DataError, match=r"An image must have the shape of a support image, \(4,\). Got \(5,\)"):
         classifier(torch.zeros(5))
-    with pytest.raises(DataError, match=r"must be in floating point, as the support set is. Got torch.uint8"):
+    with pytest.raises(DataError, match=r"must have a floating-point dtype. Got torch.uint8"):
         classifier(torch.zeros(4, dtype=torch.uint8))
 
 
-def test_a_run_on_data_of_ones_own_is_not_calibrated_on_other_data(tmp_path, images, support, questions):
-    """What it was trained on is recorded; its settings still name glyphs."""
+def test_a_run_on_data_of_the_user_is_not_calibrated_on_other_data(tmp_path, images, support, questions):
+    """The run records its own data, although its settings still name glyphs."""
     names = tuple("abcdefghijkl")
     sources = [
         ImageSource(images[part], names[part], EpisodeConfig(3, 1, 2), "mine") for part in (slice(6), slice(6, 12))
@@ -209,11 +209,11 @@ def test_a_run_on_data_of_ones_own_is_not_calibrated_on_other_data(tmp_path, ima
     trainer = MetaTrainer(config, tmp_path / "run", device="cpu", train=sources[0], validation=sources[1])
     list(trainer.run())
     classifier = Classifier.load(tmp_path / "run", support, device="cpu")
-    (remark,) = classifier.remarks  # and none about images that are not bright on black: nobody knows
+    (remark,) = classifier.remarks  # and no remark about the brightness of the images, because their style is unknown
     assert remark.startswith(
         f'No threshold for "{NONE}": the run was trained on data of your own (mine/all, 6 classes)'
     )
-    assert remark.endswith("Give them, in Python: `validation=`.")
+    assert remark.endswith("Pass them in Python, as `validation=`.")
     assert classifier(questions[0]).known is None
     pair = {label: [save(photograph(label, n), tmp_path / f"{label}{n}.png") for n in range(2)] for label in "AK"}
     given = Classifier.load(tmp_path / "run", pair, device="cpu", validation=sources[1], episodes=60)
@@ -230,7 +230,7 @@ def test_a_network_in_another_precision(dtype):
     assert math.isclose(sum(answer.probabilities), 1, rel_tol=1e-9)
 
 
-def test_a_network_that_cannot_take_the_images_says_so(run):
+def test_images_of_the_wrong_size_are_an_error(run):
     learner = MetaLearner(MLP(4, hidden=(), features=3), FunctionSpace())
     given = {"a": [torch.zeros(5)], "b": [torch.ones(5)]}
     with pytest.raises(ConfigError, match=r"The network must take images \(n, 5\)"):
@@ -240,12 +240,12 @@ def test_a_network_that_cannot_take_the_images_says_so(run):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"a": [torch.zeros(1, 28, 28)]}, "two classes or more. Got 1"),
-        ({"a": [torch.zeros(1, 28, 28)], "b": []}, "needs an image. Got none for 'b'"),
-        ({"a": [torch.zeros(1, 28, 28)], "b": [torch.zeros(1, 20, 20)]}, "must have one shape"),
+        ({"a": [torch.zeros(1, 28, 28)]}, "two or more classes. Got 1"),
+        ({"a": [torch.zeros(1, 28, 28)], "b": []}, "must have an image. Got none for 'b'"),
+        ({"a": [torch.zeros(1, 28, 28)], "b": [torch.zeros(1, 20, 20)]}, "must have the same shape"),
     ],
 )
-def test_a_support_set_that_is_none_is_refused(run, given, words):
+def test_an_invalid_support_set_is_refused(run, given, words):
     with pytest.raises(DataError, match=words):
         Classifier.load(run, given, device="cpu", episodes=0)
 

@@ -1,4 +1,4 @@
-"""Which class is taken for which: counts by hand, shares of what could have been, and tables that can be read."""
+"""Confusion of classes: counts by hand, shares of possible predictions, and readable tables."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ NAMES = {7: ["x/a", "x/b"], 8: ["x/b", "y/c"]}
 
 @pytest.fixture
 def results() -> list[QueryResult]:
-    """Two episodes of two classes and three queries each, the first of them number 7."""
+    """Two episodes of two classes and three queries each. The first episode has index 7."""
     scores = (
         torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]),
         torch.tensor([[1.0, 0.0], [0.0, 1.0], [5.0, 0.0]]),
@@ -27,7 +27,7 @@ def results() -> list[QueryResult]:
     return list(query_results(scores, labels, NAMES.__getitem__, first=7))
 
 
-def test_one_row_a_query_with_names_and_the_probability_of_the_answer(results):
+def test_each_query_has_one_row_with_names_and_the_probability_of_the_prediction(results):
     assert [(r.episode, r.query) for r in results] == [(7, 0), (7, 1), (7, 2), (8, 0), (8, 1), (8, 2)]
     assert [r.true for r in results] == ["x/a", "x/a", "x/b", "x/b", "x/b", "y/c"]
     assert [r.predicted for r in results] == ["x/a", "x/b", "x/b", "x/b", "y/c", "x/b"]
@@ -36,8 +36,8 @@ def test_one_row_a_query_with_names_and_the_probability_of_the_answer(results):
     assert results[5].probability == pytest.approx(math.exp(5) / (1 + math.exp(5)))
 
 
-def test_a_share_is_of_the_queries_that_could_have_been_taken_so(results):
-    """x/b is asked three times, but y/c stood beside it in the second episode only."""
+def test_a_share_counts_only_episodes_with_both_classes(results):
+    """x/b has three queries, but only the second episode has both x/b and y/c."""
     confusion = Confusion.of(results)
     assert confusion.classes == ("x/a", "x/b", "y/c")
     assert [(p.true, p.predicted, p.times, p.offered) for p in confusion.mistakes] == [
@@ -80,7 +80,7 @@ def test_an_episode_needs_a_name_for_each_class():
         list(query_results([torch.zeros(1, 2)], [torch.tensor([0])], lambda _: ["a"], first=3))
 
 
-def test_the_table_is_the_most_frequent_mistakes_first(results):
+def test_the_table_has_the_most_frequent_mistakes_first(results):
     lines = list(confusion_table(Confusion.of(results)))
     assert lines[0] == "most frequent mistakes, 3 of 3 pairs of classes:"
     assert [line.split()[:4] for line in lines[2:5]] == [
@@ -88,7 +88,7 @@ def test_the_table_is_the_most_frequent_mistakes_first(results):
         ["x/a", "x/b", "1", "2"],
         ["x/b", "y/c", "1", "2"],
     ]
-    assert list(confusion_table(Confusion.of(results[:1]))) == ["No query was taken for another class."]
+    assert list(confusion_table(Confusion.of(results[:1]))) == ["No query was classified as another class."]
 
 
 def test_the_table_of_groups_has_shares_that_add_up():
@@ -138,13 +138,13 @@ def test_a_picture_is_drawn_of_few_and_of_many(results, tmp_path, ending):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("rows.txt", r"`--per-query` needs a file that ends in .csv or .jsonl. Got .*rows.txt"),
+        ("rows.txt", r"`--per-query` needs a file name that ends in .csv or .jsonl. Got .*rows.txt"),
         ("rows", r"ends in .csv or .jsonl"),
         ("folder.csv", r"`--per-query` needs a file that can be written. Got .*folder.csv: Is a directory"),
         ("file/rows.csv", r"needs a file that can be written"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path, name, words):
+def test_a_file_that_cannot_be_written_is_refused_before_any_computation(tmp_path, name, words):
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=words):

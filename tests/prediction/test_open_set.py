@@ -1,4 +1,4 @@
-"""None of these: the threshold and its error rates."""
+"""Open-set recognition: the threshold for "none of these" and its error rates."""
 
 import math
 
@@ -18,7 +18,7 @@ CLASSES, SAMPLES = 12, 8
 
 
 class Identity(MLP):
-    """Embeddings as they are."""
+    """A network that returns the embeddings unchanged."""
 
     def __init__(self) -> None:
         super().__init__(3, hidden=(), features=3)
@@ -28,7 +28,7 @@ class Identity(MLP):
 
 
 def source_of(spread: float, samples: int = SAMPLES, apart: float = 1.0) -> ImageSource:
-    """Classes around places of their own: `spread` is the standard deviation of a class, `apart` of the places."""
+    """Classes around random centres. `spread` and `apart`: standard deviations in a class and of the centres."""
     generator = torch.Generator().manual_seed(0)
     places = apart * torch.randn(CLASSES, 1, 3, generator=generator)
     x = places + spread * torch.randn(CLASSES, samples, 3, generator=generator)
@@ -45,7 +45,7 @@ def test_the_threshold_rejects_at_most_its_share_and_is_the_smallest_such():
     assert smallest_threshold(known, 0.05) == 95
     assert (known > 95).float().mean() == 0.05
     assert smallest_threshold(known, 0.0) == 100
-    assert smallest_threshold(torch.ones(7)) == 1  # ties are known
+    assert smallest_threshold(torch.ones(7)) == 1  # a value equal to the threshold is known
 
 
 def test_an_error_rate_of_independent_queries_has_wilsons_interval():
@@ -67,15 +67,15 @@ def test_no_error_in_a_hundred_episodes_is_not_certainty():
 
 
 def test_a_small_rate_is_covered_although_most_episodes_have_no_error():
-    """Three of a hundred episodes lose a class: four samples of 30 in ten have none of them."""
+    """Three of a hundred episodes have errors. Four of ten samples of 30 episodes contain none of the three."""
     shares = torch.tensor([0.25] * 3 + [1 / 75] * 20 + [0.0] * 77)
     draw = torch.Generator().manual_seed(0)
     rates = [ErrorRate.of(shares[torch.randint(100, (30,), generator=draw)]) for _ in range(2000)]
     assert sum(rate.low <= float(shares.mean()) <= rate.high for rate in rates) / 2000 > 0.94
 
 
-def test_the_interval_covers_clustered_rates_as_often_as_it_says():
-    """Episodes that differ: each has an error probability of its own, 20 % on average, and 10 queries."""
+def test_the_interval_covers_clustered_rates_at_its_level():
+    """Episodes with different error probabilities, 20 % on average, and 10 queries each."""
     generator = torch.Generator().manual_seed(0)
     own = 0.4 * torch.rand(2000, 100, generator=generator)
     shares = torch.rand(2000, 100, 10, generator=generator).lt(own[..., None]).double().mean(2)
@@ -84,7 +84,7 @@ def test_the_interval_covers_clustered_rates_as_often_as_it_says():
     assert abs(covered - 0.95) < 0.02
 
 
-def test_classes_that_are_far_apart_have_no_strangers_accepted(learner):
+def test_queries_of_another_class_are_rejected_if_classes_are_far_apart(learner):
     found = calibrate(learner, source_of(0.05, apart=20.0), (1, 3, 2), 60)
     assert found.strangers_accepted.share == 0
     assert found.known_rejected.share < 0.1
@@ -93,13 +93,13 @@ def test_classes_that_are_far_apart_have_no_strangers_accepted(learner):
     assert found.to_dict()["threshold"] == found.threshold
 
 
-def test_classes_that_lie_in_one_another_accept_strangers(learner):
+def test_queries_of_another_class_are_accepted_if_classes_overlap(learner):
     found = calibrate(learner, source_of(1.0, apart=0.0), (1, 1, 1), 60)
     assert found.strangers_accepted.share == pytest.approx(1 - found.known_rejected.share, abs=0.1)
 
 
 def test_the_rates_are_those_of_episodes_that_did_not_choose_the_threshold(learner):
-    """By hand, query by query: supports of the asked shots, and the class that is left over."""
+    """Computed again query by query, with the given shots and the one class outside the support set."""
     source, shots = source_of(0.3), (2, 1)
     found = calibrate(learner, source, shots, 20)
     drawn = EmbeddingSource(source.samples, source.labels, EpisodeConfig(3, 2, 5), "places", "held out")
@@ -124,11 +124,11 @@ def test_the_rates_are_those_of_episodes_that_did_not_choose_the_threshold(learn
     ("shots", "episodes", "words"),
     [
         ((1,) * 12, 20, "A threshold for 12 classes needs 13 validation classes. Got 12"),
-        ((1, 8), 20, "needs validation classes of 9 images. Got 8"),
+        ((1, 8), 20, "needs 9 images of each validation class. Got 8"),
         ((1, 1), 3, "A threshold needs `episodes` >= 4. Got 3."),
     ],
 )
-def test_what_cannot_be_calibrated_says_why(learner, shots, episodes, words):
+def test_invalid_arguments_of_a_calibration_are_refused(learner, shots, episodes, words):
     with pytest.raises(ConfigError, match=words):
         calibrate(learner, source_of(0.3), shots, episodes)
 

@@ -348,7 +348,7 @@ def test_a_log_never_replaces_another_file(tmp_path, capsys):
     notes = tmp_path / "notes.txt"
     notes.write_text("my notes\n")
     assert cli.main([*WORDS, "--out", str(tmp_path / "run"), "--log", str(notes), "--steps", "2"]) == 2
-    assert "it holds something else, which would be lost" in capsys.readouterr().err
+    assert "it has a line that is not JSON and would be lost" in capsys.readouterr().err
     assert notes.read_text() == "my notes\n"
 
 

@@ -356,7 +356,7 @@ class TestProcesses:
         again = self.start(folder, steps, "--resume")
         out, err = again.communicate(timeout=300)
         assert again.returncode == 0, err
-        assert "going on after step " in out
+        assert "continuing after step " in out
         assert weights(folder / "run") == weights(tmp_path / "whole" / "run"), f"killed after step {at}"
         logs = [
             [json.loads(each) for each in (place / "log.jsonl").read_text().splitlines()]
@@ -373,8 +373,8 @@ class TestProcesses:
         process.send_signal(number)
         _, err = process.communicate(timeout=120)
         assert process.returncode == status, err
-        assert "what was learned so far is in" in err
-        assert "the same command with --resume goes on from there" in err
+        assert "the learner so far is in" in err
+        assert "the same command with --resume continues from there" in err
         written = [json.loads(each) for each in (tmp_path / "log.jsonl").read_text().splitlines()]
         state = checkpoint.load(tmp_path / "run")
         assert state.record["progress"]["step"] in (written[-1]["step"], written[-1]["step"] + 1)
@@ -475,7 +475,7 @@ class TestShowing:
 
     def test_a_log_that_is_none_is_refused(self, tmp_path):
         (tmp_path / "other.txt").write_text("A letter to my aunt.\n")
-        with pytest.raises(ConfigError, match=r"`--log` needs a file to write lines of JSON to. Got .*other.txt"):
+        with pytest.raises(ConfigError, match=r"`--log` needs a new file or an older log. Got .*other.txt"):
             StepLog(tmp_path / "other.txt", done=3)
         with pytest.raises(ConfigError, match=r"Got .*: .*directory"):
             StepLog(tmp_path)
@@ -492,7 +492,9 @@ class TestShowing:
 
     def test_without_tensorboard_it_is_said(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-        with pytest.raises(ConfigError, match=r"needs the extra `tensorboard`: pip install 'amfs-lab\[tensorboard\]'"):
+        with pytest.raises(
+            ConfigError, match=r"needs the extra `tensorboard`. Install it: pip install 'amfs-lab\[tensorboard\]'"
+        ):
             Board(tmp_path)
 
     def test_lines_come_every_so_many_steps_where_there_is_no_terminal(self, tmp_path, capsys):
@@ -510,4 +512,4 @@ class TestShowing:
         assert cli.main([*asked, "--resume"]) == 0
         said = capsys.readouterr()
         assert "checkpoint-000000003.pt is damaged" in said.err
-        assert "going on after step 2" in said.out
+        assert "continuing after step 2" in said.out

@@ -202,7 +202,7 @@ def test_training_without_the_evaluation_set_says_how_before_it_begins(put, home
     assert cli.main(["train", "--out", "run", *QUICK]) == 2
     said = capsys.readouterr().err
     assert "Expected images_evaluation.zip" in said
-    assert "Or use `--split validation`, which needs the background set alone." in said
+    assert "Or use `--split validation`, which needs only the background set." in said
     assert not (home / "run").exists()
     assert cli.main(["train", "--out", "run", "--split", "validation", "--augment", "rotations", *QUICK]) == 0
     assert "unseen alphabets, omniglot/validation, 2-way 1-shot" in capsys.readouterr().out
