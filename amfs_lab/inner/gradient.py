@@ -133,7 +133,9 @@ def is_frozen(parameter: Tensor) -> bool:
 class Maml(GradientLoop):
     """theta' = theta - lr * grad L_S(theta), repeated `steps` times; the meta-gradient runs through all steps.
 
-    Source: Finn et al. 2017. `first_order` leaves out the second-order terms (FO-MAML): the gradients are constants.
+    Args:
+        first_order: leave out the second-order terms (FO-MAML): the gradients are constants.
+    Source: Finn et al. 2017.
     """
 
     first_order: bool = False
