@@ -43,15 +43,14 @@ print(json.dumps([
 HEAD = """\
 # Teaching with amfs_lab
 
-This page is for you, not for the class: it holds every answer. It is generated from the lessons and from a run of each
-(`python3 run.py notebooks --guide`); to change a word of it, change the lesson in `notebooks/source`.
+This page is for you, not for the class: it holds every answer. It is generated from the lessons and from a run of
+each (`python3 run.py notebooks --guide`); to change a word of it, change the lesson in `notebooks/source`.
 
 **Before a lesson**, run its solved version (`python3 run.py lab --solutions`) and move each slider once. **At a
-prediction**, let everybody choose and say why before anyone clicks; the reasons below are shown after a wrong choice, so
-do not tell them before. **At an exercise**, its check recognises common mistakes and explains them. Let students read its
-message first.
-**At the end**, "What we claimed" is the lesson in sentences, each proved by the cell under it, and "Where this breaks"
-is what to discuss.
+prediction**, let everybody choose and say why before anyone clicks; the reasons below are shown after a wrong choice,
+so do not tell them before. **At an exercise**, its check recognises common mistakes and explains them. Let students
+read its message first. **At the end**, "What we claimed" is the lesson in sentences, each proved by the cell under
+it, and "Where this breaks" is what to discuss.
 
 The minutes are a guess for a student who works alone. With a class that discusses, plan for twice as many.
 """
@@ -59,13 +58,13 @@ The minutes are a guess for a student who works alone. With a class that discuss
 GRADING = """\
 ## Grading
 
-A check runs in the kernel that the student's cells have run in. For practice that is right. But a student can
-get points without solving the exercise, and the grade does not show it:
+A check runs in the kernel that the student's cells have run in. For practice that is right. But a student can get
+points without solving the exercise, and the grade does not show it:
 
-- `os.environ.pop("NBGRADER_EXECUTION")` in any cell turns every wrong answer into a box, which costs no points. So does
-  `os.environ.pop("AMFS_LAB_CHECKS")` where a grader of your own relies on that;
-- `checks.kernels.rbf_kernel = my_rbf` makes a wrong kernel the one that answers are compared with, and
-  `checks.rbf = print` makes the check accept every answer;
+- `os.environ.pop("NBGRADER_EXECUTION")` in any cell turns every wrong answer into a box, which costs no points. So
+  does `os.environ.pop("AMFS_LAB_CHECKS")` where a grader of your own relies on that;
+- `checks.kernels.rbf_kernel = my_rbf` makes a wrong kernel the one that answers are compared with, and `checks.rbf =
+  print` makes the check accept every answer;
 - a file beside the notebook, such as `torch.py`, is imported in the place of the installed package of that name;
 - the right numbers are in `amfs_lab/checks`, where a student can read them.
 
