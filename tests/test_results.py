@@ -50,3 +50,12 @@ def test_the_readme_agrees_with_the_results():
     assert "takes about 0.7 of the time" in told
     precision = results.table("precision-glyphs").splitlines()[2:]
     assert all(row.endswith(("| 0.68 |", "| 0.70 |", "| 0.72 |")) for row in precision)
+
+
+def test_the_protocol_of_figure_2_in_the_text_is_that_of_the_stored_result():
+    told = " ".join(results.PAGE.read_text(encoding="utf-8").split())
+    config = results.EXPERIMENTS["figure2"].load(results.STORED / "figure2-glyphs").config
+    assert "trained for three minutes on the shipped glyphs, 5-way 1-shot, with three seeds" in told
+    assert "the same 600 unseen episodes" in told
+    assert (config["seconds"], config["seeds"], config["episodes"]) == (180.0, 3, 600)
+    assert (config["episode"]["ways"], config["episode"]["shots"]) == (5, 1)
