@@ -134,10 +134,11 @@ class TrainingConfig:
         if not isinstance(plain, Mapping):
             raise _refused(shown(plain))
         tables = {"inner": INNER_LOOPS, "outer": AGGREGATORS}
-        parts = {part: _from_plain(plain.get(part), part, table) for part, table in tables.items()}
-        others = {name: value for name, value in plain.items() if name not in parts}
-        if wrong := wrong_field(cls, others) or (None if "episode" in others else "no field 'episode'"):
+        others = {name: value for name, value in plain.items() if name not in tables}
+        missing = (f"no field {name!r}" for name in (*tables, "episode") if name not in plain)
+        if wrong := wrong_field(cls, others) or next(missing, None):
             raise _refused(wrong)
+        parts = {part: _from_plain(plain[part], part, table) for part, table in tables.items()}
         parts |= {"episode": EpisodeConfig(**others["episode"]), "augment": tuple(others.get("augment", ()))}
         return cls(**others | parts)
 

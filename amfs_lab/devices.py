@@ -21,7 +21,7 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError, ImportError) as error:
         raise ConfigError(
-            f"The device must be auto, or cpu, cuda or mps where this machine has it. Got {name!r}."
+            f"The device must be auto, cpu, cuda or mps, and this machine must have it. Got {name!r}."
         ) from error
     if device.type == "meta":
         raise ConfigError("The device must hold values. Got meta: name cpu, cuda or mps, or auto.")

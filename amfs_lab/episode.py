@@ -74,7 +74,7 @@ class Examples:
         return (scores - self.y).square().sum(1).mean() / 2 if self.real else F.cross_entropy(scores, self.y)
 
     def accuracy(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
-        """The share of labels whose class has the largest score; NaN for real labels. Raises what `loss` raises."""
+        """The share of labels whose class has the largest score; NaN in regression. Raises what `loss` raises."""
         scores = self._scores(scores)
         if self.real:
             return scores.new_full((), float("nan"))

@@ -56,8 +56,8 @@ class Evaluation:
     def over_groups(self) -> Interval | None:
         """An interval over groups, each with the same weight: it covers *other* scripts or alphabets.
 
-        Student's interval of the groups' accuracies. The interval over episodes covers these groups only. None for
-        fewer than two groups.
+        The t interval (Student) over the groups' accuracies. The interval over episodes covers these groups only. None
+        for fewer than two groups.
         """
         values = _values(self.by_group)
         return mean_interval(values, of=self._groups) if len(values) > 1 else None

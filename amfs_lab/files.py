@@ -116,7 +116,7 @@ def arrays(data: bytes) -> dict[str, np.ndarray]:
                 raise ValueError(f"{total:,} bytes when unpacked, more than the limit of {ARRAY_BYTES:,}")
             return {info.filename.removesuffix(".npy"): _array(member(opened, info, ARRAY_BYTES)) for info in members}
     except Exception as error:  # numpy evaluates the text of a header, and raises nearly anything
-        raise ValueError(f"no whole archive of arrays: {str(error)[:200]}") from error
+        raise ValueError(f"no complete npz archive: {str(error)[:200]}") from error
 
 
 def _array(data: bytes) -> np.ndarray:

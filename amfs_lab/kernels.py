@@ -185,7 +185,7 @@ class Learned:
         return nn.Parameter(torch.full(shape, math.log(start)), requires_grad=learn)
 
     def exp(self, log_value: Float[Tensor, "*d"]) -> Float[Tensor, "*d"]:
-        """exp(log_value) within the bounds. Its gradient ignores them, so that a parameter beyond one can come back."""
+        """exp(log_value) within the bounds. The gradient ignores them, so that a parameter outside can return."""
         held = log_value.clamp(math.log(self.low), math.log(self.high)).detach()
         # held + 0: for a log_value far out, log_value + (held - log_value) would be rounded.
         return (held + (log_value - log_value.detach())).exp()

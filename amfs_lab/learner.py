@@ -233,7 +233,7 @@ class MetaLearner(nn.Module):
             for module in self.modules()
         ):
             raise ConfigError(
-                "MAML with `batched` cannot use torch's own BatchNorm, whose derivatives are wrong there by some "
+                "MAML with `batched` cannot use torch's own BatchNorm: its derivatives are then wrong by some "
                 "percent. Leave `batched` out, or take the kit's `backbones.EpisodeNorm`."
             )
 
@@ -303,8 +303,11 @@ class Buffers:
 
 
 def checked_learner(learner: object) -> MetaLearner:
-    """The learner, if it can be meta-trained. Raises ConfigError unless it has meta-parameters, all of them in float32
-    or float64 (an outer step is lost in the rounding of 16 bits) and made outside of `torch.inference_mode`."""
+    """The learner, if it can be meta-trained.
+
+    Raises ConfigError if there are no meta-parameters, if one is not float32 or float64 (in 16 bits an outer step is
+    lost in rounding), or if one was made in `torch.inference_mode`.
+    """
     if not isinstance(learner, MetaLearner):
         raise ConfigError(
             f"`learner` must make a MetaLearner. Got {type(learner).__name__}: wrap the network, "

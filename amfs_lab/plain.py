@@ -1,4 +1,4 @@
-"""Plain data from a file: compared with the dataclass that it is to become, and with other settings."""
+"""Checks of plain data from a file against a dataclass, and its comparison with other settings."""
 
 import dataclasses
 import json

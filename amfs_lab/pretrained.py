@@ -64,7 +64,7 @@ class PretrainedLearner:
 
     @torch.no_grad()
     def learn(self, features: Float[Tensor, "n d"]) -> KernelPredictor:
-        """The predictor of a task with one example a class, in the order of the classes: one solve."""
+        """Learns a task by one solve. There is one example for each class, in the order of the classes."""
         return _space(self.learner).fit(features, torch.eye(len(features)))
 
 

@@ -76,8 +76,8 @@ def check_same(folder: Path | None, what: str, recorded: dict[str, Any] | None, 
     differ = [name for name in present if recorded.get(name) != present[name]]
     if differ:
         raise ConfigError(
-            f"The run in {folder} was trained with other {what}: {told(recorded)} there, {told(present)} here; "
-            f"{', '.join(differ)} differ. Use the {what} it was trained with."
+            f"The run in {folder} was trained with other {what}: {told(recorded)}. Got {told(present)}, which differs "
+            f"in {' and '.join(differ)}. Use the {what} that it was trained with."
         )
 
 

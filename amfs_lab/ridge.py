@@ -119,7 +119,7 @@ def solve(
 def information(K: Real[Tensor, "*b n n"], lam: Number, mu: Number = 0.0) -> Float[Tensor, "*b"]:
     """I(f; D) = 1/2 log det(I + K N^-1), in nats: the mutual information of the function and its n noisy labels.
 
-    Differentiable, where `Spectrum.information` is for display. A failed factorisation gives NaN.
+    This function is differentiable; `Spectrum.information` is for display only. A failed factorisation gives NaN.
     """
     return RidgeFactor.of(K, lam, mu, check=False).information()
 

@@ -36,12 +36,12 @@ class Interval:
 
     @property
     def low(self) -> float:
-        """The lower end, minus infinity without an interval."""
+        """The lower end of the interval; minus infinity if there is no interval."""
         return self.mean - (math.inf if self.half_width is None else self.half_width)
 
     @property
     def high(self) -> float:
-        """The upper end, infinity without an interval."""
+        """The upper end of the interval; infinity if there is no interval."""
         return self.mean + (math.inf if self.half_width is None else self.half_width)
 
     def hundredths(self, digits: int = 2, sign: str = "") -> str:

@@ -44,13 +44,13 @@ HEAD = """\
 # Teaching with amfs_lab
 
 This page is for you, not for the class: it holds every answer. It is generated from the lessons and from a run of
-each (`python3 run.py notebooks --guide`); to change a word of it, change the lesson in `notebooks/source`.
+each (`python3 run.py notebooks --guide`); To change the text, edit the lesson in `notebooks/source`.
 
 **Before a lesson**, run its solved version (`python3 run.py lab --solutions`) and move each slider once. **At a
 prediction**, let everybody choose and say why before anyone clicks; the reasons below are shown after a wrong choice,
 so do not tell them before. **At an exercise**, its check recognises common mistakes and explains them. Let students
-read its message first. **At the end**, "What we claimed" is the lesson in sentences, each proved by the cell under
-it, and "Where this breaks" is what to discuss.
+read its message first. **At the end**, "What we claimed" lists the results of the lesson; the cell below each result
+proves it. Use "Where this breaks" for a discussion.
 
 The minutes are a guess for a student who works alone. With a class that discusses, plan for twice as many.
 """
@@ -58,23 +58,24 @@ The minutes are a guess for a student who works alone. With a class that discuss
 GRADING = """\
 ## Grading
 
-A check runs in the kernel that the student's cells have run in. For practice that is right. But a student can get
-points without solving the exercise, and the grade does not show it:
+A check runs in the kernel that the student's cells have run in. This is sufficient for practice. But a student can
+get points without solving the exercise, and the grade does not show it:
 
-- `os.environ.pop("NBGRADER_EXECUTION")` in any cell turns every wrong answer into a box, which costs no points. So
-  does `os.environ.pop("AMFS_LAB_CHECKS")` where a grader of your own relies on that;
-- `checks.kernels.rbf_kernel = my_rbf` makes a wrong kernel the one that answers are compared with, and `checks.rbf =
-  print` makes the check accept every answer;
+- `os.environ.pop("NBGRADER_EXECUTION")` in any cell shows every wrong answer as a message in a box, which costs no
+  points. If your own grader sets `AMFS_LAB_CHECKS`, `os.environ.pop("AMFS_LAB_CHECKS")` does the same;
+- `checks.kernels.rbf_kernel = my_rbf` replaces the correct kernel, so that answers are compared with a wrong one, and
+  `checks.rbf = print` makes the check accept every answer;
 - a file beside the notebook, such as `torch.py`, is imported in the place of the installed package of that name;
 - the right numbers are in `amfs_lab/checks`, where a student can read them.
 
-If points count:
+If the points are part of a grade:
 
 1. **Your copy.** Run the answers in a fresh environment that you made from your own copy of the course. Take only the
    notebook from what a student sends, and let your grader restore the cells of the checks.
 2. **A container**, without network and without your files: a notebook is a program and runs with your user rights.
-3. **Read what differs.** No answer needs `import`, `environ`, `checks`, `setattr`, `exec`, `eval`, `open` or a name
-   with two underscores. Search all cells that a student has changed or added for them. It is a first look, not a proof.
+3. **Read all cells that the student has changed or added.** No answer needs `import`, `environ`, `checks`, `setattr`,
+   `exec`, `eval`, `open` or a name with two underscores. Search the cells for them. This finds simple tricks, but not
+   all of them.
 4. **For an exam**, ask in person why an answer is right. No check asks that.
 """
 

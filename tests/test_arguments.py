@@ -78,7 +78,7 @@ CASES = {
     "linearised.descent(K, y[:5], 0.1, 2)": r"`residual` must have one row",
     "stats.mean_interval(x)": r"one number an episode, (n). Got shape (6, 3)",
     "stats.paired_difference(x[:, 0], x[:, :1])": r"one number an episode, (n)",
-    "quadratics.Quadratics(torch.zeros(3, 2), torch.eye(2).expand(2, 2, 2))": r"one matrix an optimum. Got 2",
+    "quadratics.Quadratics(torch.zeros(3, 2), torch.eye(2).expand(2, 2, 2))": r"one matrix for each optimum. Got 2",
     "quadratics.Quadratics(torch.zeros(3, 3), torch.eye(2).expand(3, 2, 2))": r"`optima` must have the axes (t, 2)",
     "quadratics.geometric_median(torch.zeros(3, 3))": r"`points` must have the axes (t, 2). Got shape (3, 3)",
     "quadratics.pulls('MAML', torch.eye(3))": r"`hessians` must have the axes (2, 2)",

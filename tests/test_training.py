@@ -190,7 +190,7 @@ def test_evaluation_refuses_scores_that_are_not_finite(images):
 
 
 def test_bad_settings_train_nothing(tmp_path):
-    with pytest.raises(ConfigError, match=r"An episode of 2000 ways needs as many classes"):
+    with pytest.raises(ConfigError, match=r"An episode of 2000 ways needs at least 2000 classes"):
         MetaTrainer(preset("i-amfs", episode=EpisodeConfig(2000, 1, 1)), tmp_path / "run")
     with pytest.raises(ConfigError, match=r"10 shots and 15 queries need 25 samples of a class. Got 20"):
         MetaTrainer(preset("i-amfs", episode=EpisodeConfig(5, 10, 15)), tmp_path / "run")

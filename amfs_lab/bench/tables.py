@@ -57,7 +57,7 @@ def report(
         raise ConfigError(f"`rounds` must be >= 1. Got {rounds}.")
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
-        raise ConfigError(f"`parts` must be some of {', '.join(PARTS)}. Got {', '.join(unknown)}.")
+        raise ConfigError(f"`parts` must be one or more of {', '.join(PARTS)}. Got {', '.join(unknown)}.")
     for shape in shapes:
         episode_config(shape)
     there = pick_device(device)

@@ -184,7 +184,7 @@ def near(mine: float, value: float, tolerance: float) -> bool:
 
 
 def difference(got: Tensor, right: Tensor) -> str:
-    """A sentence about an answer without a classic mistake. It names a wrong shape, NaN, or the largest error."""
+    """A sentence about an answer without a known mistake: it names a wrong shape, NaN, or the largest error."""
     if got.shape != right.shape:
         return f"The shape is wrong: expected {tuple(right.shape)}. Got {tuple(got.shape)}."
     if not torch.isfinite(got).all():

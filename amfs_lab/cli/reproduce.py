@@ -36,7 +36,9 @@ def add_to(commands: Any) -> None:
         if "source" in _names(experiment):
             data_folder(p)
             device(p, "cpu")
-            p.add_argument("--resume", action="store_true", help="continue the training runs of an interrupted command")
+            p.add_argument(
+                "--resume", action="store_true", help="continue an interrupted command, or show its complete result"
+            )
     p = command(
         results,
         "intervals",

@@ -102,8 +102,8 @@ class AccuracyConfig:
             training = self.training(method)  # checks the settings of the training before anything is computed
             if not any(evaluation_settings(training, SHAPES)):
                 raise ConfigError(
-                    f"AccuracyConfig.methods: {method} can be evaluated only with the ways of its training. These "
-                    f"must be the ways of one of {', '.join(SHAPES)}. Got {training.episode.ways} ways."
+                    f"AccuracyConfig.methods: {method} must be trained with the ways of one of {', '.join(SHAPES)}, "
+                    f"because it can be evaluated only with these. Got {training.episode.ways} ways."
                 )
 
     def training(self, method: str) -> TrainingConfig:

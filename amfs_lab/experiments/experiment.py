@@ -1,5 +1,6 @@
 """The base class of the experiments: it runs and resumes them, checks stored results, and makes tables and figures."""
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -13,7 +14,7 @@ from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import Evaluation, check_episodes
-from amfs_lab.experiments.result import Result, alike, check_free, code_version, machine, whole
+from amfs_lab.experiments.result import RECORD, Result, alike, check_free, code_version, machine, whole
 from amfs_lab.experiments.trainings import Trainings
 from amfs_lab.tasks import SPLITS, EpisodeConfig
 
@@ -112,6 +113,8 @@ class Experiment(ABC, Generic[Config]):
             ConfigError: the folder exists, or the data are too small for the settings. Raised before any training.
             NumericalError: a training run that diverged.
         """
+        if folder is not None and resume and (folder / RECORD).is_file():
+            return self._complete(config, folder)
         if folder is not None:
             check_free(folder)
         trainings = Trainings(root, device, folder, resume)
@@ -120,6 +123,17 @@ class Experiment(ABC, Generic[Config]):
         if folder is not None:
             result.save(folder)
             trainings.delete()
+        return result
+
+    def _complete(self, config: Config, folder: Path) -> Result:
+        """The result in the folder. Raises ConfigError if it has other settings."""
+        result = self.load(folder)
+        settings = json.loads(json.dumps(asdict(config)))  # type: ignore[call-overload]
+        if differ := [name for name, value in settings.items() if result.config.get(name) != value]:
+            raise ConfigError(
+                f"The complete result in {folder} has other settings: {', '.join(differ)}. Name another folder for a "
+                "new result."
+            )
         return result
 
     def result(self, config: Config, found: Measured, **at_start: Any) -> Result:

@@ -89,7 +89,7 @@ class KernelPredictor:
         return self.space.scale * self.space.kernel(features, self.support) @ self.alpha
 
     def variance(self, features: Real[Tensor, "*b q d"]) -> Float[Tensor, "*b q"]:
-        """Posterior variance of f / scale under the Gaussian-process reading, with noise N; see `ridge.variance`."""
+        """Posterior variance of f / scale if f is a Gaussian process with noise covariance N; see `ridge.variance`."""
         kernel = self.space.kernel
         K_qs = kernel(features, self.support)
         return ridge.variance(kernel.diagonal(features), K_qs, self.K_ss, self.space.lam, self.space.mu)

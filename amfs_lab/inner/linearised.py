@@ -22,9 +22,9 @@ from amfs_lab.ridge import Spectrum
 
 
 def jacobian(net: nn.Module, x: Float[Tensor, "n ..."]) -> Float[Tensor, "rows p"]:
-    """J: the derivative of every output by every parameter. Rows: point by point, and in each its outputs; n * c.
+    """J: the derivative of every output by every parameter. Its n * c rows are ordered by image, then by output.
 
-    The images go through `net` in one pass, so that a normalisation over the pass is differentiated as it acts. At
+    All images go through `net` in one pass, so that the derivative includes a normalisation over the pass. At
     few-shot sizes J is small: 25 images, 5 outputs and 10^5 parameters are 50 MB in float32.
     """
     params = _parameters(net)

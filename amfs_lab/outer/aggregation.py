@@ -70,7 +70,7 @@ def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) ->
     if not bool(torch.isfinite(direction).all()):
         raise NumericalError(
             f"The weighted sum of the gradients must be finite in {direction.dtype}. Got infinity from gradients up to "
-            f"{float(grads.abs().max()):.1e}. Scale the losses down, or combine in float64."
+            f"{float(grads.abs().max()):.1e}. Scale the losses down, or convert the gradients to float64."
         )
 
 

@@ -213,7 +213,8 @@ def _check_tasks(name: str, matrices: Tensor, optima: Tensor) -> None:
     check_tensor("optima", optima, "t 2")
     if matrices.shape[-3] != optima.shape[-2]:
         raise DataError(
-            f"`{name}` must be one matrix an optimum. Got {matrices.shape[-3]} and {optima.shape[-2]} optima."
+            f"`{name}` must have one matrix for each optimum. Got {matrices.shape[-3]} matrices and "
+            f"{optima.shape[-2]} optima."
         )
 
 

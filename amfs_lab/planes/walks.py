@@ -112,7 +112,7 @@ def mean_cosine(walk: Walk, g: list[Points]) -> Points:
 
 
 def pcgrad(walk: Walk, g: list[Points]) -> Points:
-    """The mean of the gradients, each projected off those that it conflicts with."""
+    """PCGrad: the mean of the gradients, each without its component along every gradient that it conflicts with."""
     slopes = [each / (_dot(each, each) + TINY) for each in g]
     total = 0
     for own, order in zip(g, _orders(walk.seed, len(g)), strict=True):

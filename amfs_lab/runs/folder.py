@@ -106,7 +106,8 @@ class RunFolder:
                 check_free(self.path)
             elif checkpoint.checkpoints(self.path)[:1] != self._newest:
                 raise ConfigError(
-                    f"The run in {self.path} has gone on since this trainer was made. Make a new one, with resume=True."
+                    f"Another process has continued the run in {self.path} after this trainer was made. Make a new "
+                    "trainer, with resume=True."
                 )
             yield
 
@@ -242,7 +243,8 @@ def check_free(folder: Path) -> None:
     with writable(folder, "run"):
         taken = holds_run(folder)
     if taken:
-        way = ", or resume it (resume=True, on the command line --resume)" if holds_checkpoint(folder) else ""
+        resumable = any(folder.glob(checkpoint.CHECKPOINTS))
+        way = ", or resume it (resume=True, on the command line --resume)" if resumable else ""
         raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder{way}.")
 
 

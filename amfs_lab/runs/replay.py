@@ -113,7 +113,7 @@ def replay(
 
 
 def through(learner: MetaLearner, episode: Episode) -> list[TensorSummary]:
-    """Summaries of images, features, scores, loss and the gradient of every meta-parameter, in this order."""
+    """Summaries, in this order: images, meta-parameters, features, scores, loss, gradients of the meta-parameters."""
     here = episode.to(learner.device, learner.dtype)
     parts = [("support images", here.support.x), ("query images", here.query.x)]
     parts += [(f"meta-parameter {name}", p) for name, p in learner.named_parameters()]

@@ -135,7 +135,9 @@ def load_run(
     if precision is not None:
         config = replace(config, precision=precision)
     if learner is None and (record.get("learner") or {}).get("own"):
-        raise ConfigError(f"The run in {folder} trained a learner of your own. Give it, in Python: `learner=`.")
+        raise ConfigError(
+            f"The run in {folder} trained a learner of your own. Pass it in Python as the argument `learner`."
+        )
     learner = config.build(tuple(record.get("input_shape") or (1, 28, 28))) if learner is None else learner
     try:
         learner.load_state_dict(tensors)

@@ -85,7 +85,7 @@ def _download(store: pooch.Pooch, name: str, size: int) -> None:
         raise DataError(f"{url} must be reachable. Got: {_cause(error)}. Check the network, or {mirror}.") from error
     except ValueError as error:
         wanted = f"{size:,} bytes and the {store.registry[name]}"
-        raise DataError(f"{url} must have {wanted}. Got another file. Run it again, or {mirror}.") from error
+        raise DataError(f"{url} must have {wanted}. Got another file. Run the command again, or {mirror}.") from error
     except OSError as error:
         raise DataError(
             f"{store.path} must be a folder with room to write in. Got: {error.strerror or error}. Free some space, "

@@ -69,7 +69,7 @@ def load(root: Path | None = None) -> Glyphs:
 
 @functools.lru_cache(maxsize=1)
 def released(path: Path, state: tuple[int, ...]) -> Glyphs:
-    """The glyphs of the file in that state. A changed file is read again."""
+    """The glyphs of the file. `state` (size, times, inode) is part of the cache key: a changed file is read again."""
     glyphs, _ = read(path)
     for what, expected, got in (
         ("images", IMAGES_SHA256, images_sha256(glyphs.images.numpy())),

@@ -23,7 +23,8 @@ DARKEST = 32  # of 255: where paper is darker its noise would count as ink
 class Ink(NamedTuple):
     """A drawing as the network expects it, and flags for what looked wrong.
 
-    `light_on_dark`: the image was so already. `at_edge`: ink reaches the edge of the image. `blank`: no ink was found.
+    `light_on_dark`: the image was already bright on dark. `at_edge`: ink reaches the edge of the image. `blank`: there
+    is no ink.
     """
 
     pixels: UInt8[np.ndarray, "size size"]

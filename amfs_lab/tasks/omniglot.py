@@ -1,7 +1,8 @@
 """Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): 1,623 handwritten characters of 50 alphabets, 20 drawers each.
 
 Its two protocols are two sources, because their accuracies must not be compared:
-`omniglot`: whole alphabets. 25 of the 30 background alphabets train, 5 validate, the 20 evaluation alphabets test.
+`omniglot`: whole alphabets. 25 of the 30 background alphabets are for training, 5 for validation; the 20 evaluation
+alphabets are for testing.
 `omniglot-random-classes`: all characters shuffled, 1,100 / 100 / 423, as in MAML and its successors. A test character
 is new, but its alphabet may have been seen, so this protocol is easier.
 """

@@ -82,7 +82,9 @@ class LabelledSource:
     ) -> None:
         labels = _names(labels)
         if not isinstance(config, EpisodeConfig):
-            raise ConfigError(f"`config` must be an EpisodeConfig. Got {shown(config)}: EpisodeConfig(5, 1, 15).")
+            raise ConfigError(
+                f"`config` must be an EpisodeConfig. Got {shown(config)}. For example: EpisodeConfig(5, 1, 15)."
+            )
         if len(labels) != len(samples):
             raise ConfigError(f"Each class needs one label. Got {len(labels)} for {len(samples)} classes.")
         if twice := [name for name, times in Counter(labels).items() if name and times > 1]:
@@ -93,8 +95,8 @@ class LabelledSource:
         classes, size = self.turns * len(samples), samples.shape[1]
         if config.ways > classes:
             raise ConfigError(
-                f"An episode of {config.ways} ways needs as many classes. Got {classes} in the split {split!r} of "
-                f"{name}. Lower `ways` to at most {classes}."
+                f"An episode of {config.ways} ways needs at least {config.ways} classes. Got {classes} in the split "
+                f"{split!r} of {name}. Lower `ways` to at most {classes}."
             )
         if (needed := config.shots + config.queries) > size:
             raise ConfigError(
@@ -161,7 +163,7 @@ class ImageSource(LabelledSource):
         if images.dtype != torch.uint8 or images.ndim != 4:
             raise ConfigError(
                 f"ImageSource needs grey images (classes, samples, h, w) in uint8. Got {tuple(images.shape)} in "
-                f"{images.dtype}. Vectors (classes, samples, d) in floating point: EmbeddingSource."
+                f"{images.dtype}. For vectors (classes, samples, d) in floating point, use EmbeddingSource."
             )
         self.augment, self.turns = tuple(augment), QUARTERS if "rotations" in augment else 1
         super().__init__(images, labels, config, name, split, seed)
@@ -194,14 +196,14 @@ class EmbeddingSource(LabelledSource):
         if not embeddings.is_floating_point() or embeddings.ndim != 3:
             raise ConfigError(
                 "EmbeddingSource needs vectors (classes, samples, d) in floating point. Got "
-                f"{tuple(embeddings.shape)} in {embeddings.dtype}. Images in uint8: ImageSource."
+                f"{tuple(embeddings.shape)} in {embeddings.dtype}. For images in uint8, use ImageSource."
             )
         super().__init__(embeddings, labels, config, name, split, seed)
         if not bool(torch.isfinite(embeddings).all()):
             broken = int((~torch.isfinite(embeddings)).flatten(1).any(1).int().argmax())
             raise DataError(
-                f"Embeddings must be finite. Got NaN or infinity in class {self.labels[broken]!r}. Compute it again, "
-                "or leave the class out."
+                f"Embeddings must be finite. Got NaN or infinity in class {self.labels[broken]!r}. Compute its "
+                "embeddings again, or leave the class out."
             )
 
 
@@ -212,7 +214,8 @@ def _check_tensor(images: object) -> None:
         if isinstance(images, Tensor):
             got = "a tensor on the meta device" if images.is_meta else f"a tensor of layout {images.layout}"
         raise ConfigError(
-            f"Images and embeddings must be a dense tensor. Got {got}: torch.as_tensor(images) makes one."
+            f"Images and embeddings must be a dense tensor. Got {got}. torch.as_tensor converts an array, `to_dense` a "
+            "sparse tensor."
         )
 
 

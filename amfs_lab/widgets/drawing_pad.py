@@ -42,7 +42,7 @@ class Sheet(anywidget.AnyWidget):
 
 
 class DrawingPad(Control):
-    """A drawing sheet: None shows the stored letter, any other value is the list of drawn strokes."""
+    """A drawing sheet. Its value is the list of drawn strokes, or None: then the stored letter is shown."""
 
     def __init__(self, label: str, **rest: Any) -> None:
         super().__init__(label, None, **rest)

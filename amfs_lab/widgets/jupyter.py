@@ -64,10 +64,10 @@ def acknowledged(handler: Callable[..., Any]) -> Callable[..., Any]:
 def acknowledge() -> None:
     """Tells the page that its message was handled, because ipykernel does not.
 
-    A message that arrives while a cell awaits is handled at that time on the main thread. ipykernel 7.4 sends no status
-    for such a message. ipywidgets waits for an `idle` status before it sends the same widget's next value. Without this
-    function, a slider that was moved once during a run would never move again. (JupyterLab avoids this with a subshell
-    for widget messages. It makes the subshell after the first widget message.)
+    A message that arrives while a cell runs an `await` is handled at that time on the main thread. ipykernel 7.4 sends
+    no status for such a message. ipywidgets waits for an `idle` status before it sends the same widget's next value.
+    Without this function, a slider that was moved once during a run would never move again. (JupyterLab avoids this
+    with a subshell for widget messages. It makes the subshell after the first widget message.)
     """
     if not _awaiting or threading.current_thread() is not threading.main_thread():
         return

@@ -135,7 +135,7 @@ def test_against_changes_one_setting(what, value, images, monkeypatch):
 def test_invalid_arguments_are_refused_before_any_measurement(tmp_path):
     with pytest.raises(ConfigError, match=r"`rounds` must be >= 1. Got 0"):
         report(0)
-    with pytest.raises(ConfigError, match=r"`parts` must be some of meta-steps, .* Got weather"):
+    with pytest.raises(ConfigError, match=r"`parts` must be one or more of meta-steps, .* Got weather"):
         report(parts=["weather"])
     with pytest.raises(ConfigError, match=r"A shape must look like 5w1s"):
         report(shapes=["5x1"])
@@ -174,10 +174,10 @@ class TestTheNumbersInTheText:
         assert max(full) < 1
         for sentence in (
             f"({here['cpu']}, {here['threads']} threads, torch {here['torch']}, {found['date']})",
-            f"takes {own[0]:.2f}, {own[1]:.2f} and {own[2]:.2f} times the baseline in its own layout",
-            f"MAML's is {maml[0]:.1f}, {maml[1]:.1f} and {maml[2]:.1f} times as long as that, "
+            f"takes {own[0]:.2f}, {own[1]:.2f} and {own[2]:.2f} times the baseline with the same memory layout",
+            f"A meta-step of MAML takes {maml[0]:.1f}, {maml[1]:.1f} and {maml[2]:.1f} times as long as one of I-AMFS, "
             f"and needs {min(sizes):.1f} to {max(sizes):.1f} times the memory",
-            f"it takes {short[0]:.2f}, {short[1]:.2f} and {short[2]:.2f} times the baseline, "
+            f"a meta-step of I-AMFS takes {short[0]:.2f}, {short[1]:.2f} and {short[2]:.2f} times the baseline, "
             f"in float32 {full[0]:.2f}, {full[1]:.2f} and {full[2]:.2f}",
             f"its time falls to {min(maml_short):.2f} to {max(maml_short):.2f} of the float32 time",
         ):

@@ -98,13 +98,13 @@ def test_settings_reach_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["train", "--ways", "5000"], "An episode of 5000 ways needs as many classes."),
+        (["train", "--ways", "5000"], "An episode of 5000 ways needs at least 5000 classes."),
         (["train", "--shots", "10"], "10 shots and 15 queries need 25 samples of a class."),
         (["train", "--lam", "0"], "`lam` must be a finite number > 0. Got 0.0."),
         (["train", "--bandwidth", "-1"], "`bandwidth` must be a finite number > 0. Got -1.0."),
         (["train", "--method", "maml", "--lam", "1"], "maml has no setting lam."),
         (["train", "--norm", "batch"], "TrainingConfig.norm must be one of"),
-        (["train", "--device", "abacus"], "The device must be auto, or cpu, cuda or mps where this machine has it."),
+        (["train", "--device", "abacus"], "The device must be auto, cpu, cuda or mps, and this machine must have it."),
         (["train", "--method", "prototypes", "--inner-steps", "3"], "prototypes has no setting inner_steps."),
         (["train", "--episodes", "1"], "`episodes` must be >= 2, for a mean over them. Got 1."),
         (["train", "--bandwidth", "1e30"], "A learned `bandwidth` must start between 0.001 and 1000. Got 1e+30."),

@@ -136,8 +136,8 @@ def test_the_shipped_result_agrees_with_the_text():
     assert luck.low < 0 < luck.high
     for sentence in (
         f"with {asked['width']} filters, {asked['meta_steps']} meta-steps each, three seeds",
-        f"over the {len(pairs)} pairs of training runs, which have three seeds, bfloat16 minus float32 is "
-        f"{luck.points()}, so no cost can be shown",
+        f"over the {len(pairs)} pairs of training runs (4 methods, 3 seeds) is {luck.points()}. So no cost can be "
+        "shown",
         f"`amfs-lab reproduce precision --width {asked['width']} --steps {asked['meta_steps']}` makes this table",
     ):
         assert sentence in " ".join(told.split()), sentence

@@ -56,6 +56,15 @@ def test_an_interrupted_experiment_resumes_to_the_same_answers(step, interrupted
     assert figure2.load(tmp_path / "one").rows.keys() == whole.rows.keys()
 
 
+def test_a_complete_result_is_resumed_by_loading_it(interrupted_at, tmp_path):
+    made = figure2.run(SMALL, folder=tmp_path / "one")
+    interrupted_at(1)  # any step would raise
+    again = figure2.run(SMALL, folder=tmp_path / "one", resume=True)
+    assert again.training == made.training
+    with pytest.raises(ConfigError, match=r"The complete result in .*one has other settings: seeds, width. Name"):
+        figure2.run(replace(SMALL, seeds=1, width=5), folder=tmp_path / "one", resume=True)
+
+
 def test_a_complete_run_is_loaded_and_not_trained_again(interrupted_at, tmp_path):
     configs = {"one": SMALL.training("i-amfs", 0)}
     first = Trainings(folder=tmp_path / "r").train(configs)["one"]

@@ -67,7 +67,7 @@ class TestTheLock:
             two.run()
         next(running)
         running.close()
-        with pytest.raises(ConfigError, match=r"has gone on since this trainer was made"):
+        with pytest.raises(ConfigError, match=r"Another process has continued the run"):
             late.run()
         assert trainer(tmp_path, resume=True).done == 2
 

@@ -129,7 +129,8 @@ def test_a_broken_connection_is_tried_again(remote, server, tmp_path, monkeypatc
 
 
 WRONG = (
-    "must have 300,000 bytes and the md5:.* Got another file. Run it again, or name another mirror with `--from URL`"
+    "must have 300,000 bytes and the md5:.* Got another file. Run the command again, or name another mirror with "
+    "`--from URL`"
 )
 
 

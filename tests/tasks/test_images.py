@@ -472,7 +472,7 @@ def test_embeddings_are_taken_as_they_are(randn):
 
 
 def test_what_is_neither_images_nor_embeddings_is_refused(randn):
-    match = r"EmbeddingSource needs vectors .* Got \(4, 3, 5\) in torch.int64. Images in uint8: ImageSource"
+    match = r"EmbeddingSource needs vectors .* Got \(4, 3, 5\) in torch.int64. For images in uint8, use ImageSource"
     with pytest.raises(ConfigError, match=match):
         tasks.EmbeddingSource(torch.zeros(4, 3, 5, dtype=torch.int64), tuple("abcd"), SHAPE)
     with pytest.raises(ConfigError, match=r"ImageSource needs grey images .* Got \(4, 3, 8, 8\) in torch.float64"):
@@ -500,7 +500,7 @@ def test_a_learner_and_episodes_of_ones_own_are_trained_saved_and_continued(tmp_
     torch.manual_seed(2)
     rest = trainer(folder=tmp_path, resume=True)
     assert [progress.loss for progress in rest.run()] == losses[2:]
-    with pytest.raises(ConfigError, match=r"trained a learner of your own. Give it, in Python: `learner=`"):
+    with pytest.raises(ConfigError, match=r"a learner of your own. Pass it in Python as the argument `learner`"):
         load_learner(tmp_path)
     loaded, _ = load_learner(tmp_path, learner=MetaLearner(MLP(5, (), 3), FunctionSpace()))
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), whole.learner.parameters(), strict=True))

@@ -71,7 +71,7 @@ def test_the_labels_of_an_episode_are_those_of_its_images(numbered):
 
 
 def test_more_than_there_is_is_refused_with_what_there_is(numbered):
-    with pytest.raises(ConfigError, match=r"11 ways needs as many classes. Got 10 in the split 'all'.* at most 10"):
+    with pytest.raises(ConfigError, match=r"11 ways needs at least 11 classes. Got 10 in the split 'all'.* at most 10"):
         numbered(EpisodeConfig(11, 1, 1))
     with pytest.raises(ConfigError, match=r"2 shots and 5 queries need 7 samples of a class. Got 6"):
         numbered(EpisodeConfig(2, 2, 5))

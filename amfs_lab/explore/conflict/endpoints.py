@@ -1,4 +1,4 @@
-"""End points of the aggregation rules in hundreds of random draws: the distance of O-AMFS and the mean from an aim."""
+"""End points of the aggregation rules in hundreds of random draws: their distances from a reference point."""
 
 from functools import lru_cache
 from pathlib import Path

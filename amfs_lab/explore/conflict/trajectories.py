@@ -207,4 +207,4 @@ class TrajectoryExplorer(DraggableExplorer):
 
 
 def _short(distance: float) -> str:
-    return "gone" if math.isinf(distance) else "there" if distance <= NEAR else f"{distance:.2g}"
+    return "∞" if math.isinf(distance) else "below 0.0001" if distance <= NEAR else f"{distance:.2g}"

@@ -44,7 +44,9 @@ class Task(NamedTuple):
 
 @lru_cache(maxsize=64)
 def task(seed: int, ways: int, shots: int, separation: float, data: str = CLOUDS) -> Task:
-    """A task, as a pure function. With the same seed, more shots only add points, and points move with their clouds.
+    """A task that depends only on the arguments.
+
+    With the same seed, more shots add points and leave the others unchanged. A point moves together with its cloud.
 
     Args:
         separation: distance between the centres of neighbouring clouds.
@@ -96,5 +98,5 @@ def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[
 
 
 def right(t: Task, labels: Int64[Tensor, " q"]) -> Bool[Tensor, " q"]:
-    """True for each query whose label is its own class. A query of no class never has a right label."""
+    """True for each query whose predicted label is its class. A query of no class is never right."""
     return (labels == t.query_y) & (t.query_y != NO_CLASS)

@@ -70,7 +70,7 @@ def features(content: Content) -> Float[Tensor, " d"]:
 
 
 def twins(pictures: Float[Tensor, "n 28 28"]) -> list[int] | None:
-    """The first two examples with identical images, counted from 1; None if there are none."""
+    """The numbers (from 1) of the first two examples with identical images; None if there are none."""
     pairs = [(i, j) for i in range(len(pictures)) for j in range(i) if torch.equal(pictures[i], pictures[j])]
     return sorted(z + 1 for z in pairs[0]) if pairs else None
 

@@ -33,7 +33,7 @@ START: dict[str, Any] = dict(start="meta-trained", steps=5, rate=RATE, task=8, s
 
 
 class Learned(NamedTuple):
-    """A task after 0..MOST steps: the values on the grid (MOST + 1, g) of the three methods, and the truth."""
+    """A task: the predictions of the three methods on the grid after 0..MOST steps, (MOST + 1, g), and the truth."""
 
     x: Tensor
     y: Tensor

@@ -147,7 +147,7 @@ def columns(images: Tensor, shots: int) -> Tensor:
 
 
 def nearest(task: int, bandwidth: float = 5.0) -> tuple[Tensor, Tensor]:
-    """For each query of a one-shot task: the most similar letter and the true letter, from 0."""
+    """For each query of a one-shot task: the most similar letter and the true letter, numbered from 0."""
     episode = source(1)[task - 1]
     support, query = pixels(episode)
     return episode.support.y[rbf_kernel(query, support, bandwidth).argmax(1)], episode.query.y

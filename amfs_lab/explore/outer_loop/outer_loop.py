@@ -246,7 +246,7 @@ class OuterLoopExplorer(DraggableExplorer):
         return words
 
 
-THERE = "there"
+THERE = "below 0.00001"
 
 
 def no_inner_loop(state: State) -> str:
@@ -255,7 +255,7 @@ def no_inner_loop(state: State) -> str:
 
 
 def _apart(distance: float, gone: bool) -> str:
-    return "gone" if gone else THERE if distance <= 10 * NEAR else f"{distance:.2g}"
+    return "∞" if gone else THERE if distance <= 10 * NEAR else f"{distance:.2g}"
 
 
 def _share(share: float) -> str:

@@ -31,7 +31,7 @@ def answer_what_fo_maml_does(curvature: float = 15.0, inner_lr: float = 0.1, inn
 def answer_curvature_that_maml_ignores(
     inner_lr: float = pulls.START["inner_lr"], inner_steps: int = pulls.START["inner_steps"]
 ) -> str:
-    """The answer to "at which curvature has a task no pull in MAML?": the zero of w(h) within the panel."""
+    """The answer to "at which curvature h has a task no effect in MAML?": the option with the smallest |weight|."""
     options = {"h = 0.5/a": 0.5, "h = 1/a": 1.0, "h = 2/a": 2.0}
     found = {
         name: abs(

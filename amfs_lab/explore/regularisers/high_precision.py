@@ -62,7 +62,7 @@ def smallest_eigenvalue(places: Sequence[int], bandwidth: float) -> float:
 
 
 def merged(places: Sequence[int], labels: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Each place once, with the mean of the labels at this place."""
+    """Each input x once, with the mean of its labels."""
     once = sorted(set(places))
     return once, [float(np.mean([y for x, y in zip(places, labels, strict=True) if x == place])) for place in once]
 

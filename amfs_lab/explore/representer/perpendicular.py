@@ -63,7 +63,7 @@ def split(function: str, places: str, points: int, bandwidth: float) -> tuple[De
 
 
 class Extent(NamedTuple):
-    """The extent of curves and bars over all t and all numbers of points. With it, these controls move no axis."""
+    """The extent of curves and bars over all t and all numbers of points. The axes use it, so they stay the same."""
 
     lowest: float  # of f and of the labels
     highest: float

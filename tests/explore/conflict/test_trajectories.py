@@ -59,7 +59,7 @@ class TestTrajectories:
         )
         assert a.away["O-AMFS"][1] == pytest.approx(0, abs=1e-9)
         assert a.away["O-AMFS"][0] == pytest.approx(1)  # from θ*, half way between
-        assert "O-AMFS 1 and there" in explorer.sentence.text
+        assert "O-AMFS 1 and below 0.0001" in explorer.sentence.text
 
     def test_a_hidden_task_has_no_ring_and_no_number_boxes(self):
         explorer = TrajectoryExplorer()
@@ -78,9 +78,9 @@ class TestTrajectories:
     def test_the_answer_is_the_end_point_for_equal_round_tasks(self):
         assert questions.answer_where_o_amfs_ends() == "in the geometric median"
 
-    def test_a_diverging_trajectory_is_clipped_and_called_gone(self):
+    def test_a_diverging_trajectory_is_clipped_and_its_distance_is_infinite(self):
         explorer = TrajectoryExplorer(rate=1.0, curvature=10.0)
-        assert "mean gone and gone" in explorer.sentence.text
+        assert "mean ∞ and ∞" in explorer.sentence.text
         x = np.abs(explorer.arrays.x_0)
         assert x[:-1].max() <= plane.FAR
         assert plane.VIEW < x[-1] <= 1e3 * plane.FAR  # the last point is outside the view

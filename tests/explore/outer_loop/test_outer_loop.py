@@ -43,7 +43,7 @@ class TestOuterLoop:
 
     def test_a_diverging_method_is_named_and_its_curve_clipped(self):
         explorer = OuterLoopExplorer("diverges")
-        assert "FO-MAML gone" in explorer.sentence.text
+        assert "FO-MAML ∞" in explorer.sentence.text
         assert "The pulls of FO-MAML add up to a negative eigenvalue" in explorer.sentence.text
         assert "FO-MAML −81 %" in explorer.sentence.text
         n = list(outer_loop.LOOKS).index("FO-MAML")
