@@ -312,6 +312,14 @@ TRAIN = ["--width", "4", "--tasks", "2", "--queries", "3", "--ways", "3", "--val
 class TestProcesses:
     """`amfs-lab train` as a process of its own, ended from outside."""
 
+    @pytest.fixture(autouse=True)
+    def processes(self):
+        """The processes of a test, which end with it, even if it is interrupted."""
+        self.started = []
+        yield
+        for process in self.started:
+            process.kill()
+
     def start(self, folder, steps, *more):
         command = [
             sys.executable,
@@ -325,13 +333,15 @@ class TestProcesses:
             str(folder / "run"),
         ]
         env = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, "--save-every", "5", "--log", str(folder / "log.jsonl"), *more],
             env=env,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
 
     def reach(self, process, folder, step):
         """Waits until the process has written that step down."""
