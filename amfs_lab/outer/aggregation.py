@@ -22,10 +22,10 @@ NEGATIVE = ("keep", "clip")
 class Aggregator(ABC):
     """A rule for combining task gradients. Calling it returns `weights(grads) @ grads`, which must be finite.
 
-    Every method raises DataError unless `grads` is one row a task.
+    Every method raises DataError unless `grads` has one row for each task.
     """
 
-    label: ClassVar[str] = ""  # the rule's name in figures and tables; without one it goes by the name of its class
+    label: ClassVar[str] = ""  # the rule's name in figures and tables; if empty, they use the name of the class
 
     @property
     def stateful(self) -> bool:
@@ -42,19 +42,19 @@ class Aggregator(ABC):
         return self.weights(grads) @ grads
 
     def __call__(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """`combine`. Raises NumericalError for a gradient that is not finite, with its task, and for an overflow."""
+        """`combine`. Raises NumericalError for an overflow, or for a non-finite gradient with the index of its task."""
         direction = self.combine(grads)
-        if not bool(torch.isfinite(direction.sum())):  # one number to read; finite entries may overflow it
+        if not bool(torch.isfinite(direction.sum())):  # reads one number; the sum of finite entries may overflow
             check_finite(grads, direction)
         return direction
 
 
 def check_rows(grads: Tensor) -> None:
-    """Raises DataError unless `grads` is one row of floating-point numbers a task, (t p) with t and p >= 1."""
+    """Raises DataError unless `grads` has one row of floating-point numbers for each task, (t p) with t and p >= 1."""
     check_tensor("grads", grads, "t p")
     if grads.ndim != 2 or grads.numel() == 0 or not grads.is_floating_point():
         raise DataError(
-            "Gradients must be one row of floating-point numbers a task, (t, p) with t and p >= 1. "
+            "Gradients must have one row of floating-point numbers for each task, (t, p) with t and p >= 1. "
             f"Got shape {tuple(grads.shape)} in {grads.dtype}. Stack them: torch.stack(list_of_gradients)."
         )
 
@@ -64,8 +64,8 @@ def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) ->
     sound = torch.isfinite(grads).all(1)
     if not bool(sound.all()):
         raise NumericalError(
-            f"Gradients must be finite. Got NaN or infinity in that of task {int((~sound).int().argmax())} "
-            "(counted from 0). Leave the task out, or look for the step that broke it: a rate too high, a failed solve."
+            f"Gradients must be finite. Got NaN or infinity in the gradient of task {int((~sound).int().argmax())} "
+            "(counted from 0). Leave the task out, or look for the cause: a learning rate too high, or a failed solve."
         )
     if not bool(torch.isfinite(direction).all()):
         raise NumericalError(
@@ -87,16 +87,17 @@ class Mean(Aggregator):
 
 @dataclass(frozen=True)
 class CosineRule(Aggregator):
-    """c_j = Z <S, u_j> with u_j = g_j/|g_j| and a reference direction S that the subclass names.
+    """c_j = Z <S, u_j> with u_j = g_j/|g_j| and a reference direction S that the subclass defines.
 
     Args:
         normalization: Z, one of `NORMALIZATIONS`. Z changes the length of the step, never its direction.
             `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient: the step is as long as the mean's.
-            `"unit"` Z = 1 / sum_j |c_j|. The step may be longer or shorter than the mean's: twice as long for three
-            equal tasks against one, five times where that one is twice as long.
-            `"agreement"` Z = 1/t^2 for O-AMFS, whose c_j is t when all tasks agree, and 1/t for `MeanCosine`, whose c_j
-            is 1 then: the mean's step when all agree, and never longer than the mean of the gradients' lengths. It
-            may be longer than the mean's step: 2.5 times for three equal tasks against one twice as long.
+            `"unit"` Z = 1 / sum_j |c_j|. The step may be longer or shorter than the mean's. Example: three equal
+            gradients against one opposite gradient. The step is twice as long as the mean's if all four have the
+            same length, and five times if the opposite gradient is twice as long.
+            `"agreement"` Z = 1/t^2 for O-AMFS and 1/t for `MeanCosine`. If all tasks agree, c_j before Z is t and 1,
+            and the step is the mean's. It is never longer than the mean of the gradients' lengths. It may be longer
+            than the mean's step: 2.5 times for three equal gradients against an opposite one that is twice as long.
             `"none"` Z = 1, the formula as printed.
             The step of `"length"` and `"unit"` is zero if the weights cancel (`cancellation_tolerance`).
         negative: `"keep"` gives a task that opposes the majority a negative weight, `"clip"` the weight 0.
@@ -112,7 +113,7 @@ class CosineRule(Aggregator):
 
     @abstractmethod
     def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
-        """The direction S that every task is compared with, and the c_j of t equal gradients before normalisation."""
+        """The direction S that every task is compared with, and c_j before normalisation if all gradients are equal."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         check_rows(grads)
@@ -135,7 +136,7 @@ class CosineRule(Aggregator):
 class PairwiseCosine(CosineRule):
     """O-AMFS: c_j = Z sum_i w_ij with w_ij = cos(g_i, g_j), that is S = sum_i u_i (Park and Kang 2024, outer loop).
 
-    Our reading: w_jj = 1 counts, and Z is named because the source leaves the step's length open.
+    Our interpretation: the sum includes w_jj = 1. Z is a setting, because the paper does not define the step's length.
     """
 
     label = "O-AMFS"
@@ -146,20 +147,20 @@ class PairwiseCosine(CosineRule):
 
 @dataclass(frozen=True)
 class MeanCosine(CosineRule):
-    """c_j = Z cos(g_j, gbar) with gbar the mean gradient: to first order its step never raises the mean loss."""
+    """c_j = Z cos(g_j, gbar) with the mean gradient gbar. To first order its step never increases the mean loss."""
 
     label = "cosine to mean"
 
     def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
         mean = Mean().combine(grads)
-        # |gbar|_1 / mean_j |g_j|_1: 1-norms, because they overflow last and see a sum that cancels in each entry.
+        # |gbar|_1 / mean_j |g_j|_1: 1-norms overflow later than 2-norms, and are 0 if the sum cancels in each entry.
         left = mean.abs().sum() / torch.linalg.vector_norm(grads, 1) * len(grads)
         cancels = left <= cancellation_tolerance(len(mean), mean.dtype)
         return torch.where(cancels, 0, Directions.of(mean[None]).sum()), 1
 
 
 def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:
-    """|a| / |b|, and 0 where b is zero. Both are divided by their largest entry first, or squares would overflow."""
+    """|a| / |b|, and 0 where b is zero. Both are first divided by their largest entry: squares could overflow."""
     unit_a, unit_b = _largest(a), _largest(b)
     length_a, length_b = (
         torch.linalg.vector_norm(x / torch.where(unit > 0, unit, 1)) for x, unit in ((a, unit_a), (b, unit_b))
@@ -168,24 +169,25 @@ def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[T
 
 
 def _largest(x: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-    """The largest absolute value, ten times as fast as the norm of that name."""
+    """The largest absolute value; ten times faster than torch's infinity norm."""
     low, high = torch.aminmax(x)
     return torch.maximum(-low, high)
 
 
 @dataclass(frozen=True)
 class PCGrad(Aggregator):
-    """Each gradient loses its component along every other that it conflicts with (Yu et al. 2020, Algorithm 1).
+    """Each gradient loses its component along every gradient that it conflicts with (Yu et al. 2020, Algorithm 1).
 
     Args:
-        seed: of the order of the projections, which is the same at every call: tasks of a meta-batch are exchangeable.
+        seed: seed of the order of the projections. The order is the same at every call, because the tasks of a
+            meta-batch are exchangeable.
         reduction: `"mean"` of the projected gradients, or their `"sum"` as published.
     """
 
     label = "PCGrad"
     seed: int = 0
-    # Deviation: the published step is the sum, on three agreeing tasks three times the mean's; at equal learning rates
-    # that would be another experiment.
+    # Deviation: the published step is the sum. For three agreeing tasks it is three times the mean's step, which at
+    # equal learning rates would be another experiment.
     reduction: str = "mean"
 
     def __post_init__(self) -> None:
@@ -199,7 +201,7 @@ class PCGrad(Aggregator):
         return self.weights_from_gram(scaled @ scaled.T)
 
     def weights_from_gram(self, gram: Float[Tensor, "t t"]) -> Float[Tensor, " t"]:
-        """The weights of gradients with the inner products <g_i, g_j>, which are all that the rule reads of them."""
+        """The weights from the inner products <g_i, g_j>: the rule needs nothing else of the gradients."""
         check_gram("gram", gram)
         t, products = len(gram), gram.double()
         generator = torch.Generator().manual_seed(self.seed)
@@ -215,7 +217,7 @@ class PCGrad(Aggregator):
         return total / t if self.reduction == "mean" else total
 
 
-AGGREGATORS: dict[str, type[Aggregator]] = {  # by the names that configurations and saved runs have for them
+AGGREGATORS: dict[str, type[Aggregator]] = {  # the keys are the names in configurations and saved runs
     "mean": Mean,
     "pairwise-cosine": PairwiseCosine,
     "mean-cosine": MeanCosine,

@@ -13,7 +13,7 @@ from amfs_lab.outer.directions import Directions
 
 @dataclass(frozen=True)
 class Conflict:
-    """Over the t(t-1)/2 pairs of tasks: the mean of their cosines, in [-1, 1], and the share of those below 0."""
+    """Over the t(t-1)/2 pairs of tasks: the mean of the cosines, in [-1, 1], and the share of cosines below 0."""
 
     mean_cosine: Float[Tensor, "*b"]
     negative: Float[Tensor, "*b"]
@@ -22,13 +22,13 @@ class Conflict:
 def measure(grads: Float[Tensor, "*b t p"]) -> Conflict:
     """The mean and the signs of w_ij = <g_i, g_j> / (|g_i||g_j|) over the pairs i < j.
 
-    With S = sum_i g_i/|g_i| the mean is (|S|^2 - t) / (t (t - 1)) when no gradient is zero. Pairs with a zero gradient
-    count, with cosine 0. Raises DataError for fewer than two tasks, or another shape.
+    With S = sum_i g_i/|g_i| the mean is (|S|^2 - t) / (t (t - 1)) when no gradient is zero. A pair with a
+    zero gradient has cosine 0. Raises DataError for fewer than two tasks, or another shape.
     """
     check_tensor("grads", grads, "t p")
     t = grads.shape[-2]
     if t < 2:
-        raise DataError(f"Conflict needs the gradients of at least 2 tasks. Got {t}: take more tasks in a meta-step.")
+        raise DataError(f"Conflict needs the gradients of at least 2 tasks. Got {t}. Use more tasks in each meta-step.")
     i, j = torch.triu_indices(t, t, 1, device=grads.device)
     pairs = Directions.of(grads).cosines()[..., i, j]
     return Conflict(pairs.mean(-1), (pairs < 0).to(pairs.dtype).mean(-1))

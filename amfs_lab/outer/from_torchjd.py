@@ -13,7 +13,8 @@ from torch import Tensor
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.outer.aggregation import AGGREGATORS, Aggregator, check_rows
 
-# Their weights do not depend on a common scale, but they treat sum|g_j|^2 < 1e-4 as zero, and ours get that small.
+# Their weights do not depend on a common scale, but they treat sum|g_j|^2 < 1e-4 as zero, and real gradients can be
+# that small: so these are scaled first.
 SCALED = ("CAGrad", "DualProj", "UPGrad")
 STATEFUL = ("ExcessMTL", "GradVac", "NashMTL", "PCD")
 BASES = ("Aggregator", "GramianWeightedAggregator", "WeightedAggregator")
@@ -21,19 +22,22 @@ BASES = ("Aggregator", "GramianWeightedAggregator", "WeightedAggregator")
 
 @dataclass(frozen=True)
 class TorchJD(Aggregator):
-    """`torchjd.aggregation.NAME(**settings)`, on the CPU in float64: float32 Gram matrices over- and underflow.
+    """`torchjd.aggregation.NAME(**settings)`, on the CPU in float64.
 
-    CAGrad with radius c gives equal gradients (1 + c) times their mean, at equal learning rates another experiment, and
-    TorchJD's own PCGrad sums. UPGrad keeps <d, g_j> >= 0 up to the ridge that its solver adds to the Gram matrix, 1e-4
-    of the trace; `{"projector": torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes it smaller.
+    Gram matrices in float32 could overflow or underflow.
 
-    Some keep a state between calls (`stateful`), which belongs to this one object and is not saved or compared. Copies
-    start without it, and so does each run of a trainer.
+    For equal gradients, CAGrad with radius c returns (1 + c) times their mean, which at equal learning rates is another
+    experiment. TorchJD's own PCGrad returns the sum. UPGrad keeps <d, g_j> >= 0 up to the ridge that its solver adds to
+    the Gram matrix, 1e-4 of the trace; `{"projector": torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes this
+    ridge smaller.
+
+    Some aggregators keep a state between calls (`stateful`). The state belongs to this object, and is not saved or
+    compared. Copies and each run of a trainer start without a state.
 
     Args:
         aggregator: its name in TorchJD.
-        settings: arguments of its constructor. A list becomes a tensor; keep to plain values if the rule is saved.
-        seed: of its random numbers, the same at every call.
+        settings: arguments of its constructor. A list becomes a tensor. Use plain values if the rule is saved.
+        seed: seed of its random numbers, which are the same at every call.
     Raises:
         ConfigError: at the first use, if torchjd is not installed, or has no such aggregator or settings.
     """
@@ -44,7 +48,7 @@ class TorchJD(Aggregator):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", dict(self.settings))  # the caller's may change later
+        object.__setattr__(self, "settings", dict(self.settings))  # a copy, because the caller may change its own
 
     def __reduce__(self) -> tuple[type, tuple[str, dict[str, Any], int]]:
         return type(self), (self.aggregator, self.settings, self.seed)
@@ -63,16 +67,18 @@ class TorchJD(Aggregator):
         try:
             return kind(**{k: torch.tensor(v, dtype=torch.float64) if isinstance(v, list) else v for k, v in given})
         except ImportError as error:
-            raise ConfigError(f"Expected what TorchJD's {self.aggregator} is built on. Got: {error}") from error
+            raise ConfigError(
+                f"TorchJD's {self.aggregator} must find the packages that it is built on. Got: {error}"
+            ) from error
         except (AttributeError, TypeError, ValueError) as error:
             raise ConfigError(
-                f"TorchJD's {self.aggregator} takes {inspect.signature(kind)}. Got {self.settings}: {error}"
+                f"TorchJD's {self.aggregator} takes {inspect.signature(kind)}. Got {self.settings}. {error}"
             ) from error
 
     @property
     def is_weighted(self) -> bool:
         """True for an aggregator that returns weights on gradients, as most do."""
-        made = self.made  # first: this is what says that torchjd is missing
+        made = self.made  # first, because this raises the error if torchjd is missing
         from torchjd.aggregation import WeightedAggregator
 
         return isinstance(made, WeightedAggregator)
@@ -81,7 +87,7 @@ class TorchJD(Aggregator):
         """Raises ConfigError for an aggregator that is not weights on gradients (ConFIG, GradDrop, TrimmedMean)."""
         if not self.is_weighted:
             raise ConfigError(
-                f"TorchJD's {self.aggregator} combines gradients without weights. Use the direction: call the rule."
+                f"TorchJD's {self.aggregator} combines gradients without weights. Call the rule to get its direction."
             )
         return self._call(self.made.weighting, grads, len(grads))
 
@@ -92,10 +98,10 @@ class TorchJD(Aggregator):
 
     def _call(self, rule: Callable[[Tensor], Tensor], grads: Tensor, size: int) -> Tensor:
         check_rows(grads)
-        matrix = grads.detach().cpu().double()  # the solvers work there, and Apple's MPS has no float64
+        matrix = grads.detach().cpu().double()  # the solvers work on the CPU, and Apple's MPS has no float64
         largest = matrix.abs().max()
         if not bool(torch.isfinite(largest)):
-            return grads.new_full((size,), torch.nan)  # the caller says which task it was
+            return grads.new_full((size,), torch.nan)  # the caller reports the task
         if self.aggregator in SCALED and largest > 0:
             matrix = matrix / largest
         with torch.random.fork_rng(devices=[]):
@@ -104,7 +110,7 @@ class TorchJD(Aggregator):
                 return rule(matrix).to(grads)
             except ValueError as error:
                 raise NumericalError(
-                    f"TorchJD's {self.aggregator} must have an answer to {len(grads)} gradients. Got: {error} "
+                    f"TorchJD's {self.aggregator} must accept {len(grads)} gradients. Got: {error} "
                     "Use another aggregator or other settings."
                 ) from error
 
@@ -118,7 +124,7 @@ def aggregators() -> dict[str, type]:
         from torchjd import aggregation
     except ImportError as error:
         raise ConfigError(
-            'TorchJD\'s aggregators need the package torchjd. Got none: pip install "amfs-lab[torchjd]".'
+            'TorchJD\'s aggregators need the package torchjd. Got none. Install it: pip install "amfs-lab[torchjd]".'
         ) from error
     kinds = {name: getattr(aggregation, name) for name in sorted(aggregation.__all__) if name not in BASES}
     return {name: kind for name, kind in kinds.items() if issubclass(kind, aggregation.Aggregator)}

@@ -1,7 +1,8 @@
 """Quadratic tasks in the plane: the meta-gradient of each inner loop and the end of its outer loop, in closed form.
 
 Task t has the loss L_t(theta) = 1/2 (theta - o_t)^T H_t (theta - o_t) with optimum o_t and curvature H_t. For every
-inner loop here the meta-gradient is W_t (theta - o_t). The outer loop ends where the sum of these pulls is zero.
+inner loop here the meta-gradient is W_t (theta - o_t), called the pull of task t. The outer loop ends where the sum of
+the pulls is zero.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ LEAST = 1e-12  # smallest distance, so that a division by it is finite
 
 @dataclass(frozen=True)
 class Quadratics:
-    """t tasks, or many draws of t tasks.
+    """t quadratic tasks, or many samples of t tasks.
 
     Args:
         optima: o_t, in the unit of theta. hessians: H_t, symmetric.
@@ -35,14 +36,14 @@ class Quadratics:
         if not bool(torch.isfinite(self.optima).all() and torch.isfinite(self.hessians).all()):
             raise ConfigError("Optima and Hessians must be finite. Got NaN or infinity.")
         if not torch.allclose(self.hessians, self.hessians.mT):
-            raise ConfigError("Hessians must be symmetric. Got one that is not: use (H + H.T) / 2.")
+            raise ConfigError("Hessians must be symmetric. Got one that is not. Use (H + H.T) / 2.")
 
     def losses(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s t"]:
-        """1/2 (theta - o_t)^T H_t (theta - o_t), for one draw of tasks."""
+        """1/2 (theta - o_t)^T H_t (theta - o_t), for one sample of tasks."""
         return (self.gradients(theta) * (theta[..., None, :] - self.optima)).sum(-1) / 2
 
     def mean_loss(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s"]:
-        """The mean loss of one draw of tasks, computed from its one Hessian instead of t: for contours."""
+        """The mean loss of one sample of tasks, computed from the mean Hessian instead of t Hessians; for contours."""
         H, best = self.hessians.mean(-3), self.best()
         away = theta - best
         return ((away @ H) * away).sum(-1) / 2 + self.losses(best).mean()
@@ -68,7 +69,8 @@ def _between(left: Float[Tensor, "*b 2 2"], H: Float[Tensor, "*b 2 2"]) -> Float
     return left @ H @ left
 
 
-# Section 4.2. Each takes (H, inner rate a, inner steps k, lam); all are functions of H, so they commute with it.
+# Section 4.2. Each function takes (H, inner rate a, inner steps k, lam). Its result is a function of H, so it commutes
+# with H.
 PULLS: dict[str, Pull] = {
     "joint": lambda H, a, k, lam: H,
     "FO-MAML": lambda H, a, k, lam: H @ _left(H, a, k),
@@ -91,7 +93,7 @@ def pulls(
     | Reptile  | k steps of rate a, then towards them   | I - (I - aH)^k                 |
     | proximal | argmin L_t(phi) + lam/2 |phi - theta|^2| lam^2 (H + lam)^-1 H (H + lam)^-1 |
 
-    Proximal is I-AMFS in the plane: one solve with a ridge lam instead of steps.
+    The proximal method is I-AMFS in the plane: one solve with ridge strength lam instead of steps.
 
     Sources: Finn, Abbeel and Levine 2017 (MAML, FO-MAML); Nichol, Achiam and Schulman 2018 (Reptile); Rajeswaran et al.
     2019 (the proximal inner problem). Raises ConfigError for another method, inner_lr < 0, inner_steps < 0 or lam <= 0.
@@ -116,8 +118,8 @@ def end(W: Float[Tensor, "*b t 2 2"], optima: Float[Tensor, "*b t 2"]) -> Float[
     lengths = torch.linalg.eigvalsh(total).abs()
     if bool((lengths.amin(-1) <= 1e-12 * lengths.amax(-1)).any()):
         raise NumericalError(
-            "The sum of the pulls must be invertible. Got a singular one. "
-            "Change a curvature, or an inner rate a with a * h = 1, where a task has no pull."
+            "The sum of the pulls must be invertible. Got a singular sum. "
+            "Change a curvature h, or the inner rate a: a task with a * h = 1 has no pull."
         )
     return torch.linalg.solve(total, (W @ optima[..., None])[..., 0].sum(-2))
 
@@ -125,8 +127,9 @@ def end(W: Float[Tensor, "*b t 2 2"], optima: Float[Tensor, "*b t 2"]) -> Float[
 def stable_below(W: Float[Tensor, "*b t 2 2"]) -> Float[Tensor, "*b"]:
     """2t / s_max: the outer rate below which theta <- theta - rate/t sum_t W_t (theta - o_t) converges to `end`.
 
-    s_max is the largest eigenvalue of sum_t W_t. The result is 0 where an eigenvalue is negative or all are zero:
-    there no rate converges. Where one is exactly 0, the steps converge only if every W_t is 0 in that direction.
+    s_max is the largest eigenvalue of sum_t W_t. The result is 0 if an eigenvalue is negative or all are zero,
+    because then no rate converges. If one eigenvalue is exactly 0, the steps converge only if every W_t is 0 in that
+    direction.
     """
     check_tensor("W", W, "t 2 2")
     eigenvalues = torch.linalg.eigvalsh(W.sum(-3))
@@ -143,7 +146,8 @@ def descend(
 ) -> Float[Tensor, "k *b 2"]:
     """The trajectory of theta <- theta - rate/t sum_t W_t (theta - o_t): k = steps + 1 points, the start first.
 
-    Point k is the k-th power of an affine map, by doubling. A trajectory that overflows is not finite from there on.
+    Point k is the k-th power of an affine map, applied to the start; the powers come from repeated doubling. After an
+    overflow the points are not finite.
     """
     _check_tasks("W", W, optima)
     check_tensor("start", start, "2")
@@ -152,7 +156,7 @@ def descend(
     shift = (W @ optima[..., None]).sum(-3) * (rate / t)
     matrix = torch.cat([eye - W.sum(-3) * (rate / t), shift], -1)
     last_row = torch.tensor([[0.0, 0.0, 1.0]], dtype=W.dtype).expand(*matrix.shape[:-2], 1, 3)
-    power = torch.cat([matrix, last_row], -2)  # of theta and 1
+    power = torch.cat([matrix, last_row], -2)  # of the affine map, applied to the vector (theta, 1)
     powers = torch.eye(3, dtype=W.dtype).expand(1, *power.shape)
     while len(powers) <= steps:
         powers = torch.cat([powers, powers @ power])
@@ -166,11 +170,12 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
 
     It is one of the points, p_k, exactly if the sum of the unit vectors from p_k to the others is no longer than
     the number of points equal to p_k (Kuhn 1973). Otherwise Weiszfeld's iteration, m <- sum_t p_t / |m - p_t| over
-    sum_t 1 / |m - p_t|, alternates with Newton steps. Of several `geometric_medians` it is one.
+    sum_t 1 / |m - p_t|, alternates with Newton steps. If there are several `geometric_medians`, the result is one of
+    them.
     """
     check_tensor("points", points, "t 2")
     m = points.mean(-2)
-    m = m + 1e-9 * (points[..., 0, :] - m)  # off a point at the mean of the others, where the iteration would stay
+    m = m + 1e-9 * (points[..., 0, :] - m)  # away from a point that equals the mean, where the iteration would stay
     for _ in range(12):
         weight, before = 1 / _apart(points, m)[1], m
         m = _newton(points, (weight[..., None] * points).sum(-2) / weight.sum(-1, keepdim=True))
@@ -186,7 +191,7 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
 def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"]:
     """All geometric medians of the points, as the two ends of a segment.
 
-    Both ends are the same, unless an even number of points lies on a line: then they are the middle two.
+    Both ends are the same, unless an even number of points lies on a line. Then the ends are the middle two points.
     """
     only = geometric_median(points)
     away = points - points.mean(-2, keepdim=True)
@@ -194,7 +199,7 @@ def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"
     order = (away @ axes[..., 1:])[..., 0].argsort(-1)
     t = points.shape[-2]
     middle = points.take_along_dim(order[..., [(t - 1) // 2, t // 2], None], -2)
-    on_a_line = spread[..., 0] <= 1e-12 * spread[..., 1]  # of squares: to a millionth of the length
+    on_a_line = spread[..., 0] <= 1e-12 * spread[..., 1]  # a ratio of squares: a millionth of the length
     return torch.where(on_a_line[..., None, None] & (t % 2 == 0), middle, only[..., None, :])
 
 

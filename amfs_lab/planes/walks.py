@@ -2,8 +2,8 @@
 
 A point of the plane is a complex number here, and so is a gradient. <a, b> is the real part of conj(a) b, and a real
 2 x 2 matrix is a map z -> p z + q conj(z). A list of t gradients holds Python's complex numbers, or numpy arrays for
-many starts and draws. So 200 steps of all four rules take a few milliseconds. The rules of `amfs_lab.outer`, made for
-a few long gradients, take far longer; a test compares the two.
+many starts and samples of tasks. So 200 steps of all four rules take a few milliseconds. The rules of
+`amfs_lab.outer` are made for a few long gradients and take far longer. A test compares the two implementations.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad, cancellatio
 from amfs_lab.planes.quadratics import Quadratics
 
 Points = Any  # a complex number, or a numpy array of them
-TINY = 1e-300  # added to a length before a division: negligible beside all but 0, and 0 / TINY is 0
+TINY = 1e-300  # added to a length before a division: it changes no length except 0, and 0 / TINY is 0
 TOLERANCE = cancellation_tolerance(2, torch.float64)
 
 
@@ -29,10 +29,13 @@ TOLERANCE = cancellation_tolerance(2, torch.float64)
 class Walk:
     """Settings of a trajectory: `steps` steps theta <- theta - rate * decay^k * d, and the options of the rules.
 
+    Here k is the index of the step, and d is the direction that a rule computes from the tasks' gradients.
+
     Args:
-        equal_steps: use d / |d| (0 for d = 0): every step is `rate * decay^k` long, rules differ only in direction.
-        noise: standard deviation of the normal noise on both coordinates of each task's gradient at each step, the same
-            for every rule; one number, or one a task. seed: of the noise, and of PCGrad's order.
+        equal_steps: use d / |d| (0 for d = 0). Every step has the length `rate * decay^k`, so rules differ only in
+            direction.
+        noise: standard deviation of the normal noise on both coordinates of each task's gradient at each step; one
+            number, or one for each task. All rules get the same noise. seed: seed of the noise, and of PCGrad's order.
     """
 
     rate: float = 0.1
@@ -50,17 +53,17 @@ class Walk:
             self.rate >= 0 and 0 < self.decay <= 1 and bool(np.all(np.asarray(self.noise) >= 0)) and self.steps >= 0
         ):
             raise ConfigError(
-                "A walk needs rate >= 0, 0 < decay <= 1, noise >= 0 and steps >= 0. "
+                "A trajectory needs rate >= 0, 0 < decay <= 1, noise >= 0 and steps >= 0. "
                 f"Got rate {self.rate}, decay {self.decay}, noise {self.noise}, steps {self.steps}."
             )
 
     def along(self, tasks: Quadratics, start: Float[Tensor, "*b 2"]) -> dict[str, Float[Tensor, "k *b 2"]]:
         """The trajectory of each rule of `RULES`: k = steps + 1 points, the start first.
 
-        A trajectory that overflows is not finite from there on.
+        After an overflow the points are not finite.
 
         Args:
-            start: one point, or as many as there are draws of `tasks`, or many for one draw of tasks.
+            start: one point, or one point for each sample of `tasks`, or many points for one sample of tasks.
         """
         pulls = _pulls(tasks)
         noise = self._noise(len(pulls), start)
@@ -84,7 +87,7 @@ class Walk:
     def _noise(self, t: int, start: Float[Tensor, "*b 2"]) -> list[list[Points]]:
         spreads = np.atleast_1d(np.asarray(self.noise, dtype=float))
         if len(spreads) not in (1, t):
-            raise ConfigError(f"A walk's `noise` must be one number, or one for each of {t} tasks. Got {len(spreads)}.")
+            raise ConfigError(f"`noise` must be one number, or one for each of {t} tasks. Got {len(spreads)} numbers.")
         if not spreads.any():
             return []
         size = (self.steps, t, *start.shape)
@@ -118,12 +121,12 @@ def pcgrad(walk: Walk, g: list[Points]) -> Points:
     for own, order in zip(g, _orders(walk.seed, len(g)), strict=True):
         for j in order:
             overlap = _dot(own, g[j])
-            own = own - (overlap - abs(overlap)) / 2 * slopes[j]  # the overlap where it is negative
+            own = own - (overlap - abs(overlap)) / 2 * slopes[j]  # the overlap if it is negative, else 0
         total = total + own
     return total / len(g)
 
 
-# The direction d of a step of a walk, from the t gradients. Section 4.3.
+# The direction d of a step, from the t gradients. Section 4.3.
 RULES: dict[str, Callable[[Walk, list[Points]], Points]] = {
     Mean.label: mean,
     PairwiseCosine.label: pairwise_cosine,
@@ -134,13 +137,13 @@ RULES: dict[str, Callable[[Walk, list[Points]], Points]] = {
 
 @cache
 def _orders(seed: int, t: int) -> list[list[int]]:
-    """For each of t tasks the other ones, in the order of `PCGrad`."""
+    """The other tasks for each of t tasks, in the order of `PCGrad`."""
     generator = torch.Generator().manual_seed(seed)
     return [[j for j in torch.randperm(t, generator=generator).tolist() if j != i] for i in range(t)]
 
 
 def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full: int) -> Points:
-    """Z sum_j c_j g_j with c_j = <reference, u_j>, which is `full` where all tasks agree."""
+    """Z sum_j c_j g_j with c_j = <reference, u_j>, which is `full` if all tasks agree."""
     c = [_dot(reference, each) for each in u]
     if walk.negative == "clip":
         c = [(each + abs(each)) / 2 for each in c]
@@ -163,7 +166,7 @@ def _unit(z: Points) -> Points:
 
 
 def _pulls(tasks: Quadratics) -> list[tuple[Points, Points, Points]]:
-    """The gradient of each task, H (theta - o) = p theta + q conj(theta) - b, as its (p, q, b)."""
+    """The coefficients (p, q, b) of each task's gradient H (theta - o) = p theta + q conj(theta) - b."""
     found = []
     for H, o in zip(tasks.hessians.unbind(-3), tasks.optima.unbind(-2), strict=True):
         (a, b), (c, d) = (row.unbind(-1) for row in H.double().unbind(-2))

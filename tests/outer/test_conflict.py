@@ -59,5 +59,5 @@ def test_a_batch_is_measured_as_one_by_one(randn):
 
 
 def test_one_task_is_in_conflict_with_nobody():
-    with pytest.raises(DataError, match=r"at least 2 tasks. Got 1: take more tasks"):
+    with pytest.raises(DataError, match=r"at least 2 tasks. Got 1. Use more tasks"):
         measure(torch.ones(1, 3))

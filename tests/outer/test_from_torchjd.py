@@ -85,10 +85,10 @@ def test_an_aggregator_without_weights_combines_and_says_so(name, randn):
     rule, grads = TorchJD(name), randn(4, 6).float()
     assert rule(grads).shape == (6,)
     assert rule(grads).dtype == torch.float32
-    with pytest.raises(ConfigError, match=rf"{name} combines gradients without weights. Use the direction"):
+    with pytest.raises(ConfigError, match=rf"{name} combines gradients without weights. Call the rule"):
         rule.weights(grads)
     grads[1, 2] = torch.nan
-    with pytest.raises(NumericalError, match="in that of task 1 "):
+    with pytest.raises(NumericalError, match="in the gradient of task 1 "):
         rule(grads)
 
 
@@ -116,7 +116,7 @@ def test_what_torchjd_does_not_know_is_refused_with_what_it_knows(rule, message)
 
 def test_without_torchjd_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchjd", None)
-    with pytest.raises(ConfigError, match=r'need the package torchjd. Got none: pip install "amfs-lab\[torchjd\]"'):
+    with pytest.raises(ConfigError, match=r'package torchjd. Got none. Install it: pip install "amfs-lab\[torchjd\]"'):
         TorchJD()(torch.ones(2, 3))
 
 
@@ -130,7 +130,7 @@ def test_what_an_aggregator_itself_needs_is_named(monkeypatch):
 
 
 def test_gradients_that_it_has_no_answer_to_are_an_error_of_ours():
-    with pytest.raises(NumericalError, match=r"TrimmedMean must have an answer to 2 gradients. Got: .*at least 7 rows"):
+    with pytest.raises(NumericalError, match=r"TrimmedMean must accept 2 gradients. Got: .*at least 7 rows"):
         TorchJD("TrimmedMean", {"trim_number": 3})(torch.ones(2, 3))
 
 

@@ -73,7 +73,7 @@ def test_a_gradient_that_is_not_finite_is_refused_by_its_task(rule, randn, task,
     grads = randn(4, 6)
     grads[task, 3] = bad
     grads[3, 1] = bad  # the first is named
-    with pytest.raises(NumericalError, match=rf"finite. Got NaN or infinity in that of task {task} \(counted from 0\)"):
+    with pytest.raises(NumericalError, match=rf"Got NaN or infinity in the gradient of task {task} \(counted from 0\)"):
         rule(grads)
     assert not torch.isfinite(rule.combine(grads)).all()
 

@@ -161,5 +161,5 @@ def test_bad_walks_are_refused():
         dict(noise=(1.0, -1.0)),
         dict(steps=-1),
     ):
-        with pytest.raises(ConfigError, match="A walk needs rate >= 0"):
+        with pytest.raises(ConfigError, match="A trajectory needs rate >= 0"):
             Walk(**bad)
