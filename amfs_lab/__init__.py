@@ -13,4 +13,4 @@ from amfs_lab.moved import OldModules, moved
 __version__ = "0.1.0"
 __getattr__ = moved(__name__)
 
-sys.meta_path.insert(0, OldModules)  # first: an old folder with compiled files in it is a namespace package
+sys.meta_path.insert(0, OldModules)  # first, because an old folder with compiled files is a namespace package

@@ -19,8 +19,8 @@ from amfs_lab.errors import ConfigError, DataError
 def in_working_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The same numbers in one floating-point type of 32 bits or more.
 
-    Integers, whose differences wrap around, become the default type. 16-bit numbers, whose squares overflow at 256 or
-    have three digits, become float32.
+    Integers become the default type, because their differences wrap around. 16-bit numbers become float32: float16
+    overflows when it squares 256, and bfloat16 keeps about three digits.
     """
     if all(tensor.dtype is torch.float32 for tensor in tensors):  # the usual case
         return tensors
@@ -51,7 +51,7 @@ def check_tensor(name: str, value: Tensor, axes: str) -> None:
 
 
 def checked_points(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in one working precision. Raises DataError unless they are rows of features, (n d) and (m d)."""
+    """Both tensors in one working precision. Raises DataError unless they hold rows of features, (n d) and (m d)."""
     check_tensor("x1", x1, "n d")
     check_tensor("x2", x2, "m d")
     shapes = f"Got {tuple(x1.shape)} and {tuple(x2.shape)}."
@@ -96,7 +96,7 @@ def check_positive(name: str, value: Tensor | float, advice: str, zero: bool = F
 def check_count(name: str, value: object, smallest: int, largest: int) -> None:
     """Raises ConfigError unless `value` is an integer in [smallest, largest].
 
-    The upper bound refuses a saved run that asks for more than a machine has, before anything is built.
+    The upper bound refuses a damaged saved run that asks for too much memory, before anything is built.
     """
     if not isinstance(value, int) or value < smallest:
         raise ConfigError(f"{name} must be an integer >= {smallest}. Got {value!r}.")
@@ -118,7 +118,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def readable(condition: Tensor) -> bool | None:
-    """`bool(condition)`, or None where values cannot be read: on the meta device and in a transform of `torch.func`."""
+    """`bool(condition)`, or None if its value cannot be read: on the meta device or in a `torch.func` transform."""
     try:
         return bool(condition)
     except RuntimeError:

@@ -30,7 +30,7 @@ COUNTS |= {"validate_every": (0, 10**9), "validation_episodes": (2, 10**6)}
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seeds the global random generator inside the block, and restores its state afterwards."""
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # each device has a generator of its own
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # each device has its own generator
         torch.default_generator.manual_seed(seed)
         yield
 
@@ -48,7 +48,7 @@ class TrainingConfig:
         episode: shape of the training and validation episodes.
         tasks: episodes in a meta-step.
         backbone: network, see `backbones.BACKBONES`.
-        width: filters of Conv-4, or numbers of a hidden layer.
+        width: filters of Conv-4, or numbers in a hidden layer.
         norm: normalisation of Conv-4 (see `backbones.EpisodeNorm`).
         meta_lr: outer learning rate, of Adam.
         steps: meta-steps.
@@ -116,7 +116,7 @@ class TrainingConfig:
                 backbone = BACKBONES[self.backbone](shape, self.width, self.norm, self.precision)
             except (RuntimeError, MemoryError) as error:
                 raise ConfigError(
-                    f"The backbone must fit into memory. Got {self.backbone} of width {self.width}: lower `width`."
+                    f"The backbone must fit into memory. Got {self.backbone} of width {self.width}. Lower `width`."
                 ) from error
             learner = MetaLearner(backbone, self.inner.build(), self.episode.ways)
         return learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout on CPUs
@@ -182,7 +182,7 @@ def _from_plain(plain: Any, part: str, table: Mapping[str, type]) -> Any:
 
 
 def _name_of(value: object, table: Mapping[str, type]) -> str:
-    """The name of a value's class in `table`. Raises ConfigError where it has none: it could not be loaded again."""
+    """The name of a value's class in `table`. Raises ConfigError for an unregistered class: it could not be loaded."""
     kind = type(value)
     for name, known in table.items():
         if kind is known:

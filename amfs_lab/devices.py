@@ -10,9 +10,9 @@ from amfs_lab.inner import Maml
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`"auto"`: CUDA where there is one, then Apple's MPS, else the CPU; or the device of that name.
+    """The device of that name. `"auto"` is CUDA if the machine has it, then Apple's MPS, else the CPU.
 
-    Raises ConfigError for a device that torch does not know or that is not there.
+    Raises ConfigError for a device that torch does not know or that the machine does not have.
     """
     if name == "auto":
         mps = "mps" if torch.backends.mps.is_available() else "cpu"
@@ -24,14 +24,15 @@ def pick_device(name: str = "auto") -> torch.device:
             f"The device must be auto, cpu, cuda or mps, and this machine must have it. Got {name!r}."
         ) from error
     if device.type == "meta":
-        raise ConfigError("The device must hold values. Got meta: name cpu, cuda or mps, or auto.")
+        raise ConfigError("The device must hold values. Got meta. Name cpu, cuda or mps, or auto.")
     return device
 
 
 def pick_precision(name: str, inner: Any, device: torch.device) -> str:
-    """`"auto"`: bfloat16 where the device has instructions for it, but float32 for MAML, which gains less time by it
-    (`amfs-lab bench`) and whose steps through the whole network add up its rounding; or the precision of that name.
-    What it costs in accuracy: `amfs-lab reproduce precision`.
+    """The precision of that name. `"auto"` is bfloat16 if the device has instructions for it, else float32.
+
+    For MAML `"auto"` is always float32. MAML gains less time from bfloat16 (`amfs-lab bench`), and its steps through
+    the whole network accumulate rounding errors. `amfs-lab reproduce precision` measures the cost in accuracy.
 
     Args:
         inner: the inner loop or its settings.
@@ -48,5 +49,5 @@ def multiplies_bfloat16(device: torch.device) -> bool:
             return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
         return False
-    told = getattr(torch.cpu, "get_capabilities", dict)()  # younger than the oldest torch that we run on
+    told = getattr(torch.cpu, "get_capabilities", dict)()  # the oldest supported torch has no such function
     return bool(told.get("avx512_bf16"))

@@ -15,9 +15,11 @@ from amfs_lab.moved import moved
 class Examples:
     """Labelled images (or features) in floating point: one half of an episode, checked when it is made.
 
-    Labels are classes, 0..ways-1 in int64, or real: one row of `ways` numbers each (regression). For `ways` = 1 a
-    vector of n real labels becomes n rows of one number. Raises DataError for images that are not floating point,
-    another number of labels than of images, labels of another type or shape, or a class outside 0..ways-1.
+    Labels are classes, 0..ways-1 in int64, or real numbers: one row of `ways` numbers for each image (regression).
+    For `ways` = 1 a vector of n real labels becomes n rows of one number.
+
+    Raises DataError for images that are not floating point, another number of labels than of images, labels of
+    another type or shape, or a class outside 0..ways-1.
     """
 
     x: Float[Tensor, "n ..."]
@@ -38,7 +40,7 @@ class Examples:
             raise DataError(f"Images must have a first axis of at least one image. Got shape {tuple(self.x.shape)}.")
         if not isinstance(self.ways, int) or self.ways < 1:
             raise DataError(f"`ways` must be an integer >= 1. Got {self.ways!r}.")
-        if self.real and self.ways == 1 and self.y.ndim == 1:  # or (n,) against (n, 1) scores would broadcast to n x n
+        if self.real and self.ways == 1 and self.y.ndim == 1:  # (n,) and (n, 1) would broadcast to (n, n)
             object.__setattr__(self, "y", self.y[:, None])
         check = _check_real if self.real else _check_classes
         check(self.y, len(self.x), self.ways)
@@ -51,7 +53,7 @@ class Examples:
         return made
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Examples":
-        """The same on another device, with images and real labels in another floating-point type."""
+        """A copy on another device, with images and real labels in another floating-point type."""
         return Examples.unchecked(self.x.to(device, dtype), self.y.to(device, dtype if self.real else None), self.ways)
 
     @property
@@ -67,8 +69,8 @@ class Examples:
     def loss(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
         """Cross-entropy for classes, 1/2 |score - y|^2 for real labels; the mean over the n labels.
 
-        (Half the mean square is L/n with the L of Section 4.1: a step of length a on L is one of length a n here.)
-        Raises DataError for scores that are not one row of `ways` numbers a label.
+        Half the mean square is L/n with the L of Section 4.1. So a step of length a on L is a step of length a n here.
+        Raises DataError for scores that are not one row of `ways` numbers for each label.
         """
         scores = self._scores(scores)
         return (scores - self.y).square().sum(1).mean() / 2 if self.real else F.cross_entropy(scores, self.y)
@@ -81,10 +83,10 @@ class Examples:
         return (scores.argmax(1) == self.y).to(scores.dtype).mean()
 
     def _scores(self, scores: Tensor) -> Tensor:
-        """The scores in float32 at least, because 16-bit sums of losses have two or three digits."""
+        """The scores in float32 or float64, because 16-bit sums of losses have two or three digits."""
         if scores.shape != (len(self.y), self.ways):
             raise DataError(
-                f"Scores must have one row a label and one column a class, {(len(self.y), self.ways)}. "
+                f"Scores must have one row for each label and one column for each class, {(len(self.y), self.ways)}. "
                 f"Got {tuple(scores.shape)}."
             )
         return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
@@ -94,8 +96,8 @@ class Examples:
 class Episode:
     """A task: a support set to learn from and a query set to evaluate on, with the same classes and no common image.
 
-    Raises DataError for halves that differ in ways, kind of labels or shape of images, and for a class without an
-    example in the support set. (Common images are not searched for.)
+    Raises DataError if the sets differ in ways, kind of labels or shape of images, or if a class has no example in the
+    support set. Common images are not searched for.
     """
 
     support: Examples
@@ -116,7 +118,7 @@ class Episode:
         missing = (torch.bincount(labels, minlength=ways) == 0).nonzero().flatten().tolist()
         if missing:
             raise DataError(
-                f"A support set needs an example of each of its {ways} classes. Got none of class {missing[0]} "
+                f"A support set needs an example of each of its {ways} classes. Got no example of class {missing[0]} "
                 "(counted from 0). Add one, or number the classes 0..ways-1 without a gap."
             )
 
@@ -135,23 +137,23 @@ class Episode:
 def _check_real(y: Tensor, n: int, ways: int) -> None:
     if y.shape != (n, ways):
         raise DataError(
-            f"Real labels must be one row of {ways} numbers an image, {(n, ways)}. Got {tuple(y.shape)} in {y.dtype}. "
-            "If they are numbers of classes: y.long()."
+            f"Real labels must have one row of {ways} numbers for each image, {(n, ways)}. "
+            f"Got {tuple(y.shape)} in {y.dtype}. If they are numbers of classes: y.long()."
         )
 
 
 def _check_classes(y: Tensor, n: int, ways: int) -> None:
     if y.dtype != torch.int64:
-        raise DataError(f"Classes must be int64, real labels floating point. Got {y.dtype}. Convert: y.long().")
+        raise DataError(f"Classes must be int64, and real labels floating point. Got {y.dtype}. Convert: y.long().")
     if y.shape != (n,):
-        raise DataError(f"Classes must be one number an image, {(n,)}. Got {tuple(y.shape)}.")
+        raise DataError(f"Classes must have one number for each image, {(n,)}. Got {tuple(y.shape)}.")
     if y.is_meta:
         return
     low, high = (int(end) for end in torch.aminmax(y))
     if low < 0 or high >= ways:
         raise DataError(
-            f"Classes of {ways} ways must be 0..{ways - 1}. Got {low}..{high}. Number them from 0 in the order of the "
-            "episode's classes: torch.unique(y, return_inverse=True)[1]."
+            f"The classes of a {ways}-way task must be 0..{ways - 1}. Got {low}..{high}. Number them from 0 in the "
+            "order of the episode's classes: torch.unique(y, return_inverse=True)[1]."
         )
 
 

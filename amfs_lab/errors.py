@@ -2,11 +2,11 @@
 
 import re
 
-# Control characters except newline and tab; surrogates; and marks that change the direction of writing, which can make
-# a name read as another one.
+# Control characters except newline and tab; surrogates; and marks that change the direction of writing: they can make
+# one name look like another.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-LONGEST = 5000  # characters of a message; one that quotes a file may be as long as the file
+LONGEST = 5000  # characters of a message; a message that quotes a file could be as long as the file
 
 
 def printable(text: str, line: bool = False) -> str:
@@ -22,7 +22,7 @@ def printable(text: str, line: bool = False) -> str:
 class AmfsError(Exception):
     """Any error that amfs_lab raises on purpose; the command line prints its message and exits with 2.
 
-    A message may quote a file or a name: `str` of the error is `printable` and of bounded length.
+    A message may quote a file or a name, so `str` of the error is `printable` and has a bounded length.
     """
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class NumericalError(AmfsError, ArithmeticError):
 
 
 class MovedError(ConfigError):
-    """An old name of a public module or function; the message has the new one."""
+    """An old name of a public module or function; the message has the new name."""
 
 
 class NonFiniteTask(NumericalError):

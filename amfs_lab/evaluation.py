@@ -44,7 +44,7 @@ class Evaluation:
     def by_group(self) -> dict[str, float]:
         """The accuracy in each group of classes, such as a script or an alphabet; see `group_of`.
 
-        Empty without names of classes. If a name has no group, each class is one.
+        Empty without names of classes. If a name has no group, each class is its own group.
         """
         answers: dict[str, list[bool]] = defaultdict(list)
         for scores, labels, names in zip(self.scores, self.labels, self.classes, strict=bool(self.classes)):
@@ -54,33 +54,33 @@ class Evaluation:
 
     @property
     def over_groups(self) -> Interval | None:
-        """An interval over groups, each with the same weight: it covers *other* scripts or alphabets.
+        """The interval over groups, each with the same weight: it holds for *other* scripts or alphabets, too.
 
-        The t interval (Student) over the groups' accuracies. The interval over episodes covers these groups only. None
-        for fewer than two groups.
+        It is Student's t interval over the groups' accuracies; None for fewer than two groups. The interval over
+        episodes holds for these groups only.
         """
         values = _values(self.by_group)
         return mean_interval(values, of=self._groups) if len(values) > 1 else None
 
     def minus_over_groups(self, other: "Evaluation") -> Interval:
-        """The paired difference to `other` over groups: it covers other scripts or alphabets.
+        """The paired difference to `other` over groups: it holds for other scripts or alphabets, too.
 
-        Raises DataError for other episodes, or fewer than two groups.
+        Raises DataError for other episodes, or for fewer than two groups.
         """
         self._check_same(other)
         counts = [len(each.per_episode) for each in (self, other)]
         if counts[0] != counts[1]:
-            raise DataError(f"Two evaluations must be of the same episodes. Got {counts[0]} and {counts[1]} of them.")
+            raise DataError(f"Two evaluations must use the same episodes. Got {counts[0]} and {counts[1]} episodes.")
         ours, theirs = self.by_group, other.by_group
         if len(ours) < 2 or ours.keys() != theirs.keys():
             raise DataError(
-                "An interval over groups needs the same 2 groups of classes or more in both evaluations. "
+                "An interval over groups needs at least 2 groups of classes, the same ones in both evaluations. "
                 f'Got {sorted(ours)[:5]} and {sorted(theirs)[:5]}. A source names its classes: "script/letter".'
             )
         return paired_difference(_values(ours), _values(theirs), of=self._groups)
 
     def minus(self, other: "Evaluation") -> Interval:
-        """The paired difference to `other` on the same episodes. Raises DataError for others."""
+        """The paired difference to `other` on the same episodes. Raises DataError for other episodes."""
         self._check_same(other)
         return accuracy_difference(self.per_episode, other.per_episode)
 
@@ -96,7 +96,7 @@ class Evaluation:
         for what in ("data", "config", "first"):
             if getattr(self, what) != getattr(other, what):
                 raise DataError(
-                    "Two evaluations must be of the same episodes, whose luck cancels. Got "
+                    "Two evaluations must use the same episodes, whose variation cancels. Got "
                     f"{getattr(self, what)} and {getattr(other, what)} ({what})."
                 )
 
@@ -122,11 +122,11 @@ def _values(by_group: dict[str, float]) -> Tensor:
 
 @torch.no_grad()
 def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, first: int = 0) -> Evaluation:
-    """Mean query accuracy over episodes `first` .. `first + episodes - 1`, with a 95 % interval from 30 episodes on.
+    """Mean query accuracy over episodes `first` .. `first + episodes - 1`; with 30 or more, also a 95 % interval.
 
     Buffers, modes and random generators are restored, and the same learner on the same episodes gives the same numbers.
     The network is in evaluation mode: dropout is off, and torch's BatchNorm uses its running averages over training
-    tasks. For statistics of the episode in a network of your own use `backbones.EpisodeNorm`, which is the same in both
+    tasks. If your own network needs statistics of the episode, use `backbones.EpisodeNorm`, which is the same in both
     modes, or torch's BatchNorm with `track_running_stats=False`.
 
     Raises:
@@ -137,7 +137,7 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
     if not isinstance(first, Integral):
         raise ConfigError(f"`first` must be an integer, the index of an episode. Got {first!r}.")
     if learner.device.type == "meta":
-        raise ConfigError("A learner on the meta device has no values. Load them on another one: load_learner(folder).")
+        raise ConfigError("A learner on the meta device has no values. Load it on another one: load_learner(folder).")
     rows = []
     names_of = getattr(source, "classes_of", None)
     with measuring(learner):
@@ -169,7 +169,7 @@ def _measured(learner: MetaLearner, source: Any, index: int, explain: bool) -> t
     episode = episode_of(source, index).to(learner.device)
     if episode.query.real:
         raise ConfigError(
-            f"Accuracy needs classes. Got real labels in {source!r}: use `learner.loss(episode)`, and train with "
+            f"Accuracy needs classes. Got real labels in {source!r}. Use `learner.loss(episode)`, and train with "
             "validate_every=0."
         )
     with explained(episode) if explain else contextlib.nullcontext():
@@ -186,6 +186,6 @@ def check_measurable(learner: MetaLearner, source: EpisodeSource) -> None:
 def check_episodes(episodes: int) -> None:
     """Raises ConfigError unless there are enough episodes for an interval."""
     if not isinstance(episodes, Integral):
-        raise ConfigError(f"`episodes` must be an integer, the number of them. Got {episodes!r}.")
+        raise ConfigError(f"`episodes` must be an integer, the number of episodes. Got {episodes!r}.")
     if episodes < 2:
         raise ConfigError(f"`episodes` must be >= 2, for a mean over them. Got {episodes}. 600 is the usual number.")

@@ -1,6 +1,6 @@
-"""Bounded reading of files that others made, and atomic writing of our own.
+"""Bounded reading of untrusted files, and atomic writing of files.
 
-Readers raise ValueError for whatever a file contains, and OSError where the system refuses.
+The reading functions raise ValueError for wrong content, and OSError if the system refuses access.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from torch import Tensor
 
 JSON_BYTES = 2**24  # our largest record has 85 KB
 ARRAY_BYTES, TENSOR_BYTES = 2**29, 2**32
-DIRECTORY_BYTES = 2**24  # of a zip's list of members; Omniglot's has 3 MB
+DIRECTORY_BYTES = 2**24  # of a zip's list of members; the list of Omniglot's zip has 3 MB
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two that zipfile unpacks in bounded pieces
-LEFT = ".*.part"  # the pattern of the names of files that are not in their places yet
+LEFT = ".*.part"  # the names of files that are not complete yet
 
 
 def opened(path: Path) -> io.BufferedReader:
@@ -80,7 +80,7 @@ def _integer(word: str) -> int:
 
 
 def archive(file: io.BufferedReader | io.BytesIO) -> zipfile.ZipFile:
-    """An open zip. Raises ValueError if its list of members would take minutes and gigabytes to read."""
+    """An open zip. Raises ValueError if reading its list of members would take minutes and gigabytes."""
     return zipfile.ZipFile(_Bounded(file))  # type: ignore[arg-type]
 
 
@@ -104,7 +104,7 @@ def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
     if info.file_size > most:
         raise ValueError(f"{info.filename!r} has {info.file_size:,} bytes, more than the limit of {most:,}")
     with archive.open(info) as file:
-        return file.read(info.file_size + 1)  # reads no more, and compares the checksum at the end
+        return file.read(info.file_size + 1)  # not more; zipfile compares the checksum at the end
 
 
 def arrays(data: bytes) -> dict[str, np.ndarray]:
@@ -115,8 +115,8 @@ def arrays(data: bytes) -> dict[str, np.ndarray]:
             if (total := sum(info.file_size for info in members)) > ARRAY_BYTES:
                 raise ValueError(f"{total:,} bytes when unpacked, more than the limit of {ARRAY_BYTES:,}")
             return {info.filename.removesuffix(".npy"): _array(member(opened, info, ARRAY_BYTES)) for info in members}
-    except Exception as error:  # numpy evaluates the text of a header, and raises nearly anything
-        raise ValueError(f"no complete npz archive: {str(error)[:200]}") from error
+    except Exception as error:  # numpy evaluates the text of a header, and may raise nearly any type
+        raise ValueError(f"not a complete npz archive: {str(error)[:200]}") from error
 
 
 def _array(data: bytes) -> np.ndarray:
@@ -131,17 +131,17 @@ def tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         found = read_tensors(data)
     except (SafetensorError, RuntimeError, TypeError, KeyError, MemoryError, OverflowError, ValueError) as error:
-        raise ValueError(f"no whole file of tensors: {error}") from error
+        raise ValueError(f"not a complete file of tensors: {error}") from error
     end = 8 + int.from_bytes(data[:8], "little")
     return found, parse_json(data[8:end]).get("__metadata__", {})
 
 
 @contextlib.contextmanager
 def replacing(path: Path, text: bool = False) -> Iterator[IO[Any]]:
-    """A new file beside `path`, open for writing, that replaces `path` when the block ends without an error.
+    """A new file in the folder of `path`, open for writing, that replaces `path` when the block ends without an error.
 
-    Its name cannot be guessed, and it is created, never opened: no link leads it elsewhere. A link at `path` is
-    replaced, not followed.
+    Its name cannot be guessed, and it is always created anew, so that no prepared link redirects it. A link at `path`
+    is replaced, not followed.
     """
     partial = unguessable(path)
     settings: dict[str, Any] = {"encoding": "utf-8", "newline": "", "errors": "backslashreplace"} if text else {}
@@ -158,7 +158,7 @@ def replacing(path: Path, text: bool = False) -> Iterator[IO[Any]]:
 
 
 def unguessable(path: Path) -> Path:
-    """A hidden name beside `path` that nobody can have prepared."""
+    """A hidden path in the folder of `path`, with a random name that nobody can guess."""
     return path.with_name(f".{secrets.token_hex(8)}.part")
 
 

@@ -22,15 +22,15 @@ SMALL_ARRAY = 2**16  # largest number of differences that is kept for the backwa
 def squared_distances(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
     """|a - b|^2 for every row a of `x1` and b of `x2`.
 
-    Direct differences give exact zeros on the diagonal, where |a|^2 + |b|^2 - 2ab leaves rounding errors. They are
-    differentiable twice, where `torch.cdist` is not. A large array of differences (n m d) is never kept. Integers are
-    taken as floating point, and 16-bit numbers as float32. Raises DataError unless all rows have one length.
+    Direct differences give exact zeros on the diagonal; |a|^2 + |b|^2 - 2ab leaves rounding errors there. Direct
+    differences are differentiable twice; `torch.cdist` is not. A large array of differences (n m d) is never kept.
+    Integers become floating point, and 16-bit numbers become float32. Raises DataError unless all rows have one length.
     """
     return _squared_distances(*checked_points(x1, x2))
 
 
 def _squared_distances(x1: Tensor, x2: Tensor) -> Tensor:
-    if x1.shape[:-1].numel() * x2.shape[-2:].numel() <= SMALL_ARRAY:  # faster so
+    if x1.shape[:-1].numel() * x2.shape[-2:].numel() <= SMALL_ARRAY:  # faster for small arrays
         return (x1[..., :, None, :] - x2[..., None, :, :]).square().sum(-1)
     batch = torch.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
     rows = x1.expand(*batch, *x1.shape[-2:]), x2.expand(*batch, *x2.shape[-2:])
@@ -38,10 +38,10 @@ def _squared_distances(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 class _SquaredDistances(torch.autograd.Function):
-    """Squared distances without an array of differences, whose derivatives are matrix products.
+    """Squared distances without a kept array of differences; the derivatives are matrix products.
 
     The gradient by `x1` is 2 sum_j g_ij (a_i - b_j) = 2 (sum_j g_ij) a_i - 2 g b, which can be differentiated again.
-    Both are shifted by the mean of `x2` first: a common offset would cancel, with loss of digits.
+    Both inputs are shifted by the mean of `x2` first, because a large common offset would cost digits.
     """
 
     generate_vmap_rule = True
@@ -82,10 +82,11 @@ def rbf_kernel(
     Args:
         x1, x2: features, any unit. bandwidth: sigma > 0 in the same unit, or one number for each of the d coordinates.
     Returns:
-        the Gram matrix, entries in [0, 1], ones where a = b. One bandwidth may be as small or large as numbers go: the
-        limits are the identity (for different points) and ones.
+        the Gram matrix, entries in [0, 1], ones where a = b. A single bandwidth may be any positive float: the limits
+        are the identity (for different points) and a matrix of ones.
     Raises:
-        ConfigError: a bandwidth that is not finite and > 0. DataError: rows of several lengths, or not d bandwidths.
+        ConfigError: a bandwidth that is not finite and > 0. DataError: rows of different lengths, or a number of
+            bandwidths that is not 1 or d.
     """
     check_positive("bandwidth", bandwidth, BANDWIDTH.advice)
     return _rbf(*checked_points(x1, x2), bandwidth)
@@ -106,14 +107,14 @@ def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
     square = bandwidth * bandwidth
     if limits.tiny / limits.eps < square < limits.max * limits.eps:
         return torch.exp(-_squared_distances(x1, x2) / (2 * square))
-    # sigma^2 or |a - b|^2 may overflow or underflow: both are taken in units of the largest coordinate.
+    # sigma^2 or |a - b|^2 may overflow or underflow, so both are measured in units of the largest coordinate.
     unit = _scale_of(x1, x2).double()
     squares = _squared_distances(x1.double() / unit, x2.double() / unit)
     return torch.exp(-torch.where(squares == 0, 0.0, squares * (unit / bandwidth).square()) / 2).to(x1.dtype)
 
 
 def _scale_of(*tensors: Tensor) -> Tensor:
-    """The power of two just below the largest absolute value, by which a division is exact; 1 if all are 0."""
+    """The power of two just below the largest absolute value; 1 if all are 0. A division by it is exact."""
     each = [tensor.detach().abs().amax() for tensor in tensors if tensor.numel()]
     largest = torch.stack(each or [tensors[0].new_zeros(())]).amax()
     power = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
@@ -121,7 +122,7 @@ def _scale_of(*tensors: Tensor) -> Tensor:
 
 
 def linear_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"], bias: bool = True) -> Float[Tensor, "*b n m"]:
-    """k(a, b) = <a, b>, plus 1 with `bias` (a column of ones beside the features). Raises as `rbf_kernel` does."""
+    """k(a, b) = <a, b>, plus 1 with `bias` (as if the features had a column of ones). Raises as `rbf_kernel` does."""
     x1, x2 = checked_points(x1, x2)
     return x1 @ x2.mT + int(bias)
 
@@ -133,7 +134,7 @@ def cosine_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Flo
 
 
 def _unit_rows(x: Tensor) -> Tensor:
-    """Rows of length 1, scaled by their largest entry first, so that no square over- or underflows."""
+    """Rows of length 1, scaled by their largest entry first, so that no square overflows or underflows."""
     if not x.numel():
         return x
     largest = x.detach().abs().amax(-1, keepdim=True)
@@ -143,15 +144,16 @@ def _unit_rows(x: Tensor) -> Tensor:
 def median_bandwidth(x: Real[Tensor, "n d"]) -> Float[Tensor, ""]:
     """The median distance over the pairs of rows of `x`, the usual start of a bandwidth.
 
-    About half of the pairs are then more than 61 % similar. Of an even number of pairs it is the lower middle one. The
-    result is detached. Raises DataError for fewer than two rows, or a median that is 0 (most rows equal) or not finite.
+    With this bandwidth about half of the pairs have a similarity above 61 %. For an even number of pairs the median is
+    the smaller of the middle two. The result is detached. Raises DataError for fewer than two rows, or a median that is
+    0 (most rows equal) or not finite.
     """
     x, _ = checked_points(x.detach() if isinstance(x, Tensor) else x, x)
     n = len(x)
     if n < 2:
         raise DataError(f"The median distance needs at least 2 rows. Got {n}. Give `bandwidth` a number instead.")
     rows, columns = torch.triu_indices(n, n, offset=1, device=x.device)
-    unit = _scale_of(x)  # in which no square over- or underflows
+    unit = _scale_of(x)  # in this unit no square overflows or underflows
     median = _squared_distances(x / unit, x / unit)[rows, columns].median().sqrt() * unit
     if readable(torch.isfinite(median) & (median > 0)) is False:
         raise DataError(
@@ -185,13 +187,13 @@ class Learned:
         return nn.Parameter(torch.full(shape, math.log(start)), requires_grad=learn)
 
     def exp(self, log_value: Float[Tensor, "*d"]) -> Float[Tensor, "*d"]:
-        """exp(log_value) within the bounds. The gradient ignores them, so that a parameter outside can return."""
+        """exp(log_value) within the bounds. The gradient ignores the bounds, so that a parameter outside can return."""
         held = log_value.clamp(math.log(self.low), math.log(self.high)).detach()
-        # held + 0: for a log_value far out, log_value + (held - log_value) would be rounded.
+        # held + 0: log_value + (held - log_value) would be rounded if log_value is far outside the bounds.
         return (held + (log_value - log_value.detach())).exp()
 
 
-ADVICE = "It is the distance at which similarity has fallen to 61 %: start from `median_bandwidth(x)`."
+ADVICE = "It is the distance at which similarity has fallen to 61 %. A common start is `median_bandwidth(x)`."
 BANDWIDTH = Learned("bandwidth", 1e-3, 1e3, ADVICE)
 check_learned_bandwidth = BANDWIDTH.check
 
@@ -200,7 +202,7 @@ class Kernel(nn.Module, ABC):
     """A positive semi-definite similarity of features."""
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
-        """Sets a data-dependent start from the features of the first task; does nothing by default."""
+        """Initialises learnable numbers from the features of the first task; does nothing by default."""
 
     @abstractmethod
     def forward(self, x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]: ...
@@ -212,13 +214,13 @@ class Kernel(nn.Module, ABC):
 
 
 class RBF(Kernel):
-    """`rbf_kernel` with its own bandwidth, which is learned as its logarithm and held between 1e-3 and 1e3.
+    """`rbf_kernel` with a learned bandwidth; its logarithm is learned, and the bandwidth stays between 1e-3 and 1e3.
 
     Args:
         bandwidth: its start, > 0, in units of the feature distance. None starts at the median feature distance of the
-            first task (and at 1 until then). Far from it a network may begin with K = I and K_QS = 0.
+            first task (and at 1 until then). With a far smaller start a network may begin with K = I and K_QS = 0.
         learn: whether meta-training may change it.
-        dimensions: the number of features, for one bandwidth a feature; None for one bandwidth for all.
+        dimensions: the number of features, for one bandwidth for each feature; None for one bandwidth for all.
     """
 
     def __init__(self, bandwidth: float | None = None, learn: bool = True, dimensions: int | None = None) -> None:

@@ -46,12 +46,12 @@ class WithHead(nn.Module):
         features = getattr(backbone, "features", None)
         if not isinstance(features, int) or features < 1:
             raise ConfigError(
-                "Gradient loops end in a linear head, so the backbone's `features` must be the number of features an "
-                f"image. Got {features!r}. Say it: backbones.Wrapped(network, features=512) for a network of another "
-                "library, or set `features` in your class."
+                "Gradient loops end in a linear head, so the backbone's `features` must be the number of features of "
+                f"one image. Got {features!r}. Set it: backbones.Wrapped(network, features=512) for a network of "
+                "another library, or `features` in your own class."
             )
         dtype = _dtype_of(backbone)
-        if dtype is not None and torch.finfo(dtype).bits < 32:  # a step would be lost in the rounding of 16 bits
+        if dtype is not None and torch.finfo(dtype).bits < 32:  # a small step would be lost in the rounding of 16 bits
             dtype = torch.float32
         self.backbone, self.head = backbone, nn.Linear(features, ways, dtype=dtype)
         nn.init.zeros_(self.head.weight)
@@ -62,9 +62,10 @@ class WithHead(nn.Module):
         features = checked_features(self.backbone(x.clone(), reference), len(x))  # a network may change its input
         if features.shape[1] != self.head.in_features:
             raise ConfigError(
-                f"The backbone's `features` must be the number of features it returns. Got {self.head.in_features}, "
-                f"and {features.shape[1]} for images of shape {tuple(x.shape[1:])}. Make the backbone for this shape "
-                f"of image (for Conv4: size={x.shape[-1]}), or read the images at the size that it was made for."
+                f"The backbone's `features` must be the number of features it returns. Got `features` "
+                f"{self.head.in_features}, and {features.shape[1]} features for images of shape {tuple(x.shape[1:])}. "
+                f"Make the backbone for this shape of image (for Conv4: size={x.shape[-1]}), or read the images at the "
+                "size that the backbone was made for."
             )
         return self.head(features.to(self.head.weight.dtype))
 
@@ -88,7 +89,7 @@ class MetaLearner(nn.Module):
         backbone: called as `backbone(x, reference)` (see `backbones.Backbone`). A network of another library, which
             takes images only, is wrapped (`backbones.Wrapped`).
         inner: `FunctionSpace`, `Prototypes` (on features), or `Maml`, `Anil` (on a network with a linear head).
-        ways: number of outputs of that head, and of ways of every episode. Unused on features.
+        ways: number of outputs of the head, and the ways of every episode. Loops on features ignore it.
     Raises:
         ConfigError: a gradient loop without `ways`, or on a network without `features`.
     """
@@ -97,8 +98,8 @@ class MetaLearner(nn.Module):
         super().__init__()
         if any(is_lazy(tensor) for tensor in tensors_of(backbone)):
             raise ConfigError(
-                "A network's parameters must have their shapes. Got a lazy layer that has seen no image: run the "
-                "network once before, network(images)."
+                "A network's parameters must have their shapes. Got a lazy layer that has seen no image. Run the "
+                "network once before: network(images)."
             )
         self.inner, self.ways = inner, ways
         body = backbone if is_backbone(backbone) else Wrapped(backbone)
@@ -116,7 +117,7 @@ class MetaLearner(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype | None:
-        """The floating-point type of the network, to which data are cast; None without such a parameter."""
+        """The floating-point type of the network, to which data are cast; None without floating-point parameters."""
         return _dtype_of(self.net, self)
 
     @torch.no_grad()
@@ -130,12 +131,12 @@ class MetaLearner(nn.Module):
             self.inner.start(features)
 
     def scores(self, episode: Episode) -> Float[Tensor, "q ways"]:
-        """Scores of the queries, one column a class."""
+        """Scores of the queries, one column for each class."""
         return self._predict(self._cast(episode))[0]
 
     def loss(self, episode: Episode) -> Float[Tensor, ""]:
         """The task's meta-objective: the loss of the queries (`Examples.loss`: cross-entropy, or half the mean square
-        of real labels), plus gamma * I/n if the inner loop asks for it."""
+        of real labels), plus gamma * I/n if the inner loop has a gamma."""
         return self(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
@@ -152,20 +153,20 @@ class MetaLearner(nn.Module):
         """Raises ConfigError unless there is a meta-parameter."""
         if not self.meta_parameters():
             raise ConfigError(
-                "Meta-training needs a parameter that it may move. Got a learner without one that requires a gradient. "
-                "Evaluate it as it is, or free some: requires_grad_(True)."
+                "Meta-training needs a parameter that it may move. Got a learner in which no parameter requires a "
+                "gradient. Evaluate it as it is, or unfreeze parameters: requires_grad_(True)."
             )
 
     def task_gradients(self, episodes: Sequence[Episode], batched: bool = False) -> TaskGradients:
         """Losses, accuracies and gradients of the tasks.
 
         Each task has its own forward and backward pass (tasks share no images) and writes its row into one buffer. The
-        network's buffers (running averages of torch's BatchNorm) are the same at the start of each task; afterwards
-        they are the mean over the tasks.
+        network's buffers (running averages of torch's BatchNorm) are the same at the start of each task. After the
+        last task they are the mean over the tasks.
 
         Args:
-            batched: all tasks at once, each with a copy of the meta-parameters. The results are equal up to rounding;
-                the operations are fewer and larger, which is faster on a GPU and slower on a CPU.
+            batched: all tasks at once, each with a copy of the meta-parameters. The results are equal up to rounding.
+                The operations are fewer and larger, which is faster on a GPU and slower on a CPU.
         Raises:
             ConfigError: no meta-parameters; `batched` with episodes of different shapes, or with second-order MAML on
                 torch's own BatchNorm.
@@ -197,7 +198,7 @@ class MetaLearner(nn.Module):
         t, ways = len(episodes), episodes[0].support.ways
         shapes = {(e.support.x.shape, e.query.x.shape, e.support.ways, e.support.real) for e in episodes}
         if len(shapes) > 1:
-            raise ConfigError("Tasks that run together must have one shape. Got different ones: leave `batched` out.")
+            raise ConfigError("Tasks that run together must have one shape. Got different shapes. Leave `batched` out.")
         self._check_batch_norm()
         copies = {
             name: p.detach().expand(t, *p.shape).clone().requires_grad_()
@@ -218,7 +219,7 @@ class MetaLearner(nn.Module):
         with differentiable_batchnorm():
             losses, accuracies = vmap(task, randomness="different")(copies, buffers, *map(torch.stack, parts))
         grads = torch.autograd.grad(losses.sum(), list(copies.values()), allow_unused=True, materialize_grads=True)
-        before.restore()  # a buffer that a module made anew would belong to all tasks
+        before.restore()  # a new buffer that a module made would belong to all tasks
         with torch.no_grad():
             for name, b, _ in before.kept:
                 b.copy_(_mean_of(list(buffers[name])))
@@ -233,12 +234,12 @@ class MetaLearner(nn.Module):
             for module in self.modules()
         ):
             raise ConfigError(
-                "MAML with `batched` cannot use torch's own BatchNorm: its derivatives are then wrong by some "
-                "percent. Leave `batched` out, or take the kit's `backbones.EpisodeNorm`."
+                "MAML with `batched` cannot use torch's own BatchNorm, because its derivatives are wrong by some "
+                "percent there. Leave `batched` out, or use the kit's `backbones.EpisodeNorm`."
             )
 
     def _cast(self, episode: Episode) -> Episode:
-        """The episode in the learner's floating-point type, of tensors that autograd accepts."""
+        """The episode in the learner's floating-point type, as tensors that autograd accepts."""
         halves, dtype = (episode.support, episode.query), self.dtype
         if dtype is not None and any(half.x.dtype != dtype for half in halves):
             halves = tuple(half.to(dtype=dtype) for half in halves)
@@ -252,7 +253,8 @@ class MetaLearner(nn.Module):
         if episode.support.ways != self.ways:
             raise ConfigError(
                 f"This learner's head has {self.ways} outputs, so its episodes must have {self.ways} ways. "
-                f"Got {episode.support.ways}. Train one for that many, or use an inner loop on features."
+                f"Got {episode.support.ways}. Train a learner with {episode.support.ways} ways, or use an inner loop "
+                "on features."
             )
         return self.inner.adapt(self.net, episode.support)(episode.query.x), 0.0
 
@@ -260,7 +262,8 @@ class MetaLearner(nn.Module):
 class Buffers:
     """A copy of a module's buffers, which `restore` puts back, even if the module replaced or added some.
 
-    For tasks in turn: `note` stores the buffers of a task and restores; `put_mean` writes the mean over the tasks.
+    For a sequence of tasks: `note` stores the buffers of a task and restores the copy; `put_mean` writes the mean over
+    the tasks.
     """
 
     @torch.no_grad()
@@ -278,7 +281,7 @@ class Buffers:
 
     @torch.no_grad()
     def note(self) -> None:
-        """Stores the buffers at the end of a task, and restores those of its start."""
+        """Stores the buffers at the end of a task, and restores their values from its start."""
         ends = dict(self.module.named_buffers())
         if not self.kept and not ends:
             return
@@ -287,7 +290,7 @@ class Buffers:
                 got = f"{tuple(ends[name].shape)}" if name in ends else "none"
                 raise ConfigError(
                     f"A buffer must keep its shape during training. Got {got} for {name}, which was "
-                    f"{tuple(tensor.shape)}. Keep what grows outside of the module's buffers."
+                    f"{tuple(tensor.shape)}. Keep tensors that grow outside of the module's buffers."
                 )
         self.ends.append({name: ends[name].clone() for name, _, _ in self.kept})
         self.restore()
@@ -310,23 +313,26 @@ def checked_learner(learner: object) -> MetaLearner:
     """
     if not isinstance(learner, MetaLearner):
         raise ConfigError(
-            f"`learner` must make a MetaLearner. Got {type(learner).__name__}: wrap the network, "
-            "MetaLearner(network, inner, ways)."
+            f"`learner` must be a MetaLearner, or a function that makes one. Got {type(learner).__name__}. Wrap the "
+            "network: MetaLearner(network, inner, ways)."
         )
     learner.check_trainable()
     if any(tensor.is_inference() for tensor in tensors_of(learner)):
-        raise ConfigError("A learner must be made outside of torch.inference_mode, or it cannot be trained.")
+        raise ConfigError(
+            "A learner must be made outside of torch.inference_mode, or it cannot be trained. Got tensors made inside. "
+            "Make the learner again, outside."
+        )
     short = {p.dtype for p in learner.meta_parameters()} - {torch.float32, torch.float64}
     if short:
         raise ConfigError(
             f"Meta-parameters must be float32 or float64. Got {', '.join(map(str, short))}. Convert them: "
-            "learner.float(). For speed run its forward pass under torch.autocast, or freeze the short ones."
+            "learner.float(). For speed, run the forward pass under torch.autocast, or freeze the 16-bit parameters."
         )
     return learner
 
 
 def _mean_of(values: list[Tensor]) -> Tensor:
-    """The mean of floating-point tensors; the maximum of others, which are counters."""
+    """The mean of floating-point tensors; the maximum of integer tensors, which are counters."""
     stacked = torch.stack(values)
     return stacked.mean(0) if stacked.is_floating_point() else stacked.amax(0)
 
@@ -344,7 +350,7 @@ def untouched(module: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def repeatable(device: torch.device, *key: object) -> Iterator[None]:
-    """Seeds the global random generators from the key for the block (for dropout, say), and restores them."""
+    """Seeds the global random generators from the key for the block (for example for dropout), and restores them."""
     words = "/".join(map(str, key)).encode()
     with _generators_kept({device}):
         seed(device, int.from_bytes(hashlib.blake2b(words, digest_size=7).digest(), "big"))
@@ -353,7 +359,7 @@ def repeatable(device: torch.device, *key: object) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _generators_kept(devices: set[torch.device]) -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (a user's)
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (the user's generator)
     cuda = [device.index or 0 for device in devices if device.type == "cuda"]
     with torch.random.fork_rng(devices=cuda):
         try:
@@ -409,9 +415,9 @@ def explained(episode: Episode, batched: bool = False) -> Iterator[None]:
 
 def _advice(error: Exception, batched: bool) -> str:
     if "derivative" in str(error):
-        return "Take first_order=True (fo-maml) or an inner loop on features: neither differentiates it twice."
+        return "Take first_order=True (fo-maml) or an inner loop on features. Neither differentiates the network twice."
     if "nference tensor" in str(error):
         return "Make the network outside of torch.inference_mode."
     if batched:
-        return "Leave `batched` out: not every network can run on several tasks at once."
-    return "Read the images at the size and with the channels that it was made for, or make one for these images."
+        return "Leave `batched` out, because not every network can run on several tasks at once."
+    return "Read the images at the size and with the channels of the network, or make a network for these images."

@@ -19,7 +19,7 @@ KERNELS = ("rbf", "linear", "cosine")
 
 @dataclass(frozen=True)
 class FunctionSpaceConfig:
-    """Settings of `FunctionSpace`, whose learnable numbers are made anew for each learner.
+    """Settings of `FunctionSpace`, whose learnable numbers are new for each learner.
 
     Args:
         lam: ridge strength > 0.
@@ -48,7 +48,7 @@ class FunctionSpaceConfig:
         check_choice("`kernel`", self.kernel, KERNELS)
         if self.bandwidth is not None:
             if self.kernel != "rbf":
-                raise ConfigError(f"The {self.kernel} kernel has no bandwidth. Got {self.bandwidth}: leave it out.")
+                raise ConfigError(f"The {self.kernel} kernel has no bandwidth. Got {self.bandwidth}. Leave it out.")
             check_learned_bandwidth(self.bandwidth)
 
     def build(self) -> FunctionSpace:
@@ -95,7 +95,7 @@ class Method:
 
     @property
     def has_head(self) -> bool:
-        """True for a network with a linear head, which serves one number of ways."""
+        """True for a network with a linear head, which has a fixed number of ways."""
         return isinstance(self.inner, GradientLoop)
 
 
@@ -116,7 +116,7 @@ class Rule:
     """An aggregation rule that the figures compare.
 
     Args:
-        color, dash, marker, pattern: its look in every figure; `pattern` is that of a bar.
+        color, dash, marker, pattern: its look in every figure; `pattern` is the fill of a bar.
     """
 
     aggregator: Aggregator
@@ -126,7 +126,7 @@ class Rule:
     pattern: str = ""
 
 
-# By label, in the order of the figures. A figure that compares some of them names them.
+# By label, in the order of the figures. A figure that compares only some rules names them.
 CLIPPED = f"{PairwiseCosine.label}, clip"
 RULES: dict[str, Rule] = {
     Mean.label: Rule(Mean(), ORANGE, "solid", "square"),

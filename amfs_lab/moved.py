@@ -16,7 +16,7 @@ _TOPICS = {
     "ridge": "filter vote",
     "training": "compare meta_training",
 }
-# Modules whose name is that of their topic now: `explore.ridge` is a package, and its module is `explore.ridge.ridge`.
+# Modules whose old name is now a package: the module `explore.ridge` became `explore.ridge.ridge`.
 _SAME_NAME = {
     "conflict": "ConflictExplorer downhill gradients label_place real_conflict rules turned",
     "episodes": "EpisodeExplorer reach",
@@ -124,7 +124,7 @@ def moved(module: str) -> Callable[[str], object]:
 
 
 class OldModules:
-    """A finder of modules that finds none: importing an old module raises MovedError with its new place."""
+    """A finder of modules that finds nothing. Importing an old module raises MovedError with its new place."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:

@@ -18,7 +18,7 @@ def wrong_field(kind: type, plain: object, place: str = "", exact: bool = True) 
         place: the path of `plain`, for the description. exact: whether an unknown field is wrong, too.
     """
     if not isinstance(plain, Mapping):
-        return f"{shown(plain)}{f' for {place}' if place else ''}, which is no object of named fields"
+        return f"{shown(plain)}{f' for {place}' if place else ''}, which is not an object with named fields"
     hints = _hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     for name in plain if exact else ():
@@ -73,7 +73,7 @@ def _wrong_value(hint: Any, value: object, path: str) -> str | None:
         found = [_wrong_value(option, value, path) for option in get_args(hint)]
         if None in found:
             return None
-        deep = [each for each in found if each and f"{path}." in each]  # from the option that it was meant to be
+        deep = [each for each in found if each and f"{path}." in each]  # from the option that was probably meant
         return deep[0] if deep else found[0]
     return None if _fits(hint, value) else f"{shown(value)} for {path}"
 

@@ -29,8 +29,8 @@ def confusion_matrix(
 ) -> SavableFigure:
     """Shares of answers as a heat map with true classes in rows, in percent.
 
-    The colour scale covers only the mistakes, because the diagonal has most of the queries. A cell is grey if the two
-    classes were never in one episode.
+    The colour scale covers only the mistakes, because the diagonal has most of the queries. A cell is grey if its two
+    classes were never in the same episode.
 
     Args:
         grouped: the diagonal holds mistakes, too (see `amfs_lab.prediction.confusion.Confusion.grouped`).

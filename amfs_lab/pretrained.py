@@ -1,7 +1,7 @@
 """The pretrained learner of the package: a small I-AMFS learner, meta-trained on the glyphs.
 
 Its norm is "group", so that the prediction for an image does not depend on the other images. Its weights and the record
-of its training are in `data/pretrained/`; `amfs-lab data build-pretrained` makes them again.
+of its training are in `data/pretrained/`; `amfs-lab data build-pretrained` rebuilds them.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,8 @@ from amfs_lab.training import MetaTrainer
 
 FOLDER = "pretrained"
 REBUILD_HINT = "Restore it from the package or repository, or make it again with `amfs-lab data build-pretrained`."
-# Chosen on validation scripts, and checked on Omniglot's background drawings. Training ends after a number of steps and
-# not of seconds, so that one machine makes the same weights every time.
+# Chosen on validation scripts, and checked on Omniglot's background drawings. Training ends after a number of steps,
+# not of seconds, so that the same machine makes the same weights every time.
 CONFIG = preset(
     "i-amfs",
     episode=EpisodeConfig(ways=20, shots=1, queries=3),
@@ -50,7 +50,7 @@ COVERAGE = 0.95  # share of the queries of known classes that the variance thres
 class PretrainedLearner:
     """A trained learner with a threshold on the posterior variance.
 
-    `variance_threshold`: 95 % of the validation queries of known classes have no larger variance.
+    `variance_threshold`: the variance that 95 % of the validation queries of known classes do not exceed.
     """
 
     learner: MetaLearner
@@ -70,9 +70,9 @@ class PretrainedLearner:
 
 @lru_cache(maxsize=4)
 def load(root: Path | None = None) -> PretrainedLearner:
-    """The pretrained learner, from `root`, $AMFS_LAB_DATA, the installed package, or the checkout; read once.
+    """The pretrained learner, from `root`, $AMFS_LAB_DATA, the installed package, or the checkout; it is read once.
 
-    Raises DataError if none is there, or a damaged one.
+    Raises DataError for a missing or damaged learner.
     """
     folder = find(root)
     try:
@@ -80,7 +80,7 @@ def load(root: Path | None = None) -> PretrainedLearner:
         threshold = float(saved.load(folder)[1]["variance_threshold"])
     except (DataError, KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"Expected a whole pretrained learner in {folder}. Got a damaged one: {error} {REBUILD_HINT}"
+            f"Expected a complete pretrained learner in {folder}. Got a damaged one: {error} {REBUILD_HINT}"
         ) from error
     return PretrainedLearner(learner.requires_grad_(False), config, threshold)
 
@@ -103,10 +103,10 @@ def build(
     """Trains the pretrained learner, and writes it and its record into `folder`/pretrained, replacing an old one.
 
     Args:
-        threads: of torch; on one thread sums have the same order, so the weights are the same every time. 0: as many
-            as it has now.
+        threads: number of torch threads. With one thread sums have the same order, so the weights are the same every
+            time. 0 keeps the present number.
     Returns:
-        its accuracy on validation scripts, `EVAL_SHAPE`.
+        its accuracy on validation scripts, for episodes of the shape `EVAL_SHAPE`.
     Raises:
         DataError: no glyphs to train on. NumericalError: training diverged; nothing is written.
     """

@@ -23,7 +23,7 @@ def of_source(source: Any, own: bool) -> dict[str, Any]:
     """A source as plain data: name, split, seed, number of classes, shape of an episode, and a fingerprint.
 
     Args:
-        own: the source was given to the trainer; it is not the one that the configuration names.
+        own: True if the source was given to the trainer, and is not the one that the configuration names.
     """
     labels, samples, config = (getattr(source, name, None) for name in ("labels", "samples", "config"))
     if samples is None:
@@ -59,25 +59,26 @@ def check_same(folder: Path | None, what: str, recorded: dict[str, Any] | None, 
     """Raises ConfigError unless `present` is what the run in `folder` was trained with.
 
     Args:
-        what: "data" or "learner". recorded: from `of_source` or `of_learner`; None in older runs, which pass.
+        what: "data" or "learner". recorded: result of `of_source` or `of_learner`; None in older runs, which are
+            accepted.
     """
     if recorded is None:
         return
     if recorded.get("own") and not present["own"]:
         raise ConfigError(
             f"The run in {folder} was trained with {what} of your own ({told(recorded)}). "
-            f"Give the same again, in Python: {GIVE[what]}."
+            f"Give the same {what} again, in Python: {GIVE[what]}."
         )
     if present["own"] and not recorded.get("own"):
         raise ConfigError(
             f"The run in {folder} was trained with the {what} of its settings ({told(recorded)}). "
-            f"Got {what} of your own: leave out {GIVE[what]}."
+            f"Got {what} of your own. Leave out {GIVE[what]}."
         )
     differ = [name for name in present if recorded.get(name) != present[name]]
     if differ:
         raise ConfigError(
             f"The run in {folder} was trained with other {what}: {told(recorded)}. Got {told(present)}, which differs "
-            f"in {' and '.join(differ)}. Use the {what} that it was trained with."
+            f"in {' and '.join(differ)}. Use the {what} that the run was trained with."
         )
 
 

@@ -17,8 +17,8 @@ Number = Float[Tensor, ""] | float
 class RidgeFactor:
     """L L^T = K + N with N = lam (I + mu K)^-1: one factorisation, from which all results of a ridge regression follow.
 
-    N is the noise covariance that the regularisers amount to in a Gaussian process; for mu = 0 it is lam I. Functions
-    of this module with the names of the methods factorise first; they say more of each result.
+    N is the noise covariance of a Gaussian process with the same predictions; for mu = 0 it is lam I. The functions of
+    this module with the names of the methods factorise first. Their docstrings explain each result in more detail.
     """
 
     L: Float[Tensor, "*b n n"]  # lower Cholesky factor of K + N
@@ -31,9 +31,10 @@ class RidgeFactor:
 
         Args:
             K: Gram matrix of the support set, symmetric and positive semi-definite.
-            lam: ridge strength >= 0 (a configuration demands > 0). mu: weight of the gradient norm, >= 0.
-            check: read `lam` and `mu` where they are tensors, and raise if a factorisation fails. Without it a failed
-                task's results are NaN and stay on their device: the trainer reads them once a meta-step.
+            lam: ridge strength >= 0 (a configuration requires > 0). mu: weight of the gradient norm, >= 0.
+            check: read `lam` and `mu` if they are tensors, and raise an error if a factorisation fails. Without the
+                check, a failed task's results are NaN and stay on their device: the trainer reads them once in each
+                meta-step.
         Raises:
             ConfigError: a negative `lam` or `mu`. DataError: K is not square.
             NumericalError: I + mu K or K + N is not positive definite in this precision.
@@ -41,7 +42,7 @@ class RidgeFactor:
         for name, value in (("lam", lam), ("mu", mu)):
             if isinstance(value, Tensor) and value.numel() != 1:
                 raise ConfigError(f"`{name}` must be one number. Got a tensor of shape {tuple(value.shape)}.")
-            if check or not isinstance(value, Tensor):  # to read a tensor would wait for the device
+            if check or not isinstance(value, Tensor):  # reading a tensor would wait for the device
                 check_positive(name, value, "A ridge of 0.1 is a common start.", zero=True)
         check_gram("K", K)
         (K,) = in_working_precision(K)
@@ -58,12 +59,12 @@ class RidgeFactor:
         return torch.cholesky_solve(y, L)
 
     def predict(self, K_qs: Float[Tensor, "*b q n"], y: Real[Tensor, "*b n c"]) -> Float[Tensor, "*b q c"]:
-        """f(x) = k_x^T (K + N)^-1 y for each query x, a row k_x of `K_qs`."""
+        """f(x) = k_x^T (K + N)^-1 y for each query x; k_x is the row of `K_qs` for x."""
         return K_qs @ self.solve(y)
 
     def variance(self, k_qq: Float[Tensor, "*b q"], K_qs: Float[Tensor, "*b q n"]) -> Float[Tensor, "*b q"]:
         """v(x) = k(x, x) - k_x^T (K + N)^-1 k_x, with k(x, x) in `k_qq`."""
-        return (k_qq - self._whitened(K_qs).square().sum(-2)).clamp(min=0)  # rounding may end below 0
+        return (k_qq - self._whitened(K_qs).square().sum(-2)).clamp(min=0)  # rounding may give a value below 0
 
     def covariance(self, K_qq: Float[Tensor, "*b q q"], K_qs: Float[Tensor, "*b q n"]) -> Float[Tensor, "*b q q"]:
         """K_qq - K_qs (K + N)^-1 K_sq."""
@@ -88,8 +89,8 @@ class RidgeFactor:
 
     def information(self) -> Float[Tensor, "*b"]:
         """I = 1/2 log det(I + K N^-1), in nats."""
-        # I + K N^-1 = (K + N) N^-1 and N^-1 = (I + mu K) / lam. A quotient near 1 first, then its logarithm: log det L
-        # and n log lam apart would cancel.
+        # I + K N^-1 = (K + N) N^-1 and N^-1 = (I + mu K) / lam. The logarithm is taken of quotients near 1, because
+        # log det L and n log lam would cancel.
         information = _half_log_det(self.L / self.lam**0.5)
         return information if self.M is None else information + _half_log_det(self.M)
 
@@ -110,8 +111,9 @@ def solve(
     """alpha = (K + N)^-1 y with N = lam (I + mu K)^-1: the dual coefficients of the task's function.
 
     f(x) = sum_i alpha_i k(x, x_i) minimises L(f) + lam/2 |f|^2 + mu/2 |grad_f L|^2 over the RKHS of k, with the loss
-    L(f) = 1/2 sum_i (f(x_i) - y_i)^2. (K + mu K^2 + lam I)^-1 (I + mu K) y is the same number, but squares the
-    condition number of K. The arguments and errors are those of `RidgeFactor.of`; y has one row for each row of K.
+    L(f) = 1/2 sum_i (f(x_i) - y_i)^2. (K + mu K^2 + lam I)^-1 (I + mu K) y is equal, but its computation squares
+    the condition number of K. `RidgeFactor.of` explains the other arguments and the errors; y has one row for each row
+    of K.
     """
     return RidgeFactor.of(_promoted(K, y), lam, mu, check=check).solve(y)
 
@@ -134,7 +136,7 @@ def variance(
     """v(x) = k(x, x) - k_x^T (K + N)^-1 k_x: the posterior variance of f at x, if f is a Gaussian process.
 
     For lam = 0 it is the squared norm of k(x, .) minus its projection on the span of the support set's functions. For
-    mu = 0 add `lam` to have the variance of a label. `k_qq` has k(x, x) of each x. A failed factorisation gives NaN.
+    mu = 0, adding `lam` gives the variance of a label. `k_qq` has k(x, x) of each x. A failed factorisation gives NaN.
     """
     return RidgeFactor.of(K_ss, lam, mu, check=False).variance(k_qq, K_qs)
 
@@ -164,8 +166,8 @@ def leave_one_out(K: Real[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Num
 def log_evidence(K: Real[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b"]:
     """log p(y) = -1/2 y^T (K + lam I)^-1 y - 1/2 log det(K + lam I) - n/2 log 2 pi, in nats, summed over the c columns.
 
-    The log marginal likelihood: f is drawn from a Gaussian process with covariance k, and each label has noise of
-    variance lam. Differentiable in K and lam. A failed factorisation gives NaN.
+    This is the log marginal likelihood if f is a sample of a Gaussian process with covariance k, and each label has
+    noise of variance lam. Differentiable in K and lam. A failed factorisation gives NaN.
     """
     return RidgeFactor.of(_promoted(K, y), lam, check=False).log_evidence(y)
 
@@ -187,7 +189,7 @@ class Spectrum:
         return cls(eigenvalues.flip(0), eigenvectors.flip(1))
 
     def signal_to_noise(self, lam: Number, mu: Number = 0.0) -> Float[Tensor, " n"]:
-        """s (1 + mu s) / lam: the variance of f along each eigenvector over that of the noise; s < 0 counts as 0."""
+        """s (1 + mu s) / lam: variance of f / variance of the noise, along each eigenvector; s < 0 counts as 0."""
         s = self.eigenvalues.clamp(min=0)
         return s * (1 + mu * s) / lam
 
@@ -197,9 +199,9 @@ class Spectrum:
         return ratio / (1 + ratio)
 
     def descent_filter(self, rate: float, steps: int) -> Float[Tensor, " n"]:
-        """1 - (1 - rate s)^steps: the share of u_i^T y that gradient descent from zero has learned by then.
+        """1 - (1 - rate s)^steps: the share of u_i^T y that gradient descent from zero learns in `steps` steps.
 
-        f <- f - rate * grad_f L in function space, rate < 2/s_max or it diverges (Section 4.2).
+        Each step is f <- f - rate * grad_f L in function space; it converges for rate < 2/s_max (Section 4.2).
         """
         return 1 - (1 - rate * self.eigenvalues) ** steps
 
@@ -217,7 +219,7 @@ class Spectrum:
 
 
 def _promoted(K: Tensor, y: Tensor) -> Tensor:
-    """K in the precision of both: a float64 `y` is solved in float64."""
+    """K in the common precision of K and y: with a float64 `y` the solve is in float64."""
     check_tensor("K", K, "n n")
     check_tensor("y", y, "n c")
     return in_working_precision(K, y)[0]
@@ -229,16 +231,16 @@ def _half_log_det(L: Float[Tensor, "*b n n"]) -> Float[Tensor, "*b"]:
 
 
 def _cholesky(A: Float[Tensor, "*b n n"], name: str, check: bool, **numbers: Number) -> Float[Tensor, "*b n n"]:
-    """The lower factor of A. If there is none: NaN, or with `check` an error that says its name and numbers."""
+    """The lower factor of A. If A has none: NaN, or with `check` an error with the name and numbers of A."""
     factor, failed = torch.linalg.cholesky_ex(A)
     broken = readable((failed > 0).any()) if check else None
-    if broken is None:  # not to be read, or not readable: within a transform of `torch.func`
+    if broken is None:  # without `check`, or not readable within a `torch.func` transform
         return torch.where(failed[..., None, None] > 0, A.new_full((), float("nan")), factor)
     if not broken:
         return factor
     if not bool(torch.isfinite(A).all()):
         raise NumericalError(
-            f"{name} of shape {tuple(A.shape)} must be finite. Got NaN or infinity in it. "
+            f"{name} of shape {tuple(A.shape)} must be finite. Got NaN or infinity. "
             "Look at the features that K was made from."
         )
     values = ", ".join(f"{n}={float(torch.as_tensor(v).detach()):g}" for n, v in numbers.items())

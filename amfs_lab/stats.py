@@ -1,7 +1,8 @@
 """Confidence intervals, paired differences, and corrections for several comparisons.
 
-An interval covers only what its values are a sample of: *episodes* of the same classes, *scripts*, or *trainings* of a
-method. `docs/statistics.md` has the measured coverage, false-alarm rate and power of each rule.
+An interval is valid only for the population that its values were sampled from: *episodes* of the same classes,
+*scripts*, or *trainings* of a method. `docs/statistics.md` has the measured coverage, false-alarm rate and power of
+each rule.
 """
 
 import math
@@ -17,15 +18,15 @@ from amfs_lab.arguments import check_tensor
 from amfs_lab.errors import DataError
 
 FEW = 30  # smallest number of episodes for which an accuracy has an interval
-RARE = 0.2  # deviation from the mean of a rare episode, which a small sample may not contain
+RARE = 0.2  # how far a rare episode, which a small sample may not contain, is from the mean
 BEST_AT = 200  # number of episodes at which the confidence sequence is tightest
 
 
 @dataclass(frozen=True)
 class Interval:
-    """mean ± half_width, which covers the true mean with probability `level` over samples of n `of` (such as episodes).
+    """mean ± half_width, an interval for the true mean, from n `of` (such as episodes); `level` is its coverage.
 
-    `half_width` is None where there are too few values for an interval.
+    `half_width` is None if there are too few values for an interval.
     """
 
     mean: float
@@ -45,7 +46,7 @@ class Interval:
         return self.mean + (math.inf if self.half_width is None else self.half_width)
 
     def hundredths(self, digits: int = 2, sign: str = "") -> str:
-        """`98.71 ± 0.22`, in per cent or points; the mean alone without an interval."""
+        """`98.71 ± 0.22`, in percent or points; only the mean if there is no interval."""
         mean = f"{100 * self.mean:{sign}.{digits}f}"
         return mean if self.half_width is None else f"{mean} ± {100 * self.half_width:.{digits}f}"
 
@@ -75,7 +76,7 @@ def mean_interval(
     """mean ± t * sqrt((s^2 + rare^2 / n) / n), with Student's t for n - 1 degrees of freedom.
 
     Args:
-        of: what the values are a sample of, in the plural. rare: see `accuracy_interval`; 0 is Student's interval.
+        of: what the values are a sample of, in the plural. rare: see `accuracy_interval`; 0 gives Student's interval.
     Raises:
         DataError: fewer than two values, or a value that is not finite.
     """
@@ -98,8 +99,8 @@ def accuracy_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> I
     """The mean accuracy with an interval over episodes, from 30 episodes on. It is valid near 100 % as well.
 
     Near 100 % a few bad episodes decide the mean. A sample without them has a small s, and Student's interval is too
-    narrow: it covers 80 % with 30 episodes, 5-way 5-shot. So one more deviation of `RARE` = 20 points (one class of
-    five) is counted. This is measured, not derived: coverage stays >= 94 % on all stored rows.
+    narrow: it covers 80 % with 30 episodes, 5-way 5-shot. So the variance has one more deviation of `RARE` = 20 points
+    (one class of five). This choice is measured, not derived: coverage stays >= 94 % on all stored rows.
     """
     interval = mean_interval(accuracies, level, rare=RARE)
     return interval if interval.n >= FEW else replace(interval, half_width=None)
@@ -125,7 +126,7 @@ def together(level: float, questions: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for several tests (Holm 1979): rejecting those <= 0.05 has a family-wise error <= 5 %."""
+    """p-values adjusted for several tests (Holm 1979): rejecting values <= 0.05 has a family-wise error <= 5 %."""
     adjusted, most, m = [0.0] * len(p_values), 0.0, len(p_values)
     for rank, i in enumerate(sorted(range(m), key=lambda i: p_values[i])):
         most = max(most, min(1.0, (m - rank) * p_values[i]))
@@ -143,7 +144,7 @@ def looks(
 
         half = s sqrt(2 (n r + 1) / (n^2 r) log(sqrt(n r + 1) / (1 - level))),  s^2 = variance + RARE^2 / n
 
-    Here r sets where it is tightest, at about `BEST_AT` episodes. Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas
+    The constant r makes it tightest at about `BEST_AT` episodes. Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas
     (2024), "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52(6).
 
     Returns:
@@ -163,7 +164,7 @@ def looks(
 
 
 def anytime_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> Interval:
-    """The confidence sequence at n, which stays valid if n was chosen while looking at the results: see `looks`."""
+    """The confidence sequence at n. It stays valid if n was chosen after seeing results: see `looks`."""
     interval = accuracy_interval(accuracies, level)
     return interval if interval.n < FEW else replace(interval, half_width=float(looks(accuracies, level)[2][-1]))
 
@@ -174,16 +175,16 @@ def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], leve
     Student's two-sample interval with m + k - 2 degrees of freedom. It assumes the same variance for both methods.
 
     Args:
-        a, b: the mean accuracy of each training of a method, all on the same episodes, each with its own seed. Where
-            training i of both shares its seed, `paired_difference(a, b, of="seeds")` may be narrower.
+        a, b: the mean accuracy of each training of a method, all on the same episodes, each with its own seed. If
+            training i of both methods shares its seed, `paired_difference(a, b, of="seeds")` may be narrower.
     Raises:
-        DataError: fewer than three trainings, from which no variance follows, or a value that is not finite.
+        DataError: fewer than three trainings, which give no variance, or a value that is not finite.
     """
     a, b = _exact(a), _exact(b)
     freedom = len(a) + len(b) - 2
     if freedom < 1 or not len(a) or not len(b):
         raise DataError(
-            "A comparison of trainings needs at least two of one method and one of the other. "
+            "A comparison needs at least two trainings of one method and one of the other. "
             f"Got {len(a)} and {len(b)}. Train with another seed."
         )
     left = torch.cat([x - x.mean() for x in (a, b)])
@@ -195,15 +196,15 @@ def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], leve
 def _difference(a: Tensor, b: Tensor) -> Tensor:
     a, b = _exact(a), _exact(b)
     if len(a) != len(b):
-        raise DataError(f"Paired values must come from the same episodes. Got {len(a)} and {len(b)} of them.")
+        raise DataError(f"Paired values must come from the same episodes. Got {len(a)} and {len(b)} values.")
     return a - b
 
 
 def _exact(values: Tensor) -> Tensor:
-    """The values in float64. Raises DataError unless they are one finite number an episode, (n)."""
+    """The values in float64. Raises DataError unless they are (n), one finite number for each episode."""
     check_tensor("values", values, "n")
     if values.ndim != 1:
-        raise DataError(f"`values` must be one number an episode, (n). Got shape {tuple(values.shape)}.")
+        raise DataError(f"`values` must have one number for each episode, (n). Got shape {tuple(values.shape)}.")
     broken = ~torch.isfinite(values)
     if bool(broken.any()):
         first = int(broken.int().argmax())

@@ -36,10 +36,13 @@ def meta_step(
     episodes: Sequence[Episode],
     batched: bool = False,
 ) -> TaskGradients:
-    """theta <- theta - beta * sum_j c_j g_j (through `optimizer`), one g_j a task, the weights c from `aggregator`.
+    """theta <- theta - beta * sum_j c_j g_j with one gradient g_j for each task.
+
+    The weights c_j come from `aggregator`, and `optimizer` applies the step.
 
     Raises:
-        NonFiniteTask: before anything is applied. NumericalError: so too, if finite gradients combine to infinity.
+        NonFiniteTask: a loss or gradient of a task is not finite. NumericalError: finite gradients combine to infinity.
+            In both cases nothing is applied.
     """
     tasks, direction = meta_gradient(learner, aggregator, episodes, batched)
     apply(learner, optimizer, direction)
@@ -49,7 +52,7 @@ def meta_step(
 def meta_gradient(
     learner: MetaLearner, aggregator: Aggregator, episodes: Sequence[Episode], batched: bool = False
 ) -> tuple[TaskGradients, Float[Tensor, " p"]]:
-    """The tasks' gradients and their weighted sum. Raises as `meta_step` does, and changes nothing then."""
+    """The tasks' gradients and their weighted sum. Raises what `meta_step` raises; nothing is changed then."""
     buffers = Buffers(learner)
     try:
         tasks = learner.task_gradients(episodes, batched)
@@ -60,7 +63,7 @@ def meta_gradient(
                 raise NonFiniteTask(int((~sound).int().argmax()))
             check_finite(tasks.rows, direction)
         return tasks, direction
-    except BaseException:  # Ctrl-C as well: the checkpoint then holds the state after the last complete step
+    except BaseException:  # also for Ctrl-C, so that the checkpoint holds the state after the last complete step
         buffers.restore()
         raise
 
@@ -76,22 +79,23 @@ def apply(learner: MetaLearner, optimizer: torch.optim.Optimizer, direction: Flo
 class MetaTrainer:
     """Meta-trains the learner that `config` describes.
 
-    With a folder, a checkpoint is written every `save_every` steps and when the run is stopped. With `resume`, a run
-    ends bit by bit as an uninterrupted one, on the same device and number of threads (unless the budget is `seconds`).
-    Random numbers of the network, as for dropout, depend on `config.seed` and the step only.
+    With a folder, a checkpoint is written every `save_every` steps and when the run is stopped. A resumed run ends with
+    exactly the same numbers as an uninterrupted run, on the same device with the same number of threads (unless the
+    budget is `seconds`). Random numbers of the network, as for dropout, depend on `config.seed` and the step only.
 
     Args:
         folder: where the final learner is saved; None keeps it in memory only.
         root: a folder with data, searched first. device: see `pick_device`.
         trajectory: the sketch of the meta-parameters that each `Progress` records; None records nothing.
-        learner: one of your own, in place of the one that `config` describes; it is trained in place. Or a function
-            that makes one: it is called under `config.seed`.
-        train, validation: episodes of your own, in place of `config.source`: `train[index]` is an episode.
+        learner: your own learner, instead of the one that `config` describes; it is trained in place. Or a function
+            that makes a learner; it is called under `config.seed`.
+        train, validation: your own episodes, instead of `config.source`: `train[index]` is an episode.
         resume: continue from the newest checkpoint in `folder`, or start if there is none.
         save_every: meta-steps between checkpoints.
     Raises:
         ConfigError, DataError: before the training, if the data cannot serve the configuration, the folder already
-            holds a run, or the run cannot be resumed (other settings, data or network; complete; damaged).
+            holds a run, or the run cannot be resumed (it has other settings, data or network, is complete, or is
+            damaged).
     """
 
     def __init__(
@@ -130,17 +134,19 @@ class MetaTrainer:
     def run(self) -> Generator[Progress, None, None]:
         """Yields after every meta-step, and saves at the end and after a `break`. A trainer runs once.
 
-        The folder is locked from this call to the end of the run. If a checkpoint or the learner cannot be written,
-        that is a warning, and the learner is saved in a temporary folder (`saved_in`).
+        The folder is locked from this call to the end of the run. If a checkpoint cannot be written, there is
+        only a warning. If the learner cannot be written, it is saved in a temporary folder (`saved_in`), with a
+        warning.
 
         Raises:
             ConfigError: a second run; a folder that another run holds, or that changed since this trainer was made; a
-                learner that cannot be saved, or whose network cannot process the episodes. All before the first step.
-            NumericalError: a loss or gradient that is not finite. The step is not applied; the checkpoint before it is
-                kept for `replay`, and no learner is saved.
+                learner that cannot be saved, or whose network cannot process the episodes. All these errors come before
+                the first step.
+            NumericalError: a loss or gradient that is not finite. The step is not applied. A checkpoint of the state
+                before the step is kept for `replay`, and no learner is saved.
         """
         if self._used:
-            raise ConfigError("A trainer runs once. Got a second `run()`: make a new MetaTrainer for a fresh start.")
+            raise ConfigError("A trainer runs once. Got a second `run()`. Make a new MetaTrainer for a fresh start.")
         hold = contextlib.ExitStack()
         hold.enter_context(self.folder.locked())
         self._used = True
@@ -153,7 +159,7 @@ class MetaTrainer:
         step, complete, seconds = self.done, False, progress.seconds if progress else 0.0
         with hold:
             optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
-            outer = copy(config.outer)  # a stateful rule, as some of TorchJD's are, starts each run afresh
+            outer = copy(config.outer)  # a stateful rule (some of TorchJD's rules) starts each run without a state
             with repeatable(self.device, "start", config.seed):
                 self._begin(optimizer)
             try:
@@ -192,7 +198,7 @@ class MetaTrainer:
                 self.saved_in = self.folder.finish(learner, optimizer, progress, complete)
 
     def _begin(self, optimizer: torch.optim.Optimizer) -> None:
-        """Starts the inner loop or restores the checkpoint, and checks before the first step what could fail later."""
+        """Starts the inner loop or restores the checkpoint, and checks for errors that would come later."""
         self.folder.check_savable(self.learner)
         first = self._episode(0)
         with explained(first, self.config.batched):
@@ -209,15 +215,15 @@ class MetaTrainer:
         return episode_of(self.train, index).to(self.device)
 
     def _spent(self, steps: int, seconds: float) -> float:
-        """The share of the budget that is used up, by steps or by seconds, whichever is larger."""
+        """The used share of the budget: of the steps or of the seconds, whichever share is larger."""
         return max(steps / self.config.steps, seconds / (self.config.seconds or math.inf))
 
     def _sources(
         self, root: Path | None, train: EpisodeSource | None, validation: EpisodeSource | None
     ) -> tuple[EpisodeSource, EpisodeSource]:
-        """The training and validation episodes: those that were given, or those of `config.source`."""
+        """The training and validation episodes: the given ones, or the episodes of `config.source`."""
         if (train is None) != (validation is None):
-            raise ConfigError("`train` and `validation` must be given together. Got one of them: give both.")
+            raise ConfigError("`train` and `validation` must be given together. Got only one. Give both.")
         if train is not None and validation is not None:
             episode_of(validation)
             return train, validation

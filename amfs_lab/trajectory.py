@@ -1,8 +1,9 @@
 """Trajectories of meta-training: sketches of the meta-parameters, and the plane in which they spread most.
 
-The principal plane is known only at the end of a run, and the positions are too large to keep (a Conv-4 of width 64:
-0.45 MB a step). So each step keeps a sketch, a linear map that nearly preserves distances, and the plane is computed
-from the sketches. The map depends on the number of meta-parameters and a seed only, so runs of different days share it.
+The principal plane is known only at the end of a run, and the positions are too large to keep (0.45 MB for each step
+of a Conv-4 of width 64). So each step keeps a sketch, a linear map that nearly preserves distances, and the plane is
+computed from the sketches. The map depends on the number of meta-parameters and a seed only, so runs of different days
+can be compared.
 """
 
 import math
@@ -23,14 +24,15 @@ from amfs_lab.outer.conflict import measure
 
 @dataclass(frozen=True)
 class CountSketch:
-    """y = S theta: each entry of theta, with a random sign, is added to one of `numbers` sums, equally many to each.
+    """y = S theta: each entry of theta, with a random sign, is added to one of `numbers` sums, the same number to each.
 
-    E|S x|^2 = |x|^2, with a relative standard deviation of at most sqrt(2 / numbers): 4 % at 1024. Not an approximation
-    at all where `numbers` is at least the number of meta-parameters (a sum then holds one entry). A count sketch
-    (Charikar, Chen and Farach-Colton 2002) with sums of equal size; it costs one pass over theta.
+    E|S x|^2 = |x|^2, with a relative standard deviation of at most sqrt(2 / numbers): 4 % at 1024. It is exact
+    if `numbers` is at least the number of meta-parameters, because a sum then holds one entry. This is a count sketch
+    (Charikar, Chen and Farach-Colton 2002) with sums of equal size. It costs one pass over theta.
 
     Args:
-        numbers: length of a sketch, >= 2. seed: of signs and places; only sketches of one seed can be compared.
+        numbers: length of a sketch, >= 2. seed: seed of signs and places; only sketches with the same seed can be
+            compared.
     """
 
     numbers: int = 1024
@@ -61,10 +63,10 @@ def _sample(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p
 class TrajectoryPoint:
     """One meta-step of a trajectory: position, cosine and weights at the theta *before* the step's update.
 
-    So the first position of a run is its start, and the step's loss belongs to the same theta.
+    So the first position of a run is its start, and the position and the loss of a step belong to the same theta.
 
     Args:
-        position: sketch of theta, float32 on the CPU. Left out of comparison and repr. size: number of meta-parameters.
+        position: sketch of theta, float32 on the CPU. Ignored by comparison and repr. size: number of meta-parameters.
         cosine: the mean over pairs of tasks, see `outer.conflict.measure`; None for a single task.
         weights: c_j of each task, normalisation included; () if the aggregator has no weights.
     """
@@ -89,7 +91,7 @@ def record(position: Float[Tensor, " m"], aggregator: Aggregator, grads: Float[T
     cosine = float(measure(grads).mean_cosine) if len(grads) > 1 else None
     try:
         weights = tuple(aggregator.weights(grads).tolist())
-    except ConfigError:  # a rule of TorchJD's that is not a weighted sum of gradients
+    except ConfigError:  # a TorchJD rule that is not a weighted sum of gradients
         weights = ()
     return TrajectoryPoint(position.float().cpu(), grads.shape[1], cosine, weights)
 
@@ -99,12 +101,13 @@ class Plane:
     """The principal plane of positions: their mean and first two principal components.
 
     With the centred positions as rows of Y, Y = U s V^T: the axes are the first two rows of V^T, and an axis's share of
-    the variance is s_k^2 / sum s^2. The sign of each axis puts the starts of the runs on its negative side, so that the
-    plane does not flip when it is computed again as a run grows. An axis without variance is zero.
+    the variance is s_k^2 / sum s^2. The sign of each axis puts the starts of the runs on its negative side. So the
+    plane does not flip when it is computed again during a run. An axis without variance is zero.
 
-    An arc proves nothing: any smooth drift looks like one, as the principal components of a random walk in many
-    dimensions are cosines in time, with 61 % and 15 % of the variance (Antognini and Sohl-Dickstein 2018, "PCA of high
-    dimensional random walks with comparison to neural network training"). See `random_walk_shares`.
+    An arc in the plane proves nothing, because any smooth drift looks like an arc. Even a random walk in many
+    dimensions does: its principal components are cosines in time, with 61 % and 15 % of the variance (Antognini and
+    Sohl-Dickstein 2018, "PCA of high dimensional random walks with comparison to neural network training"). See
+    `random_walk_shares`.
     """
 
     centre: Float[Tensor, " m"]
@@ -119,7 +122,7 @@ class Plane:
         """
         runs = [run.double() for run in runs if len(run)]
         if not runs:
-            raise ConfigError("A plane needs at least one position. Got none: record a run first.")
+            raise ConfigError("A plane needs at least one position. Got none. Record a run first.")
         centre = torch.stack([run.mean(0) for run in runs]).mean(0)
         rows = torch.cat([(run - centre) / math.sqrt(len(run) * len(runs)) for run in runs])
         tall = len(rows) > rows.shape[1]
@@ -130,7 +133,7 @@ class Plane:
         axes = F.pad(axes, (0, 0, 0, 2 - len(axes)))  # a single position has no second direction
         total = float(gram.trace())
         shares = [max(s, 0.0) / total if total > 0 else 0.0 for s in [*squares.flip(0)[:2].tolist(), 0.0][:2]]
-        alive = torch.tensor([share > 1e-12 for share in shares])  # below that a direction is rounding
+        alive = torch.tensor([share > 1e-12 for share in shares])  # a smaller share is rounding error
         starts = torch.stack([run[0] - centre for run in runs]).mean(0)
         turned = torch.where(axes @ starts > 0, -1.0, 1.0) * alive
         return cls(centre, axes * turned[:, None], (shares[0] * bool(alive[0]), shares[1] * bool(alive[1])))
@@ -151,7 +154,7 @@ class Paths(NamedTuple):
 def paths(runs: Mapping[str, Sequence[Any]]) -> Paths:
     """Recorded runs, by name, in their common plane: `paths({"amfs": list(trainer.run())})`.
 
-    Raises ConfigError for no step, one without a position, or runs with different meta-parameters or sketches.
+    Raises ConfigError for no step, a step without a position, or runs with different meta-parameters or sketches.
     """
     check_one_kind([step for steps in runs.values() for step in steps])
     positions = {name: torch.stack([s.trajectory.position for s in steps]) for name, steps in runs.items() if steps}
@@ -163,23 +166,24 @@ def check_one_kind(steps: Sequence[Any]) -> None:
     """Raises ConfigError for a step without a position, or for steps whose positions cannot be compared."""
     if any(getattr(step, "trajectory", None) is None for step in steps):
         raise ConfigError(
-            "A trajectory needs steps with a position. Got one without: make the trainer with "
+            "A trajectory needs steps with a position. Got a step without one. Make the trainer with "
             "`trajectory=CountSketch()`."
         )
     kinds = {(step.trajectory.size, len(step.trajectory.position)) for step in steps}
     if len(kinds) > 1:
-        words = " and ".join(f"{size} in {numbers} numbers" for size, numbers in sorted(kinds))
+        words = " and ".join(f"{size} meta-parameters in {numbers} numbers" for size, numbers in sorted(kinds))
         raise ConfigError(
             f"Runs in one plane must have the same meta-parameters and the same sketch. Got {words}. "
-            "Draw runs of one inner loop and width together, others apart."
+            "Draw together only runs with the same inner loop and width."
         )
 
 
 def random_walk_shares(runs: int = 1) -> tuple[float, float]:
-    """The two axes' shares of variance for `runs` random walks from one point: the baseline for an arc.
+    """The two axes' shares of variance for `runs` random walks from one point, as a baseline for an arc.
 
-    It is the limit of many steps of equal size in many dimensions. One centred walk has the eigenvalues 1/(pi k)^2,
-    k = 1, 2, ... Each of the `runs` - 1 others adds those of a walk that is not centred, 1/(pi (k - 1/2))^2.
+    The shares are the limit of many steps of equal size in many dimensions. One centred walk has the eigenvalues
+    1/(pi k)^2, k = 1, 2, ... Each of the `runs` - 1 other walks adds the eigenvalues of a walk that is not centred:
+    1/(pi (k - 1/2))^2.
     """
     if runs < 1:
         raise ConfigError(f"`runs` must be >= 1. Got {runs}.")

@@ -45,7 +45,7 @@ def test_the_backbone_is_named_and_built_for_the_shape_of_the_inputs():
     assert small.net(torch.zeros(2, 5)).shape == (2, 5)
     assert small.net.backbone.features == 8
     for shape in ((5,), (1, 28, 30)):
-        with pytest.raises(ConfigError, match=r"conv4 needs square images .* Got .* Take another backbone"):
+        with pytest.raises(ConfigError, match=r"conv4 needs square images .* Got .* Use another backbone"):
             preset("i-amfs").build(shape)
     with pytest.raises(ConfigError, match=r"The size of an image must be at most 10000. Got 1000000"):
         preset("i-amfs").build((10**6, 28, 28))

@@ -103,7 +103,7 @@ class TestAllAtOnce:
 
     def test_tasks_of_different_shapes_do_not_run_together(self):
         other = open_source("glyphs", "train", replace(SHAPE, shots=2))[0]
-        with pytest.raises(ConfigError, match=r"must have one shape. Got different ones: leave `batched` out"):
+        with pytest.raises(ConfigError, match=r"must have one shape. Got different shapes. Leave `batched` out"):
             learner_of("amfs").task_gradients([*tasks(2), other], batched=True)
 
 

@@ -243,7 +243,7 @@ TRAININGS = {
     "trained(Anil(0.01, 2))": r"accepted: True",
     "trained(FunctionSpace(), every=3)": r"Accuracy needs classes. Got real labels in SinusoidSource",
     "trained(FunctionSpace(), [SinusoidSource()[0]], every=3)": r"Accuracy needs classes",
-    "trained(FunctionSpace(), [])": r"A source must give an `Episode` for each index from 0 on. Got IndexError",
+    "trained(FunctionSpace(), [])": r"A source must give an `Episode` for each index >= 0. Got IndexError",
 }
 
 
@@ -261,7 +261,7 @@ def test_evaluations_of_other_episodes_are_not_subtracted(sources):
     learner = learner_of(Prototypes)
     one = evaluate(learner, sources[1], 3)
     assert one.minus(evaluate(learner, sources[1], 3)).mean == 0
-    with pytest.raises(DataError, match=r"must be of the same episodes.* Got 0 and 3 \(first\)"):
+    with pytest.raises(DataError, match=r"must use the same episodes.* Got 0 and 3 \(first\)"):
         one.minus(evaluate(learner, sources[1], 3, first=3))
 
 
@@ -365,8 +365,8 @@ def test_an_interrupt_within_a_step_leaves_the_state_between_two_steps(loop, at,
 def test_an_interval_over_groups_needs_the_same_episodes_and_two_groups(sources):
     learner = learner_of(Prototypes)
     one, fewer = (evaluate(learner, sources[1], n) for n in (8, 7))
-    with pytest.raises(DataError, match=r"must be of the same episodes. Got 8 and 7 of them"):
+    with pytest.raises(DataError, match=r"must use the same episodes. Got 8 and 7 episodes"):
         one.minus_over_groups(fewer)
     unnamed = replace(one, classes=())
-    with pytest.raises(DataError, match=r"the same 2 groups of classes or more.* A source names its classes"):
+    with pytest.raises(DataError, match=r"at least 2 groups of classes.* A source names its classes"):
         unnamed.minus_over_groups(unnamed)

@@ -44,7 +44,7 @@ def test_data_that_fit_give_none():
         ({"names": "x"}, "'x' for names"),
         ({"on": 1}, "1 for on"),
         ({"table": []}, "[] for table"),
-        ({"inner": 7}, "7 for inner, which is no object of named fields"),
+        ({"inner": 7}, "7 for inner, which is not an object with named fields"),
         ({"inner": {"share": "much"}}, "'much' for inner.share"),
         ({"inner": {}}, "no field 'inner.share'"),
         ({"more": 1}, "an unknown field 'more'"),
@@ -55,7 +55,7 @@ def test_the_first_field_that_does_not_fit_is_named(change, words):
 
 
 def test_other_json_is_no_object():
-    assert wrong_field(Outer, [1, 2]) == "[1, 2], which is no object of named fields"
+    assert wrong_field(Outer, [1, 2]) == "[1, 2], which is not an object with named fields"
     assert wrong_field(Outer, {"kind": "a"}) == "no field 'count'"
     assert wrong_field(Outer, WHOLE | {"more": 1}, exact=False) is None
 

@@ -101,5 +101,5 @@ def test_a_damaged_one_says_what_to_do(tmp_path, damage):
         record.write_text(
             json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "variance_threshold"})
         )
-    with pytest.raises(DataError, match=r"Expected a whole pretrained learner in .* Got a damaged one: .*build"):
+    with pytest.raises(DataError, match=r"Expected a complete pretrained learner in .* Got a damaged one: .*build"):
         pretrained.load(tmp_path)

@@ -74,7 +74,7 @@ def test_it_resumes_only_with_the_same_data(tmp_path, own, images):
 
 def test_without_the_data_of_the_user_there_is_no_result(tmp_path, own):
     stopped(tmp_path, **own)
-    match = r"trained with data of your own \(images/all, 6 classes\). Give the same again, in Python: `train=`"
+    match = r"trained with data of your own \(images/all, 6 classes\). Give the same data again, in Python: `train=`"
     with pytest.raises(ConfigError, match=match):
         MetaTrainer(CONFIG, tmp_path, resume=True, device="cpu").run()
     with pytest.raises(ConfigError, match=match):

@@ -124,7 +124,7 @@ def test_a_singular_matrix_is_named_with_its_cause_and_its_mend():
 
 def test_features_that_are_not_numbers_are_named():
     K = torch.full((2, 2), math.nan)
-    with pytest.raises(NumericalError, match=r"must be finite. Got NaN or infinity in it. Look at the features"):
+    with pytest.raises(NumericalError, match=r"must be finite. Got NaN or infinity. Look at the features"):
         solve(K, torch.ones(2, 1), 0.1)
     assert torch.isnan(solve(K, torch.ones(2, 1), 0.1, check=False)).all()
 

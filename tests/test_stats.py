@@ -131,7 +131,7 @@ def test_one_training_against_two_of_an_equal_method_errs_in_five_per_cent(randn
 
 
 def test_two_trainings_give_no_variance():
-    with pytest.raises(DataError, match=r"two of one method and one of the other. Got 1 and 1. Train with"):
+    with pytest.raises(DataError, match=r"two trainings of one method and one of the other. Got 1 and 1. Train with"):
         difference_of_trainings(torch.ones(1), torch.ones(1))
 
 

@@ -96,7 +96,7 @@ def test_a_run_is_saved_also_when_it_is_stopped_and_comes_back_the_same(tmp_path
 def test_a_run_is_never_overwritten(tmp_path):
     list(MetaTrainer(preset("i-amfs", steps=1, **SMALL), tmp_path).run())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(ConfigError, match=r"already holds a run, which is never overwritten"):
+    with pytest.raises(ConfigError, match=r"already holds a run. A run is never overwritten"):
         MetaTrainer(preset("i-amfs", steps=1, **SMALL), tmp_path)
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
@@ -123,7 +123,7 @@ def test_a_run_whose_parts_do_not_belong_together_is_refused(tmp_path):
         with pytest.raises(DataError, match=r"Expected a complete run in"):
             load_learner(tmp_path)
     record.write_text(good.replace('"progress"', '"distance"'))
-    with pytest.raises(DataError, match=r"Expected the progress of a run in .* Got None, .* Train it again"):
+    with pytest.raises(DataError, match=r"Expected the progress of a run in .* Got None, .* Start the training again"):
         load_learner(tmp_path)
     record.write_text(good)
     flipped = bytearray(tensors.read_bytes())
@@ -136,7 +136,7 @@ def test_a_run_whose_parts_do_not_belong_together_is_refused(tmp_path):
 def test_a_trainer_runs_once():
     trainer = MetaTrainer(preset("i-amfs", steps=1, **SMALL))
     list(trainer.run())
-    with pytest.raises(ConfigError, match=r"A trainer runs once. Got a second `run\(\)`: make a new MetaTrainer"):
+    with pytest.raises(ConfigError, match=r"A trainer runs once. Got a second `run\(\)`. Make a new MetaTrainer"):
         next(trainer.run())
 
 

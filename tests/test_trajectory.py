@@ -138,7 +138,7 @@ class TestPlane:
         assert plane.shares[1] == 0
 
     def test_it_needs_a_position(self):
-        with pytest.raises(ConfigError, match=r"A plane needs at least one position. Got none: record a run first."):
+        with pytest.raises(ConfigError, match=r"A plane needs at least one position. Got none. Record a run first."):
             Plane.of([])
 
     @pytest.mark.parametrize("runs", [1, 2, 3])
@@ -238,7 +238,7 @@ class TestPaths:
                 paths(runs)
 
     def test_a_step_without_a_position_is_refused_with_advice(self):
-        with pytest.raises(ConfigError, match=r"Got one without: make the trainer with `trajectory=CountSketch\(\)`"):
+        with pytest.raises(ConfigError, match=r"without one. Make the trainer with `trajectory=CountSketch\(\)`"):
             paths({"a": [Progress("a", 1, 0.0, 1.0, 0.5)]})
 
     def test_no_walkers_have_no_shares(self):

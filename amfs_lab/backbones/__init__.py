@@ -1,4 +1,4 @@
-"""Backbones: networks from images to features, one file a network, and the table `BACKBONES` of their names.
+"""Backbones: networks from images to features, one file for each network, and the table `BACKBONES` of their names.
 
 A new backbone is a subclass of `Backbone` with `for_inputs(shape, width, norm, precision)`, and a row in the table.
 """

@@ -1,4 +1,4 @@
-"""The base class of backbones, and checks of networks that are used as one."""
+"""The base class of backbones, and checks of networks that are used as backbones."""
 
 import functools
 import inspect
@@ -15,12 +15,12 @@ SEED_OF_PROCESS = torch.initial_seed()  # a random number of 53 bits or more, un
 
 
 class Backbone(nn.Module):
-    """A feature extractor: `net(x, reference)` maps the images of a pass to features (n d).
+    """A feature extractor: `net(x, reference)` maps the n images of a pass to features (n d).
 
-    `reference` is the number of images, from the first, that are the support set; None: all.
+    The first `reference` images are the support set; None: all images are.
 
     The initial weights of a subclass come from torch's global generator, as for any module. In a process that never
-    called `torch.manual_seed` they are those of seed 0, so that a script gives the same result twice.
+    called `torch.manual_seed`, seed 0 is used, so that a script gives the same result twice.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -52,14 +52,14 @@ def is_backbone(network: nn.Module) -> bool:
 
 
 def checked_features(returned: object, n: int) -> Float[Tensor, "n d"]:
-    """The features that a backbone returned. Raises ConfigError unless they are one row for each of the n images."""
+    """The features that a backbone returned. Raises ConfigError unless there is one row for each of the n images."""
     if isinstance(returned, Tensor) and returned.is_floating_point() and returned.shape[:1] == (n,):
         if returned.ndim == 2:
             return returned
-        got, advice = f"shape {tuple(returned.shape)}", "Flatten it: features.flatten(1)."
+        got, advice = f"shape {tuple(returned.shape)}", "Flatten the features: features.flatten(1)."
     elif isinstance(returned, Tensor):
         got, advice = f"shape {tuple(returned.shape)} in {returned.dtype}", "Keep the first axis for the images."
     else:
         got = f"a {type(returned).__name__}"
-        advice = "Give a module whose `forward` returns one tensor of it, for example `.pooler_output` or `.logits`."
-    raise ConfigError(f"A backbone must return one row of features an image, ({n}, d). Got {got}. {advice}")
+        advice = "Give a module whose `forward` returns one of its tensors, such as `.pooler_output` or `.logits`."
+    raise ConfigError(f"A backbone must return one row of features for each image, ({n}, d). Got {got}. {advice}")

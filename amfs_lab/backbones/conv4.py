@@ -18,8 +18,8 @@ FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
 class ConvBlock(nn.Module):
     """3x3 convolution, normalisation, 2x2 max-pooling, ReLU.
 
-    Most code has the ReLU before the pooling, which is four times the work for the same values and gradients: the
-    maximum of rectified numbers is the rectified maximum.
+    Most code applies the ReLU before the pooling. That gives the same values and gradients with four times the work,
+    because the maximum of rectified numbers is the rectified maximum.
     """
 
     def __init__(self, inputs: int, outputs: int, norm: str) -> None:
@@ -35,8 +35,8 @@ class Conv4(Backbone):
     """Four `ConvBlock`s (Vinyals et al. 2016): images (n channels size size) to (n, width (size // 16)^2).
 
     Args:
-        precision: of the blocks; parameters and features keep their own. `"bfloat16"` is fast on devices with
-            instructions for it, and slow elsewhere.
+        precision: number format of the blocks; parameters and features keep their own format. `"bfloat16"` is
+            fast on devices with instructions for it, and slow elsewhere.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Conv4(Backbone):
         super().__init__()
         check_choice("`precision`", precision, PRECISIONS)
         if size < 16:
-            raise ConfigError(f"Conv4 halves an image four times: `size` must be >= 16. Got {size}.")
+            raise ConfigError(f"Conv4 halves images four times, so `size` must be >= 16. Got {size}. Use larger ones.")
         self.norm, self.precision = norm, precision
         self.features = width * (size // 16) ** 2
         self.blocks = nn.ModuleList(ConvBlock(channels if i == 0 else width, width, norm) for i in range(4))
@@ -54,7 +54,7 @@ class Conv4(Backbone):
     def for_inputs(cls, shape: tuple[int, ...], width: int, norm: str, precision: str) -> "Conv4":
         """The network for images of a shape (channels size size)."""
         if len(shape) != 3 or shape[1] != shape[2]:
-            raise ConfigError(f"conv4 needs square images (channels, size, size). Got {shape}. Take another backbone.")
+            raise ConfigError(f"conv4 needs square images (channels, size, size). Got {shape}. Use another backbone.")
         return cls(width, norm, shape[0], shape[2], precision)
 
     def forward(self, x: Float[Tensor, "n c h w"], reference: int | None = None) -> Float[Tensor, "n d"]:

@@ -26,7 +26,7 @@ class MLP(Backbone):
 
     @classmethod
     def for_inputs(cls, shape: tuple[int, ...], width: int, norm: str, precision: str) -> "MLP":
-        """The network for inputs of any shape. It has no norm, and no precision but that of its parameters."""
+        """The network for inputs of any shape. It ignores `norm` and `precision`."""
         return cls(math.prod(shape), (width, width), width)
 
     def forward(self, x: Float[Tensor, "n ..."], reference: int | None = None) -> Float[Tensor, "n d"]:

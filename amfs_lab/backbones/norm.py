@@ -11,15 +11,17 @@ from torch.nn import functional as F
 
 from amfs_lab.arguments import check_choice
 
-BATCH_NORMS = ("transductive", "support")  # the same parameters, other statistics
+BATCH_NORMS = ("transductive", "support")  # they have the same parameters, and use other statistics
 NORMS = (*BATCH_NORMS, "group")
 _ELEMENTARY = ContextVar("_ELEMENTARY", default=False)
 
 
 @contextlib.contextmanager
 def differentiable_batchnorm() -> Iterator[None]:
-    """Computes BatchNorm in elementary operations, which `torch.func.grad` within `torch.func.vmap` needs: there the
-    second derivatives of the native one are wrong by 1e-3 of the gradient (torch 2.13)."""
+    """Context that computes BatchNorm in elementary operations, for `torch.func.grad` within `torch.func.vmap`.
+
+    There the second derivatives of the native BatchNorm are wrong by 1e-3 of the gradient (torch 2.13).
+    """
     token = _ELEMENTARY.set(True)
     try:
         yield
@@ -31,9 +33,9 @@ class EpisodeNorm(nn.Module):
     """Normalisation of channels with statistics of the pass. It has no running averages, so no hidden state.
 
     Args:
-        norm: `"transductive"` BatchNorm over all images of the pass (a prediction then depends on the other queries, as
-            in published MAML numbers); `"support"` BatchNorm with the statistics of the first `reference` images, the
-            support set (inductive); `"group"` GroupNorm, image by image.
+        norm: `"transductive"` is BatchNorm over all images of the pass (a prediction then depends on the other queries,
+            as in published MAML numbers). `"support"` is BatchNorm with the statistics of the first `reference` images,
+            the support set (inductive). `"group"` is GroupNorm, for each image alone.
     """
 
     def __init__(self, channels: int, norm: str) -> None:
@@ -53,7 +55,7 @@ class EpisodeNorm(nn.Module):
             reference = len(x)
         if reference == len(x) and not _ELEMENTARY.get():
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True)
-        # Native batch_norm sends no gradient through given statistics.
+        # Native batch_norm has no gradient through given statistics.
         seen = x[:reference].to(self.weight.dtype)  # a mean in bfloat16 has three digits
         variance, mean = torch.var_mean(seen, dim=(0, 2, 3), correction=0, keepdim=True)
         scale = self.weight[:, None, None] * (variance + 1e-5).rsqrt()

@@ -11,15 +11,15 @@ from amfs_lab.errors import ConfigError
 
 
 class Wrapped(Backbone):
-    """A network of another library, which takes images only, as a backbone.
+    """Backbone around a network of another library that takes images only.
 
     Feature maps (n c h w) and sequences are flattened. The layers work as usual: torch's BatchNorm uses the statistics
     of the pass in training, and its running averages over training tasks in evaluation.
 
     Args:
         network: raises ConfigError if it has an `EpisodeNorm` of the support set, which needs `reference`.
-        features: number of features an image, which gradient loops need for their head. None reads it from the
-            network (`features`, `num_features`, or `config.hidden_size`).
+        features: number of features of one image, which gradient loops need for their head. None reads the number from
+            the network (`features`, `num_features`, or `config.hidden_size`).
     """
 
     norm = "own"
@@ -28,8 +28,9 @@ class Wrapped(Backbone):
         super().__init__()
         if any(isinstance(module, EpisodeNorm) and module.norm == "support" for module in network.modules()):
             raise ConfigError(
-                'A network with `norm="support"` must be told which images are the support set. Got one that takes '
-                f"images alone ({type(network).__name__}): give its `forward` a `reference`, and hand that on."
+                'A network with `norm="support"` needs to know which images are the support set. Got a network that '
+                f"takes only images ({type(network).__name__}). Give its `forward` an argument `reference`, and pass "
+                "it to the norm layers."
             )
         self.network = network
         given = (features, *(getattr(network, name, None) for name in ("features", "num_features")))

@@ -19,18 +19,18 @@ class FeatureSpaceLoop(nn.Module):
     """An inner loop that needs the support set's features and targets only."""
 
     def build(self) -> "FeatureSpaceLoop":
-        """The loop itself. One with learnable numbers has a dataclass of settings, whose `build()` makes new ones."""
+        """The loop itself. A loop with learnable numbers has a dataclass of settings, whose `build()` makes a loop."""
         return self
 
     @abstractmethod
     def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> Predictor:
         """Learns the task from features; the predictor maps features (q d) to scores (q c).
 
-        Raises DataError for features that are not rows, or targets of another number of rows.
+        Raises DataError for features that are not rows, or targets with another number of rows.
         """
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
-        """Sets data-dependent starts from the features of the first task; does nothing by default."""
+        """Initialises learnable numbers from the features of the first task; does nothing by default."""
 
     def adapt(self, net: nn.Module, support: Examples) -> Predictor:
         """A predictor on images. Support and query pass through `net` together, as at meta-training."""
@@ -48,7 +48,7 @@ class FeatureSpaceLoop(nn.Module):
 
 
 def checked_task(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in one floating-point type of 32 bits at least. Raises DataError unless they are n rows each."""
+    """Both in one floating-point type of 32 bits or more. Raises DataError unless both have n rows."""
     check_tensor("features", features, "n d")
     check_columns("targets", targets, "features", features.shape[-2])
     features, targets = in_working_precision(features, targets)

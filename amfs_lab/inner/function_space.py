@@ -26,11 +26,11 @@ class FunctionSpace(FeatureSpaceLoop):
     Args:
         kernel: similarity of features; a fresh `RBF` by default, which starts at the median distance.
         lam: ridge strength > 0. mu: weight of the gradient-norm term, >= 0.
-        gamma: weight of the information term I/n that the task adds to its meta-objective, >= 0 (our reading).
+        gamma: weight of the information term I/n in the task's meta-objective, >= 0 (our interpretation).
         scale: start of the learned output scale, > 0.
-        first_order: detach alpha from the query loss, the analogue of FO-MAML. It then learns nothing about lam and
+        first_order: detach alpha from the query loss, as FO-MAML does. Meta-training then learns nothing about lam and
             mu, and little about the bandwidth. It saves almost no time, because the backbone is nearly all of the cost.
-        learn_lam: learn `lam` from its start, held between 1e-6 and 1e3.
+        learn_lam: meta-learn `lam`; the given value is the start, and it stays between 1e-6 and 1e3.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class FunctionSpace(FeatureSpaceLoop):
         self.kernel.start(features)
 
     def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> "KernelPredictor":
-        """Learns one task, or in one call a batch of tasks of the same shape."""
+        """Learns one task, or a batch of tasks of the same shape."""
         features, targets = checked_task(features, targets)
         K_ss = self.kernel(features, features)
         alpha = ridge.solve(K_ss, targets, self.lam, self.mu, check=False)  # Section 4.1: alpha = (K + N)^-1 y
@@ -96,7 +96,7 @@ class KernelPredictor:
 
     @property
     def penalty(self) -> Float[Tensor, "*b"] | float:
-        """gamma * I / n, differentiable in K. A learned lam is detached, or lam -> infinity would make I vanish."""
+        """gamma * I / n, differentiable in K. A learned lam is detached, because lam -> infinity would make I zero."""
         if self.space.gamma == 0:
             return 0.0
         lam = self.space.lam

@@ -41,21 +41,23 @@ class GradientLoop(ABC):
         check_count(f"{name}.steps", self.steps, 1, 10_000)
 
     def build(self) -> "GradientLoop":
-        """The loop itself, which has no learnable numbers: what a configuration holds is what a learner uses."""
+        """The loop itself: it has no learnable numbers, so a learner uses the object in its configuration."""
         return self
 
     @abstractmethod
     def adapt(self, net: nn.Module, support: Examples) -> Callable[[Tensor], Tensor]:
         """A predictor from queries to scores. Works under `torch.no_grad` as well.
 
-        The parameters of `net` never change. Its buffers do if a forward pass writes them (BatchNorm in training mode).
+        The parameters of `net` never change. Its buffers change if a forward pass writes to them (BatchNorm in training
+        mode).
         """
 
     def _descend(self, net: nn.Module, labelled: Examples, second_order: bool = True) -> Iterator[Params]:
         """Parameters of `net` after 0, 1, 2, ... gradient steps on the loss of these examples, without end.
 
-        Frozen parameters do not change, nor do those that the loss does not depend on. Where gradients are enabled,
-        the graph back to `net` is kept, with `second_order` through each gradient. Raises ConfigError if none can move.
+        Frozen parameters do not change, nor do parameters that the loss does not depend on. If gradients are enabled,
+        the graph back to `net` is kept; with `second_order` also through each gradient. Raises ConfigError if all
+        parameters are frozen.
         """
         labelled = Examples.unchecked(ordinary(labelled.x), ordinary(labelled.y), labelled.ways)
         params: Params = {name: ordinary(p) for name, p in net.named_parameters()}
@@ -67,20 +69,20 @@ class GradientLoop(ABC):
         movable = [name for name, p in params.items() if not is_frozen(p)]
         if not movable:
             raise ConfigError(
-                f"{type(self).__name__} needs a parameter that its steps may move. Got {len(params)} that are all "
-                "frozen. Free some: requires_grad_(True); measuring needs none frozen."
+                f"{type(self).__name__} needs a parameter that its steps may move. Got {len(params)} parameters, "
+                "which are all frozen. Unfreeze some: requires_grad_(True). Evaluation does not need frozen parameters."
             )
         if meta_training and not any(params[name].requires_grad for name in movable):  # within `torch.func.vmap`
             yield from self._descend_transformed(loss, params, movable, second_order)
         while True:
-            if not meta_training:  # nothing keeps the graph of the steps before
+            if not meta_training:  # no graph of earlier steps is kept
                 with recording():
                     params = params | {name: params[name].detach().requires_grad_() for name in movable}
             yield params
-            with recording():  # not around the yield: it would reach into the caller
+            with recording():  # not around the yield, because it would change the caller's mode
                 with twice_differentiable() if meta_training and second_order else contextlib.nullcontext():
                     value = loss(params)
-                if not value.requires_grad:  # it depends on none of them
+                if not value.requires_grad:  # the loss depends on no movable parameter
                     continue
                 starts = [params[name] for name in movable]
                 grads = torch.autograd.grad(
@@ -125,7 +127,7 @@ def ordinary(tensor: Tensor) -> Tensor:
 
 
 def is_frozen(parameter: Tensor) -> bool:
-    """True for an `nn.Parameter` without gradient. The tensors of `functional_call` are no parameters."""
+    """True for an `nn.Parameter` without gradient. The tensors of `functional_call` are not parameters."""
     return isinstance(parameter, nn.Parameter) and not parameter.requires_grad
 
 
@@ -144,7 +146,7 @@ class Maml(GradientLoop):
         return next(islice(self.walk(net, support), self.steps, None))
 
     def walk(self, net: nn.Module, support: Examples) -> "Iterator[AdaptedNetwork]":
-        """The network after 0, 1, 2, ... inner steps, without end; `steps` plays no part."""
+        """The network after 0, 1, 2, ... inner steps, without end; `steps` is not used."""
         support_x = ordinary(support.x)
         for params in self._descend(net, support, not self.first_order):
             yield AdaptedNetwork(net, params, support_x)
@@ -171,7 +173,8 @@ class Anil(GradientLoop):
 class AdaptedNetwork:
     """The network with the fast weights of one task.
 
-    Queries pass without the support set, as published, but with it if it supplies the statistics (norm "support").
+    Queries pass through the network without the support set, as published. With the norm "support" they pass together
+    with it, because it supplies the statistics.
     """
 
     net: nn.Module

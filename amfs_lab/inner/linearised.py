@@ -1,8 +1,8 @@
 """Linearised MAML: gradient steps on the network's linearisation are kernel regression with a spectral filter.
 
-Section 4.2: f(x; theta + delta) ~ f(x; theta) + J(x) delta with J the Jacobian by the parameters. Gradient steps on
-that function stay in the span of the support set's Jacobians. So k of them are kernel regression of the residual
-y - f(x; theta) with the neural tangent kernel Theta(x, x') = J(x) J(x')^T and the filter 1 - (1 - a s)^k.
+Section 4.2: f(x; theta + delta) ~ f(x; theta) + J(x) delta, and J is the Jacobian with respect to the parameters.
+Gradient steps on that function stay in the span of the support set's Jacobians. So k steps are kernel regression of the
+residual y - f(x; theta) with the neural tangent kernel Theta(x, x') = J(x) J(x')^T and the filter 1 - (1 - a s)^k.
 
 Source: Jacot et al. 2018 (the kernel), Lee et al. 2019 (the linearised network).
 """
@@ -22,10 +22,11 @@ from amfs_lab.ridge import Spectrum
 
 
 def jacobian(net: nn.Module, x: Float[Tensor, "n ..."]) -> Float[Tensor, "rows p"]:
-    """J: the derivative of every output by every parameter. Its n * c rows are ordered by image, then by output.
+    """J: the derivative of every output with respect to every parameter.
 
-    All images go through `net` in one pass, so that the derivative includes a normalisation over the pass. At
-    few-shot sizes J is small: 25 images, 5 outputs and 10^5 parameters are 50 MB in float32.
+    With c outputs, its n * c rows are ordered by image, then by output. All images go through `net` in one pass, so
+    that the derivative includes a normalisation over the pass. At few-shot sizes J is small: 25 images, 5 outputs and
+    10^5 parameters are 50 MB in float32.
     """
     params = _parameters(net)
     blocks = jacrev(lambda p: functional_call(net, p, (x,)).reshape(-1))(params)
@@ -33,7 +34,7 @@ def jacobian(net: nn.Module, x: Float[Tensor, "n ..."]) -> Float[Tensor, "rows p
 
 
 def tangent_kernel(net: nn.Module, x1: Float[Tensor, "n ..."], x2: Float[Tensor, "m ..."]) -> Float[Tensor, "r1 r2"]:
-    """Theta(x1, x2) = J(x1) J(x2)^T, a block of c rows and c columns for each pair of points."""
+    """Theta(x1, x2) = J(x1) J(x2)^T, a c x c block for each pair of points, where c is the number of outputs."""
     J1 = jacobian(net, x1)
     return J1 @ (J1 if x2 is x1 else jacobian(net, x2)).T
 
@@ -41,8 +42,8 @@ def tangent_kernel(net: nn.Module, x1: Float[Tensor, "n ..."], x2: Float[Tensor,
 def descent(K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], rate: float, steps: int) -> Float[Tensor, "n c"]:
     """alpha = sum_i u_i (1 - (1 - rate s_i)^steps) / s_i u_i^T residual: gradient descent from zero.
 
-    f = k^T alpha after `steps` steps of f <- f - rate * grad_f L, L = 1/2 sum (f - y)^2 (Section 4.2). For display and
-    tests: the backward of an eigendecomposition is NaN where eigenvalues repeat.
+    f = k^T alpha after `steps` steps of f <- f - rate * grad_f L, L = 1/2 sum (f - y)^2 (Section 4.2). It is for
+    display and tests only: the backward of an eigendecomposition is NaN where eigenvalues repeat.
     """
     return _filtered(K, residual, lambda spectrum: spectrum.descent_filter(rate, steps), rate * steps)
 
@@ -54,10 +55,10 @@ def flow(K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], time: float) -
 
 @dataclass(frozen=True)
 class Linearised(GradientLoop):
-    """`Maml`'s steps on the network linearised at theta: theta' = theta + J_S^T alpha, by one eigendecomposition.
+    """`Maml`'s steps on the network linearised at theta: theta' = theta + J_S^T alpha, from one eigendecomposition.
 
     `lr` and `steps` mean what they mean for `Maml`, whose loss is a mean over the n labels: the rate of Section 4.2
-    is a = lr / n. Classes are one-hot targets of the squared loss here, where `Maml` takes their cross-entropy.
+    is a = lr / n. Here classes are one-hot targets of the squared loss; `Maml` uses the cross-entropy.
     """
 
     def adapt(self, net: nn.Module, support: Examples) -> "TangentPredictor":
@@ -82,7 +83,7 @@ class Tangent:
 
     @torch.no_grad()
     def predictor(self, alpha: Float[Tensor, "r 1"]) -> "TangentPredictor":
-        """f_0(x) + Theta(x, S) alpha, for an alpha of any solver: `descent`, `flow`, `ridge.solve`."""
+        """f_0(x) + Theta(x, S) alpha, for the alpha of any solver: `descent`, `flow`, `ridge.solve`."""
         params = _parameters(self.net)
         scores, pull = vjp(lambda p: functional_call(self.net, p, (self.support.x,)), params)[:2]
         (moved,) = pull(alpha.reshape(scores.shape))  # J_S^T alpha, without J

@@ -1,4 +1,4 @@
-"""Prototypes (Snell et al. 2017): a class is the mean of its features. The baseline without a cost of adaptation."""
+"""Prototypes (Snell et al. 2017): a class is the mean of its features. The baseline with no cost of adaptation."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ from amfs_lab.inner.features import FeatureSpaceLoop, Predictor, checked_task
 from amfs_lab.kernels import squared_distances
 
 
-@dataclass(init=False, repr=False, unsafe_hash=True)  # no settings: any two are equal, in a configuration as well
+@dataclass(init=False, repr=False, unsafe_hash=True)  # without settings, all instances are equal
 class Prototypes(FeatureSpaceLoop):
-    """score_c(z) = -|z - m_c|^2 with m_c the mean feature of class c in the support set; not for real labels."""
+    """score_c(z) = -|z - m_c|^2 where m_c is the mean feature of class c in the support set. It needs classes."""
 
     def predict(
         self, net: nn.Module, support: Examples, x: Float[Tensor, "q ..."]
     ) -> tuple[Float[Tensor, "q c"], Predictor]:
         if support.real:
-            raise ConfigError("Prototypes need classes. Got real labels: take FunctionSpace, Maml or Anil.")
+            raise ConfigError("Prototypes need classes. Got real labels. Use FunctionSpace, Maml or Anil.")
         return super().predict(net, support, x)
 
     def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> "PrototypePredictor":

@@ -39,16 +39,16 @@ class Checkpoint:
                         raise ValueError("a tensor of the optimizer has another shape than its parameter")
         except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             raise DataError(
-                f"The checkpoint {self.path} must fit the learner. Got another state. Train it again."
+                f"The checkpoint {self.path} must fit the learner. Got another state. Start the training again."
             ) from error
 
 
 def save(
     folder: Path, step: int, learner: MetaLearner, optimizer: torch.optim.Optimizer, record: dict[str, Any]
 ) -> Path:
-    """Writes a checkpoint beside its place, moves it there, and removes all but the newest ones.
+    """Writes a checkpoint to a temporary file, renames the file, and removes all but the newest checkpoints.
 
-    A process that is killed meanwhile leaves the earlier checkpoints as they were. Raises DataError if the file cannot
+    If the process is killed meanwhile, the earlier checkpoints do not change. Raises DataError if the file cannot
     be written, for example because the disk is full.
     """
     path, packed = folder / CHECKPOINTS.replace("*", f"{step:09d}"), io.BytesIO()
@@ -59,20 +59,20 @@ def save(
             file.write(packed.getbuffer())
     except OSError as error:
         raise DataError(
-            f"A checkpoint must be written to {folder}. Got: {error}. The earlier checkpoints are intact."
+            f"A checkpoint must be writable in {folder}. Got: {error}. The earlier checkpoints are intact."
         ) from error
     remove(checkpoints(folder)[KEPT:])
     return path
 
 
 def load(folder: Path) -> Checkpoint:
-    """The newest checkpoint that is not damaged. Raises DataError if there is none, and ConfigError if all are of an
-    older version."""
+    """The newest checkpoint that is not damaged. Raises DataError if there is none, and ConfigError if an older version
+    wrote all of them."""
     damaged = []
     for path in checkpoints(folder):
         try:
             return Checkpoint(path, **_read(path), damaged=tuple(damaged))
-        except Exception as error:  # zipfile, pickle and torch raise many types
+        except Exception as error:  # zipfile, pickle and torch raise many types of error
             damaged.append(f"{path.name} is damaged ({str(error).partition(chr(10))[0][:100]})")
     if not damaged and any(folder.glob(OLDER)):
         raise ConfigError(
@@ -80,7 +80,7 @@ def load(folder: Path) -> Checkpoint:
             "Start the training again in another folder."
         )
     found = f"only damaged ones: {'; '.join(damaged)}" if damaged else "none"
-    raise DataError(f"Expected a checkpoint in {folder}. Got {found}. Train it again.")
+    raise DataError(f"Expected a checkpoint in {folder}. Got {found}. Start the training again.")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def remove(paths: list[Path]) -> None:
-    """Removes the files that can be removed; a folder with the name of a checkpoint stays."""
+    """Removes the files, and ignores errors: a folder with the name of a checkpoint stays."""
     for path in paths:
         with contextlib.suppress(OSError):
             path.unlink()

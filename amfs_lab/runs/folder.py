@@ -46,9 +46,9 @@ class RunFolder:
         self.provenance: dict[str, Any] = {}
         self._newest: list[Path] = []  # the newest checkpoint's file, damaged or not
         if self.path is not None:
-            with contextlib.suppress(OSError):  # an impossible name is reported by the first function that uses it
+            with contextlib.suppress(OSError):  # the first function that uses an impossible name reports it
                 if (self.path / HOLDER).exists():
-                    gc.collect()  # an interrupted run of this process, which nothing refers to, saves and unlocks
+                    gc.collect()  # an abandoned run of this process then saves and unlocks
         if resume:
             self._read_checkpoint()
         if self.path is not None and self.checkpoint is None:
@@ -57,12 +57,12 @@ class RunFolder:
 
     @property
     def step(self) -> int:
-        """The number of meta-steps that the run had done; 0 for a new one."""
+        """The number of meta-steps that the run has done; 0 for a new run."""
         return 0 if self.progress is None else self.progress.step
 
     def _read_checkpoint(self) -> None:
         if self.path is None:
-            raise ConfigError("`resume` needs the folder of the run. Got none: give `folder`.")
+            raise ConfigError("`resume` needs the folder of the run. Got none. Give `folder`.")
         if not holds_run(self.path):
             return
         if self.config.outer.stateful:
@@ -73,18 +73,18 @@ class RunFolder:
         found = checkpoint.load(self.path)
         saved.check_record(found.path, found.record)
         if differ := differences(found.record["config"], self.config.to_dict()):
-            raise ConfigError(f"The run in {self.path} has other settings: {', '.join(differ)}. Use those it has.")
+            raise ConfigError(f"The run in {self.path} has other settings: {', '.join(differ)}. Use its settings.")
         if found.record.get("progress") is not None:
             self.progress = Progress.from_dict(found.record["progress"], found.path)
             if not 1 <= self.progress.step < self.config.steps or self.progress.seconds < 0:
                 raise DataError(
                     f"Expected a checkpoint within {self.config.steps} steps in {found.path}. Got step "
-                    f"{self.progress.step} after {self.progress.seconds:g} seconds. Train it again."
+                    f"{self.progress.step} after {self.progress.seconds:g} seconds. Start the training again."
                 )
         self.checkpoint = found
 
     def describe(self, provenance: dict[str, Any]) -> None:
-        """Sets the data and the learner that the record names. Raises ConfigError if the checkpoint has others."""
+        """Sets the data and the learner for the record. Raises ConfigError if the checkpoint has others."""
         self.provenance = provenance
         if self.checkpoint is not None:
             check_provenance(self.path, self.checkpoint.record, provenance)
@@ -137,10 +137,12 @@ class RunFolder:
     def finish(
         self, learner: MetaLearner, optimizer: torch.optim.Optimizer, progress: Progress | None, complete: bool
     ) -> Path | None:
-        """Saves the learner. A complete run loses its checkpoints, a stopped one gets one of its last step.
+        """Saves the learner.
+
+        Removes the checkpoints of a complete run; writes a checkpoint of the last step of a stopped run.
 
         Returns:
-            the folder that holds the learner: this one, or a temporary one if it could not be written to this one.
+            the folder that holds the learner: this folder, or a temporary one if writing to this folder failed.
         """
         if self.path is None or progress is None:
             return None
@@ -164,9 +166,10 @@ class RunFolder:
             other = Path(tempfile.mkdtemp(prefix="amfs-lab-run-"))
             saved.save(other, tensors, record)
         except Exception as error:
-            warnings.warn(f"{why} Nor elsewhere: {error}. It is in memory only, as `trainer.learner`.", stacklevel=2)
+            failed = f"A temporary folder failed, too: {error}."
+            warnings.warn(f"{why} {failed} The learner is only in memory, as `trainer.learner`.", stacklevel=2)
             return None
-        warnings.warn(f"{why} It is in {other} instead. Move it to its final place.", stacklevel=2)
+        warnings.warn(f"{why} The learner is in {other} instead. Move that folder to its final place.", stacklevel=2)
         return other
 
     def _record(self, progress: Progress | None) -> dict[str, Any]:
@@ -180,7 +183,7 @@ class RunFolder:
         given = ", ".join(f"{name}=..." for name in own if own[name])
         if not given:
             return f" Inspect it: amfs-lab replay {self.path}"
-        return f" Inspect it: replay.replay({str(self.path)!r}, {given}), with what this trainer was given"
+        return f" Inspect it: replay.replay({str(self.path)!r}, {given}); give it the same objects as this trainer"
 
 
 def place(folder: Path | str) -> Path:
@@ -202,20 +205,20 @@ def holds_checkpoint(folder: Path) -> bool:
 def held(folder: Path) -> Iterator[None]:
     """Locks a run's folder for one process, until the block or the process ends.
 
-    Raises ConfigError if another process holds it; the message says which.
+    Raises ConfigError if another process holds the folder; the message names the process.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(folder / LOCK), folder / HOLDER  # opens no link
+    lock, holder = FileLock(folder / LOCK), folder / HOLDER  # FileLock opens no link
     try:
         lock.acquire(blocking=False)
     except Timeout:
         who = ""
         with contextlib.suppress(OSError, ValueError):
             who = files.content(holder, 1000).decode("utf-8", "replace").strip()
-        advice = "Wait until that one has ended, stop it, or name another folder."
+        advice = "Wait until that run has ended, stop it, or name another folder."
         if who.startswith(f"process {os.getpid()} on {platform.node()},"):
             who += ", which is this one"
-            advice = "A run here was not closed: close what `run()` returned, or restart the kernel."
+            advice = "A run here was not closed. Close the iterator that `run()` returned, or restart the kernel."
         raise ConfigError(
             f"One run at a time may write to {folder}. It is held{f' by {who}' if who else ''}. {advice}"
         ) from None
@@ -232,7 +235,7 @@ def held(folder: Path) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             holder.unlink(missing_ok=True)
-            if not holds_run(folder):  # nothing was saved: the folder is as it was before
+            if not holds_run(folder):  # nothing was saved, so the folder is restored
                 (folder / LOCK).unlink(missing_ok=True)
                 folder.rmdir()
         lock.release()
@@ -245,12 +248,12 @@ def check_free(folder: Path) -> None:
     if taken:
         resumable = any(folder.glob(checkpoint.CHECKPOINTS))
         way = ", or resume it (resume=True, on the command line --resume)" if resumable else ""
-        raise ConfigError(f"{folder} already holds a run, which is never overwritten. Name another folder{way}.")
+        raise ConfigError(f"{folder} already holds a run. A run is never overwritten. Name another folder{way}.")
 
 
 @contextlib.contextmanager
 def writable(folder: Path, what: str) -> Iterator[None]:
-    """Raises ConfigError if the block cannot read `folder`, or if no file can be made in it. Leaves nothing there."""
+    """Raises ConfigError if the block cannot read `folder`, or if no file can be made in it. Leaves no file there."""
     try:
         yield
         made = [place for place in (folder, *folder.absolute().parents) if not place.exists()]
@@ -261,5 +264,5 @@ def writable(folder: Path, what: str) -> Iterator[None]:
             place.rmdir()
     except OSError as error:
         raise ConfigError(
-            f"A {what} needs a folder that can be written. Got {folder} ({error.strerror}). Name another one."
+            f"A {what} needs a folder that can be written. Got {folder} ({error.strerror}). Name another folder."
         ) from error

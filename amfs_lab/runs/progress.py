@@ -17,7 +17,7 @@ class Progress:
     """One meta-step of a run: mean query loss and accuracy of its tasks, and the training seconds so far.
 
     `trajectory`: position, cosine and weights (see `amfs_lab.trajectory`), if the trainer records them.
-    `left`: estimated seconds until the end of the training.
+    `left`: estimated seconds until the end of training.
     """
 
     method: str
@@ -49,4 +49,4 @@ class Progress:
                 return cls(**plain | {name: make(plain[name]) for name, make in kinds.items() if plain.get(name)})
         except (TypeError, ValueError, RuntimeError):
             wrong = shown(plain)
-        raise DataError(f"Expected the progress of a run in {where}. Got {wrong}. Train it again.")
+        raise DataError(f"Expected the progress of a run in {where}. Got {wrong}. Start the training again.")

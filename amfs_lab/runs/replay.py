@@ -21,7 +21,7 @@ from amfs_lab.tasks import EpisodeSource, open_source
 
 @dataclass(frozen=True)
 class TensorSummary:
-    """A tensor in a replay: its size, the number of entries that are not finite, and the range of the others."""
+    """A tensor in a replay: its size, the number of non-finite entries, and the range of the finite entries."""
 
     name: str
     size: int
@@ -57,7 +57,7 @@ class Replay:
     def __str__(self) -> str:
         head = f"meta-step {self.step}, episode {self.episode} of {self.source}\nclasses: {', '.join(self.classes)}"
         broken = self.first_broken
-        end = "Everything is finite." if broken is None else f"The first that is not finite: {broken.name}."
+        end = "Everything is finite." if broken is None else f"The first tensor that is not finite: {broken.name}."
         return "\n".join([head, *map(str, self.parts), end])
 
 
@@ -69,12 +69,12 @@ def replay(
     learner: MetaLearner | None = None,
     train: EpisodeSource | None = None,
 ) -> list[Replay]:
-    """The newest checkpoint in `folder`, and each tensor of the episode that failed there, or of another one.
+    """Summaries of the tensors of the failed episode, or of `episode`, from the newest checkpoint in `folder`.
 
-    If no single episode failed, all episodes of the step. Dropout draws new masks here.
+    If no single episode failed, there are summaries of all episodes of the step. Dropout samples new masks here.
 
     Args:
-        learner, train: those that `MetaTrainer` was given, if any.
+        learner, train: the ones that `MetaTrainer` got, if any.
     Raises:
         DataError: no checkpoint, or no data.
         ConfigError: the run is complete, or nothing failed there and no `episode` is given; or other data or another
@@ -95,7 +95,7 @@ def replay(
     elif failed:
         chosen = list(range((failed["step"] - 1) * config.tasks, failed["step"] * config.tasks))
     else:
-        raise ConfigError(f"The run in {folder} did not fail. Name the episode to go through: --episode INDEX.")
+        raise ConfigError(f"The run in {folder} did not fail. Name the episode to replay: --episode INDEX.")
     settings = (config.source, "train", config.episode, root, config.seed, config.augment)
     source = open_source(*settings) if train is None else train
     replayed = config.build(tuple(source[0].support.x.shape[1:])) if learner is None else learner

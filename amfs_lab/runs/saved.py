@@ -24,7 +24,7 @@ TENSORS, RECORD = "meta_parameters.safetensors", "run.json"
 
 
 def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-    """Writes both files beside their places and moves them there, so that no reader sees a half-written file.
+    """Writes both files under temporary names and renames them, so that no process reads a half-written file.
 
     `record` is written last: a folder without it holds no run.
     """
@@ -47,13 +47,13 @@ def check_savable(tensors: dict[str, Any], record: dict[str, Any]) -> None:
                 "out of the module's state, for example by register_buffer(..., persistent=False)."
             ) from error
     try:
-        files.parse_json(json.dumps(record))  # as it is read again
+        files.parse_json(json.dumps(record))  # the same check as at reading
     except (TypeError, ValueError) as error:
         raise ConfigError(f"The settings of a run must be plain data. Got others: {error}.") from error
 
 
 def _own_copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU, each in memory of its own, because safetensors refuses tied weights."""
+    """Copies on the CPU, each with its own memory, because safetensors refuses tied weights."""
     return {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
@@ -63,7 +63,7 @@ def _own_copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def load(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the record that `save` wrote.
 
-    Raises DataError if there is no run in that folder, or a file of it is damaged or may not be read.
+    Raises DataError if there is no run in that folder, or if one of its files is damaged or not readable.
     """
     folder = Path(os.path.expanduser(folder))  # unlike pathlib, it accepts an unknown `~user`
     try:
@@ -74,9 +74,11 @@ def load(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 raise ValueError(f"{TENSORS} is not the file that was saved with {RECORD}")
             return files.tensors(packed)[0], record
     except PermissionError as error:
-        raise DataError(f"Expected a run in {folder} that may be read. Got: {error.strerror}.") from error
+        raise DataError(
+            f"Expected a readable run in {folder}. Got: {error.strerror}. Change its permissions."
+        ) from error
     except (OSError, ValueError) as error:
-        raise DataError(f"Expected a complete run in {folder}. Got: {error}. Train it again.") from error
+        raise DataError(f"Expected a complete run in {folder}. Got: {error}. Start the training again.") from error
     raise DataError(f"Expected a run in {folder} ({RECORD} and {TENSORS}). Got none. Make one: `amfs-lab train`.")
 
 
@@ -91,7 +93,7 @@ def record_of(config: TrainingConfig, progress: Progress | None, provenance: dic
 
 
 def run_data(folder: Path | str) -> dict[str, Any] | None:
-    """The training data of a run (see `provenance.of_source`), None if it is unknown. Raises as `load_learner` does."""
+    """The training data of a run (see `provenance.of_source`); None if unknown. Raises what `load_learner` raises."""
     data = check_record(folder, load(folder)[1]).get("data")
     return data.get("train") if data else None
 
@@ -102,7 +104,7 @@ def load_learner(
     """The final learner of the run in `folder`, and its configuration.
 
     Args:
-        learner: the untrained learner, if the run trained one of your own; it receives the meta-parameters.
+        learner: the untrained learner, if the run trained your own learner; it receives the meta-parameters.
     Raises:
         DataError: no run there, or a damaged one. ConfigError: unknown settings, or a missing `learner`.
     """
@@ -117,12 +119,12 @@ def load_run(
     learner: MetaLearner | None = None,
     precision: str | None = None,
 ) -> tuple[MetaLearner, TrainingConfig, Progress]:
-    """`load_learner`, and the run's last progress; raises the same.
+    """The results of `load_learner`, and the run's last progress. Raises the same errors.
 
     Args:
-        norm: `"transductive"` or `"support"`, the statistics of BatchNorm in place of those in training. ConfigError
-            for a run without BatchNorm.
-        precision: of the backbone, in place of that in training. A learner of your own keeps its own.
+        norm: `"transductive"` or `"support"`: statistics of BatchNorm that replace the ones of training. Raises
+            ConfigError for a run without BatchNorm.
+        precision: number format of the backbone, instead of the one in training. Your own learner keeps its format.
     """
     tensors, record = load(folder)
     check_record(folder, record)
@@ -130,7 +132,7 @@ def load_run(
     if norm is not None:
         if not {norm, config.norm} <= set(BATCH_NORMS):
             both = " and ".join(BATCH_NORMS)
-            raise ConfigError(f"`norm` can replace {both} by each other only. Got {norm!r} for {config.norm!r}.")
+            raise ConfigError(f"`norm` can only replace {both} by each other. Got {norm!r} for {config.norm!r}.")
         config = replace(config, norm=norm)
     if precision is not None:
         config = replace(config, precision=precision)
@@ -142,7 +144,9 @@ def load_run(
     try:
         learner.load_state_dict(tensors)
     except RuntimeError as error:
-        raise DataError(f"The tensors in {folder} must fit its settings. Got others. Train it again.") from error
+        raise DataError(
+            f"The tensors in {folder} must fit its settings. Got others. Start another training."
+        ) from error
     return learner.to(pick_device(device)), config, Progress.from_dict(record.get("progress"), folder)
 
 
@@ -156,7 +160,7 @@ class _Failed:
 
 @dataclass(frozen=True)
 class _Sources:
-    """The data of a run, see `provenance.of_source`."""
+    """The data of a run (see `provenance.of_source`)."""
 
     train: dict | None = None
     validation: dict | None = None
@@ -177,7 +181,7 @@ def check_record(folder: Path | str, record: object) -> dict[str, Any]:
     """The record of a run or of a checkpoint. Raises DataError for a field of another type, and ConfigError for
     settings that this version does not know."""
     if wrong := wrong_field(_Record, record, exact=False):
-        raise DataError(f"Expected the record of a run in {folder}. Got {wrong}. Train it again.")
+        raise DataError(f"Expected the record of a run in {folder}. Got {wrong}. Start the training again.")
     assert isinstance(record, dict)
     TrainingConfig.from_dict(record["config"])
     if record.get("progress") is not None:

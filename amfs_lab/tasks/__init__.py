@@ -1,6 +1,7 @@
 """Sources of episodes: glyphs, Omniglot, images and embeddings of your own, sinusoids.
 
-`SOURCES` has the data sets by name. A new data set is a module with a function of a split and a folder, and one row.
+`SOURCES` has the data sets by name. A new data set needs a module with a function of a split and a folder, and one row
+in the table.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,9 +41,10 @@ class DataSet(NamedTuple):
     """A data set of images.
 
     Args:
-        load: (split, root) -> images (classes samples h w) in uint8, and a label a class. `root` is searched first.
-        unseen: which of its classes no training episode has, in words.
-        turned: True if turned images can stand for new classes (`rotations`, see `tasks.augment`).
+        load: (split, root) -> images (classes samples h w) in uint8, and one label for each class. `root` is searched
+            first.
+        unseen: description of its classes that no training episode has.
+        turned: True if turned images can serve as new classes (`rotations`, see `tasks.augment`).
     """
 
     load: Callable[[str, Path | None], tuple[Tensor, tuple[str, ...]]]
@@ -52,7 +54,7 @@ class DataSet(NamedTuple):
 
 SPLITS = ("train", "validation", "test")
 SOURCES: dict[str, DataSet] = {
-    "glyphs": DataSet(glyphs.split, "unseen scripts", turned=False),  # some scripts are turns of themselves
+    "glyphs": DataSet(glyphs.split, "unseen scripts", turned=False),  # some letters are turns of others
     "omniglot": DataSet(partial(omniglot.split, omniglot.OFFICIAL), "unseen alphabets"),
     "omniglot-random-classes": DataSet(
         partial(omniglot.split, omniglot.RANDOM_CLASSES), "unseen characters, also of seen alphabets"
@@ -71,9 +73,9 @@ def open_source(
     """Episodes of a named data set: `open_source("glyphs", "train", EpisodeConfig(5, 1, 15))[index]`.
 
     Args:
-        split: `"train"`, `"validation"` or `"test"`; no class is in two of them.
+        split: `"train"`, `"validation"` or `"test"`; no class is in two splits.
         augment: see `amfs_lab.tasks.augment`; for training only.
-        root: a folder to look in first; then $AMFS_LAB_DATA, what comes with the package, and `data/`.
+        root: a folder that is searched first. The next ones are $AMFS_LAB_DATA, the package, and `data/`.
     Raises:
         ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
     """

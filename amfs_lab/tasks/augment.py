@@ -12,7 +12,7 @@ from amfs_lab.errors import ConfigError
 
 AUGMENTATIONS = ("rotations", "affine")
 QUARTERS = 4
-# The largest of each distortion: all are drawn uniformly, to either side.
+# The largest value of each distortion: all are sampled uniformly, in both directions.
 DEGREES, STRETCH, SHEAR, SHIFT = 10.0, 0.15, 0.15, 0.08
 
 
@@ -23,14 +23,14 @@ def check_augmentations(names: Sequence[str]) -> None:
 
 
 def rotated(images: Float[Tensor, "n k 1 s s"], quarters: Int64[Tensor, " n"]) -> Float[Tensor, "n k 1 s s"]:
-    """Each class of images turned by its own number of quarters, counter-clockwise. No pixel is interpolated."""
+    """Each class of images, turned counter-clockwise by its own number of quarter turns. No pixel is interpolated."""
     return torch.stack([torch.rot90(image, int(q), (-2, -1)) for image, q in zip(images, quarters, strict=True)])
 
 
 def bent(images: Float[Tensor, "n 1 s s"], generator: torch.Generator) -> Float[Tensor, "n 1 s s"]:
-    """Each image under a small affine map of its own: turned, stretched, sheared and shifted; paper outside is blank.
+    """Each image under its own small affine map: turned, stretched, sheared and shifted; the outside is blank.
 
-    The map of an image takes the coordinates of the new picture, from -1 to 1, to those of the old one:
+    The map takes the coordinates of the new image, from -1 to 1, to the coordinates of the old image:
     x -> R(angle) [[1 + a, shear], [0, 1 + b]] x + shift.
     """
     angle, wide, high, shear, right, down = (

@@ -11,21 +11,21 @@ VARIABLE = "AMFS_LAB_DATA"
 
 
 class DataFolderWarning(UserWarning):
-    """Warning: an entry of $AMFS_LAB_DATA is no folder."""
+    """Warning for an entry of $AMFS_LAB_DATA that is not a folder."""
 
 
 def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
     """The data directories in the order of search: `root`, $AMFS_LAB_DATA, the package, the checkout, ./data.
 
     Args:
-        what: the file or folder to be found, for the message. say: warn of `faults`.
+        what: the file or folder to find, for the message. say: True to warn of `faults`.
     Raises:
-        DataError: `root` is given, but is no folder.
+        DataError: `root` is given, but is not a folder.
     """
     given = [] if root is None else [_written_out(root)]
     if not all(map(os.path.isdir, given)):
         raise DataError(
-            f"Expected a folder to look for {what} in. Got {root}, which is no folder. Correct it, or leave it out."
+            f"Expected a folder to look for {what} in. Got {root}, which is not a folder. Correct it, or leave it out."
         )
     if say:
         warn()
@@ -33,15 +33,16 @@ def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
 
 
 def warn() -> None:
-    """Warns of each of the `faults`, always from this line, so that Python shows each warning once."""
+    """Warns of each of the `faults`. All warnings come from one line, so that Python shows each warning once."""
     for fault in faults():
         warnings.warn(fault, DataFolderWarning, stacklevel=1)
 
 
 def named() -> list[Path]:
-    """The entries of $AMFS_LAB_DATA: one folder, or several, joined as in PATH. Some may be no folders: see `faults`.
+    """The entries of $AMFS_LAB_DATA: one folder, or several folders, joined as in PATH.
 
-    Blanks and quotes around a name are dropped, `~` and `$NAME` replaced: settings files pass them on unchanged.
+    Some entries may not be folders (see `faults`). Blanks and quotes around a name are removed, and `~` and `$NAME` are
+    replaced, because settings files do not do so.
     """
     value = os.environ.get(VARIABLE, "")
     if os.path.isdir(value):
@@ -52,11 +53,11 @@ def named() -> list[Path]:
 
 
 def faults() -> list[str]:
-    """A sentence for each entry of $AMFS_LAB_DATA that is no folder. An empty variable has no faults."""
+    """One sentence for each entry of $AMFS_LAB_DATA that is not a folder. An empty variable has no faults."""
     value = os.environ.get(VARIABLE, "")
     places = named()
     if value and not places:
-        return [f"{VARIABLE} is {value!r}, which names no folder: name one, or remove the variable."]
+        return [f"{VARIABLE} is {value!r}, which names no folder. Name a folder, or remove the variable."]
     return [
         f"{VARIABLE} {'is' if len(places) == 1 else 'has'} {place}, which {wrong}."
         for place in places
@@ -81,11 +82,11 @@ def cache() -> Path:
 
 def _wrong(place: Path) -> str:
     if os.path.isdir(place):
-        return "" if os.access(place, os.R_OK | os.X_OK) else "may not be read: mend that, or name another folder"
+        return "" if os.access(place, os.R_OK | os.X_OK) else "is not readable. Make it so, or name another folder"
     if os.path.exists(place):
-        return "is no folder but a file: give the folder around it"
+        return "is a file, not a folder. Name the folder that contains it"
     others = [mark for mark in ":;," if mark != os.pathsep and mark in os.path.splitdrive(place)[1]]
-    return "does not exist: name another folder, or make that one" + (
+    return "does not exist. Name another folder, or make that one" + (
         f" (several are joined by {os.pathsep!r})" if others else ""
     )
 

@@ -10,9 +10,9 @@ from amfs_lab.tasks import data_dirs, glyphs, omniglot
 
 
 def report(root: Path | None = None) -> Iterator[str]:
-    """All lines, one after the other. Missing or damaged data is a line, not an error.
+    """The lines, one after the other. Missing or damaged data gives a line, not an error.
 
-    Raises DataError for a `root`, a directory to search first, that is none.
+    Raises DataError for a `root` (a directory that is searched first) that is not a directory.
     """
     for section in (_named, _glyphs, _omniglot, _cache):
         with warnings.catch_warnings():  # `_named` lists the same faults
@@ -22,7 +22,7 @@ def report(root: Path | None = None) -> Iterator[str]:
 
 
 def _named(root: Path | None) -> Iterator[str]:
-    """The faults of AMFS_LAB_DATA: entries that are no folder, or that hold no data."""
+    """The faults of AMFS_LAB_DATA: entries that are not folders, or that hold no data."""
     data_dirs.folders(root, "data")
     yield from data_dirs.faults()
     wanted = [name for part in omniglot.PARTS for name in (f"{part}.zip", part)]
@@ -64,7 +64,7 @@ def _omniglot(root: Path | None) -> Iterator[str]:
 
 
 def _missing(name: str, root: Path | None) -> Iterator[str]:
-    """The lines for a file of Omniglot that is not there. It belongs beside the other one, if that is there."""
+    """The lines for a missing file of Omniglot. It belongs in the folder of the other file, if that one exists."""
     found, downloads = [omniglot.lookup(part, root) for part in omniglot.PARTS], data_dirs.downloads() / "omniglot"
     folder = next((place.parent for place in found if place), downloads)
     yield f"omniglot: {name} is missing. It belongs in {folder}"

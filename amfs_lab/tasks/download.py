@@ -1,4 +1,4 @@
-"""Downloads of data sets with pooch: checked by MD5 and moved into place whole, or not at all."""
+"""Downloads of data sets with pooch: checked by MD5, and moved to their final place only if complete."""
 
 import io
 from collections.abc import Callable
@@ -40,14 +40,14 @@ REMOTES = {remote.name: remote for remote in (OMNIGLOT,)}
 def fetch(
     remote: Remote, to: Path | None = None, base: str | None = None, say: Callable[[str], None] = lambda line: None
 ) -> list[Path]:
-    """The files of a data set in the folder `to`/NAME. A file that is there already and whole is kept.
+    """The files of a data set in the folder `to`/NAME. A complete file that exists already is kept.
 
     Args:
         to: a data directory; by default `data/` of the checkout or of the current directory.
         base: the address of a mirror that has the same files.
         say: called with one line for each file.
     Raises:
-        ConfigError: `base` is no web address. DataError: a file could not be downloaded whole.
+        ConfigError: `base` is not a web address. DataError: a file could not be downloaded completely.
     """
     base = (base or remote.base).rstrip("/")
     if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc:
@@ -60,20 +60,20 @@ def fetch(
         path = folder / name
         if not path.exists():
             _download(store, name, size)
-            path.chmod(folder.stat().st_mode & 0o666)  # pooch leaves it readable by its owner alone
+            path.chmod(folder.stat().st_mode & 0o666)  # pooch makes it readable only by its owner
             say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, checksum correct.")
         elif path.is_file() and pooch.file_hash(str(path), alg="md5") == md5:
             say(f"{path} is complete already.")
         else:
             raise DataError(
-                f"{path} must be absent, or the official file (MD5 {md5}). Got another file, which is left alone. Move "
-                "it away to download the official one. `amfs-lab data status` says whether it can be used."
+                f"{path} must be absent, or the official file (MD5 {md5}). Got another file, which is not changed. "
+                "Move it away to download the official one. `amfs-lab data status` says if this file can be used."
             )
     return [folder / name for name in remote.files]
 
 
 def _download(store: pooch.Pooch, name: str, size: int) -> None:
-    """One file. Raises DataError that says what failed and what to do."""
+    """Downloads one file. Raises DataError that says what failed and what to do."""
     from requests import HTTPError, RequestException
 
     url, mirror = f"{store.base_url}{name}", "name another mirror with `--from URL`"
@@ -94,7 +94,7 @@ def _download(store: pooch.Pooch, name: str, size: int) -> None:
 
 
 def _receive(size: int, url: str, path: str, store: pooch.Pooch) -> None:
-    """One attempt to download a file. Raises ValueError if it has more than `size` bytes: it could be endless."""
+    """One attempt to download a file. Raises ValueError after more than `size` bytes, because it could be endless."""
     bar: dict[str, Any] = {"desc": url.rpartition("/")[2], "total": size, "disable": None}
     with _Bounded(path, "wb") as file, tqdm.wrapattr(file, "write", **bar) as watched:
         file.size = size
@@ -113,5 +113,5 @@ class _Bounded(io.FileIO):
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The first error of a chain. Those around it repeat the address."""
+    """The first error of a chain. The errors around it only repeat the address."""
     return _cause(error.__context__) if error.__context__ else error

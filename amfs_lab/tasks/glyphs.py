@@ -1,9 +1,10 @@
-"""Printed characters as hard as Omniglot's: the data set that comes with the package.
+"""The glyphs, the data set of the package: printed characters that are as hard to classify as Omniglot's.
 
-About forty living scripts from Adlam to Yezidi, at most 36 letters each, 20 samples a letter. Each sample is another
-face, weight or width of Google's Noto fonts (SIL Open Font License 1.1), drawn with a pen of its own width, bent and
-slanted by a seeded distortion, 28x28 grey, ink bright. Whole scripts are in one split only: test letters belong to
-alphabets that training never saw. `data/GLYPHS.md` lists scripts, faces and difficulty; `glyph_builder` makes the file.
+About forty living scripts from Adlam to Yezidi, at most 36 letters each, 20 samples of each letter. Each sample is
+another face, weight or width of Google's Noto fonts (SIL Open Font License 1.1). It has its own pen width, and a seeded
+distortion bends and slants it. Samples are 28x28 grey images with bright ink. Each script is in one split only, so test
+letters belong to alphabets that training never saw. `data/GLYPHS.md` lists scripts, faces and difficulty;
+`glyph_builder` makes the file.
 """
 
 import functools
@@ -23,7 +24,7 @@ from amfs_lab.tasks import data_dirs
 FILE = "glyphs.npz"
 SAMPLES, SIDE = 20, 28
 LEVELS = 16  # grey levels stored, as multiples of 17
-# Of the decoded array, uint8 (characters, 20, 28, 28) in C order; and of the lines "SPLIT SCRIPT/U+XXXX".
+# Hashes of the decoded array, uint8 (characters, 20, 28, 28) in C order, and of the lines "SPLIT SCRIPT/U+XXXX".
 IMAGES_SHA256 = "e58c5a3212bcd30a920835bfa4ead75ee64e0adaec8258d8910641fe31a714b4"
 LABELS_SHA256 = "b82858db141d7cb79613d4e7dd5b83a587b2fa8fe37565e7630a9e59605a9b04"
 
@@ -43,7 +44,7 @@ class Glyphs:
         return tuple(f"{script}/U+{code:04X}" for script, code in zip(self.scripts, self.codepoints, strict=True))
 
     def split(self, name: str) -> tuple[UInt8[Tensor, "classes samples 28 28"], tuple[str, ...]]:
-        """The images and labels of `"train"`, `"validation"` or `"test"`; no script is in two of them."""
+        """The images and labels of `"train"`, `"validation"` or `"test"`; no script is in two splits."""
         if name not in self.splits.values():
             raise ConfigError(f"The split must be one of {', '.join(sorted(set(self.splits.values())))}. Got {name!r}.")
         rows = [i for i, script in enumerate(self.scripts) if self.splits[script] == name]
@@ -57,10 +58,10 @@ def split(name: str, root: Path | None = None) -> tuple[UInt8[Tensor, "classes s
 
 
 def load(root: Path | None = None) -> Glyphs:
-    """The glyphs, checked against the hashes that this version of the package was released with.
+    """The glyphs, checked against the hashes of this version of the package.
 
-    A process reads an unchanged file once. Its images are shared: do not write into them. Raises DataError for no file
-    (see `find`), a file cut short, or one whose contents are not the released ones.
+    A process reads an unchanged file once. The images are shared, so do not write to them. Raises DataError for a
+    missing file (see `find`), a truncated file, or a file with other contents than the released file.
     """
     path = find(root)
     there = path.stat()
@@ -77,7 +78,7 @@ def released(path: Path, state: tuple[int, ...]) -> Glyphs:
     ):
         if got != expected:
             raise DataError(
-                f"The {what} in {path} are not those of this version: expected SHA-256 {expected}, got {got}. "
+                f"The {what} in {path} must be the ones of this version, SHA-256 {expected}. Got {got}. "
                 "Restore that file from the package or repository, or remove it so that the packaged copy is used."
             )
     return glyphs
@@ -115,8 +116,8 @@ def read(path: Path) -> tuple[Glyphs, dict]:
         ), notes
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"Expected a whole glyph file at {path}. Got one that cannot be read ({type(error).__name__}: {error}): "
-            "cut short or damaged. Restore it from the package or repository."
+            f"Expected a complete glyph file at {path}. Got a truncated or damaged file "
+            f"({type(error).__name__}: {error}). Restore it from the package or repository."
         ) from error
 
 
@@ -126,6 +127,6 @@ def images_sha256(images: UInt8[np.ndarray, "characters samples 28 28"]) -> str:
 
 
 def labels_sha256(glyphs: Glyphs) -> str:
-    """SHA-256 of the lines "SPLIT SCRIPT/U+XXXX", one a character, in the order of the images."""
+    """SHA-256 of the lines "SPLIT SCRIPT/U+XXXX", one line for each character, in the order of the images."""
     lines = (f"{glyphs.splits[script]} {label}\n" for script, label in zip(glyphs.scripts, glyphs.labels, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -19,11 +19,11 @@ from amfs_lab.tasks.junk_files import is_leftover
 ENDINGS = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 HEIC = (".heic", ".heics", ".heif", ".heifs", ".hif")  # photographs of many telephones, which Pillow cannot read
 ICLOUD = ".icloud"  # `.IMG_1.jpg.icloud` stands for an `IMG_1.jpg` that is not on this machine
-SHOWN = 5  # names in a sentence; the others are counted
+SHOWN = 5  # names in a sentence; further names are only counted
 
 
 class FolderLabel(str):
-    """The name of a class; if all classes were cut to the smallest one, also its name and number of images."""
+    """The name of a class; if all classes were cut to the smallest class, also the name and size of that class."""
 
     smallest: str
     samples: int | None
@@ -36,7 +36,7 @@ class FolderLabel(str):
 
 @dataclass(frozen=True)
 class _Class:
-    """The content of a class's folder in the order of the names: images, other files, and folders."""
+    """The images, other files and folders in a class's folder, sorted by name."""
 
     label: str
     place: Path
@@ -50,13 +50,13 @@ def read_folder(
 ) -> tuple[UInt8[Tensor, "c s size size"], tuple[str, ...]]:
     """Your own images, one folder for each class: `(images, labels)` for `ImageSource`, sorted by name.
 
-    Every class is cut to the size of the smallest one, to the first images in the order of their names. Names are
+    Every class is cut to the size of the smallest class: its first images by name are kept. Names are
     compared by code point in Unicode's form NFC, so that the order is the same on every system; `A` and `a` are two
-    classes. Files of the operating system (`is_leftover`) and notes beside the folders of the classes are ignored. A
-    warning names everything else that is left out.
+    classes. Files of the operating system (`is_leftover`) and notes next to the class folders are ignored. A warning
+    names everything else that is left out.
 
     Args:
-        size: pixels a side. ink: turn dark drawings on light paper into bright ink on black, as in Omniglot.
+        size: pixels on each side. ink: turn dark drawings on light paper into bright ink on black, as in Omniglot.
         at_least: leave out classes with fewer images.
     Raises:
         DataError: what `image_files` raises, or an image that cannot be read. ConfigError: `size` or `at_least` < 1.
@@ -86,16 +86,16 @@ def read_folder(
             row[sample], more = read_square(path, size, ink)
             several += [path] * more
     if several:
-        advice = "Save the others as files of their own if they are samples too."
-        warnings.warn(f"Only the first picture of {_names(place, several)} is read. {advice}", stacklevel=2)
+        advice = "Save the other images as separate files if they are samples, too."
+        warnings.warn(f"Only the first image of {_names(place, several)} is read. {advice}", stacklevel=2)
     cut_to = (smallest[0], samples) if cut else ("", None)
     return torch.from_numpy(images), tuple(FolderLabel(each.label, *cut_to) for each in classes)
 
 
 def image_files(folder: Path | str) -> dict[str, list[Path]]:
-    """The image files of each class, sorted by name. Unlike in `read_folder`, classes keep all their images.
+    """The image files of each class, sorted by name. Unlike with `read_folder`, classes keep all their images.
 
-    Raises DataError for no folder, no class in it, a class without an image, or two classes of one name.
+    Raises DataError for no folder, no class in it, a class without an image, or two classes with the same name.
     """
     place = _folder(folder)
     classes = _with_images(place, _classes(place))
@@ -105,10 +105,10 @@ def image_files(folder: Path | str) -> dict[str, list[Path]]:
 
 
 def loose_images(folder: Path) -> list[Path]:
-    """The image files in a folder itself, by name. Raises DataError for none."""
+    """The image files directly in a folder, sorted by name. Raises DataError if there are none."""
     found = [path for path in _listed(folder)[1] if _is_image(path)]
     if not found:
-        raise DataError(f"Expected images ({', '.join(ENDINGS)}) in {folder}. Got none: add some, or name images.")
+        raise DataError(f"Expected images ({', '.join(ENDINGS)}) in {folder}. Got none. Add images, or name files.")
     return found
 
 
@@ -121,7 +121,7 @@ def _folder(folder: Path | str) -> Path:
 
 
 def _classes(place: Path) -> list[_Class]:
-    """The classes by name. Raises DataError for none, and for two of one name."""
+    """The classes by name. Raises DataError for no class, or for two classes with the same name."""
     folders, files = _listed(place)
     if not folders:
         loose = sum(map(_is_image, files))
@@ -134,8 +134,8 @@ def _classes(place: Path) -> list[_Class]:
         label, (below, files) = _label(folder.name), _listed(folder)
         if label in found:
             raise DataError(
-                f"Expected one folder for each class in {place}. Got two of the name {label!r}, encoded differently: "
-                f"{found[label].place.name!a} and {folder.name!a}. Merge them, or rename one."
+                f"Expected one folder for each class in {place}. Got two folders with the name {label!r}, "
+                f"encoded differently: {found[label].place.name!a} and {folder.name!a}. Merge them, or rename one."
             )
         images = [path for path in files if _is_image(path)]
         found[label] = _Class(label, folder, images, [path for path in files if not _is_image(path)], below)
@@ -160,7 +160,7 @@ def _with_images(place: Path, classes: list[_Class], at_least: int = 0) -> list[
 
 
 def _left_out(place: Path, classes: list[_Class]) -> Iterator[str]:
-    """A sentence for each kind of file and folder that is not read."""
+    """One sentence for each kind of file and folder that is not read."""
     loose = [path for path in _listed(place)[1] if path.suffix.lower() in (*ENDINGS, *HEIC)]
     others = [path for each in classes for path in each.others]
     heic = [path for path in others if path.suffix.lower() in HEIC]
@@ -171,9 +171,9 @@ def _left_out(place: Path, classes: list[_Class]) -> Iterator[str]:
     for paths, why in (
         (loose, "An image must be in the folder of its class."),
         (heic, "HEIC images must be converted to JPEG."),
-        (icloud, "iCloud still holds them: download them."),
+        (icloud, "They are still only in iCloud. Download them."),
         (unknown, f"Images must end in {', '.join(ENDINGS)}."),
-        (folders, f"{deeper} images are in folders within classes: move them into the folder of the class."),
+        (folders, f"{deeper} images are in folders within classes. Move them into the folder of the class."),
     ):
         if paths:
             yield f"Left out: {_names(place, paths)}. {why}"

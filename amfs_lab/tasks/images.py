@@ -20,16 +20,16 @@ from amfs_lab.files import opened
 
 HEIC_BRANDS = (b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")  # bytes 8 to 12 of such a file
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # other formats, such as EPS, start programs
-LONGEST, MOST_PIXELS = 30_000, 2**26  # sides and pixels that are read: 8192 x 8192
+LONGEST, MOST_PIXELS = 30_000, 2**26  # limits of a side and of all pixels (8192 x 8192)
 MOST_BYTES = 2**29
-SCANS = 200  # of a progressive JPEG, each over all its pixels; ten are usual
-PADDED = 1024  # pixels a side that are padded at most
+SCANS = 200  # of a progressive JPEG; each goes over all its pixels, and ten scans are usual
+PADDED = 1024  # largest side in pixels before padding
 _MARKER = re.compile(b"\xff[^\x00\x01\xff\xd0-\xd8]")  # of a JPEG, where a segment begins or the image ends
 Made = TypeVar("Made")
 
 
 def read_image(path: Path | str, size: int = 28, ink: bool = False) -> UInt8[Tensor, "size size"]:
-    """One image as the same square of grey levels as in `read_folder`, with the same arguments.
+    """One image as a square of grey levels, with the arguments and the result of `read_folder`.
 
     Raises DataError for no file, a folder, or a file that cannot be read as an image; ConfigError for `size` < 1.
     """
@@ -38,7 +38,7 @@ def read_image(path: Path | str, size: int = 28, ink: bool = False) -> UInt8[Ten
 
 
 def read_square(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "size size"], bool]:
-    """The square, and whether the file has more pages or frames than this one. Raises DataError."""
+    """The square, and True if the file has more pages or frames. Raises DataError."""
     return _read(path, lambda image: squared(image, size, ink))
 
 
@@ -50,7 +50,7 @@ def read_grey(path: Path | str) -> Any:
 def squared(image: Any, size: int, ink: bool) -> UInt8[np.ndarray, "size size"]:
     """Upright grey levels. Transparent pixels and the padding of an oblong image are white, or black with `ink`.
 
-    A large oblong image is reduced before it is padded, because a thin one would become a huge square. The filter is
+    A large oblong image is reduced before it is padded, because a thin image would become a huge square. The filter is
     Lanczos, because an area average dims thin strokes that fall between two pixels.
     """
     from PIL import Image, ImageChops, ImageOps
@@ -83,7 +83,7 @@ def open_image(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...] = 
     """
     from PIL import Image
 
-    limit = f"it has too many pixels: the limit is {LONGEST:,} a side and {MOST_PIXELS:,} in all. Make it smaller"
+    limit = f"it has too many pixels: the limit is {LONGEST:,} on each side and {MOST_PIXELS:,} in all. Make it smaller"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our limit is lower
@@ -91,7 +91,7 @@ def open_image(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...] = 
     except Image.DecompressionBombError as error:
         raise ValueError(limit) from error
     tags = getattr(image, "tag_v2", {})
-    tile = tags.get(322, 1), tags.get(323, 1)  # of a TIFF; memory is taken for whole tiles
+    tile = tags.get(322, 1), tags.get(323, 1)  # of a TIFF; memory is allocated for whole tiles
     for width, height in (image.size, tile):
         if max(width, height) > LONGEST or width * height > MOST_PIXELS:
             raise ValueError(limit)
@@ -99,16 +99,16 @@ def open_image(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...] = 
 
 
 def _upright(image: Any) -> Any:
-    """The image turned as its EXIF orientation says: cameras store photographs as the sensor was held.
+    """The image, turned by its EXIF orientation, because cameras store photographs as the sensor was held.
 
-    `ImageOps.exif_transpose` also writes the other tags anew, and fails if one of them is damaged.
+    `ImageOps.exif_transpose` also rewrites the other tags, and fails if a tag is damaged.
     """
     from PIL import Image
 
     T = Image.Transpose
     turns = (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90)
-    image.load()  # a TIFF is turned here, and then has no such tag any more
-    with contextlib.suppress(Exception):  # a damaged block of tags turns nothing, as in a browser
+    image.load()  # this turns a TIFF, which then has no orientation tag
+    with contextlib.suppress(Exception):  # with damaged tags nothing is turned, as in a browser
         turn = dict(enumerate(turns, start=2)).get(image.getexif().get(0x0112))
         return image if turn is None else image.transpose(turn)
     return image
@@ -117,9 +117,9 @@ def _upright(image: Any) -> Any:
 def _eight_bits(image: Any) -> Any:
     """Grey levels of more than 8 bits as 0..255, scaled by the range of their type, not by the values that occur.
 
-    White is 4095 for 12 bits, 65535 for 16, and 1 for floating point. Pillow would clip all levels above 255. Images
-    of other modes are returned as they are. Raises ValueError if the level of white is unknown (integers of 32 bits or
-    with a sign, floating point outside [0, 1]), or if a level is not finite.
+    White is 4095 for 12 bits, 65535 for 16 bits, and 1 for floating point. Pillow would clip all levels above 255.
+    Images of other modes are returned as they are. Raises ValueError if the level of white is unknown (integers of 32
+    bits or with a sign, floating point outside [0, 1]), or if a level is not finite.
     """
     from PIL import Image
 
@@ -128,7 +128,7 @@ def _eight_bits(image: Any) -> Any:
     tags = getattr(image, "tag_v2", {})
     bits, white_is_zero = (tags.get(258) or (16,))[0], tags.get(262) == 0  # of a TIFF; a PNG has 16 bits
     levels = np.asarray(image)
-    low, high = levels.min(), levels.max()  # NaN if any is
+    low, high = levels.min(), levels.max()  # NaN if any level is NaN
     white = 1 if image.mode == "F" else 2 ** min(bits, 16) - 1
     if not (0 <= low <= high <= white) or (image.mode == "I" and tags):
         raise ValueError(f"the white of grey levels from {low:g} to {high:g} in {levels.dtype} is not known")
@@ -140,7 +140,7 @@ def _eight_bits(image: Any) -> Any:
 
 
 def _read(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
-    """The result of `make` for an image file, and whether the file has more pages or frames. Raises DataError."""
+    """The result of `make` for an image file, and True if the file has more pages or frames. Raises DataError."""
     if os.path.isdir(path):
         raise DataError(f"Expected an image file. Got the folder {path}. Name an image in it.")
     if not os.path.lexists(path):
@@ -151,15 +151,15 @@ def _read(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
             with opened(path) as file, open_image(_checked(file)) as image:
                 made, several = make(image), False
                 if image.format in ("GIF", "TIFF", "WEBP"):
-                    with contextlib.suppress(Exception):  # a damaged second frame does not cost the first
+                    with contextlib.suppress(Exception):  # a damaged second frame does not affect the first
                         several = getattr(image, "is_animated", False)
                 return made, several
-    except Exception as error:  # Pillow raises nearly anything for a damaged file
+    except Exception as error:  # Pillow may raise nearly any type for a damaged file
         raise DataError(f"Expected an image that can be read. Got {path}: {_reason(path, error)}.") from error
 
 
 def _checked(file: io.BufferedReader) -> io.BufferedReader:
-    """The open file. Raises ValueError for one that would take Pillow minutes: too many bytes or JPEG scans."""
+    """The open file. Raises ValueError for too many bytes or JPEG scans, for which Pillow would need minutes."""
     if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
         raise ValueError(f"it has {size:,} bytes, more than the limit of {MOST_BYTES:,}")
     data = file.read() if file.read(2) == b"\xff\xd8" else b""
@@ -174,7 +174,7 @@ def _checked(file: io.BufferedReader) -> io.BufferedReader:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """Why a file cannot be read as an image, and what to do."""
+    """The reason why a file cannot be read as an image, and advice."""
     from PIL import UnidentifiedImageError
 
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
@@ -183,11 +183,11 @@ def _reason(path: Path, error: Exception) -> str:
             start = file.read(12)
         if start[4:8] == b"ftyp" and start[8:] in HEIC_BRANDS:
             return "it is a HEIC image. Convert it to JPEG"
-        reason = "its content is no image that Pillow knows" if start else "it is empty"
+        reason = "its content is not an image that Pillow knows" if start else "it is empty"
     return f"{reason}. Remove it, or save it again"
 
 
 def check_positive(name: str, value: int) -> None:
-    """Raises ConfigError for an argument that is no integer >= 1."""
+    """Raises ConfigError unless the argument is an integer >= 1."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"`{name}` must be an integer >= 1. Got {value!r}.")

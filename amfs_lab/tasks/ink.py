@@ -1,7 +1,7 @@
 """Drawings on paper as bright ink on black: shading removed, contrast stretched, drawing cropped and centred.
 
-The training images have black paper, and a character that fills the frame. A photograph of a sheet has grey paper,
-shadows, and a small character somewhere: inverting it is not enough.
+In training images the paper is black and the character fills the image. A photograph of a sheet has grey paper,
+shadows, and a small character somewhere, so inverting it is not enough.
 """
 
 from typing import Any, NamedTuple
@@ -11,17 +11,17 @@ from jaxtyping import Float, UInt8
 from scipy import ndimage
 
 MARGIN = 0.1  # empty border, as a share of the drawing's longer side
-LONGEST = 512  # pixels: larger photographs are reduced to this before anything is measured
-COARSE = 64  # pixels a side of the copy from which the paper's brightness is estimated
-LEAST_CONTRAST = 0.12  # of the paper's brightness: less than this is noise of the paper, not ink
-SPECK = 0.01  # share of all ink: smaller connected parts are dust
+LONGEST = 512  # pixels of the longer side: larger photographs are first reduced to this
+COARSE = 64  # pixels on each side of the copy from which the paper's brightness is estimated
+LEAST_CONTRAST = 0.12  # share of the paper's brightness: a smaller contrast is noise of the paper, not ink
+SPECK = 0.01  # share of all ink: smaller connected parts count as dust
 MIDDLE = 0.5
 BLACK = 48  # of 255: the brightest median of a black background
-DARKEST = 32  # of 255: where paper is darker its noise would count as ink
+DARKEST = 32  # of 255: the noise of darker paper would count as ink
 
 
 class Ink(NamedTuple):
-    """A drawing as the network expects it, and flags for what looked wrong.
+    """A drawing as the network expects it, and flags for possible problems.
 
     `light_on_dark`: the image was already bright on dark. `at_edge`: ink reaches the edge of the image. `blank`: there
     is no ink.
@@ -34,10 +34,11 @@ class Ink(NamedTuple):
 
 
 def extract_ink(image: Any, size: int) -> Ink:
-    """The ink of a Pillow image in mode L as a square of grey levels, for dark on light and for chalk on a dark board.
+    """The ink of a Pillow image in mode L as a square of grey levels.
 
-    Each pixel becomes 1 - brightness / brightness of the paper around it. Otsu's threshold (1979) separates ink from
-    paper; paper becomes 0 and the median of the ink 255. The bounding box of the ink is centred with a `MARGIN`.
+    The image may show dark ink on light paper, or chalk on a dark board. Each pixel becomes 1 - brightness / brightness
+    of the paper around it. Otsu's threshold (1979) separates ink from paper; paper becomes 0 and the median of the ink
+    255. The bounding box of the ink is centred with a `MARGIN`.
     """
     from PIL import Image, ImageOps
 
@@ -62,7 +63,7 @@ def extract_ink(image: Any, size: int) -> Ink:
         return blank
     ink = _without_specks(((darkness - low) / (high - low)).clip(0, 1))
     strong = ink > MIDDLE
-    if not strong.any():  # nothing but specks, as in a noisy photograph
+    if not strong.any():  # only specks, as in a noisy photograph
         return blank
     at_edge = bool(strong[0].any() or strong[-1].any() or strong[:, 0].any() or strong[:, -1].any())
     whole = Image.fromarray((_centred(ink, strong) * 255).astype(np.uint8))
@@ -92,7 +93,7 @@ def _paper(coarse: Float[np.ndarray, "c c"], size: tuple[int, int]) -> Float[np.
 
 
 def _otsu(values: Float[np.ndarray, "h w"]) -> float:
-    """Otsu's threshold: the largest variance between the two groups that it makes."""
+    """Otsu's threshold: it makes the variance between its two groups largest."""
     counts, edges = np.histogram(values, 128, (0.0, 1.0))
     middles = (edges[:-1] + edges[1:]) / 2
     below, moment = counts.cumsum()[:-1], (counts * middles).cumsum()

@@ -1,6 +1,6 @@
 """Names of files and folders that operating systems, network storage and programs leave behind."""
 
-# In lower case, because the systems that make them ignore case.
+# In lower case, because the systems that make these files ignore case.
 _NAMES = {
     *("__macosx", "network trash folder", "temporary items", "thefindbycontentfolder", "thevolumesettingsfolder"),
     *("icon\r", "desktop db", "desktop df"),  # macOS and its older file servers

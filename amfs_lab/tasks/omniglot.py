@@ -38,7 +38,7 @@ def split(
 ) -> tuple[UInt8[Tensor, "classes 20 28 28"], tuple[str, ...]]:
     """The images and labels of `"train"`, `"validation"` or `"test"` in one of the two protocols.
 
-    The official train and validation need the background alone. Raises DataError for a missing or damaged part.
+    The official splits train and validation need only the background. Raises DataError for a missing or damaged part.
     """
     if protocol == OFFICIAL and name == "test":
         drawings = load(EVALUATION, root)
@@ -56,7 +56,7 @@ def split(
 
 
 def official(labels: tuple[str, ...]) -> dict[str, str]:
-    """The split of each background alphabet: one sixth validates (5 of 30). A hash of the names chooses them."""
+    """The split of each background alphabet: one sixth (5 of 30) is for validation, chosen by a hash of the names."""
     alphabets = sorted({label.partition("/")[0] for label in labels}, key=_hash)
     held_out = max(1, round(len(alphabets) / 6))
     return dict.fromkeys(alphabets[:held_out], "validation") | dict.fromkeys(alphabets[held_out:], "train")
@@ -71,7 +71,7 @@ def random_classes(labels: tuple[str, ...]) -> dict[str, str]:
 
 
 def load(part: str, root: Path | None = None) -> Drawings:
-    """All drawings of `"images_background"` or `"images_evaluation"`, from the packed copy where there is one.
+    """All drawings of `"images_background"` or `"images_evaluation"`, from the packed copy if there is one.
 
     Warns of converted images and of missing alphabets. Raises DataError.
     """
@@ -88,7 +88,7 @@ def load(part: str, root: Path | None = None) -> Drawings:
 def survey(part: str, root: Path | None = None) -> tuple[Path, tuple[str, ...], list[str]]:
     """The path of a part, its labels and its remarks, without reading an image. Raises DataError.
 
-    The number of converted images is known only after the part was packed.
+    The number of converted images is known only after packing.
     """
     with opened(find(part, root)) as tree:
         _, drawings = _unpacked(part, tree)
@@ -105,14 +105,14 @@ def remarks(part: str, labels: tuple[str, ...], converted: int) -> list[str]:
     found = len({label.partition("/")[0] for label in labels}), len(labels)
     if found != COMPLETE[part]:
         said.append(
-            "Expected {} alphabets of {} characters in all. Got {} of {}: ".format(*COMPLETE[part], *found)
-            + "the splits and episodes are not those of the complete set."
+            "Expected {} alphabets of {} characters in all. Got {} of {}. ".format(*COMPLETE[part], *found)
+            + "The splits and episodes differ from the ones of the complete set."
         )
     return said
 
 
 def find(part: str, root: Path | None = None) -> Path:
-    """The zip or extracted folder of a part. Raises DataError where there is none."""
+    """The zip or extracted folder of a part. Raises DataError if there is none."""
     if path := lookup(part, root, say=False):
         data_dirs.warn()
         return path
@@ -126,7 +126,7 @@ def find(part: str, root: Path | None = None) -> Path:
 
 
 def lookup(part: str, root: Path | None = None, say: bool = True) -> Path | None:
-    """The zip or else the folder of a part, in the first of the `data_dirs.folders` that has one."""
+    """The zip or else the folder of a part, in the first of the `data_dirs.folders` that has it; None without one."""
     places = (inside(folder, part) for folder in data_dirs.folders(root, f"{part}.zip", say))
     return next(filter(None, places), None)
 
@@ -134,7 +134,7 @@ def lookup(part: str, root: Path | None = None, say: bool = True) -> Path | None
 def inside(folder: Path, part: str) -> Path | None:
     """The zip or else the folder of a part: in `folder`, in `omniglot/` there, or one folder below either of them.
 
-    A zip within a folder of its own name counts, too. Names may be in capitals. Leftovers are not searched.
+    A zip in a folder with the same name counts, too. Names may be in capitals. Leftovers are not searched.
     """
     near, archive = [folder, folder / "omniglot"], f"{part}.zip"
     for place in [*near, *(below for each in near for below in _entries(each) if os.path.isdir(below))]:
@@ -146,7 +146,7 @@ def inside(folder: Path, part: str) -> Path | None:
 
 
 def _alike(place: Path, name: str, is_one: Callable[[Path], bool]) -> list[Path]:
-    """The files or folders of this name, first with its own spelling, then with capitals."""
+    """The files or folders with this name: first with the exact spelling, then with capitals."""
     return [each for each in (place / name, *_entries(place)) if each.name.lower() == name and is_one(each)]
 
 
@@ -159,9 +159,9 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _unpacked(part: str, tree: Tree) -> tuple[Path, Drawings | None]:
-    """The path of the packed copy, named after a hash of its source, and its drawings; None without a whole copy.
+    """The path of the packed copy, named after a hash of its source, and its drawings; None without a complete copy.
 
-    Only its source can tell whether the images are right, so a copy that another user can have written is not trusted.
+    A copy cannot be checked without its source, so a copy that another user could have written is not trusted.
     """
     path = data_dirs.cache() / f"{part}-{tree.key}-{FORMAT}.safetensors"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):

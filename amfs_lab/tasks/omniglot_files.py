@@ -1,7 +1,7 @@
 """Omniglot's files, images_background/ALPHABET/characterNN/IIII_DD.png, in a zip or an extracted folder.
 
-The structure counts, not a checksum: a repacked zip or an extracted folder is as good as the official one. Repacking
-and extracting may change separators, put `./` in front, add folders around, write endings in capitals, and add files of
+The structure is checked, not a checksum, so a repacked zip or an extracted folder is accepted, too. Repacking and
+extracting may change separators, put `./` in front, add folders around, write endings in capitals, and add files of
 the operating system. The labels are the official ones in all these cases. No member of a zip is written to disk.
 """
 
@@ -28,8 +28,8 @@ from amfs_lab.tasks.images import open_image, squared
 from amfs_lab.tasks.junk_files import is_leftover
 
 DRAWERS, OFFICIAL_SIDE, SIDE = 20, 105, 28
-LARGEST, MOST = 2**20, 2**28  # bytes of one PNG, and of all; an official one has some hundred
-FILES = 500_000  # in a folder; the official ones have 32,460
+LARGEST, MOST = 2**20, 2**28  # bytes of one PNG, and of all; an official PNG has some hundred
+FILES = 500_000  # in a folder; the official files are 32,460
 PARTS = ("images_background", "images_evaluation")
 CHARACTER, DRAWING = re.compile(r"character(\d\d)", re.IGNORECASE), re.compile(r"\d+_(\d\d)\.png", re.IGNORECASE)
 REMEDY = "Restore it, or fetch it with `amfs-lab data fetch omniglot`."
@@ -46,7 +46,7 @@ class Drawings:
 
 @dataclass(frozen=True)
 class Tree:
-    """The files of a zip or folder, with "/" between parts and after a folder, and a hash of their content."""
+    """The files of a zip or folder, and a hash of their content. Paths have "/" between parts and after a folder."""
 
     place: Path
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ class Tree:
 def opened(place: Path) -> Iterator[Tree]:
     """A zip, or a folder of the same name. The key is a SHA-256 of the zip, or of a folder's names and drawings.
 
-    Raises DataError for a zip that is not whole, or a place that cannot be read.
+    Raises DataError for an incomplete zip, or a path that cannot be read.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -71,7 +71,7 @@ def opened(place: Path) -> Iterator[Tree]:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 tree = _zip(held.enter_context(files.archive(file)), place, digest)
         except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
-            raise DataError(f"Expected a whole zip or folder at {place}. Got: {error}. {REMEDY}") from error
+            raise DataError(f"Expected a complete zip or folder at {place}. Got: {error}. {REMEDY}") from error
         yield tree
 
 
@@ -81,7 +81,7 @@ def _folder(place: Path) -> Tree:
     for name, path in paths.items():
         digest.update(name.encode("utf-8", "surrogateescape") + b"\0")
         if DRAWING.fullmatch(path.name):
-            with contextlib.suppress(OSError, ValueError):  # `read` raises them again, if it is a drawing
+            with contextlib.suppress(OSError, ValueError):  # `read` raises the error again if the file is a drawing
                 drawing = files.content(path, LARGEST)
                 total += len(drawing)
                 digest.update(hashlib.sha256(drawing).digest())
@@ -98,7 +98,7 @@ def _zip(archive: zipfile.ZipFile, place: Path, digest: str) -> Tree:
     for member in members:
         other = named.setdefault(_plain(member.filename), member)
         if other.CRC != member.CRC:
-            raise ValueError(f"two members of one name, {other.filename!r} and {member.filename!r}")
+            raise ValueError(f"two members with the same name, {other.filename!r} and {member.filename!r}")
     return Tree(place, tuple(named), digest, lambda name: files.member(archive, named[name], LARGEST))
 
 
@@ -117,9 +117,9 @@ def read(tree: Tree, top: str) -> Drawings:
                 image.load()
                 converted += (image.mode, image.size) != ("1", (OFFICIAL_SIDE, OFFICIAL_SIDE))
                 row[drawing] = squared(image, SIDE, ink=True)
-            except Exception as error:  # Pillow raises nearly anything for a damaged file
+            except Exception as error:  # Pillow may raise nearly any type for a damaged file
                 raise DataError(
-                    f"Expected a whole image {name} in {tree.place}. Got: {type(error).__name__}: {error}. {REMEDY}"
+                    f"Expected an intact image {name} in {tree.place}. Got: {type(error).__name__}: {error}. {REMEDY}"
                 ) from error
     return Drawings(torch.from_numpy(images), tuple(characters), converted)
 
@@ -159,9 +159,10 @@ def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
 
 
 def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
-    """The path above this part's alphabets, and the paths above other alphabets: of the other part, or of copies.
+    """The path above this part's alphabets, and the paths above other alphabets (of the other part, or of copies).
 
-    The path ends in `top`, or has no part's name in it. The one with the most drawings is taken, then the shortest.
+    The path ends in `top`, or has no part's name in it. Of several, the path with the most drawings is taken; then the
+    shortest.
     """
     counts: Counter[tuple[str, ...]] = Counter()
     for parts in (name.split("/") for name in tree.names):
@@ -177,9 +178,10 @@ def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
 
 
 def _walk(place: Path) -> Iterator[tuple[str, Path]]:
-    """Name and path of the folder and of all below it, links included.
+    """Names and paths of the folder and of everything below it, links included.
 
-    Raises OSError for an unreadable folder, and ValueError for too many files, as a link to a folder above makes them.
+    Raises OSError for an unreadable folder, and ValueError for too many files, for example because a link leads to a
+    folder above.
     """
 
     def refuse(error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""Random generators from keys: the same key gives the same numbers, whatever else was drawn before."""
+"""Random generators from keys: the same key always gives the same numbers."""
 
 import hashlib
 from operator import index as as_index
@@ -15,10 +15,10 @@ def generator(*key: object) -> torch.Generator:
 
 
 def checked_index(index: object) -> int:
-    """The index of an episode as an int: 3 and torch.tensor(3) are the same. Raises ConfigError for no integer."""
+    """The index of an episode as an int: 3 and torch.tensor(3) are the same. Raises ConfigError for other types."""
     try:
         return as_index(index)  # type: ignore[arg-type]
     except TypeError:
         raise ConfigError(
-            f"The index of an episode must be an integer. Got {index!r}: one episode at a time."
+            f"The index of an episode must be an integer. Got {index!r}. Ask for one episode at a time."
         ) from None

@@ -28,10 +28,10 @@ class Wave:
 
 @dataclass(frozen=True)
 class SinusoidSource:
-    """`source[index]` is episode `index`: `shots` labelled points of one wave, and `queries` other points of it.
+    """`source[index]` is episode `index`: `shots` labelled points of one wave, and `queries` other points of the wave.
 
     Amplitude, phase and x are uniform over 0.1..5, 0..pi and -5..5. An episode is a pure function of
-    (split, seed, index). Its points are sampled in order: with more shots the first ones stay the same.
+    (split, seed, index). Its points are sampled in order, so with more shots the first points stay the same.
 
     Args:
         split: any name; another name gives other tasks. noise: standard deviation of the support labels' error, >= 0.

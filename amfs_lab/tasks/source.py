@@ -18,7 +18,7 @@ from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
 from amfs_lab.tasks.image_folder import FolderLabel
 from amfs_lab.tasks.rng import checked_index, generator
 
-MOST = 10_000  # ways, shots or queries: more than any data set has, and still few enough to build a network
+MOST = 10_000  # ways, shots or queries: more than any data set has, but few enough to build a network
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,18 @@ class EpisodeConfig:
 
 @runtime_checkable
 class EpisodeSource(Protocol):
-    """A source of episodes: `source[index]` is an `Episode` for each index from 0 on, the same each time.
+    """A source of episodes: `source[index]` is an `Episode` for each index >= 0, always the same one.
 
     Optional attributes are used if they are there: `config` (the shape of an episode), `name`, `split`, `seed`,
-    `classes` (their number), and `classes_of(index)` (the names of an episode's classes).
+    `classes` (the number of classes), and `classes_of(index)` (the names of an episode's classes).
     """
 
-    if not TYPE_CHECKING:  # no part of the protocol
+    if not TYPE_CHECKING:  # not part of the protocol
 
         def __init__(self, *given: object, **named: object) -> None:
-            if given or named or type(self) is EpisodeSource:  # in old programs it is the class of images
+            if given or named or type(self) is EpisodeSource:  # old programs used the name for the class of images
                 raise MovedError(
-                    "`EpisodeSource` is a protocol now, and takes no images. Use `tasks.ImageSource` for images in "
+                    "`EpisodeSource` is now a protocol that takes no images. Use `tasks.ImageSource` for images in "
                     "uint8, `tasks.EmbeddingSource` for vectors, or subclass one of them."
                 )
 
@@ -65,17 +65,18 @@ class EpisodeSource(Protocol):
 class LabelledSource:
     """Base of `ImageSource` and `EmbeddingSource`: `source[index]` samples an episode from labelled classes.
 
-    A loop over a source goes through its episodes without end: Python asks for 0, 1, 2, ...
+    A loop over a source never ends: Python asks for the episodes 0, 1, 2, ...
 
     Args:
-        samples: (classes, samples, ...), the same number of samples a class.
-        labels: a name for each class, and no name twice; numbers become names.
-        name, split, seed: with the index, all that an episode depends on.
+        samples: (classes, samples, ...), with the same number of samples for each class.
+        labels: a name for each class; all names differ, and numbers become names.
+        name, split, seed: an episode depends only on these and its index.
     Raises:
-        ConfigError: other samples, not one label a class, or more ways, shots or queries than there are.
+        ConfigError: samples of another type or shape, a wrong number of labels, a repeated label, or more ways, shots
+            or queries than the samples allow.
     """
 
-    turns = 1  # classes that each class becomes
+    turns = 1  # number of classes that are made from each class
 
     def __init__(
         self, samples: Tensor, labels: Iterable[object], config: EpisodeConfig, name: str, split: str, seed: int
@@ -86,10 +87,10 @@ class LabelledSource:
                 f"`config` must be an EpisodeConfig. Got {shown(config)}. For example: EpisodeConfig(5, 1, 15)."
             )
         if len(labels) != len(samples):
-            raise ConfigError(f"Each class needs one label. Got {len(labels)} for {len(samples)} classes.")
+            raise ConfigError(f"Each class needs one label. Got {len(labels)} labels for {len(samples)} classes.")
         if twice := [name for name, times in Counter(labels).items() if name and times > 1]:
             raise ConfigError(
-                f"Each class needs a label of its own. Got {str(twice[0])!r} for {labels.count(twice[0])} classes. "
+                f"Each class needs its own label. Got {str(twice[0])!r} for {labels.count(twice[0])} classes. "
                 "Put their samples into one class, or rename them."
             )
         classes, size = self.turns * len(samples), samples.shape[1]
@@ -144,8 +145,8 @@ class ImageSource(LabelledSource):
     """Episodes of grey images (classes, samples, h, w), grey levels 0..255 in uint8.
 
     Args:
-        augment: changes to training images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of each,
-            "affine" distorts every image a little.
+        augment: changes to training images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of each
+            class, "affine" distorts every image a little.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class ImageSource(LabelledSource):
 
 
 class EmbeddingSource(LabelledSource):
-    """Episodes of embeddings (classes, samples, d) in floating point, computed before by any network.
+    """Episodes of embeddings (classes, samples, d) in floating point, precomputed by any network.
 
     Raises what `LabelledSource` raises, and DataError for NaN or infinity.
     """
@@ -228,7 +229,7 @@ def _names(labels: object) -> tuple[str, ...]:
 
 
 def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
-    """The end of that message, with further advice if `read_folder` cut all classes to the smallest."""
+    """The end of the message on too few samples, with more advice if `read_folder` cut all classes to the smallest."""
     smallest = {label.smallest for label in labels if isinstance(label, FolderLabel) and label.samples == samples}
     if not smallest:
         return "."
@@ -239,13 +240,13 @@ def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
 
 
 def episode_of(source: object, index: int = 0) -> Episode:
-    """`source[index]`. Raises DataError if a source of your own raises there or returns no `Episode`."""
+    """`source[index]`. Raises DataError if the source raises an error there or does not return an `Episode`."""
     try:
         episode = source[index]  # type: ignore[index]
     except (LookupError, TypeError) as error:
         raise DataError(
-            f"A source must give an `Episode` for each index from 0 on. Got {type(error).__name__} ({error}) for "
-            f"{index} from {shown(source)}. Give a class with `__getitem__(index)` that knows no end."
+            f"A source must give an `Episode` for each index >= 0. Got {type(error).__name__} ({error}) for "
+            f"{index} from {shown(source)}. Give a class whose `__getitem__(index)` accepts every index >= 0."
         ) from error
     if not isinstance(episode, Episode):
         raise DataError(

@@ -13,13 +13,13 @@ from amfs_lab.tasks.image_folder import image_files
 from amfs_lab.tasks.images import read_grey, squared
 from amfs_lab.tasks.ink import extract_ink, has_black_paper
 
-NOT_BLACK = "has no black background, but the network expects bright ink on black: read it with `ink` (--ink)"
+NOT_BLACK = "has no black background, but the network expects bright ink on black. Read it with `ink` (--ink)"
 LIGHT_ON_DARK = "looks light on dark already and was not inverted"
-AT_EDGE = "has ink at its edge, which may not belong to the drawing: crop the photograph to the paper around it"
+AT_EDGE = "has ink at its edge, which may not belong to the drawing. Crop the photograph to the paper around it"
 
 
 class Picture(NamedTuple):
-    """The input of a network, grey levels in [0, 1], with remarks on what looks wrong."""
+    """The input of a network, grey levels in [0, 1], with remarks on possible problems."""
 
     x: Float[Tensor, "..."]
     remarks: tuple[str, ...] = ()
@@ -29,17 +29,17 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: boo
     """The image in a file as (1, size, size).
 
     Args:
-        ink: a drawing on paper, photographed or scanned (see `amfs_lab.tasks.ink`). Without it the image is only
-            converted to grey and made square.
-        black: add a remark if the background is not black, because that of the training images is.
+        ink: a drawing on paper, photographed or scanned (see `amfs_lab.tasks.ink`). Without `ink` the image is
+            only converted to grey and made square.
+        black: add a remark if the background is not black, because training images have a black background.
     Raises:
-        DataError: no file, a file that cannot be read as an image, or no ink with `ink`.
+        DataError: no file, a file that cannot be read as an image, or no ink found with `ink`.
     """
     grey = read_grey(path)
     if ink:
         found = extract_ink(grey, size)
         if found.blank:
-            raise DataError(f"Expected a drawing. Got {path}, in which no ink was found: draw it darker, or remove it.")
+            raise DataError(f"Expected a drawing. Got {path}, in which no ink was found. Draw it darker, or remove it.")
         pixels, remarks = found.pixels, [LIGHT_ON_DARK] * found.light_on_dark + [AT_EDGE] * found.at_edge
     else:
         pixels = squared(grey, size, ink=False)
@@ -51,5 +51,5 @@ def support_files(folder: Path | str) -> dict[str, list[Path]]:
     """`image_files` of a folder. Raises DataError also for fewer than two classes."""
     classes = image_files(folder)
     if len(classes) < 2:
-        raise DataError(f"Expected the folders of at least two classes in {folder}. Got one, {str(*classes)!r}.")
+        raise DataError(f"Expected folders of at least two classes in {folder}. Got one, {str(*classes)!r}. Add one.")
     return classes

@@ -102,10 +102,10 @@ def test_without_validation_data_there_is_no_verdict(run, support, image, monkey
     ("arguments", "sentence"),
     [
         (["RUN", "--support", "nowhere", "IMAGE"], "Expected a folder nowhere with one folder of images"),
-        (["RUN", "--support", "single", "IMAGE"], "the folders of at least two classes in single. Got one, 'a'."),
+        (["RUN", "--support", "single", "IMAGE"], "folders of at least two classes in single. Got one, 'a'."),
         (["RUN", "--support", "SUPPORT", "gone.png"], "Got gone.png, which does not exist."),
         (["RUN", "--support", "SUPPORT", "notes.png"], "Expected an image that can be read. Got notes.png"),
-        (["RUN", "--support", "SUPPORT", "empty"], "in empty. Got none: add some, or name images."),
+        (["RUN", "--support", "SUPPORT", "empty"], "in empty. Got none. Add images, or name files."),
         (["RUN", "--support", "SUPPORT", "--ink", "blank.png"], "Got blank.png, in which no ink was found"),
         (["nowhere", "--support", "SUPPORT", "IMAGE"], "Expected a run in nowhere"),
         (["MAML", "--support", "SUPPORT", "IMAGE"], "has a linear head, so the support set must have 3 classes"),

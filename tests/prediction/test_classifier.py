@@ -155,7 +155,7 @@ def test_images_that_look_inverted_give_a_remark(run, support, questions):
     (remark,) = classifier.remarks
     assert remark.endswith(
         "0.jpg and 8 more images: has no black background, but the network expects bright ink on "
-        "black: read it with `ink` (--ink)."
+        "black. Read it with `ink` (--ink)."
     )
     assert classifier(questions[0]).remarks
 

@@ -84,7 +84,7 @@ class TestTheLock:
     def test_a_run_of_this_process_that_was_left_says_how_to_close_it(self, tmp_path):
         run = trainer(tmp_path).run()
         other = trainer(tmp_path)
-        with pytest.raises(ConfigError, match=r"which is this one. A run here was not closed: close"):
+        with pytest.raises(ConfigError, match=r"which is this one. A run here was not closed. Close"):
             other.run()
         run.close()
 
@@ -188,7 +188,7 @@ class TestSaving:
 
         monkeypatch.setattr(saved, "save", full)
         run = trainer(tmp_path)
-        with pytest.warns(UserWarning, match=r"It is in memory only, as `trainer.learner`"):
+        with pytest.warns(UserWarning, match=r"The learner is only in memory, as `trainer.learner`"):
             list(run.run())
         assert run.saved_in is None
 

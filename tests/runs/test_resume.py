@@ -112,7 +112,7 @@ class TestGoingOn:
         left_after(tmp_path, 3)
         assert load_run(tmp_path)[2].step == 3
         with pytest.raises(
-            ConfigError, match=r"already holds a run, .* Name another folder, or resume it \(resume=True"
+            ConfigError, match=r"already holds a run. .* Name another folder, or resume it \(resume=True"
         ):
             MetaTrainer(CONFIG, tmp_path)
 
@@ -243,7 +243,7 @@ class TestDamage:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(DataError, match=r"must be written to .* No space left on device. The earlier checkpoints"):
+        with pytest.raises(DataError, match=r"must be writable in .* No space left on device. The earlier checkpoints"):
             checkpoint.save(folder, 6, layer, torch.optim.Adam(layer.parameters()), {})
         assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -415,7 +415,7 @@ class TestReplay:
         assert cli.main(["replay", str(failed)]) == 0
         said = capsys.readouterr().out
         assert "meta-step 3, episode 5 of ImageSource(glyphs/train" in said
-        assert "The first that is not finite: query images." in said
+        assert "The first tensor that is not finite: query images." in said
         assert "of 441" not in said
         (seen,) = replay(failed)
         assert seen.first_broken.broken == 28 * 28
@@ -427,7 +427,7 @@ class TestReplay:
 
     def test_what_did_not_fail_is_asked_for_by_name(self, tmp_path):
         left_after(tmp_path, 2)
-        with pytest.raises(ConfigError, match=r"did not fail. Name the episode to go through: --episode INDEX"):
+        with pytest.raises(ConfigError, match=r"did not fail. Name the episode to replay: --episode INDEX"):
             replay(tmp_path)
         (seen,) = replay(tmp_path, episode=7)
         assert (seen.step, seen.episode, seen.first_broken) == (3, 7, None)

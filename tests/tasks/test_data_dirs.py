@@ -64,28 +64,28 @@ def test_a_folder_whose_name_has_a_colon_quotes_or_a_tilde_is_itself(home, monke
 
 
 FAULTS = [
-    ("{home}/absent", ["AMFS_LAB_DATA is {home}/absent, which does not exist: name another folder, or make that one."]),
-    ("~/absent", ["AMFS_LAB_DATA is {home}/absent, which does not exist: name another folder, or make that one."]),
+    ("{home}/absent", ["AMFS_LAB_DATA is {home}/absent, which does not exist. Name another folder, or make that one."]),
+    ("~/absent", ["AMFS_LAB_DATA is {home}/absent, which does not exist. Name another folder, or make that one."]),
     (
         "{home}/file",
-        ["AMFS_LAB_DATA is {home}/file, which is no folder but a file: give the folder around it."],
+        ["AMFS_LAB_DATA is {home}/file, which is a file, not a folder. Name the folder that contains it."],
     ),
     (
         f"{{home}}/mine{JOIN}{{home}}/absent{JOIN}{{home}}/file",
         [
-            "AMFS_LAB_DATA has {home}/absent, which does not exist: name another folder, or make that one.",
-            "AMFS_LAB_DATA has {home}/file, which is no folder but a file: give the folder around it.",
+            "AMFS_LAB_DATA has {home}/absent, which does not exist. Name another folder, or make that one.",
+            "AMFS_LAB_DATA has {home}/file, which is a file, not a folder. Name the folder that contains it.",
         ],
     ),
     (
         "{home}/mine,{home}/other",
         [
-            "AMFS_LAB_DATA is {home}/mine,{home}/other, which does not exist: name another folder, or make that one "
+            "AMFS_LAB_DATA is {home}/mine,{home}/other, which does not exist. Name another folder, or make that one "
             f"(several are joined by {JOIN!r})."
         ],
     ),
-    ("  ", ["AMFS_LAB_DATA is '  ', which names no folder: name one, or remove the variable."]),
-    ("''", ["AMFS_LAB_DATA is \"''\", which names no folder: name one, or remove the variable."]),
+    ("  ", ["AMFS_LAB_DATA is '  ', which names no folder. Name a folder, or remove the variable."]),
+    ("''", ["AMFS_LAB_DATA is \"''\", which names no folder. Name a folder, or remove the variable."]),
 ]
 
 
@@ -151,7 +151,7 @@ def test_the_command_line_says_it_in_one_sentence(home):
     """With validation and a test, each of which looks for data of its own."""
     quick = ["--width", "8", "--tasks", "1", "--steps", "2", "--queries", "3", "--episodes", "4", "--ways", "2"]
     quick += ["--validate-every", "1"]
-    said = f"amfs-lab: AMFS_LAB_DATA is {home / 'absent'}, which does not exist: name another folder, or make that one."
+    said = f"amfs-lab: AMFS_LAB_DATA is {home / 'absent'}, which does not exist. Name another folder, or make that one."
     assert run(home, "-m", "amfs_lab", "train", "--out", str(home / "run"), *quick) == [said]
 
 
@@ -172,7 +172,7 @@ def test_what_is_not_found_because_of_it_says_so(home, monkeypatch):
 
 def test_the_folders_of_roots_and_caches_are_written_out_too(home, monkeypatch):
     assert data_dirs.folders(Path("~/mine"), "anything")[0] == home / "mine"
-    with pytest.raises(DataError, match=r"Expected a folder to look for anything in. Got ~/absent, which is no folder"):
+    with pytest.raises(DataError, match=r"a folder to look for anything in. Got ~/absent, which is not a folder"):
         data_dirs.folders(Path("~/absent"), "anything")
     for value in ("~/cache", f'"{home}/cache"', f" {home}/cache "):
         monkeypatch.setenv("AMFS_LAB_CACHE", value)

@@ -96,10 +96,8 @@ def test_status_reads_no_image_and_tells_of_conversions_once_they_were_packed(ho
 def test_an_incomplete_set_is_told(home, parts, capsys):
     few = {name: data for name, data in parts["images_background"].items() if "Greek" not in name}
     small.write_zip(home / "data" / "images_background.zip", few)
-    said = (
-        "  note: Expected 6 alphabets of 15 characters in all. Got 5 of 12: the splits and episodes are not those of "
-    )
-    assert said + "the complete set." in status(capsys=capsys)
+    said = "  note: Expected 6 alphabets of 15 characters in all. Got 5 of 12. The splits and episodes differ "
+    assert said + "from the ones of the complete set." in status(capsys=capsys)
 
 
 def test_damaged_data_is_a_line_and_no_error(put, home, parts, capsys):
@@ -117,7 +115,7 @@ def test_damaged_data_is_a_line_and_no_error(put, home, parts, capsys):
 def test_a_folder_named_in_vain_is_told_first_and_not_asked_for_again(home, monkeypatch, capsys):
     (home / "bare").mkdir()
     (home / "file").touch()
-    told = {"absent": "which does not exist", "file": "which is no folder", "bare": "which has no data"}
+    told = {"absent": "which does not exist", "file": "which is a file, not a folder", "bare": "which has no data"}
     for name, words in told.items():
         monkeypatch.setenv("AMFS_LAB_DATA", str(home / name))
         lines = status(capsys=capsys)
@@ -143,7 +141,7 @@ def test_damaged_glyphs_are_a_line_too(home, capsys):
     (home / "own").mkdir()
     (home / "own" / glyphs.FILE).write_bytes(b"?")
     lines = status("--data", "own", capsys=capsys)
-    assert lines[0].startswith("glyphs: not usable. Expected a whole glyph file at own")
+    assert lines[0].startswith("glyphs: not usable. Expected a complete glyph file at own")
 
 
 def test_a_folder_that_is_none_is_one_sentence(capsys):

@@ -103,7 +103,7 @@ def test_all_files_come_whole_and_whole_files_are_kept(remote, server, tmp_path)
 def test_another_file_of_that_name_is_left_alone(remote, server, tmp_path):
     (tmp_path / "things").mkdir()
     (tmp_path / "things" / "first.zip").write_bytes(b"mine")
-    with pytest.raises(DataError, match=r"must be absent, or the official file .* left alone\. Move it away"):
+    with pytest.raises(DataError, match=r"must be absent, or the official file .* not changed\. Move it away"):
         download.fetch(remote, tmp_path)
     assert contents(tmp_path) == {"first.zip": b"mine"}
     assert server.asked == []

@@ -122,7 +122,7 @@ def test_raw_pixels_find_a_split_as_hard_as_omniglot(split):
 def test_a_file_cut_short_is_refused(alone, keep):
     whole = alone.read_bytes()
     alone.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
-    with pytest.raises(DataError, match=r"whole glyph file at .*cut short or damaged. Restore it"):
+    with pytest.raises(DataError, match=r"complete glyph file at .*truncated or damaged file .*Restore it"):
         glyphs.load()
 
 
@@ -131,7 +131,7 @@ def test_a_damaged_byte_is_noticed(alone, place):
     data = bytearray(alone.read_bytes())
     data[int(place * len(data))] ^= 255
     alone.write_bytes(data)
-    with pytest.raises(DataError, match=r"damaged|are not those of this version"):
+    with pytest.raises(DataError, match=r"damaged|must be the ones of this version"):
         glyphs.load()
 
 
@@ -144,7 +144,7 @@ def test_a_file_is_read_once_and_again_when_it_is_another(alone):
     assert torch.equal(again.images, first.images)
     with alone.open("r+b") as file:
         file.write(b"damaged")
-    with pytest.raises(DataError, match=r"whole glyph file"):
+    with pytest.raises(DataError, match=r"complete glyph file"):
         glyphs.load()
 
 
@@ -153,7 +153,7 @@ def test_one_other_pixel_is_another_hash(alone):
         images = file["images"]
     images[3, 4, 200] ^= 1
     rewrite(alone, images=images)
-    with pytest.raises(DataError, match=r"images in .* expected SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}. Restore"):
+    with pytest.raises(DataError, match=r"images in .* SHA-256 [0-9a-f]{64}. Got [0-9a-f]{64}. Restore"):
         glyphs.load()
 
 
@@ -162,7 +162,7 @@ def test_one_other_label_is_another_hash(alone):
         codepoints = file["codepoints"]
     codepoints[[0, 1]] = codepoints[[1, 0]]
     rewrite(alone, codepoints=codepoints)
-    with pytest.raises(DataError, match=r"labels in .* expected SHA-256"):
+    with pytest.raises(DataError, match=r"labels in .* SHA-256"):
         glyphs.load()
 
 
@@ -182,7 +182,7 @@ def test_one_other_label_is_another_hash(alone):
 )
 def test_other_contents_are_refused(alone, changes):
     rewrite(alone, **changes)
-    with pytest.raises(DataError, match="Expected a whole glyph file"):
+    with pytest.raises(DataError, match="Expected a complete glyph file"):
         glyphs.load()
 
 
@@ -192,7 +192,7 @@ def test_a_file_that_holds_code_does_not_run_it(alone, tmp_path):
             return os.mkdir, (str(tmp_path / "sprung"),)
 
     rewrite(alone, scripts=np.array([Trap()], object))
-    with pytest.raises(DataError, match=r"Expected a whole glyph file .*Object arrays cannot be loaded"):
+    with pytest.raises(DataError, match=r"Expected a complete glyph file .*Object arrays cannot be loaded"):
         glyphs.load()
     assert not (tmp_path / "sprung").exists()
 

@@ -259,7 +259,7 @@ def test_two_folders_of_one_name_are_refused_and_two_of_one_letter_in_two_cases_
     assert told(tmp_path) == (("A", "a"), [])
     put(tmp_path, f"{DECOMPOSED}/1.png", f"{COMPOSED}/1.png")
     with pytest.raises(
-        DataError, match=r"Expected one folder for each class .* Got two of the name 'é', .*u0301.*xe9.* Merge them"
+        DataError, match=r"one folder for each class .* Got two folders with the name 'é', .*u0301.*xe9.* Merge them"
     ):
         tasks.read_folder(tmp_path)
 
@@ -332,9 +332,9 @@ def test_a_class_without_images_is_passed_over_if_asked_and_said(tmp_path):
         (["a/notes.txt"], r"Left out: 'a/notes.txt'\. Images must end in \.bmp"),
         (["a/1.psd", "b/2"], r"Left out: 'a/1.psd' and 'b/2'\. Images must end in"),
         (["a/1.HEIC", "b/2.heif"], r"Left out: 'a/1.HEIC' and 'b/2.heif'\. HEIC images must be converted to JPEG\.$"),
-        (["a/.IMG_1.jpg.icloud"], r"Left out: 'a/.IMG_1.jpg.icloud'\. iCloud still holds them: download them\.$"),
+        (["a/.IMG_1.jpg.icloud"], r"Left out: 'a/.IMG_1.jpg.icloud'\. They are still only in iCloud. Download them\.$"),
         (["z.PNG", "y.heic"], r"Left out: 'y.heic' and 'z.PNG'\. An image must be in the folder of its class\.$"),
-        (["a/more/1.png", "a/more/deep/2.jpg"], r"Left out: 'a/more'\. 2 images are in folders within classes: move"),
+        (["a/more/1.png", "a/more/deep/2.jpg"], r"Left out: 'a/more'\. 2 images are in folders within classes. Move"),
         (["a/old/notes.txt", "b/x/"], r"Left out: 'a/old' and 'b/x'\. 0 images are in folders within classes"),
     ],
 )
@@ -377,8 +377,8 @@ def test_pages_and_frames_after_the_first_are_said_but_not_those_of_a_photograph
     labels, said = told(tmp_path)
     assert labels == ("a",)
     assert said == [
-        "Only the first picture of 'a/1.tif' and 'a/2.gif' is read. "
-        "Save the others as files of their own if they are samples too."
+        "Only the first image of 'a/1.tif' and 'a/2.gif' is read. "
+        "Save the other images as separate files if they are samples, too."
     ]
     assert tasks.read_folder(tmp_path)[0].unique().tolist() == [10]
 
@@ -445,7 +445,7 @@ def test_what_is_no_image_is_said_in_our_words(tmp_path):
         (
             "text.png",
             b"some text",
-            r"text.png: its content is no image that Pillow knows. Remove it, or",
+            r"text.png: its content is not an image that Pillow knows. Remove it, or",
         ),
         ("cut.png", whole.getvalue()[:900], r"cut.png: image file is truncated.*\. Remove it, or save it again"),
         ("IMG_1.jpg", heic, r"IMG_1.jpg: it is a HEIC image. Convert it to JPEG\.$"),
@@ -504,7 +504,7 @@ def test_a_learner_and_episodes_of_ones_own_are_trained_saved_and_continued(tmp_
         load_learner(tmp_path)
     loaded, _ = load_learner(tmp_path, learner=MetaLearner(MLP(5, (), 3), FunctionSpace()))
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), whole.learner.parameters(), strict=True))
-    with pytest.raises(ConfigError, match=r"must be given together. Got one of them: give both"):
+    with pytest.raises(ConfigError, match=r"must be given together. Got only one. Give both"):
         MetaTrainer(config, train=source)
 
 
@@ -648,7 +648,7 @@ def png_of(width: int, height: int) -> bytes:
 def test_an_image_with_too_many_pixels_is_said(tmp_path, size):
     (tmp_path / "a.png").write_bytes(png_of(*size))
     with pytest.raises(
-        DataError, match=r"a.png: it has too many pixels: the limit is 30,000 a side and 67,108,864 in all"
+        DataError, match=r"a.png: it has too many pixels: the limit is 30,000 on each side and 67,108,864 in all"
     ):
         read_image(tmp_path / "a.png")
 
@@ -718,7 +718,7 @@ def test_other_formats_are_no_images_whatever_their_ending(tmp_path, monkeypatch
     """An EPS file would start Ghostscript."""
     monkeypatch.setattr(subprocess, "Popen", None)
     (tmp_path / name).write_bytes(HARMFUL[name])
-    with pytest.raises(DataError, match=r"its content is no image that Pillow knows|it is empty") as caught:
+    with pytest.raises(DataError, match=r"its content is not an image that Pillow knows|it is empty") as caught:
         read_image(tmp_path / name)
     assert "\x1b" not in str(caught.value)
 

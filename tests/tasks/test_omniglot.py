@@ -337,7 +337,7 @@ def test_two_members_that_become_one_name_are_refused_unless_they_are_equal(data
     assert len(omniglot.load("images_background").labels) == 15
     small.write_zip(data / "images_background.zip", {**twice, f"./{name}": same_size()[0]})
     with pytest.raises(
-        DataError, match=r"Got: two members of one name, .*0002_05.png' and .*0002_05.png'\. Restore it"
+        DataError, match=r"Got: two members with the same name, .*0002_05.png' and .*0002_05.png'\. Restore it"
     ):
         omniglot.load("images_background")
 
@@ -410,7 +410,7 @@ def test_a_byte_that_flipped_inside_a_zip_is_noticed(archive):
     content = bytearray(archive.read_bytes())
     content[place] ^= 255
     archive.write_bytes(content)
-    with pytest.raises(DataError, match=r"Expected a whole image .*Greek/character02/0002_05.png in .* Got: .*CRC"):
+    with pytest.raises(DataError, match=r"Expected an intact image .*Greek/character02/0002_05.png in .* Got: .*CRC"):
         omniglot.load("images_background")
 
 
@@ -418,9 +418,7 @@ def test_a_byte_that_flipped_inside_a_zip_is_noticed(archive):
 def test_a_zip_cut_short_is_refused(archive, keep):
     whole = archive.read_bytes()
     archive.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
-    said = (
-        r"Expected a whole zip or folder at .*images_background.zip. Got: File is not a zip file. .*amfs-lab data fetch"
-    )
+    said = r"a complete zip or folder at .*images_background.zip. Got: File is not a zip file. .*amfs-lab data fetch"
     with pytest.raises(DataError, match=said):
         omniglot.load("images_background")
 
@@ -448,8 +446,8 @@ def test_images_of_other_sizes_and_modes_are_converted_and_counted(data, files):
 def test_an_incomplete_set_is_read_and_said(archive, monkeypatch):
     monkeypatch.undo()
     assert omniglot.remarks("images_background", ("A/character01", "B/character01"), converted=0) == [
-        "Expected 30 alphabets of 964 characters in all. Got 2 of 2: "
-        "the splits and episodes are not those of the complete set."
+        "Expected 30 alphabets of 964 characters in all. Got 2 of 2. "
+        "The splits and episodes differ from the ones of the complete set."
     ]
 
 
@@ -642,7 +640,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(data, monkeypatch, kind)
         monkeypatch.setattr(omniglot_files, "MOST", 10**7)
     make, words = ARCHIVES[kind]
     (data / "images_background.zip").write_bytes(make())
-    with pytest.raises(DataError, match=rf"Expected a whole .* Got: .*{words}"):
+    with pytest.raises(DataError, match=rf"Expected a complete .* Got: .*{words}"):
         omniglot.load("images_background")
 
 
@@ -657,14 +655,14 @@ def test_pipes_and_links_to_a_folder_above_are_said(data, files, monkeypatch):
     pipe = data / "images_background" / "Greek" / "character01" / "0001_03.png"
     pipe.unlink()
     os.mkfifo(pipe)
-    with pytest.raises(DataError, match=r"whole image .*0001_03.png .* is a pipe or a device"):
+    with pytest.raises(DataError, match=r"intact image .*0001_03.png .* is a pipe or a device"):
         omniglot.load("images_background")
 
 
 def test_a_thin_drawing_is_refused_before_it_is_padded(data, files):
     thin = small.png(Image.new("1", (1, 60_000)))
     small.write_folder(data, {**files, "images_background/Greek/character02/0002_05.png": thin})
-    with pytest.raises(DataError, match=r"0002_05.png .* too many pixels: the limit is 30,000 a side"):
+    with pytest.raises(DataError, match=r"0002_05.png .* too many pixels: the limit is 30,000 on each side"):
         omniglot.load("images_background")
 
 

@@ -100,7 +100,7 @@ def test_labels_may_be_a_list_an_array_or_a_tensor(numbered):
 
 
 def test_a_label_names_one_class(numbered):
-    with pytest.raises(ConfigError, match=r"a label of its own. Got 'a' for 2 classes"):
+    with pytest.raises(ConfigError, match=r"needs its own label. Got 'a' for 2 classes"):
         ImageSource(numbered().samples, tuple("abcdefghia"), EpisodeConfig(4, 2, 3))
 
 
@@ -117,8 +117,8 @@ def test_the_protocol_called_as_the_old_class_names_the_classes_of_today():
             return index
 
     for make in (EpisodeSource, Old):
-        with pytest.raises(MovedError, match=r"is a protocol now.*Use `tasks.ImageSource` for images"):
+        with pytest.raises(MovedError, match=r"is now a protocol.*Use `tasks.ImageSource` for images"):
             make(torch.zeros(2, 3, 4, 4, dtype=torch.uint8))
-    with pytest.raises(MovedError, match="is a protocol now"):
+    with pytest.raises(MovedError, match="is now a protocol"):
         EpisodeSource()
     assert Own()[3] == 3

@@ -149,7 +149,7 @@ def test_a_run_without_a_sketch_ends_at_its_first_step_with_advice():
             seen.append(step.step)
             yield SimpleNamespace(**{**vars(step), "trajectory": None})
 
-    with pytest.raises(ConfigError, match=r"Got one without: make the trainer with `trajectory=CountSketch\(\)`"):
+    with pytest.raises(ConfigError, match=r"without one. Make the trainer with `trajectory=CountSketch\(\)`"):
         asyncio.run(live(unrecorded(), explorer))
     assert seen == [1]
     assert explorer.status == "failed"
@@ -162,7 +162,7 @@ def test_an_eighth_run_and_runs_of_other_parameters_are_refused():
     explorer = TrainingTrajectoryExplorer()
     with pytest.raises(ConfigError, match=r"must have the same meta-parameters"):
         asyncio.run(live({"amfs": steps("amfs"), "maml": steps("maml", size=SIZE + 1)}, explorer))
-    assert "one inner loop and width" in explorer.banner.value
+    assert "the same inner loop and width" in explorer.banner.value
     assert list(explorer.history) == ["amfs"]  # the valid run stays
 
 
