@@ -108,7 +108,7 @@ def test_the_kernel_is_a_setting(kernel):
     config = preset("i-amfs", inner=inner)
     assert TrainingConfig.from_dict(config.to_dict()) == config
     assert type(config.build().inner.kernel).__name__.lower() == kernel
-    with pytest.raises(ConfigError, match=r"The .* kernel has no bandwidth. Got 2.0: leave it out"):
+    with pytest.raises(ConfigError, match=r"The .* kernel has no bandwidth. Got 2.0. Leave it out"):
         FunctionSpaceConfig(kernel=kernel, bandwidth=2.0)
     with pytest.raises(ConfigError, match=r"`kernel` must be one of rbf, linear, cosine. Got 'poly'"):
         FunctionSpaceConfig(kernel="poly")

@@ -84,10 +84,10 @@ def test_without_the_data_of_the_user_there_is_no_result(tmp_path, own):
 def test_a_run_on_the_kits_data_goes_on_with_none_of_ones_own(tmp_path, own):
     stopped(tmp_path)
     with pytest.raises(
-        ConfigError, match=r"trained with the data of its settings \(glyphs/train, .* leave out `train=`"
+        ConfigError, match=r"trained with the data of its settings \(glyphs/train, .* Leave out `train=`"
     ):
         MetaTrainer(CONFIG, tmp_path, resume=True, device="cpu", **own)
-    with pytest.raises(ConfigError, match=r"leave out `train=`"):
+    with pytest.raises(ConfigError, match=r"Leave out `train=`"):
         replay(tmp_path, 0, train=own["train"])
 
 

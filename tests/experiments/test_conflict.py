@@ -217,7 +217,9 @@ def test_the_shipped_result_is_complete_and_agrees_with_the_text(shipped):
     text = " ".join(RESULTS.read_text(encoding="utf-8").split())
     farther = list(said.values()).count("farther")
     assert (
-        f"{config.draws} draws of each of {len(SETTINGS)} settings: O-AMFS ends farther from θ* in {farther}," in text
+        f"There are {len(SETTINGS)} settings with {config.draws} random samples each. "
+        f"The end point of O-AMFS is farther "
+        f"from θ* than that of the mean gradient in {farther} settings" in text
     )
     for name in ("one outlier of five", "one outlier of ten"):
         own = shipped.summary[name]["to wanted"]["O-AMFS"]
