@@ -70,7 +70,7 @@ def test_it_can_be_differentiated_twice_at_coinciding_points(randn):
 
 @pytest.mark.parametrize("bandwidth", [0.0, -1.0, math.inf, math.nan])
 def test_a_bandwidth_that_is_no_width_is_refused(randn, bandwidth):
-    with pytest.raises(ConfigError, match=r"`bandwidth` must be a finite number > 0. Got .* start from"):
+    with pytest.raises(ConfigError, match=r"`bandwidth` must be a finite number > 0. Got .* A common start is"):
         rbf_kernel(randn(2, 1), randn(2, 1), bandwidth)
     with pytest.raises(ConfigError, match=r"must be a finite number > 0"):
         RBF(bandwidth)

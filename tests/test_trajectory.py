@@ -233,7 +233,7 @@ class TestPaths:
             runs = {"a": [SimpleNamespace(step=1, trajectory=told(torch.ones(4)))]}
             runs["b"] = [SimpleNamespace(step=1, trajectory=other)]
             with pytest.raises(
-                ConfigError, match=r"Runs in one plane must have the same meta-parameters .* Got 9 in 4"
+                ConfigError, match=r"Runs in one plane must have the same meta-parameters .* Got 9 meta-parameters in 4"
             ):
                 paths(runs)
 

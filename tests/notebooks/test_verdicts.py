@@ -25,7 +25,7 @@ def my_rbf(a, b, s):
     return helper(a)"""
 SAID = {
     UNTOUCHED: "○ not attempted yet",
-    RIGHT: "✓ Your kernel and the library's agree on three sets of points.",
+    RIGHT: "✓ Your kernel and the library's kernel agree on three sets of points.",
     WRONG: "Not yet. You divided by σ² where the exponent has 2σ²: your kernel is narrower than you think.",
 }
 
@@ -161,7 +161,8 @@ def test_an_endless_function_can_be_interrupted_and_says_where_it_was(parts):
     (error,) = errors([stopped])
     assert error.ename == "KeyboardInterrupt"
     assert error.traceback == ["Stopped."]
-    said = "Stopped. Your function was still running: what is to end its loop? Line 4 of your cell: `time.sleep(0.01)`."
+    said = "Stopped. Your function was still running. Check the condition that ends its loop. "
+    said += "Line 4 of your cell: `time.sleep(0.01)`."
     assert box(stopped).data["text/plain"] == said
 
 
