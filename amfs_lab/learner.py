@@ -350,7 +350,7 @@ def untouched(module: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def repeatable(device: torch.device, *key: object) -> Iterator[None]:
-    """Seeds the global random generators from the key for the block (for example for dropout), and restores them."""
+    """Seeds the global random generators (dropout uses them) from `key`, and restores them after the block."""
     words = "/".join(map(str, key)).encode()
     with _generators_kept({device}):
         seed(device, int.from_bytes(hashlib.blake2b(words, digest_size=7).digest(), "big"))

@@ -1,4 +1,4 @@
-"""Self-checks of lesson 00 on the most similar example. The check of the trace is in `kernels`."""
+"""Self-checks of lesson 00: find the most similar example. The trace of a Gram matrix is checked in `kernels`."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ def table(q: int, n: int, seed: int) -> Tensor:
 
 @exercise
 def always_read(answer: Any, task: int) -> str:
-    """Explore: the number (from 1) of the letter whose queries are all most similar to its one example."""
+    """Explore: the number (from 1) of the letter whose queries are all recognised by its one example."""
     letter = diagnose.real(answer)
     guesses, truths = nearest(task)
     prints = len(truths) // WAYS

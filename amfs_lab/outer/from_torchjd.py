@@ -26,10 +26,10 @@ class TorchJD(Aggregator):
 
     Gram matrices in float32 could overflow or underflow.
 
-    For equal gradients, CAGrad with radius c returns (1 + c) times their mean, which at equal learning rates is another
-    experiment. TorchJD's own PCGrad returns the sum. UPGrad keeps <d, g_j> >= 0 up to the ridge that its solver adds to
-    the Gram matrix, 1e-4 of the trace; `{"projector": torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes this
-    ridge smaller.
+    For equal gradients, CAGrad with radius c returns (1 + c) times their mean. So at the same learning rate its steps
+    are longer than those of the mean. TorchJD's own PCGrad returns the sum. UPGrad keeps <d, g_j> >= 0 up to the ridge
+    that its solver adds to the Gram matrix, 1e-4 of the trace; `{"projector":
+    torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes this ridge smaller.
 
     Some aggregators keep a state between calls (`stateful`). The state belongs to this object, and is not saved or
     compared. Copies and each run of a trainer start without a state.

@@ -48,7 +48,9 @@ def read_grey(path: Path | str) -> Any:
 
 
 def squared(image: Any, size: int, ink: bool) -> UInt8[np.ndarray, "size size"]:
-    """Upright grey levels. Transparent pixels and the padding of an oblong image are white, or black with `ink`.
+    """The grey levels of the upright image, made square.
+
+    Transparent pixels and the padding of an oblong image are white, or black with `ink`.
 
     A large oblong image is reduced before it is padded, because a thin image would become a huge square. The filter is
     Lanczos, because an area average dims thin strokes that fall between two pixels.

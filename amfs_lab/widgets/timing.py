@@ -20,9 +20,10 @@ class Timing(NamedTuple):
 
 
 def time_moves(explorer: Explorer, rounds: int = 7) -> list[Timing]:
-    """Times the moves of each control, for `rounds` rounds. A move sets the first widget of a control to a probe.
+    """Times the moves of each control, for `rounds` rounds.
 
-    An additional first round is not counted. It fills the explorer's caches (data that a control does not change).
+    A move sets the first widget of a control to one of its test values (`probes`). An additional first round is not
+    counted. It fills the explorer's caches (data that a control does not change).
     """
     timings = []
     for name, control in explorer.declared.items():

@@ -111,7 +111,7 @@ for i in (0, 11, 13, 23):
 widgets.predict(
     "You double every label. What share of a channel does the filter keep now?",
     options=["more", "less", "the same share"],
-    answer=questions.answer_when_lambda_doubles,
+    answer=questions.answer_when_labels_double,
     because={
         "more": "look for y in the formula of h: is it there?",
         "less": "look for y in the formula of h: is it there?",

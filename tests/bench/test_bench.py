@@ -174,7 +174,7 @@ class TestTheNumbersInTheText:
         assert max(full) < 1
         for sentence in (
             f"({here['cpu']}, {here['threads']} threads, torch {here['torch']}, {found['date']})",
-            f"takes {own[0]:.2f}, {own[1]:.2f} and {own[2]:.2f} times the baseline with the same memory layout",
+            f"takes {own[0]:.2f}, {own[1]:.2f} and {own[2]:.2f} times as long as *baseline channels-last*",
             f"A meta-step of MAML takes {maml[0]:.1f}, {maml[1]:.1f} and {maml[2]:.1f} times as long as one of I-AMFS, "
             f"and needs {min(sizes):.1f} to {max(sizes):.1f} times the memory",
             f"a meta-step of I-AMFS takes {short[0]:.2f}, {short[1]:.2f} and {short[2]:.2f} times the baseline, "

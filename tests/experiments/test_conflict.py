@@ -218,8 +218,7 @@ def test_the_shipped_result_is_complete_and_agrees_with_the_text(shipped):
     farther = list(said.values()).count("farther")
     assert (
         f"There are {len(SETTINGS)} settings with {config.draws} random samples each. "
-        f"The end point of O-AMFS is farther "
-        f"from θ* than that of the mean gradient in {farther} settings" in text
+        f"In {farther} settings O-AMFS ends farther from θ* than the mean gradient" in text
     )
     for name in ("one outlier of five", "one outlier of ten"):
         own = shipped.summary[name]["to wanted"]["O-AMFS"]

@@ -40,7 +40,7 @@ def answer_first_direction_to_vanish(lam: float = 10 * START["lam"]) -> str:
     return "both alike" if math.isclose(*kept, rel_tol=0.1) else f"the {'fast' if kept[1] < kept[0] else 'slow'} one"
 
 
-def answer_when_lambda_doubles(lam: float = START["lam"]) -> str:
+def answer_when_labels_double(lam: float = START["lam"]) -> str:
     """The answer to "you double every label: what does a channel keep?": `"more"`, `"less"` or `"the same share"`."""
     _, y, K, spectrum = first()
     u = spectrum.eigenvectors.T

@@ -156,7 +156,7 @@ class TrainingTrajectoryExplorer(LiveExplorer):
 
     During a run, each drawing computes the plane and all trajectories again from the steps so far. The picture turns
     slowly and does not flip (see `trajectory.Plane`). After the run, the plane belongs to the whole run and stays
-    fixed. All runs have equal weight in the plane. They must have the same meta-parameters: one inner loop and width.
+    fixed. All runs have equal weight in the plane. They must have the same inner loop and the same width.
     """
 
     title = "Trajectories of meta-updates: real training in its principal plane"

@@ -147,8 +147,8 @@ class TestKeys:
         assert questions.answer_first_direction_to_vanish(lam=1e-9) == "both alike"
 
     def test_doubled_labels_leave_the_filter_alone(self):
-        assert questions.answer_when_lambda_doubles() == "the same share"
-        assert questions.answer_when_lambda_doubles(lam=3.0) == "the same share"
+        assert questions.answer_when_labels_double() == "the same share"
+        assert questions.answer_when_labels_double(lam=3.0) == "the same share"
 
     def test_a_smaller_lambda_spends_more_degrees_of_freedom(self):
         *_, spectrum = spectra.first()
