@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def run(copy: Path, *arguments: str) -> str:
 def check(copy: Path, heading: str) -> None:
     """Runs the tests that a recipe names, all of which must pass."""
     (command,) = re.findall(rf"### {re.escape(heading)}.*?`python3 run.py test ([^`]*)`", PAGE, re.DOTALL)[:1]
-    told = run(copy, "-m", "pytest", *command.split(), "-q", "-p", "no:cacheprovider")
+    told = run(copy, "-m", "pytest", *shlex.split(command), "-q", "-p", "no:cacheprovider")
     assert re.search(r"[1-9]\d* passed", told)
 
 

@@ -365,7 +365,8 @@ def test_pcgrad_gives_gradients_and_their_gram_matrix_the_same_weights(randn, dt
 
 
 def test_each_rule_has_one_key_and_one_label():
-    assert len({rule.label for rule in AGGREGATORS.values()} - {""}) == len(AGGREGATORS)
+    labels = [rule.label for rule in AGGREGATORS.values()]
+    assert [key for key, rule in AGGREGATORS.items() if not rule.label or labels.count(rule.label) > 1] == []
 
 
 def test_unknown_options_are_refused_by_name():
