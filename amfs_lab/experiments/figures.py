@@ -17,6 +17,7 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
         reference: position of a dashed line, such as 0 for differences; None: no line.
     """
     scale = 100 if unit.startswith(("%", "points")) else 1
+    colors = {method.label: method.color for method in METHODS.values()}
     labels = list(dict.fromkeys(label for own in panels.values() for label in own))
     figure = SavableFigure(figsize=(2.2 + 2.6 * len(panels), 1.1 + 0.3 * len(labels)), layout="constrained")
     for axes, (title, own) in zip(
@@ -24,9 +25,10 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
     ):
         for row, label in enumerate(labels):
             if label in own:
-                color = next((each.color for each in METHODS.values() if label.startswith(each.label)), INK)
                 half = own[label].half_width or 0.0
-                axes.errorbar(scale * own[label].mean, row, xerr=scale * half, fmt="o", color=color, capsize=3)
+                axes.errorbar(
+                    scale * own[label].mean, row, xerr=scale * half, fmt="o", color=colors.get(label, INK), capsize=3
+                )
         if reference is not None:
             axes.axvline(scale * reference, color=INK, linestyle="--", linewidth=1)
         axes.set_title(title, fontsize=10)

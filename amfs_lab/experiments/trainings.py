@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,7 +87,7 @@ class Trainings:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def in_turns(runs: Mapping[str, Iterator[Progress]]) -> dict[str, Progress]:
+def in_turns(runs: Mapping[str, Generator[Progress, None, None]]) -> dict[str, Progress]:
     """Completes several training runs. The next step is always made by the run with the least training time so far.
 
     If one run fails or is interrupted, all runs stop and save a checkpoint.
@@ -98,7 +98,7 @@ def in_turns(runs: Mapping[str, Iterator[Progress]]) -> dict[str, Progress]:
     waiting, last, spent = dict(runs), {}, dict.fromkeys(runs, 0.0)
     with contextlib.ExitStack() as stack:
         for run in runs.values():
-            stack.callback(getattr(run, "close", lambda: None))
+            stack.enter_context(contextlib.closing(run))
         while waiting:
             name = min(waiting, key=lambda each: spent[each])
             try:
