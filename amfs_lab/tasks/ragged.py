@@ -1,0 +1,59 @@
+"""Samples of classes of unequal sizes, in one array."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from amfs_lab.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Samples sorted by class: class c has the rows `offsets[c]` .. `offsets[c + 1] - 1` of `flat`.
+
+    `len(ragged)` is the number of classes, `ragged[c]` the samples of a class, and `ragged[a:b]` a part of the classes.
+
+    Args:
+        flat: (n, ...), one row for each sample. It may be memory-mapped: nothing here reads it.
+        counts: the number of samples of each class.
+    Raises:
+        ConfigError: the counts do not add up to the number of rows, or one of them is negative.
+    """
+
+    flat: Shaped[Tensor, "n ..."]
+    counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if min(self.counts, default=0) < 0 or sum(self.counts) != len(self.flat):
+            raise ConfigError(
+                f"`counts` must be >= 0 and add up to the number of samples, {len(self.flat)}. Got a sum of "
+                f"{sum(self.counts)}. Give the number of samples of each class."
+            )
+
+    @classmethod
+    def of(cls, classes: Sequence[Tensor]) -> "Ragged":
+        """The samples of a list of classes, one tensor (s, ...) for each."""
+        return cls(torch.cat(list(classes)), tuple(map(len, classes)))
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """The first row of each class, and the number of all rows."""
+        return (0, *accumulate(self.counts))
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, which: int | slice) -> "Tensor | Ragged":
+        offsets = self.offsets
+        if isinstance(which, slice):
+            first, last, step = which.indices(len(self))
+            if step != 1:
+                return Ragged.of([self.flat[offsets[c] : offsets[c + 1]] for c in range(first, last, step)])
+            last = max(first, last)
+            return Ragged(self.flat[offsets[first] : offsets[last]], self.counts[first:last])
+        c = range(len(self))[which]
+        return self.flat[offsets[c] : offsets[c + 1]]
