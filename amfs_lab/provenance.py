@@ -30,7 +30,9 @@ def of_source(source: Any, own: bool) -> dict[str, Any]:
         episode = source[0]
         shapes = [[list(half.x.shape), half.ways] for half in (episode.support, episode.query)]
     else:
-        shapes = [list(samples.shape), str(samples.dtype)]
+        counts = getattr(samples, "counts", ())  # of `tasks.ragged.Ragged`
+        tensor = samples.flat if counts else samples
+        shapes = [list(tensor.shape), str(tensor.dtype), *counts]
     return {
         "own": own,
         "name": data_name(source),

@@ -193,6 +193,38 @@ def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], leve
     return Interval(float(a.mean() - b.mean()), half, len(a) + len(b), level, "trainings")
 
 
+def crossed_interval(values: Float[Tensor, "s n"], level: float = 0.95) -> Interval:
+    """The mean of y_ij with an interval over trainings i *and* episodes j, for a sentence about a method.
+
+    All s trainings are evaluated on the same n episodes. The model is y_ij = mean + a_i + b_j + e_ij, with random
+    effects of the training, the episode, and both. Each of the two sources of variation has its own Student's t:
+
+        half^2 = t_{s-1}^2 var(row means) / s + t_{n-1}^2 max(var(column means) / n - var(e) / (s n), 0)
+
+    Adding the squares keeps the coverage at small s, where Satterthwaite's degrees of freedom lose up to three points.
+    As in `accuracy_interval`, the episodes have one more deviation of `RARE`. For a comparison of two methods with the
+    same seeds, give the differences.
+
+    Raises:
+        DataError: fewer than two trainings or episodes, or a value that is not finite.
+    """
+    check_tensor("values", values, "s n")
+    if values.ndim != 2 or min(values.shape) < 2:
+        raise DataError(
+            "An interval over trainings needs at least two trainings and two episodes, (s, n). Got shape "
+            f"{tuple(values.shape)}. Train with another seed."
+        )
+    s, n = values.shape
+    exact = torch.stack([_exact(row) for row in values])
+    rows, columns = exact.mean(1), exact.mean(0)
+    rest = exact - rows[:, None] - columns + exact.mean()
+    both = float(rest.square().sum()) / ((s - 1) * (n - 1))
+    episodes = max(float(columns.var()) / n - both / (s * n), 0.0) + (RARE / n) ** 2
+    t_trainings, t_episodes = (float(stdtrit(k - 1, 0.5 + level / 2)) for k in (s, n))
+    half = math.sqrt(t_trainings**2 * float(rows.var()) / s + t_episodes**2 * episodes)
+    return Interval(float(exact.mean()), half, s, level, "trainings")
+
+
 def _difference(a: Tensor, b: Tensor) -> Tensor:
     a, b = _exact(a), _exact(b)
     if len(a) != len(b):

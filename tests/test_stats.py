@@ -14,6 +14,7 @@ from amfs_lab.stats import (
     accuracy_interval,
     accuracy_p_value,
     anytime_interval,
+    crossed_interval,
     difference_of_trainings,
     holm,
     looks,
@@ -146,3 +147,42 @@ def test_a_value_that_is_not_finite_is_told_with_its_place():
         accuracy_interval(values)
     with pytest.raises(DataError, match=r"Got nan at index 1 of 2"):
         difference_of_trainings(torch.tensor([0.9, torch.nan]), torch.tensor([0.8]))
+
+
+def simulated(randn, s, spread, difficulty, runs=1500, n=200, rest=0.05):
+    """Accuracies (runs, s, n) with mean 0.5, a random effect of the training, and one of the episode."""
+    return 0.5 + spread * randn(runs, s, 1) + difficulty * randn(runs, 1, n) + rest * randn(runs, s, n)
+
+
+@pytest.mark.parametrize("s", [3, 5])
+@pytest.mark.parametrize(
+    ("spread", "difficulty"), [(0, 0), (0, 0.05), (0.005, 0.05), (0.01, 0.05), (0.02, 0.05), (0.02, 0)]
+)
+def test_an_interval_over_trainings_and_episodes_covers_the_method(randn, s, spread, difficulty):
+    """The mean of all possible trainings on all possible episodes is 0.5."""
+    intervals = [crossed_interval(values) for values in simulated(randn, s, spread, difficulty)]
+    covered = sum(each.low <= 0.5 <= each.high for each in intervals) / len(intervals)
+    assert 0.95 - 3 * math.sqrt(0.95 * 0.05 / len(intervals)) < covered < 0.99
+
+
+def test_an_interval_over_one_of_the_two_does_not_cover_the_method(randn):
+    values = simulated(randn, 3, 0.02, 0.05)
+    over_episodes = [accuracy_interval(each.mean(0)) for each in values]
+    assert np.mean([each.low <= 0.5 <= each.high for each in over_episodes]) < 0.5
+    values = simulated(randn, 3, 0, 0.05)
+    over_trainings = [mean_interval(each.mean(1)) for each in values]
+    assert np.mean([each.low <= 0.5 <= each.high for each in over_trainings]) < 0.9
+
+
+def test_the_variances_are_those_of_a_two_way_analysis(randn):
+    """Without variation between trainings, the part of the episodes is that of `accuracy_interval`."""
+    values = randn(400).expand(3, 400)
+    assert crossed_interval(values).half_width == pytest.approx(accuracy_interval(values[0]).half_width)
+    rows = torch.tensor([[0.1], [0.2], [0.6]]).expand(3, 10_000)
+    assert crossed_interval(rows).half_width == pytest.approx(mean_interval(rows[:, 0]).half_width, rel=1e-6)
+    assert (crossed_interval(rows).n, crossed_interval(rows).of) == (3, "trainings")
+
+
+def test_one_training_has_no_interval_for_its_method():
+    with pytest.raises(DataError, match=r"at least two trainings and two episodes, \(s, n\). Got shape \(1, 600\)"):
+        crossed_interval(torch.ones(1, 600))

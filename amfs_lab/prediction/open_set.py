@@ -195,7 +195,7 @@ def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> LabelledSource:
         got = type(source).__name__
         raise ConfigError(f"A threshold needs an ImageSource or EmbeddingSource of validation classes. Got {got}.")
     ways, most = len(shots) + 1, max(shots)
-    classes, samples = source.samples.shape[:2]
+    classes, samples = len(source.samples), source.smallest
     where = f"{source.name}, {source.split}"
     if ways > classes:
         raise ConfigError(

@@ -1,7 +1,11 @@
-"""Augmentations of the training images: rotated characters as new classes, and small affine distortions."""
+"""Augmentations of the training images: rotated characters as new classes, and random changes of every image.
+
+"rotations" makes four classes of each class. "affine" and "elastic" distort, "flip" mirrors, "crop" shifts, and "color"
+changes brightness, contrast and saturation.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Int64
@@ -10,10 +14,13 @@ from torch.nn import functional as F
 
 from amfs_lab.errors import ConfigError
 
-AUGMENTATIONS = ("rotations", "affine")
 QUARTERS = 4
 # The largest value of each distortion: all are sampled uniformly, in both directions.
 DEGREES, STRETCH, SHEAR, SHIFT = 10.0, 0.15, 0.15, 0.08
+BEND, GRID = 0.06, 5  # elastic: standard deviation of a shift, as a share of the image; nodes of the field on each side
+MARGIN = 8  # crop: the padding is 1 / MARGIN of the image, 4 pixels of 32
+JITTER = 0.4  # color: brightness, contrast and saturation are multiplied by 1 - JITTER .. 1 + JITTER
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 def check_augmentations(names: Sequence[str]) -> None:
@@ -22,12 +29,12 @@ def check_augmentations(names: Sequence[str]) -> None:
         raise ConfigError(f"`augment` must hold each of {', '.join(AUGMENTATIONS)} at most once. Got {names!r}.")
 
 
-def rotated(images: Float[Tensor, "n k 1 s s"], quarters: Int64[Tensor, " n"]) -> Float[Tensor, "n k 1 s s"]:
+def rotated(images: Float[Tensor, "n k c s s"], quarters: Int64[Tensor, " n"]) -> Float[Tensor, "n k c s s"]:
     """Each class of images, turned counter-clockwise by its own number of quarter turns. No pixel is interpolated."""
     return torch.stack([torch.rot90(image, int(q), (-2, -1)) for image, q in zip(images, quarters, strict=True)])
 
 
-def bent(images: Float[Tensor, "n 1 s s"], generator: torch.Generator) -> Float[Tensor, "n 1 s s"]:
+def bent(images: Float[Tensor, "n c s s"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
     """Each image under its own small affine map: turned, stretched, sheared and shifted; the outside is blank.
 
     The map takes the coordinates of the new image, from -1 to 1, to the coordinates of the old image:
@@ -44,3 +51,58 @@ def bent(images: Float[Tensor, "n 1 s s"], generator: torch.Generator) -> Float[
     maps = torch.cat([linear, SHIFT * torch.stack([right, down], -1)[..., None]], -1)
     places = F.affine_grid(maps, list(images.shape), align_corners=False)
     return F.grid_sample(images, places, align_corners=False)
+
+
+def elastic(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
+    """Each image under its own smooth random field of shifts (Simard, Steinkraus and Platt 2003).
+
+    The shifts are normal at the nodes of a coarse grid and interpolated between them.
+    """
+    n, _, h, w = images.shape
+    nodes = torch.randn(n, 2, GRID, GRID, generator=generator, dtype=torch.float32, device="cpu")
+    field = F.interpolate(2 * BEND * nodes, (h, w), mode="bicubic", align_corners=True)  # an image is 2 units wide
+    same = torch.eye(2, 3, device="cpu").expand(n, 2, 3)
+    places = F.affine_grid(same, list(images.shape), align_corners=False) + field.permute(0, 2, 3, 1)
+    return F.grid_sample(images, places, align_corners=False)
+
+
+def flipped(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
+    """Half of the images, mirrored left to right."""
+    mirrored = torch.rand(len(images), generator=generator, dtype=torch.float32, device="cpu") < 0.5
+    return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
+
+
+def cropped(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
+    """Each image padded with black by h / `MARGIN`, and cropped to its size at a random place."""
+    n, c, h, w = images.shape
+    pad = h // MARGIN
+    top, left = torch.randint(2 * pad + 1, (2, n, 1), generator=generator, device="cpu")
+    rows, columns = top + torch.arange(h, device="cpu"), left + torch.arange(w, device="cpu")
+    image, channel = torch.arange(n, device="cpu"), torch.arange(c, device="cpu")
+    return F.pad(images, (pad,) * 4)[
+        image[:, None, None, None], channel[:, None, None], rows[:, None, :, None], columns[:, None, None, :]
+    ]
+
+
+def jittered(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
+    """Each image with its own brightness, contrast and saturation. Grey images have no saturation."""
+    factors = 1 + JITTER * (2 * torch.rand(3, len(images), generator=generator, dtype=torch.float32, device="cpu") - 1)
+    bright, contrast, saturation = factors[:, :, None, None, None].unbind()
+    images = images * bright
+    if images.shape[1] == len(LUMA):
+        grey = (images * images.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+        images = grey + saturation * (images - grey)
+    mean = images.mean((1, 2, 3), keepdim=True)
+    return (mean + contrast * (images - mean)).clamp(0, 1)
+
+
+# In the order in which they are applied, after the rotations.
+Change = Callable[[Tensor, torch.Generator], Tensor]
+CHANGES: Mapping[str, Change] = {
+    "affine": bent,
+    "elastic": elastic,
+    "flip": flipped,
+    "crop": cropped,
+    "color": jittered,
+}
+AUGMENTATIONS = ("rotations", *CHANGES)

@@ -57,3 +57,8 @@ class Ragged:
             return Ragged(self.flat[offsets[first] : offsets[last]], self.counts[first:last])
         c = range(len(self))[which]
         return self.flat[offsets[c] : offsets[c + 1]]
+
+
+def counts_of(samples: Shaped[Tensor, "c s ..."]) -> tuple[int, ...]:
+    """The number of samples of each class of a tensor, which is the same for all."""
+    return (samples.shape[1],) * samples.shape[0]

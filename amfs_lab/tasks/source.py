@@ -14,10 +14,12 @@ from amfs_lab.arguments import check_count
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, DataError, MovedError
 from amfs_lab.plain import shown
-from amfs_lab.tasks.augment import QUARTERS, bent, check_augmentations, rotated
+from amfs_lab.tasks.augment import CHANGES, QUARTERS, check_augmentations, rotated
 from amfs_lab.tasks.image_folder import FolderLabel
+from amfs_lab.tasks.ragged import Ragged, counts_of
 from amfs_lab.tasks.rng import checked_index, generator
 
+COLORS = 3  # channels of a colour image
 MOST = 10_000  # ways, shots or queries: more than any data set has, but few enough to build a network
 
 
@@ -68,18 +70,26 @@ class LabelledSource:
     A loop over a source never ends: Python asks for the episodes 0, 1, 2, ...
 
     Args:
-        samples: (classes, samples, ...), with the same number of samples for each class.
+        samples: (classes, samples, ...), or `Ragged` for classes of unequal sizes.
         labels: a name for each class; all names differ, and numbers become names.
         name, split, seed: an episode depends only on these and its index.
     Raises:
         ConfigError: samples of another type or shape, a wrong number of labels, a repeated label, or more ways, shots
             or queries than the samples allow.
+
+    `smallest` is the number of samples of the smallest class.
     """
 
     turns = 1  # number of classes that are made from each class
 
     def __init__(
-        self, samples: Tensor, labels: Iterable[object], config: EpisodeConfig, name: str, split: str, seed: int
+        self,
+        samples: Tensor | Ragged,
+        labels: Iterable[object],
+        config: EpisodeConfig,
+        name: str,
+        split: str,
+        seed: int,
     ) -> None:
         labels = _names(labels)
         if not isinstance(config, EpisodeConfig):
@@ -93,21 +103,28 @@ class LabelledSource:
                 f"Each class needs its own label. Got {str(twice[0])!r} for {labels.count(twice[0])} classes. "
                 "Put their samples into one class, or rename them."
             )
-        classes, size = self.turns * len(samples), samples.shape[1]
+        ragged = samples if isinstance(samples, Ragged) else Ragged(samples.flatten(0, 1), counts_of(samples))
+        self._flat, self._sizes = ragged.flat, torch.tensor(ragged.counts, device="cpu")
+        self._first = torch.tensor(ragged.offsets[:-1], device="cpu")
+        classes = self.turns * len(samples)
         if config.ways > classes:
             raise ConfigError(
                 f"An episode of {config.ways} ways needs at least {config.ways} classes. Got {classes} in the split "
                 f"{split!r} of {name}. Lower `ways` to at most {classes}."
             )
-        if (needed := config.shots + config.queries) > size:
+        needed = config.shots + config.queries
+        if small := [c for c, size in enumerate(ragged.counts) if size < needed]:
+            size = min(ragged.counts)
+            where = name if len(small) == len(samples) else f"{labels[ragged.counts.index(size)]!r} of {name}"
+            others = f" {len(small)} classes have fewer than {needed}." if 1 < len(small) < len(samples) else ""
             raise ConfigError(
                 f"{config.shots} shots and {config.queries} queries need {needed} samples of a class. Got {size} in "
-                f"{name}. Lower `shots` or `queries`{_larger_classes(labels, size, needed)}"
+                f"{where}.{others} Lower `shots` or `queries`{_larger_classes(labels, size, needed)}"
             )
         if self.turns > 1:
             labels = tuple(f"{label}/{90 * quarter}°" for quarter in range(self.turns) for label in labels)
         self.samples, self.labels, self.config, self.classes = samples, labels, config, classes
-        self.name, self.split, self.seed = name, split, seed
+        self.name, self.split, self.seed, self.smallest = name, split, seed, min(ragged.counts)
 
     def classes_of(self, index: int) -> list[str]:
         """The labels of the classes in episode `index`, in the order of its targets."""
@@ -115,7 +132,8 @@ class LabelledSource:
 
     def __getitem__(self, index: int, /) -> Episode:
         chosen, order = self._choose(index)
-        x = self._inputs(self.samples[chosen[:, None] % len(self.samples), order], chosen, index)
+        rows = self._first[chosen % len(self.samples), None] + order
+        x = self._inputs(self._flat[rows], chosen, index)
         labels, shots = torch.arange(self.config.ways, device="cpu"), self.config.shots
         return Episode(
             Examples(x[:, :shots].flatten(0, 1), labels.repeat_interleave(shots), self.config.ways),
@@ -131,10 +149,11 @@ class LabelledSource:
 
     def _choose(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
         """The classes of episode `index`, and the samples of each."""
-        random, size = self._generator(checked_index(index)), (self.config.ways, self.samples.shape[1])
+        random, largest = self._generator(checked_index(index)), int(self._sizes.max())
         chosen = torch.randperm(self.classes, generator=random, device="cpu")[: self.config.ways]
-        order = torch.rand(size, generator=random, dtype=torch.float32, device="cpu").argsort(1)
-        return chosen, order[:, : self.config.shots + self.config.queries]
+        keys = torch.rand(self.config.ways, largest, generator=random, dtype=torch.float32, device="cpu")
+        keys[torch.arange(largest, device="cpu") >= self._sizes[chosen % len(self.samples), None]] = 2.0  # sorted last
+        return chosen, keys.argsort(1)[:, : self.config.shots + self.config.queries]
 
     def __repr__(self) -> str:
         kind = type(self).__name__
@@ -142,16 +161,18 @@ class LabelledSource:
 
 
 class ImageSource(LabelledSource):
-    """Episodes of grey images (classes, samples, h, w), grey levels 0..255 in uint8.
+    """Episodes of images in uint8: grey (classes, samples, h, w), or in colour (classes, samples, 3, h, w).
+
+    Classes of unequal sizes come as a `Ragged` of (n, h, w) or (n, 3, h, w), or as a list of one tensor for each class.
 
     Args:
-        augment: changes to training images (see `amfs_lab.tasks.augment`): "rotations" makes four classes of each
-            class, "affine" distorts every image a little.
+        augment: random changes of the training images (see `amfs_lab.tasks.augment`). "rotations" makes four classes
+            of each class.
     """
 
     def __init__(
         self,
-        images: Shaped[Tensor, "c s ..."],
+        images: Shaped[Tensor, "c s ..."] | Ragged | Sequence[Tensor],
         labels: Iterable[object],
         config: EpisodeConfig,
         name: str = "images",
@@ -160,21 +181,25 @@ class ImageSource(LabelledSource):
         augment: Sequence[str] = (),
     ) -> None:
         check_augmentations(augment)
-        _check_tensor(images)
-        if images.dtype != torch.uint8 or images.ndim != 4:
+        images = _samples(images)
+        shape, dtype = _one(images).shape, _one(images).dtype
+        if dtype != torch.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[0] == COLORS)):
             raise ConfigError(
-                f"ImageSource needs grey images (classes, samples, h, w) in uint8. Got {tuple(images.shape)} in "
-                f"{images.dtype}. For vectors (classes, samples, d) in floating point, use EmbeddingSource."
+                "ImageSource needs images (classes, samples, h, w), or in colour (classes, samples, 3, h, w), in "
+                f"uint8. Got {_told(images)}. For vectors (classes, samples, d) in floating point, use EmbeddingSource."
             )
         self.augment, self.turns = tuple(augment), QUARTERS if "rotations" in augment else 1
         super().__init__(images, labels, config, name, split, seed)
 
-    def _inputs(self, samples: Tensor, chosen: Int64[Tensor, " ways"], index: int) -> Float[Tensor, "ways k 1 h w"]:
-        images = samples.float().div_(255)[:, :, None]
+    def _inputs(self, samples: Tensor, chosen: Int64[Tensor, " ways"], index: int) -> Float[Tensor, "ways k c h w"]:
+        images = samples.float().div_(255)
+        if images.ndim == 4:
+            images = images[:, :, None]
         if "rotations" in self.augment:
             images = rotated(images, chosen // len(self.samples))
-        if "affine" in self.augment:
-            images = bent(images.flatten(0, 1), self._generator(index, "affine")).view_as(images)
+        for name, change in CHANGES.items():
+            if name in self.augment:
+                images = change(images.flatten(0, 1), self._generator(index, name)).view_as(images)
         return images
 
 
@@ -186,38 +211,60 @@ class EmbeddingSource(LabelledSource):
 
     def __init__(
         self,
-        embeddings: Shaped[Tensor, "c s ..."],
+        embeddings: Shaped[Tensor, "c s ..."] | Ragged | Sequence[Tensor],
         labels: Iterable[object],
         config: EpisodeConfig,
         name: str = "embeddings",
         split: str = "all",
         seed: int = 0,
     ) -> None:
-        _check_tensor(embeddings)
-        if not embeddings.is_floating_point() or embeddings.ndim != 3:
+        embeddings = _samples(embeddings)
+        if not _one(embeddings).is_floating_point() or _one(embeddings).ndim != 1:
             raise ConfigError(
-                "EmbeddingSource needs vectors (classes, samples, d) in floating point. Got "
-                f"{tuple(embeddings.shape)} in {embeddings.dtype}. For images in uint8, use ImageSource."
+                f"EmbeddingSource needs vectors (classes, samples, d) in floating point. Got {_told(embeddings)}. For "
+                "images in uint8, use ImageSource."
             )
         super().__init__(embeddings, labels, config, name, split, seed)
-        if not bool(torch.isfinite(embeddings).all()):
-            broken = int((~torch.isfinite(embeddings)).flatten(1).any(1).int().argmax())
+        sound = torch.isfinite(self._flat).all(1)
+        if not bool(sound.all()):
+            broken = int((self._first <= int((~sound).int().argmax())).sum()) - 1
             raise DataError(
                 f"Embeddings must be finite. Got NaN or infinity in class {self.labels[broken]!r}. Compute its "
                 "embeddings again, or leave the class out."
             )
 
 
-def _check_tensor(images: object) -> None:
-    """Raises ConfigError unless `images` is a dense tensor with values."""
-    if not isinstance(images, Tensor) or images.layout != torch.strided or images.is_meta:
-        got = f"a {type(images).__name__}"
-        if isinstance(images, Tensor):
-            got = "a tensor on the meta device" if images.is_meta else f"a tensor of layout {images.layout}"
+def _samples(given: object) -> Tensor | Ragged:
+    """The samples, with a list of tensors as `Ragged`. Raises ConfigError for anything that is no dense tensor."""
+    if isinstance(given, list | tuple) and given and all(isinstance(each, Tensor) for each in given):
+        shapes = {(tuple(each.shape[1:]), each.dtype) for each in given}
+        if len(shapes) > 1:
+            first, second, *_ = (f"{list(shape)} in {dtype}" for shape, dtype in shapes)
+            raise ConfigError(f"All samples must have one shape and type. Got {first} and {second}. Convert them.")
+        given = Ragged.of(given)
+    tensor = given.flat if isinstance(given, Ragged) else given
+    if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_meta:
+        got = f"a {type(tensor).__name__}"
+        if isinstance(tensor, Tensor):
+            got = "a tensor on the meta device" if tensor.is_meta else f"a tensor of layout {tensor.layout}"
         raise ConfigError(
             f"Images and embeddings must be a dense tensor. Got {got}. torch.as_tensor converts an array, `to_dense` a "
             "sparse tensor."
         )
+    return given  # type: ignore[return-value]
+
+
+def _one(samples: Tensor | Ragged) -> Tensor:
+    """A tensor of the shape and type of one sample, without its values."""
+    flat, axes = (samples.flat, 1) if isinstance(samples, Ragged) else (samples, 2)
+    return torch.empty(flat.shape[axes:] if flat.ndim >= axes else (), dtype=flat.dtype, device="meta")
+
+
+def _told(samples: Tensor | Ragged) -> str:
+    """The shape and type of samples, for a message."""
+    if isinstance(samples, Ragged):
+        return f"{len(samples)} classes of {tuple(samples.flat.shape[1:])} in {samples.flat.dtype}"
+    return f"{tuple(samples.shape)} in {samples.dtype}"
 
 
 def _names(labels: object) -> tuple[str, ...]:

@@ -7,7 +7,22 @@ import torch
 
 from amfs_lab.errors import ConfigError
 from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
-from amfs_lab.tasks.augment import DEGREES, SHEAR, SHIFT, STRETCH, bent, rotated
+from amfs_lab.tasks.augment import (
+    BEND,
+    CHANGES,
+    DEGREES,
+    JITTER,
+    MARGIN,
+    SHEAR,
+    SHIFT,
+    STRETCH,
+    bent,
+    cropped,
+    elastic,
+    flipped,
+    jittered,
+    rotated,
+)
 
 SHAPE = EpisodeConfig(3, 1, 2)
 
@@ -75,9 +90,70 @@ def test_quarters_are_exact():
 
 
 def test_unknown_augmentations_and_turned_glyphs_are_refused(source):
-    with pytest.raises(ConfigError, match=r"`augment` must hold each of rotations, affine at most once. Got"):
+    with pytest.raises(
+        ConfigError,
+        match=r"`augment` must hold each of rotations, affine, elastic, flip, crop, color at most once. Got",
+    ):
         source("mirror")
     with pytest.raises(ConfigError, match=r"at most once"):
         source("affine", "affine")
     with pytest.raises(ConfigError, match=r"must not be turned"):
         open_source("glyphs", "train", SHAPE, augment=("rotations",))
+
+
+@pytest.fixture
+def random():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_change_keeps_shape_and_range_and_treats_images_differently(name, channels, random):
+    images = torch.rand(1, channels, 32, 32, generator=random).expand(64, -1, -1, -1)
+    changed = CHANGES[name](images, random)
+    assert changed.shape == images.shape
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+    assert len({tuple(image.flatten().tolist()) for image in changed}) >= 2
+    again = [CHANGES[name](images, torch.Generator().manual_seed(7)) for _ in range(2)]
+    assert torch.equal(*again)
+
+
+def test_half_of_the_images_are_mirrored(random):
+    images = torch.rand(400, 3, 8, 8, generator=random)
+    mirrored = flipped(images, random)
+    same = (mirrored == images).flatten(1).all(1)
+    assert torch.equal(mirrored[~same], images[~same].flip(-1))
+    assert 160 < same.sum() < 240
+
+
+def test_a_crop_is_one_of_all_windows_of_the_padded_image(random):
+    image, pad = torch.rand(1, 2, 16, 16, generator=random) + 0.5, 16 // MARGIN
+    padded = torch.nn.functional.pad(image[0], (pad,) * 4)
+    windows = [padded[:, r : r + 16, c : c + 16] for r in range(2 * pad + 1) for c in range(2 * pad + 1)]
+    moved = cropped(image.expand(400, -1, -1, -1), random)
+    seen = [next(n for n, window in enumerate(windows) if torch.equal(one, window)) for one in moved]
+    assert set(seen) == set(range(len(windows)))
+
+
+def test_jitter_keeps_black_and_the_order_of_grey_levels(random):
+    ramp = torch.linspace(0, 1, 64).view(1, 1, 8, 8).expand(100, 1, 8, 8)
+    changed = jittered(ramp, random).flatten(1)
+    assert (changed.diff(dim=1) >= -1e-6).all()
+    means = changed.mean(1)
+    assert means.min() < 0.5 * (1 - JITTER / 2) < 0.5 * (1 + JITTER / 3) < means.max()
+
+
+def test_a_grey_picture_in_colour_stays_grey(random):
+    grey = torch.rand(20, 1, 8, 8, generator=random).expand(20, 3, 8, 8)
+    changed = jittered(grey, random)
+    assert torch.allclose(changed, changed[:, :1].expand_as(changed), atol=1e-6)
+
+
+def test_elastic_shifts_are_smooth_and_as_large_as_they_say(random):
+    """A ramp in x is its own coordinate, so its change is the shift."""
+    side = 64
+    ramp = torch.linspace(0, 1, side).expand(300, 1, side, side)
+    shift = (elastic(ramp, random) - ramp)[:, 0, 8:-8, 16:-16]
+    assert BEND / 2 < shift.std() < 1.5 * BEND
+    assert shift.diff(dim=1).abs().max() < BEND

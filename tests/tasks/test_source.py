@@ -6,6 +6,7 @@ import torch
 
 from amfs_lab.errors import ConfigError, MovedError
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, ImageSource, open_source
+from amfs_lab.tasks.ragged import Ragged
 
 
 @pytest.fixture
@@ -122,3 +123,71 @@ def test_the_protocol_called_as_the_old_class_names_the_classes_of_today():
     with pytest.raises(MovedError, match="is now a protocol"):
         EpisodeSource()
     assert Own()[3] == 3
+
+
+SIZES = (6, 9, 5, 30, 7)
+
+
+@pytest.fixture
+def ragged():
+    """Five classes of unequal sizes; each image is filled with its own number."""
+    numbers = torch.arange(sum(SIZES), dtype=torch.uint8)[:, None, None].expand(-1, 4, 4)
+    shape = EpisodeConfig(3, 2, 3)
+    return lambda config=shape, **rest: ImageSource(Ragged(numbers, SIZES), tuple("abcde"), config, **rest)
+
+
+def test_classes_of_unequal_sizes_give_images_of_their_own_only(ragged):
+    offsets = torch.tensor([0, *SIZES]).cumsum(0)
+    for index in range(60):
+        source = ragged()
+        episode, names = source[index], source.classes_of(index)
+        for half in (episode.support, episode.query):
+            classes = torch.bucketize(numbers_of(half), offsets, right=True) - 1
+            assert ["abcde"[c] for c in classes] == [names[y] for y in half.y.tolist()]
+        both = [*numbers_of(episode.support).tolist(), *numbers_of(episode.query).tolist()]
+        assert len(set(both)) == len(both)
+
+
+def test_each_image_of_a_large_class_is_drawn(ragged):
+    seen = {n for index in range(400) for n in numbers_of(ragged()[index].query).tolist()}
+    assert len(seen) == sum(SIZES)
+
+
+def test_equal_sizes_give_the_same_episodes_as_a_tensor(numbered):
+    source = numbered()
+    flat = source.samples.flatten(0, 1)
+    for images in (Ragged(flat, (6,) * 10), list(source.samples)):
+        other = ImageSource(images, source.labels, source.config)
+        for index in range(5):
+            assert torch.equal(other[index].query.x, source[index].query.x)
+
+
+def test_a_class_with_too_few_images_is_named(ragged):
+    with pytest.raises(
+        ConfigError, match=r"2 shots and 4 queries need 6 samples of a class. Got 5 in 'c' of images\. Lower"
+    ):
+        ragged(EpisodeConfig(3, 2, 4))
+    with pytest.raises(ConfigError, match=r"Got 5 in 'c' of images. 3 classes have fewer than 8"):
+        ragged(EpisodeConfig(3, 4, 4))
+    assert ragged().smallest == 5
+
+
+def test_colour_images_have_three_channels_in_every_layout():
+    flat = torch.randint(0, 256, (12, 5, 5, 3), dtype=torch.uint8)
+    images = flat.permute(0, 3, 1, 2)  # as a packed copy stores them
+    config = EpisodeConfig(2, 1, 2)
+    sources = [ImageSource(x, "ab", config) for x in (images.reshape(2, 6, 3, 5, 5), Ragged(images, (6, 6)))]
+    episodes = [source[4] for source in sources]
+    assert episodes[0].support.x.shape == (2, 3, 5, 5)
+    assert torch.equal(episodes[0].query.x, episodes[1].query.x)
+    assert all((image * 255).round().byte().tolist() in images.tolist() for image in episodes[0].support.x)
+
+
+def test_images_that_are_neither_grey_nor_in_colour_are_refused():
+    for wrong in (torch.zeros(2, 6, 4, 5, 5), torch.zeros(2, 6, 2, 5, 5), torch.zeros(2, 6, 5)):
+        with pytest.raises(ConfigError, match=r"images \(classes, samples, h, w\), or in colour"):
+            ImageSource(wrong.byte(), "ab", EpisodeConfig(2, 1, 2))
+    with pytest.raises(ConfigError, match=r"Got 2 classes of \(4, 5, 5\) in torch.uint8"):
+        ImageSource(Ragged(torch.zeros(4, 4, 5, 5).byte(), (2, 2)), "ab", EpisodeConfig(2, 1, 1))
+    with pytest.raises(ConfigError, match=r"All samples must have one shape and type. Got "):
+        ImageSource([torch.zeros(3, 5, 5).byte(), torch.zeros(3, 6, 6).byte()], "ab", EpisodeConfig(2, 1, 1))
