@@ -21,7 +21,9 @@ from amfs_lab.tasks import SOURCES, EpisodeConfig
 from amfs_lab.tasks.augment import check_augmentations
 
 SCHEDULES = ("constant", "cosine")
+KEPT = ("last", "best")
 CHOICES = {"backbone": BACKBONES, "norm": NORMS, "source": SOURCES, "schedule": SCHEDULES, "precision": PRECISIONS}
+CHOICES |= {"keep": KEPT}
 # Bounds of the integers; a width of 2,048 has 113 million weights.
 COUNTS = {"tasks": (1, 10_000), "width": (1, 2048), "steps": (1, 10**9)}
 COUNTS |= {"validate_every": (0, 10**9), "validation_episodes": (2, 10**6)}
@@ -57,6 +59,9 @@ class TrainingConfig:
         precision: number format of the backbone; solve and outer loop keep float32.
         batched: compute all tasks of a meta-step at once, which is faster only on a GPU.
         augment: random changes of the training images (see `tasks.augment`).
+        average: decay of a moving average of the meta-parameters, which is evaluated and saved; 0: no average.
+        label_smoothing: share of a query's label that is spread over all classes, in training.
+        keep: save the last meta-parameters, or the ones with the best validation accuracy.
         validate_every: meta-steps between validations; 0: none.
         validation_episodes: episodes of a validation.
         seed: seed of the initial weights and the episodes.
@@ -78,6 +83,9 @@ class TrainingConfig:
     precision: str = FLOAT32
     batched: bool = False
     augment: tuple[str, ...] = ()
+    average: float = 0.0
+    label_smoothing: float = 0.0
+    keep: str = "last"
     validate_every: int = 100
     validation_episodes: int = 100
     seed: int = 0
@@ -91,6 +99,12 @@ class TrainingConfig:
             value = getattr(self, name)
             if (value is not None or name == "meta_lr") and (not is_number(value) or value <= 0):
                 raise ConfigError(f"TrainingConfig.{name} must be a finite number > 0. Got {value!r}.")
+        for name in ("average", "label_smoothing"):
+            value = getattr(self, name)
+            if not is_number(value) or not 0 <= value < 1:
+                raise ConfigError(f"TrainingConfig.{name} must be in [0, 1). Got {value!r}.")
+        if self.keep == "best" and not self.validate_every:
+            raise ConfigError('TrainingConfig.keep="best" needs validations. Got validate_every=0. Set it to 100.')
         inner = tuple(INNER_LOOPS.values())
         kinds = {"inner": inner, "outer": Aggregator, "episode": EpisodeConfig, "batched": bool, "method": str}
         for name, kind in kinds.items():
@@ -118,7 +132,7 @@ class TrainingConfig:
                 raise ConfigError(
                     f"The backbone must fit into memory. Got {self.backbone} of width {self.width}. Lower `width`."
                 ) from error
-            learner = MetaLearner(backbone, self.inner.build(), self.episode.ways)
+            learner = MetaLearner(backbone, self.inner.build(), self.episode.ways, self.label_smoothing)
         return learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster layout on CPUs
 
     def to_dict(self) -> dict[str, Any]:

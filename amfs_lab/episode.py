@@ -66,14 +66,18 @@ class Examples:
         """Regression targets: real labels as they are, classes one-hot."""
         return self.y if self.real else F.one_hot(self.y, self.ways).to(self.x.dtype)
 
-    def loss(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
+    def loss(self, scores: Float[Tensor, "n ways"], label_smoothing: float = 0.0) -> Float[Tensor, ""]:
         """Cross-entropy for classes, 1/2 |score - y|^2 for real labels; the mean over the n labels.
 
-        Half the mean square is L/n with the L of Section 4.1. So a step of length a on L is a step of length a n here.
+        With label smoothing e, a class has the target (1 - e) + e / ways, and each other class e / ways. Real labels
+        stay as they are. Half the mean square is L/n with the L of Section 4.1. So a step of length a on L is a step of
+        length a n here.
         Raises DataError for scores that are not one row of `ways` numbers for each label.
         """
         scores = self._scores(scores)
-        return (scores - self.y).square().sum(1).mean() / 2 if self.real else F.cross_entropy(scores, self.y)
+        if self.real:
+            return (scores - self.y).square().sum(1).mean() / 2
+        return F.cross_entropy(scores, self.y, label_smoothing=label_smoothing)
 
     def accuracy(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
         """The share of labels whose class has the largest score; NaN in regression. Raises what `loss` raises."""

@@ -90,18 +90,25 @@ class MetaLearner(nn.Module):
             takes images only, is wrapped (`backbones.Wrapped`).
         inner: `FunctionSpace`, `Prototypes` (on features), or `Maml`, `Anil` (on a network with a linear head).
         ways: number of outputs of the head, and the ways of every episode. Loops on features ignore it.
+        label_smoothing: share of a query's label that is spread over all classes (Szegedy et al. 2016).
     Raises:
         ConfigError: a gradient loop without `ways`, or on a network without `features`.
     """
 
-    def __init__(self, backbone: nn.Module, inner: FeatureSpaceLoop | GradientLoop, ways: int | None = None) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        inner: FeatureSpaceLoop | GradientLoop,
+        ways: int | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
         super().__init__()
         if any(is_lazy(tensor) for tensor in tensors_of(backbone)):
             raise ConfigError(
                 "A network's parameters must have their shapes. Got a lazy layer that has seen no image. Run the "
                 "network once before: network(images)."
             )
-        self.inner, self.ways = inner, ways
+        self.inner, self.ways, self.label_smoothing = inner, ways, label_smoothing
         body = backbone if is_backbone(backbone) else Wrapped(backbone)
         if isinstance(inner, FeatureSpaceLoop):
             self.net = body
@@ -143,7 +150,7 @@ class MetaLearner(nn.Module):
         """The loss and the scores of a task."""
         episode = self._cast(episode)
         scores, penalty = self._predict(episode)
-        return episode.query.loss(scores) + penalty, scores
+        return episode.query.loss(scores, self.label_smoothing) + penalty, scores
 
     def meta_parameters(self) -> list[nn.Parameter]:
         """The meta-parameters in the order of a gradient row: the network's, then the inner loop's own."""

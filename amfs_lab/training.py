@@ -25,6 +25,7 @@ from amfs_lab.provenance import of_learner, of_source
 from amfs_lab.runs.folder import RunFolder
 from amfs_lab.runs.interrupts import uninterrupted
 from amfs_lab.runs.progress import Progress
+from amfs_lab.selection import Selection
 from amfs_lab.tasks import EpisodeSource, episode_of, open_source
 from amfs_lab.trajectory import CountSketch, record
 
@@ -159,9 +160,10 @@ class MetaTrainer:
         step, complete, seconds = self.done, False, progress.seconds if progress else 0.0
         with hold:
             optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
+            selection = Selection(learner, config.average, config.keep == "best")
             outer = copy(config.outer)  # a stateful rule (some of TorchJD's rules) starts each run without a state
             with repeatable(self.device, "start", config.seed):
-                self._begin(optimizer)
+                self._begin(optimizer, selection)
             try:
                 for step in range(self.done + 1, config.steps + 1):
                     began = time.perf_counter()
@@ -172,6 +174,7 @@ class MetaTrainer:
                         tasks, direction = meta_gradient(learner, outer, episodes, config.batched)
                     with uninterrupted():
                         apply(learner, optimizer, direction)
+                        selection.update(step)
                         loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
                         point = None if position is None else record(position, outer, tasks.rows)
                         seconds += time.perf_counter() - began
@@ -179,10 +182,12 @@ class MetaTrainer:
                         complete, left = spent >= 1, seconds * max(1 / spent - 1, 0)
                         progress = Progress(config.method, step, seconds, loss, accuracy, None, point, left)
                     if config.validate_every and (complete or step % config.validate_every == 0):
-                        result = evaluate(learner, self.validation, config.validation_episodes)
+                        with selection.shown():
+                            result = evaluate(learner, self.validation, config.validation_episodes)
+                            selection.note(result.accuracy.mean)
                         progress = replace(progress, validation=result.accuracy)
                     if step % self.folder.save_every == 0 and not complete:
-                        self.folder.save_checkpoint(learner, optimizer, progress)
+                        self.folder.save_checkpoint(learner, optimizer, progress, selection=selection)
                     yield progress
                     if complete:
                         break
@@ -191,13 +196,13 @@ class MetaTrainer:
                 if isinstance(error, NonFiniteTask):
                     failed["episode"] = (step - 1) * config.tasks + error.task
                     where = f"{where[:-1]}, episode {failed['episode']} of {self.train!r}.{self.folder.replay_hint()}"
-                self.folder.save_checkpoint(learner, optimizer, progress, failed)
+                self.folder.save_checkpoint(learner, optimizer, progress, failed, selection)
                 progress = None  # no learner is saved
                 raise NumericalError(f"{error} {where}") from error
             finally:
-                self.saved_in = self.folder.finish(learner, optimizer, progress, complete)
+                self.saved_in = self.folder.finish(learner, optimizer, progress, complete, selection)
 
-    def _begin(self, optimizer: torch.optim.Optimizer) -> None:
+    def _begin(self, optimizer: torch.optim.Optimizer, selection: Selection) -> None:
         """Starts the inner loop or restores the checkpoint, and checks for errors that would come later."""
         self.folder.check_savable(self.learner)
         first = self._episode(0)
@@ -209,7 +214,7 @@ class MetaTrainer:
         if self.config.validate_every:
             check_measurable(self.learner, self.validation)
         if self.folder.checkpoint is not None:
-            self.folder.checkpoint.restore(self.learner, optimizer)
+            self.folder.checkpoint.restore(self.learner, optimizer, selection)
 
     def _episode(self, index: int) -> Episode:
         return episode_of(self.train, index).to(self.device)

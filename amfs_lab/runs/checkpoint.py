@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from amfs_lab import files
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.learner import MetaLearner
+from amfs_lab.selection import Selection
 
 CHECKPOINTS = "checkpoint-*.pt"
 OLDER = "state-*.safetensors"  # checkpoints of older versions
@@ -19,19 +20,27 @@ KEPT = 2  # the newest, and the one before in case the newest is damaged
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory: the run's record, the state of learner and optimizer, and one line in `damaged` for each
-    newer checkpoint that could not be read."""
+    """A checkpoint in memory: the run's record, the states of learner, optimizer and `Selection`, and one line in
+    `damaged` for each newer checkpoint that could not be read."""
 
     path: Path
     record: dict[str, Any]
     learner: dict[str, Any]
     optimizer: dict[str, Any]
     damaged: tuple[str, ...] = ()
+    selection: dict[str, Any] = field(default_factory=dict)
 
-    def restore(self, learner: MetaLearner, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Loads the state into both. Raises DataError if it does not fit them."""
+    def restore(
+        self,
+        learner: MetaLearner,
+        optimizer: torch.optim.Optimizer | None = None,
+        selection: Selection | None = None,
+    ) -> None:
+        """Loads the state into all of them. Raises DataError if it does not fit them."""
         try:
             learner.load_state_dict(self.learner)
+            if selection is not None:
+                selection.restore(self.selection)
             if optimizer is not None:
                 optimizer.load_state_dict(self.optimizer)
                 for param, state in optimizer.state.items():
@@ -44,7 +53,12 @@ class Checkpoint:
 
 
 def save(
-    folder: Path, step: int, learner: MetaLearner, optimizer: torch.optim.Optimizer, record: dict[str, Any]
+    folder: Path,
+    step: int,
+    learner: MetaLearner,
+    optimizer: torch.optim.Optimizer,
+    record: dict[str, Any],
+    selection: Selection | None = None,
 ) -> Path:
     """Writes a checkpoint to a temporary file, renames the file, and removes all but the newest checkpoints.
 
@@ -52,7 +66,8 @@ def save(
     be written, for example because the disk is full.
     """
     path, packed = folder / CHECKPOINTS.replace("*", f"{step:09d}"), io.BytesIO()
-    torch.save({"record": record, "learner": learner.state_dict(), "optimizer": optimizer.state_dict()}, packed)
+    states = {"learner": learner.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save({"record": record, "selection": {} if selection is None else selection.state()} | states, packed)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with files.replacing(path) as file:
@@ -90,7 +105,8 @@ def _read(path: Path) -> dict[str, Any]:
             raise ValueError(f"{wrong} has another checksum")
     packed.seek(0)
     content = torch.load(packed, map_location="cpu", weights_only=True)
-    return {name: content[name] for name in ("record", "learner", "optimizer")}
+    names = ("record", "learner", "optimizer")
+    return {name: content[name] for name in names} | {"selection": content.get("selection", {})}
 
 
 def checkpoints(folder: Path) -> list[Path]:

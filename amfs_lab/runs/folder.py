@@ -25,6 +25,7 @@ from amfs_lab.runs import checkpoint, saved
 from amfs_lab.runs.interrupts import uninterrupted
 from amfs_lab.runs.progress import Progress
 from amfs_lab.runs.saved import RECORD, TENSORS
+from amfs_lab.selection import Selection
 
 LOCK, HOLDER = ".run.lock", ".run.holder"
 
@@ -122,6 +123,7 @@ class RunFolder:
         optimizer: torch.optim.Optimizer,
         progress: Progress | None,
         failed: dict[str, int] | None = None,
+        selection: Selection | None = None,
     ) -> None:
         """Writes a checkpoint. If that fails, it warns and the training goes on."""
         if self.path is None:
@@ -129,26 +131,36 @@ class RunFolder:
         step = 0 if progress is None else progress.step
         try:
             with uninterrupted():
-                checkpoint.save(self.path, step, learner, optimizer, self._record(progress) | {"failed": failed})
+                record = self._record(progress) | {"failed": failed}
+                checkpoint.save(self.path, step, learner, optimizer, record, selection)
                 self._saved_step = step
         except Exception as error:
             warnings.warn(f"{error} Training goes on, without a checkpoint of step {step}.", stacklevel=2)
 
     def finish(
-        self, learner: MetaLearner, optimizer: torch.optim.Optimizer, progress: Progress | None, complete: bool
+        self,
+        learner: MetaLearner,
+        optimizer: torch.optim.Optimizer,
+        progress: Progress | None,
+        complete: bool,
+        selection: Selection,
     ) -> Path | None:
-        """Saves the learner.
+        """Saves the learner with the selected meta-parameters.
 
         Removes the checkpoints of a complete run; writes a checkpoint of the last step of a stopped run.
 
         Returns:
             the folder that holds the learner: this folder, or a temporary one if writing to this folder failed.
         """
-        if self.path is None or progress is None:
+        if progress is None:
+            return None
+        if self.path is None:
+            selection.settle()
             return None
         with uninterrupted():
             if not complete and self._saved_step != progress.step:
-                self.save_checkpoint(learner, optimizer, progress)
+                self.save_checkpoint(learner, optimizer, progress, selection=selection)
+            selection.settle()
             saved_in = self._save_learner(learner, progress)
             if complete and saved_in == self.path:
                 checkpoint.remove(checkpoint.checkpoints(self.path))

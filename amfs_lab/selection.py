@@ -1,0 +1,91 @@
+"""The meta-parameters that a run ends with: the last ones, their moving average, or the best ones in validation."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amfs_lab.learner import MetaLearner
+
+WARM_UP = 10  # steps in which the average follows the meta-parameters closely
+
+
+class Selection:
+    """Meta-parameters to evaluate and to save, beside the ones that training changes.
+
+    With `decay` > 0, these are a moving average, updated after each meta-step s = 1, 2, ...:
+
+        average <- average + (1 - d) (theta - average),  d = min(decay, s / (s + 10))
+
+    The smaller d of the first steps removes the random start from the average. Buffers are not averaged.
+
+    Args:
+        learner: the learner in training.
+        decay: in [0, 1); 0 keeps no average.
+        best: keep the meta-parameters with the best validation accuracy so far, and end with them.
+    """
+
+    def __init__(self, learner: MetaLearner, decay: float = 0.0, best: bool = False) -> None:
+        self.learner, self.decay, self.keeps_best = learner, decay, best
+        self.average: list[Tensor] | None = None
+        self.best: dict[str, Tensor] | None = None
+        self.best_accuracy = float("-inf")
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Adds the meta-parameters after `step` meta-steps to the average."""
+        if not self.decay:
+            return
+        params = self.learner.meta_parameters()
+        if self.average is None:
+            self.average = [p.detach().clone() for p in params]
+        share = 1 - min(self.decay, step / (step + WARM_UP))
+        torch._foreach_lerp_(self.average, params, share)
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Inside the block, the learner has the averaged meta-parameters."""
+        if self.average is None:
+            yield
+            return
+        kept = [p.detach().clone() for p in self.learner.meta_parameters()]
+        self._put(self.average)
+        try:
+            yield
+        finally:
+            self._put(kept)
+
+    def note(self, accuracy: float) -> None:
+        """Keeps the state of the learner if this validation accuracy is the best so far. For use within `shown`."""
+        if self.keeps_best and accuracy > self.best_accuracy:
+            self.best_accuracy = accuracy
+            self.best = {name: tensor.clone() for name, tensor in self.learner.state_dict().items()}
+
+    def settle(self) -> None:
+        """Puts the selected meta-parameters into the learner, at the end of a run."""
+        if self.best is not None:
+            self.learner.load_state_dict(self.best)
+        elif self.average is not None:
+            self._put(self.average)
+
+    def state(self) -> dict[str, Any]:
+        """The state for a checkpoint; empty if nothing is kept."""
+        found = {"average": self.average, "best": self.best, "best_accuracy": self.best_accuracy}
+        return found if self.decay or self.keeps_best else {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restores what `state` returned. Raises ValueError if it does not fit the learner."""
+        self.average, self.best = state.get("average"), state.get("best")
+        self.best_accuracy = state.get("best_accuracy", float("-inf"))
+        params = self.learner.meta_parameters()
+        if self.average is not None:
+            if [p.shape for p in params] != [kept.shape for kept in self.average]:
+                raise ValueError("the average must have the shapes of the meta-parameters")
+            self.average = [kept.to(p) for kept, p in zip(self.average, params, strict=True)]
+
+    @torch.no_grad()
+    def _put(self, values: list[Tensor]) -> None:
+        for param, value in zip(self.learner.meta_parameters(), values, strict=True):
+            param.copy_(value)
