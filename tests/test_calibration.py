@@ -46,8 +46,7 @@ def test_a_confidence_of_one_is_in_the_last_bin():
 
 
 def test_bad_scores_and_empty_tables_are_refused():
-    for scores, labels in ((torch.full((2, 3), float("nan")), torch.zeros(2)), (torch.ones(2, 3), torch.zeros(3))):
-        with pytest.raises(DataError, match="one row of finite scores for each label"):
-            reliability(scores, labels.long())
+    with pytest.raises(DataError, match=r"one row of finite scores for each label. Got scores of shape \(2, 3\)"):
+        reliability(torch.full((2, 3), float("nan")), torch.zeros(2, dtype=torch.long))
     with pytest.raises(DataError, match=r"at least one answer. Got an empty table"):
         calibration_error(torch.zeros(BINS, 3))

@@ -154,6 +154,6 @@ def test_elastic_shifts_are_smooth_and_as_large_as_they_say(random):
     """A ramp in x is its own coordinate, so its change is the shift."""
     side = 64
     ramp = torch.linspace(0, 1, side).expand(300, 1, side, side)
-    shift = (elastic(ramp, random) - ramp)[:, 0, 8:-8, 16:-16]
+    shift = (elastic(ramp, random) - ramp)[:, 0, 16:-16, 16:-16]  # far from the blank outside
     assert BEND / 2 < shift.std() < 1.5 * BEND
     assert shift.diff(dim=1).abs().max() < BEND
