@@ -1,13 +1,18 @@
-"""Provenance of a run: its data and its network as plain data, recorded and compared on resume."""
+"""Provenance of a run or a result, as plain data: its data and its network, the code, the machine."""
 
 import dataclasses
 import hashlib
 import json
+import os
+import platform
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from amfs_lab import __version__
 from amfs_lab.errors import ConfigError, printable
 
 GIVE = {"data": "`train=` and `validation=`", "learner": "`learner=`"}  # the arguments in Python
@@ -90,6 +95,44 @@ def told(recorded: dict[str, Any]) -> str:
         return printable(str(recorded["class"])[:100], line=True)
     classes = recorded.get("classes")
     return printable((str(recorded.get("name")) + (f", {classes} classes" if classes else ""))[:100], line=True)
+
+
+def code_version() -> dict[str, Any]:
+    """The package's version and, in a git checkout, the commit, and `changed`: True if files differ from it."""
+    code: dict[str, Any] = {"amfs_lab": __version__, "commit": None}
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return code
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, check=True)
+        return done.stdout.decode("utf-8", "replace").strip()
+
+    try:
+        return code | {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "amfs_lab"))}
+    except (OSError, subprocess.CalledProcessError):
+        return code
+
+
+def machine() -> dict[str, Any]:
+    """Hardware and software that affect times, without the name of the machine."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,  # by other programs
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def _fingerprint(plain: object) -> str:

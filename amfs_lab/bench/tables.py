@@ -27,8 +27,8 @@ from amfs_lab.bench.rounds import Times, measure, ratio_text, synchronize
 from amfs_lab.config import TrainingConfig
 from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError
-from amfs_lab.experiments.markdown import markdown_table
-from amfs_lab.experiments.result import machine
+from amfs_lab.markdown import markdown_table
+from amfs_lab.provenance import machine
 
 PARTS = ("meta-steps", "adaptation", "memory", "rules", "import", "opening", "against")
 TASKS = (4, 8, 16, 32, 64)

@@ -29,11 +29,11 @@ from amfs_lab.experiments.experiment import (
     correct_answers,
     training_config,
 )
-from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
 from amfs_lab.experiments.trainings import Trainings
 from amfs_lab.inner import GradientLoop, Maml
 from amfs_lab.learner import MetaLearner
+from amfs_lab.markdown import markdown_table
 from amfs_lab.methods import METHODS
 from amfs_lab.plain import shown
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, accuracy_p_value, holm, mean_interval

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from amfs_lab.experiments.conflict_draws import GRADIENTS, SETTINGS
-from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
+from amfs_lab.markdown import markdown_table
 from amfs_lab.methods import CLIPPED
 from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, PCGrad
 from amfs_lab.stats import Interval, mean_interval, paired_difference

@@ -14,8 +14,9 @@ from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.devices import pick_device
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import Evaluation, check_episodes
-from amfs_lab.experiments.result import RECORD, Result, alike, check_free, code_version, machine, whole
+from amfs_lab.experiments.result import RECORD, Result, alike, check_free, whole
 from amfs_lab.experiments.trainings import Trainings
+from amfs_lab.provenance import code_version, machine
 from amfs_lab.tasks import SPLITS, EpisodeConfig
 
 if TYPE_CHECKING:

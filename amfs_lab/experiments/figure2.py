@@ -25,11 +25,11 @@ from amfs_lab.experiments.experiment import (
     check_common,
     training_config,
 )
-from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
 from amfs_lab.experiments.trainings import Trainings
 from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner
+from amfs_lab.markdown import markdown_table
 from amfs_lab.methods import FunctionSpaceConfig
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, mean_interval
 from amfs_lab.tasks import EpisodeConfig, EpisodeSource, open_source

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from amfs_lab.experiments import accuracy, figure2, precision
 from amfs_lab.experiments.experiment import accuracies
-from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import stored
+from amfs_lab.markdown import markdown_table
 from amfs_lab.stats import (
     FEW,
     accuracy_interval,

@@ -26,9 +26,9 @@ from amfs_lab.experiments.experiment import (
     correct_answers,
     training_config,
 )
-from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, plain
 from amfs_lab.experiments.trainings import Trainings
+from amfs_lab.markdown import markdown_table
 from amfs_lab.methods import METHODS
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, mean_interval
 from amfs_lab.tasks import EpisodeConfig, open_source

@@ -10,19 +10,17 @@ import hashlib
 import json
 import math
 import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from amfs_lab import __version__, files
+from amfs_lab import files
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.provenance import code_version, machine
 from amfs_lab.runs.folder import writable
 
 RECORD, ROWS, SUMMARY = "result.json", "rows.npz", "summary.json"
@@ -36,44 +34,6 @@ PARTS: dict[str, type] = {
     "code": dict,
     "machine": dict,
 }
-
-
-def code_version() -> dict[str, Any]:
-    """The package's version and, in a git checkout, the commit, and `changed`: True if files differ from it."""
-    code: dict[str, Any] = {"amfs_lab": __version__, "commit": None}
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return code
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, check=True)
-        return done.stdout.decode("utf-8", "replace").strip()
-
-    try:
-        return code | {"commit": git("rev-parse", "HEAD"), "changed": bool(git("status", "--porcelain", "amfs_lab"))}
-    except (OSError, subprocess.CalledProcessError):
-        return code
-
-
-def machine() -> dict[str, Any]:
-    """Hardware and software that affect times, without the name of the machine."""
-    return {
-        "cpu": _cpu(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,  # by other programs
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from amfs_lab.cli import main
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import EXPERIMENTS, Experiment, figures
 from amfs_lab.experiments.experiment import Measured
-from amfs_lab.experiments.markdown import markdown_table
 from amfs_lab.experiments.result import Result, stored
+from amfs_lab.markdown import markdown_table
 from amfs_lab.stats import Interval
 
 
