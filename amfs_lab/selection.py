@@ -42,7 +42,8 @@ class Selection:
         if self.average is None:
             self.average = [p.detach().clone() for p in params]
         share = 1 - min(self.decay, step / (step + WARM_UP))
-        torch._foreach_lerp_(self.average, params, share)
+        for average, param in zip(self.average, params, strict=True):
+            average.lerp_(param, share)
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:

@@ -124,6 +124,7 @@ class MetaTrainer:
         data["validation"] = of_source(self.validation, validation is not None)
         trained = of_learner(self.learner, learner is not None)
         self.folder.describe({"data": data, "learner": trained, "input_shape": list(shape)})
+        self.selection = Selection(self.learner, config.average, config.keep == "best")
         self.saved_in: Path | None = None
         self._used = False
 
@@ -156,14 +157,13 @@ class MetaTrainer:
     @torch.inference_mode(False)
     @torch.enable_grad()
     def _run(self, hold: contextlib.ExitStack) -> Generator[Progress, None, None]:
-        config, learner, progress = self.config, self.learner, self.folder.progress
+        config, learner, progress, selection = self.config, self.learner, self.folder.progress, self.selection
         step, complete, seconds = self.done, False, progress.seconds if progress else 0.0
         with hold:
             optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
-            selection = Selection(learner, config.average, config.keep == "best")
             outer = copy(config.outer)  # a stateful rule (some of TorchJD's rules) starts each run without a state
             with repeatable(self.device, "start", config.seed):
-                self._begin(optimizer, selection)
+                self._begin(optimizer)
             try:
                 for step in range(self.done + 1, config.steps + 1):
                     began = time.perf_counter()
@@ -202,7 +202,7 @@ class MetaTrainer:
             finally:
                 self.saved_in = self.folder.finish(learner, optimizer, progress, complete, selection)
 
-    def _begin(self, optimizer: torch.optim.Optimizer, selection: Selection) -> None:
+    def _begin(self, optimizer: torch.optim.Optimizer) -> None:
         """Starts the inner loop or restores the checkpoint, and checks for errors that would come later."""
         self.folder.check_savable(self.learner)
         first = self._episode(0)
@@ -214,7 +214,7 @@ class MetaTrainer:
         if self.config.validate_every:
             check_measurable(self.learner, self.validation)
         if self.folder.checkpoint is not None:
-            self.folder.checkpoint.restore(self.learner, optimizer, selection)
+            self.folder.checkpoint.restore(self.learner, optimizer, self.selection)
 
     def _episode(self, index: int) -> Episode:
         return episode_of(self.train, index).to(self.device)

@@ -67,9 +67,11 @@ def meta_steps(shape: EpisodeConfig, methods: Iterable[str] = METHODS, device: t
     return steps
 
 
-def baseline_step(episodes: list[Episode], layout: torch.memory_format) -> Step:
+def baseline_step(
+    episodes: list[Episode], layout: torch.memory_format = torch.contiguous_format, width: int = 64
+) -> Step:
     """A step of supervised training of an ordinary Conv-4 with a linear head, on the images of the episodes."""
-    net = ordinary(episodes[0]).to(device_of(episodes), memory_format=layout)  # type: ignore[call-overload]
+    net = ordinary(episodes[0], width).to(device_of(episodes), memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(net.parameters())
     batches = [(torch.cat([e.support.x, e.query.x]), torch.cat([e.support.y, e.query.y])) for e in episodes]
 
@@ -98,7 +100,7 @@ def ordinary(episode: Episode, width: int = 64) -> nn.Sequential:
 
 def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv4 | None = None) -> Step:
     """A complete meta-step of the method: task gradients, aggregation, optimizer step."""
-    learner = config.build()
+    learner = config.build(tuple(episodes[0].support.x.shape[1:]))
     if backbone is not None:
         learner = MetaLearner(backbone, config.inner.build(), config.episode.ways)
         learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

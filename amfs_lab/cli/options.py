@@ -119,7 +119,7 @@ def with_default(text: str, default: Any) -> str:
     text, _, none = text.partition("; None: ")
     if default is None:
         return f"{text} (default: {none or 'none'})"
-    words = " ".join(default) or "nothing" if isinstance(default, tuple | Mapping) else f"{default}"
+    words = " ".join(map(str, default)) or "nothing" if isinstance(default, tuple | Mapping) else f"{default}"
     return f"{text} (default {words})"
 
 
@@ -129,8 +129,8 @@ def _add(parser: argparse.ArgumentParser, name: str, hint: Any, help: str) -> No
     reading: dict[str, Any] = {"type": hint}
     if hint is bool:
         reading = {"action": argparse.BooleanOptionalAction}
-    elif get_origin(hint) is not None:  # a tuple of names
-        reading = {"nargs": "*"}
+    elif get_origin(hint) is not None:  # a tuple of names or numbers
+        reading = {"nargs": "*", "type": get_args(hint)[0]}
     if name in LISTED:
         reading["metavar"] = "{" + ",".join(LISTED[name]) + "}"
     elif name in METAVARS:

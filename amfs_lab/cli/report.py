@@ -61,6 +61,12 @@ def write_rows(path: Path, results: Iterable[QueryResult], option: str = "--per-
         return _csv(file, results) if path.suffix.lower() == ".csv" else _lines(file, results)
 
 
+def save_text(path: Path, text: str, option: str) -> None:
+    """Writes a text file with a line break at its end. Raises ConfigError if the file cannot be written."""
+    with _writable(path, option), files.replacing(path, text=True) as file:
+        file.write(text + "\n")
+
+
 def _csv(file: IO[str], results: Iterable[QueryResult]) -> int:
     table, count = csv.writer(file, lineterminator="\n"), 0
     table.writerow(FIELDS)

@@ -16,8 +16,13 @@ from amfs_lab.cli.options import (
     threads,
     validation_suggested,
 )
-from amfs_lab.cli.report import PICTURES, check_ending, plotting, save_figure
+from amfs_lab.cli.report import PICTURES, check_ending, plotting, save_figure, save_text
 from amfs_lab.experiments import EXPERIMENTS, Experiment, intervals
+from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig
+from amfs_lab.experiments.budgets import BUDGETS
+from amfs_lab.markdown import latex_table
+
+TABLES = [name for name, experiment in EXPERIMENTS.items() if isinstance(experiment, Benchmark)]
 
 
 def add_to(commands: Any) -> None:
@@ -32,13 +37,23 @@ def add_to(commands: Any) -> None:
         p.add_argument(
             "--figure", type=Path, metavar="FILE", help="save a figure to this .svg, .pdf or .png file (default: none)"
         )
+        p.add_argument("--latex", type=Path, metavar="FILE", help="save the table to this .tex file (default: none)")
         threads(p, 1 if experiment.name == "figure2" else 0)  # figure2 measures times on one thread
+        if experiment.pooled:
+            budget(p)
         if "source" in _names(experiment):
             data_folder(p)
             device(p, "cpu")
             p.add_argument(
                 "--resume", action="store_true", help="continue an interrupted command, or show its complete result"
             )
+    every = command(results, "all", reproduce_all, f"measure {', '.join(TABLES)}, with learners that all of them use")
+    add_fields(every, BenchmarkConfig, (*Benchmark.hidden, "rows"))
+    every.add_argument("--out", type=Path, default=Path("runs"), help="folder of the results (default %(default)s)")
+    threads(every)
+    budget(every)
+    data_folder(every)
+    device(every, "cpu")
     p = command(
         results,
         "intervals",
@@ -54,7 +69,11 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
     if options.figure is not None:
         plotting("--figure")
         check_ending(options.figure, PICTURES, "--figure")
+    if options.latex is not None:
+        check_ending(options.latex, (".tex",), "--latex")
     settings = given(options, experiment.config, experiment.hidden)
+    if experiment.pooled:
+        settings["budget"] = options.budget
     if vars(options).get("steps") is not None and "seconds" in _names(experiment):
         settings = {"seconds": None} | settings
     config = experiment.configure(settings)
@@ -68,10 +87,35 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
             _say,
             folder,
             vars(options).get("resume", False),
+            vars(options).get("jobs", 1),
         )
     print(experiment.table(result))
+    if options.latex is not None:
+        save_text(options.latex, latex_table(experiment.table(result)), "--latex")
     if options.figure is not None:
         save_figure(options.figure, experiment.figure(result), "--figure")
+
+
+def budget(p: argparse.ArgumentParser) -> None:
+    """Options of the tables: the size of the budget, and the number of processes."""
+    p.add_argument("--budget", choices=BUDGETS, default="quick", help="size of the budget (default %(default)s)")
+    p.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        help="processes that train at once; they share the threads (default 1)",
+    )
+
+
+def reproduce_all(options: argparse.Namespace) -> None:
+    """Measures all tables of one source. A complete result is shown, an interrupted one is continued."""
+    set_threads(options.threads)
+    settings = given(options, BenchmarkConfig, (*Benchmark.hidden, "rows")) | {"budget": options.budget}
+    for experiment in map(EXPERIMENTS.__getitem__, TABLES):
+        config = experiment.configure(dict(settings))
+        folder = options.out / experiment.folder(config)
+        print(f"{experiment.title(config)} -> {folder}", flush=True)
+        print(experiment.table(experiment.run(config, options.data, options.device, _say, folder, True, options.jobs)))
 
 
 def _say(words: str) -> None:

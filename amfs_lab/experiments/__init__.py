@@ -1,11 +1,12 @@
 """Experiments that measure tables and figures: one module for each, and one folder for each result."""
 
-from amfs_lab.experiments import accuracy, conflict, figure2, intervals, precision
+from amfs_lab.experiments import ablation, accuracy, conflict, figure2, intervals, precision, table1, table2, table4
 from amfs_lab.experiments.experiment import Experiment
 from amfs_lab.experiments.result import Result
 
 EXPERIMENTS: dict[str, Experiment] = {
-    each.name: each for each in (figure2.EXPERIMENT, accuracy.EXPERIMENT, conflict.EXPERIMENT, precision.EXPERIMENT)
+    each.EXPERIMENT.name: each.EXPERIMENT
+    for each in (figure2, accuracy, conflict, precision, table1, table2, table4, ablation)
 }
 
 __all__ = ["EXPERIMENTS", "Experiment", "Result", "accuracy", "conflict", "figure2", "intervals", "precision"]

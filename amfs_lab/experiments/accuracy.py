@@ -37,12 +37,10 @@ from amfs_lab.markdown import markdown_table
 from amfs_lab.methods import METHODS
 from amfs_lab.plain import shown
 from amfs_lab.stats import Interval, accuracy_difference, accuracy_interval, accuracy_p_value, holm, mean_interval
-from amfs_lab.tasks import EpisodeConfig, open_source
+from amfs_lab.tasks import SHAPES, EpisodeConfig, open_source
 
 if TYPE_CHECKING:
     from amfs_lab.plots import SavableFigure
-
-SHAPES = {"5w1s": EpisodeConfig(5, 1, 15), "5w5s": EpisodeConfig(5, 5, 15), "20w1s": EpisodeConfig(20, 1, 5)}
 
 
 @dataclass(frozen=True)

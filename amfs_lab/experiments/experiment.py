@@ -55,17 +55,18 @@ class Experiment(ABC, Generic[Config]):
     gives the command `amfs-lab reproduce NAME` and its options.
 
     `help` is the description of the command. `option_help` replaces help texts of its options. `hidden` lists the
-    fields of the configuration that have no option.
+    fields of the configuration that have no option. `pooled` is True if a `Pool` trains the learners.
     """
 
     name: ClassVar[str]
     help: ClassVar[str]
     option_help: ClassVar[Mapping[str, str]] = {}
     hidden: ClassVar[Sequence[str]] = ()
+    pooled: ClassVar[bool] = False
     config: type[Config]
 
     @abstractmethod
-    def measure(self, config: Config, trainings: Trainings, report: Report) -> Measured:
+    def measure(self, config: Config, trainings: Any, report: Report) -> Measured:
         """All measurements. Bad settings and missing data raise errors before any training."""
 
     @abstractmethod
@@ -104,12 +105,14 @@ class Experiment(ABC, Generic[Config]):
         report: Report = silent,
         folder: Path | None = None,
         resume: bool = False,
+        jobs: int = 1,
     ) -> Result:
         """Runs the experiment and returns the result. If a folder is given, also saves it.
 
         Args:
             root: first directory to search for data. report: called with a line of text after each part.
             resume: True continues the training runs of an interrupted experiment (see `Trainings`).
+            jobs: number of processes of an experiment with a `Pool`.
         Raises:
             ConfigError: the folder exists, or the data are too small for the settings. Raised before any training.
             NumericalError: a training run that diverged.
@@ -118,13 +121,17 @@ class Experiment(ABC, Generic[Config]):
             return self._complete(config, folder)
         if folder is not None:
             check_free(folder)
-        trainings = Trainings(root, device, folder, resume)
+        trainings = self.trainings(root, device, folder, resume, jobs)
         at_start = {"code": code_version(), "machine": machine() | {"device": str(pick_device(device))}}
         result = self.result(config, self.measure(config, trainings, report), **at_start)
         if folder is not None:
             result.save(folder)
-            trainings.delete()
+            trainings.finish()
         return result
+
+    def trainings(self, root: Path | None, device: str, folder: Path | None, resume: bool, jobs: int) -> Any:
+        """The object that trains the learners: `Trainings`, or `Pool`."""
+        return Trainings(root, device, folder, resume)
 
     def _complete(self, config: Config, folder: Path) -> Result:
         """The result in the folder. Raises ConfigError if it has other settings."""

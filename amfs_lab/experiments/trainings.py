@@ -81,7 +81,7 @@ class Trainings:
             )
         return Trained(learner, progress, config)
 
-    def delete(self) -> None:
+    def finish(self) -> None:
         """Deletes the training runs. The result has the measurements."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -3,7 +3,7 @@
 A rule has one class, one key in `AGGREGATORS` (for configurations) and one `label` (for figures and tables).
 """
 
-from amfs_lab.outer.aggregation import AGGREGATORS, Aggregator, Mean, MeanCosine, PairwiseCosine, PCGrad
+from amfs_lab.outer.aggregation import AGGREGATORS, Aggregator, Mean, MeanCosine, PairwiseCosine, PCGrad, Rescaled
 from amfs_lab.outer.conflict import Conflict, measure
 from amfs_lab.outer.directions import cancellation_tolerance
 from amfs_lab.outer.from_torchjd import TorchJD
@@ -16,6 +16,7 @@ __all__ = [
     "MeanCosine",
     "PCGrad",
     "PairwiseCosine",
+    "Rescaled",
     "TorchJD",
     "cancellation_tolerance",
     "measure",

@@ -159,6 +159,20 @@ class MeanCosine(CosineRule):
         return torch.where(cancels, 0, Directions.of(mean[None]).sum()), 1
 
 
+@dataclass(frozen=True)
+class Rescaled(Aggregator):
+    """The direction of the mean gradient with the length of O-AMFS's step under `normalization="unit"`.
+
+    Compared with O-AMFS, it shows the effect of the direction; compared with the mean, the effect of the length.
+    """
+
+    label = "mean, rescaled"
+
+    def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
+        mean, step = Mean().weights(grads), PairwiseCosine("unit").combine(grads)
+        return mean * _ratio_of_lengths(step, mean @ grads)
+
+
 def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:
     """|a| / |b|, and 0 where b is zero. Both are first divided by their largest entry: squares could overflow."""
     unit_a, unit_b = _largest(a), _largest(b)
@@ -222,4 +236,5 @@ AGGREGATORS: dict[str, type[Aggregator]] = {  # the keys are the names in config
     "pairwise-cosine": PairwiseCosine,
     "mean-cosine": MeanCosine,
     "pcgrad": PCGrad,
+    "rescaled": Rescaled,
 }

@@ -20,6 +20,7 @@ from amfs_lab.tasks.images import read_image
 from amfs_lab.tasks.source import EmbeddingSource, EpisodeConfig, EpisodeSource, ImageSource, LabelledSource, episode_of
 
 __all__ = [
+    "SHAPES",
     "SOURCES",
     "SPLITS",
     "DataSet",
@@ -45,19 +46,27 @@ class DataSet(NamedTuple):
             first.
         unseen: description of its classes that no training episode has.
         turned: True if turned images can serve as new classes (`rotations`, see `tasks.augment`).
+        augment: augmentations of the training images in the tables.
+        ways: ways of the training episodes in the tables, for learners without a head. shapes: shapes of the tables.
     """
 
     load: Callable[[str, Path | None], tuple[Tensor, tuple[str, ...]]]
     unseen: str
     turned: bool = True
+    augment: tuple[str, ...] = ()
+    ways: int = 20
+    shapes: tuple[str, ...] = ("5w1s", "5w5s", "20w1s")
 
 
 SPLITS = ("train", "validation", "test")
+SHAPES = {"5w1s": EpisodeConfig(5, 1, 15), "5w5s": EpisodeConfig(5, 5, 15), "20w1s": EpisodeConfig(20, 1, 5)}
 SOURCES: dict[str, DataSet] = {
     "glyphs": DataSet(glyphs.split, "unseen scripts", turned=False),  # some letters are turns of others
-    "omniglot": DataSet(partial(omniglot.split, omniglot.OFFICIAL), "unseen alphabets"),
+    "omniglot": DataSet(partial(omniglot.split, omniglot.OFFICIAL), "unseen alphabets", augment=("rotations",)),
     "omniglot-random-classes": DataSet(
-        partial(omniglot.split, omniglot.RANDOM_CLASSES), "unseen characters, also of seen alphabets"
+        partial(omniglot.split, omniglot.RANDOM_CLASSES),
+        "unseen characters, also of seen alphabets",
+        augment=("rotations",),
     ),
 }
 

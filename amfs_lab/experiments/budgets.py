@@ -1,0 +1,41 @@
+"""Budgets of training runs, counted in baseline steps, so that equal time is a number of meta-steps.
+
+A baseline step is one step of supervised training, by an ordinary network, on the images of four 5-way 1-shot episodes.
+The price of a method is the time of one of its meta-steps, in baseline steps. It is measured once on a machine and
+stored. A run of b baseline steps then has b / price meta-steps, also on a busy machine and after an interruption.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from amfs_lab.bench.methods import BASELINE, baseline_step, learner_step
+from amfs_lab.bench.rounds import measure
+from amfs_lab.config import TrainingConfig
+from amfs_lab.tasks import EpisodeConfig, open_source
+
+ROUNDS, REFERENCE, TASKS = 9, EpisodeConfig(5, 1, 15), 4
+
+# Settings of `BenchmarkConfig` by the size of the budget. "smoke" only shows that everything runs.
+BUDGETS: dict[str, dict[str, Any]] = {
+    "smoke": dict(baseline_steps=3, seeds=2, episodes=4, width=8, rates=(3e-3,)),
+    "quick": dict(baseline_steps=1200, seeds=3, episodes=600, width=32),
+    "full": dict(baseline_steps=40_000, seeds=5, episodes=600, width=64),
+}
+
+
+def prices(configs: Mapping[str, TrainingConfig], root: Path | None = None, rounds: int = ROUNDS) -> dict[str, float]:
+    """The price of a meta-step of each configuration, in baseline steps: the median over rounds, interleaved."""
+    first = next(iter(configs.values()))
+    source = open_source(first.source, "train", REFERENCE, root)
+    steps = {BASELINE: baseline_step([source[i] for i in range(TASKS)], width=first.width)}
+    for name, config in configs.items():
+        source = open_source(config.source, "train", config.episode, root)
+        steps[name] = learner_step(config, [source[i] for i in range(config.tasks)])
+    times = measure(steps, rounds)
+    return {name: round(times.ratio(name, BASELINE)[0], 3) for name in configs}
+
+
+def meta_steps(baseline_steps: int, price: float) -> int:
+    """The number of meta-steps that cost this number of baseline steps; at least 1."""
+    return max(1, round(baseline_steps / price))

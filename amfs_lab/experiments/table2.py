@@ -1,0 +1,30 @@
+"""Table 2: accuracy across domains. The learners of Table 1 are evaluated on other data sets."""
+
+from amfs_lab.config import TrainingConfig
+from amfs_lab.errors import ConfigError
+from amfs_lab.experiments.benchmark import BenchmarkConfig, Column
+from amfs_lab.experiments.table1 import Table1
+from amfs_lab.tasks import SHAPES, SOURCES
+
+# From the data set of the training to the data sets of the evaluation.
+DOMAINS = {"glyphs": ("omniglot",), "omniglot": ("glyphs",)}
+
+
+class Table2(Table1):
+    name = "table2"
+    help = "accuracy of the learners of Table 1 on other data sets"
+
+    def columns(self, config: BenchmarkConfig) -> dict[str, Column]:
+        return {
+            f"{other}:{name}": Column(other, config.split, SHAPES[name])
+            for other in DOMAINS[config.source]
+            for name in SOURCES[other].shapes
+        }
+
+    def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
+        if config.source not in DOMAINS:
+            raise ConfigError(f"Table 2 needs a source of {', '.join(DOMAINS)}. Got {config.source!r}.")
+        return super().variants(config)
+
+
+EXPERIMENT = Table2()

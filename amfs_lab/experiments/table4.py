@@ -1,0 +1,28 @@
+"""Table 4: the first-order version of each method, and the accuracy that it loses."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from amfs_lab.config import TrainingConfig
+from amfs_lab.experiments.benchmark import BenchmarkConfig
+from amfs_lab.experiments.table1 import Table1
+from amfs_lab.methods import METHODS
+
+FIRST = "first-order-"  # begins the name of a first-order version
+
+
+class Table4(Table1):
+    name = "table4"
+    help = "first-order versions of the methods"
+
+    def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
+        found: dict[str, TrainingConfig] = {}
+        for method, row in METHODS.items():
+            if getattr(row.inner, "first_order", None) is False:  # FO-MAML is the first-order version of MAML
+                found[method] = config.training(method)
+                name = "fo-maml" if method == "maml" else f"{FIRST}{method}"
+                found[name] = config.training(method, inner=replace(cast(Any, row.inner), first_order=True))
+        return found
+
+
+EXPERIMENT = Table4()

@@ -1,0 +1,166 @@
+"""The tables: equal budgets, paired differences, verdicts that need several seeds, and results that are checked."""
+
+import json
+
+import numpy as np
+import pytest
+
+from amfs_lab.cli import main
+from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.experiments import EXPERIMENTS, benchmark
+from amfs_lab.experiments.benchmark import REFERENCE, Benchmark, BenchmarkConfig, key, verdict
+from amfs_lab.experiments.budgets import BUDGETS, meta_steps, prices
+from amfs_lab.experiments.result import ROWS, SUMMARY
+from amfs_lab.tasks import SOURCES
+
+TABLES = {name: each for name, each in EXPERIMENTS.items() if isinstance(each, Benchmark)}
+TINY = dict(baseline_steps=4, seeds=2, episodes=4, width=4, rates=(1e-3, 3e-3), tasks=1)
+
+
+@pytest.fixture(autouse=True)
+def priced(monkeypatch):
+    """Prices that do not depend on the machine: MAML costs four baseline steps, every other row two."""
+    monkeypatch.setattr(benchmark, "prices", lambda configs, root: {n: 4.0 if "maml" in n else 2.0 for n in configs})
+
+
+@pytest.fixture
+def table1():
+    return TABLES["table1"]
+
+
+@pytest.fixture
+def result(table1, tmp_path):
+    config = BenchmarkConfig(**TINY, rows=("i-amfs", "prototypes"))
+    return table1.run(config, folder=tmp_path / "runs" / "t1")
+
+
+def test_equal_time_is_a_number_of_meta_steps(result):
+    assert result.config["steps"] == {"i-amfs": 2, "maml": 1, "prototypes": 2}
+    assert result.config["common"] == 1
+    assert [meta_steps(1200, price) for price in (4.0, 2.5, 1e6)] == [300, 480, 1]
+
+
+def test_a_price_is_a_ratio_to_supervised_training():
+    config = BenchmarkConfig(width=8, tasks=4)
+    found = prices({"maml": config.training("maml"), "prototypes": config.training("prototypes")}, rounds=3)
+    assert found["maml"] > 1.5 * found["prototypes"] > 0
+
+
+def test_each_method_tries_the_same_rates_and_trains_with_its_best(result):
+    tries = result.config["tries"]
+    assert {tuple(each) for each in tries.values()} == {("0.001", "0.003")}
+    assert all(0 <= share <= 1 for each in tries.values() for share in each.values())
+
+
+def test_rows_hold_every_seed_and_episode_and_the_reference_has_no_20_way_column(result):
+    for name in ("i-amfs 20w1s transductive end", "maml 5w5s support end", "prototypes 5w1s transductive common"):
+        assert result.rows[name].shape == (2, 4)
+        assert result.rows[f"{name} reliability"][:, :, 2].sum() == result.rows[name].sum()
+    assert key("maml", "20w1s", "transductive", "end") not in result.rows
+
+
+def test_the_result_is_loaded_again_with_its_table_and_figure(table1, result, tmp_path):
+    loaded = table1.load(tmp_path / "runs" / "t1")
+    assert table1.table(loaded) == table1.table(result)
+    lines = table1.table(result).splitlines()
+    assert lines[0] == "| method | meta-steps | 5w1s | 5w5s | 20w1s |"
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [["| i-amfs", "2"], ["| maml", "1"], ["| prototypes", "2"]]
+    assert "| – |" in lines[3]
+    assert len(table1.figure(result).axes) == 3
+
+
+def test_differences_are_paired_and_hold_for_all_rows_together(table1, result):
+    rows = dict(result.rows)
+    name, other = (key(method, "5w1s", "transductive", "end") for method in ("i-amfs", REFERENCE))
+    rows[other] = np.array([[30, 40, 50, 60], [31, 41, 51, 61]])
+    rows[name] = rows[other] + np.array([[5, 5, 6, 5], [6, 5, 5, 5]])
+    ahead = table1.summary(rows, result.config)[name]["ahead"]
+    assert ahead["mean"] == pytest.approx(5.25 / 75, abs=1e-5)
+    assert ahead["level"] == pytest.approx(1 - 0.05 / 2)
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "word"),
+    [(0.1, 0.05, "better"), (-0.1, 0.05, "worse"), (0.1, 0.2, "unclear"), (0.3, None, "unclear")],
+)
+def test_a_verdict_needs_an_interval_without_zero(mean, half, word):
+    assert verdict({"mean": mean, "half_width": half, "n": 3, "level": 0.99}) == word
+    assert verdict(None) == ""
+
+
+def test_one_seed_is_unclear(table1, tmp_path):
+    config = BenchmarkConfig(**TINY | {"seeds": 1, "rates": (3e-3,)}, rows=("prototypes",))
+    found = table1.run(config, folder=tmp_path / "one")
+    own = found.summary[key("prototypes", "5w1s", "transductive", "end")]
+    assert own["accuracy"]["half_width"] is None
+    assert verdict(own["ahead"]) == "unclear"
+
+
+@pytest.mark.parametrize("file", [SUMMARY, ROWS])
+def test_a_changed_file_is_refused(table1, result, tmp_path, file):
+    path = tmp_path / "runs" / "t1" / file
+    if file == SUMMARY:
+        summary = json.loads(path.read_text())
+        summary["i-amfs 5w1s transductive end"]["accuracy"]["mean"] += 0.01
+        path.write_text(json.dumps(summary))
+    else:
+        np.savez_compressed(path, **{name: each[:1] for name, each in result.rows.items()})
+    with pytest.raises(DataError, match=r"Expected a complete result"):
+        table1.load(path.parent)
+
+
+def test_rows_that_do_not_fit_are_refused(table1, result):
+    rows = dict(result.rows)
+    name = "i-amfs 5w1s transductive end"
+    for wrong, words in (
+        ({name: rows[name][:1]}, "must have shape"),
+        ({name: rows[name] + 100}, "correct answers"),
+        ({f"{name} reliability": rows[f"{name} reliability"] * 2}, "must count 300 answers"),
+        ({"more": rows[name]}, "does not belong"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            table1.check(type(result)(**vars(result) | {"rows": rows | wrong}))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_variant_of_a_table_is_a_training_that_can_be_saved_and_has_its_reference(name):
+    for source in SOURCES:
+        config = BenchmarkConfig(source=source)
+        try:
+            variants = TABLES[name].variants(config)
+        except ConfigError:
+            assert name == "table2"
+            continue
+        assert REFERENCE in variants
+        for training in variants.values():
+            assert type(training).from_dict(json.loads(json.dumps(training.to_dict()))) == training
+        assert all(" " not in each for each in (*variants, *TABLES[name].columns(config)))
+
+
+def test_wrong_settings_are_refused():
+    with pytest.raises(ConfigError, match=r"The source must be one of glyphs, omniglot"):
+        BenchmarkConfig(source="imagenet")
+    with pytest.raises(ConfigError, match=r"BenchmarkConfig.baseline_steps must be an integer >= 1. Got 0"):
+        BenchmarkConfig(baseline_steps=0)
+    with pytest.raises(ConfigError, match=r"BenchmarkConfig.rates must have at least one rate > 0. Got \(\)"):
+        BenchmarkConfig(rates=())
+    with pytest.raises(ConfigError, match=r"A row must be one of i-amfs, .* Got moml"):
+        TABLES["table1"].chosen(BenchmarkConfig(rows=("moml",)))
+
+
+def test_every_table_runs_by_its_command_and_all_of_them_by_one(tmp_path, monkeypatch, capsys):
+    """The smoke budget, with learners that the tables share."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(BUDGETS, "smoke", TINY | {"rates": (3e-3,), "seeds": 1})
+    monkeypatch.setattr(TABLES["table2"], "columns", TABLES["table1"].columns)  # Omniglot may be missing
+    for each in TABLES.values():
+        monkeypatch.setattr(each, "chosen", lambda config, each=each: dict(list(each.variants(config).items())[:2]))
+    assert main(["reproduce", "table1", "--budget", "smoke", "--latex", "t.tex", "--figure", "t.png"]) == 0
+    assert (tmp_path / "t.tex").read_text().startswith(r"\begin{tabular}{lrrrr}")
+    assert (tmp_path / "t.png").stat().st_size > 1000
+    trained = set((tmp_path / "runs" / "trained").iterdir())
+    assert main(["reproduce", "all", "--budget", "smoke"]) == 0
+    printed = capsys.readouterr().out
+    for name in TABLES:
+        assert f"-> runs/{name}-glyphs" in printed
+    assert trained < set((tmp_path / "runs" / "trained").iterdir())
