@@ -10,20 +10,19 @@ from typing import Any
 import torch
 
 from amfs_lab.arguments import check_choice, check_count, is_number
-from amfs_lab.backbones import BACKBONES, FLOAT32, NORMS, PRECISIONS
+from amfs_lab.backbones import BACKBONES, FLOAT32, NORMS, PRECISIONS, Standardized, check_constants
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.learner import MetaLearner
 from amfs_lab.methods import INNER_LOOPS, METHODS, FunctionSpaceConfig, InnerConfig
 from amfs_lab.moved import moved
 from amfs_lab.outer import AGGREGATORS, Aggregator, Mean
 from amfs_lab.plain import shown, wrong_field
-from amfs_lab.tasks import SOURCES, EpisodeConfig
+from amfs_lab.tasks import EpisodeConfig, data_set
 from amfs_lab.tasks.augment import check_augmentations
 
 SCHEDULES = ("constant", "cosine")
 KEPT = ("last", "best")
-CHOICES = {"backbone": BACKBONES, "norm": NORMS, "source": SOURCES, "schedule": SCHEDULES, "precision": PRECISIONS}
-CHOICES |= {"keep": KEPT}
+CHOICES = {"backbone": BACKBONES, "norm": NORMS, "schedule": SCHEDULES, "precision": PRECISIONS, "keep": KEPT}
 # Bounds of the integers; a width of 2,048 has 113 million weights.
 COUNTS = {"tasks": (1, 10_000), "width": (1, 2048), "steps": (1, 10**9)}
 COUNTS |= {"validate_every": (0, 10**9), "validation_episodes": (2, 10**6)}
@@ -46,12 +45,14 @@ class TrainingConfig:
     Args:
         method: name in tables and figures.
         inner: inner loop. outer: aggregation rule.
-        source: data set of the episodes.
+        source: data set of the episodes, a name in `tasks.SOURCES` or folder:PATH.
         episode: shape of the training and validation episodes.
         tasks: episodes in a meta-step.
         backbone: network, see `backbones.BACKBONES`.
         width: filters of Conv-4, or numbers in a hidden layer.
         norm: normalisation of Conv-4 (see `backbones.EpisodeNorm`).
+        mean, std: the network gets (pixels - mean) / std, with one number for each channel, or one for all; None: the
+            constants of the data set.
         meta_lr: outer learning rate, of Adam.
         steps: meta-steps.
         seconds: stop after so many seconds of training, without validation; None: no limit.
@@ -76,6 +77,8 @@ class TrainingConfig:
     backbone: str = "conv4"
     width: int = 64
     norm: str = "transductive"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     meta_lr: float = 1e-3
     steps: int = 1500
     seconds: float | None = None
@@ -114,6 +117,11 @@ class TrainingConfig:
         if printable(self.method, line=True) != self.method or len(self.method) > 100:
             raise ConfigError(f"TrainingConfig.method must be a name of at most 100 letters. Got {shown(self.method)}.")
         check_augmentations(self.augment)
+        data = data_set(self.source)
+        for name, constants in (("mean", data.mean), ("std", data.std)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, constants)
+        check_constants(self.mean, self.std)
         for name, options in CHOICES.items():
             check_choice(f"TrainingConfig.{name}", getattr(self, name), options)
 
@@ -128,6 +136,8 @@ class TrainingConfig:
         with seeded(self.seed):
             try:
                 backbone = BACKBONES[self.backbone](shape, self.width, self.norm, self.precision)
+                if self.mean != (0.0,) or self.std != (1.0,):
+                    backbone = Standardized(backbone, self.mean, self.std)
             except (RuntimeError, MemoryError) as error:
                 raise ConfigError(
                     f"The backbone must fit into memory. Got {self.backbone} of width {self.width}. Lower `width`."
@@ -154,6 +164,7 @@ class TrainingConfig:
             raise _refused(wrong)
         parts = {part: _from_plain(plain[part], part, table) for part, table in tables.items()}
         parts |= {"episode": EpisodeConfig(**others["episode"]), "augment": tuple(others.get("augment", ()))}
+        parts |= {name: tuple(others[name]) for name in ("mean", "std") if others.get(name) is not None}
         return cls(**others | parts)
 
 

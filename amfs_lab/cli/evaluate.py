@@ -31,7 +31,8 @@ from amfs_lab.tasks import SOURCES, SPLITS, open_source
 def add_to(commands: Any) -> None:
     p = command(commands, "evaluate", evaluate_run, "measure the accuracy of a saved run on episodes of a split")
     p.add_argument("run", type=Path, help="folder of a run")
-    p.add_argument("--source", choices=SOURCES, help="data set of the episodes (default: as in training)")
+    names = "{" + ",".join((*SOURCES, "folder:PATH")) + "}"
+    p.add_argument("--source", metavar=names, help="data set of the episodes (default: as in training)")
     p.add_argument("--split", choices=SPLITS, default="test", help="split of the data set (default %(default)s)")
     shape(p)
     p.add_argument("--norm", help="transductive or support, for a run with one of the two (default: as in training)")

@@ -32,7 +32,7 @@ from amfs_lab.provenance import data_name
 from amfs_lab.runs import checkpoint
 from amfs_lab.runs.folder import holds_checkpoint, holds_run, place
 from amfs_lab.runs.saved import check_record
-from amfs_lab.tasks import SOURCES, SPLITS, open_source
+from amfs_lab.tasks import SPLITS, data_set, open_source
 from amfs_lab.training import MetaTrainer
 
 DEFAULTS = TrainingConfig()
@@ -158,7 +158,7 @@ def train(options: argparse.Namespace) -> None:
             kept = f"training had already ended. Evaluate it: amfs-lab evaluate {folder} --split {options.split}"
         print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
         raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
-    print(f"{SOURCES[config.source].unseen}, {tested}")
+    print(f"{data_set(config.source).unseen}, {tested}")
     if trainer.saved_in != folder:
         raise ConfigError(f"The learner could not be written to {folder}. See the warning above.")
 

@@ -28,7 +28,7 @@ from amfs_lab.experiments.result import Result, plain
 from amfs_lab.markdown import markdown_table
 from amfs_lab.methods import METHODS
 from amfs_lab.stats import Interval, accuracy_interval, crossed_interval, together
-from amfs_lab.tasks import SOURCES, EpisodeConfig, open_source
+from amfs_lab.tasks import EpisodeConfig, data_set, open_source
 
 if TYPE_CHECKING:
     from amfs_lab.plots import SavableFigure
@@ -72,8 +72,7 @@ class BenchmarkConfig:
 
     def __post_init__(self) -> None:
         check_common(self)
-        if self.source not in SOURCES:
-            raise ConfigError(f"The source must be one of {', '.join(SOURCES)}. Got {self.source!r}.")
+        data_set(self.source)
         for name in ("baseline_steps", "tasks"):
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise ConfigError(f"BenchmarkConfig.{name} must be an integer >= 1. Got {value!r}.")
@@ -82,7 +81,7 @@ class BenchmarkConfig:
 
     def training(self, method: str, **changes: Any) -> TrainingConfig:
         """The settings of a method's training run, without its length and outer learning rate."""
-        row, data = METHODS[method], SOURCES[self.source]
+        row, data = METHODS[method], data_set(self.source)
         ways = 5 if row.has_head else data.ways
         settings: dict[str, Any] = dict(
             method=method,

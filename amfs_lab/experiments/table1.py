@@ -3,7 +3,7 @@
 from amfs_lab.config import TrainingConfig
 from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig, Column
 from amfs_lab.methods import METHODS
-from amfs_lab.tasks import SHAPES, SOURCES
+from amfs_lab.tasks import SHAPES, data_set
 
 
 class Table1(Benchmark):
@@ -14,7 +14,7 @@ class Table1(Benchmark):
         return {method: config.training(method) for method in METHODS}
 
     def columns(self, config: BenchmarkConfig) -> dict[str, Column]:
-        return {name: Column(config.source, config.split, SHAPES[name]) for name in SOURCES[config.source].shapes}
+        return {name: Column(config.source, config.split, SHAPES[name]) for name in data_set(config.source).shapes}
 
 
 EXPERIMENT = Table1()

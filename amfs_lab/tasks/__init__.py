@@ -4,19 +4,22 @@
 in the table.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
 from amfs_lab.moved import moved
-from amfs_lab.tasks import glyphs, omniglot
+from amfs_lab.plain import shown
+from amfs_lab.tasks import cifar, cub, folder, glyphs, mini_imagenet, omniglot
 from amfs_lab.tasks.image_folder import read_folder
 from amfs_lab.tasks.images import read_image
+from amfs_lab.tasks.ragged import Ragged
 from amfs_lab.tasks.source import EmbeddingSource, EpisodeConfig, EpisodeSource, ImageSource, LabelledSource, episode_of
 
 __all__ = [
@@ -31,6 +34,8 @@ __all__ = [
     "Examples",
     "ImageSource",
     "LabelledSource",
+    "Ragged",
+    "data_set",
     "episode_of",
     "open_source",
     "read_folder",
@@ -42,24 +47,35 @@ class DataSet(NamedTuple):
     """A data set of images.
 
     Args:
-        load: (split, root) -> images (classes samples h w) in uint8, and one label for each class. `root` is searched
-            first.
+        load: (split, root) -> images in uint8, a tensor (classes samples h w) or `Ragged`, and one label for each class.
+            `root` is searched first.
         unseen: description of its classes that no training episode has.
         turned: True if turned images can serve as new classes (`rotations`, see `tasks.augment`).
+        mean, std: normalisation constants of the pixels in [0, 1], one for each channel, or one for all.
         augment: augmentations of the training images in the tables.
         ways: ways of the training episodes in the tables, for learners without a head. shapes: shapes of the tables.
     """
 
-    load: Callable[[str, Path | None], tuple[Tensor, tuple[str, ...]]]
+    load: Callable[[str, Path | None], tuple[Tensor | Ragged, tuple[str, ...]]]
     unseen: str
     turned: bool = True
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
     augment: tuple[str, ...] = ()
     ways: int = 20
     shapes: tuple[str, ...] = ("5w1s", "5w5s", "20w1s")
 
 
+COLOR: dict[str, Any] = dict(turned=False, augment=("flip", "crop"), ways=10, shapes=("5w1s", "5w5s"))
+# Constants of Lee et al. (2019) for CIFAR-100 and mini-ImageNet, and the usual ones of ImageNet.
+CIFAR: dict[str, Any] = COLOR | dict(mean=(0.5074, 0.4867, 0.4411), std=(0.2675, 0.2566, 0.2763))
+MINI_IMAGENET: dict[str, Any] = COLOR | dict(mean=(0.4721, 0.4533, 0.4100), std=(0.2772, 0.2677, 0.2845))
+IMAGENET: dict[str, Any] = COLOR | dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+FOLDER: dict[str, Any] = COLOR | dict(mean=(0.5,), std=(0.25,))
+
 SPLITS = ("train", "validation", "test")
 SHAPES = {"5w1s": EpisodeConfig(5, 1, 15), "5w5s": EpisodeConfig(5, 5, 15), "20w1s": EpisodeConfig(20, 1, 5)}
+FOLDER_PREFIX = "folder:"
 SOURCES: dict[str, DataSet] = {
     "glyphs": DataSet(glyphs.split, "unseen scripts", turned=False),  # some letters are turns of others
     "omniglot": DataSet(partial(omniglot.split, omniglot.OFFICIAL), "unseen alphabets", augment=("rotations",)),
@@ -68,7 +84,27 @@ SOURCES: dict[str, DataSet] = {
         "unseen characters, also of seen alphabets",
         augment=("rotations",),
     ),
+    "fc100": DataSet(partial(cifar.split, "fc100"), "unseen superclasses", **CIFAR),
+    "cifar-fs": DataSet(partial(cifar.split, "cifar-fs"), "unseen classes", **CIFAR),
+    # The same without the classes that the archive does not have.
+    "fc100:partial": DataSet(partial(cifar.split, "fc100", partial=True), "unseen superclasses", **CIFAR),
+    "cifar-fs:partial": DataSet(partial(cifar.split, "cifar-fs", partial=True), "unseen classes", **CIFAR),
+    "mini-imagenet": DataSet(mini_imagenet.split, "unseen classes", **MINI_IMAGENET),
+    "cub": DataSet(cub.split, "unseen birds", **IMAGENET),
 }
+
+
+def data_set(name: str) -> DataSet:
+    """The row of a data set: a name in `SOURCES`, or `folder:PATH` for a folder of images (see `tasks.folder`).
+
+    Raises ConfigError for another name.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    if isinstance(name, str) and name.startswith(FOLDER_PREFIX) and len(name) > len(FOLDER_PREFIX):
+        path = Path(os.path.expanduser(name.removeprefix(FOLDER_PREFIX)))
+        return DataSet(lambda split, root: folder.split(path, split), "unseen classes", **FOLDER)
+    raise ConfigError(f"The source must be one of {', '.join(SOURCES)}, folder:PATH. Got {shown(name)}.")
 
 
 def open_source(
@@ -82,20 +118,21 @@ def open_source(
     """Episodes of a named data set: `open_source("glyphs", "train", EpisodeConfig(5, 1, 15))[index]`.
 
     Args:
+        name: a name in `SOURCES`, or `folder:PATH`.
         split: `"train"`, `"validation"` or `"test"`; no class is in two splits.
         augment: see `amfs_lab.tasks.augment`; for training only.
         root: a folder that is searched first. The next ones are $AMFS_LAB_DATA, the package, and `data/`.
     Raises:
         ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
     """
-    if name not in SOURCES:
-        raise ConfigError(f"The source must be one of {', '.join(SOURCES)}. Got {name!r}.")
+    data = data_set(name)
     if split not in SPLITS:
         raise ConfigError(f"`split` must be one of {', '.join(SPLITS)}. Got {split!r}.")
-    data = SOURCES[name]
     if "rotations" in augment and not data.turned:
         raise ConfigError(f"The classes of {name} must not be turned: some are turns of others. Leave rotations out.")
     images, labels = data.load(split, Path(root) if root is not None else None)
+    if name.startswith(FOLDER_PREFIX):  # so that the episodes stay the same if the folder is moved
+        name = FOLDER_PREFIX + os.path.basename(os.path.normpath(name.removeprefix(FOLDER_PREFIX)))
     return ImageSource(images, labels, config, name, split, seed, augment)
 
 

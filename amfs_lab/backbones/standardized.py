@@ -1,0 +1,41 @@
+"""Normalisation of the pixels with constants, before another backbone."""
+
+import math
+
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.arguments import is_number
+from amfs_lab.backbones.base import Backbone
+from amfs_lab.errors import ConfigError
+
+CHANNELS = (1, 3)
+
+
+class Standardized(Backbone):
+    """(x - mean) / std for images (n c h w), then another backbone.
+
+    Args:
+        mean, std: one number for each channel, or one for all channels.
+    Raises:
+        ConfigError: what `check_constants` raises.
+    """
+
+    def __init__(self, backbone: Backbone, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        check_constants(mean, std)
+        self.backbone, self.mean, self.std = backbone, mean, std
+        self.features, self.norm = backbone.features, backbone.norm
+
+    def forward(self, x: Float[Tensor, "n c h w"], reference: int | None = None) -> Float[Tensor, "n d"]:
+        mean, std = (x.new_tensor(constants)[:, None, None] for constants in (self.mean, self.std))
+        return self.backbone((x - mean) / std, reference)
+
+
+def check_constants(mean: object, std: object) -> None:
+    """Raises ConfigError unless both have one finite number for each channel, or one for all, and each std is > 0."""
+    for name, constants in (("mean", mean), ("std", std)):
+        if not isinstance(constants, tuple | list) or len(constants) not in CHANNELS or not all(map(is_number, constants)):
+            raise ConfigError(f"`{name}` must have one finite number for each channel, or one for all. Got {constants!r}.")
+        if name == "std" and not all(number > 0 and math.isfinite(1 / number) for number in constants):
+            raise ConfigError(f"Each number of `std` must be > 0. Got {constants!r}.")
