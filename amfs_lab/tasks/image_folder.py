@@ -4,6 +4,8 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress
+from operator import not_
 from pathlib import Path
 from unicodedata import normalize
 
@@ -68,7 +70,7 @@ def read_folder(
     found = _classes(place)
     classes = _with_images(place, found, at_least or 0)
     remarks = [*_left_out(place, found)]
-    if small := [f"{each.label!r} ({len(each.images)})" for each in found if each not in classes]:
+    if small := [f"{each.label!r} ({len(each.images)})" for each in found if len(each.images) < (at_least or 0)]:
         remarks.append(f"{len(small)} of {len(found)} classes left out: fewer than {at_least} images: {_few(small)}.")
     sizes = [len(each.images) for each in classes]
     samples = min(sizes)
@@ -165,7 +167,7 @@ def _left_out(place: Path, classes: list[_Class]) -> Iterator[str]:
     others = [path for each in classes for path in each.others]
     heic = [path for path in others if path.suffix.lower() in HEIC]
     icloud = [path for path in others if path.suffix.lower() == ICLOUD]
-    unknown = [path for path in others if path not in (*heic, *icloud)]
+    unknown = [path for path in others if path.suffix.lower() not in (*HEIC, ICLOUD)]
     folders = [path for each in classes for path in each.folders]
     deeper = len(list(_images_below(folders)))
     for paths, why in (
@@ -189,18 +191,22 @@ def _images_below(folders: list[Path]) -> Iterator[Path]:
 def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
     """The folders and the files in a folder, sorted by name, without leftovers. Raises DataError."""
     try:
-        paths = [path for path in folder.iterdir() if not is_leftover(path.name) or path.suffix.lower() == ICLOUD]
+        with os.scandir(folder) as entries:
+            found = [each for each in entries if not is_leftover(each.name) or each.name.lower().endswith(ICLOUD)]
     except OSError as error:
         raise DataError(
             f"Expected a readable folder. Got {folder}: {error.strerror}. Change its permissions."
         ) from error
-    paths.sort(key=lambda path: (_label(path.name), path.name))
-    folders = [path for path in paths if os.path.isdir(path)]
-    return folders, [path for path in paths if path not in folders]
+    found.sort(key=lambda each: (_label(each.name), each.name))
+    folders = [os.path.isdir(each.path) if each.is_symlink() else each.is_dir() for each in found]
+    paths = [Path(each.path) for each in found]
+    return list(compress(paths, folders)), list(compress(paths, map(not_, folders)))
 
 
 def _label(name: str) -> str:
     """The name in form NFC, because macOS decomposes letters; bytes outside UTF-8 and control characters escaped."""
+    if name.isascii() and name.isprintable():
+        return name
     return printable(normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")), line=True)
 
 
