@@ -7,6 +7,7 @@ for training, i % 4 = 1 for validation, i % 4 = 3 for testing; or the one of `tr
 """
 
 import io
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -54,11 +55,11 @@ def key(place: Path, size: int = 84) -> str:
     return packed.file_key([place, *csv_files(place.parent).values()], size)
 
 
-def survey(place: Path) -> dict[str, dict[str, list[Path]]]:
+def survey(place: Path) -> dict[str, dict[str, list[str]]]:
     """The image files of the folder by split and class, none of which is read. Raises DataError."""
     classes = arrange(place, lambda name: files.content(place / name, LARGEST))
-    named = {name: place / "images" / name for names in classes.values() for name in names}
-    return _splits(place, classes, {name: path for name, path in named.items() if path.is_file()})
+    named = {name: os.path.join(place, "images", name) for names in classes.values() for name in names}
+    return _splits(place, classes, {name: path for name, path in named.items() if os.path.isfile(path)})
 
 
 def arrange(place: Path, read: Callable[[str], bytes]) -> dict[str, list[str]]:

@@ -106,7 +106,7 @@ def _cub(root: Path | None) -> Iterator[str]:
         yield _ready("cub", copy.splits) if (copy := packed.stored("cub", cub.key(place))) else NOT_OPENED.format("cub")
 
 
-def _survey(name: str, place: Path, survey: Callable[[Path], dict[str, dict[str, list[Path]]]]) -> Iterator[str]:
+def _survey(name: str, place: Path, survey: Callable[[Path], dict[str, dict[str, list[str]]]]) -> Iterator[str]:
     """The lines for a folder of images, whose files are counted and not read."""
     try:
         splits = survey(place)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from amfs_lab.tasks import packed
-from amfs_lab.tasks.image_folder import image_files
+from amfs_lab.tasks.image_folder import image_names
 from amfs_lab.tasks.image_splits import by_folder, by_hash, check_split
 from amfs_lab.tasks.images import check_positive
 from amfs_lab.tasks.ragged import Ragged
@@ -20,12 +20,12 @@ def split(folder: Path | str, name: str, size: int = 84) -> tuple[Ragged, tuple[
     Images are grey if no image of any split has colour. Oblong images are padded to a square in white.
 
     Raises:
-        DataError: a split without classes, a class in two splits, a link that leaves the folder, what `image_files`
+        DataError: a split without classes, a class in two splits, a link that leaves the folder, what `image_names`
             raises, or an image that cannot be read. ConfigError: `size` < 1.
     """
     check_positive("size", size)
     place = Path(os.path.expanduser(folder))
-    splits = by_folder(place) or by_hash(image_files(place))
+    splits = by_folder(place) or by_hash(image_names(place))
     check_split(place, splits, name, ADVICE)
     copy = packed.pack_files("folder", place, splits, size, channels=None)
     copy.warn(place)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from amfs_lab import files
 from amfs_lab.errors import DataError, printable
-from amfs_lab.tasks.image_folder import image_files
+from amfs_lab.tasks.image_folder import image_names
 from amfs_lab.tasks.rng import shuffled
 
 # The names that the folder and the CSV file of a split may have.
@@ -20,13 +20,13 @@ SHOWN = 3  # names in a message; further names are only counted
 Image = TypeVar("Image")
 
 
-def by_folder(place: Path) -> dict[str, dict[str, list[Path]]]:
+def by_folder(place: Path) -> dict[str, dict[str, list[str]]]:
     """The images of the folders `train`, `validation` (or `val`) and `test` by split and class; {} without any.
 
-    Raises DataError for a class in two splits, and what `image_files` raises.
+    Raises DataError for a class in two splits, and what `image_names` raises.
     """
     folders = {split: _existing(place, names, "") for split, names in NAMES.items()}
-    return disjoint(place, {split: image_files(folder) for split, folder in folders.items() if folder})
+    return disjoint(place, {split: image_names(folder) for split, folder in folders.items() if folder})
 
 
 def by_csv(place: Path, images: Mapping[str, Image]) -> dict[str, dict[str, list[Image]]]:
@@ -38,22 +38,24 @@ def by_csv(place: Path, images: Mapping[str, Image]) -> dict[str, dict[str, list
         DataError: a file without the columns `filename` and `label`, without rows, or with images that are not there;
             an image that occurs twice, or a class in two splits.
     """
-    found, seen = {}, set()
+    found: dict[str, dict[str, list[Image]]] = {}
+    seen: set[str] = set()
     for split, path in csv_files(place).items():
-        rows = _rows(path)
-        missing = [name for name, _ in rows if name not in images]
-        if missing:
+        names, labels = _columns(path)
+        if missing := [name for name in names if name not in images]:
             raise DataError(
-                f"Expected the images that {path} names. Got {len(missing):,} of {len(rows):,} that are not there: "
+                f"Expected the images that {path} names. Got {len(missing):,} of {len(names):,} that are not there: "
                 f"{few(missing)}. Restore them, or remove these rows."
             )
         classes: dict[str, list[str]] = {}
-        for name, label in rows:
+        for name, label in zip(names, labels, strict=True):
             if name in seen:
                 raise DataError(f"Expected each image in one row. Got {name!r} again in {path}. Remove that row.")
             seen.add(name)
-            classes.setdefault(printable(label, line=True), []).append(name)
-        found[split] = {label: [images[name] for name in sorted(classes[label])] for label in sorted(classes)}
+            classes.setdefault(label, []).append(name)
+        found[split] = {
+            printable(label, line=True): [images[name] for name in sorted(classes[label])] for label in sorted(classes)
+        }
     return disjoint(place, found)
 
 
@@ -110,19 +112,23 @@ def _existing(place: Path, names: Iterable[str], ending: str) -> Path | None:
     return next((path for name in names if is_one(path := place / (name + ending))), None)
 
 
-def _rows(path: Path) -> list[tuple[str, str]]:
-    """The pairs (filename, label) of a CSV file. Raises DataError."""
+def _columns(path: Path) -> tuple[list[str], list[str]]:
+    """The columns filename and label of a CSV file. Raises DataError."""
+    names, labels = [], []
     try:
-        text = files.content(path, CSV_BYTES).decode("utf-8-sig")
-        table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        columns = table.fieldnames or []
+        table = csv.reader(io.StringIO(files.content(path, CSV_BYTES).decode("utf-8-sig"), newline=""), strict=True)
+        columns = next(table, [])
         if not {"filename", "label"} <= set(columns):
             raise ValueError(f"the columns {few(columns)}")
-        rows = [(row["filename"], row["label"]) for row in table]
-        if not rows or not all(name and label for name, label in rows):
-            raise ValueError("a row without a name or a label" if rows else "no rows")
-        return rows
-    except (OSError, ValueError, csv.Error) as error:
+        name, label = columns.index("filename"), columns.index("label")
+        for row in filter(None, table):  # a list of all rows would take ten times as long, to collect garbage
+            names.append(row[name])
+            labels.append(row[label])
+        if not names or not all(names) or not all(labels):
+            raise ValueError("a row without a name or a label" if names else "no rows")
+        return names, labels
+    except (OSError, ValueError, IndexError, csv.Error) as error:
+        got = "a row without a name or a label" if isinstance(error, IndexError) else error
         raise DataError(
-            f"Expected a CSV file with the columns filename and label. Got {path}: {error}. Correct it, or remove it."
+            f"Expected a CSV file with the columns filename and label. Got {path}: {got}. Correct it, or remove it."
         ) from error

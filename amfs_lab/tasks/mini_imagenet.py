@@ -40,12 +40,12 @@ def split(name: str, root: Path | None = None, size: int = 84) -> tuple[Ragged, 
     return copy.split(name)
 
 
-def survey(place: Path) -> dict[str, dict[str, list[Path]]]:
+def survey(place: Path) -> dict[str, dict[str, list[str]]]:
     """The image files by split and class, none of which is read. Raises DataError."""
-    folder = place / "images"
+    folder, start = place / "images", os.path.join(place, "images", "")
     if folder.is_dir():
         try:
-            images = {name: folder / name for name in os.listdir(folder)}
+            images = {name: start + name for name in os.listdir(folder)}
         except OSError as error:
             raise DataError(f"Expected a readable folder. Got {folder}: {error.strerror}. Change its mode.") from error
         if splits := by_csv(place, images):

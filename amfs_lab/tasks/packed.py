@@ -35,7 +35,7 @@ FORMAT = 4  # of the packed copy: another number makes a new one
 BATCH = 256  # images that are read ahead
 CHECKED = 2**26  # bytes: a larger copy is opened without its checksum, which would read all of it
 Item = TypeVar("Item")
-Splits = Mapping[str, Mapping[str, Sequence[Path]]]
+Splits = Mapping[str, Mapping[str, Sequence[str]]]  # paths, as strings: a Path takes longer than a look at its file
 
 
 class Block(NamedTuple):
@@ -119,10 +119,10 @@ def pack_files(
 
     def source() -> Source:
         paths = [path for classes in splits.values() for each in classes.values() for path in each]
-        colour = channels == 3 or (channels is None and any(map(has_colour, paths)))
-        read = partial(read_as, Square(size, colour, oblong))
+        colour = channels == 3 or (channels is None and any(has_colour(Path(path)) for path in paths))
+        square = Square(size, colour, oblong)
         counts = {split: {label: len(each) for label, each in classes.items()} for split, classes in splits.items()}
-        blocks = partial(decoded, list(enumerate(paths)), read, len(paths), name)
+        blocks = partial(decoded, list(enumerate(map(Path, paths))), partial(read_as, square), len(paths), name)
         return Source(counts, (size, size, 3) if colour else (size, size), blocks)
 
     return copy(name, f"{tree_key(place, splits)}-{size}-{channels or 'any'}-{oblong}", source)
@@ -138,10 +138,10 @@ def tree_key(place: Path, splits: Splits) -> str:
         for split, classes in splits.items():
             for label, paths in classes.items():
                 states.append(f"{split}\0{label}\0")
-                for path in map(os.fspath, paths):
-                    if (folder := path.rpartition(os.sep)[0]) not in inner:
-                        _check_inside(place, folder)
-                        inner.add(folder)
+                for folder in {path.rpartition(os.sep)[0] for path in paths} - inner:
+                    _check_inside(place, folder)
+                    inner.add(folder)
+                for path in paths:
                     state = os.lstat(path)
                     if stat.S_ISLNK(state.st_mode):
                         _check_inside(place, path)

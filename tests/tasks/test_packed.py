@@ -32,9 +32,9 @@ def tree(tmp_path) -> Path:
     return tmp_path / "tree"
 
 
-def listed(tree: Path) -> dict[str, dict[str, list[Path]]]:
+def listed(tree: Path) -> dict[str, dict[str, list[str]]]:
     return {
-        split: {label: sorted((tree / split / label).iterdir()) for label in classes}
+        split: {label: sorted(map(str, (tree / split / label).iterdir())) for label in classes}
         for split, classes in CLASSES.items()
     }
 
@@ -140,7 +140,7 @@ def test_oblong_images_are_padded_cropped_or_stretched(tmp_path, oblong, expecte
     image.paste((255, 0, 0), (0, 0, 4, 8))
     image.paste((255, 0, 0), (12, 0, 16, 8))
     path = small.put(tmp_path / "x" / "wide.png", image)
-    square = pack_files("x", tmp_path, {"all": {"x": [path]}}, 8, oblong=oblong).images[0]
+    square = pack_files("x", tmp_path, {"all": {"x": [str(path)]}}, 8, oblong=oblong).images[0]
     assert np.abs(square[:, 4, 1].astype(int) - expected).max() < 30
     assert (square[4, 0, 0] > 225) == (oblong != "crop")
 
@@ -153,13 +153,15 @@ def test_an_image_is_upright_and_transparent_pixels_are_white(tmp_path):
     image.save(tmp_path / "lying.png", exif=exif)
     clear = Image.new("RGBA", (12, 12), (9, 9, 9, 0))
     clear.save(tmp_path / "clear.png")
-    paths = [tmp_path / "lying.png", tmp_path / "clear.png"]
+    paths = [str(tmp_path / "lying.png"), str(tmp_path / "clear.png")]
     lying, white = pack_files("x", tmp_path, {"all": {"x": paths}}, 12).images
     assert np.array_equal(lying, np.asarray(image.rotate(-90)))
     assert (white == 255).all()
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", small.encoded(small.photo("a", 0))[:45]])
+@pytest.mark.parametrize(
+    "content", [b"", b"no image", small.encoded(small.photo("a", 0))[:45]], ids=["empty", "text", "cut"]
+)
 def test_a_damaged_image_is_named_and_nothing_is_left(tree, cache, content):
     (tree / "test" / "c" / "1.png").write_bytes(content)
     with pytest.raises(DataError, match=r"Expected an image that can be read. Got .*c.1\.png"):
