@@ -4,13 +4,16 @@ The reading functions raise ValueError for wrong content, and OSError if the sys
 """
 
 import contextlib
+import gzip
 import io
 import json
 import os
 import secrets
 import stat
+import tarfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +25,7 @@ from torch import Tensor
 JSON_BYTES = 2**24  # our largest record has 85 KB
 ARRAY_BYTES, TENSOR_BYTES = 2**29, 2**32
 DIRECTORY_BYTES = 2**24  # of a zip's list of members; the list of Omniglot's zip has 3 MB
+TAR_HEADERS = 2**20  # bytes of the headers before a member of a tar
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two that zipfile unpacks in bounded pieces
 LEFT = ".*.part"  # the names of files that are not complete yet
 
@@ -105,6 +109,47 @@ def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
         raise ValueError(f"{info.filename!r} has {info.file_size:,} bytes, more than the limit of {most:,}")
     with archive.open(info) as file:
         return file.read(info.file_size + 1)  # not more; zipfile compares the checksum at the end
+
+
+def tar_members(path: Path, most: int, largest: int, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """The wanted members of a tar or tar.gz, in its order: their names and bytes. Nothing is written to disk.
+
+    Raises ValueError for a link or a device, a wanted member of more than `largest` bytes, or more than `most` in all,
+    whatever sizes the archive claims.
+    """
+    with opened(path) as file:
+        packed = file.peek(2)[:2] == b"\x1f\x8b"
+        source: Any = _Growing(gzip.GzipFile(fileobj=file) if packed else file)
+        try:
+            with tarfile.open(fileobj=source, mode="r|") as archive:
+                while info := archive.next():
+                    if not (info.isreg() or info.isdir()) or info.issparse():
+                        raise ValueError(f"{info.name!r} is a link or a device, not a file")
+                    if (end := info.offset_data + info.size) > most:
+                        raise ValueError(f"more than {most:,} bytes when unpacked")
+                    source.limit = end + TAR_HEADERS
+                    if info.isreg() and wanted(info.name):
+                        if info.size > largest:
+                            limit = f"more than the limit of {largest:,}"
+                            raise ValueError(f"{info.name!r} has {info.size:,} bytes, {limit}")
+                        yield info.name, archive.extractfile(info).read()  # type: ignore[union-attr]
+                    archive.members = []  # type: ignore[attr-defined]  # tarfile would keep all of them
+        except (tarfile.TarError, EOFError, zlib.error) as error:
+            raise ValueError(f"not a complete archive: {error}") from error
+
+
+class _Growing:
+    """An unpacked stream that can be read up to `limit`, because a header of a tar may claim any size for a name."""
+
+    def __init__(self, file: io.BufferedReader | gzip.GzipFile) -> None:
+        self._file, self._at, self.limit = file, 0, TAR_HEADERS
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._at += len(data)
+        if self._at > self.limit:
+            raise ValueError("headers of more than a megabyte")
+        return data
 
 
 def arrays(data: bytes) -> dict[str, np.ndarray]:

@@ -1,11 +1,13 @@
 """Files of others are read within limits. Our files are written completely, and not through links."""
 
+import gzip
 import io
 import json
 import os
 import stat
 import struct
 import sys
+import tarfile
 import zipfile
 
 import numpy as np
@@ -275,3 +277,63 @@ def test_what_is_written_to_a_terminal_is_printable_but_for_the_moves_of_a_bar()
         assert Output(stream, bars).write("\rx\x1b[A\x1b[2J\n") == 10
         assert stream.getvalue() == shown
     assert sys.stdout is not None
+
+
+# --- tar archives
+
+
+def tar(*members: tuple[str, bytes], mode: str = "w:gz", head: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+def read_tar(path, data: bytes, most: int = 2**20, largest: int = 2**20, wanted=lambda name: True):
+    path.write_bytes(data)
+    return list(files.tar_members(path, most, largest, wanted))
+
+
+MEMBERS = [("a", b"1" * 512), ("b/c", b"22"), ("x" * 300, b"3" * 1500), ("b/c", b"again")]
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_members_of_a_tar_come_in_its_order(tmp_path, mode):
+    assert read_tar(tmp_path / "x.tar", tar(*MEMBERS, mode=mode)) == MEMBERS
+    wanted = read_tar(tmp_path / "x.tar", tar(*MEMBERS, mode=mode), largest=5, wanted=lambda name: name == "b/c")
+    assert wanted == [MEMBERS[1], MEMBERS[3]]
+
+
+def claims(size: int, kind: bytes = tarfile.REGTYPE, name: str = "a") -> bytes:
+    """The header of a member that claims another size than it has."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+HOSTILE_TARS = {
+    "a claim of gigabytes": (lambda: claims(2**33), "more than 1,048,576 bytes when unpacked"),
+    "a long member": (lambda: tar(("a", bytes(2**19))), "'a' has 524,288 bytes, more than the limit of 65,536"),
+    "a bomb": (lambda: tar(*[(str(n), bytes(60_000)) for n in range(20)]), "more than 1,048,576 bytes when unpacked"),
+    "a name of gigabytes": (
+        lambda: gzip.compress(claims(2**31, tarfile.GNUTYPE_LONGNAME) + bytes(3 * 2**20), 1),
+        "headers of more than a megabyte",
+    ),
+    "a link": (lambda: claims(0, tarfile.SYMTYPE), "'a' is a link or a device"),
+    "a device": (lambda: claims(0, tarfile.CHRTYPE), "'a' is a link or a device"),
+    "a sparse file": (lambda: claims(0, tarfile.GNUTYPE_SPARSE), "a link or a device|not a complete archive"),
+    "cut in a member": (lambda: tar(("a", b"1" * 5000), mode="w")[:3000], "not a complete archive"),
+    "cut in the stream": (lambda: tar(("a", bytes(range(256)) * 9))[:-30], "not a complete archive"),
+    "no archive": (lambda: b"<html>" * 200, "not a complete archive"),
+    "no stream": (lambda: b"\x1f\x8b" + b"x" * 2000, "not a complete archive|compression method"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_TARS)
+def test_hostile_tars_are_a_value_error(tmp_path, kind):
+    make, words = HOSTILE_TARS[kind]
+    with pytest.raises((ValueError, OSError), match=words):
+        read_tar(tmp_path / "x.tar", make(), largest=2**16)

@@ -2,9 +2,12 @@
 
 import os
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from amfs_lab.errors import DataError
+from amfs_lab.tasks.junk_files import is_leftover
 
 PACKAGE = Path(__file__).resolve().parents[1]
 VARIABLE = "AMFS_LAB_DATA"
@@ -12,6 +15,73 @@ VARIABLE = "AMFS_LAB_DATA"
 
 class DataFolderWarning(UserWarning):
     """Warning for an entry of $AMFS_LAB_DATA that is not a folder."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file or folder of a data set that can be in any data directory.
+
+    Args:
+        archive: name of the file, empty if there is none. trees: names of the folder.
+        below: name of the folder in a data directory that may hold it. remedy: advice if it is missing.
+    """
+
+    archive: str
+    trees: tuple[str, ...]
+    below: str
+    remedy: str
+
+    def __str__(self) -> str:
+        trees = f"the folder {' or '.join(self.trees)}"
+        return f"{self.archive} or {trees}" if self.archive else trees
+
+
+def find(wanted: Wanted, root: Path | None = None) -> Path:
+    """The archive or folder of a data set. Raises DataError if there is none."""
+    if path := lookup(wanted, root, say=False):
+        warn()
+        return path
+    searched = ", ".join(map(str, folders(root, str(wanted), say=False)))
+    wrong = "".join(f" {fault}" for fault in faults())
+    raise DataError(
+        f"Expected {wanted} in one of {searched}, in a folder there, or in `{wanted.below}` there. "
+        f"Got none. {wanted.remedy}, or name the folder that has it in {VARIABLE}.{wrong}"
+    )
+
+
+def lookup(wanted: Wanted, root: Path | None = None, say: bool = True) -> Path | None:
+    """The archive or else the folder of a data set, in the first of the `folders` that has it; None without one."""
+    places = (inside(folder, wanted) for folder in folders(root, wanted.archive or wanted.trees[0], say))
+    return next(filter(None, places), None)
+
+
+def inside(folder: Path, wanted: Wanted) -> Path | None:
+    """The archive or else the folder: in `folder`, in `below` there, or one folder below either of them.
+
+    An archive in a folder that may be the data set's counts, too. Names may be in capitals. Leftovers are not searched.
+    """
+    near, archive = [folder, folder / wanted.below], [wanted.archive] if wanted.archive else []
+    for place in [*near, *(below for each in near for below in _entries(each) if os.path.isdir(below))]:
+        archives, trees = _alike(place, archive, os.path.isfile), _alike(place, wanted.trees, os.path.isdir)
+        inner = (zipped for each in trees for zipped in _alike(each, archive, os.path.isfile))
+        if found := next((entry for entries in (archives, inner, trees) for entry in entries), None):
+            return found
+    return None
+
+
+def _alike(place: Path, names: Sequence[str], is_one: Callable[[Path], bool]) -> list[Path]:
+    """The files or folders with one of the names: first with the exact spelling, then with other capitals."""
+    lower = [name.lower() for name in names]
+    candidates = (*(place / name for name in names), *_entries(place))
+    return [each for each in candidates if each.name.lower() in lower and is_one(each)]
+
+
+def _entries(folder: Path) -> list[Path]:
+    """The content of a folder, sorted by name; nothing if it cannot be listed."""
+    try:
+        return [folder / name for name in sorted(os.listdir(folder)) if not is_leftover(name)]
+    except OSError:
+        return []
 
 
 def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:

@@ -2,11 +2,15 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from amfs_lab.errors import DataError
-from amfs_lab.tasks import data_dirs, glyphs, omniglot
+from amfs_lab.tasks import cifar, cub, data_dirs, glyphs, mini_imagenet, omniglot, packed
+
+OMNIGLOT = {part: omniglot.wanted(part) for part in omniglot.PARTS}
+WANTED = (*OMNIGLOT.values(), cifar.WANTED, mini_imagenet.WANTED, cub.WANTED)
+NOT_OPENED = "  `--source {}` reads it at its first use"
 
 
 def report(root: Path | None = None) -> Iterator[str]:
@@ -14,7 +18,7 @@ def report(root: Path | None = None) -> Iterator[str]:
 
     Raises DataError for a `root` (a directory that is searched first) that is not a directory.
     """
-    for section in (_named, _glyphs, _omniglot, _cache):
+    for section in (_named, _glyphs, _omniglot, _cifar, _mini_imagenet, _cub, _cache):
         with warnings.catch_warnings():  # `_named` lists the same faults
             warnings.simplefilter("ignore", data_dirs.DataFolderWarning)
             lines = list(section(root))
@@ -25,11 +29,11 @@ def _named(root: Path | None) -> Iterator[str]:
     """The faults of AMFS_LAB_DATA: entries that are not folders, or that hold no data."""
     data_dirs.folders(root, "data")
     yield from data_dirs.faults()
-    wanted = [name for part in omniglot.PARTS for name in (f"{part}.zip", part)]
+    names = [name for wanted in WANTED for name in (wanted.archive, *wanted.trees) if name]
     for folder in filter(os.path.isdir, named := data_dirs.named()):
-        if not (folder / glyphs.FILE).exists() and not any(omniglot.inside(folder, part) for part in omniglot.PARTS):
+        if not (folder / glyphs.FILE).exists() and not any(data_dirs.inside(folder, wanted) for wanted in WANTED):
             verb = "is" if len(named) == 1 else "has"
-            yield f"{data_dirs.VARIABLE} {verb} {folder}, which has no data: searched for {', '.join(wanted)}."
+            yield f"{data_dirs.VARIABLE} {verb} {folder}, which has no data: searched for {', '.join(names)}."
 
 
 def _glyphs(root: Path | None) -> Iterator[str]:
@@ -44,10 +48,10 @@ def _glyphs(root: Path | None) -> Iterator[str]:
 
 def _omniglot(root: Path | None) -> Iterator[str]:
     ready = []
-    for part in omniglot.PARTS:
+    for part, wanted in OMNIGLOT.items():
         try:
-            if omniglot.lookup(part, root) is None:
-                yield from _missing(f"{part}.zip", root)
+            if data_dirs.lookup(wanted, root) is None:
+                yield from _missing(part, root)
                 continue
             place, labels, remarks = omniglot.survey(part, root)
         except (DataError, OSError) as error:
@@ -63,12 +67,67 @@ def _omniglot(root: Path | None) -> Iterator[str]:
         yield f"  ready: `--source {omniglot.RANDOM_CLASSES}`, for train, validation, test"
 
 
-def _missing(name: str, root: Path | None) -> Iterator[str]:
+def _missing(part: str, root: Path | None) -> Iterator[str]:
     """The lines for a missing file of Omniglot. It belongs in the folder of the other file, if that one exists."""
-    found, downloads = [omniglot.lookup(part, root) for part in omniglot.PARTS], data_dirs.downloads() / "omniglot"
-    folder = next((place.parent for place in found if place), downloads)
-    yield f"omniglot: {name} is missing. It belongs in {folder}"
-    yield "  download it: `amfs-lab data fetch omniglot`" + f" (downloads to {downloads})" * (folder != downloads)
+    found = next(filter(None, (data_dirs.lookup(wanted, root) for wanted in OMNIGLOT.values())), None)
+    yield from _absent("omniglot", f"{part}.zip", found and found.parent)
+
+
+def _cifar(root: Path | None) -> Iterator[str]:
+    if (place := data_dirs.lookup(cifar.WANTED, root)) is None:
+        yield from _absent("cifar100", cifar.WANTED.archive)
+        return
+    yield f"cifar100: {place}"
+    key = cifar.key(place)
+    for protocol in cifar.PROTOCOLS:
+        if copy := packed.stored(protocol, key):
+            complete = cifar.labels_of(protocol)
+            full = [name for name, classes in copy.splits.items() if len(classes) == len(complete[name])]
+            yield _ready(protocol, full)
+        else:
+            yield NOT_OPENED.format(protocol)
+
+
+def _mini_imagenet(root: Path | None) -> Iterator[str]:
+    if (place := data_dirs.lookup(mini_imagenet.WANTED, root)) is None:
+        yield f"mini-imagenet: the folder mini-imagenet is missing. It belongs in {data_dirs.downloads()}"
+        yield f"  it has no official address. {mini_imagenet.LAYOUT}"
+        return
+    yield from _survey("mini-imagenet", place, mini_imagenet.survey)
+
+
+def _cub(root: Path | None) -> Iterator[str]:
+    if (place := data_dirs.lookup(cub.WANTED, root)) is None:
+        yield from _absent("cub", cub.WANTED.archive)
+    elif place.is_dir():
+        yield from _survey("cub", place, cub.survey)
+    else:
+        yield f"cub: {place}"
+        yield _ready("cub", copy.splits) if (copy := packed.stored("cub", cub.key(place))) else NOT_OPENED.format("cub")
+
+
+def _survey(name: str, place: Path, survey: Callable[[Path], dict[str, dict[str, list[str]]]]) -> Iterator[str]:
+    """The lines for a folder of images, whose files are counted and not read."""
+    try:
+        splits = survey(place)
+    except (DataError, OSError) as error:
+        yield f"{name}: not usable. {error}"
+        return
+    classes = [each for split in splits.values() for each in split.values()]
+    yield f"{name}: {len(classes)} classes, {sum(map(len, classes)):,} images in {place}"
+    yield _ready(name, splits)
+
+
+def _ready(source: str, splits: Iterable[str]) -> str:
+    return f"  ready: `--source {source}`, for {', '.join(splits)}"
+
+
+def _absent(name: str, file: str, folder: Path | None = None) -> Iterator[str]:
+    """The lines for a missing file that can be downloaded. It belongs in `folder`, by default where downloads go."""
+    downloads = data_dirs.downloads() / name
+    folder = folder or downloads
+    yield f"{name}: {file} is missing. It belongs in {folder}"
+    yield f"  download it: `amfs-lab data fetch {name}`" + f" (downloads to {downloads})" * (folder != downloads)
     if not os.environ.get(data_dirs.VARIABLE):
         yield f"  or name its folder in {data_dirs.VARIABLE}"
 

@@ -34,7 +34,17 @@ OMNIGLOT = Remote(
         "images_evaluation.zip": ("6b91aef0f799c5bb55b94e3f2daec811", 6_462_886),
     },
 )
-REMOTES = {remote.name: remote for remote in (OMNIGLOT,)}
+CIFAR100 = Remote(
+    "cifar100",
+    "https://www.cs.toronto.edu/~kriz",
+    {"cifar-100-python.tar.gz": ("eb9058c3a382ffc7106e4002c42a8d85", 169_001_437)},
+)
+CUB = Remote(
+    "cub",
+    "https://data.caltech.edu/records/65de6-vp158/files",
+    {"CUB_200_2011.tgz": ("97eceeb196236b17998738112f37df78", 1_150_585_339)},
+)
+REMOTES = {remote.name: remote for remote in (OMNIGLOT, CIFAR100, CUB)}
 
 
 def fetch(

@@ -4,6 +4,8 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress
+from operator import not_
 from pathlib import Path
 from unicodedata import normalize
 
@@ -36,11 +38,11 @@ class FolderLabel(str):
 
 @dataclass(frozen=True)
 class _Class:
-    """The images, other files and folders in a class's folder, sorted by name."""
+    """The images, other files and folders in a class's folder, sorted by name. Images are strings, which are fast."""
 
     label: str
     place: Path
-    images: list[Path]
+    images: list[str]
     others: list[Path]
     folders: list[Path]
 
@@ -68,7 +70,7 @@ def read_folder(
     found = _classes(place)
     classes = _with_images(place, found, at_least or 0)
     remarks = [*_left_out(place, found)]
-    if small := [f"{each.label!r} ({len(each.images)})" for each in found if each not in classes]:
+    if small := [f"{each.label!r} ({len(each.images)})" for each in found if len(each.images) < (at_least or 0)]:
         remarks.append(f"{len(small)} of {len(found)} classes left out: fewer than {at_least} images: {_few(small)}.")
     sizes = [len(each.images) for each in classes]
     samples = min(sizes)
@@ -83,8 +85,8 @@ def read_folder(
     images, several = np.empty((len(classes), samples, size, size), np.uint8), []
     for row, each in zip(images, classes, strict=True):
         for sample, path in enumerate(each.images[:samples]):
-            row[sample], more = read_square(path, size, ink)
-            several += [path] * more
+            row[sample], more = read_square(Path(path), size, ink)
+            several += [Path(path)] * more
     if several:
         advice = "Save the other images as separate files if they are samples, too."
         warnings.warn(f"Only the first image of {_names(place, several)} is read. {advice}", stacklevel=2)
@@ -93,6 +95,11 @@ def read_folder(
 
 
 def image_files(folder: Path | str) -> dict[str, list[Path]]:
+    """`image_names` as paths."""
+    return {label: list(map(Path, names)) for label, names in image_names(folder).items()}
+
+
+def image_names(folder: Path | str) -> dict[str, list[str]]:
     """The image files of each class, sorted by name. Unlike with `read_folder`, classes keep all their images.
 
     Raises DataError for no folder, no class in it, a class without an image, or two classes with the same name.
@@ -106,7 +113,7 @@ def image_files(folder: Path | str) -> dict[str, list[Path]]:
 
 def loose_images(folder: Path) -> list[Path]:
     """The image files directly in a folder, sorted by name. Raises DataError if there are none."""
-    found = [path for path in _listed(folder)[1] if _is_image(path)]
+    found = [Path(file.path) for file in _listed(folder)[1] if _is_image(file.name)]
     if not found:
         raise DataError(f"Expected images ({', '.join(ENDINGS)}) in {folder}. Got none. Add images, or name files.")
     return found
@@ -124,21 +131,22 @@ def _classes(place: Path) -> list[_Class]:
     """The classes by name. Raises DataError for no class, or for two classes with the same name."""
     folders, files = _listed(place)
     if not folders:
-        loose = sum(map(_is_image, files))
+        loose = sum(_is_image(file.name) for file in files)
         raise DataError(
             f"Expected one folder of images for each class in {place}. Got {loose} images and no folder. Put each "
             "image into the folder of its class."
         )
     found: dict[str, _Class] = {}
     for folder in folders:
-        label, (below, files) = _label(folder.name), _listed(folder)
+        label, (below, files) = _label(folder.name), _listed(folder.path)
         if label in found:
             raise DataError(
                 f"Expected one folder for each class in {place}. Got two folders with the name {label!r}, "
                 f"encoded differently: {found[label].place.name!a} and {folder.name!a}. Merge them, or rename one."
             )
-        images = [path for path in files if _is_image(path)]
-        found[label] = _Class(label, folder, images, [path for path in files if not _is_image(path)], below)
+        images = [file.path for file in files if _is_image(file.name)]
+        others = [Path(file.path) for file in files if not _is_image(file.name)]
+        found[label] = _Class(label, Path(folder.path), images, others, [Path(each.path) for each in below])
     return list(found.values())
 
 
@@ -161,11 +169,11 @@ def _with_images(place: Path, classes: list[_Class], at_least: int = 0) -> list[
 
 def _left_out(place: Path, classes: list[_Class]) -> Iterator[str]:
     """One sentence for each kind of file and folder that is not read."""
-    loose = [path for path in _listed(place)[1] if path.suffix.lower() in (*ENDINGS, *HEIC)]
+    loose = [Path(file.path) for file in _listed(place)[1] if file.name.lower().endswith((*ENDINGS, *HEIC))]
     others = [path for each in classes for path in each.others]
     heic = [path for path in others if path.suffix.lower() in HEIC]
     icloud = [path for path in others if path.suffix.lower() == ICLOUD]
-    unknown = [path for path in others if path not in (*heic, *icloud)]
+    unknown = [path for path in others if path.suffix.lower() not in (*HEIC, ICLOUD)]
     folders = [path for each in classes for path in each.folders]
     deeper = len(list(_images_below(folders)))
     for paths, why in (
@@ -183,29 +191,32 @@ def _images_below(folders: list[Path]) -> Iterator[Path]:
     for folder in folders:
         for root, below, files in os.walk(folder):
             below[:] = sorted(name for name in below if not is_leftover(name))
-            yield from (Path(root, name) for name in sorted(files) if not is_leftover(name) and _is_image(Path(name)))
+            yield from (Path(root, name) for name in sorted(files) if not is_leftover(name) and _is_image(name))
 
 
-def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+def _listed(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
     """The folders and the files in a folder, sorted by name, without leftovers. Raises DataError."""
     try:
-        paths = [path for path in folder.iterdir() if not is_leftover(path.name) or path.suffix.lower() == ICLOUD]
+        with os.scandir(folder) as entries:
+            found = [each for each in entries if not is_leftover(each.name) or each.name.lower().endswith(ICLOUD)]
     except OSError as error:
         raise DataError(
             f"Expected a readable folder. Got {folder}: {error.strerror}. Change its permissions."
         ) from error
-    paths.sort(key=lambda path: (_label(path.name), path.name))
-    folders = [path for path in paths if os.path.isdir(path)]
-    return folders, [path for path in paths if path not in folders]
+    found.sort(key=lambda each: (_label(each.name), each.name))
+    folders = [os.path.isdir(each.path) if each.is_symlink() else each.is_dir() for each in found]
+    return list(compress(found, folders)), list(compress(found, map(not_, folders)))
 
 
 def _label(name: str) -> str:
     """The name in form NFC, because macOS decomposes letters; bytes outside UTF-8 and control characters escaped."""
+    if name.isascii() and name.isprintable():
+        return name
     return printable(normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")), line=True)
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in ENDINGS
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)
 
 
 def _names(place: Path, paths: list[Path]) -> str:

@@ -1,4 +1,4 @@
-"""One image of any size and mode as a square of grey levels. Pillow is imported when an image is read."""
+"""One image of any size and mode as a square of grey levels or colours. Pillow is imported when an image is read."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ HEIC_BRANDS = (b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevx", b"mif1", b"
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")  # other formats, such as EPS, start programs
 LONGEST, MOST_PIXELS = 30_000, 2**26  # limits of a side and of all pixels (8192 x 8192)
 MOST_BYTES = 2**29
+GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")  # modes without colour
 SCANS = 200  # of a progressive JPEG; each goes over all its pixels, and ten scans are usual
 PADDED = 1024  # largest side in pixels before padding
 _MARKER = re.compile(b"\xff[^\x00\x01\xff\xd0-\xd8]")  # of a JPEG, where a segment begins or the image ends
@@ -42,40 +43,81 @@ def read_square(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "si
     return _read(path, lambda image: squared(image, size, ink))
 
 
+class Square(NamedTuple):
+    """The arguments of `squared`. It maps an open image to its square, and tells if its mode and size were others."""
+
+    size: int
+    colour: bool = False
+    oblong: str = "pad"
+
+    def __call__(self, image: Any) -> tuple[UInt8[np.ndarray, "size size ..."], bool, bool]:
+        modes = ("RGB",) if self.colour else ("1", "L")
+        mode, size = image.mode not in modes, image.size != (self.size, self.size)
+        # Images that are cropped have other sizes as a rule, and that is not worth a remark.
+        return squared(image, self.size, False, self.colour, self.oblong), mode, size and self.oblong != "crop"
+
+
+def read_as(make: Callable[[Any], Made], path: Path) -> Made:
+    """`make` of the open image in a file, for example a `Square`. Raises DataError."""
+    return _read(path, make)[0]
+
+
+def has_colour(path: Path) -> bool:
+    """True if any pixel of the image in a file is not grey. Raises DataError."""
+    return _read(path, lambda image: image.mode not in GREY and bool(np.ptp(_upright_rgb(image), axis=2).any()))[0]
+
+
 def read_grey(path: Path | str) -> Any:
     """The image in a file in mode L, upright, in its own size. Raises DataError like `read_image`."""
     return _read(Path(os.path.expanduser(path)), upright_grey)[0]
 
 
-def squared(image: Any, size: int, ink: bool) -> UInt8[np.ndarray, "size size"]:
-    """The grey levels of the upright image, made square.
+def squared(
+    image: Any, size: int, ink: bool = False, colour: bool = False, oblong: str = "pad"
+) -> UInt8[np.ndarray, "size size ..."]:
+    """The grey levels of the upright image (size size), or its colours (size size 3), made square.
 
     Transparent pixels and the padding of an oblong image are white, or black with `ink`.
 
     A large oblong image is reduced before it is padded, because a thin image would become a huge square. The filter is
     Lanczos, because an area average dims thin strokes that fall between two pixels.
+
+    Args:
+        oblong: "pad" an oblong image to a square, "crop" its centre square, or "stretch" it.
     """
     from PIL import Image, ImageChops, ImageOps
 
-    image = upright_grey(image)
+    image = _upright_rgb(image) if colour else upright_grey(image)
     if ink:
         image = ImageChops.invert(image)
-    if image.width != image.height:
+    if image.width != image.height and oblong == "pad":
         image.thumbnail((PADDED, PADDED), Image.Resampling.LANCZOS)
         side = max(image.size)
-        image = ImageOps.pad(image, (side, side), color=0 if ink else 255)
+        image = ImageOps.pad(image, (side, side), color="black" if ink else "white")
+    elif oblong == "crop":
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
 
 
 def upright_grey(image: Any) -> Any:
     """An open image in mode L, upright: 0 is black and 255 white. Transparent pixels are white."""
+    return _opaque(image).convert("L")
+
+
+def _upright_rgb(image: Any) -> Any:
+    """An open image in mode RGB, upright. Transparent pixels are white."""
+    return _opaque(image).convert("RGB")
+
+
+def _opaque(image: Any) -> Any:
     from PIL import Image
 
     image = _eight_bits(_upright(image))
     if not image.has_transparency_data:
-        return image.convert("L")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image.convert("RGBA")).convert("L")
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
 
 
 def open_image(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...] = FORMATS) -> Any:
@@ -148,22 +190,29 @@ def _read(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
     if not os.path.lexists(path):
         raise DataError(f"Expected an image file. Got {path}, which does not exist. Check its name.")
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Corrupt EXIF data")
-            with opened(path) as file, open_image(_checked(file)) as image:
-                made, several = make(image), False
-                if image.format in ("GIF", "TIFF", "WEBP"):
-                    with contextlib.suppress(Exception):  # a damaged second frame does not affect the first
-                        several = getattr(image, "is_animated", False)
-                return made, several
+        with opened(path) as file:
+            return read_open(file, make)
     except Exception as error:  # Pillow may raise nearly any type for a damaged file
         raise DataError(f"Expected an image that can be read. Got {path}: {_reason(path, error)}.") from error
 
 
-def _checked(file: io.BufferedReader) -> io.BufferedReader:
+def read_open(file: io.BufferedReader | io.BytesIO, make: Callable[[Any], Made]) -> tuple[Made, bool]:
+    """The result of `make` for an open file, and True if it has more pages or frames. May raise nearly any error."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Corrupt EXIF data")
+        with open_image(_checked(file)) as image:
+            made, several = make(image), False
+            if image.format in ("GIF", "TIFF", "WEBP"):
+                with contextlib.suppress(Exception):  # a damaged second frame does not affect the first
+                    several = getattr(image, "is_animated", False)
+            return made, several
+
+
+def _checked(file: io.BufferedReader | io.BytesIO) -> io.BufferedReader | io.BytesIO:
     """The open file. Raises ValueError for too many bytes or JPEG scans, for which Pillow would need minutes."""
-    if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
+    if (size := file.seek(0, os.SEEK_END)) > MOST_BYTES:
         raise ValueError(f"it has {size:,} bytes, more than the limit of {MOST_BYTES:,}")
+    file.seek(0)
     data = file.read() if file.read(2) == b"\xff\xd8" else b""
     at, scans = 0, 0
     while (found := _MARKER.search(data, at)) and found[0] != b"\xff\xd9":  # to the end of the first image

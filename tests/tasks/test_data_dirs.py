@@ -103,7 +103,7 @@ def fault(request, home, monkeypatch) -> list[str]:
         lambda: open_source("glyphs", "train", EpisodeConfig()),
         glyphs.find,
         pretrained.find,
-        lambda: omniglot.lookup("images_background"),
+        lambda: data_dirs.lookup(omniglot.wanted("images_background")),
         lambda: data_dirs.folders(None, "anything"),
     ],
     ids=["open_source", "glyphs", "pretrained", "omniglot", "anything"],
@@ -141,7 +141,8 @@ def test_it_is_said_once_by_all_that_look(home):
         "from amfs_lab import pretrained\n"
         "from amfs_lab.tasks import data_dirs, glyphs, omniglot, open_source, EpisodeConfig\n"
     )
-    code += "glyphs.find(); omniglot.lookup('images_background'); open_source('glyphs', 'test', EpisodeConfig());"
+    code += "glyphs.find(); data_dirs.lookup(omniglot.wanted('images_background'));"
+    code += "open_source('glyphs', 'test', EpisodeConfig());"
     code += "pretrained.find(); pretrained.load(); data_dirs.folders(None, 'x')"
     (line,) = run(home, "-c", code)
     assert f"DataFolderWarning: AMFS_LAB_DATA is {home / 'absent'}, which does not exist" in line

@@ -3,14 +3,16 @@
 import hashlib
 import http.server
 import threading
+import warnings
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from amfs_lab import cli
-from amfs_lab.tasks import EpisodeConfig, data_dirs, data_status, download, glyphs, omniglot, open_source
+from amfs_lab.tasks import EpisodeConfig, cifar, cub, data_dirs, data_status, download, glyphs, omniglot, open_source
 from tests.tasks import small_omniglot as small
+from tests.tasks import test_cifar, test_cub, test_mini_imagenet
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +61,58 @@ def test_without_omniglot_each_missing_file_is_named_with_its_place(home, capsys
     assert sum("ready" in line for line in lines) == 1
 
 
+def test_each_other_data_set_that_is_missing_says_from_where_and_to_where(home, capsys):
+    lines = status(capsys=capsys)
+    for name, file in (("cifar100", "cifar-100-python.tar.gz"), ("cub", "CUB_200_2011.tgz")):
+        place = lines.index(f"{name}: {file} is missing. It belongs in {home / 'data' / name}")
+        assert lines[place + 1] == f"  download it: `amfs-lab data fetch {name}`"
+        assert list(download.REMOTES[name].files) == [file]
+    place = lines.index(f"mini-imagenet: the folder mini-imagenet is missing. It belongs in {home / 'data'}")
+    assert lines[place + 1].startswith(
+        "  it has no official address. Put `images/` with train.csv, val.csv and test.csv"
+    )
+
+
+def test_each_other_data_set_that_is_there_says_which_splits_are_ready(home, capsys):
+    data = home / "data"
+    cifar_archive = test_cifar.as_archive(data / "cifar100", test_cifar.contents())
+    mini = test_mini_imagenet.with_folders(data / "mini-imagenet")
+    (data / "cub").mkdir()
+    birds = test_cub.as_archive(data / "cub", test_cub.members())
+    lines = status(capsys=capsys)
+    assert f"mini-imagenet: 6 classes, 12 images in {mini}" in lines
+    assert "  ready: `--source mini-imagenet`, for train, validation, test" in lines
+    assert lines[lines.index(f"cub: {birds}") + 1] == "  `--source cub` reads it at its first use"
+    place = lines.index(f"cifar100: {cifar_archive}")
+    assert lines[place + 1 : place + 3] == [
+        f"  `--source {name}` reads it at its first use" for name in cifar.PROTOCOLS
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cub.split("train")
+        cifar.split("cifar-fs", "train")
+    lines = status(capsys=capsys)
+    assert "  ready: `--source cub`, for train, validation, test" in lines
+    assert "  ready: `--source cifar-fs`, for train, validation, test" in lines
+    assert "  `--source fc100` reads it at its first use" in lines
+
+
+def test_a_cifar_that_lacks_classes_is_ready_for_the_other_splits(home, capsys):
+    otter = test_cifar.batch(1, without={"otter"})
+    test_cifar.as_archive(home / "data", test_cifar.contents(train=otter, test=None))
+    with pytest.warns(UserWarning, match="have 1 to 1 images"):
+        cifar.split("cifar-fs", "train")
+    assert "  ready: `--source cifar-fs`, for train, test" in status(capsys=capsys)
+
+
+def test_damaged_folders_of_images_are_lines_and_no_errors(home, capsys):
+    (home / "data" / "mini-imagenet").mkdir(parents=True)
+    (home / "data" / "CUB_200_2011").mkdir()
+    said = "\n".join(status(capsys=capsys))
+    assert "\nmini-imagenet: not usable. Expected images of mini-ImageNet in" in said
+    assert "\ncub: not usable. Expected the lists images.txt, " in said
+
+
 def test_the_background_alone_is_ready_for_two_splits_of_one_protocol(put, capsys):
     path = put("images_background")
     lines = status(capsys=capsys)
@@ -73,7 +127,7 @@ def test_both_parts_are_ready_for_all(put, capsys):
     lines = status(capsys=capsys)
     assert "  ready: `--source omniglot`, for train, validation, test" in lines
     assert "  ready: `--source omniglot-random-classes`, for train, validation, test" in lines
-    assert not any("missing" in line for line in lines)
+    assert not any("missing" in line for line in lines if "omniglot" in line)
     turned = ("rotations",)  # so that one class of validation is enough
     for name in omniglot.PROTOCOLS:  # and that is true
         for split in ("train", "validation", "test"):
@@ -134,7 +188,9 @@ def test_the_other_part_may_lie_beside_the_one_that_was_found(home, parts, below
     assert f"omniglot: images_evaluation.zip is missing. It belongs in {found.parent}" in lines
     assert not any("AMFS_LAB_DATA" in line for line in lines)
     small.write_zip(other, parts["images_evaluation"])
-    assert not any("missing" in line or "AMFS_LAB_DATA" in line for line in status(capsys=capsys))
+    lines = status(capsys=capsys)
+    assert not any("missing" in line for line in lines if "omniglot" in line)
+    assert not any("AMFS_LAB_DATA" in line for line in lines)
 
 
 def test_damaged_glyphs_are_a_line_too(home, capsys):

@@ -1,0 +1,157 @@
+"""Caltech-UCSD Birds-200-2011 (Wah et al. 2011): 11,788 photographs of 200 species of birds.
+
+The official folder `CUB_200_2011/` is read, or the official `CUB_200_2011.tgz`, in one pass and without writing a
+member to disk. The split is the one of Chen et al. (2019): by the index i of the class in the sorted list, i % 2 = 0
+for training, i % 4 = 1 for validation, i % 4 = 3 for testing; or the one of `train.csv`, `val.csv` and `test.csv`
+(columns filename and label) beside that folder or archive.
+"""
+
+import io
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from amfs_lab import files
+from amfs_lab.errors import DataError, printable
+from amfs_lab.tasks import data_dirs, packed
+from amfs_lab.tasks.image_splits import by_csv, check_split, csv_files, few
+from amfs_lab.tasks.images import Square, read_open
+from amfs_lab.tasks.junk_files import is_leftover
+from amfs_lab.tasks.ragged import Ragged
+
+REMEDY = "Fetch it with `amfs-lab data fetch cub`"
+WANTED = data_dirs.Wanted("CUB_200_2011.tgz", ("CUB_200_2011",), "cub", REMEDY)
+COMPLETE = {"train": (100, 5_885), "validation": (50, 2_950), "test": (50, 2_953)}  # classes and images
+NAMES, NUMBERS, CLASSES = LISTS = ("images.txt", "image_class_labels.txt", "classes.txt")
+MEMBER = re.compile(rf"(?:.*/)?CUB_200_2011/(?:images/([^/]+/[^/]+\.jpe?g)|({'|'.join(LISTS)}))", re.IGNORECASE)
+LARGEST, MOST = 2**25, 2**32  # bytes of one file, and of all; the official ones have 1.2 GB
+IMAGES = 50_000  # in an archive: squares of all of them are in memory when it is packed
+Image = TypeVar("Image")
+
+
+def split(name: str, root: Path | None = None, size: int = 84) -> tuple[Ragged, tuple[str, ...]]:
+    """The images (n 3 size size) of `"train"`, `"validation"` or `"test"`, and the labels of the classes.
+
+    Each image is the centre square of its photograph, scaled. Warns of converted images and of other numbers of images
+    than the complete set has. Raises DataError for a missing or damaged file.
+    """
+    place = data_dirs.find(WANTED, root)
+    if place.is_dir():
+        copy = packed.pack_files("cub", place, survey(place), size, oblong="crop")
+    else:
+        copy = packed.copy("cub", key(place, size), partial(_archived, place, Square(size, True, "crop")))
+    check_split(place, copy.splits, name, f"{REMEDY}.")
+    copy.warn(place, {name: COMPLETE[name]})
+    return copy.split(name)
+
+
+def key(place: Path, size: int = 84) -> str:
+    """The key of the packed copy of an archive."""
+    return packed.file_key([place, *csv_files(place.parent).values()], size)
+
+
+def survey(place: Path) -> dict[str, dict[str, list[str]]]:
+    """The image files of the folder by split and class, none of which is read. Raises DataError."""
+    classes = arrange(place, lambda name: files.content(place / name, LARGEST))
+    named = {name: os.path.join(place, "images", name) for names in classes.values() for name in names}
+    return _splits(place, classes, {name: path for name, path in named.items() if os.path.isfile(path)})
+
+
+def arrange(place: Path, read: Callable[[str], bytes]) -> dict[str, list[str]]:
+    """The names of the images by class, both sorted, from the official lists. Raises DataError."""
+    try:
+        names, numbers, labels = (_pairs(name, read(name)) for name in LISTS)
+        if names.keys() != numbers.keys():
+            raise ValueError(f"other images in {NAMES} than in {NUMBERS}")
+        classes: dict[str, list[str]] = {label: [] for label in sorted(labels.values())}
+        for number, name in names.items():
+            if numbers[number] not in labels:
+                raise ValueError(f"the class {numbers[number]!r:.20}, which is not in {CLASSES}")
+            if name.startswith("/") or ".." in name.split("/"):
+                raise ValueError(f"a path that leaves the folder, {name!r:.80}")
+            classes[labels[numbers[number]]].append(name)
+        return {label: sorted(found) for label, found in classes.items()}
+    except (OSError, ValueError, KeyError) as error:
+        got = f"no {error.args[0]}" if isinstance(error, KeyError) else error
+        raise DataError(f"Expected the lists {', '.join(LISTS)} in {place}. Got: {got}. {REMEDY}.") from error
+
+
+def by_index(classes: Iterable[str]) -> dict[str, list[str]]:
+    """The classes of each split: of every four, the first and third for training, the second for validation."""
+    splits: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for i, label in enumerate(sorted(classes)):
+        splits["train" if i % 2 == 0 else "validation" if i % 4 == 1 else "test"].append(label)
+    return splits
+
+
+def _splits(
+    place: Path, classes: dict[str, list[str]], images: Mapping[str, Image]
+) -> dict[str, dict[str, list[Image]]]:
+    """The images by split and class, from CSV files beside the folder or archive, or else by index of the class."""
+    if splits := by_csv(place.parent, {**{name.rpartition("/")[2]: images[name] for name in images}, **images}):
+        return splits
+    missing = [name for names in classes.values() for name in names if name not in images]
+    if missing:
+        total = sum(map(len, classes.values()))
+        raise DataError(
+            f"Expected the images that {NAMES} names in {place}. Got {len(missing):,} of {total:,} that are not there: "
+            f"{few(missing)}. {REMEDY}."
+        )
+    return {
+        split: {label: [images[name] for name in classes[label]] for label in labels if classes[label]}
+        for split, labels in by_index(classes).items()
+    }
+
+
+def _pairs(name: str, data: bytes) -> dict[str, str]:
+    """The lines "NUMBER VALUE" of a list. Raises ValueError."""
+    pairs = [line.partition(" ") for line in data.decode().splitlines() if line.strip()]
+    found = {number: printable(value.strip(), line=True) for number, _, value in pairs}
+    if not found or not all(found.values()) or len(found) < len(pairs):
+        raise ValueError(f"lines of {name} that are not a number of its own and a value")
+    return found
+
+
+def _archived(place: Path, square: Square) -> packed.Source:
+    """The photographs of the official archive, all read, as squares. Raises DataError."""
+    lists: dict[str, bytes] = {}
+    names: list[str] = []
+
+    def members() -> Iterator[tuple[int, tuple[str, bytes]]]:
+        for path, data in files.tar_members(place, MOST, LARGEST, _is_wanted):
+            image, found = MEMBER.fullmatch(path).groups()  # type: ignore[union-attr]
+            if found:
+                lists[found.lower()] = data
+            elif len(names) < IMAGES:
+                names.append(image)
+                yield len(names) - 1, (image, data)
+            else:
+                raise ValueError(f"more than {IMAGES:,} images")
+
+    def read(member: tuple[str, bytes]) -> tuple[np.ndarray, bool, bool]:
+        try:
+            return read_open(io.BytesIO(member[1]), square)[0]
+        except Exception as error:  # Pillow may raise nearly any type for a damaged file
+            raise DataError(f"Expected an intact image {member[0]} in {place}. Got: {error}. {REMEDY}.") from error
+
+    try:
+        blocks = list(packed.decoded(members(), read, sum(images for _, images in COMPLETE.values()), "cub"))
+    except DataError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DataError(f"Expected a complete archive at {place}. Got: {error}. {REMEDY}.") from error
+    images = {name: blocks[row] for row, name in enumerate(names)}
+    splits = _splits(place, arrange(place, lists.__getitem__), images)
+    order = [block for classes in splits.values() for found in classes.values() for block in found]
+    counts = {split: {label: len(found) for label, found in classes.items()} for split, classes in splits.items()}
+    shape = (square.size, square.size, 3)
+    return packed.Source(counts, shape, lambda: (block._replace(row=row) for row, block in enumerate(order)))
+
+
+def _is_wanted(path: str) -> bool:
+    return bool(MEMBER.fullmatch(path)) and not is_leftover(path.rpartition("/")[2])

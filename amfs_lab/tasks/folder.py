@@ -1,0 +1,32 @@
+"""A folder of your own images as a data set with training, validation and test classes."""
+
+import os
+from pathlib import Path
+
+from amfs_lab.tasks import packed
+from amfs_lab.tasks.image_folder import image_names
+from amfs_lab.tasks.image_splits import by_folder, by_hash, check_split
+from amfs_lab.tasks.images import check_positive
+from amfs_lab.tasks.ragged import Ragged
+
+ADVICE = "Make a folder for it beside the others, with one folder of images for each class."
+
+
+def split(folder: Path | str, name: str, size: int = 84) -> tuple[Ragged, tuple[str, ...]]:
+    """The images of `"train"`, `"validation"` or `"test"`, in colour or grey, and the labels of the classes.
+
+    The folder has the folders `train`, `validation` (or `val`) and `test` with one folder for each class in them. If
+    it has none of these, its own folders are the classes, and a hash of their names chooses the split: 64 / 16 / 20 %.
+    Images are grey if no image of any split has colour. Oblong images are padded to a square in white.
+
+    Raises:
+        DataError: a split without classes, a class in two splits, a link that leaves the folder, what `image_names`
+            raises, or an image that cannot be read. ConfigError: `size` < 1.
+    """
+    check_positive("size", size)
+    place = Path(os.path.expanduser(folder))
+    splits = by_folder(place) or by_hash(image_names(place))
+    check_split(place, splits, name, ADVICE)
+    copy = packed.pack_files("folder", place, splits, size, channels=None)
+    copy.warn(place)
+    return copy.split(name)
