@@ -49,7 +49,7 @@ def test_the_backbone_is_named_and_built_for_the_shape_of_the_inputs():
             preset("i-amfs").build(shape)
     with pytest.raises(ConfigError, match=r"The size of an image must be at most 10000. Got 1000000"):
         preset("i-amfs").build((10**6, 28, 28))
-    with pytest.raises(ConfigError, match=r"TrainingConfig.backbone must be one of conv4, mlp. Got 'conv5'"):
+    with pytest.raises(ConfigError, match=r"TrainingConfig.backbone must be one of conv4, mlp, resnet12. Got 'conv5'"):
         preset("i-amfs", backbone="conv5")
     older = preset("i-amfs").to_dict()
     del older["backbone"]
