@@ -43,8 +43,10 @@ def test_the_meta_gradient_through_conv4_is_the_finite_difference(inner, norm, e
     assert finite_difference_error(learner_of(inner, norm), episode) < 1e-6
 
 
-def test_fo_maml_leaves_the_second_order_terms_out_and_only_those(episode):
-    learner = learner_of(Maml(0.3, 3, first_order=True))
+@pytest.mark.parametrize("kind", [Maml, Anil])
+def test_first_order_leaves_the_second_order_terms_out_and_only_those(kind, episode):
+    learner = learner_of(kind(0.3, 3, first_order=True))
+    assert torch.allclose(learner.scores(episode), learner_of(kind(0.3, 3)).scores(episode))
     assert finite_difference_error(learner, episode) > 1e-3
     row = learner.task_gradients([episode]).rows[0]
     adapted = learner.inner.adapt(learner.net, episode.support)

@@ -90,7 +90,7 @@ class Descent(GradientLoop):
     The steps change the parameters that require a gradient. They never change frozen parameters or buffers.
 
     Args:
-        first_order: leave out the second-order terms (FO-MAML): the gradients are constants.
+        first_order: leave out the second-order terms (FO-MAML): the gradients, or the alpha of a solve, are constants.
         learn_lr: meta-learn an inner learning rate for each parameter tensor and step; all start at `lr`.
     """
 
