@@ -257,6 +257,12 @@ class TestEvidence:
         with pytest.raises(ConfigError, match=r"A learned `lam` must start between 0.0001 and 1000. Got 1e-05"):
             FunctionSpaceConfig(lam=1e-5, learn_lam=True, objective="evidence")
 
+    def test_normal_labels_are_not_smoothed(self, space, episode):
+        learner = MetaLearner(Identity(), space, label_smoothing=0.1)
+        with pytest.raises(ConfigError, match=r"The evidence has no label smoothing. Got 0.1. Leave it out"):
+            learner.loss(episode)
+        assert learner.scores(episode).shape == (4, 2)
+
     @pytest.mark.parametrize("kind", [FunctionSpace, FunctionSpaceConfig])
     def test_what_it_does_not_have_is_refused(self, kind):
         for settings in ({"gamma": 0.1}, {"first_order": True}):
