@@ -82,8 +82,8 @@ def rbf_kernel(
     Args:
         x1, x2: features, any unit. bandwidth: sigma > 0 in the same unit, or one number for each of the d coordinates.
     Returns:
-        the Gram matrix, entries in [0, 1], ones where a = b. A single bandwidth may be any positive float: the limits
-        are the identity (for different points) and a matrix of ones.
+        the Gram matrix, entries in [0, 1], ones where a = b. A bandwidth may be any positive float: the limits are the
+        identity (for different points) and a matrix of ones.
     Raises:
         ConfigError: a bandwidth that is not finite and > 0. DataError: rows of different lengths, or a number of
             bandwidths that is not 1 or d.
@@ -101,7 +101,10 @@ def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
                 f"`bandwidth` must be one number, or one for each of the {d} dimensions of the rows. "
                 f"Got {len(bandwidth)}."
             )
-        return torch.exp(-squared_distances(x1 / bandwidth, x2 / bandwidth) / 2)
+        # A quotient may be as large as the root of the largest number: infinity minus infinity would be NaN.
+        narrowest = (_largest_of(x1, x2) / limits.max**0.5).clamp(min=limits.tiny)
+        widths = torch.maximum(bandwidth.to(x1.dtype), narrowest)
+        return torch.exp(-_squared_distances(x1 / widths, x2 / widths) / 2)
     if isinstance(bandwidth, Tensor):
         return torch.exp(-_squared_distances(x1, x2) / (2 * bandwidth.to(x1.dtype) ** 2).clamp(limits.tiny, limits.max))
     square = bandwidth * bandwidth
@@ -113,10 +116,15 @@ def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
     return torch.exp(-torch.where(squares == 0, 0.0, squares * (unit / bandwidth).square()) / 2).to(x1.dtype)
 
 
+def _largest_of(*tensors: Tensor) -> Tensor:
+    """The largest absolute value; 0 without numbers."""
+    each = [tensor.detach().abs().amax() for tensor in tensors if tensor.numel()]
+    return torch.stack(each or [tensors[0].new_zeros(())]).amax()
+
+
 def _scale_of(*tensors: Tensor) -> Tensor:
     """The power of two just below the largest absolute value; 1 if all are 0. A division by it is exact."""
-    each = [tensor.detach().abs().amax() for tensor in tensors if tensor.numel()]
-    largest = torch.stack(each or [tensors[0].new_zeros(())]).amax()
+    largest = _largest_of(*tensors)
     power = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
     return torch.where((largest > 0) & torch.isfinite(largest), power, 1.0)
 
@@ -201,6 +209,11 @@ check_learned_bandwidth = BANDWIDTH.check
 class Kernel(nn.Module, ABC):
     """A positive semi-definite similarity of features."""
 
+    needs_features = False  # True until `for_features` is called, if the kernel needs the number of features
+
+    def for_features(self, features: int) -> None:
+        """Makes learnable numbers whose shape depends on the number of features; does nothing by default."""
+
     def start(self, features: Real[Tensor, "n d"]) -> None:
         """Initialises learnable numbers from the features of the first task; does nothing by default."""
 
@@ -220,18 +233,25 @@ class RBF(Kernel):
         bandwidth: its start, > 0, in units of the feature distance. None starts at the median feature distance of the
             first task (and at 1 until then). With a far smaller start a network may begin with K = I and K_QS = 0.
         learn: whether meta-training may change it.
-        dimensions: the number of features, for one bandwidth for each feature; None for one bandwidth for all.
+        dimensions: the number of features, for one bandwidth for each feature; None for one bandwidth for all. 0 for
+            one for each feature of the network of a `MetaLearner`, which calls `for_features`.
     """
 
     def __init__(self, bandwidth: float | None = None, learn: bool = True, dimensions: int | None = None) -> None:
         super().__init__()
-        self.starts_at_median = bandwidth is None
-        shape = () if dimensions is None else (dimensions,)
+        self.starts_at_median, self.needs_features = bandwidth is None, dimensions == 0
+        shape = (dimensions,) if dimensions else ()
         self.log_bandwidth = BANDWIDTH.log(1.0 if bandwidth is None else bandwidth, shape, learn)
 
     @property
     def bandwidth(self) -> Float[Tensor, ""] | Float[Tensor, " d"]:
         return BANDWIDTH.exp(self.log_bandwidth)
+
+    def for_features(self, features: int) -> None:
+        if self.needs_features:
+            same = self.log_bandwidth.detach().expand(features).clone()
+            self.log_bandwidth = nn.Parameter(same, requires_grad=self.log_bandwidth.requires_grad)
+            self.needs_features = False
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
         """Sets the bandwidth (of every dimension) to the median distance, unless one was given."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.parameter import is_lazy
 
-from amfs_lab.backbones import Backbone, Wrapped, checked_features, differentiable_batchnorm, is_backbone
+from amfs_lab.backbones import Backbone, Wrapped, checked_features, differentiable_batchnorm, features_of, is_backbone
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import AmfsError, ConfigError
 from amfs_lab.inner import FeatureSpaceLoop, GradientLoop, Maml
@@ -43,13 +43,7 @@ class WithHead(nn.Module):
 
     def __init__(self, backbone: Backbone, ways: int) -> None:
         super().__init__()
-        features = getattr(backbone, "features", None)
-        if not isinstance(features, int) or features < 1:
-            raise ConfigError(
-                "Gradient loops end in a linear head, so the backbone's `features` must be the number of features of "
-                f"one image. Got {features!r}. Set it: backbones.Wrapped(network, features=512) for a network of "
-                "another library, or `features` in your own class."
-            )
+        features = features_of(backbone, "Gradient loops end in a linear head")
         dtype = _dtype_of(backbone)
         if dtype is not None and torch.finfo(dtype).bits < 32:  # a small step would be lost in the rounding of 16 bits
             dtype = torch.float32
@@ -116,6 +110,8 @@ class MetaLearner(nn.Module):
             raise ConfigError("Gradient loops end in a linear head: `ways` must be its number of outputs. Got None.")
         else:
             self.net = WithHead(cast(Backbone, body), ways)
+        self.inner = inner.for_network(self.net)
+        self.rates = self.inner.rates if isinstance(self.inner, GradientLoop) else None  # registers their parameter
 
     @property
     def device(self) -> torch.device:
@@ -139,21 +135,20 @@ class MetaLearner(nn.Module):
 
     def scores(self, episode: Episode) -> Float[Tensor, "q ways"]:
         """Scores of the queries, one column for each class."""
-        return self._predict(self._cast(episode))[0]
+        episode = self._ready(episode)
+        return self.inner.adapt(self.net, episode.support)(episode.query.x)
 
     def loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The task's meta-objective: the loss of the queries (`Examples.loss`: cross-entropy, or half the mean square
-        of real labels), plus gamma * I/n if the inner loop has a gamma."""
+        """The task's meta-objective: by default the loss of the queries (`Examples.loss`: cross-entropy, or half the
+        mean square of real labels), plus gamma * I/n if the inner loop has a gamma."""
         return self(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
         """The loss and the scores of a task."""
-        episode = self._cast(episode)
-        scores, penalty = self._predict(episode)
-        return episode.query.loss(scores, self.label_smoothing) + penalty, scores
+        return self.inner.loss(self.net, self._ready(episode), self.label_smoothing)
 
     def meta_parameters(self) -> list[nn.Parameter]:
-        """The meta-parameters in the order of a gradient row: the network's, then the inner loop's own."""
+        """The meta-parameters in the order of a gradient row."""
         return [p for p in self.parameters() if p.requires_grad]
 
     def check_trainable(self) -> None:
@@ -252,18 +247,16 @@ class MetaLearner(nn.Module):
             halves = tuple(half.to(dtype=dtype) for half in halves)
         return Episode.unchecked(*(Examples.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
 
-    def _predict(self, episode: Episode) -> tuple[Float[Tensor, "q ways"], Float[Tensor, ""] | float]:
+    def _ready(self, episode: Episode) -> Episode:
+        """`_cast` of the episode. Raises ConfigError if its ways are not those of the head."""
         torch.clear_autocast_cache()  # it may hold weights from before the last step
-        if isinstance(self.inner, FeatureSpaceLoop):
-            scores, predictor = self.inner.predict(self.net, episode.support, episode.query.x)
-            return scores, getattr(predictor, "penalty", 0.0)
-        if episode.support.ways != self.ways:
+        if isinstance(self.inner, GradientLoop) and episode.support.ways != self.ways:
             raise ConfigError(
                 f"This learner's head has {self.ways} outputs, so its episodes must have {self.ways} ways. "
                 f"Got {episode.support.ways}. Train a learner with {episode.support.ways} ways, or use an inner loop "
                 "on features."
             )
-        return self.inner.adapt(self.net, episode.support)(episode.query.x), 0.0
+        return self._cast(episode)
 
 
 class Buffers:

@@ -5,12 +5,13 @@ row. The classes behind the rows have their own registries: `inner.INNER_LOOPS` 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from amfs_lab import inner
 from amfs_lab.arguments import check_choice
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import Anil, FeatureSpaceLoop, FunctionSpace, GradientLoop, Linearised, Maml, Prototypes
-from amfs_lab.inner.function_space import check_settings
+from amfs_lab.inner.function_space import EVIDENCE, QUERY_LOSS, check_settings
 from amfs_lab.kernels import RBF, Cosine, Linear, check_learned_bandwidth
 from amfs_lab.outer import Aggregator, Mean, MeanCosine, PairwiseCosine, PCGrad
 
@@ -31,6 +32,8 @@ class FunctionSpaceConfig:
         first_order: the query loss does not differentiate through the solve.
         kernel: similarity of features.
         learn_lam: meta-learn the ridge strength.
+        bandwidth_per_dimension: meta-learn one bandwidth of the RBF kernel for each feature; all start equal.
+        objective: what meta-training minimises: the loss of the queries, or minus the log evidence of all labels (DKT).
     """
 
     lam: float = 0.1
@@ -42,24 +45,37 @@ class FunctionSpaceConfig:
     first_order: bool = False
     kernel: str = "rbf"
     learn_lam: bool = False
+    bandwidth_per_dimension: bool = False
+    objective: str = QUERY_LOSS
 
     def __post_init__(self) -> None:
-        check_settings(self.lam, self.mu, self.gamma, self.scale, self.learn_lam)
+        check_settings(self.lam, self.mu, self.gamma, self.scale, self.first_order, self.learn_lam, self.objective)
         check_choice("`kernel`", self.kernel, KERNELS)
+        if self.kernel != "rbf" and (self.bandwidth is not None or self.bandwidth_per_dimension):
+            got = "one for each dimension" if self.bandwidth is None else self.bandwidth
+            raise ConfigError(f"The {self.kernel} kernel has no bandwidth. Got {got}. Leave it out.")
         if self.bandwidth is not None:
-            if self.kernel != "rbf":
-                raise ConfigError(f"The {self.kernel} kernel has no bandwidth. Got {self.bandwidth}. Leave it out.")
             check_learned_bandwidth(self.bandwidth)
 
     def build(self) -> FunctionSpace:
         """An inner loop with fresh learnable numbers."""
         kernels = {"linear": Linear, "cosine": Cosine}
-        kernel = kernels[self.kernel]() if self.kernel in kernels else RBF(self.bandwidth, learn=self.learn_bandwidth)
-        return FunctionSpace(kernel, self.lam, self.mu, self.gamma, self.scale, self.first_order, self.learn_lam)
+        dimensions = 0 if self.bandwidth_per_dimension else None
+        rbf = partial(RBF, self.bandwidth, self.learn_bandwidth, dimensions)
+        return FunctionSpace(
+            kernels.get(self.kernel, rbf)(),
+            self.lam,
+            self.mu,
+            self.gamma,
+            self.scale,
+            self.first_order,
+            self.learn_lam,
+            self.objective,
+        )
 
 
-# The inner loops that a configuration can hold, by their keys in `inner.INNER_LOOPS`. A loop without learnable numbers
-# is a dataclass and holds its own settings. A loop with them has a dataclass of settings with `build()`.
+# The inner loops that a configuration can hold, by their keys in `inner.INNER_LOOPS`. `FunctionSpace` has learnable
+# numbers of its own, and so a dataclass of settings with `build()`. The other loops are their settings.
 SETTINGS: dict[type, type] = {FunctionSpace: FunctionSpaceConfig}
 INNER_LOOPS: dict[str, type] = {
     key: SETTINGS.get(kind, kind)
@@ -72,6 +88,7 @@ InnerConfig = GradientLoop | FeatureSpaceLoop | FunctionSpaceConfig
 # Okabe and Ito (2008), with darker orange and sky blue: the palette of `widgets.style`, which needs plotly.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#C98500", "#3E9BD6", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+FAINT, WINE = "#6E7781", "#882255"
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,13 @@ class Method:
         return isinstance(self.inner, GradientLoop)
 
 
-# Learning rates were chosen on validation episodes, with the same number of tries for each inner loop.
+# The nearest relatives of I-AMFS. R2-D2 (Bertinetto et al. 2019) has the ridge n lambda, and their lambda starts at 1:
+# so lam is 5 for 5 images. DKT is by Patacchiola et al. 2020.
+R2D2 = FunctionSpaceConfig(lam=5.0, kernel="linear", learn_lam=True)
+DKT = FunctionSpaceConfig(scale=1.0, learn_lam=True, objective=EVIDENCE)
+
+# Learning rates were chosen on validation episodes, with the same number of tries for each inner loop. R2-D2 and DKT
+# have the one of I-AMFS. The explorers and lessons have only the methods of `LESSONS`.
 METHODS: dict[str, Method] = {
     "i-amfs": Method("I-AMFS", BLUE, "solid", "circle", FunctionSpaceConfig(), Mean()),
     "maml": Method("MAML", VERMILLION, "dash", "square", Maml(), Mean()),
@@ -108,7 +131,10 @@ METHODS: dict[str, Method] = {
     "fo-maml": Method("FO-MAML", ORANGE, "longdash", "x", Maml(first_order=True), Mean()),
     "anil": Method("ANIL", SKY, "longdashdot", "cross", Anil(), Mean()),
     "prototypes": Method("prototypes", BLACK, "12px,2px,2px,2px,2px,2px", "star", Prototypes(), Mean(), meta_lr=3e-3),
+    "r2d2": Method("R2-D2", FAINT, "6px,2px", "triangle-down", R2D2, Mean()),
+    "dkt": Method("DKT", WINE, "8px,2px,2px,2px", "hexagon", DKT, Mean()),
 }
+LESSONS = ("i-amfs", "maml", "o-amfs", "amfs", "fo-maml", "anil", "prototypes")
 
 
 @dataclass(frozen=True)

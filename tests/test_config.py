@@ -10,6 +10,7 @@ from amfs_lab.backbones import Conv4
 from amfs_lab.config import METHODS, FunctionSpaceConfig, TrainingConfig, preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.inner import FunctionSpace, Maml, Prototypes
+from amfs_lab.kernels import RBF, Linear
 from amfs_lab.outer import PairwiseCosine
 from amfs_lab.training import MetaTrainer
 
@@ -49,7 +50,7 @@ def test_the_backbone_is_named_and_built_for_the_shape_of_the_inputs():
             preset("i-amfs").build(shape)
     with pytest.raises(ConfigError, match=r"The size of an image must be at most 10000. Got 1000000"):
         preset("i-amfs").build((10**6, 28, 28))
-    with pytest.raises(ConfigError, match=r"TrainingConfig.backbone must be one of conv4, mlp. Got 'conv5'"):
+    with pytest.raises(ConfigError, match=r"TrainingConfig.backbone must be one of conv4, mlp, resnet12. Got 'conv5'"):
         preset("i-amfs", backbone="conv5")
     older = preset("i-amfs").to_dict()
     del older["backbone"]
@@ -90,6 +91,27 @@ def test_invalid_settings_are_refused(make, message):
         make()
 
 
+def test_a_configuration_of_an_older_version_has_the_defaults_of_new_settings():
+    for method, newer in (
+        ("maml", ["learn_lr"]),
+        ("anil", ["learn_lr", "first_order"]),
+        ("i-amfs", ["bandwidth_per_dimension", "objective"]),
+    ):
+        older = preset(method).to_dict()
+        for name in newer:
+            del older["inner"][name]
+        assert TrainingConfig.from_dict(older) == preset(method)
+
+
+def test_the_relatives_of_the_method_are_settings_of_it():
+    r2d2, dkt = (preset(name, width=4).build().inner for name in ("r2d2", "dkt"))
+    assert (type(r2d2.kernel), r2d2.objective) == (Linear, "query-loss")
+    assert (type(dkt.kernel), dkt.objective) == (RBF, "evidence")
+    wide = preset("i-amfs", width=4, inner=FunctionSpaceConfig(bandwidth_per_dimension=True)).build((3, 32, 32))
+    assert wide.inner.kernel.bandwidth.shape == (16,)
+    assert preset("maml", width=4, inner=Maml(learn_lr=True)).build().rates.log_lr.shape == (14, 5)
+
+
 def test_a_configuration_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         preset("amfs").steps = 3
@@ -110,6 +132,8 @@ def test_the_kernel_is_a_setting(kernel):
     assert type(config.build().inner.kernel).__name__.lower() == kernel
     with pytest.raises(ConfigError, match=r"The .* kernel has no bandwidth. Got 2.0. Leave it out"):
         FunctionSpaceConfig(kernel=kernel, bandwidth=2.0)
+    with pytest.raises(ConfigError, match=r"The .* kernel has no bandwidth. Got one for each dimension. Leave it out"):
+        FunctionSpaceConfig(kernel=kernel, bandwidth_per_dimension=True)
     with pytest.raises(ConfigError, match=r"`kernel` must be one of rbf, linear, cosine. Got 'poly'"):
         FunctionSpaceConfig(kernel="poly")
 

@@ -105,12 +105,14 @@ def test_a_bandwidth_a_dimension_is_scikit_learns(randn):
     assert torch.allclose(rbf_kernel(x1, x2, same), rbf_kernel(x1, x2, 0.7), atol=1e-14)
 
 
-@pytest.mark.parametrize("dimensions", [None, 3])
+@pytest.mark.parametrize("dimensions", [None, 3, 0])
 def test_it_starts_at_the_median_distance_unless_it_was_given_a_start(randn, dimensions):
     x = randn(9, 3, dtype=torch.float32)
     free, given = RBF(dimensions=dimensions), RBF(0.9, dimensions=dimensions)
     for kernel in (free, given):
+        kernel.for_features(3)
         kernel.start(x)
+        assert kernel.log_bandwidth.shape == (() if dimensions is None else (3,))
     assert torch.allclose(free.bandwidth, median_bandwidth(x).expand_as(free.bandwidth))
     assert torch.allclose(given.bandwidth, torch.full_like(given.bandwidth, 0.9))
     assert free(x, x).shape == (9, 9)
@@ -196,8 +198,16 @@ class TestNumbers:
         assert K.dtype == dtype
         assert torch.equal(K, limit.to(dtype))
         if float(torch.tensor(bandwidth, dtype=dtype)) not in (0.0, math.inf):
-            tensor = torch.tensor(bandwidth, dtype=dtype)
-            assert torch.equal(rbf_kernel(x, x, tensor), limit.to(dtype))
+            for tensor in (torch.tensor(bandwidth, dtype=dtype), torch.full((3,), bandwidth, dtype=dtype)):
+                assert torch.equal(rbf_kernel(x, x, tensor), limit.to(dtype))
+                assert rbf_kernel(x, x, tensor.double()).dtype == dtype
+
+    @pytest.mark.parametrize("size", [1e-36, 1e30, 1e37])
+    @pytest.mark.parametrize("shape", [(), (3,)])
+    def test_points_of_an_extreme_size_are_equal_to_themselves_only(self, randn, size, shape):
+        x = (randn(4, 3) * size).float()
+        K = RBF(1e-3 if size > 1 else 1e3, dimensions=3 if shape else None)(x, x)
+        assert torch.equal(K, torch.eye(4) if size > 1 else torch.ones(4, 4))
 
     @pytest.mark.parametrize("power", [-30, -20, -10, 10, 20, 30])
     def test_a_unit_plays_no_part_however_small_or_large(self, randn, power):

@@ -10,12 +10,19 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.kernels import RBF
 from amfs_lab.learner import MetaLearner
+from amfs_lab.methods import R2D2
+from tests.finite_differences import finite_difference_error, perturbed
 
 INNER_LOOPS = {
     "i-amfs": lambda: FunctionSpace(RBF(3.0), lam=0.1),
     "i-amfs with mu and gamma": lambda: FunctionSpace(RBF(3.0), lam=0.1, mu=0.5, gamma=0.3),
+    "i-amfs with a bandwidth for each feature": lambda: FunctionSpace(RBF(3.0, dimensions=0)),
+    "r2d2": R2D2.build,
+    "dkt": lambda: FunctionSpace(RBF(3.0), mu=0.2, scale=2.0, learn_lam=True, objective="evidence"),
     "maml": lambda: Maml(lr=0.3, steps=3),
+    "maml with learned rates": lambda: Maml(lr=0.3, steps=3, learn_lr=True),
     "anil": lambda: Anil(lr=0.3, steps=3),
+    "anil with learned rates": lambda: Anil(lr=0.3, steps=3, learn_lr=True),
     "prototypes": Prototypes,
 }
 
@@ -23,11 +30,7 @@ INNER_LOOPS = {
 def learner_of(inner, norm="transductive", ways=3):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        learner = MetaLearner(Conv4(6, norm), inner, ways).double()
-        for p in learner.parameters():  # random weights, because second-order terms vanish for a head of zeros
-            if p.ndim:
-                p.data += 0.1 * torch.randn_like(p)
-    return learner
+        return perturbed(MetaLearner(Conv4(6, norm), inner, ways))
 
 
 @pytest.fixture(params=INNER_LOOPS)
@@ -35,36 +38,15 @@ def inner(request):
     return INNER_LOOPS[request.param]()
 
 
-def finite_difference_error(learner, episode):
-    """The smallest relative error of the slope along the meta-gradient, over several step sizes.
-
-    Several, because the kinks of ReLU and max-pooling disturb large steps, and rounding disturbs small steps.
-    """
-    params = learner.meta_parameters()
-    row = learner.task_gradients([episode]).rows[0]
-    generator = torch.Generator().manual_seed(2)
-    along = row / row.norm() + torch.randn(len(row), generator=generator, dtype=row.dtype) / len(row) ** 0.5
-    pieces = [piece.view_as(p) for p, piece in zip(params, along.split([p.numel() for p in params]), strict=True)]
-
-    def loss_at(h):
-        for p, piece in zip(params, pieces, strict=True):
-            p.data += h * piece
-        loss = float(learner.loss(episode).detach())
-        for p, piece in zip(params, pieces, strict=True):
-            p.data -= h * piece
-        return loss
-
-    slopes = [(loss_at(h) - loss_at(-h)) / (2 * h) for h in (1e-4, 1e-5, 1e-6, 1e-7)]
-    return min(abs(slope / float(row @ along) - 1) for slope in slopes)
-
-
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_meta_gradient_through_conv4_is_the_finite_difference(inner, norm, episode):
     assert finite_difference_error(learner_of(inner, norm), episode) < 1e-6
 
 
-def test_fo_maml_leaves_the_second_order_terms_out_and_only_those(episode):
-    learner = learner_of(Maml(0.3, 3, first_order=True))
+@pytest.mark.parametrize("kind", [Maml, Anil])
+def test_first_order_leaves_the_second_order_terms_out_and_only_those(kind, episode):
+    learner = learner_of(kind(0.3, 3, first_order=True))
+    assert torch.allclose(learner.scores(episode), learner_of(kind(0.3, 3)).scores(episode))
     assert finite_difference_error(learner, episode) > 1e-3
     row = learner.task_gradients([episode]).rows[0]
     adapted = learner.inner.adapt(learner.net, episode.support)
@@ -158,7 +140,7 @@ def test_a_head_of_other_ways_is_an_error_for_gradient_loops_only(episode):
 
 def test_the_path_from_episode_to_meta_gradient_leaves_no_tensor_behind(episode):
     """On the meta device, mixing in a CPU tensor or reading a value raises an error."""
-    for make in (INNER_LOOPS[name] for name in ("i-amfs with mu and gamma", "maml", "anil", "prototypes")):
+    for make in INNER_LOOPS.values():
         learner = learner_of(make()).to("meta")
         elsewhere = Episode(
             *(Examples(h.x.to("meta"), h.y.to("meta"), h.ways) for h in (episode.support, episode.query))
@@ -176,6 +158,7 @@ def test_the_path_from_episode_to_meta_gradient_leaves_no_tensor_behind(episode)
         (lambda: Maml(steps=0), r"Maml.steps must be an integer >= 1. Got 0"),
         (lambda: Anil(lr=float("nan")), r"Anil.lr must be a finite number > 0. Got nan"),
         (lambda: Anil(steps=-1), r"Anil.steps must be an integer >= 1. Got -1"),
+        (lambda: Maml(1e4, learn_lr=True), r"A learned `lr` must start between 1e-06 and 1000. Got 10000. 0.1 is a"),
         (lambda: Conv4(norm="batch"), r"`norm` must be one of transductive, support, group. Got 'batch'"),
         (lambda: Conv4(size=8), r"`size` must be >= 16. Got 8"),
     ],

@@ -25,4 +25,15 @@ def test_no_two_rows_look_the_same_and_all_are_of_the_palette(table):
 
 
 def test_labels_are_the_names_in_the_papers_spelling():
-    assert [row.label.lower() for row in methods.METHODS.values()] == list(methods.METHODS)
+    labels = [row.label.lower().replace("r2-d2", "r2d2") for row in methods.METHODS.values()]
+    assert labels == list(methods.METHODS)
+    assert set(methods.LESSONS) < set(methods.METHODS)
+
+
+@pytest.mark.parametrize("table", [methods.METHODS, methods.RULES])
+def test_every_colour_stands_out_from_white(table):
+    for row in table.values():
+        parts = [int(row.color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+        luminance = sum(weight * x for weight, x in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+        assert 1.05 / (luminance + 0.05) >= 3, row.color  # WCAG 2

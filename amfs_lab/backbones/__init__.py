@@ -3,14 +3,16 @@
 A new backbone is a subclass of `Backbone` with `for_inputs(shape, width, norm, precision)`, and a row in the table.
 """
 
-from amfs_lab.backbones.base import Backbone, checked_features, is_backbone
-from amfs_lab.backbones.conv4 import BFLOAT16, FLOAT32, PRECISIONS, Conv4, ConvBlock
+from amfs_lab.backbones.base import Backbone, checked_features, features_of, is_backbone
+from amfs_lab.backbones.blocks import BFLOAT16, FLOAT32, PRECISIONS, BlockBackbone
+from amfs_lab.backbones.conv4 import Conv4, ConvBlock
 from amfs_lab.backbones.mlp import MLP
 from amfs_lab.backbones.norm import BATCH_NORMS, NORMS, EpisodeNorm, differentiable_batchnorm
+from amfs_lab.backbones.resnet12 import ResNet12
 from amfs_lab.backbones.wrapped import Wrapped
 from amfs_lab.moved import moved
 
-BACKBONES = {"conv4": Conv4.for_inputs, "mlp": MLP.for_inputs}
+BACKBONES = {"conv4": Conv4.for_inputs, "mlp": MLP.for_inputs, "resnet12": ResNet12.for_inputs}
 
 __all__ = [
     "BACKBONES",
@@ -21,12 +23,15 @@ __all__ = [
     "NORMS",
     "PRECISIONS",
     "Backbone",
+    "BlockBackbone",
     "Conv4",
     "ConvBlock",
     "EpisodeNorm",
+    "ResNet12",
     "Wrapped",
     "checked_features",
     "differentiable_batchnorm",
+    "features_of",
     "is_backbone",
 ]
 

@@ -51,6 +51,18 @@ def is_backbone(network: nn.Module) -> bool:
     return isinstance(network, Backbone) or "reference" in inspect.signature(network.forward).parameters
 
 
+def features_of(backbone: nn.Module, reason: str) -> int:
+    """The number of features of one image. Raises ConfigError, with the reason why it is needed, if it is unknown."""
+    features = getattr(backbone, "features", None)
+    if isinstance(features, int) and features >= 1:
+        return features
+    raise ConfigError(
+        f"{reason}, so the backbone's `features` must be the number of features of one image. Got {features!r}. "
+        "Set it: backbones.Wrapped(network, features=512) for a network of another library, or `features` in your own "
+        "class."
+    )
+
+
 def checked_features(returned: object, n: int) -> Float[Tensor, "n d"]:
     """The features that a backbone returned. Raises ConfigError unless there is one row for each of the n images."""
     if isinstance(returned, Tensor) and returned.is_floating_point() and returned.shape[:1] == (n,):

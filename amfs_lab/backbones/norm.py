@@ -35,14 +35,14 @@ class EpisodeNorm(nn.Module):
     Args:
         norm: `"transductive"` is BatchNorm over all images of the pass (a prediction then depends on the other queries,
             as in published MAML numbers). `"support"` is BatchNorm with the statistics of the first `reference` images,
-            the support set (inductive). `"group"` is GroupNorm, for each image alone.
+            the support set (inductive). `"group"` is GroupNorm, for each image alone, in groups of 8 channels or more.
     """
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
         check_choice("`norm`", norm, NORMS)
         self.norm = norm
-        self.groups = max(1, channels // 8)
+        self.groups = next(n for n in range(max(1, channels // 8), 0, -1) if channels % n == 0)
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 

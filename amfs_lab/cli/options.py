@@ -19,12 +19,14 @@ from tqdm import tqdm
 
 from amfs_lab.config import CHOICES
 from amfs_lab.errors import ConfigError, DataError
+from amfs_lab.inner.function_space import OBJECTIVES
 from amfs_lab.methods import INNER_LOOPS, KERNELS, METHODS
 from amfs_lab.tasks import SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
 # Values for help texts only. The configuration checks the values that the user gives.
-LISTED = CHOICES | {"kernel": KERNELS, "split": SPLITS[1:], "augment": AUGMENTATIONS, "methods": METHODS}
+LISTED = CHOICES | {"kernel": KERNELS, "objective": OBJECTIVES, "split": SPLITS[1:]}
+LISTED |= {"augment": AUGMENTATIONS, "methods": METHODS}
 METAVARS = {"validate_every": "STEPS"}
 OPTION_NAMES = {"meta_steps": "steps", "lr": "inner_lr"}  # field: name of its option, where they differ
 

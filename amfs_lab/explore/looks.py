@@ -1,9 +1,10 @@
-"""Looks of methods and aggregation rules, by the label that figures show. They come from `amfs_lab.methods`."""
+"""Looks of the lessons' methods and of aggregation rules, by the label that figures show, from `amfs_lab.methods`."""
 
 from amfs_lab import methods
 from amfs_lab.widgets.style import GREEN, INK, Look
 
-METHODS = {each.label: Look(each.color, each.dash, each.marker) for each in methods.METHODS.values()}
+_OF_LESSONS = [methods.METHODS[name] for name in methods.LESSONS]
+METHODS = {each.label: Look(each.color, each.dash, each.marker) for each in _OF_LESSONS}
 RULES = {label: Look(each.color, each.dash, each.marker, each.pattern) for label, each in methods.RULES.items()}
 # The methods of `planes`. Its tasks are quadratic, so the solve of I-AMFS is the proximal step.
 IN_THE_PLANE = {

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from amfs_lab.arguments import check_columns, check_tensor, in_working_precision
 from amfs_lab.backbones import checked_features
-from amfs_lab.episode import Examples
+from amfs_lab.episode import Episode, Examples
 
 Predictor = Callable[[Tensor], Tensor]
 
@@ -20,6 +20,10 @@ class FeatureSpaceLoop(nn.Module):
 
     def build(self) -> "FeatureSpaceLoop":
         """The loop itself. A loop with learnable numbers has a dataclass of settings, whose `build()` makes a loop."""
+        return self
+
+    def for_network(self, net: nn.Module) -> "FeatureSpaceLoop":
+        """The loop, with learnable numbers of the shapes that this network needs; by default there are none."""
         return self
 
     @abstractmethod
@@ -32,6 +36,10 @@ class FeatureSpaceLoop(nn.Module):
     def start(self, features: Real[Tensor, "n d"]) -> None:
         """Initialises learnable numbers from the features of the first task; does nothing by default."""
 
+    def targets_of(self, examples: Examples) -> Float[Tensor, "n ways"]:
+        """The targets for `fit`: real labels as they are, classes one-hot."""
+        return examples.targets
+
     def adapt(self, net: nn.Module, support: Examples) -> Predictor:
         """A predictor on images. Support and query pass through `net` together, as at meta-training."""
         return lambda x: self.predict(net, support, x)[0]
@@ -40,11 +48,26 @@ class FeatureSpaceLoop(nn.Module):
         self, net: nn.Module, support: Examples, x: Float[Tensor, "q ..."]
     ) -> tuple[Float[Tensor, "q c"], Predictor]:
         """Scores of the queries and the feature predictor behind them, from one pass through `net`."""
-        n = len(support.x)
-        features = checked_features(net(torch.cat([support.x, x]), n), n + len(x))
-        with _no_autocast(features.device):
-            predictor = self.fit(features[:n], support.targets)
+        n, features = len(support.x), joint_features(net, support, x)
+        with no_autocast(features.device):
+            predictor = self.fit(features[:n], self.targets_of(support))
             return predictor(features[n:]), predictor
+
+    def loss(
+        self, net: nn.Module, episode: Episode, label_smoothing: float = 0.0
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "q c"]]:
+        """The task's meta-objective, and the scores of the queries.
+
+        By default it is the loss of the queries (`Examples.loss`), plus the `penalty` of the predictor if it has one.
+        """
+        scores, predictor = self.predict(net, episode.support, episode.query.x)
+        return episode.query.loss(scores, label_smoothing) + getattr(predictor, "penalty", 0.0), scores
+
+
+def joint_features(net: nn.Module, support: Examples, x: Float[Tensor, "q ..."]) -> Float[Tensor, "m d"]:
+    """The features of the support set, then those of the queries, from one pass through `net`."""
+    n = len(support.x)
+    return checked_features(net(torch.cat([support.x, x]), n), n + len(x))
 
 
 def checked_task(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,7 +78,7 @@ def checked_task(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return features, targets
 
 
-def _no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+def no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Turns autocast off: a solve needs more than the 8 significant bits of bfloat16."""
     on = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
     return torch.autocast(device.type, enabled=False) if on else contextlib.nullcontext()

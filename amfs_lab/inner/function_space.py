@@ -2,23 +2,34 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Real
-from torch import Tensor
+from torch import Tensor, nn
 
 from amfs_lab import ridge
-from amfs_lab.arguments import check_positive
+from amfs_lab.arguments import check_choice, check_positive
+from amfs_lab.backbones import features_of
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
-from amfs_lab.inner.features import FeatureSpaceLoop, checked_task
+from amfs_lab.inner.features import FeatureSpaceLoop, checked_task, joint_features, no_autocast
 from amfs_lab.kernels import RBF, Kernel, Learned
 
+QUERY_LOSS, EVIDENCE = OBJECTIVES = ("query-loss", "evidence")
 LAM = Learned("lam", 1e-6, 1e3, "0.1 is a common start.")
+NOISE = Learned("lam", 1e-4, 1e3, LAM.advice)  # the evidence drives lam down, and its K of all examples is larger
 SCALE = Learned("scale", 1e-30, 1e30, "5 is a common start.")
 
 
 class FunctionSpace(FeatureSpaceLoop):
     """f(z) = scale * sum_i alpha_i k(z, z_i) with alpha = (K + N)^-1 y and N = lam (I + mu K)^-1.
 
-    Source: Park and Kang 2024. With `Linear()` and cross-entropy it is R2-D2 (Bertinetto et al. 2019; lam = n lambda).
+    Source: Park and Kang 2024. With `Linear()` and cross-entropy it is R2-D2 (Bertinetto et al. 2019; lam = n lambda,
+    and they learn lambda).
+
+    With the objective "evidence" it is DKT (Patacchiola et al. 2020): the meta-objective is minus the log evidence of
+    all labels, `evidence_loss`. The model is a Gaussian process for each class, with covariance scale^2 k, noise of
+    variance scale^2 lam, and targets of +1 and -1. The scores are posterior means. All classes share their parameters;
+    in the authors' code each has its own.
 
     The kernel's bandwidth and the output scale are meta-learned through the solve. The scale is not optional: scores
     that are exactly one-hot still have a cross-entropy of log(1 + 4/e) = 0.905 with 5 classes.
@@ -30,7 +41,9 @@ class FunctionSpace(FeatureSpaceLoop):
         scale: start of the learned output scale, > 0.
         first_order: detach alpha from the query loss, as FO-MAML does. Meta-training then learns nothing about lam and
             mu, and little about the bandwidth. It saves almost no time, because the backbone is nearly all of the cost.
-        learn_lam: meta-learn `lam`; the given value is the start, and it stays between 1e-6 and 1e3.
+        learn_lam: meta-learn `lam`; the given value is the start, and it stays between 1e-6 and 1e3 (for the evidence
+            between 1e-4 and 1e3).
+        objective: "query-loss" or "evidence". The evidence has no gamma and no first-order version.
     """
 
     def __init__(
@@ -42,22 +55,28 @@ class FunctionSpace(FeatureSpaceLoop):
         scale: float = 5.0,
         first_order: bool = False,
         learn_lam: bool = False,
+        objective: str = QUERY_LOSS,
     ) -> None:
         super().__init__()
-        check_settings(lam, mu, gamma, scale, learn_lam)
+        check_settings(lam, mu, gamma, scale, first_order, learn_lam, objective)
         self.kernel = RBF() if kernel is None else kernel
-        self._lam, self.mu, self.gamma, self.first_order = lam, mu, gamma, first_order
-        self.log_lam = LAM.log(lam) if learn_lam else None
+        self._lam, self.mu, self.gamma, self.first_order, self.objective = lam, mu, gamma, first_order, objective
+        self.log_lam = bounds_of_lam(objective).log(lam) if learn_lam else None
         self.log_scale = SCALE.log(scale)
 
     @property
     def lam(self) -> Float[Tensor, ""] | float:
         """The ridge strength: the number given, or the learned one."""
-        return self._lam if self.log_lam is None else LAM.exp(self.log_lam)
+        return self._lam if self.log_lam is None else bounds_of_lam(self.objective).exp(self.log_lam)
 
     @property
     def scale(self) -> Float[Tensor, ""]:
         return SCALE.exp(self.log_scale)
+
+    def for_network(self, net: nn.Module) -> "FunctionSpace":
+        if self.kernel.needs_features:
+            self.kernel.for_features(features_of(net, "Each feature has its own bandwidth"))
+        return self
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
         self.kernel.start(features)
@@ -65,11 +84,41 @@ class FunctionSpace(FeatureSpaceLoop):
     def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> "KernelPredictor":
         """Learns one task, or a batch of tasks of the same shape."""
         features, targets = checked_task(features, targets)
+        if self.objective == EVIDENCE:
+            targets = targets / self.scale  # of f / scale, whose covariance is k
         K_ss = self.kernel(features, features)
         alpha = ridge.solve(K_ss, targets, self.lam, self.mu, check=False)  # Section 4.1: alpha = (K + N)^-1 y
         if self.first_order:
             alpha = alpha.detach()
         return KernelPredictor(features, alpha, K_ss, self)
+
+    def targets_of(self, examples: Examples) -> Float[Tensor, "n ways"]:
+        """Real labels as they are, classes one-hot; for the evidence, whose functions have mean 0, +1 and -1."""
+        signs = self.objective == EVIDENCE and not examples.real
+        return 2 * examples.targets - 1 if signs else examples.targets
+
+    def loss(
+        self, net: nn.Module, episode: Episode, label_smoothing: float = 0.0
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "q c"]]:
+        """The task's meta-objective by `objective`, and the scores of the queries.
+
+        Raises ConfigError for label smoothing of the evidence, whose labels are normal variables.
+        """
+        if self.objective == QUERY_LOSS:
+            return super().loss(net, episode, label_smoothing)
+        if label_smoothing:
+            raise ConfigError(f"The evidence has no label smoothing. Got {label_smoothing}. Leave it out.")
+        n, features = len(episode.support.x), joint_features(net, episode.support, episode.query.x)
+        with no_autocast(features.device):
+            targets = torch.cat([self.targets_of(half) for half in (episode.support, episode.query)])
+            return self.evidence_loss(features, targets), self.fit(features[:n], targets[:n])(features[n:])
+
+    def evidence_loss(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> Float[Tensor, "*b"]:
+        """-1/n sum_c log N(y_c; 0, scale^2 (K + N)): nats for each of the n examples, summed over the classes."""
+        features, targets = checked_task(features, targets)
+        n, columns = targets.shape[-2:]
+        factor = ridge.RidgeFactor.of(self.kernel(features, features), self.lam, self.mu, check=False)
+        return columns * self.scale.log() - factor.log_evidence(targets / self.scale) / n
 
     def extra_repr(self) -> str:
         lam = self.lam.item() if isinstance(self.lam, Tensor) else self.lam
@@ -105,8 +154,16 @@ class KernelPredictor:
         return self.space.gamma * ridge.information(self.K_ss, lam, self.space.mu) / self.K_ss.shape[-1]
 
 
-def check_settings(lam: float, mu: float, gamma: float, scale: float, learn_lam: bool = False) -> None:
-    """Raises ConfigError unless lam > 0, mu >= 0, gamma >= 0 and scale > 0 are finite numbers, within their bounds."""
+def bounds_of_lam(objective: str) -> Learned:
+    """A learned ridge strength and its bounds."""
+    return NOISE if objective == EVIDENCE else LAM
+
+
+def check_settings(
+    lam: float, mu: float, gamma: float, scale: float, first_order: bool, learn_lam: bool, objective: str
+) -> None:
+    """Raises ConfigError unless lam > 0, mu >= 0, gamma >= 0 and scale > 0 are finite numbers, within their bounds, and
+    the objective has all settings."""
     for name, value in (("lam", lam), ("mu", mu), ("gamma", gamma), ("scale", scale)):
         if isinstance(value, Tensor):
             raise ConfigError(f"`{name}` must be a number. Got a tensor. Take its value: .item().")
@@ -114,5 +171,11 @@ def check_settings(lam: float, mu: float, gamma: float, scale: float, learn_lam:
     check_positive("gamma", gamma, "0 leaves the term out.", zero=True)
     check_positive("lam", lam, LAM.advice)
     SCALE.check(scale)
+    check_choice("`objective`", objective, OBJECTIVES)
     if learn_lam:
-        LAM.check(lam)
+        bounds_of_lam(objective).check(lam)
+    if objective == EVIDENCE and (first_order or gamma):
+        raise ConfigError(
+            "The evidence has no solution to detach and no information term. Got "
+            f"first_order={first_order} and gamma={gamma}. Leave both out, or use the query loss."
+        )

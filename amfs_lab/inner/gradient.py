@@ -3,8 +3,9 @@
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import count, islice
+from typing import ClassVar
 
 import torch
 import torch.nn.attention
@@ -14,18 +15,35 @@ from torch.func import functional_call
 
 from amfs_lab.arguments import check_count, is_number
 from amfs_lab.backbones import checked_features
-from amfs_lab.episode import Examples
+from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError
+from amfs_lab.kernels import Learned
 
 Params = dict[str, Tensor]
 HEAD = "head."
+LR = Learned("lr", 1e-6, 1e3, "0.1 is a common start.")
+
+
+class LearnedRates(nn.Module):
+    """A learning rate for each parameter tensor of a network and each of `steps` inner steps, meta-learned.
+
+    Source: Antoniou et al. 2019 (LSLR). Meta-SGD (Li et al. 2017) has one for each entry of a tensor. Both allow
+    negative rates; these are learned as logarithms.
+    """
+
+    def __init__(self, net: nn.Module, lr: float, steps: int) -> None:
+        super().__init__()
+        self.names = [name for name, _ in net.named_parameters()]
+        self.log_lr = LR.log(lr, (len(self.names), steps))
+
+    def forward(self) -> dict[str, Float[Tensor, " steps"]]:
+        """The rates of each parameter tensor by its name."""
+        return dict(zip(self.names, ordinary(LR.exp(self.log_lr)), strict=True))
 
 
 @dataclass(frozen=True)
 class GradientLoop(ABC):
     """An inner loop of `steps` gradient steps with learning rate `lr` on the support set, for a network with a head.
-
-    The steps change the parameters that require a gradient. They never change frozen parameters or buffers.
 
     Args:
         lr: inner learning rate > 0. steps: inner steps >= 1.
@@ -33,6 +51,7 @@ class GradientLoop(ABC):
 
     lr: float = 0.1
     steps: int = 5
+    rates: ClassVar[LearnedRates | None] = None
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -41,7 +60,11 @@ class GradientLoop(ABC):
         check_count(f"{name}.steps", self.steps, 1, 10_000)
 
     def build(self) -> "GradientLoop":
-        """The loop itself: it has no learnable numbers, so a learner uses the object in its configuration."""
+        """The loop itself. A learner calls `for_network`, which adds learnable numbers if the loop has some."""
+        return self
+
+    def for_network(self, net: nn.Module) -> "GradientLoop":
+        """The loop, with learnable numbers for this network; by default there are none."""
         return self
 
     @abstractmethod
@@ -52,13 +75,60 @@ class GradientLoop(ABC):
         mode).
         """
 
-    def _descend(self, net: nn.Module, labelled: Examples, second_order: bool = True) -> Iterator[Params]:
+    def loss(
+        self, net: nn.Module, episode: Episode, label_smoothing: float = 0.0
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "q c"]]:
+        """The loss of the queries (`Examples.loss`) and their scores."""
+        scores = self.adapt(net, episode.support)(episode.query.x)
+        return episode.query.loss(scores, label_smoothing), scores
+
+
+@dataclass(frozen=True)
+class Descent(GradientLoop):
+    """A gradient loop on the network itself, not on its linearisation.
+
+    The steps change the parameters that require a gradient. They never change frozen parameters or buffers.
+
+    Args:
+        first_order: leave out the second-order terms (FO-MAML): the gradients, or the alpha of a solve, are constants.
+        learn_lr: meta-learn an inner learning rate for each parameter tensor and step; all start at `lr`.
+    """
+
+    first_order: bool = False
+    learn_lr: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.learn_lr:
+            LR.check(self.lr)
+
+    def for_network(self, net: nn.Module) -> "Descent":
+        """The loop; with `learn_lr`, a copy with new `rates` for this network."""
+        if not self.learn_lr:
+            return self
+        made = replace(self)
+        object.__setattr__(made, "rates", LearnedRates(self.moving(net), self.lr, self.steps))
+        return made
+
+    def moving(self, net: nn.Module) -> nn.Module:
+        """The part of the network whose parameters the steps change."""
+        return net
+
+    def _rate(self) -> Callable[[str, int], Tensor | float]:
+        """The learning rate as a function of a parameter's name and a step's index, from 0. The last one stays."""
+        if self.rates is None:
+            return lambda name, step: self.lr
+        learned = self.rates()
+        return lambda name, step: learned[name][min(step, self.steps - 1)]
+
+    def _descend(self, net: nn.Module, labelled: Examples) -> Iterator[Params]:
         """Parameters of `net` after 0, 1, 2, ... gradient steps on the loss of these examples, without end.
 
         Frozen parameters do not change, nor do parameters that the loss does not depend on. If gradients are enabled,
-        the graph back to `net` is kept; with `second_order` also through each gradient. Raises ConfigError if all
+        the graph back to `net` is kept; unless `first_order`, also through each gradient. Raises ConfigError if all
         parameters are frozen.
         """
+        second_order, rate = not self.first_order, self._rate()
         labelled = Examples.unchecked(ordinary(labelled.x), ordinary(labelled.y), labelled.ways)
         params: Params = {name: ordinary(p) for name, p in net.named_parameters()}
         meta_training = torch.is_grad_enabled()
@@ -73,8 +143,8 @@ class GradientLoop(ABC):
                 "which are all frozen. Unfreeze some: requires_grad_(True). Evaluation does not need frozen parameters."
             )
         if meta_training and not any(params[name].requires_grad for name in movable):  # within `torch.func.vmap`
-            yield from self._descend_transformed(loss, params, movable, second_order)
-        while True:
+            yield from self._descend_transformed(loss, params, movable)
+        for step in count():
             if not meta_training:  # no graph of earlier steps is kept
                 with recording():
                     params = params | {name: params[name].detach().requires_grad_() for name in movable}
@@ -89,21 +159,21 @@ class GradientLoop(ABC):
                     value, starts, create_graph=meta_training and second_order, allow_unused=True
                 )
                 pairs = zip(movable, starts, grads, strict=True)
-                params = params | {name: p if g is None else p - self.lr * g for name, p, g in pairs}
+                params = params | {name: p if g is None else p - rate(name, step) * g for name, p, g in pairs}
 
     def _descend_transformed(
-        self, loss: Callable[[Params], Tensor], params: Params, movable: list[str], second_order: bool
+        self, loss: Callable[[Params], Tensor], params: Params, movable: list[str]
     ) -> Iterator[Params]:
         """`_descend` within a transform of `torch.func`, where `torch.autograd.grad` finds no graph."""
-        held = {name: p for name, p in params.items() if name not in movable}
-        while True:
+        held, rate = {name: p for name, p in params.items() if name not in movable}, self._rate()
+        for step in count():
             yield params
             moving = {name: params[name] for name in movable}
-            with twice_differentiable() if second_order else contextlib.nullcontext():
+            with contextlib.nullcontext() if self.first_order else twice_differentiable():
                 grads = torch.func.grad(lambda own: loss(held | own))(moving)
-            if not second_order:
+            if self.first_order:
                 grads = {name: g.detach() for name, g in grads.items()}
-            params = params | {name: p - self.lr * grads[name] for name, p in moving.items()}
+            params = params | {name: p - rate(name, step) * grads[name] for name, p in moving.items()}
 
 
 @contextlib.contextmanager
@@ -132,15 +202,11 @@ def is_frozen(parameter: Tensor) -> bool:
 
 
 @dataclass(frozen=True)
-class Maml(GradientLoop):
+class Maml(Descent):
     """theta' = theta - lr * grad L_S(theta), repeated `steps` times; the meta-gradient runs through all steps.
 
-    Args:
-        first_order: leave out the second-order terms (FO-MAML): the gradients are constants.
     Source: Finn et al. 2017.
     """
-
-    first_order: bool = False
 
     def adapt(self, net: nn.Module, support: Examples) -> "AdaptedNetwork":
         return next(islice(self.walk(net, support), self.steps, None))
@@ -148,19 +214,22 @@ class Maml(GradientLoop):
     def walk(self, net: nn.Module, support: Examples) -> "Iterator[AdaptedNetwork]":
         """The network after 0, 1, 2, ... inner steps, without end; `steps` is not used."""
         support_x = ordinary(support.x)
-        for params in self._descend(net, support, not self.first_order):
+        for params in self._descend(net, support):
             yield AdaptedNetwork(net, params, support_x)
 
 
 @dataclass(frozen=True)
-class Anil(GradientLoop):
+class Anil(Descent):
     """MAML whose inner steps change only the linear head (Raghu et al. 2020). The outer loop changes everything.
 
     The support set passes through the body once. `net` must be a `backbone` under a `head`, as `MetaLearner` makes it.
     """
 
+    def moving(self, net: nn.Module) -> nn.Module:
+        return net.get_submodule("head")
+
     def adapt(self, net: nn.Module, support: Examples) -> "AdaptedNetwork":
-        head = net.get_submodule("head")
+        head = self.moving(net)
         features = checked_features(net.get_submodule("backbone")(support.x.clone()), len(support.x))
         features = features.to(next(head.parameters()).dtype)
         labelled = Examples.unchecked(features, support.y, support.ways)

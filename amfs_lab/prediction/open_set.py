@@ -117,7 +117,7 @@ def answers(
             return learner.scores(episode), None
         n = len(support.x)
         features = checked_features(learner.net(torch.cat([support.x, x]), n), n + len(x))
-        predictor = learner.inner.fit(features[:n], support.targets)
+        predictor = learner.inner.fit(features[:n], learner.inner.targets_of(support))
         scores = predictor(features[n:])
         return scores, predictor.variance(features[n:]) if isinstance(learner.inner, FunctionSpace) else None
 

@@ -73,7 +73,8 @@ class RunFolder:
         self._newest = checkpoint.checkpoints(self.path)[:1]
         found = checkpoint.load(self.path)
         saved.check_record(found.path, found.record)
-        if differ := differences(found.record["config"], self.config.to_dict()):
+        settings = type(self.config).from_dict(found.record["config"])  # an older version lacks some fields
+        if differ := differences(settings.to_dict(), self.config.to_dict()):
             raise ConfigError(f"The run in {self.path} has other settings: {', '.join(differ)}. Use its settings.")
         if found.record.get("progress") is not None:
             self.progress = Progress.from_dict(found.record["progress"], found.path)

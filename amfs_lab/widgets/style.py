@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 # blue are darker here, for a contrast of 3 on white. Yellow has less contrast, and therefore always a dark rim.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#C98500", "#3E9BD6", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+WINE = "#882255"  # of Tol's muted palette, for methods that no explorer shows
 INK, FAINT, GRAY, GRID = "#24292F", "#6E7781", "#AEB6BF", "#E7EAEE"
 
 # No series is identified by its colour alone: the n-th series also has its own dash and marker.
@@ -43,6 +44,7 @@ NIGHT = {
     GRAY: "#6B7580",
     "white": "#111111",
     "#FFFFFF": "#111111",
+    WINE: "#D2709F",
     BLUE: "#4DA3DB",
     "#D3E5F3": "#12304A",
     "#A6CCE6": "#1D4F7A",

@@ -1,5 +1,6 @@
 """Gradient loops: ANIL is MAML with a frozen body, a walk is an adaptation step by step, real labels have a loss."""
 
+import copy
 from itertools import islice
 
 import pytest
@@ -9,17 +10,16 @@ from torch.func import functional_call
 from amfs_lab.backbones import MLP, Conv4
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.inner import Anil, Maml
+from amfs_lab.inner.gradient import LR
 from amfs_lab.learner import MetaLearner
 from amfs_lab.tasks.sinusoids import SinusoidSource
+from tests.finite_differences import finite_difference_error, perturbed
 
 
 def learner_of(inner, backbone=None, ways=3):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        learner = MetaLearner(backbone or Conv4(6), inner, ways).double()
-        for p in learner.parameters():
-            p.data += 0.1 * torch.randn_like(p)
-    return learner
+        return perturbed(MetaLearner(backbone or Conv4(6), inner, ways))
 
 
 @pytest.fixture
@@ -126,22 +126,7 @@ def test_an_episode_moves_with_its_real_labels(wave):
 @pytest.mark.parametrize("inner", [Maml(0.05, 3), Anil(0.05, 3)], ids=["maml", "anil"])
 def test_the_meta_gradient_of_a_regression_is_the_finite_difference(inner, wave):
     learner = learner_of(inner, MLP(1, (8,), 8), ways=1)
-    (loss,), _, (row,) = learner.task_gradients([wave])
-    params = learner.meta_parameters()
-    along = row / row.norm()
-    pieces = [piece.view_as(p) for p, piece in zip(params, along.split([p.numel() for p in params]), strict=True)]
-
-    def at(h):
-        for p, piece in zip(params, pieces, strict=True):
-            p.data += h * piece
-        value = float(learner.loss(wave).detach())
-        for p, piece in zip(params, pieces, strict=True):
-            p.data -= h * piece
-        return value
-
-    assert at(0.0) == pytest.approx(float(loss))
-    slopes = [(at(h) - at(-h)) / (2 * h) for h in (1e-4, 1e-5, 1e-6)]
-    assert min(abs(slope / float(row.norm()) - 1) for slope in slopes) < 1e-6
+    assert finite_difference_error(learner, wave) < 1e-6
 
 
 @pytest.mark.parametrize("steps", [1, 5])
@@ -164,3 +149,84 @@ def test_parameters_stay_and_buffers_that_a_forward_pass_writes_do_not():
     Maml(0.1, 2).adapt(net, Examples(torch.randn(4, 3), torch.tensor([0, 1, 0, 1]), 2))
     changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
+
+
+class TestLearnedRates:
+    """A learning rate for each parameter tensor and step, which the outer loop learns."""
+
+    @pytest.mark.parametrize("first_order", [False, True])
+    @pytest.mark.parametrize("kind", [Maml, Anil])
+    def test_equal_rates_are_one_rate(self, kind, first_order, episode):
+        plain, learned = (learner_of(kind(0.3, 3, first_order, learn_lr=on)) for on in (False, True))
+        learned.net.load_state_dict(plain.net.state_dict())
+        learned.rates.log_lr.data.fill_(0.3).log_()
+        assert torch.allclose(plain.scores(episode), learned.scores(episode))
+        ours, theirs = (learner.task_gradients([episode]).rows[0] for learner in (plain, learned))
+        assert torch.allclose(ours, theirs[: len(ours)])
+        assert len(theirs) - len(ours) == learned.rates.log_lr.numel()
+        assert plain.rates is None
+
+    def test_there_is_one_for_each_tensor_that_moves_and_each_step(self, episode):
+        maml, anil = (learner_of(kind(0.3, 4, learn_lr=True)) for kind in (Maml, Anil))
+        assert maml.rates.names == [name for name, _ in maml.net.named_parameters()]
+        assert anil.rates.names == ["weight", "bias"]
+        assert [tuple(each.rates.log_lr.shape) for each in (maml, anil)] == [(14, 4), (2, 4)]
+        assert "rates.log_lr" in maml.state_dict()
+        for learner in (maml, anil):
+            assert (learner.task_gradients([episode]).rows[0, -8:] != 0).all()
+
+    @pytest.mark.parametrize("kind", [Maml, Anil])
+    def test_their_gradient_is_the_finite_difference(self, kind, episode):
+        learner = learner_of(kind(0.3, 3, learn_lr=True))
+        assert finite_difference_error(learner, episode, only=learner.rates.log_lr) < 1e-6
+
+    def test_their_first_order_gradient_is_a_product_of_gradients(self, episode):
+        """d L_Q / d log a_ik = -a_ik <grad L_Q(theta'), grad L_S(theta_k)> over the entries of tensor i."""
+        learner = learner_of(Maml(0.3, 2, first_order=True, learn_lr=True))
+        rates, params = learner.rates(), dict(learner.net.named_parameters())
+        inner = []
+        for k in range(2):
+            loss = episode.support.loss(functional_call(learner.net, params, (episode.support.x,)))
+            inner.append(torch.autograd.grad(loss, list(params.values())))
+            moved = zip(params.items(), inner[-1], strict=True)
+            params = {name: (p - rates[name][k] * g).detach().requires_grad_() for (name, p), g in moved}
+        outer = torch.autograd.grad(
+            episode.query.loss(functional_call(learner.net, params, (episode.query.x,))), list(params.values())
+        )
+        expected = [
+            [float(-rates[name][k].detach() * (a * inner[k][i]).sum()) for k in range(2)]
+            for i, (name, a) in enumerate(zip(params, outer, strict=True))
+        ]
+        row = learner.task_gradients([episode]).rows[0]
+        assert torch.allclose(row[-2 * len(params) :].view(-1, 2), torch.tensor(expected, dtype=row.dtype))
+
+    @pytest.mark.parametrize("first_order", [False, True])
+    @pytest.mark.parametrize("kind", [Maml, Anil])
+    def test_tasks_run_together(self, kind, first_order, episode):
+        learner = learner_of(kind(0.3, 2, first_order, learn_lr=True))
+        apart, together = (learner.task_gradients([episode] * 2, batched) for batched in (False, True))
+        assert torch.allclose(apart.rows, together.rows)
+
+    def test_after_the_last_step_its_rate_stays(self, wave):
+        learner = learner_of(Maml(0.05, 2, learn_lr=True), MLP(1, (8,), 8), ways=1)
+        rates, params = learner.rates(), dict(learner.net.named_parameters())
+        for step in (0, 1, 1, 1):
+            loss = wave.support.loss(functional_call(learner.net, params, (wave.support.x,)))
+            grads = zip(params.items(), torch.autograd.grad(loss, list(params.values())), strict=True)
+            params = {name: (p - rates[name][step] * g).detach().requires_grad_() for (name, p), g in grads}
+        with torch.no_grad():
+            adapted = next(islice(learner.inner.walk(learner.net, wave.support), 4, None))
+            assert all(p.is_leaf for p in adapted.params.values())
+        assert torch.allclose(adapted(wave.query.x), functional_call(learner.net, params, (wave.query.x,)))
+
+    @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+    def test_a_copy_of_the_learner_has_rates_of_its_own(self, mode, episode):
+        learner = learner_of(Maml(0.3, 2, learn_lr=True))
+        other = copy.deepcopy(learner)
+        with mode():
+            before = learner.scores(episode)
+            other.rates.log_lr.data.fill_(-1)
+            assert torch.equal(learner.scores(episode), before)
+            assert not torch.allclose(other.scores(episode), before)
+        assert other.inner.rates is other.rates
+        assert LR.exp(learner.rates.log_lr).requires_grad

@@ -149,6 +149,15 @@ class TestRefusals:
             MetaTrainer(CONFIG, save_every=0)
 
 
+def test_a_checkpoint_of_an_older_version_has_the_defaults_of_new_settings(tmp_path):
+    left_after(tmp_path, 2)
+    path = tmp_path / checkpoints(tmp_path)[-1]
+    content = torch.load(path, weights_only=True)
+    assert content["record"]["config"]["inner"].pop("objective") == "query-loss"
+    torch.save(content, path)
+    assert MetaTrainer(CONFIG, tmp_path, resume=True).done == 2
+
+
 class TestDamage:
     @pytest.fixture
     def folder(self, tmp_path):

@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from amfs_lab.methods import METHODS
+from amfs_lab.methods import LESSONS, METHODS
 from amfs_lab.widgets.live import NEXT
 
 DRAWN = 300  # number of points of a curve that are drawn; a longer curve is thinned
 NAMES = {name: method.label for name, method in METHODS.items()}
-MOST = len(NAMES)  # number of curves that colour, dash and marker can distinguish
+MOST = len(LESSONS)  # number of curves that colour, dash and marker can distinguish
 
 
 def named(name: str) -> str:
@@ -19,8 +19,8 @@ def named(name: str) -> str:
 
 
 def slots(runs: Collection[str]) -> dict[str, int]:
-    """The index of each run's look. A method has its own look; any other name ("i-amfs again") gets a free look."""
-    own = {name: n for n, name in enumerate(NAMES)}
+    """The index of each run's look. A method of the lessons has its own look; any other name gets a free look."""
+    own = {name: n for n, name in enumerate(LESSONS)}
     free = [n for name, n in own.items() if name not in runs]
     return {name: own[name] if name in own else free.pop() for name in runs}
 
