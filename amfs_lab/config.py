@@ -136,8 +136,9 @@ class TrainingConfig:
         with seeded(self.seed):
             try:
                 backbone = BACKBONES[self.backbone](shape, self.width, self.norm, self.precision)
-                if self.mean != (0.0,) or self.std != (1.0,):
-                    backbone = Standardized(backbone, self.mean, self.std)
+                mean, std = self.mean or (0.0,), self.std or (1.0,)
+                if mean != (0.0,) or std != (1.0,):
+                    backbone = Standardized(backbone, mean, std)
             except (RuntimeError, MemoryError) as error:
                 raise ConfigError(
                     f"The backbone must fit into memory. Got {self.backbone} of width {self.width}. Lower `width`."

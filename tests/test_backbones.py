@@ -1,12 +1,13 @@
 """Backbones by name: numbers of parameters and features, whole meta-gradients by finite differences, and refusals."""
 
+import json
 from itertools import pairwise
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from amfs_lab.backbones import BACKBONES, EpisodeNorm, ResNet12
+from amfs_lab.backbones import BACKBONES, Conv4, EpisodeNorm, ResNet12, Standardized
 from amfs_lab.backbones.resnet12 import ResidualBlock
 from amfs_lab.config import preset
 from amfs_lab.episode import Episode, Examples
@@ -145,3 +146,37 @@ def test_images_of_another_form_are_refused(name):
         build(name, (3, 15, 15))
     with pytest.raises(ConfigError, match=r"precision must be one of float32, bfloat16"):
         build(name, (3, 32, 32), precision="int8")
+
+
+def test_normalisation_constants_are_applied_to_each_channel_before_the_network(randn):
+    x, mean, std = torch.rand(4, 3, 16, 16), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    inner = Conv4(4, channels=3, size=16)
+    net = Standardized(inner, mean, std)
+    expected = torch.stack([(x[:, c] - mean[c]) / std[c] for c in range(3)], 1)
+    assert torch.allclose(net(x, 2), inner(expected, 2))
+    assert torch.allclose(Standardized(inner, (0.5,), (0.25,))(x), inner((x - 0.5) / 0.25))
+    assert (net.features, net.norm) == (inner.features, inner.norm)
+
+
+def test_the_constants_of_a_configuration_are_those_of_its_data_set_or_your_own():
+    assert (preset("i-amfs").mean, preset("i-amfs").std) == ((0.0,), (1.0,))
+    assert not isinstance(preset("i-amfs", width=4).build().net, Standardized)
+    colour = preset("i-amfs", source="fc100", width=4)
+    assert len(colour.mean) == len(colour.std) == 3
+    assert isinstance(colour.build((3, 32, 32)).net, Standardized)
+    own = preset("i-amfs", source="fc100", mean=(0.5,), std=(0.25,))
+    assert (own.mean, own.std) == ((0.5,), (0.25,))
+    assert type(own).from_dict(json.loads(json.dumps(own.to_dict()))) == own
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "words"),
+    [
+        ((0.5, 0.5), (1.0,), r"`mean` must have one finite number for each channel, or one for all. Got \(0.5, 0.5\)"),
+        ((float("nan"),), (1.0,), r"`mean` must have one finite"),
+        ((0.5,), (0.0,), r"Each number of `std` must be > 0. Got \(0.0,\)"),
+    ],
+)
+def test_wrong_constants_are_refused(mean, std, words):
+    with pytest.raises(ConfigError, match=words):
+        preset("i-amfs", mean=mean, std=std)

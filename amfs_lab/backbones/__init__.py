@@ -9,6 +9,7 @@ from amfs_lab.backbones.conv4 import Conv4, ConvBlock
 from amfs_lab.backbones.mlp import MLP
 from amfs_lab.backbones.norm import BATCH_NORMS, NORMS, EpisodeNorm, differentiable_batchnorm
 from amfs_lab.backbones.resnet12 import ResNet12
+from amfs_lab.backbones.standardized import Standardized, check_constants
 from amfs_lab.backbones.wrapped import Wrapped
 from amfs_lab.moved import moved
 
@@ -28,7 +29,9 @@ __all__ = [
     "ConvBlock",
     "EpisodeNorm",
     "ResNet12",
+    "Standardized",
     "Wrapped",
+    "check_constants",
     "checked_features",
     "differentiable_batchnorm",
     "features_of",

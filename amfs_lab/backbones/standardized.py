@@ -1,6 +1,7 @@
 """Normalisation of the pixels with constants, before another backbone."""
 
 import math
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -32,10 +33,13 @@ class Standardized(Backbone):
         return self.backbone((x - mean) / std, reference)
 
 
-def check_constants(mean: object, std: object) -> None:
+def check_constants(mean: Any, std: Any) -> None:
     """Raises ConfigError unless both have one finite number for each channel, or one for all, and each std is > 0."""
     for name, constants in (("mean", mean), ("std", std)):
-        if not isinstance(constants, tuple | list) or len(constants) not in CHANNELS or not all(map(is_number, constants)):
-            raise ConfigError(f"`{name}` must have one finite number for each channel, or one for all. Got {constants!r}.")
-        if name == "std" and not all(number > 0 and math.isfinite(1 / number) for number in constants):
-            raise ConfigError(f"Each number of `std` must be > 0. Got {constants!r}.")
+        sound = isinstance(constants, tuple | list) and len(constants) in CHANNELS and all(map(is_number, constants))
+        if not sound:
+            raise ConfigError(
+                f"`{name}` must have one finite number for each channel, or one for all. Got {constants!r}."
+            )
+    if not all(number > 0 and math.isfinite(1 / number) for number in std):
+        raise ConfigError(f"Each number of `std` must be > 0. Got {std!r}.")

@@ -6,6 +6,7 @@ from typing import Any, cast
 from amfs_lab.config import TrainingConfig
 from amfs_lab.experiments.benchmark import BenchmarkConfig
 from amfs_lab.experiments.table1 import Table1
+from amfs_lab.inner.function_space import EVIDENCE
 from amfs_lab.methods import METHODS
 
 FIRST = "first-order-"  # begins the name of a first-order version
@@ -17,8 +18,8 @@ class Table4(Table1):
 
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
         found: dict[str, TrainingConfig] = {}
-        for method, row in METHODS.items():
-            if getattr(row.inner, "first_order", None) is False:  # FO-MAML is the first-order version of MAML
+        for method, row in METHODS.items():  # FO-MAML is the first-order version of MAML; DKT has none
+            if getattr(row.inner, "first_order", None) is False and getattr(row.inner, "objective", "") != EVIDENCE:
                 found[method] = config.training(method)
                 name = "fo-maml" if method == "maml" else f"{FIRST}{method}"
                 found[name] = config.training(method, inner=replace(cast(Any, row.inner), first_order=True))

@@ -47,7 +47,7 @@ class DataSet(NamedTuple):
     """A data set of images.
 
     Args:
-        load: (split, root) -> images in uint8, a tensor (classes samples h w) or `Ragged`, and one label for each class.
+        load: (split, root) -> images in uint8 (a tensor or `Ragged`, see `ImageSource`), and one label for each class.
             `root` is searched first.
         unseen: description of its classes that no training episode has.
         turned: True if turned images can serve as new classes (`rotations`, see `tasks.augment`).

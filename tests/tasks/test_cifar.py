@@ -146,7 +146,7 @@ def test_missing_classes_are_counted_and_named_and_the_rest_needs_a_request(data
     said = (
         r"Expected 3 images of each class. 3 of 20 classes of cifar-fs/test have no image in .*: 'flowers/rose', "
         r"'household_furniture/bed' and 'non-insect_invertebrates/worm'. Fetch .*, or go on with the others: "
-        r"`partial=True`"
+        r"the source `cifar-fs:partial`"
     )
     with pytest.raises(DataError, match=said):
         cifar.split("cifar-fs", "test")

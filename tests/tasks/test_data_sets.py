@@ -1,0 +1,58 @@
+"""Every data set by its name: a row of the table, or a folder of images."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from amfs_lab.config import preset
+from amfs_lab.errors import ConfigError
+from amfs_lab.tasks import SHAPES, SOURCES, EpisodeConfig, data_set, open_source
+from amfs_lab.training import MetaTrainer
+
+SHAPE = EpisodeConfig(2, 1, 2)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes in each split, of unequal sizes, each in its own colour."""
+    for s, split in enumerate(("train", "validation", "test")):
+        for c, name in enumerate("ab"):
+            place = tmp_path / "birds" / split / f"{name}{s}"
+            place.mkdir(parents=True)
+            for i in range(3 + c):
+                Image.new("RGB", (30, 20), (40 * s, 100 * c, 10 * i)).save(place / f"{i}.png")
+    return tmp_path / "birds"
+
+
+def test_a_folder_of_images_is_a_source_in_three_splits(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
+    source = open_source(f"folder:{folder}", "validation", SHAPE)
+    assert (source.name, source.split, source.classes) == ("folder:birds", "validation", 2)
+    episode = source[0]
+    assert episode.support.x.shape == (2, 3, 84, 84)
+    assert torch.equal(episode.query.x, open_source(f"folder:{folder}/", "validation", SHAPE)[0].query.x)
+    assert torch.equal(episode.query.x, open_source(f"folder:{folder}", "validation", SHAPE)[0].query.x)
+
+
+def test_a_learner_is_trained_on_a_folder(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
+    config = preset("maml", source=f"folder:{folder}", episode=SHAPE, steps=1, tasks=1, width=4, validate_every=0)
+    (progress,) = MetaTrainer(config, device="cpu").run()
+    assert np.isfinite(progress.loss)
+
+
+def test_an_unknown_source_is_refused_with_the_names_of_all():
+    for wrong in ("imagenet", "folder:", "folder"):
+        with pytest.raises(ConfigError, match=r"one of glyphs, omniglot, .* cub, folder:PATH. Got '"):
+            data_set(wrong)
+        with pytest.raises(ConfigError, match=r"folder:PATH"):
+            preset("i-amfs", source=wrong)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_row_is_complete(name):
+    row = SOURCES[name]
+    assert len(row.mean) == len(row.std)
+    assert set(row.shapes) <= set(SHAPES)
+    assert "rotations" not in row.augment or row.turned
