@@ -1,4 +1,4 @@
-"""Looks of methods and aggregation rules, by the label that figures show. They come from `amfs_lab.methods`."""
+"""Colour, dash and marker of each method and each aggregation rule, by the label in figures."""
 
 from amfs_lab import methods
 from amfs_lab.widgets.style import GREEN, INK, Look

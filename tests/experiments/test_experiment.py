@@ -111,7 +111,7 @@ def test_the_figure_of_each_stored_result_shows_its_numbers(name):
         ("summary.json", {"share": 0.75}, "the summary must follow from the rows"),
         ("result.json", {"config": {"throws": 5}}, "another number of throws"),
         ("result.json", {"config": {}}, "there is no entry 'throws'"),
-        ("result.json", {"experiment": "dice"}, "Expected a result of coin in .* Got one of dice"),
+        ("result.json", {"experiment": "dice"}, "must have a result of `coin`. Got a result of `dice`"),
     ],
 )
 def test_a_stored_result_whose_parts_do_not_agree_is_refused(coin, tmp_path, file, change, words):
