@@ -128,6 +128,15 @@ def test_a_folder_that_exists_is_refused_before_anything_is_measured(coin, tmp_p
         coin.run(CoinConfig(), folder=tmp_path)
 
 
+def test_a_complete_result_is_resumed_only_with_its_own_settings(coin, tmp_path, monkeypatch):
+    """Nothing is measured again, and another configuration is refused."""
+    measured = coin.run(CoinConfig(6), folder=tmp_path / "c")
+    monkeypatch.setattr(Coin, "measure", lambda *given: pytest.fail("measured again"))
+    assert coin.run(CoinConfig(6), folder=tmp_path / "c", resume=True).summary == measured.summary
+    with pytest.raises(ConfigError, match=r"has other settings: throws, weights\. Name another folder"):
+        coin.run(CoinConfig(4, ("odd",)), folder=tmp_path / "c", resume=True)
+
+
 def test_every_experiment_is_in_the_registry_by_its_name():
     assert {name: each.name for name, each in EXPERIMENTS.items()} == {name: name for name in EXPERIMENTS}
 

@@ -101,12 +101,8 @@ class EpisodeExplorer(Explorer):
             axis("first coordinate (sd of a class)", (-SIDE, SIDE), **EQUAL_X),
             axis("second coordinate", (-SIDE, SIDE), **EQUAL_Y),
         ),
-        scores=Panel(
-            "scores of the query", axis("class; strokes: sum of similarities"), axis("score", **NUMBERS)
-        ),
-        votes=Panel(
-            "votes", axis("example, class by class"), axis("α<sub>i</sub> k(x, x<sub>i</sub>)", **NUMBERS)
-        ),
+        scores=Panel("scores of the query", axis("class; strokes: sum of similarities"), axis("score", **NUMBERS)),
+        votes=Panel("votes", axis("example, class by class"), axis("α<sub>i</sub> k(x, x<sub>i</sub>)", **NUMBERS)),
     )
     layout = dict(height=460, showlegend=False, bargap=0.25)
     frame = {
