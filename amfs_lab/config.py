@@ -112,8 +112,8 @@ class TrainingConfig:
         kinds = {"inner": inner, "outer": Aggregator, "episode": EpisodeConfig, "batched": bool, "method": str}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
-                one = "one of the classes in methods.INNER_LOOPS" if kind is inner else kind.__name__
-                raise ConfigError(f"TrainingConfig.{name} must be of {one}. Got {getattr(self, name)!r}.")
+                one = "an object of a class in methods.INNER_LOOPS" if kind is inner else f"of type {kind.__name__}"
+                raise ConfigError(f"TrainingConfig.{name} must be {one}. Got {getattr(self, name)!r}.")
         if printable(self.method, line=True) != self.method or len(self.method) > 100:
             raise ConfigError(f"TrainingConfig.method must be a name of at most 100 letters. Got {shown(self.method)}.")
         check_augmentations(self.augment)

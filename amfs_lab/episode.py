@@ -142,7 +142,7 @@ def _check_real(y: Tensor, n: int, ways: int) -> None:
     if y.shape != (n, ways):
         raise DataError(
             f"Real labels must have one row of {ways} numbers for each image, {(n, ways)}. "
-            f"Got {tuple(y.shape)} in {y.dtype}. If they are numbers of classes: y.long()."
+            f"Got {tuple(y.shape)} in {y.dtype}. If they are indices of classes, convert them: y.long()."
         )
 
 
@@ -150,7 +150,9 @@ def _check_classes(y: Tensor, n: int, ways: int) -> None:
     if y.dtype != torch.int64:
         raise DataError(f"Classes must be int64, and real labels floating point. Got {y.dtype}. Convert: y.long().")
     if y.shape != (n,):
-        raise DataError(f"Classes must have one number for each image, {(n,)}. Got {tuple(y.shape)}.")
+        raise DataError(
+            f"Class indices must have one entry for each image, {(n,)}. Got {tuple(y.shape)}. Give a vector."
+        )
     if y.is_meta:
         return
     low, high = (int(end) for end in torch.aminmax(y))

@@ -44,7 +44,7 @@ class Evaluation:
     def by_group(self) -> dict[str, float]:
         """The accuracy in each group of classes, such as a script or an alphabet; see `group_of`.
 
-        Empty without names of classes. If a name has no group, each class is its own group.
+        Empty without names of classes. If at least one name has no group, every class is a group of its own.
         """
         answers: dict[str, list[bool]] = defaultdict(list)
         for scores, labels, names in zip(self.scores, self.labels, self.classes, strict=bool(self.classes)):

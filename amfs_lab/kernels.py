@@ -201,7 +201,9 @@ class Learned:
         return (held + (log_value - log_value.detach())).exp()
 
 
-ADVICE = "It is the distance at which similarity has fallen to 61 %. A common start is `median_bandwidth(x)`."
+ADVICE = (
+    "The bandwidth is the distance at which similarity has fallen to 61 %. A common start is `median_bandwidth(x)`."
+)
 BANDWIDTH = Learned("bandwidth", 1e-3, 1e3, ADVICE)
 check_learned_bandwidth = BANDWIDTH.check
 

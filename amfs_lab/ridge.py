@@ -17,8 +17,9 @@ Number = Float[Tensor, ""] | float
 class RidgeFactor:
     """L L^T = K + N with N = lam (I + mu K)^-1: one factorisation, from which all results of a ridge regression follow.
 
-    N is the noise covariance of a Gaussian process with the same predictions; for mu = 0 it is lam I. The functions of
-    this module with the names of the methods factorise first. Their docstrings explain each result in more detail.
+    N is the noise covariance of a Gaussian process with the same predictions; for mu = 0 it is lam I. A function of
+    this module with the name of a method makes the factorisation and calls the method. Its docstring explains the
+    result in more detail.
     """
 
     L: Float[Tensor, "*b n n"]  # lower Cholesky factor of K + N

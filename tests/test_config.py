@@ -139,7 +139,7 @@ def test_the_kernel_is_a_setting(kernel):
 
 
 def test_an_inner_loop_that_is_no_configuration_is_refused():
-    with pytest.raises(ConfigError, match=r"TrainingConfig.inner must be of one of the classes in methods.INNER_LOOPS"):
+    with pytest.raises(ConfigError, match=r"TrainingConfig.inner must be an object of a class in methods.INNER_LOOPS"):
         preset("i-amfs", inner=FunctionSpace())
 
 

@@ -21,7 +21,7 @@ FREEDOM = 5  # degrees of freedom that lesson 02 asks for
 
 @exercise
 def kept_share(answer: Any) -> str:
-    """By hand: the share of a channel (eigenvector) with s = 3, one of four, that the filter keeps at λ = 1."""
+    """By hand: the share of a channel (eigenvector) with s = 3 that the filter keeps at λ = 1."""
     mistakes = [
         (1 / 4, "That is λ / (s + λ), the share that is held back. The share kept is one minus that share."),
         (3.0, "That is s / λ. A share can't be larger than one: divide s by the sum s + λ."),

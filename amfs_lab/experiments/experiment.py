@@ -177,7 +177,7 @@ def check_common(config: Any) -> None:
 
 
 def training_config(config: Any, method: str, **own: Any) -> TrainingConfig:
-    """The configuration of one training run: the method's preset, with all fields that the experiment also has."""
+    """The configuration of one training run: the method's preset, with the experiment's values of all common fields."""
     shared = {each.name for each in fields(TrainingConfig)} & {each.name for each in fields(config)}
     settings = {name: getattr(config, name) for name in shared}
     return preset(method, **settings | {"steps": config.meta_steps, "validate_every": 0} | own)

@@ -169,7 +169,7 @@ def _stacked(training: list[dict[str, Any]], rows: list[Rows]) -> Measured:
 def measure(
     learners: Mapping[str, MetaLearner], source: EpisodeSource, episodes: int, most: int = 10
 ) -> dict[str, np.ndarray]:
-    """Correct answers and times of all learners on the same episodes 0, 1, ....
+    """Correct answers and times of all learners on the same episodes 0, 1, ..., for MAML after 0 .. `most` inner steps.
 
     Returns:
         `"right METHOD"`: numbers of correct answers. `"microseconds METHOD"`: times from support set to scores. Both

@@ -1,7 +1,8 @@
 """Accuracy cost of bfloat16 training: each method trained in float32 and again in bfloat16, with several seeds.
 
-The two training runs of a seed start from the same parameters and use the same episodes in the same number of
-meta-steps. They train in turns. Each learner is then evaluated on the same unseen episodes, in its training precision.
+The two training runs of a seed start from the same parameters and use the same episodes in the same number of meta-
+steps. They alternate: the run with the least training time makes the next step. Each learner is then evaluated on the
+same unseen episodes, in its training precision.
 """
 
 from collections.abc import Mapping, Sequence

@@ -108,7 +108,10 @@ class Result:
         except (OSError, ValueError) as error:
             raise DataError(f"Expected a complete result in {folder}. Problem: {error}. {MAKE_AGAIN}") from error
         if experiment is not None and record["experiment"] != experiment:
-            raise DataError(f"Expected a result of {experiment} in {folder}. Got one of {record['experiment']}.")
+            raise DataError(
+                f"{folder} must have a result of `{experiment}`. Got a result of `{record['experiment']}`. Name "
+                "another folder."
+            )
         return cls(rows=rows, summary=summary, **{name: record[name] for name in PARTS})
 
 

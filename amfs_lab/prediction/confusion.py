@@ -63,7 +63,7 @@ def query_results(
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair of classes: `times` of `offered` queries of class `true` were predicted as class `predicted`.
+    """A pair of classes: of `offered` queries of class `true`, `times` were predicted as class `predicted`.
 
     Only queries in episodes that have both classes are counted.
     """

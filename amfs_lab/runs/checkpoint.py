@@ -48,7 +48,8 @@ class Checkpoint:
                         raise ValueError("a tensor of the optimizer has another shape than its parameter")
         except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             raise DataError(
-                f"The checkpoint {self.path} must fit the learner. Got another state. Start the training again."
+                f"The checkpoint {self.path} must have the parameters of this learner and its optimizer. Got others. "
+                "Start the training again."
             ) from error
 
 
@@ -115,7 +116,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def remove(paths: list[Path]) -> None:
-    """Removes the files, and ignores errors: a folder with the name of a checkpoint stays."""
+    """Removes the files. Errors are ignored. For example, a folder with the name of a checkpoint stays."""
     for path in paths:
         with contextlib.suppress(OSError):
             path.unlink()

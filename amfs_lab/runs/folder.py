@@ -86,7 +86,7 @@ class RunFolder:
         self.checkpoint = found
 
     def describe(self, provenance: dict[str, Any]) -> None:
-        """Sets the data and the learner for the record. Raises ConfigError if the checkpoint has others."""
+        """Stores which data and which learner the run uses. Raises ConfigError if the checkpoint has others."""
         self.provenance = provenance
         if self.checkpoint is not None:
             check_provenance(self.path, self.checkpoint.record, provenance)

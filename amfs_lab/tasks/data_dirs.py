@@ -136,7 +136,7 @@ def faults() -> list[str]:
 
 
 def downloads() -> Path:
-    """The default folder of downloads: `data/` of the checkout, or of the current directory if installed."""
+    """The default folder of downloads: `data/` of the checkout; without a checkout, of the current directory."""
     return (PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()) / "data"
 
 

@@ -225,10 +225,10 @@ export class Figure {
     words(text, made("span", {}, panel.head));
   }
 
-  // A panel without data shows a text; if all panels are empty, there is one text for all.
+  // A panel without data shows a text; if all panels are empty, only the first one does.
   sayEmpty() {
     const all = this.panels.every(({ empty }) => empty);
-    const places = [[this, this.grid, all], ...this.panels.map((panel) => [panel, panel.div, panel.empty && !all])];
+    const places = [[this, this.panels[0].div, all], ...this.panels.map((panel) => [panel, panel.div, panel.empty && !all])];
     for (const [owner, place, empty] of places) {
       if (!empty || !this.spec.empty) {
         owner.note?.remove();

@@ -55,7 +55,7 @@ KNOWN = {
 
 
 def ring(n: int, *radii: Number) -> Path:
-    """A polygon with `n` corners, the first on top. The distances of the corners from the centre repeat `radii`."""
+    """A polygon with `n` corners, the first on top, at the distances `radii` from the centre in turn."""
     angles = np.pi / 2 + 2 * np.pi * np.arange(n) / n
     corners = np.stack([np.cos(angles), np.sin(angles)], 1) * np.resize(radii, n)[:, None]
     return Path(np.concatenate([corners, corners[:1]]), closed=True)

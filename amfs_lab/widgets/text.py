@@ -26,8 +26,8 @@ def signed(number: Number) -> str:
 
 
 def plus_or_minus(number: Number) -> str:
-    """Two digits with a sign and a real minus sign: "+0.25", "−7e−05"."""
-    return f"{number:+.2g}".replace("-", "−")
+    """Two digits with a sign and a real minus sign: "+0.25", "−7e−05", and "+0" for −0."""
+    return f"{number + 0.0:+.2g}".replace("-", "−")
 
 
 def count(n: int, thing: str) -> str:

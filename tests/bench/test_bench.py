@@ -179,6 +179,6 @@ class TestTheNumbersInTheText:
             f"and needs {min(sizes):.1f} to {max(sizes):.1f} times the memory",
             f"a meta-step of I-AMFS takes {short[0]:.2f}, {short[1]:.2f} and {short[2]:.2f} times the baseline, "
             f"in float32 {full[0]:.2f}, {full[1]:.2f} and {full[2]:.2f}",
-            f"its time falls to {min(maml_short):.2f} to {max(maml_short):.2f} of the float32 time",
+            f"its time in bfloat16 is between {min(maml_short):.2f} and {max(maml_short):.2f} of its time in float32",
         ):
             assert sentence in told, sentence

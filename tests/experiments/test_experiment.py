@@ -111,7 +111,7 @@ def test_the_figure_of_each_stored_result_shows_its_numbers(name):
         ("summary.json", {"share": 0.75}, "the summary must follow from the rows"),
         ("result.json", {"config": {"throws": 5}}, "another number of throws"),
         ("result.json", {"config": {}}, "there is no entry 'throws'"),
-        ("result.json", {"experiment": "dice"}, "Expected a result of coin in .* Got one of dice"),
+        ("result.json", {"experiment": "dice"}, "must have a result of `coin`. Got a result of `dice`"),
     ],
 )
 def test_a_stored_result_whose_parts_do_not_agree_is_refused(coin, tmp_path, file, change, words):
@@ -126,6 +126,15 @@ def test_a_folder_that_exists_is_refused_before_anything_is_measured(coin, tmp_p
     monkeypatch.setattr(Coin, "measure", lambda *_: pytest.fail("measured"))
     with pytest.raises(ConfigError, match="needs a new folder"):
         coin.run(CoinConfig(), folder=tmp_path)
+
+
+def test_a_complete_result_is_resumed_only_with_its_own_settings(coin, tmp_path, monkeypatch):
+    """Nothing is measured again, and another configuration is refused."""
+    measured = coin.run(CoinConfig(6), folder=tmp_path / "c")
+    monkeypatch.setattr(Coin, "measure", lambda *given: pytest.fail("measured again"))
+    assert coin.run(CoinConfig(6), folder=tmp_path / "c", resume=True).summary == measured.summary
+    with pytest.raises(ConfigError, match=r"has other settings: throws, weights\. Name another folder"):
+        coin.run(CoinConfig(4, ("odd",)), folder=tmp_path / "c", resume=True)
 
 
 def test_every_experiment_is_in_the_registry_by_its_name():

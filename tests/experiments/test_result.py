@@ -89,7 +89,7 @@ def changed(record, **changes):
         (lambda f: changed(f / RECORD, seeds="0"), r"must have `seeds` of type list"),
         (lambda f: changed(f / RECORD, machine=None), r"must have `machine` of type dict"),
         (lambda f: (f / ROWS).write_bytes((f / ROWS).read_bytes()[:-9]), r"rows.npz must be the file that was saved"),
-        (lambda f: changed(f / RECORD, experiment="table9"), r"Expected a result of figure2 in .* Got one of table9"),
+        (lambda f: changed(f / RECORD, experiment="table9"), r"must have a result of `figure2`. Got .* `table9`"),
     ],
 )
 def test_damage_is_named(made, tmp_path, damage, words):

@@ -205,7 +205,7 @@ class TestDamage:
         else:
             content[part] = {"x": torch.ones(2)}
         torch.save(content, path)
-        with pytest.raises(DataError, match=r"The checkpoint .*0004.pt must fit the learner. Got another state"):
+        with pytest.raises(DataError, match=r"The checkpoint .*0004.pt must have the parameters of this learner"):
             next(MetaTrainer(CONFIG, folder, resume=True).run())
 
     def test_a_checkpoint_runs_no_code(self, folder, tmp_path):

@@ -12,7 +12,7 @@ def test_percent_never_rounds_to_0_or_100():
 
 def test_a_number_has_a_real_minus_and_zero_has_none():
     assert [signed(number) for number in (-1, -0.001, 0, 1.005)] == ["−1.00", "0.00", "0.00", "1.00"]
-    assert [plus_or_minus(number) for number in (-1, 0.256, -7e-5)] == ["−1", "+0.26", "−7e−05"]
+    assert [plus_or_minus(number) for number in (-1, 0.256, -7e-5, -0.0)] == ["−1", "+0.26", "−7e−05", "+0"]
 
 
 def test_a_count_of_one_has_a_singular_noun():

@@ -25,6 +25,7 @@ HATCHING = hatched(size=6, solidity=0.2)
 PALE = ("#FFFFFF", "#CCE3F0", "#F7DFCC", "#CCECE3", "#F5E4ED", "#FAECCC", "#DDF0FB")  # NO_CLASS, then COLORS, light
 DARK = ("#FFFFFF", "#8FC1DD", "#EBB38F", "#8FD3BE", "#E8C6D7", "#F3D08F", "#B4DCF4")  # the same, but darker
 NO_CLASS_MARKER = ("star", BLACK)
+NUMBERS: dict[str, Any] = dict(exponentformat="power", automargin=True)  # of an axis; numbers may be long
 VOTES_FOR = ("the winner", "the runner-up", "its own class")
 START: dict[str, Any] = dict(
     ways=3, shots=5, separation=3.0, bandwidth=1.0, lam=0.1, task=13, query=21, votes_for=VOTES_FOR[0], data=DATA[0]
@@ -100,12 +101,8 @@ class EpisodeExplorer(Explorer):
             axis("first coordinate (sd of a class)", (-SIDE, SIDE), **EQUAL_X),
             axis("second coordinate", (-SIDE, SIDE), **EQUAL_Y),
         ),
-        scores=Panel(
-            "scores of the query", axis("class; strokes: sum of similarities"), axis("score", exponentformat="power")
-        ),
-        votes=Panel(
-            "votes", axis("example, class by class"), axis("α<sub>i</sub> k(x, x<sub>i</sub>)", exponentformat="power")
-        ),
+        scores=Panel("scores of the query", axis("class; strokes: sum of similarities"), axis("score", **NUMBERS)),
+        votes=Panel("votes", axis("example, class by class"), axis("α<sub>i</sub> k(x, x<sub>i</sub>)", **NUMBERS)),
     )
     layout = dict(height=460, showlegend=False, bargap=0.25)
     frame = {
@@ -234,7 +231,7 @@ class EpisodeExplorer(Explorer):
             class_hatches=list(HATCHES[: t.ways]),
             class_range=[-0.5, t.ways - 0.5],
             scores=scores,
-            marks=[" and ".join([*["its own"] * (c == own), *["label"] * (c == label)]) or " " for c in classes],
+            marks=["<br>".join([*["its own"] * (c == own), *["label"] * (c == label)]) or " " for c in classes],
             sums=sums * (size / float(sums.max()) if sums.max() > 0 else 0.0),
             sum_texts=[f"{value:.3g}" for value in sums.tolist()],
             score_range=reach(scores, size),

@@ -56,7 +56,7 @@ class PullExplorer(Explorer):
 
     panels = Panels(
         widths=(0.58, 0.42),
-        pull=Panel("pull w(h) on the outer loop", axis("curvature h", (0, TOP)), axis("w", zero=GRAY)),
+        pull=Panel("pull w(h) on the outer loop", axis("curvature h", (0, TOP)), axis("w", zero=GRAY, automargin=True)),
         loss=Panel(
             "the task’s loss, before and after the inner loop",
             axis("θ − θ*, distance from the task’s optimum", (-2, 2)),

@@ -31,7 +31,7 @@ class Task(NamedTuple):
     query_y: Tensor
 
     def at(self, bandwidth: Tensor | float) -> tuple[Tensor, Tensor]:
-        """K_ss and K_qs."""
+        """The Gram matrices K_ss (support, support) and K_qs (query, support) at this bandwidth."""
         return rbf_kernel(self.x, self.x, bandwidth), rbf_kernel(self.query_x, self.x, bandwidth)
 
 

@@ -36,7 +36,7 @@ NOTHING = {
 
 
 def headed(status: str, words: str) -> str:
-    """A sentence about runs, after the runs' status. After a stop, advice for the user follows."""
+    """The status of the runs, a sentence about them, and, if the user stopped them, advice."""
     said = f"{HEADS[status]}: {words}." if status in HEADS else f"{words}."
     return f"{said} {NEXT}" if status == "stopped" else said
 
