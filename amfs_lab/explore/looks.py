@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Looks of the lessons' methods and of aggregation rules, by the label that figures show, from `amfs_lab.methods`."""
-=======
-"""Colour, dash and marker of each method and each aggregation rule, by the label in figures."""
->>>>>>> main
+"""Colour, dash and marker of each method of the lessons and each aggregation rule, by the label in figures."""
 
 from amfs_lab import methods
 from amfs_lab.widgets.style import GREEN, INK, Look
