@@ -28,7 +28,7 @@ from amfs_lab.experiments.result import Result, plain
 from amfs_lab.markdown import markdown_table
 from amfs_lab.methods import METHODS
 from amfs_lab.stats import Interval, accuracy_interval, crossed_interval, together
-from amfs_lab.tasks import EpisodeConfig, data_set, open_source
+from amfs_lab.tasks import EpisodeConfig, data_set
 
 if TYPE_CHECKING:
     from amfs_lab.plots import SavableFigure
@@ -102,11 +102,12 @@ class BenchmarkConfig:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: unseen episodes of one data set and shape."""
+    """A column of a table: episodes of one data set and shape, without the training classes of `unseen_by`."""
 
     source: str
     split: str
     shape: EpisodeConfig = field(default_factory=EpisodeConfig)
+    unseen_by: str = ""
 
 
 class Benchmark(Experiment[BenchmarkConfig]):
@@ -147,8 +148,8 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     def measure(self, config: BenchmarkConfig, trainings: Pool, report: Report) -> Measured:
         variants, columns = self.chosen(config), self.columns(config)
-        for source, split, shape in {(each.source, each.split, each.shape) for each in columns.values()}:
-            open_source(source, split, shape, trainings.root)  # missing data are an error before any training
+        for column in columns.values():
+            trainings.source(column)  # missing data are an error before any training
         price = _prices(variants, trainings)
         steps = {name: meta_steps(config.baseline_steps, price[name]) for name in variants}
         common = min(steps.values())
@@ -162,7 +163,9 @@ class Benchmark(Experiment[BenchmarkConfig]):
             for name, training in variants.items():
                 whole = replace(training, steps=steps[name], meta_lr=rates[name], seed=seed)
                 asked = {
-                    (column, norm, at): Question(each.source, each.split, each.shape, norm, at, config.episodes)
+                    (column, norm, at): Question(
+                        each.source, each.split, each.shape, norm, at, config.episodes, each.unseen_by
+                    )
                     for column, each in fitting(columns, training).items()
                     for norm, at in KINDS
                 }

@@ -27,7 +27,7 @@ from amfs_lab.learner import MetaLearner
 from amfs_lab.runs import load_run, saved
 from amfs_lab.runs.folder import holds_checkpoint, holds_run
 from amfs_lab.runs.interrupts import uninterrupted
-from amfs_lab.tasks import EpisodeConfig, open_source
+from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
 from amfs_lab.training import MetaTrainer
 
 END, COMMON = "end", "common"  # when a learner is evaluated: at the end of its training, or after `Job.common` steps
@@ -40,7 +40,7 @@ class Question:
 
     Args:
         source, split: where the episodes come from. shape: their shape. norm: statistics of BatchNorm.
-        at: `END` or `COMMON`. episodes: how many.
+        at: `END` or `COMMON`. episodes: how many. unseen_by: see `tasks.open_source`.
     """
 
     source: str
@@ -49,6 +49,7 @@ class Question:
     norm: str
     at: str = END
     episodes: int = 600
+    unseen_by: str = ""
 
     @property
     def file(self) -> str:
@@ -114,6 +115,10 @@ class Pool:
                 self._in_processes(jobs, bar)
         return [self._read(job) for job in jobs]
 
+    def source(self, asked: Any) -> ImageSource:
+        """The episodes of a `Question`, or of anything with its source, split, shape and `unseen_by`."""
+        return open_source(asked.source, asked.split, asked.shape, self.root, unseen_by=asked.unseen_by)
+
     def finish(self) -> None:
         """Does nothing: the learners stay, because other tables use them."""
 
@@ -147,7 +152,7 @@ class Pool:
             advance(job.config.steps)
         for question in open_questions:
             learner = self._learner(job, folder, question)
-            source = open_source(question.source, question.split, question.shape, self.root)
+            source = self.source(question)
             _save(folder / question.file, _answer(evaluate(learner, source, question.episodes), question))
             advance(1)
 

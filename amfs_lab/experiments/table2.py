@@ -7,7 +7,16 @@ from amfs_lab.experiments.table1 import Table1
 from amfs_lab.tasks import SHAPES, SOURCES
 
 # From the data set of the training to the data sets of the evaluation.
-DOMAINS = {"glyphs": ("omniglot",), "omniglot": ("glyphs",)}
+DOMAINS = {
+    "glyphs": ("omniglot",),
+    "omniglot": ("glyphs",),
+    "fc100": ("cifar-fs",),
+    "cifar-fs": ("fc100",),
+    "fc100:partial": ("cifar-fs:partial",),
+    "cifar-fs:partial": ("fc100:partial",),
+    "mini-imagenet": ("cub",),
+    "cub": ("mini-imagenet",),
+}
 
 
 class Table2(Table1):
@@ -16,7 +25,7 @@ class Table2(Table1):
 
     def columns(self, config: BenchmarkConfig) -> dict[str, Column]:
         return {
-            f"{other}:{name}": Column(other, config.split, SHAPES[name])
+            f"{other}:{name}": Column(other, config.split, SHAPES[name], config.source)
             for other in DOMAINS[config.source]
             for name in SOURCES[other].shapes
         }

@@ -114,6 +114,7 @@ def open_source(
     root: Path | str | None = None,
     seed: int = 0,
     augment: Sequence[str] = (),
+    unseen_by: str = "",
 ) -> ImageSource:
     """Episodes of a named data set: `open_source("glyphs", "train", EpisodeConfig(5, 1, 15))[index]`.
 
@@ -122,6 +123,7 @@ def open_source(
         split: `"train"`, `"validation"` or `"test"`; no class is in two splits.
         augment: see `amfs_lab.tasks.augment`; for training only.
         root: a folder that is searched first. The next ones are $AMFS_LAB_DATA, the package, and `data/`.
+        unseen_by: leave out the training classes of this data set, so that its learners have seen none of the rest.
     Raises:
         ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
     """
@@ -130,10 +132,24 @@ def open_source(
         raise ConfigError(f"`split` must be one of {', '.join(SPLITS)}. Got {split!r}.")
     if "rotations" in augment and not data.turned:
         raise ConfigError(f"The classes of {name} must not be turned: some are turns of others. Leave rotations out.")
-    images, labels = data.load(split, Path(root) if root is not None else None)
+    place = Path(root) if root is not None else None
+    images, labels = data.load(split, place)
+    if unseen_by:
+        images, labels = _without(images, labels, data_set(unseen_by).load("train", place)[1])
     if name.startswith(FOLDER_PREFIX):  # so that the episodes stay the same if the folder is moved
         name = FOLDER_PREFIX + os.path.basename(os.path.normpath(name.removeprefix(FOLDER_PREFIX)))
     return ImageSource(images, labels, config, name, split, seed, augment)
+
+
+def _without(
+    images: Tensor | Ragged, labels: tuple[str, ...], seen: tuple[str, ...]
+) -> tuple[Tensor | Ragged, tuple[str, ...]]:
+    """The classes whose labels are not in `seen`."""
+    kept = [c for c, label in enumerate(labels) if label not in set(seen)]
+    if len(kept) == len(labels):
+        return images, labels
+    chosen = Ragged.of([images[c] for c in kept]) if isinstance(images, Ragged) else images[kept]
+    return chosen, tuple(labels[c] for c in kept)
 
 
 __getattr__ = moved(__name__)

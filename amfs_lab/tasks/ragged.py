@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import overload
 
 import torch
 from jaxtyping import Shaped
@@ -47,6 +48,10 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.counts)
 
+    @overload
+    def __getitem__(self, which: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, which: slice) -> "Ragged": ...
     def __getitem__(self, which: int | slice) -> "Tensor | Ragged":
         offsets = self.offsets
         if isinstance(which, slice):
