@@ -83,7 +83,9 @@ def _cifar(root: Path | None) -> Iterator[str]:
         if copy := packed.stored(protocol, key):
             complete = cifar.labels_of(protocol)
             full = [name for name, classes in copy.splits.items() if len(classes) == len(complete[name])]
-            yield _ready(protocol, full)
+            some = [name for name, classes in copy.splits.items() if classes and name not in full]
+            yield from ([_ready(protocol, full)] if full else [])
+            yield from ([_ready(f"{protocol}:partial", some) + ", without the missing classes"] if some else [])
         else:
             yield NOT_OPENED.format(protocol)
 

@@ -102,7 +102,9 @@ def test_a_cifar_that_lacks_classes_is_ready_for_the_other_splits(home, capsys):
     test_cifar.as_archive(home / "data", test_cifar.contents(train=otter, test=None))
     with pytest.warns(UserWarning, match="have 1 to 1 images"):
         cifar.split("cifar-fs", "train")
-    assert "  ready: `--source cifar-fs`, for train, test" in status(capsys=capsys)
+    lines = status(capsys=capsys)
+    assert "  ready: `--source cifar-fs`, for train, test" in lines
+    assert "  ready: `--source cifar-fs:partial`, for validation, without the missing classes" in lines
 
 
 def test_damaged_folders_of_images_are_lines_and_no_errors(home, capsys):

@@ -174,7 +174,9 @@ def test_a_damaged_image_is_named_and_nothing_is_left(tree, cache, content):
 
 def change(tree: Path) -> None:
     path = tree / "train" / "b" / "0.png"
+    state = path.stat()
     path.write_bytes(path.read_bytes() + b"\0")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
 def touch(tree: Path) -> None:
