@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from amfs_lab.errors import DataError
-from amfs_lab.tasks import cifar, data_dirs
+from amfs_lab.tasks import EpisodeConfig, cifar, data_dirs, open_source
+from amfs_lab.tasks.unpickle import load
 from tests.tasks.small_images import said_by
 
 FINE = sorted(cifar.LABELS)
@@ -305,3 +306,25 @@ def test_the_classes_of_the_real_archive_are_complete_or_named(opened):
             if lacking:
                 with pytest.raises(DataError, match=rf"{count - len(labels)} of {count} classes of {protocol}/{part}"):
                     opened(protocol, part)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_class_is_left_that_the_other_data_set_has_in_training(real, data, monkeypatch):
+    place, cache = real
+    monkeypatch.undo()
+    monkeypatch.setenv("AMFS_LAB_CACHE", str(cache))
+    shape, root = EpisodeConfig(2, 1, 2), place.parent
+    seen, all_ = (open_source(name, "train", shape, root).labels for name in ("fc100", "cifar-fs:partial"))
+    rest = open_source("cifar-fs:partial", "train", shape, root, unseen_by="fc100")
+    assert rest.labels
+    assert set(rest.labels) == set(all_) - set(seen)
+    assert rest[0].query.x.shape == (4, 3, 32, 32)
+
+
+def test_the_superclasses_are_those_of_the_real_archive(real):
+    files = cifar._files(real[0])
+    batch, meta = (load(files[name]) for name in ("train", "meta"))
+    fine, coarse = ([name.decode() for name in meta[f"{kind}_label_names".encode()]] for kind in ("fine", "coarse"))
+    pairs = {(fine[a], coarse[b]) for a, b in zip(batch[b"fine_labels"], batch[b"coarse_labels"], strict=True)}
+    assert all(cifar.LABELS[name] == f"{group}/{name}" for name, group in pairs)
+    assert list(cifar.CLASSES) == coarse

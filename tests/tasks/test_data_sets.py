@@ -65,11 +65,3 @@ def test_classes_that_a_learner_was_trained_on_are_left_out():
     assert torch.equal(open_source("glyphs", "validation", SHAPE, unseen_by="glyphs")[3].query.x, whole[3].query.x)
     with pytest.raises(ConfigError, match=r"needs at least 2 classes. Got 0"):
         open_source("glyphs", "train", SHAPE, unseen_by="glyphs")
-
-
-def test_no_class_of_cifar_fs_is_left_that_fc100_has_in_training(cifar_root):
-    seen = open_source("fc100", "train", SHAPE, cifar_root).labels
-    rest = open_source("cifar-fs:partial", "train", SHAPE, cifar_root, unseen_by="fc100")
-    assert rest.classes > 0
-    assert not set(rest.labels) & set(seen)
-    assert set(rest.labels) < set(open_source("cifar-fs:partial", "train", SHAPE, cifar_root).labels)

@@ -475,7 +475,7 @@ def test_what_is_neither_images_nor_embeddings_is_refused(randn):
     match = r"EmbeddingSource needs vectors .* Got \(4, 3, 5\) in torch.int64. For images in uint8, use ImageSource"
     with pytest.raises(ConfigError, match=match):
         tasks.EmbeddingSource(torch.zeros(4, 3, 5, dtype=torch.int64), tuple("abcd"), SHAPE)
-    with pytest.raises(ConfigError, match=r"ImageSource needs grey images .* Got \(4, 3, 8, 8\) in torch.float64"):
+    with pytest.raises(ConfigError, match=r"ImageSource needs images .* Got \(4, 3, 8, 8\) in torch.float64"):
         tasks.ImageSource(randn(4, 3, 8, 8), tuple("abcd"), SHAPE)
     with pytest.raises(ConfigError, match=r"Each class needs one label. Got 2 labels for 4 classes"):
         tasks.EmbeddingSource(randn(4, 3, 5), ("a", "b"), SHAPE)
