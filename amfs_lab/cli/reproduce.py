@@ -89,7 +89,7 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
             vars(options).get("resume", False),
             vars(options).get("jobs", 1),
         )
-    print(experiment.table(result))
+    print(experiment.table(result), *experiment.remarks(result), sep="\n\n")
     if options.latex is not None:
         save_text(options.latex, latex_table(experiment.table(result)), "--latex")
     if options.figure is not None:

@@ -85,6 +85,10 @@ class Experiment(ABC, Generic[Config]):
     def figure(self, result: Result) -> "SavableFigure":
         """The result as a static figure. Needs matplotlib (the extra `lab`)."""
 
+    def remarks(self, result: Result) -> Sequence[str]:
+        """Texts that the command prints below the table."""
+        return ()
+
     @abstractmethod
     def title(self, config: Config) -> str:
         """A short description of the run, which the command prints first."""

@@ -20,6 +20,7 @@ from amfs_lab.stats import (
     FEW,
     accuracy_interval,
     accuracy_p_value,
+    crossed_interval,
     difference_of_trainings,
     holm,
     looks,
@@ -126,7 +127,7 @@ def table_of_rules() -> str:
     equal = made_up(RUNS, 4, EPISODES, generator)
     rows = (
         [name, *("–" if share is None else f"{100 * share:.1f} %" for share in numbers)]
-        for name, numbers in (*_pairs(equal), *_trainings(generator), *_questions(generator))
+        for name, numbers in (*_pairs(equal), *_trainings(generator), *_questions(generator), *_crossed(generator))
     )
     return markdown_table(("rule", "false alarms", "power"), rows)
 
@@ -188,6 +189,16 @@ def _questions(generator: torch.Generator) -> Iterator[Line]:
         wrong, found = asked
         shares = np.mean([min(rule(p)) <= 0.05 for p in wrong]), np.mean([rule(p)[0] <= 0.05 for p in found])
         yield name, (float(shares[0]), float(shares[1]))
+
+
+def _crossed(generator: torch.Generator) -> Iterator[Line]:
+    """`crossed_interval` of paired differences of two methods, as in `_trainings`. Power: better by `BETTER`."""
+    for s in (3, 5):
+        luck = 0.01 * torch.randn(800, 2 * s, 1, generator=generator)
+        values = made_up(800, 2 * s, EPISODES, generator) + luck
+        gaps = [crossed_interval(a - b) for a, b in zip(values[:, :s], values[:, s:], strict=True)]
+        wrong, found = ([not gap.low <= better <= gap.high for gap in gaps] for better in (0, -BETTER))
+        yield f"`crossed_interval`, {s} trainings of each method", (sum(wrong) / 800, sum(found) / 800)
 
 
 def _share(true: Tensor) -> float:

@@ -1,7 +1,12 @@
 """Table 1: accuracy of the methods on unseen classes, by shape of the episodes."""
 
+from collections.abc import Sequence
+
 from amfs_lab.config import TrainingConfig
-from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig, Column
+from amfs_lab.experiments.benchmark import TRANSDUCTIVE, Benchmark, BenchmarkConfig, Column
+from amfs_lab.experiments.pool import COMMON
+from amfs_lab.experiments.published import published_table
+from amfs_lab.experiments.result import Result
 from amfs_lab.methods import METHODS
 from amfs_lab.tasks import SHAPES, data_set
 
@@ -15,6 +20,14 @@ class Table1(Benchmark):
 
     def columns(self, config: BenchmarkConfig) -> dict[str, Column]:
         return {name: Column(config.source, config.split, SHAPES[name]) for name in data_set(config.source).shapes}
+
+    def remarks(self, result: Result) -> Sequence[str]:
+        """Accuracies at equal meta-steps, and published accuracies on the same data set."""
+        common = self.table_of(result, TRANSDUCTIVE, COMMON)
+        found = [f"After {result.config['common']} meta-steps of each method:", common]
+        if published := published_table(result.config["source"].partition(":")[0]):
+            found += ["Published accuracies, of other protocols and budgets:", published]
+        return found
 
 
 EXPERIMENT = Table1()

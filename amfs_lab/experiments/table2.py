@@ -1,8 +1,11 @@
 """Table 2: accuracy across domains. The learners of Table 1 are evaluated on other data sets."""
 
+from collections.abc import Sequence
+
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError
 from amfs_lab.experiments.benchmark import BenchmarkConfig, Column
+from amfs_lab.experiments.result import Result
 from amfs_lab.experiments.table1 import Table1
 from amfs_lab.tasks import SHAPES, SOURCES
 
@@ -29,6 +32,9 @@ class Table2(Table1):
             for other in DOMAINS[config.source]
             for name in SOURCES[other].shapes
         }
+
+    def remarks(self, result: Result) -> Sequence[str]:
+        return ()
 
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
         if config.source not in DOMAINS:
