@@ -10,11 +10,9 @@ from amfs_lab.config import TrainingConfig
 from amfs_lab.experiments.benchmark import BenchmarkConfig
 from amfs_lab.experiments.table1 import Table1
 from amfs_lab.methods import FunctionSpaceConfig
-from amfs_lab.outer import Mean, MeanCosine, PairwiseCosine, Rescaled
+from amfs_lab.outer import MeanCosine, PairwiseCosine, Rescaled
 
 RULES = {
-    "mean": Mean(),
-    "o-amfs": PairwiseCosine(),
     "o-amfs-unit": PairwiseCosine(normalization="unit"),
     "rescaled": Rescaled(),
     "cosine-to-mean": MeanCosine(),
@@ -33,14 +31,13 @@ class Ablation(Table1):
     help = "inner loops against aggregation rules, and the settings of I-AMFS"
 
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
-        found = {
-            method if rule == "mean" else f"{method}/{rule}": config.training(method, outer=outer)
-            for method in ("maml", "i-amfs")
-            for rule, outer in RULES.items()
-        }
+        found = {method: config.training(method) for method in ("maml", "o-amfs", "i-amfs", "amfs")}  # as in Table 1
+        for method in ("maml", "i-amfs"):
+            for rule, outer in RULES.items():
+                found[f"{method}+{rule}"] = config.training(method, outer=outer)
         for name, changes in SETTINGS.items():
             inner = replace(FunctionSpaceConfig(), **changes)
-            found[f"i-amfs/{name}"] = config.training("i-amfs", inner=inner)
+            found[f"i-amfs+{name}"] = config.training("i-amfs", inner=inner)
         return found
 
 

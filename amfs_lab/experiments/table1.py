@@ -7,6 +7,7 @@ from amfs_lab.experiments.benchmark import TRANSDUCTIVE, Benchmark, BenchmarkCon
 from amfs_lab.experiments.pool import COMMON
 from amfs_lab.experiments.published import published_table
 from amfs_lab.experiments.result import Result
+from amfs_lab.inner import Maml
 from amfs_lab.methods import METHODS
 from amfs_lab.tasks import SHAPES, data_set
 
@@ -16,7 +17,9 @@ class Table1(Benchmark):
     help = "accuracy of all methods on unseen classes"
 
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
-        return {method: config.training(method) for method in METHODS}
+        """All methods, and MAML with an inner rate for each layer and step, so that it has its best form, too."""
+        found = {method: config.training(method) for method in METHODS}
+        return found | {"maml+learned-rates": config.training("maml", inner=Maml(learn_lr=True))}
 
     def columns(self, config: BenchmarkConfig) -> dict[str, Column]:
         return {name: Column(config.source, config.split, SHAPES[name]) for name in data_set(config.source).shapes}

@@ -9,8 +9,6 @@ from amfs_lab.experiments.table1 import Table1
 from amfs_lab.inner.function_space import EVIDENCE
 from amfs_lab.methods import METHODS
 
-FIRST = "first-order-"  # begins the name of a first-order version
-
 
 class Table4(Table1):
     name = "table4"
@@ -21,8 +19,11 @@ class Table4(Table1):
         for method, row in METHODS.items():  # FO-MAML is the first-order version of MAML; DKT has none
             if getattr(row.inner, "first_order", None) is False and getattr(row.inner, "objective", "") != EVIDENCE:
                 found[method] = config.training(method)
-                name = "fo-maml" if method == "maml" else f"{FIRST}{method}"
-                found[name] = config.training(method, inner=replace(cast(Any, row.inner), first_order=True))
+                if method == "maml":
+                    found["fo-maml"] = config.training("fo-maml")
+                else:
+                    inner = replace(cast(Any, row.inner), first_order=True)
+                    found[f"{method}+first-order"] = config.training(method, inner=inner)
         return found
 
 

@@ -164,3 +164,15 @@ def test_every_table_runs_by_its_command_and_all_of_them_by_one(tmp_path, monkey
     for name in TABLES:
         assert f"-> runs/{name}-glyphs" in printed
     assert trained < set((tmp_path / "runs" / "trained").iterdir())
+
+
+def test_the_tables_share_the_trainings_that_they_have_in_common():
+    config = BenchmarkConfig()
+    first, fourth, ablation = (TABLES[name].variants(config) for name in ("table1", "table4", "ablation"))
+    assert TABLES["table2"].variants(config) == first
+    for other in (fourth, ablation):
+        both = other.keys() & first.keys()
+        assert {"maml", "i-amfs", "amfs"} <= both
+        assert all(other[name] == first[name] for name in both)
+    assert fourth["fo-maml"] == first["fo-maml"]
+    assert all(each.inner.first_order for name, each in fourth.items() if name.endswith("first-order"))
