@@ -40,5 +40,10 @@ class Ablation(Table1):
             found[f"i-amfs+{name}"] = config.training("i-amfs", inner=inner)
         return found
 
+    def rival(self, variant: str) -> str | None:
+        """The same inner loop with the mean gradient and default settings."""
+        method, plus, _ = variant.partition("+")
+        return method if plus else {"o-amfs": "maml", "amfs": "i-amfs"}.get(variant)
+
 
 EXPERIMENT = Ablation()

@@ -127,6 +127,10 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def columns(self, config: BenchmarkConfig) -> dict[str, Column]:
         """The columns by name. A learner with a head is evaluated on the columns with its number of ways."""
 
+    def rival(self, variant: str) -> str | None:
+        """The row that this row is compared with; None: no comparison."""
+        return None if variant == self.reference else self.reference
+
     def configure(self, given: dict[str, Any]) -> BenchmarkConfig:
         return BenchmarkConfig(**BUDGETS[given.pop("budget", "quick")] | given)
 
@@ -140,11 +144,12 @@ class Benchmark(Experiment[BenchmarkConfig]):
         return Pool((folder or Path("runs") / "table").parent / "trained", root, device, jobs)
 
     def chosen(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
-        """The variants that the configuration names, and the reference."""
+        """The variants that the configuration names, the rows that they are compared with, and the reference."""
         found = self.variants(config)
         if unknown := [name for name in config.rows if name not in found]:
             raise ConfigError(f"A row must be one of {', '.join(found)}. Got {', '.join(unknown)}.")
-        return {name: found[name] for name in found if not config.rows or name in (*config.rows, self.reference)}
+        wanted = {*config.rows, *(self.rival(name) for name in config.rows), self.reference}
+        return {name: found[name] for name in found if not config.rows or name in wanted}
 
     def measure(self, config: BenchmarkConfig, trainings: Pool, report: Report) -> Measured:
         variants, columns = self.chosen(config), self.columns(config)
@@ -214,9 +219,9 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
         """For each row: accuracy with an interval over trainings and episodes, calibration error, and the difference to
-        the reference. Differences are paired by seed and episode, and their intervals hold for all rows together."""
+        its rival. Differences are paired by seed and episode, and their intervals hold for all rows together."""
         shapes, found = _shapes(config), {}
-        rivals = len(config["variants"]) - 1
+        level = together(0.95, max(1, sum(self.rival(variant) is not None for variant in config["variants"])))
         for name in rows:
             if name.endswith(" reliability"):
                 continue
@@ -224,10 +229,10 @@ class Benchmark(Experiment[BenchmarkConfig]):
             own = _accuracies(rows[name], shapes[column])
             table = torch.from_numpy(rows[f"{name} reliability"].astype(np.float64)).sum(0)
             found[name] = {"accuracy": plain(_over_all(own)), "calibration error": round(calibration_error(table), 6)}
-            other = rows.get(key(self.reference, column, norm, at))
-            if variant != self.reference and other is not None:
+            other = rows.get(key(self.rival(variant) or "", column, norm, at))
+            if other is not None:
                 gap = own - _accuracies(other, shapes[column])
-                found[name]["ahead"] = plain(_over_all(gap, together(0.95, rivals)))
+                found[name]["ahead"] = plain(_over_all(gap, level))
         return found
 
     def check(self, result: Result) -> None:

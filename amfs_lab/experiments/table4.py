@@ -26,5 +26,10 @@ class Table4(Table1):
                     found[f"{method}+first-order"] = config.training(method, inner=inner)
         return found
 
+    def rival(self, variant: str) -> str | None:
+        """The method of a first-order version."""
+        method, plus, _ = variant.partition("+")
+        return "maml" if variant == "fo-maml" else method if plus else None
+
 
 EXPERIMENT = Table4()

@@ -176,3 +176,21 @@ def test_the_tables_share_the_trainings_that_they_have_in_common():
         assert all(other[name] == first[name] for name in both)
     assert fourth["fo-maml"] == first["fo-maml"]
     assert all(each.inner.first_order for name, each in fourth.items() if name.endswith("first-order"))
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "rival"),
+    [
+        ("table1", "i-amfs", "maml"),
+        ("table1", "maml", None),
+        ("table4", "fo-maml", "maml"),
+        ("table4", "amfs+first-order", "amfs"),
+        ("table4", "amfs", None),
+        ("ablation", "amfs", "i-amfs"),
+        ("ablation", "maml+rescaled", "maml"),
+        ("ablation", "i-amfs", None),
+    ],
+)
+def test_each_row_is_compared_with_its_rival(table, row, rival):
+    assert TABLES[table].rival(row) == rival
+    assert rival is None or rival in TABLES[table].chosen(BenchmarkConfig(rows=(row,)))
