@@ -17,6 +17,7 @@ from amfs_lab.cli.options import (
     validation_suggested,
 )
 from amfs_lab.cli.report import PICTURES, check_ending, plotting, save_figure, save_text
+from amfs_lab.errors import DataError
 from amfs_lab.experiments import EXPERIMENTS, Experiment, intervals
 from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig
 from amfs_lab.experiments.budgets import BUDGETS
@@ -108,14 +109,22 @@ def budget(p: argparse.ArgumentParser) -> None:
 
 
 def reproduce_all(options: argparse.Namespace) -> None:
-    """Measures all tables of one source. A complete result is shown, an interrupted one is continued."""
+    """Measures all tables of one source. A complete result is shown, an interrupted one is continued.
+
+    A table whose data are missing is left out, with the reason.
+    """
     set_threads(options.threads)
     settings = given(options, BenchmarkConfig, (*Benchmark.hidden, "rows")) | {"budget": options.budget}
     for experiment in map(EXPERIMENTS.__getitem__, TABLES):
         config = experiment.configure(dict(settings))
         folder = options.out / experiment.folder(config)
         print(f"{experiment.title(config)} -> {folder}", flush=True)
-        print(experiment.table(experiment.run(config, options.data, options.device, _say, folder, True, options.jobs)))
+        try:
+            result = experiment.run(config, options.data, options.device, _say, folder, True, options.jobs)
+        except DataError as error:  # of a data set that only this table needs
+            print(f"{experiment.name} is left out: {error}\n", flush=True)
+            continue
+        print(experiment.table(result), *experiment.remarks(result), "", sep="\n\n", flush=True)
 
 
 def _say(words: str) -> None:

@@ -75,7 +75,9 @@ def test_a_meta_step_by_higher_equals_ours(monkeypatch):
     """One step of each from the same parameters. The outer gradients are equal, so Adam makes the same step."""
     made = []
     build = type(preset("maml")).build
-    monkeypatch.setattr(type(preset("maml")), "build", lambda self: made.append(build(self)) or made[-1])
+    monkeypatch.setattr(
+        type(preset("maml")), "build", lambda self, *shape: made.append(build(self, *shape)) or made[-1]
+    )
     episodes = methods.episodes_of(SHAPE, 2)
     methods.learner_step(preset("maml", episode=SHAPE), episodes)()
     methods.higher_step(SHAPE, episodes)()

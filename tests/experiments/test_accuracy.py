@@ -174,7 +174,7 @@ def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
         ({"methods": {}}, r"AccuracyConfig.methods must name at least one of i-amfs, amfs, maml, prototypes. Got none"),
         ({"methods": {"magic": RECIPES["maml"]}}, r"The method must be one of .* Got 'magic'"),
         ({"episodes": 1}, r"`episodes` must be >= 2"),
-        ({"source": "moon"}, r"TrainingConfig.source must be one of .*Got 'moon'"),
+        ({"source": "moon"}, r"The source must be one of .*Got 'moon'"),
         ({"seconds": -1.0}, r"TrainingConfig.seconds must be a finite number > 0"),
         (
             {"methods": {"maml": replace(RECIPES["maml"], episode=EpisodeConfig(7, 1, 2))}},

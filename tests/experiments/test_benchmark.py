@@ -1,6 +1,7 @@
 """The tables: equal budgets, paired differences, verdicts that need several seeds, and results that are checked."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,24 +15,30 @@ from amfs_lab.experiments.result import ROWS, SUMMARY
 from amfs_lab.tasks import SOURCES
 
 TABLES = {name: each for name, each in EXPERIMENTS.items() if isinstance(each, Benchmark)}
-TINY = dict(baseline_steps=4, seeds=2, episodes=4, width=4, rates=(1e-3, 3e-3), tasks=1)
+TINY = dict(baseline_steps=4, seeds=2, episodes=4, width=2, rates=(1e-3, 3e-3), tasks=1)
 
 
-@pytest.fixture(autouse=True)
-def priced(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def priced():
     """Prices that do not depend on the machine: MAML costs four baseline steps, every other row two."""
-    monkeypatch.setattr(benchmark, "prices", lambda configs, root: {n: 4.0 if "maml" in n else 2.0 for n in configs})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark, "prices", lambda configs, root: {n: 4.0 if "maml" in n else 2.0 for n in configs})
+        yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def table1():
     return TABLES["table1"]
 
 
-@pytest.fixture
-def result(table1, tmp_path):
-    config = BenchmarkConfig(**TINY, rows=("i-amfs", "prototypes"))
-    return table1.run(config, folder=tmp_path / "runs" / "t1")
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs") / "t1"
+
+
+@pytest.fixture(scope="module")
+def result(table1, place, priced):
+    return table1.run(BenchmarkConfig(**TINY, rows=("i-amfs", "prototypes")), folder=place)
 
 
 def test_equal_time_is_a_number_of_meta_steps(result):
@@ -59,8 +66,8 @@ def test_rows_hold_every_seed_and_episode_and_the_reference_has_no_20_way_column
     assert key("maml", "20w1s", "transductive", "end") not in result.rows
 
 
-def test_the_result_is_loaded_again_with_its_table_and_figure(table1, result, tmp_path):
-    loaded = table1.load(tmp_path / "runs" / "t1")
+def test_the_result_is_loaded_again_with_its_table_and_figure(table1, result, place):
+    loaded = table1.load(place)
     assert table1.table(loaded) == table1.table(result)
     lines = table1.table(result).splitlines()
     assert lines[0] == "| method | meta-steps | 5w1s | 5w5s | 20w1s |"
@@ -97,8 +104,8 @@ def test_one_seed_is_unclear(table1, tmp_path):
 
 
 @pytest.mark.parametrize("file", [SUMMARY, ROWS])
-def test_a_changed_file_is_refused(table1, result, tmp_path, file):
-    path = tmp_path / "runs" / "t1" / file
+def test_a_changed_file_is_refused(table1, result, place, tmp_path, file):
+    path = shutil.copytree(place, tmp_path / "copy") / file
     if file == SUMMARY:
         summary = json.loads(path.read_text())
         summary["i-amfs 5w1s transductive end"]["accuracy"]["mean"] += 0.01
@@ -194,3 +201,20 @@ def test_the_tables_share_the_trainings_that_they_have_in_common():
 def test_each_row_is_compared_with_its_rival(table, row, rival):
     assert TABLES[table].rival(row) == rival
     assert rival is None or rival in TABLES[table].chosen(BenchmarkConfig(rows=(row,)))
+
+
+def test_all_leaves_out_a_table_whose_data_are_missing_and_says_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for each in TABLES.values():
+        error = DataError("Expected Omniglot. Got none.") if each.name == "table2" else None
+        monkeypatch.setattr(each, "run", lambda *given, each=each, error=error: raised(error) if error else each)
+        monkeypatch.setattr(each, "table", lambda result: f"the table {result.name}")
+        monkeypatch.setattr(each, "remarks", lambda result: ())
+    assert main(["reproduce", "all", "--budget", "smoke"]) == 0
+    printed = capsys.readouterr().out
+    assert "table2 is left out: Expected Omniglot. Got none." in printed
+    assert [name for name in TABLES if f"the table {name}" in printed] == ["table1", "table4", "ablation"]
+
+
+def raised(error):
+    raise error

@@ -122,7 +122,7 @@ def test_a_folder_that_exists_is_refused_before_anything_is_trained(tmp_path):
         ({"split": "train"}, r"Figure2Config.split must be one of validation, test. Got 'train'"),
         ({"seeds": 0}, r"Figure2Config.seeds must be an integer >= 1. Got 0"),
         ({"episodes": 1}, r"`episodes` must be >= 2"),
-        ({"source": "moon"}, r"TrainingConfig.source must be one of .*Got 'moon'"),
+        ({"source": "moon"}, r"The source must be one of .*Got 'moon'"),
         ({"seconds": -1.0}, r"TrainingConfig.seconds must be a finite number > 0"),
     ],
 )
