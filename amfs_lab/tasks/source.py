@@ -125,6 +125,7 @@ class LabelledSource:
             labels = tuple(f"{label}/{90 * quarter}°" for quarter in range(self.turns) for label in labels)
         self.samples, self.labels, self.config, self.classes = samples, labels, config, classes
         self.name, self.split, self.seed, self.smallest = name, split, seed, min(ragged.counts)
+        self._largest = max(ragged.counts)
 
     def classes_of(self, index: int) -> list[str]:
         """The labels of the classes in episode `index`, in the order of its targets."""
@@ -149,10 +150,12 @@ class LabelledSource:
 
     def _choose(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
         """The classes of episode `index`, and the samples of each."""
-        random, largest = self._generator(checked_index(index)), int(self._sizes.max())
+        random = self._generator(checked_index(index))
         chosen = torch.randperm(self.classes, generator=random, device="cpu")[: self.config.ways]
-        keys = torch.rand(self.config.ways, largest, generator=random, dtype=torch.float32, device="cpu")
-        keys[torch.arange(largest, device="cpu") >= self._sizes[chosen % len(self.samples), None]] = 2.0  # sorted last
+        keys = torch.rand(self.config.ways, self._largest, generator=random, dtype=torch.float32, device="cpu")
+        if self.smallest < self._largest:
+            sizes = self._sizes[chosen % len(self.samples), None]
+            keys[torch.arange(self._largest, device="cpu") >= sizes] = 2.0  # sorted last
         return chosen, keys.argsort(1)[:, : self.config.shots + self.config.queries]
 
     def __repr__(self) -> str:
