@@ -270,6 +270,15 @@ class Benchmark(Experiment[BenchmarkConfig]):
             lines.append([name, f"{steps}", *cells])
         return markdown_table(["method", "meta-steps", *columns], lines)
 
+    def calibration_table(self, result: Result) -> str:
+        """The expected calibration error of each method, in points, at equal time."""
+        columns = list(result.config["columns"])
+        lines = []
+        for name in result.config["variants"]:
+            found = [result.summary.get(key(name, column, TRANSDUCTIVE, END)) for column in columns]
+            lines.append([name, *("–" if each is None else f"{100 * each['calibration error']:.1f}" for each in found)])
+        return markdown_table(["method", *columns], lines)
+
     def figure(self, result: Result) -> "SavableFigure":
         from amfs_lab.experiments import figures
 

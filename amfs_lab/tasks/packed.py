@@ -157,7 +157,6 @@ def tree_key(place: Path, splits: Splits) -> str:
 def file_key(paths: Iterable[Path], *settings: object) -> str:
     """A hash of the names, sizes and times of the files that are there, and of settings. Links are followed."""
     states = [(path.name, path.stat()) for path in paths if path.exists()]
-    states = [(path.name, path.stat()) for path in paths if path.exists()]
     found = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
     return hashlib.sha256(repr((found, settings)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
