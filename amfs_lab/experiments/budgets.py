@@ -14,7 +14,7 @@ from amfs_lab.bench.rounds import measure
 from amfs_lab.config import TrainingConfig
 from amfs_lab.tasks import EpisodeConfig, open_source
 
-ROUNDS, REFERENCE, TASKS = 9, EpisodeConfig(5, 1, 15), 4
+ROUNDS, REFERENCE, TASKS = 15, EpisodeConfig(5, 1, 15), 4
 
 # Settings of `BenchmarkConfig` by the size of the budget. "smoke" only shows that everything runs.
 BUDGETS: dict[str, dict[str, Any]] = {
@@ -25,15 +25,18 @@ BUDGETS: dict[str, dict[str, Any]] = {
 
 
 def prices(configs: Mapping[str, TrainingConfig], root: Path | None = None, rounds: int = ROUNDS) -> dict[str, float]:
-    """The price of a meta-step of each configuration, in baseline steps: the median over rounds, interleaved."""
+    """The price of a meta-step of each configuration, in baseline steps.
+
+    It is the ratio of the fastest of `rounds` interleaved runs, which other programs disturb least.
+    """
     first = next(iter(configs.values()))
     source = open_source(first.source, "train", REFERENCE, root)
     steps = {BASELINE: baseline_step([source[i] for i in range(TASKS)], width=first.width)}
     for name, config in configs.items():
         source = open_source(config.source, "train", config.episode, root)
         steps[name] = learner_step(config, [source[i] for i in range(config.tasks)])
-    times = measure(steps, rounds)
-    return {name: round(times.ratio(name, BASELINE)[0], 3) for name in configs}
+    fastest = {name: min(seconds) for name, seconds in measure(steps, rounds).seconds.items()}
+    return {name: round(fastest[name] / fastest[BASELINE], 3) for name in configs}
 
 
 def meta_steps(baseline_steps: int, price: float) -> int:
