@@ -206,6 +206,7 @@ def validation_suggested(source: str, split: str) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        if (source, split) != ("omniglot", "test"):
+        needs = {"omniglot": "needs only the background set", "fc100": "has other classes"}
+        if split != "test" or (source := source.partition(":")[0]) not in needs:
             raise
-        raise DataError(f"{error} Or use `--split validation`, which needs only the background set.") from error
+        raise DataError(f"{error} Or use `--split validation`, which {needs[source]}.") from error

@@ -8,7 +8,7 @@ meta-steps). All learners are evaluated on the same episodes of unseen classes.
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,10 +158,12 @@ class Benchmark(Experiment[BenchmarkConfig]):
         price = _prices(variants, trainings)
         steps = {name: meta_steps(config.baseline_steps, price[name]) for name in variants}
         common = min(steps.values())
-        report("  ".join(f"{name} {price[name]:.2f} -> {steps[name]}" for name in variants))
+        report(f"Budget: {config.baseline_steps} steps of supervised training. Price of a meta-step, and meta-steps:")
+        report("\n".join(f"  {name}: {price[name]:.2f}, {steps[name]}" for name in variants))
+        report("Validation accuracy after a short run with each outer learning rate:")
         tries = self._tries(config, variants, steps, trainings)
         for name, found in tries.items():
-            report(f"{name}: " + ", ".join(f"rate {rate} {100 * share:.2f} %" for rate, share in found.items()))
+            report(f"  {name}: " + ", ".join(f"rate {rate} {100 * share:.2f} %" for rate, share in found.items()))
         rates = {name: float(max(found, key=lambda rate: found[rate])) for name, found in tries.items()}
         jobs, keys = [], []
         for seed in range(config.seeds):
@@ -260,6 +262,22 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def table(self, result: Result) -> str:
         """Accuracies at equal time: one line for each method, with its meta-steps, and its verdict in each column."""
         return self.table_of(result, TRANSDUCTIVE, END)
+
+    def legend(self, result: Result) -> str:
+        """The meaning of the cells of the table."""
+        variants = result.config["variants"]
+        rivals = {
+            rival: [name for name in variants if self.rival(name) == rival] for rival in map(self.rival, variants)
+        }
+        compared = "; ".join(f"{', '.join(names)}: with {rival}" for rival, names in rivals.items() if rival)
+        return (
+            f"Accuracy over {result.config['episodes']} episodes and {len(result.seeds)} trainings, with a 95 % interval "
+            "over both. In brackets: better, worse or unclear in a paired comparison, corrected for the number of rows "
+            f"({compared}). –: a head with another number of ways."
+        )
+
+    def remarks(self, result: Result) -> Sequence[str]:
+        return (self.legend(result),)
 
     def table_of(self, result: Result, norm: str, at: str) -> str:
         columns, config = list(result.config["columns"]), result.config

@@ -27,7 +27,7 @@ class Table1(Benchmark):
     def remarks(self, result: Result) -> Sequence[str]:
         """Accuracies at equal meta-steps, calibration, and published accuracies on the same data set."""
         common = self.table_of(result, TRANSDUCTIVE, COMMON)
-        found = [f"After {result.config['common']} meta-steps of each method:", common]
+        found = [self.legend(result), f"After {result.config['common']} meta-steps of each method:", common]
         found += ["Expected calibration error, in points:", self.calibration_table(result)]
         if published := published_table(result.config["source"].partition(":")[0]):
             found += ["Published accuracies, of other protocols and budgets:", published]

@@ -34,7 +34,7 @@ class Table2(Table1):
         }
 
     def remarks(self, result: Result) -> Sequence[str]:
-        return ()
+        return (self.legend(result),)
 
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
         if config.source not in DOMAINS:

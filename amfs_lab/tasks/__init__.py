@@ -71,7 +71,7 @@ COLOR: dict[str, Any] = dict(turned=False, augment=("flip", "crop"), ways=10, sh
 CIFAR: dict[str, Any] = COLOR | dict(mean=(0.5074, 0.4867, 0.4411), std=(0.2675, 0.2566, 0.2763))
 MINI_IMAGENET: dict[str, Any] = COLOR | dict(mean=(0.4721, 0.4533, 0.4100), std=(0.2772, 0.2677, 0.2845))
 IMAGENET: dict[str, Any] = COLOR | dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-FOLDER: dict[str, Any] = COLOR | dict(mean=(0.5,), std=(0.25,))
+FOLDER: dict[str, Any] = COLOR | dict(mean=(0.5,), std=(0.25,), ways=5)
 
 SPLITS = ("train", "validation", "test")
 SHAPES = {"5w1s": EpisodeConfig(5, 1, 15), "5w5s": EpisodeConfig(5, 5, 15), "20w1s": EpisodeConfig(20, 1, 5)}

@@ -86,9 +86,11 @@ def split(protocol: str, name: str, root: Path | None = None, partial: bool = Fa
             go_on = f", or go on with the others: the source `{protocol}:partial`" if got else ""
             raise DataError(f"Expected {SAMPLES} images of each class. {said} {REMEDY}{go_on}.")
         warnings.warn(f"{said} Accuracies differ from the ones on all classes.", stacklevel=2)
-    if got and min(got.values()) < SAMPLES:
+    counts = sorted(set(got.values()))
+    if got and counts[0] < SAMPLES:
+        have = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         warnings.warn(
-            f"{place}: the classes of {protocol}/{name} have {min(got.values())} to {max(got.values())} images. "
+            f"{place}: the classes of {protocol}/{name} have {have} images. "
             f"In the complete set each class has {SAMPLES}.",
             stacklevel=2,
         )

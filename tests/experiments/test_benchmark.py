@@ -74,7 +74,9 @@ def test_the_result_is_loaded_again_with_its_table_and_figure(table1, result, pl
     assert [line.split(" | ")[:2] for line in lines[2:]] == [["| i-amfs", "2"], ["| maml", "1"], ["| prototypes", "2"]]
     assert "| – |" in lines[3]
     assert len(table1.figure(result).axes) == 3
-    told, common, _, calibration = table1.remarks(result)
+    legend, told, common, _, calibration = table1.remarks(result)
+    assert "over 4 episodes and 2 trainings" in legend
+    assert "(i-amfs, prototypes: with maml)" in legend
     assert told == "After 1 meta-steps of each method:"
     assert common.splitlines()[2].startswith("| i-amfs | 1 |")
     error = result.summary["i-amfs 5w1s transductive end"]["calibration error"]
