@@ -266,14 +266,15 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def legend(self, result: Result) -> str:
         """The meaning of the cells of the table."""
         variants = result.config["variants"]
-        rivals = {
-            rival: [name for name in variants if self.rival(name) == rival] for rival in map(self.rival, variants)
-        }
-        compared = "; ".join(f"{', '.join(names)}: with {rival}" for rival, names in rivals.items() if rival)
+        rivals: dict[str, list[str]] = {}
+        for name in variants:
+            if rival := self.rival(name):
+                rivals.setdefault(rival, []).append(name)
+        compared = "; ".join(f"{', '.join(names)}: with {rival}" for rival, names in rivals.items())
         return (
-            f"Accuracy over {result.config['episodes']} episodes and {len(result.seeds)} trainings, with a 95 % interval "
-            "over both. In brackets: better, worse or unclear in a paired comparison, corrected for the number of rows "
-            f"({compared}). –: a head with another number of ways."
+            f"Accuracy over {result.config['episodes']} episodes and {len(result.seeds)} trainings, with a 95 % "
+            "interval over both. In brackets: better, worse or unclear in a paired comparison, corrected for the "
+            f"number of rows ({compared}). –: a head with another number of ways."
         )
 
     def remarks(self, result: Result) -> Sequence[str]:
