@@ -90,8 +90,8 @@ def split(protocol: str, name: str, root: Path | None = None, partial: bool = Fa
     if got and counts[0] < SAMPLES:
         have = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         warnings.warn(
-            f"{place}: the classes of {protocol}/{name} have {have} images. "
-            f"In the complete set each class has {SAMPLES}.",
+            f"{place}: the number of images of each class of {protocol}/{name} is {have}. "
+            f"In the complete set it is {SAMPLES}.",
             stacklevel=2,
         )
     return copy.split(name)

@@ -170,7 +170,7 @@ def test_few_images_of_each_class_are_said_once(data):
     as_archive(data, contents(test=None))
     _, said = said_by(cifar.split, "fc100", "train")
     (said,) = said
-    assert said.endswith("the classes of fc100/train have 2 images. In the complete set each class has 3.")
+    assert said.endswith("the number of images of each class of fc100/train is 2. In the complete set it is 3.")
 
 
 # --- what is wrong
