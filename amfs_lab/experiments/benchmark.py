@@ -22,7 +22,7 @@ from amfs_lab.calibration import BINS, calibration_error
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError
 from amfs_lab.experiments.budgets import BUDGETS, meta_steps, prices
-from amfs_lab.experiments.experiment import Experiment, Measured, Report, Rows, check_common, check_counts
+from amfs_lab.experiments.experiment import Experiment, Measured, Report, Rows, accuracies, check_common, check_counts
 from amfs_lab.experiments.pool import COMMON, END, Job, Pool, Question
 from amfs_lab.experiments.result import Result, plain
 from amfs_lab.markdown import markdown_table
@@ -228,12 +228,12 @@ class Benchmark(Experiment[BenchmarkConfig]):
             if name.endswith(" reliability"):
                 continue
             variant, column, norm, at = name.split()
-            own = _accuracies(rows[name], shapes[column])
+            own = accuracies(rows[name], shapes[column])
             table = torch.from_numpy(rows[f"{name} reliability"].astype(np.float64)).sum(0)
             found[name] = {"accuracy": plain(_over_all(own)), "calibration error": round(calibration_error(table), 6)}
             other = rows.get(key(self.rival(variant) or "", column, norm, at))
             if other is not None:
-                gap = own - _accuracies(other, shapes[column])
+                gap = own - accuracies(other, shapes[column])
                 found[name]["ahead"] = plain(_over_all(gap, level))
         return found
 
@@ -343,10 +343,6 @@ def _over_all(values: torch.Tensor, level: float = 0.95) -> Interval:
     if len(values) > 1:
         return crossed_interval(values, level)
     return replace(accuracy_interval(values[0], level), half_width=None, n=1, of="trainings")
-
-
-def _accuracies(correct: np.ndarray, shape: EpisodeConfig) -> torch.Tensor:
-    return torch.from_numpy(correct.astype(np.float64) / shape.answers)
 
 
 def _shapes(config: Mapping[str, Any]) -> dict[str, EpisodeConfig]:

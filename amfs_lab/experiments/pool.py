@@ -23,6 +23,7 @@ from amfs_lab.calibration import BINS, reliability
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import DataError
 from amfs_lab.evaluation import Evaluation, evaluate
+from amfs_lab.experiments.experiment import correct_answers
 from amfs_lab.learner import MetaLearner
 from amfs_lab.runs import load_run, saved
 from amfs_lab.runs.folder import holds_checkpoint, holds_run
@@ -189,11 +190,10 @@ def _work(pool: Pool, job: Job, done: Any) -> None:
 
 
 def _answer(found: Evaluation, question: Question) -> Answer:
-    correct = (found.per_episode * question.shape.answers).round().numpy().astype(np.int16)
     table = torch.zeros(BINS, 3, dtype=torch.float64)
     for scores, labels in zip(found.scores, found.labels, strict=True):
         table += reliability(scores, labels)
-    return Answer(correct, table.numpy().astype(np.float32))
+    return Answer(correct_answers(found, question.shape), table.numpy().astype(np.float32))
 
 
 def _save(path: Path, answer: Answer) -> None:

@@ -183,7 +183,7 @@ class _Machine:
         return items
 
     def _made(self, function: object, arguments: tuple[Any, ...]) -> object:
-        """What numpy's function would make of the arguments, without calling it."""
+        """The value that numpy's function would return for the arguments. The function is not called."""
         if function is _DTYPE:
             return _Type(*arguments)
         if function is _EMPTY and arguments[0] is _ARRAY:

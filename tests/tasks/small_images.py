@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from amfs_lab.tasks import data_dirs
+
 
 def photo(label: str, number: int, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> Image.Image:
     """An image of one colour: the class chooses the hue, the number changes the blue a little."""
@@ -49,3 +51,18 @@ def said_by(call, *arguments, **named):
         warnings.simplefilter("always")
         result = call(*arguments, **named)
     return result, [str(each.message) for each in caught]
+
+
+def empty_data(monkeypatch, tmp_path: Path) -> Path:
+    """An empty data directory and an empty cache, the only ones that are searched."""
+    monkeypatch.setenv("AMFS_LAB_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(data_dirs, "PACKAGE", tmp_path / "nowhere" / "amfs_lab")
+    monkeypatch.chdir(tmp_path)
+    empty_cache(monkeypatch, tmp_path)
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+def empty_cache(monkeypatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

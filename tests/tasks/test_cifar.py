@@ -12,7 +12,7 @@ import pytest
 from amfs_lab.errors import DataError
 from amfs_lab.tasks import EpisodeConfig, cifar, data_dirs, open_source
 from amfs_lab.tasks.unpickle import load
-from tests.tasks.small_images import said_by
+from tests.tasks.small_images import empty_data, said_by
 
 FINE = sorted(cifar.LABELS)
 PARTS = ("train", "validation", "test")
@@ -25,13 +25,8 @@ COUNTS = {  # fine classes
 @pytest.fixture(autouse=True)
 def data(monkeypatch, tmp_path) -> Path:
     """An empty data directory."""
-    monkeypatch.setenv("AMFS_LAB_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(data_dirs, "PACKAGE", tmp_path / "nowhere" / "amfs_lab")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cifar, "SAMPLES", 3)
-    (tmp_path / "data").mkdir()
-    return tmp_path / "data"
+    return empty_data(monkeypatch, tmp_path)
 
 
 def batch(per_class: int, first: int = 0, without: set[str] = frozenset()) -> dict:

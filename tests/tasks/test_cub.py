@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from amfs_lab.errors import DataError
-from amfs_lab.tasks import cub, data_dirs
+from amfs_lab.tasks import cub
 from tests.tasks import small_images as small
-from tests.tasks.small_images import said_by
+from tests.tasks.small_images import empty_data, said_by
 
 COUNTS = {"001.Albatross": 2, "002.Auklet": 3, "003.Bunting": 2, "004.Cardinal": 1, "005.Catbird": 2}
 SPLITS = {
@@ -25,13 +25,8 @@ COMPLETE = {"train": (3, 6), "validation": (1, 3), "test": (1, 1)}
 @pytest.fixture(autouse=True)
 def data(monkeypatch, tmp_path) -> Path:
     """An empty data directory."""
-    monkeypatch.setenv("AMFS_LAB_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(data_dirs, "PACKAGE", tmp_path / "nowhere" / "amfs_lab")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cub, "COMPLETE", COMPLETE)
-    (tmp_path / "data").mkdir()
-    return tmp_path / "data"
+    return empty_data(monkeypatch, tmp_path)
 
 
 def members() -> dict[str, bytes]:

@@ -10,13 +10,12 @@ from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.tasks import folder
 from amfs_lab.tasks.image_splits import by_csv, by_hash, few
 from tests.tasks import small_images as small
-from tests.tasks.small_images import said_by
+from tests.tasks.small_images import empty_cache, said_by
 
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path) -> Path:
-    monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return empty_cache(monkeypatch, tmp_path)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from amfs_lab.errors import DataError
-from amfs_lab.tasks import data_dirs, mini_imagenet
+from amfs_lab.tasks import mini_imagenet
 from tests.tasks import small_images as small
-from tests.tasks.small_images import said_by
+from tests.tasks.small_images import empty_data, said_by
 
 COMPLETE = {"train": (3, 6), "validation": (1, 2), "test": (2, 4)}
 CLASSES = {"train": ["n03", "n01", "n02"], "val": ["n04"], "test": ["n06", "n05"]}
@@ -17,13 +17,8 @@ CLASSES = {"train": ["n03", "n01", "n02"], "val": ["n04"], "test": ["n06", "n05"
 @pytest.fixture(autouse=True)
 def data(monkeypatch, tmp_path) -> Path:
     """An empty data directory."""
-    monkeypatch.setenv("AMFS_LAB_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(data_dirs, "PACKAGE", tmp_path / "nowhere" / "amfs_lab")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(mini_imagenet, "COMPLETE", COMPLETE)
-    (tmp_path / "data").mkdir()
-    return tmp_path / "data"
+    return empty_data(monkeypatch, tmp_path)
 
 
 def with_csv(place: Path) -> Path:

@@ -14,15 +14,14 @@ from amfs_lab.errors import DataError
 from amfs_lab.tasks import packed
 from amfs_lab.tasks.packed import Block, Packed, Source, pack_files
 from tests.tasks import small_images as small
-from tests.tasks.small_images import said_by
+from tests.tasks.small_images import empty_cache, said_by
 
 CLASSES = {"train": {"a": 3, "b": 1}, "test": {"c": 2}}
 
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path) -> Path:
-    monkeypatch.setenv("AMFS_LAB_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return empty_cache(monkeypatch, tmp_path)
 
 
 @pytest.fixture
