@@ -45,7 +45,7 @@ class TrainingConfig:
     Args:
         method: name in tables and figures.
         inner: inner loop. outer: aggregation rule.
-        source: data set of the episodes, a name in `tasks.SOURCES` or folder:PATH.
+        source: data set of the episodes, a name in `tasks.SOURCES`, or folder:PATH.
         episode: shape of the training and validation episodes.
         tasks: episodes in a meta-step.
         backbone: network, see `backbones.BACKBONES`.

@@ -28,7 +28,7 @@ JUPYTER = Path(sys.prefix, "share", "jupyter")
 
 CEILINGS = ("anywidget", "ipykernel", "ipywidgets", "jupyterlab", "plotly")
 # Names with an underscore that are not private, because their libraries document them.
-DOCUMENTED = {"_asdict", "_fields", "_render_traceback_", "_replace", "_repr_html_", "_repr_mimebundle_"}
+DOCUMENTED = {"_asdict", "_exit", "_fields", "_render_traceback_", "_replace", "_repr_html_", "_repr_mimebundle_"}
 PYTHON = {("widgets/explorer.py", "_handle_custom_msg")}  # (file, private name of ipywidgets)
 JAVASCRIPT = {  # (file, private name of plotly.js, or name that anywidget will remove)
     *(("plotly_widget.js", name) for name in ("_fullLayout", "_length", "_offset", "l2p", "p2l")),

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from amfs_lab import __version__
 from amfs_lab.cli import bench, data, evaluate, predict, reproduce, train
+from amfs_lab.cli.options import as_options
 from amfs_lab.cli.streams import lasting
 from amfs_lab.errors import AmfsError, printable
 
@@ -31,7 +32,7 @@ def _main(arguments: Sequence[str] | None) -> int:
             warnings.showwarning = _remark
             options.command(options)
     except AmfsError as error:
-        print(f"amfs-lab: {error}", file=sys.stderr)
+        print(f"amfs-lab: {as_options(str(error), options)}", file=sys.stderr)
         return 2
     except OSError as error:
         place = f" ({printable(str(error.filename))})" if error.filename else ""

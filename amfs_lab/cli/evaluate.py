@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amfs_lab.backbones import PRECISIONS
-from amfs_lab.cli.options import command, common, data_folder, device, set_threads, shape, threads
+from amfs_lab.cli.options import LISTED, command, common, data_folder, device, set_threads, shape, threads
 from amfs_lab.cli.report import (
     PICTURES,
     ROWS,
@@ -25,14 +25,14 @@ from amfs_lab.prediction.confusion import Confusion, query_results
 from amfs_lab.provenance import told
 from amfs_lab.runs.replay import replay
 from amfs_lab.runs.saved import load_run, run_data
-from amfs_lab.tasks import SOURCES, SPLITS, open_source
+from amfs_lab.tasks import SPLITS, open_source
 
 
 def add_to(commands: Any) -> None:
     p = command(commands, "evaluate", evaluate_run, "measure the accuracy of a saved run on episodes of a split")
     p.add_argument("run", type=Path, help="folder of a run")
-    names = "{" + ",".join((*SOURCES, "folder:PATH")) + "}"
-    p.add_argument("--source", metavar=names, help="data set of the episodes (default: as in training)")
+    names = ",".join(LISTED["source"])
+    p.add_argument("--source", metavar=f"{{{names}}}", help="data set of the episodes (default: as in training)")
     p.add_argument("--split", choices=SPLITS, default="test", help="split of the data set (default %(default)s)")
     shape(p)
     p.add_argument("--norm", help="transductive or support, for a run with one of the two (default: as in training)")

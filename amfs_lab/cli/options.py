@@ -21,12 +21,12 @@ from amfs_lab.config import CHOICES
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.inner.function_space import OBJECTIVES
 from amfs_lab.methods import INNER_LOOPS, KERNELS, METHODS
-from amfs_lab.tasks import SPLITS, EpisodeConfig
+from amfs_lab.tasks import SOURCES, SPLITS, EpisodeConfig
 from amfs_lab.tasks.augment import AUGMENTATIONS
 
 # Values for help texts only. The configuration checks the values that the user gives.
 LISTED = CHOICES | {"kernel": KERNELS, "objective": OBJECTIVES, "split": SPLITS[1:]}
-LISTED |= {"augment": AUGMENTATIONS, "methods": METHODS}
+LISTED |= {"augment": AUGMENTATIONS, "methods": METHODS, "source": (*SOURCES, "folder:PATH")}
 METAVARS = {"validate_every": "STEPS"}
 OPTION_NAMES = {"meta_steps": "steps", "lr": "inner_lr"}  # field: name of its option, where they differ
 
@@ -100,6 +100,16 @@ def given_inner(options: argparse.Namespace, kind: type, hidden: Sequence[str] =
     names = {field.name: inner_option(field.name) for field in dataclasses.fields(kind)}
     values = {name: getattr(options, option, None) for name, option in names.items() if option not in hidden}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def as_options(message: str, options: argparse.Namespace) -> str:
+    """The message with the names of the command's options instead of fields: `--seeds` for BenchmarkConfig.seeds."""
+
+    def named(found: re.Match[str]) -> str:
+        name = option_name(found[1])
+        return f"`--{name.replace('_', '-')}`" if name in vars(options) else found[0]
+
+    return re.sub(r"\b[A-Z]\w*Config\.(\w+)", named, message)
 
 
 def documented(kind: type) -> dict[str, str]:

@@ -16,6 +16,7 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import Evaluation
 from amfs_lab.prediction.confusion import Confusion, QueryResult, readable
 from amfs_lab.stats import FEW, Interval
+from amfs_lab.tasks import SOURCES
 
 ROWS = (".csv", ".jsonl")
 PICTURES = (".pdf", ".png", ".svg")
@@ -110,17 +111,17 @@ def evaluation_record(result: Evaluation, confusion: Confusion | None = None) ->
 
 
 def groups_line(result: Evaluation) -> str:
-    """A line with the interval over groups of classes (scripts or alphabets).
+    """A line with the interval over groups of classes, for example alphabets.
 
     Empty if the names of the classes are not known. Also empty if training may have seen these groups: then they do
     not represent unseen groups.
     """
-    over = result.over_groups
-    if over is None or result.data.endswith("/train") or result.data.startswith("omniglot-random-classes"):
+    source, _, split = result.data.rpartition("/")
+    over, known = result.over_groups, SOURCES.get(source)
+    if over is None or split == "train" or (known and not known.groups):
         return ""
-    few = ", which are few" if over.n < FEW else ""
-    examples = " (scripts, alphabets)" if over.of == "groups of classes" else ""
-    return f"for other {over.of}{examples}: {over.percent()}{few}"
+    groups = known.groups if known and over.of == "groups of classes" else over.of
+    return f"for other {groups}: {over.percent()}{', which are few' if over.n < FEW else ''}"
 
 
 def confusion_table(confusion: Confusion) -> Iterator[str]:

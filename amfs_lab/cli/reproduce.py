@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from amfs_lab.cli.options import (
     validation_suggested,
 )
 from amfs_lab.cli.report import PICTURES, check_ending, plotting, save_figure, save_text
-from amfs_lab.errors import DataError
+from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import EXPERIMENTS, Experiment, intervals
 from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig
 from amfs_lab.experiments.budgets import BUDGETS
+from amfs_lab.experiments.result import RECORD
 from amfs_lab.markdown import latex_table
 
 TABLES = [name for name, experiment in EXPERIMENTS.items() if isinstance(experiment, Benchmark)]
@@ -79,6 +81,11 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
         settings = {"seconds": None} | settings
     config = experiment.configure(settings)
     folder = options.out or Path("runs") / experiment.folder(config)
+    if not vars(options).get("resume", True) and os.path.isfile(folder / RECORD):
+        raise ConfigError(
+            f"A result needs a new folder. Got {folder}, which has a complete result. Name another folder, or show "
+            "this result with `--resume`."
+        )
     print(f"{experiment.title(config)} -> {folder}", flush=True)
     with validation_suggested(getattr(config, "source", ""), getattr(config, "split", "")):
         result = experiment.run(
@@ -99,7 +106,14 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
 
 def budget(p: argparse.ArgumentParser) -> None:
     """Options of the tables: the size of the budget, and the number of processes."""
-    p.add_argument("--budget", choices=BUDGETS, default="quick", help="size of the budget (default %(default)s)")
+    sizes = "; ".join(
+        f"{name}: {size['baseline_steps']:,} baseline steps, {size['seeds']} seeds, {size['episodes']} episodes, "
+        f"width {size['width']}"
+        for name, size in BUDGETS.items()
+    )
+    p.add_argument(
+        "--budget", choices=BUDGETS, default="quick", help=f"values of other options: {sizes} (default %(default)s)"
+    )
     p.add_argument(
         "--jobs",
         type=int,

@@ -115,9 +115,13 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     config = BenchmarkConfig
     hidden = ("tasks", "average")
-    option_help = {"rows": "rows of the table to measure, beside the reference (default all)"}
     pooled = True
     reference = REFERENCE
+
+    @property
+    def option_help(self) -> Mapping[str, str]:  # type: ignore[override]
+        rows = ", ".join(self.variants(self.config()))
+        return {"rows": f"rows of the table to measure, beside the reference, of {rows} (default all)"}
 
     @abstractmethod
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
@@ -356,7 +360,12 @@ def _prices(variants: Mapping[str, TrainingConfig], pool: Pool) -> dict[str, flo
     names = {name: Job(training, (), 0).name for name, training in variants.items()}
     missing = {names[name]: training for name, training in variants.items() if names[name] not in known}
     if missing:
-        known |= prices(missing, pool.root)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(pool.threads)  # as in training
+        try:
+            known |= prices(missing, pool.root)
+        finally:
+            torch.set_num_threads(threads)
         pool.folder.mkdir(parents=True, exist_ok=True)
         with files.replacing(path, text=True) as file:
             file.write(json.dumps(known, indent=1) + "\n")

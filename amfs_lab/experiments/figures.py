@@ -17,7 +17,7 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
         reference: position of a dashed line, such as 0 for differences; None: no line.
     """
     scale = 100 if unit.startswith(("%", "points")) else 1
-    colors = {method.label: method.color for method in METHODS.values()}
+    colors = {word: method.color for name, method in METHODS.items() for word in (name, method.label)}
     labels = list(dict.fromkeys(label for own in panels.values() for label in own))
     figure = SavableFigure(figsize=(2.2 + 2.6 * len(panels), 1.1 + 0.3 * len(labels)), layout="constrained")
     for axes, (title, own) in zip(

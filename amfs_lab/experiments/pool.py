@@ -8,6 +8,8 @@ import contextlib
 import hashlib
 import json
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
@@ -33,6 +35,7 @@ from amfs_lab.training import MetaTrainer
 
 END, COMMON = "end", "common"  # when a learner is evaluated: at the end of its training, or after `Job.common` steps
 SAVE_EVERY = 100  # meta-steps between checkpoints
+_advance: Callable[[int], object]  # of a worker process: counts steps on the bar of the main process
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,11 @@ class Pool:
     def __init__(self, folder: Path, root: Path | None = None, device: str = "cpu", jobs: int = 1) -> None:
         self.folder, self.root, self.device, self.jobs = folder, root, device, jobs
 
+    @property
+    def threads(self) -> int:
+        """The number of torch's threads in each process."""
+        return max(1, torch.get_num_threads() // self.jobs)
+
     def answers(self, jobs: Sequence[Job], show: bool | None = None) -> list[dict[Question, Answer]]:
         """The answers to all questions of all jobs. Trains and evaluates what is missing.
 
@@ -124,23 +132,20 @@ class Pool:
         """Does nothing: the learners stay, because other tables use them."""
 
     def _in_processes(self, jobs: Sequence[Job], bar: Any) -> None:
-        threads, context = max(1, torch.get_num_threads() // self.jobs), multiprocessing.get_context("spawn")
-        with context.Manager() as manager:
-            done = manager.Queue()
-            with ProcessPoolExecutor(self.jobs, context, _begin, (threads,)) as workers:
-                waiting = {workers.submit(_work, self, job, done) for job in jobs}
-                try:
-                    while waiting:
-                        finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                        while not done.empty():
-                            bar.update(done.get())
-                        for each in finished:
-                            each.result()
-                except BaseException:
-                    workers.shutdown(wait=False, cancel_futures=True)
-                    raise
-            while not done.empty():
-                bar.update(done.get())
+        context = multiprocessing.get_context("spawn")
+        done = context.SimpleQueue()
+        with ProcessPoolExecutor(self.jobs, context, _begin, (self.threads, done)) as workers:
+            waiting = {workers.submit(_work, self, job) for job in jobs}
+            try:
+                while waiting:
+                    finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                    while not done.empty():
+                        bar.update(done.get())
+                    for each in finished:
+                        each.result()
+            except BaseException:
+                workers.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def _work(self, job: Job, advance: Callable[[int], object]) -> None:
         """Does everything of a job that is not done yet."""
@@ -161,7 +166,6 @@ class Pool:
         every = SAVE_EVERY + (job.common % SAVE_EVERY == 0)  # a checkpoint at `common` would let a killed job skip it
         trainer = MetaTrainer(job.config, folder, self.root, self.device, resume=True, save_every=every)
         advance(trainer.done)
-        parent = multiprocessing.parent_process()
         with contextlib.closing(trainer.run()) as run:
             for progress in run:
                 if progress.step == job.common and job.common < job.config.steps:
@@ -169,8 +173,6 @@ class Pool:
                         record = saved.record_of(job.config, progress, trainer.folder.provenance)
                         saved.save(folder / COMMON, dict(trainer.learner.state_dict()), record)
                 advance(1)
-                if parent is not None and not parent.is_alive():
-                    raise SystemExit("the main process has ended")
 
     def _learner(self, job: Job, folder: Path, question: Question) -> MetaLearner:
         early = question.at == COMMON and job.common < job.config.steps
@@ -181,12 +183,23 @@ class Pool:
         return {each: _load(self.folder / job.name / each.file) for each in job.questions}
 
 
-def _begin(threads: int) -> None:
+def _begin(threads: int, done: Any) -> None:
+    """Prepares a worker process. It ends together with the main process, also if that one is killed."""
+    global _advance
+    _advance = done.put
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_main, daemon=True).start()
 
 
-def _work(pool: Pool, job: Job, done: Any) -> None:
-    pool._work(job, done.put)
+def _end_with_main() -> None:
+    main = multiprocessing.parent_process()
+    assert main is not None
+    main.join()
+    os._exit(1)  # a training run goes on from its last checkpoint
+
+
+def _work(pool: Pool, job: Job) -> None:
+    pool._work(job, _advance)
 
 
 def _answer(found: Evaluation, question: Question) -> Answer:

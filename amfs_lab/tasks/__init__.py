@@ -50,6 +50,7 @@ class DataSet(NamedTuple):
         load: (split, root) -> images in uint8 (a tensor or `Ragged`, see `ImageSource`), and one label for each class.
             `root` is searched first.
         unseen: description of its classes that no training episode has.
+        groups: its groups of classes, if the training classes have none of the test groups: alphabets, for example.
         turned: True if turned images can serve as new classes (`rotations`, see `tasks.augment`).
         mean, std: normalisation constants of the pixels in [0, 1], one for each channel, or one for all.
         augment: augmentations of the training images in the tables.
@@ -58,6 +59,7 @@ class DataSet(NamedTuple):
 
     load: Callable[[str, Path | None], tuple[Tensor | Ragged, tuple[str, ...]]]
     unseen: str
+    groups: str = ""
     turned: bool = True
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
@@ -77,17 +79,21 @@ SPLITS = ("train", "validation", "test")
 SHAPES = {"5w1s": EpisodeConfig(5, 1, 15), "5w5s": EpisodeConfig(5, 5, 15), "20w1s": EpisodeConfig(20, 1, 5)}
 FOLDER_PREFIX = "folder:"
 SOURCES: dict[str, DataSet] = {
-    "glyphs": DataSet(glyphs.split, "unseen scripts", turned=False),  # some letters are turns of others
-    "omniglot": DataSet(partial(omniglot.split, omniglot.OFFICIAL), "unseen alphabets", augment=("rotations",)),
+    "glyphs": DataSet(glyphs.split, "unseen scripts", "scripts", turned=False),  # some letters are turns of others
+    "omniglot": DataSet(
+        partial(omniglot.split, omniglot.OFFICIAL), "unseen alphabets", "alphabets", augment=("rotations",)
+    ),
     "omniglot-random-classes": DataSet(
         partial(omniglot.split, omniglot.RANDOM_CLASSES),
         "unseen characters, also of seen alphabets",
         augment=("rotations",),
     ),
-    "fc100": DataSet(partial(cifar.split, "fc100"), "unseen superclasses", **CIFAR),
+    "fc100": DataSet(partial(cifar.split, "fc100"), "unseen superclasses", "superclasses", **CIFAR),
     "cifar-fs": DataSet(partial(cifar.split, "cifar-fs"), "unseen classes", **CIFAR),
     # The same without the classes that the archive does not have.
-    "fc100:partial": DataSet(partial(cifar.split, "fc100", partial=True), "unseen superclasses", **CIFAR),
+    "fc100:partial": DataSet(
+        partial(cifar.split, "fc100", partial=True), "unseen superclasses", "superclasses", **CIFAR
+    ),
     "cifar-fs:partial": DataSet(partial(cifar.split, "cifar-fs", partial=True), "unseen classes", **CIFAR),
     "mini-imagenet": DataSet(mini_imagenet.split, "unseen classes", **MINI_IMAGENET),
     "cub": DataSet(cub.split, "unseen birds", **IMAGENET),

@@ -103,7 +103,7 @@ def test_settings_reach_the_run(tmp_path):
         (["train", "--lam", "0"], "`lam` must be a finite number > 0. Got 0.0."),
         (["train", "--bandwidth", "-1"], "`bandwidth` must be a finite number > 0. Got -1.0."),
         (["train", "--method", "maml", "--lam", "1"], "maml has no setting lam."),
-        (["train", "--norm", "batch"], "TrainingConfig.norm must be one of"),
+        (["train", "--norm", "batch"], "`--norm` must be one of"),
         (["train", "--device", "abacus"], "The device must be auto, cpu, cuda or mps, and this machine must have it."),
         (["train", "--method", "prototypes", "--inner-steps", "3"], "prototypes has no setting inner_steps."),
         (["train", "--episodes", "1"], "`episodes` must be >= 2, for a mean over them. Got 1."),
@@ -114,7 +114,7 @@ def test_settings_reach_the_run(tmp_path):
         ([*FIGURE2, "--out", "x" * 300], "A result needs a folder that can be written."),
         ([*FIGURE2, "--out", f"{__file__}/deep"], "A result needs a folder that can be written."),
         ([*ACCURACY, "--out", f"{__file__}/deep"], "A result needs a folder that can be written."),
-        (["train", "--seed", "9" * 30], "TrainingConfig.seed must be an integer from 0 to 2^63 - 1."),
+        (["train", "--seed", "9" * 30], "`--seed` must be an integer from 0 to 2^63 - 1."),
         (["evaluate", "nowhere"], "Expected a run in nowhere"),
         (["bench", "--shapes", "5x1"], "A shape must look like 5w1s"),
     ],
@@ -210,4 +210,4 @@ def test_an_error_prints_no_control_codes(capsys):
 @pytest.mark.parametrize("name", ["draws", "steps"])
 def test_too_many_draws_or_steps_for_any_memory_are_refused(name, capsys):
     assert cli.main(["reproduce", "conflict", f"--{name}", "9" * 30]) == 2
-    assert f"ConflictConfig.{name} must be at most 1000000. Got 999" in capsys.readouterr().err
+    assert f"`--{name}` must be at most 1000000. Got 999" in capsys.readouterr().err

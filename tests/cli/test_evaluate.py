@@ -60,7 +60,7 @@ def test_few_episodes_give_a_remark_and_enough_do_not(run, capsys):
     first, second = capsys.readouterr().out.strip().splitlines()
     assert first.endswith(" % (95 %, 30 episodes)")
     assert re.fullmatch(
-        r"for other groups of classes \(scripts, alphabets\): .* ± .* % \(95 %, \d+ groups of classes\), which are few",
+        r"for other scripts: .* ± .* % \(95 %, \d+ groups of classes\), which are few",
         second,
     )
 
@@ -81,7 +81,7 @@ def test_rows_are_the_queries_whose_mean_is_the_accuracy(run, tmp_path, capsys, 
 def test_confusion_is_a_table_and_a_picture(run, tmp_path, capsys):
     assert ask(run, "--confusion") == 0
     lines = capsys.readouterr().out.splitlines()[1:]
-    assert lines[0].startswith("for other groups of classes")
+    assert lines[0].startswith("for other scripts: ")
     assert lines[1].startswith("most frequent mistakes, ")
     assert ask(run, "--json", "--confusion", tmp_path / "matrix.png") == 0
     pairs = json.loads(capsys.readouterr().out)["confusion"]
@@ -112,7 +112,13 @@ def test_an_invalid_file_is_refused_before_any_computation(run, tmp_path, monkey
 def test_training_scripts_give_no_interval_over_scripts(run, capsys, expected):
     assert ask(run, "--split", "train") == 0
     assert "for other" not in capsys.readouterr().out
-    assert groups_line(expected).startswith("for other groups of classes (scripts, alphabets): ")
-    assert groups_line(dataclasses.replace(expected, data="omniglot-random-classes/test")) == ""
+    assert groups_line(expected).startswith("for other scripts: ")
+    for source, start in (
+        ("fc100:partial", "for other superclasses: "),
+        ("my letters", "for other groups of classes: "),
+    ):
+        assert groups_line(dataclasses.replace(expected, data=f"{source}/test")).startswith(start)
+    for source in ("omniglot-random-classes", "cifar-fs"):
+        assert groups_line(dataclasses.replace(expected, data=f"{source}/test")) == ""
     mixed = tuple(("letter", *names[1:]) for names in expected.classes)
     assert groups_line(dataclasses.replace(expected, classes=mixed)).startswith("for other classes: ")

@@ -204,7 +204,7 @@ def test_the_command_makes_a_folder_and_prints_the_table(tmp_path, capsys):
     assert main(words) == 2
     assert "needs a new folder" in capsys.readouterr().err
     assert main([*words[:2], "--draws", "1"]) == 2
-    assert "ConflictConfig.draws must be an integer >= 2" in capsys.readouterr().err
+    assert "`--draws` must be an integer >= 2" in capsys.readouterr().err
 
 
 def test_the_shipped_result_is_complete_and_agrees_with_the_text(shipped):

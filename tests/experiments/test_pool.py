@@ -1,6 +1,9 @@
 """A pool trains and evaluates each job once, in any number of processes, and goes on where it was stopped."""
 
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -97,6 +100,33 @@ def test_an_error_in_a_process_is_raised_and_the_other_jobs_keep_their_answers(t
     impossible = Job(job().config, (Question("glyphs", "validation", EpisodeConfig(500, 1, 1), "support", END, 5),), 4)
     with pytest.raises(Exception, match="500 ways"):
         Pool(tmp_path, jobs=2).answers([job(1), impossible])
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from amfs_lab.config import TrainingConfig
+from amfs_lab.experiments.pool import Job, Pool
+from amfs_lab.tasks import EpisodeConfig
+
+if __name__ == "__main__":
+    settings = dict(width=4, tasks=1, episode=EpisodeConfig(3, 1, 2), validate_every=0)
+    jobs = [Job(TrainingConfig(steps=steps, **settings), (), 0) for steps in (1, 10**6)]
+    Pool(Path(sys.argv[1]), jobs=2).answers(jobs, show=False)
+"""
+
+
+def test_no_process_stays_when_the_main_process_is_killed(tmp_path):
+    """Neither one that trains nor one that waits. The pipe of their common output ends when all of them have ended."""
+    script, pool = tmp_path / "endless.py", tmp_path / "pool"
+    script.write_text(ENDLESS)
+    with subprocess.Popen([sys.executable, script, pool], stdout=subprocess.PIPE) as main:
+        end = time.monotonic() + 60
+        while main.poll() is None and not list(pool.glob("*/meta_parameters.safetensors")) and time.monotonic() < end:
+            time.sleep(0.1)
+        main.kill()
+        assert list(pool.glob("*/meta_parameters.safetensors"))
+        assert main.communicate(timeout=60) == (b"", None)
 
 
 def test_a_damaged_answer_is_named(tmp_path):
