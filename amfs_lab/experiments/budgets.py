@@ -19,7 +19,7 @@ ROUNDS, REFERENCE, TASKS = 15, EpisodeConfig(5, 1, 15), 4
 # Settings of `BenchmarkConfig` by the size of the budget. "smoke" only shows that everything runs.
 BUDGETS: dict[str, dict[str, Any]] = {
     "smoke": dict(baseline_steps=3, seeds=2, episodes=4, width=8, rates=(3e-3,)),
-    "quick": dict(baseline_steps=1200, seeds=3, episodes=600, width=32),
+    "quick": dict(baseline_steps=600, seeds=3, episodes=600, width=32),
     "full": dict(baseline_steps=40_000, seeds=5, episodes=600, width=64),
 }
 
