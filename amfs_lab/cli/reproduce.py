@@ -22,6 +22,7 @@ from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import EXPERIMENTS, Experiment, intervals
 from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig
 from amfs_lab.experiments.budgets import BUDGETS
+from amfs_lab.experiments.claims import claims_table
 from amfs_lab.experiments.result import RECORD
 from amfs_lab.markdown import latex_table
 
@@ -42,7 +43,13 @@ def add_to(commands: Any) -> None:
         )
         p.add_argument("--latex", type=Path, metavar="FILE", help="save the table to this .tex file (default: none)")
         threads(p, 1 if experiment.name == "figure2" else 0)  # figure2 measures times on one thread
-        if experiment.pooled:
+        if isinstance(experiment, Benchmark):
+            p.add_argument(
+                "--reliability",
+                type=Path,
+                metavar="FILE",
+                help="save reliability diagrams to this .svg, .pdf or .png file (default: none)",
+            )
             budget(p)
         if "source" in _names(experiment):
             data_folder(p)
@@ -69,13 +76,14 @@ def add_to(commands: Any) -> None:
 def reproduce_experiment(options: argparse.Namespace) -> None:
     set_threads(options.threads)
     experiment: Experiment = options.experiment
-    if options.figure is not None:
-        plotting("--figure")
-        check_ending(options.figure, PICTURES, "--figure")
+    pictures = {f"--{name}": path for name in ("figure", "reliability") if (path := vars(options).get(name))}
+    for option, path in pictures.items():
+        plotting(option)
+        check_ending(path, PICTURES, option)
     if options.latex is not None:
         check_ending(options.latex, (".tex",), "--latex")
     settings = given(options, experiment.config, experiment.hidden)
-    if experiment.pooled:
+    if isinstance(experiment, Benchmark):
         settings["budget"] = options.budget
     if vars(options).get("steps") is not None and "seconds" in _names(experiment):
         settings = {"seconds": None} | settings
@@ -100,8 +108,9 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
     print(experiment.table(result), *experiment.remarks(result), sep="\n\n")
     if options.latex is not None:
         save_text(options.latex, latex_table(experiment.table(result)), "--latex")
-    if options.figure is not None:
-        save_figure(options.figure, experiment.figure(result), "--figure")
+    for option, path in pictures.items():
+        draw = getattr(experiment, option.removeprefix("--"))  # the method with the name of the option
+        save_figure(path, draw(result), option)
 
 
 def budget(p: argparse.ArgumentParser) -> None:
@@ -129,6 +138,7 @@ def reproduce_all(options: argparse.Namespace) -> None:
     """
     set_threads(options.threads)
     settings = given(options, BenchmarkConfig, (*Benchmark.hidden, "rows")) | {"budget": options.budget}
+    results = []
     for experiment in map(EXPERIMENTS.__getitem__, TABLES):
         config = experiment.configure(dict(settings))
         folder = options.out / experiment.folder(config)
@@ -139,6 +149,8 @@ def reproduce_all(options: argparse.Namespace) -> None:
             print(f"{experiment.name} is left out: {error}\n", flush=True)
             continue
         print(experiment.table(result), *experiment.remarks(result), "", sep="\n\n", flush=True)
+        results.append(result)
+    print("The claims of the paper, by these tables:", claims_table(results), sep="\n\n", flush=True)
 
 
 def _say(words: str) -> None:

@@ -115,7 +115,6 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     config = BenchmarkConfig
     hidden = ("tasks", "average")
-    pooled = True
     reference = REFERENCE
 
     @property
@@ -226,26 +225,26 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
         """For each row: accuracy with an interval over trainings and episodes, calibration error, and the difference to
         its rival. Differences are paired by seed and episode, and their intervals hold for all rows together."""
-        shapes, found = _shapes(config), {}
+        shape, found = shapes(config), {}
         level = together(0.95, max(1, sum(self.rival(variant) is not None for variant in config["variants"])))
         for name in rows:
             if name.endswith(" reliability"):
                 continue
             variant, column, norm, at = name.split()
-            own = accuracies(rows[name], shapes[column])
+            own = accuracies(rows[name], shape[column])
             table = torch.from_numpy(rows[f"{name} reliability"].astype(np.float64)).sum(0)
-            found[name] = {"accuracy": plain(_over_all(own)), "calibration error": round(calibration_error(table), 6)}
+            found[name] = {"accuracy": plain(over_all(own)), "calibration error": round(calibration_error(table), 6)}
             other = rows.get(key(self.rival(variant) or "", column, norm, at))
             if other is not None:
-                gap = own - accuracies(other, shapes[column])
-                found[name]["ahead"] = plain(_over_all(gap, level))
+                gap = own - accuracies(other, shape[column])
+                found[name]["ahead"] = plain(over_all(gap, level))
         return found
 
     def check(self, result: Result) -> None:
-        config, shapes = result.config, _shapes(result.config)
+        config, shape = result.config, shapes(result.config)
         seeds, episodes = len(result.seeds), config["episodes"]
         trainings = {name: TrainingConfig.from_dict(each) for name, each in config["variants"].items()}
-        columns = {name: Column(**each | {"shape": shapes[name]}) for name, each in config["columns"].items()}
+        columns = {name: Column(**each | {"shape": shape[name]}) for name, each in config["columns"].items()}
         expected = {
             key(name, column, norm, at)
             for name, training in trainings.items()
@@ -255,7 +254,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
         if different := sorted((expected | {f"{name} reliability" for name in expected}) ^ result.rows.keys()):
             raise ValueError(f"the row `{different[0]}` is missing, or does not belong to the configuration")
         for name in expected:
-            answers = shapes[name.split()[1]].answers
+            answers = shape[name.split()[1]].answers
             check_counts(name, result.rows[name], (seeds, episodes), answers)
             table = result.rows[f"{name} reliability"]
             if table.shape != (seeds, BINS, 3) or not (table[:, :, 0].sum(1) == episodes * answers).all():
@@ -302,6 +301,20 @@ class Benchmark(Experiment[BenchmarkConfig]):
             lines.append([name, *("–" if each is None else f"{100 * each['calibration error']:.1f}" for each in found)])
         return markdown_table(["method", *columns], lines)
 
+    def reliability(self, result: Result) -> "SavableFigure":
+        """Reliability diagrams at equal time: how often an answer of a given confidence is correct."""
+        from amfs_lab.experiments import figures
+
+        found = {
+            column: {
+                name: result.rows[f"{own} reliability"].sum(0)
+                for name in result.config["variants"]
+                if (own := key(name, column, TRANSDUCTIVE, END)) in result.rows
+            }
+            for column in result.config["columns"]
+        }
+        return figures.reliability(found)
+
     def figure(self, result: Result) -> "SavableFigure":
         from amfs_lab.experiments import figures
 
@@ -342,14 +355,15 @@ def _cell(found: Mapping[str, Any] | None) -> str:
     return f"{Interval(**found['accuracy']).hundredths()} %" + (f" ({word})" if word else "")
 
 
-def _over_all(values: torch.Tensor, level: float = 0.95) -> Interval:
+def over_all(values: torch.Tensor, level: float = 0.95) -> Interval:
     """An interval over trainings and episodes; without half width for one training, which says nothing of a method."""
     if len(values) > 1:
         return crossed_interval(values, level)
     return replace(accuracy_interval(values[0], level), half_width=None, n=1, of="trainings")
 
 
-def _shapes(config: Mapping[str, Any]) -> dict[str, EpisodeConfig]:
+def shapes(config: Mapping[str, Any]) -> dict[str, EpisodeConfig]:
+    """The shape of the episodes of each column, from the configuration of a result."""
     return {name: EpisodeConfig(**each["shape"]) for name, each in config["columns"].items()}
 
 

@@ -55,14 +55,13 @@ class Experiment(ABC, Generic[Config]):
     gives the command `amfs-lab reproduce NAME` and its options.
 
     `help` is the description of the command. `option_help` replaces help texts of its options. `hidden` lists the
-    fields of the configuration that have no option. `pooled` is True if a `Pool` trains the learners.
+    fields of the configuration that have no option.
     """
 
     name: ClassVar[str]
     help: ClassVar[str]
     option_help: ClassVar[Mapping[str, str]] = {}
     hidden: ClassVar[Sequence[str]] = ()
-    pooled: ClassVar[bool] = False
     config: type[Config]
 
     @abstractmethod

@@ -13,7 +13,8 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
     """A figure of means with intervals: one panel for each key of `panels`, and one row for each label.
 
     Args:
-        unit: title of the axis. If it begins with "%" or "points", all numbers are multiplied by 100.
+        unit: title of the axis. If it begins with "%" or "points", all numbers are multiplied by 100. Intervals in "%"
+            end at 0 and 100.
         reference: position of a dashed line, such as 0 for differences; None: no line.
     """
     scale = 100 if unit.startswith(("%", "points")) else 1
@@ -25,10 +26,10 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
     ):
         for row, label in enumerate(labels):
             if label in own:
-                half = own[label].half_width or 0.0
-                axes.errorbar(
-                    scale * own[label].mean, row, xerr=scale * half, fmt="o", color=colors.get(label, INK), capsize=3
-                )
+                mean, half = own[label].mean, own[label].half_width or 0.0
+                below, above = (min(half, mean), min(half, 1 - mean)) if unit.startswith("%") else (half, half)
+                ends, color = [[scale * below], [scale * above]], colors.get(label, INK)
+                axes.errorbar(scale * mean, row, xerr=ends, fmt="o", color=color, capsize=3)
         if reference is not None:
             axes.axvline(scale * reference, color=INK, linestyle="--", linewidth=1)
         axes.set_title(title, fontsize=10)
@@ -36,6 +37,43 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
     figure.axes[0].set_yticks(range(len(labels)), labels)
     figure.axes[0].set_ylim(len(labels) - 0.5, -0.5)
     figure.supxlabel(unit, fontsize=10)
+    return figure
+
+
+def reliability(panels: Mapping[str, Mapping[str, np.ndarray]]) -> SavableFigure:
+    """Reliability diagrams: accuracy against confidence, with one panel for each key, and one line for each label.
+
+    Args:
+        panels: tables of `calibration.reliability`. A bin with less than 1 % of the answers has no point.
+    """
+    colors = {name: method.color for name, method in METHODS.items()}
+    labels = list(dict.fromkeys(label for own in panels.values() for label in own))
+    marks, lines = "osD^vP*X<>", ("-", "--", ":")
+    figure = SavableFigure(figsize=(1.8 + 2.8 * len(panels), 3.4), layout="constrained")
+    for axes, (title, own) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+    ):
+        axes.plot([0, 100], [0, 100], color=INK, linewidth=1, linestyle="--")
+        for label, table in own.items():
+            counts, confidences, correct = table[table[:, 0] >= 0.01 * table[:, 0].sum()].T
+            row = labels.index(label)
+            axes.plot(
+                100 * confidences / counts,
+                100 * correct / counts,
+                color=colors.get(label, INK),
+                marker=marks[row % len(marks)],
+                linestyle=lines[row // len(marks) % len(lines)],
+                markersize=4,
+                linewidth=1,
+                label=label,
+            )
+        axes.set_title(title, fontsize=10)
+        axes.set_aspect("equal")
+        axes.set(xlim=(0, 100), ylim=(0, 100))
+        axes.grid(alpha=0.3)
+    figure.supxlabel("confidence, %", fontsize=10)
+    figure.axes[0].set_ylabel("% correct")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)
     return figure
 
 

@@ -6,12 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
-from amfs_lab.cli import main
+from amfs_lab.cli import main, reproduce
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.experiments import EXPERIMENTS, benchmark
+from amfs_lab.experiments import EXPERIMENTS, benchmark, figures
 from amfs_lab.experiments.benchmark import REFERENCE, Benchmark, BenchmarkConfig, key, verdict
 from amfs_lab.experiments.budgets import BUDGETS, meta_steps, prices
 from amfs_lab.experiments.result import ROWS, SUMMARY
+from amfs_lab.stats import Interval
 from amfs_lab.tasks import SOURCES
 
 TABLES = {name: each for name, each in EXPERIMENTS.items() if isinstance(each, Benchmark)}
@@ -74,6 +75,9 @@ def test_the_result_is_loaded_again_with_its_table_and_figure(table1, result, pl
     assert [line.split(" | ")[:2] for line in lines[2:]] == [["| i-amfs", "2"], ["| maml", "1"], ["| prototypes", "2"]]
     assert "| – |" in lines[3]
     assert len(table1.figure(result).axes) == 3
+    drawn = table1.reliability(result).axes
+    assert len(drawn) == 3
+    assert [line.get_label() for line in drawn[0].get_lines()[1:]] == ["i-amfs", "maml", "prototypes"]
     legend, told, common, _, calibration = table1.remarks(result)
     assert "over 4 episodes and 2 trainings" in legend
     assert "(i-amfs, prototypes: with maml)" in legend
@@ -81,6 +85,21 @@ def test_the_result_is_loaded_again_with_its_table_and_figure(table1, result, pl
     assert common.splitlines()[2].startswith("| i-amfs | 1 |")
     error = result.summary["i-amfs 5w1s transductive end"]["calibration error"]
     assert calibration.splitlines()[2].startswith(f"| i-amfs | {100 * error:.1f} |")
+
+
+def test_a_reliability_diagram_has_a_point_for_each_bin_with_enough_answers():
+    table = np.array([[1, 0.3, 1], [100, 70.0, 50], [400, 360.0, 380]])
+    (axes,) = figures.reliability({"5w1s": {"maml": table}}).axes
+    diagonal, line = axes.get_lines()
+    assert diagonal.get_xydata().tolist() == [[0, 0], [100, 100]]
+    assert line.get_xydata() == pytest.approx(np.array([[70, 50], [90, 95]]))
+
+
+def test_an_interval_of_an_accuracy_ends_at_100_percent():
+    panels = {"5w1s": {"maml": Interval(0.98, 0.05, 3), "dkt": Interval(0.5, 0.05, 3)}}
+    for unit, ends in (("% correct", [100, 55]), ("points", [103, 55])):
+        bars = figures.intervals(panels, unit).axes[0].containers
+        assert [bar[2][0].get_segments()[0][1, 0] for bar in bars] == pytest.approx(ends)
 
 
 def test_differences_are_paired_and_hold_for_all_rows_together(table1, result):
@@ -170,6 +189,8 @@ def test_every_table_runs_by_its_command_and_all_of_them_by_one(tmp_path, monkey
     for each in TABLES.values():
         monkeypatch.setattr(each, "chosen", lambda config, each=each: dict(list(each.variants(config).items())[:2]))
     assert main(["reproduce", "table1", "--budget", "smoke", "--latex", "t.tex", "--figure", "t.png"]) == 0
+    assert main(["reproduce", "table1", "--budget", "smoke", "--resume", "--reliability", "r.svg"]) == 0
+    assert (tmp_path / "r.svg").stat().st_size > 1000
     assert (tmp_path / "t.tex").read_text().startswith(r"\begin{tabular}{lrrrr}")
     assert (tmp_path / "t.png").stat().st_size > 1000
     trained = set((tmp_path / "runs" / "trained").iterdir())
@@ -177,6 +198,10 @@ def test_every_table_runs_by_its_command_and_all_of_them_by_one(tmp_path, monkey
     printed = capsys.readouterr().out
     for name in TABLES:
         assert f"-> runs/{name}-glyphs" in printed
+    assert "| I-AMFS is faster | time of a meta-step, divided by MAML's time | 0.50: yes |" in printed
+    assert main(["reproduce", "table1", "--budget", "smoke"]) == 2
+    advice = "which has a complete result. Name another folder, or show this result with `--resume`."
+    assert advice in capsys.readouterr().err
     assert trained < set((tmp_path / "runs" / "trained").iterdir())
 
 
@@ -217,8 +242,10 @@ def test_all_leaves_out_a_table_whose_data_are_missing_and_says_why(tmp_path, mo
         monkeypatch.setattr(each, "run", lambda *given, each=each, error=error: raised(error) if error else each)
         monkeypatch.setattr(each, "table", lambda result: f"the table {result.name}")
         monkeypatch.setattr(each, "remarks", lambda result: ())
+    monkeypatch.setattr(reproduce, "claims_table", lambda found: f"claims of {[result.name for result in found]}")
     assert main(["reproduce", "all", "--budget", "smoke"]) == 0
     printed = capsys.readouterr().out
+    assert "claims of ['table1', 'table4', 'ablation']" in printed
     assert "table2 is left out: Expected Omniglot. Got none." in printed
     assert [name for name in TABLES if f"the table {name}" in printed] == ["table1", "table4", "ablation"]
 

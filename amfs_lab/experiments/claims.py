@@ -1,0 +1,120 @@
+"""The claims of the paper, and the answers of stored tables.
+
+All accuracies are from the first column of a table, which is 5-way 1-shot. The answer is "yes" if the 95 % interval of
+a paired difference is above zero, "no" if it is below zero, and otherwise "unclear". The intervals are over trainings
+and episodes (`stats.crossed_interval`). Each claim has its own interval: they are not corrected for their number.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from jaxtyping import Float64
+from scipy.special import fdtri
+from torch import Tensor
+
+from amfs_lab.experiments.benchmark import TRANSDUCTIVE, key, over_all, shapes
+from amfs_lab.experiments.experiment import accuracies
+from amfs_lab.experiments.pool import COMMON, END
+from amfs_lab.experiments.result import Result
+from amfs_lab.markdown import markdown_table
+from amfs_lab.stats import Interval
+
+
+class Claim(NamedTuple):
+    """A claim of the paper.
+
+    Args:
+        says: the claim. table: the table that can answer it. measured: description of the measurement.
+        answer: the measurement in a result of this table, and the verdict.
+    """
+
+    says: str
+    table: str
+    measured: str
+    answer: Callable[[Result], str]
+
+
+def verdict(gap: Interval) -> str:
+    """Yes, no or unclear: does the interval of a difference show that it is above zero?"""
+    return "yes" if gap.low > 0 else "no" if gap.high < 0 else "unclear"
+
+
+def claims_table(results: Iterable[Result]) -> str:
+    """The claims in a Markdown table, with one column for each data set of the results; "–" without an answer."""
+    found = {(result.experiment, result.config["source"]): result for result in results}
+    sources = list(dict.fromkeys(source for _, source in found))
+    lines = []
+    for claim in CLAIMS:
+        cells = ["–"] * len(sources)
+        for i, source in enumerate(sources):
+            with contextlib.suppress(KeyError):  # a table, or a row of a table, that was not measured
+                cells[i] = claim.answer(found[claim.table, source])
+        lines.append([claim.says, claim.measured, *cells])
+    return markdown_table(["claim", "measured", *sources], lines)
+
+
+def _accuracies(result: Result, row: str, at: str = END) -> Float64[Tensor, "seeds episodes"]:
+    column, shape = next(iter(shapes(result.config).items()))
+    return accuracies(result.rows[key(row, column, TRANSDUCTIVE, at)], shape)
+
+
+def _points(gap: Float64[Tensor, "seeds episodes"]) -> str:
+    interval = over_all(gap)
+    return f"{interval.hundredths(1, '+')} points: {verdict(interval)}"
+
+
+def _ahead(first: str, second: str, at: str = END) -> Callable[[Result], str]:
+    """The difference of two rows of a table."""
+    return lambda result: _points(_accuracies(result, first, at) - _accuracies(result, second, at))
+
+
+def _time(result: Result) -> str:
+    prices = result.config["prices"]
+    return f"{prices['i-amfs'] / prices['maml']:.2f}: {'yes' if prices['i-amfs'] < prices['maml'] else 'no'}"
+
+
+def _spread(result: Result) -> str:
+    """Standard deviations over trainings, and a test of their ratio (F test, two-sided, 5 %)."""
+    freedom = len(result.seeds) - 1
+    if not freedom:
+        return "unclear"
+    own, other = (float(_accuracies(result, method).mean(1).std()) for method in ("i-amfs", "maml"))
+    most = fdtri(freedom, freedom, 0.975) ** 0.5  # ratio of two equal standard deviations, in 97.5 % of all cases
+    word = "yes" if other > most * own else "no" if own > most * other else "unclear"
+    return f"{100 * own:.1f} against {100 * other:.1f} points: {word}"
+
+
+def _loss_of_first_order(result: Result) -> str:
+    """How much more MAML loses than I-AMFS if both are trained with first-order meta-gradients."""
+
+    own, other = (
+        _accuracies(result, exact, COMMON) - _accuracies(result, first_order, COMMON)
+        for exact, first_order in (("i-amfs", "i-amfs+first-order"), ("maml", "fo-maml"))
+    )
+    return _points(other - own)
+
+
+CLAIMS = (
+    Claim("I-AMFS is faster", "table1", "time of a meta-step, divided by MAML's time", _time),
+    Claim("", "table1", "I-AMFS minus MAML after equal time", _ahead("i-amfs", "maml")),
+    Claim(
+        "One solve is as good as five gradient steps",
+        "table1",
+        "I-AMFS minus MAML after equal meta-steps",
+        _ahead("i-amfs", "maml", COMMON),
+    ),
+    Claim("I-AMFS is more stable", "table1", "standard deviation over trainings, I-AMFS against MAML", _spread),
+    Claim("I-AMFS is better across domains", "table2", "I-AMFS minus MAML after equal time", _ahead("i-amfs", "maml")),
+    Claim(
+        "I-AMFS is robust to first-order meta-gradients",
+        "table4",
+        "loss of MAML minus loss of I-AMFS, after equal meta-steps",
+        _loss_of_first_order,
+    ),
+    Claim("O-AMFS improves MAML", "table1", "O-AMFS minus MAML after equal time", _ahead("o-amfs", "maml")),
+    Claim("O-AMFS improves I-AMFS", "table1", "AMFS minus I-AMFS after equal time", _ahead("amfs", "i-amfs")),
+    Claim(
+        "O-AMFS improves MAML across domains", "table2", "O-AMFS minus MAML after equal time", _ahead("o-amfs", "maml")
+    ),
+)
