@@ -1,6 +1,7 @@
 """The command line: `amfs-lab train`, `evaluate`, `replay`, `predict`, `reproduce`, `data`, `bench`."""
 
 import argparse
+import functools
 import sys
 import warnings
 from collections.abc import Sequence
@@ -29,7 +30,8 @@ def _main(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _remark
+            say_once = functools.cache(_remark)
+            warnings.showwarning = lambda message, *_: say_once(str(message))
             options.command(options)
     except AmfsError as error:
         print(f"amfs-lab: {as_options(str(error), options)}", file=sys.stderr)
@@ -44,9 +46,9 @@ def _main(arguments: Sequence[str] | None) -> int:
     return 0
 
 
-def _remark(message: Warning | str, *_) -> None:
+def _remark(message: str) -> None:
     """Prints a warning as one sentence, without the file and line of the code."""
-    print(f"amfs-lab: {printable(str(message))}", file=sys.stderr)
+    print(f"amfs-lab: {printable(message)}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

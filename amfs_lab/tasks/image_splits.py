@@ -101,7 +101,7 @@ def check_split(place: Path, splits: Mapping[str, object], name: str, advice: st
 
 def few(names: Iterable[str]) -> str:
     """The first three names, printable, and the number of the others."""
-    shown = [repr(printable(name, line=True)) for name in names]
+    shown = [f"'{printable(name, line=True)}'" for name in names]
     more = [f"{len(shown) - SHOWN:,} more"] if len(shown) > SHOWN else []
     *first, last = [*shown[:SHOWN], *more] or ["none"]
     return f"{', '.join(first)} and {last}" if first else last

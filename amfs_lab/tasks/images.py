@@ -57,9 +57,9 @@ class Square(NamedTuple):
         return squared(image, self.size, False, self.colour, self.oblong), mode, size and self.oblong != "crop"
 
 
-def read_as(make: Callable[[Any], Made], path: Path) -> Made:
-    """`make` of the open image in a file, for example a `Square`. Raises DataError."""
-    return _read(path, make)[0]
+def read_as(make: Callable[[Any], Made], path: Path) -> tuple[Made, bool]:
+    """`make` (a `Square`, for example) of the open image in a file, and True if it has more pages. Raises DataError."""
+    return _read(path, make)
 
 
 def has_colour(path: Path) -> bool:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import stat
+import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -31,20 +32,23 @@ from amfs_lab.tasks import data_dirs
 from amfs_lab.tasks.images import Square, has_colour, read_as
 from amfs_lab.tasks.ragged import Ragged
 
-FORMAT = 4  # of the packed copy: another number makes a new one
+FORMAT = 5  # of the packed copy: another number makes a new one
+COUNTS: tuple[str, ...] = ("modes", "sizes", "pages")  # of a `Block`, added up in a `Packed`
 BATCH = 256  # images that are read ahead
+DAY = 24 * 3600  # seconds; no file is written for so long
 CHECKED = 2**26  # bytes: a larger copy is opened without its checksum, which would read all of it
 Item = TypeVar("Item")
 Splits = Mapping[str, Mapping[str, Sequence[str]]]  # paths, as strings: a Path takes longer than a look at its file
 
 
 class Block(NamedTuple):
-    """Images for the rows `row` .. `row + k - 1`; how many had another mode, and how many another size."""
+    """Images for the rows `row` .. `row + k - 1`; how many had another mode, another size, or further pages."""
 
     row: int
     images: UInt8[np.ndarray, "k ..."]
     modes: int = 0
     sizes: int = 0
+    pages: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,14 @@ class Packed:
         images: (n h w 3) or (n h w), sorted by split and class.
         splits: the number of images by split and label.
         modes, sizes: numbers of images that were converted because of their mode, and because of their size.
+        pages: number of files with further pages or frames, which are not used.
     """
 
     images: UInt8[np.ndarray, "n ..."]
     splits: dict[str, dict[str, int]]
     modes: int = 0
     sizes: int = 0
+    pages: int = 0
 
     def split(self, name: str) -> tuple[Ragged, tuple[str, ...]]:
         """The images (n 3 h w) or (n h w) of a split, as a view, and the labels of its classes."""
@@ -81,11 +87,13 @@ class Packed:
 
     @property
     def remarks(self) -> list[str]:
-        """One sentence on the images that were converted; none without such images."""
+        """Sentences on images that were converted, and on pages that are not used; none without any."""
         mode, (high, wide) = "grey" if self.images.ndim == 3 else "RGB", self.images.shape[1:3]
         kinds = ((self.modes, mode), (self.sizes, f"{wide}x{high}"))
         said = [f"{count:,} of {len(self.images):,} images were not {kind}" for count, kind in kinds if count]
-        return [f"{', '.join(said)}: they were converted."] if said else []
+        converted = [f"{', '.join(said)}: they were converted."] if said else []
+        few = f"{self.pages:,} of {len(self.images):,} files have further pages or frames. Only the first is used."
+        return converted + [few] * bool(self.pages)
 
     def warn(self, place: Path, complete: Mapping[str, tuple[int, int]] = {}) -> None:
         """Warns of converted images, and of splits with other numbers of classes and images than the complete ones."""
@@ -122,10 +130,15 @@ def pack_files(
         colour = channels == 3 or (channels is None and any(has_colour(Path(path)) for path in paths))
         square = Square(size, colour, oblong)
         counts = {split: {label: len(each) for label, each in classes.items()} for split, classes in splits.items()}
-        blocks = partial(decoded, list(enumerate(map(Path, paths))), partial(read_as, square), len(paths), name)
+        blocks = partial(decoded, list(enumerate(map(Path, paths))), partial(_read_file, square), len(paths), name)
         return Source(counts, (size, size, 3) if colour else (size, size), blocks)
 
     return copy(name, f"{tree_key(place, splits)}-{size}-{channels or 'any'}-{oblong}", source)
+
+
+def _read_file(square: Square, path: Path) -> tuple[np.ndarray, bool, bool, bool]:
+    made, several = read_as(square, path)
+    return *made, several
 
 
 def tree_key(place: Path, splits: Splits) -> str:
@@ -171,9 +184,13 @@ def _check_inside(place: Path, path: str) -> None:
 
 
 def decoded(
-    items: Iterable[tuple[int, Item]], read: Callable[[Item], tuple[np.ndarray, bool, bool]], total: int, name: str
+    items: Iterable[tuple[int, Item]], read: Callable[[Item], tuple[Any, ...]], total: int, name: str
 ) -> Iterator[Block]:
-    """The images of (row, item) pairs as blocks, read in threads on all cores, with a progress bar."""
+    """The images of (row, item) pairs as blocks, read in threads on all cores, with a progress bar.
+
+    Args:
+        read: an item -> the fields of its `Block` after `row`, without the axis of the images.
+    """
     items = iter(items)
     with (
         warnings.catch_warnings(),  # restores the filters, which threads that read images may leave changed
@@ -182,8 +199,8 @@ def decoded(
     ):
         while batch := list(islice(items, BATCH)):
             images = pool.map(read, [item for _, item in batch])
-            for (row, _), (image, mode, size) in zip(batch, images, strict=True):
-                yield Block(row, image[None], mode, size)
+            for (row, _), (image, *counts) in zip(batch, images, strict=True):
+                yield Block(row, image[None], *counts)
                 bar.update()
 
 
@@ -197,12 +214,20 @@ def copy(name: str, key: str, source: Callable[[], Source]) -> Packed:
     made, path = source(), _path(name, key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
         _write(path, made)
     except OSError as error:
         warnings.warn(
             f"The packed copy {path} could not be written ({error}). Packing is repeated next time.", stacklevel=3
         )
     return stored(name, key) or _in_memory(made)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes incomplete files of killed processes. Another process may still write a file less than a day old."""
+    for left in folder.glob(files.LEFT):
+        if time.time() - left.stat().st_mtime > DAY:
+            left.unlink(missing_ok=True)
 
 
 def stored(name: str, key: str) -> Packed | None:
@@ -224,7 +249,7 @@ def stored(name: str, key: str) -> Packed | None:
                 return None
             images = np.memmap(file, np.uint8, "c", 8 + length, shape)
         if images.size > CHECKED or _checksum(0, np.asarray(images)) == notes["checksum"]:
-            return Packed(images, splits, int(notes["modes"]), int(notes["sizes"]))
+            return Packed(images, splits, *(int(notes[name]) for name in COUNTS))
     return None
 
 
@@ -236,8 +261,8 @@ def _write(path: Path, source: Source) -> None:
     """Writes the copy. Blocks are written where they belong, so they may come in any order, and memory is bounded."""
     total = sum(sum(classes.values()) for classes in source.splits.values())
     shape = (total, *source.shape)
-    longest = _header(shape, source.splits, total, total, total * 2**32)
-    modes = sizes = checksum = 0
+    longest = _header(shape, source.splits, dict.fromkeys(COUNTS, total), total * 2**32)
+    counts, checksum = dict.fromkeys(COUNTS, 0), 0
     with files.replacing(path) as file:
         file.write(longest)
         file.truncate(len(longest) + math.prod(shape))
@@ -245,17 +270,21 @@ def _write(path: Path, source: Source) -> None:
             images = np.ascontiguousarray(block.images)
             file.seek(len(longest) + block.row * math.prod(source.shape))
             file.write(images.data)
-            modes, sizes = modes + block.modes, sizes + block.sizes
+            counts = {name: count + getattr(block, name) for name, count in counts.items()}
             checksum += _checksum(block.row, images)
         file.seek(0)
-        file.write(_header(shape, source.splits, modes, sizes, checksum, len(longest)))
+        file.write(_header(shape, source.splits, counts, checksum, len(longest)))
 
 
 def _header(
-    shape: tuple[int, ...], splits: dict[str, dict[str, int]], modes: int, sizes: int, checksum: int, length: int = 0
+    shape: tuple[int, ...],
+    splits: dict[str, dict[str, int]],
+    counts: Mapping[str, int],
+    checksum: int,
+    length: int = 0,
 ) -> bytes:
     """The head of a safetensors file, filled up with blanks to `length`."""
-    notes = json.dumps({"splits": splits, "modes": modes, "sizes": sizes, "checksum": checksum})
+    notes = json.dumps({"splits": splits, **counts, "checksum": checksum})
     entry = {"dtype": "U8", "shape": shape, "data_offsets": (0, math.prod(shape))}
     text = json.dumps({"__metadata__": {"notes": notes}, "images": entry}).encode().ljust(length - 8)
     return len(text).to_bytes(8, "little") + text
@@ -268,8 +297,8 @@ def _checksum(first: int, images: UInt8[np.ndarray, "k ..."]) -> int:
 
 def _in_memory(source: Source) -> Packed:
     images = np.empty((sum(sum(classes.values()) for classes in source.splits.values()), *source.shape), np.uint8)
-    modes = sizes = 0
+    counts = dict.fromkeys(COUNTS, 0)
     for block in source.read():
         images[block.row : block.row + len(block.images)] = block.images
-        modes, sizes = modes + block.modes, sizes + block.sizes
-    return Packed(images, source.splits, modes, sizes)
+        counts = {name: count + getattr(block, name) for name, count in counts.items()}
+    return Packed(images, source.splits, **counts)

@@ -1,6 +1,7 @@
 """The command line: train, evaluate and bench, and errors of one sentence."""
 
 import json
+import warnings
 
 import pytest
 
@@ -25,6 +26,19 @@ def test_train_then_evaluate(tmp_path, capsys):
     assert "(4 episodes: an interval needs 30)" in printed
     assert cli.main(["evaluate", run, "--ways", "20", "--episodes", "3"]) == 0
     assert "20-way 1-shot" in capsys.readouterr().out
+
+
+def test_a_warning_is_printed_once_in_a_command(monkeypatch, capsys):
+    def warn(root):
+        for text in ("first", "second", "first", "second"):
+            warnings.simplefilter("default")  # this makes Python forget that it has shown a warning
+            warnings.warn(text, stacklevel=1)
+        yield "done"
+
+    monkeypatch.setattr(cli.data.data_status, "report", warn)
+    for _ in range(2):
+        assert cli.main(["data", "status"]) == 0
+        assert capsys.readouterr().err == "amfs-lab: first\namfs-lab: second\n"
 
 
 def test_a_run_is_evaluated_with_another_norm(tmp_path, capsys):

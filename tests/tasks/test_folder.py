@@ -208,4 +208,4 @@ def test_few_names_are_shown_and_others_counted():
     assert few(["a"]) == "'a'"
     assert few("abc") == "'a', 'b' and 'c'"
     assert few("abcde") == "'a', 'b', 'c' and 2 more"
-    assert few(["\x1b"]) == r"'\\x1b'"
+    assert few(["\x1b"]) == r"'\x1b'"

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from amfs_lab.errors import DataError
-from amfs_lab.tasks import packed
+from amfs_lab.tasks import data_dirs, packed
 from amfs_lab.tasks.packed import Block, Packed, Source, pack_files
 from tests.tasks import small_images as small
 from tests.tasks.small_images import empty_cache, said_by
@@ -52,7 +52,7 @@ def reads(monkeypatch) -> list[Path]:
 
 
 def same(a: Packed, b: Packed) -> bool:
-    return np.array_equal(a.images, b.images) and (a.splits, a.modes, a.sizes) == (b.splits, b.modes, b.sizes)
+    return np.array_equal(a.images, b.images) and a.remarks == b.remarks and a.splits == b.splits
 
 
 # --- what is read
@@ -115,6 +115,26 @@ def test_other_modes_and_sizes_are_converted_and_counted_in_one_sentence(tree):
         assert said == [f"{tree}: 2 of 6 images were not RGB, 2 of 6 images were not 12x12: they were converted."]
     _, said = said_by(pack(tree, channels=1).warn, tree)
     assert said == [f"{tree}: 5 of 6 images were not grey, 2 of 6 images were not 12x12: they were converted."]
+
+
+def test_files_with_further_pages_are_counted(tree):
+    page = small.photo("a", 1)
+    page.save(tree / "train" / "a" / "1.gif", save_all=True, append_images=[small.photo("a", 2)])
+    (tree / "train" / "a" / "1.png").unlink()
+    for copy in (pack(tree), pack(tree)):  # read, then from the copy
+        assert copy.pages == 1
+        assert "1 of 6 files have further pages or frames. Only the first is used." in copy.remarks
+
+
+def test_incomplete_files_of_killed_processes_are_removed_after_a_day(tree):
+    folder = data_dirs.cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    old, new = folder / ".0123456789abcdef.part", folder / ".fedcba9876543210.part"
+    for path, hours in ((old, 25), (new, 23)):
+        path.write_bytes(b"x")
+        os.utime(path, (time.time() - 3600 * hours,) * 2)
+    pack(tree)
+    assert [path.name for path in folder.glob(".*.part")] == [new.name]
 
 
 def test_images_that_are_cropped_have_other_sizes_without_a_remark(tree):
