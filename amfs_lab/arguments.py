@@ -60,7 +60,7 @@ def checked_points(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
     try:
         torch.broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
     except RuntimeError:
-        raise DataError(f"`x1` and `x2` must be batches of one size. {shapes}") from None
+        raise DataError(f"`x1` and `x2` must have batch axes that fit each other. {shapes}") from None
     x1, x2 = in_working_precision(x1, x2)
     return x1, x2
 

@@ -236,8 +236,8 @@ class MetaLearner(nn.Module):
             for module in self.modules()
         ):
             raise ConfigError(
-                "MAML with `batched` cannot use torch's own BatchNorm, because its derivatives are wrong by some "
-                "percent there. Leave `batched` out, or use the kit's `backbones.EpisodeNorm`."
+                "MAML with `batched` cannot use torch's own BatchNorm, because its second derivatives "
+                "are wrong there. Leave `batched` out, or use the kit's `backbones.EpisodeNorm`."
             )
 
     def _cast(self, episode: Episode) -> Episode:

@@ -1,4 +1,4 @@
-"""Checks of plain data from a file against a dataclass, and its comparison with other settings."""
+"""Checks that plain data from a file fit a dataclass, and comparison of these data with other settings."""
 
 import dataclasses
 import json

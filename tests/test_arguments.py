@@ -14,7 +14,7 @@ CASES = {
     "kernels.rbf_kernel(x, x, torch.tensor(-1.0))": r"`bandwidth` must be a finite number > 0. Got [-1.0]",
     "kernels.rbf_kernel(x, x, torch.tensor([1.0, 0.0, 1.0]))": r"`bandwidth` must be a finite number > 0",
     "kernels.rbf_kernel(x, x, torch.ones(2))": r"one for each of the 3 dimensions of the rows. Got 2",
-    "kernels.rbf_kernel(torch.ones(2, 6, 3), torch.ones(3, 6, 3), 1.0)": r"batches of one size",
+    "kernels.rbf_kernel(torch.ones(2, 6, 3), torch.ones(3, 6, 3), 1.0)": r"batch axes that fit each other",
     "kernels.linear_kernel(x, x[:, :2])": r"rows of one length",
     "kernels.cosine_kernel(x, x[:, :2])": r"rows of one length",
     "kernels.median_bandwidth(x[0])": r"`x1` must have the axes (n, d)",

@@ -18,7 +18,8 @@ PUBLISHED = 64  # the `width` that gives the published numbers of filters
 class BlockBackbone(Backbone):
     """Four blocks for square images: (n channels size size) to (n, features).
 
-    A subclass names its `block(inputs, outputs, norm)` and the published numbers of `filters`.
+    A subclass defines `block(inputs, outputs, norm)`, and `filters`: the numbers of filters in the publication of the
+    network.
 
     Args:
         width: filters of the first block; the numbers of the other blocks change in the same ratio.

@@ -20,7 +20,8 @@ _ELEMENTARY = ContextVar("_ELEMENTARY", default=False)
 def differentiable_batchnorm() -> Iterator[None]:
     """Context that computes BatchNorm in elementary operations, for `torch.func.grad` within `torch.func.vmap`.
 
-    There the second derivatives of the native BatchNorm are wrong by 1e-3 of the gradient (torch 2.13).
+    In this case torch's own BatchNorm has wrong second derivatives: they change the gradient by 1e-3 of its norm (torch
+    2.13).
     """
     token = _ELEMENTARY.set(True)
     try:

@@ -13,8 +13,8 @@ from amfs_lab.errors import ConfigError
 class Wrapped(Backbone):
     """Backbone around a network of another library that takes images only.
 
-    Feature maps (n c h w) and sequences are flattened. The layers work as usual: torch's BatchNorm uses the statistics
-    of the pass in training, and its running averages over training tasks in evaluation.
+    Feature maps (n c h w) and sequences are flattened. The layers work as usual: in training, torch's BatchNorm uses
+    the statistics of the current pass. In evaluation, it uses its running averages over the training tasks.
 
     Args:
         network: raises ConfigError if it has an `EpisodeNorm` of the support set, which needs `reference`.

@@ -64,7 +64,7 @@ SEEDS = range(12)
 
 @exercise
 def episode(mine: Any) -> str:
-    """In code: `my_episode(labels, ways, shots, queries, generator)`, the indices and targets of both sets."""
+    """Coding exercise: `my_episode(labels, ways, shots, queries, generator)`, the indices and targets of both sets."""
     if not callable(mine):
         raise Wrong(f"Expected your function, without brackets behind its name. Got {diagnose.short(mine)}.")
     for number, (classes, samples, *shape) in enumerate(CASES):

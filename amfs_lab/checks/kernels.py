@@ -52,7 +52,7 @@ def _summed(f: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
 
 @exercise
 def rbf(mine: Any) -> str:
-    """In code: `my_rbf(x1, x2, bandwidth)`."""
+    """Coding exercise: `my_rbf(x1, x2, bandwidth)`."""
     mistakes = [
         (
             _shaped(lambda d2, s: torch.exp(-d2 / s**2)),

@@ -63,7 +63,7 @@ def _shares(c: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 @exercise
 def weights(mine: Any) -> str:
-    """In code: `my_weights(grads)`, O-AMFS with Z = 1/Σ|c|."""
+    """Coding exercise: `my_weights(grads)`, O-AMFS with Z = 1/Σ|c|."""
     mistakes = [
         (
             lambda g: _similarity(g).sum(0),

@@ -32,7 +32,7 @@ def end_of_maml(answer: Any) -> str:
 
 @exercise
 def pulls(mine: Any) -> str:
-    """In code: `my_pulls(H, a, k)`, the pulls W of MAML."""
+    """Coding exercise: `my_pulls(H, a, k)`, the pulls W of MAML."""
 
     def left(H: Any, a: float, k: int) -> Any:
         return torch.linalg.matrix_power(torch.eye(2, dtype=H.dtype) - a * H, k)

@@ -53,7 +53,7 @@ def perpendicular_values(values_new: Tensor, K_qs: Tensor, K_ss: Tensor, values:
 
 @exercise
 def perpendicular(mine: Any) -> str:
-    """In code: `my_perpendicular(values_new, K_qs, K_ss, values)`."""
+    """Coding exercise: `my_perpendicular(values_new, K_qs, K_ss, values)`."""
     truth = perpendicular_values
     mistakes = [
         (

@@ -54,7 +54,7 @@ def _ridge(strength: Callable[[Tensor, float], float]) -> Callable[[Tensor, Tens
 
 @exercise
 def centred_fit(mine: Any) -> str:
-    """In code: `my_centred_fit(K, K_q, y, lam)`, the fit that returns to the mean label, not to zero."""
+    """Coding exercise: `my_centred_fit(K, K_q, y, lam)`, the fit that is near the mean label far from all examples."""
     mistakes = [
         (
             lambda K, K_q, y, lam: K_q @ ridge.solve(K, y, lam),

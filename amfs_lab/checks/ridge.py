@@ -71,7 +71,7 @@ def _wrong_ridges(many: str, few: str, minus: str) -> list[tuple[Callable[..., T
 
 @exercise
 def fit(mine: Any) -> str:
-    """In code: `my_fit(K, y, lam)`, the fitted values K (K + λI)⁻¹ y by one solve."""
+    """Coding exercise: `my_fit(K, y, lam)`, the fitted values K (K + λI)⁻¹ y by one solve."""
     wrong_ridges = _wrong_ridges(
         many="with more points, your fit gets stiffer",
         few="with more points, your fit gets freer",
@@ -148,7 +148,7 @@ def freedom(answer: Any) -> str:
 
 @exercise
 def solve(mine: Any) -> str:
-    """In code: `my_solve(K, y, lam)`, the closed form of I-AMFS at μ = 0."""
+    """Coding exercise: `my_solve(K, y, lam)`, the closed form of I-AMFS at μ = 0."""
     counted = "your λ depends on the number of shots"
     mistakes = [
         (

@@ -19,7 +19,7 @@ def most_similar(K_qs: Tensor, letters: Tensor) -> Tensor:
 
 @exercise
 def guess(mine: Any) -> str:
-    """In code: `my_guess(K_qs, letters)`."""
+    """Coding exercise: `my_guess(K_qs, letters)`."""
     mistakes = [
         (
             lambda K, letters: K.argmax(1),

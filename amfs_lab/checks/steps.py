@@ -33,7 +33,7 @@ def learned_share(answer: Any) -> str:
 
 @exercise
 def descend(mine: Any) -> str:
-    """In code: `my_descent(K, y, rate, steps)`, α after gradient descent in function space from zero."""
+    """Coding exercise: `my_descent(K, y, rate, steps)`, α after gradient descent in function space from zero."""
 
     def loop(K: Tensor, y: Tensor, steps: int, move: Any) -> Tensor:
         alpha = torch.zeros_like(y)

@@ -163,7 +163,7 @@ class Experiment(ABC, Generic[Config]):
         with whole(folder):
             self.check(result)
             if not alike(self.summary(result.rows, result.config), result.summary):
-                raise ValueError("the summary must follow from the rows. Got other numbers")
+                raise ValueError("the summary must be the one that is computed from the rows. Got other numbers")
         return result
 
 

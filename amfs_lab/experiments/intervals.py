@@ -45,7 +45,9 @@ def made_up(runs: int, learners: int, episodes: int, generator: torch.Generator)
 
 
 def cells() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Accuracies and paired differences of the stored episodes, for each stored row. A row is one training run."""
+    """Accuracies and paired differences of the stored episodes, for each stored row. A row is one learner, evaluated on
+    one shape.
+    """
     shares, gaps = {}, {}
     result = accuracy.load(stored("accuracy-omniglot"))
     for name, right in result.rows.items():

@@ -19,7 +19,9 @@ class FeatureSpaceLoop(nn.Module):
     """An inner loop that needs the support set's features and targets only."""
 
     def build(self) -> "FeatureSpaceLoop":
-        """The loop itself. A loop with learnable numbers has a dataclass of settings, whose `build()` makes a loop."""
+        """Returns this loop. For a loop with learnable numbers there is a dataclass of settings: its `build()` makes a
+        new loop.
+        """
         return self
 
     def for_network(self, net: nn.Module) -> "FeatureSpaceLoop":

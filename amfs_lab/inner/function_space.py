@@ -100,9 +100,9 @@ class FunctionSpace(FeatureSpaceLoop):
     def loss(
         self, net: nn.Module, episode: Episode, label_smoothing: float = 0.0
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "q c"]]:
-        """The task's meta-objective by `objective`, and the scores of the queries.
+        """The task's meta-objective, which the setting `objective` chooses, and the scores of the queries.
 
-        Raises ConfigError for label smoothing of the evidence, whose labels are normal variables.
+        Raises ConfigError for label smoothing with the evidence, which models the labels as Gaussian variables.
         """
         if self.objective == QUERY_LOSS:
             return super().loss(net, episode, label_smoothing)

@@ -113,7 +113,9 @@ class CosineRule(Aggregator):
 
     @abstractmethod
     def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
-        """The direction S that every task is compared with, and c_j before normalisation if all gradients are equal."""
+        """The direction S that every task is compared with, and the value that each c_j has before normalisation if all
+        gradients are equal.
+        """
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         check_rows(grads)

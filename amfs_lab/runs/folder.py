@@ -233,7 +233,7 @@ def held(folder: Path) -> Iterator[None]:
             who += ", which is this one"
             advice = "A run here was not closed. Close the iterator that `run()` returned, or restart the kernel."
         raise ConfigError(
-            f"One run at a time may write to {folder}. It is held{f' by {who}' if who else ''}. {advice}"
+            f"Only one run at a time may write to {folder}. Another run writes to it{who and f': {who}'}. {advice}"
         ) from None
     except (OSError, NotImplementedError) as error:  # some network drives have no locks
         warnings.warn(f"{folder} cannot be locked ({error}). Make sure that no other run writes there.", stacklevel=3)

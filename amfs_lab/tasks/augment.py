@@ -56,7 +56,7 @@ def bent(images: Float[Tensor, "n c s s"], generator: torch.Generator) -> Float[
 def elastic(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
     """Each image under its own smooth random field of shifts (Simard, Steinkraus and Platt 2003).
 
-    The shifts are normal at the nodes of a coarse grid and interpolated between them.
+    The shifts are Gaussian at the nodes of a coarse grid and interpolated between them.
     """
     n, _, h, w = images.shape
     nodes = torch.randn(n, 2, GRID, GRID, generator=generator, dtype=torch.float32, device="cpu")

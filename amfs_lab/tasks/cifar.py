@@ -83,7 +83,7 @@ def split(protocol: str, name: str, root: Path | None = None, partial: bool = Fa
         count = f"{len(missing)} of {len(complete)} classes of {protocol}/{name}"
         said = f"{count} have no image in {place}: {few(missing)}."
         if not partial or not got:
-            go_on = f", or go on with the others: the source `{protocol}:partial`" if got else ""
+            go_on = f", or use the source `{protocol}:partial`, which leaves these classes out" if got else ""
             raise DataError(f"Expected {SAMPLES} images of each class. {said} {REMEDY}{go_on}.")
         warnings.warn(f"{said} Accuracies differ from the ones on all classes.", stacklevel=2)
     counts = sorted(set(got.values()))

@@ -44,7 +44,9 @@ def read_square(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "si
 
 
 class Square(NamedTuple):
-    """The arguments of `squared`. It maps an open image to its square, and tells if its mode and size were others."""
+    """The arguments of `squared`. Calling this object makes an open image square, and says if the image had an
+    unexpected mode or size.
+    """
 
     size: int
     colour: bool = False

@@ -42,7 +42,9 @@ Splits = Mapping[str, Mapping[str, Sequence[str]]]  # paths, as strings: a Path 
 
 
 class Block(NamedTuple):
-    """Images for the rows `row` .. `row + k - 1`; how many had another mode, another size, or further pages."""
+    """Images for the rows `row` .. `row + k - 1`; the numbers of files with an unexpected mode, an unexpected size, and
+    further pages.
+    """
 
     row: int
     images: UInt8[np.ndarray, "k ..."]

@@ -47,7 +47,7 @@ def renew(explorer: "Explorer") -> None:
 
 
 def pictured() -> bool:
-    """True in a kernel, except in tests: each picture would take half a second."""
+    """True if pictures are saved: in a Jupyter kernel, but not in tests, where a picture would take half a second."""
     return hasattr(get_ipython(), "kernel") and os.environ.get("AMFS_LAB_FAST") != "1"
 
 

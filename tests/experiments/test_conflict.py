@@ -169,7 +169,9 @@ def test_a_result_whose_numbers_disagree_is_refused(made, tmp_path):
     wrong = json.loads(json.dumps(made.summary))
     wrong["two tasks"]["to theta*"]["O-AMFS"]["verdict"] = "nearer"
     Result(**{**vars(made), "summary": wrong}).save(tmp_path / "summary")
-    with pytest.raises(DataError, match=r"Expected a complete result in .* the summary must follow from the rows"):
+    with pytest.raises(
+        DataError, match=r"Expected a complete result in .* the summary must be the one that is computed from the rows"
+    ):
         conflict.load(tmp_path / "summary")
     fewer = {name: values[:-1] for name, values in made.rows.items()}
     Result(**{**vars(made), "rows": fewer}).save(tmp_path / "rows")

@@ -108,7 +108,7 @@ def test_the_figure_of_each_stored_result_shows_its_numbers(name):
 @pytest.mark.parametrize(
     ("file", "change", "words"),
     [
-        ("summary.json", {"share": 0.75}, "the summary must follow from the rows"),
+        ("summary.json", {"share": 0.75}, "the summary must be the one that is computed from the rows"),
         ("result.json", {"config": {"throws": 5}}, "another number of throws"),
         ("result.json", {"config": {}}, "there is no entry 'throws'"),
         ("result.json", {"experiment": "dice"}, "must have a result of `coin`. Got a result of `dice`"),

@@ -91,7 +91,10 @@ def test_it_is_saved_and_loaded_completely(made, tmp_path):
         (lambda r: {"rows": r.rows | {"maml float32": r.rows["maml float32"][:1]}}, r"shape \(2, 5\)\. Got \(1, 5\)"),
         (lambda r: {"rows": r.rows | {"maml float32": r.rows["maml float32"] + 11}}, r"have 0 to 10 correct answers"),
         (lambda r: {"training": r.training[1:]}, r"each row must have its training runs"),
-        (lambda r: {"summary": r.summary | {"maml": r.summary["i-amfs"]}}, r"the summary must follow from the rows"),
+        (
+            lambda r: {"summary": r.summary | {"maml": r.summary["i-amfs"]}},
+            r"the summary must be the one that is computed from the rows",
+        ),
         (lambda r: {"config": {"episodes": 5}}, r"there is no entry 'episode'"),
     ],
 )

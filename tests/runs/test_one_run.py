@@ -47,10 +47,13 @@ class TestTheLock:
     def test_a_second_run_is_refused_and_told_who_holds_the_folder(self, tmp_path):
         one, two = trainer(tmp_path), trainer(tmp_path)
         running = one.run()
-        with pytest.raises(ConfigError, match=rf"One run at a time may write to .* held by process {os.getpid()} on "):
+        with pytest.raises(
+            ConfigError,
+            match=rf"Only one run at a time may write to .* Another run writes to it: process {os.getpid()} on ",
+        ):
             two.run()
         next(running)
-        with pytest.raises(ConfigError, match=r"held by process"):
+        with pytest.raises(ConfigError, match=r"Another run writes to it: process"):
             trainer(tmp_path, resume=True) if holds_run(tmp_path) else two.run()
         running.close()
         assert not (tmp_path / HOLDER).exists()
@@ -63,7 +66,7 @@ class TestTheLock:
         run.close()
         one, two, late = (trainer(tmp_path, resume=True) for _ in range(3))
         running = one.run()
-        with pytest.raises(ConfigError, match=r"held by process"):
+        with pytest.raises(ConfigError, match=r"Another run writes to it: process"):
             two.run()
         next(running)
         running.close()
@@ -104,7 +107,7 @@ class TestTheLock:
                 assert cli.main([*WORDS, *out, "--steps", "2"]) == 2
                 assert "already holds a run" in capsys.readouterr().err
                 assert cli.main([*WORDS, *out, "--steps", "100000", "--resume"]) == 2
-                assert f"held by process {process.pid}" in capsys.readouterr().err
+                assert f"Another run writes to it: process {process.pid}" in capsys.readouterr().err
             finally:
                 process.kill()
         step = checkpoint.load(tmp_path / "run").record["progress"]["step"]

@@ -141,7 +141,7 @@ def test_missing_classes_are_counted_and_named_and_the_rest_needs_a_request(data
     as_archive(data, contents(train=batch(3, without={"otter", "shark", "bed", "rose", "worm"}), test=None))
     said = (
         r"Expected 3 images of each class. 3 of 20 classes of cifar-fs/test have no image in .*: 'flowers/rose', "
-        r"'household_furniture/bed' and 'non-insect_invertebrates/worm'. Fetch .*, or go on with the others: "
+        r"'household_furniture/bed' and 'non-insect_invertebrates/worm'. Fetch .*, or use "
         r"the source `cifar-fs:partial`"
     )
     with pytest.raises(DataError, match=said):

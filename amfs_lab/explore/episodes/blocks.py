@@ -222,7 +222,9 @@ class BlockExplorer(Explorer):
     }
 
     def consequences(self, changed: Collection[str], state: State) -> dict[str, Any]:
-        """With `measured`, the sliders a and b show the letters' means. Moving one of the sliders ends `measured`."""
+        """If `measured` is on, the sliders a and b show the mean kernel values of the letters. Moving one of the
+        sliders turns `measured` off.
+        """
         if not state.measured:
             return {}
         if "measured" not in changed and {"within", "between"} & set(changed):
