@@ -2,18 +2,23 @@
 
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
+import torch
 
+from amfs_lab.calibration import BINS
 from amfs_lab.cli import main, reproduce
 from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.experiments import EXPERIMENTS, benchmark, figures
+from amfs_lab.experiments import EXPERIMENTS, benchmark, budgets, figures
 from amfs_lab.experiments.benchmark import REFERENCE, Benchmark, BenchmarkConfig, key, verdict
 from amfs_lab.experiments.budgets import BUDGETS, meta_steps, prices
+from amfs_lab.experiments.experiment import accuracies
+from amfs_lab.experiments.pool import Answer, Pool
 from amfs_lab.experiments.result import ROWS, SUMMARY
 from amfs_lab.stats import Interval
-from amfs_lab.tasks import SOURCES
+from amfs_lab.tasks import SOURCES, EpisodeConfig
 
 TABLES = {name: each for name, each in EXPERIMENTS.items() if isinstance(each, Benchmark)}
 TINY = dict(baseline_steps=4, seeds=2, episodes=4, width=2, rates=(1e-3, 3e-3), tasks=1)
@@ -54,10 +59,50 @@ def test_a_price_is_a_ratio_to_supervised_training():
     assert found["maml"] > 1.5 * found["prototypes"] > 0
 
 
+def test_a_price_is_the_ratio_of_the_fastest_runs(monkeypatch):
+    measured = types.SimpleNamespace(seconds={"baseline": [2.0, 9.0, 4.0], "maml": [9.0, 5.0, 6.0]})
+    monkeypatch.setattr(budgets, "measure", lambda steps, rounds: measured)
+    assert prices({"maml": BenchmarkConfig(width=2, tasks=1).training("maml")}) == {"maml": 2.5}
+
+
 def test_each_method_tries_the_same_rates_and_trains_with_its_best(result):
     tries = result.config["tries"]
     assert {tuple(each) for each in tries.values()} == {("0.001", "0.003")}
     assert all(0 <= share <= 1 for each in tries.values() for share in each.values())
+
+
+class Asked(Pool):
+    """A pool that trains nothing: the accuracy is 1 at the learning rate 0.003, and 1/5 at others."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.jobs_asked = []
+
+    def answers(self, jobs, show=None):
+        self.jobs_asked.append(jobs)
+        return [{each: self.answer(job.config, each) for each in job.questions} for job in jobs]
+
+    def answer(self, config, question):
+        correct = question.shape.answers // (1 if config.meta_lr == 3e-3 else 5)
+        table = np.zeros((BINS, 3), np.float32)
+        table[0] = question.episodes * question.shape.answers, 0, question.episodes * correct
+        return Answer(np.full(question.episodes, correct, np.int16), table)
+
+
+def test_tries_are_judged_on_validation_classes_with_a_seed_of_their_own_and_the_best_rate_is_used(table1, tmp_path):
+    pool = Asked(tmp_path)
+    config = BenchmarkConfig(**TINY | {"rates": (1e-3, 3e-3, 1e-2)}, rows=("i-amfs",))
+    found = table1.measure(config, pool, lambda words: None)
+    tries, whole = pool.jobs_asked
+    assert {(job.config.method, job.config.meta_lr) for job in tries} == {
+        (method, rate) for method in ("i-amfs", "maml") for rate in config.rates
+    }
+    assert {(job.config.seed, question.split) for job in tries for question in job.questions} == {(1000, "validation")}
+    assert [(job.config.method, job.config.seed, job.config.meta_lr) for job in whole] == [
+        (method, seed, 3e-3) for seed in (0, 1) for method in ("i-amfs", "maml")
+    ]
+    assert {question.split for job in whole for question in job.questions} == {"test"}
+    assert found.settings["tries"]["maml"] == {"0.001": 0.2, "0.003": 1.0, "0.01": 0.2}
 
 
 def test_rows_hold_every_seed_and_episode_and_the_reference_has_no_20_way_column(result):
@@ -109,6 +154,8 @@ def test_differences_are_paired_and_hold_for_all_rows_together(table1, result):
     rows[name] = rows[other] + np.array([[5, 5, 6, 5], [6, 5, 5, 5]])
     ahead = table1.summary(rows, result.config)[name]["ahead"]
     assert ahead["mean"] == pytest.approx(5.25 / 75, abs=1e-5)
+    paired = benchmark.over_all(accuracies(rows[name] - rows[other], EpisodeConfig(5, 1, 15)), 1 - 0.05 / 2)
+    assert ahead["half_width"] == pytest.approx(paired.half_width, abs=1e-5)
     assert ahead["level"] == pytest.approx(1 - 0.05 / 2)
 
 
@@ -215,6 +262,28 @@ def test_the_tables_share_the_trainings_that_they_have_in_common():
         assert all(other[name] == first[name] for name in both)
     assert fourth["fo-maml"] == first["fo-maml"]
     assert all(each.inner.first_order for name, each in fourth.items() if name.endswith("first-order"))
+
+
+def test_table_2_has_only_classes_that_the_learners_have_not_seen():
+    columns = TABLES["table2"].columns(BenchmarkConfig(source="fc100", split="validation"))
+    assert {(each.source, each.split, each.unseen_by) for each in columns.values()} == {
+        ("cifar-fs", "validation", "fc100")
+    }
+
+
+def test_the_ablation_separates_the_direction_of_a_step_from_its_length(randn):
+    """O-AMFS has its own direction and the mean's length, or its own length; "rescaled" is the mean's direction."""
+    grads = randn(4, 9)
+    mean = grads.mean(0)
+    variants = TABLES["ablation"].variants(BenchmarkConfig())
+    step = {name: variants[name].outer(grads) for name in ("amfs", "i-amfs+o-amfs-unit", "i-amfs+rescaled")}
+    length = {name: float(each.norm()) for name, each in step.items()}
+    assert length["amfs"] == pytest.approx(float(mean.norm()), rel=1e-4)
+    assert length["i-amfs+rescaled"] == pytest.approx(length["i-amfs+o-amfs-unit"], rel=1e-4)
+    assert length["amfs"] != pytest.approx(length["i-amfs+rescaled"], rel=1e-2)
+    cosine = torch.nn.functional.cosine_similarity
+    assert float(cosine(step["amfs"], step["i-amfs+o-amfs-unit"], 0)) == pytest.approx(1, abs=1e-5)
+    assert float(cosine(step["i-amfs+rescaled"], mean, 0)) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,15 @@ def test_an_answer_is_the_evaluation_of_the_learner_that_the_job_describes(tmp_p
         if progress.step == 4:
             with trainer.selection.shown():
                 early = evaluate(trainer.learner, source, 5)
+                average = [each.detach().clone() for each in trainer.learner.parameters()]
     late = evaluate(trainer.learner, source, 5)
     for question, found in ((ASKED[0], late), (ASKED[2], early)):
         correct = (found.per_episode * SHAPE.answers).round().numpy()
         assert answers[question].correct.tolist() == correct.tolist()
         assert answers[question].reliability[:, 2].sum() == correct.sum()
         assert answers[question].reliability[:, 0].sum() == 5 * SHAPE.answers
+    kept = load_learner(tmp_path / done.name / COMMON)[0]
+    assert all(torch.equal(a, b) for a, b in zip(kept.parameters(), average, strict=True))
     saved = load_learner(tmp_path / done.name)[0]
     assert all(torch.equal(a, b) for a, b in zip(saved.parameters(), trainer.learner.parameters(), strict=True))
 
