@@ -22,7 +22,7 @@ def reliability(scores: Float[Tensor, "q ways"], labels: Int64[Tensor, " q"], bi
             f"A reliability table needs one row of finite scores for each label. Got scores of shape "
             f"{tuple(scores.shape)} for {tuple(labels.shape)} labels."
         )
-    confidence, answer = scores.double().softmax(1).max(1)
+    confidence, answer = scores.double().softmax(1).max(1).values, scores.argmax(1)  # the answer as in the accuracy
     columns = torch.stack([torch.ones_like(confidence), confidence, (answer == labels).double()], 1)
     where = (confidence * bins).ceil().long().clamp(1, bins) - 1
     return columns.new_zeros(bins, 3).index_add_(0, where, columns)

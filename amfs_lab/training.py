@@ -21,7 +21,7 @@ from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, checked_learne
 from amfs_lab.moved import moved
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
-from amfs_lab.provenance import of_learner, of_source
+from amfs_lab.provenance import code_version, of_learner, of_source
 from amfs_lab.runs.folder import RunFolder
 from amfs_lab.runs.interrupts import uninterrupted
 from amfs_lab.runs.progress import Progress
@@ -123,7 +123,7 @@ class MetaTrainer:
         data = {"train": of_source(self.train, train is not None)}
         data["validation"] = of_source(self.validation, validation is not None)
         trained = of_learner(self.learner, learner is not None)
-        self.folder.describe({"data": data, "learner": trained, "input_shape": list(shape)})
+        self.folder.describe({"data": data, "learner": trained, "input_shape": list(shape), "code": code_version()})
         self.selection = Selection(self.learner, config.average, config.keep == "best")
         self.saved_in: Path | None = None
         self._used = False

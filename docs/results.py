@@ -9,6 +9,8 @@ from pathlib import Path
 
 from amfs_lab.bench import tables
 from amfs_lab.experiments import EXPERIMENTS
+from amfs_lab.experiments.benchmark import STEPS, SUPPORT, TIME, TRANSDUCTIVE, Benchmark, tries_table
+from amfs_lab.experiments.claims import claims_table
 from amfs_lab.experiments.result import Result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,15 +18,31 @@ PAGE, STORED = ROOT / "docs" / "results.md", ROOT / "data" / "results"
 
 
 def table(name: str) -> str:
-    """The Markdown table of a stored result, or of one part of the stored benchmark."""
+    """The Markdown table of a stored result, or of one part of a result or of the stored benchmark."""
+    if name == "claims":
+        return claims_table(loaded(folder.name) for folder in sorted(STORED.glob("table[124]-*")))
     if name.startswith("bench "):
         part, baseline = {"bench meta-step": ("meta-steps", "baseline"), "bench adaptation": ("adaptation", "i-amfs")}[
             name
         ]
         found = json.loads((STORED / "bench-cpu.json").read_text(encoding="utf-8"))[part]
         return tables.markdown(found, name.removeprefix("bench "), baseline)
-    experiment = EXPERIMENTS[Result.load(STORED / name).experiment]
-    return experiment.table(experiment.load(STORED / name))
+    folder, _, part = name.partition(" ")
+    result = loaded(folder)
+    experiment = EXPERIMENTS[result.experiment]
+    if isinstance(experiment, Benchmark) and part:
+        return {
+            "after equal meta-steps": experiment.table_of(result, TRANSDUCTIVE, STEPS),
+            "inductive": experiment.table_of(result, SUPPORT, TIME),
+            "calibration": experiment.calibration_table(result),
+            "tries": tries_table(result),
+        }[part]
+    return experiment.table(result)
+
+
+def loaded(name: str) -> Result:
+    """A stored result, whose rows, summary and configuration are checked."""
+    return EXPERIMENTS[Result.load(STORED / name).experiment].load(STORED / name)
 
 
 def written(page: str) -> str:

@@ -50,3 +50,9 @@ def test_bad_scores_and_empty_tables_are_refused():
         reliability(torch.full((2, 3), float("nan")), torch.zeros(2, dtype=torch.long))
     with pytest.raises(DataError, match=r"at least one answer. Got an empty table"):
         calibration_error(torch.zeros(BINS, 3))
+
+
+def test_an_answer_is_the_one_of_the_accuracy_if_the_probabilities_are_equal():
+    """Softmax of nearly equal scores rounds to equal probabilities."""
+    table = reliability(torch.tensor([[0, 1e-20], [-1e-18, 0]]), torch.tensor([1, 1]))
+    assert table[:, 2].sum() == 2

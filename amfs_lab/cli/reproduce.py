@@ -22,7 +22,7 @@ from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import EXPERIMENTS, Experiment, intervals
 from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig
 from amfs_lab.experiments.budgets import BUDGETS
-from amfs_lab.experiments.claims import claims_table
+from amfs_lab.experiments.claims import LEVEL, claims_table
 from amfs_lab.experiments.result import RECORD
 from amfs_lab.markdown import latex_table
 
@@ -134,23 +134,26 @@ def budget(p: argparse.ArgumentParser) -> None:
 def reproduce_all(options: argparse.Namespace) -> None:
     """Measures all tables of one source. A complete result is shown, an interrupted one is continued.
 
-    A table whose data are missing is left out, with the reason.
+    A table that cannot be measured is left out, with the reason. Raises the last reason if no table is left.
     """
     set_threads(options.threads)
     settings = given(options, BenchmarkConfig, (*Benchmark.hidden, "rows")) | {"budget": options.budget}
-    results = []
+    results, last = [], None
     for experiment in map(EXPERIMENTS.__getitem__, TABLES):
         config = experiment.configure(dict(settings))
         folder = options.out / experiment.folder(config)
         print(f"{experiment.title(config)} -> {folder}", flush=True)
         try:
             result = experiment.run(config, options.data, options.device, _say, folder, True, options.jobs)
-        except DataError as error:  # of a data set that only this table needs
+        except (ConfigError, DataError) as error:  # of a data set that only this table needs, for example
+            last = error
             print(f"{experiment.name} is left out: {error}\n", flush=True)
             continue
         print(experiment.table(result), *experiment.remarks(result), "", sep="\n\n", flush=True)
         results.append(result)
-    print("The claims of the paper, by these tables:", claims_table(results), sep="\n\n", flush=True)
+    if last is not None and not results:
+        raise last
+    print("The claims of the paper, by these tables:", claims_table(results), LEVEL, sep="\n\n", flush=True)
 
 
 def _say(words: str) -> None:

@@ -1,12 +1,11 @@
 """The base of the tables of the paper: methods, each trained with several seeds for equal time, on the same episodes.
 
-Protocol. Each method first tries the same number of outer learning rates, in short runs that are judged on validation
-classes. Then it is trained with each seed for the same number of baseline steps (see `budgets`). Its learner is
-evaluated at the end (`END`, equal time) and after as many meta-steps as the reference method makes (`COMMON`, equal
-meta-steps). All learners are evaluated on the same episodes of unseen classes.
+Protocol. Each method first tries the same outer learning rates, in short runs that are judged on validation classes.
+Then it is trained with each seed for the same number of baseline steps (`TIME`, see `budgets`), and again for as many
+meta-steps as the reference makes in this time (`STEPS`), each time with a whole cosine schedule. All learners are
+evaluated on the same episodes of unseen classes.
 """
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -16,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from amfs_lab import files
 from amfs_lab.backbones import BATCH_NORMS, FLOAT32
 from amfs_lab.calibration import BINS, calibration_error
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError
 from amfs_lab.experiments.budgets import BUDGETS, meta_steps, prices
 from amfs_lab.experiments.experiment import Experiment, Measured, Report, Rows, accuracies, check_common, check_counts
-from amfs_lab.experiments.pool import COMMON, END, Job, Pool, Question
+from amfs_lab.experiments.pool import Job, Pool, Question, slug
 from amfs_lab.experiments.result import Result, plain
+from amfs_lab.inner.function_space import EVIDENCE
 from amfs_lab.markdown import markdown_table
 from amfs_lab.methods import METHODS
 from amfs_lab.stats import Interval, accuracy_interval, crossed_interval, together
@@ -35,8 +34,9 @@ if TYPE_CHECKING:
 
 REFERENCE = "maml"
 TRANSDUCTIVE, SUPPORT = BATCH_NORMS
-# What is evaluated: (norm, time). With the support set's statistics only at the end.
-KINDS = ((TRANSDUCTIVE, END), (SUPPORT, END), (TRANSDUCTIVE, COMMON))
+TIME, STEPS = "time", "steps"  # what the trainings have in common: equal time, or equal numbers of meta-steps
+# What is measured: (norm, what is equal). With the support set's statistics only at equal time.
+KINDS = ((TRANSDUCTIVE, TIME), (SUPPORT, TIME), (TRANSDUCTIVE, STEPS))
 TRY_SEED, TRY_SHARE, TRY_EPISODES = 1000, 0.2, 200  # of the short runs that choose the outer learning rate
 
 
@@ -76,8 +76,8 @@ class BenchmarkConfig:
         for name in ("baseline_steps", "tasks"):
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise ConfigError(f"BenchmarkConfig.{name} must be an integer >= 1. Got {value!r}.")
-        if not self.rates or not all(rate > 0 for rate in self.rates):
-            raise ConfigError(f"BenchmarkConfig.rates must have at least one rate > 0. Got {self.rates!r}.")
+        if not self.rates or not all(rate > 0 for rate in self.rates) or len(set(self.rates)) < len(self.rates):
+            raise ConfigError(f"BenchmarkConfig.rates must have different rates > 0, at least one. Got {self.rates!r}.")
 
     def training(self, method: str, **changes: Any) -> TrainingConfig:
         """The settings of a method's training run, without its length and outer learning rate."""
@@ -141,7 +141,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
         return f"{self.help[0].upper()}{self.help[1:]}, on {config.source}, {config.split}"
 
     def folder(self, config: BenchmarkConfig) -> str:
-        return f"{self.name}-{config.source}"
+        return f"{self.name}-{slug(config.source)}"
 
     def trainings(self, root: Path | None, device: str, folder: Path | None, resume: bool, jobs: int) -> Pool:
         return Pool((folder or Path("runs") / "table").parent / "trained", root, device, jobs)
@@ -156,11 +156,10 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     def measure(self, config: BenchmarkConfig, trainings: Pool, report: Report) -> Measured:
         variants, columns = self.chosen(config), self.columns(config)
-        for column in columns.values():
-            trainings.source(column)  # missing data are an error before any training
+        trainings.check_data([Column(config.source, "train"), *columns.values()])
         price = _prices(variants, trainings)
         steps = {name: meta_steps(config.baseline_steps, price[name]) for name in variants}
-        common = min(steps.values())
+        common = steps[self.reference]
         report(f"Budget: {config.baseline_steps} steps of supervised training. Price of a meta-step, and meta-steps:")
         report("\n".join(f"  {name}: {price[name]:.2f}, {steps[name]}" for name in variants))
         report("Validation accuracy after a short run with each outer learning rate:")
@@ -168,26 +167,21 @@ class Benchmark(Experiment[BenchmarkConfig]):
         for name, found in tries.items():
             report(f"  {name}: " + ", ".join(f"rate {rate} {100 * share:.2f} %" for rate, share in found.items()))
         rates = {name: float(max(found, key=lambda rate: found[rate])) for name, found in tries.items()}
-        jobs, keys = [], []
+        asked: dict[TrainingConfig, dict[str, Question]] = {}  # the questions of each training, by the names of rows
         for seed in range(config.seeds):
             for name, training in variants.items():
-                whole = replace(training, steps=steps[name], meta_lr=rates[name], seed=seed)
-                asked = {
-                    (column, norm, at): Question(
-                        each.source, each.split, each.shape, norm, at, config.episodes, each.unseen_by
-                    )
-                    for column, each in fitting(columns, training).items()
-                    for norm, at in KINDS
-                }
-                jobs.append(Job(whole, tuple(asked.values()), common))
-                keys.append((name, asked))
-        answers = trainings.answers(jobs)
+                for norm, equal in KINDS:
+                    length = steps[name] if equal == TIME else common
+                    whole = replace(training, steps=length, meta_lr=rates[name], seed=seed)
+                    for column, each in fitting(columns, training).items():
+                        question = Question(each.source, each.split, each.shape, norm, config.episodes, each.unseen_by)
+                        asked.setdefault(whole, {})[key(name, column, norm, equal)] = question
+        jobs = [Job(training, tuple(dict.fromkeys(own.values()))) for training, own in asked.items()]
         rows: dict[str, list[np.ndarray]] = {}
-        for (name, asked), found in zip(keys, answers, strict=True):
-            for (column, norm, at), question in asked.items():
-                own = key(name, column, norm, at)
-                rows.setdefault(own, []).append(found[question].correct)
-                rows.setdefault(f"{own} reliability", []).append(found[question].reliability)
+        for own, found in zip(asked.values(), trainings.answers(jobs), strict=True):
+            for name, question in own.items():
+                rows.setdefault(name, []).append(found[question].correct)
+                rows.setdefault(f"{name} reliability", []).append(found[question].reliability)
         settings = {
             "variants": {name: training.to_dict() for name, training in variants.items()},
             "columns": {name: asdict(column) for name, column in columns.items()},
@@ -196,31 +190,30 @@ class Benchmark(Experiment[BenchmarkConfig]):
             "common": common,
             "tries": tries,
         }
-        seeds = list(range(config.seeds))
-        runs = [{"method": name, "seed": seed, "step": steps[name]} for name in variants for seed in seeds]
-        return Measured({name: np.stack(each) for name, each in rows.items()}, seeds, runs, settings)
+        runs = [trainings.record(job) for job in jobs]
+        return Measured(
+            {name: np.stack(each) for name, each in rows.items()}, list(range(config.seeds)), runs, settings
+        )
 
     def _tries(
         self, config: BenchmarkConfig, variants: Mapping[str, TrainingConfig], steps: Mapping[str, int], pool: Pool
     ) -> dict[str, dict[str, float]]:
-        """The validation accuracy of each variant after a short run with each outer learning rate."""
-        jobs = []
-        for name, training in variants.items():
-            short = max(1, round(TRY_SHARE * steps[name]))
-            for rate in config.rates:
-                run = replace(training, steps=short, meta_lr=rate, seed=TRY_SEED)
-                shape = EpisodeConfig(5, 1, 15)
-                episodes = min(TRY_EPISODES, config.episodes)
-                asked = Question(config.source, "validation", shape, TRANSDUCTIVE, END, episodes)
-                jobs.append(Job(run, (asked,), short))
-        answers = iter(pool.answers(jobs))
-        return {
-            name: {
-                f"{rate:g}": round(float(next(iter(next(answers).values())).correct.mean()) / 75, 6)
-                for rate in config.rates
-            }
-            for name in variants
-        }
+        """The validation accuracy of each variant after a short run with each rate; 0 if the training diverged."""
+        shape, episodes = EpisodeConfig(5, 1, 15), min(TRY_EPISODES, config.episodes)
+        asked = Question(config.source, "validation", shape, TRANSDUCTIVE, episodes)
+        tried = [(name, rate) for name in variants for rate in config.rates]
+        jobs = [
+            Job(
+                replace(variants[name], steps=max(1, round(TRY_SHARE * steps[name])), meta_lr=rate, seed=TRY_SEED),
+                (asked,),
+                may_diverge=True,
+            )
+            for name, rate in tried
+        ]
+        found: dict[str, dict[str, float]] = {name: {} for name in variants}
+        for (name, rate), answers in zip(tried, pool.answers(jobs), strict=True):
+            found[name][str(rate)] = round(float(answers[asked].correct.mean()) / shape.answers, 6)
+        return found
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
         """For each row: accuracy with an interval over trainings and episodes, calibration error, and the difference to
@@ -230,11 +223,13 @@ class Benchmark(Experiment[BenchmarkConfig]):
         for name in rows:
             if name.endswith(" reliability"):
                 continue
-            variant, column, norm, at = name.split()
+            variant, column, norm, equal = name.split()
             own = accuracies(rows[name], shape[column])
             table = torch.from_numpy(rows[f"{name} reliability"].astype(np.float64)).sum(0)
-            found[name] = {"accuracy": plain(over_all(own)), "calibration error": round(calibration_error(table), 6)}
-            other = rows.get(key(self.rival(variant) or "", column, norm, at))
+            found[name] = {"accuracy": plain(over_all(own))}
+            if has_probabilities(config["variants"][variant]):
+                found[name]["calibration error"] = round(calibration_error(table), 6)
+            other = rows.get(key(self.rival(variant) or "", column, norm, equal))
             if other is not None:
                 gap = own - accuracies(other, shape[column])
                 found[name]["ahead"] = plain(over_all(gap, level))
@@ -242,14 +237,20 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     def check(self, result: Result) -> None:
         config, shape = result.config, shapes(result.config)
+        for name in config["variants"]:
+            best = max(config["tries"][name].values())
+            if not (config["prices"][name] > 0 and 0 <= best <= 1 and isinstance(config["steps"][name], int)):
+                raise ValueError(f"`{name}` must have a price, meta-steps, and accuracies of its tries")
+        if config["common"] != config["steps"][self.reference]:
+            raise ValueError(f"`common` must be the number of meta-steps of {self.reference}")
         seeds, episodes = len(result.seeds), config["episodes"]
         trainings = {name: TrainingConfig.from_dict(each) for name, each in config["variants"].items()}
         columns = {name: Column(**each | {"shape": shape[name]}) for name, each in config["columns"].items()}
         expected = {
-            key(name, column, norm, at)
+            key(name, column, norm, equal)
             for name, training in trainings.items()
             for column in fitting(columns, training)
-            for norm, at in KINDS
+            for norm, equal in KINDS
         }
         if different := sorted((expected | {f"{name} reliability" for name in expected}) ^ result.rows.keys()):
             raise ValueError(f"the row `{different[0]}` is missing, or does not belong to the configuration")
@@ -264,7 +265,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     def table(self, result: Result) -> str:
         """Accuracies at equal time: one line for each method, with its meta-steps, and its verdict in each column."""
-        return self.table_of(result, TRANSDUCTIVE, END)
+        return self.table_of(result, TRANSDUCTIVE, TIME)
 
     def legend(self, result: Result) -> str:
         """The meaning of the cells of the table."""
@@ -277,28 +278,39 @@ class Benchmark(Experiment[BenchmarkConfig]):
         return (
             f"Accuracy over {result.config['episodes']} episodes and {len(result.seeds)} trainings, with a 95 % "
             "interval over both. In brackets: better, worse or unclear in a paired comparison, corrected for the "
-            f"number of rows ({compared}). –: a head with another number of ways."
+            f"number of rows ({compared}). –: a head with another number of ways. Trainings: "
+            f"{result.config['baseline_steps']} baseline steps, {self._ways(result)}."
+            + " The learning rates were chosen on episodes of the same split."
+            * (result.config["split"] == "validation")
         )
+
+    def _ways(self, result: Result) -> str:
+        """The ways of the training episodes: "i-amfs, dkt: 20-way; maml: 5-way"."""
+        found: dict[int, list[str]] = {}
+        for name, training in result.config["variants"].items():
+            found.setdefault(training["episode"]["ways"], []).append(name)
+        return "; ".join(f"{', '.join(names)}: {ways}-way episodes" for ways, names in found.items())
 
     def remarks(self, result: Result) -> Sequence[str]:
         return (self.legend(result),)
 
-    def table_of(self, result: Result, norm: str, at: str) -> str:
+    def table_of(self, result: Result, norm: str, equal: str) -> str:
         columns, config = list(result.config["columns"]), result.config
         lines = []
         for name in config["variants"]:
-            steps = config["steps"][name] if at == END else config["common"]
-            cells = [_cell(result.summary.get(key(name, column, norm, at))) for column in columns]
+            steps = config["steps"][name] if equal == TIME else config["common"]
+            cells = [_cell(result.summary.get(key(name, column, norm, equal))) for column in columns]
             lines.append([name, f"{steps}", *cells])
         return markdown_table(["method", "meta-steps", *columns], lines)
 
     def calibration_table(self, result: Result) -> str:
-        """The expected calibration error of each method, in points, at equal time."""
+        """The expected calibration error of each method, in points, at equal time; "–" without probabilities."""
         columns = list(result.config["columns"])
         lines = []
         for name in result.config["variants"]:
-            found = [result.summary.get(key(name, column, TRANSDUCTIVE, END)) for column in columns]
-            lines.append([name, *("–" if each is None else f"{100 * each['calibration error']:.1f}" for each in found)])
+            found = [result.summary.get(key(name, column, TRANSDUCTIVE, TIME), {}) for column in columns]
+            errors = [each.get("calibration error") for each in found]
+            lines.append([name, *("–" if error is None else f"{100 * error:.1f}" for error in errors)])
         return markdown_table(["method", *columns], lines)
 
     def reliability(self, result: Result) -> "SavableFigure":
@@ -308,8 +320,8 @@ class Benchmark(Experiment[BenchmarkConfig]):
         found = {
             column: {
                 name: result.rows[f"{own} reliability"].sum(0)
-                for name in result.config["variants"]
-                if (own := key(name, column, TRANSDUCTIVE, END)) in result.rows
+                for name, training in result.config["variants"].items()
+                if (own := key(name, column, TRANSDUCTIVE, TIME)) in result.rows and has_probabilities(training)
             }
             for column in result.config["columns"]
         }
@@ -322,16 +334,32 @@ class Benchmark(Experiment[BenchmarkConfig]):
             column: {
                 name: Interval(**found["accuracy"])
                 for name in result.config["variants"]
-                if (found := result.summary.get(key(name, column, TRANSDUCTIVE, END)))
+                if (found := result.summary.get(key(name, column, TRANSDUCTIVE, TIME)))
             }
             for column in result.config["columns"]
         }
         return figures.intervals(panels, f"% correct, {result.config['source']}")
 
 
-def key(variant: str, column: str, norm: str, at: str) -> str:
-    """The name of a row: `"maml 5w1s transductive end"`."""
-    return f"{variant} {column} {norm} {at}"
+def tries_table(result: Result) -> str:
+    """The price of a meta-step of each method, and its validation accuracy after a short run with each rate."""
+    prices, tries = result.config["prices"], result.config["tries"]
+    rates = list(next(iter(tries.values())))
+    lines = [
+        [name, f"{prices[name]:.2f}", *(f"{100 * found[rate]:.1f} %" for rate in rates)]
+        for name, found in tries.items()
+    ]
+    return markdown_table(["method", "price of a meta-step", *(f"rate {rate}" for rate in rates)], lines)
+
+
+def key(variant: str, column: str, norm: str, equal: str) -> str:
+    """The name of a row: `"maml 5w1s transductive time"`."""
+    return f"{variant} {column} {norm} {equal}"
+
+
+def has_probabilities(training: Mapping[str, Any]) -> bool:
+    """True if the softmax of the scores is a prediction of probabilities. The evidence trains scores near +1 and -1."""
+    return training["inner"].get("objective") != EVIDENCE
 
 
 def fitting(columns: Mapping[str, Column], training: TrainingConfig) -> dict[str, Column]:
@@ -341,7 +369,7 @@ def fitting(columns: Mapping[str, Column], training: TrainingConfig) -> dict[str
 
 
 def verdict(ahead: Mapping[str, Any] | None) -> str:
-    """Better, worse or unclear, by the interval of the difference to the reference; empty for the reference."""
+    """Better, worse or unclear, by the interval of the difference to the rival; empty without a rival."""
     if ahead is None:
         return ""
     gap = Interval(**ahead)
@@ -369,18 +397,14 @@ def shapes(config: Mapping[str, Any]) -> dict[str, EpisodeConfig]:
 
 def _prices(variants: Mapping[str, TrainingConfig], pool: Pool) -> dict[str, float]:
     """The prices of the variants. They are measured once and kept in the pool, because they decide the meta-steps."""
-    path = pool.folder / "prices.json"
-    known: dict[str, float] = files.read_json(path) if path.is_file() else {}
-    names = {name: Job(training, (), 0).name for name, training in variants.items()}
-    missing = {names[name]: training for name, training in variants.items() if names[name] not in known}
-    if missing:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(pool.threads)  # as in training
-        try:
-            known |= prices(missing, pool.root)
-        finally:
-            torch.set_num_threads(threads)
-        pool.folder.mkdir(parents=True, exist_ok=True)
-        with files.replacing(path, text=True) as file:
-            file.write(json.dumps(known, indent=1) + "\n")
-    return {name: known[names[name]] for name in variants}
+    names = {name: f"{Job(training, ()).name} on {pool.device}" for name, training in variants.items()}
+    with pool.stored("prices.json") as known:
+        missing = {names[name]: training for name, training in variants.items() if names[name] not in known}
+        if missing:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(pool.threads)  # as in training
+            try:
+                known |= prices(missing, pool.root, pool.device)
+            finally:
+                torch.set_num_threads(threads)
+        return {name: known[names[name]] for name in variants}

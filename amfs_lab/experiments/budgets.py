@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from amfs_lab.bench.methods import BASELINE, baseline_step, learner_step
-from amfs_lab.bench.rounds import measure
+from amfs_lab.bench.rounds import measure, synchronize
 from amfs_lab.config import TrainingConfig
-from amfs_lab.tasks import EpisodeConfig, open_source
+from amfs_lab.devices import pick_device
+from amfs_lab.tasks import Episode, EpisodeConfig, open_source
 
 ROUNDS, REFERENCE, TASKS = 15, EpisodeConfig(5, 1, 15), 4
 
@@ -24,19 +25,25 @@ BUDGETS: dict[str, dict[str, Any]] = {
 }
 
 
-def prices(configs: Mapping[str, TrainingConfig], root: Path | None = None, rounds: int = ROUNDS) -> dict[str, float]:
-    """The price of a meta-step of each configuration, in baseline steps.
+def prices(
+    configs: Mapping[str, TrainingConfig], root: Path | None = None, device: str = "cpu", rounds: int = ROUNDS
+) -> dict[str, float]:
+    """The price of a meta-step of each configuration, in baseline steps, with two digits.
 
-    It is the ratio of the fastest of `rounds` interleaved runs, which other programs disturb least.
+    It is the ratio of the fastest of `rounds` interleaved runs, which other programs disturb least. More digits would
+    be noise, and would give methods of the same cost other numbers of meta-steps.
     """
-    first = next(iter(configs.values()))
-    source = open_source(first.source, "train", REFERENCE, root)
-    steps = {BASELINE: baseline_step([source[i] for i in range(TASKS)], width=first.width)}
-    for name, config in configs.items():
-        source = open_source(config.source, "train", config.episode, root)
-        steps[name] = learner_step(config, [source[i] for i in range(config.tasks)])
-    fastest = {name: min(seconds) for name, seconds in measure(steps, rounds).seconds.items()}
-    return {name: round(fastest[name] / fastest[BASELINE], 3) for name in configs}
+    first, place = next(iter(configs.values())), pick_device(device)
+
+    def episodes(shape: EpisodeConfig, number: int) -> list[Episode]:
+        source = open_source(first.source, "train", shape, root)
+        return [source[i].to(place) for i in range(number)]
+
+    steps = {BASELINE: baseline_step(episodes(REFERENCE, TASKS), width=first.width)}
+    steps |= {name: learner_step(each, episodes(each.episode, each.tasks)) for name, each in configs.items()}
+    measured = measure(steps, rounds, synchronize(place)).seconds
+    fastest = {name: min(seconds) for name, seconds in measured.items()}
+    return {name: float(f"{fastest[name] / fastest[BASELINE]:.2g}") for name in configs}
 
 
 def meta_steps(baseline_steps: int, price: float) -> int:

@@ -1,7 +1,8 @@
 """A pool of trained learners: one folder for all tables, so that a table trains only what no other table has trained.
 
 A job is one training run with the evaluations of its learner. Jobs run in several processes. Each job can be stopped at
-any time and goes on from its last checkpoint; evaluations that are done are kept.
+any time and goes on from its last checkpoint; evaluations that are done are kept. The pool also keeps what all its
+tables must have in common: a fingerprint of the data, and the prices of meta-steps (see `budgets`).
 """
 
 import contextlib
@@ -9,32 +10,33 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
+import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from filelock import FileLock
 from tqdm import tqdm
 
 from amfs_lab import files
 from amfs_lab.calibration import BINS, reliability
 from amfs_lab.config import TrainingConfig
-from amfs_lab.errors import DataError
+from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import Evaluation, evaluate
 from amfs_lab.experiments.experiment import correct_answers
-from amfs_lab.learner import MetaLearner
+from amfs_lab.provenance import of_source
 from amfs_lab.runs import load_run, saved
-from amfs_lab.runs.folder import holds_checkpoint, holds_run
-from amfs_lab.runs.interrupts import uninterrupted
+from amfs_lab.runs.folder import holds_checkpoint
 from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
 from amfs_lab.training import MetaTrainer
 
-END, COMMON = "end", "common"  # when a learner is evaluated: at the end of its training, or after `Job.common` steps
-SAVE_EVERY = 100  # meta-steps between checkpoints
+DATA = "data.json"  # fingerprints of the data sets
 _advance: Callable[[int], object]  # of a worker process: counts steps on the bar of the main process
 
 
@@ -44,14 +46,13 @@ class Question:
 
     Args:
         source, split: where the episodes come from. shape: their shape. norm: statistics of BatchNorm.
-        at: `END` or `COMMON`. episodes: how many. unseen_by: see `tasks.open_source`.
+        episodes: how many. unseen_by: see `tasks.open_source`.
     """
 
     source: str
     split: str
     shape: EpisodeConfig
     norm: str
-    at: str = END
     episodes: int = 600
     unseen_by: str = ""
 
@@ -67,24 +68,31 @@ class Answer(NamedTuple):
     correct: np.ndarray
     reliability: np.ndarray
 
+    @classmethod
+    def wrong(cls, question: Question) -> "Answer":
+        """The answer of a learner that knows nothing: no correct query."""
+        table = np.zeros((BINS, 3), np.float32)
+        table[0, 0] = question.episodes * question.shape.answers
+        return cls(np.zeros(question.episodes, np.int16), table)
+
 
 @dataclass(frozen=True)
 class Job:
     """One training run, and the evaluations of its learner.
 
     Args:
-        config: settings of the training. questions: the evaluations.
-        common: number of meta-steps after which the learner is also kept, for questions at `COMMON`.
+        config: settings of the training. questions: the evaluations; without any, nothing is trained.
+        may_diverge: True if all answers of a learner whose training diverges are wrong; False: that is an error.
     """
 
     config: TrainingConfig
     questions: tuple[Question, ...]
-    common: int
+    may_diverge: bool = False
 
     @property
     def name(self) -> str:
         """The name of its folder in the pool."""
-        return f"{self.config.method}-{self.config.source}-{self.config.seed}-{_digest(self.config.to_dict())}"
+        return f"{self.config.method}-{slug(self.config.source)}-{self.config.seed}-{_digest(self.config.to_dict())}"
 
 
 class Pool:
@@ -93,9 +101,13 @@ class Pool:
     Args:
         root: first directory to search for data. device: see `devices.pick_device`.
         jobs: number of processes; 1 works in this process. Each process uses an equal share of torch's threads.
+    Raises:
+        ConfigError: `jobs` < 1.
     """
 
     def __init__(self, folder: Path, root: Path | None = None, device: str = "cpu", jobs: int = 1) -> None:
+        if jobs < 1:
+            raise ConfigError(f"`jobs` must be an integer >= 1. Got {jobs}.")
         self.folder, self.root, self.device, self.jobs = folder, root, device, jobs
 
     @property
@@ -128,13 +140,56 @@ class Pool:
         """The episodes of a `Question`, or of anything with its source, split, shape and `unseen_by`."""
         return open_source(asked.source, asked.split, asked.shape, self.root, unseen_by=asked.unseen_by)
 
+    def check_data(self, asked: Sequence[Any]) -> None:
+        """Opens the sources, so that missing data are an error before any training, and compares them with the pool's.
+
+        Raises ConfigError for data that are not those of the learners and answers in the pool.
+        """
+        present = {}
+        for each in asked:
+            found = of_source(self.source(each), own=False)
+            present[" ".join(filter(None, (each.source, each.split, each.unseen_by)))] = found["labels and shapes"]
+        with self.stored(DATA) as known:
+            for name, fingerprint in present.items():
+                if known.setdefault(name, fingerprint) != fingerprint:
+                    raise ConfigError(
+                        f"The learners in {self.folder} must have the data of this command. Got other classes or "
+                        f"images of {name}. Name another folder with `--out`."
+                    )
+
+    @contextlib.contextmanager
+    def stored(self, name: str) -> Iterator[dict[str, Any]]:
+        """A dictionary in a file of the pool, which is written at the end of the block. One process at a time has it.
+
+        Raises DataError for a damaged file.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / name
+        with FileLock(path.with_suffix(".lock")):
+            try:
+                found = files.read_json(path) if path.is_file() else {}
+            except (OSError, ValueError) as error:
+                raise DataError(
+                    f"Expected a file that this program wrote: {path}. Got: {error}. Name another folder with `--out`."
+                ) from error
+            yield found
+            with files.replacing(path, text=True) as file:
+                file.write(json.dumps(found, indent=1) + "\n")
+
+    def record(self, job: Job) -> dict[str, Any]:
+        """The record of a complete training run: method, seed, meta-steps, seconds, and the version of the code."""
+        found = files.read_json(self.folder / job.name / saved.RECORD)
+        code, seconds = found.get("code") or {}, round(found["progress"]["seconds"], 1)
+        run = {"method": job.config.method, "seed": job.config.seed, "step": job.config.steps, "seconds": seconds}
+        return run | {"commit": code.get("commit"), "folder": job.name}
+
     def finish(self) -> None:
         """Does nothing: the learners stay, because other tables use them."""
 
     def _in_processes(self, jobs: Sequence[Job], bar: Any) -> None:
         context = multiprocessing.get_context("spawn")
-        done = context.SimpleQueue()
-        with ProcessPoolExecutor(self.jobs, context, _begin, (self.threads, done)) as workers:
+        done, (alive, ours) = context.SimpleQueue(), context.Pipe(duplex=False)
+        with ours, ProcessPoolExecutor(self.jobs, context, _begin, (self.threads, done, alive)) as workers:
             waiting = {workers.submit(_work, self, job) for job in jobs}
             try:
                 while waiting:
@@ -143,59 +198,79 @@ class Pool:
                         bar.update(done.get())
                     for each in finished:
                         each.result()
-            except BaseException:
-                workers.shutdown(wait=False, cancel_futures=True)
-                raise
+            except BaseException as error:
+                ours.close()  # ends the processes at once; their runs go on from the last checkpoint
+                if not isinstance(error, BrokenExecutor):
+                    raise
+                raise ConfigError(
+                    "A process of `--jobs` has ended, perhaps for lack of memory. Run the same command again with "
+                    "fewer processes: it continues."
+                ) from error
 
     def _work(self, job: Job, advance: Callable[[int], object]) -> None:
         """Does everything of a job that is not done yet."""
         folder = self.folder / job.name
         open_questions = [each for each in job.questions if not (folder / each.file).is_file()]
         advance(len(job.questions) - len(open_questions))
-        if not holds_run(folder) or holds_checkpoint(folder):
-            self._train(job, folder, advance)
-        else:
+        if not open_questions or _is_complete(folder):
             advance(job.config.steps)
+        else:
+            try:
+                self._train(job, folder, advance)
+            except NumericalError:
+                if not job.may_diverge:
+                    raise
+                for question in open_questions:
+                    _save(folder / question.file, Answer.wrong(question))
+                return
         for question in open_questions:
-            learner = self._learner(job, folder, question)
-            source = self.source(question)
-            _save(folder / question.file, _answer(evaluate(learner, source, question.episodes), question))
+            norm = None if job.config.norm == question.norm else question.norm
+            learner = load_run(folder, self.device, norm)[0]
+            _save(
+                folder / question.file, _answer(evaluate(learner, self.source(question), question.episodes), question)
+            )
             advance(1)
 
     def _train(self, job: Job, folder: Path, advance: Callable[[int], object]) -> None:
-        every = SAVE_EVERY + (job.common % SAVE_EVERY == 0)  # a checkpoint at `common` would let a killed job skip it
-        trainer = MetaTrainer(job.config, folder, self.root, self.device, resume=True, save_every=every)
+        trainer = MetaTrainer(job.config, folder, self.root, self.device, resume=True)
         advance(trainer.done)
         with contextlib.closing(trainer.run()) as run:
-            for progress in run:
-                if progress.step == job.common and job.common < job.config.steps:
-                    with uninterrupted(), trainer.selection.shown():
-                        record = saved.record_of(job.config, progress, trainer.folder.provenance)
-                        saved.save(folder / COMMON, dict(trainer.learner.state_dict()), record)
+            for _ in run:
                 advance(1)
-
-    def _learner(self, job: Job, folder: Path, question: Question) -> MetaLearner:
-        early = question.at == COMMON and job.common < job.config.steps
-        norm = None if job.config.norm == question.norm else question.norm
-        return load_run(folder / COMMON if early else folder, self.device, norm)[0]
 
     def _read(self, job: Job) -> dict[Question, Answer]:
         return {each: _load(self.folder / job.name / each.file) for each in job.questions}
 
 
-def _begin(threads: int, done: Any) -> None:
-    """Prepares a worker process. It ends together with the main process, also if that one is killed."""
+def slug(source: str) -> str:
+    """The name of a data set as a part of a file name: "folder:pictures/birds" is "folder-birds"."""
+    kind, _, path = source.partition(":")
+    return "-".join(re.findall(r"[\w-]+", f"{kind} {Path(path).name}"))
+
+
+def _is_complete(folder: Path) -> bool:
+    """True for a complete run. A run that was killed between its two files is made again."""
+    if holds_checkpoint(folder):
+        return False
+    if not (folder / saved.RECORD).is_file():
+        (folder / saved.TENSORS).unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _begin(threads: int, done: Any, alive: Any) -> None:
+    """Prepares a worker process. It ends when the other end of `alive` is closed, or when the main process ends."""
     global _advance
     _advance = done.put
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_main, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the main process
+    threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
 
 
-def _end_with_main() -> None:
-    main = multiprocessing.parent_process()
-    assert main is not None
-    main.join()
-    os._exit(1)  # a training run goes on from its last checkpoint
+def _end_with(alive: Any) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        alive.recv()
+    os._exit(1)
 
 
 def _work(pool: Pool, job: Job) -> None:

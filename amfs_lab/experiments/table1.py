@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from amfs_lab.config import TrainingConfig
-from amfs_lab.experiments.benchmark import TRANSDUCTIVE, Benchmark, BenchmarkConfig, Column
-from amfs_lab.experiments.pool import COMMON
+from amfs_lab.experiments.benchmark import STEPS, TRANSDUCTIVE, Benchmark, BenchmarkConfig, Column
 from amfs_lab.experiments.published import published_table
 from amfs_lab.experiments.result import Result
 from amfs_lab.inner import Maml
@@ -17,17 +16,20 @@ class Table1(Benchmark):
     help = "accuracy of all methods on unseen classes"
 
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
-        """All methods, and MAML with an inner rate for each layer and step, so that it has its best form, too."""
+        """All methods, MAML with learned inner rates (its best form), and I-AMFS trained on the episodes of MAML."""
         found = {method: config.training(method) for method in METHODS}
-        return found | {"maml+learned-rates": config.training("maml", inner=Maml(learn_lr=True))}
+        found["maml+learned-rates"] = config.training("maml", inner=Maml(learn_lr=True))
+        found["i-amfs+5-way"] = config.training("i-amfs", episode=found["maml"].episode)
+        return found
 
     def columns(self, config: BenchmarkConfig) -> dict[str, Column]:
         return {name: Column(config.source, config.split, SHAPES[name]) for name in data_set(config.source).shapes}
 
     def remarks(self, result: Result) -> Sequence[str]:
         """Accuracies at equal meta-steps, calibration, and published accuracies on the same data set."""
-        common = self.table_of(result, TRANSDUCTIVE, COMMON)
-        found = [self.legend(result), f"After {result.config['common']} meta-steps of each method:", common]
+        equal = self.table_of(result, TRANSDUCTIVE, STEPS)
+        told = f"Trained for {result.config['common']} meta-steps of each method, as many as {self.reference} had:"
+        found = [self.legend(result), told, equal]
         found += ["Expected calibration error, in points:", self.calibration_table(result)]
         if published := published_table(result.config["source"].partition(":")[0]):
             found += ["Published accuracies, of other protocols and budgets:", published]

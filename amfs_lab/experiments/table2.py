@@ -34,7 +34,11 @@ class Table2(Table1):
         }
 
     def remarks(self, result: Result) -> Sequence[str]:
-        return (self.legend(result),)
+        chosen = (
+            "The evaluation has no class of the training split. The outer learning rates were chosen on validation "
+            "classes of the training data, which may be among the classes of the evaluation."
+        )
+        return (self.legend(result), chosen)
 
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
         if config.source not in DOMAINS:

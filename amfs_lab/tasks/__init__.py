@@ -51,6 +51,7 @@ class DataSet(NamedTuple):
             `root` is searched first.
         unseen: description of its classes that no training episode has.
         groups: its groups of classes, if the training classes have none of the test groups: alphabets, for example.
+        script: of a label, the name of its writing system in all data sets; by default the label itself.
         turned: True if turned images can serve as new classes (`rotations`, see `tasks.augment`).
         mean, std: normalisation constants of the pixels in [0, 1], one for each channel, or one for all.
         augment: augmentations of the training images in the tables.
@@ -60,6 +61,7 @@ class DataSet(NamedTuple):
     load: Callable[[str, Path | None], tuple[Tensor | Ragged, tuple[str, ...]]]
     unseen: str
     groups: str = ""
+    script: Callable[[str], str] = str
     turned: bool = True
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
@@ -79,13 +81,20 @@ SPLITS = ("train", "validation", "test")
 SHAPES = {"5w1s": EpisodeConfig(5, 1, 15), "5w5s": EpisodeConfig(5, 5, 15), "20w1s": EpisodeConfig(20, 1, 5)}
 FOLDER_PREFIX = "folder:"
 SOURCES: dict[str, DataSet] = {
-    "glyphs": DataSet(glyphs.split, "unseen scripts", "scripts", turned=False),  # some letters are turns of others
+    "glyphs": DataSet(
+        glyphs.split, "unseen scripts", "scripts", omniglot.script, turned=False
+    ),  # some letters turn to others
     "omniglot": DataSet(
-        partial(omniglot.split, omniglot.OFFICIAL), "unseen alphabets", "alphabets", augment=("rotations",)
+        partial(omniglot.split, omniglot.OFFICIAL),
+        "unseen alphabets",
+        "alphabets",
+        omniglot.script,
+        augment=("rotations",),
     ),
     "omniglot-random-classes": DataSet(
         partial(omniglot.split, omniglot.RANDOM_CLASSES),
         "unseen characters, also of seen alphabets",
+        script=omniglot.script,
         augment=("rotations",),
     ),
     "fc100": DataSet(partial(cifar.split, "fc100"), "unseen superclasses", "superclasses", **CIFAR),
@@ -129,7 +138,8 @@ def open_source(
         split: `"train"`, `"validation"` or `"test"`; no class is in two splits.
         augment: see `amfs_lab.tasks.augment`; for training only.
         root: a folder that is searched first. The next ones are $AMFS_LAB_DATA, the package, and `data/`.
-        unseen_by: leave out the training classes of this data set, so that its learners have seen none of the rest.
+        unseen_by: leave out the training classes of this other data set, so that its learners have seen none of the
+            rest. Between the glyphs and Omniglot: all characters of its training scripts.
     Raises:
         ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
     """
@@ -141,17 +151,21 @@ def open_source(
     place = Path(root) if root is not None else None
     images, labels = data.load(split, place)
     if unseen_by:
-        images, labels = _without(images, labels, data_set(unseen_by).load("train", place)[1])
+        other = data_set(unseen_by)
+        seen = {other.script(label) for label in other.load("train", place)[1]}
+        images, labels = _chosen(images, labels, [data.script(label) not in seen for label in labels])
     if name.startswith(FOLDER_PREFIX):  # so that the episodes stay the same if the folder is moved
         name = FOLDER_PREFIX + os.path.basename(os.path.normpath(name.removeprefix(FOLDER_PREFIX)))
     return ImageSource(images, labels, config, name, split, seed, augment)
 
 
-def _without(
-    images: Tensor | Ragged, labels: tuple[str, ...], seen: tuple[str, ...]
+def _chosen(
+    images: Tensor | Ragged, labels: tuple[str, ...], keep: Sequence[bool]
 ) -> tuple[Tensor | Ragged, tuple[str, ...]]:
-    """The classes whose labels are not in `seen`."""
-    kept = [c for c, label in enumerate(labels) if label not in set(seen)]
+    """The classes to keep. Raises ConfigError if there are none."""
+    kept = [c for c, one in enumerate(keep) if one]
+    if not kept:
+        raise ConfigError(f"The evaluation needs unseen classes. Got {len(labels)} classes, all seen in training.")
     if len(kept) == len(labels):
         return images, labels
     chosen = Ragged.of([images[c] for c in kept]) if isinstance(images, Ragged) else images[kept]

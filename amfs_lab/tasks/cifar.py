@@ -188,4 +188,6 @@ def _field(found: Any, name: str) -> Any:
 
 
 def _text(name: object) -> str:
-    return name.decode("latin-1") if isinstance(name, bytes) else str(name)
+    if not isinstance(name, str | bytes):  # a list may hold itself many times, and have a text that fills the memory
+        raise ValueError(f"a class name of type {type(name).__name__}")
+    return name.decode("latin-1") if isinstance(name, bytes) else name

@@ -108,8 +108,13 @@ def few(names: Iterable[str]) -> str:
 
 
 def _existing(place: Path, names: Iterable[str], ending: str) -> Path | None:
+    """The file or folder with one of these names; None without any. Raises DataError for two of them."""
     is_one = os.path.isfile if ending else os.path.isdir
-    return next((path for name in names if is_one(path := place / (name + ending))), None)
+    found = [path for name in names if is_one(path := place / (name + ending))]
+    if len(found) > 1:
+        both = " and ".join(path.name for path in found)
+        raise DataError(f"Expected one name for each split in {place}. Got {both}. Rename or remove one of them.")
+    return found[0] if found else None
 
 
 def _columns(path: Path) -> tuple[list[str], list[str]]:

@@ -24,6 +24,30 @@ BACKGROUND, EVALUATION = PARTS
 COMPLETE = {BACKGROUND: (30, 964), EVALUATION: (20, 659)}
 
 
+# The alphabets whose script the glyphs also have, under the name of Unicode.
+SCRIPTS = {
+    "Blackfoot_(Canadian_Aboriginal_Syllabics)": "Canadian Aboriginal",
+    "Inuktitut_(Canadian_Aboriginal_Syllabics)": "Canadian Aboriginal",
+    "Ojibwe_(Canadian_Aboriginal_Syllabics)": "Canadian Aboriginal",
+    "Asomtavruli_(Georgian)": "Georgian",
+    "Mkhedruli_(Georgian)": "Georgian",
+    "Burmese_(Myanmar)": "Myanmar",
+    "Ge_ez": "Ethiopic",
+    "Malay_(Jawi_-_Arabic)": "Arabic",
+    "Manipuri": "Meetei Mayek",
+    "Old_Church_Slavonic_(Cyrillic)": "Cyrillic",
+    "Sanskrit": "Devanagari",
+    "Syriac_(Estrangelo)": "Syriac",
+    "Syriac_(Serto)": "Syriac",
+}
+
+
+def script(label: str) -> str:
+    """The script of a character of Omniglot or of the glyphs: "Georgian" for "Mkhedruli_(Georgian)/character01"."""
+    alphabet = label.partition("/")[0]
+    return SCRIPTS.get(alphabet, alphabet)
+
+
 def split(
     protocol: str, name: str, root: Path | None = None
 ) -> tuple[UInt8[Tensor, "classes 20 28 28"], tuple[str, ...]]:

@@ -90,7 +90,7 @@ class Packed:
     @property
     def remarks(self) -> list[str]:
         """Sentences on images that were converted, and on pages that are not used; none without any."""
-        mode, (high, wide) = "grey" if self.images.ndim == 3 else "RGB", self.images.shape[1:3]
+        mode, (high, wide) = "stored as grey" if self.images.ndim == 3 else "RGB", self.images.shape[1:3]
         kinds = ((self.modes, mode), (self.sizes, f"{wide}x{high}"))
         said = [f"{count:,} of {len(self.images):,} images were not {kind}" for count, kind in kinds if count]
         converted = [f"{', '.join(said)}: they were converted."] if said else []
@@ -228,8 +228,9 @@ def copy(name: str, key: str, source: Callable[[], Source]) -> Packed:
 def _remove_leftovers(folder: Path) -> None:
     """Removes incomplete files of killed processes. Another process may still write a file less than a day old."""
     for left in folder.glob(files.LEFT):
-        if time.time() - left.stat().st_mtime > DAY:
-            left.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > DAY:
+                left.unlink()
 
 
 def stored(name: str, key: str) -> Packed | None:

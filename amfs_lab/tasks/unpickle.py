@@ -217,9 +217,9 @@ def _known(name: str) -> _Name:
     return _KNOWN[name]
 
 
-def _pairs(items: tuple[Any, ...]) -> dict[int | str | bytes, Any]:
-    if any(type(key) not in (int, str, bytes) for key in items[::2]):
-        _refuse("a key that is no integer, string or bytes")
+def _pairs(items: tuple[Any, ...]) -> dict[str | bytes, Any]:
+    if any(type(key) not in (str, bytes) for key in items[::2]):  # integers can be chosen so that a dict is very slow
+        _refuse("a key that is no string or bytes")
     return {key: _admitted(value) for key, value in zip(items[::2], items[1::2], strict=True)}
 
 

@@ -28,7 +28,9 @@ TINY = dict(baseline_steps=4, seeds=2, episodes=4, width=2, rates=(1e-3, 3e-3), 
 def priced():
     """Prices that do not depend on the machine: MAML costs four baseline steps, every other row two."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark, "prices", lambda configs, root: {n: 4.0 if "maml" in n else 2.0 for n in configs})
+        patch.setattr(
+            benchmark, "prices", lambda configs, root, device: {n: 4.0 if "maml" in n else 2.0 for n in configs}
+        )
         yield
 
 
@@ -60,8 +62,8 @@ def test_a_price_is_a_ratio_to_supervised_training():
 
 
 def test_a_price_is_the_ratio_of_the_fastest_runs(monkeypatch):
-    measured = types.SimpleNamespace(seconds={"baseline": [2.0, 9.0, 4.0], "maml": [9.0, 5.0, 6.0]})
-    monkeypatch.setattr(budgets, "measure", lambda steps, rounds: measured)
+    measured = types.SimpleNamespace(seconds={"baseline": [2.0, 9.0, 4.0], "maml": [9.0, 5.04, 6.0]})
+    monkeypatch.setattr(budgets, "measure", lambda steps, rounds, wait: measured)
     assert prices({"maml": BenchmarkConfig(width=2, tasks=1).training("maml")}) == {"maml": 2.5}
 
 
@@ -82,6 +84,9 @@ class Asked(Pool):
         self.jobs_asked.append(jobs)
         return [{each: self.answer(job.config, each) for each in job.questions} for job in jobs]
 
+    def record(self, job):
+        return {"method": job.config.method}
+
     def answer(self, config, question):
         correct = question.shape.answers // (1 if config.meta_lr == 3e-3 else 5)
         table = np.zeros((BINS, 3), np.float32)
@@ -98,18 +103,20 @@ def test_tries_are_judged_on_validation_classes_with_a_seed_of_their_own_and_the
         (method, rate) for method in ("i-amfs", "maml") for rate in config.rates
     }
     assert {(job.config.seed, question.split) for job in tries for question in job.questions} == {(1000, "validation")}
-    assert [(job.config.method, job.config.seed, job.config.meta_lr) for job in whole] == [
-        (method, seed, 3e-3) for seed in (0, 1) for method in ("i-amfs", "maml")
+    assert [(job.config.method, job.config.seed, job.config.meta_lr, job.config.steps) for job in whole] == [
+        (method, seed, 3e-3, steps) for seed in (0, 1) for method, steps in (("i-amfs", 2), ("i-amfs", 1), ("maml", 1))
     ]
+    equal_time, equal_steps, maml = whole[:3]
+    assert [len(job.questions) for job in (equal_time, equal_steps, maml)] == [6, 3, 4]  # MAML has no 20-way column
     assert {question.split for job in whole for question in job.questions} == {"test"}
     assert found.settings["tries"]["maml"] == {"0.001": 0.2, "0.003": 1.0, "0.01": 0.2}
 
 
 def test_rows_hold_every_seed_and_episode_and_the_reference_has_no_20_way_column(result):
-    for name in ("i-amfs 20w1s transductive end", "maml 5w5s support end", "prototypes 5w1s transductive common"):
+    for name in ("i-amfs 20w1s transductive time", "maml 5w5s support time", "prototypes 5w1s transductive steps"):
         assert result.rows[name].shape == (2, 4)
         assert result.rows[f"{name} reliability"][:, :, 2].sum() == result.rows[name].sum()
-    assert key("maml", "20w1s", "transductive", "end") not in result.rows
+    assert key("maml", "20w1s", "transductive", "time") not in result.rows
 
 
 def test_the_result_is_loaded_again_with_its_table_and_figure(table1, result, place):
@@ -126,9 +133,9 @@ def test_the_result_is_loaded_again_with_its_table_and_figure(table1, result, pl
     legend, told, common, _, calibration = table1.remarks(result)
     assert "over 4 episodes and 2 trainings" in legend
     assert "(i-amfs, prototypes: with maml)" in legend
-    assert told == "After 1 meta-steps of each method:"
+    assert told == "Trained for 1 meta-steps of each method, as many as maml had:"
     assert common.splitlines()[2].startswith("| i-amfs | 1 |")
-    error = result.summary["i-amfs 5w1s transductive end"]["calibration error"]
+    error = result.summary["i-amfs 5w1s transductive time"]["calibration error"]
     assert calibration.splitlines()[2].startswith(f"| i-amfs | {100 * error:.1f} |")
 
 
@@ -149,7 +156,7 @@ def test_an_interval_of_an_accuracy_ends_at_100_percent():
 
 def test_differences_are_paired_and_hold_for_all_rows_together(table1, result):
     rows = dict(result.rows)
-    name, other = (key(method, "5w1s", "transductive", "end") for method in ("i-amfs", REFERENCE))
+    name, other = (key(method, "5w1s", "transductive", "time") for method in ("i-amfs", REFERENCE))
     rows[other] = np.array([[30, 40, 50, 60], [31, 41, 51, 61]])
     rows[name] = rows[other] + np.array([[5, 5, 6, 5], [6, 5, 5, 5]])
     ahead = table1.summary(rows, result.config)[name]["ahead"]
@@ -171,7 +178,7 @@ def test_a_verdict_needs_an_interval_without_zero(mean, half, word):
 def test_one_seed_is_unclear(table1, tmp_path):
     config = BenchmarkConfig(**TINY | {"seeds": 1, "rates": (3e-3,)}, rows=("prototypes",))
     found = table1.run(config, folder=tmp_path / "one")
-    own = found.summary[key("prototypes", "5w1s", "transductive", "end")]
+    own = found.summary[key("prototypes", "5w1s", "transductive", "time")]
     assert own["accuracy"]["half_width"] is None
     assert verdict(own["ahead"]) == "unclear"
 
@@ -181,7 +188,7 @@ def test_a_changed_file_is_refused(table1, result, place, tmp_path, file):
     path = shutil.copytree(place, tmp_path / "copy") / file
     if file == SUMMARY:
         summary = json.loads(path.read_text())
-        summary["i-amfs 5w1s transductive end"]["accuracy"]["mean"] += 0.01
+        summary["i-amfs 5w1s transductive time"]["accuracy"]["mean"] += 0.01
         path.write_text(json.dumps(summary))
     else:
         np.savez_compressed(path, **{name: each[:1] for name, each in result.rows.items()})
@@ -190,8 +197,14 @@ def test_a_changed_file_is_refused(table1, result, place, tmp_path, file):
 
 
 def test_rows_that_do_not_fit_are_refused(table1, result):
+    for setting, wrong in (("prices", {"i-amfs": 0}), ("tries", {"i-amfs": {"0.001": 7}}), ("steps", {"i-amfs": "2"})):
+        config = result.config | {setting: result.config[setting] | wrong}
+        with pytest.raises(ValueError, match="`i-amfs` must have a price, meta-steps"):
+            table1.check(type(result)(**vars(result) | {"config": config}))
+    with pytest.raises(ValueError, match="`common` must be the number of meta-steps of maml"):
+        table1.check(type(result)(**vars(result) | {"config": result.config | {"common": 5}}))
     rows = dict(result.rows)
-    name = "i-amfs 5w1s transductive end"
+    name = "i-amfs 5w1s transductive time"
     for wrong, words in (
         ({name: rows[name][:1]}, "must have shape"),
         ({name: rows[name] + 100}, "correct answers"),
@@ -222,10 +235,19 @@ def test_wrong_settings_are_refused():
         BenchmarkConfig(source="imagenet")
     with pytest.raises(ConfigError, match=r"BenchmarkConfig.baseline_steps must be an integer >= 1. Got 0"):
         BenchmarkConfig(baseline_steps=0)
-    with pytest.raises(ConfigError, match=r"BenchmarkConfig.rates must have at least one rate > 0. Got \(\)"):
+    with pytest.raises(
+        ConfigError, match=r"BenchmarkConfig.rates must have different rates > 0, at least one. Got \(\)"
+    ):
         BenchmarkConfig(rates=())
+    with pytest.raises(ConfigError, match=r"rates must have different rates > 0, at least one. Got \(0.01, 0.01\)"):
+        BenchmarkConfig(rates=(0.01, 0.01))
     with pytest.raises(ConfigError, match=r"A row must be one of i-amfs, .* Got moml"):
         TABLES["table1"].chosen(BenchmarkConfig(rows=("moml",)))
+
+
+def few(variants):
+    """The first two rows, and the reference."""
+    return dict(list(variants.items())[:2]) | {REFERENCE: variants[REFERENCE]}
 
 
 def test_every_table_runs_by_its_command_and_all_of_them_by_one(tmp_path, monkeypatch, capsys):
@@ -234,7 +256,7 @@ def test_every_table_runs_by_its_command_and_all_of_them_by_one(tmp_path, monkey
     monkeypatch.setitem(BUDGETS, "smoke", TINY | {"rates": (3e-3,), "seeds": 1})
     monkeypatch.setattr(TABLES["table2"], "columns", TABLES["table1"].columns)  # Omniglot may be missing
     for each in TABLES.values():
-        monkeypatch.setattr(each, "chosen", lambda config, each=each: dict(list(each.variants(config).items())[:2]))
+        monkeypatch.setattr(each, "chosen", lambda config, each=each: few(each.variants(config)))
     assert main(["reproduce", "table1", "--budget", "smoke", "--latex", "t.tex", "--figure", "t.png"]) == 0
     assert main(["reproduce", "table1", "--budget", "smoke", "--resume", "--reliability", "r.svg"]) == 0
     assert (tmp_path / "r.svg").stat().st_size > 1000
@@ -245,7 +267,7 @@ def test_every_table_runs_by_its_command_and_all_of_them_by_one(tmp_path, monkey
     printed = capsys.readouterr().out
     for name in TABLES:
         assert f"-> runs/{name}-glyphs" in printed
-    assert "| I-AMFS is faster | time of a meta-step, divided by MAML's time | 0.50: yes |" in printed
+    assert "| O-AMFS improves I-AMFS | AMFS minus I-AMFS after equal time |" in printed
     assert main(["reproduce", "table1", "--budget", "smoke"]) == 2
     advice = "which has a complete result. Name another folder, or show this result with `--resume`."
     assert advice in capsys.readouterr().err
@@ -304,19 +326,32 @@ def test_each_row_is_compared_with_its_rival(table, row, rival):
     assert rival is None or rival in TABLES[table].chosen(BenchmarkConfig(rows=(row,)))
 
 
-def test_all_leaves_out_a_table_whose_data_are_missing_and_says_why(tmp_path, monkeypatch, capsys):
+def test_all_leaves_out_a_table_that_cannot_be_measured_and_says_why(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for each in TABLES.values():
-        error = DataError("Expected Omniglot. Got none.") if each.name == "table2" else None
+        error = {"table2": DataError("Expected Omniglot. Got none."), "ablation": ConfigError("Too small.")}.get(
+            each.name
+        )
         monkeypatch.setattr(each, "run", lambda *given, each=each, error=error: raised(error) if error else each)
         monkeypatch.setattr(each, "table", lambda result: f"the table {result.name}")
         monkeypatch.setattr(each, "remarks", lambda result: ())
     monkeypatch.setattr(reproduce, "claims_table", lambda found: f"claims of {[result.name for result in found]}")
     assert main(["reproduce", "all", "--budget", "smoke"]) == 0
     printed = capsys.readouterr().out
-    assert "claims of ['table1', 'table4', 'ablation']" in printed
+    assert "claims of ['table1', 'table4']" in printed
+    assert "ablation is left out: Too small." in printed
     assert "table2 is left out: Expected Omniglot. Got none." in printed
-    assert [name for name in TABLES if f"the table {name}" in printed] == ["table1", "table4", "ablation"]
+    assert [name for name in TABLES if f"the table {name}" in printed] == ["table1", "table4"]
+
+
+def test_all_is_an_error_if_no_table_can_be_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for each in TABLES.values():
+        monkeypatch.setattr(each, "run", lambda *given: raised(DataError("Expected Omniglot. Got none.")))
+    assert main(["reproduce", "all", "--budget", "smoke"]) == 2
+    said = capsys.readouterr()
+    assert "Expected Omniglot. Got none." in said.err
+    assert "claims" not in said.out
 
 
 def raised(error):

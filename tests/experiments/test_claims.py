@@ -10,7 +10,7 @@ from amfs_lab.experiments.result import Result
 SHAPE = {"ways": 5, "shots": 1, "queries": 15}
 ANSWERS = 75
 ROWS = {
-    "table1": ("i-amfs", "maml", "o-amfs", "amfs"),
+    "table1": ("i-amfs", "maml", "o-amfs", "amfs", "i-amfs+5-way"),
     "table2": ("i-amfs", "maml", "o-amfs"),
     "table4": ("i-amfs", "maml", "i-amfs+first-order", "fo-maml"),
 }
@@ -20,9 +20,12 @@ def table(name, better=None, source="glyphs", seeds=3, **more):
     """A result in which each row has 30 + 0, 1, 2 correct answers with the seeds, and more in the rows of `better`."""
     noise = np.random.default_rng(0).integers(0, 5, (seeds, 60)) + np.arange(seeds)[:, None]
     rows = {
-        key(row, "5w1s", norm, at): 30 + noise + (better or {}).get(row, 0) for row in ROWS[name] for norm, at in KINDS
+        key(row, "5w1s", norm, equal): 30 + noise + (better or {}).get(row, 0)
+        for row in ROWS[name]
+        for norm, equal in KINDS
     }
-    config = {"source": source, "columns": {"5w1s": {"shape": SHAPE}}, "prices": {"i-amfs": 1.0, "maml": 2.0}}
+    prices = {"i-amfs": 4.0, "maml": 2.0, "i-amfs+5-way": 1.0}
+    config = {"source": source, "split": "test", "columns": {"5w1s": {"shape": SHAPE}}, "prices": prices}
     return Result(name, config, list(range(seeds)), [], rows | more, {}, {}, {})
 
 
@@ -37,7 +40,7 @@ def answers(*results):
         ("table1", 1, {"i-amfs": 6}, "+8.0 ± 0.7 points: yes"),
         ("table1", 1, {"maml": 6}, "-8.0 ± 0.7 points: no"),
         ("table1", 1, {}, "+0.0 ± 0.7 points: unclear"),
-        ("table1", 2, {"i-amfs": 6}, "+8.0 ± 0.7 points: yes"),
+        ("table1", 2, {"i-amfs+5-way": 6}, "+8.0 ± 0.7 points: yes"),
         ("table2", 4, {"i-amfs": 6}, "+8.0 ± 0.7 points: yes"),
         ("table4", 5, {"i-amfs": 3, "maml": 6}, "+4.0 ± 0.7 points: yes"),  # MAML loses 6, and I-AMFS 3 answers of 75
         ("table4", 5, {"i-amfs": 3}, "-4.0 ± 0.7 points: no"),
@@ -61,7 +64,7 @@ def test_trainings_that_differ_make_a_difference_unclear():
 def test_the_price_of_a_meta_step_is_compared_with_maml():
     assert answers(table("table1"))[0] == ["0.50: yes"]
     dear = table("table1")
-    dear.config["prices"]["i-amfs"] = 3.0
+    dear.config["prices"]["i-amfs+5-way"] = 3.0
     assert answers(dear)[0] == ["1.50: no"]
 
 
@@ -84,7 +87,7 @@ def test_one_training_answers_nothing():
 
 def test_each_data_set_has_a_column_and_what_was_not_measured_has_a_dash():
     shown = claims_table([table("table1"), table("table4", source="fc100")])
-    assert shown.splitlines()[0] == "| claim | measured | glyphs | fc100 |"
+    assert shown.splitlines()[0] == "| claim | measured | glyphs, test | fc100, test |"
     found = answers(table("table1"), table("table4", source="fc100"))
     assert found[4] == ["–", "–"]
     assert found[5][0] == "–"

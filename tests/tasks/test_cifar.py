@@ -175,6 +175,7 @@ WRONG = {
     "no meta": (dict(meta=None), "Got: no meta"),
     "no images": (dict(train=None, test=None), "Got: no file train or test"),
     "other classes": (dict(meta={"fine_label_names": ["cat", *FINE[1:]]}), "other classes than CIFAR-100 has: .*'cat'"),
+    "names that are lists": (dict(meta={"fine_label_names": [[], *FINE[1:]]}), "Got: a class name of type list"),
     "no names": (dict(meta={"names": 1}), "Got: no fine_label_names"),
     "names that are no list": (dict(meta={"fine_label_names": 3}), "other classes than CIFAR-100 has: 'apple', "),
     "no data": (dict(train={"fine_labels": [1]}), "Got: no data"),

@@ -7,7 +7,7 @@ from PIL import Image
 
 from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError
-from amfs_lab.tasks import SHAPES, SOURCES, EpisodeConfig, data_set, open_source
+from amfs_lab.tasks import SHAPES, SOURCES, EpisodeConfig, data_set, omniglot, open_source
 from amfs_lab.training import MetaTrainer
 
 SHAPE = EpisodeConfig(2, 1, 2)
@@ -59,9 +59,40 @@ def test_a_row_is_complete(name):
 
 
 def test_classes_that_a_learner_was_trained_on_are_left_out():
-    """FC100 and CIFAR-FS share images of CIFAR-100; glyphs of other data sets have no class in common."""
+    """FC100 and CIFAR-FS share images of CIFAR-100, and glyphs and Omniglot share scripts."""
     whole = open_source("glyphs", "validation", SHAPE)
     assert open_source("glyphs", "validation", SHAPE, unseen_by="glyphs").classes == whole.classes
     assert torch.equal(open_source("glyphs", "validation", SHAPE, unseen_by="glyphs")[3].query.x, whole[3].query.x)
-    with pytest.raises(ConfigError, match=r"needs at least 2 classes. Got 0"):
+    with pytest.raises(
+        ConfigError, match=r"The evaluation needs unseen classes. Got \d+ classes, all seen in training."
+    ):
         open_source("glyphs", "train", SHAPE, unseen_by="glyphs")
+
+
+def test_characters_of_scripts_that_a_learner_was_trained_on_are_left_out(monkeypatch):
+    """A learner that was trained on Omniglot's Sanskrit has seen Devanagari."""
+    labels = ("Sanskrit/character01", "Bengali/character02", "Futurama/character01")
+    other = SOURCES["omniglot"]._replace(
+        load=lambda split, root: (torch.zeros(3, 2, 28, 28, dtype=torch.uint8), labels)
+    )
+    monkeypatch.setitem(SOURCES, "omniglot", other)
+    scripts = {label.partition("/")[0] for label in open_source("glyphs", "test", SHAPE, unseen_by="omniglot").labels}
+    whole = {label.partition("/")[0] for label in open_source("glyphs", "test", SHAPE).labels}
+    assert whole - scripts == {"Devanagari", "Bengali"}
+    left = open_source("omniglot", "test", EpisodeConfig(2, 1, 1), unseen_by="glyphs").labels
+    assert left == ("Sanskrit/character01", "Bengali/character02", "Futurama/character01")  # test scripts of the glyphs
+    other = other._replace(
+        load=lambda split, root: (torch.zeros(2, 2, 28, 28, dtype=torch.uint8), ("Ge_ez/a", "Avesta/b"))
+    )
+    monkeypatch.setitem(SOURCES, "omniglot", other)
+    with pytest.raises(ConfigError, match=r"2 ways needs at least 2 classes. Got 1"):
+        open_source("omniglot", "test", EpisodeConfig(2, 1, 1), unseen_by="glyphs")
+
+
+def test_every_script_that_omniglot_shares_with_the_glyphs_has_the_name_of_the_glyphs():
+    scripts = {
+        label.partition("/")[0]
+        for split in ("train", "validation", "test")
+        for label in open_source("glyphs", split, SHAPE).labels
+    }
+    assert set(omniglot.SCRIPTS.values()) <= scripts

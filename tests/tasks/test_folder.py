@@ -113,6 +113,13 @@ def test_mixed_sizes_and_modes_are_converted_and_counted(place):
     assert images.flat.shape == (4, 3, 12, 12)
 
 
+def test_two_folders_for_one_split_are_refused(place):
+    for name in ("train", "val", "validation"):
+        small.class_folders(place / name, {f"{name} class": 2})
+    with pytest.raises(DataError, match=r"Expected one name for each split in .* Got validation and val. Rename"):
+        folder.split(place, "train", 12)
+
+
 # --- names
 
 

@@ -114,7 +114,9 @@ def test_other_modes_and_sizes_are_converted_and_counted_in_one_sentence(tree):
         _, said = said_by(copy.warn, tree)
         assert said == [f"{tree}: 2 of 6 images were not RGB, 2 of 6 images were not 12x12: they were converted."]
     _, said = said_by(pack(tree, channels=1).warn, tree)
-    assert said == [f"{tree}: 5 of 6 images were not grey, 2 of 6 images were not 12x12: they were converted."]
+    assert said == [
+        f"{tree}: 5 of 6 images were not stored as grey, 2 of 6 images were not 12x12: they were converted."
+    ]
 
 
 def test_files_with_further_pages_are_counted(tree):

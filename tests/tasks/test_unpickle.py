@@ -17,7 +17,7 @@ PLAIN = {
     "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
     "swapped": np.arange(3, dtype=">i4"),
     b"list": [0, 255, 65535, -1, 2**40, 2**70, "\u00e9", b"\xff\x00", [[]], {}],
-    3: {"inner": {1: "x"}},
+    "outer": {"inner": {b"x": 1}},
 }
 
 
@@ -122,7 +122,8 @@ def payloads(marker: str) -> dict[str, tuple[bytes, str]]:
         "a truth value": (pickle.dumps([True], 2), "an object of type bool"),
         "a float": (pickle.dumps([0.5], 2), "the opcode BINFLOAT"),
         "a set": (pickle.dumps({1}, 4), "the opcode EMPTY_SET"),
-        "a key that is a tuple": (pickle.dumps({(1,): 1}, 2), "a key that is no integer"),
+        "a key that is a tuple": (pickle.dumps({(1,): 1}, 2), "a key that is no string"),
+        "a key that is an integer": (pickle.dumps({2**61 - 1: 1}, 2), "a key that is no string"),
         "an item for a string": (b"\x80\x02U\x01xK\x01a.", "items for an object that is no list"),
         "encoded with another name": (
             b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00xX\x05\x00\x00\x00rot13\x86R.",
