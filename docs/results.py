@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amfs_lab.bench import tables
 from amfs_lab.experiments import EXPERIMENTS
-from amfs_lab.experiments.benchmark import STEPS, SUPPORT, TIME, TRANSDUCTIVE, Benchmark, tries_table
+from amfs_lab.experiments.benchmark_tables import PARTS
 from amfs_lab.experiments.claims import claims_table
 from amfs_lab.experiments.result import Result
 
@@ -29,15 +29,7 @@ def table(name: str) -> str:
         return tables.markdown(found, name.removeprefix("bench "), baseline)
     folder, _, part = name.partition(" ")
     result = loaded(folder)
-    experiment = EXPERIMENTS[result.experiment]
-    if isinstance(experiment, Benchmark) and part:
-        return {
-            "after equal meta-steps": experiment.table_of(result, TRANSDUCTIVE, STEPS),
-            "inductive": experiment.table_of(result, SUPPORT, TIME),
-            "calibration": experiment.calibration_table(result),
-            "tries": tries_table(result),
-        }[part]
-    return experiment.table(result)
+    return PARTS[part](result) if part else EXPERIMENTS[result.experiment].table(result)
 
 
 def loaded(name: str) -> Result:

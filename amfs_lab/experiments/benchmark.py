@@ -15,28 +15,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from amfs_lab.backbones import BATCH_NORMS, FLOAT32
+from amfs_lab.backbones import FLOAT32
 from amfs_lab.calibration import BINS, calibration_error
 from amfs_lab.config import TrainingConfig
 from amfs_lab.errors import ConfigError
+from amfs_lab.experiments.benchmark_rows import (
+    KINDS,
+    TIME,
+    TRANSDUCTIVE,
+    has_probabilities,
+    key,
+    over_all,
+    shapes,
+    shares,
+)
+from amfs_lab.experiments.benchmark_tables import accuracy_table, intervals, reliability
 from amfs_lab.experiments.budgets import BUDGETS, meta_steps, prices
-from amfs_lab.experiments.experiment import Experiment, Measured, Report, Rows, accuracies, check_common, check_counts
+from amfs_lab.experiments.experiment import Experiment, Measured, Report, Rows, check_common, check_counts
 from amfs_lab.experiments.pool import Job, Pool, Question, slug
 from amfs_lab.experiments.result import Result, plain
-from amfs_lab.inner.function_space import EVIDENCE
-from amfs_lab.markdown import markdown_table
 from amfs_lab.methods import METHODS
-from amfs_lab.stats import Interval, accuracy_interval, crossed_interval, together
+from amfs_lab.stats import together
 from amfs_lab.tasks import EpisodeConfig, data_set
 
 if TYPE_CHECKING:
     from amfs_lab.plots import SavableFigure
 
 REFERENCE = "maml"
-TRANSDUCTIVE, SUPPORT = BATCH_NORMS
-TIME, STEPS = "time", "steps"  # what the trainings have in common: equal time, or equal numbers of meta-steps
-# What is measured: (norm, what is equal). With the support set's statistics only at equal time.
-KINDS = ((TRANSDUCTIVE, TIME), (SUPPORT, TIME), (TRANSDUCTIVE, STEPS))
 TRY_SEED, TRY_SHARE, TRY_EPISODES = 1000, 0.2, 200  # of the short runs that choose the outer learning rate
 
 
@@ -218,21 +223,19 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
         """For each row: accuracy with an interval over trainings and episodes, calibration error, and the difference to
         its rival. Differences are paired by seed and episode, and their intervals hold for all rows together."""
-        shape, found = shapes(config), {}
+        found: dict[str, dict[str, Any]] = {}
         level = together(0.95, max(1, sum(self.rival(variant) is not None for variant in config["variants"])))
         for name in rows:
             if name.endswith(" reliability"):
                 continue
-            variant, column, norm, equal = name.split()
-            own = accuracies(rows[name], shape[column])
-            table = torch.from_numpy(rows[f"{name} reliability"].astype(np.float64)).sum(0)
+            variant, *rest = name.split()
+            own = shares(rows, config, name)
             found[name] = {"accuracy": plain(over_all(own))}
             if has_probabilities(config["variants"][variant]):
+                table = torch.from_numpy(rows[f"{name} reliability"].astype(np.float64)).sum(0)
                 found[name]["calibration error"] = round(calibration_error(table), 6)
-            other = rows.get(key(self.rival(variant) or "", column, norm, equal))
-            if other is not None:
-                gap = own - accuracies(other, shape[column])
-                found[name]["ahead"] = plain(over_all(gap, level))
+            if (other := key(self.rival(variant) or "", *rest)) in rows:
+                found[name]["ahead"] = plain(over_all(own - shares(rows, config, other), level))
         return found
 
     def check(self, result: Result) -> None:
@@ -265,7 +268,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     def table(self, result: Result) -> str:
         """Accuracies at equal time: one line for each method, with its meta-steps, and its verdict in each column."""
-        return self.table_of(result, TRANSDUCTIVE, TIME)
+        return accuracy_table(result)
 
     def legend(self, result: Result) -> str:
         """The meaning of the cells of the table."""
@@ -294,105 +297,18 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def remarks(self, result: Result) -> Sequence[str]:
         return (self.legend(result),)
 
-    def table_of(self, result: Result, norm: str, equal: str) -> str:
-        columns, config = list(result.config["columns"]), result.config
-        lines = []
-        for name in config["variants"]:
-            steps = config["steps"][name] if equal == TIME else config["common"]
-            cells = [_cell(result.summary.get(key(name, column, norm, equal))) for column in columns]
-            lines.append([name, f"{steps}", *cells])
-        return markdown_table(["method", "meta-steps", *columns], lines)
-
-    def calibration_table(self, result: Result) -> str:
-        """The expected calibration error of each method, in points, at equal time; "–" without probabilities."""
-        columns = list(result.config["columns"])
-        lines = []
-        for name in result.config["variants"]:
-            found = [result.summary.get(key(name, column, TRANSDUCTIVE, TIME), {}) for column in columns]
-            errors = [each.get("calibration error") for each in found]
-            lines.append([name, *("–" if error is None else f"{100 * error:.1f}" for error in errors)])
-        return markdown_table(["method", *columns], lines)
+    def figure(self, result: Result) -> "SavableFigure":
+        return intervals(result)
 
     def reliability(self, result: Result) -> "SavableFigure":
-        """Reliability diagrams at equal time: how often an answer of a given confidence is correct."""
-        from amfs_lab.experiments import figures
-
-        found = {
-            column: {
-                name: result.rows[f"{own} reliability"].sum(0)
-                for name, training in result.config["variants"].items()
-                if (own := key(name, column, TRANSDUCTIVE, TIME)) in result.rows and has_probabilities(training)
-            }
-            for column in result.config["columns"]
-        }
-        return figures.reliability(found)
-
-    def figure(self, result: Result) -> "SavableFigure":
-        from amfs_lab.experiments import figures
-
-        panels = {
-            column: {
-                name: Interval(**found["accuracy"])
-                for name in result.config["variants"]
-                if (found := result.summary.get(key(name, column, TRANSDUCTIVE, TIME)))
-            }
-            for column in result.config["columns"]
-        }
-        return figures.intervals(panels, f"% correct, {result.config['source']}")
-
-
-def tries_table(result: Result) -> str:
-    """The price of a meta-step of each method, and its validation accuracy after a short run with each rate."""
-    prices, tries = result.config["prices"], result.config["tries"]
-    rates = list(next(iter(tries.values())))
-    lines = [
-        [name, f"{prices[name]:.2f}", *(f"{100 * found[rate]:.1f} %" for rate in rates)]
-        for name, found in tries.items()
-    ]
-    return markdown_table(["method", "price of a meta-step", *(f"rate {rate}" for rate in rates)], lines)
-
-
-def key(variant: str, column: str, norm: str, equal: str) -> str:
-    """The name of a row: `"maml 5w1s transductive time"`."""
-    return f"{variant} {column} {norm} {equal}"
-
-
-def has_probabilities(training: Mapping[str, Any]) -> bool:
-    """True if the softmax of the scores is a prediction of probabilities. The evidence trains scores near +1 and -1."""
-    return training["inner"].get("objective") != EVIDENCE
+        """Reliability diagrams: how often an answer of a given confidence is correct."""
+        return reliability(result)
 
 
 def fitting(columns: Mapping[str, Column], training: TrainingConfig) -> dict[str, Column]:
     """The columns on which a learner of this training can be evaluated."""
     has_head = METHODS[training.method].has_head
     return {name: each for name, each in columns.items() if not has_head or each.shape.ways == training.episode.ways}
-
-
-def verdict(ahead: Mapping[str, Any] | None) -> str:
-    """Better, worse or unclear, by the interval of the difference to the rival; empty without a rival."""
-    if ahead is None:
-        return ""
-    gap = Interval(**ahead)
-    return "better" if gap.low > 0 else "worse" if gap.high < 0 else "unclear"
-
-
-def _cell(found: Mapping[str, Any] | None) -> str:
-    if found is None:
-        return "–"
-    word = verdict(found.get("ahead"))
-    return f"{Interval(**found['accuracy']).hundredths()} %" + (f" ({word})" if word else "")
-
-
-def over_all(values: torch.Tensor, level: float = 0.95) -> Interval:
-    """An interval over trainings and episodes; without half width for one training, which says nothing of a method."""
-    if len(values) > 1:
-        return crossed_interval(values, level)
-    return replace(accuracy_interval(values[0], level), half_width=None, n=1, of="trainings")
-
-
-def shapes(config: Mapping[str, Any]) -> dict[str, EpisodeConfig]:
-    """The shape of the episodes of each column, from the configuration of a result."""
-    return {name: EpisodeConfig(**each["shape"]) for name, each in config["columns"].items()}
 
 
 def _prices(variants: Mapping[str, TrainingConfig], pool: Pool) -> dict[str, float]:

@@ -12,11 +12,9 @@ from jaxtyping import Float64
 from scipy.special import fdtri
 from torch import Tensor
 
-from amfs_lab.experiments.benchmark import STEPS, TIME, TRANSDUCTIVE, key, over_all, shapes
-from amfs_lab.experiments.experiment import accuracies
+from amfs_lab.experiments.benchmark_rows import STEPS, TIME, TRANSDUCTIVE, key, over_all, shares, verdict
 from amfs_lab.experiments.result import Result
 from amfs_lab.markdown import markdown_table
-from amfs_lab.stats import Interval
 
 LEVEL = (
     "Each claim has its own 95 % interval, over trainings and episodes of 5-way 1-shot tasks. The tables correct their "
@@ -38,11 +36,6 @@ class Claim(NamedTuple):
     answer: Callable[[Result], str]
 
 
-def verdict(gap: Interval) -> str:
-    """Yes, no or unclear: does the interval of a difference show that it is above zero?"""
-    return "yes" if gap.low > 0 else "no" if gap.high < 0 else "unclear"
-
-
 def claims_table(results: Iterable[Result]) -> str:
     """The claims in a Markdown table, with a column for each data set and split of the results; "–": no answer."""
     found = {(each.experiment, f"{each.config['source']}, {each.config['split']}"): each for each in results}
@@ -58,13 +51,12 @@ def claims_table(results: Iterable[Result]) -> str:
 
 
 def _accuracies(result: Result, row: str, equal: str = TIME) -> Float64[Tensor, "seeds episodes"]:
-    column, shape = next(iter(shapes(result.config).items()))
-    return accuracies(result.rows[key(row, column, TRANSDUCTIVE, equal)], shape)
+    return shares(result.rows, result.config, key(row, next(iter(result.config["columns"])), TRANSDUCTIVE, equal))
 
 
 def _points(gap: Float64[Tensor, "seeds episodes"]) -> str:
     interval = over_all(gap)
-    return f"{interval.hundredths(1, '+')} points: {verdict(interval)}"
+    return f"{interval.hundredths(1, '+')} points: {verdict(interval, 'yes', 'no')}"
 
 
 def _ahead(first: str, second: str, equal: str = TIME) -> Callable[[Result], str]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from amfs_lab.config import TrainingConfig
-from amfs_lab.experiments.benchmark import STEPS, TRANSDUCTIVE, Benchmark, BenchmarkConfig, Column
+from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig, Column
+from amfs_lab.experiments.benchmark_tables import PARTS
 from amfs_lab.experiments.published import published_table
 from amfs_lab.experiments.result import Result
 from amfs_lab.inner import Maml
@@ -27,10 +28,9 @@ class Table1(Benchmark):
 
     def remarks(self, result: Result) -> Sequence[str]:
         """Accuracies at equal meta-steps, calibration, and published accuracies on the same data set."""
-        equal = self.table_of(result, TRANSDUCTIVE, STEPS)
         told = f"Trained for {result.config['common']} meta-steps of each method, as many as {self.reference} had:"
-        found = [self.legend(result), told, equal]
-        found += ["Expected calibration error, in points:", self.calibration_table(result)]
+        found = [self.legend(result), told, PARTS["after equal meta-steps"](result)]
+        found += ["Expected calibration error, in points:", PARTS["calibration"](result)]
         if published := published_table(result.config["source"].partition(":")[0]):
             found += ["Published accuracies, of other protocols and budgets:", published]
         return found

@@ -12,7 +12,8 @@ from amfs_lab.calibration import BINS
 from amfs_lab.cli import main, reproduce
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import EXPERIMENTS, benchmark, budgets, figures
-from amfs_lab.experiments.benchmark import REFERENCE, Benchmark, BenchmarkConfig, key, verdict
+from amfs_lab.experiments.benchmark import REFERENCE, Benchmark, BenchmarkConfig
+from amfs_lab.experiments.benchmark_rows import key, over_all, verdict
 from amfs_lab.experiments.budgets import BUDGETS, meta_steps, prices
 from amfs_lab.experiments.experiment import accuracies
 from amfs_lab.experiments.pool import Answer, Pool
@@ -161,7 +162,7 @@ def test_differences_are_paired_and_hold_for_all_rows_together(table1, result):
     rows[name] = rows[other] + np.array([[5, 5, 6, 5], [6, 5, 5, 5]])
     ahead = table1.summary(rows, result.config)[name]["ahead"]
     assert ahead["mean"] == pytest.approx(5.25 / 75, abs=1e-5)
-    paired = benchmark.over_all(accuracies(rows[name] - rows[other], EpisodeConfig(5, 1, 15)), 1 - 0.05 / 2)
+    paired = over_all(accuracies(rows[name] - rows[other], EpisodeConfig(5, 1, 15)), 1 - 0.05 / 2)
     assert ahead["half_width"] == pytest.approx(paired.half_width, abs=1e-5)
     assert ahead["level"] == pytest.approx(1 - 0.05 / 2)
 
@@ -171,8 +172,7 @@ def test_differences_are_paired_and_hold_for_all_rows_together(table1, result):
     [(0.1, 0.05, "better"), (-0.1, 0.05, "worse"), (0.1, 0.2, "unclear"), (0.3, None, "unclear")],
 )
 def test_a_verdict_needs_an_interval_without_zero(mean, half, word):
-    assert verdict({"mean": mean, "half_width": half, "n": 3, "level": 0.99}) == word
-    assert verdict(None) == ""
+    assert verdict(Interval(mean, half, 3, 0.99)) == word
 
 
 def test_one_seed_is_unclear(table1, tmp_path):
@@ -180,7 +180,7 @@ def test_one_seed_is_unclear(table1, tmp_path):
     found = table1.run(config, folder=tmp_path / "one")
     own = found.summary[key("prototypes", "5w1s", "transductive", "time")]
     assert own["accuracy"]["half_width"] is None
-    assert verdict(own["ahead"]) == "unclear"
+    assert verdict(Interval(**own["ahead"])) == "unclear"
 
 
 @pytest.mark.parametrize("file", [SUMMARY, ROWS])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from amfs_lab.experiments.benchmark import KINDS, key
+from amfs_lab.experiments.benchmark_rows import KINDS, key
 from amfs_lab.experiments.claims import CLAIMS, claims_table
 from amfs_lab.experiments.result import Result
 
