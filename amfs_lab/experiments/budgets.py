@@ -30,8 +30,8 @@ def prices(
 ) -> dict[str, float]:
     """The price of a meta-step of each configuration, in baseline steps, with two digits.
 
-    It is the ratio of the fastest of `rounds` interleaved runs, which other programs disturb least. More digits would
-    be noise, and would give methods of the same cost other numbers of meta-steps.
+    It is the median ratio of `rounds` interleaved rounds: a change of the machine's speed affects both times. More
+    digits would be noise, and would give methods of the same cost other numbers of meta-steps.
     """
     first, place = next(iter(configs.values())), pick_device(device)
 
@@ -41,9 +41,8 @@ def prices(
 
     steps = {BASELINE: baseline_step(episodes(REFERENCE, TASKS), width=first.width)}
     steps |= {name: learner_step(each, episodes(each.episode, each.tasks)) for name, each in configs.items()}
-    measured = measure(steps, rounds, synchronize(place)).seconds
-    fastest = {name: min(seconds) for name, seconds in measured.items()}
-    return {name: float(f"{fastest[name] / fastest[BASELINE]:.2g}") for name in configs}
+    times = measure(steps, rounds, synchronize(place))
+    return {name: float(f"{times.ratio(name, BASELINE)[0]:.2g}") for name in configs}
 
 
 def meta_steps(baseline_steps: int, price: float) -> int:
