@@ -9,6 +9,12 @@ from amfs_lab.plots import INK, SavableFigure
 from amfs_lab.stats import Interval
 
 
+def color_of(row: str) -> str:
+    """The color of a method, by its name or its label. `maml+learned-rates` has the color of `maml`."""
+    method = row.partition("+")[0]
+    return next((each.color for name, each in METHODS.items() if method in (name, each.label)), INK)
+
+
 def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference: float | None = None) -> SavableFigure:
     """A figure of means with intervals: one panel for each key of `panels`, and one row for each label.
 
@@ -18,7 +24,6 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
         reference: position of a dashed line, such as 0 for differences; None: no line.
     """
     scale = 100 if unit.startswith(("%", "points")) else 1
-    colors = {word: method.color for name, method in METHODS.items() for word in (name, method.label)}
     labels = list(dict.fromkeys(label for own in panels.values() for label in own))
     figure = SavableFigure(figsize=(2.2 + 2.6 * len(panels), 1.1 + 0.3 * len(labels)), layout="constrained")
     for axes, (title, own) in zip(
@@ -28,8 +33,8 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
             if label in own:
                 mean, half = own[label].mean, own[label].half_width or 0.0
                 below, above = (min(half, mean), min(half, 1 - mean)) if unit.startswith("%") else (half, half)
-                ends, color = [[scale * below], [scale * above]], colors.get(label, INK)
-                axes.errorbar(scale * mean, row, xerr=ends, fmt="o", color=color, capsize=3)
+                ends = [[scale * below], [scale * above]]
+                axes.errorbar(scale * mean, row, xerr=ends, fmt="o", color=color_of(label), capsize=3)
         if reference is not None:
             axes.axvline(scale * reference, color=INK, linestyle="--", linewidth=1)
         axes.set_title(title, fontsize=10)
@@ -46,7 +51,6 @@ def reliability(panels: Mapping[str, Mapping[str, np.ndarray]]) -> SavableFigure
     Args:
         panels: tables of `calibration.reliability`. A bin with less than 1 % of the answers has no point.
     """
-    colors = {name: method.color for name, method in METHODS.items()}
     labels = list(dict.fromkeys(label for own in panels.values() for label in own))
     marks, lines = "osD^vP*X<>", ("-", "--", ":")
     figure = SavableFigure(figsize=(1.8 + 2.8 * len(panels), 3.4), layout="constrained")
@@ -60,7 +64,7 @@ def reliability(panels: Mapping[str, Mapping[str, np.ndarray]]) -> SavableFigure
             axes.plot(
                 100 * confidences / counts,
                 100 * correct / counts,
-                color=colors.get(label, INK),
+                color=color_of(label),
                 marker=marks[row % len(marks)],
                 linestyle=lines[row // len(marks) % len(lines)],
                 markersize=4,

@@ -18,6 +18,7 @@ from amfs_lab.experiments.budgets import BUDGETS, meta_steps, prices
 from amfs_lab.experiments.experiment import accuracies
 from amfs_lab.experiments.pool import Answer, Pool
 from amfs_lab.experiments.result import ROWS, SUMMARY
+from amfs_lab.methods import METHODS
 from amfs_lab.stats import Interval
 from amfs_lab.tasks import SOURCES, EpisodeConfig
 
@@ -147,6 +148,11 @@ def test_a_reliability_diagram_has_a_point_for_each_bin_with_enough_answers():
     diagonal, line = axes.get_lines()
     assert diagonal.get_xydata().tolist() == [[0, 0], [100, 100]]
     assert line.get_xydata() == pytest.approx(np.array([[70, 50], [90, 95]]))
+
+
+def test_a_variant_has_the_color_of_its_method():
+    assert figures.color_of("maml+learned-rates") == figures.color_of("MAML") == METHODS["maml"].color
+    assert figures.color_of("O-AMFS, negative weights set to 0") == figures.INK
 
 
 def test_an_interval_of_an_accuracy_ends_at_100_percent():
