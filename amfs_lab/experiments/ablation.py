@@ -1,7 +1,8 @@
-"""Ablation: inner loop against aggregation rule, with direction and length of the outer step apart; settings of I-AMFS.
+"""Ablation: each inner loop with several aggregation rules, and I-AMFS with several settings.
 
-O-AMFS changes the direction and the length of a step. With `normalization="length"` its step is as long as the mean's,
-so only the direction differs. `Rescaled` is the mean's direction with the length of O-AMFS's step under "unit".
+O-AMFS changes the direction and the length of the outer step. The ablation separates both effects. With
+`normalization="length"`, the step of O-AMFS is as long as the mean gradient, so only the direction differs. `Rescaled`
+has the direction of the mean gradient, and the length of the step of O-AMFS with "unit".
 """
 
 from dataclasses import replace
@@ -41,7 +42,7 @@ class Ablation(Table1):
         return found
 
     def rival(self, variant: str) -> str | None:
-        """The same inner loop with the mean gradient and default settings."""
+        """The row with the same inner loop, the mean gradient and default settings; None for that row itself."""
         method, plus, _ = variant.partition("+")
         return method if plus else {"o-amfs": "maml", "amfs": "i-amfs"}.get(variant)
 

@@ -173,7 +173,10 @@ class Accuracy(Experiment[AccuracyConfig]):
         return Measured(rows, [config.seed], training, stored)
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Means and 95 % intervals over episodes. "i-amfs minus it" has the paired differences on the same episodes."""
+        """The mean of each row, with a 95 % interval over episodes.
+
+        The entry "i-amfs minus it" is the paired difference: I-AMFS minus this row, on the same episodes.
+        """
         shapes, found = _shapes(config), {}
         for name in rows:
             _, shape, norm = name.split()
@@ -233,7 +236,7 @@ run, load, table = EXPERIMENT.run, EXPERIMENT.load, EXPERIMENT.table
 
 
 def with_norm(learner: MetaLearner, config: TrainingConfig, norm: str) -> MetaLearner:
-    """A learner with the same parameters and another norm."""
+    """The learner with the norm `norm` in place of the norm of its training. The parameters are the same."""
     if norm == config.norm:
         return learner
     other = replace(config, norm=norm).build()
@@ -245,8 +248,8 @@ def adjusted(result: Result) -> dict[tuple[str, str], float]:
     """p-values of the difference between each method and I-AMFS on each shape, adjusted by Holm for multiple tests.
 
     There is one test for each method and shape. It uses the norm of the training, because the rows with the other norm
-    are nearly equal. The p-values compare these training runs on episodes of these classes. They do not compare the
-    methods.
+    are nearly equal. The p-values compare these training runs on episodes of these classes, not the methods in
+    general.
     """
     shapes, p_values = _shapes(result.config), {}
     for name, right in result.rows.items():
@@ -263,9 +266,9 @@ def over_groups(
 ) -> Interval:
     """A method's accuracy on *other* alphabets or scripts, with an interval over these groups of classes.
 
-    The model: an episode's accuracy is the mean of the accuracies of its classes' groups, weighted by the number of
-    classes. Least squares fits the groups' accuracies to all episodes. The result is the mean of the fitted accuracies,
-    in which each group counts once. The rows are those with the norm of the training.
+    In the model, each group has one accuracy. The accuracy of an episode is the mean of the group accuracies over
+    the classes of the episode. Least squares fits the group accuracies to all episodes. The result is the mean of the
+    fitted group accuracies. The rows are those with the norm of the training.
 
     Args:
         minus: if given, the result is the accuracy of `method` minus the accuracy of this method.

@@ -1,9 +1,9 @@
-"""The base of the tables of the paper: methods, each trained with several seeds for equal time, on the same episodes.
+"""The base class of the tables of the paper: methods trained with several seeds, and evaluated on the same episodes.
 
-Protocol. Each method first tries the same outer learning rates, in short runs that are judged on validation classes.
-Then it is trained with each seed for the same number of baseline steps (`TIME`, see `budgets`), and again for as many
-meta-steps as the reference makes in this time (`STEPS`), each time with a whole cosine schedule. All learners are
-evaluated on the same episodes of unseen classes.
+Protocol. For each method, short runs try the same outer learning rates, and validation classes decide between the
+rates. The method is then trained twice with each seed, each time with a whole cosine schedule. The first training has
+the same number of baseline steps for all methods (`TIME`, see `budgets`). The second training has as many meta-steps as
+the reference makes in this time (`STEPS`). All learners are evaluated on the same episodes of unseen classes.
 """
 
 from abc import abstractmethod
@@ -133,10 +133,10 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     @abstractmethod
     def columns(self, config: BenchmarkConfig) -> dict[str, Column]:
-        """The columns by name. A learner with a head is evaluated on the columns with its number of ways."""
+        """The columns by name. A learner with a linear head is evaluated only on columns with as many ways."""
 
     def rival(self, variant: str) -> str | None:
-        """The row that this row is compared with; None: no comparison."""
+        """The name of the row that `variant` is compared with; None: no comparison."""
         return None if variant == self.reference else self.reference
 
     def configure(self, given: dict[str, Any]) -> BenchmarkConfig:
@@ -221,8 +221,11 @@ class Benchmark(Experiment[BenchmarkConfig]):
         return found
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
-        """For each row: accuracy with an interval over trainings and episodes, calibration error, and the difference to
-        its rival. Differences are paired by seed and episode, and their intervals hold for all rows together."""
+        """Accuracy with an interval over trainings and episodes, calibration error, and "ahead" of each row.
+
+        "ahead" is the difference to the row's `rival`, paired by seed and episode. The intervals of all differences
+        hold together.
+        """
         found: dict[str, dict[str, Any]] = {}
         level = together(0.95, max(1, sum(self.rival(variant) is not None for variant in config["variants"])))
         for name in rows:
@@ -267,7 +270,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
                 raise ValueError(f"`{name} reliability` must have as many correct answers as `{name}`")
 
     def table(self, result: Result) -> str:
-        """Accuracies at equal time: one line for each method, with its meta-steps, and its verdict in each column."""
+        """Accuracies at equal time: one line for each method, with meta-steps, and a verdict in each column."""
         return accuracy_table(result)
 
     def legend(self, result: Result) -> str:
@@ -312,7 +315,7 @@ def fitting(columns: Mapping[str, Column], training: TrainingConfig) -> dict[str
 
 
 def _prices(variants: Mapping[str, TrainingConfig], pool: Pool) -> dict[str, float]:
-    """The prices of the variants. They are measured once and kept in the pool, because they decide the meta-steps."""
+    """The prices of the variants, measured once and kept in the pool, because they set the numbers of meta-steps."""
     names = {name: f"{Job(training, ()).name} on {pool.device}" for name, training in variants.items()}
     with pool.stored("prices.json") as known:
         missing = {names[name]: training for name, training in variants.items() if names[name] not in known}

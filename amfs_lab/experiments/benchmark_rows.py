@@ -1,4 +1,4 @@
-"""The rows of a benchmark's result: their names, what was equal between the trainings, and comparisons of rows."""
+"""The rows of a benchmark's result: names, comparisons, and the budget that was equal for all trainings."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from amfs_lab.tasks import EpisodeConfig
 
 TRANSDUCTIVE, SUPPORT = BATCH_NORMS
 TIME, STEPS = "time", "steps"  # what the trainings have in common: equal time, or equal numbers of meta-steps
-# What is measured: (norm, what is equal). With the support set's statistics only at equal time.
+# The measured pairs (norm, what is equal). The norm of the support set is measured only at equal time.
 KINDS = ((TRANSDUCTIVE, TIME), (SUPPORT, TIME), (TRANSDUCTIVE, STEPS))
 
 
@@ -35,17 +35,17 @@ def shares(rows: Rows, config: Mapping[str, Any], name: str) -> Float64[Tensor, 
 
 
 def has_probabilities(training: Mapping[str, Any]) -> bool:
-    """True if the softmax of the scores is a prediction of probabilities. The evidence trains scores near +1 and -1."""
+    """True if the softmax of the scores predicts probabilities. The objective "evidence" fits scores to +1 and -1."""
     return training["inner"].get("objective") != EVIDENCE
 
 
 def over_all(values: Float64[Tensor, "seeds episodes"], level: float = 0.95) -> Interval:
-    """An interval over trainings and episodes; without half width for one training, which says nothing of a method."""
+    """An interval over trainings and episodes; no half width for one training, which shows no variation."""
     if len(values) > 1:
         return crossed_interval(values, level)
     return replace(accuracy_interval(values[0], level), half_width=None, n=1, of="trainings")
 
 
 def verdict(gap: Interval, above: str = "better", below: str = "worse") -> str:
-    """The word for a difference whose interval is above zero, or below zero; else "unclear"."""
+    """`above` if the interval of a difference is above zero, `below` if it is below zero, and otherwise "unclear"."""
     return above if gap.low > 0 else below if gap.high < 0 else "unclear"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def accuracy_table(result: Result, norm: str = TRANSDUCTIVE, equal: str = TIME) -> str:
-    """Accuracies: one line for each method, with its meta-steps, and its verdict in each column."""
+    """Accuracies: one line for each method, with meta-steps, and a verdict in each column."""
     columns, config = list(result.config["columns"]), result.config
     lines = []
     for name in config["variants"]:
@@ -24,7 +24,7 @@ def accuracy_table(result: Result, norm: str = TRANSDUCTIVE, equal: str = TIME) 
 
 
 def calibration_table(result: Result) -> str:
-    """The expected calibration error of each method, in points, at equal time; "–" without probabilities."""
+    """The expected calibration error of each method, in points, at equal time; "–" for no probabilities."""
     columns = list(result.config["columns"])
     lines = []
     for name in result.config["variants"]:
@@ -35,7 +35,7 @@ def calibration_table(result: Result) -> str:
 
 
 def tries_table(result: Result) -> str:
-    """The price of a meta-step of each method, and its validation accuracy after a short run with each rate."""
+    """The price of a meta-step of each method, and the validation accuracies after short runs with each rate."""
     prices, tries = result.config["prices"], result.config["tries"]
     rates = list(next(iter(tries.values())))
     lines = [

@@ -1,8 +1,9 @@
-"""Budgets of training runs, counted in baseline steps, so that equal time is a number of meta-steps.
+"""Budgets of training runs, counted in baseline steps. For each method, equal time is a fixed number of meta-steps.
 
 A baseline step is one step of supervised training, by an ordinary network, on the images of four 5-way 1-shot episodes.
-The price of a method is the time of one of its meta-steps, in baseline steps. It is measured once on a machine and
-stored. A run of b baseline steps then has b / price meta-steps, also on a busy machine and after an interruption.
+The price of a method is the time of one of its meta-steps, in baseline steps. The price is measured once on a
+machine and stored. A run of b baseline steps then has b / price meta-steps, also on a busy machine and after an
+interruption.
 """
 
 from collections.abc import Mapping
@@ -30,8 +31,8 @@ def prices(
 ) -> dict[str, float]:
     """The price of a meta-step of each configuration, in baseline steps, with two digits.
 
-    It is the median ratio of `rounds` interleaved rounds: a change of the machine's speed affects both times. More
-    digits would be noise, and would give methods of the same cost other numbers of meta-steps.
+    A price is the median ratio over `rounds` interleaved rounds, so a change of the machine's speed affects both
+    times. More digits would be noise: methods of the same cost would get different numbers of meta-steps.
     """
     first, place = next(iter(configs.values())), pick_device(device)
 

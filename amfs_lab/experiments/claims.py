@@ -1,7 +1,7 @@
-"""The claims of the paper, and the answers of stored tables.
+"""The claims of the paper, and the answers that stored tables give.
 
 All accuracies are from the first column of a table, which is 5-way 1-shot. The answer is "yes" if the interval of a
-paired difference is above zero, "no" if it is below zero, and otherwise "unclear". `LEVEL` says more.
+paired difference is above zero, "no" if it is below zero, and otherwise "unclear". `LEVEL` describes these intervals.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ class Claim(NamedTuple):
     """A claim of the paper.
 
     Args:
-        says: the claim. table: the table that can answer it. measured: description of the measurement.
-        answer: the measurement in a result of this table, and the verdict.
+        says: the claim. table: name of the table that can answer it. measured: description of the measurement.
+        answer: a function from a result of this table to the measured value and the verdict, as text.
     """
 
     says: str
@@ -60,7 +60,7 @@ def _points(gap: Float64[Tensor, "seeds episodes"]) -> str:
 
 
 def _ahead(first: str, second: str, equal: str = TIME) -> Callable[[Result], str]:
-    """The difference of two rows of a table."""
+    """A function from a result to the difference of two rows and the verdict, as text."""
     return lambda result: _points(_accuracies(result, first, equal) - _accuracies(result, second, equal))
 
 
@@ -70,7 +70,7 @@ def _time(result: Result) -> str:
 
 
 def _spread(result: Result) -> str:
-    """Standard deviations over trainings, and a test of their ratio (F test, two-sided, 5 %)."""
+    """Standard deviations over trainings of I-AMFS and MAML, and a test of the ratio (F test, two-sided, 5 %)."""
     freedom = len(result.seeds) - 1
     if not freedom:
         return "unclear"
@@ -81,7 +81,7 @@ def _spread(result: Result) -> str:
 
 
 def _loss_of_first_order(result: Result) -> str:
-    """How much more MAML loses than I-AMFS if both are trained with first-order meta-gradients."""
+    """The accuracy that MAML loses with first-order meta-gradients, minus the accuracy that I-AMFS loses."""
 
     own, other = (
         _accuracies(result, exact, STEPS) - _accuracies(result, first_order, STEPS)

@@ -2,8 +2,9 @@
 
 A setting is a distribution of tasks, and a draw is one random sample of its tasks. All rules make the same number of
 steps. Step number k has the same length for all rules, and later steps are shorter. So the rules differ only in
-direction. A second table compares the direction of O-AMFS with the mean gradient. It has the share of positions in
-which the step of O-AMFS raises the mean loss (to first order), and the share in which both directions are equal.
+direction. A second table compares the direction of O-AMFS with the mean gradient. One column is the share of positions
+at which the step of O-AMFS raises the mean loss (to first order). Another column is the share at which both directions
+are equal.
 """
 
 from collections.abc import Mapping
@@ -96,8 +97,8 @@ def measure(config: ConflictConfig, setting: str) -> dict[str, np.ndarray]:
             `"to wanted"`: distance to the best point without the outliers; only for a setting with outliers.
             `"excess"`: mean loss minus the smallest possible mean loss.
             `"worst"`: largest loss of a task.
-        arrays of shape (draws places 2), only for a setting without noise. The places are `PLACES`; the last axis has
-        negative weights kept, then set to 0 (`NEGATIVE`):
+        arrays of shape (draws positions 2), only for a setting without noise. The positions are `PLACES`. On the last
+        axis, negative weights are first kept, then set to 0 (`NEGATIVE`):
             `"cosine"`: cosine between the direction of O-AMFS and the mean gradient.
             `"length"`: length of the step of O-AMFS divided by the length of the mean gradient, without rescaling
             (`normalization="agreement"`).

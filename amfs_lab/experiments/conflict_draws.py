@@ -44,7 +44,7 @@ class Setting:
 
     Args:
         t: number of tasks.
-        optima, hessians: functions that make them from standard normal numbers, four for each task.
+        optima, hessians: functions of standard Gaussian numbers, four for each task.
         noise: standard deviation of the noise of the gradients; one number, or one for each task. See `Walk`.
         outliers: number of outliers; they are the last tasks. The desired end point minimises the mean loss of the
             other tasks.
@@ -97,7 +97,7 @@ def equal(z: Normals) -> Float[Tensor, "n t 2 2"]:
 
 
 def unequal(z: Normals) -> Float[Tensor, "n t 2 2"]:
-    """Hessians H = h I with standard normal log h. The curvature h is the weight of the task's optimum in theta*."""
+    """Hessians H = h I with standard Gaussian log h. The curvature h is the weight of the task's optimum in theta*."""
     return z[..., 2].exp()[..., None, None] * equal(z)
 
 
@@ -129,7 +129,7 @@ SETTINGS: dict[str, Setting] = {
 
 @dataclass(frozen=True)
 class Gradients:
-    """t gradients of p normal numbers each.
+    """A distribution of t random gradients with p Gaussian components each.
 
     Args:
         t: number of gradients. p: number of dimensions.
@@ -149,7 +149,7 @@ class Gradients:
         return factor * (math.sqrt(self.cosine) * common + math.sqrt(1 - self.cosine) * own)
 
 
-# The last two are similar to gradients in meta-training: they are nearly orthogonal to each other.
+# The last two distributions resemble meta-training, where task gradients are nearly orthogonal to each other.
 GRADIENTS: dict[str, Gradients] = {
     "3 in 2-D": Gradients(3, 2),
     "5 in 2-D": Gradients(5, 2),

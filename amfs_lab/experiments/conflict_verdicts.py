@@ -27,9 +27,11 @@ def key(setting: str, what: str) -> str:
 
 
 def verdict(difference: Interval, fine: float) -> str:
-    """One of `VERDICTS`. `difference`: interval of a rule's distance minus the mean rule's distance.
+    """One of `VERDICTS` on the distance of a rule's end point.
 
-    `fine`: largest distance at which two end points count as the same.
+    Args:
+        difference: interval of a rule's distance minus the mean rule's distance.
+        fine: largest distance at which two end points count as the same.
     """
     if max(abs(difference.low), abs(difference.high)) <= fine:
         return "the same"

@@ -1,4 +1,4 @@
-"""The base class of the experiments: it runs and resumes them, checks stored results, and makes tables and figures."""
+"""The base class of experiments. It runs and resumes them, checks stored results, and makes tables and figures."""
 
 import json
 from abc import ABC, abstractmethod
@@ -66,7 +66,7 @@ class Experiment(ABC, Generic[Config]):
 
     @abstractmethod
     def measure(self, config: Config, trainings: Any, report: Report) -> Measured:
-        """All measurements. Bad settings and missing data raise errors before any training."""
+        """Makes all measurements. Bad settings and missing data raise errors before any training."""
 
     @abstractmethod
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Experiment(ABC, Generic[Config]):
         """Default name of the result's folder."""
 
     def configure(self, given: dict[str, Any]) -> Config:
-        """The configuration of the command's options. `given` has only the options that the user set."""
+        """The configuration from the options of the command. `given` has only the options that the user set."""
         return self.config(**given)
 
     def run(
@@ -137,7 +137,7 @@ class Experiment(ABC, Generic[Config]):
         return Trainings(root, device, folder, resume)
 
     def _complete(self, config: Config, folder: Path) -> Result:
-        """The result in the folder. Raises ConfigError if it has other settings."""
+        """The complete result in the folder. Raises ConfigError if the result has other settings than `config`."""
         result = self.load(folder)
         settings = json.loads(json.dumps(asdict(config)))  # type: ignore[call-overload]
         if differ := [name for name, value in settings.items() if result.config.get(name) != value]:

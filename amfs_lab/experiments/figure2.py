@@ -156,7 +156,7 @@ run, load, table = EXPERIMENT.run, EXPERIMENT.load, EXPERIMENT.table
 
 
 def gathered(config: Figure2Config, training: list[dict[str, Any]], rows: list[Rows]) -> Result:
-    """The result of training runs that a lesson or other code has measured. `rows` has one entry for each seed."""
+    """The result from measurements of a lesson or of other code. `rows` has one entry for each seed."""
     return EXPERIMENT.result(config, _stacked(training, rows))
 
 

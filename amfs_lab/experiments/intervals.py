@@ -1,8 +1,8 @@
 """Coverage, false-alarm rate and power of each rule of `stats`, measured on data whose true values are known.
 
 Coverage is measured by resampling stored episodes: the true value is the mean of all stored episodes. False alarms and
-power are measured on simulated accuracies. `amfs-lab reproduce intervals` prints the tables of `docs/statistics.md`. It
-uses fixed seeds and takes seconds.
+power are measured on simulated accuracies. `amfs-lab reproduce intervals` prints the tables of `docs/statistics.md`.
+The command uses fixed seeds and takes a few seconds.
 """
 
 import itertools
@@ -110,7 +110,7 @@ def table_of_scripts() -> str:
 
 
 def _scripts(scripts: int, generator: torch.Generator) -> tuple[str, str]:
-    """Coverage by an interval over episodes and by one over scripts.
+    """The coverage of an interval over episodes, and the coverage of an interval over scripts.
 
     The accuracies of the scripts have standard deviation 2 points. An episode has five classes of these scripts.
     """
@@ -171,7 +171,7 @@ def _pairs(equal: Tensor) -> Iterator[Line]:
 
 
 def _trainings(generator: torch.Generator) -> Iterator[Line]:
-    """Rules for methods with several training runs, of standard deviation 1 point. Power: better by 4 points."""
+    """Rules for methods whose training runs have standard deviation 1 point. Power: one method is 4 points better."""
     luck = torch.randn(RUNS, 10, generator=generator)
     scatter = made_up(RUNS, 2, EPISODES, generator) + 0.01 * luck[:, :2, None]
     means, one, _ = looks(scatter[:, 0] - scatter[:, 1])

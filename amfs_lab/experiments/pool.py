@@ -1,8 +1,9 @@
 """A pool of trained learners: one folder for all tables, so that a table trains only what no other table has trained.
 
-A job is one training run with the evaluations of its learner. Jobs run in several processes. Each job can be stopped at
-any time and goes on from its last checkpoint; evaluations that are done are kept. The pool also keeps what all its
-tables must have in common: a fingerprint of the data, and the prices of meta-steps (see `budgets`).
+A job is one training run with the evaluations of its learner. Jobs run in several processes. A job can be stopped at
+any time. It then resumes from the last checkpoint, and keeps its complete evaluations. All tables of a pool must have
+the same data and the same prices of meta-steps (see `budgets`). So the pool also keeps a fingerprint of the data and
+the prices.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
 from amfs_lab.training import MetaTrainer
 
 DATA = "data.json"  # fingerprints of the data sets
-_advance: Callable[[int], object]  # of a worker process: counts steps on the bar of the main process
+_advance: Callable[[int], object]  # in a worker process: counts steps on the bar of the main process
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Question:
     """One evaluation of a learner.
 
     Args:
-        source, split: where the episodes come from. shape: their shape. norm: statistics of BatchNorm.
-        episodes: how many. unseen_by: see `tasks.open_source`.
+        source, split: data set and split of the episodes. shape: shape of the episodes. norm: statistics of BatchNorm.
+        episodes: number of episodes. unseen_by: see `tasks.open_source`.
     """
 
     source: str
@@ -58,7 +59,7 @@ class Question:
 
     @property
     def file(self) -> str:
-        """The name of the file with its answer."""
+        """The name of the file with the answer to this question."""
         return f"answer-{_digest(asdict(self))}.npz"
 
 
@@ -70,7 +71,7 @@ class Answer(NamedTuple):
 
     @classmethod
     def wrong(cls, question: Question) -> "Answer":
-        """The answer of a learner that knows nothing: no correct query."""
+        """The answer for a learner whose training diverged: no correct query."""
         table = np.zeros((BINS, 3), np.float32)
         table[0, 0] = question.episodes * question.shape.answers
         return cls(np.zeros(question.episodes, np.int16), table)
@@ -82,7 +83,7 @@ class Job:
 
     Args:
         config: settings of the training. questions: the evaluations; without any, nothing is trained.
-        may_diverge: True if all answers of a learner whose training diverges are wrong; False: that is an error.
+        may_diverge: True: a learner whose training diverges has no correct query. False: divergence is an error.
     """
 
     config: TrainingConfig
@@ -91,7 +92,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of its folder in the pool."""
+        """The name of the job's folder in the pool."""
         return f"{self.config.method}-{slug(self.config.source)}-{self.config.seed}-{_digest(self.config.to_dict())}"
 
 
@@ -116,15 +117,15 @@ class Pool:
         return max(1, torch.get_num_threads() // self.jobs)
 
     def answers(self, jobs: Sequence[Job], show: bool | None = None) -> list[dict[Question, Answer]]:
-        """The answers to all questions of all jobs. Trains and evaluates what is missing.
+        """The answers to all questions of all jobs. Runs the trainings and evaluations that are missing.
 
         One progress bar counts the meta-steps and evaluations of all jobs.
 
         Args:
             show: False hides the bar; None shows it on a terminal only.
         Raises:
-            ConfigError, DataError, NumericalError: what a training or an evaluation raises. The other jobs keep what
-                they have done.
+            ConfigError, DataError, NumericalError: an error of a training or an evaluation. The other jobs keep their
+                checkpoints and answers.
         """
         total = sum(job.config.steps + len(job.questions) for job in jobs)
         with tqdm(total=total, unit="step", disable=None if show is None else not show, smoothing=0.01) as bar:
@@ -137,13 +138,13 @@ class Pool:
         return [self._read(job) for job in jobs]
 
     def source(self, asked: Any) -> ImageSource:
-        """The episodes of a `Question`, or of anything with its source, split, shape and `unseen_by`."""
+        """The episodes of a `Question`, or of any object with attributes `source`, `split`, `shape` and `unseen_by`."""
         return open_source(asked.source, asked.split, asked.shape, self.root, unseen_by=asked.unseen_by)
 
     def check_data(self, asked: Sequence[Any]) -> None:
-        """Opens the sources, so that missing data are an error before any training, and compares them with the pool's.
+        """Opens the sources and compares their data with the pool's data, so that errors come before any training.
 
-        Raises ConfigError for data that are not those of the learners and answers in the pool.
+        Raises ConfigError if the learners and answers in the pool are from other data.
         """
         present = {}
         for each in asked:
@@ -159,7 +160,7 @@ class Pool:
 
     @contextlib.contextmanager
     def stored(self, name: str) -> Iterator[dict[str, Any]]:
-        """A dictionary in a file of the pool, which is written at the end of the block. One process at a time has it.
+        """A context with the dictionary in a file of the pool. The file is locked in the block and written at its end.
 
         Raises DataError for a damaged file.
         """
@@ -199,7 +200,7 @@ class Pool:
                     for each in finished:
                         each.result()
             except BaseException as error:
-                ours.close()  # ends the processes at once; their runs go on from the last checkpoint
+                ours.close()  # ends the processes at once; their runs can be resumed from the last checkpoint
                 if not isinstance(error, BrokenExecutor):
                     raise
                 raise ConfigError(
@@ -208,7 +209,7 @@ class Pool:
                 ) from error
 
     def _work(self, job: Job, advance: Callable[[int], object]) -> None:
-        """Does everything of a job that is not done yet."""
+        """Runs the training and the evaluations of a job that are not complete yet."""
         folder = self.folder / job.name
         open_questions = [each for each in job.questions if not (folder / each.file).is_file()]
         advance(len(job.questions) - len(open_questions))
@@ -249,7 +250,7 @@ def slug(source: str) -> str:
 
 
 def _is_complete(folder: Path) -> bool:
-    """True for a complete run. A run that was killed between its two files is made again."""
+    """True for a complete run. If the record of the run is missing, the run's tensors are deleted."""
     if holds_checkpoint(folder):
         return False
     if not (folder / saved.RECORD).is_file():

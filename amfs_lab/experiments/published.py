@@ -1,6 +1,6 @@
-"""Accuracies that others published, in percent, to stand beside ours. They use Conv-4 unless `remark` says otherwise.
+"""Published accuracies, in percent, to print beside ours. The backbone is Conv-4 unless `remark` names another one.
 
-Protocol and split differ from paper to paper, so these numbers must not be ranked together with ours.
+Protocol and split differ from paper to paper, so do not rank these numbers together with our accuracies.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Published:
 
     Args:
         source: the data set, as in `tasks.SOURCES`. values: one number or range for each of `SHAPES`, "–" for none.
-        read_in: where the numbers were read. remark: anything else that differs.
+        read_in: source of the numbers. remark: any other difference from our protocol.
     """
 
     method: str
@@ -67,7 +67,7 @@ PUBLISHED: tuple[Published, ...] = (
 
 
 def published_table(source: str) -> str:
-    """A Markdown table of the published accuracies on a data set; empty without any."""
+    """A Markdown table of the published accuracies on a data set; an empty text if there are none."""
     found = [each for each in PUBLISHED if each.source == source]
     if not found:
         return ""

@@ -134,7 +134,7 @@ def check_free(folder: Path | str) -> None:
 
 
 def stored(name: str) -> Path:
-    """The folder of a result that the package ships, in the wheel or in the checkout.
+    """The folder of a result that is included in the package, in the wheel or in the checkout.
 
     Raises:
         DataError: no such result.

@@ -1,4 +1,4 @@
-"""The training runs of an experiment. They train in turns in one process, are saved, and can be resumed."""
+"""The training runs of an experiment. The runs take turns in one process, are saved, and can be resumed."""
 
 import contextlib
 import shutil
@@ -82,7 +82,7 @@ class Trainings:
         return Trained(learner, progress, config)
 
     def finish(self) -> None:
-        """Deletes the training runs. The result has the measurements."""
+        """Deletes the training runs, because the result has their measurements."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Explorers: interactive figures with controls and a sentence that describes the figure. They need the extra `lab`."""
+"""Explorers: interactive figures with controls and a sentence about the figure. Explorers need the extra `lab`."""
 
 from amfs_lab.explore import (
     conflict,

@@ -1,7 +1,7 @@
 """Sources of episodes: glyphs, Omniglot, images and embeddings of your own, sinusoids.
 
-`SOURCES` has the data sets by name. A new data set needs a module with a function of a split and a folder, and one row
-in the table.
+`SOURCES` has the data sets by name. A new data set needs a module with a function that loads a split from a folder, and
+one row in `SOURCES`.
 """
 
 import os
@@ -49,9 +49,9 @@ class DataSet(NamedTuple):
     Args:
         load: (split, root) -> images in uint8 (a tensor or `Ragged`, see `ImageSource`), and one label for each class.
             `root` is searched first.
-        unseen: description of its classes that no training episode has.
-        groups: its groups of classes, if the training classes have none of the test groups: alphabets, for example.
-        script: of a label, the name of its writing system in all data sets; by default the label itself.
+        unseen: words for the classes that are in no training episode.
+        groups: word for groups of classes, such as "alphabets", if training and test classes share no group; else "".
+        script: label -> name of its writing system, the same name in all data sets; by default the label itself.
         turned: True if turned images can serve as new classes (`rotations`, see `tasks.augment`).
         mean, std: normalisation constants of the pixels in [0, 1], one for each channel, or one for all.
         augment: augmentations of the training images in the tables.
@@ -83,7 +83,7 @@ FOLDER_PREFIX = "folder:"
 SOURCES: dict[str, DataSet] = {
     "glyphs": DataSet(
         glyphs.split, "unseen scripts", "scripts", omniglot.script, turned=False
-    ),  # some letters turn to others
+    ),  # some letters become other letters when they are turned
     "omniglot": DataSet(
         partial(omniglot.split, omniglot.OFFICIAL),
         "unseen alphabets",
@@ -99,7 +99,7 @@ SOURCES: dict[str, DataSet] = {
     ),
     "fc100": DataSet(partial(cifar.split, "fc100"), "unseen superclasses", "superclasses", **CIFAR),
     "cifar-fs": DataSet(partial(cifar.split, "cifar-fs"), "unseen classes", **CIFAR),
-    # The same without the classes that the archive does not have.
+    # The same data sets without the classes that are missing from the archive.
     "fc100:partial": DataSet(
         partial(cifar.split, "fc100", partial=True), "unseen superclasses", "superclasses", **CIFAR
     ),
@@ -110,9 +110,9 @@ SOURCES: dict[str, DataSet] = {
 
 
 def data_set(name: str) -> DataSet:
-    """The row of a data set: a name in `SOURCES`, or `folder:PATH` for a folder of images (see `tasks.folder`).
+    """The `DataSet` of a name in `SOURCES`, or of `folder:PATH` for a folder of images (see `tasks.folder`).
 
-    Raises ConfigError for another name.
+    Raises ConfigError for any other name.
     """
     if name in SOURCES:
         return SOURCES[name]
@@ -137,9 +137,9 @@ def open_source(
         name: a name in `SOURCES`, or `folder:PATH`.
         split: `"train"`, `"validation"` or `"test"`; no class is in two splits.
         augment: see `amfs_lab.tasks.augment`; for training only.
-        root: a folder that is searched first. The next ones are $AMFS_LAB_DATA, the package, and `data/`.
-        unseen_by: leave out the training classes of this other data set, so that its learners have seen none of the
-            rest. Between the glyphs and Omniglot: all characters of its training scripts.
+        root: a folder that is searched first. The next folders are $AMFS_LAB_DATA, the package, and `data/`.
+        unseen_by: name of another data set. Its training classes are left out, so its learners have seen none of the
+            rest. Between the glyphs and Omniglot, all characters of its training scripts are left out.
     Raises:
         ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
     """
@@ -162,7 +162,7 @@ def open_source(
 def _chosen(
     images: Tensor | Ragged, labels: tuple[str, ...], keep: Sequence[bool]
 ) -> tuple[Tensor | Ragged, tuple[str, ...]]:
-    """The classes to keep. Raises ConfigError if there are none."""
+    """The images and labels of the classes with True in `keep`. Raises ConfigError if there are none."""
     kept = [c for c, one in enumerate(keep) if one]
     if not kept:
         raise ConfigError(f"The evaluation needs unseen classes. Got {len(labels)} classes, all seen in training.")

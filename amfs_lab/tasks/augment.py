@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from amfs_lab.errors import ConfigError
 
 QUARTERS = 4
-# The largest value of each distortion: all are sampled uniformly, in both directions.
+# The largest value of each distortion. All distortions are sampled uniformly, in both directions.
 DEGREES, STRETCH, SHEAR, SHIFT = 10.0, 0.15, 0.15, 0.08
 BEND, GRID = 0.06, 5  # elastic: standard deviation of a shift, as a share of the image; nodes of the field on each side
 MARGIN = 8  # crop: the padding is 1 / MARGIN of the image, 4 pixels of 32
@@ -35,7 +35,7 @@ def rotated(images: Float[Tensor, "n k c s s"], quarters: Int64[Tensor, " n"]) -
 
 
 def bent(images: Float[Tensor, "n c s s"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
-    """Each image under its own small affine map: turned, stretched, sheared and shifted; the outside is blank.
+    """Each image after a small affine map of its own: turned, stretched, sheared and shifted; the outside is blank.
 
     The map takes the coordinates of the new image, from -1 to 1, to the coordinates of the old image:
     x -> R(angle) [[1 + a, shear], [0, 1 + b]] x + shift.
@@ -54,7 +54,7 @@ def bent(images: Float[Tensor, "n c s s"], generator: torch.Generator) -> Float[
 
 
 def elastic(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """Each image under its own smooth random field of shifts (Simard, Steinkraus and Platt 2003).
+    """Each image after shifts by a smooth random field of its own (Simard, Steinkraus and Platt 2003).
 
     The shifts are Gaussian at the nodes of a coarse grid and interpolated between them.
     """
@@ -73,7 +73,7 @@ def flipped(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Flo
 
 
 def cropped(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """Each image padded with black by h / `MARGIN`, and cropped to its size at a random place."""
+    """Each image padded with black by h / `MARGIN`, and cropped to its size at a random position."""
     n, c, h, w = images.shape
     pad = h // MARGIN
     top, left = torch.randint(2 * pad + 1, (2, n, 1), generator=generator, device="cpu")

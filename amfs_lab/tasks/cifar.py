@@ -1,9 +1,9 @@
 """FC100 and CIFAR-FS: the classes of CIFAR-100 (Krizhevsky 2009) as few-shot data sets, 32x32 in colour.
 
 FC100 (Oreshkin et al. 2018) has whole superclasses in each split, so it is harder. In CIFAR-FS (Bertinetto et al. 2019)
-classes of one superclass may be in several splits. Both are read from the official `cifar-100-python.tar.gz`, or from
-the folder `cifar-100-python` that was extracted from it. No member is written to disk, and `unpickle`, which reads
-their pickles, calls nothing that they name.
+classes of one superclass may be in several splits. Both data sets are read from the official archive
+`cifar-100-python.tar.gz`, or from the extracted folder `cifar-100-python`. No file of the archive is written to disk.
+The files are pickles. `unpickle` reads them and calls no function that a file names.
 """
 
 import warnings
@@ -72,9 +72,9 @@ def split(protocol: str, name: str, root: Path | None = None, partial: bool = Fa
     """The images (n 3 32 32) of `"train"`, `"validation"` or `"test"`, and labels such as "fish/shark".
 
     Args:
-        protocol: "fc100" or "cifar-fs". partial: go on with a warning if images of some classes are missing.
+        protocol: "fc100" or "cifar-fs". partial: only warn if all images of a class are missing.
     Raises:
-        DataError: a missing or damaged file, or a class without images (with `partial`: all without images).
+        DataError: a missing or damaged file, or a class without images (with `partial`, no class with images).
     """
     place = data_dirs.find(WANTED, root)
     copy = packed.copy(protocol, key(place), lambda: _source(place, protocol))
@@ -131,7 +131,7 @@ def _source(place: Path, protocol: str) -> packed.Source:
 
 
 def read(place: Path) -> dict[str, UInt8[np.ndarray, "n 32 32 3"]]:
-    """The images of each class, those of `train` before those of `test`. Raises DataError."""
+    """The images of each class; images of the file `train` are before those of `test`. Raises DataError."""
     try:
         data = _files(place)
         found = _field(unpickle.load(data[META]), "fine_label_names")
@@ -152,7 +152,7 @@ def read(place: Path) -> dict[str, UInt8[np.ndarray, "n 32 32 3"]]:
 
 
 def _files(place: Path) -> dict[str, bytes]:
-    """The content of the files that are there. Raises OSError and ValueError."""
+    """The content of each file that exists. Raises OSError and ValueError."""
     if place.is_dir():
         paths = [path for name in (*PARTS, META) if (path := place / name).is_file()]
         found = {path.name: files.content(path, LARGEST) for path in paths}
@@ -169,7 +169,7 @@ def _last(name: str) -> str:
 
 
 def _examples(part: str, batch: Any, classes: int) -> tuple[UInt8[np.ndarray, "n 32 32 3"], np.ndarray]:
-    """The images and the class of each. Raises ValueError and KeyError."""
+    """The images of a file, and the class of each image. Raises ValueError and KeyError."""
     data, numbers = _field(batch, "data"), _field(batch, "fine_labels")
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * SIDE**2,):
         raise ValueError(f"`data` of {part} that is no array (n 3072) in uint8")
@@ -180,7 +180,7 @@ def _examples(part: str, batch: Any, classes: int) -> tuple[UInt8[np.ndarray, "n
 
 
 def _field(found: Any, name: str) -> Any:
-    """The value of a name, which Python 3 may have stored as bytes. Raises KeyError."""
+    """The value of the key `name`, which Python 3 may have stored as bytes. Raises KeyError."""
     for key in (name, name.encode()):
         if isinstance(found, dict) and key in found:
             return found[key]

@@ -1,9 +1,9 @@
 """Caltech-UCSD Birds-200-2011 (Wah et al. 2011): 11,788 photographs of 200 species of birds.
 
-The official folder `CUB_200_2011/` is read, or the official `CUB_200_2011.tgz`, in one pass and without writing a
-member to disk. The split is the one of Chen et al. (2019): by the index i of the class in the sorted list, i % 2 = 0
-for training, i % 4 = 1 for validation, i % 4 = 3 for testing; or the one of `train.csv`, `val.csv` and `test.csv`
-(columns filename and label) beside that folder or archive.
+The source is the official folder `CUB_200_2011/` or the official archive `CUB_200_2011.tgz`. An archive is read in one
+pass, and no file of the archive is written to disk. If `train.csv`, `val.csv` and `test.csv` (columns filename and
+label) are beside the folder or archive, they define the split. Otherwise the split is that of Chen et al. (2019). It
+uses the index i of a class in the sorted list: i % 2 = 0 for training, i % 4 = 1 for validation, i % 4 = 3 for testing.
 """
 
 import io
@@ -30,15 +30,15 @@ COMPLETE = {"train": (100, 5_885), "validation": (50, 2_950), "test": (50, 2_953
 NAMES, NUMBERS, CLASSES = LISTS = ("images.txt", "image_class_labels.txt", "classes.txt")
 MEMBER = re.compile(rf"(?:.*/)?CUB_200_2011/(?:images/([^/]+/[^/]+\.jpe?g)|({'|'.join(LISTS)}))", re.IGNORECASE)
 LARGEST, MOST = 2**25, 2**32  # bytes of one file, and of all; the official ones have 1.2 GB
-IMAGES = 50_000  # in an archive: squares of all of them are in memory when it is packed
+IMAGES = 50_000  # in an archive: when an archive is packed, the squares of all its images are in memory
 Image = TypeVar("Image")
 
 
 def split(name: str, root: Path | None = None, size: int = 84) -> tuple[Ragged, tuple[str, ...]]:
     """The images (n 3 size size) of `"train"`, `"validation"` or `"test"`, and the labels of the classes.
 
-    Each image is the centre square of its photograph, scaled. Warns of converted images and of other numbers of images
-    than the complete set has. Raises DataError for a missing or damaged file.
+    Each image is the centre square of its photograph, scaled. Warns if images were converted, or if the number of
+    images differs from the complete set. Raises DataError for a missing or damaged file.
     """
     place = data_dirs.find(WANTED, root)
     if place.is_dir():
@@ -56,7 +56,7 @@ def key(place: Path, size: int = 84) -> str:
 
 
 def survey(place: Path) -> dict[str, dict[str, list[str]]]:
-    """The image files of the folder by split and class, none of which is read. Raises DataError."""
+    """The image files of the folder by split and class. Reads no image. Raises DataError."""
     classes = arrange(place, lambda name: files.content(place / name, LARGEST))
     named = {name: os.path.join(place, "images", name) for names in classes.values() for name in names}
     return _splits(place, classes, {name: path for name, path in named.items() if os.path.isfile(path)})
@@ -118,7 +118,7 @@ def _pairs(name: str, data: bytes) -> dict[str, str]:
 
 
 def _archived(place: Path, square: Square) -> packed.Source:
-    """The photographs of the official archive, all read, as squares. Raises DataError."""
+    """Reads the official archive. The result has all photographs as squares. Raises DataError."""
     lists: dict[str, bytes] = {}
     names: list[str] = []
 

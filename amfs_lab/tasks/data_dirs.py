@@ -14,7 +14,7 @@ VARIABLE = "AMFS_LAB_DATA"
 
 
 class DataFolderWarning(UserWarning):
-    """Warning for an entry of $AMFS_LAB_DATA that is not a folder."""
+    """Warning for an entry of $AMFS_LAB_DATA that is not a readable folder."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class Wanted:
     """A file or folder of a data set that can be in any data directory.
 
     Args:
-        archive: name of the file, empty if there is none. trees: names of the folder.
-        below: name of the folder in a data directory that may hold it. remedy: advice if it is missing.
+        archive: name of the file, empty if there is none. trees: possible names of the folder.
+        below: name of a folder in a data directory that may contain the file or folder.
+        remedy: advice if the data set is missing.
     """
 
     archive: str
@@ -50,15 +51,16 @@ def find(wanted: Wanted, root: Path | None = None) -> Path:
 
 
 def lookup(wanted: Wanted, root: Path | None = None, say: bool = True) -> Path | None:
-    """The archive or else the folder of a data set, in the first of the `folders` that has it; None without one."""
+    """The archive, or else the folder, of a data set in the first of the `folders` that has one; otherwise None."""
     places = (inside(folder, wanted) for folder in folders(root, wanted.archive or wanted.trees[0], say))
     return next(filter(None, places), None)
 
 
 def inside(folder: Path, wanted: Wanted) -> Path | None:
-    """The archive or else the folder: in `folder`, in `below` there, or one folder below either of them.
+    """The archive, or else the folder, of a data set that is in `folder` or near it.
 
-    An archive in a folder that may be the data set's counts, too. Names may be in capitals. Leftovers are not searched.
+    The search covers `folder`, its folder `below`, and all folders directly in these two. An archive inside a folder
+    with a name in `trees` is also found. Names may be in capitals. Leftovers (`is_leftover`) are not searched.
     """
     near, archive = [folder, folder / wanted.below], [wanted.archive] if wanted.archive else []
     for place in [*near, *(below for each in near for below in _entries(each) if os.path.isdir(below))]:
@@ -70,7 +72,7 @@ def inside(folder: Path, wanted: Wanted) -> Path | None:
 
 
 def _alike(place: Path, names: Sequence[str], is_one: Callable[[Path], bool]) -> list[Path]:
-    """The files or folders with one of the names: first with the exact spelling, then with other capitals."""
+    """The files or folders with one of the names: first with the exact spelling, then with any capitals."""
     lower = [name.lower() for name in names]
     candidates = (*(place / name for name in names), *_entries(place))
     return [each for each in candidates if each.name.lower() in lower and is_one(each)]
@@ -112,7 +114,7 @@ def named() -> list[Path]:
     """The entries of $AMFS_LAB_DATA: one folder, or several folders, joined as in PATH.
 
     Some entries may not be folders (see `faults`). Blanks and quotes around a name are removed, and `~` and `$NAME` are
-    replaced, because settings files do not do so.
+    replaced, because programs that read the variable from a settings file do not do this.
     """
     value = os.environ.get(VARIABLE, "")
     if os.path.isdir(value):
@@ -123,7 +125,7 @@ def named() -> list[Path]:
 
 
 def faults() -> list[str]:
-    """One sentence for each entry of $AMFS_LAB_DATA that is not a folder. An empty variable has no faults."""
+    """One sentence for each entry of $AMFS_LAB_DATA that is not a readable folder; none for an empty variable."""
     value = os.environ.get(VARIABLE, "")
     places = named()
     if value and not places:
@@ -136,7 +138,7 @@ def faults() -> list[str]:
 
 
 def downloads() -> Path:
-    """The default folder of downloads: `data/` of the checkout; without a checkout, of the current directory."""
+    """The default folder of downloads: `data/` in the checkout or, without a checkout, in the current directory."""
     return (PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()) / "data"
 
 

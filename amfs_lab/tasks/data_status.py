@@ -1,4 +1,4 @@
-"""The lines of `amfs-lab data status`: which data is there, which is missing, and where it belongs."""
+"""The lines of `amfs-lab data status`: the data found, the missing data, and the folders for missing data."""
 
 import os
 import warnings
@@ -26,7 +26,7 @@ def report(root: Path | None = None) -> Iterator[str]:
 
 
 def _named(root: Path | None) -> Iterator[str]:
-    """The faults of AMFS_LAB_DATA: entries that are not folders, or that hold no data."""
+    """The faults of AMFS_LAB_DATA: entries that are not readable folders, or that hold no data."""
     data_dirs.folders(root, "data")
     yield from data_dirs.faults()
     names = [name for wanted in WANTED for name in (wanted.archive, *wanted.trees) if name]
@@ -68,7 +68,7 @@ def _omniglot(root: Path | None) -> Iterator[str]:
 
 
 def _missing(part: str, root: Path | None) -> Iterator[str]:
-    """The lines for a missing file of Omniglot. It belongs in the folder of the other file, if that one exists."""
+    """The lines for a missing file of Omniglot. If the other file exists, both belong in the same folder."""
     found = next(filter(None, (data_dirs.lookup(wanted, root) for wanted in OMNIGLOT.values())), None)
     yield from _absent("omniglot", f"{part}.zip", found and found.parent)
 
@@ -125,7 +125,7 @@ def _ready(source: str, splits: Iterable[str]) -> str:
 
 
 def _absent(name: str, file: str, folder: Path | None = None) -> Iterator[str]:
-    """The lines for a missing file that can be downloaded. It belongs in `folder`, by default where downloads go."""
+    """The lines for a missing file to download. The file belongs in `folder`, by default the folder of downloads."""
     downloads = data_dirs.downloads() / name
     folder = folder or downloads
     yield f"{name}: {file} is missing. It belongs in {folder}"

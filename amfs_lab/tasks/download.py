@@ -1,4 +1,4 @@
-"""Downloads of data sets with pooch: checked by MD5, and moved to their final place only if complete."""
+"""Downloads of data sets with pooch. A file is checked by MD5, and moved to its final folder only if complete."""
 
 import io
 from collections.abc import Callable
@@ -19,7 +19,7 @@ RETRIES = 2  # after a broken connection or a wrong checksum
 
 @dataclass(frozen=True)
 class Remote:
-    """A data set on the web: the address of its files, and the MD5 and size in bytes of each."""
+    """A data set on the web: the address of its files, and the MD5 and the size in bytes of each file."""
 
     name: str
     base: str
@@ -50,7 +50,7 @@ REMOTES = {remote.name: remote for remote in (OMNIGLOT, CIFAR100, CUB)}
 def fetch(
     remote: Remote, to: Path | None = None, base: str | None = None, say: Callable[[str], None] = lambda line: None
 ) -> list[Path]:
-    """The files of a data set in the folder `to`/NAME. A complete file that exists already is kept.
+    """Downloads a data set and returns its files in the folder `to`/NAME. Keeps complete files that already exist.
 
     Args:
         to: a data directory; by default `data/` of the checkout or of the current directory.
@@ -83,7 +83,7 @@ def fetch(
 
 
 def _download(store: pooch.Pooch, name: str, size: int) -> None:
-    """Downloads one file. Raises DataError that says what failed and what to do."""
+    """Downloads one file. Raises DataError with the cause and with advice."""
     from requests import HTTPError, RequestException
 
     url, mirror = f"{store.base_url}{name}", "name another mirror with `--from URL`"
@@ -104,7 +104,7 @@ def _download(store: pooch.Pooch, name: str, size: int) -> None:
 
 
 def _receive(size: int, url: str, path: str, store: pooch.Pooch) -> None:
-    """One attempt to download a file. Raises ValueError after more than `size` bytes, because it could be endless."""
+    """Tries once to download a file. Raises ValueError after more than `size` bytes, as a response may be endless."""
     bar: dict[str, Any] = {"desc": url.rpartition("/")[2], "total": size, "disable": None}
     with _Bounded(path, "wb") as file, tqdm.wrapattr(file, "write", **bar) as watched:
         file.size = size

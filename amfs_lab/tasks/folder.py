@@ -15,13 +15,14 @@ ADVICE = "Make a folder for it beside the others, with one folder of images for 
 def split(folder: Path | str, name: str, size: int = 84) -> tuple[Ragged, tuple[str, ...]]:
     """The images of `"train"`, `"validation"` or `"test"`, in colour or grey, and the labels of the classes.
 
-    The folder has the folders `train`, `validation` (or `val`) and `test` with one folder for each class in them. If
-    it has none of these, its own folders are the classes, and a hash of their names chooses the split: 64 / 16 / 20 %.
+    `folder` has the folders `train`, `validation` (or `val`) and `test`, each with one folder for each class. If all
+    three are missing, each folder in `folder` is a class, and a hash of the class names makes the splits (64 / 16 /
+    20 %).
     Images are grey if no image of any split has colour. Oblong images are padded to a square in white.
 
     Raises:
-        DataError: a split without classes, a class in two splits, a link that leaves the folder, what `image_names`
-            raises, or an image that cannot be read. ConfigError: `size` < 1.
+        DataError: a split without classes, a class in two splits, a link that leaves the folder, any error of
+            `image_names`, or an image that cannot be read. ConfigError: `size` < 1.
     """
     check_positive("size", size)
     place = Path(os.path.expanduser(folder))

@@ -1,10 +1,10 @@
 """The glyphs, the data set of the package: printed characters that are as hard to classify as Omniglot's.
 
-About forty living scripts from Adlam to Yezidi, at most 36 letters each, 20 samples of each letter. Each sample is
-another face, weight or width of Google's Noto fonts (SIL Open Font License 1.1). It has its own pen width, and a seeded
-distortion bends and slants it. Samples are 28x28 grey images with bright ink. Each script is in one split only, so test
-letters belong to alphabets that training never saw. `data/GLYPHS.md` lists scripts, faces and difficulty;
-`glyph_builder` makes the file.
+There are about forty living scripts from Adlam to Yezidi, with at most 36 letters each and 20 samples of each letter.
+The samples of a letter differ in face, weight or width of Google's Noto fonts (SIL Open Font License 1.1). Each sample
+has its own pen width, and a seeded distortion bends and slants it. Samples are 28x28 grey images with bright ink. Each
+script is in one split only, so test letters are from scripts that are not used in training. `data/GLYPHS.md` lists
+scripts, faces and difficulty; `glyph_builder` makes the file.
 """
 
 import functools

@@ -20,12 +20,12 @@ from amfs_lab.tasks.junk_files import is_leftover
 
 ENDINGS = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 HEIC = (".heic", ".heics", ".heif", ".heifs", ".hif")  # photographs of many telephones, which Pillow cannot read
-ICLOUD = ".icloud"  # `.IMG_1.jpg.icloud` stands for an `IMG_1.jpg` that is not on this machine
+ICLOUD = ".icloud"  # `.IMG_1.jpg.icloud` is the placeholder of an `IMG_1.jpg` that is not on this machine
 SHOWN = 5  # names in a sentence; further names are only counted
 
 
 class FolderLabel(str):
-    """The name of a class; if all classes were cut to the smallest class, also the name and size of that class."""
+    """The name of a class. If all classes were cut to the smallest class, also the name and size of that class."""
 
     smallest: str
     samples: int | None
@@ -38,7 +38,7 @@ class FolderLabel(str):
 
 @dataclass(frozen=True)
 class _Class:
-    """The images, other files and folders in a class's folder, sorted by name. Images are strings, which are fast."""
+    """The images, other files and folders in a class's folder, sorted by name. Image paths are strings, for speed."""
 
     label: str
     place: Path
@@ -52,16 +52,16 @@ def read_folder(
 ) -> tuple[UInt8[Tensor, "c s size size"], tuple[str, ...]]:
     """Your own images, one folder for each class: `(images, labels)` for `ImageSource`, sorted by name.
 
-    Every class is cut to the size of the smallest class: its first images by name are kept. Names are
-    compared by code point in Unicode's form NFC, so that the order is the same on every system; `A` and `a` are two
-    classes. Files of the operating system (`is_leftover`) and notes next to the class folders are ignored. A warning
-    names everything else that is left out.
+    Every class is cut to the size of the smallest class, and the first images by name are kept. Names are compared by
+    code point in Unicode's form NFC, so that the order is the same on every system. `A` and `a` are two classes. Files
+    of the operating system (`is_leftover`) and notes next to the class folders are ignored. A warning lists all other
+    files and folders that are left out.
 
     Args:
         size: pixels on each side. ink: turn dark drawings on light paper into bright ink on black, as in Omniglot.
         at_least: leave out classes with fewer images.
     Raises:
-        DataError: what `image_files` raises, or an image that cannot be read. ConfigError: `size` or `at_least` < 1.
+        DataError: any error of `image_files`, or an image that cannot be read. ConfigError: `size` or `at_least` < 1.
     """
     check_positive("size", size)
     if at_least is not None:
@@ -100,9 +100,9 @@ def image_files(folder: Path | str) -> dict[str, list[Path]]:
 
 
 def image_names(folder: Path | str) -> dict[str, list[str]]:
-    """The image files of each class, sorted by name. Unlike with `read_folder`, classes keep all their images.
+    """The image files of each class, sorted by name. Unlike in `read_folder`, classes keep all their images.
 
-    Raises DataError for no folder, no class in it, a class without an image, or two classes with the same name.
+    Raises DataError for a missing folder, no class, a class without an image, or two classes with the same name.
     """
     place = _folder(folder)
     classes = _with_images(place, _classes(place))
@@ -151,7 +151,7 @@ def _classes(place: Path) -> list[_Class]:
 
 
 def _with_images(place: Path, classes: list[_Class], at_least: int = 0) -> list[_Class]:
-    """The classes with `at_least` images. Raises DataError for a class without any, or if no class is left."""
+    """The classes with `at_least` images. Raises DataError for a class without images, or if no class is left."""
     large = [each for each in classes if len(each.images) >= at_least]
     if not large:
         most = max(len(each.images) for each in classes)

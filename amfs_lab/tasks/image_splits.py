@@ -21,22 +21,22 @@ Image = TypeVar("Image")
 
 
 def by_folder(place: Path) -> dict[str, dict[str, list[str]]]:
-    """The images of the folders `train`, `validation` (or `val`) and `test` by split and class; {} without any.
+    """The images of the folders `train`, `validation` (or `val`) and `test` by split and class; {} if all are missing.
 
-    Raises DataError for a class in two splits, and what `image_names` raises.
+    Raises DataError for a class in two splits, and for any error of `image_names`.
     """
     folders = {split: _existing(place, names, "") for split, names in NAMES.items()}
     return disjoint(place, {split: image_names(folder) for split, folder in folders.items() if folder})
 
 
 def by_csv(place: Path, images: Mapping[str, Image]) -> dict[str, dict[str, list[Image]]]:
-    """The images in the files `train.csv`, `val.csv` and `test.csv` by split and class; {} without any.
+    """The images in the files `train.csv`, `val.csv` and `test.csv` by split and class; {} without CSV files.
 
     Args:
-        images: all images by the name that the column `filename` has.
+        images: all images by their name in the column `filename`.
     Raises:
-        DataError: a file without the columns `filename` and `label`, without rows, or with images that are not there;
-            an image that occurs twice, or a class in two splits.
+        DataError: a file without the columns `filename` and `label`, or without rows; an image that does not exist or
+            that occurs twice; a class in two splits.
     """
     found: dict[str, dict[str, list[Image]]] = {}
     seen: set[str] = set()
@@ -60,7 +60,7 @@ def by_csv(place: Path, images: Mapping[str, Image]) -> dict[str, dict[str, list
 
 
 def csv_files(place: Path) -> dict[str, Path]:
-    """The CSV files of a folder by split; `val.csv` and `validation.csv` are one name."""
+    """The CSV files of a folder by split; `val.csv` and `validation.csv` are the same split."""
     found = {split: _existing(place, names, ".csv") for split, names in NAMES.items()}
     return {split: path for split, path in found.items() if path}
 
@@ -80,7 +80,7 @@ def by_hash(classes: Mapping[str, list[Image]]) -> dict[str, dict[str, list[Imag
 
 
 def disjoint(place: Path, splits: dict[str, dict[str, list[Image]]]) -> dict[str, dict[str, list[Image]]]:
-    """The splits. Raises DataError for a class in two of them, because a test class must be new."""
+    """The given splits. Raises DataError for a class in two splits, because a test class must be new."""
     home: dict[str, str] = {}
     for split, classes in splits.items():
         for label in classes:
@@ -100,7 +100,7 @@ def check_split(place: Path, splits: Mapping[str, object], name: str, advice: st
 
 
 def few(names: Iterable[str]) -> str:
-    """The first three names, printable, and the number of the others."""
+    """The first three names, printable, and the number of further names."""
     shown = [f"'{printable(name, line=True)}'" for name in names]
     more = [f"{len(shown) - SHOWN:,} more"] if len(shown) > SHOWN else []
     *first, last = [*shown[:SHOWN], *more] or ["none"]
@@ -108,7 +108,7 @@ def few(names: Iterable[str]) -> str:
 
 
 def _existing(place: Path, names: Iterable[str], ending: str) -> Path | None:
-    """The file or folder with one of these names; None without any. Raises DataError for two of them."""
+    """The file or folder with one of these names; None if there is none. Raises DataError for two of them."""
     is_one = os.path.isfile if ending else os.path.isdir
     found = [path for name in names if is_one(path := place / (name + ending))]
     if len(found) > 1:

@@ -30,22 +30,22 @@ Made = TypeVar("Made")
 
 
 def read_image(path: Path | str, size: int = 28, ink: bool = False) -> UInt8[Tensor, "size size"]:
-    """One image as a square of grey levels, with the arguments and the result of `read_folder`.
+    """One image as a square of grey levels. Arguments and grey levels are those of `read_folder`.
 
-    Raises DataError for no file, a folder, or a file that cannot be read as an image; ConfigError for `size` < 1.
+    Raises DataError for a missing file, a folder, or a file that is not a readable image; ConfigError for `size` < 1.
     """
     check_positive("size", size)
     return torch.from_numpy(read_square(Path(os.path.expanduser(path)), size, ink)[0].copy())
 
 
 def read_square(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "size size"], bool]:
-    """The square, and True if the file has more pages or frames. Raises DataError."""
+    """The image as a square of grey levels, and True if the file has more pages or frames. Raises DataError."""
     return _read(path, lambda image: squared(image, size, ink))
 
 
 class Square(NamedTuple):
-    """The arguments of `squared`. Calling this object makes an open image square, and says if the image had an
-    unexpected mode or size.
+    """The arguments of `squared`. A call with an open image returns the square, and two flags: True for an
+    unexpected mode, and True for an unexpected size.
     """
 
     size: int
@@ -55,12 +55,15 @@ class Square(NamedTuple):
     def __call__(self, image: Any) -> tuple[UInt8[np.ndarray, "size size ..."], bool, bool]:
         modes = ("RGB",) if self.colour else ("1", "L")
         mode, size = image.mode not in modes, image.size != (self.size, self.size)
-        # Images that are cropped have other sizes as a rule, and that is not worth a remark.
+        # Cropped images usually have other sizes, so their size is not reported.
         return squared(image, self.size, False, self.colour, self.oblong), mode, size and self.oblong != "crop"
 
 
 def read_as(make: Callable[[Any], Made], path: Path) -> tuple[Made, bool]:
-    """`make` (a `Square`, for example) of the open image in a file, and True if it has more pages. Raises DataError."""
+    """`make(image)` for the image in a file, and True if the file has more pages. Raises DataError.
+
+    `make` is a `Square`, for example.
+    """
     return _read(path, make)
 
 
@@ -70,7 +73,7 @@ def has_colour(path: Path) -> bool:
 
 
 def read_grey(path: Path | str) -> Any:
-    """The image in a file in mode L, upright, in its own size. Raises DataError like `read_image`."""
+    """The image in a file as an upright image in mode L, in the original size. Raises DataError like `read_image`."""
     return _read(Path(os.path.expanduser(path)), upright_grey)[0]
 
 
@@ -145,7 +148,7 @@ def open_image(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...] = 
 
 
 def _upright(image: Any) -> Any:
-    """The image, turned by its EXIF orientation, because cameras store photographs as the sensor was held.
+    """The image, turned by its EXIF orientation, because cameras store photographs in the orientation of the sensor.
 
     `ImageOps.exif_transpose` also rewrites the other tags, and fails if a tag is damaged.
     """
@@ -154,7 +157,7 @@ def _upright(image: Any) -> Any:
     T = Image.Transpose
     turns = (T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90)
     image.load()  # this turns a TIFF, which then has no orientation tag
-    with contextlib.suppress(Exception):  # with damaged tags nothing is turned, as in a browser
+    with contextlib.suppress(Exception):  # an image with damaged tags is not turned, as in a browser
         turn = dict(enumerate(turns, start=2)).get(image.getexif().get(0x0112))
         return image if turn is None else image.transpose(turn)
     return image
@@ -199,7 +202,7 @@ def _read(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
 
 
 def read_open(file: io.BufferedReader | io.BytesIO, make: Callable[[Any], Made]) -> tuple[Made, bool]:
-    """The result of `make` for an open file, and True if it has more pages or frames. May raise nearly any error."""
+    """The result of `make` for an open file, and True for more pages or frames. May raise nearly any error."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Corrupt EXIF data")
         with open_image(_checked(file)) as image:

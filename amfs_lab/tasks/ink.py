@@ -1,7 +1,7 @@
 """Drawings on paper as bright ink on black: shading removed, contrast stretched, drawing cropped and centred.
 
 In training images the paper is black and the character fills the image. A photograph of a sheet has grey paper,
-shadows, and a small character somewhere, so inverting it is not enough.
+shadows, and a small character at any position, so inverting the photograph is not enough.
 """
 
 from typing import Any, NamedTuple
@@ -21,10 +21,10 @@ DARKEST = 32  # of 255: the noise of darker paper would count as ink
 
 
 class Ink(NamedTuple):
-    """A drawing as the network expects it, and flags for possible problems.
+    """A drawing in the form of the training images, and flags for possible problems.
 
-    `light_on_dark`: the image was already bright on dark. `at_edge`: ink reaches the edge of the image. `blank`: there
-    is no ink.
+    `light_on_dark`: the image already had bright ink on dark paper. `at_edge`: ink reaches the edge of the image.
+    `blank`: there is no ink.
     """
 
     pixels: UInt8[np.ndarray, "size size"]
@@ -36,9 +36,9 @@ class Ink(NamedTuple):
 def extract_ink(image: Any, size: int) -> Ink:
     """The ink of a Pillow image in mode L as a square of grey levels.
 
-    The image may show dark ink on light paper, or chalk on a dark board. Each pixel becomes 1 - brightness / brightness
-    of the paper around it. Otsu's threshold (1979) separates ink from paper; paper becomes 0 and the median of the ink
-    255. The bounding box of the ink is centred with a `MARGIN`.
+    The image may show dark ink on light paper, or chalk on a dark board. A pixel of brightness b becomes 1 - b / p,
+    where p is the brightness of the paper around it. Otsu's threshold (1979) separates ink from paper. Paper becomes 0,
+    and the median of the ink becomes 255. The bounding box of the ink is centred with a `MARGIN`.
     """
     from PIL import Image, ImageOps
 
@@ -93,7 +93,7 @@ def _paper(coarse: Float[np.ndarray, "c c"], size: tuple[int, int]) -> Float[np.
 
 
 def _otsu(values: Float[np.ndarray, "h w"]) -> float:
-    """Otsu's threshold: it makes the variance between its two groups largest."""
+    """Otsu's threshold, at which the variance between the groups below and above it is largest."""
     counts, edges = np.histogram(values, 128, (0.0, 1.0))
     middles = (edges[:-1] + edges[1:]) / 2
     below, moment = counts.cumsum()[:-1], (counts * middles).cumsum()

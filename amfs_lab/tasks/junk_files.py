@@ -17,5 +17,5 @@ _ENDINGS = ("@synoeastream", "@synoresource", "zone.identifier", ":encryptable")
 
 
 def is_leftover(name: str) -> bool:
-    """True for a file or folder that is not the user's own, and for every hidden one (`.NAME`)."""
+    """True for a file or folder that a system or program left behind, and for every hidden one (`.NAME`)."""
     return name.startswith((".", "~$")) or name.lower() in _NAMES or name.lower().endswith(_ENDINGS)

@@ -1,8 +1,9 @@
 """mini-ImageNet (Vinyals et al. 2016): 100 classes of ImageNet with 600 images each, 64 / 16 / 20 for the splits.
 
-It has no official address. These layouts are read from a folder `mini-imagenet` in a data directory:
-`images/` with `train.csv`, `val.csv` and `test.csv` of Ravi and Larochelle (2017), columns filename and label;
-`train/`, `val/` and `test/` with one folder of images for each class.
+The data set has no official address. It is read from a folder `mini-imagenet` in a data directory, with one of two
+layouts:
+- `images/` with `train.csv`, `val.csv` and `test.csv` of Ravi and Larochelle (2017), columns filename and label;
+- `train/`, `val/` and `test/` with one folder of images for each class.
 """
 
 import os
@@ -29,8 +30,8 @@ WANTED = data_dirs.Wanted(
 def split(name: str, root: Path | None = None, size: int = 84) -> tuple[Ragged, tuple[str, ...]]:
     """The images (n 3 size size) of `"train"`, `"validation"` or `"test"`, and the labels of the classes.
 
-    The whole image is scaled to a square, as Ravi and Larochelle did. Warns of converted images and of other numbers
-    of images than the complete set has. Raises DataError for missing or damaged files.
+    The whole image is scaled to a square, as Ravi and Larochelle did. Warns if images were converted, or if the
+    number of images differs from the complete set. Raises DataError for missing or damaged files.
     """
     place = data_dirs.find(WANTED, root)
     splits = survey(place)
@@ -41,7 +42,7 @@ def split(name: str, root: Path | None = None, size: int = 84) -> tuple[Ragged, 
 
 
 def survey(place: Path) -> dict[str, dict[str, list[str]]]:
-    """The image files by split and class, none of which is read. Raises DataError."""
+    """The image files by split and class. Reads no image. Raises DataError."""
     folder, start = place / "images", os.path.join(place, "images", "")
     if folder.is_dir():
         try:

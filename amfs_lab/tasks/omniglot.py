@@ -1,10 +1,10 @@
 """Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): 1,623 handwritten characters of 50 alphabets, 20 drawers each.
 
-Its two protocols are two sources, because their accuracies must not be compared:
-`omniglot`: whole alphabets. 25 of the 30 background alphabets are for training, 5 for validation; the 20 evaluation
-alphabets are for testing.
-`omniglot-random-classes`: all characters shuffled, 1,100 / 100 / 423, as in MAML and its successors. A test character
-is new, but its alphabet may have been seen, so this protocol is easier.
+Omniglot has two protocols. Each is a source of its own, because accuracies of different protocols must not be compared.
+- `omniglot`: whole alphabets. 25 of the 30 background alphabets are for training and 5 for validation. The 20
+  evaluation alphabets are for testing.
+- `omniglot-random-classes`: all characters shuffled and split into 1,100 / 100 / 423, as in MAML and its successors. A
+  test character is new, but its alphabet may be used in training, so this protocol is easier.
 """
 
 import warnings
@@ -53,7 +53,8 @@ def split(
 ) -> tuple[UInt8[Tensor, "classes 20 28 28"], tuple[str, ...]]:
     """The images and labels of `"train"`, `"validation"` or `"test"` in one of the two protocols.
 
-    The official splits train and validation need only the background. Raises DataError for a missing or damaged part.
+    The splits for training and validation of `omniglot` need only the background part. Raises DataError for a missing
+    or damaged part.
     """
     if protocol == OFFICIAL and name == "test":
         drawings = load(EVALUATION, root)
@@ -88,7 +89,7 @@ def random_classes(labels: tuple[str, ...]) -> dict[str, str]:
 def load(part: str, root: Path | None = None) -> Drawings:
     """All drawings of `"images_background"` or `"images_evaluation"`, from the packed copy if there is one.
 
-    Warns of converted images and of missing alphabets. Raises DataError.
+    Warns if images were converted or alphabets are missing. Raises DataError.
     """
     with opened(find(part, root)) as tree:
         drawings = _drawings(packed.copy(part, tree.key, lambda: _source(tree, part)))

@@ -1,8 +1,8 @@
 """Omniglot's files, images_background/ALPHABET/characterNN/IIII_DD.png, in a zip or an extracted folder.
 
-The structure is checked, not a checksum, so a repacked zip or an extracted folder is accepted, too. Repacking and
-extracting may change separators, put `./` in front, add folders around, write endings in capitals, and add files of
-the operating system. The labels are the official ones in all these cases. No member of a zip is written to disk.
+The structure is checked, not a checksum, so a repacked zip and an extracted folder are also accepted. Repacking and
+extracting may change separators, put `./` before names, add outer folders, write endings in capitals, and add files of
+the operating system. The labels are the official ones in all these cases. No file of a zip is written to disk.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ class Tree:
 
 @contextlib.contextmanager
 def opened(place: Path) -> Iterator[Tree]:
-    """A zip, or a folder of the same name. The key is a SHA-256 of the zip, or of a folder's names and drawings.
+    """A context with the `Tree` of a zip or folder. Its key is a SHA-256 of the zip, or of the names and drawings.
 
     Raises DataError for an incomplete zip, or a path that cannot be read.
     """
@@ -161,8 +161,8 @@ def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
 def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
     """The path above this part's alphabets, and the paths above other alphabets (of the other part, or of copies).
 
-    The path ends in `top`, or has no part's name in it. Of several, the path with the most drawings is taken; then the
-    shortest.
+    The path ends in `top`, or else contains no name of a part. Of several such paths, the path with the most drawings
+    is taken. Of paths with equally many drawings, the shortest is taken.
     """
     counts: Counter[tuple[str, ...]] = Counter()
     for parts in (name.split("/") for name in tree.names):
@@ -178,7 +178,7 @@ def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
 
 
 def _walk(place: Path) -> Iterator[tuple[str, Path]]:
-    """Names and paths of the folder and of everything below it, links included.
+    """Names and paths of the folder and of all files and folders below it. Links are followed.
 
     Raises OSError for an unreadable folder, and ValueError for too many files, for example because a link leads to a
     folder above.

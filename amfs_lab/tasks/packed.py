@@ -32,18 +32,18 @@ from amfs_lab.tasks import data_dirs
 from amfs_lab.tasks.images import Square, has_colour, read_as
 from amfs_lab.tasks.ragged import Ragged
 
-FORMAT = 5  # of the packed copy: another number makes a new one
+FORMAT = 5  # of the packed copy: with a new number, old copies are not used
 COUNTS: tuple[str, ...] = ("modes", "sizes", "pages")  # of a `Block`, added up in a `Packed`
 BATCH = 256  # images that are read ahead
-DAY = 24 * 3600  # seconds; no file is written for so long
+DAY = 24 * 3600  # seconds; writing a file takes less time
 CHECKED = 2**26  # bytes: a larger copy is opened without its checksum, which would read all of it
 Item = TypeVar("Item")
-Splits = Mapping[str, Mapping[str, Sequence[str]]]  # paths, as strings: a Path takes longer than a look at its file
+Splits = Mapping[str, Mapping[str, Sequence[str]]]  # paths as strings, because making a Path is slower
 
 
 class Block(NamedTuple):
-    """Images for the rows `row` .. `row + k - 1`; the numbers of files with an unexpected mode, an unexpected size, and
-    further pages.
+    """Images for the rows `row` .. `row + k - 1`, with three numbers of files: with an unexpected mode, with an
+    unexpected size, and with further pages.
     """
 
     row: int
@@ -89,7 +89,7 @@ class Packed:
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences on images that were converted, and on pages that are not used; none without any."""
+        """Sentences on images that were converted, and on pages that are not used; empty if there are none."""
         mode, (high, wide) = "stored as grey" if self.images.ndim == 3 else "RGB", self.images.shape[1:3]
         kinds = ((self.modes, mode), (self.sizes, f"{wide}x{high}"))
         said = [f"{count:,} of {len(self.images):,} images were not {kind}" for count, kind in kinds if count]
@@ -98,13 +98,13 @@ class Packed:
         return converted + [few] * bool(self.pages)
 
     def warn(self, place: Path, complete: Mapping[str, tuple[int, int]] = {}) -> None:
-        """Warns of converted images, and of splits with other numbers of classes and images than the complete ones."""
+        """Warns of converted images, and of splits whose numbers of classes and images differ from `complete`."""
         for said in (*self.remarks, *incomplete(self.splits, complete)):
             warnings.warn(f"{place}: {said}", stacklevel=3)
 
 
 def incomplete(splits: Mapping[str, Mapping[str, int]], complete: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-    """One sentence for each split with other numbers of classes and images than the complete one has."""
+    """One sentence for each split whose numbers of classes and images differ from the complete split."""
     for name, (classes, images) in complete.items():
         got, total = len(splits.get(name, {})), sum(splits.get(name, {}).values())
         if (got, total) != (classes, images):
@@ -120,7 +120,7 @@ def pack_files(
     """The packed copy of the image files in a folder.
 
     Args:
-        name: of the data set. splits: files in `place` by split and label.
+        name: name of the data set. splits: files in `place` by split and label.
         channels: 3 for colour, 1 for grey, None for grey if no image has colour.
         oblong: see `images.squared`.
     Raises:
@@ -144,7 +144,7 @@ def _read_file(square: Square, path: Path) -> tuple[np.ndarray, bool, bool, bool
 
 
 def tree_key(place: Path, splits: Splits) -> str:
-    """A hash of the names in `place`, sizes and times of files, without their content, and of splits and labels.
+    """A hash of the names, sizes and times of the files in `place`, and of splits and labels. Reads no file.
 
     Raises DataError for a missing file, or a link that leaves `place`.
     """
@@ -170,7 +170,7 @@ def tree_key(place: Path, splits: Splits) -> str:
 
 
 def file_key(paths: Iterable[Path], *settings: object) -> str:
-    """A hash of the names, sizes and times of the files that are there, and of settings. Links are followed."""
+    """A hash of settings and of the names, sizes and times of all files that exist. Links are followed."""
     states = [(path.name, path.stat()) for path in paths if path.exists()]
     found = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
     return hashlib.sha256(repr((found, settings)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -191,7 +191,7 @@ def decoded(
     """The images of (row, item) pairs as blocks, read in threads on all cores, with a progress bar.
 
     Args:
-        read: an item -> the fields of its `Block` after `row`, without the axis of the images.
+        read: item -> the fields of a `Block` after `row`, with one image in place of the array of images.
     """
     items = iter(items)
     with (
@@ -207,9 +207,9 @@ def decoded(
 
 
 def copy(name: str, key: str, source: Callable[[], Source]) -> Packed:
-    """The packed copy of a source, which is made if there is none. `source` is called only then.
+    """The packed copy of a source. If there is none, `source` is called and the copy is written.
 
-    If the copy cannot be written, a warning says so and the images stay in memory.
+    If the copy cannot be written, there is a warning and the images stay in memory.
     """
     if found := stored(name, key):
         return found
@@ -226,7 +226,7 @@ def copy(name: str, key: str, source: Callable[[], Source]) -> Packed:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Removes incomplete files of killed processes. Another process may still write a file less than a day old."""
+    """Removes incomplete files of killed processes. Files less than a day old stay: a process may still write them."""
     for left in folder.glob(files.LEFT):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > DAY:
@@ -234,10 +234,10 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def stored(name: str, key: str) -> Packed | None:
-    """The complete packed copy of a source, memory-mapped; None without one.
+    """The complete packed copy of a source, memory-mapped; None if there is none.
 
-    A copy cannot be checked without its source, so a copy that another user could have written is not trusted. Changes
-    of its images stay in memory: the file is mapped copy-on-write.
+    A copy cannot be checked without its source, so a copy that another user could have written is not trusted. The
+    file is mapped copy-on-write, so changes of the images stay in memory.
     """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         with files.opened(_path(name, key)) as file:
@@ -261,7 +261,7 @@ def _path(name: str, key: str) -> Path:
 
 
 def _write(path: Path, source: Source) -> None:
-    """Writes the copy. Blocks are written where they belong, so they may come in any order, and memory is bounded."""
+    """Writes the copy. Each block goes to its own rows, so blocks may come in any order and use little memory."""
     total = sum(sum(classes.values()) for classes in source.splits.values())
     shape = (total, *source.shape)
     longest = _header(shape, source.splits, dict.fromkeys(COUNTS, total), total * 2**32)
@@ -294,7 +294,7 @@ def _header(
 
 
 def _checksum(first: int, images: UInt8[np.ndarray, "k ..."]) -> int:
-    """A checksum of rows, which can be added up in any order."""
+    """A checksum of rows. The checksums of several blocks can be added in any order."""
     return sum(zlib.crc32(image, row) for row, image in enumerate(images, first))
 
 

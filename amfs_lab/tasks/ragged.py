@@ -19,7 +19,7 @@ class Ragged:
     `len(ragged)` is the number of classes, `ragged[c]` the samples of a class, and `ragged[a:b]` a part of the classes.
 
     Args:
-        flat: (n, ...), one row for each sample. It may be memory-mapped: nothing here reads it.
+        flat: (n, ...), one row for each sample. It may be memory-mapped. Only `of` and slices with a step copy data.
         counts: the number of samples of each class.
     Raises:
         ConfigError: the counts do not add up to the number of rows, or one of them is negative.
@@ -65,5 +65,5 @@ class Ragged:
 
 
 def counts_of(samples: Shaped[Tensor, "c s ..."]) -> tuple[int, ...]:
-    """The number of samples of each class of a tensor, which is the same for all."""
+    """The number of samples of each class in a tensor. All classes have the same number."""
     return (samples.shape[1],) * samples.shape[0]

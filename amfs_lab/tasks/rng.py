@@ -16,12 +16,12 @@ def generator(*key: object) -> torch.Generator:
 
 
 def shuffled(names: Iterable[str]) -> list[str]:
-    """The names in the order of their SHA-256: the same order on every machine, in which neighbours are unrelated."""
+    """The names in the order of their SHA-256. It is the same order on every machine, and neighbours are unrelated."""
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
 
 
 def checked_index(index: object) -> int:
-    """The index of an episode as an int: 3 and torch.tensor(3) are the same. Raises ConfigError for other types."""
+    """The index of an episode as an int: 3 and torch.tensor(3) both become 3. Raises ConfigError for other types."""
     try:
         return as_index(index)  # type: ignore[arg-type]
     except TypeError:

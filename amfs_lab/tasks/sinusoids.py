@@ -30,11 +30,11 @@ class Wave:
 class SinusoidSource:
     """`source[index]` is episode `index`: `shots` labelled points of one wave, and `queries` other points of the wave.
 
-    Amplitude, phase and x are uniform over 0.1..5, 0..pi and -5..5. An episode is a pure function of
-    (split, seed, index). Its points are sampled in order, so with more shots the first points stay the same.
+    The amplitude is uniform over 0.1..5, the phase over 0..pi, and x over -5..5. An episode is a pure function of
+    (split, seed, index). Points are sampled one after the other, so with more shots the first points stay the same.
 
     Args:
-        split: any name; another name gives other tasks. noise: standard deviation of the support labels' error, >= 0.
+        split: any name; the tasks of two names differ. noise: standard deviation of the support labels' error, >= 0.
     """
 
     shots: int = 10

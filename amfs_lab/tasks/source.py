@@ -46,9 +46,9 @@ class EpisodeConfig:
 
 @runtime_checkable
 class EpisodeSource(Protocol):
-    """A source of episodes: `source[index]` is an `Episode` for each index >= 0, always the same one.
+    """A source of episodes: `source[index]` is an `Episode` for each index >= 0, the same one at every call.
 
-    Optional attributes are used if they are there: `config` (the shape of an episode), `name`, `split`, `seed`,
+    A source may have optional attributes: `config` (the shape of an episode), `name`, `split`, `seed`,
     `classes` (the number of classes), and `classes_of(index)` (the names of an episode's classes).
     """
 
@@ -71,7 +71,7 @@ class LabelledSource:
 
     Args:
         samples: (classes, samples, ...), or `Ragged` for classes of unequal sizes.
-        labels: a name for each class; all names differ, and numbers become names.
+        labels: a different name for each class; numbers become names.
         name, split, seed: an episode depends only on these and its index.
     Raises:
         ConfigError: samples of another type or shape, a wrong number of labels, a repeated label, or more ways, shots
@@ -142,7 +142,7 @@ class LabelledSource:
         )
 
     def _inputs(self, samples: Tensor, chosen: Int64[Tensor, " ways"], index: int) -> Float[Tensor, "ways k ..."]:
-        """The network's inputs from the samples (ways k ...) of an episode."""
+        """The inputs of the network, made from the samples (ways k ...) of an episode."""
         return samples
 
     def _generator(self, *key: object) -> torch.Generator:
@@ -209,7 +209,7 @@ class ImageSource(LabelledSource):
 class EmbeddingSource(LabelledSource):
     """Episodes of embeddings (classes, samples, d) in floating point, precomputed by any network.
 
-    Raises what `LabelledSource` raises, and DataError for NaN or infinity.
+    Raises the errors of `LabelledSource`, and DataError for NaN or infinity.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class EmbeddingSource(LabelledSource):
 
 
 def _samples(given: object) -> Tensor | Ragged:
-    """The samples, with a list of tensors as `Ragged`. Raises ConfigError for anything that is no dense tensor."""
+    """The samples; a list of tensors becomes a `Ragged`. Raises ConfigError for anything but dense tensors."""
     if isinstance(given, list | tuple) and given and all(isinstance(each, Tensor) for each in given):
         shapes = {(tuple(each.shape[1:]), each.dtype) for each in given}
         if len(shapes) > 1:

@@ -19,7 +19,7 @@ AT_EDGE = "has ink at its edge, which may not belong to the drawing. Crop the ph
 
 
 class Picture(NamedTuple):
-    """The input of a network, grey levels in [0, 1], with remarks on possible problems."""
+    """An image as input of a network, with grey levels in [0, 1], and remarks on possible problems."""
 
     x: Float[Tensor, "..."]
     remarks: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: boo
             only converted to grey and made square.
         black: add a remark if the background is not black, because training images have a black background.
     Raises:
-        DataError: no file, a file that cannot be read as an image, or no ink found with `ink`.
+        DataError: a missing file, a file that cannot be read as an image, or no ink found with `ink`.
     """
     grey = read_grey(path)
     if ink:

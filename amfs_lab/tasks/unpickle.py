@@ -1,8 +1,8 @@
 """Plain data from a pickle: numpy arrays, bytes, lists, dicts, integers and strings, and nothing else.
 
-Python's own unpickler calls functions that a file names, so that a file can start any program. This one is a small
-interpreter of the opcodes: it calls no function that a file names and imports nothing. The names of numpy's functions
-are only compared with those in `_KNOWN`, which old and new versions of numpy write for an array.
+Python's own unpickler calls functions that a file names, so a file can start any program. This module is a small
+interpreter of the opcodes. It calls no function that a file names, and imports nothing. Names of functions are only
+compared with those in `_KNOWN`: the names that old and new versions of numpy write for an array.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 
 from amfs_lab.errors import DataError
 
-MOST_OPCODES = 4_000_000  # CIFAR-100 has some 300,000; each may make an object
+MOST_OPCODES = 4_000_000  # CIFAR-100 has about 300,000; each opcode may make an object
 ADMITTED = (int, str, bytes, list, dict, np.ndarray)
 _TYPES = re.compile(r"[biu][1248]|f[248]")  # of an array's elements
 _ENDIAN = ("<", ">", "=", "|")
@@ -60,7 +60,7 @@ class _Type:
 
 
 class _Array:
-    """An array, which is known only after `build`."""
+    """An array. Its shape and values are unknown before `build` or `fill`."""
 
     array: np.ndarray | None = None
 
@@ -83,7 +83,7 @@ def load(data: bytes) -> Any:
     """The content of a pickle of protocol 0 to 5. Python 2's strings become `str`, one character for each byte.
 
     Raises DataError for anything but arrays of numbers, bytes, lists, dicts, integers and strings, for a truncated
-    pickle, and for more than `MOST_OPCODES` opcodes. The file has then done nothing.
+    pickle, and for more than `MOST_OPCODES` opcodes. In all these cases, no function of the file is called.
     """
     try:
         return _Machine(len(data)).run(data)
@@ -101,7 +101,7 @@ def _refuse(got: str) -> NoReturn:
 
 
 class _Machine:
-    """The stack, the marks on it, and the memo of a pickle's opcodes; the number of characters it may still encode."""
+    """The state of the interpreter: stack, marks on it, memo, and the number of characters that it may still encode."""
 
     def __init__(self, characters: int) -> None:
         self.left = characters
@@ -127,7 +127,7 @@ class _Machine:
                 memo[len(memo)] = stack[-1]
             case "GET" | "BINGET" | "LONG_BINGET":
                 stack.append(memo[argument])
-            case "NONE":  # this one and the next two only in the states of arrays
+            case "NONE":  # this and the next two opcodes occur only in the states of arrays
                 stack.append(None)
             case "NEWTRUE" | "NEWFALSE":
                 stack.append(name == "NEWTRUE")
@@ -174,7 +174,7 @@ class _Machine:
                 _refuse(f"the opcode {name}, which may call functions or make other objects")
 
     def _popped(self, start: int | None = None) -> tuple[Any, ...]:
-        """The objects from `start`, or above the last mark, taken from the stack."""
+        """Removes and returns the objects of the stack from `start` on, by default those above the last mark."""
         start = self.marks.pop() if start is None else start
         if start < 0:
             raise IndexError("the stack is empty")
@@ -224,7 +224,7 @@ def _pairs(items: tuple[Any, ...]) -> dict[str | bytes, Any]:
 
 
 def _admitted(value: Any) -> Any:
-    """The value. Raises DataError for one of another type; a type, a name or a tuple is only part of an array."""
+    """The value. Raises DataError if its type is not admitted. Types, names and tuples are only parts of arrays."""
     found = value.array if isinstance(value, _Array) else value
     if type(found) not in ADMITTED:
         _refuse(f"an object of type {type(found).__name__.strip('_')}")

@@ -1,4 +1,4 @@
-"""The framework of the explorers: controls, figures, messages. It imports nothing about kernels or tasks."""
+"""The framework of the explorers: controls, figures, messages. This package imports nothing about kernels or tasks."""
 
 from amfs_lab.widgets.drive import drive
 from amfs_lab.widgets.explorer import Explorer

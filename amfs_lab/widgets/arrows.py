@@ -15,7 +15,7 @@ LEAST = 3.0  # pixels: a shorter arrow shows no direction
 
 
 class Arrow(NamedTuple):
-    """The arrays of an arrow's trace: x and y of both ends, the sizes of their markers, and the symbol of the head."""
+    """The arrays of an arrow's trace: x and y of both ends, the sizes of both markers, and the symbol of the head."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -35,7 +35,7 @@ def arrow(start: Sequence[Number], tip: Sequence[Number], head: Number, scale: N
 
     Args:
         start, tip: coordinates (x, y) in units of the axes. head: length of the head of a long arrow, in pixels.
-        scale: pixels per unit of the axes, an approximation: the figure's width depends on the page.
+        scale: approximate pixels per unit of the axes, because the figure's width depends on the page.
     """
     pixels = scale * math.dist(start, tip)
     if not math.isfinite(pixels):

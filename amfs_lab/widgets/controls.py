@@ -1,10 +1,10 @@
-"""Controls: class attributes of an explorer, each with label, range, unit and start.
+"""Controls: class attributes of an explorer, each with a label, a range, a unit and a start value.
 
     bandwidth = Slider("σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x")
 
 A control defines the values it accepts, the values that `drive` visits, and the widgets that show it. Every slider
 has a numeric box beside it, so that each value can also be typed. The box accepts any number. A number out of range
-becomes the nearest one in range, and a note says so. (The bounded boxes of ipywidgets correct it without a note.)
+becomes the nearest number in range, and a note reports the change. (The bounded boxes of ipywidgets show no note.)
 """
 
 import math
@@ -55,7 +55,7 @@ class Control:
     """Base of all controls; read and set through the explorer: `explorer.bandwidth = 2.0`.
 
     Args:
-        label: short name beside the control. help: one line below the control that says what it does.
+        label: short name beside the control. help: one line below the control, about the effect of the control.
         rare: if True, the control is hidden until the user asks for more controls.
         inert: the reason why moving only this control leaves the initial figure unchanged. Without a reason, `drive`
             requires a change.
@@ -86,7 +86,7 @@ class Control:
         return value
 
     def probes(self) -> list[Any]:
-        """The values that `drive` visits: both ends, the start, and one in between."""
+        """The values that `drive` visits: both ends, the start, and one value between the ends."""
         raise NotImplementedError
 
     def beyond(self) -> list[Any]:

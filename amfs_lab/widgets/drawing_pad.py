@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 class SheetState(w.Widget):
-    """The content of a sheet: a stored letter or a drawing. It is a plain ipywidgets model; `mount.js` says why.
+    """The content of a sheet: a stored letter or a drawing. It is a plain ipywidgets model (reason: see `mount.js`).
 
     Strokes are sent as lists of numbers. (A trait of type Bytes rejects the memoryview that the page sends, without an
     error message.)
@@ -33,7 +33,7 @@ class SheetState(w.Widget):
 
 
 class Sheet(anywidget.AnyWidget):
-    """The view of a sheet, with the buttons Undo and Clear; drawn on by mouse, touch or pen (`drawing_pad.js`)."""
+    """The view of a sheet for drawing by mouse, touch or pen, with the buttons Undo and Clear (`drawing_pad.js`)."""
 
     _esm = (HERE / "drawing_pad.js").read_text(encoding="utf-8")
     _css = (HERE / "drawing_pad.css").read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ class Sheet(anywidget.AnyWidget):
 
 
 class DrawingPad(Control):
-    """A drawing sheet. Its value is the list of drawn strokes, or None: then the stored letter is shown."""
+    """A drawing sheet. Its value is the list of drawn strokes, or None while the stored letter is shown."""
 
     def __init__(self, label: str, **rest: Any) -> None:
         super().__init__(label, None, **rest)

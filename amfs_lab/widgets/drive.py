@@ -1,4 +1,4 @@
-"""A driver for tests and lessons: it moves every control of an explorer as the page would, and fails on any error."""
+"""The function `drive`, for tests and lessons: it moves all controls of an explorer, and fails on any error."""
 
 import math
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def drive(explorer: Explorer) -> int:
 
 
 def move(explorer: Explorer, part: Any, value: Any) -> None:
-    """Moves one control with the message that the page would send. Exceptions are raised."""
+    """Moves one control with the message that the page would send. Exceptions of the explorer are raised."""
     state = {"value": part.to_widget(value)}
     if hasattr(part.widget, "index") and "index" in part.widget.keys:
         state = {"index": part.widget.options.index(value)}

@@ -1,4 +1,4 @@
-"""The base class of every explorer: controls as input, a figure and one sentence as output, all errors visible."""
+"""The base class of every explorer. Input: controls. Output: a figure, one sentence, and a banner for all errors."""
 
 import contextlib
 import functools
@@ -40,7 +40,7 @@ class Explorer(Shown):
 
     A subclass declares controls as class attributes, a table of traces, and two functions:
 
-    - `compute(state) -> Arrays` is a pure function, tested without widgets, and the only place for mathematics;
+    - `compute(state) -> Arrays` is a pure function with all mathematics, and is tested without widgets;
     - `say(arrays) -> str` describes the present state in one sentence.
 
     Args:
@@ -105,7 +105,7 @@ class Explorer(Shown):
         raise NotImplementedError
 
     def consequences(self, changed: Collection[str], state: State) -> Mapping[str, Any]:
-        """Values of controls that other controls determine in a state. Each control then shows the value in use.
+        """New values, by name, for controls that other controls determine. These controls then show the new values.
 
         Args:
             changed: the controls that were just set.

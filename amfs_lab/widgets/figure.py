@@ -1,4 +1,4 @@
-"""The live figure: a table maps arrays to properties of traces, and only changed arrays are sent to the page."""
+"""The live figure. A table maps arrays to properties of traces, and only changed arrays are sent to the page."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ class Arrays(Record):
 
 
 class LiveFigure:
-    """A plotly figure and its messages to the page. A table of traces says which array sets which property.
+    """A plotly figure and its messages to the page. A table of traces lists the array that sets each property.
 
     Args:
         panels: the panels by name. traces: the traces by name. layout: the constant part of the layout.
@@ -178,7 +178,7 @@ class LiveFigure:
 
 
 def half_widths(intervals: Sequence[Interval]) -> np.ndarray:
-    """Lengths of error bars; 0, which draws none, if there are too few values for an interval."""
+    """Lengths of error bars. With too few values for an interval, the length is 0 and no bar is drawn."""
     return np.array([interval.half_width or 0.0 for interval in intervals])
 
 
@@ -244,8 +244,10 @@ def _plain(value: Any) -> Any:
 
 
 def _sendable(value: Any, prop: str = "") -> Any:
-    """The value, with a no-break space in place of an empty text. plotly removes the node of an empty text and never
-    draws there again."""
+    """The value, with a no-break space in place of an empty text.
+
+    plotly removes the node of an empty text, and later texts would not be drawn.
+    """
     if prop == "text" and isinstance(value, (list, tuple)):
         return [each if each != "" else "\u00a0" for each in value]
     return list(value) if isinstance(value, tuple) else value

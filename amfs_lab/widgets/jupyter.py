@@ -1,4 +1,4 @@
-"""The Jupyter kernel that a live explorer runs in: its messages and its interrupts."""
+"""Messages and interrupts of the Jupyter kernel in which a live explorer runs."""
 
 import asyncio
 import functools
@@ -28,7 +28,7 @@ def stopped(interrupt: BaseException, words: str) -> None:
 
 @contextmanager
 def awaiting() -> Iterator[None]:
-    """Marks the time in which a cell awaits. Messages that arrive then are handled at the same time."""
+    """A context for the time in which a cell runs an `await`. Messages from the page are handled in this time."""
     global _awaiting
     _awaiting += 1
     try:
@@ -40,8 +40,8 @@ def awaiting() -> Iterator[None]:
 async def yield_to_kernel() -> None:
     """Gives the kernel time to deliver messages from the page.
 
-    One `sleep(0)` is one turn of the event loop. A message needs five turns: from the socket, through its dispatch, to
-    the widget. On Windows the message comes through another thread, which needs real time.
+    One `sleep(0)` is one turn of the event loop. A message needs five turns to go from the socket, through
+    its dispatch, to the widget. On Windows the message comes through another thread, which needs real time.
     """
     await asyncio.sleep(0.001)
     for _ in range(4):
@@ -62,7 +62,7 @@ def acknowledged(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def acknowledge() -> None:
-    """Tells the page that its message was handled, because ipykernel does not.
+    """Sends the page the acknowledgement that its message was handled, because ipykernel does not send it.
 
     A message that arrives while a cell runs an `await` is handled at that time on the main thread. ipykernel 7.4 sends
     no status for such a message. ipywidgets waits for an `idle` status before it sends the same widget's next value.

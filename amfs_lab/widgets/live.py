@@ -1,4 +1,4 @@
-"""Live display of long work in a notebook: curves grow, controls respond, and the Stop button ends the run."""
+"""Live display of a long run in a notebook: curves grow, controls respond, and the Stop button ends the run."""
 
 import asyncio
 import contextlib
@@ -19,8 +19,8 @@ NEXT = "Go on below with what was learned so far, or run the cell again to start
 class LiveExplorer(Explorer):
     """An explorer that displays a run: it stores what `live` pushes, and it has a Stop button.
 
-    `compute` finds the record in `state.history` (a mapping from a run's name to the tuple of its items) and the run's
-    condition in `state.status`: `"idle"`, `"running"`, `"stopped"`, `"finished"` or `"failed"`.
+    `compute` finds the record in `state.history`, a mapping from a run's name to the tuple of its items. The status of
+    the run is in `state.status`: `"idle"`, `"running"`, `"stopped"`, `"finished"` or `"failed"`.
     """
 
     empty = "Nothing has run yet. Run the next cell: the curves grow here."
@@ -62,7 +62,7 @@ class LiveExplorer(Explorer):
         self.set(status="running")
 
     def push(self, item: Any) -> None:
-        """Records one item without drawing. If its step is not after the last recorded step, a new record starts."""
+        """Records one item without drawing. A step that is not after the last recorded step starts a new record."""
         record = self._record.setdefault(self.name_of(item), [])
         if record and getattr(item, "step", len(record)) <= getattr(record[-1], "step", -1):
             record.clear()
@@ -89,8 +89,8 @@ async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: Live
     until the loop has ended. Several runs, given by name, take turns. The next step always belongs to the run that has
     used the least time, so all curves reach the same number of seconds.
 
-    The interrupt button also stops the run, and the cells after this cell. Every run is closed. A run with a folder
-    then saves a checkpoint. Recorded data stay, and the interrupt is raised again.
+    The interrupt button stops the run, and also the cells after this cell. All runs are then closed, and a run with a
+    folder saves a checkpoint. Recorded data stay, and the interrupt is raised again.
 
     Args:
         every: seconds between two drawings.

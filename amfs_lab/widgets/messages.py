@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 
 
 class Page(anywidget.AnyWidget):
-    """An invisible widget that makes a sentence and its controls accessible. They also work if it fails.
+    """An invisible widget that makes a sentence and the controls accessible. Both also work if this widget fails.
 
     Its script (`page.js`) makes the sentence a live region, so that screen readers announce each change. The script
     also gives the slider handles their names, which ipywidgets does not send.
@@ -43,7 +43,7 @@ class Words(ipywidgets.HTML):
 class Sentence(ipywidgets.VBox):
     """A sentence whose text can change.
 
-    The text is a plain ipywidgets widget, not an anywidget. anywidget gives up a widget that is not ready within two
+    The text is a plain ipywidgets widget, not an anywidget. anywidget cancels a widget that is not ready within two
     seconds, for example on a busy machine. The text would then never change again, and no error would be shown.
     """
 

@@ -1,7 +1,8 @@
 """The figure of an explorer on a page: a specification, arrays by name, and rings that can be dragged.
 
-`plotly_widget.js` draws it with plotly.js, one plot per panel; `mount.js` adds it to a notebook. Its whole state is in
-one `FigureState`, which every view reads. A second view, or a page that connects again, therefore shows the same.
+`plotly_widget.js` draws the figure with plotly.js, one plot per panel, and `mount.js` adds it to a notebook. The whole
+state of the figure is in one `FigureState`, which every view reads. So a second view, or a page that connects again,
+shows the same figure.
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ class Script(ipywidgets.Widget):
 
     @classmethod
     def get(cls) -> "Script":
-        """The single instance that all figures of this kernel use; a new one after `Widget.close_all()`."""
+        """The single instance that all figures of this kernel use. It is made again after `Widget.close_all()`."""
         script = cls.shared
         if script is None or script.comm is None:
             script = cls.shared = cls(code=BUNDLE.read_bytes(), version=BUNDLE_VERSION)

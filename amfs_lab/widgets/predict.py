@@ -1,4 +1,4 @@
-"""A question before the figure: the user chooses an answer and gets an explanation, also for a wrong answer."""
+"""A question before a figure. The user chooses an answer and gets an explanation, also for a wrong answer."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -74,7 +74,7 @@ class Prediction(Shown):
         return f"You said “{option}”. Consider: {reason.rstrip('.')}{end} Then choose again."
 
     def settle(self) -> str:
-        """Compares the last choice with an answer that is known only now. Returns the result in words."""
+        """Compares the last choice with the answer, which was unknown at the click. Returns the result in words."""
         key = self._key()
         if key is None:
             return "The answer is not known yet: run the cells in between first."
@@ -110,8 +110,8 @@ def predict(
     Args:
         answer: the right option, or a function that computes it from the figure's numbers at the user's click. While
             the function returns None, the answer is unknown, and the choice is kept for `.settle()`.
-        because: a text for each option. For a wrong option, it is the reasoning that leads there. For the right
-            option, it is the reason why the option is right.
+        because: a text for each option. For a wrong option, the text is the reasoning that leads to this option. For
+            the right option, the text is the reason why it is right.
     Raises:
         ConfigError: an answer or a reason for something that is not an option.
     """

@@ -1,6 +1,6 @@
 """A plotly figure of an explorer drawn with matplotlib: for slides and papers, and for a page without a kernel.
 
-It draws the properties that explorers use, listed in `KNOWN`, and raises an error for any other property.
+This module draws the properties that explorers use, listed in `KNOWN`, and raises an error for any other property.
 """
 
 import base64
@@ -107,7 +107,8 @@ def still(
     """The figure drawn by matplotlib: title, panels, legend and caption, one below another.
 
     Args:
-        spec: see `LiveFigure._specification`, for the positions of the panels. panel: the only one to draw, from 1.
+        spec: see `LiveFigure._specification`, for the positions of the panels.
+        panel: number of the only panel to draw, from 1; None: all.
     Raises:
         ConfigError: a visible property that cannot be drawn, or a panel number that does not exist.
     """
@@ -209,7 +210,7 @@ def colour(value: Any) -> Any:
 
 
 def spread(value: Any, n: int) -> list[Any]:
-    """A value for each of `n` points."""
+    """A list with one value for each of `n` points: the elements of `value`, or `value` itself repeated."""
     return list(value)[:n] if isinstance(value, (list, tuple, np.ndarray)) else [value] * n
 
 

@@ -26,7 +26,7 @@ def signed(number: Number) -> str:
 
 
 def plus_or_minus(number: Number) -> str:
-    """Two digits with a sign and a real minus sign: "+0.25", "−7e−05", and "+0" for −0."""
+    """A number with a sign and two digits, and with a real minus sign: "+0.25", "−7e−05", and "+0" for −0."""
     return f"{number + 0.0:+.2g}".replace("-", "−")
 
 

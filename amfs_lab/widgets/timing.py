@@ -1,4 +1,4 @@
-"""Time that a move of a control takes in the kernel, from the widget's message to the updated figure."""
+"""The time of a move of a control in the kernel, from the widget's message to the updated figure."""
 
 import inspect
 import statistics

@@ -94,7 +94,7 @@ def curve(
 def reference_line(
     x: Source, y: Source, width: Number = 1.5, dash: str | None = None, color: str = FAINT, **rest: Any
 ) -> Trace:
-    """A thin, faint line to compare with, without legend entry and hover text."""
+    """A thin, faint line for comparison with other curves, without legend entry and hover text."""
     return curve(x, y, color, width, dash, **rest)
 
 

@@ -30,7 +30,7 @@ WIDTHS, HEADS = (11, 7, 4, 2), (26, 19, 14, 9)
 
 
 def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
-    """Task gradients (t 2). All but the last form a group: they have length 1 and spread over the angle `spread`.
+    """Task gradients (t 2). All but the last form a group, with length 1 and with directions over the angle `spread`.
 
     The last gradient has length `ratio`. Its direction differs by `angle` from the middle of the group. Angles are in
     degrees.
@@ -47,7 +47,7 @@ def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
 
 
 def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
-    """The four aggregation rules by label. The two cosine rules have these settings."""
+    """The four aggregation rules by label. `normalization` and `negative` are settings of the two cosine rules."""
     named = dict(normalization=normalization, negative=negative)
     found = {label: methods.RULES[label].aggregator for label in RULES}
     cosine_rules = (PairwiseCosine, MeanCosine)
@@ -88,9 +88,9 @@ def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict
 
 
 def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
-    """A rectangle (x, y) that covers the half-plane <d, mean> > 0. A step along -d lowers the mean loss there.
+    """A rectangle (x, y) that covers the half-plane <d, mean> > 0. For d in it, a step along -d lowers the mean loss.
 
-    It is empty if `mean` is zero.
+    The rectangle is empty if `mean` is zero.
     """
     length = float(mean.norm())
     if length < 1e-9:
@@ -102,13 +102,13 @@ def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
 
 
 def label_place(x: float, y: float, last: bool) -> str:
-    """The position of an arrow's name: on the outer side of the tip, and away from the names of close arrows."""
+    """The position of an arrow's name: on the outer side of the tip, away from the names of close arrows."""
     height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"
     return f"{height} {'center' if last else 'left' if x < 0 else 'right'}"
 
 
 class ConflictExplorer(Explorer):
-    """The gradients of two to four tasks as arrows, their combination by each rule, and the weight of each task."""
+    """The gradients of two to four tasks as arrows, the combined gradient of each rule, and the weight of each task."""
 
     title = "When tasks disagree: four rules combine their gradients"
     alt = (

@@ -1,4 +1,4 @@
-"""End points of the aggregation rules in hundreds of random draws: their distances from a reference point."""
+"""End points of the aggregation rules in hundreds of random draws, and their distances from a reference point."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -47,7 +47,7 @@ def reachable(shown: Result, setting: str, aim: str) -> str:
 
 
 def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
-    """The paired interval of the distance of O-AMFS minus the distance of the mean, and the verdict of the table."""
+    """The paired interval of the distance of O-AMFS minus the distance of the mean rule, and the verdict on it."""
     gap = paired_difference(torch.from_numpy(ends[:, 1]), torch.from_numpy(ends[:, 0]))
     return gap, verdict(gap, fine)
 

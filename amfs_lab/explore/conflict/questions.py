@@ -46,7 +46,7 @@ def answer_where_tasks_agree() -> str:
 
 
 def answer_where_o_amfs_ends(**changes: Any) -> str:
-    """The answer to "where does O-AMFS end?" for equal round tasks: the one of two points that is nearer to its end."""
+    """The answer to "where does O-AMFS end?" for equal round tasks: the one of two points nearer to the end point."""
     state = State(START | changes)
     found = landscape(state, state.tasks, state.curvature, state.stretch)
     path = trajectories_of(tuple(state.items()))["O-AMFS"]

@@ -1,4 +1,4 @@
-"""Trajectories of four aggregation rules for tasks that disagree, as in the paper's Figure 1, and their end points."""
+"""Trajectories of four aggregation rules, and their end points, for conflicting tasks as in the paper's Figure 1."""
 
 import math
 from functools import lru_cache
@@ -41,7 +41,7 @@ MOST, STEPS = 4, 200
 NEAR = 1e-4  # the smallest distance that is drawn
 DISTANCE = log_axis(range=(math.log10(NEAR), 1), dtick=1, exponentformat="power")
 LOOKS = {name: looks.RULES[name] for name in RULES}
-WIDTHS = (6.0, 3.5, 2.5, 2.0)  # the wider curves are drawn first, so that all stay visible if they coincide
+WIDTHS = (6.0, 3.5, 2.5, 2.0)  # wider curves are drawn first, so that coinciding curves all stay visible
 PLACES = places(MOST)
 START: dict[str, Any] = dict(
     x_0=-2.6, y_0=-2.2, x_1=-2.0, y_1=1.6, x_2=-0.6, y_2=2.2, x_3=-1.6, y_3=-0.2, x_4=2.4, y_4=-1.6,

@@ -1,4 +1,4 @@
-"""Idealised Gram matrix of an episode: one value within classes, another value between classes, three eigenvalues."""
+"""Idealised Gram matrix of an episode: one value within classes, one between classes, and three eigenvalues."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -75,7 +75,7 @@ def letters(task: int, seen: str = PIXELS) -> Float[Tensor, "ways ways shots sho
 
 
 def letter_gram(task: int, ways: int, shots: int, bandwidth: float, seen: str = PIXELS) -> Float[Tensor, "n n"]:
-    """K of the first `shots` examples of the first `ways` letters of a task. Larger numbers only add examples."""
+    """K of the first `shots` examples of the first `ways` letters of a task. More shots or ways only add examples."""
     squared = letters(task, seen)[:ways, :ways, :shots, :shots].transpose(1, 2).reshape(ways * shots, ways * shots)
     return torch.exp(-squared / (2 * bandwidth**2))
 
@@ -96,7 +96,7 @@ def means_of_letters(state: State) -> tuple[float, float]:
 
 
 def kept(K: Float[Tensor, "n n"], ways: int, shots: int, lam: float) -> list[float]:
-    """The mean share tr(P K(K + λI)⁻¹) / tr P that the fit keeps of labels along each kind of direction.
+    """For each kind of direction, the mean share of the labels that the fit keeps: tr(P K(K + λI)⁻¹) / tr P.
 
     P is the projection onto the common direction, the class directions, or the directions within classes.
     """
@@ -115,11 +115,11 @@ def heat(K: Float[Tensor, "n n"]) -> str:
 
 
 class BlockExplorer(Explorer):
-    """N classes with K examples each, similarity a within and b between classes: the spectrum, compared with letters.
+    """Spectra of letters and of an ideal episode: N classes, K examples each, similarities a in and b between classes.
 
-    The Gram matrix has three different eigenvalues. 1 - a (N(K - 1) times) does not depend on K. 1 - a + K(a - b)
-    (N - 1 times) separates the classes, and each shot adds a - b to it. 1 - a + K(a - b) + NKb (once) belongs to the
-    part that all images share.
+    The Gram matrix has three different eigenvalues. The eigenvalue 1 - a (N(K - 1) times) does not depend on K. The
+    eigenvalue 1 - a + K(a - b) (N - 1 times) separates the classes, and each shot adds a - b to it. The eigenvalue
+    1 - a + K(a - b) + NKb (once) belongs to the part that all images share.
     """
 
     title = "What shots do to the spectrum: blocks, three eigenvalues, and real letters"
@@ -222,8 +222,10 @@ class BlockExplorer(Explorer):
     }
 
     def consequences(self, changed: Collection[str], state: State) -> dict[str, Any]:
-        """If `measured` is on, the sliders a and b show the mean kernel values of the letters. Moving one of the
-        sliders turns `measured` off.
+        """The values of a, b and `measured`.
+
+        If `measured` is on, the sliders a and b show the mean kernel values of the letters. Moving one of these sliders
+        turns `measured` off.
         """
         if not state.measured:
             return {}

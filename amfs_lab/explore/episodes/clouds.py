@@ -1,4 +1,4 @@
-"""Few-shot tasks in the plane: each class is a round cloud, and one solve gives a label to every point of the plane.
+"""Few-shot tasks in the plane. Each class is a round cloud, and one solve gives a label to every point of the plane.
 
 The standard deviation of a class is 1. Distances and σ are in this unit.
 """
@@ -46,7 +46,8 @@ class Task(NamedTuple):
 def task(seed: int, ways: int, shots: int, separation: float, data: str = CLOUDS) -> Task:
     """A task that depends only on the arguments.
 
-    With the same seed, more shots add points and leave the others unchanged. A point moves together with its cloud.
+    With the same seed, more shots add points and leave the earlier points unchanged. If `separation` changes, each
+    point moves together with its cloud.
 
     Args:
         separation: distance between the centres of neighbouring clouds.
@@ -90,7 +91,7 @@ def winners(scores: Float[Tensor, "*p ways"], total_votes: Float[Tensor, "*p way
 def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[Tensor, "g g"]:
     """The winning class at each point of the grid (one row per height).
 
-    An RBF kernel in the plane is the product of two kernels on the line, so a class's scores are one matrix product.
+    An RBF kernel in the plane is the product of two kernels on the line. So a class's scores are one matrix product.
     """
     across, up = (rbf_kernel(GRID[:, None], t.x[:, i : i + 1], bandwidth) for i in (0, 1))
     scores, total_votes = (torch.einsum("in,nc,jn->ijc", up, weights, across) for weights in (alpha, alpha.abs()))

@@ -190,7 +190,7 @@ class DrawExplorer(Explorer):
         self._label()
 
     def _label(self) -> None:
-        """Writes its content and its result on each sheet."""
+        """Updates the picture, the name of the script, and the result on each sheet."""
         a, contents = self.arrays, on_sheets(State({**self.state, **dict.fromkeys(SHEETS)}))
         for i, (name, content) in enumerate(zip(SHEETS, contents, strict=True)):
             sheet: SheetState = self.controls[name].parts[0].widget
@@ -243,7 +243,7 @@ def as_arrays(
     left: float,
     state: State,
 ) -> dict[str, Any]:
-    """The arrays of the figure for a prediction, or for `answer` None if there is no prediction."""
+    """The arrays of the figure for a prediction. `answer` is None if there is no prediction."""
     shown = (answer or 0) if state.votes_for == ANSWER else LETTERS.index(state.votes_for)
     none = answer is None
     theirs = votes[:, shown]

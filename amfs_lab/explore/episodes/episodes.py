@@ -1,4 +1,4 @@
-"""A few-shot task in the plane: the closed form labels every point, and votes decide the label of a query."""
+"""A few-shot task in the plane. The closed form labels every point, and votes decide the label of a query."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -281,7 +281,7 @@ HATCHED = np.stack([0 * RISES, RISES, FALLS, RISES | FALLS, UP % EVERY == 0, ACR
 
 
 def with_hatches(winners: np.ndarray) -> np.ndarray:
-    """Palette indices (PALE + DARK) of the map's cells. Hatches mark the classes too, so colour alone is not needed."""
+    """Palette indices (PALE + DARK) of the map's cells. Hatches also mark the classes, so colour is not needed."""
     on = (winners >= 0) & np.take_along_axis(HATCHED, winners.clip(0)[None], 0)[0].astype(bool)
     return (winners - NO_CLASS + len(PALE) * on).astype(np.uint8)
 

@@ -41,7 +41,7 @@ def answer_when_lambda_is_huge(lam: float = 1e6) -> str:
 
 
 def answer_which_eigenvalues_grow(ways: int = 5, within: float = 0.6, between: float = 0.2) -> str:
-    """The answer to "one shot more: which eigenvalues grow?", from numpy's eigenvalues, not from the formula."""
+    """The answer to "one shot more: which eigenvalues grow?", by numpy's eigenvalues, without the formula."""
 
     def distinct(shots: int) -> np.ndarray:
         return np.unique(np.linalg.eigvalsh(block(ways, shots, within, between).numpy()).round(9))

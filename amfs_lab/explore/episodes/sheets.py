@@ -36,7 +36,7 @@ Content = Stored | Strokes | None  # None is a blank sheet
 
 @lru_cache(maxsize=len(STORED))
 def stored(script: str) -> UInt8[Tensor, "6 20 28 28"]:
-    """Six letters of a script, evenly spaced in the script: five for the sheets, and a sixth that is on no sheet."""
+    """Six letters, evenly spaced in a script: five for the sheets, and a sixth letter that is on no sheet."""
     data = glyphs.load()
     rows = [i for i, name in enumerate(data.scripts) if name == script]
     return data.images[[rows[round(j * (len(rows) - 1) / WAYS)] for j in range(WAYS + 1)]]
@@ -65,7 +65,7 @@ def picture(content: Content) -> Float[Tensor, "28 28"]:
 
 @lru_cache(maxsize=256)
 def features(content: Content) -> Float[Tensor, " d"]:
-    """The features of one image. They are cached, so the examples are not computed again while the query is drawn."""
+    """The features of one image. A cache avoids computing the examples again while the query is drawn."""
     return pretrained.load().features(picture(content)[None])[0]
 
 

@@ -50,7 +50,7 @@ def network(start: str) -> nn.Module:
 
 @lru_cache(maxsize=32)
 def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
-    """The parts that do not depend on rate and steps.
+    """The tensors that do not depend on rate and steps.
 
     Returns:
         points, labels, the truth on the grid, the network f_0 on the grid, the residual y - f_0 at the points, and the

@@ -1,4 +1,4 @@
-"""The paper's Figure 2, drawn from a result: accuracy against inner steps and against time, with intervals."""
+"""The paper's Figure 2, drawn from a stored result: accuracy against inner steps and against time, with intervals."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class Figure2Explorer(Explorer):
     """MAML after 0, 1, ... inner steps compared with I-AMFS's one solve, on the same episodes.
 
     Args:
-        shown: a result of `amfs-lab reproduce figure2`; default: the one that is included in the course.
+        shown: a result of `amfs-lab reproduce figure2`; default: the result that is included in the course.
     """
 
     title = "Figure 2: one solve against the number of inner steps"

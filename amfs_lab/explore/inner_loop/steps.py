@@ -51,7 +51,7 @@ class Problem(NamedTuple):
 
 @lru_cache(maxsize=64)
 def problem(kernel: str, points: int, sample: int) -> Problem:
-    """The problem for these settings, a pure function."""
+    """The problem for these settings. This is a pure function."""
     x, y = sample_points(TRUTH, points, NOISE, sample)
     if kernel == "RBF":
         K, across, at_points, on_grid = rbf_kernel(x, x, BANDWIDTH), rbf_kernel(GRID, x, BANDWIDTH), 0 * x, 0 * GRID

@@ -1,4 +1,4 @@
-"""Characters of one few-shot task: similarities of their pixels, and the most similar example of a query."""
+"""Characters of one few-shot task: similarities of their pixels, and the example most similar to a query."""
 
 from functools import lru_cache
 from typing import Any, ClassVar

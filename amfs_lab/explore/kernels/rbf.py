@@ -45,9 +45,9 @@ def alive(x: Tensor, bandwidth: float) -> int:
 class RbfExplorer(Explorer):
     """Six points on a line, their Gram matrix and its eigenvalues, for one bandwidth.
 
-    The similarity of one point to every place on the line is a bump of width σ. The heights of the bump at the six
-    points are that point's row of the Gram matrix. To follow one pair through all panels, point at a cell, or set the
-    two numbers.
+    The similarity of one point to every position on the line is a bump of width σ. The heights of the bump at the six
+    points are that point's row of the Gram matrix. To see one pair in all panels, point at a cell, or set the numbers
+    of the two points.
     """
 
     title = "Six points, the similarity of each pair, and the eigenvalues"

@@ -68,9 +68,9 @@ def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
 
 
 def limits(W: Tensor) -> Tensor:
-    """The limit 2t / |s| of the outer rate of each method, for t tasks. The control gives rates as shares of it.
+    """The limit 2t / |s| of the outer rate of each method, for t tasks. The control sets rates as shares of this limit.
 
-    s is the eigenvalue of largest |s| of the sum of the method's pulls.
+    s is the eigenvalue with the largest |s| of the sum of the method's pulls.
     """
     strongest = torch.linalg.eigvalsh(W.sum(-3)).abs().amax(-1)
     return 2 * W.shape[-3] / torch.where(strongest > 0, strongest, torch.ones_like(strongest))
@@ -79,7 +79,7 @@ def limits(W: Tensor) -> Tensor:
 def shares(W: Tensor) -> Tensor:
     """The share of each task in the pull of each method (method t): tr W_t / sum |tr W_t|.
 
-    It is negative if the task pushes away from its optimum.
+    A share is negative if the task pushes away from its optimum.
     """
     traces = W.diagonal(dim1=-2, dim2=-1).sum(-1)
     total = traces.abs().sum(-1, keepdim=True)
@@ -89,7 +89,7 @@ def shares(W: Tensor) -> Tensor:
 def fo_maml_diverges(
     curvature: float, inner_lr: float = START["inner_lr"], inner_steps: int = START["inner_steps"]
 ) -> bool:
-    """True if FO-MAML diverges at every outer rate for this curvature of task 3. The tasks are round here."""
+    """True if FO-MAML diverges at every outer rate for this curvature of task 3. All tasks are round."""
     W = planes.pulls("FO-MAML", hessians(curvature, 1.0, TASKS), inner_lr, inner_steps)
     return float(planes.stable_below(W)) == 0
 

@@ -117,7 +117,7 @@ def hessians(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2
 
 
 class Landscape(NamedTuple):
-    """Tasks in the plane with their best point, geometric medians and contours. They do not depend on a trajectory."""
+    """Tasks in the plane with their best point, geometric medians and contours. No part depends on a trajectory."""
 
     tasks: planes.Quadratics
     best: Float[Tensor, " 2"]
@@ -138,7 +138,7 @@ def _landscape(optima: tuple[tuple[float, float], ...], curvature: float, stretc
 
 
 def sides(places: Float[Tensor, "n 2"]) -> list[str]:
-    """The position of each point's name: above the point. At an edge of the plane it is on the inner side."""
+    """The position of each point's name: above the point, or on the inner side at an edge of the plane."""
     edge = 0.8 * VIEW
     rows = ["bottom" if y > edge else "top" for y in places[:, 1]]
     columns = ["left" if x > edge else "right" if x < -edge else "center" for x in places[:, 0]]
@@ -146,8 +146,8 @@ def sides(places: Float[Tensor, "n 2"]) -> list[str]:
 
 
 def kept(path: Float[Tensor, "k 2"]) -> tuple[Float[Tensor, "j 2"], bool]:
-    """The part of a trajectory that is drawn, up to the first point beyond `FAR`; and True if there is such a point."""
-    lost = ~(path.abs() <= FAR).all(1)  # written with `~` and `<=`, so that NaN counts as lost too
+    """The drawn part of a trajectory, up to the first point beyond `FAR`, and True if there is such a point."""
+    lost = ~(path.abs() <= FAR).all(1)  # with `~` and `<=`, NaN also counts as beyond `FAR`
     if not bool(lost.any()):
         return path, False
     path = path[: int(lost.int().argmax()) + 1]

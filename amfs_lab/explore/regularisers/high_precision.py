@@ -20,7 +20,7 @@ Column = list[Decimal]
 
 @lru_cache(maxsize=256)
 def similarities(bandwidth: float) -> tuple[Decimal, ...]:
-    """The kernel at a distance of 0, 1, ..., REACH ticks. A recurrence for neighbours needs only one exponential."""
+    """The kernel at a distance of 0, 1, ..., REACH ticks. By a recurrence over the ticks, one exponential is enough."""
     with localcontext(DIGITS):
         ratio = (-1 / (2 * (TICKS * Decimal(bandwidth)) ** 2)).exp()
         values, square = [Decimal(1)], ratio**2

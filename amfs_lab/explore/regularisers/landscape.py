@@ -1,4 +1,4 @@
-"""Toy tasks on a line, and four losses over all σ and λ. The losses have values, minima and gradients."""
+"""Toy tasks on a line, and the values, minima and gradients of four losses over all σ and λ."""
 
 import math
 from functools import lru_cache
@@ -37,7 +37,7 @@ class Task(NamedTuple):
 
 @lru_cache(maxsize=64)
 def task(data: str, points: int, noise: float, sample: int) -> Task:
-    """A task: the first `points` of a sample's 40 points, and 100 query points; a pure function."""
+    """The task of the first `points` of a sample's 40 points, and 100 query points. This is a pure function."""
     truth = TRUTHS.get(data, TRUTHS["sine"])
     generator = torch.Generator().manual_seed(sample)
 
@@ -142,7 +142,7 @@ def pulls(t: Task, bandwidth: float, lam: float) -> dict[str, tuple[float, float
 
 @lru_cache(maxsize=32)
 def shares(data: str, points: int, noise: float, sample: int) -> dict[str, np.ndarray]:
-    """The percentage of points of the map with a lower value, for each surface and each point of the map (λ σ)."""
+    """For each surface and each point of the map (λ σ), the percentage of points of the map with a lower value."""
     found = {}
     for name, surface in surfaces(data, points, noise, sample).items():
         values = surface.T.numpy()
@@ -153,5 +153,5 @@ def shares(data: str, points: int, noise: float, sample: int) -> dict[str, np.nd
 
 
 def judged(found: dict[str, Tensor], name: str) -> float | None:
-    """The query loss at the minimum of another loss; None if that loss is flat."""
+    """The query loss at the minimum of the loss `name`; None if the loss `name` is flat."""
     return None if flat(found[name]) else float(found["query loss"].flatten()[found[name].argmin()])

@@ -54,7 +54,7 @@ def exact(points: str, bandwidth: float, lam: float) -> np.ndarray:
 def polynomial(points: str) -> np.ndarray:
     """The Lagrange polynomial through the labels, on the grid. Equal points count once, with their mean label.
 
-    Without points it is zero.
+    Without points, the polynomial is zero.
     """
     places, y = high_precision.merged(PLACES[points], labels(points))
     x = np.array(places) / high_precision.TICKS
@@ -68,7 +68,7 @@ def flat(points: str, lam: float) -> float:
 
 
 def computed(points: str, bandwidth: float, lam: float, precision: str) -> tuple[np.ndarray | None, str]:
-    """The fit on the grid by `ridge.solve` in the given precision, and ""; or None and the reason for the failure."""
+    """The fit on the grid by `ridge.solve` in this precision, and ""; after an error, None and the reason."""
     dtype = DTYPES[precision]
     x = torch.tensor(PLACES[points], dtype=dtype)[:, None] / high_precision.TICKS
     y = torch.tensor(labels(points), dtype=dtype)[:, None]

@@ -18,7 +18,10 @@ def answer_when_mu_grows(mu: float = 10.0, bandwidth: float = 0.6, lam: float = 
 def answer_where_the_training_loss_points(
     data: str = "sine", points: int = 20, noise: float = 0.3, sample: int = 6
 ) -> str:
-    """The answer to "where does the training loss point?": from the minimum of the query loss to its own minimum."""
+    """The answer to "where does the training loss point?".
+
+    It is the direction from the minimum of the query loss to the minimum of the training loss.
+    """
     found = surfaces(data, points, noise, sample)
     (sigma, lam), (best_sigma, best_lam) = best(found["training loss"]), best(found["query loss"])  # type: ignore[misc]
     return f"to a {'narrower' if sigma < best_sigma else 'wider'} σ and a {'smaller' if lam < best_lam else 'larger'} λ"

@@ -33,8 +33,8 @@ def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu
 class RegulariserExplorer(Explorer):
     """One task with the regularisers λ, μ and γ, in four panels.
 
-    They show the fit, the filter with the effective ridge, the information I and the degrees of freedom d over λ, and
-    the meta-objective over σ.
+    The panels show the fit, the filter with the effective ridge, the information I with the degrees of freedom d over
+    λ, and the meta-objective over σ.
     """
 
     title = "Three regularisers: the effects of λ, μ and γ"

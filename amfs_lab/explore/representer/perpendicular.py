@@ -1,4 +1,4 @@
-"""A function on a line, its part in the span of the support points, and the part that is zero at all of them."""
+"""A function on a line, its part in the span of the support points, and its part that is zero at these points."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -37,7 +37,7 @@ FUNCTIONS = {
 class Decomposition:
     """The two parts f_parallel + f_perpendicular of f = sum_j c_j k(z_j, .).
 
-    It has the coefficients alpha of f_parallel, the squared norms of both parts, and their values (`at`).
+    An instance has the coefficients alpha of f_parallel, the squared norms of both parts, and their values (`at`).
     """
 
     def __init__(self, function: str, x: Tensor, bandwidth: float) -> None:
@@ -63,7 +63,7 @@ def split(function: str, places: str, points: int, bandwidth: float) -> tuple[De
 
 
 class Extent(NamedTuple):
-    """The extent of curves and bars over all t and all numbers of points. The axes use it, so they stay the same."""
+    """The extent of curves and bars over all t and all numbers of points, for axes that do not change."""
 
     lowest: float  # of f and of the labels
     highest: float
@@ -84,7 +84,7 @@ def extent(function: str, places: str, bandwidth: float) -> Extent:
 
 
 def labels(parts: Decomposition, x: Tensor) -> Tensor:
-    """The labels (n): the values of f at the points (n 1) plus an error for each."""
+    """The labels (n): the values of f at the points (n 1), each plus an error."""
     return sum(parts.at(x)) + ERRORS[: len(x), 0]
 
 
@@ -95,7 +95,7 @@ def unseen_share(function: str, places: str, points: int, bandwidth: float) -> f
 
 
 def piece(heights: str, at: int, color: str, pattern: str) -> Trace:
-    """One segment of a stacked bar. Its colour and its pattern identify it."""
+    """One segment of a stacked bar, which has its own colour and pattern."""
     hatch = hatched(pattern, size=7, solidity=0.25)
     return bars([at], heights, color, None, hatch, at="sizes", hover="%{y:.3f}", more=dict(width=0.5))
 

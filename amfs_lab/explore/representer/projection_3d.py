@@ -1,4 +1,4 @@
-"""Pictures of three-dimensional space, drawn with plain lines: they need no WebGL, and a slider can turn them."""
+"""Pictures of three-dimensional space, drawn with plain lines. They need no WebGL, and a slider can turn them."""
 
 import math
 
@@ -28,7 +28,7 @@ def seen_from(points: Tensor, azimuth: Number, elevation: Number) -> Tensor:
 
 
 def floor_lines() -> Tensor:
-    """The floor's grid as one line (n 3): back and forth along one side, then along the other."""
+    """The floor's grid as one line (n 3): back and forth along one side, then along the other side."""
     ticks = torch.linspace(LOW, HIGH, 8, dtype=torch.float64).tolist()
     along = [[end, tick, 0.0] for n, tick in enumerate(ticks) for end in ((LOW, HIGH), (HIGH, LOW))[n % 2]]
     return torch.tensor(along + [[y, x, z] for x, y, z in along], dtype=torch.float64)

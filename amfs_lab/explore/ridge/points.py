@@ -15,7 +15,7 @@ TRUTHS = {
 
 
 def sample_points(truth: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
-    """The first `points` of a sample's 40 places (n 1), and the noisy values there (n 1); a pure function."""
+    """The first `points` of a sample's 40 positions (n 1), and the noisy values there (n 1); a pure function."""
     generator = torch.Generator().manual_seed(sample)
     x = (6 * torch.rand(MOST, 1, generator=generator, dtype=torch.float64) - 3)[:points]
     error = torch.randn(MOST, 1, generator=generator, dtype=torch.float64)[:points]

@@ -1,4 +1,4 @@
-"""One solve on a line: the data, the fit, and the filter that scales the labels along each direction."""
+"""One solve on a line: the data, the fit, and the filter, which scales the labels along each eigenvector."""
 
 import numpy as np
 import torch

@@ -20,7 +20,7 @@ START: dict[str, Any] = dict(
 
 @lru_cache(maxsize=64)
 def labelled(places: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
-    """Points (n 1) placed by the rule `places`, and their noisy labels (n 1): a pure function."""
+    """Points (n 1) placed by the rule `places`, and their noisy labels (n 1). This is a pure function."""
     x, y = sample_points(TRUTH, points, noise, sample)
     error = y - TRUTHS[TRUTH](x)
     if places == "evenly spaced":

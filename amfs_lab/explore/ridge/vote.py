@@ -39,7 +39,7 @@ START: dict[str, Any] = dict(lam=1.0, bandwidth=0.6, query=PLACES[LONE], task="t
 def interpolant(K: Tensor, y: Tensor) -> Tensor:
     """alpha = K⁺y with the pseudo-inverse K⁺: the limit of (K + λI)⁻¹y for λ → 0, without the null directions of K.
 
-    If two points share a place and have different labels, the fit is the least-squares fit of minimum norm.
+    If two points have the same position and different labels, the fit is the least-squares fit of minimum norm.
     """
     spectrum = Spectrum.of(K)
     s, u = spectrum.eigenvalues, spectrum.eigenvectors
@@ -58,7 +58,7 @@ def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
 
 @lru_cache(maxsize=64)
 def ends(task: str, points: int, bandwidth: float) -> tuple[Tensor, ...]:
-    """The parts that do not depend on λ: x, y, K, the kernel of grid and points, and the two limits of alpha.
+    """The tensors that do not depend on λ: x, y, K, the kernel of grid and points, and the two limits of alpha.
 
     The limits are λ alpha for λ → ∞, and alpha for λ → 0.
     """
@@ -71,7 +71,7 @@ class VoteExplorer(Explorer):
     """The score f = Σ α_i k(·, x_i) of two classes with labels ±1, between the limits λ → ∞ and λ → 0.
 
     For λ → ∞, α → y/λ: every point votes with its label, weighted by similarity, as in a matching network. For λ → 0
-    the scores equal every label. The scores shrink like 1/λ, so all curves are scaled to a largest |f| of 1.
+    the scores equal the labels at the points. Scores shrink like 1/λ, so all curves are scaled to a largest |f| of 1.
     """
 
     title = "One λ, from a vote to an interpolant"

@@ -45,8 +45,8 @@ class CompareExplorer(Explorer):
     """Accuracies and paired differences with their intervals, for the first episodes up to a chosen number.
 
     The intervals of the differences hold for all pairs together. Intervals for one look hold at a number of episodes
-    that was fixed in advance. Intervals for any number of looks (a confidence sequence) hold whenever you stop: see
-    `stats.looks`.
+    that was fixed in advance. Intervals for any number of looks (a confidence sequence) hold whenever you stop (see
+    `stats.looks`).
 
     Args:
         per_episode: the accuracies of each learner by name, on the same episodes in the same order.
@@ -153,7 +153,7 @@ def excluding_zero(differences: Tensor, level: float) -> tuple[int, int]:
     """The number of rows of `differences` whose interval excludes zero after at least one of the episodes.
 
     Returns:
-        the number for the intervals of one look, and the number for those of any number of looks.
+        the number for intervals of one look, and the number for intervals of any number of looks.
     """
     if differences.shape[1] < FEW:
         return 0, 0
@@ -182,9 +182,9 @@ def verdict(a: str, b: str, gap: Interval) -> str:
 def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
     """The learner that is ahead of all others, or `"no clear winner"`, or None without data.
 
-    If all learners are equally accurate, at most a share 1 - `level` of all samples of episodes gives a name. The
-    reason is that the intervals hold for all pairs together. The result is about these learners on episodes like these.
-    Two trainings of one method are two learners and may differ: for methods see `against_luck`.
+    If all learners are equally accurate, a learner is named for at most a share 1 - `level` of all samples of episodes,
+    because the intervals hold for all pairs together. The result is about these learners on episodes like these. Two
+    trainings of one method are two learners and may differ, so use `against_luck` to compare methods.
     """
     each = together(level, len(per_episode) * (len(per_episode) - 1) // 2 or 1)
     for name, values in per_episode.items():

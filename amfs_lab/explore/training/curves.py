@@ -36,13 +36,13 @@ NOTHING = {
 
 
 def headed(status: str, words: str) -> str:
-    """The status of the runs, a sentence about them, and, if the user stopped them, advice."""
+    """The status of the runs, the sentence `words` about the runs, and advice if the user stopped the runs."""
     said = f"{HEADS[status]}: {words}." if status in HEADS else f"{words}."
     return f"{said} {NEXT}" if status == "stopped" else said
 
 
 def smooth(values: Sequence[float] | np.ndarray, window: int) -> np.ndarray:
-    """The running mean over the last `window` values. At the beginning it is over fewer values."""
+    """The running mean over the last `window` values. At the beginning, the mean is over fewer values."""
     sums = np.concatenate([[0.0], np.cumsum(np.asarray(values, dtype=float))])
     ends = np.arange(1, len(sums))
     starts = np.maximum(ends - window, 0)

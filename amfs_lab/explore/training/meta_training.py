@@ -1,4 +1,4 @@
-"""Live curves of meta-training: loss and accuracy of every method, against seconds or meta-steps; a Stop button."""
+"""Live curves of meta-training: loss and accuracy of every method against seconds or meta-steps, and a Stop button."""
 
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from amfs_lab.widgets.traces import Trace, dotted_curve
 
 
 class Step(Protocol):
-    """The part of `runs.Progress` that the figure needs. Every run must yield it. Accuracies are shares in [0, 1]."""
+    """The part of `runs.Progress` that the figure needs. Every run must yield such steps. Accuracies are in [0, 1]."""
 
     method: str
     step: int

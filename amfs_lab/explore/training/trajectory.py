@@ -40,7 +40,8 @@ class Run(NamedTuple):
 class Picture(NamedTuple):
     """All runs in one plane, and the share of the variance on each axis.
 
-    `walk` is the share of the variance that the plane of random walks would show; None if it is not comparable.
+    `walk` is the share of the variance that the plane of random walks would show; None if the runs are not comparable
+    with random walks.
     """
 
     runs: dict[str, Run]
@@ -155,8 +156,8 @@ class TrainingTrajectoryExplorer(LiveExplorer):
     await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell sends data
 
     During a run, each drawing computes the plane and all trajectories again from the steps so far. The picture turns
-    slowly and does not flip (see `trajectory.Plane`). After the run, the plane belongs to the whole run and stays
-    fixed. All runs have equal weight in the plane. They must have the same inner loop and the same width.
+    slowly and does not flip (see `trajectory.Plane`). After the run, the plane is computed from the whole run and does
+    not change. All runs have equal weight in the plane. They must have the same inner loop and the same width.
     """
 
     title = "Trajectories of meta-updates: real training in its principal plane"
@@ -329,7 +330,7 @@ EMPTY_RUN = Run(NONE, NONE, NONE, NONE, NONE, np.zeros(0, dtype=int), np.zeros((
 
 
 def padded(values: np.ndarray) -> list[float]:
-    """A range with room for the marks at both ends."""
+    """The range of the values, with space for the marks at both ends."""
     low, high = float(values.min()), float(values.max())
     room = 0.1 * (high - low) or 1.0
     return [low - room, high + room]
