@@ -1,7 +1,7 @@
 """Run-time checks of the arguments of public functions.
 
-Shapes and types are always checked, which takes microseconds. Values are checked where they can be read, and never on
-the training path.
+Shapes and types are always checked. This takes microseconds. Values are checked only if they can be read (see
+`readable`), and never in training.
 """
 
 import sys
@@ -17,10 +17,10 @@ from amfs_lab.errors import ConfigError, DataError
 
 
 def in_working_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The same numbers in one floating-point type of 32 bits or more.
+    """The tensors' numbers in one common floating-point type of 32 bits or more.
 
-    Integers become the default type, because their differences wrap around. 16-bit numbers become float32: float16
-    overflows when it squares 256, and bfloat16 keeps about three digits.
+    Integers become torch's default type, because differences of integers can wrap around. 16-bit numbers become
+    float32, because 256 squared overflows in float16, and bfloat16 keeps about three digits.
     """
     if all(tensor.dtype is torch.float32 for tensor in tensors):  # the usual case
         return tensors
@@ -33,7 +33,7 @@ def in_working_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def check_tensor(name: str, value: Tensor, axes: str) -> None:
-    """Raises DataError unless `value` is a dense tensor of real numbers with these last axes: "n d", "t 2 2"."""
+    """Raises DataError unless `value` is a dense tensor of real numbers whose last axes fit `axes`, such as "t 2 2"."""
     names = axes.split()
     listed = ", ".join(names)
     if not isinstance(value, Tensor):
@@ -51,7 +51,7 @@ def check_tensor(name: str, value: Tensor, axes: str) -> None:
 
 
 def checked_points(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-    """Both tensors in one working precision. Raises DataError unless they hold rows of features, (n d) and (m d)."""
+    """`x1` and `x2` in one working precision. Raises DataError unless they hold rows of features, (n d) and (m d)."""
     check_tensor("x1", x1, "n d")
     check_tensor("x2", x2, "m d")
     shapes = f"Got {tuple(x1.shape)} and {tuple(x2.shape)}."
@@ -96,7 +96,7 @@ def check_positive(name: str, value: Tensor | float, advice: str, zero: bool = F
 def check_count(name: str, value: object, smallest: int, largest: int) -> None:
     """Raises ConfigError unless `value` is an integer in [smallest, largest].
 
-    The upper bound refuses a damaged saved run that asks for too much memory, before anything is built.
+    Because of the upper bound, a damaged saved run cannot ask for too much memory.
     """
     if not isinstance(value, int) or value < smallest:
         raise ConfigError(f"{name} must be an integer >= {smallest}. Got {value!r}.")
@@ -118,7 +118,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def readable(condition: Tensor) -> bool | None:
-    """`bool(condition)`, or None if its value cannot be read: on the meta device or in a `torch.func` transform."""
+    """`bool(condition)`, or None if its value cannot be read (on the meta device, or in a `torch.func` transform)."""
     try:
         return bool(condition)
     except RuntimeError:

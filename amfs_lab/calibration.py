@@ -12,8 +12,8 @@ BINS = 15  # of equal width, as in most papers
 def reliability(scores: Float[Tensor, "q ways"], labels: Int64[Tensor, " q"], bins: int = BINS) -> Float[Tensor, "b 3"]:
     """A reliability table: the number of answers, the sum of confidences and the number of correct answers in each bin.
 
-    The confidence of an answer is the largest softmax probability. Bin i has the confidences in (i / bins, (i + 1) /
-    bins]. Tables of several episodes are added.
+    The confidence of an answer is the largest softmax probability. Bin i holds the confidences in (i / bins, (i + 1) /
+    bins]. The table of several episodes is the sum of their tables.
 
     Raises DataError unless there is one row of finite scores for each label.
     """

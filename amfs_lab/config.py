@@ -1,4 +1,4 @@
-"""Configuration of a training run: a frozen value that is checked when made and saved with every result."""
+"""Configuration of a training run: a frozen dataclass, checked when it is made and saved with every result."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ from amfs_lab.tasks.augment import check_augmentations
 SCHEDULES = ("constant", "cosine")
 KEPT = ("last", "best")
 CHOICES = {"backbone": BACKBONES, "norm": NORMS, "schedule": SCHEDULES, "precision": PRECISIONS, "keep": KEPT}
-# Bounds of the integers; a width of 2,048 has 113 million weights.
+# Bounds of the integer settings. A network of width 2,048 has 113 million weights.
 COUNTS = {"tasks": (1, 10_000), "width": (1, 2048), "steps": (1, 10**9)}
 COUNTS |= {"validate_every": (0, 10**9), "validation_episodes": (2, 10**6)}
 
@@ -126,11 +126,11 @@ class TrainingConfig:
             check_choice(f"TrainingConfig.{name}", getattr(self, name), options)
 
     def rate(self, share: float) -> float:
-        """The outer learning rate after this share of the budget, from 0 to 1."""
+        """The outer learning rate after `share` of the training budget, with `share` from 0 to 1."""
         return self.meta_lr * ((1 + math.cos(math.pi * share)) / 2 if self.schedule == "cosine" else 1.0)
 
     def build(self, shape: tuple[int, ...] = (1, 28, 28)) -> MetaLearner:
-        """An untrained learner for inputs of a shape. Its weights depend on `seed` only; no global state changes."""
+        """An untrained learner for inputs of this shape. Its weights depend on `seed` only. No global state changes."""
         for size in shape:
             check_count("The size of an image", size, 1, 10_000)
         with seeded(self.seed):
@@ -155,7 +155,7 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "TrainingConfig":
-        """The configuration that `to_dict` wrote. Raises ConfigError for another field, name or type of value."""
+        """The configuration that `to_dict` wrote. Raises ConfigError for an unknown field or name, or a wrong type."""
         if not isinstance(plain, Mapping):
             raise _refused(shown(plain))
         tables = {"inner": INNER_LOOPS, "outer": AGGREGATORS}
@@ -208,7 +208,10 @@ def _from_plain(plain: Any, part: str, table: Mapping[str, type]) -> Any:
 
 
 def _name_of(value: object, table: Mapping[str, type]) -> str:
-    """The name of a value's class in `table`. Raises ConfigError for an unregistered class: it could not be loaded."""
+    """The name of a value's class in `table`.
+
+    Raises ConfigError for an unregistered class, because a saved run with this class could not be loaded.
+    """
     kind = type(value)
     for name, known in table.items():
         if kind is known:

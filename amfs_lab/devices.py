@@ -1,4 +1,4 @@
-"""Device and precision by name."""
+"""Choice of the device and of the precision by their names."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from amfs_lab.inner import Maml
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name. `"auto"` is CUDA if the machine has it, then Apple's MPS, else the CPU.
+    """The device with this name. `"auto"` means CUDA if available, else Apple's MPS if available, else the CPU.
 
-    Raises ConfigError for a device that torch does not know or that the machine does not have.
+    Raises ConfigError for a name that torch does not accept, or for a device that the machine does not have.
     """
     if name == "auto":
         mps = "mps" if torch.backends.mps.is_available() else "cpu"
@@ -29,10 +29,11 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def pick_precision(name: str, inner: Any, device: torch.device) -> str:
-    """The precision of that name. `"auto"` is bfloat16 if the device has instructions for it, else float32.
+    """The precision with this name. `"auto"` means bfloat16 if the device has instructions for it, else float32.
 
-    For MAML `"auto"` is always float32. MAML gains less time from bfloat16 (`amfs-lab bench`), and its steps through
-    the whole network accumulate rounding errors. `amfs-lab reproduce precision` measures the cost in accuracy.
+    For MAML `"auto"` is always float32. Bfloat16 saves less time for MAML than for I-AMFS (`amfs-lab bench`), and the
+    steps of MAML through the whole network accumulate rounding errors. `amfs-lab reproduce precision` measures the cost
+    in accuracy.
 
     Args:
         inner: the inner loop or its settings.

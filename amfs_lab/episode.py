@@ -18,8 +18,8 @@ class Examples:
     Labels are classes, 0..ways-1 in int64, or real numbers: one row of `ways` numbers for each image (regression).
     For `ways` = 1 a vector of n real labels becomes n rows of one number.
 
-    Raises DataError for images that are not floating point, another number of labels than of images, labels of
-    another type or shape, or a class outside 0..ways-1.
+    Raises DataError for images that are not in floating point, or for a number of labels that differs from the number
+    of images. DataError is also raised for labels of a wrong type or shape, or a class outside 0..ways-1.
     """
 
     x: Float[Tensor, "n ..."]
@@ -47,7 +47,10 @@ class Examples:
 
     @classmethod
     def unchecked(cls, x: Tensor, y: Tensor, ways: int) -> "Examples":
-        """An instance without checks: they cost time, and fail on the meta device and in `torch.func` transforms."""
+        """An instance made without checks.
+
+        Checks take time, and fail on the meta device and in `torch.func` transforms.
+        """
         made = object.__new__(cls)
         vars(made).update(x=x, y=y, ways=ways)
         return made
@@ -69,10 +72,11 @@ class Examples:
     def loss(self, scores: Float[Tensor, "n ways"], label_smoothing: float = 0.0) -> Float[Tensor, ""]:
         """Cross-entropy for classes, 1/2 |score - y|^2 for real labels; the mean over the n labels.
 
-        With label smoothing e, a class has the target (1 - e) + e / ways, and each other class e / ways. Real labels
-        stay as they are. Half the mean square is L/n with the L of Section 4.1. So a step of length a on L is a step of
-        length a n here.
-        Raises DataError for scores that are not one row of `ways` numbers for each label.
+        With label smoothing e, the target of the true class is (1 - e) + e / ways. Each other class has the target
+        e/ways. Real labels stay as they are.
+
+        Half the mean square is L/n, where L is the loss of Section 4.1. So a gradient step of rate a on L equals a step
+        of rate a n on this loss. Raises DataError for scores that are not one row of `ways` numbers for each label.
         """
         scores = self._scores(scores)
         if self.real:
@@ -80,14 +84,14 @@ class Examples:
         return F.cross_entropy(scores, self.y, label_smoothing=label_smoothing)
 
     def accuracy(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
-        """The share of labels whose class has the largest score; NaN in regression. Raises what `loss` raises."""
+        """The share of labels whose class has the largest score; NaN in regression. Raises DataError as `loss` does."""
         scores = self._scores(scores)
         if self.real:
             return scores.new_full((), float("nan"))
         return (scores.argmax(1) == self.y).to(scores.dtype).mean()
 
     def _scores(self, scores: Tensor) -> Tensor:
-        """The scores in float32 or float64, because 16-bit sums of losses have two or three digits."""
+        """The scores in float32 or float64, because a sum of losses in 16 bits has only two or three digits."""
         if scores.shape != (len(self.y), self.ways):
             raise DataError(
                 f"Scores must have one row for each label and one column for each class, {(len(self.y), self.ways)}. "
@@ -101,7 +105,7 @@ class Episode:
     """A task: a support set to learn from and a query set to evaluate on, with the same classes and no common image.
 
     Raises DataError if the sets differ in ways, kind of labels or shape of images, or if a class has no example in the
-    support set. Common images are not searched for.
+    support set. The check does not search for common images.
     """
 
     support: Examples
@@ -128,13 +132,13 @@ class Episode:
 
     @classmethod
     def unchecked(cls, support: Examples, query: Examples) -> "Episode":
-        """See `Examples.unchecked`."""
+        """An episode made without checks; see `Examples.unchecked`."""
         made = object.__new__(cls)
         vars(made).update(support=support, query=query)
         return made
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Episode":
-        """See `Examples.to`."""
+        """A copy on another device or in another floating-point type; see `Examples.to`."""
         return Episode.unchecked(self.support.to(device, dtype), self.query.to(device, dtype))
 
 

@@ -1,16 +1,16 @@
-"""Exceptions of the library. Every message says what was expected, what we got, and what to do."""
+"""Exceptions of the library. Every message states what was expected, what was given, and what to do."""
 
 import re
 
-# Control characters except newline and tab; surrogates; and marks that change the direction of writing: they can make
-# one name look like another.
+# Control characters except newline and tab; surrogates; and marks that change the direction of writing. Such marks can
+# make one name look like another.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 LONGEST = 5000  # characters of a message; a message that quotes a file could be as long as the file
 
 
 def printable(text: str, line: bool = False) -> str:
-    """The text with its control characters escaped, so that a terminal does not obey them: ESC as \\x1b.
+    """The text with its control characters escaped, so that a terminal does not execute them. ESC becomes \\x1b.
 
     Args:
         line: the text is part of one line, so newlines and tabs are escaped, too.
@@ -20,7 +20,9 @@ def printable(text: str, line: bool = False) -> str:
 
 
 class AmfsError(Exception):
-    """Any error that amfs_lab raises on purpose; the command line prints its message and exits with 2.
+    """The base class of errors that amfs_lab raises on purpose.
+
+    The command line prints the message and exits with 2.
 
     A message may quote a file or a name, so `str` of the error is `printable` and has a bounded length.
     """
@@ -31,19 +33,19 @@ class AmfsError(Exception):
 
 
 class ConfigError(AmfsError, ValueError):
-    """An invalid setting: a negative bandwidth, more ways than the split has classes."""
+    """An invalid setting, such as a negative bandwidth, or more ways than the split has classes."""
 
 
 class DataError(AmfsError, ValueError):
-    """Invalid data: a truncated file, a wrong hash, NaN among the features."""
+    """Invalid data, such as a truncated file, a wrong hash, or NaN among the features."""
 
 
 class NumericalError(AmfsError, ArithmeticError):
-    """A computation that fails in this precision: a failed factorisation, a loss that is not finite."""
+    """A computation that failed in this precision, such as a failed factorisation, or a loss that is not finite."""
 
 
 class MovedError(ConfigError):
-    """An old name of a public module or function; the message has the new name."""
+    """The use of an old name of a public module or function. The message contains the new name."""
 
 
 class NonFiniteTask(NumericalError):

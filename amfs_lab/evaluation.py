@@ -1,4 +1,7 @@
-"""Accuracy with an interval. The accuracy of every episode is kept, so that methods can be compared in pairs."""
+"""Evaluation of the accuracy, with an interval.
+
+The accuracy of every episode is kept, so that methods can be compared in pairs.
+"""
 
 import contextlib
 from collections import defaultdict
@@ -44,7 +47,8 @@ class Evaluation:
     def by_group(self) -> dict[str, float]:
         """The accuracy in each group of classes, such as a script or an alphabet; see `group_of`.
 
-        Empty without names of classes. If at least one name has no group, every class is a group of its own.
+        The result is empty if the source has no names of classes. If at least one name has no group, every class is a
+        group of its own.
         """
         answers: dict[str, list[bool]] = defaultdict(list)
         for scores, labels, names in zip(self.scores, self.labels, self.classes, strict=bool(self.classes)):
@@ -54,18 +58,18 @@ class Evaluation:
 
     @property
     def over_groups(self) -> Interval | None:
-        """The interval over groups, each with the same weight: it holds for *other* scripts or alphabets, too.
+        """The interval over groups, which all have the same weight. It also holds for *other* scripts or alphabets.
 
-        It is Student's t interval over the groups' accuracies; None for fewer than two groups. The interval over
-        episodes holds for these groups only.
+        This is Student's t interval of the groups' accuracies, or None for fewer than two groups. In contrast, the
+        interval over episodes holds for the evaluated groups only.
         """
         values = _values(self.by_group)
         return mean_interval(values, of=self._groups) if len(values) > 1 else None
 
     def minus_over_groups(self, other: "Evaluation") -> Interval:
-        """The paired difference to `other` over groups: it holds for other scripts or alphabets, too.
+        """The paired difference to `other` over groups. Its interval also holds for other scripts or alphabets.
 
-        Raises DataError for other episodes, or for fewer than two groups.
+        Raises DataError if `other` has other episodes, or for fewer than two groups.
         """
         self._check_same(other)
         counts = [len(each.per_episode) for each in (self, other)]
@@ -80,7 +84,7 @@ class Evaluation:
         return paired_difference(_values(ours), _values(theirs), of=self._groups)
 
     def minus(self, other: "Evaluation") -> Interval:
-        """The paired difference to `other` on the same episodes. Raises DataError for other episodes."""
+        """The paired difference to `other` on the same episodes. Raises DataError if `other` has other episodes."""
         self._check_same(other)
         return accuracy_difference(self.per_episode, other.per_episode)
 
@@ -124,14 +128,14 @@ def _values(by_group: dict[str, float]) -> Tensor:
 def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, first: int = 0) -> Evaluation:
     """Mean query accuracy over episodes `first` .. `first + episodes - 1`; with 30 or more, also a 95 % interval.
 
-    Buffers, modes and random generators are restored, and the same learner on the same episodes gives the same numbers.
-    The network is in evaluation mode: dropout is off, and torch's BatchNorm uses its running averages over training
-    tasks. If your own network needs statistics of the episode, use `backbones.EpisodeNorm`, which is the same in both
-    modes, or torch's BatchNorm with `track_running_stats=False`.
+    Buffers, modes and random generators are restored. The same learner always has the same results on the same
+    episodes. The network is in evaluation mode: dropout is off, and torch's BatchNorm uses its running averages over
+    training tasks. If your own network needs statistics of the episode, use `backbones.EpisodeNorm`, which is the same
+    in both modes, or torch's BatchNorm with `track_running_stats=False`.
 
     Raises:
-        ConfigError: fewer than two episodes, real labels, or a network that cannot process such images.
-        NumericalError: scores that are not finite, naming the episode.
+        ConfigError: fewer than two episodes, real labels, or a network that cannot process the images.
+        NumericalError: scores that are not finite; the message contains the index of the episode.
     """
     check_episodes(episodes)
     if not isinstance(first, Integral):
@@ -165,7 +169,7 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
 
 def _measured(learner: MetaLearner, source: Any, index: int, explain: bool) -> tuple[Episode, Tensor]:
     """An episode, and the scores of its queries."""
-    seed(learner.device, index)  # for a network that samples in evaluation mode
+    seed(learner.device, index)  # for a network that uses random numbers in evaluation mode
     episode = episode_of(source, index).to(learner.device)
     if episode.query.real:
         raise ConfigError(
@@ -178,7 +182,7 @@ def _measured(learner: MetaLearner, source: Any, index: int, explain: bool) -> t
 
 @torch.no_grad()
 def check_measurable(learner: MetaLearner, source: EpisodeSource) -> None:
-    """Raises what `evaluate` would raise at the first episode of the source."""
+    """Raises the error that `evaluate` would raise at the first episode of the source, if any."""
     with measuring(learner):
         _measured(learner, source, 0, explain=True)
 

@@ -1,4 +1,4 @@
-"""Bounded reading of untrusted files, and atomic writing of files.
+"""Reading of untrusted files up to a size limit, and atomic writing of files.
 
 The reading functions raise ValueError for wrong content, and OSError if the system refuses access.
 """
@@ -24,9 +24,9 @@ from torch import Tensor
 
 JSON_BYTES = 2**24  # our largest record has 85 KB
 ARRAY_BYTES, TENSOR_BYTES = 2**29, 2**32
-DIRECTORY_BYTES = 2**24  # of a zip's list of members; the list of Omniglot's zip has 3 MB
+DIRECTORY_BYTES = 2**24  # limit of a zip's list of members; the list of Omniglot's zip has 3 MB
 TAR_HEADERS = 2**20  # bytes of the headers before a member of a tar
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two that zipfile unpacks in bounded pieces
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two methods that zipfile unpacks in bounded pieces
 LEFT = ".*.part"  # the names of files that are not complete yet
 
 
@@ -51,12 +51,12 @@ def content(path: Path, most: int) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """`parse_json` of a file."""
+    """The value in a JSON file, read by `parse_json`."""
     return parse_json(content(path, JSON_BYTES))
 
 
 def parse_json(data: bytes | str) -> Any:
-    """Strict JSON in UTF-8: finite numbers, integers of 64 bits, and no field twice."""
+    """The value of strict JSON in UTF-8: finite numbers, integers of at most 64 bits, and no field twice."""
     if len(data) > JSON_BYTES:
         raise ValueError(f"its JSON has {len(data):,} bytes, more than the limit of {JSON_BYTES:,}")
     try:
@@ -89,7 +89,7 @@ def archive(file: io.BufferedReader | io.BytesIO) -> zipfile.ZipFile:
 
 
 class _Bounded:
-    """A file of which at most `DIRECTORY_BYTES` are read at once, as zipfile reads the list of members."""
+    """A file that limits each read to `DIRECTORY_BYTES`, because zipfile reads the list of members in one read."""
 
     def __init__(self, file: io.BufferedReader | io.BytesIO) -> None:
         self._file = file
@@ -102,7 +102,7 @@ class _Bounded:
 
 
 def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
-    """A member of at most `most` bytes, whatever size the zip claims."""
+    """The bytes of a member, at most `most`. The size that the zip states is not trusted."""
     if info.compress_type not in METHODS:
         raise ValueError(f"{info.filename!r} must be stored or deflated. Got another compression method")
     if info.file_size > most:
@@ -112,10 +112,12 @@ def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
 
 
 def tar_members(path: Path, most: int, largest: int, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """The wanted members of a tar or tar.gz, in its order: their names and bytes. Nothing is written to disk.
+    """The names and bytes of the wanted members of a tar or tar.gz, in the order of the archive.
 
-    Raises ValueError for a link or a device, a wanted member of more than `largest` bytes, or more than `most` in all,
-    whatever sizes the archive claims.
+    Nothing is written to disk.
+
+    Raises ValueError for a link or a device, for a wanted member of more than `largest` bytes, or for more than `most`
+    bytes in total. The sizes that the archive states are not trusted.
     """
     with opened(path) as file:
         packed = file.peek(2)[:2] == b"\x1f\x8b"
@@ -139,7 +141,7 @@ def tar_members(path: Path, most: int, largest: int, wanted: Callable[[str], boo
 
 
 class _Growing:
-    """An unpacked stream that can be read up to `limit`, because a header of a tar may claim any size for a name."""
+    """An unpacked stream that can be read up to `limit`, because a header of a tar may state any size for a name."""
 
     def __init__(self, file: io.BufferedReader | gzip.GzipFile) -> None:
         self._file, self._at, self.limit = file, 0, TAR_HEADERS
@@ -160,7 +162,7 @@ def arrays(data: bytes) -> dict[str, np.ndarray]:
             if (total := sum(info.file_size for info in members)) > ARRAY_BYTES:
                 raise ValueError(f"{total:,} bytes when unpacked, more than the limit of {ARRAY_BYTES:,}")
             return {info.filename.removesuffix(".npy"): _array(member(opened, info, ARRAY_BYTES)) for info in members}
-    except Exception as error:  # numpy evaluates the text of a header, and may raise nearly any type
+    except Exception as error:  # numpy evaluates the text of a header, and may raise nearly any type of error
         raise ValueError(f"not a complete npz archive: {str(error)[:200]}") from error
 
 
@@ -183,10 +185,10 @@ def tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 @contextlib.contextmanager
 def replacing(path: Path, text: bool = False) -> Iterator[IO[Any]]:
-    """A new file in the folder of `path`, open for writing, that replaces `path` when the block ends without an error.
+    """A context with a new file, open for writing, that replaces `path` when the block ends without an error.
 
-    Its name cannot be guessed, and it is always created anew, so that no prepared link redirects it. A link at `path`
-    is replaced, not followed.
+    The new file is in the folder of `path`. The name of the new file cannot be guessed, and the file is always created
+    anew. So no prepared link can redirect the writing. A link at `path` is replaced, not followed.
     """
     partial = unguessable(path)
     settings: dict[str, Any] = {"encoding": "utf-8", "newline": "", "errors": "backslashreplace"} if text else {}

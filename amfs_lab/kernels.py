@@ -1,6 +1,7 @@
 """Kernels, the similarities of features: RBF with its bandwidth, linear, and cosine.
 
-A kernel is a module. `kernel(x1, x2)` is the Gram matrix; `kernel.start(features)` sets its start from the first task.
+A kernel is a module. `kernel(x1, x2)` is the Gram matrix; `kernel.start(features)` initialises the learnable numbers
+from the first task.
 """
 
 import math
@@ -22,9 +23,10 @@ SMALL_ARRAY = 2**16  # largest number of differences that is kept for the backwa
 def squared_distances(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
     """|a - b|^2 for every row a of `x1` and b of `x2`.
 
-    Direct differences give exact zeros on the diagonal; |a|^2 + |b|^2 - 2ab leaves rounding errors there. Direct
-    differences are differentiable twice; `torch.cdist` is not. A large array of differences (n m d) is never kept.
-    Integers become floating point, and 16-bit numbers become float32. Raises DataError unless all rows have one length.
+    Direct differences give exact zeros for equal points, while |a|^2 + |b|^2 - 2ab leaves rounding errors. Direct
+    differences can be differentiated twice, but `torch.cdist` cannot. A large array of differences (n m d) is never
+    kept. Integers become floating point, and 16-bit numbers become float32. Raises DataError unless all rows have the
+    same length.
     """
     return _squared_distances(*checked_points(x1, x2))
 
@@ -38,10 +40,11 @@ def _squared_distances(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 class _SquaredDistances(torch.autograd.Function):
-    """Squared distances without a kept array of differences; the derivatives are matrix products.
+    """Squared distances, computed without keeping an array of differences. The derivatives are matrix products.
 
-    The gradient by `x1` is 2 sum_j g_ij (a_i - b_j) = 2 (sum_j g_ij) a_i - 2 g b, which can be differentiated again.
-    Both inputs are shifted by the mean of `x2` first, because a large common offset would cost digits.
+    The gradient with respect to `x1` is 2 sum_j g_ij (a_i - b_j) = 2 (sum_j g_ij) a_i - 2 g b, which can be
+    differentiated again. Both inputs are shifted by the mean of `x2` first, because a large common offset would cost
+    digits.
     """
 
     generate_vmap_rule = True
@@ -82,8 +85,8 @@ def rbf_kernel(
     Args:
         x1, x2: features, any unit. bandwidth: sigma > 0 in the same unit, or one number for each of the d coordinates.
     Returns:
-        the Gram matrix, entries in [0, 1], ones where a = b. A bandwidth may be any positive float: the limits are the
-        identity (for different points) and a matrix of ones.
+        the Gram matrix, with entries in [0, 1] and ones where a = b. A bandwidth may be any positive float. A very
+        small one gives the identity (for different points), and a very large one gives a matrix of ones.
     Raises:
         ConfigError: a bandwidth that is not finite and > 0. DataError: rows of different lengths, or a number of
             bandwidths that is not 1 or d.
@@ -101,7 +104,7 @@ def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
                 f"`bandwidth` must be one number, or one for each of the {d} dimensions of the rows. "
                 f"Got {len(bandwidth)}."
             )
-        # A quotient may be as large as the root of the largest number: infinity minus infinity would be NaN.
+        # Quotients are limited to the root of the largest number, because infinity minus infinity would be NaN.
         narrowest = (_largest_of(x1, x2) / limits.max**0.5).clamp(min=limits.tiny)
         widths = torch.maximum(bandwidth.to(x1.dtype), narrowest)
         return torch.exp(-_squared_distances(x1 / widths, x2 / widths) / 2)
@@ -117,13 +120,16 @@ def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
 
 
 def _largest_of(*tensors: Tensor) -> Tensor:
-    """The largest absolute value; 0 without numbers."""
+    """The largest absolute value in the tensors; 0 if all tensors are empty."""
     each = [tensor.detach().abs().amax() for tensor in tensors if tensor.numel()]
     return torch.stack(each or [tensors[0].new_zeros(())]).amax()
 
 
 def _scale_of(*tensors: Tensor) -> Tensor:
-    """The power of two just below the largest absolute value; 1 if all are 0. A division by it is exact."""
+    """The largest power of two up to the largest absolute value. A division by it is exact.
+
+    The result is 1 if the largest absolute value is 0 or not finite.
+    """
     largest = _largest_of(*tensors)
     power = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
     return torch.where((largest > 0) & torch.isfinite(largest), power, 1.0)
@@ -195,7 +201,7 @@ class Learned:
         return nn.Parameter(torch.full(shape, math.log(start)), requires_grad=learn)
 
     def exp(self, log_value: Float[Tensor, "*d"]) -> Float[Tensor, "*d"]:
-        """exp(log_value) within the bounds. The gradient ignores the bounds, so that a parameter outside can return."""
+        """exp(log_value) within the bounds. The gradient ignores the bounds, so that a value outside can return."""
         held = log_value.clamp(math.log(self.low), math.log(self.high)).detach()
         # held + 0: log_value + (held - log_value) would be rounded if log_value is far outside the bounds.
         return (held + (log_value - log_value.detach())).exp()
@@ -229,14 +235,15 @@ class Kernel(nn.Module, ABC):
 
 
 class RBF(Kernel):
-    """`rbf_kernel` with a learned bandwidth; its logarithm is learned, and the bandwidth stays between 1e-3 and 1e3.
+    """`rbf_kernel` with a learned bandwidth. Its logarithm is learned, and the bandwidth stays between 1e-3 and 1e3.
 
     Args:
-        bandwidth: its start, > 0, in units of the feature distance. None starts at the median feature distance of the
-            first task (and at 1 until then). With a far smaller start a network may begin with K = I and K_QS = 0.
+        bandwidth: start value > 0, in units of the feature distance. None means the median feature distance of the
+            first task (and 1 until then). With a far smaller start, a network may begin with K = I and K_QS = 0.
         learn: whether meta-training may change it.
-        dimensions: the number of features, for one bandwidth for each feature; None for one bandwidth for all. 0 for
-            one for each feature of the network of a `MetaLearner`, which calls `for_features`.
+        dimensions: None means one bandwidth for all features. A number d > 0 means one bandwidth for each of d
+            features. 0 means one bandwidth for each feature of the network of a `MetaLearner`, which calls
+            `for_features`.
     """
 
     def __init__(self, bandwidth: float | None = None, learn: bool = True, dimensions: int | None = None) -> None:
@@ -270,7 +277,7 @@ class RBF(Kernel):
 
 
 class Linear(Kernel):
-    """`linear_kernel`; with it, `FunctionSpace` is the ridge regression of R2-D2 (Bertinetto et al. 2019)."""
+    """`linear_kernel`. With this kernel, `FunctionSpace` is the ridge regression of R2-D2 (Bertinetto et al. 2019)."""
 
     def __init__(self, bias: bool = True) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The meta-learner: a backbone with an inner loop; scores, losses and gradients of tasks."""
+"""The meta-learner: a backbone with an inner loop. It computes scores, losses and gradients of tasks."""
 
 import contextlib
 import hashlib
@@ -27,8 +27,7 @@ BATCH_NORM_MODULES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBat
 
 
 class TaskGradients(NamedTuple):
-    """Query losses, query accuracies (NaN for real labels) and gradients (one row each) of the t tasks of a
-    meta-step."""
+    """Query losses, query accuracies (NaN for real labels) and gradients (rows) of the t tasks of a meta-step."""
 
     losses: Float[Tensor, " t"]
     accuracies: Float[Tensor, " t"]
@@ -36,7 +35,7 @@ class TaskGradients(NamedTuple):
 
 
 class WithHead(nn.Module):
-    """A backbone with a linear head, which starts at zero, so that all classes have the same score.
+    """A backbone with a linear head. The head starts at zero, so that all classes have the same score.
 
     Raises ConfigError for a backbone without `features`, or one that returns another number of features.
     """
@@ -70,7 +69,7 @@ def _dtype_of(*modules: nn.Module) -> torch.dtype | None:
 
 
 def tensors_of(module: nn.Module) -> Iterator[Tensor]:
-    """The parameters, then the buffers, of a module."""
+    """The parameters of a module, then its buffers."""
     return chain(module.parameters(), module.buffers())
 
 
@@ -125,7 +124,7 @@ class MetaLearner(nn.Module):
 
     @torch.no_grad()
     def start(self, episode: Episode) -> None:
-        """Initialises the inner loop from the first task (the bandwidth from its distances)."""
+        """Initialises the inner loop from the first task (for example, the bandwidth from the feature distances)."""
         if isinstance(self.inner, FeatureSpaceLoop):
             episode = self._cast(episode)
             x = torch.cat([episode.support.x, episode.query.x])
@@ -139,8 +138,10 @@ class MetaLearner(nn.Module):
         return self.inner.adapt(self.net, episode.support)(episode.query.x)
 
     def loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The task's meta-objective: by default the loss of the queries (`Examples.loss`: cross-entropy, or half the
-        mean square of real labels), plus gamma * I/n if the inner loop has a gamma."""
+        """The task's meta-objective: by default the query loss, plus gamma * I/n if the inner loop has a gamma.
+
+        The query loss is `Examples.loss`: cross-entropy, or half the mean square of real labels.
+        """
         return self(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
@@ -167,8 +168,8 @@ class MetaLearner(nn.Module):
         last task they are the mean over the tasks.
 
         Args:
-            batched: all tasks at once, each with a copy of the meta-parameters. The results are equal up to rounding.
-                The operations are fewer and larger, which is faster on a GPU and slower on a CPU.
+            batched: compute all tasks at once, each with a copy of the meta-parameters. The results are equal up to
+                rounding. There are fewer and larger operations, which is faster on a GPU and slower on a CPU.
         Raises:
             ConfigError: no meta-parameters; `batched` with episodes of different shapes, or with second-order MAML on
                 torch's own BatchNorm.
@@ -228,7 +229,7 @@ class MetaLearner(nn.Module):
         return TaskGradients(losses.detach(), accuracies, torch.cat([grad.reshape(t, -1) for grad in grads], 1))
 
     def _check_batch_norm(self) -> None:
-        """Raises ConfigError for native BatchNorm in MAML: `torch.func.vmap` gives it wrong second derivatives."""
+        """Raises ConfigError for native BatchNorm in MAML: its second derivatives are wrong in `torch.func.vmap`."""
         if isinstance(self.inner, Maml) and any(
             isinstance(module, BATCH_NORM_MODULES)
             and module.training
@@ -248,8 +249,8 @@ class MetaLearner(nn.Module):
         return Episode.unchecked(*(Examples.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
 
     def _ready(self, episode: Episode) -> Episode:
-        """`_cast` of the episode. Raises ConfigError if its ways are not those of the head."""
-        torch.clear_autocast_cache()  # it may hold weights from before the last step
+        """The episode after `_cast`. Raises ConfigError if its ways differ from those of the head."""
+        torch.clear_autocast_cache()  # the cache may hold weights from before the last step
         if isinstance(self.inner, GradientLoop) and episode.support.ways != self.ways:
             raise ConfigError(
                 f"This learner's head has {self.ways} outputs, so its episodes must have {self.ways} ways. "
@@ -262,7 +263,7 @@ class MetaLearner(nn.Module):
 class Buffers:
     """A copy of a module's buffers, which `restore` puts back, even if the module replaced or added some.
 
-    For a sequence of tasks: `note` stores the buffers of a task and restores the copy; `put_mean` writes the mean over
+    In a sequence of tasks, `note` stores the buffers of a task and restores the copy. `put_mean` writes the mean over
     the tasks.
     """
 
@@ -281,7 +282,7 @@ class Buffers:
 
     @torch.no_grad()
     def note(self) -> None:
-        """Stores the buffers at the end of a task, and restores their values from its start."""
+        """Stores the buffers at the end of a task, and restores their values from the start of the task."""
         ends = dict(self.module.named_buffers())
         if not self.kept and not ends:
             return
@@ -308,8 +309,8 @@ class Buffers:
 def checked_learner(learner: object) -> MetaLearner:
     """The learner, if it can be meta-trained.
 
-    Raises ConfigError if there are no meta-parameters, if one is not float32 or float64 (in 16 bits an outer step is
-    lost in rounding), or if one was made in `torch.inference_mode`.
+    Raises ConfigError if there is no meta-parameter, or if a meta-parameter was made in `torch.inference_mode` or is
+    not float32 or float64. In 16 bits an outer step is lost in rounding.
     """
     if not isinstance(learner, MetaLearner):
         raise ConfigError(
@@ -339,7 +340,7 @@ def _mean_of(values: list[Tensor]) -> Tensor:
 
 @contextlib.contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """Restores, after the block, the module's buffers and the global random generators of torch, numpy and Python."""
+    """Restores the module's buffers and the global random generators of torch, numpy and Python after the block."""
     buffers = Buffers(module)
     with _generators_kept({tensor.device for tensor in tensors_of(module)}):
         try:

@@ -1,7 +1,8 @@
-"""The table of methods and the table of aggregation rules: label, look in figures, parts and default learning rate.
+"""The tables of methods and of aggregation rules, with their labels and their look in figures.
 
-Configuration, command line, benchmark, experiments and explorers read these tables. A new method or a new rule is one
-row. The classes behind the rows have their own registries: `inner.INNER_LOOPS` and `outer.AGGREGATORS`.
+A method also has an inner loop, an aggregation rule and a default learning rate. Configuration, command line,
+benchmark, experiments and explorers read these tables. A new method or a new rule is one row. The classes behind the
+rows have their own registries: `inner.INNER_LOOPS` and `outer.AGGREGATORS`.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ KERNELS = ("rbf", "linear", "cosine")
 
 @dataclass(frozen=True)
 class FunctionSpaceConfig:
-    """Settings of `FunctionSpace`, whose learnable numbers are new for each learner.
+    """Settings of `FunctionSpace`. Each learner gets new learnable numbers.
 
     Args:
         lam: ridge strength > 0.
@@ -75,7 +76,8 @@ class FunctionSpaceConfig:
 
 
 # The inner loops that a configuration can hold, by their keys in `inner.INNER_LOOPS`. `FunctionSpace` has learnable
-# numbers of its own, and so a dataclass of settings with `build()`. The other loops are their settings.
+# numbers, so a configuration holds a separate dataclass of its settings, with `build()`. The other loops have only
+# settings, so a configuration holds the loop itself.
 SETTINGS: dict[type, type] = {FunctionSpace: FunctionSpaceConfig}
 INNER_LOOPS: dict[str, type] = {
     key: SETTINGS.get(kind, kind)
@@ -112,17 +114,17 @@ class Method:
 
     @property
     def has_head(self) -> bool:
-        """True for a network with a linear head, which has a fixed number of ways."""
+        """True if the method's network has a linear head, and so a fixed number of ways."""
         return isinstance(self.inner, GradientLoop)
 
 
-# The nearest relatives of I-AMFS. R2-D2 (Bertinetto et al. 2019) has the ridge n lambda, and their lambda starts at 1:
-# so lam is 5 for 5 images. DKT is by Patacchiola et al. 2020.
+# The two methods that are most similar to I-AMFS. R2-D2 (Bertinetto et al. 2019) has the ridge n lambda, where lambda
+# starts at 1. So lam is 5 for 5 images. DKT is by Patacchiola et al. 2020.
 R2D2 = FunctionSpaceConfig(lam=5.0, kernel="linear", learn_lam=True)
 DKT = FunctionSpaceConfig(scale=1.0, learn_lam=True, objective=EVIDENCE)
 
 # Learning rates were chosen on validation episodes, with the same number of tries for each inner loop. R2-D2 and DKT
-# have the one of I-AMFS. The explorers and lessons have only the methods of `LESSONS`.
+# use the learning rate of I-AMFS. The explorers and lessons have only the methods of `LESSONS`.
 METHODS: dict[str, Method] = {
     "i-amfs": Method("I-AMFS", BLUE, "solid", "circle", FunctionSpaceConfig(), Mean()),
     "maml": Method("MAML", VERMILLION, "dash", "square", Maml(), Mean()),
@@ -152,7 +154,7 @@ class Rule:
     pattern: str = ""
 
 
-# By label, in the order of the figures. A figure that compares only some rules names them.
+# The rules by label, in the order of the figures. A figure that compares only some rules lists them.
 CLIPPED = f"{PairwiseCosine.label}, clip"
 RULES: dict[str, Rule] = {
     Mean.label: Rule(Mean(), ORANGE, "solid", "square"),

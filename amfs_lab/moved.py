@@ -1,6 +1,6 @@
 """Old names of public modules and functions, for notebooks and scripts that were written for an earlier version.
 
-A module that lost a name has `__getattr__ = moved(__name__)`; `OldModules` is a finder of `sys.meta_path`.
+A module that had an old name has `__getattr__ = moved(__name__)`. `OldModules` is a finder in `sys.meta_path`.
 """
 
 from collections.abc import Callable
@@ -108,13 +108,13 @@ MOVED: dict[str, str] = {
 def check_moved(name: str) -> None:
     """Raises MovedError if `name`, as in `amfs_lab.reader`, is an old name; the message has the new place."""
     if place := MOVED.get(name.removeprefix("amfs_lab.")):
-        from amfs_lab.errors import MovedError  # here, because this module is part of every `import amfs_lab`
+        from amfs_lab.errors import MovedError  # imported here, because this module is part of every `import amfs_lab`
 
         raise MovedError(f"`{name}` is now `amfs_lab.{place}`. Change the name, or open a fresh lesson.")
 
 
 def moved(module: str) -> Callable[[str], object]:
-    """A `__getattr__` for that module: an old name raises MovedError, any other AttributeError."""
+    """A `__getattr__` for that module. An old name raises MovedError, and any other name raises AttributeError."""
 
     def missing(name: str) -> object:
         check_moved(f"{module}.{name}")
@@ -124,7 +124,7 @@ def moved(module: str) -> Callable[[str], object]:
 
 
 class OldModules:
-    """A finder of modules that finds nothing. Importing an old module raises MovedError with its new place."""
+    """A module finder that raises MovedError, with the new place, for an old module. It finds no other module."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:

@@ -1,4 +1,4 @@
-"""Checks that plain data from a file fit a dataclass, and comparison of these data with other settings."""
+"""Functions that check plain data from a file against a dataclass, and compare them with other settings."""
 
 import dataclasses
 import json
@@ -12,10 +12,11 @@ SHOWN = 60  # characters of a wrong value in a message
 def wrong_field(kind: type, plain: object, place: str = "", exact: bool = True) -> str | None:
     """A description of the first field of `plain` that does not fit the dataclass `kind`; None if all fit.
 
-    It checks numbers, strings, None, sequences of them and nested dataclasses. It accepts fields of any other type.
+    The function checks numbers, strings, None, sequences of these, and nested dataclasses. It accepts fields of any
+    other type.
 
     Args:
-        place: the path of `plain`, for the description. exact: whether an unknown field is wrong, too.
+        place: the path of `plain`, for the description. exact: if True, an unknown field is wrong, too.
     """
     if not isinstance(plain, Mapping):
         return f"{shown(plain)}{f' for {place}' if place else ''}, which is not an object with named fields"
@@ -35,13 +36,13 @@ def wrong_field(kind: type, plain: object, place: str = "", exact: bool = True) 
 
 
 def shown(value: object) -> str:
-    """`repr`, cut to a length that fits into a sentence."""
+    """The `repr` of a value, shortened to fit into a sentence."""
     words = repr(value)
     return words if len(words) <= SHOWN else words[:SHOWN] + "..."
 
 
 def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    """The settings in which two configurations differ: `inner.lam (0.1 there, 0.2 here)`."""
+    """The settings in which two configurations differ, such as `inner.lam (0.1 there, 0.2 here)`."""
     there, here = (_flat(json.loads(json.dumps(each))) for each in (theirs, ours))  # tuples become lists
     return [
         f"{name} ({there.get(name)!r} there, {here.get(name)!r} here)"
@@ -51,7 +52,7 @@ def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """`{"inner": {"lam": 0.1}}` as `{"inner.lam": 0.1}`."""
+    """The nested settings as one flat dictionary: `{"inner": {"lam": 0.1}}` becomes `{"inner.lam": 0.1}`."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}

@@ -1,7 +1,7 @@
 """The pretrained learner of the package: a small I-AMFS learner, meta-trained on the glyphs.
 
-Its norm is "group", so that the prediction for an image does not depend on the other images. Its weights and the record
-of its training are in `data/pretrained/`; `amfs-lab data build-pretrained` rebuilds them.
+The normalisation of its network is "group", so that the prediction for an image does not depend on the other images.
+Its weights and the record of its training are in `data/pretrained/`; `amfs-lab data build-pretrained` rebuilds them.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,8 @@ from amfs_lab.training import MetaTrainer
 
 FOLDER = "pretrained"
 REBUILD_HINT = "Restore it from the package or repository, or make it again with `amfs-lab data build-pretrained`."
-# Chosen on validation scripts, and checked on Omniglot's background drawings. Training ends after a number of steps,
-# not of seconds, so that the same machine makes the same weights every time.
+# These settings were chosen on validation scripts, and checked on Omniglot's background drawings. Training ends after a
+# number of steps, not of seconds, so that the same machine makes the same weights every time.
 CONFIG = preset(
     "i-amfs",
     episode=EpisodeConfig(ways=20, shots=1, queries=3),
@@ -59,20 +59,20 @@ class PretrainedLearner:
 
     @torch.no_grad()
     def features(self, images: Float[Tensor, "n 28 28"]) -> Float[Tensor, "n d"]:
-        """Features of images; each is computed on its own."""
+        """Features of images. The features of an image do not depend on the other images."""
         return self.learner.net(images[:, None])
 
     @torch.no_grad()
     def learn(self, features: Float[Tensor, "n d"]) -> KernelPredictor:
-        """Learns a task by one solve. There is one example for each class, in the order of the classes."""
+        """Learns a task by one solve, from one example for each class, in the order of the classes."""
         return _space(self.learner).fit(features, torch.eye(len(features)))
 
 
 @lru_cache(maxsize=4)
 def load(root: Path | None = None) -> PretrainedLearner:
-    """The pretrained learner, from `root`, $AMFS_LAB_DATA, the installed package, or the checkout; it is read once.
+    """The pretrained learner, from the first of `root`, $AMFS_LAB_DATA, the installed package and the checkout.
 
-    Raises DataError for a missing or damaged learner.
+    The learner is read once. Raises DataError for a missing or damaged learner.
     """
     folder = find(root)
     try:
@@ -100,13 +100,15 @@ def build(
     episodes: int = 600,
     threads: int = 1,
 ) -> Evaluation:
-    """Trains the pretrained learner, and writes it and its record into `folder`/pretrained, replacing an old one.
+    """Trains the pretrained learner, and writes the learner and its record into `folder`/pretrained.
+
+    An old learner in this folder is replaced.
 
     Args:
-        threads: number of torch threads. With one thread sums have the same order, so the weights are the same every
-            time. 0 keeps the present number.
+        threads: number of torch threads. With one thread, all sums have the same order every time, and so the weights
+            are the same. 0 keeps the present number.
     Returns:
-        its accuracy on validation scripts, for episodes of the shape `EVAL_SHAPE`.
+        the accuracy of the learner on validation scripts, for episodes of the shape `EVAL_SHAPE`.
     Raises:
         DataError: no glyphs to train on. NumericalError: training diverged; nothing is written.
     """

@@ -28,7 +28,7 @@ def of_source(source: Any, own: bool) -> dict[str, Any]:
     """A source as plain data: name, split, seed, number of classes, shape of an episode, and a fingerprint.
 
     Args:
-        own: True if the source was given to the trainer, and is not the one that the configuration names.
+        own: True for a source that was given to the trainer, False for the source that the configuration names.
     """
     labels, samples, config = (getattr(source, name, None) for name in ("labels", "samples", "config"))
     if samples is None:
@@ -63,7 +63,7 @@ def check_provenance(folder: Path | None, recorded: dict[str, Any], present: dic
 
 
 def check_same(folder: Path | None, what: str, recorded: dict[str, Any] | None, present: dict[str, Any]) -> None:
-    """Raises ConfigError unless `present` is what the run in `folder` was trained with.
+    """Raises ConfigError unless the run in `folder` was trained with the data or the learner in `present`.
 
     Args:
         what: "data" or "learner". recorded: result of `of_source` or `of_learner`; None in older runs, which are
@@ -98,7 +98,7 @@ def told(recorded: dict[str, Any]) -> str:
 
 
 def code_version() -> dict[str, Any]:
-    """The package's version and, in a git checkout, the commit, and `changed`: True if files differ from it."""
+    """The package's version. In a git checkout also the commit, and `changed`, True if files differ from the commit."""
     code: dict[str, Any] = {"amfs_lab": __version__, "commit": None}
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():

@@ -15,11 +15,11 @@ Number = Float[Tensor, ""] | float
 
 @dataclass(frozen=True)
 class RidgeFactor:
-    """L L^T = K + N with N = lam (I + mu K)^-1: one factorisation, from which all results of a ridge regression follow.
+    """The factorisation L L^T = K + N with N = lam (I + mu K)^-1. All results of a ridge regression follow from it.
 
     N is the noise covariance of a Gaussian process with the same predictions; for mu = 0 it is lam I. A function of
-    this module with the name of a method makes the factorisation and calls the method. Its docstring explains the
-    result in more detail.
+    this module with the name of a method makes the factorisation and calls the method. The docstring of the function
+    explains the result in more detail.
     """
 
     L: Float[Tensor, "*b n n"]  # lower Cholesky factor of K + N
@@ -34,8 +34,8 @@ class RidgeFactor:
             K: Gram matrix of the support set, symmetric and positive semi-definite.
             lam: ridge strength >= 0 (a configuration requires > 0). mu: weight of the gradient norm, >= 0.
             check: read `lam` and `mu` if they are tensors, and raise an error if a factorisation fails. Without the
-                check, a failed task's results are NaN and stay on their device: the trainer reads them once in each
-                meta-step.
+                check, the results of a failed task are NaN and stay on their device. The trainer reads them once in
+                each meta-step.
         Raises:
             ConfigError: a negative `lam` or `mu`. DataError: K is not square.
             NumericalError: I + mu K or K + N is not positive definite in this precision.
@@ -73,7 +73,10 @@ class RidgeFactor:
         return K_qq - half.mT @ half
 
     def leave_one_out(self, y: Real[Tensor, "*b n c"]) -> Float[Tensor, "*b n c"]:
-        """e_i = alpha_i / [(K + lam I)^-1]_ii. Raises ConfigError for mu > 0, where N depends on the point left out."""
+        """e_i = alpha_i / [(K + lam I)^-1]_ii, for mu = 0.
+
+        Raises ConfigError for mu > 0, where N depends on the point that is left out.
+        """
         if self.M is not None:
             raise ConfigError("For leave-one-out residuals `mu` must be 0. Got mu > 0. Fit again without each point.")
         y, L = self._beside("y", y)
@@ -96,12 +99,12 @@ class RidgeFactor:
         return information if self.M is None else information + _half_log_det(self.M)
 
     def _whitened(self, K_qs: Tensor) -> Float[Tensor, "*b n q"]:
-        """L^-1 K_sq."""
+        """The product L^-1 K_sq."""
         K_sq, L = self._beside("K_qs.T", K_qs.mT, "n q")
         return torch.linalg.solve_triangular(L, K_sq, upper=False)
 
     def _beside(self, name: str, columns: Tensor, axes: str = "n c") -> tuple[Tensor, ...]:
-        """`columns` and L in one precision, after a check that they have n rows."""
+        """`columns` and L in one precision. Raises DataError unless `columns` has n rows."""
         check_columns(name, columns, "K", self.L.shape[-1], axes)
         return in_working_precision(columns, self.L)
 
@@ -136,8 +139,9 @@ def variance(
 ) -> Float[Tensor, "*b q"]:
     """v(x) = k(x, x) - k_x^T (K + N)^-1 k_x: the posterior variance of f at x, if f is a Gaussian process.
 
-    For lam = 0 it is the squared norm of k(x, .) minus its projection on the span of the support set's functions. For
-    mu = 0, adding `lam` gives the variance of a label. `k_qq` has k(x, x) of each x. A failed factorisation gives NaN.
+    For lam = 0 the variance is |k_x_perp|^2, where k_x_perp is the part of k(x, .) perpendicular to the span of the
+    support set's functions k(x_i, .). For mu = 0, adding `lam` gives the variance of a label. `k_qq` has k(x, x) of
+    each x. A failed factorisation gives NaN.
     """
     return RidgeFactor.of(K_ss, lam, mu, check=False).variance(k_qq, K_qs)
 
@@ -151,7 +155,8 @@ def covariance(
 ) -> Float[Tensor, "*b q q"]:
     """K_qq - K_qs (K + N)^-1 K_sq: the posterior covariance of f, whose diagonal is `variance`.
 
-    For lam = 0 it is the Gram matrix of the queries' k(x, .) after projection: <k_x_perp, k_x'_perp>.
+    For lam = 0 the covariance is the Gram matrix <k_x_perp, k_x'_perp> of the perpendicular parts, which `variance`
+    explains.
     """
     return RidgeFactor.of(K_ss, lam, mu, check=False).covariance(K_qq, K_qs)
 
@@ -159,7 +164,7 @@ def covariance(
 def leave_one_out(K: Real[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Number) -> Float[Tensor, "*b n c"]:
     """All leave-one-out errors e_i = y_i - f_without_i(x_i) = alpha_i / [(K + lam I)^-1]_ii, from one factorisation.
 
-    Raises what `solve` raises.
+    Raises the same errors as `solve`.
     """
     return RidgeFactor.of(_promoted(K, y), lam).leave_one_out(y)
 
@@ -168,16 +173,17 @@ def log_evidence(K: Real[Tensor, "*b n n"], y: Real[Tensor, "*b n c"], lam: Numb
     """log p(y) = -1/2 y^T (K + lam I)^-1 y - 1/2 log det(K + lam I) - n/2 log 2 pi, in nats, summed over the c columns.
 
     This is the log marginal likelihood if f is a sample of a Gaussian process with covariance k, and each label has
-    noise of variance lam. Differentiable in K and lam. A failed factorisation gives NaN.
+    noise of variance lam. The result is differentiable in K and lam. A failed factorisation gives NaN.
     """
     return RidgeFactor.of(_promoted(K, y), lam, check=False).log_evidence(y)
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """K = sum_i s_i u_i u_i^T, and what ridge regression does along each eigenvector u_i. For display and tests.
+    """The eigendecomposition K = sum_i s_i u_i u_i^T, and the effect of ridge regression along each eigenvector u_i.
 
-    Gradients go through Cholesky: the backward of an eigendecomposition is NaN where eigenvalues repeat.
+    The class is for display and tests only, because the derivative of an eigendecomposition is NaN where eigenvalues
+    repeat. Training differentiates the Cholesky factorisation instead.
     """
 
     eigenvalues: Float[Tensor, " n"]  # s, descending
@@ -202,7 +208,7 @@ class Spectrum:
     def descent_filter(self, rate: float, steps: int) -> Float[Tensor, " n"]:
         """1 - (1 - rate s)^steps: the share of u_i^T y that gradient descent from zero learns in `steps` steps.
 
-        Each step is f <- f - rate * grad_f L in function space; it converges for rate < 2/s_max (Section 4.2).
+        Each step is f <- f - rate * grad_f L in function space. The steps converge for rate < 2/s_max (Section 4.2).
         """
         return 1 - (1 - rate * self.eigenvalues) ** steps
 
@@ -211,7 +217,7 @@ class Spectrum:
         return -torch.expm1(-time * self.eigenvalues)
 
     def degrees_of_freedom(self, lam: Number, mu: Number = 0.0) -> Float[Tensor, ""]:
-        """d = sum_i h(s_i), between 0 and n; for mu = 0 tr K (K + lam I)^-1."""
+        """d = sum_i h(s_i), between 0 and n. For mu = 0, d is the trace of K (K + lam I)^-1."""
         return self.filter(lam, mu).sum()
 
     def information(self, lam: Number, mu: Number = 0.0) -> Float[Tensor, ""]:
@@ -232,7 +238,10 @@ def _half_log_det(L: Float[Tensor, "*b n n"]) -> Float[Tensor, "*b"]:
 
 
 def _cholesky(A: Float[Tensor, "*b n n"], name: str, check: bool, **numbers: Number) -> Float[Tensor, "*b n n"]:
-    """The lower factor of A. If A has none: NaN, or with `check` an error with the name and numbers of A."""
+    """The lower Cholesky factor of A.
+
+    If A has none, the result is NaN. With `check`, an error with the name and numbers of A is raised instead.
+    """
     factor, failed = torch.linalg.cholesky_ex(A)
     broken = readable((failed > 0).any()) if check else None
     if broken is None:  # without `check`, or not readable within a `torch.func` transform

@@ -13,7 +13,7 @@ WARM_UP = 10  # steps in which the average follows the meta-parameters closely
 
 
 class Selection:
-    """Meta-parameters to evaluate and to save, beside the ones that training changes.
+    """Meta-parameters to evaluate and to save, beside the current meta-parameters of the training.
 
     With `decay` > 0, these are a moving average, updated after each meta-step s = 1, 2, ...:
 
@@ -77,7 +77,7 @@ class Selection:
         return found if self.decay or self.keeps_best else {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restores what `state` returned. Raises ValueError if it does not fit the learner."""
+        """Restores a state that `state` returned. Raises ValueError if the state does not fit the learner."""
         self.average, self.best = state.get("average"), state.get("best")
         self.best_accuracy = state.get("best_accuracy", float("-inf"))
         params = self.learner.meta_parameters()

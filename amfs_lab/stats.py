@@ -24,9 +24,10 @@ BEST_AT = 200  # number of episodes at which the confidence sequence is tightest
 
 @dataclass(frozen=True)
 class Interval:
-    """mean ± half_width, an interval for the true mean, from n `of` (such as episodes); `level` is its coverage.
+    """An interval mean ± half_width for the true mean.
 
-    `half_width` is None if there are too few values for an interval.
+    `n` is the size of the sample, and `of` names its members in the plural (such as episodes). `level` is the coverage
+    of the interval. `half_width` is None if there are too few values for an interval.
     """
 
     mean: float
@@ -46,16 +47,16 @@ class Interval:
         return self.mean + (math.inf if self.half_width is None else self.half_width)
 
     def hundredths(self, digits: int = 2, sign: str = "") -> str:
-        """`98.71 ± 0.22`, in percent or points; only the mean if there is no interval."""
+        """The text `98.71 ± 0.22`, in percent or points; only the mean if there is no interval."""
         mean = f"{100 * self.mean:{sign}.{digits}f}"
         return mean if self.half_width is None else f"{mean} ± {100 * self.half_width:.{digits}f}"
 
     def percent(self, of: str | None = None) -> str:
-        """`98.71 ± 0.22 % (95 %, 600 episodes)`, for shares in [0, 1]."""
+        """The text `98.71 ± 0.22 % (95 %, 600 episodes)`, for shares in [0, 1]."""
         return f"{self.hundredths()} % {self._basis(of)}"
 
     def points(self, of: str | None = None) -> str:
-        """`+0.69 ± 0.40 points (95 %, 200 episodes)`, for the difference of two shares in [0, 1]."""
+        """The text `+0.69 ± 0.40 points (95 %, 200 episodes)`, for the difference of two shares in [0, 1]."""
         return f"{self.hundredths(sign='+')} points {self._basis(of)}"
 
     def _basis(self, of: str | None) -> str:
@@ -91,7 +92,10 @@ def mean_interval(
 def paired_difference(
     a: Float[Tensor, " n"], b: Float[Tensor, " m"], level: float = 0.95, of: str = "episodes", rare: float = 0.0
 ) -> Interval:
-    """The mean of a_i - b_i with its interval. Both are measured on the same n episodes, whose variation cancels."""
+    """The mean of a_i - b_i with its interval.
+
+    Both are measured on the same n episodes, so the variation of the episodes cancels.
+    """
     return mean_interval(_difference(a, b), level, of, rare)
 
 
@@ -99,15 +103,16 @@ def accuracy_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> I
     """The mean accuracy with an interval over episodes, from 30 episodes on. It is valid near 100 % as well.
 
     Near 100 % a few bad episodes decide the mean. A sample without them has a small s, and Student's interval is too
-    narrow: it covers 80 % with 30 episodes, 5-way 5-shot. So the variance has one more deviation of `RARE` = 20 points
-    (one class of five). This choice is measured, not derived: coverage stays >= 94 % on all stored rows.
+    narrow: it covers 80 % with 30 episodes, 5-way 5-shot. So the variance contains one additional deviation of `RARE` =
+    20 points (one class of five): s^2 + RARE^2 / n. This choice comes from measurements, not from a derivation. The
+    coverage stays >= 94 % on all stored rows (in `data/results`).
     """
     interval = mean_interval(accuracies, level, rare=RARE)
     return interval if interval.n >= FEW else replace(interval, half_width=None)
 
 
 def accuracy_difference(a: Float[Tensor, " n"], b: Float[Tensor, " m"], level: float = 0.95) -> Interval:
-    """`accuracy_interval` of the differences of two learners' accuracies on the same episodes."""
+    """The `accuracy_interval` of the differences of two learners' accuracies on the same episodes."""
     return accuracy_interval(_difference(a, b), level)
 
 
@@ -126,7 +131,7 @@ def together(level: float, questions: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for several tests (Holm 1979): rejecting values <= 0.05 has a family-wise error <= 5 %."""
+    """p-values adjusted for several tests (Holm 1979). Rejecting values <= 0.05 has a family-wise error <= 5 %."""
     adjusted, most, m = [0.0] * len(p_values), 0.0, len(p_values)
     for rank, i in enumerate(sorted(range(m), key=lambda i: p_values[i])):
         most = max(most, min(1.0, (m - rank) * p_values[i]))
@@ -137,18 +142,19 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def looks(
     values: Float[Tensor, "*b n"], level: float = 0.95
 ) -> tuple[Float[Tensor, "*b k"], Float[Tensor, "*b k"], Float[Tensor, "*b k"]]:
-    """Means and half widths after the first 30, 31, ..., n episodes: `accuracy_interval`, and a confidence sequence.
+    """Means and half widths after the first 30, 31, ..., n episodes, for two kinds of interval.
 
-    `accuracy_interval` covers at one n that was fixed in advance. The confidence sequence covers at all n at once with
-    probability `level` (asymptotically), so it may be read after every episode and stopped at any time:
+    `accuracy_interval` contains the true mean with probability `level` at one n that was fixed in advance. A confidence
+    sequence contains the true mean at all n at once with this probability (asymptotically). So you may read it after
+    every episode, and stop at any time:
 
         half = s sqrt(2 (n r + 1) / (n^2 r) log(sqrt(n r + 1) / (1 - level))),  s^2 = variance + RARE^2 / n
 
-    The constant r makes it tightest at about `BEST_AT` episodes. Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas
-    (2024), "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52(6).
+    The constant r makes the sequence tightest at about `BEST_AT` episodes. Waudby-Smith, Arbour, Sinha, Kennedy and
+    Ramdas (2024), "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52(6).
 
     Returns:
-        means, half widths for one look, half widths for any number of looks; k = n - 29 (0 for fewer episodes).
+        means, half widths for one look, half widths for any number of looks; k = n - 29 (0 for fewer than 30 episodes).
     """
     exact = values.double()
     n = torch.arange(1, exact.shape[-1] + 1, dtype=torch.float64, device=exact.device)
@@ -172,7 +178,8 @@ def anytime_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> In
 def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], level: float = 0.95) -> Interval:
     """mean(a) - mean(b) with an interval over *trainings*, for a comparison of two methods.
 
-    Student's two-sample interval with m + k - 2 degrees of freedom. It assumes the same variance for both methods.
+    This is Student's two-sample interval with m + k - 2 degrees of freedom. It assumes the same variance for both
+    methods.
 
     Args:
         a, b: the mean accuracy of each training of a method, all on the same episodes, each with its own seed. If
@@ -194,16 +201,17 @@ def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], leve
 
 
 def crossed_interval(values: Float[Tensor, "s n"], level: float = 0.95) -> Interval:
-    """The mean of y_ij with an interval over trainings i *and* episodes j, for a sentence about a method.
+    """The mean of y_ij with an interval over trainings i *and* episodes j, for a statement about a method.
 
     All s trainings are evaluated on the same n episodes. The model is y_ij = mean + a_i + b_j + e_ij, with random
-    effects of the training, the episode, and both. Each of the two sources of variation has its own Student's t:
+    effects of the training, the episode, and both. Each of the two sources of variation, trainings and episodes, has
+    its own quantile of Student's t:
 
         half^2 = t_{s-1}^2 var(row means) / s + t_{n-1}^2 max(var(column means) / n - var(e) / (s n), 0)
 
-    Adding the squares keeps the coverage at small s, where Satterthwaite's degrees of freedom lose up to three points.
-    As in `accuracy_interval`, the episodes have one more deviation of `RARE`. For a comparison of two methods with the
-    same seeds, give the differences.
+    With this sum of squares, the coverage also holds at small s, where Satterthwaite's degrees of freedom lose up to
+    three points of coverage. As in `accuracy_interval`, the variance over episodes contains one additional deviation of
+    `RARE`. For a comparison of two methods with the same seeds, give the differences.
 
     Raises:
         DataError: fewer than two trainings or episodes, or a value that is not finite.
@@ -233,7 +241,7 @@ def _difference(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _exact(values: Tensor) -> Tensor:
-    """The values in float64. Raises DataError unless they are (n), one finite number for each episode."""
+    """The values in float64. Raises DataError unless they have the shape (n), one finite number for each episode."""
     check_tensor("values", values, "n")
     if values.ndim != 1:
         raise DataError(f"`values` must have one number for each episode, (n). Got shape {tuple(values.shape)}.")

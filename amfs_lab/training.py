@@ -43,7 +43,7 @@ def meta_step(
 
     Raises:
         NonFiniteTask: a loss or gradient of a task is not finite. NumericalError: finite gradients combine to infinity.
-            In both cases nothing is applied.
+            In both cases the meta-parameters do not change.
     """
     tasks, direction = meta_gradient(learner, aggregator, episodes, batched)
     apply(learner, optimizer, direction)
@@ -53,12 +53,12 @@ def meta_step(
 def meta_gradient(
     learner: MetaLearner, aggregator: Aggregator, episodes: Sequence[Episode], batched: bool = False
 ) -> tuple[TaskGradients, Float[Tensor, " p"]]:
-    """The tasks' gradients and their weighted sum. Raises what `meta_step` raises; nothing is changed then."""
+    """The tasks' gradients and their weighted sum. Raises the same errors as `meta_step`, and then changes nothing."""
     buffers = Buffers(learner)
     try:
         tasks = learner.task_gradients(episodes, batched)
         direction = aggregator.combine(tasks.rows)
-        if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):  # the one synchronisation of a step
+        if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):  # the only synchronisation in a step
             sound = torch.isfinite(tasks.losses) & torch.isfinite(tasks.rows).all(1)
             if not bool(sound.all()):
                 raise NonFiniteTask(int((~sound).int().argmax()))
@@ -80,23 +80,23 @@ def apply(learner: MetaLearner, optimizer: torch.optim.Optimizer, direction: Flo
 class MetaTrainer:
     """Meta-trains the learner that `config` describes.
 
-    With a folder, a checkpoint is written every `save_every` steps and when the run is stopped. A resumed run ends with
-    exactly the same numbers as an uninterrupted run, on the same device with the same number of threads (unless the
-    budget is `seconds`). Random numbers of the network, as for dropout, depend on `config.seed` and the step only.
+    With a folder, a checkpoint is written every `save_every` steps and when the run is stopped. On the same device with
+    the same number of threads, a resumed run ends with exactly the same numbers as an uninterrupted run. A budget in
+    `seconds` is an exception. Random numbers of the network, as for dropout, depend on `config.seed` and the step only.
 
     Args:
         folder: where the final learner is saved; None keeps it in memory only.
         root: a folder with data, searched first. device: see `pick_device`.
         trajectory: the sketch of the meta-parameters that each `Progress` records; None records nothing.
-        learner: your own learner, instead of the one that `config` describes; it is trained in place. Or a function
-            that makes a learner; it is called under `config.seed`.
+        learner: your own learner, instead of the one that `config` describes, or a function that makes a learner. A
+            learner is trained in place. A function is called under `config.seed`.
         train, validation: your own episodes, instead of `config.source`: `train[index]` is an episode.
         resume: continue from the newest checkpoint in `folder`, or start if there is none.
         save_every: meta-steps between checkpoints.
     Raises:
-        ConfigError, DataError: before the training, if the data cannot serve the configuration, the folder already
-            holds a run, or the run cannot be resumed (it has other settings, data or network, is complete, or is
-            damaged).
+        ConfigError, DataError: before the training, if the data do not fit the configuration, the folder already holds
+            a run, or the run cannot be resumed. A run cannot be resumed if it is complete or damaged, or has other
+            settings, other data or another network.
     """
 
     def __init__(
@@ -134,11 +134,10 @@ class MetaTrainer:
         return self.folder.step
 
     def run(self) -> Generator[Progress, None, None]:
-        """Yields after every meta-step, and saves at the end and after a `break`. A trainer runs once.
+        """Yields the progress after every meta-step, and saves at the end and after a `break`. A trainer runs once.
 
-        The folder is locked from this call to the end of the run. If a checkpoint cannot be written, there is
-        only a warning. If the learner cannot be written, it is saved in a temporary folder (`saved_in`), with a
-        warning.
+        The folder is locked from this call to the end of the run. If a checkpoint cannot be written, there is only a
+        warning. If the learner cannot be written there, it is saved in a temporary folder (`saved_in`), with a warning.
 
         Raises:
             ConfigError: a second run; a folder that another run holds, or that changed since this trainer was made; a
@@ -203,7 +202,7 @@ class MetaTrainer:
                 self.saved_in = self.folder.finish(learner, optimizer, progress, complete, selection)
 
     def _begin(self, optimizer: torch.optim.Optimizer) -> None:
-        """Starts the inner loop or restores the checkpoint, and checks for errors that would come later."""
+        """Starts the inner loop or restores the checkpoint, and checks for errors that would otherwise come later."""
         self.folder.check_savable(self.learner)
         first = self._episode(0)
         with explained(first, self.config.batched):
@@ -220,7 +219,7 @@ class MetaTrainer:
         return episode_of(self.train, index).to(self.device)
 
     def _spent(self, steps: int, seconds: float) -> float:
-        """The used share of the budget: of the steps or of the seconds, whichever share is larger."""
+        """The used share of the budget: the larger one of the share of the steps and the share of the seconds."""
         return max(steps / self.config.steps, seconds / (self.config.seconds or math.inf))
 
     def _sources(

@@ -1,9 +1,9 @@
 """Trajectories of meta-training: sketches of the meta-parameters, and the plane in which they spread most.
 
-The principal plane is known only at the end of a run, and the positions are too large to keep (0.45 MB for each step
-of a Conv-4 of width 64). So each step keeps a sketch, a linear map that nearly preserves distances, and the plane is
-computed from the sketches. The map depends on the number of meta-parameters and a seed only, so runs of different days
-can be compared.
+The principal plane is known only at the end of a run. The positions are too large to keep: 0.45 MB for each step of a
+Conv-4 of width 64. So each step keeps a sketch, the result of a linear map that nearly preserves distances. The plane
+is computed from the sketches. The map depends only on the number of meta-parameters and a seed, so runs of different
+days can be compared.
 """
 
 import math
@@ -24,15 +24,16 @@ from amfs_lab.outer.conflict import measure
 
 @dataclass(frozen=True)
 class CountSketch:
-    """y = S theta: each entry of theta, with a random sign, is added to one of `numbers` sums, the same number to each.
+    """The map y = S theta, which adds each entry of theta, with a random sign, to one of `numbers` sums.
 
-    E|S x|^2 = |x|^2, with a relative standard deviation of at most sqrt(2 / numbers): 4 % at 1024. It is exact
-    if `numbers` is at least the number of meta-parameters, because a sum then holds one entry. This is a count sketch
-    (Charikar, Chen and Farach-Colton 2002) with sums of equal size. It costs one pass over theta.
+    E|S x|^2 = |x|^2, with a relative standard deviation of at most sqrt(2 / numbers): 4 % at 1024. The length is exact
+    if `numbers` is at least the number of meta-parameters, because each sum then holds at most one entry. This is a
+    count sketch (Charikar, Chen and Farach-Colton 2002), with sums of equal size: the numbers of entries in two sums
+    differ by at most one. A sketch takes one pass over theta.
 
     Args:
-        numbers: length of a sketch, >= 2. seed: seed of signs and places; only sketches with the same seed can be
-            compared.
+        numbers: length of a sketch, >= 2. seed: seed of the signs and of the order of the entries; only sketches with
+            the same seed can be compared.
     """
 
     numbers: int = 1024
@@ -52,7 +53,7 @@ class CountSketch:
 
 @lru_cache(maxsize=4)
 def _sample(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
-    """Random places and signs of `size` entries, the same for every run with that seed."""
+    """A random order and random signs of `size` entries, the same for every run with that seed."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(size, generator=generator)
     signs = 2 * torch.randint(0, 2, (size,), generator=generator, dtype=torch.int8) - 1
@@ -66,8 +67,8 @@ class TrajectoryPoint:
     So the first position of a run is its start, and the position and the loss of a step belong to the same theta.
 
     Args:
-        position: sketch of theta, float32 on the CPU. Ignored by comparison and repr. size: number of meta-parameters.
-        cosine: the mean over pairs of tasks, see `outer.conflict.measure`; None for a single task.
+        position: sketch of theta, float32 on the CPU. Comparison and repr ignore it. size: number of meta-parameters.
+        cosine: the mean cosine over pairs of tasks, see `outer.conflict.measure`; None for a single task.
         weights: c_j of each task, normalisation included; () if the aggregator has no weights.
     """
 
@@ -105,9 +106,9 @@ class Plane:
     plane does not flip when it is computed again during a run. An axis without variance is zero.
 
     An arc in the plane proves nothing, because any smooth drift looks like an arc. Even a random walk in many
-    dimensions does: its principal components are cosines in time, with 61 % and 15 % of the variance (Antognini and
-    Sohl-Dickstein 2018, "PCA of high dimensional random walks with comparison to neural network training"). See
-    `random_walk_shares`.
+    dimensions looks like an arc. Its principal components are cosines in time, with 61 % and 15 % of the variance
+    (Antognini and Sohl-Dickstein 2018, "PCA of high dimensional random walks with comparison to neural network
+    training"). See `random_walk_shares`.
     """
 
     centre: Float[Tensor, " m"]
@@ -116,7 +117,9 @@ class Plane:
 
     @classmethod
     def of(cls, runs: Sequence[Float[Tensor, "_ m"]]) -> "Plane":
-        """The plane of the positions of some runs, in float64. Each run has the same weight, whatever its length.
+        """The plane of the positions of some runs, in float64.
+
+        All runs have the same weight, even if their lengths differ.
 
         Raises ConfigError without a position.
         """
@@ -154,7 +157,8 @@ class Paths(NamedTuple):
 def paths(runs: Mapping[str, Sequence[Any]]) -> Paths:
     """Recorded runs, by name, in their common plane: `paths({"amfs": list(trainer.run())})`.
 
-    Raises ConfigError for no step, a step without a position, or runs with different meta-parameters or sketches.
+    Raises ConfigError if there is no step, for a step without a position, or for runs with different meta-parameters or
+    sketches.
     """
     check_one_kind([step for steps in runs.values() for step in steps])
     positions = {name: torch.stack([s.trajectory.position for s in steps]) for name, steps in runs.items() if steps}

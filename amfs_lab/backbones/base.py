@@ -17,10 +17,10 @@ SEED_OF_PROCESS = torch.initial_seed()  # a random number of 53 bits or more, un
 class Backbone(nn.Module):
     """A feature extractor: `net(x, reference)` maps the n images of a pass to features (n d).
 
-    The first `reference` images are the support set; None: all images are.
+    The first `reference` images are the support set. None means that all images are the support set.
 
     The initial weights of a subclass come from torch's global generator, as for any module. In a process that never
-    called `torch.manual_seed`, seed 0 is used, so that a script gives the same result twice.
+    called `torch.manual_seed`, seed 0 is used, so that a script gives the same result every time.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -33,7 +33,7 @@ class Backbone(nn.Module):
 
 
 def _repeatable(init: Callable[..., None]) -> Callable[..., None]:
-    """The constructor, under seed 0 if no seed was chosen."""
+    """The constructor, which runs under seed 0 if the process has not chosen a seed."""
 
     @functools.wraps(init)
     def seeded(self: nn.Module, *args: Any, **kwargs: Any) -> None:
@@ -47,12 +47,15 @@ def _repeatable(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def is_backbone(network: nn.Module) -> bool:
-    """True if the network takes `network(x, reference)`."""
+    """True if the network can be called as `network(x, reference)`."""
     return isinstance(network, Backbone) or "reference" in inspect.signature(network.forward).parameters
 
 
 def features_of(backbone: nn.Module, reason: str) -> int:
-    """The number of features of one image. Raises ConfigError, with the reason why it is needed, if it is unknown."""
+    """The number of features of one image.
+
+    If the number is unknown, raises ConfigError with the reason why it is needed.
+    """
     features = getattr(backbone, "features", None)
     if isinstance(features, int) and features >= 1:
         return features

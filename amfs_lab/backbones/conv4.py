@@ -11,8 +11,8 @@ from amfs_lab.backbones.norm import EpisodeNorm
 class ConvBlock(nn.Module):
     """3x3 convolution, normalisation, 2x2 max-pooling, ReLU.
 
-    Most code applies the ReLU before the pooling. That gives the same values and gradients with four times the work,
-    because the maximum of rectified numbers is the rectified maximum.
+    Most code applies the ReLU before the pooling. That order gives the same values and gradients, because the maximum
+    of rectified numbers is the rectified maximum. But it needs four times the work.
     """
 
     def __init__(self, inputs: int, outputs: int, norm: str) -> None:

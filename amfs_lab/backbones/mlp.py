@@ -1,4 +1,4 @@
-"""Fully connected backbone."""
+"""A fully connected backbone."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Normalisation for episodes: transductive, support or group."""
+"""Normalisation of the channels for episodes: transductive, support or group."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from torch.nn import functional as F
 
 from amfs_lab.arguments import check_choice
 
-BATCH_NORMS = ("transductive", "support")  # they have the same parameters, and use other statistics
+BATCH_NORMS = ("transductive", "support")  # both have the same parameters, but different statistics
 NORMS = (*BATCH_NORMS, "group")
 _ELEMENTARY = ContextVar("_ELEMENTARY", default=False)
 
 
 @contextlib.contextmanager
 def differentiable_batchnorm() -> Iterator[None]:
-    """Context that computes BatchNorm in elementary operations, for `torch.func.grad` within `torch.func.vmap`.
+    """A context that computes BatchNorm in elementary operations, for `torch.func.grad` within `torch.func.vmap`.
 
-    In this case torch's own BatchNorm has wrong second derivatives: they change the gradient by 1e-3 of its norm (torch
-    2.13).
+    In this case torch's own BatchNorm has wrong second derivatives. They change the gradient by 1e-3 of its length
+    (torch 2.13).
     """
     token = _ELEMENTARY.set(True)
     try:
@@ -31,7 +31,7 @@ def differentiable_batchnorm() -> Iterator[None]:
 
 
 class EpisodeNorm(nn.Module):
-    """Normalisation of channels with statistics of the pass. It has no running averages, so no hidden state.
+    """Normalisation of channels with statistics of the pass. It has no running averages, and so no hidden state.
 
     Args:
         norm: `"transductive"` is BatchNorm over all images of the pass (a prediction then depends on the other queries,

@@ -36,8 +36,9 @@ class ResidualBlock(nn.Module):
 class ResNet12(BlockBackbone):
     """Four `ResidualBlock`s, then the mean of each map: images (n channels size size) to (n, 10 width).
 
-    Lee et al. 2019 (64, 160, 320 and 640 filters), without DropBlock. It has 12,424,320 parameters for colour images.
-    Lee et al. keep all entries of the last maps as features; their mean is usual since Tian et al. 2020.
+    This is the network of Lee et al. 2019 (64, 160, 320 and 640 filters), without DropBlock. It has 12,424,320
+    parameters for colour images. Lee et al. keep all entries of the last maps as features; the mean has been usual
+    since Tian et al. 2020.
     """
 
     block, filters, averages = ResidualBlock, (64, 160, 320, 640), True

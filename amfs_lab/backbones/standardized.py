@@ -19,7 +19,7 @@ class Standardized(Backbone):
     Args:
         mean, std: one number for each channel, or one for all channels.
     Raises:
-        ConfigError: what `check_constants` raises.
+        ConfigError: as in `check_constants`.
     """
 
     def __init__(self, backbone: Backbone, mean: tuple[float, ...], std: tuple[float, ...]) -> None:

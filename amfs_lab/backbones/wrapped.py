@@ -11,7 +11,7 @@ from amfs_lab.errors import ConfigError
 
 
 class Wrapped(Backbone):
-    """Backbone around a network of another library that takes images only.
+    """A backbone around a network of another library that takes images only.
 
     Feature maps (n c h w) and sequences are flattened. The layers work as usual: in training, torch's BatchNorm uses
     the statistics of the current pass. In evaluation, it uses its running averages over the training tasks.

@@ -1,7 +1,7 @@
 """The timed steps: meta-steps of all methods and of a baseline, adaptations to one task, and aggregation rules.
 
-The baseline is plain supervised training on the same number of images. It runs batches of the size of a task forward
-and backward through an ordinary Conv-4 with BatchNorm, and then makes one optimizer step.
+The baseline is plain supervised training on the same number of images. It passes one batch for each task, with the
+images of the task, forward and backward through an ordinary Conv-4 with BatchNorm. Then it makes one optimizer step.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from amfs_lab.training import meta_step
 
 try:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the library is of 2021 and warns on import
+        warnings.simplefilter("ignore")  # the library is from 2021 and warns on import
         import higher
 except ImportError:
     higher = None
@@ -53,7 +53,7 @@ def episodes_of(shape: EpisodeConfig, tasks: int, device: torch.device = CPU) ->
 
 
 def meta_steps(shape: EpisodeConfig, methods: Iterable[str] = METHODS, device: torch.device = CPU) -> dict[str, Step]:
-    """One timed function for each row: a complete meta-step. All use the same episodes, sampled in advance."""
+    """One timed function for each table row: a complete meta-step. All use the same episodes, sampled in advance."""
     episodes = episodes_of(shape, TrainingConfig().tasks, device)
     layouts = {BASELINE: torch.contiguous_format, LAST: torch.channels_last}
     steps = {name: baseline_step(episodes, layout) for name, layout in layouts.items()}
@@ -133,7 +133,7 @@ def openings() -> dict[str, Step]:
     steps: dict[str, Step] = {}
     for name in ("glyphs", "omniglot"):
         step = partial(open_anew, name)
-        with contextlib.suppress(DataError):  # Omniglot may not be downloaded
+        with contextlib.suppress(DataError):  # Omniglot is left out if it was not downloaded
             step()
             steps[name] = step
     return steps
@@ -170,7 +170,7 @@ def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step
 
 
 def higher_step(shape: EpisodeConfig, episodes: list[Episode]) -> Step:
-    """A meta-step of MAML by the library `higher`, with our network, inner steps and optimizer."""
+    """A meta-step of MAML with the library `higher`, with our network, inner steps and optimizer."""
     config = replace(preset("maml"), episode=shape)
     assert isinstance(config.inner, Maml)
     assert higher is not None

@@ -43,12 +43,12 @@ def report(
     to_plot: Path | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Measures, prints a table for each part and shape, and returns the numbers.
+    """Measures the steps, prints a table for each part and shape, and returns the numbers.
 
     Args:
         rounds: number of rounds. shapes: shapes of the episodes, such as "5w1s". parts: some of `PARTS`.
         to_json: file for all times in seconds.
-        to_plot: file for the plot of `against`. With it, `against` is always measured.
+        to_plot: file for the plot of `against`. With this file, `against` is always measured.
         device: see `devices.pick_device`.
     Raises:
         ConfigError: rounds < 1, a wrong form of shape, an unknown part or device, or a file that cannot be written.

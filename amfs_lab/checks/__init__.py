@@ -2,7 +2,9 @@
 
 checks.rbf(my_rbf)          "✓ ..."  or  "Not yet. You divided by σ² where the exponent has 2σ² ...", in a box
 
-In a notebook, a check raises no exception. Under a grader and in a test, a wrong answer raises `Wrong` (see `verdict`).
+The docstring of a check begins with the kind of exercise: by hand (a number), explore (a number found with an explorer)
+or coding (a function). In a notebook, a check raises no exception. Under a grader and in a test, a wrong answer raises
+`Wrong` (see `verdict`).
 """
 
 from amfs_lab.checks.conflict import ends_apart, uphill_from

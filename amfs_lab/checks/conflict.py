@@ -10,7 +10,7 @@ from amfs_lab.explore.conflict.conflict import ConflictExplorer
 
 @exercise
 def ends_apart(answer: Any) -> str:
-    """By hand: the distance from the mean of four optima to the point where their diagonals cross. It is 0.559.
+    """By hand: the distance from the mean of four optima to the point where their diagonals cross. The answer is 0.559.
 
     The optima are (-1, 0), (3, 0), (0, 2) and (0, -1).
     """
@@ -28,7 +28,10 @@ def ends_apart(answer: Any) -> str:
 
 @exercise
 def uphill_from(answer: Any) -> str:
-    """Explore: the smallest length of the third gradient at which O-AMFS goes uphill in the preset "uphill": 2."""
+    """Explore: the smallest length of the third gradient at which O-AMFS goes uphill in the preset "uphill".
+
+    The answer is 2.
+    """
     ratio = diagnose.on_slider(answer, ConflictExplorer.ratio)
     if diagnose.near(ratio, 1.0, 0.02):
         raise Wrong(

@@ -36,9 +36,9 @@ def exercise(check: Callable[..., str]) -> Callable[..., None]:
     """Decorator: makes a self-check from a function that returns praise or raises `Wrong` with a diagnosis.
 
     An answer that is still `...` gets the verdict "not attempted yet". A function that still raises the exercise's
-    NotImplementedError without a message gets the same verdict. This is no error, except under nbgrader
-    (NBGRADER_EXECUTION), where the student would otherwise get full marks. Any other exception is an error in the
-    check and is not caught.
+    NotImplementedError without a message gets the same verdict. A missing answer is no error, except under nbgrader
+    (NBGRADER_EXECUTION), where the student would otherwise get full marks. Any other exception is an error in the check
+    and is not caught.
     """
 
     @functools.wraps(check)
@@ -69,8 +69,8 @@ def function(
     """Accepts a function that agrees with `truth` on all cases.
 
     Raises:
-        Wrong: names the classic mistake that agrees with the student's function on all cases. Without such a mistake,
-            it describes the first difference.
+        Wrong: the message names the classic mistake that agrees with the student's function on all cases. Without such
+            a mistake, the message describes the first difference.
     """
     if not callable(mine):
         raise Wrong(f"Expected your function, without brackets behind its name. Got {short(mine)}.")
@@ -92,8 +92,8 @@ def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], to
     Args:
         tolerance: relative; 0 for a whole number that is counted and not measured.
     Raises:
-        Wrong: names the classic mistake that gives this number. Without such a mistake, it says whether the number is
-            too small or too large.
+        Wrong: the message names the classic mistake that results in this number. Without such a mistake, the message
+            states whether the number is too small or too large.
     """
     mine = real(mine)
     if not math.isfinite(mine):
@@ -110,7 +110,7 @@ def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], to
 
 
 def called(mine: Callable[..., Any], *arguments: Any, given: str) -> Any:
-    """Calls the student's function. Its errors become a diagnosis that names the line of the student's cell.
+    """Calls the student's function. An error becomes a diagnosis that names the line of the student's cell.
 
     Raises:
         NotAttempted: the bare NotImplementedError of the exercise. Wrong: any other error of the function.
@@ -151,7 +151,7 @@ def line_of(error: BaseException) -> str:
 
 
 def call(mine: Callable[..., Any], case: Case) -> Tensor:
-    """The return value of the student's function as a tensor. Raises Wrong for its errors, or NotAttempted."""
+    """The student's return value as a tensor. Raises Wrong for an error of the function, or NotAttempted."""
     copies = [argument.clone() if isinstance(argument, Tensor) else argument for argument in case]
     value = called(mine, *copies, given=", ".join(short(argument) for argument in case))
     if value is None:

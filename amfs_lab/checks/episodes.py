@@ -101,7 +101,10 @@ def labelled(classes: int, samples: int, seed: int) -> Tensor:
 
 
 def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: int) -> EpisodeDraw:
-    """The four tensors that the student's function returns. Raises Wrong for its errors, or NotAttempted."""
+    """The four tensors that the student's function returns.
+
+    Raises Wrong for an error of the function, or NotAttempted.
+    """
     given = f"{len(labels)} labels, ways={shape[0]}, shots={shape[1]}, queries={shape[2]} and a generator"
     answer = diagnose.called(mine, labels.clone(), *shape, torch.Generator().manual_seed(seed), given=given)
     if answer is None:
@@ -225,7 +228,10 @@ def always(drawn: Sequence[EpisodeDraw], labels: Tensor, classes: int, shape: Se
 
 @exercise
 def wide_gap(answer: Any) -> str:
-    """Explore: a σ at which a − b of the letters in `BlockExplorer`'s initial state is at least 0.1."""
+    """Explore: a σ at which a − b of the letters in the initial state of `BlockExplorer` is at least 0.1.
+
+    Here a is the mean similarity within classes, and b is the mean similarity between classes.
+    """
     sigma = diagnose.on_slider(answer, BlockExplorer.bandwidth)
     a, b = letters_at(sigma)
     if a - b >= GAP:
@@ -240,7 +246,7 @@ def wide_gap(answer: Any) -> str:
 
 
 def letters_at(bandwidth: float) -> tuple[float, float]:
-    """a and b of the letters in the explorer's initial state, at another σ."""
+    """The similarities a and b (see `wide_gap`) of the letters in the explorer's initial state, at this σ."""
     return means(
         letter_gram(BLOCKS["task"], BLOCKS["ways"], BLOCKS["shots"], bandwidth), BLOCKS["ways"], BLOCKS["shots"]
     )

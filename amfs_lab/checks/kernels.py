@@ -41,12 +41,12 @@ def two_away(answer: Any) -> str:
 
 
 def _shaped(f: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """A kernel from a function of squared distance and σ."""
+    """A kernel made from a function of the squared distance and σ."""
     return lambda a, b, s: f(squared_distances(a, b), s)
 
 
 def _summed(f: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
-    """A kernel exp(-f / (2σ²)) with `f` a function of the coordinates' differences."""
+    """A kernel exp(-f / (2σ²)), where `f` is a function of the differences of the coordinates."""
     return lambda a, b, s: torch.exp(-f(a[:, None] - b[None]) / (2 * s**2))
 
 

@@ -15,7 +15,10 @@ from amfs_lab.outer import MeanCosine, PairwiseCosine
 
 @exercise
 def lone_opponent(answer: Any) -> str:
-    """By hand: the weight, before normalisation, of a task that is exactly opposite to two equal tasks. It is -1."""
+    """By hand: the weight, before normalisation, of a task that is exactly opposite to two equal tasks.
+
+    The answer is -1.
+    """
     mistakes = [
         (-2.0, "You left out w₃₃: each task's cosine with itself is one, and it counts."),
         (1.0, "That is the weight of each of the two. The cosines of the third task with them are −1."),
@@ -29,7 +32,10 @@ def lone_opponent(answer: Any) -> str:
 
 @exercise
 def turning_angle(answer: Any) -> str:
-    """Explore: the angle of a third task to two equal tasks from which its weight is negative. It is 120 degrees."""
+    """Explore: the angle of a third task to two equal tasks from which its weight is negative.
+
+    The answer is 120 degrees.
+    """
     angle = diagnose.positive(answer, "the angle")
     if angle > 180:
         raise Wrong(f"An angle between two directions is at most 180 degrees. Got {angle:g}.")
@@ -106,7 +112,7 @@ def weights(mine: Any) -> str:
 
 
 def conflicting(t: int, p: int, seed: int) -> Tensor:
-    """Task gradients of different lengths. The last one opposes the others, so that one weight is negative."""
+    """Task gradients of different lengths. The last gradient opposes the rest, so that one weight is negative."""
     grads = points(t, p, seed + 30)
     grads[-1] = -2 * grads[:-1].sum(0) + 0.1 * grads[-1]
     return grads

@@ -13,7 +13,7 @@ from amfs_lab.explore.outer_loop.outer_loop import START, OuterLoopExplorer, fo_
 
 @exercise
 def end_of_maml(answer: Any) -> str:
-    """By hand: the point where MAML ends for two tasks on a line. It is 1.
+    """By hand: the point where MAML ends for two tasks on a line. The answer is 1.
 
     The curvatures are h = 1 at 0 and h = 3 at 4. The inner loop is one step with learning rate 1/4.
     """

@@ -15,7 +15,7 @@ from amfs_lab.explore.representer.perpendicular import PerpendicularExplorer, un
 from amfs_lab.kernels import rbf_kernel
 from amfs_lab.widgets.text import percent
 
-LEFT = 0.05  # the share of the squared norm that may stay unseen
+LEFT = 0.05  # the share of the squared norm that may be perpendicular to the span
 LAMBDAS = (1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.5, 1.0)  # ridges that a student may have left in the solve
 
 
@@ -38,7 +38,7 @@ def two_bumps(answer: Any) -> str:
 
 
 def _rest(inverted: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    """A function that returns f(x) - K_qs `inverted`(K_ss, values), with `values` those of f at the support points."""
+    """A function that returns f(x) - K_qs `inverted`(K_ss, values), where `values` are f at the support points."""
     return lambda new, K_qs, K_ss, values: new - K_qs @ inverted(K_ss, values)
 
 
@@ -101,7 +101,7 @@ def _case(n: int, q: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 @exercise
 def almost_all_seen(answer: Any, function: str = "hill and dip", points: int = 4) -> str:
-    """Explore: the smallest σ (within 10 %) at which less than 5 % of the squared norm is unseen by the points."""
+    """Explore: the smallest σ (within 10 %) at which the perpendicular part has less than 5 % of the squared norm."""
     found = diagnose.on_slider(answer, PerpendicularExplorer.bandwidth)
     here, below = (unseen_share(function, "apart", points, sigma) for sigma in (found, 0.9 * found))
     if here >= LEFT:

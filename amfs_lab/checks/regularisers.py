@@ -44,7 +44,7 @@ def right_centred_fit(K: Tensor, K_q: Tensor, y: Tensor, lam: float) -> Tensor:
 
 
 def _with(solved: Callable[[Tensor, Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """A centred fit that uses `solved` in place of the right solve."""
+    """A centred fit that uses `solved` instead of the correct solve."""
     return lambda K, K_q, y, lam: K_q @ solved(K, y - y.mean(0), lam) + y.mean(0)
 
 
@@ -111,7 +111,7 @@ def centred_fit(mine: Any) -> str:
 
 @exercise
 def opposed_teachers(answer: Any) -> str:
-    """Explore: a σ at which leave-one-out and the evidence ask for opposite changes of σ, with ten points."""
+    """Explore: a σ at which leave-one-out and the evidence improve with opposite changes of σ, for ten points."""
     sigma = diagnose.on_slider(answer, TeacherExplorer.bandwidth)
     asked = pulls(task("sine", points=10, noise=0.3, sample=3), sigma, lam=0.1)
     loo, evidence, query = (asked[name][0] for name in ("leave-one-out", "evidence", "query loss"))

@@ -51,7 +51,7 @@ def _identity(K: Tensor) -> Tensor:
 
 
 def _wrong_ridges(many: str, few: str, minus: str) -> list[tuple[Callable[..., Tensor], str]]:
-    """Classic wrong α, each with its sentence. The arguments end the sentences about nλ, λ/n and K − λI."""
+    """Classic wrong formulas for α, each with its sentence. The arguments end the sentences on nλ, λ/n and K − λI."""
     return [
         (_ridge_of(lambda K, lam: len(K) * lam * _identity(K)), f"You added nλ where the formula has λ: {many}."),
         (_ridge_of(lambda K, lam: lam / len(K) * _identity(K)), f"You added λ/n where the formula has λ: {few}."),

@@ -13,7 +13,7 @@ from amfs_lab.explore.kernels.characters import WAYS, nearest
 
 
 def most_similar(K_qs: Tensor, letters: Tensor) -> Tensor:
-    """For each query (row) the letter of its most similar example (column)."""
+    """The letter of the most similar example (column) for each query (row)."""
     return letters[K_qs.argmax(1)]
 
 

@@ -17,7 +17,10 @@ TEN = 10  # number of steps in the exercise "explore", which asks for a λ
 
 @exercise
 def learned_share(answer: Any) -> str:
-    """By hand: the share that two steps of rate a = 1/2 learn of a channel (eigenvector) with s = 1. It is 3/4."""
+    """By hand: the share that two steps of rate a = 1/2 learn of a channel (eigenvector) with s = 1.
+
+    The answer is 3/4.
+    """
     mistakes = [
         (1 / 4, "That is what is left to learn, (1 − a s)². The share learned is one minus that."),
         (1 / 2, "That is one step. The second step learns half of the rest."),
@@ -88,7 +91,10 @@ def cases() -> list[diagnose.Case]:
 
 @exercise
 def mimicking_lam(answer: Any) -> str:
-    """Explore: the λ with the filter closest to that of ten steps of a = 1 / s_max, within 0.005 of the best gap."""
+    """Explore: the λ whose filter is closest to the filter of ten steps of rate a = 1 / s_max.
+
+    The gap is the largest difference of the two filters. An accepted gap exceeds the smallest one by at most 0.005.
+    """
     lam = diagnose.on_slider(answer, StepsExplorer.lam)
     best_lam, best = mimic(1.0, TEN)
     here = float(gap(lam, 1.0, TEN))

@@ -18,7 +18,7 @@ UNTOUCHED = "not attempted yet"
 
 
 class Wrong(AssertionError):
-    """A wrong answer. The message says what the student did, or what to do.
+    """A wrong answer. The message states what the student did, or what to do.
 
     Any other exception is an error in the check.
     """

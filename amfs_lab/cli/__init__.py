@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if lost:
             print(f"amfs-lab: The output could not be written: {lost}.", file=sys.stderr)
         verb = (sys.argv[1:] if arguments is None else list(arguments))[:1]
-        return code or (2 if lost and verb != ["train"] else 0)  # the result of `train` is in its folder
+        return code or (2 if lost and verb != ["train"] else 0)  # the result of `train` is in the folder of the run
 
 
 def _main(arguments: Sequence[str] | None) -> int:
@@ -52,7 +52,10 @@ def _remark(message: str) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors have no control characters. Errors quote the command line, which may contain some."""
+    """A parser whose errors have no control characters.
+
+    Errors quote the command line, which may contain control characters.
+    """
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message, line=True))

@@ -40,7 +40,7 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None],
 def add_fields(
     parser: argparse.ArgumentParser, kind: type, hidden: Sequence[str] = (), help: Mapping[str, str] | None = None
 ) -> None:
-    """Adds an option for each field of a configuration. An inner loop gives one option for each of its settings.
+    """Adds an option for each field of a configuration. An inner loop becomes one option for each of its settings.
 
     Args:
         hidden: options to leave out. help: help texts that replace the generated texts.
@@ -71,7 +71,10 @@ def add_inner(parser: argparse.ArgumentParser, kinds: Sequence[type], hidden: Se
 
 
 def inner_option(field: str) -> str:
-    """The option name of an inner loop's setting. `lr` and `steps` get a prefix: the outer loop has both too."""
+    """The option name of an inner loop's setting.
+
+    `lr` and `steps` get a prefix, because the outer loop has settings with the same names.
+    """
     return f"inner_{field}" if field in ("lr", "steps") else field
 
 
@@ -103,7 +106,7 @@ def given_inner(options: argparse.Namespace, kind: type, hidden: Sequence[str] =
 
 
 def as_options(message: str, options: argparse.Namespace) -> str:
-    """The message with the names of the command's options instead of fields: `--seeds` for BenchmarkConfig.seeds."""
+    """The message with names of options instead of fields, such as `--seeds` instead of BenchmarkConfig.seeds."""
 
     def named(found: re.Match[str]) -> str:
         name = option_name(found[1])
@@ -127,7 +130,7 @@ def documented(kind: type) -> dict[str, str]:
 
 
 def with_default(text: str, default: Any) -> str:
-    """A help text with the default value. "; None: no limit" at its end gives the words for a default of None."""
+    """A help text with the default value. If the text ends with "; None: no limit", "no limit" is shown for None."""
     text, _, none = text.partition("; None: ")
     if default is None:
         return f"{text} (default: {none or 'none'})"
@@ -212,7 +215,10 @@ def bar_of(unit: str, total: int | None = None, delay: float = 0.0) -> tqdm:
 
 @contextlib.contextmanager
 def validation_suggested(source: str, split: str) -> Iterator[None]:
-    """A context that adds advice to an error about missing test data: the validation split needs less data."""
+    """A context that adds advice to an error about missing test data.
+
+    The advice is to use the validation split, which needs less data.
+    """
     try:
         yield
     except DataError as error:

@@ -25,7 +25,7 @@ FIELDS = ("episode", "query", "true", "predicted", "correct", "probability")
 
 
 def check_ending(path: Path, endings: tuple[str, ...], option: str) -> None:
-    """Raises ConfigError if the file has another ending or cannot be written. Leaves no file behind."""
+    """Raises ConfigError if the file has none of these endings or cannot be written. Leaves no file there."""
     if path.suffix.lower() not in endings:
         raise ConfigError(f"`{option}` needs a file name that ends in {' or '.join(endings)}. Got {path}.")
     check_new(path, option)
@@ -113,8 +113,8 @@ def evaluation_record(result: Evaluation, confusion: Confusion | None = None) ->
 def groups_line(result: Evaluation) -> str:
     """A line with the interval over groups of classes, for example alphabets.
 
-    Empty if the names of the classes are not known. Also empty if training may have seen these groups: then they do
-    not represent unseen groups.
+    The line is empty if the names of the classes are not known. It is also empty if the training data may contain these
+    groups, because then they do not represent unseen groups.
     """
     source, _, split = result.data.rpartition("/")
     over, known = result.over_groups, SOURCES.get(source)

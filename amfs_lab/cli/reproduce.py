@@ -132,9 +132,9 @@ def budget(p: argparse.ArgumentParser) -> None:
 
 
 def reproduce_all(options: argparse.Namespace) -> None:
-    """Measures all tables of one source. A complete result is shown, an interrupted one is continued.
+    """Measures all tables of one source. A complete result is shown, and an interrupted measurement is continued.
 
-    A table that cannot be measured is left out, with the reason. Raises the last reason if no table is left.
+    A table that cannot be measured is left out, and the reason is printed. If no table is left, raises the last error.
     """
     set_threads(options.threads)
     settings = given(options, BenchmarkConfig, (*Benchmark.hidden, "rows")) | {"budget": options.budget}
@@ -145,7 +145,7 @@ def reproduce_all(options: argparse.Namespace) -> None:
         print(f"{experiment.title(config)} -> {folder}", flush=True)
         try:
             result = experiment.run(config, options.data, options.device, _say, folder, True, options.jobs)
-        except (ConfigError, DataError) as error:  # of a data set that only this table needs, for example
+        except (ConfigError, DataError) as error:  # for example, of a data set that only this table needs
             last = error
             print(f"{experiment.name} is left out: {error}\n", flush=True)
             continue

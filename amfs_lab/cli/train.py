@@ -101,7 +101,7 @@ def add_to(commands: Any) -> None:
 
 
 def config_of(options: argparse.Namespace) -> TrainingConfig:
-    """The configuration of the options. Raises ConfigError for a setting that belongs to another inner loop."""
+    """The configuration that the options describe. Raises ConfigError for a setting of another inner loop."""
     inner: Any = METHODS[options.method].inner
     names = {option for kind in INNER_LOOPS.values() for option in given_inner_options(options, kind)}
     if foreign := sorted(names - given_inner_options(options, type(inner))):
@@ -164,7 +164,7 @@ def train(options: argparse.Namespace) -> None:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which a system sends before it shuts down, or a scheduler before it ends a job."""
+    """The signal SIGTERM. A system sends it before a shutdown, and a scheduler sends it before the end of a job."""
 
 
 @contextlib.contextmanager

@@ -19,13 +19,14 @@ class FeatureSpaceLoop(nn.Module):
     """An inner loop that needs the support set's features and targets only."""
 
     def build(self) -> "FeatureSpaceLoop":
-        """Returns this loop. For a loop with learnable numbers there is a dataclass of settings: its `build()` makes a
-        new loop.
+        """Returns this loop.
+
+        A loop with learnable numbers has a separate dataclass of settings instead, whose `build()` makes a new loop.
         """
         return self
 
     def for_network(self, net: nn.Module) -> "FeatureSpaceLoop":
-        """The loop, with learnable numbers of the shapes that this network needs; by default there are none."""
+        """The loop, with learnable numbers of the shapes that this network needs. By default there are none."""
         return self
 
     @abstractmethod
@@ -49,7 +50,7 @@ class FeatureSpaceLoop(nn.Module):
     def predict(
         self, net: nn.Module, support: Examples, x: Float[Tensor, "q ..."]
     ) -> tuple[Float[Tensor, "q c"], Predictor]:
-        """Scores of the queries and the feature predictor behind them, from one pass through `net`."""
+        """The scores of the queries, and the predictor on features that computes them, from one pass through `net`."""
         n, features = len(support.x), joint_features(net, support, x)
         with no_autocast(features.device):
             predictor = self.fit(features[:n], self.targets_of(support))
@@ -60,7 +61,8 @@ class FeatureSpaceLoop(nn.Module):
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "q c"]]:
         """The task's meta-objective, and the scores of the queries.
 
-        By default it is the loss of the queries (`Examples.loss`), plus the `penalty` of the predictor if it has one.
+        By default the meta-objective is the loss of the queries (`Examples.loss`), plus the `penalty` of the predictor
+        if it has one.
         """
         scores, predictor = self.predict(net, episode.support, episode.query.x)
         return episode.query.loss(scores, label_smoothing) + getattr(predictor, "penalty", 0.0), scores
@@ -73,7 +75,7 @@ def joint_features(net: nn.Module, support: Examples, x: Float[Tensor, "q ..."])
 
 
 def checked_task(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in one floating-point type of 32 bits or more. Raises DataError unless both have n rows."""
+    """Features and targets in one floating-point type of 32 bits or more. Raises DataError unless both have n rows."""
     check_tensor("features", features, "n d")
     check_columns("targets", targets, "features", features.shape[-2])
     features, targets = in_working_precision(features, targets)
@@ -81,6 +83,6 @@ def checked_task(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def no_autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Turns autocast off: a solve needs more than the 8 significant bits of bfloat16."""
+    """Turns autocast off, because a solve needs more than the 8 significant bits of bfloat16."""
     on = torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
     return torch.autocast(device.type, enabled=False) if on else contextlib.nullcontext()

@@ -16,23 +16,23 @@ from amfs_lab.kernels import RBF, Kernel, Learned
 
 QUERY_LOSS, EVIDENCE = OBJECTIVES = ("query-loss", "evidence")
 LAM = Learned("lam", 1e-6, 1e3, "0.1 is a common start.")
-NOISE = Learned("lam", 1e-4, 1e3, LAM.advice)  # the evidence drives lam down, and its K of all examples is larger
+NOISE = Learned("lam", 1e-4, 1e3, LAM.advice)  # the evidence lowers lam in training, and K of all examples is larger
 SCALE = Learned("scale", 1e-30, 1e30, "5 is a common start.")
 
 
 class FunctionSpace(FeatureSpaceLoop):
     """f(z) = scale * sum_i alpha_i k(z, z_i) with alpha = (K + N)^-1 y and N = lam (I + mu K)^-1.
 
-    Source: Park and Kang 2024. With `Linear()` and cross-entropy it is R2-D2 (Bertinetto et al. 2019; lam = n lambda,
-    and they learn lambda).
+    Source: Park and Kang 2024. With `Linear()` and cross-entropy this method is R2-D2 (Bertinetto et al. 2019). The lam
+    of R2-D2 is n lambda, with a learned lambda.
 
-    With the objective "evidence" it is DKT (Patacchiola et al. 2020): the meta-objective is minus the log evidence of
-    all labels, `evidence_loss`. The model is a Gaussian process for each class, with covariance scale^2 k, noise of
-    variance scale^2 lam, and targets of +1 and -1. The scores are posterior means. All classes share their parameters;
-    in the authors' code each has its own.
+    With the objective "evidence" this method is DKT (Patacchiola et al. 2020): the meta-objective is minus the log
+    evidence of all labels, `evidence_loss`. The model is a Gaussian process for each class, with covariance scale^2 k,
+    noise of variance scale^2 lam, and targets of +1 and -1. The scores are posterior means. All classes share the
+    parameters of the Gaussian process. In the authors' code, each class has its own parameters.
 
-    The kernel's bandwidth and the output scale are meta-learned through the solve. The scale is not optional: scores
-    that are exactly one-hot still have a cross-entropy of log(1 + 4/e) = 0.905 with 5 classes.
+    The kernel's bandwidth and the output scale are meta-learned through the solve. The scale is necessary, because
+    scores that are exactly one-hot still have a cross-entropy of log(1 + 4/e) = 0.905 with 5 classes.
 
     Args:
         kernel: similarity of features; a fresh `RBF` by default, which starts at the median distance.
@@ -66,7 +66,7 @@ class FunctionSpace(FeatureSpaceLoop):
 
     @property
     def lam(self) -> Float[Tensor, ""] | float:
-        """The ridge strength: the number given, or the learned one."""
+        """The ridge strength: the given number, or the learned number."""
         return self._lam if self.log_lam is None else bounds_of_lam(self.objective).exp(self.log_lam)
 
     @property
@@ -93,7 +93,10 @@ class FunctionSpace(FeatureSpaceLoop):
         return KernelPredictor(features, alpha, K_ss, self)
 
     def targets_of(self, examples: Examples) -> Float[Tensor, "n ways"]:
-        """Real labels as they are, classes one-hot; for the evidence, whose functions have mean 0, +1 and -1."""
+        """The targets for `fit`: real labels as they are, classes one-hot.
+
+        For the evidence, classes have targets +1 and -1, because its functions have mean 0.
+        """
         signs = self.objective == EVIDENCE and not examples.real
         return 2 * examples.targets - 1 if signs else examples.targets
 
@@ -102,7 +105,8 @@ class FunctionSpace(FeatureSpaceLoop):
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "q c"]]:
         """The task's meta-objective, which the setting `objective` chooses, and the scores of the queries.
 
-        Raises ConfigError for label smoothing with the evidence, which models the labels as Gaussian variables.
+        Raises ConfigError for label smoothing with the evidence, because the evidence models labels as Gaussian
+        variables.
         """
         if self.objective == QUERY_LOSS:
             return super().loss(net, episode, label_smoothing)
@@ -114,7 +118,7 @@ class FunctionSpace(FeatureSpaceLoop):
             return self.evidence_loss(features, targets), self.fit(features[:n], targets[:n])(features[n:])
 
     def evidence_loss(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> Float[Tensor, "*b"]:
-        """-1/n sum_c log N(y_c; 0, scale^2 (K + N)): nats for each of the n examples, summed over the classes."""
+        """-1/n sum_c log N(y_c; 0, scale^2 (K + N)): nats for each of the n examples, summed over the classes c."""
         features, targets = checked_task(features, targets)
         n, columns = targets.shape[-2:]
         factor = ridge.RidgeFactor.of(self.kernel(features, features), self.lam, self.mu, check=False)
@@ -162,8 +166,11 @@ def bounds_of_lam(objective: str) -> Learned:
 def check_settings(
     lam: float, mu: float, gamma: float, scale: float, first_order: bool, learn_lam: bool, objective: str
 ) -> None:
-    """Raises ConfigError unless lam > 0, mu >= 0, gamma >= 0 and scale > 0 are finite numbers, within their bounds, and
-    the objective has all settings."""
+    """Raises ConfigError for an invalid setting.
+
+    The numbers lam > 0, mu >= 0, gamma >= 0 and scale > 0 must be finite and within their bounds. The evidence has no
+    gamma and no first-order version.
+    """
     for name, value in (("lam", lam), ("mu", mu), ("gamma", gamma), ("scale", scale)):
         if isinstance(value, Tensor):
             raise ConfigError(f"`{name}` must be a number. Got a tensor. Take its value: .item().")

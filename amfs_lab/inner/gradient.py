@@ -25,10 +25,10 @@ LR = Learned("lr", 1e-6, 1e3, "0.1 is a common start.")
 
 
 class LearnedRates(nn.Module):
-    """A learning rate for each parameter tensor of a network and each of `steps` inner steps, meta-learned.
+    """Meta-learned learning rates: one for each parameter tensor of a network and each of `steps` inner steps.
 
-    Source: Antoniou et al. 2019 (LSLR). Meta-SGD (Li et al. 2017) has one for each entry of a tensor. Both allow
-    negative rates; these are learned as logarithms.
+    Source: Antoniou et al. 2019 (LSLR). Meta-SGD (Li et al. 2017) has one rate for each entry of a tensor. Both methods
+    allow negative rates. The rates here are positive, because their logarithms are learned.
     """
 
     def __init__(self, net: nn.Module, lr: float, steps: int) -> None:
@@ -60,7 +60,7 @@ class GradientLoop(ABC):
         check_count(f"{name}.steps", self.steps, 1, 10_000)
 
     def build(self) -> "GradientLoop":
-        """The loop itself. A learner calls `for_network`, which adds learnable numbers if the loop has some."""
+        """The loop itself. A learner calls `for_network`, which adds the learnable numbers of the loop, if any."""
         return self
 
     def for_network(self, net: nn.Module) -> "GradientLoop":
@@ -115,7 +115,10 @@ class Descent(GradientLoop):
         return net
 
     def _rate(self) -> Callable[[str, int], Tensor | float]:
-        """The learning rate as a function of a parameter's name and a step's index, from 0. The last one stays."""
+        """The learning rate as a function of a parameter's name and a step's index, from 0.
+
+        Steps after the last learned step use the rate of the last learned step.
+        """
         if self.rates is None:
             return lambda name, step: self.lr
         learned = self.rates()
@@ -125,8 +128,8 @@ class Descent(GradientLoop):
         """Parameters of `net` after 0, 1, 2, ... gradient steps on the loss of these examples, without end.
 
         Frozen parameters do not change, nor do parameters that the loss does not depend on. If gradients are enabled,
-        the graph back to `net` is kept; unless `first_order`, also through each gradient. Raises ConfigError if all
-        parameters are frozen.
+        the graph back to `net` is kept. Unless `first_order` is set, the graph also runs through each gradient. Raises
+        ConfigError if all parameters are frozen.
         """
         second_order, rate = not self.first_order, self._rate()
         labelled = Examples.unchecked(ordinary(labelled.x), ordinary(labelled.y), labelled.ways)
@@ -178,13 +181,16 @@ class Descent(GradientLoop):
 
 @contextlib.contextmanager
 def recording() -> Iterator[None]:
-    """Context that records operations for derivatives, also within `torch.no_grad` and `torch.inference_mode`."""
+    """A context that records operations for derivatives, also within `torch.no_grad` and `torch.inference_mode`."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
 def twice_differentiable() -> contextlib.AbstractContextManager[object]:
-    """Context that computes attention by products and a softmax: torch's fast kernels have no second derivative."""
+    """A context that computes attention by products and a softmax.
+
+    The fast attention kernels of torch have no second derivative.
+    """
     return torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
 
 
@@ -220,7 +226,7 @@ class Maml(Descent):
 
 @dataclass(frozen=True)
 class Anil(Descent):
-    """MAML whose inner steps change only the linear head (Raghu et al. 2020). The outer loop changes everything.
+    """MAML whose inner steps change only the linear head (Raghu et al. 2020). The outer loop changes all parameters.
 
     The support set passes through the body once. `net` must be a `backbone` under a `head`, as `MetaLearner` makes it.
     """
@@ -242,8 +248,8 @@ class Anil(Descent):
 class AdaptedNetwork:
     """The network with the fast weights of one task.
 
-    Queries pass through the network without the support set, as published. With the norm "support" they pass together
-    with it, because it supplies the statistics.
+    Queries pass through the network without the support set, as published. With the norm "support", queries and support
+    set pass together, because the support set supplies the statistics.
     """
 
     net: nn.Module

@@ -1,6 +1,6 @@
 """Linearised MAML: gradient steps on the network's linearisation are kernel regression with a spectral filter.
 
-Section 4.2: f(x; theta + delta) ~ f(x; theta) + J(x) delta, and J is the Jacobian with respect to the parameters.
+Section 4.2: f(x; theta + delta) ~ f(x; theta) + J(x) delta, where J is the Jacobian with respect to the parameters.
 Gradient steps on that function stay in the span of the support set's Jacobians. So k steps are kernel regression of the
 residual y - f(x; theta) with the neural tangent kernel Theta(x, x') = J(x) J(x')^T and the filter 1 - (1 - a s)^k.
 
@@ -24,9 +24,9 @@ from amfs_lab.ridge import Spectrum
 def jacobian(net: nn.Module, x: Float[Tensor, "n ..."]) -> Float[Tensor, "rows p"]:
     """J: the derivative of every output with respect to every parameter.
 
-    With c outputs, its n * c rows are ordered by image, then by output. All images go through `net` in one pass, so
-    that the derivative includes a normalisation over the pass. At few-shot sizes J is small: 25 images, 5 outputs and
-    10^5 parameters are 50 MB in float32.
+    With c outputs, J has n * c rows, ordered by image, then by output. All images go through `net` in one pass, so that
+    the derivative includes a normalisation over the pass. At few-shot sizes J is small: 25 images, 5 outputs and 10^5
+    parameters are 50 MB in float32.
     """
     params = _parameters(net)
     blocks = jacrev(lambda p: functional_call(net, p, (x,)).reshape(-1))(params)
@@ -42,8 +42,9 @@ def tangent_kernel(net: nn.Module, x1: Float[Tensor, "n ..."], x2: Float[Tensor,
 def descent(K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], rate: float, steps: int) -> Float[Tensor, "n c"]:
     """alpha = sum_i u_i (1 - (1 - rate s_i)^steps) / s_i u_i^T residual: gradient descent from zero.
 
-    f = k^T alpha after `steps` steps of f <- f - rate * grad_f L, L = 1/2 sum (f - y)^2 (Section 4.2). It is for
-    display and tests only: the backward of an eigendecomposition is NaN where eigenvalues repeat.
+    After `steps` steps of f <- f - rate * grad_f L, with L = 1/2 sum (f - y)^2, f is k^T alpha (Section 4.2). Use
+    `descent` for display and tests only, because the derivative of an eigendecomposition is NaN where eigenvalues
+    repeat.
     """
     return _filtered(K, residual, lambda spectrum: spectrum.descent_filter(rate, steps), rate * steps)
 
@@ -57,8 +58,8 @@ def flow(K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], time: float) -
 class Linearised(GradientLoop):
     """`Maml`'s steps on the network linearised at theta: theta' = theta + J_S^T alpha, from one eigendecomposition.
 
-    `lr` and `steps` mean what they mean for `Maml`, whose loss is a mean over the n labels: the rate of Section 4.2
-    is a = lr / n. Here classes are one-hot targets of the squared loss; `Maml` uses the cross-entropy.
+    `lr` and `steps` have the same meaning as for `Maml`. The loss of `Maml` is a mean over the n labels, so the rate of
+    Section 4.2 is a = lr / n. Here classes are one-hot targets of the squared loss; `Maml` uses the cross-entropy.
     """
 
     def adapt(self, net: nn.Module, support: Examples) -> "TangentPredictor":

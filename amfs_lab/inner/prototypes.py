@@ -1,4 +1,4 @@
-"""Prototypes (Snell et al. 2017): a class is the mean of its features. The baseline with no cost of adaptation."""
+"""Prototypes (Snell et al. 2017): a class is represented by its mean feature. A baseline without cost of adaptation."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from amfs_lab.kernels import squared_distances
 
 @dataclass(init=False, repr=False, unsafe_hash=True)  # without settings, all instances are equal
 class Prototypes(FeatureSpaceLoop):
-    """score_c(z) = -|z - m_c|^2 where m_c is the mean feature of class c in the support set. It needs classes."""
+    """score_c(z) = -|z - m_c|^2 where m_c is the mean feature of class c in the support set. Labels must be classes."""
 
     def predict(
         self, net: nn.Module, support: Examples, x: Float[Tensor, "q ..."]

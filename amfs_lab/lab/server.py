@@ -1,7 +1,7 @@
 """A protected JupyterLab: it serves only this machine and its own pages, and asks for a token or a password.
 
 A Jupyter server runs any code that a client sends. The protecting options override every configuration file of the
-user and of the machine. Only an option that the user gives after `--` replaces one.
+user and of the machine. Only an option that the user gives after `--` replaces a protecting option.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class Server(ServerApp):
 class TokenOrPassword(PasswordIdentityProvider):
     """Jupyter's login, with a random token if the user's settings have neither a token nor a password.
 
-    A token on the command line would be visible in the list of processes. And Jupyter would not print such a token.
+    A token on the command line would be visible in the list of processes. Also, Jupyter would not print such a token.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -73,7 +73,7 @@ def protection(for_jupyter: Sequence[str]) -> list[str]:
 
 
 def start_page(folder: Path, first: str, for_jupyter: Sequence[str]) -> list[str]:
-    """The options, unless the user has set them, that open the notebook `first` in `folder`."""
+    """The options that open the notebook `first` in `folder`, without the options that the user has set."""
     given = names_of(for_jupyter)
     root = [] if given & {"root_dir", "notebook_dir"} else [f"--ServerApp.root_dir={folder}"]
     return root if "default_url" in given else [*root, f"--LabApp.default_url=/lab/tree/{first}"]

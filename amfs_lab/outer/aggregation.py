@@ -42,7 +42,11 @@ class Aggregator(ABC):
         return self.weights(grads) @ grads
 
     def __call__(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """`combine`. Raises NumericalError for an overflow, or for a non-finite gradient with the index of its task."""
+        """The result of `combine`.
+
+        Raises NumericalError for an overflow, or for a non-finite gradient. In the second case, the message contains
+        the index of the task.
+        """
         direction = self.combine(grads)
         if not bool(torch.isfinite(direction.sum())):  # reads one number; the sum of finite entries may overflow
             check_finite(grads, direction)
@@ -91,13 +95,14 @@ class CosineRule(Aggregator):
 
     Args:
         normalization: Z, one of `NORMALIZATIONS`. Z changes the length of the step, never its direction.
-            `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient: the step is as long as the mean's.
-            `"unit"` Z = 1 / sum_j |c_j|. The step may be longer or shorter than the mean's. Example: three equal
-            gradients against one opposite gradient. The step is twice as long as the mean's if all four have the
-            same length, and five times if the opposite gradient is twice as long.
-            `"agreement"` Z = 1/t^2 for O-AMFS and 1/t for `MeanCosine`. If all tasks agree, c_j before Z is t and 1,
-            and the step is the mean's. It is never longer than the mean of the gradients' lengths. It may be longer
-            than the mean's step: 2.5 times for three equal gradients against an opposite one that is twice as long.
+            `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient. The step is as long as the mean
+            gradient.
+            `"unit"` Z = 1 / sum_j |c_j|. The step may be longer or shorter than the mean gradient. Example: three
+            equal gradients against one opposite gradient. If all four have the same length, the step is twice as long
+            as the mean gradient. If the opposite gradient is twice as long, the step is five times as long.
+            `"agreement"` Z = 1/t^2 for O-AMFS and 1/t for `MeanCosine`. If all gradients are equal, c_j before
+            Z is t or 1, and the step is the mean gradient. The step is never longer than the mean of the gradients'
+            lengths, but it may be longer than the mean gradient. It is 2.5 times as long in the second example above.
             `"none"` Z = 1, the formula as printed.
             The step of `"length"` and `"unit"` is zero if the weights cancel (`cancellation_tolerance`).
         negative: `"keep"` gives a task that opposes the majority a negative weight, `"clip"` the weight 0.
@@ -113,9 +118,7 @@ class CosineRule(Aggregator):
 
     @abstractmethod
     def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
-        """The direction S that every task is compared with, and the value that each c_j has before normalisation if all
-        gradients are equal.
-        """
+        """The direction S to compare every task with, and c_j before normalisation if all gradients are equal."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         check_rows(grads)
@@ -136,7 +139,7 @@ class CosineRule(Aggregator):
 
 @dataclass(frozen=True)
 class PairwiseCosine(CosineRule):
-    """O-AMFS: c_j = Z sum_i w_ij with w_ij = cos(g_i, g_j), that is S = sum_i u_i (Park and Kang 2024, outer loop).
+    """O-AMFS: c_j = Z sum_i w_ij with w_ij = cos(g_i, g_j), so S = sum_i u_i (Park and Kang 2024, outer loop).
 
     Our interpretation: the sum includes w_jj = 1. Z is a setting, because the paper does not define the step's length.
     """
@@ -165,7 +168,8 @@ class MeanCosine(CosineRule):
 class Rescaled(Aggregator):
     """The direction of the mean gradient with the length of O-AMFS's step under `normalization="unit"`.
 
-    Compared with O-AMFS, it shows the effect of the direction; compared with the mean, the effect of the length.
+    A comparison with O-AMFS shows the effect of the direction. A comparison with the mean shows the effect of the
+    length.
     """
 
     label = "mean, rescaled"
@@ -176,7 +180,7 @@ class Rescaled(Aggregator):
 
 
 def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:
-    """|a| / |b|, and 0 where b is zero. Both are first divided by their largest entry: squares could overflow."""
+    """|a| / |b|, or 0 if b is zero. Both are first divided by their largest entry, because squares could overflow."""
     unit_a, unit_b = _largest(a), _largest(b)
     length_a, length_b = (
         torch.linalg.vector_norm(x / torch.where(unit > 0, unit, 1)) for x, unit in ((a, unit_a), (b, unit_b))

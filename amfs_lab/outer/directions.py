@@ -11,11 +11,12 @@ def cancellation_tolerance(p: int, dtype: torch.dtype) -> float:
     """The rounding error of a cosine of p-dimensional vectors whose exact value is 0: (8 + sqrt(p)/8) eps.
 
     One rounding errs by up to eps/2, with a random sign. A dot product of unit vectors is summed in L >= 4 lanes. Each
-    adds p/L products to partial sums <= 1/L, and errs by eps/2 sqrt(p/L) / L; the sum of the lanes errs by
+    lane adds p/L products to partial sums <= 1/L, and errs by eps/2 sqrt(p/L) / L. So the sum of the lanes errs by
     eps/2 sqrt(p) / L <= sqrt(p) eps/8. The 8 eps are for the two norms, the two divisions and the sum over the tasks,
-    with one or two roundings each. Measured on opposed gradients of 2 to 112,000 numbers (tests/outer/test_laws.py).
+    with one or two roundings each. The error was measured on opposed gradients of 2 to 112,000 numbers
+    (tests/outer/test_laws.py).
 
-    Use: treat a sum of n such terms as 0 if it is <= n times the tolerance.
+    Use: treat a sum of n such cosines as 0 if the sum is <= n times the tolerance.
     """
     return (8 + p**0.5 / 8) * torch.finfo(dtype).eps
 
@@ -24,8 +25,8 @@ def cancellation_tolerance(p: int, dtype: torch.dtype) -> float:
 class Directions:
     """u_j = g_j / |g_j|, stored as `scale[j] * rows[j]`, because normalised rows would cost more than the products.
 
-    A gradient that is zero, or shorter than the smallest normal number, has scale 0. NaN or infinity in a gradient
-    makes its scale or its cosines NaN, never 0. `cosines` accepts batch axes; `sum` and `dot` do not.
+    A gradient that is zero, or shorter than the smallest normal floating-point number, has scale 0. NaN or infinity in
+    a gradient makes its scale or its cosines NaN, never 0. `cosines` accepts batch axes; `sum` and `dot` do not.
     """
 
     rows: Float[Tensor, "*b t p"]
@@ -36,7 +37,8 @@ class Directions:
         lengths = torch.linalg.vector_norm(grads, dim=-1)
         if grads.device.type == "cpu" and squares_are_sound(lengths, grads.shape[-1]):
             return cls(grads, 1 / lengths)
-        # On other devices the check would have to wait, so there each row is always divided by its largest entry.
+        # On other devices the check would wait for the device, so there each row is always divided by its largest
+        # entry.
         largest = grads.abs().amax(-1)
         rows = grads / torch.where(largest == 0, 1, largest)[..., None]
         lengths = torch.linalg.vector_norm(rows, dim=-1)
@@ -60,7 +62,8 @@ def squares_are_sound(lengths: Float[Tensor, "*b t"], p: int) -> bool:
     """True if these lengths come from sums of p squares without overflow or underflow.
 
     In float32 the square of 1e25 overflows, and the square of 1e-25 underflows. A square below the smallest normal
-    number `tiny` may be lost; p of them must be negligible. A finite length in float16 may have an infinite square.
+    floating-point number `tiny` may be lost, so p such squares must be negligible. A finite length in float16 may have
+    an infinite square.
     """
     limits = torch.finfo(lengths.dtype)
     least = (p * limits.tiny / limits.eps) ** 0.5

@@ -13,8 +13,8 @@ from torch import Tensor
 from amfs_lab.errors import ConfigError, NumericalError
 from amfs_lab.outer.aggregation import AGGREGATORS, Aggregator, check_rows
 
-# Their weights do not depend on a common scale, but they treat sum|g_j|^2 < 1e-4 as zero, and real gradients can be
-# that small: so these are scaled first.
+# The weights of these rules do not depend on a common scale of the gradients. But the rules treat sum|g_j|^2 < 1e-4 as
+# zero, and real gradients can be that small. So the gradients are scaled first.
 SCALED = ("CAGrad", "DualProj", "UPGrad")
 STATEFUL = ("ExcessMTL", "GradVac", "NashMTL", "PCD")
 BASES = ("Aggregator", "GramianWeightedAggregator", "WeightedAggregator")
@@ -27,11 +27,11 @@ class TorchJD(Aggregator):
     Gram matrices in float32 could overflow or underflow.
 
     For equal gradients, CAGrad with radius c returns (1 + c) times their mean. So at the same learning rate its steps
-    are longer than those of the mean. TorchJD's own PCGrad returns the sum. UPGrad keeps <d, g_j> >= 0 up to the ridge
-    that its solver adds to the Gram matrix, 1e-4 of the trace; `{"projector":
-    torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes this ridge smaller.
+    are longer than those of the mean. TorchJD's own PCGrad returns the sum of the projected gradients. UPGrad returns a
+    step d with <d, g_j> >= 0, up to the ridge that its solver adds to the Gram matrix. This ridge is 1e-4 of the trace.
+    The setting `{"projector": torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes the ridge smaller.
 
-    Some aggregators keep a state between calls (`stateful`). The state belongs to this object, and is not saved or
+    Some aggregators keep a state between calls (`stateful`). The state belongs to this object. It is neither saved nor
     compared. Copies and each run of a trainer start without a state.
 
     Args:
@@ -48,7 +48,7 @@ class TorchJD(Aggregator):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "settings", dict(self.settings))  # a copy, because the caller may change its own
+        object.__setattr__(self, "settings", dict(self.settings))  # a copy, because the caller may change the original
 
     def __reduce__(self) -> tuple[type, tuple[str, dict[str, Any], int]]:
         return type(self), (self.aggregator, self.settings, self.seed)
@@ -59,7 +59,7 @@ class TorchJD(Aggregator):
 
     @cached_property
     def made(self) -> Any:
-        """TorchJD's aggregator."""
+        """The aggregator object of TorchJD, made at the first use."""
         kinds = aggregators()
         if self.aggregator not in kinds:
             raise ConfigError(f"TorchJD's aggregator must be one of {', '.join(kinds)}. Got {self.aggregator!r}.")
@@ -84,7 +84,7 @@ class TorchJD(Aggregator):
         return isinstance(made, WeightedAggregator)
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
-        """Raises ConfigError for an aggregator that is not weights on gradients (ConFIG, GradDrop, TrimmedMean)."""
+        """The weights. Raises ConfigError for an aggregator that returns no weights (ConFIG, GradDrop, TrimmedMean)."""
         if not self.is_weighted:
             raise ConfigError(
                 f"TorchJD's {self.aggregator} combines gradients without weights. Call the rule to get its direction."

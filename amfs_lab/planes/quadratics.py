@@ -61,7 +61,7 @@ Pull = Callable[[Float[Tensor, "*b 2 2"], float, int, float], Float[Tensor, "*b 
 
 
 def _left(H: Float[Tensor, "*b 2 2"], a: float, k: int) -> Float[Tensor, "*b 2 2"]:
-    """(I - aH)^k: theta - o_t is multiplied by it in k inner steps."""
+    """The matrix (I - aH)^k, by which k inner steps multiply theta - o_t."""
     return torch.linalg.matrix_power(torch.eye(2, dtype=H.dtype) - a * H, k)
 
 
@@ -90,7 +90,7 @@ def pulls(
     | joint    | none: one theta for all tasks          | H                              |
     | FO-MAML  | k steps of rate a, first order only    | H (I - aH)^k                   |
     | MAML     | k steps of rate a                      | (I - aH)^k H (I - aH)^k        |
-    | Reptile  | k steps of rate a, then towards them   | I - (I - aH)^k                 |
+    | Reptile  | k steps of rate a, then to the result  | I - (I - aH)^k                 |
     | proximal | argmin L_t(phi) + lam/2 |phi - theta|^2| lam^2 (H + lam)^-1 H (H + lam)^-1 |
 
     The proximal method is I-AMFS in the plane: one solve with ridge strength lam instead of steps.
@@ -109,9 +109,9 @@ def pulls(
 
 
 def end(W: Float[Tensor, "*b t 2 2"], optima: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
-    """(sum_t W_t)^-1 sum_t W_t o_t, where the sum of the pulls is zero.
+    """The end of the outer loop, (sum_t W_t)^-1 sum_t W_t o_t, where the sum of the pulls is zero.
 
-    Raises NumericalError if sum_t W_t is singular: the end is not unique.
+    Raises NumericalError if sum_t W_t is singular, because then the end is not unique.
     """
     _check_tasks("W", W, optima)
     total = W.sum(-3)
@@ -125,7 +125,9 @@ def end(W: Float[Tensor, "*b t 2 2"], optima: Float[Tensor, "*b t 2"]) -> Float[
 
 
 def stable_below(W: Float[Tensor, "*b t 2 2"]) -> Float[Tensor, "*b"]:
-    """2t / s_max: the outer rate below which theta <- theta - rate/t sum_t W_t (theta - o_t) converges to `end`.
+    """The limit 2t / s_max of the outer rate, below which the steps converge to `end`.
+
+    A step is theta <- theta - rate/t sum_t W_t (theta - o_t).
 
     s_max is the largest eigenvalue of sum_t W_t. The result is 0 if an eigenvalue is negative or all are zero,
     because then no rate converges. If one eigenvalue is exactly 0, the steps converge only if every W_t is 0 in that
@@ -146,7 +148,7 @@ def descend(
 ) -> Float[Tensor, "k *b 2"]:
     """The trajectory of theta <- theta - rate/t sum_t W_t (theta - o_t): k = steps + 1 points, the start first.
 
-    Point k is the k-th power of an affine map, applied to the start; the powers come from repeated doubling. After an
+    Point k is the k-th power of an affine map, applied to the start. The powers come from repeated doubling. After an
     overflow the points are not finite.
     """
     _check_tasks("W", W, optima)
@@ -168,10 +170,10 @@ def descend(
 def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
     """argmin_m sum_t |m - p_t|: the point with the smallest sum of distances to the points.
 
-    It is one of the points, p_k, exactly if the sum of the unit vectors from p_k to the others is no longer than
-    the number of points equal to p_k (Kuhn 1973). Otherwise Weiszfeld's iteration, m <- sum_t p_t / |m - p_t| over
-    sum_t 1 / |m - p_t|, alternates with Newton steps. If there are several `geometric_medians`, the result is one of
-    them.
+    A point p_k is the median exactly if the sum of the unit vectors from p_k to the other points is no longer than the
+    number of points equal to p_k (Kuhn 1973). If no point is the median, Newton steps alternate with Weiszfeld's
+    iteration, m <- sum_t p_t / |m - p_t| over sum_t 1 / |m - p_t|. If there are several `geometric_medians`, the result
+    is one of them.
     """
     check_tensor("points", points, "t 2")
     m = points.mean(-2)
@@ -191,7 +193,8 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
 def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"]:
     """All geometric medians of the points, as the two ends of a segment.
 
-    Both ends are the same, unless an even number of points lies on a line. Then the ends are the middle two points.
+    Both ends are the same point, unless an even number of points lies on a line. Then the ends are the middle two
+    points.
     """
     only = geometric_median(points)
     away = points - points.mean(-2, keepdim=True)
@@ -230,7 +233,7 @@ def _apart(points: Float[Tensor, "*#b t 2"], m: Float[Tensor, "*#b 2"]) -> tuple
 
 
 def _newton(points: Float[Tensor, "*b t 2"], m: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b 2"]:
-    """A Newton step on the sum of distances, with the step size of five that makes the sum smallest."""
+    """A Newton step on the sum of distances, with that one of five step sizes that has the smallest sum."""
     towards, distance = _apart(points, m)
     u = towards / distance[..., None]
     eye = torch.eye(2, dtype=points.dtype)

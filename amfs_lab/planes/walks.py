@@ -1,9 +1,9 @@
 """Trajectories of the outer loop of four rules in the plane.
 
-A point of the plane is a complex number here, and so is a gradient. <a, b> is the real part of conj(a) b, and a real
-2 x 2 matrix is a map z -> p z + q conj(z). A list of t gradients holds Python's complex numbers, or numpy arrays for
-many starts and samples of tasks. So 200 steps of all four rules take a few milliseconds. The rules of
-`amfs_lab.outer` are made for a few long gradients and take far longer. A test compares the two implementations.
+A point of the plane is a complex number here, and so is a gradient. <a, b> is the real part of conj(a) b. A real 2 x 2
+matrix is a map z -> p z + q conj(z). A list of t gradients holds Python's complex numbers, or numpy arrays for many
+starts and samples of tasks. So 200 steps of all four rules take a few milliseconds. The rules of `amfs_lab.outer` are
+made for a few long gradients and would take far longer. A test compares the two implementations.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Walk:
     Args:
         equal_steps: use d / |d| (0 for d = 0). Every step has the length `rate * decay^k`, so rules differ only in
             direction.
-        noise: standard deviation of the normal noise on both coordinates of each task's gradient at each step; one
+        noise: standard deviation of the Gaussian noise on both coordinates of each task's gradient at each step; one
             number, or one for each task. All rules get the same noise. seed: seed of the noise, and of PCGrad's order.
     """
 
@@ -137,13 +137,13 @@ RULES: dict[str, Callable[[Walk, list[Points]], Points]] = {
 
 @cache
 def _orders(seed: int, t: int) -> list[list[int]]:
-    """The other tasks for each of t tasks, in the order of `PCGrad`."""
+    """For each of t tasks, the list of the other tasks, in the order of `PCGrad`."""
     generator = torch.Generator().manual_seed(seed)
     return [[j for j in torch.randperm(t, generator=generator).tolist() if j != i] for i in range(t)]
 
 
 def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full: int) -> Points:
-    """Z sum_j c_j g_j with c_j = <reference, u_j>, which is `full` if all tasks agree."""
+    """Z sum_j c_j g_j with c_j = <reference, u_j>, which is `full` if all gradients are equal."""
     c = [_dot(reference, each) for each in u]
     if walk.negative == "clip":
         c = [(each + abs(each)) / 2 for each in c]

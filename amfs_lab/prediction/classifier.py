@@ -136,15 +136,15 @@ class Classifier:
             read = Classifier.load("runs/mine", support="letters", ink=True)
             print(read("photo.png"))
 
-        BatchNorm uses the statistics of the support set (`norm="support"`), and Conv-4 computes in float32. This is so
-        for every run, even if the run was trained in another way.
+        BatchNorm always uses the statistics of the support set (`norm="support"`), and Conv-4 always computes in
+        float32. Both hold even if the run was trained in another way.
 
         Args:
             run: the folder of the run.
             support: a folder with one folder of images for each class, or a mapping from class names to images.
                 Classes may have different numbers of images. One image is enough.
-            ink: True for photographed or scanned drawings on paper (see `amfs_lab.tasks.ink`). Otherwise images are
-                only made grey and square. They must have bright ink on black if the training images do.
+            ink: True for photographed or scanned drawings on paper (see `amfs_lab.tasks.ink`). Otherwise, images are
+                only made grey and square. They must then have bright ink on black if the training images have it.
             root: first directory to search for the validation data. device: see `pick_device`.
             learner: the learner, if the run has a learner of your own.
             validation: labelled images of classes that were not used in training, if the run has data of your own.
@@ -162,7 +162,7 @@ class Classifier:
             network, config, _ = load_run(run, device, "support", precision=FLOAT32)
         files = support_files(support) if isinstance(support, str | Path) else support
         trained_on = run_data(run) or {}
-        black = not trained_on.get("own")  # all data sets of the kit have a black background
+        black = not trained_on.get("own")  # all data sets of the library have a black background
         bare = cls.of(network, files, lambda path: read_picture(path, size, ink, black))
         bare = replace(bare, config=config)
         if not isinstance(network.inner, FunctionSpace):

@@ -104,7 +104,10 @@ class Confusion:
 
     @property
     def mistakes(self) -> list[Pair]:
-        """Pairs of different classes, the most frequent mistake first. For equal counts: by share, then by name."""
+        """Pairs of different classes, the most frequent mistake first.
+
+        Pairs with equal counts are sorted by share, then by name.
+        """
         pairs = [Pair(a, b, n, self.offered[a, b]) for (a, b), n in self.times.items() if a != b]
         return sorted(pairs, key=lambda pair: (-pair.times, -pair.share, pair.true, pair.predicted))
 
@@ -155,7 +158,7 @@ class Matrix:
 
 
 def readable(confusion: Confusion, most: int = MOST) -> Matrix:
-    """The confusion matrix of all classes. If there are more than `most`: of their groups, or of the worst classes."""
+    """The confusion matrix of all classes or, if there are more than `most`, of groups or the worst classes."""
     if len(confusion.classes) <= most:
         title = (
             "Share of the queries of a class (row) that are classified as another (column);\ngrey: never in one episode"

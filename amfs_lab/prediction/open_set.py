@@ -43,12 +43,12 @@ class ErrorRate:
     def of(cls, shares: Float[Tensor, " episodes"], level: float = 0.95) -> "ErrorRate":
         """The mean of the episodes' shares, with its interval.
 
-        Each episode is a cluster, because its queries are not independent. The interval is Wilson's, with the effective
-        number of queries p (1 - p) / Var(mean), and with Student's t for `episodes` - 1 degrees of freedom. Both follow
-        Korn and Graubard (1998). The variance includes one additional deviation of `stats.RARE`. Without it, the
-        intervals of small rates contain the true rate too rarely (see `docs/statistics.md`).
-        If all shares are 0 or all are 1, the effective number of queries is the number of episodes: zero errors in 100
-        episodes do not prove an error rate of exactly zero.
+        Each episode is a cluster, because its queries are not independent. The interval is Wilson's. It uses the
+        effective number of queries p (1 - p) / Var(mean), and Student's t for `episodes` - 1 degrees of freedom. Both
+        follow Korn and Graubard (1998). The variance includes one additional deviation of `stats.RARE`. Without this
+        deviation, the intervals of small rates contain the true rate too rarely (see `docs/statistics.md`). If all
+        shares are 0 or all are 1, the effective number of queries is the number of episodes. The reason: zero errors in
+        100 episodes do not prove an error rate of exactly zero.
         """
         n, exact = len(shares), shares.double()
         p, variance = float(exact.mean()), (float(exact.var()) + RARE**2 / n) / n
@@ -99,10 +99,10 @@ class Calibration:
 def answers(
     learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]
 ) -> tuple[Float[Tensor, "q ways"], Float[Tensor, " q"] | None]:
-    """The scores of queries, and their posterior variances, or None if the inner loop is not a `FunctionSpace`.
+    """The scores of queries and their posterior variances (None if the inner loop is not a `FunctionSpace`).
 
-    The variance is that of f / scale, where f is the score function and `scale` its learned factor. It is between 0 and
-    k(x, x), which is 1 for RBF and cosine kernels.
+    The variance is that of f / scale, where f is the score function and `scale` its learned factor. The variance is
+    between 0 and k(x, x). For RBF and cosine kernels k(x, x) is 1.
 
     Raises:
         ConfigError: the network cannot process images of this shape.

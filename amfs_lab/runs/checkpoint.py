@@ -15,13 +15,15 @@ from amfs_lab.selection import Selection
 
 CHECKPOINTS = "checkpoint-*.pt"
 OLDER = "state-*.safetensors"  # checkpoints of older versions
-KEPT = 2  # the newest, and the one before in case the newest is damaged
+KEPT = 2  # the newest, and the one before it, in case the newest is damaged
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory: the run's record, the states of learner, optimizer and `Selection`, and one line in
-    `damaged` for each newer checkpoint that could not be read."""
+    """A checkpoint in memory: the run's record, and the states of learner, optimizer and `Selection`.
+
+    `damaged` has one line for each newer checkpoint that could not be read.
+    """
 
     path: Path
     record: dict[str, Any]
@@ -36,7 +38,7 @@ class Checkpoint:
         optimizer: torch.optim.Optimizer | None = None,
         selection: Selection | None = None,
     ) -> None:
-        """Loads the state into all of them. Raises DataError if it does not fit them."""
+        """Loads the states into the given objects. Raises DataError if a state does not fit its object."""
         try:
             learner.load_state_dict(self.learner)
             if selection is not None:
@@ -82,8 +84,10 @@ def save(
 
 
 def load(folder: Path) -> Checkpoint:
-    """The newest checkpoint that is not damaged. Raises DataError if there is none, and ConfigError if an older version
-    wrote all of them."""
+    """The newest checkpoint that is not damaged.
+
+    Raises DataError if there is none, and ConfigError if an older version wrote all checkpoints.
+    """
     damaged = []
     for path in checkpoints(folder):
         try:

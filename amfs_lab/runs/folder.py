@@ -31,7 +31,7 @@ LOCK, HOLDER = ".run.lock", ".run.holder"
 
 
 class RunFolder:
-    """The folder of a run: checkpoints and the final learner. Without a path it writes nothing.
+    """The folder of a run: checkpoints and the final learner. Without a path, nothing is written.
 
     Args:
         save_every: meta-steps between checkpoints. resume: read the newest checkpoint, if there is a run.
@@ -86,13 +86,16 @@ class RunFolder:
         self.checkpoint = found
 
     def describe(self, provenance: dict[str, Any]) -> None:
-        """Stores which data and which learner the run uses. Raises ConfigError if the checkpoint has others."""
+        """Stores the data and the learner of the run. Raises ConfigError if those of the checkpoint differ."""
         self.provenance = provenance
         if self.checkpoint is not None:
             check_provenance(self.path, self.checkpoint.record, provenance)
 
     def check_data_of_settings(self) -> None:
-        """Raises ConfigError if the checkpoint was trained with data of your own, even if other data are missing."""
+        """Raises ConfigError if the checkpoint was trained with data of your own.
+
+        This check comes before the data of the configuration are opened, because these may be missing.
+        """
         if self.checkpoint is not None:
             trained_on = (self.checkpoint.record.get("data") or {}).get("train")
             check_same(self.path, "data", trained_on, {"own": False})
@@ -126,7 +129,7 @@ class RunFolder:
         failed: dict[str, int] | None = None,
         selection: Selection | None = None,
     ) -> None:
-        """Writes a checkpoint. If that fails, it warns and the training goes on."""
+        """Writes a checkpoint. If that fails, there is a warning, and the training continues."""
         if self.path is None:
             return
         step = 0 if progress is None else progress.step
@@ -148,7 +151,7 @@ class RunFolder:
     ) -> Path | None:
         """Saves the learner with the selected meta-parameters.
 
-        Removes the checkpoints of a complete run; writes a checkpoint of the last step of a stopped run.
+        If the run is complete, its checkpoints are removed. If not, a checkpoint of the last step is written.
 
         Returns:
             the folder that holds the learner: this folder, or a temporary one if writing to this folder failed.
@@ -189,7 +192,7 @@ class RunFolder:
         return saved.record_of(self.config, progress, self.provenance)
 
     def replay_hint(self) -> str:
-        """The command or the call that replays a failed step; empty without a folder."""
+        """The text of the command or the call that replays a failed step; empty without a folder."""
         if self.path is None:
             return ""
         own = {"train": self.provenance["data"]["train"]["own"], "learner": self.provenance["learner"]["own"]}

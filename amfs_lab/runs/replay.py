@@ -1,4 +1,4 @@
-"""Replay of a failed meta-step: the first tensor that is not finite."""
+"""Replay of a failed meta-step, to find the first tensor that is not finite."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,14 +71,14 @@ def replay(
 ) -> list[Replay]:
     """Summaries of the tensors of the failed episode, or of `episode`, from the newest checkpoint in `folder`.
 
-    If no single episode failed, there are summaries of all episodes of the step. Dropout samples new masks here.
+    If no single episode failed, there are summaries of all episodes of the step. Dropout samples new masks in a replay.
 
     Args:
-        learner, train: the ones that `MetaTrainer` got, if any.
+        learner, train: the arguments that `MetaTrainer` got, if any.
     Raises:
         DataError: no checkpoint, or no data.
-        ConfigError: the run is complete, or nothing failed there and no `episode` is given; or other data or another
-            learner than in the training.
+        ConfigError: the run is complete, nothing failed there and no `episode` is given, or the data or the learner
+            differ from those of the training.
     """
     folder = place(folder)
     if holds_run(folder) and not holds_checkpoint(folder):

@@ -26,7 +26,7 @@ TENSORS, RECORD = "meta_parameters.safetensors", "run.json"
 def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
     """Writes both files under temporary names and renames them, so that no process reads a half-written file.
 
-    `record` is written last: a folder without it holds no run.
+    `record` is written last, and a folder without a record holds no run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     packed = serialize(_own_copies(tensors))
@@ -65,7 +65,7 @@ def load(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises DataError if there is no run in that folder, or if one of its files is damaged or not readable.
     """
-    folder = Path(os.path.expanduser(folder))  # unlike pathlib, it accepts an unknown `~user`
+    folder = Path(os.path.expanduser(folder))  # unlike pathlib, this call accepts an unknown `~user`
     try:
         if (folder / RECORD).is_file():
             record = files.read_json(folder / RECORD)
@@ -93,7 +93,7 @@ def record_of(config: TrainingConfig, progress: Progress | None, provenance: dic
 
 
 def run_data(folder: Path | str) -> dict[str, Any] | None:
-    """The training data of a run (see `provenance.of_source`); None if unknown. Raises what `load_learner` raises."""
+    """The training data of a run (see `provenance.of_source`); None if unknown. Raises the errors of `load_learner`."""
     data = check_record(folder, load(folder)[1]).get("data")
     return data.get("train") if data else None
 
@@ -119,12 +119,12 @@ def load_run(
     learner: MetaLearner | None = None,
     precision: str | None = None,
 ) -> tuple[MetaLearner, TrainingConfig, Progress]:
-    """The results of `load_learner`, and the run's last progress. Raises the same errors.
+    """The results of `load_learner`, and the run's last progress. Raises the errors of `load_learner`.
 
     Args:
-        norm: `"transductive"` or `"support"`: statistics of BatchNorm that replace the ones of training. Raises
+        norm: `"transductive"` or `"support"`: statistics of BatchNorm, instead of the statistics in training. Raises
             ConfigError for a run without BatchNorm.
-        precision: number format of the backbone, instead of the one in training. Your own learner keeps its format.
+        precision: number format of the backbone, instead of the format in training. Your own learner keeps its format.
     """
     tensors, record = load(folder)
     check_record(folder, record)
@@ -178,8 +178,10 @@ class _Record:
 
 
 def check_record(folder: Path | str, record: object) -> dict[str, Any]:
-    """The record of a run or of a checkpoint. Raises DataError for a field of another type, and ConfigError for
-    settings that this version does not know."""
+    """The record of a run or of a checkpoint, after a check.
+
+    Raises DataError for a field of a wrong type, and ConfigError for settings that this version does not have.
+    """
     if wrong := wrong_field(_Record, record, exact=False):
         raise DataError(f"Expected the record of a run in {folder}. Got {wrong}. Start the training again.")
     assert isinstance(record, dict)
