@@ -1,6 +1,7 @@
 """Provenance of a run or a result, as plain data: its data and its network, the code, the machine."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -97,6 +98,7 @@ def told(recorded: dict[str, Any]) -> str:
     return printable((str(recorded.get("name")) + (f", {classes} classes" if classes else ""))[:100], line=True)
 
 
+@functools.cache
 def code_version() -> dict[str, Any]:
     """The package's version. In a git checkout also the commit, and `changed`, True if files differ from the commit."""
     code: dict[str, Any] = {"amfs_lab": __version__, "commit": None}
