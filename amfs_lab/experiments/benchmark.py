@@ -72,7 +72,7 @@ class BenchmarkConfig:
     tasks: int = 4
     average: float = 0.99
     precision: str = FLOAT32
-    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
     rows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
