@@ -5,10 +5,13 @@ O-AMFS changes the direction and the length of the outer step. The ablation sepa
 has the direction of the mean gradient, and the length of the step of O-AMFS with "unit".
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from amfs_lab.config import TrainingConfig
 from amfs_lab.experiments.benchmark import BenchmarkConfig
+from amfs_lab.experiments.benchmark_rows import AT_EQUAL_TIME
+from amfs_lab.experiments.result import Result
 from amfs_lab.experiments.table1 import Table1
 from amfs_lab.methods import FunctionSpaceConfig
 from amfs_lab.outer import MeanCosine, PairwiseCosine, Rescaled
@@ -30,6 +33,7 @@ SETTINGS = {
 class Ablation(Table1):
     name = "ablation"
     help = "inner loops against aggregation rules, and the settings of I-AMFS"
+    kinds = AT_EQUAL_TIME  # compared rows have almost the same price, so almost the same number of meta-steps
 
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
         found = {method: config.training(method) for method in ("maml", "o-amfs", "i-amfs", "amfs")}  # as in Table 1
@@ -45,6 +49,9 @@ class Ablation(Table1):
         """The row with the same inner loop, the mean gradient and default settings; None for that row itself."""
         method, plus, _ = variant.partition("+")
         return method if plus else {"o-amfs": "maml", "amfs": "i-amfs"}.get(variant)
+
+    def remarks(self, result: Result) -> Sequence[str]:
+        return (self.legend(result),)
 
 
 EXPERIMENT = Ablation()

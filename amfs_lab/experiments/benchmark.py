@@ -121,6 +121,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
     config = BenchmarkConfig
     hidden = ("tasks", "average")
     reference = REFERENCE
+    kinds = KINDS  # the measured pairs of the norm and of what is equal for all trainings
 
     @property
     def option_help(self) -> Mapping[str, str]:  # type: ignore[override]
@@ -175,7 +176,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
         asked: dict[TrainingConfig, dict[str, Question]] = {}  # the questions of each training, by the names of rows
         for seed in range(config.seeds):
             for name, training in variants.items():
-                for norm, equal in KINDS:
+                for norm, equal in self.kinds:
                     length = steps[name] if equal == TIME else common
                     whole = replace(training, steps=length, meta_lr=rates[name], seed=seed)
                     for column, each in fitting(columns, training).items():
@@ -256,7 +257,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
             key(name, column, norm, equal)
             for name, training in trainings.items()
             for column in fitting(columns, training)
-            for norm, equal in KINDS
+            for norm, equal in self.kinds
         }
         if different := sorted((expected | {f"{name} reliability" for name in expected}) ^ result.rows.keys()):
             raise ValueError(f"the row `{different[0]}` is missing, or does not belong to the configuration")

@@ -16,7 +16,8 @@ from amfs_lab.tasks import EpisodeConfig
 TRANSDUCTIVE, SUPPORT = BATCH_NORMS
 TIME, STEPS = "time", "steps"  # what the trainings have in common: equal time, or equal numbers of meta-steps
 # The measured pairs (norm, what is equal). The norm of the support set is measured only at equal time.
-KINDS = ((TRANSDUCTIVE, TIME), (SUPPORT, TIME), (TRANSDUCTIVE, STEPS))
+AT_EQUAL_TIME = ((TRANSDUCTIVE, TIME), (SUPPORT, TIME))
+KINDS = (*AT_EQUAL_TIME, (TRANSDUCTIVE, STEPS))
 
 
 def key(variant: str, column: str, norm: str, equal: str) -> str:

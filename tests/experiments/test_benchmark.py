@@ -315,6 +315,20 @@ def test_the_ablation_separates_the_direction_of_a_step_from_its_length(randn):
     assert float(cosine(step["i-amfs+rescaled"], mean, 0)) == pytest.approx(1, abs=1e-5)
 
 
+def test_the_ablation_compares_rows_of_one_inner_loop_so_equal_time_is_enough(tmp_path):
+    """A rule or a setting changes the price of a meta-step by little."""
+    ablation, pool = TABLES["ablation"], Asked(tmp_path)
+    variants = ablation.variants(BenchmarkConfig())
+    for row, rival in ((row, ablation.rival(row)) for row in variants):
+        assert rival is None or type(variants[row].inner) is type(variants[rival].inner)
+    ablation.measure(BenchmarkConfig(**TINY, rows=("amfs",)), pool, lambda words: None)
+    assert {(job.config.method, job.config.steps) for job in pool.jobs_asked[1]} == {
+        ("i-amfs", 2),
+        ("maml", 1),
+        ("amfs", 2),
+    }
+
+
 @pytest.mark.parametrize(
     ("table", "row", "rival"),
     [
