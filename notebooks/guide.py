@@ -43,12 +43,12 @@ print(json.dumps([
 HEAD = """\
 # Teaching with amfs_lab
 
-This page is for you, not for the class: it holds every answer. It is generated from the lessons and from a run of
+This page is for you, not for the class: it has the answers. It is generated from the lessons and from a run of
 each (`python3 run.py notebooks --guide`). To change the text, edit the lesson in `notebooks/source`.
 
 **Before a lesson**, run its solved version (`python3 run.py lab --solutions`) and move each slider once. **At a
-prediction**, let everybody choose and say why before anyone clicks; the notebook shows the reasons below after a
-wrong choice, so do not give the reasons earlier. **At an exercise**, its check recognises common mistakes and
+prediction**, let everybody choose and say why before anyone clicks. Do not give the reasons on this page earlier: the
+notebook shows them after a wrong choice. **At an exercise**, its check recognises common mistakes and
 explains them. Let students read its message first. **At the end**, "What we claimed" lists the results of the lesson;
 the cell below each result proves it. Use "Where this breaks" for a discussion.
 

@@ -73,7 +73,7 @@ class AccuracyConfig:
         width: filters of Conv-4.
         tasks: episodes in a meta-step.
         schedule: schedule of the outer learning rate.
-        augment: random changes of the training images; without a word: none.
+        augment: names of random changes of the training images; no name: no changes.
         precision: number format of Conv-4 for all methods except MAML, which uses float32.
         seed: seed of every training run.
         methods: methods to train, in turns.
@@ -131,7 +131,7 @@ class Accuracy(Experiment[AccuracyConfig]):
     config = AccuracyConfig
     hidden = ("tasks", "schedule")
     option_help = {
-        "augment": f"random changes of the training images; without a word: none (default "
+        "augment": f"names of random changes of the training images; no name: no changes (default "
         f"{' '.join(AccuracyConfig.augment)}, but none for glyphs)",
         "methods": "methods to train, in turns (default all)",
     }

@@ -153,7 +153,9 @@ class Benchmark(Experiment[BenchmarkConfig]):
         return Pool((folder or Path("runs") / "table").parent / "trained", root, device, jobs)
 
     def chosen(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
-        """The variants that the configuration names, the rows that they are compared with, and the reference."""
+        """The rows to measure: the rows that the configuration names, the rows that these are compared with, and the
+        reference. All rows, if the configuration names none.
+        """
         found = self.variants(config)
         if unknown := [name for name in config.rows if name not in found]:
             raise ConfigError(f"A row must be one of {', '.join(found)}. Got {', '.join(unknown)}.")

@@ -80,7 +80,7 @@ def read_grey(path: Path | str) -> Any:
 def squared(
     image: Any, size: int, ink: bool = False, colour: bool = False, oblong: str = "pad"
 ) -> UInt8[np.ndarray, "size size ..."]:
-    """The grey levels of the upright image (size size), or its colours (size size 3), made square.
+    """The upright image as a square: its grey levels (size size), or its colours (size size 3).
 
     Transparent pixels and the padding of an oblong image are white, or black with `ink`.
 

@@ -224,7 +224,7 @@ def _pairs(items: tuple[Any, ...]) -> dict[str | bytes, Any]:
 
 
 def _admitted(value: Any) -> Any:
-    """The value. Raises DataError if its type is not admitted. Types, names and tuples are only parts of arrays."""
+    """The value. Raises DataError if its type is not admitted. Types, names and tuples may only be parts of arrays."""
     found = value.array if isinstance(value, _Array) else value
     if type(found) not in ADMITTED:
         _refuse(f"an object of type {type(found).__name__.strip('_')}")

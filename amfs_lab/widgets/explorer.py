@@ -121,7 +121,7 @@ class Explorer(Shown):
         return []
 
     def pointed(self, event: Mapping[str, Any]) -> None:
-        """Handles a mouse event of a trace. `event`: name of the `trace`; `x`, `y` and `index` of the point."""
+        """Handles a mouse event. Keys of `event`: `trace` (name of the trace); `x`, `y` and `index` of the point."""
 
     # Methods for users, lessons and tests.
 

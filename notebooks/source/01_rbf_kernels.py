@@ -178,7 +178,7 @@ print(f"guessing: {100 / 5:.0f} %")
 #
 # ### Exercise 1 · by hand
 # Two points lie 2σ apart. How similar are they? Take a pencil, put the distance 2σ into the formula, and watch σ
-# cancel. Write the number as a fraction of one, to two digits.
+# cancel. Write it as a decimal number, with three decimals.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION

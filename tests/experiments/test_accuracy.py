@@ -230,7 +230,7 @@ def test_each_option_of_the_command_says_what_it_is(capsys):
     with pytest.raises(SystemExit):
         main(["reproduce", "accuracy", "--help"])
     said = " ".join(capsys.readouterr().out.partition("options:")[2].split())
-    assert "without a word: none (default rotations, but none for glyphs)" in said
+    assert "no name: no changes (default rotations, but none for glyphs)" in said
     assert "methods to train, in turns (default all)" in said
     assert "--seed SEED seed of every training run (default 0)" in said
 

@@ -75,7 +75,7 @@ def letters(task: int, seen: str = PIXELS) -> Float[Tensor, "ways ways shots sho
 
 
 def letter_gram(task: int, ways: int, shots: int, bandwidth: float, seen: str = PIXELS) -> Float[Tensor, "n n"]:
-    """K of the first `shots` examples of the first `ways` letters of a task. More shots or ways only add examples."""
+    """K of the first `shots` examples of the first `ways` letters of a task. More shots or ways keep these examples."""
     squared = letters(task, seen)[:ways, :ways, :shots, :shots].transpose(1, 2).reshape(ways * shots, ways * shots)
     return torch.exp(-squared / (2 * bandwidth**2))
 

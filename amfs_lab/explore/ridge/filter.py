@@ -27,9 +27,9 @@ class FilterExplorer(Explorer):
     """Kernel ridge regression as a filter, h(s) = s / (s + λ), and gradient descent, 1 - (1 - a s)^k.
 
     A channel is an eigenvector u_i of the Gram matrix with eigenvalue s_i. The part of the labels along the channel is
-    u_i (u_iᵀy), and the fit keeps the share h(s_i) of this part. Between the points, the kept part is the wave
-    h(s_i) (u_iᵀy) k_xᵀu_i / s_i. The sum of all waves is the fit. Gradient descent takes its steps in function space,
-    at the rate a = 1 / s_max.
+    u_i (u_iᵀy), and the fit keeps the share h(s_i) of this part. At any position x, the kept part has the value
+    h(s_i) (u_iᵀy) k_xᵀu_i / s_i. This function of x is the wave of the channel. The sum of all waves is the fit.
+    Gradient descent takes its steps in function space, at the rate a = 1 / s_max.
     """
 
     title = "An equaliser: each channel of the labels has its own share that passes"
