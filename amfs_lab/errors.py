@@ -27,6 +27,8 @@ class AmfsError(Exception):
     A message may quote a file or a name, so `str` of the error is `printable` and has a bounded length.
     """
 
+    on_all_ranks = False  # True if all processes of a run raise the error, so only one of them prints it
+
     def __str__(self) -> str:
         text = super().__str__()
         return printable(text if len(text) <= LONGEST else text[:LONGEST] + " ...")

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from amfs_lab.distributed import ALONE, Ranks
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.learner import MetaLearner, explained, measuring, seed
@@ -125,7 +126,9 @@ def _values(by_group: dict[str, float]) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, first: int = 0) -> Evaluation:
+def evaluate(
+    learner: MetaLearner, source: EpisodeSource, episodes: int = 600, first: int = 0, ranks: Ranks = ALONE
+) -> Evaluation:
     """Mean query accuracy over episodes `first` .. `first + episodes - 1`; with 30 or more, also a 95 % interval.
 
     Buffers, modes and random generators are restored. The same learner always has the same results on the same
@@ -133,6 +136,8 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
     training tasks. If your own network needs statistics of the episode, use `backbones.EpisodeNorm`, which is the same
     in both modes, or torch's BatchNorm with `track_running_stats=False`.
 
+    Args:
+        ranks: each rank evaluates a share of the episodes; all ranks return the same result.
     Raises:
         ConfigError: fewer than two episodes, real labels, or a network that cannot process the images.
         NumericalError: scores that are not finite; the message contains the index of the episode.
@@ -144,8 +149,8 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
         raise ConfigError("A learner on the meta device has no values. Load it on another one: load_learner(folder).")
     rows = []
     names_of = getattr(source, "classes_of", None)
-    with measuring(learner):
-        for i in range(episodes):
+    with ranks.together(), measuring(learner):
+        for i in ranks.share(episodes):
             episode, scores = _measured(learner, source, first + i, explain=i == 0)
             if not bool(torch.isfinite(scores).all()):
                 raise NumericalError(
@@ -153,7 +158,7 @@ def evaluate(learner: MetaLearner, source: EpisodeSource, episodes: int = 600, f
                     "The learner's parameters are damaged, or lam is too small for this precision."
                 )
             rows.append((episode.query.accuracy(scores).float().cpu(), scores.cpu(), episode.query.y.cpu()))
-    shares, all_scores, all_labels = zip(*rows, strict=True)
+    shares, all_scores, all_labels = zip(*(row for part in ranks.gathered(rows) for row in part), strict=True)
     accuracies = torch.stack(shares)
     return Evaluation(
         accuracy_interval(accuracies),

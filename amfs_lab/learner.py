@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import chain
 from typing import NamedTuple, cast
@@ -160,7 +160,9 @@ class MetaLearner(nn.Module):
                 "gradient. Evaluate it as it is, or unfreeze parameters: requires_grad_(True)."
             )
 
-    def task_gradients(self, episodes: Sequence[Episode], batched: bool = False) -> TaskGradients:
+    def task_gradients(
+        self, episodes: Sequence[Episode], batched: bool = False, before: Callable[[int], None] | None = None
+    ) -> TaskGradients:
         """Losses, accuracies and gradients of the tasks.
 
         Each task has its own forward and backward pass (tasks share no images) and writes its row into one buffer. The
@@ -170,15 +172,16 @@ class MetaLearner(nn.Module):
         Args:
             batched: compute all tasks at once, each with a copy of the meta-parameters. The results are equal up to
                 rounding. There are fewer and larger operations, which is faster on a GPU and slower on a CPU.
+            before: called with the position of each task before it is computed; with `batched` never.
         Raises:
             ConfigError: no meta-parameters; `batched` with episodes of different shapes, or with second-order MAML on
                 torch's own BatchNorm.
         """
         self.check_trainable()
         with recording():
-            return self._together(episodes) if batched else self._in_turn(episodes)
+            return self._together(episodes) if batched else self._in_turn(episodes, before)
 
-    def _in_turn(self, episodes: Sequence[Episode]) -> TaskGradients:
+    def _in_turn(self, episodes: Sequence[Episode], before: Callable[[int], None] | None) -> TaskGradients:
         params = self.meta_parameters()
         sizes = [p.numel() for p in params]
         dtype = reduce(torch.promote_types, (p.dtype for p in params))
@@ -186,6 +189,8 @@ class MetaLearner(nn.Module):
         losses, accuracies = rows.new_empty(len(episodes)), rows.new_empty(len(episodes))
         buffers = Buffers(self)
         for t, episode in enumerate(episodes):
+            if before is not None:
+                before(t)
             loss, scores = self(episode)
             grads = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
             for piece, grad in zip(rows[t].split(sizes), grads, strict=True):
@@ -352,10 +357,15 @@ def untouched(module: nn.Module) -> Iterator[None]:
 @contextlib.contextmanager
 def repeatable(device: torch.device, *key: object) -> Iterator[None]:
     """Seeds the global random generators (dropout uses them) from `key`, and restores them after the block."""
-    words = "/".join(map(str, key)).encode()
     with _generators_kept({device}):
-        seed(device, int.from_bytes(hashlib.blake2b(words, digest_size=7).digest(), "big"))
+        seed(device, seed_of(*key))
         yield
+
+
+def seed_of(*key: object) -> int:
+    """A seed that depends on all words of the key."""
+    words = "/".join(map(str, key)).encode()
+    return int.from_bytes(hashlib.blake2b(words, digest_size=7).digest(), "big")
 
 
 @contextlib.contextmanager

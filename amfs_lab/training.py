@@ -14,10 +14,21 @@ from torch import Tensor
 
 from amfs_lab.config import TrainingConfig, seeded
 from amfs_lab.devices import pick_device
+from amfs_lab.distributed import ALONE, Ranks, shared
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, NonFiniteTask, NumericalError
 from amfs_lab.evaluation import check_measurable, evaluate
-from amfs_lab.learner import Buffers, MetaLearner, TaskGradients, checked_learner, explained, repeatable, untouched
+from amfs_lab.learner import (
+    Buffers,
+    MetaLearner,
+    TaskGradients,
+    checked_learner,
+    explained,
+    repeatable,
+    seed,
+    seed_of,
+    untouched,
+)
 from amfs_lab.moved import moved
 from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import check_finite
@@ -27,7 +38,7 @@ from amfs_lab.runs.interrupts import uninterrupted
 from amfs_lab.runs.progress import Progress
 from amfs_lab.selection import Selection
 from amfs_lab.tasks import EpisodeSource, episode_of, open_source
-from amfs_lab.trajectory import CountSketch, record
+from amfs_lab.trajectory import CountSketch, TrajectoryPoint, record
 
 
 def meta_step(
@@ -45,28 +56,52 @@ def meta_step(
         NonFiniteTask: a loss or gradient of a task is not finite. NumericalError: finite gradients combine to infinity.
             In both cases the meta-parameters do not change.
     """
-    tasks, direction = meta_gradient(learner, aggregator, episodes, batched)
+    tasks, direction, _ = meta_gradient(learner, aggregator, episodes, batched)
     apply(learner, optimizer, direction)
     return tasks
 
 
 def meta_gradient(
-    learner: MetaLearner, aggregator: Aggregator, episodes: Sequence[Episode], batched: bool = False
-) -> tuple[TaskGradients, Float[Tensor, " p"]]:
-    """The tasks' gradients and their weighted sum. Raises the same errors as `meta_step`, and then changes nothing."""
-    buffers = Buffers(learner)
+    learner: MetaLearner,
+    aggregator: Aggregator,
+    episodes: Sequence[Episode],
+    batched: bool = False,
+    ranks: Ranks = ALONE,
+    tasks: int | None = None,
+    before: Callable[[int], None] | None = None,
+) -> tuple[TaskGradients, Float[Tensor, " p"], Float[Tensor, "2"]]:
+    """The tasks' gradients, their weighted sum, and the means of losses and accuracies over the tasks.
+
+    Raises the same errors as `meta_step`, and then changes nothing.
+
+    Args:
+        episodes: with several ranks, this rank's share of the tasks; the sum and the means are over all tasks.
+        tasks: number of all tasks, if it is not the number of `episodes`. before: see `MetaLearner.task_gradients`.
+    """
+    buffers, tasks = Buffers(learner), tasks or len(episodes)
     try:
-        tasks = learner.task_gradients(episodes, batched)
-        direction = aggregator.combine(tasks.rows)
-        if not bool(torch.isfinite(tasks.losses.sum() + direction.sum())):  # the only synchronisation in a step
-            sound = torch.isfinite(tasks.losses) & torch.isfinite(tasks.rows).all(1)
-            if not bool(sound.all()):
-                raise NonFiniteTask(int((~sound).int().argmax()))
-            check_finite(tasks.rows, direction)
-        return tasks, direction
+        own = learner.task_gradients(episodes, batched, before)
+        sums = torch.stack([own.losses.sum(), own.accuracies.sum()])
+        direction, sums = ranks.combine(aggregator, own.rows, tasks, sums)
+        if not bool(torch.isfinite(sums.sum() + direction.sum())):  # the only synchronisation in a step
+            _check_step(own, direction, ranks, tasks)
+        ranks.average_buffers(learner, tasks)
+        return own, direction, sums / tasks
     except BaseException:  # also for Ctrl-C, so that the checkpoint holds the state after the last complete step
         buffers.restore()
         raise
+
+
+def _check_step(own: TaskGradients, direction: Float[Tensor, " p"], ranks: Ranks, tasks: int) -> None:
+    """Raises the same error on all ranks unless all losses, gradients and the direction are finite."""
+    sound = (torch.isfinite(own.losses) & torch.isfinite(own.rows).all(1)).tolist()
+    wrong = [task for task, each in zip(ranks.share(tasks), sound, strict=True) if not each]
+    if wrong := [task for each in ranks.gathered(wrong) for task in each]:
+        raise shared(NonFiniteTask(wrong[0]))
+    try:
+        check_finite(own.rows, direction)
+    except NumericalError as error:
+        raise shared(error) from None
 
 
 def apply(learner: MetaLearner, optimizer: torch.optim.Optimizer, direction: Float[Tensor, " p"]) -> None:
@@ -92,6 +127,7 @@ class MetaTrainer:
             learner is trained in place. A function is called under `config.seed`.
         train, validation: your own episodes, instead of `config.source`: `train[index]` is an episode.
         resume: continue from the newest checkpoint in `folder`, or start if there is none.
+        ranks: the processes of the run, see `distributed.joined`. All of them need the same arguments.
         save_every: meta-steps between checkpoints.
     Raises:
         ConfigError, DataError: before the training, if the data do not fit the configuration, the folder already holds
@@ -111,19 +147,30 @@ class MetaTrainer:
         learner: MetaLearner | Callable[[], MetaLearner] | None = None,
         train: EpisodeSource | None = None,
         validation: EpisodeSource | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.config, self.sketch, self.device = config, trajectory, pick_device(device)
-        self.folder = RunFolder(folder, config, save_every, resume)
-        self.train, self.validation = self._sources(root, train, validation)
-        shape = tuple(episode_of(self.train).support.x.shape[1:])
-        with seeded(config.seed):
-            made = config.build(shape) if learner is None else learner
-            made = made if isinstance(made, MetaLearner) else made()
-        self.learner = checked_learner(made).to(self.device)
-        data = {"train": of_source(self.train, train is not None)}
-        data["validation"] = of_source(self.validation, validation is not None)
-        trained = of_learner(self.learner, learner is not None)
-        self.folder.describe({"data": data, "learner": trained, "input_shape": list(shape), "code": code_version()})
+        self.config, self.sketch, self.device, self.ranks = config, trajectory, pick_device(device), ranks
+        ranks.agree({"settings": config.to_dict()})
+        if config.tasks < ranks.size:
+            raise shared(
+                ConfigError(
+                    f"Each process needs a task. Got {ranks.size} processes and {config.tasks} tasks in a meta-step. "
+                    "Start fewer processes, or give more tasks."
+                )
+            )
+        with ranks.together():
+            self.folder = RunFolder(folder, config, save_every, resume, writes=ranks.rank == 0)
+            self.train, self.validation = self._sources(root, train, validation)
+            shape = tuple(episode_of(self.train).support.x.shape[1:])
+            with seeded(config.seed):
+                made = config.build(shape) if learner is None else learner
+                made = made if isinstance(made, MetaLearner) else made()
+            self.learner = checked_learner(made).to(self.device)
+            data = {"train": of_source(self.train, train is not None)}
+            data["validation"] = of_source(self.validation, validation is not None)
+            trained, code = of_learner(self.learner, learner is not None), code_version()
+            self.folder.describe({"data": data, "learner": trained, "input_shape": list(shape), "code": code})
+        ranks.agree({"code": code, "data": data, "network": trained, "run folder": {"meta-steps": self.done}})
         self.selection = Selection(self.learner, config.average, config.keep == "best")
         self.saved_in: Path | None = None
         self._used = False
@@ -149,7 +196,14 @@ class MetaTrainer:
         if self._used:
             raise ConfigError("A trainer runs once. Got a second `run()`. Make a new MetaTrainer for a fresh start.")
         hold = contextlib.ExitStack()
-        hold.enter_context(self.folder.locked())
+        try:
+            with self.ranks.together():
+                hold.enter_context(self.folder.locked())
+            with self.ranks.together():
+                self.folder.check_visible()
+        except BaseException:
+            hold.close()
+            raise
         self._used = True
         return self._run(hold)
 
@@ -157,32 +211,44 @@ class MetaTrainer:
     @torch.enable_grad()
     def _run(self, hold: contextlib.ExitStack) -> Generator[Progress, None, None]:
         config, learner, progress, selection = self.config, self.learner, self.folder.progress, self.selection
+        ranks, share = self.ranks, self.ranks.share(self.config.tasks)
         step, complete, seconds = self.done, False, progress.seconds if progress else 0.0
         with hold:
             optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
             outer = copy(config.outer)  # a stateful rule (some of TorchJD's rules) starts each run without a state
-            with repeatable(self.device, "start", config.seed):
+            with repeatable(self.device, "start", config.seed), ranks.together():
                 self._begin(optimizer)
+            ranks.copy_of_first(learner)
             try:
                 for step in range(self.done + 1, config.steps + 1):
                     began = time.perf_counter()
                     optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
                     position = None if self.sketch is None else self.sketch.of(learner.meta_parameters())
                     with repeatable(self.device, "step", config.seed, step):
-                        episodes = [self._episode((step - 1) * config.tasks + t) for t in range(config.tasks)]
-                        tasks, direction = meta_gradient(learner, outer, episodes, config.batched)
+                        numbers = [(step - 1) * config.tasks + t for t in share]
+                        own, direction, means = meta_gradient(
+                            learner,
+                            outer,
+                            [self._episode(number) for number in numbers],
+                            config.batched,
+                            ranks,
+                            config.tasks,
+                            lambda i, numbers=numbers: seed(self.device, seed_of(config.seed, numbers[i])),
+                        )
                     with uninterrupted():
                         apply(learner, optimizer, direction)
                         selection.update(step)
-                        loss, accuracy = float(tasks.losses.mean()), float(tasks.accuracies.mean())
-                        point = None if position is None else record(position, outer, tasks.rows)
+                        loss, accuracy = means.tolist()
+                        point = None if position is None else self._point(position, outer, own.rows)
                         seconds += time.perf_counter() - began
+                        if config.seconds:  # the ranks must end at the same step
+                            seconds = ranks.of_first(seconds)
                         spent = self._spent(step, seconds)
                         complete, left = spent >= 1, seconds * max(1 / spent - 1, 0)
                         progress = Progress(config.method, step, seconds, loss, accuracy, None, point, left)
                     if config.validate_every and (complete or step % config.validate_every == 0):
                         with selection.shown():
-                            result = evaluate(learner, self.validation, config.validation_episodes)
+                            result = evaluate(learner, self.validation, config.validation_episodes, ranks=ranks)
                             selection.note(result.accuracy.mean)
                         progress = replace(progress, validation=result.accuracy)
                     if step % self.folder.save_every == 0 and not complete:
@@ -197,7 +263,7 @@ class MetaTrainer:
                     where = f"{where[:-1]}, episode {failed['episode']} of {self.train!r}.{self.folder.replay_hint()}"
                 self.folder.save_checkpoint(learner, optimizer, progress, failed, selection)
                 progress = None  # no learner is saved
-                raise NumericalError(f"{error} {where}") from error
+                raise shared(NumericalError(f"{error} {where}")) from error
             finally:
                 self.saved_in = self.folder.finish(learner, optimizer, progress, complete, selection)
 
@@ -214,6 +280,9 @@ class MetaTrainer:
             check_measurable(self.learner, self.validation)
         if self.folder.checkpoint is not None:
             self.folder.checkpoint.restore(self.learner, optimizer, self.selection)
+
+    def _point(self, position: Float[Tensor, " m"], outer: Aggregator, own: Float[Tensor, "n p"]) -> TrajectoryPoint:
+        return record(position, outer, self.ranks.rows_of_all(own, self.config.tasks))
 
     def _episode(self, index: int) -> Episode:
         return episode_of(self.train, index).to(self.device)

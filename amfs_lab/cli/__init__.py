@@ -11,12 +11,16 @@ from amfs_lab import __version__
 from amfs_lab.cli import bench, data, evaluate, predict, reproduce, train
 from amfs_lab.cli.options import as_options
 from amfs_lab.cli.streams import lasting
+from amfs_lab.distributed import process_rank
 from amfs_lab.errors import AmfsError, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns 0, or 2 after an error (with one sentence on stderr), or 130 after Ctrl-C."""
-    with lasting():
+    """Runs one command. Returns 0, or 2 after an error (with one sentence on stderr), or 130 after Ctrl-C.
+
+    Of several processes that `torchrun` started, only rank 0 prints, except for errors and warnings of other ranks.
+    """
+    with lasting(silent=process_rank() > 0):
         code = _main(arguments)
         sys.stdout.flush()
         lost = getattr(sys.stdout, "lost", None)
@@ -34,21 +38,24 @@ def _main(arguments: Sequence[str] | None) -> int:
             warnings.showwarning = lambda message, *_: say_once(str(message))
             options.command(options)
     except AmfsError as error:
-        print(f"amfs-lab: {as_options(str(error), options)}", file=sys.stderr)
+        if process_rank() == 0 or not error.on_all_ranks:
+            _remark(as_options(str(error), options))
         return 2
     except OSError as error:
         place = f" ({printable(str(error.filename))})" if error.filename else ""
-        print(f"amfs-lab: OSError: {error.strerror}{place}.", file=sys.stderr)
+        _remark(f"OSError: {error.strerror}{place}.")
         return 2
     except KeyboardInterrupt:
-        print("amfs-lab: stopped.", file=sys.stderr)
+        if process_rank() == 0:
+            _remark("stopped.")
         return 130
     return 0
 
 
 def _remark(message: str) -> None:
-    """Prints a warning as one sentence, without the file and line of the code."""
-    print(f"amfs-lab: {printable(message)}", file=sys.stderr)
+    """Prints an error or a warning as one sentence, without the file and line of the code."""
+    rank = f" rank {process_rank()}:" if process_rank() else ""
+    print(f"amfs-lab:{rank} {printable(message)}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from amfs_lab.config import CHOICES
+from amfs_lab.distributed import TIMEOUT
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.inner.function_space import OBJECTIVES
 from amfs_lab.methods import INNER_LOOPS, KERNELS, METHODS
@@ -194,6 +195,16 @@ def threads(parser: argparse.ArgumentParser, default: int = 0) -> None:
         default=default,
         metavar="N",
         help="processor threads for torch; 0: torch's own choice (default %(default)s)",
+    )
+
+
+def rank_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--rank-timeout",
+        type=float,
+        default=TIMEOUT,
+        metavar="SECONDS",
+        help="with torchrun: longest wait of a process for the others (default %(default)s)",
     )
 
 

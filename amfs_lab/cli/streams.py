@@ -87,10 +87,10 @@ class Output(io.TextIOBase):
 
 
 @contextlib.contextmanager
-def lasting() -> Iterator[None]:
-    """A context in which output errors and a lost terminal do not stop the command."""
+def lasting(silent: bool = False) -> Iterator[None]:
+    """A context in which output errors and a lost terminal do not stop the command; `silent` drops the text output."""
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Output(out), Output(err, bars=True)
+    sys.stdout, sys.stderr = Output(None if silent else out), Output(err, bars=True)
     hangup = getattr(signal, "SIGHUP", None)  # sent when a terminal closes; Windows has no such signal
     before = None
     if hangup is not None and threading.current_thread() is threading.main_thread():

@@ -18,6 +18,7 @@ from amfs_lab.cli.options import (
     given,
     given_inner,
     inner_option,
+    rank_timeout,
     set_threads,
     threads,
     validation_suggested,
@@ -25,6 +26,7 @@ from amfs_lab.cli.options import (
 from amfs_lab.cli.progress import Board, Screen, StepLog, all_of, show
 from amfs_lab.config import TrainingConfig, preset
 from amfs_lab.devices import pick_device, pick_precision
+from amfs_lab.distributed import Ranks, joined, restarted
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.evaluation import check_episodes, evaluate
 from amfs_lab.methods import INNER_LOOPS, METHODS
@@ -98,6 +100,7 @@ def add_to(commands: Any) -> None:
     )
     common(p)
     threads(p)
+    rank_timeout(p)
 
 
 def config_of(options: argparse.Namespace) -> TrainingConfig:
@@ -118,36 +121,43 @@ def given_inner_options(options: argparse.Namespace, kind: type) -> set[str]:
 
 def train(options: argparse.Namespace) -> None:
     set_threads(options.threads)
-    config = config_of(options)
-    check_episodes(options.episodes)
-    if options.report_every < 1:
-        raise ConfigError(f"`--report-every` must be >= 1. Got {options.report_every}.")
-    shape = config.episode
-    folder = place(options.out or f"runs/{config.method}-{shape.ways}w{shape.shots}s-{config.seed}")
-    if options.resume and options.precision == "auto" and holds_checkpoint(folder):  # it may come from another machine
-        found = checkpoint.load(folder)
-        left = check_record(found.path, found.record)["config"]
-        config = dataclasses.replace(config, precision=left.get("precision", FLOAT32))
-    with validation_suggested(config.source, options.split):  # raises before training, not after it
-        tested_on = open_source(config.source, options.split, config.episode, options.data)
+    with joined(pick_device(options.device), options.rank_timeout) as ranks:
+        _train(options, ranks)
+
+
+def _train(options: argparse.Namespace, ranks: Ranks) -> None:
+    with ranks.together():
+        config = config_of(options)
+        check_episodes(options.episodes)
+        if options.report_every < 1:
+            raise ConfigError(f"`--report-every` must be >= 1. Got {options.report_every}.")
+        shape, resume = config.episode, options.resume or restarted()
+        folder = place(options.out or f"runs/{config.method}-{shape.ways}w{shape.shots}s-{config.seed}")
+        if resume and options.precision == "auto" and holds_checkpoint(folder):  # it may come from another machine
+            found = checkpoint.load(folder)
+            left = check_record(found.path, found.record)["config"]
+            config = dataclasses.replace(config, precision=left.get("precision", FLOAT32))
+        with validation_suggested(config.source, options.split):  # raises before training, not after it
+            tested_on = open_source(config.source, options.split, config.episode, options.data)
     trainer = MetaTrainer(
-        config, folder, options.data, options.device, resume=options.resume, save_every=options.save_every
+        config, folder, options.data, options.device, resume=resume, save_every=options.save_every, ranks=ranks
     )
     settings = f"{config.method}, {shape}, {config.norm} norm, {config.precision}"
     classes = trainer.folder.provenance["data"]["train"]["classes"]
-    what = f"{settings}, {classes} training classes of {data_name(trainer.train)}"
+    processes = f", {ranks.size} processes" if ranks.size > 1 else ""
+    what = f"{settings}, {classes} training classes of {data_name(trainer.train)}{processes}"
     print(f"{what} -> {folder}", flush=True)
     resumed = trainer.folder.checkpoint
-    for damage in resumed.damaged if resumed else ():
+    for damage in resumed.damaged if resumed and ranks.rank == 0 else ():
         print(f"amfs-lab: {printable(damage)}; the previous checkpoint is used.", file=sys.stderr)
     if trainer.done:
         print(f"continuing after step {trainer.done}", flush=True)
-    elif options.resume and resumed is None:
+    elif resume and resumed is None:
         print(f"no checkpoint in {folder}: starting a new run", flush=True)
     try:
         with terminated():
             _watch(trainer, config, options)
-            tested = evaluate(trainer.learner, tested_on, options.episodes)
+            tested = evaluate(trainer.learner, tested_on, options.episodes, ranks=ranks)
     except KeyboardInterrupt as stop:
         kept = "before the first step, so there is nothing to save"
         if holds_run(folder):
@@ -156,7 +166,8 @@ def train(options: argparse.Namespace) -> None:
             kept += "; the same command with --resume continues from there"
         elif holds_run(folder):
             kept = f"training had already ended. Evaluate it: amfs-lab evaluate {folder} --split {options.split}"
-        print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
+        if ranks.rank == 0:
+            print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
         raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
     print(f"{data_set(config.source).unseen}, {tested}")
     if trainer.saved_in != folder:
@@ -184,6 +195,10 @@ def terminated() -> Iterator[None]:
 def _watch(trainer: MetaTrainer, config: TrainingConfig, options: argparse.Namespace) -> None:
     """Trains to the end and reports each step to the screen, the log file and TensorBoard."""
     with contextlib.closing(trainer.run()) as run:  # locks the folder before any file is opened
+        if trainer.ranks.rank > 0:  # rank 0 reports
+            for _ in run:
+                pass
+            return
         screen = Screen(config.steps, options.report_every, trainer.done, data_name(trainer.validation))
         log = StepLog(options.log, trainer.done) if options.log else None
         board = Board(options.tensorboard, trainer.done) if options.tensorboard else None

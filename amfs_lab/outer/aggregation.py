@@ -4,7 +4,9 @@ The outer step is theta <- theta - meta_lr * sum_j c_j g_j, so a rule is fully d
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -79,7 +81,67 @@ def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) ->
 
 
 @dataclass(frozen=True)
-class Mean(Aggregator):
+class Gradients:
+    """The gradients of some tasks, one row for each."""
+
+    rows: Float[Tensor, "t p"]
+
+    @cached_property
+    def units(self) -> Directions:
+        """u_j = g_j / |g_j|."""
+        return Directions.of(self.rows)
+
+    def mean(self, tasks: int) -> Float[Tensor, " p"]:
+        """Their share of the mean over `tasks` gradients."""
+        return self.rows.new_full((len(self.rows),), 1 / tasks) @ self.rows
+
+
+class SummedRule(Aggregator):
+    """A rule that needs only sums over the tasks, so several processes can share the tasks (see `distributed`).
+
+    Two passes over the gradients find the step. `first` and `second` are sums: their values for all tasks are the sums
+    of their values for parts of the tasks. `tasks` is always the number of all tasks.
+    """
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "weights" in vars(cls) and not vars(cls).keys() & {"first", "second", "step"}:
+            raise ConfigError(
+                "A rule with `weights` of its own must be a subclass of Aggregator, or also define `first` and `step`. "
+                f"Got {cls.__name__}."
+            )
+
+    @abstractmethod
+    def first(self, own: Gradients, tasks: int) -> Float[Tensor, " m"]:
+        """The sums that the weights depend on."""
+
+    def second(self, own: Gradients, first: Float[Tensor, " m"], tasks: int) -> Float[Tensor, " n"]:
+        """The weighted sums; by default there are none."""
+        return own.rows.new_empty(0)
+
+    @abstractmethod
+    def step(self, first: Float[Tensor, " m"], second: Float[Tensor, " n"], tasks: int) -> Float[Tensor, " p"]:
+        """sum_j c_j g_j from both sums over all tasks."""
+
+    def combine(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
+        return self.combine_shared(grads, len(grads), lambda part: part)
+
+    def combine_shared(
+        self, grads: Float[Tensor, "t p"], tasks: int, total: Callable[[Tensor], Tensor]
+    ) -> Float[Tensor, " p"]:
+        """The result of `combine` for all tasks, from the gradients of some of them.
+
+        Args:
+            tasks: number of all tasks. total: the sum of a tensor over all parts of the tasks.
+        """
+        check_rows(grads)
+        own = Gradients(grads)
+        first = total(self.first(own, tasks))
+        return self.step(first, total(self.second(own, first, tasks)), tasks)
+
+
+@dataclass(frozen=True)
+class Mean(SummedRule):
     """c_j = 1/t: the outer loop of MAML."""
 
     label = "mean"
@@ -88,9 +150,15 @@ class Mean(Aggregator):
         check_rows(grads)
         return grads.new_full((len(grads),), 1 / len(grads))
 
+    def first(self, own: Gradients, tasks: int) -> Float[Tensor, " p"]:
+        return own.mean(tasks)
+
+    def step(self, first: Float[Tensor, " p"], second: Float[Tensor, " 0"], tasks: int) -> Float[Tensor, " p"]:
+        return first
+
 
 @dataclass(frozen=True)
-class CosineRule(Aggregator):
+class CosineRule(SummedRule):
     """c_j = Z <S, u_j> with u_j = g_j/|g_j| and a reference direction S that the subclass defines.
 
     Args:
@@ -117,24 +185,51 @@ class CosineRule(Aggregator):
                 raise ConfigError(f"`{name}` must be one of {', '.join(options)}. Got {getattr(self, name)!r}.")
 
     @abstractmethod
-    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
-        """The direction S to compare every task with, and c_j before normalisation if all gradients are equal."""
+    def reference(self, first: Float[Tensor, " m"], p: int, tasks: int) -> Float[Tensor, " p"]:
+        """The direction S to compare every task with."""
+
+    @abstractmethod
+    def largest(self, tasks: int) -> int:
+        """c_j before normalisation if all gradients are equal."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         check_rows(grads)
-        t, p = grads.shape
-        units = Directions.of(grads)
-        S, full = self.reference(grads, units)
-        c = units.dot(S)
-        if self.negative == "clip":
-            c = c.clamp(min=0)
-        if self.normalization == "none":
-            return c
+        own, t = Gradients(grads), len(grads)
+        first = self.first(own, t)
+        c = self._agreements(own, first, t)
+        return c * self._factor(first, _weighted(c, grads), t)
+
+    def second(self, own: Gradients, first: Float[Tensor, " m"], tasks: int) -> Float[Tensor, " n"]:
+        return _weighted(self._agreements(own, first, tasks), own.rows)
+
+    def step(self, first: Float[Tensor, " m"], second: Float[Tensor, " n"], tasks: int) -> Float[Tensor, " p"]:
+        return second[:-1] * self._factor(first, second, tasks)
+
+    def _agreements(self, own: Gradients, first: Float[Tensor, " m"], tasks: int) -> Float[Tensor, " t"]:
+        """The weights under `"agreement"`. Their sum is at most 1, so no weighted sum overflows."""
+        c = own.units.dot(self.reference(first, own.rows.shape[1], tasks)) / (tasks * self.largest(tasks))
+        return c.clamp(min=0) if self.negative == "clip" else c
+
+    def _factor(self, first: Float[Tensor, " m"], second: Float[Tensor, " n"], tasks: int) -> Float[Tensor, ""]:
+        """The factor from the weights under `"agreement"` to those under `normalization`."""
+        weighted, total = second[:-1], second[-1]
         if self.normalization == "agreement":
-            return c / (t * full)
-        total = c.abs().sum()
-        c = torch.where(total <= full * cancellation_tolerance(p, c.dtype), 0, c / total)  # NaN stays NaN
-        return c if self.normalization == "unit" else c * _ratio_of_lengths(Mean().combine(grads), c @ grads)
+            return total.new_ones(())
+        if self.normalization == "none":
+            return total.new_full((), tasks * self.largest(tasks))
+        cancels = total <= cancellation_tolerance(len(weighted), total.dtype) / tasks  # NaN stays NaN
+        if self.normalization == "unit":
+            return torch.where(cancels, 0, 1 / total)
+        return torch.where(cancels, 0, _ratio_of_lengths(self.mean_of(first, len(weighted)), weighted))
+
+    @abstractmethod
+    def mean_of(self, first: Float[Tensor, " m"], p: int) -> Float[Tensor, " p"]:
+        """The mean gradient, which `first` must contain under `"length"`."""
+
+
+def _weighted(c: Float[Tensor, " t"], grads: Float[Tensor, "t p"]) -> Float[Tensor, " n"]:
+    """sum_j c_j g_j, and then sum_j |c_j|."""
+    return torch.cat([c @ grads, c.abs().sum()[None]])
 
 
 @dataclass(frozen=True)
@@ -146,8 +241,18 @@ class PairwiseCosine(CosineRule):
 
     label = "O-AMFS"
 
-    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
-        return units.sum(), len(grads)
+    def first(self, own: Gradients, tasks: int) -> Float[Tensor, " m"]:
+        S = own.units.sum()
+        return torch.cat([S, own.mean(tasks)]) if self.normalization == "length" else S
+
+    def reference(self, first: Float[Tensor, " m"], p: int, tasks: int) -> Float[Tensor, " p"]:
+        return first[:p]
+
+    def largest(self, tasks: int) -> int:
+        return tasks
+
+    def mean_of(self, first: Float[Tensor, " m"], p: int) -> Float[Tensor, " p"]:
+        return first[p:]
 
 
 @dataclass(frozen=True)
@@ -156,16 +261,24 @@ class MeanCosine(CosineRule):
 
     label = "cosine to mean"
 
-    def reference(self, grads: Float[Tensor, "t p"], units: Directions) -> tuple[Float[Tensor, " p"], int]:
-        mean = Mean().combine(grads)
+    def first(self, own: Gradients, tasks: int) -> Float[Tensor, " m"]:
+        return torch.cat([own.mean(tasks), torch.linalg.vector_norm(own.rows, 1)[None]])
+
+    def reference(self, first: Float[Tensor, " m"], p: int, tasks: int) -> Float[Tensor, " p"]:
+        mean, lengths = first[:-1], first[-1]
         # |gbar|_1 / mean_j |g_j|_1: 1-norms overflow later than 2-norms, and are 0 if the sum cancels in each entry.
-        left = mean.abs().sum() / torch.linalg.vector_norm(grads, 1) * len(grads)
-        cancels = left <= cancellation_tolerance(len(mean), mean.dtype)
-        return torch.where(cancels, 0, Directions.of(mean[None]).sum()), 1
+        cancels = mean.abs().sum() / lengths * tasks <= cancellation_tolerance(p, mean.dtype)
+        return torch.where(cancels, 0, Directions.of(mean[None]).sum())
+
+    def largest(self, tasks: int) -> int:
+        return 1
+
+    def mean_of(self, first: Float[Tensor, " m"], p: int) -> Float[Tensor, " p"]:
+        return first[:-1]
 
 
 @dataclass(frozen=True)
-class Rescaled(Aggregator):
+class Rescaled(SummedRule):
     """The direction of the mean gradient with the length of O-AMFS's step under `normalization="unit"`.
 
     A comparison with O-AMFS shows the effect of the direction. A comparison with the mean shows the effect of the
@@ -177,6 +290,16 @@ class Rescaled(Aggregator):
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         mean, step = Mean().weights(grads), PairwiseCosine("unit").combine(grads)
         return mean * _ratio_of_lengths(step, mean @ grads)
+
+    def first(self, own: Gradients, tasks: int) -> Float[Tensor, " m"]:
+        return PairwiseCosine("length").first(own, tasks)
+
+    def second(self, own: Gradients, first: Float[Tensor, " m"], tasks: int) -> Float[Tensor, " n"]:
+        return PairwiseCosine("length").second(own, first, tasks)
+
+    def step(self, first: Float[Tensor, " m"], second: Float[Tensor, " n"], tasks: int) -> Float[Tensor, " p"]:
+        unit, mean = PairwiseCosine("unit").step(first, second, tasks), first[len(first) // 2 :]
+        return mean * _ratio_of_lengths(unit, mean)
 
 
 def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:

@@ -35,13 +35,22 @@ class RunFolder:
 
     Args:
         save_every: meta-steps between checkpoints. resume: read the newest checkpoint, if there is a run.
+        writes: False only reads, for a process that is not rank 0.
     Raises:
         ConfigError, DataError: the folder holds a run already, or one that cannot be resumed with `config`.
     """
 
-    def __init__(self, path: Path | str | None, config: TrainingConfig, save_every: int = 100, resume: bool = False):
+    def __init__(
+        self,
+        path: Path | str | None,
+        config: TrainingConfig,
+        save_every: int = 100,
+        resume: bool = False,
+        writes: bool = True,
+    ) -> None:
         check_count("`save_every`", save_every, 1, 2**63)
         self.path, self.config, self.save_every = None if path is None else place(path), config, save_every
+        self.writes = writes
         self.checkpoint: checkpoint.Checkpoint | None = None
         self.progress: Progress | None = None
         self.provenance: dict[str, Any] = {}
@@ -52,7 +61,7 @@ class RunFolder:
                     gc.collect()  # an abandoned run of this process then saves and unlocks
         if resume:
             self._read_checkpoint()
-        if self.path is not None and self.checkpoint is None:
+        if self.path is not None and self.checkpoint is None and writes:
             check_free(self.path)
         self._saved_step = self.step
 
@@ -103,7 +112,7 @@ class RunFolder:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder for this run. Raises ConfigError if another run holds it or has written to it."""
-        if self.path is None:
+        if self.path is None or not self.writes:
             yield
             return
         with held(self.path):
@@ -115,6 +124,14 @@ class RunFolder:
                     "trainer, with resume=True."
                 )
             yield
+
+    def check_visible(self) -> None:
+        """Raises ConfigError in a process that does not see the folder that rank 0 has locked."""
+        if self.path is not None and not self.path.is_dir():
+            raise ConfigError(
+                f"All processes of a run must see its folder. Got {self.path}, which this process does not see. Name a "
+                "folder on a disk that all machines share."
+            )
 
     def check_savable(self, learner: MetaLearner) -> None:
         """Raises ConfigError, before the training, if the learner cannot be saved."""
@@ -130,7 +147,7 @@ class RunFolder:
         selection: Selection | None = None,
     ) -> None:
         """Writes a checkpoint. If that fails, there is a warning, and the training continues."""
-        if self.path is None:
+        if self.path is None or not self.writes:
             return
         step = 0 if progress is None else progress.step
         try:
@@ -158,9 +175,9 @@ class RunFolder:
         """
         if progress is None:
             return None
-        if self.path is None:
+        if self.path is None or not self.writes:
             selection.settle()
-            return None
+            return self.path
         with uninterrupted():
             if not complete and self._saved_step != progress.step:
                 self.save_checkpoint(learner, optimizer, progress, selection=selection)

@@ -9,7 +9,7 @@ import torch
 
 from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.outer import AGGREGATORS, Mean, MeanCosine, PairwiseCosine, PCGrad, TorchJD
-from amfs_lab.outer.aggregation import NORMALIZATIONS
+from amfs_lab.outer.aggregation import NORMALIZATIONS, Gradients, SummedRule
 
 RULES = [
     *(rule() for rule in AGGREGATORS.values()),
@@ -390,3 +390,26 @@ def test_half_precision_squares_do_not_overflow(normalization, randn):
 def test_gradients_of_no_parameters_are_refused(rule):
     with pytest.raises(DataError, match=r"with t and p >= 1. Got shape \(3, 0\)"):
         rule.weights(torch.zeros(3, 0))
+
+
+SUMMED = [rule for rule in RULES if isinstance(rule, SummedRule)] + COSINE_RULES
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rule", SUMMED, ids=repr)
+def test_the_sums_of_parts_of_the_tasks_are_the_sums_of_all_tasks(rule, dtype, randn):
+    """The parts are as uneven as 1 and 5 tasks."""
+    grads = (randn(6, 50) * randn(6, 1).exp()).to(dtype)
+    parts = [Gradients(grads[:1]), Gradients(grads[1:])]
+    first = sum(rule.first(part, 6) for part in parts)
+    second = sum(rule.second(part, first, 6) for part in parts)
+    far = (rule.step(first, second, 6) - rule(grads)).norm()
+    assert far <= 8 * torch.finfo(dtype).eps * grads.norm(dim=1).sum()
+
+
+def test_a_rule_with_new_weights_and_old_sums_is_refused():
+    with pytest.raises(ConfigError, match=r"must be a subclass of Aggregator, or also define `first` and `step`"):
+
+        class Halved(Mean):
+            def weights(self, grads):
+                return super().weights(grads) / 2

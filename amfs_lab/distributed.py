@@ -1,0 +1,254 @@
+"""Several processes for one training run: each process computes the gradients of a share of the tasks.
+
+PyTorch's launcher starts the processes, for example `torchrun --nproc-per-node 4 -m amfs_lab train`. The number of a
+process is its rank. All ranks apply the same update, so their learners stay equal. Only rank 0 prints and writes files.
+
+A rule with sums (`outer.SummedRule`) needs two reductions of a vector, so traffic and memory do not depend on the
+number of tasks. Any other rule needs the gradients of all tasks on every rank.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from amfs_lab.errors import AmfsError, ConfigError, DataError, NumericalError
+from amfs_lab.outer import Aggregator
+from amfs_lab.outer.aggregation import SummedRule
+from amfs_lab.plain import differences
+
+TIMEOUT = 600  # seconds that a rank waits for the others
+T = TypeVar("T")
+
+
+class RankError(AmfsError, RuntimeError):
+    """The connection to another rank is lost, or another rank is too slow."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a run, as this process sees them.
+
+    Args:
+        rank: number of this process, from 0. size: number of processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, number: int) -> range:
+        """The part of `range(number)` that this rank works on. The sizes of the parts differ by at most 1."""
+        return range(self.rank * number // self.size, (self.rank + 1) * number // self.size)
+
+    def total(self, part: Tensor) -> Tensor:
+        """The sum of a tensor over the ranks. The argument is overwritten."""
+        if self.size > 1:
+            with self._connected():
+                dist.all_reduce(part)
+        return part
+
+    def gathered(self, value: T) -> list[T]:
+        """The values of all ranks, in their order. The values are pickled."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        with self._connected():
+            dist.all_gather_object(found, value)
+        return found
+
+    def of_first(self, value: float) -> float:
+        """The number of rank 0."""
+        if self.size == 1:
+            return value
+        return float(self.total(torch.tensor(value if self.rank == 0 else 0.0, dtype=torch.float64)))
+
+    def rows_of_all(self, own: Float[Tensor, "n p"], tasks: int) -> Float[Tensor, "t p"]:
+        """The rows of all tasks, from the rows of each rank's share."""
+        if self.size == 1:
+            return own
+        rows, share = own.new_zeros(tasks, own.shape[1]), self.share(tasks)
+        rows[share.start : share.stop] = own
+        return self.total(rows)
+
+    def combine(
+        self, rule: Aggregator, own: Float[Tensor, "n p"], tasks: int, more: Float[Tensor, " k"]
+    ) -> tuple[Float[Tensor, " p"], Float[Tensor, " k"]]:
+        """The direction of a rule over all tasks, and the sum of `more` over the ranks, which needs no reduction more.
+
+        Args:
+            own: gradients of this rank's share of the tasks. tasks: number of all tasks.
+        """
+        if self.size == 1:
+            return rule.combine(own), more
+        if not isinstance(rule, SummedRule):
+            return rule.combine(self.rows_of_all(own, tasks)), self.total(more)
+        summed: list[Tensor] = []
+
+        def total(part: Tensor) -> Tensor:
+            if len(part) == 0:
+                return part
+            if summed:
+                return self.total(part)
+            both = self.total(torch.cat([part, more]))
+            summed.append(both[len(part) :])
+            return both[: len(part)]
+
+        return rule.combine_shared(own, tasks, total), summed[0]
+
+    @torch.no_grad()
+    def copy_of_first(self, module: nn.Module) -> None:
+        """Gives the parameters and buffers of rank 0 to the modules of all ranks."""
+        if self.size > 1:
+            with self._connected():
+                for tensor in (*module.parameters(), *module.buffers()):
+                    dist.broadcast(tensor, 0)
+
+    @torch.no_grad()
+    def average_buffers(self, module: nn.Module, tasks: int) -> None:
+        """Replaces buffers, which are means over this rank's tasks, by means over all tasks.
+
+        An integer buffer is a counter, which becomes the largest of all ranks.
+        """
+        if self.size > 1:
+            with self._connected():
+                for buffer in module.buffers():
+                    if buffer.is_floating_point():
+                        buffer.mul_(len(self.share(tasks)) / tasks)
+                        dist.all_reduce(buffer)
+                    else:
+                        dist.all_reduce(buffer, dist.ReduceOp.MAX)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Raises an error of the block on all ranks, even if only one rank has it. The first rank's error is raised."""
+        own: AmfsError | None = None
+        try:
+            yield
+        except RankError:
+            raise
+        except AmfsError as error:
+            own = error
+        if self.size == 1:
+            if own is not None:
+                raise own
+            return
+        found = self.gathered(None if own is None else (_kind(own), str(own)))
+        for rank, each in enumerate(found):
+            if each is not None:
+                kind, text = each
+                raise shared(kind(text if None not in found else f"Rank {rank}: {text}")) from own
+
+    def agree(self, facts: Mapping[str, dict[str, Any]]) -> None:
+        """Raises ConfigError on all ranks if a fact is not the same on all of them.
+
+        Args:
+            facts: plain data by name, such as the settings.
+        """
+        found = self.gathered(dict(facts))
+        for name in facts:
+            for rank, each in enumerate(found):
+                if differ := differences(found[0][name], each[name]):
+                    raise shared(
+                        ConfigError(
+                            f"All processes of a run must have the same {name}. Rank {rank} differs from rank 0: "
+                            f"{', '.join(differ)}. Start the same command with the same files everywhere."
+                        )
+                    )
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise RankError(
+                f"The processes of a run must stay connected. Rank {self.rank} waited for another rank in vain: that "
+                f"rank ended, or took longer than the timeout ({str(error).strip().splitlines()[0][:120]}). Look for "
+                "an earlier message of that rank. Then run the same command with --resume."
+            ) from error
+
+
+ALONE = Ranks()
+
+
+def process_rank() -> int:
+    """The rank that `torchrun` gave to this process; 0 without `torchrun`."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def _kind(error: AmfsError) -> type[AmfsError]:
+    """The class of an error that can be made again from its message."""
+    made_of_text = (ConfigError, DataError, NumericalError, AmfsError)
+    return next(kind for kind in made_of_text if isinstance(error, kind))
+
+
+def shared(error: AmfsError) -> AmfsError:
+    """The error, marked as one that all ranks raise, so that only rank 0 prints it."""
+    error.on_all_ranks = True
+    return error
+
+
+def restarted() -> bool:
+    """True if `torchrun --max-restarts` has started the processes again after a failure."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def _meeting_point(size: int, wait: timedelta) -> dict[str, Any]:
+    """Where the processes find each other, as arguments of `init_process_group`.
+
+    torchrun keeps one store for all restarts, with the addresses of processes that have ended (PyTorch issue 135712).
+    So each restart gets names of its own in the store. The number of restarts is known on a single machine only.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return {}
+    if int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
+        if restarted():
+            raise ConfigError(
+                "A restart on several machines needs a new store. Got the old one. Set the environment variable "
+                "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun, and start again with --resume."
+            )
+        return {}
+    place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = dist.TCPStore(*place, is_master=False, timeout=wait)  # type: ignore[attr-defined]
+    name = f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+    own = dist.PrefixStore(name, store)  # type: ignore[attr-defined]
+    return {"store": own, "rank": process_rank(), "world_size": size}
+
+
+@contextlib.contextmanager
+def joined(device: torch.device, timeout: float = TIMEOUT) -> Iterator[Ranks]:
+    """The ranks that `torchrun` started, connected in the block; `ALONE` in a process that it did not start.
+
+    The processes communicate by gloo, or by NCCL on CUDA. On CUDA, each process of a machine uses a GPU of its own.
+
+    Args:
+        timeout: seconds that a rank waits for the others.
+    Raises:
+        ConfigError: a device that several processes cannot use, or fewer GPUs than processes.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield ALONE
+        return
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"Several processes need the device cpu or cuda. Got {device.type}. Use --device cpu.")
+    if device.type == "cuda":
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if local >= torch.cuda.device_count():
+            raise ConfigError(
+                f"Each process needs a GPU of its own. Got {torch.cuda.device_count()} GPUs for process {local + 1} of "
+                "this machine. Start fewer processes: --nproc-per-node."
+            )
+        torch.cuda.set_device(local)
+    backend, wait = "nccl" if device.type == "cuda" else "gloo", timedelta(seconds=timeout)
+    dist.init_process_group(backend, timeout=wait, **_meeting_point(size, wait))
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
