@@ -24,7 +24,7 @@ from amfs_lab.outer import Aggregator
 from amfs_lab.outer.aggregation import SummedRule
 from amfs_lab.plain import differences
 
-TIMEOUT = 600  # seconds that a rank waits for the others
+TIMEOUT = 600.0  # seconds that a rank waits for the others
 T = TypeVar("T")
 
 

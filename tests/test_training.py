@@ -13,7 +13,7 @@ from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, DataError, NonFiniteTask, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Maml
-from amfs_lab.outer import Mean
+from amfs_lab.outer import Aggregator, Mean
 from amfs_lab.runs import saved
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, EpisodeSource, ImageSource, open_source
