@@ -15,7 +15,7 @@ from amfs_lab.errors import ConfigError, printable
 from amfs_lab.learner import MetaLearner
 from amfs_lab.methods import INNER_LOOPS, METHODS, FunctionSpaceConfig, InnerConfig
 from amfs_lab.moved import moved
-from amfs_lab.outer import AGGREGATORS, Aggregator, Mean
+from amfs_lab.outer import AGGREGATORS, Aggregator, Mean, SummedRule
 from amfs_lab.plain import shown, wrong_field
 from amfs_lab.tasks import EpisodeConfig, data_set
 from amfs_lab.tasks.augment import check_augmentations
@@ -59,6 +59,8 @@ class TrainingConfig:
         schedule: schedule of the outer learning rate; cosine: half a cosine, down to 0 at the end of training.
         precision: number format of the backbone; solve and outer loop keep float32.
         batched: compute all tasks of a meta-step at once, which is faster only on a GPU.
+        streamed: keep one gradient at a time, so that memory does not grow with the number of tasks; rules with cosines
+            compute each gradient twice.
         augment: random changes of the training images (see `tasks.augment`).
         average: decay of a moving average of the meta-parameters, which is evaluated and saved; 0: no average.
         label_smoothing: share of a query's label that is spread over all classes, in training.
@@ -85,6 +87,7 @@ class TrainingConfig:
     schedule: str = "constant"
     precision: str = FLOAT32
     batched: bool = False
+    streamed: bool = False
     augment: tuple[str, ...] = ()
     average: float = 0.0
     label_smoothing: float = 0.0
@@ -110,10 +113,16 @@ class TrainingConfig:
             raise ConfigError('TrainingConfig.keep="best" needs validations. Got validate_every=0. Set it to 100.')
         inner = tuple(INNER_LOOPS.values())
         kinds = {"inner": inner, "outer": Aggregator, "episode": EpisodeConfig, "batched": bool, "method": str}
+        kinds["streamed"] = bool
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
                 one = "an object of a class in methods.INNER_LOOPS" if kind is inner else f"of type {kind.__name__}"
                 raise ConfigError(f"TrainingConfig.{name} must be {one}. Got {getattr(self, name)!r}.")
+        if self.streamed and (self.batched or not isinstance(self.outer, SummedRule)):
+            got = "batched" if self.batched else f"outer={self.outer}"
+            raise ConfigError(
+                f"TrainingConfig.streamed keeps one gradient at a time. Got {got}, which needs all of them."
+            )
         if printable(self.method, line=True) != self.method or len(self.method) > 100:
             raise ConfigError(f"TrainingConfig.method must be a name of at most 100 letters. Got {shown(self.method)}.")
         check_augmentations(self.augment)

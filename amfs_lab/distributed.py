@@ -9,7 +9,7 @@ number of tasks. Any other rule needs the gradients of all tasks on every rank.
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,8 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from amfs_lab.errors import AmfsError, ConfigError, DataError, NumericalError
-from amfs_lab.outer import Aggregator
-from amfs_lab.outer.aggregation import SummedRule
+from amfs_lab.outer import Aggregator, SummedRule
 from amfs_lab.plain import differences
 
 TIMEOUT = 600.0  # seconds that a rank waits for the others
@@ -145,14 +144,16 @@ class Ranks:
                 kind, text = each
                 raise shared(kind(text if None not in found else f"Rank {rank}: {text}")) from own
 
-    def agree(self, facts: Mapping[str, dict[str, Any]]) -> None:
+    def agree(self, facts: Callable[[], Mapping[str, dict[str, Any]]]) -> None:
         """Raises ConfigError on all ranks if a fact is not the same on all of them.
 
         Args:
-            facts: plain data by name, such as the settings.
+            facts: returns plain data by name, such as the settings; not called for a single process.
         """
-        found = self.gathered(dict(facts))
-        for name in facts:
+        if self.size == 1:
+            return
+        found = self.gathered(dict(facts()))
+        for name in found[0]:
             for rank, each in enumerate(found):
                 if differ := differences(found[0][name], each[name]):
                     raise shared(

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from itertools import chain
 from typing import NamedTuple, cast
@@ -160,9 +160,7 @@ class MetaLearner(nn.Module):
                 "gradient. Evaluate it as it is, or unfreeze parameters: requires_grad_(True)."
             )
 
-    def task_gradients(
-        self, episodes: Sequence[Episode], batched: bool = False, before: Callable[[int], None] | None = None
-    ) -> TaskGradients:
+    def task_gradients(self, episodes: Sequence[Episode], batched: bool = False) -> TaskGradients:
         """Losses, accuracies and gradients of the tasks.
 
         Each task has its own forward and backward pass (tasks share no images) and writes its row into one buffer. The
@@ -172,16 +170,15 @@ class MetaLearner(nn.Module):
         Args:
             batched: compute all tasks at once, each with a copy of the meta-parameters. The results are equal up to
                 rounding. There are fewer and larger operations, which is faster on a GPU and slower on a CPU.
-            before: called with the position of each task before it is computed; with `batched` never.
         Raises:
             ConfigError: no meta-parameters; `batched` with episodes of different shapes, or with second-order MAML on
                 torch's own BatchNorm.
         """
         self.check_trainable()
         with recording():
-            return self._together(episodes) if batched else self._in_turn(episodes, before)
+            return self._together(episodes) if batched else self._in_turn(episodes)
 
-    def _in_turn(self, episodes: Sequence[Episode], before: Callable[[int], None] | None) -> TaskGradients:
+    def _in_turn(self, episodes: Sequence[Episode]) -> TaskGradients:
         params = self.meta_parameters()
         sizes = [p.numel() for p in params]
         dtype = reduce(torch.promote_types, (p.dtype for p in params))
@@ -189,8 +186,6 @@ class MetaLearner(nn.Module):
         losses, accuracies = rows.new_empty(len(episodes)), rows.new_empty(len(episodes))
         buffers = Buffers(self)
         for t, episode in enumerate(episodes):
-            if before is not None:
-                before(t)
             loss, scores = self(episode)
             grads = torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True)
             for piece, grad in zip(rows[t].split(sizes), grads, strict=True):

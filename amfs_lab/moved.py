@@ -55,6 +55,7 @@ MOVED: dict[str, str] = {
     "training.check_record": "runs.saved.check_record",
     "training.load_learner": "runs.load_learner",
     "training.load_run": "runs.load_run",
+    "training.meta_step": "meta_step.meta_step",
     "training.pick_precision": "devices.pick_precision",
     "training.save_learner": "runs.save_learner",
     **{

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from amfs_lab.config import TrainingConfig, seeded
 from amfs_lab.devices import pick_device
@@ -18,98 +16,36 @@ from amfs_lab.distributed import ALONE, Ranks, shared
 from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, NonFiniteTask, NumericalError
 from amfs_lab.evaluation import check_measurable, evaluate
-from amfs_lab.learner import (
-    Buffers,
-    MetaLearner,
-    TaskGradients,
-    checked_learner,
-    explained,
-    repeatable,
-    seed,
-    seed_of,
-    untouched,
-)
+from amfs_lab.learner import MetaLearner, checked_learner, explained, repeatable, seed, seed_of, untouched
+from amfs_lab.meta_step import apply, meta_gradient
 from amfs_lab.moved import moved
-from amfs_lab.outer import Aggregator
-from amfs_lab.outer.aggregation import check_finite
 from amfs_lab.provenance import code_version, of_learner, of_source
 from amfs_lab.runs.folder import RunFolder
 from amfs_lab.runs.interrupts import uninterrupted
 from amfs_lab.runs.progress import Progress
 from amfs_lab.selection import Selection
 from amfs_lab.tasks import EpisodeSource, episode_of, open_source
-from amfs_lab.trajectory import CountSketch, TrajectoryPoint, record
+from amfs_lab.trajectory import CountSketch, record
 
 
-def meta_step(
-    learner: MetaLearner,
-    aggregator: Aggregator,
-    optimizer: torch.optim.Optimizer,
-    episodes: Sequence[Episode],
-    batched: bool = False,
-) -> TaskGradients:
-    """theta <- theta - beta * sum_j c_j g_j with one gradient g_j for each task.
+class Tasks(Sequence[Episode]):
+    """This rank's share of the tasks of a meta-step. A task is read when it is asked for.
 
-    The weights c_j come from `aggregator`, and `optimizer` applies the step.
-
-    Raises:
-        NonFiniteTask: a loss or gradient of a task is not finite. NumericalError: finite gradients combine to infinity.
-            In both cases the meta-parameters do not change.
+    Reading a task seeds the random generators, so that the random numbers of the network (dropout) depend on the task
+    and not on the number of ranks.
     """
-    tasks, direction, _ = meta_gradient(learner, aggregator, episodes, batched)
-    apply(learner, optimizer, direction)
-    return tasks
 
+    def __init__(self, trainer: "MetaTrainer", step: int) -> None:
+        self.trainer, tasks = trainer, trainer.config.tasks
+        self.numbers = [(step - 1) * tasks + t for t in trainer.ranks.share(tasks)]
 
-def meta_gradient(
-    learner: MetaLearner,
-    aggregator: Aggregator,
-    episodes: Sequence[Episode],
-    batched: bool = False,
-    ranks: Ranks = ALONE,
-    tasks: int | None = None,
-    before: Callable[[int], None] | None = None,
-) -> tuple[TaskGradients, Float[Tensor, " p"], Float[Tensor, "2"]]:
-    """The tasks' gradients, their weighted sum, and the means of losses and accuracies over the tasks.
+    def __len__(self) -> int:
+        return len(self.numbers)
 
-    Raises the same errors as `meta_step`, and then changes nothing.
-
-    Args:
-        episodes: with several ranks, this rank's share of the tasks; the sum and the means are over all tasks.
-        tasks: number of all tasks, if it is not the number of `episodes`. before: see `MetaLearner.task_gradients`.
-    """
-    buffers, tasks = Buffers(learner), tasks or len(episodes)
-    try:
-        own = learner.task_gradients(episodes, batched, before)
-        sums = torch.stack([own.losses.sum(), own.accuracies.sum()])
-        direction, sums = ranks.combine(aggregator, own.rows, tasks, sums)
-        if not bool(torch.isfinite(sums.sum() + direction.sum())):  # the only synchronisation in a step
-            _check_step(own, direction, ranks, tasks)
-        ranks.average_buffers(learner, tasks)
-        return own, direction, sums / tasks
-    except BaseException:  # also for Ctrl-C, so that the checkpoint holds the state after the last complete step
-        buffers.restore()
-        raise
-
-
-def _check_step(own: TaskGradients, direction: Float[Tensor, " p"], ranks: Ranks, tasks: int) -> None:
-    """Raises the same error on all ranks unless all losses, gradients and the direction are finite."""
-    sound = (torch.isfinite(own.losses) & torch.isfinite(own.rows).all(1)).tolist()
-    wrong = [task for task, each in zip(ranks.share(tasks), sound, strict=True) if not each]
-    if wrong := [task for each in ranks.gathered(wrong) for task in each]:
-        raise shared(NonFiniteTask(wrong[0]))
-    try:
-        check_finite(own.rows, direction)
-    except NumericalError as error:
-        raise shared(error) from None
-
-
-def apply(learner: MetaLearner, optimizer: torch.optim.Optimizer, direction: Float[Tensor, " p"]) -> None:
-    """One step of the optimizer with `direction` as the gradient."""
-    params = learner.meta_parameters()
-    for param, piece in zip(params, direction.split([p.numel() for p in params]), strict=True):
-        param.grad = piece.view_as(param).to(param.dtype)
-    optimizer.step()
+    def __getitem__(self, i: int) -> Episode:
+        episode = self.trainer._episode(self.numbers[i])
+        seed(self.trainer.device, seed_of("task", self.trainer.config.seed, self.numbers[i]))
+        return episode
 
 
 class MetaTrainer:
@@ -150,7 +86,11 @@ class MetaTrainer:
         ranks: Ranks = ALONE,
     ) -> None:
         self.config, self.sketch, self.device, self.ranks = config, trajectory, pick_device(device), ranks
-        ranks.agree({"settings": config.to_dict()})
+        if config.streamed and trajectory is not None:
+            raise ConfigError(
+                "A trajectory needs the gradients of all tasks. Got streamed=True. Leave one of them out."
+            )
+        ranks.agree(lambda: {"settings": config.to_dict()})
         if config.tasks < ranks.size:
             raise shared(
                 ConfigError(
@@ -170,7 +110,7 @@ class MetaTrainer:
             data["validation"] = of_source(self.validation, validation is not None)
             trained, code = of_learner(self.learner, learner is not None), code_version()
             self.folder.describe({"data": data, "learner": trained, "input_shape": list(shape), "code": code})
-        ranks.agree({"code": code, "data": data, "network": trained, "run folder": {"meta-steps": self.done}})
+        ranks.agree(lambda: {"code": code, "data": data, "network": trained, "run folder": {"meta-steps": self.done}})
         self.selection = Selection(self.learner, config.average, config.keep == "best")
         self.saved_in: Path | None = None
         self._used = False
@@ -211,7 +151,7 @@ class MetaTrainer:
     @torch.enable_grad()
     def _run(self, hold: contextlib.ExitStack) -> Generator[Progress, None, None]:
         config, learner, progress, selection = self.config, self.learner, self.folder.progress, self.selection
-        ranks, share = self.ranks, self.ranks.share(self.config.tasks)
+        ranks = self.ranks
         step, complete, seconds = self.done, False, progress.seconds if progress else 0.0
         with hold:
             optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
@@ -225,21 +165,17 @@ class MetaTrainer:
                     optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
                     position = None if self.sketch is None else self.sketch.of(learner.meta_parameters())
                     with repeatable(self.device, "step", config.seed, step):
-                        numbers = [(step - 1) * config.tasks + t for t in share]
-                        own, direction, means = meta_gradient(
-                            learner,
-                            outer,
-                            [self._episode(number) for number in numbers],
-                            config.batched,
-                            ranks,
-                            config.tasks,
-                            lambda i, numbers=numbers: seed(self.device, seed_of(config.seed, numbers[i])),
+                        tasks = Tasks(self, step)
+                        found = meta_gradient(
+                            learner, outer, tasks, config.batched, config.streamed, ranks, config.tasks
                         )
                     with uninterrupted():
-                        apply(learner, optimizer, direction)
+                        apply(learner, optimizer, found.direction)
                         selection.update(step)
-                        loss, accuracy = means.tolist()
-                        point = None if position is None else self._point(position, outer, own.rows)
+                        loss, accuracy, point = float(found.loss), float(found.accuracy), None
+                        if position is not None and found.tasks is not None:
+                            rows = ranks.rows_of_all(found.tasks.rows, config.tasks)
+                            point = record(position, outer, rows)
                         seconds += time.perf_counter() - began
                         if config.seconds:  # the ranks must end at the same step
                             seconds = ranks.of_first(seconds)
@@ -280,9 +216,6 @@ class MetaTrainer:
             check_measurable(self.learner, self.validation)
         if self.folder.checkpoint is not None:
             self.folder.checkpoint.restore(self.learner, optimizer, self.selection)
-
-    def _point(self, position: Float[Tensor, " m"], outer: Aggregator, own: Float[Tensor, "n p"]) -> TrajectoryPoint:
-        return record(position, outer, self.ranks.rows_of_all(own, self.config.tasks))
 
     def _episode(self, index: int) -> Episode:
         return episode_of(self.train, index).to(self.device)

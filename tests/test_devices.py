@@ -10,9 +10,10 @@ from amfs_lab.config import METHODS, FunctionSpaceConfig, preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.learner import MetaLearner
+from amfs_lab.meta_step import apply
 from amfs_lab.outer import AGGREGATORS
 from amfs_lab.tasks import EpisodeConfig, open_source
-from amfs_lab.training import MetaTrainer, apply
+from amfs_lab.training import MetaTrainer
 
 SHAPE = EpisodeConfig(3, 1, 3)
 NORMS = ("transductive", "support", "group")

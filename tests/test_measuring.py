@@ -13,12 +13,13 @@ from amfs_lab.errors import ConfigError, DataError, NumericalError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Anil, FunctionSpace, Maml, Prototypes
 from amfs_lab.learner import MetaLearner, measuring
+from amfs_lab.meta_step import meta_gradient
 from amfs_lab.prediction.confusion import query_results
 from amfs_lab.runs import replay
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EpisodeConfig, ImageSource
 from amfs_lab.tasks.sinusoids import SinusoidSource
-from amfs_lab.training import MetaTrainer, meta_gradient
+from amfs_lab.training import MetaTrainer
 
 SHAPE = EpisodeConfig(3, 1, 2)
 LOOPS = [FunctionSpace, Prototypes, lambda: Anil(0.1, 2), lambda: Maml(0.1, 2)]

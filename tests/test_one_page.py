@@ -11,8 +11,8 @@ from amfs_lab.episode import Episode, Examples
 from amfs_lab.inner import FunctionSpace
 from amfs_lab.kernels import RBF
 from amfs_lab.learner import MetaLearner
+from amfs_lab.meta_step import meta_step
 from amfs_lab.outer import PairwiseCosine
-from amfs_lab.training import meta_step
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "amfs_in_one_page.py"

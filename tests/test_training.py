@@ -6,19 +6,23 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from torch import nn
 
 from amfs_lab.config import METHODS, FunctionSpaceConfig, preset
 from amfs_lab.devices import pick_device, pick_precision
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, DataError, NonFiniteTask, NumericalError
 from amfs_lab.evaluation import evaluate
-from amfs_lab.inner import Maml
-from amfs_lab.outer import Aggregator, Mean
+from amfs_lab.inner import Maml, Prototypes
+from amfs_lab.learner import MetaLearner
+from amfs_lab.meta_step import meta_gradient, meta_step
+from amfs_lab.outer import AGGREGATORS, Aggregator, Mean, PCGrad, SummedRule
 from amfs_lab.runs import saved
 from amfs_lab.runs.saved import load_learner
 from amfs_lab.tasks import EmbeddingSource, EpisodeConfig, EpisodeSource, ImageSource, open_source
 from amfs_lab.tasks.sinusoids import SinusoidSource
-from amfs_lab.training import MetaTrainer, meta_step
+from amfs_lab.training import MetaTrainer
+from amfs_lab.trajectory import CountSketch
 
 SMALL = {"width": 8, "tasks": 2, "episode": EpisodeConfig(3, 1, 3), "validate_every": 0}
 
@@ -277,3 +281,42 @@ def test_every_source_trains_resumes_and_comes_back_with_the_backbone_of_its_sha
     assert [progress.step for progress in trainer.run()] == [2, 3]
     learner, _ = load_learner(tmp_path, "cpu")
     assert torch.equal(learner.scores(source[7]), trainer.learner.scores(source[7]))
+
+
+@pytest.mark.parametrize("name", [name for name, rule in AGGREGATORS.items() if issubclass(rule, SummedRule)])
+def test_a_streamed_step_is_that_of_all_gradients_at_once(name, images):
+    """Also the running averages of the network, and the random numbers of its dropout."""
+
+    def network():
+        layers = nn.Conv2d(1, 4, 5, 3), nn.BatchNorm2d(4), nn.Dropout(0.2), nn.Flatten()
+        return MetaLearner(nn.Sequential(*layers), FunctionSpaceConfig().build(), 3).double()
+
+    source, found = ImageSource(images, tuple("abcdefghijkl"), EpisodeConfig(3, 1, 2)), []
+    for streamed in (False, True):
+        config = preset("prototypes", outer=AGGREGATORS[name](), streamed=streamed, steps=3, tasks=5, validate_every=0)
+        trainer = MetaTrainer(config, device="cpu", learner=network, train=source, validation=source)
+        steps = [number for step in trainer.run() for number in (step.loss, step.accuracy)]
+        found.append([steps, *trainer.learner.state_dict().values()])
+    (steps, *tensors), (others, *more) = found
+    assert min(steps) > 0
+    assert steps == pytest.approx(others)
+    for one, other in zip(tensors, more, strict=True):
+        assert torch.allclose(one, other)
+
+
+def test_a_streamed_step_that_is_not_finite_names_its_task(episode):
+    learner = MetaLearner(nn.Sequential(nn.Flatten(), nn.Linear(784, 4)), Prototypes(), 3).double()
+    with pytest.raises(NonFiniteTask) as caught:
+        meta_gradient(learner, Mean(), [episode, episode, poisoned(episode)], streamed=True)
+    assert caught.value.task == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"batched": True}, "Got batched, which needs all of them"), ({"outer": PCGrad()}, r"Got outer=PCGrad\(.*, which")],
+)
+def test_what_needs_all_gradients_cannot_be_streamed(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        preset("i-amfs", streamed=True, **changes)
+    with pytest.raises(ConfigError, match="A trajectory needs the gradients of all tasks"):
+        MetaTrainer(preset("i-amfs", streamed=True, **SMALL), trajectory=CountSketch(), device="cpu")

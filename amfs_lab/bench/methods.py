@@ -22,9 +22,9 @@ from amfs_lab.episode import Episode
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.inner import Maml
 from amfs_lab.learner import MetaLearner
+from amfs_lab.meta_step import meta_step
 from amfs_lab.methods import CLIPPED, METHODS, RULES
 from amfs_lab.tasks import EpisodeConfig, ImageSource, glyphs, open_source
-from amfs_lab.training import meta_step
 
 try:
     with warnings.catch_warnings():

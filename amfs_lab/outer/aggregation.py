@@ -119,6 +119,11 @@ class SummedRule(Aggregator):
         """The weighted sums; by default there are none."""
         return own.rows.new_empty(0)
 
+    @property
+    def needs_second(self) -> bool:
+        """True if the rule has weighted sums, so that it needs a second pass over the gradients."""
+        return type(self).second is not SummedRule.second
+
     @abstractmethod
     def step(self, first: Float[Tensor, " m"], second: Float[Tensor, " n"], tasks: int) -> Float[Tensor, " p"]:
         """sum_j c_j g_j from both sums over all tasks."""

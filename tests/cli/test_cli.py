@@ -7,8 +7,8 @@ import pytest
 
 from amfs_lab import cli, devices, explore, runs, training, widgets
 from amfs_lab.bench import tables
+from amfs_lab.meta_step import meta_gradient
 from amfs_lab.tasks import EpisodeConfig
-from amfs_lab.training import meta_gradient
 from amfs_lab.widgets import timing
 
 QUICK = ["--width", "8", "--tasks", "1", "--steps", "2", "--queries", "3", "--episodes", "4", "--validate-every", "0"]
@@ -202,7 +202,7 @@ def test_ctrl_c_prints_what_is_saved(tmp_path, monkeypatch, capsys, stop_at, sen
 def test_ctrl_c_during_an_evaluation_loses_no_step(tmp_path, monkeypatch, capsys, room, steps_kept, words):
     """In the validation after the first step, and in the test at the end."""
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **named):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

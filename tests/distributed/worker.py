@@ -16,11 +16,12 @@ from amfs_lab.errors import AmfsError
 from amfs_lab.evaluation import evaluate
 from amfs_lab.inner import Prototypes
 from amfs_lab.learner import MetaLearner
+from amfs_lab.meta_step import meta_gradient
 from amfs_lab.methods import METHODS
-from amfs_lab.outer import AGGREGATORS, MeanCosine, PairwiseCosine
+from amfs_lab.outer import AGGREGATORS, MeanCosine, PairwiseCosine, SummedRule
 from amfs_lab.outer.aggregation import NORMALIZATIONS
 from amfs_lab.tasks import EpisodeConfig, open_source
-from amfs_lab.training import MetaTrainer, meta_gradient
+from amfs_lab.training import MetaTrainer
 from amfs_lab.trajectory import CountSketch
 
 SHAPE = EpisodeConfig(3, 1, 2)
@@ -40,10 +41,12 @@ def equality(ranks: Ranks, folder: Path) -> dict:
         alone = learner.task_gradients(tasks)
         for rule in RULES:
             share = [tasks[i] for i in ranks.share(5)]
-            _, direction, means = meta_gradient(learner, rule, share, ranks=ranks, tasks=5)
-            error = (direction - rule.combine(alone.rows)).norm() / alone.rows.norm(dim=1).sum()
-            found[f"{method}, {rule}"] = float(error)
-            assert torch.allclose(means, torch.stack([alone.losses.mean(), alone.accuracies.mean()]))
+            for streamed in (False, True) if isinstance(rule, SummedRule) else (False,):
+                shared = meta_gradient(learner, rule, share, streamed=streamed, ranks=ranks, tasks=5)
+                error = (shared.direction - rule.combine(alone.rows)).norm() / alone.rows.norm(dim=1).sum()
+                found[f"{method}, {rule}, {streamed=}"] = float(error)
+                assert torch.allclose(shared.loss, alone.losses.mean())
+                assert torch.allclose(shared.accuracy, alone.accuracies.mean())
     return found
 
 

@@ -398,7 +398,7 @@ SUMMED = [rule for rule in RULES if isinstance(rule, SummedRule)] + COSINE_RULES
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rule", SUMMED, ids=repr)
 def test_the_sums_of_parts_of_the_tasks_are_the_sums_of_all_tasks(rule, dtype, randn):
-    """The parts are as uneven as 1 and 5 tasks."""
+    """The parts are one task and five tasks."""
     grads = (randn(6, 50) * randn(6, 1).exp()).to(dtype)
     parts = [Gradients(grads[:1]), Gradients(grads[1:])]
     first = sum(rule.first(part, 6) for part in parts)

@@ -1,0 +1,142 @@
+"""One meta-step: the gradient of each task, their weighted sum, and the update of the meta-parameters."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amfs_lab.distributed import ALONE, Ranks, shared
+from amfs_lab.episode import Episode
+from amfs_lab.errors import ConfigError, NonFiniteTask, NumericalError
+from amfs_lab.learner import Buffers, MetaLearner, TaskGradients
+from amfs_lab.outer import Aggregator, SummedRule
+from amfs_lab.outer.aggregation import Gradients, check_finite
+
+
+class MetaGradient(NamedTuple):
+    """The gradient of a meta-step.
+
+    Args:
+        direction: sum_j c_j g_j over all tasks. loss, accuracy: means over all tasks.
+        tasks: what the tasks of this process gave; None if their gradients were not kept.
+    """
+
+    direction: Float[Tensor, " p"]
+    loss: Float[Tensor, ""]
+    accuracy: Float[Tensor, ""]
+    tasks: TaskGradients | None
+
+
+def meta_step(
+    learner: MetaLearner,
+    aggregator: Aggregator,
+    optimizer: torch.optim.Optimizer,
+    episodes: Sequence[Episode],
+    batched: bool = False,
+) -> TaskGradients:
+    """theta <- theta - beta * sum_j c_j g_j with one gradient g_j for each task.
+
+    The weights c_j come from `aggregator`, and `optimizer` applies the step.
+
+    Raises:
+        NonFiniteTask: a loss or gradient of a task is not finite. NumericalError: finite gradients combine to infinity.
+            In both cases the meta-parameters do not change.
+    """
+    found = meta_gradient(learner, aggregator, episodes, batched)
+    apply(learner, optimizer, found.direction)
+    assert found.tasks is not None
+    return found.tasks
+
+
+def meta_gradient(
+    learner: MetaLearner,
+    aggregator: Aggregator,
+    episodes: Sequence[Episode],
+    batched: bool = False,
+    streamed: bool = False,
+    ranks: Ranks = ALONE,
+    tasks: int | None = None,
+) -> MetaGradient:
+    """The weighted sum of the tasks' gradients. Raises the same errors as `meta_step`, and then changes nothing.
+
+    Args:
+        episodes: the tasks; with several ranks, this rank's share of them.
+        batched: see `MetaLearner.task_gradients`.
+        streamed: keep only one gradient at a time, so that the memory does not depend on the number of tasks. Each
+            gradient is computed twice; for `Mean`, once. The rule must be a `SummedRule`. If the network uses random
+            numbers, reading an episode must seed them, as in `MetaTrainer`.
+        tasks: number of all tasks, if it is not the number of `episodes`.
+    """
+    buffers, tasks = Buffers(learner), tasks or len(episodes)
+    try:
+        if streamed:
+            found, largest = _streamed(learner, aggregator, episodes, ranks, tasks)
+        else:
+            own = learner.task_gradients(episodes, batched)
+            sums = torch.stack([own.losses.sum(), own.accuracies.sum()])
+            direction, sums = ranks.combine(aggregator, own.rows, tasks, sums)
+            found, largest = MetaGradient(direction, sums[0] / tasks, sums[1] / tasks, own), own
+        if not bool(torch.isfinite(found.loss + found.direction.sum())):  # the only synchronisation in a step
+            _check(largest, found.direction, ranks, tasks)
+        ranks.average_buffers(learner, tasks)
+        return found
+    except BaseException:  # also for Ctrl-C, so that the checkpoint holds the state after the last complete step
+        buffers.restore()
+        raise
+
+
+def apply(learner: MetaLearner, optimizer: torch.optim.Optimizer, direction: Float[Tensor, " p"]) -> None:
+    """One step of the optimizer with `direction` as the gradient."""
+    params = learner.meta_parameters()
+    for param, piece in zip(params, direction.split([p.numel() for p in params]), strict=True):
+        param.grad = piece.view_as(param).to(param.dtype)
+    optimizer.step()
+
+
+def _streamed(
+    learner: MetaLearner, rule: Aggregator, episodes: Sequence[Episode], ranks: Ranks, tasks: int
+) -> tuple[MetaGradient, TaskGradients]:
+    """The gradient of a step; then losses and accuracies, with the largest entry of each gradient as its row."""
+    if not isinstance(rule, SummedRule):
+        raise ConfigError(f"`streamed` needs a rule with sums, a SummedRule. Got {rule}. Leave `streamed` out.")
+    noted, found, first = Buffers(learner), [], None
+    for own in _one_by_one(learner, episodes):
+        part = rule.first(Gradients(own.rows), tasks)
+        first = part if first is None else first.add_(part)
+        found.append(own._replace(rows=own.rows.abs().amax(1, keepdim=True)))
+        noted.note()
+    largest = TaskGradients(*map(torch.cat, zip(*found, strict=True)))
+    sums = torch.stack([largest.losses.sum(), largest.accuracies.sum()])
+    assert first is not None
+    both = ranks.total(torch.cat([first, sums]))
+    first, sums = both[: len(first)], both[len(first) :]
+    second = first.new_empty(0)
+    if rule.needs_second:
+        second = None
+        for own in _one_by_one(learner, episodes):
+            part = rule.second(Gradients(own.rows), first, tasks)
+            second = part if second is None else second.add_(part)
+            noted.restore()
+        assert second is not None
+        second = ranks.total(second)
+    noted.put_mean()
+    return MetaGradient(rule.step(first, second, tasks), sums[0] / tasks, sums[1] / tasks, None), largest
+
+
+def _one_by_one(learner: MetaLearner, episodes: Sequence[Episode]) -> Iterator[TaskGradients]:
+    for episode in episodes:
+        yield learner.task_gradients([episode])
+
+
+def _check(own: TaskGradients, direction: Float[Tensor, " p"], ranks: Ranks, tasks: int) -> None:
+    """Raises the same error on all ranks unless all losses, gradients and the direction are finite."""
+    sound = (torch.isfinite(own.losses) & torch.isfinite(own.rows).all(1)).tolist()
+    wrong = [task for task, each in zip(ranks.share(tasks), sound, strict=True) if not each]
+    if wrong := [task for each in ranks.gathered(wrong) for task in each]:
+        raise shared(NonFiniteTask(wrong[0]))
+    try:
+        check_finite(own.rows, direction)
+    except NumericalError as error:
+        raise shared(error) from None
