@@ -53,7 +53,7 @@ class MetaTrainer:
 
     With a folder, a checkpoint is written every `save_every` steps and when the run is stopped. On the same device with
     the same number of threads, a resumed run ends with exactly the same numbers as an uninterrupted run. A budget in
-    `seconds` is an exception. Random numbers of the network, as for dropout, depend on `config.seed` and the step only.
+    `seconds` is an exception. Random numbers of the network, as for dropout, depend on `config.seed` and the task only.
 
     Args:
         folder: where the final learner is saved; None keeps it in memory only.

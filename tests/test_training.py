@@ -313,7 +313,10 @@ def test_a_streamed_step_that_is_not_finite_names_its_task(episode):
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"batched": True}, "Got batched, which needs all of them"), ({"outer": PCGrad()}, r"Got outer=PCGrad\(.*, which")],
+    [
+        ({"batched": True}, "Got batched, which needs all of them"),
+        ({"outer": PCGrad()}, r"Got outer=PCGrad\(.*, which"),
+    ],
 )
 def test_what_needs_all_gradients_cannot_be_streamed(changes, words):
     with pytest.raises(ConfigError, match=words):

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,18 @@ from amfs_lab.cli.options import (
     validation_suggested,
 )
 from amfs_lab.cli.report import PICTURES, check_ending, plotting, save_figure, save_text
+from amfs_lab.devices import pick_device
+from amfs_lab.distributed import joined
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import EXPERIMENTS, Experiment, intervals
 from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig
 from amfs_lab.experiments.budgets import BUDGETS
 from amfs_lab.experiments.claims import LEVEL, claims_table
+from amfs_lab.experiments.merge import merge
 from amfs_lab.experiments.result import RECORD
 from amfs_lab.markdown import latex_table
 
+LONGEST_JOB = 7 * 86400.0  # seconds that a process waits for the jobs of the others
 TABLES = [name for name, experiment in EXPERIMENTS.items() if isinstance(experiment, Benchmark)]
 
 
@@ -51,6 +56,12 @@ def add_to(commands: Any) -> None:
                 help="save reliability diagrams to this .svg, .pdf or .png file (default: none)",
             )
             budget(p)
+            p.add_argument(
+                "--cell",
+                metavar="K/N",
+                help="do only share K of N of the trainings and evaluations, for example on one of N machines; then "
+                "join the pools with `reproduce merge` (default: everything)",
+            )
         if "source" in _names(experiment):
             data_folder(p)
             device(p, "cpu")
@@ -64,6 +75,9 @@ def add_to(commands: Any) -> None:
     budget(every)
     data_folder(every)
     device(every, "cpu")
+    p = command(results, "merge", merge_pools, "join the pools of learners (folders `trained`) of several machines")
+    p.add_argument("pools", type=Path, nargs="+", help="pools to copy from")
+    p.add_argument("--out", type=Path, default=Path("runs/trained"), help="pool to copy to (default %(default)s)")
     p = command(
         results,
         "intervals",
@@ -95,15 +109,23 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
             "this result with `--resume`."
         )
     print(f"{experiment.title(config)} -> {folder}", flush=True)
-    with validation_suggested(getattr(config, "source", ""), getattr(config, "split", "")):
+    data, on = vars(options).get("data"), vars(options).get("device", "cpu")
+    with (
+        validation_suggested(getattr(config, "source", ""), getattr(config, "split", "")),
+        joined(pick_device(on), LONGEST_JOB) as ranks,
+    ):
+        cell = f"{ranks.rank + 1}/{ranks.size}" if ranks.size > 1 else vars(options).get("cell")
+        if cell is not None:
+            with ranks.together():
+                _work(experiment, config, options, folder, cell)
+            if ranks.size == 1:
+                pool = folder.parent / "trained"
+                print(f"This cell is complete. Join the pools of all cells: amfs-lab reproduce merge {pool} ...")
+                return
+        if ranks.rank > 0:
+            return
         result = experiment.run(
-            config,
-            vars(options).get("data"),
-            vars(options).get("device", "cpu"),
-            _say,
-            folder,
-            vars(options).get("resume", False),
-            vars(options).get("jobs", 1),
+            config, data, on, _say, folder, vars(options).get("resume", False), vars(options).get("jobs", 1)
         )
     print(experiment.table(result), *experiment.remarks(result), sep="\n\n")
     if options.latex is not None:
@@ -111,6 +133,22 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
     for option, path in pictures.items():
         draw = getattr(experiment, option.removeprefix("--"))  # the method with the name of the option
         save_figure(path, draw(result), option)
+
+
+def _work(experiment: Experiment, config: Any, options: argparse.Namespace, folder: Path, cell: str) -> None:
+    """Does a share of the work of a table: "2/4" is share 2 of 4."""
+    if not isinstance(experiment, Benchmark):
+        raise ConfigError(f"Only {', '.join(TABLES)} can be shared by several processes. Got {experiment.name}.")
+    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", cell)
+    if not found:
+        raise ConfigError(f"`--cell` must be K/N, for example 2/4. Got {cell!r}.")
+    pool = experiment.trainings(options.data, options.device, folder, True, options.jobs)
+    experiment.work(config, pool, _say, int(found[1]), int(found[2]))
+
+
+def merge_pools(options: argparse.Namespace) -> None:
+    count = merge(options.pools, options.out)
+    print(f"{count} runs copied to {options.out}. The command of the table, without `--cell`, now uses them.")
 
 
 def budget(p: argparse.ArgumentParser) -> None:

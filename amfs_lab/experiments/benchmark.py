@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from amfs_lab.experiments.benchmark_rows import (
 from amfs_lab.experiments.benchmark_tables import accuracy_table, intervals, reliability
 from amfs_lab.experiments.budgets import BUDGETS, meta_steps, prices
 from amfs_lab.experiments.experiment import Experiment, Measured, Report, Rows, check_common, check_counts
-from amfs_lab.experiments.pool import Job, Pool, Question, slug
+from amfs_lab.experiments.pool import PRICES, Job, Pool, Question, slug
 from amfs_lab.experiments.result import Result, plain
 from amfs_lab.methods import METHODS
 from amfs_lab.stats import together
@@ -115,6 +115,24 @@ class Column:
     unseen_by: str = ""
 
 
+class Plan(NamedTuple):
+    """The work for some rows.
+
+    Args:
+        prices, steps, tries: of each row. asked: the questions of each training, by the names of rows of the result.
+    """
+
+    prices: dict[str, float]
+    steps: dict[str, int]
+    tries: dict[str, dict[str, float]]
+    asked: dict[TrainingConfig, dict[str, Question]]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The trainings with their evaluations."""
+        return [Job(training, tuple(dict.fromkeys(own.values()))) for training, own in self.asked.items()]
+
+
 class Benchmark(Experiment[BenchmarkConfig]):
     """A table of methods against data sets and shapes."""
 
@@ -163,11 +181,47 @@ class Benchmark(Experiment[BenchmarkConfig]):
         return {name: found[name] for name in found if not config.rows or name in wanted}
 
     def measure(self, config: BenchmarkConfig, trainings: Pool, report: Report) -> Measured:
-        variants, columns = self.chosen(config), self.columns(config)
+        variants = self.chosen(config)
+        plan = self._plan(config, variants, trainings, report)
+        rows: dict[str, list[np.ndarray]] = {}
+        for own, found in zip(plan.asked.values(), trainings.answers(plan.jobs), strict=True):
+            for name, question in own.items():
+                rows.setdefault(name, []).append(found[question].correct)
+                rows.setdefault(f"{name} reliability", []).append(found[question].reliability)
+        settings = {
+            "variants": {name: training.to_dict() for name, training in variants.items()},
+            "columns": {name: asdict(column) for name, column in self.columns(config).items()},
+            "prices": plan.prices,
+            "steps": plan.steps,
+            "common": plan.steps[self.reference],
+            "tries": plan.tries,
+        }
+        runs = [trainings.record(job) for job in plan.jobs]
+        return Measured(
+            {name: np.stack(each) for name, each in rows.items()}, list(range(config.seeds)), runs, settings
+        )
+
+    def work(self, config: BenchmarkConfig, trainings: Pool, report: Report, cell: int, cells: int) -> None:
+        """Does one of `cells` shares of the work, `cell` = 1, 2, ...: all trainings and evaluations of some rows.
+
+        A row is independent of the other rows, except that all rows need the price of the reference.
+        """
+        chosen = self.chosen(config)
+        if not 1 <= cell <= cells <= len(chosen):
+            raise ConfigError(f"A cell must be K/N with 1 <= K <= N <= {len(chosen)} rows. Got {cell}/{cells}.")
+        own = dict(list(chosen.items())[cell - 1 :: cells])
+        report(f"Cell {cell} of {cells}: {', '.join(own)}")
+        trainings.answers(self._plan(config, own, trainings, report).jobs)
+
+    def _plan(
+        self, config: BenchmarkConfig, variants: Mapping[str, TrainingConfig], trainings: Pool, report: Report
+    ) -> "Plan":
+        """Measures prices and tries of the variants, and lists their trainings and evaluations."""
+        columns = self.columns(config)
         trainings.check_data([Column(config.source, "train"), *columns.values()])
-        price = _prices(variants, trainings)
-        steps = {name: meta_steps(config.baseline_steps, price[name]) for name in variants}
-        common = steps[self.reference]
+        reference = {self.reference: self.variants(config)[self.reference]}
+        price = _prices({**reference, **variants}, trainings)
+        steps = {name: meta_steps(config.baseline_steps, price[name]) for name in price}
         report(f"Budget: {config.baseline_steps} steps of supervised training. Price of a meta-step, and meta-steps:")
         report("\n".join(f"  {name}: {price[name]:.2f}, {steps[name]}" for name in variants))
         report("Validation accuracy after a short run with each outer learning rate:")
@@ -175,33 +229,16 @@ class Benchmark(Experiment[BenchmarkConfig]):
         for name, found in tries.items():
             report(f"  {name}: " + ", ".join(f"rate {rate} {100 * share:.2f} %" for rate, share in found.items()))
         rates = {name: float(max(found, key=lambda rate: found[rate])) for name, found in tries.items()}
-        asked: dict[TrainingConfig, dict[str, Question]] = {}  # the questions of each training, by the names of rows
+        asked: dict[TrainingConfig, dict[str, Question]] = {}
         for seed in range(config.seeds):
             for name, training in variants.items():
                 for norm, equal in self.kinds:
-                    length = steps[name] if equal == TIME else common
+                    length = steps[name if equal == TIME else self.reference]
                     whole = replace(training, steps=length, meta_lr=rates[name], seed=seed)
                     for column, each in fitting(columns, training).items():
                         question = Question(each.source, each.split, each.shape, norm, config.episodes, each.unseen_by)
                         asked.setdefault(whole, {})[key(name, column, norm, equal)] = question
-        jobs = [Job(training, tuple(dict.fromkeys(own.values()))) for training, own in asked.items()]
-        rows: dict[str, list[np.ndarray]] = {}
-        for own, found in zip(asked.values(), trainings.answers(jobs), strict=True):
-            for name, question in own.items():
-                rows.setdefault(name, []).append(found[question].correct)
-                rows.setdefault(f"{name} reliability", []).append(found[question].reliability)
-        settings = {
-            "variants": {name: training.to_dict() for name, training in variants.items()},
-            "columns": {name: asdict(column) for name, column in columns.items()},
-            "prices": price,
-            "steps": steps,
-            "common": common,
-            "tries": tries,
-        }
-        runs = [trainings.record(job) for job in jobs]
-        return Measured(
-            {name: np.stack(each) for name, each in rows.items()}, list(range(config.seeds)), runs, settings
-        )
+        return Plan({name: price[name] for name in variants}, {name: steps[name] for name in variants}, tries, asked)
 
     def _tries(
         self, config: BenchmarkConfig, variants: Mapping[str, TrainingConfig], steps: Mapping[str, int], pool: Pool
@@ -320,7 +357,7 @@ def fitting(columns: Mapping[str, Column], training: TrainingConfig) -> dict[str
 def _prices(variants: Mapping[str, TrainingConfig], pool: Pool) -> dict[str, float]:
     """The prices of the variants, measured once and kept in the pool, because they set the numbers of meta-steps."""
     names = {name: f"{Job(training, ()).name} on {pool.device}" for name, training in variants.items()}
-    with pool.stored("prices.json") as known:
+    with pool.stored(PRICES) as known:
         missing = {names[name]: training for name, training in variants.items() if names[name] not in known}
         if missing:
             threads = torch.get_num_threads()

@@ -37,7 +37,8 @@ from amfs_lab.runs.folder import holds_checkpoint
 from amfs_lab.tasks import EpisodeConfig, ImageSource, open_source
 from amfs_lab.training import MetaTrainer
 
-DATA = "data.json"  # fingerprints of the data sets
+DATA, PRICES = "data.json", "prices.json"  # fingerprints of the data sets; prices of meta-steps
+ANSWERS = "answer-*.npz"
 _advance: Callable[[int], object]  # in a worker process: counts steps on the bar of the main process
 
 
@@ -60,7 +61,7 @@ class Question:
     @property
     def file(self) -> str:
         """The name of the file with the answer to this question."""
-        return f"answer-{_digest(asdict(self))}.npz"
+        return ANSWERS.replace("*", _digest(asdict(self)))
 
 
 class Answer(NamedTuple):
