@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from filelock import FileLock
 from jaxtyping import UInt8
 from tqdm import tqdm
 
@@ -213,16 +214,35 @@ def copy(name: str, key: str, source: Callable[[], Source]) -> Packed:
     """
     if found := stored(name, key):
         return found
-    made, path = source(), _path(name, key)
-    try:
+    path = _path(name, key)
+    with _alone(path):
+        if found := stored(name, key):  # another process has written it meanwhile
+            return found
+        made = source()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(path.parent)
+            _write(path, made)
+        except OSError as error:
+            warnings.warn(
+                f"The packed copy {path} could not be written ({error}). Packing is repeated next time.", stacklevel=3
+            )
+        return stored(name, key) or _in_memory(made)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Of several processes that need this copy, one packs it and the others wait. No lock if none can be made."""
+    lock = FileLock(path.with_suffix(".lock"))
+    with contextlib.suppress(OSError, NotImplementedError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path.parent)
-        _write(path, made)
-    except OSError as error:
-        warnings.warn(
-            f"The packed copy {path} could not be written ({error}). Packing is repeated next time.", stacklevel=3
-        )
-    return stored(name, key) or _in_memory(made)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            path.with_suffix(".lock").unlink(missing_ok=True)
+        lock.release()
 
 
 def _remove_leftovers(folder: Path) -> None:

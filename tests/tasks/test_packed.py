@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,14 @@ def test_images_are_read_once_whatever_the_split(tree, reads):
     assert len(reads) == 6
     assert same(first, second)
     assert isinstance(second.images, np.memmap)
+
+
+def test_of_several_processes_one_packs_and_the_others_wait(tree, reads):
+    """Threads in place of processes: a lock of another object also makes a thread wait."""
+    with ThreadPoolExecutor(4) as workers:
+        found = list(workers.map(lambda _: pack(tree), range(4)))
+    assert len(reads) == 6
+    assert all(same(each, found[0]) for each in found)
 
 
 def test_nothing_that_is_done_to_the_images_reaches_the_file(tree):
