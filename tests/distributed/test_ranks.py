@@ -64,6 +64,11 @@ def test_a_run_with_buffers_dropout_validation_and_a_trajectory_is_that_of_one_p
         assert shared["counter"] == alone["counter"] > 0
 
 
+def test_all_ranks_start_with_the_parameters_of_rank_0(tmp_path):
+    one, other = answers(2, "other_weights", tmp_path)
+    assert one == other
+
+
 def test_an_evaluation_has_the_episodes_of_one_process(tmp_path):
     for found in answers(2, "evaluation", tmp_path):
         assert found["shared"] == found["alone"]

@@ -76,6 +76,14 @@ def training(ranks: Ranks, folder: Path) -> dict:
     return found
 
 
+def other_weights(ranks: Ranks, folder: Path) -> dict:
+    """The learners of the ranks start with other parameters."""
+    torch.manual_seed(ranks.rank)
+    trainer = MetaTrainer(preset("prototypes", **SMALL), learner=network(), device="cpu", ranks=ranks)
+    list(trainer.run())
+    return {"parameters": [p.flatten().tolist() for p in trainer.learner.parameters()]}
+
+
 def evaluation(ranks: Ranks, folder: Path) -> dict:
     """The episodes of an evaluation, one by one."""
     torch.manual_seed(0)
