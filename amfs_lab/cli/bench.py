@@ -6,6 +6,8 @@ from typing import Any
 
 from amfs_lab.cli.options import command, device, set_threads, threads
 from amfs_lab.cli.report import PICTURES, check_ending, check_new
+from amfs_lab.devices import pick_device
+from amfs_lab.distributed import joined
 from amfs_lab.errors import ConfigError
 
 SHAPES = ("5w1s", "5w5s", "20w1s")
@@ -21,6 +23,11 @@ def add_to(commands: Any) -> None:
     )
     p.add_argument(
         "--explorers", action="store_true", help="time the controls of the explorers instead, in milliseconds"
+    )
+    p.add_argument(
+        "--ranks",
+        action="store_true",
+        help="under torchrun: time a meta-step in several processes instead, and compute it for more processes",
     )
     p.add_argument(
         "--shapes",
@@ -63,6 +70,13 @@ def bench(options: argparse.Namespace) -> None:
                 f"Explorers need the extra `lab`. Got no module {error.name}. Install it: pip install 'amfs-lab[lab]'."
             ) from error
         timing.report(timing.ready_kinds(explore), options.rounds)
+        return
+    if options.ranks:
+        from amfs_lab.bench import ranks
+
+        there = pick_device(options.device)
+        with joined(there) as group:
+            print(ranks.report(group, options.rounds, there))
         return
     if options.plot is not None:
         check_ending(options.plot, PICTURES, "--plot")

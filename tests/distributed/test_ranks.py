@@ -89,6 +89,12 @@ def test_a_run_of_two_processes_is_continued_by_one_and_by_three(tmp_path):
         assert (folder / "run" / "run.json").exists()
 
 
+def test_the_benchmark_measures_a_group_and_says_what_it_assumes(tmp_path):
+    for found in answers(2, "measured_and_modelled", tmp_path):
+        assert "| ranks | measured, ms | model, ms | MB sent by a rank |" in found["report"]
+        assert "Model for more ranks" in found["report"]
+
+
 @pytest.mark.parametrize(
     ("case", "words"),
     [

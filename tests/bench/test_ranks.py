@@ -1,0 +1,39 @@
+"""The model of a meta-step in several processes."""
+
+import pytest
+import torch
+
+from amfs_lab.bench import ranks
+from amfs_lab.bench.ranks import Costs, modelled, report, traffic
+from amfs_lab.cli import main
+from amfs_lab.distributed import ALONE
+from amfs_lab.errors import ConfigError
+
+COSTS = Costs(gradient=0.5, latency=0.001, bandwidth=1e6, episode=0.01)
+
+
+def test_a_single_process_sends_nothing_and_a_large_ring_sends_each_vector_twice():
+    assert traffic(100, 1) == COSTS.reductions(100, 1) == 0
+    assert traffic(100, 2) == 3 * 100 * 4
+    assert traffic(100, 10**6) == pytest.approx(2 * 3 * 100 * 4, rel=1e-5)
+
+
+def test_the_largest_share_decides_and_messages_add_up():
+    assert COSTS.gradients(5, 2) == 3 * 0.5
+    assert COSTS.gradients(4, 4) == 0.5
+    assert COSTS.reductions(100, 3) == pytest.approx(2 * 2 * 2 * 0.001 + traffic(100, 3) / 1e6)
+    assert COSTS.evaluation(7) == pytest.approx(86 * 0.01)
+
+
+def test_the_table_has_a_line_for_each_number_of_ranks():
+    lines = modelled(COSTS, 112_000).splitlines()[2:]
+    assert [int(line.split("|")[1]) for line in lines] == list(ranks.RANKS)
+    assert lines[0] == "| 1 | 16 | 8 | 0 | 6 | 0 |"
+    assert lines[-1].startswith("| 1024 | 1024 | 0.5 |")
+
+
+def test_a_single_process_is_told_how_to_start_several(capsys):
+    with pytest.raises(ConfigError, match="needs several processes"):
+        report(ALONE, 1, torch.device("cpu"))
+    assert main(["bench", "--ranks", "--device", "cpu"]) == 2
+    assert "Start it with torchrun --nproc-per-node 2." in capsys.readouterr().err
