@@ -1,13 +1,13 @@
-"""Writes the tables of `docs/results.md` from the stored results. Run it as `python docs/results.py`.
+"""Writes the tables of `results.md` and `distributed.md` from the stored results: `python docs/results.py`.
 
-The lines `<!-- NAME -->` and `<!-- end -->` enclose a table. All other text of the page stays unchanged.
+The lines `<!-- NAME -->` and `<!-- end -->` enclose a table. All other text of a page stays unchanged.
 """
 
 import json
 import re
 from pathlib import Path
 
-from amfs_lab.bench import tables
+from amfs_lab.bench import ranks, tables
 from amfs_lab.experiments import EXPERIMENTS
 from amfs_lab.experiments.benchmark_tables import PARTS
 from amfs_lab.experiments.claims import claims_table
@@ -15,6 +15,7 @@ from amfs_lab.experiments.result import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, STORED = ROOT / "docs" / "results.md", ROOT / "data" / "results"
+PAGES = (PAGE, ROOT / "docs" / "distributed.md")
 
 
 def table(name: str) -> str:
@@ -28,6 +29,8 @@ def table(name: str) -> str:
         found = json.loads((STORED / "bench-cpu.json").read_text(encoding="utf-8"))[part]
         return tables.markdown(found, name.removeprefix("bench "), baseline)
     folder, _, part = name.partition(" ")
+    if folder == "ranks":
+        return ranks.tables(json.loads((STORED / "ranks-cpu.json").read_text(encoding="utf-8")))[part]
     result = loaded(folder)
     return PARTS[part](result) if part else EXPERIMENTS[result.experiment].table(result)
 
@@ -48,4 +51,5 @@ def written(page: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for each in PAGES:
+        each.write_text(written(each.read_text(encoding="utf-8")), encoding="utf-8")

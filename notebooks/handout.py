@@ -27,7 +27,7 @@ FILES = (
     ),
     "data/results/bench-cpu.json",
     *(f"docs/{name}" for name in ("amfs_in_one_page.py", "architecture.md", "architecture.svg", "explorer.gif")),
-    *(f"docs/{name}.md" for name in ("research", "results", "statistics")),
+    *(f"docs/{name}.md" for name in ("distributed", "research", "results", "statistics")),
     "environment.yml",
     "notebooks/conftest.py",
     "pyproject.toml",

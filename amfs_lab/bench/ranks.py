@@ -7,7 +7,8 @@ the vector. It knows no other cost, such as slow ranks or a shared network.
 
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
@@ -21,11 +22,14 @@ from amfs_lab.evaluation import evaluate
 from amfs_lab.learner import MetaLearner
 from amfs_lab.markdown import markdown_table
 from amfs_lab.meta_step import apply, meta_gradient
+from amfs_lab.provenance import machine
 from amfs_lab.tasks import open_source
 
 TASKS, EPISODES = 16, 600  # of the table
 NUMBERS = 3  # vectors of the size of the meta-parameters that O-AMFS sums in a step: u_j, the mean, and c_j g_j
 REDUCTIONS, BYTES = 2, 4
+MANY = 20  # messages that are timed together
+CONV4, RESNET12 = "conv4", "resnet12"
 RANKS = (1, 2, 4, 8, 16, 64, 256, 1024)
 
 
@@ -61,8 +65,8 @@ def traffic(parameters: int, ranks: int) -> float:
     return 2 * (ranks - 1) / ranks * NUMBERS * parameters * BYTES
 
 
-def report(ranks: Ranks, rounds: int, device: torch.device) -> str:
-    """Measures the constants, and returns tables of the measured and the modelled times.
+def measure_costs(ranks: Ranks, rounds: int, device: torch.device) -> dict[str, Any]:
+    """The constants of the model for Conv-4 and ResNet-12, and the times of a step in one process and in all.
 
     Raises ConfigError for a single process.
     """
@@ -74,63 +78,92 @@ def report(ranks: Ranks, rounds: int, device: torch.device) -> str:
     optimizer = torch.optim.Adam(learner.meta_parameters())
     tasks, wait = episodes_of(shape, TASKS, device), synchronize(device)
     learner.start(tasks[0])
-    parameters = sum(p.numel() for p in learner.meta_parameters())
+    parameters = _size(learner)
 
     def step(group: Ranks) -> None:
         share = [tasks[i] for i in group.share(TASKS)]
         apply(learner, optimizer, meta_gradient(learner, config.outer, share, ranks=group, tasks=TASKS).direction)
 
-    def median(work: Step, count: int = rounds) -> float:
-        """The median of the seconds of `work`, which all ranks begin at the same time; the slowest rank counts."""
-        work()
-        found = []
-        for _ in range(count):
-            wait()
+    def medians(works: dict[str, Step], count: int) -> dict[str, float]:
+        """The median seconds of each work in interleaved rounds. All ranks begin together; the slowest one counts."""
+        found: dict[str, list[float]] = {name: [] for name in works}
+        for _ in range(count + 1):
+            for name, work in works.items():
+                wait()
+                ranks.total(one)
+                wait()
+                began = time.perf_counter()
+                work()
+                wait()
+                found[name].append(max(ranks.gathered(time.perf_counter() - began)))
+        return {name: statistics.median(times[1:]) for name, times in found.items()}  # the first one is a warm-up
+
+    def messages_of_one_number() -> None:
+        for _ in range(MANY):
             ranks.total(one)
-            wait()
-            began = time.perf_counter()
-            work()
-            wait()
-            found.append(max(ranks.gathered(time.perf_counter() - began)))
-        return statistics.median(found)
 
     one, vector = torch.zeros(1, device=device), torch.zeros(NUMBERS * parameters, device=device)
-    messages = 2 * (ranks.size - 1)
-    latency = median(lambda: ranks.total(one), 20 * rounds) / messages
-    whole = median(lambda: ranks.total(vector))
-    source = open_source("glyphs", "test", shape)
-    costs = Costs(
-        median(lambda: learner.task_gradients(tasks[:1])),
-        latency,
-        messages / ranks.size * vector.numel() * BYTES / max(whole - messages * latency, 1e-9),
-        median(lambda: evaluate(learner, source, 2)) / 2,
-    )
-    network, task = _resnet12(device)
-    large = {
-        "gradient": median(lambda: network.task_gradients([task]), 1),
-        "episode": median(lambda: network.scores(task), 1),
+    messages, source = 2 * (ranks.size - 1), open_source("glyphs", "test", shape)
+    works: dict[str, Step] = {
+        "messages": messages_of_one_number,
+        "vector": lambda: ranks.total(vector),
+        "gradients": lambda: learner.task_gradients(tasks[:4]),
+        "episodes": lambda: evaluate(learner, source, 4),
+        "alone": lambda: step(Ranks()),
+        "shared": lambda: step(ranks),
     }
-    size = sum(p.numel() for p in network.meta_parameters())
-    lines = []
-    for group in (Ranks(), ranks):
-        seconds = median(lambda group=group: step(group))
-        model = costs.gradients(TASKS, group.size) + costs.reductions(parameters, group.size)
-        sent = traffic(parameters, group.size) / 1e6
-        lines.append([f"{group.size}", f"{1000 * seconds:.0f}", f"{1000 * model:.0f}", f"{sent:.2f}"])
-    measured = markdown_table(["ranks", "measured, ms", "model, ms", "MB sent by a rank"], lines)
-    constants = (
-        f"{1000 * costs.gradient:.1f} ms for a gradient, {1e6 * latency:.0f} microseconds for a message, "
-        f"{costs.bandwidth / 1e9:.2f} GB/s, {1000 * costs.episode:.1f} ms for the evaluation of an episode"
+    seconds = medians(works, rounds)
+    latency = seconds["messages"] / MANY / messages
+    sending = max(seconds["vector"] - messages * latency, 1e-9)
+    bandwidth = messages / ranks.size * vector.numel() * BYTES / sending
+    conv4 = Costs(seconds["gradients"] / 4, latency, bandwidth, seconds["episodes"] / 4)
+    network, task = _resnet12(device)
+    large = medians(
+        {"gradient": lambda: network.task_gradients([task]), "episode": lambda: network.scores(task)}, count=1
     )
+    return {
+        "machine": machine(),
+        "device": str(device),
+        "tasks": TASKS,
+        "rounds": rounds,
+        "networks": {
+            CONV4: {"meta-parameters": parameters, **asdict(conv4)},
+            RESNET12: {"meta-parameters": _size(network), **asdict(conv4), **large},
+        },
+        "steps": {"1": seconds["alone"], str(ranks.size): seconds["shared"]},
+    }
+
+
+def tables(found: dict[str, Any]) -> dict[str, str]:
+    """The tables of `measure_costs` in Markdown: the measured steps, and the model of each network."""
+    costs, sizes = {}, {}
+    for name, own in found["networks"].items():
+        sizes[name] = own["meta-parameters"]
+        costs[name] = Costs(**{key: value for key, value in own.items() if key != "meta-parameters"})
+    lines = []
+    for size, seconds in found["steps"].items():
+        ranks, own = int(size), costs[CONV4]
+        model = own.gradients(found["tasks"], ranks) + own.reductions(sizes[CONV4], ranks)
+        sent = traffic(sizes[CONV4], ranks) / 1e6
+        lines.append([f"{ranks}", f"{1000 * seconds:.0f}", f"{1000 * model:.0f}", f"{sent:.2f}"])
+    measured = markdown_table(["ranks", "measured, ms", "model, ms", "MB sent by a rank"], lines)
+    return {"measured": measured} | {name: modelled(own, sizes[name]) for name, own in costs.items()}
+
+
+def report(found: dict[str, Any]) -> str:
+    """What `measure_costs` found, as text."""
+    own, made = found["networks"][CONV4], tables(found)
     return "\n\n".join(
         [
-            f"A meta-step of AMFS with {TASKS} 5-way 1-shot tasks of Conv-4 ({parameters:,} meta-parameters):",
-            measured,
-            f"Constants: {constants}.",
-            "Model for more ranks, with one task for each rank, or 16 tasks for fewer ranks:",
-            modelled(costs, parameters),
+            f"A meta-step of AMFS with {found['tasks']} 5-way 1-shot tasks of Conv-4:",
+            made["measured"],
+            f"Constants: {1000 * own['gradient']:.1f} ms for a gradient, {1e6 * own['latency']:.0f} microseconds for a "
+            f"message, {own['bandwidth'] / 1e9:.2f} GB/s, {1000 * own['episode']:.1f} ms for the evaluation of an "
+            f"episode.",
+            f"Model for more ranks, with {found['tasks']} tasks, or one for each rank if there are more ranks:",
+            made[CONV4],
             "The same for ResNet-12 and colour images of 32 pixels, whose gradient was measured too:",
-            modelled(replace(costs, **large), size),
+            made[RESNET12],
         ]
     )
 
@@ -150,6 +183,10 @@ def modelled(costs: Costs, parameters: int) -> str:
 def _short(number: float) -> str:
     """The number with two digits, or without decimals."""
     return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
+
+
+def _size(learner: MetaLearner) -> int:
+    return sum(p.numel() for p in learner.meta_parameters())
 
 
 def _resnet12(device: torch.device) -> tuple[MetaLearner, Episode]:

@@ -1,9 +1,11 @@
 """`amfs-lab bench`: measures costs in time and memory."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
+from amfs_lab import files
 from amfs_lab.cli.options import command, device, set_threads, threads
 from amfs_lab.cli.report import PICTURES, check_ending, check_new
 from amfs_lab.devices import pick_device
@@ -71,17 +73,21 @@ def bench(options: argparse.Namespace) -> None:
             ) from error
         timing.report(timing.ready_kinds(explore), options.rounds)
         return
+    if options.plot is not None:
+        check_ending(options.plot, PICTURES, "--plot")
+    if options.json is not None:
+        check_new(options.json, "--json")
     if options.ranks:
         from amfs_lab.bench import ranks
 
         there = pick_device(options.device)
         with joined(there) as group:
-            print(ranks.report(group, options.rounds, there))
+            found = ranks.measure_costs(group, options.rounds, there)
+            print(ranks.report(found))
+        if options.json is not None and group.rank == 0:
+            with files.replacing(options.json, text=True) as file:
+                file.write(json.dumps(found, indent=1) + "\n")
         return
-    if options.plot is not None:
-        check_ending(options.plot, PICTURES, "--plot")
-    if options.json is not None:
-        check_new(options.json, "--json")
     from amfs_lab.bench import PARTS, report
 
     parts = PARTS if options.parts == ["all"] else options.parts

@@ -1,14 +1,18 @@
 """The model of a meta-step in several processes."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from amfs_lab.bench import ranks
-from amfs_lab.bench.ranks import Costs, modelled, report, traffic
+from amfs_lab.bench.ranks import Costs, measure_costs, modelled, traffic
 from amfs_lab.cli import main
 from amfs_lab.distributed import ALONE
 from amfs_lab.errors import ConfigError
 
+ROOT = Path(__file__).resolve().parents[2]
 COSTS = Costs(gradient=0.5, latency=0.001, bandwidth=1e6, episode=0.01)
 
 
@@ -34,6 +38,22 @@ def test_the_table_has_a_line_for_each_number_of_ranks():
 
 def test_a_single_process_is_told_how_to_start_several(capsys):
     with pytest.raises(ConfigError, match="needs several processes"):
-        report(ALONE, 1, torch.device("cpu"))
+        measure_costs(ALONE, 1, torch.device("cpu"))
     assert main(["bench", "--ranks", "--device", "cpu"]) == 2
     assert "Start it with torchrun --nproc-per-node 2." in capsys.readouterr().err
+
+
+def test_the_page_has_the_numbers_of_the_stored_measurement():
+    """`bench --ranks --json data/results/ranks-cpu.json` made it."""
+    found = json.loads((ROOT / "data" / "results" / "ranks-cpu.json").read_text(encoding="utf-8"))
+    page = " ".join((ROOT / "docs" / "distributed.md").read_text(encoding="utf-8").split())
+    own = found["networks"]["conv4"]
+    assert f"{1000 * own['gradient']:.1f} ms for a gradient, {1e6 * own['latency']:.0f} microseconds" in page
+    assert f"{own['bandwidth'] / 1e9:.2f} GB/s, {1000 * own['episode']:.1f} ms" in page
+    one, two = found["steps"]["1"], found["steps"]["2"]
+    assert f"{one / two:.1f} times as fast" in page
+    assert f"median of {found['rounds']} interleaved rounds" in page
+    assert "the model is less than 20 % too slow" in page
+    own = Costs(**{name: value for name, value in own.items() if name != "meta-parameters"})
+    for size, seconds in ((1, one), (2, two)):
+        assert 1 <= (own.gradients(16, size) + own.reductions(111_682, size)) / seconds < 1.2
