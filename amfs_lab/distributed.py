@@ -249,7 +249,9 @@ def joined(device: torch.device, timeout: float = TIMEOUT) -> Iterator[Ranks]:
         torch.cuda.set_device(local)
     backend, wait = "nccl" if device.type == "cuda" else "gloo", timedelta(seconds=timeout)
     dist.init_process_group(backend, timeout=wait, **_meeting_point(size, wait))
+    ranks = Ranks(dist.get_rank(), dist.get_world_size())
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size())
+        yield ranks
+        ranks.gathered(None)  # a process that leaves much earlier than the others is sometimes aborted by PyTorch
     finally:
         dist.destroy_process_group()

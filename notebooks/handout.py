@@ -22,10 +22,14 @@ FILES = (
     "data/pretrained/run.json",
     *(
         f"data/results/{result}/{part}"
-        for result in ("accuracy-omniglot", "conflict-planes", "figure2-glyphs", "figure2-omniglot", "precision-glyphs")
+        for result in (
+            *("accuracy-omniglot", "conflict-planes", "figure2-glyphs", "figure2-omniglot", "precision-glyphs"),
+            "table1-glyphs",
+        )
         for part in ("result.json", "rows.npz", "summary.json")
     ),
     "data/results/bench-cpu.json",
+    "data/results/ranks-cpu.json",
     *(f"docs/{name}" for name in ("amfs_in_one_page.py", "architecture.md", "architecture.svg", "explorer.gif")),
     *(f"docs/{name}.md" for name in ("distributed", "research", "results", "statistics")),
     "environment.yml",

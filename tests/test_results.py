@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from amfs_lab.experiments.benchmark_rows import STEPS, TIME, over_all, shares, verdict
+from amfs_lab.stats import Interval
+
 PLACE = Path(__file__).resolve().parents[1] / "docs" / "results.py"
 SPEC = importlib.util.spec_from_file_location("results", PLACE)
 assert SPEC is not None
@@ -15,7 +18,7 @@ SPEC.loader.exec_module(results)
 
 def test_the_page_has_the_tables_of_the_stored_results():
     page = results.PAGE.read_text(encoding="utf-8")
-    assert page.count("<!-- end -->") == 7
+    assert page.count("<!-- end -->") == 13
     for each in results.PAGES:
         page = each.read_text(encoding="utf-8")
         assert results.written(page) == page, "run `python docs/results.py`"
@@ -61,3 +64,48 @@ def test_the_protocol_of_figure_2_in_the_text_is_that_of_the_stored_result():
     assert "the same 600 unseen episodes" in told
     assert (config["seconds"], config["seeds"], config["episodes"]) == (180.0, 3, 600)
     assert (config["episode"]["ways"], config["episode"]["shots"]) == (5, 1)
+
+
+def test_the_text_on_table_1_agrees_with_the_stored_rows():
+    """Protocol, and each sentence below "What the rows say"."""
+    told = " ".join(results.PAGE.read_text(encoding="utf-8").split())
+    result = results.loaded("table1-glyphs")
+    config = result.config
+    assert (config["source"], config["split"], config["width"], config["tasks"]) == ("glyphs", "test", 32, 4)
+    assert "A Conv-4 with 32 filters, four tasks in a meta-step" in told
+    assert (config["baseline_steps"], config["seeds"], config["episodes"]) == (600, 3, 600)
+    assert "as long as 600 steps of supervised training take" in told
+    assert "Three trainings of each method and 600 episodes of each shape" in told
+    assert len(config["rates"]) == 4
+    assert "tried the same four outer learning rates" in told
+    ways = {name: training["episode"]["ways"] for name, training in config["variants"].items()}
+    assert {name for name, number in ways.items() if number == 5} == {
+        *("maml", "maml+learned-rates", "o-amfs", "fo-maml", "anil", "i-amfs+5-way")
+    }
+
+    def gap(row: str, shape: str = "5w1s") -> Interval:
+        return Interval(**result.summary[f"{row} {shape} transductive time"]["ahead"])
+
+    def difference(row: str, other: str, equal: str) -> Interval:
+        names = (f"{each} 5w1s transductive {equal}" for each in (row, other))
+        one, two = (shares(result.rows, config, name) for name in names)
+        return over_all(one - two)
+
+    assert "I-AMFS, AMFS, prototypes, R2-D2 and DKT are better than MAML" in told
+    for row in ("i-amfs", "amfs", "prototypes", "r2d2", "dkt"):
+        assert gap(row).low > 0
+        assert gap(row, "5w5s").low > 0
+    assert "differ by less than a point on 5-way 1-shot tasks, and the comparison is unclear" in told
+    equal = difference("i-amfs+5-way", "maml", STEPS)
+    assert abs(equal.mean) < 0.01
+    assert verdict(equal) == "unclear"
+    assert "less than a sixth of MAML's time" in told
+    assert config["prices"]["i-amfs+5-way"] < config["prices"]["maml"] / 6
+    assert "neither o-amfs against maml nor amfs against i-amfs" in told
+    for row, other in (("o-amfs", "maml"), ("amfs", "i-amfs")):
+        assert verdict(difference(row, other, TIME)) == "unclear"
+    assert "Their accuracies on 5-way 1-shot tasks differ by less than half a point" in told
+    assert abs(difference("dkt", "i-amfs", TIME).mean) < 0.005
+    assert "more than six times as many meta-steps" in told
+    assert config["steps"]["i-amfs+5-way"] > 6 * config["steps"]["maml"]
+    assert gap("i-amfs+5-way").low > 0
