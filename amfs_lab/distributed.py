@@ -201,7 +201,7 @@ def restarted() -> bool:
 
 
 def _meeting_point(size: int, wait: timedelta) -> dict[str, Any]:
-    """Where the processes find each other, as arguments of `init_process_group`.
+    """The arguments of `init_process_group` for the store in which the processes find each other.
 
     torchrun keeps one store for all restarts, with the addresses of processes that have ended (PyTorch issue 135712).
     So each restart gets names of its own in the store. The number of restarts is known on a single machine only.

@@ -151,7 +151,7 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
 
 
 def report(found: dict[str, Any]) -> str:
-    """What `measure_costs` found, as text."""
+    """The result of `measure_costs` as text."""
     own, made = found["networks"][CONV4], tables(found)
     return "\n\n".join(
         [

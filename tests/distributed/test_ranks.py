@@ -13,7 +13,7 @@ WORKER = Path(__file__).with_name("worker.py")
 
 
 def environment(rank: int, size: int, port: int) -> dict[str, str]:
-    """What torchrun gives to a process."""
+    """The environment that torchrun gives to a process."""
     own = dict(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=size, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
     return os.environ | {name: str(value) for name, value in own.items()} | {"GLOO_SOCKET_IFNAME": "lo"}
 
