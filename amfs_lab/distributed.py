@@ -16,6 +16,10 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+# It keeps the process group that exists when it is imported, and an optimizer imports it. Such a group would never be
+# closed. Its threads would run when Python ends, and PyTorch would sometimes abort the process.
+import torch.distributed.nn.functional
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -252,6 +256,6 @@ def joined(device: torch.device, timeout: float = TIMEOUT) -> Iterator[Ranks]:
     ranks = Ranks(dist.get_rank(), dist.get_world_size())
     try:
         yield ranks
-        ranks.gathered(None)  # a process that leaves much earlier than the others is sometimes aborted by PyTorch
+        ranks.gathered(None)  # no rank closes its connections while another rank still reads from them
     finally:
         dist.destroy_process_group()

@@ -166,6 +166,12 @@ def not_finite(ranks: Ranks, folder: Path) -> dict:
     return {}
 
 
+def open_connections() -> list[str]:
+    """The names of gloo's threads in this process. Linux lists threads; elsewhere the list is empty."""
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+    return [name for name in names if "gloo" in name]
+
+
 def main(case: str, folder: Path) -> int:
     torch.set_num_threads(1)
     try:
@@ -175,6 +181,9 @@ def main(case: str, folder: Path) -> int:
     except AmfsError as error:
         print(f"{type(error).__name__}, {'all' if error.on_all_ranks else 'one'}: {error}", file=sys.stderr)
         return 2
+    finally:
+        if left := open_connections():
+            raise RuntimeError(f"The connections to the other ranks must be closed. These threads still run: {left}.")
     return 0
 
 
