@@ -65,6 +65,11 @@ class Lesson:
             self.page.wait_for_timeout(every)
         return value
 
+    def use_theme(self, name: str) -> None:
+        """Changes JupyterLab's theme. The server keeps it for the lessons that are opened later."""
+        self.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
+        self.page.wait_for_selector(f"body[data-jp-theme-name='{name}']", state="attached")
+
     def check(self, where: str) -> None:
         """Fails on any error so far, also on errors that the page does not show."""
         wrong = [*self.faults, *(f"a banner: {words}" for words in self.ask("banners()") or [])]

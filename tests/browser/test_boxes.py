@@ -66,8 +66,7 @@ def test_verdicts_do_not_stop_cells_and_are_readable_in_both_themes(open_cells):
     assert "to the end" in lesson.page.locator(".jp-Cell").last.inner_text()
     seen = set()
     for theme in ("JupyterLab Light", "JupyterLab Dark"):
-        lesson.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
-        lesson.page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
+        lesson.use_theme(theme)
         dark = "dark" in theme.lower()
         lesson.page.wait_for_function(
             "dark => /^rgb\\(255/.test(getComputedStyle(document.querySelector('.amfs-verdict')).color) === dark",

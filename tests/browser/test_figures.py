@@ -118,10 +118,11 @@ def test_figures_follow_the_theme_at_once(views):
         papers = f"() => [...document.querySelectorAll('{drawn}')].map(svg => svg.style.background)"
         return set(views.page.evaluate(papers)) - {""}
 
+    views.use_theme("JupyterLab Light")
+    views.until("panels are visible", papers)
     light = papers()
     for name, dark in (("JupyterLab Dark", True), ("JupyterLab Light", False)):
-        views.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
-        views.page.wait_for_selector(f"body[data-jp-theme-name='{name}']", state="attached")
+        views.use_theme(name)
         views.until(f"all panels are in {name}", lambda dark=dark: papers() and light.isdisjoint(papers()) == dark)
     views.check("after two themes")
 
