@@ -19,6 +19,8 @@ from amfs_lab.cli.options import (
     validation_suggested,
 )
 from amfs_lab.cli.report import PICTURES, check_ending, plotting, save_figure, save_text
+from amfs_lab.devices import pick_device
+from amfs_lab.distributed import joined
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import EXPERIMENTS, Experiment, intervals
 from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig
@@ -28,6 +30,7 @@ from amfs_lab.experiments.merge import merge
 from amfs_lab.experiments.result import RECORD
 from amfs_lab.markdown import latex_table
 
+LONGEST_JOB = 7 * 86400.0  # seconds that a process waits for the jobs of the others
 TABLES = [name for name, experiment in EXPERIMENTS.items() if isinstance(experiment, Benchmark)]
 
 
@@ -106,21 +109,23 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
             "this result with `--resume`."
         )
     print(f"{experiment.title(config)} -> {folder}", flush=True)
-    with validation_suggested(getattr(config, "source", ""), getattr(config, "split", "")):
-        if vars(options).get("cell") is not None:
-            assert isinstance(experiment, Benchmark)  # only tables have the option
-            _work(experiment, config, options, folder)
-            pool = folder.parent / "trained"
-            print(f"This cell is complete. Join the pools of all cells: amfs-lab reproduce merge {pool} ...")
+    data, on = vars(options).get("data"), vars(options).get("device", "cpu")
+    with (
+        validation_suggested(getattr(config, "source", ""), getattr(config, "split", "")),
+        joined(pick_device(on), LONGEST_JOB) as ranks,
+    ):
+        cell = f"{ranks.rank + 1}/{ranks.size}" if ranks.size > 1 else vars(options).get("cell")
+        if cell is not None:
+            with ranks.together():
+                _work(experiment, config, options, folder, cell)
+            if ranks.size == 1:
+                pool = folder.parent / "trained"
+                print(f"This cell is complete. Join the pools of all cells: amfs-lab reproduce merge {pool} ...")
+                return
+        if ranks.rank > 0:
             return
         result = experiment.run(
-            config,
-            vars(options).get("data"),
-            vars(options).get("device", "cpu"),
-            _say,
-            folder,
-            vars(options).get("resume", False),
-            vars(options).get("jobs", 1),
+            config, data, on, _say, folder, vars(options).get("resume", False), vars(options).get("jobs", 1)
         )
     print(experiment.table(result), *experiment.remarks(result), sep="\n\n")
     if options.latex is not None:
@@ -130,11 +135,13 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
         save_figure(path, draw(result), option)
 
 
-def _work(experiment: Benchmark, config: BenchmarkConfig, options: argparse.Namespace, folder: Path) -> None:
-    """Does a share of the work of a table: `--cell 2/4` is share 2 of 4."""
-    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", options.cell)
+def _work(experiment: Experiment, config: Any, options: argparse.Namespace, folder: Path, cell: str) -> None:
+    """Does a share of the work of a table: "2/4" is share 2 of 4."""
+    if not isinstance(experiment, Benchmark):
+        raise ConfigError(f"Only {', '.join(TABLES)} can be shared by several processes. Got {experiment.name}.")
+    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", cell)
     if not found:
-        raise ConfigError(f"`--cell` must be K/N, for example 2/4. Got {options.cell!r}.")
+        raise ConfigError(f"`--cell` must be K/N, for example 2/4. Got {cell!r}.")
     pool = experiment.trainings(options.data, options.device, folder, True, options.jobs)
     experiment.work(config, pool, _say, int(found[1]), int(found[2]))
 

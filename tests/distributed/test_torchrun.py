@@ -110,3 +110,12 @@ def test_ctrl_c_at_the_launcher_saves_the_run(tmp_path, launched):
     said = log.read_text()
     assert said.count("stopped, the learner so far is in") == 1, said
     assert checkpoint.load(folder).record["progress"]["step"] >= 2
+
+
+def test_the_processes_share_the_work_of_a_table(tmp_path, launched):
+    table = f"reproduce table1 --budget smoke --rows prototypes --out {tmp_path}/t1".split()
+    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *LOCAL, *MODULE, *table]
+    process, log = launched(words)
+    assert process.wait(120) == 0, log.read_text()
+    assert log.read_text().count("| prototypes |") == 3  # three tables, of rank 0
+    assert len(list((tmp_path / "trained").glob("*/run.json"))) > 4
