@@ -37,8 +37,8 @@ class Claim(NamedTuple):
 
 
 def claims_table(results: Iterable[Result]) -> str:
-    """The claims in a Markdown table, with a column for each data set and split of the results; "–": no answer."""
-    found = {(each.experiment, f"{each.config['source']}, {each.config['split']}"): each for each in results}
+    """The claims in a Markdown table, with a column for the data of each result; "–": no answer."""
+    found = {(each.experiment, _data(each)): each for each in results}
     sources = list(dict.fromkeys(source for _, source in found))
     lines = []
     for claim in CLAIMS:
@@ -48,6 +48,13 @@ def claims_table(results: Iterable[Result]) -> str:
                 cells[i] = claim.answer(found[claim.table, source])
         lines.append([claim.says, claim.measured, *cells])
     return markdown_table(["claim", "measured", *sources], lines)
+
+
+def _data(result: Result) -> str:
+    """The data sets and the split of a result: "glyphs, test", or "glyphs to omniglot, validation"."""
+    source, split = result.config["source"], result.config["split"]
+    others = sorted({column["source"] for column in result.config["columns"].values()} - {source})
+    return f"{' to '.join([source, *others])}, {split}"
 
 
 def _accuracies(result: Result, row: str, equal: str = TIME) -> Float64[Tensor, "seeds episodes"]:

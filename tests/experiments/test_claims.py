@@ -16,7 +16,7 @@ ROWS = {
 }
 
 
-def table(name, better=None, source="glyphs", seeds=3, **more):
+def table(name, better=None, source="glyphs", seeds=3, target=None, **more):
     """A result in which each row has 30 + 0, 1, 2 correct answers with the seeds, and more in the rows of `better`."""
     noise = np.random.default_rng(0).integers(0, 5, (seeds, 60)) + np.arange(seeds)[:, None]
     rows = {
@@ -25,7 +25,8 @@ def table(name, better=None, source="glyphs", seeds=3, **more):
         for norm, equal in KINDS
     }
     prices = {"i-amfs": 4.0, "maml": 2.0, "i-amfs+5-way": 1.0}
-    config = {"source": source, "split": "test", "columns": {"5w1s": {"shape": SHAPE}}, "prices": prices}
+    columns = {"5w1s": {"source": target or source, "shape": SHAPE}}
+    config = {"source": source, "split": "test", "columns": columns, "prices": prices}
     return Result(name, config, list(range(seeds)), [], rows | more, {}, {}, {})
 
 
@@ -88,6 +89,8 @@ def test_one_training_answers_nothing():
 def test_each_data_set_has_a_column_and_what_was_not_measured_has_a_dash():
     shown = claims_table([table("table1"), table("table4", source="fc100")])
     assert shown.splitlines()[0] == "| claim | measured | glyphs, test | fc100, test |"
+    across = claims_table([table("table1"), table("table2", target="omniglot")])
+    assert across.splitlines()[0] == "| claim | measured | glyphs, test | glyphs to omniglot, test |"
     found = answers(table("table1"), table("table4", source="fc100"))
     assert found[4] == ["–", "–"]
     assert found[5][0] == "–"
