@@ -8,7 +8,7 @@
 #     tests.txt   the tests of tests/test_devices.py
 #     bench.txt   the times of all methods as ratios to supervised training; bench.json has all seconds
 # The status is 0 if everything succeeded. --device cpu tests the script itself. Without an internet connection, --wheels
-# names a folder with the other packages, made by `pip download -d FOLDER -c constraints.txt amfs-lab pytest`.
+# names a folder with the other packages: `pip download -d FOLDER -c constraints.txt . pytest beartype hatchling`.
 set -euo pipefail
 
 usage() {
@@ -45,7 +45,7 @@ PYTHON
 python3 -m venv --system-site-packages "$out/environment"
 python="$out/environment/bin/python"
 grep -v '^torch==' constraints.txt >"$out/constraints.txt"
-"$python" -m pip install --quiet "${from[@]}" --constraint "$out/constraints.txt" . pytest
+"$python" -m pip install --quiet "${from[@]}" --constraint "$out/constraints.txt" . pytest beartype
 
 "$python" - "$device" >"$out/device.txt" <<'PYTHON'
 import json
@@ -60,7 +60,7 @@ print(json.dumps({"device": name} | machine(), indent=1))
 PYTHON
 
 status=0
-timeout 150 "$python" -m pytest tests/test_devices.py -q -p no:cacheprovider >"$out/tests.txt" 2>&1 || status=$?
+timeout 150 "$python" -m pytest tests/test_devices.py -q -p no:cacheprovider -o addopts= >"$out/tests.txt" 2>&1 || status=$?
 tail -n 1 "$out/tests.txt"
 timeout 150 "$python" -m amfs_lab bench --device "$device" --rounds 3 --shapes 5w1s --json "$out/bench.json" \
   >"$out/bench.txt" 2>&1 || status=$?
