@@ -152,7 +152,9 @@ class MetaTrainer:
     def _run(self, hold: contextlib.ExitStack) -> Generator[Progress, None, None]:
         config, learner, progress, selection = self.config, self.learner, self.folder.progress, self.selection
         ranks = self.ranks
-        step, complete, seconds = self.done, False, progress.seconds if progress else 0.0
+        step, seconds = self.done, progress.seconds if progress else 0.0
+        complete = progress is not None and self._spent(step, seconds) >= 1  # stopped in the last validation
+        ended = False  # with the last validation
         with hold:
             optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
             outer = copy(config.outer)  # a stateful rule (some of TorchJD's rules) starts each run without a state
@@ -160,7 +162,11 @@ class MetaTrainer:
                 self._begin(optimizer)
             ranks.copy_of_first(learner)
             try:
-                for step in range(self.done + 1, config.steps + 1):
+                if progress is not None and progress.validation is None and self._validates(step, complete):
+                    progress = self._validated(progress, selection)
+                    ended = complete
+                    yield progress
+                for step in range(config.steps + 1 if complete else self.done + 1, config.steps + 1):
                     began = time.perf_counter()
                     optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
                     position = None if self.sketch is None else self.sketch.of(learner.meta_parameters())
@@ -182,13 +188,11 @@ class MetaTrainer:
                         spent = self._spent(step, seconds)
                         complete, left = spent >= 1, seconds * max(1 / spent - 1, 0)
                         progress = Progress(config.method, step, seconds, loss, accuracy, None, point, left)
-                    if config.validate_every and (complete or step % config.validate_every == 0):
-                        with selection.shown():
-                            result = evaluate(learner, self.validation, config.validation_episodes, ranks=ranks)
-                            selection.note(result.accuracy.mean)
-                        progress = replace(progress, validation=result.accuracy)
+                    if self._validates(step, complete):
+                        progress = self._validated(progress, selection)
                     if step % self.folder.save_every == 0 and not complete:
                         self.folder.save_checkpoint(learner, optimizer, progress, selection=selection)
+                    ended = complete
                     yield progress
                     if complete:
                         break
@@ -201,7 +205,18 @@ class MetaTrainer:
                 progress = None  # no learner is saved
                 raise shared(NumericalError(f"{error} {where}")) from error
             finally:
-                self.saved_in = self.folder.finish(learner, optimizer, progress, complete, selection)
+                self.saved_in = self.folder.finish(learner, optimizer, progress, ended, selection)
+
+    def _validates(self, step: int, complete: bool) -> bool:
+        """True if there is a validation after this step."""
+        every = self.config.validate_every
+        return bool(every) and (complete or step % every == 0)
+
+    def _validated(self, progress: Progress, selection: Selection) -> Progress:
+        with selection.shown():
+            found = evaluate(self.learner, self.validation, self.config.validation_episodes, ranks=self.ranks)
+            selection.note(found.accuracy.mean)
+        return replace(progress, validation=found.accuracy)
 
     def _begin(self, optimizer: torch.optim.Optimizer) -> None:
         """Starts the inner loop or restores the checkpoint, and checks for errors that would otherwise come later."""

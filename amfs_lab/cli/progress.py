@@ -49,7 +49,7 @@ class Screen(Watcher):
         self.bar.close()
 
     def show(self, progress: Progress) -> None:
-        self.bar.update()
+        self.bar.update(progress.step - self.bar.n)
         self.bar.set_postfix_str(f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}")
         validated = progress.validation is not None
         if validated or (self.bar.disable and progress.step % self.every == 0):

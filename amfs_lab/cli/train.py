@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amfs_lab.backbones import FLOAT32, PRECISIONS
+from amfs_lab.backbones import PRECISIONS
 from amfs_lab.cli.options import (
     add_fields,
     add_inner,
@@ -29,11 +29,13 @@ from amfs_lab.devices import pick_device, pick_precision
 from amfs_lab.distributed import Ranks, joined, restarted
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.evaluation import check_episodes, evaluate
+from amfs_lab.learner import MetaLearner
 from amfs_lab.methods import INNER_LOOPS, METHODS
+from amfs_lab.plain import differences
 from amfs_lab.provenance import data_name
 from amfs_lab.runs import checkpoint
 from amfs_lab.runs.folder import holds_checkpoint, holds_run, place
-from amfs_lab.runs.saved import check_record
+from amfs_lab.runs.saved import check_record, load_run
 from amfs_lab.tasks import SPLITS, data_set, open_source
 from amfs_lab.training import MetaTrainer
 
@@ -133,31 +135,23 @@ def _train(options: argparse.Namespace, ranks: Ranks) -> None:
             raise ConfigError(f"`--report-every` must be >= 1. Got {options.report_every}.")
         shape, resume = config.episode, options.resume or restarted()
         folder = place(options.out or f"runs/{config.method}-{shape.ways}w{shape.shots}s-{config.seed}")
-        if resume and options.precision == "auto" and holds_checkpoint(folder):  # it may come from another machine
-            found = checkpoint.load(folder)
-            left = check_record(found.path, found.record)["config"]
-            config = dataclasses.replace(config, precision=left.get("precision", FLOAT32))
+        learner: MetaLearner | None = None
+        if resume and holds_run(folder):
+            learner, earlier = _earlier(folder, options.device)
+            if options.precision == "auto":  # the run may come from another machine
+                config = dataclasses.replace(config, precision=earlier.precision)
+            if learner is not None and (differ := differences(earlier.to_dict(), config.to_dict())):
+                raise ConfigError(f"The run in {folder} has other settings: {', '.join(differ)}. Use its settings.")
         with validation_suggested(config.source, options.split):  # raises before training, not after it
             tested_on = open_source(config.source, options.split, config.episode, options.data)
-    trainer = MetaTrainer(
-        config, folder, options.data, options.device, resume=resume, save_every=options.save_every, ranks=ranks
-    )
-    settings = f"{config.method}, {shape}, {config.norm} norm, {config.precision}"
-    classes = trainer.folder.provenance["data"]["train"]["classes"]
-    processes = f", {ranks.size} processes" if ranks.size > 1 else ""
-    what = f"{settings}, {classes} training classes of {data_name(trainer.train)}{processes}"
-    print(f"{what} -> {folder}", flush=True)
-    resumed = trainer.folder.checkpoint
-    for damage in resumed.damaged if resumed and ranks.rank == 0 else ():
-        print(f"amfs-lab: {printable(damage)}; the previous checkpoint is used.", file=sys.stderr)
-    if trainer.done:
-        print(f"continuing after step {trainer.done}", flush=True)
-    elif resume and resumed is None:
-        print(f"no checkpoint in {folder}: starting a new run", flush=True)
+    saved_in: Path | None = folder
     try:
         with terminated():
-            _watch(trainer, config, options)
-            tested = evaluate(trainer.learner, tested_on, options.episodes, ranks=ranks)
+            if learner is None:
+                learner, saved_in = _trained(options, config, folder, resume, ranks)
+            else:
+                print(f"the run in {folder} is complete: evaluating its learner", flush=True)
+            tested = evaluate(learner, tested_on, options.episodes, ranks=ranks)
     except KeyboardInterrupt as stop:
         kept = "before the first step, so there is nothing to save"
         if holds_run(folder):
@@ -170,8 +164,39 @@ def _train(options: argparse.Namespace, ranks: Ranks) -> None:
             print(f"amfs-lab: stopped, {kept}.", file=sys.stderr)
         raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
     print(f"{data_set(config.source).unseen}, {tested}")
-    if trainer.saved_in != folder:
+    if saved_in != folder:
         raise ConfigError(f"The learner could not be written to {folder}. See the warning above.")
+
+
+def _earlier(folder: Path, device: str) -> tuple[MetaLearner | None, TrainingConfig]:
+    """The learner of the run in `folder`, None unless the run is complete; and the settings of the run."""
+    if not holds_checkpoint(folder):
+        return load_run(folder, device)[:2]
+    found = checkpoint.load(folder)
+    return None, TrainingConfig.from_dict(check_record(found.path, found.record)["config"])
+
+
+def _trained(
+    options: argparse.Namespace, config: TrainingConfig, folder: Path, resume: bool, ranks: Ranks
+) -> tuple[MetaLearner, Path | None]:
+    """Trains to the end. Returns the learner, and the folder in which it was saved."""
+    trainer = MetaTrainer(
+        config, folder, options.data, options.device, resume=resume, save_every=options.save_every, ranks=ranks
+    )
+    settings = f"{config.method}, {config.episode}, {config.norm} norm, {config.precision}"
+    classes = trainer.folder.provenance["data"]["train"]["classes"]
+    processes = f", {ranks.size} processes" if ranks.size > 1 else ""
+    what = f"{settings}, {classes} training classes of {data_name(trainer.train)}{processes}"
+    print(f"{what} -> {folder}", flush=True)
+    resumed = trainer.folder.checkpoint
+    for damage in resumed.damaged if resumed and ranks.rank == 0 else ():
+        print(f"amfs-lab: {printable(damage)}; the previous checkpoint is used.", file=sys.stderr)
+    if trainer.done:
+        print(f"continuing after step {trainer.done}", flush=True)
+    elif resume and resumed is None:
+        print(f"no checkpoint in {folder}: starting a new run", flush=True)
+    _watch(trainer, config, options)
+    return trainer.learner, trainer.saved_in
 
 
 class Terminated(KeyboardInterrupt):

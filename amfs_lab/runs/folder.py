@@ -87,7 +87,9 @@ class RunFolder:
             raise ConfigError(f"The run in {self.path} has other settings: {', '.join(differ)}. Use its settings.")
         if found.record.get("progress") is not None:
             self.progress = Progress.from_dict(found.record["progress"], found.path)
-            if not 1 <= self.progress.step < self.config.steps or self.progress.seconds < 0:
+            validates = self.config.validate_every and self.progress.validation is None
+            last = self.config.steps if validates else self.config.steps - 1  # a run may stop in its last validation
+            if not 1 <= self.progress.step <= last or self.progress.seconds < 0:
                 raise DataError(
                     f"Expected a checkpoint within {self.config.steps} steps in {found.path}. Got step "
                     f"{self.progress.step} after {self.progress.seconds:g} seconds. Start the training again."

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from amfs_lab import cli
+from amfs_lab import cli, training
 from amfs_lab.backbones import MLP
 from amfs_lab.cli.progress import Board, StepLog, line
 from amfs_lab.config import FunctionSpaceConfig, preset
@@ -58,6 +58,10 @@ def weights(folder):
     return (folder / saved.TENSORS).read_bytes()
 
 
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+
 class TestGoingOn:
     @pytest.mark.parametrize(
         ("inner", "outer"),
@@ -79,6 +83,41 @@ class TestGoingOn:
         assert losses(trainer.run()) == whole[5:]
         assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
         assert checkpoints(tmp_path / "parts") == []  # what has ended needs none
+
+    @pytest.mark.parametrize("step", [2, 4])
+    def test_a_validation_that_was_stopped_is_done_again(self, tmp_path, monkeypatch, step):
+        """Step 4 is the last one. Without its validation the run is not complete."""
+        config = replace(CONFIG, steps=4, validate_every=2, validation_episodes=5, keep="best", meta_lr=0.1)
+        whole = list(MetaTrainer(config, tmp_path / "whole").run())
+        measure, calls = training.evaluate, []
+
+        def stopped(*given, **named):
+            calls.append(1)
+            if 2 * len(calls) == step:
+                raise KeyboardInterrupt
+            return measure(*given, **named)
+
+        monkeypatch.setattr(training, "evaluate", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            list(MetaTrainer(config, tmp_path / "parts").run())
+        monkeypatch.setattr(training, "evaluate", measure)
+        trainer = MetaTrainer(config, tmp_path / "parts", resume=True)
+        assert trainer.done == step
+        rest = [(each.step, each.loss, each.validation) for each in trainer.run()]
+        assert rest == [(each.step, each.loss, each.validation) for each in whole[step - 1 :]]
+        assert weights(tmp_path / "parts") == weights(tmp_path / "whole")
+        assert checkpoints(tmp_path / "parts") == []
+
+    def test_a_stopped_last_validation_ends_a_run_with_a_limit_in_seconds(self, tmp_path, monkeypatch):
+        config = replace(CONFIG, steps=1000, seconds=1e-6, validate_every=500, validation_episodes=5)
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "evaluate", stop)
+            with pytest.raises(KeyboardInterrupt):
+                list(MetaTrainer(config, tmp_path).run())
+        (only,) = MetaTrainer(config, tmp_path, resume=True).run()
+        assert only.step == 1
+        assert only.validation is not None
+        assert checkpoints(tmp_path) == []
 
     def test_the_trajectory_goes_on_as_well(self, tmp_path):
         sketch = CountSketch(16)
@@ -457,6 +496,22 @@ class TestReplay:
         (seen,) = replay(tmp_path, 3, learner=mine(), train=source)
         assert seen.first_broken is None
         assert "gradient of net.layers.0.weight" in {part.name for part in seen.parts}
+
+
+def test_the_command_on_a_complete_run_evaluates_it(tmp_path, capsys):
+    """A process may be stopped in the evaluation after training."""
+    words = f"train --steps 2 --width 4 --ways 3 --episodes 5 --validate-every 0 --out {tmp_path}".split()
+    assert cli.main(words) == 0
+    expected = capsys.readouterr().out.splitlines()[-1]
+    before = weights(tmp_path)
+    assert cli.main([*words, "--resume"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"the run in {tmp_path} is complete: evaluating its learner",
+        expected,
+    ]
+    assert weights(tmp_path) == before
+    assert cli.main([*words, "--resume", "--seed", "3"]) == 2
+    assert "has other settings: seed (0 there, 3 here). Use its settings." in capsys.readouterr().err
 
 
 class TestShowing:
