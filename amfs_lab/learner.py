@@ -225,7 +225,8 @@ class MetaLearner(nn.Module):
         before.restore()  # a new buffer that a module made would belong to all tasks
         with torch.no_grad():
             for name, b, _ in before.kept:
-                b.copy_(_mean_of(list(buffers[name])))
+                ends = buffers[name]
+                b.copy_(ends.mean(0) if ends.is_floating_point() else ends.amax(0))
         return TaskGradients(losses.detach(), accuracies, torch.cat([grad.reshape(t, -1) for grad in grads], 1))
 
     def _check_batch_norm(self) -> None:
@@ -263,13 +264,13 @@ class MetaLearner(nn.Module):
 class Buffers:
     """A copy of a module's buffers, which `restore` puts back, even if the module replaced or added some.
 
-    In a sequence of tasks, `note` stores the buffers of a task and restores the copy. `put_mean` writes the mean over
-    the tasks.
+    In a sequence of tasks, `note` adds up the buffers of a task and restores the copy. `put_mean` writes the mean over
+    the tasks: the largest value of an integer buffer, which is a counter.
     """
 
     @torch.no_grad()
     def __init__(self, module: nn.Module) -> None:
-        self.module, self.ends = module, []
+        self.module, self.sums, self.tasks = module, {}, 0
         self.kept = [(name, tensor, tensor.clone()) for name, tensor in module.named_buffers()]
 
     @torch.no_grad()
@@ -282,7 +283,7 @@ class Buffers:
 
     @torch.no_grad()
     def note(self) -> None:
-        """Stores the buffers at the end of a task, and restores their values from the start of the task."""
+        """Adds up the buffers at the end of a task, and restores their values from the start of the task."""
         ends = dict(self.module.named_buffers())
         if not self.kept and not ends:
             return
@@ -293,13 +294,24 @@ class Buffers:
                     f"A buffer must keep its shape during training. Got {got} for {name}, which was "
                     f"{tuple(tensor.shape)}. Keep tensors that grow outside of the module's buffers."
                 )
-        self.ends.append({name: ends[name].clone() for name, _, _ in self.kept})
+        for name, _, _ in self.kept:
+            end = ends[name]
+            if end.is_floating_point():
+                end = end.to(torch.promote_types(end.dtype, torch.float32))  # sums in 16 bits are too coarse
+            if name not in self.sums:
+                self.sums[name] = end.clone()
+            elif end.is_floating_point():
+                self.sums[name] += end
+            else:
+                torch.maximum(self.sums[name], end, out=self.sums[name])
+        self.tasks += 1
         self.restore()
 
     @torch.no_grad()
     def put_mean(self) -> None:
         for name, tensor, _ in self.kept:
-            tensor.copy_(_mean_of([end[name] for end in self.ends]))
+            total = self.sums[name]
+            tensor.copy_(total / self.tasks if total.is_floating_point() else total)
 
     def _put(self, name: str, tensor: Tensor | None) -> None:
         path, _, leaf = name.rpartition(".")
@@ -330,12 +342,6 @@ def checked_learner(learner: object) -> MetaLearner:
             "learner.float(). For speed, run the forward pass under torch.autocast, or freeze the 16-bit parameters."
         )
     return learner
-
-
-def _mean_of(values: list[Tensor]) -> Tensor:
-    """The mean of floating-point tensors; the maximum of integer tensors, which are counters."""
-    stacked = torch.stack(values)
-    return stacked.mean(0) if stacked.is_floating_point() else stacked.amax(0)
 
 
 @contextlib.contextmanager

@@ -101,14 +101,15 @@ def _streamed(
     """The gradient of a step; then losses and accuracies, with the largest entry of each gradient as its row."""
     if not isinstance(rule, SummedRule):
         raise ConfigError(f"`streamed` needs a rule with sums, a SummedRule. Got {rule}. Leave `streamed` out.")
-    noted, found, first = Buffers(learner), [], None
-    for own in _one_by_one(learner, episodes):
+    # These tensors are made before the gradients: small ones between large ones would leave holes in the memory.
+    losses, accuracies, largest = (learner.meta_parameters()[0].new_empty(len(episodes)) for _ in range(3))
+    noted, first = Buffers(learner), None
+    for t, own in enumerate(_one_by_one(learner, episodes)):
+        losses[t], accuracies[t], largest[t] = own.losses[0], own.accuracies[0], own.rows.abs().max()
         part = rule.first(Gradients(own.rows), tasks)
         first = part if first is None else first.add_(part)
-        found.append(own._replace(rows=own.rows.abs().amax(1, keepdim=True)))
         noted.note()
-    largest = TaskGradients(*map(torch.cat, zip(*found, strict=True)))
-    sums = torch.stack([largest.losses.sum(), largest.accuracies.sum()])
+    sums = torch.stack([losses.sum(), accuracies.sum()])
     assert first is not None
     both = ranks.total(torch.cat([first, sums]))
     first, sums = both[: len(first)], both[len(first) :]
@@ -122,7 +123,8 @@ def _streamed(
         assert second is not None
         second = ranks.total(second)
     noted.put_mean()
-    return MetaGradient(rule.step(first, second, tasks), sums[0] / tasks, sums[1] / tasks, None), largest
+    found = MetaGradient(rule.step(first, second, tasks), sums[0] / tasks, sums[1] / tasks, None)
+    return found, TaskGradients(losses, accuracies, largest[:, None])
 
 
 def _one_by_one(learner: MetaLearner, episodes: Sequence[Episode]) -> Iterator[TaskGradients]:

@@ -1,6 +1,5 @@
 """All measurements of the benchmark, as tables, as JSON and as a plot."""
 
-import json
 import statistics
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from amfs_lab import files, methods
-from amfs_lab.bench.memory import peak
+from amfs_lab.bench.memory import peak, peak_of_training
 from amfs_lab.bench.methods import (
     BASELINE,
     LAST,
@@ -30,8 +29,9 @@ from amfs_lab.errors import ConfigError
 from amfs_lab.markdown import markdown_table
 from amfs_lab.provenance import machine
 
-PARTS = ("meta-steps", "adaptation", "memory", "rules", "import", "opening", "against")
+PARTS = ("meta-steps", "adaptation", "memory", "streamed", "rules", "import", "opening", "against")
 TASKS = (4, 8, 16, 32, 64)
+STREAMED = (16, 64, 256)  # tasks in a meta-step
 AGAINST = {"shots": (1, 5, 10), "ways": (5, 10, 20), "tasks": (1, 4, 16), "image size": (28, 56, 84)}
 
 
@@ -72,6 +72,7 @@ def report(
         "meta-steps": lambda: {shape: _meta_steps(shape, rounds, there) for shape in shapes},
         "adaptation": lambda: {shape: _adaptation(shape, rounds, there) for shape in shapes},
         "memory": lambda: {shape: _memory(shape, there) for shape in shapes},
+        "streamed": lambda: {shape: _streamed(shape, there) for shape in shapes},
         "rules": lambda: {tasks: _rules(tasks, rounds, there) for tasks in TASKS},
         "import": lambda: _imports(rounds),
         "opening": lambda: _openings(rounds),
@@ -81,8 +82,7 @@ def report(
         if part in wanted:
             found[part] = measured[part]()
     if to_json is not None:
-        with files.replacing(to_json, text=True) as file:
-            file.write(json.dumps(found, indent=1) + "\n")
+        files.write_json(to_json, found)
     if to_plot is not None:
         plot(found["against"], to_plot)
     return found
@@ -151,6 +151,25 @@ def _memory(shape: str, device: torch.device) -> dict[str, float]:
         [(name, f"{mib:.0f}", f"{mib / found[BASELINE]:.2f}") for name, mib in found.items()],
     )
     return found
+
+
+def _streamed(shape: str, device: torch.device) -> dict[str, dict[str, float]]:
+    found = {
+        str(tasks): {
+            name: peak_of_training(tasks, streamed, shape, device)
+            for name, streamed in (("all gradients", False), ("streamed", True))
+        }
+        for tasks in STREAMED
+    }
+    print(f"\n{episode_config(shape)}, AMFS, peak memory of a meta-step minus the memory before it\n")
+    print(streamed_table(found), flush=True)
+    return found
+
+
+def streamed_table(found: Mapping[str, Mapping[str, float]]) -> str:
+    """The part `streamed` of a report, for one shape, as a Markdown table."""
+    rows = [[tasks, *(f"{mib:.0f}" for mib in each.values())] for tasks, each in found.items()]
+    return markdown_table(["tasks", *(f"{name}, MiB" for name in next(iter(found.values())))], rows)
 
 
 def _rules(tasks: int, rounds: int, device: torch.device) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`amfs-lab bench`: measures costs in time and memory."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,8 @@ def add_to(commands: Any) -> None:
         nargs="+",
         default=["meta-steps"],
         metavar="PART",
-        help="what to measure: all, or meta-steps (default), adaptation, memory, rules, import, opening, against",
+        help="what to measure: all, or meta-steps (default), adaptation, memory, streamed, rules, import, opening, "
+        "against",
     )
     device(p)
     threads(p)
@@ -85,8 +85,7 @@ def bench(options: argparse.Namespace) -> None:
             found = ranks.measure_costs(group, options.rounds, there)
             print(ranks.report(found))
         if options.json is not None and group.rank == 0:
-            with files.replacing(options.json, text=True) as file:
-                file.write(json.dumps(found, indent=1) + "\n")
+            files.write_json(options.json, found)
         return
     from amfs_lab.bench import PARTS, report
 

@@ -9,7 +9,7 @@ import torch
 from amfs_lab import cli
 from amfs_lab.backbones import Conv4
 from amfs_lab.bench import PARTS, methods, report, rounds, tables
-from amfs_lab.bench.memory import peak
+from amfs_lab.bench.memory import peak, peak_of_training
 from amfs_lab.config import preset
 from amfs_lab.errors import ConfigError
 from amfs_lab.learner import WithHead
@@ -93,6 +93,7 @@ def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkey
     monkeypatch.setattr(tables, "against", lambda *_: {name: idle[name] for name in ("baseline", "i-amfs", "maml")})
     monkeypatch.setattr(tables, "rules", lambda tasks, device: {"mean(0)": lambda: None, "O-AMFS": lambda: None})
     monkeypatch.setattr(tables, "peak", lambda *_: 10.0)
+    monkeypatch.setattr(tables, "peak_of_training", lambda tasks, streamed, *_: 1.0 if streamed else tasks)
     monkeypatch.setattr(tables.subprocess, "run", lambda *_, **__: None)
     to_json, to_plot = tmp_path / "deep" / "bench.json", tmp_path / "cost.png"
     asked = ["bench", "--rounds", "2", "--shapes", "5w1s", "20w1s", "--parts", "all"]
@@ -103,12 +104,21 @@ def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkey
     kept = json.loads(to_json.read_text())
     assert set(PARTS) <= set(kept)
     assert len(kept["meta-steps"]["20w1s"]["i-amfs"]["seconds"]) == 2
+    assert kept["streamed"]["20w1s"]["256"] == {"all gradients": 256, "streamed": 1}
+    assert "| 256 | 256 | 1 |" in said
     assert kept["machine"]["torch"] == torch.__version__
     assert to_plot.read_bytes()[:4] == b"\x89PNG"
 
 
 def test_memory_is_measured_in_a_new_process():
     assert 1 < peak("baseline", "2w1s", methods.CPU) < 4000
+
+
+def test_streamed_training_keeps_one_gradient_at_a_time():
+    """In one process with 600 small tasks, the gradients of all tasks are larger than everything else."""
+    whole, streamed = (peak_of_training(600, each, "2w1s", methods.CPU) for each in (False, True))
+    gradients = 600 * sum(p.numel() for p in preset("amfs", episode=SHAPE).build().meta_parameters()) * 4 / 2**20
+    assert whole - streamed > 0.8 * gradients > 100
 
 
 def test_rules_are_timed_on_gradients_of_a_network():
