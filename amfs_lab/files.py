@@ -204,6 +204,12 @@ def replacing(path: Path, text: bool = False) -> Iterator[IO[Any]]:
     os.replace(partial, path)
 
 
+def write_json(path: Path, plain: Any) -> None:
+    """Writes plain data to a JSON file, which is replaced at once."""
+    with replacing(path, text=True) as file:
+        file.write(json.dumps(plain, indent=1) + "\n")
+
+
 def unguessable(path: Path) -> Path:
     """A hidden path in the folder of `path`, with a random name that nobody can guess."""
     return path.with_name(f".{secrets.token_hex(8)}.part")

@@ -183,6 +183,8 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def measure(self, config: BenchmarkConfig, trainings: Pool, report: Report) -> Measured:
         variants = self.chosen(config)
         plan = self._plan(config, variants, trainings, report)
+        missing = trainings.missing(plan.jobs)
+        report(f"Trainings with their evaluations: {len(plan.jobs) - missing} are complete, {missing} are missing.")
         rows: dict[str, list[np.ndarray]] = {}
         for own, found in zip(plan.asked.values(), trainings.answers(plan.jobs), strict=True):
             for name, question in own.items():

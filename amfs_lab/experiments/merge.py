@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from amfs_lab import files
-from amfs_lab.errors import ConfigError, DataError
-from amfs_lab.experiments.pool import ANSWERS, DATA, PRICES, Pool
+from amfs_lab.errors import ConfigError
+from amfs_lab.experiments.pool import ANSWERS, DATA, PRICES, Pool, read_dictionary
 from amfs_lab.runs import saved
 
 ADVICE = {
@@ -34,7 +34,7 @@ def merge(folders: Sequence[Path], into: Path) -> int:
     for name, advice in ADVICE.items():
         known: dict[str, tuple[Any, Path]] = {}
         for folder in pools:
-            for key, value in _stored(folder / name).items():
+            for key, value in _read(folder / name).items():
                 first, place = known.setdefault(key, (value, folder))
                 if first != value:
                     raise ConfigError(f"The pools {place} and {folder} must have the same {key} in {name}. {advice}")
@@ -50,7 +50,7 @@ def merge(folders: Sequence[Path], into: Path) -> int:
     for name in ADVICE:
         with target.stored(name) as found:
             for folder in folders:
-                found |= _stored(folder / name)
+                found |= _read(folder / name)
     for run in (run for folder in folders for run in _runs(folder)):
         new = [path for path in sorted(run.iterdir()) if not (into / run.name / path.name).exists()]
         (into / run.name).mkdir(exist_ok=True)
@@ -68,15 +68,9 @@ def _runs(folder: Path) -> list[Path]:
 
 def _version(run: Path) -> str:
     """The version of the code that made a run: the commit, or the version of the package."""
-    code = _stored(run / saved.RECORD).get("code") or {}
+    code = _read(run / saved.RECORD).get("code") or {}
     return str(code.get("commit") or code.get("amfs_lab"))
 
 
-def _stored(path: Path) -> dict[str, Any]:
-    try:
-        found = files.read_json(path) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"Expected a file of a pool: {path}. Got: {error}. Leave this pool out.") from error
-    if not isinstance(found, dict):
-        raise DataError(f"Expected a file of a pool: {path}. Got a list or a number. Leave this pool out.")
-    return found
+def _read(path: Path) -> dict[str, Any]:
+    return read_dictionary(path, "Leave this pool out.")

@@ -138,6 +138,10 @@ class Pool:
                 self._in_processes(jobs, bar)
         return [self._read(job) for job in jobs]
 
+    def missing(self, jobs: Sequence[Job]) -> int:
+        """The number of jobs with a missing answer."""
+        return sum(any(not (self.folder / job.name / each.file).is_file() for each in job.questions) for job in jobs)
+
     def source(self, asked: Any) -> ImageSource:
         """The episodes of a `Question`, or of any object with attributes `source`, `split`, `shape` and `unseen_by`."""
         return open_source(asked.source, asked.split, asked.shape, self.root, unseen_by=asked.unseen_by)
@@ -168,15 +172,8 @@ class Pool:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / name
         with FileLock(path.with_suffix(".lock")):
-            try:
-                found = files.read_json(path) if path.is_file() else {}
-            except (OSError, ValueError) as error:
-                raise DataError(
-                    f"Expected a file that this program wrote: {path}. Got: {error}. Name another folder with `--out`."
-                ) from error
-            yield found
-            with files.replacing(path, text=True) as file:
-                file.write(json.dumps(found, indent=1) + "\n")
+            yield (found := read_dictionary(path, "Name another folder with `--out`."))
+            files.write_json(path, found)
 
     def record(self, job: Job) -> dict[str, Any]:
         """The record of a complete training run: method, seed, meta-steps, seconds, and the version of the code."""
@@ -242,6 +239,20 @@ class Pool:
 
     def _read(self, job: Job) -> dict[Question, Answer]:
         return {each: _load(self.folder / job.name / each.file) for each in job.questions}
+
+
+def read_dictionary(path: Path, advice: str) -> dict[str, Any]:
+    """The dictionary in a JSON file of a pool; empty if there is no file.
+
+    Raises DataError, which ends with `advice`, for a damaged file.
+    """
+    try:
+        found = files.read_json(path) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise DataError(f"Expected a file of a pool: {path}. Got: {error}. {advice}") from error
+    if not isinstance(found, dict):
+        raise DataError(f"Expected a file of a pool: {path}. Got a {type(found).__name__}. {advice}")
+    return found
 
 
 def slug(source: str) -> str:

@@ -146,7 +146,7 @@ def test_other_data_than_those_of_the_learners_are_refused(tmp_path):
     ):
         pool.check_data([asked])
     (tmp_path / "pool" / DATA).write_text("{")
-    with pytest.raises(DataError, match=r"Expected a file that this program wrote: .*data.json. Got: "):
+    with pytest.raises(DataError, match=r"Expected a file of a pool: .*data.json. Got: "):
         pool.check_data([asked])
 
 
