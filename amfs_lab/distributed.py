@@ -28,6 +28,7 @@ from amfs_lab.outer import Aggregator, SummedRule
 from amfs_lab.plain import differences
 
 TIMEOUT = 600.0  # seconds that a rank waits for the others
+LONGEST = 1e9
 T = TypeVar("T")
 
 
@@ -173,9 +174,8 @@ class Ranks:
             yield
         except RuntimeError as error:
             raise RankError(
-                f"The processes of a run must stay connected. Rank {self.rank} waited for another rank in vain: that "
-                f"rank ended, or took longer than the timeout ({str(error).strip().splitlines()[0][:120]}). Look for "
-                "an earlier message of that rank. Then run the same command with --resume."
+                f"Rank {self.rank} lost the connection to another rank, which ended or took longer than the timeout. "
+                "Look for an earlier message of that rank. Then resume the run (--resume, in Python resume=True)."
             ) from error
 
 
@@ -235,8 +235,11 @@ def joined(device: torch.device, timeout: float = TIMEOUT) -> Iterator[Ranks]:
     Args:
         timeout: seconds that a rank waits for the others.
     Raises:
-        ConfigError: a device that several processes cannot use, or fewer GPUs than processes.
+        ConfigError: a timeout that is not a positive number, a device that several processes cannot use, or fewer GPUs
+            than processes.
     """
+    if not 0 < timeout < LONGEST:
+        raise shared(ConfigError(f"The timeout must be > 0 and < {LONGEST:.0e} seconds. Got {timeout:g}."))
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield ALONE

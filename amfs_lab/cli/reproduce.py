@@ -1,9 +1,13 @@
 """`amfs-lab reproduce`: measures figures and tables again."""
 
 import argparse
+import contextlib
 import dataclasses
+import json
 import os
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from amfs_lab.cli.options import (
 )
 from amfs_lab.cli.report import PICTURES, check_ending, plotting, save_figure, save_text
 from amfs_lab.devices import pick_device
-from amfs_lab.distributed import joined
+from amfs_lab.distributed import Ranks, joined, process_rank
 from amfs_lab.errors import ConfigError, DataError
 from amfs_lab.experiments import EXPERIMENTS, Experiment, intervals
 from amfs_lab.experiments.benchmark import Benchmark, BenchmarkConfig
@@ -29,6 +33,7 @@ from amfs_lab.experiments.claims import LEVEL, claims_table
 from amfs_lab.experiments.merge import merge
 from amfs_lab.experiments.result import RECORD
 from amfs_lab.markdown import latex_table
+from amfs_lab.provenance import code_version
 
 LONGEST_JOB = 7 * 86400.0  # seconds that a process waits for the jobs of the others
 TABLES = [name for name, experiment in EXPERIMENTS.items() if isinstance(experiment, Benchmark)]
@@ -89,9 +94,17 @@ def add_to(commands: Any) -> None:
 
 def reproduce_experiment(options: argparse.Namespace) -> None:
     set_threads(options.threads)
+    with joined(pick_device(vars(options).get("device", "cpu")), LONGEST_JOB) as ranks, resumable(options):
+        with ranks.together():
+            config, folder = _prepared(options)
+        ranks.agree(lambda: _facts(config, folder))
+        _reproduce(options, config, folder, ranks)
+
+
+def _prepared(options: argparse.Namespace) -> tuple[Any, Path]:
+    """The settings and the folder of the result. Raises ConfigError for options that do not fit."""
     experiment: Experiment = options.experiment
-    pictures = {f"--{name}": path for name in ("figure", "reliability") if (path := vars(options).get(name))}
-    for option, path in pictures.items():
+    for option, path in _pictures(options).items():
         plotting(option)
         check_ending(path, PICTURES, option)
     if options.latex is not None:
@@ -108,45 +121,90 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
             f"A result needs a new folder. Got {folder}, which has a complete result. Name another folder, or show "
             "this result with `--resume`."
         )
+    return config, folder
+
+
+def _pictures(options: argparse.Namespace) -> dict[str, Path]:
+    return {f"--{name}": path for name in ("figure", "reliability") if (path := vars(options).get(name))}
+
+
+def _facts(config: Any, folder: Path) -> dict[str, dict[str, Any]]:
+    """The facts that all processes of a table must share."""
+    settings = json.loads(json.dumps(dataclasses.asdict(config)))
+    return {"settings": settings, "folder": {"--out": str(folder)}, "code": code_version()}
+
+
+def _reproduce(options: argparse.Namespace, config: Any, folder: Path, ranks: Ranks) -> None:
+    """Measures, prints and saves. Of several ranks, each measures some rows, and then rank 0 makes the table."""
+    experiment: Experiment = options.experiment
     print(f"{experiment.title(config)} -> {folder}", flush=True)
-    data, on = vars(options).get("data"), vars(options).get("device", "cpu")
-    with (
-        validation_suggested(getattr(config, "source", ""), getattr(config, "split", "")),
-        joined(pick_device(on), LONGEST_JOB) as ranks,
-    ):
-        cell = f"{ranks.rank + 1}/{ranks.size}" if ranks.size > 1 else vars(options).get("cell")
-        if cell is not None:
+    with validation_suggested(getattr(config, "source", ""), getattr(config, "split", "")):
+        if ranks.size > 1:
             with ranks.together():
-                _work(experiment, config, options, folder, cell)
-            if ranks.size == 1:
-                pool = folder.parent / "trained"
-                print(f"This cell is complete. Join the pools of all cells: amfs-lab reproduce merge {pool} ...")
+                _share(options, config, folder, ranks)
+            if ranks.rank > 0:
                 return
-        if ranks.rank > 0:
+        elif vars(options).get("cell") is not None:
+            _cell(options, config, folder)
             return
         result = experiment.run(
-            config, data, on, _say, folder, vars(options).get("resume", False), vars(options).get("jobs", 1)
+            config,
+            vars(options).get("data"),
+            vars(options).get("device", "cpu"),
+            _say,
+            folder,
+            vars(options).get("resume", False),
+            vars(options).get("jobs", 1),
         )
     print(experiment.table(result), *experiment.remarks(result), sep="\n\n")
     if options.latex is not None:
         save_text(options.latex, latex_table(experiment.table(result)), "--latex")
-    for option, path in pictures.items():
+    for option, path in _pictures(options).items():
         draw = getattr(experiment, option.removeprefix("--"))  # the method with the name of the option
         save_figure(path, draw(result), option)
 
 
-def _work(experiment: Experiment, config: Any, options: argparse.Namespace, folder: Path, cell: str) -> None:
-    """Does a share of the work of a table: "2/4" is share 2 of 4."""
+def _share(options: argparse.Namespace, config: Any, folder: Path, ranks: Ranks) -> None:
+    """This rank's share of the rows of a table."""
+    experiment: Experiment = options.experiment
     if not isinstance(experiment, Benchmark):
         raise ConfigError(f"Only {', '.join(TABLES)} can be shared by several processes. Got {experiment.name}.")
-    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", cell)
-    if not found:
-        raise ConfigError(f"`--cell` must be K/N, for example 2/4. Got {cell!r}.")
+    if options.cell is not None:
+        raise ConfigError("`--cell` is for single processes. Got several processes. Leave one of them out.")
+    if ranks.size > (rows := len(experiment.chosen(config))):
+        raise ConfigError(f"Each process needs a row of the table. Got {ranks.size} processes and {rows} rows.")
+    print(f"{ranks.size} processes share the rows", flush=True)
     pool = experiment.trainings(options.data, options.device, folder, True, options.jobs)
-    experiment.work(config, pool, _say, int(found[1]), int(found[2]))
+    experiment.work(config, pool, lambda words: None, ranks.rank + 1, ranks.size)
+
+
+def _cell(options: argparse.Namespace, config: Any, folder: Path) -> None:
+    """The share K/N of the rows of a table, which the option `--cell` names."""
+    assert isinstance(options.experiment, Benchmark)  # only tables have the option
+    found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", options.cell)
+    if not found:
+        raise ConfigError(f"`--cell` must be K/N, for example 2/4. Got {options.cell!r}.")
+    pool = options.experiment.trainings(options.data, options.device, folder, True, options.jobs)
+    options.experiment.work(config, pool, _say, int(found[1]), int(found[2]))
+    where = folder.parent / "trained"
+    print(f"This cell is complete. Join the pools of all cells: amfs-lab reproduce merge {where} ...")
+
+
+@contextlib.contextmanager
+def resumable(options: argparse.Namespace) -> Iterator[None]:
+    """A context in which Ctrl-C says how to continue."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if process_rank() == 0:
+            how = "The same command" + (" with --resume" if "resume" in options else "")
+            print(f"amfs-lab: stopped. {how} continues from there.", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def merge_pools(options: argparse.Namespace) -> None:
+    if process_rank() > 0:
+        return
     count = merge(options.pools, options.out)
     print(f"{count} runs copied to {options.out}. The command of the table, without `--cell`, now uses them.")
 
@@ -182,7 +240,8 @@ def reproduce_all(options: argparse.Namespace) -> None:
         folder = options.out / experiment.folder(config)
         print(f"{experiment.title(config)} -> {folder}", flush=True)
         try:
-            result = experiment.run(config, options.data, options.device, _say, folder, True, options.jobs)
+            with resumable(options):
+                result = experiment.run(config, options.data, options.device, _say, folder, True, options.jobs)
         except (ConfigError, DataError) as error:  # for example, of a data set that only this table needs
             last = error
             print(f"{experiment.name} is left out: {error}\n", flush=True)

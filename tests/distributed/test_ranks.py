@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from amfs_lab.distributed import joined
+from amfs_lab.errors import ConfigError
+
+CPU = torch.device("cpu")
 WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -115,3 +120,9 @@ def test_all_processes_end_with_one_sentence(case, words, tmp_path, monkeypatch)
     for _, said in ended:
         assert words in said
         assert ", all: " in said
+
+
+@pytest.mark.parametrize("seconds", [0.0, -3.0, float("nan"), 1e12])
+def test_a_timeout_is_a_positive_number(seconds):
+    with pytest.raises(ConfigError, match=r"The timeout must be > 0 and < 1e\+09 seconds. Got "), joined(CPU, seconds):
+        pass

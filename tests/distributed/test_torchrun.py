@@ -119,3 +119,20 @@ def test_the_processes_share_the_work_of_a_table(tmp_path, launched):
     assert process.wait(120) == 0, log.read_text()
     assert log.read_text().count("| prototypes |") == 3  # three tables, of rank 0
     assert len(list((tmp_path / "trained").glob("*/run.json"))) > 4
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("--rows maml", "Each process needs a row of the table. Got 2 processes and 1 rows."),
+        ("--rows maml prototypes --cell 1/2", "`--cell` is for single processes. Got several processes."),
+    ],
+)
+def test_a_table_that_cannot_be_shared_is_refused_by_one_sentence(options, words, tmp_path, launched):
+    table = f"reproduce table1 --budget smoke {options} --out {tmp_path}/t1".split()
+    process, log = launched(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *LOCAL, *MODULE, *table]
+    )
+    assert process.wait(120) != 0
+    assert log.read_text().count(f"amfs-lab: {words}") == 1
+    assert not (tmp_path / "trained").exists()
