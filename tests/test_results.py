@@ -18,7 +18,7 @@ SPEC.loader.exec_module(results)
 
 def test_the_page_has_the_tables_of_the_stored_results():
     page = results.PAGE.read_text(encoding="utf-8")
-    assert page.count("<!-- end -->") == 13
+    assert page.count("<!-- end -->") == 15
     for each in results.PAGES:
         page = each.read_text(encoding="utf-8")
         assert results.written(page) == page, "run `python docs/results.py`"
@@ -109,3 +109,38 @@ def test_the_text_on_table_1_agrees_with_the_stored_rows():
     assert "more than six times as many meta-steps" in told
     assert config["steps"]["i-amfs+5-way"] > 6 * config["steps"]["maml"]
     assert gap("i-amfs+5-way").low > 0
+
+
+def test_the_text_on_table_2_agrees_with_the_stored_rows():
+    told = " ".join(results.PAGE.read_text(encoding="utf-8").split("## Table 2")[1].split("\n## ")[0].split())
+    result, first = results.loaded("table2-glyphs"), results.loaded("table1-glyphs")
+    assert {(each["source"], each["split"], each["unseen_by"]) for each in result.config["columns"].values()} == {
+        ("omniglot", "validation", "glyphs")
+    }
+    for same in ("tries", "steps", "prices", "seeds", "variants", "episodes"):
+        assert result.config[same] == first.config[same]
+
+    def word(row: str, other: str, shape: str, equal: str = TIME) -> str:
+        """The comparison without a correction for the number of rows."""
+        names = (f"{each} omniglot:{shape} transductive {equal}" for each in (row, other))
+        one, two = (shares(result.rows, result.config, name) for name in names)
+        return verdict(over_all(one - two))
+
+    def corrected(shape: str) -> str:
+        return verdict(Interval(**result.summary[f"i-amfs omniglot:{shape} transductive time"]["ahead"]))
+
+    assert "the interval of I-AMFS minus MAML is above zero on 5-way 1-shot tasks" in told
+    assert word("i-amfs", "maml", "5w1s") == "better"
+    assert "Corrected for the number of rows, it contains zero" in told
+    assert corrected("5w1s") == "unclear"
+    assert "On 5-way 5-shot tasks I-AMFS is better with the correction, too" in told
+    assert corrected("5w5s") == "better"
+    assert "five gradient steps (maml) are better than one solve (i-amfs+5-way) on 5-way 1-shot tasks" in told
+    assert word("i-amfs+5-way", "maml", "5w1s", STEPS) == "worse"
+    assert "On 5-way 5-shot tasks one solve is better" in told
+    assert word("i-amfs+5-way", "maml", "5w5s", STEPS) == "better"
+    assert "neither o-amfs against maml nor amfs against i-amfs" in told
+    assert "I-AMFS and prototypes do not differ clearly" in told
+    for row, other in (("o-amfs", "maml"), ("amfs", "i-amfs"), ("i-amfs", "prototypes")):
+        for shape in ("5w1s", "5w5s"):
+            assert word(row, other, shape) == "unclear"
