@@ -8,6 +8,7 @@ number of tasks. Any other rule needs the gradients of all tasks on every rank.
 """
 
 import contextlib
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,10 +17,6 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-
-# It keeps the process group that exists when it is imported, and an optimizer imports it. Such a group would never be
-# closed. Its threads would run when Python ends, and PyTorch would sometimes abort the process.
-import torch.distributed.nn.functional
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -254,6 +251,9 @@ def joined(device: torch.device, timeout: float = TIMEOUT) -> Iterator[Ranks]:
                 "this machine. Start fewer processes: --nproc-per-node."
             )
         torch.cuda.set_device(local)
+    # This module keeps the process group that exists when it is imported, and an optimizer imports it. Such a group
+    # would never be closed. Its threads would run when Python ends, and PyTorch would sometimes abort the process.
+    importlib.import_module("torch.distributed.nn.functional")
     backend, wait = "nccl" if device.type == "cuda" else "gloo", timedelta(seconds=timeout)
     dist.init_process_group(backend, timeout=wait, **_meeting_point(size, wait))
     ranks = Ranks(dist.get_rank(), dist.get_world_size())

@@ -66,7 +66,7 @@ def intervals(result: Result) -> "SavableFigure":
         }
         for column in result.config["columns"]
     }
-    return figures.intervals(panels, f"% correct, {result.config['source']}")
+    return figures.intervals(panels, f"% correct, trained on {result.config['source']}")
 
 
 def reliability(result: Result) -> "SavableFigure":

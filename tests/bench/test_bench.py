@@ -93,7 +93,7 @@ def test_every_part_is_a_table_and_all_seconds_are_kept(tmp_path, capsys, monkey
     monkeypatch.setattr(tables, "against", lambda *_: {name: idle[name] for name in ("baseline", "i-amfs", "maml")})
     monkeypatch.setattr(tables, "rules", lambda tasks, device: {"mean(0)": lambda: None, "O-AMFS": lambda: None})
     monkeypatch.setattr(tables, "peak", lambda *_: 10.0)
-    monkeypatch.setattr(tables, "peak_of_training", lambda tasks, streamed, *_: 1.0 if streamed else tasks)
+    monkeypatch.setattr(tables, "peak_of_training", lambda tasks, streamed, *_: 1.0 if streamed else float(tasks))
     monkeypatch.setattr(tables.subprocess, "run", lambda *_, **__: None)
     to_json, to_plot = tmp_path / "deep" / "bench.json", tmp_path / "cost.png"
     asked = ["bench", "--rounds", "2", "--shapes", "5w1s", "20w1s", "--parts", "all"]
@@ -115,10 +115,10 @@ def test_memory_is_measured_in_a_new_process():
 
 
 def test_streamed_training_keeps_one_gradient_at_a_time():
-    """In one process with 600 small tasks, the gradients of all tasks are larger than everything else."""
-    whole, streamed = (peak_of_training(600, each, "2w1s", methods.CPU) for each in (False, True))
-    gradients = 600 * sum(p.numel() for p in preset("amfs", episode=SHAPE).build().meta_parameters()) * 4 / 2**20
-    assert whole - streamed > 0.8 * gradients > 100
+    """The gradients of 250 small tasks are larger than everything else together."""
+    whole, streamed = (peak_of_training(250, each, "2w1s", methods.CPU) for each in (False, True))
+    gradients = 250 * sum(p.numel() for p in preset("amfs", episode=SHAPE).build().meta_parameters()) * 4 / 2**20
+    assert whole - streamed > 0.5 * gradients > 50
 
 
 def test_rules_are_timed_on_gradients_of_a_network():
