@@ -76,11 +76,13 @@ class Lesson:
         assert not wrong, f"{self.name}, {where}:\n" + "\n".join(wrong)
 
     def condition(self) -> str:
-        """The present state of the page, for the message of a failure."""
+        """The present state of the page, for the message of a failure. Ends the kernels if a cell has not ended."""
         waiting = [f"cell {c['index']} has not ended: {c['source'][:60]!r}" for c in self.cells() if not ended(c)]
         missing = [f"not yet there: {each}" for each in self.ask("missing()") or []]
         missing += [f"not yet answered by the kernel: {each}" for each in self.ask("unanswered()") or []]
-        return "\n".join([*waiting, *missing, "The server said:", self.server.tail(1500)])
+        if waiting:
+            self.server.end_kernels()
+        return "\n".join([*waiting, *missing, "The server said:", self.server.tail(5000 if waiting else 1500)])
 
     # Methods that run cells.
 

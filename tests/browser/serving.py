@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 from playwright.sync_api import BrowserContext, Playwright
 
 HERE = Path(__file__).resolve().parent
@@ -74,6 +76,7 @@ class Server:
             "PYTHONPATH": os.pathsep.join(filter(None, (str(CHECKOUT), env.get("PYTHONPATH")))),
             "AMFS_LAB_FAST": "1",  # this variable and the next are for the kernels
             "OMP_NUM_THREADS": "1",  # otherwise the threads of several kernels slow each other down
+            "PYTHONFAULTHANDLER": "1",  # for `end_kernels`
         }
         for name, values in SETTINGS.items():
             path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
@@ -89,6 +92,14 @@ class Server:
             self.process = subprocess.Popen(
                 command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
+
+    def end_kernels(self) -> None:
+        """Ends all kernels. Each one writes to the log what its threads were doing."""
+        for each in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if any("ipykernel" in word for word in each.cmdline()):
+                    each.send_signal(signal.SIGABRT)
+                    each.wait(10)
 
     def wait(self) -> None:
         """Waits until the server listens. It then writes a file with its port, which may differ from the given port."""
