@@ -25,7 +25,7 @@ from amfs_lab.outer import Aggregator, SummedRule
 from amfs_lab.plain import differences
 
 TIMEOUT = 600.0  # seconds that a rank waits for the others
-LONGEST = 1e9
+LONGEST = 1e9  # seconds
 T = TypeVar("T")
 
 

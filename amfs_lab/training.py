@@ -154,7 +154,6 @@ class MetaTrainer:
         ranks = self.ranks
         step, seconds = self.done, progress.seconds if progress else 0.0
         complete = progress is not None and self._spent(step, seconds) >= 1  # stopped in the last validation
-        ended = False  # with the last validation
         with hold:
             optimizer = torch.optim.Adam(learner.meta_parameters(), lr=config.meta_lr)
             outer = copy(config.outer)  # a stateful rule (some of TorchJD's rules) starts each run without a state
@@ -162,11 +161,10 @@ class MetaTrainer:
                 self._begin(optimizer)
             ranks.copy_of_first(learner)
             try:
-                if progress is not None and progress.validation is None and self._validates(step, complete):
+                if progress is not None and self._lacks_validation(progress, complete):
                     progress = self._validated(progress, selection)
-                    ended = complete
                     yield progress
-                for step in range(config.steps + 1 if complete else self.done + 1, config.steps + 1):
+                for step in () if complete else range(self.done + 1, config.steps + 1):
                     began = time.perf_counter()
                     optimizer.param_groups[0]["lr"] = config.rate(self._spent(step - 1, seconds))
                     position = None if self.sketch is None else self.sketch.of(learner.meta_parameters())
@@ -188,11 +186,10 @@ class MetaTrainer:
                         spent = self._spent(step, seconds)
                         complete, left = spent >= 1, seconds * max(1 / spent - 1, 0)
                         progress = Progress(config.method, step, seconds, loss, accuracy, None, point, left)
-                    if self._validates(step, complete):
+                    if self._lacks_validation(progress, complete):
                         progress = self._validated(progress, selection)
                     if step % self.folder.save_every == 0 and not complete:
                         self.folder.save_checkpoint(learner, optimizer, progress, selection=selection)
-                    ended = complete
                     yield progress
                     if complete:
                         break
@@ -205,12 +202,13 @@ class MetaTrainer:
                 progress = None  # no learner is saved
                 raise shared(NumericalError(f"{error} {where}")) from error
             finally:
+                ended = progress is not None and complete and not self._lacks_validation(progress, complete)
                 self.saved_in = self.folder.finish(learner, optimizer, progress, ended, selection)
 
-    def _validates(self, step: int, complete: bool) -> bool:
-        """True if there is a validation after this step."""
+    def _lacks_validation(self, progress: Progress, complete: bool) -> bool:
+        """True if the validation after this step is not done yet."""
         every = self.config.validate_every
-        return bool(every) and (complete or step % every == 0)
+        return bool(every) and progress.validation is None and (complete or progress.step % every == 0)
 
     def _validated(self, progress: Progress, selection: Selection) -> Progress:
         with selection.shown():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from amfs_lab.experiments.benchmark_rows import STEPS, TIME, over_all, shares, verdict
+from amfs_lab.experiments.result import Result
 from amfs_lab.stats import Interval
 
 PLACE = Path(__file__).resolve().parents[1] / "docs" / "results.py"
@@ -66,6 +67,13 @@ def test_the_protocol_of_figure_2_in_the_text_is_that_of_the_stored_result():
     assert (config["episode"]["ways"], config["episode"]["shots"]) == (5, 1)
 
 
+def difference_in(result: Result, row: str, other: str, column: str, equal: str) -> Interval:
+    """The accuracy of a row minus that of another one, without a correction for the number of rows."""
+    names = (f"{each} {column} transductive {equal}" for each in (row, other))
+    one, two = (shares(result.rows, result.config, name) for name in names)
+    return over_all(one - two)
+
+
 def test_the_text_on_table_1_agrees_with_the_stored_rows():
     """Protocol, and each sentence below "What the rows say"."""
     told = " ".join(results.PAGE.read_text(encoding="utf-8").split())
@@ -87,9 +95,7 @@ def test_the_text_on_table_1_agrees_with_the_stored_rows():
         return Interval(**result.summary[f"{row} {shape} transductive time"]["ahead"])
 
     def difference(row: str, other: str, equal: str) -> Interval:
-        names = (f"{each} 5w1s transductive {equal}" for each in (row, other))
-        one, two = (shares(result.rows, config, name) for name in names)
-        return over_all(one - two)
+        return difference_in(result, row, other, "5w1s", equal)
 
     assert "I-AMFS, AMFS, prototypes, R2-D2 and DKT are better than MAML" in told
     for row in ("i-amfs", "amfs", "prototypes", "r2d2", "dkt"):
@@ -121,19 +127,16 @@ def test_the_text_on_table_2_agrees_with_the_stored_rows():
         assert result.config[same] == first.config[same]
 
     def word(row: str, other: str, shape: str, equal: str = TIME) -> str:
-        """The comparison without a correction for the number of rows."""
-        names = (f"{each} omniglot:{shape} transductive {equal}" for each in (row, other))
-        one, two = (shares(result.rows, result.config, name) for name in names)
-        return verdict(over_all(one - two))
+        return verdict(difference_in(result, row, other, f"omniglot:{shape}", equal))
 
     def corrected(shape: str) -> str:
         return verdict(Interval(**result.summary[f"i-amfs omniglot:{shape} transductive time"]["ahead"]))
 
     assert "the interval of I-AMFS minus MAML is above zero on 5-way 1-shot tasks" in told
     assert word("i-amfs", "maml", "5w1s") == "better"
-    assert "Corrected for the number of rows, it contains zero" in told
+    assert "The wider interval, which is corrected for the number of rows, contains zero" in told
     assert corrected("5w1s") == "unclear"
-    assert "On 5-way 5-shot tasks I-AMFS is better with the correction, too" in told
+    assert "On 5-way 5-shot tasks I-AMFS is better, also with the correction" in told
     assert corrected("5w5s") == "better"
     assert "five gradient steps (maml) are better than one solve (i-amfs+5-way) on 5-way 1-shot tasks" in told
     assert word("i-amfs+5-way", "maml", "5w1s", STEPS) == "worse"

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import dataclasses
-import json
 import os
 import re
 import sys
@@ -94,7 +93,8 @@ def add_to(commands: Any) -> None:
 
 def reproduce_experiment(options: argparse.Namespace) -> None:
     set_threads(options.threads)
-    with joined(pick_device(vars(options).get("device", "cpu")), LONGEST_JOB) as ranks, resumable(options):
+    how = " The same command with --resume continues." if "resume" in options else ""
+    with joined(pick_device(vars(options).get("device", "cpu")), LONGEST_JOB) as ranks, resumable(how):
         with ranks.together():
             config, folder = _prepared(options)
         ranks.agree(lambda: _facts(config, folder))
@@ -130,8 +130,7 @@ def _pictures(options: argparse.Namespace) -> dict[str, Path]:
 
 def _facts(config: Any, folder: Path) -> dict[str, dict[str, Any]]:
     """The facts that all processes of a table must share."""
-    settings = json.loads(json.dumps(dataclasses.asdict(config)))
-    return {"settings": settings, "folder": {"--out": str(folder)}, "code": code_version()}
+    return {"settings": dataclasses.asdict(config), "folder": {"--out": str(folder)}, "code": code_version()}
 
 
 def _reproduce(options: argparse.Namespace, config: Any, folder: Path, ranks: Ranks) -> None:
@@ -191,14 +190,13 @@ def _cell(options: argparse.Namespace, config: Any, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def resumable(options: argparse.Namespace) -> Iterator[None]:
+def resumable(how: str) -> Iterator[None]:
     """A context in which Ctrl-C says how to continue."""
     try:
         yield
     except KeyboardInterrupt:
         if process_rank() == 0:
-            how = "The same command" + (" with --resume" if "resume" in options else "")
-            print(f"amfs-lab: stopped. {how} continues from there.", file=sys.stderr)
+            print(f"amfs-lab: stopped.{how}", file=sys.stderr)
         raise SystemExit(130) from None
 
 
@@ -240,7 +238,7 @@ def reproduce_all(options: argparse.Namespace) -> None:
         folder = options.out / experiment.folder(config)
         print(f"{experiment.title(config)} -> {folder}", flush=True)
         try:
-            with resumable(options):
+            with resumable(" The same command continues."):
                 result = experiment.run(config, options.data, options.device, _say, folder, True, options.jobs)
         except (ConfigError, DataError) as error:  # for example, of a data set that only this table needs
             last = error

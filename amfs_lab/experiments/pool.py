@@ -140,7 +140,10 @@ class Pool:
 
     def missing(self, jobs: Sequence[Job]) -> int:
         """The number of jobs with a missing answer."""
-        return sum(any(not (self.folder / job.name / each.file).is_file() for each in job.questions) for job in jobs)
+        return sum(bool(self._open_questions(job)) for job in jobs)
+
+    def _open_questions(self, job: Job) -> list[Question]:
+        return [each for each in job.questions if not (self.folder / job.name / each.file).is_file()]
 
     def source(self, asked: Any) -> ImageSource:
         """The episodes of a `Question`, or of any object with attributes `source`, `split`, `shape` and `unseen_by`."""
@@ -209,7 +212,7 @@ class Pool:
     def _work(self, job: Job, advance: Callable[[int], object]) -> None:
         """Runs the training and the evaluations of a job that are not complete yet."""
         folder = self.folder / job.name
-        open_questions = [each for each in job.questions if not (folder / each.file).is_file()]
+        open_questions = self._open_questions(job)
         advance(len(job.questions) - len(open_questions))
         if not open_questions or _is_complete(folder):
             advance(job.config.steps)

@@ -23,6 +23,11 @@ def command(folder: Path, steps: int, *launcher: str) -> list[str]:
         f"train --steps {steps} --width 4 --ways 3 --queries 2 --tasks 2 --episodes 4 --validate-every 0 --threads 1"
     )
     words = [*train.split(), "--save-every", "5", "--precision", "float32", "--report-every", "1", "--out", str(folder)]
+    return under_torchrun(words, *launcher)
+
+
+def under_torchrun(words: list[str], *launcher: str) -> list[str]:
+    """A command of the library in two processes."""
     return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *LOCAL, *launcher, *MODULE, *words]
 
 
@@ -114,8 +119,7 @@ def test_ctrl_c_at_the_launcher_saves_the_run(tmp_path, launched):
 
 def test_the_processes_share_the_work_of_a_table(tmp_path, launched):
     table = f"reproduce table1 --budget smoke --rows prototypes --out {tmp_path}/t1".split()
-    words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *LOCAL, *MODULE, *table]
-    process, log = launched(words)
+    process, log = launched(under_torchrun(table))
     assert process.wait(120) == 0, log.read_text()
     assert log.read_text().count("| prototypes |") == 3  # three tables, of rank 0
     assert len(list((tmp_path / "trained").glob("*/run.json"))) > 4
@@ -130,9 +134,7 @@ def test_the_processes_share_the_work_of_a_table(tmp_path, launched):
 )
 def test_a_table_that_cannot_be_shared_is_refused_by_one_sentence(options, words, tmp_path, launched):
     table = f"reproduce table1 --budget smoke {options} --out {tmp_path}/t1".split()
-    process, log = launched(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *LOCAL, *MODULE, *table]
-    )
+    process, log = launched(under_torchrun(table))
     assert process.wait(120) != 0
     assert log.read_text().count(f"amfs-lab: {words}") == 1
     assert not (tmp_path / "trained").exists()
