@@ -19,7 +19,7 @@ SPEC.loader.exec_module(results)
 
 def test_the_page_has_the_tables_of_the_stored_results():
     page = results.PAGE.read_text(encoding="utf-8")
-    assert page.count("<!-- end -->") == 15
+    assert page.count("<!-- end -->") == 18
     for each in results.PAGES:
         page = each.read_text(encoding="utf-8")
         assert results.written(page) == page, "run `python docs/results.py`"
@@ -147,3 +147,47 @@ def test_the_text_on_table_2_agrees_with_the_stored_rows():
     for row, other in (("o-amfs", "maml"), ("amfs", "i-amfs"), ("i-amfs", "prototypes")):
         for shape in ("5w1s", "5w5s"):
             assert word(row, other, shape) == "unclear"
+
+
+def test_the_text_on_table_4_agrees_with_the_stored_rows():
+    told = " ".join(results.PAGE.read_text(encoding="utf-8").split("## Table 4")[1].split("\n## ")[0].split())
+    result, first = results.loaded("table4-glyphs"), results.loaded("table1-glyphs")
+    same = ("source", "split", "width", "tasks", "baseline_steps", "seeds", "episodes", "rates", "columns")
+    assert {name: result.config[name] for name in same} == {name: first.config[name] for name in same}
+    assert not {"dkt", "prototypes"} & set(result.config["variants"])
+
+    def loss(method: str, column: str, equal: str) -> Interval:
+        version = "fo-maml" if method == "maml" else f"{method}+first-order"
+        return difference_in(result, method, version, column, equal)
+
+    def price(row: str) -> float:
+        return result.config["prices"][row]
+
+    assert "The first-order version of I-AMFS loses less than a point on 5-way tasks" in told
+    assert "No comparison with I-AMFS is clear" in told
+    for equal in (TIME, STEPS):
+        assert all(loss("i-amfs", column, equal).mean < 0.01 for column in ("5w1s", "5w5s"))
+        assert {verdict(loss("i-amfs", column, equal)) for column in result.config["columns"]} == {"unclear"}
+    assert "as long as the meta-step of I-AMFS, to within three per cent" in told
+    assert abs(price("i-amfs+first-order") / price("i-amfs") - 1) < 0.03
+    assert "FO-MAML needs less than half of MAML's time" in told
+    assert price("fo-maml") < price("maml") / 2
+    assert "by four points after equal time, and by six points after equal meta-steps" in told
+    for equal, points in ((TIME, 4), (STEPS, 6)):
+        assert verdict(loss("maml", "5w1s", equal)) == "better"
+        assert round(100 * loss("maml", "5w1s", equal).mean) == points
+    assert "With the correction for the number of rows, the difference after equal time is unclear" in told
+    assert verdict(Interval(**result.summary[f"fo-maml 5w1s transductive {TIME}"]["ahead"])) == "unclear"
+    assert "On 5-way 5-shot tasks, FO-MAML is better than MAML after equal time" in told
+    assert verdict(loss("maml", "5w5s", TIME)) == "worse"
+    assert "The first-order version of R2-D2 loses most: over ten points on 20-way 1-shot tasks" in told
+    r2d2 = loss("r2d2", "20w1s", TIME)
+    assert verdict(r2d2) == "better"
+    assert r2d2.low > 0.10
+    others = [name for name in result.config["variants"] if f"{name}+first-order" in result.config["variants"]]
+    for name in {*others, "maml"} - {"r2d2"}:
+        for column in ("5w1s", "5w5s", "20w1s"):
+            if not (column == "20w1s" and name in ("maml", "o-amfs", "anil")):  # a head with five outputs
+                assert loss(name, column, TIME).mean < r2d2.mean
+    assert "R2-D2 learns its λ" in told
+    assert result.config["variants"]["r2d2"]["inner"]["learn_lam"]
