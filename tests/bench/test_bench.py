@@ -115,10 +115,10 @@ def test_memory_is_measured_in_a_new_process():
 
 
 def test_streamed_training_keeps_one_gradient_at_a_time():
-    """The gradients of 250 small tasks are larger than everything else together."""
-    whole, streamed = (peak_of_training(250, each, "2w1s", methods.CPU) for each in (False, True))
-    gradients = 250 * sum(p.numel() for p in preset("amfs", episode=SHAPE).build().meta_parameters()) * 4 / 2**20
-    assert whole - streamed > 0.5 * gradients > 50
+    """The gradients of 100 small tasks need tens of MiB, and one gradient less than one."""
+    whole, streamed = (peak_of_training(100, each, "2w1s", methods.CPU) for each in (False, True))
+    gradients = 100 * sum(p.numel() for p in preset("amfs", episode=SHAPE).build().meta_parameters()) * 4 / 2**20
+    assert whole - streamed > 0.5 * gradients > 20
 
 
 def test_rules_are_timed_on_gradients_of_a_network():

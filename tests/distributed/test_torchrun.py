@@ -94,7 +94,7 @@ def test_a_killed_process_ends_the_run_with_its_reason_and_the_run_is_resumed(tm
 
 def test_the_launcher_restarts_a_killed_group_from_the_checkpoint(tmp_path, launched):
     folder = tmp_path / "run"
-    process, log = launched(command(folder, 400, "--max-restarts", "1"))
+    process, log = launched(command(folder, 200, "--max-restarts", "1"))
     until(lambda: holds_checkpoint(folder), process, log)
     rank(process, 1).send_signal(signal.SIGKILL)
     assert process.wait(90) == 0, log.read_text()
@@ -102,7 +102,7 @@ def test_the_launcher_restarts_a_killed_group_from_the_checkpoint(tmp_path, laun
     resumed = re.search(r"continuing after step (\d+)", said)
     assert resumed, said
     assert int(resumed[1]) >= 5
-    assert load_run(folder)[2].step == 400
+    assert load_run(folder)[2].step == 200
     assert said.count("unseen scripts, glyphs/test") == 1  # only rank 0 prints
 
 

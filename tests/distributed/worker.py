@@ -37,7 +37,7 @@ def equality(ranks: Ranks, folder: Path) -> dict:
     tasks = [source[i] for i in range(5)]
     for method in METHODS:
         torch.manual_seed(0)
-        learner = preset(method, width=4, episode=SHAPE).build()
+        learner = preset(method, backbone="mlp", width=4, episode=SHAPE).build()
         learner.start(tasks[0])
         alone = learner.task_gradients(tasks)
         for rule in RULES:
