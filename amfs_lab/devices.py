@@ -31,9 +31,9 @@ def pick_device(name: str = "auto") -> torch.device:
 def pick_precision(name: str, inner: Any, device: torch.device) -> str:
     """The precision with this name. `"auto"` means bfloat16 if the device has instructions for it, else float32.
 
-    For MAML `"auto"` is always float32. Bfloat16 saves less time for MAML than for I-AMFS (`amfs-lab bench`), and the
-    steps of MAML through the whole network accumulate rounding errors. `amfs-lab reproduce precision` measures the cost
-    in accuracy.
+    For MAML `"auto"` is always float32. Bfloat16 saves less time for MAML than for I-AMFS, as `amfs-lab bench` shows.
+    In addition, the inner steps of MAML go through the whole network and accumulate rounding errors. The accuracy cost
+    of bfloat16 is measured by `amfs-lab reproduce precision`.
 
     Args:
         inner: the inner loop or its settings.
@@ -43,8 +43,17 @@ def pick_precision(name: str, inner: Any, device: torch.device) -> str:
     return FLOAT32 if isinstance(inner, Maml) or not multiplies_bfloat16(device) else BFLOAT16
 
 
+def pick_batched(chosen: bool | None, streamed: bool, device: torch.device) -> bool:
+    """The setting `batched`: the user's choice. Without a choice, True on CUDA unless the run is `streamed`.
+
+    On a CPU, a meta-step with all tasks at once takes longer (`amfs-lab bench`). A GPU needs much of the time to start
+    many small operations, and `batched` makes one large operation of several. The time on a GPU was not measured.
+    """
+    return device.type == "cuda" and not streamed if chosen is None else chosen
+
+
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """True if torch reports bfloat16 instructions: CUDA of capability 8 and up, x86 with AVX512-BF16."""
+    """True if torch reports bfloat16 instructions of the device: CUDA of capability >= 8, x86 with AVX512-BF16."""
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.cuda.is_bf16_supported(including_emulation=False)

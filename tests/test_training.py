@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from amfs_lab.config import METHODS, FunctionSpaceConfig, preset
-from amfs_lab.devices import pick_device, pick_precision
+from amfs_lab.devices import pick_batched, pick_device, pick_precision
 from amfs_lab.episode import Episode, Examples
 from amfs_lab.errors import ConfigError, DataError, NonFiniteTask, NumericalError
 from amfs_lab.evaluation import evaluate
@@ -224,6 +224,14 @@ def test_the_precision_is_the_fastest_safe_one_or_the_given_one(monkeypatch, inn
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: not including_emulation)
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     assert pick_precision("auto", inner, torch.device("cuda", 1)) == best
+
+
+def test_tasks_run_at_once_by_default_on_cuda_only():
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert [pick_batched(None, streamed, cuda) for streamed in (False, True)] == [True, False]
+    assert not pick_batched(None, False, cpu)
+    for chosen in (False, True):
+        assert {pick_batched(chosen, False, device) for device in (cpu, cuda)} == {chosen}
 
 
 def test_the_rate_falls_along_half_a_cosine_over_the_budget_that_ends_first(monkeypatch):

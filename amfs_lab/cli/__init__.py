@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
+import torch
+
 from amfs_lab import __version__
 from amfs_lab.cli import bench, data, evaluate, predict, reproduce, train
 from amfs_lab.cli.options import as_options
@@ -16,9 +18,10 @@ from amfs_lab.errors import AmfsError, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns 0, or 2 after an error (with one sentence on stderr), or 130 after Ctrl-C.
+    """Runs one command and returns its exit code: 0, or 2 after an error, or 130 after Ctrl-C.
 
-    Of several processes that `torchrun` started, only rank 0 prints, except for errors and warnings of other ranks.
+    An error prints one sentence on stderr. If `torchrun` started several processes, only rank 0 prints normal output.
+    Other ranks print only their errors and warnings.
     """
     with lasting(silent=process_rank() > 0):
         code = _main(arguments)
@@ -45,11 +48,25 @@ def _main(arguments: Sequence[str] | None) -> int:
         place = f" ({printable(str(error.filename))})" if error.filename else ""
         _remark(f"OSError: {error.strerror}{place}.")
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        _remark(
+            "The device must have enough memory. Got too little. Use fewer tasks, a smaller network or smaller images."
+        )
+        return 2
     except KeyboardInterrupt:
         if process_rank() == 0:
             _remark("stopped.")
         return 130
     return 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """True for the errors of Python and of torch when memory cannot be allocated, on a CPU or a GPU."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        words in str(error) for words in ("allocate memory", "not enough memory")
+    )
 
 
 def _remark(message: str) -> None:
@@ -59,9 +76,9 @@ def _remark(message: str) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors have no control characters.
+    """A parser that escapes control characters in its error messages.
 
-    Errors quote the command line, which may contain control characters.
+    The messages quote the command line, which may contain control characters.
     """
 
     def error(self, message: str) -> NoReturn:
@@ -69,7 +86,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of every command and option."""
+    """The argument parser with all commands and their options."""
     whole = _Parser("amfs-lab", description="Few-shot meta-learning in function space.")
     whole.add_argument("--version", action="version", version=f"amfs-lab {__version__}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")

@@ -1,4 +1,4 @@
-"""`amfs-lab evaluate` (a saved run on unseen episodes) and `amfs-lab replay` (the episode at which a run failed)."""
+"""`amfs-lab evaluate`: evaluates a saved run. `amfs-lab replay`: computes an episode of a failed run again."""
 
 import argparse
 import dataclasses

@@ -1,6 +1,6 @@
 """Command-line options: generated from the fields of a configuration, or shared by several commands.
 
-The help text of an option is the text of its field under `Args:` in the class's docstring.
+The help text of an option comes from the docstring of the configuration class: the text of the field under `Args:`.
 """
 
 import argparse
@@ -41,7 +41,9 @@ def command(commands: Any, name: str, run: Callable[[argparse.Namespace], None],
 def add_fields(
     parser: argparse.ArgumentParser, kind: type, hidden: Sequence[str] = (), help: Mapping[str, str] | None = None
 ) -> None:
-    """Adds an option for each field of a configuration. An inner loop becomes one option for each of its settings.
+    """Adds an option for each field of a configuration class.
+
+    If a field is an inner loop, each setting of the inner loop becomes an option.
 
     Args:
         hidden: options to leave out. help: help texts that replace the generated texts.
@@ -60,7 +62,7 @@ def add_fields(
 
 
 def add_inner(parser: argparse.ArgumentParser, kinds: Sequence[type], hidden: Sequence[str] = ()) -> None:
-    """Adds an option for each setting of these inner loops. Settings of the same name share one option."""
+    """Adds an option for each setting of these inner loops. Settings with the same name share one option."""
     settings = {field.name: field for kind in kinds for field in dataclasses.fields(kind)}
     for field in settings.values():
         having = [kind for kind in kinds if field.name in {each.name for each in dataclasses.fields(kind)}]
@@ -84,7 +86,7 @@ def option_name(field: str) -> str:
 
 
 def given(options: argparse.Namespace, kind: type, hidden: Sequence[str] = ()) -> dict[str, Any]:
-    """The fields of a configuration that the command line sets, with their values."""
+    """The fields of a configuration that are set on the command line, with their values."""
     found, hints = {}, get_type_hints(kind)
     for field in dataclasses.fields(kind):
         name, hint = option_name(field.name), hints[field.name]
@@ -100,14 +102,14 @@ def given(options: argparse.Namespace, kind: type, hidden: Sequence[str] = ()) -
 
 
 def given_inner(options: argparse.Namespace, kind: type, hidden: Sequence[str] = ()) -> dict[str, Any]:
-    """The settings of an inner loop that the command line sets, with their values."""
+    """The settings of an inner loop that are set on the command line, with their values."""
     names = {field.name: inner_option(field.name) for field in dataclasses.fields(kind)}
     values = {name: getattr(options, option, None) for name, option in names.items() if option not in hidden}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def as_options(message: str, options: argparse.Namespace) -> str:
-    """The message with names of options instead of fields, such as `--seeds` instead of BenchmarkConfig.seeds."""
+    """An error message with names of options instead of fields: `--seeds` instead of BenchmarkConfig.seeds."""
 
     def named(found: re.Match[str]) -> str:
         name = option_name(found[1])
@@ -117,7 +119,10 @@ def as_options(message: str, options: argparse.Namespace) -> str:
 
 
 def documented(kind: type) -> dict[str, str]:
-    """The text of each field under `Args:` of a dataclass and its base classes, without "(see ...)"."""
+    """The text of each field under `Args:` in the docstrings of a dataclass and its base classes.
+
+    Remarks of the form "(see ...)" are removed.
+    """
     found: dict[str, str] = {}
     names = "|".join(field.name for field in dataclasses.fields(kind))
     for each in reversed(kind.__mro__):
@@ -131,7 +136,11 @@ def documented(kind: type) -> dict[str, str]:
 
 
 def with_default(text: str, default: Any) -> str:
-    """A help text with the default value. If the text ends with "; None: no limit", "no limit" is shown for None."""
+    """A help text with the default value of the option.
+
+    For the default None, the value is described by the words after "; None: " at the end of the text, such as "no
+    limit".
+    """
     text, _, none = text.partition("; None: ")
     if default is None:
         return f"{text} (default: {none or 'none'})"
@@ -164,7 +173,7 @@ MOST_THREADS = 64  # any machine can start so many
 
 
 def shape(parser: argparse.ArgumentParser, default: EpisodeConfig | None = None) -> None:
-    """Adds the options for the shape of an episode. Without `default`, the default is the shape in training."""
+    """Adds the options for the shape of an episode. If `default` is None, the default is the shape in training."""
     for name, letter, meaning in (
         ("ways", "N", "classes in an episode"),
         ("shots", "K", "support images of each class"),
@@ -228,7 +237,7 @@ def bar_of(unit: str, total: int | None = None, delay: float = 0.0) -> tqdm:
 def validation_suggested(source: str, split: str) -> Iterator[None]:
     """A context that adds advice to an error about missing test data.
 
-    The advice is to use the validation split, which needs less data.
+    The advice is to evaluate on the validation split, which needs less data or other data.
     """
     try:
         yield

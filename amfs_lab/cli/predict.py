@@ -87,7 +87,10 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def _images(given: Path) -> list[Path]:
-    """The image itself, or all images of a folder sorted by name. Raises DataError for a folder without images."""
+    """A list with the given image, or with all images of the given folder, sorted by name.
+
+    Raises DataError for a folder without images.
+    """
     if not os.path.isdir(given):
         pattern = not given.exists() and any(mark in given.name for mark in "*?")  # not expanded by the shell
         return (sorted(given.parent.glob(given.name)) if pattern and given.parent.is_dir() else []) or [given]

@@ -18,7 +18,7 @@ from amfs_lab.runs.progress import Progress
 
 
 class Watcher(contextlib.AbstractContextManager["Watcher"]):
-    """A receiver of the progress of every step. It is closed at the end of its `with` block."""
+    """An object that gets the progress of every step. The end of its `with` block closes it."""
 
     def show(self, progress: Progress) -> None:
         raise NotImplementedError
@@ -31,9 +31,9 @@ class Watcher(contextlib.AbstractContextManager["Watcher"]):
 
 
 class Screen(Watcher):
-    """Progress on the screen: a bar on a terminal, or else one printed line after every `every` steps.
+    """Progress on the screen. On a terminal it is a progress bar, otherwise one line after every `every` steps.
 
-    A validation prints a line in both cases.
+    After a validation, a line is printed in both cases.
 
     Args:
         steps: number of steps of the run. begun: number of steps already done.
@@ -58,7 +58,10 @@ class Screen(Watcher):
 
 
 def line(progress: Progress, data: str = "") -> str:
-    """The line `step   100    21.3 s  4.69/s  01:45 left  loss 0.512  accuracy 80.1%`, then the validation, if any."""
+    """The line `step   100    21.3 s  4.69/s  01:45 left  loss 0.512  accuracy 80.1%`.
+
+    After a validation, the line ends with the validation accuracy.
+    """
     told = f"step {progress.step:5d}  {progress.seconds:6.1f} s  {progress.step / progress.seconds:.2f}/s"
     if progress.left is not None:
         told += f"  {tqdm.format_interval(progress.left)} left"
@@ -72,7 +75,7 @@ class StepLog(Watcher):
     """A log file with one JSON object for each step.
 
     The fields are method, step, seconds, left, loss, accuracy, validation and trajectory. A resumed run continues its
-    log. Lines of steps after `done` are removed, because the run computes these steps again.
+    log. The run computes all steps after `done` again, so their lines are removed first.
 
     Raises:
         ConfigError: the file cannot be written, or it is not a log.
@@ -117,7 +120,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Board(Watcher):
-    """TensorBoard events: loss, accuracy and validation accuracy, in a folder of their own.
+    """TensorBoard events in a folder: loss, accuracy and validation accuracy.
 
     Raises:
         ConfigError: tensorboard is not installed, or the folder is a file.
@@ -146,7 +149,7 @@ class Board(Watcher):
 
 @contextlib.contextmanager
 def all_of(*watchers: Watcher | None) -> Iterator[list[Watcher]]:
-    """A context with all watchers that are not None. Its end closes them."""
+    """A context with the list of all watchers that are not None. The end of the context closes the watchers."""
     opened: list[Watcher] = [watcher for watcher in watchers if watcher is not None]
     try:
         yield list(opened)
@@ -157,7 +160,10 @@ def all_of(*watchers: Watcher | None) -> Iterator[list[Watcher]]:
 
 
 def show(watchers: list[Watcher], progress: Progress) -> None:
-    """Sends a step to all watchers. A watcher that fails (a full disk) is removed, and training continues."""
+    """Sends the progress of a step to all watchers.
+
+    If a watcher fails, for example because the disk is full, it is removed, and training continues.
+    """
     for watcher in list(watchers):
         try:
             watcher.show(progress)

@@ -1,4 +1,4 @@
-"""Outputs of `evaluate` besides the accuracy: one JSON object, one row for each query, and confused classes."""
+"""Outputs of `amfs-lab evaluate`: a JSON object, a file with one row for each query, and a confusion matrix."""
 
 import contextlib
 import csv
@@ -25,7 +25,10 @@ FIELDS = ("episode", "query", "true", "predicted", "correct", "probability")
 
 
 def check_ending(path: Path, endings: tuple[str, ...], option: str) -> None:
-    """Raises ConfigError if the file has none of these endings or cannot be written. Leaves no file there."""
+    """Raises ConfigError unless the file is new, can be written, and has one of these endings.
+
+    The check leaves no file there.
+    """
     if path.suffix.lower() not in endings:
         raise ConfigError(f"`{option}` needs a file name that ends in {' or '.join(endings)}. Got {path}.")
     check_new(path, option)
@@ -43,7 +46,7 @@ def check_new(path: Path, option: str) -> None:
 
 @contextlib.contextmanager
 def _writable(path: Path, option: str) -> Iterator[None]:
-    """A context that raises ConfigError if no file can be created at `path`, or if the block cannot write the file."""
+    """A context that raises ConfigError if no file can be made at `path`, or if the block fails to write."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
@@ -57,7 +60,10 @@ def _writable(path: Path, option: str) -> Iterator[None]:
 
 
 def write_rows(path: Path, results: Iterable[QueryResult], option: str = "--per-query") -> int:
-    """Writes one row for each query and returns the number of rows. The format is CSV for .csv, else lines of JSON."""
+    """Writes one row for each query and returns the number of rows.
+
+    The format is CSV for a file name that ends in .csv. Otherwise, each row is a line of JSON.
+    """
     with _writable(path, option), files.replacing(path, text=True) as file:
         return _csv(file, results) if path.suffix.lower() == ".csv" else _lines(file, results)
 
@@ -111,10 +117,10 @@ def evaluation_record(result: Evaluation, confusion: Confusion | None = None) ->
 
 
 def groups_line(result: Evaluation) -> str:
-    """A line with the interval over groups of classes, for example alphabets.
+    """A line of text with the accuracy over groups of classes, for example alphabets, and its interval.
 
     The line is empty if the names of the classes are not known. It is also empty if the training data may contain these
-    groups, because then they do not represent unseen groups.
+    groups, because the groups then do not represent unseen groups.
     """
     source, _, split = result.data.rpartition("/")
     over, known = result.over_groups, SOURCES.get(source)
@@ -125,7 +131,10 @@ def groups_line(result: Evaluation) -> str:
 
 
 def confusion_table(confusion: Confusion) -> Iterator[str]:
-    """Lines with the most frequent mistakes and, for many classes, with the mistakes by script or alphabet."""
+    """Lines of text with the most frequent mistakes.
+
+    If there are many classes, the lines also have the mistakes by script or alphabet.
+    """
     mistakes = confusion.mistakes
     if not mistakes:
         yield "No query was classified as another class."

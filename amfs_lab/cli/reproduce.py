@@ -102,7 +102,7 @@ def reproduce_experiment(options: argparse.Namespace) -> None:
 
 
 def _prepared(options: argparse.Namespace) -> tuple[Any, Path]:
-    """The settings and the folder of the result. Raises ConfigError for options that do not fit."""
+    """The settings and the folder of the result. Raises ConfigError for wrong options."""
     experiment: Experiment = options.experiment
     for option, path in _pictures(options).items():
         plotting(option)
@@ -129,12 +129,15 @@ def _pictures(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def _facts(config: Any, folder: Path) -> dict[str, dict[str, Any]]:
-    """The facts that all processes of a table must share."""
+    """The facts that must be equal in all processes that share a table: settings, folder, version of the code."""
     return {"settings": dataclasses.asdict(config), "folder": {"--out": str(folder)}, "code": code_version()}
 
 
 def _reproduce(options: argparse.Namespace, config: Any, folder: Path, ranks: Ranks) -> None:
-    """Measures, prints and saves. Of several ranks, each measures some rows, and then rank 0 makes the table."""
+    """Measures an experiment, prints the result and saves it.
+
+    If there are several ranks (processes), each rank measures some rows of the table. Rank 0 then makes the table.
+    """
     experiment: Experiment = options.experiment
     print(f"{experiment.title(config)} -> {folder}", flush=True)
     with validation_suggested(getattr(config, "source", ""), getattr(config, "split", "")):
@@ -164,7 +167,7 @@ def _reproduce(options: argparse.Namespace, config: Any, folder: Path, ranks: Ra
 
 
 def _share(options: argparse.Namespace, config: Any, folder: Path, ranks: Ranks) -> None:
-    """This rank's share of the rows of a table."""
+    """Measures this rank's share of the rows of a table."""
     experiment: Experiment = options.experiment
     if not isinstance(experiment, Benchmark):
         raise ConfigError(f"Only {', '.join(TABLES)} can be shared by several processes. Got {experiment.name}.")
@@ -178,7 +181,7 @@ def _share(options: argparse.Namespace, config: Any, folder: Path, ranks: Ranks)
 
 
 def _cell(options: argparse.Namespace, config: Any, folder: Path) -> None:
-    """The share K/N of the rows of a table, which the option `--cell` names."""
+    """Measures the share K/N of the rows of a table. K/N is the value of the option `--cell`."""
     assert isinstance(options.experiment, Benchmark)  # only tables have the option
     found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", options.cell)
     if not found:
@@ -191,7 +194,7 @@ def _cell(options: argparse.Namespace, config: Any, folder: Path) -> None:
 
 @contextlib.contextmanager
 def resumable(how: str) -> Iterator[None]:
-    """A context in which Ctrl-C says how to continue."""
+    """A context in which Ctrl-C prints how to continue, and ends the program with exit code 130."""
     try:
         yield
     except KeyboardInterrupt:
@@ -208,7 +211,7 @@ def merge_pools(options: argparse.Namespace) -> None:
 
 
 def budget(p: argparse.ArgumentParser) -> None:
-    """Options of the tables: the size of the budget, and the number of processes."""
+    """Adds the options of the tables: the size of the budget, and the number of processes."""
     sizes = "; ".join(
         f"{name}: {size['baseline_steps']:,} baseline steps, {size['seeds']} seeds, {size['episodes']} episodes, "
         f"width {size['width']}"
@@ -226,9 +229,10 @@ def budget(p: argparse.ArgumentParser) -> None:
 
 
 def reproduce_all(options: argparse.Namespace) -> None:
-    """Measures all tables of one source. A complete result is shown, and an interrupted measurement is continued.
+    """Measures all tables of one data set. A complete result is only shown. An interrupted measurement is resumed.
 
-    A table that cannot be measured is left out, and the reason is printed. If no table is left, raises the last error.
+    A table that cannot be measured is left out, and the reason is printed. If no table can be measured, the last error
+    is raised.
     """
     set_threads(options.threads)
     settings = given(options, BenchmarkConfig, (*Benchmark.hidden, "rows")) | {"budget": options.budget}
@@ -266,7 +270,7 @@ def _names(experiment: Experiment) -> dict[str, Any]:
 
 
 def _budget_help(experiment: Experiment) -> dict[str, str]:
-    """Help texts of `--seconds` and `--steps`. Empty for an experiment without a limit in seconds."""
+    """Help texts of `--seconds` and `--steps`, or an empty dictionary if the experiment has no limit in seconds."""
     if "seconds" not in _names(experiment):
         return {}
     docs, seconds = documented(experiment.config), _names(experiment)["seconds"]

@@ -34,7 +34,7 @@ codecs.register_error("amfs-lab-plain", _plain)
 class Output(io.TextIOBase):
     """A stream that drops all output after its first write error.
 
-    All text is made `printable`, so that file contents and names cannot send control codes to the terminal. With
+    All text goes through `printable`, so that file contents and names cannot send control codes to the terminal. With
     `bars`, the cursor movements of a progress bar are kept.
     """
 
@@ -88,7 +88,10 @@ class Output(io.TextIOBase):
 
 @contextlib.contextmanager
 def lasting(silent: bool = False) -> Iterator[None]:
-    """A context in which output errors and a lost terminal do not stop the command; `silent` drops the text output."""
+    """A context in which output errors and a lost terminal do not stop the command.
+
+    With `silent`, nothing is written to stdout.
+    """
     out, err = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Output(None if silent else out), Output(err, bars=True)
     hangup = getattr(signal, "SIGHUP", None)  # sent when a terminal closes; Windows has no such signal

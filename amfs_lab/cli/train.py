@@ -25,7 +25,7 @@ from amfs_lab.cli.options import (
 )
 from amfs_lab.cli.progress import Board, Screen, StepLog, all_of, show
 from amfs_lab.config import TrainingConfig, preset
-from amfs_lab.devices import pick_device, pick_precision
+from amfs_lab.devices import pick_batched, pick_device, pick_precision
 from amfs_lab.distributed import Ranks, joined, restarted
 from amfs_lab.errors import ConfigError, printable
 from amfs_lab.evaluation import check_episodes, evaluate
@@ -57,7 +57,8 @@ def add_to(commands: Any) -> None:
     p = command(commands, "train", train, "meta-train a method, save it, and evaluate it on test episodes")
     p.epilog, p.formatter_class = LOG_FIELDS, argparse.RawDescriptionHelpFormatter
     p.add_argument("--method", choices=METHODS, default=DEFAULTS.method, help="method to train (default %(default)s)")
-    add_fields(p, TrainingConfig, OWN, {"meta_lr": "outer learning rate (default: the method's)"})
+    batched = "compute all tasks of a meta-step at once (default: only on CUDA)"
+    add_fields(p, TrainingConfig, OWN, {"meta_lr": "outer learning rate (default: the method's)", "batched": batched})
     add_inner(p, list(INNER_LOOPS.values()))
     p.add_argument(
         "--precision",
@@ -106,15 +107,20 @@ def add_to(commands: Any) -> None:
 
 
 def config_of(options: argparse.Namespace) -> TrainingConfig:
-    """The configuration that the options describe. Raises ConfigError for a setting of another inner loop."""
+    """The configuration that the options describe.
+
+    Raises ConfigError if an option belongs to an inner loop that the method does not use.
+    """
     inner: Any = METHODS[options.method].inner
     names = {option for kind in INNER_LOOPS.values() for option in given_inner_options(options, kind)}
     if foreign := sorted(names - given_inner_options(options, type(inner))):
         raise ConfigError(f"{options.method} has no setting {', '.join(foreign)}. Leave this option out.")
     if settings := given_inner(options, type(inner)):
         inner = dataclasses.replace(inner, **settings)
-    precision = pick_precision(options.precision, inner, pick_device(options.device))
-    return preset(options.method, inner=inner, precision=precision, **given(options, TrainingConfig, OWN))
+    device, settings = pick_device(options.device), given(options, TrainingConfig, OWN)
+    settings["precision"] = pick_precision(options.precision, inner, device)
+    settings["batched"] = pick_batched(options.batched, settings.get("streamed", False), device)
+    return preset(options.method, inner=inner, **settings)
 
 
 def given_inner_options(options: argparse.Namespace, kind: type) -> set[str]:
@@ -140,6 +146,8 @@ def _train(options: argparse.Namespace, ranks: Ranks) -> None:
             learner, earlier = _earlier(folder, options.device)
             if options.precision == "auto":  # the run may come from another machine
                 config = dataclasses.replace(config, precision=earlier.precision)
+            if options.batched is None:
+                config = dataclasses.replace(config, batched=earlier.batched and not config.streamed)
             if learner is not None and (differ := differences(earlier.to_dict(), config.to_dict())):
                 raise ConfigError(f"The run in {folder} has other settings: {', '.join(differ)}. Use its settings.")
         with validation_suggested(config.source, options.split):  # raises before training, not after it
@@ -169,7 +177,7 @@ def _train(options: argparse.Namespace, ranks: Ranks) -> None:
 
 
 def _earlier(folder: Path, device: str) -> tuple[MetaLearner | None, TrainingConfig]:
-    """The learner of the run in `folder`, None unless the run is complete; and the settings of the run."""
+    """The learner and the settings of the run in `folder`. The learner is None unless the run is complete."""
     if not holds_checkpoint(folder):
         return load_run(folder, device)[:2]
     found = checkpoint.load(folder)
@@ -179,7 +187,7 @@ def _earlier(folder: Path, device: str) -> tuple[MetaLearner | None, TrainingCon
 def _trained(
     options: argparse.Namespace, config: TrainingConfig, folder: Path, resume: bool, ranks: Ranks
 ) -> tuple[MetaLearner, Path | None]:
-    """Trains to the end. Returns the learner, and the folder in which it was saved."""
+    """Completes the training run. Returns the learner, and the folder in which it was saved."""
     trainer = MetaTrainer(
         config, folder, options.data, options.device, resume=resume, save_every=options.save_every, ranks=ranks
     )
@@ -218,7 +226,7 @@ def terminated() -> Iterator[None]:
 
 
 def _watch(trainer: MetaTrainer, config: TrainingConfig, options: argparse.Namespace) -> None:
-    """Trains to the end and reports each step to the screen, the log file and TensorBoard."""
+    """Completes the training run. Each step is reported to the screen, the log file and TensorBoard."""
     with contextlib.closing(trainer.run()) as run:  # locks the folder before any file is opened
         if trainer.ranks.rank > 0:  # rank 0 reports
             for _ in run:

@@ -4,6 +4,7 @@ import json
 import warnings
 
 import pytest
+import torch
 
 from amfs_lab import cli, devices, explore, runs, training, widgets
 from amfs_lab.bench import tables
@@ -75,6 +76,17 @@ def test_a_run_resumes_in_its_own_precision_on_another_machine(tmp_path, monkeyp
     assert cli.main([*asked, "--resume"]) == 0
     said = capsys.readouterr().out
     assert "bfloat16, " in said.partition("continuing after step 1")[0].splitlines()[-1]
+
+
+def test_a_run_that_began_with_batched_resumes_so_without_the_option(tmp_path, monkeypatch, capsys):
+    """On a machine without CUDA, where the default is another one."""
+    asked = ["train", "--device", "cpu", "--save-every", "1", "--out", str(tmp_path / "run"), *QUICK]
+    monkeypatch.setattr(runs.checkpoint, "remove", lambda paths: None)  # as if it had been stopped
+    assert cli.main([*asked, "--batched"]) == 0
+    assert cli.main([*asked, "--resume"]) == 0
+    assert "continuing after step 1" in capsys.readouterr().out
+    assert cli.main([*asked, "--resume", "--no-batched"]) == 2
+    assert "other settings: batched" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("method", "best"), [("i-amfs", "bfloat16"), ("maml", "float32")])
@@ -225,3 +237,24 @@ def test_an_error_prints_no_control_codes(capsys):
 def test_too_many_draws_or_steps_for_any_memory_are_refused(name, capsys):
     assert cli.main(["reproduce", "conflict", f"--{name}", "9" * 30]) == 2
     assert f"`--{name}` must be at most 1000000. Got 999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory."), None])
+def test_too_little_memory_is_one_sentence(fault, tmp_path, monkeypatch, capsys):
+    def step(*_, **__):
+        if fault:
+            raise fault
+        torch.empty(2**60)  # refused by torch's allocator on the CPU
+
+    monkeypatch.setattr(training, "meta_gradient", step)
+    assert cli.main(["train", "--device", "cpu", "--out", str(tmp_path / "run"), *QUICK]) == 2
+    assert capsys.readouterr().err.endswith("Use fewer tasks, a smaller network or smaller images.\n")
+
+
+def test_an_error_of_the_code_is_not_called_a_lack_of_memory(tmp_path, monkeypatch):
+    def step(*_, **__):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    monkeypatch.setattr(training, "meta_gradient", step)
+    with pytest.raises(RuntimeError, match="multiplied"):
+        cli.main(["train", "--device", "cpu", "--out", str(tmp_path / "run"), *QUICK])
