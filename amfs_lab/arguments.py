@@ -1,7 +1,7 @@
 """Run-time checks of the arguments of public functions.
 
-Shapes and types are always checked. This takes microseconds. Values are checked only if they can be read (see
-`readable`), and never in training.
+Shapes and types are always checked, which takes microseconds. Values are checked only outside training, and only if
+`readable` can read them.
 """
 
 import sys
@@ -17,10 +17,10 @@ from amfs_lab.errors import ConfigError, DataError
 
 
 def in_working_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors' numbers in one common floating-point type of 32 bits or more.
+    """The tensors, converted to one common floating-point type of 32 bits or more.
 
-    Integers become torch's default type, because differences of integers can wrap around. 16-bit numbers become
-    float32, because 256 squared overflows in float16, and bfloat16 keeps about three digits.
+    Integers become torch's default floating-point type, because differences of integers can overflow. 16-bit numbers
+    become float32, because 256 squared overflows in float16, and bfloat16 has only about three digits.
     """
     if all(tensor.dtype is torch.float32 for tensor in tensors):  # the usual case
         return tensors
@@ -33,7 +33,10 @@ def in_working_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def check_tensor(name: str, value: Tensor, axes: str) -> None:
-    """Raises DataError unless `value` is a dense tensor of real numbers whose last axes fit `axes`, such as "t 2 2"."""
+    """Raises DataError unless `value` is a dense tensor of real numbers whose last axes match `axes`.
+
+    In `axes`, for example "t 2 2", a letter stands for any size, and a number for exactly this size.
+    """
     names = axes.split()
     listed = ", ".join(names)
     if not isinstance(value, Tensor):
@@ -51,7 +54,10 @@ def check_tensor(name: str, value: Tensor, axes: str) -> None:
 
 
 def checked_points(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-    """`x1` and `x2` in one working precision. Raises DataError unless they hold rows of features, (n d) and (m d)."""
+    """`x1` (n d) and `x2` (m d), converted to one working precision.
+
+    Raises DataError unless both are matrices with d columns, or batches of such matrices with matching batch axes.
+    """
     check_tensor("x1", x1, "n d")
     check_tensor("x2", x2, "m d")
     shapes = f"Got {tuple(x1.shape)} and {tuple(x2.shape)}."
@@ -66,14 +72,18 @@ def checked_points(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def check_gram(name: str, K: Tensor) -> None:
-    """Raises DataError unless K is a square matrix (n n), or a batch of them."""
+    """Raises DataError unless K is a square matrix (n n), or a batch of square matrices."""
     check_tensor(name, K, "n n")
     if K.shape[-1] != K.shape[-2]:
         raise DataError(f"`{name}` must be square (n, n). Got shape {tuple(K.shape)}.")
 
 
 def check_columns(name: str, y: Tensor, of: str, n: int, axes: str = "n c") -> None:
-    """Raises DataError unless y is a matrix with `n` rows, one for each row of `of`."""
+    """Raises DataError unless y has `n` rows, and its last axes match `axes`.
+
+    Args:
+        of: name of the argument that also has `n` rows, for the error message.
+    """
     check_tensor(name, y, axes)
     if y.shape[-2] != n:
         raise DataError(
@@ -83,7 +93,10 @@ def check_columns(name: str, y: Tensor, of: str, n: int, axes: str = "n c") -> N
 
 
 def check_positive(name: str, value: Tensor | float, advice: str, zero: bool = False) -> None:
-    """Raises ConfigError unless a number, or each number of a readable tensor, is finite and > 0 (>= 0 with `zero`)."""
+    """Raises ConfigError unless `value` is finite and > 0, or finite and >= 0 with `zero`.
+
+    For a tensor, this condition holds for each number. A tensor whose numbers cannot be read is accepted.
+    """
     if isinstance(value, Tensor) and not value.is_complex():
         sound = readable(torch.isfinite(value).all() & ((value >= 0) if zero else (value > 0)).all()) is not False
         got: object = value.detach().flatten()[:5].tolist() if not sound else None
@@ -96,7 +109,7 @@ def check_positive(name: str, value: Tensor | float, advice: str, zero: bool = F
 def check_count(name: str, value: object, smallest: int, largest: int) -> None:
     """Raises ConfigError unless `value` is an integer in [smallest, largest].
 
-    Because of the upper bound, a damaged saved run cannot ask for too much memory.
+    Without an upper bound, a damaged file of a saved run could request too much memory.
     """
     if not isinstance(value, int) or value < smallest:
         raise ConfigError(f"{name} must be an integer >= {smallest}. Got {value!r}.")
@@ -105,20 +118,23 @@ def check_count(name: str, value: object, smallest: int, largest: int) -> None:
 
 
 def check_choice(name: str, value: object, options: Collection[str]) -> None:
-    """Raises ConfigError unless `value` is one of the options."""
+    """Raises ConfigError unless `value` is in `options`."""
     if value not in tuple(options):
         raise ConfigError(f"{name} must be one of {', '.join(options)}. Got {value!r}.")
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """True for a finite real number, of Python or numpy, in the range of float64."""
+    """True for a finite real number of Python or numpy in the range of float64. False for a bool."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     return bool(abs(cast(float, value)) <= sys.float_info.max)
 
 
 def readable(condition: Tensor) -> bool | None:
-    """`bool(condition)`, or None if its value cannot be read (on the meta device, or in a `torch.func` transform)."""
+    """`bool(condition)`, or None if torch cannot read the value of `condition`.
+
+    Torch cannot read values on the meta device or in a `torch.func` transform.
+    """
     try:
         return bool(condition)
     except RuntimeError:

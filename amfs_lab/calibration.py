@@ -1,4 +1,4 @@
-"""Calibration: do the predicted probabilities agree with the shares of correct answers?"""
+"""Calibration: the agreement of predicted probabilities with the shares of correct answers."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -10,10 +10,10 @@ BINS = 15  # of equal width, as in most papers
 
 
 def reliability(scores: Float[Tensor, "q ways"], labels: Int64[Tensor, " q"], bins: int = BINS) -> Float[Tensor, "b 3"]:
-    """A reliability table: the number of answers, the sum of confidences and the number of correct answers in each bin.
+    """A reliability table: number of answers, sum of confidences, and number of correct answers, in each bin.
 
-    The confidence of an answer is the largest softmax probability. Bin i holds the confidences in (i / bins, (i + 1) /
-    bins]. The table of several episodes is the sum of their tables.
+    An answer is the class with the largest score, and its confidence is the largest softmax probability. Bin i holds
+    the confidences in (i / bins, (i + 1) / bins]. The table of several episodes is the sum of their tables.
 
     Raises DataError unless there is one row of finite scores for each label.
     """

@@ -49,13 +49,13 @@ class TrainingConfig:
         episode: shape of the training and validation episodes.
         tasks: episodes in a meta-step.
         backbone: network, see `backbones.BACKBONES`.
-        width: filters of Conv-4, or numbers in a hidden layer.
-        norm: normalisation of Conv-4 (see `backbones.EpisodeNorm`).
+        width: filters of the first block of Conv-4 or ResNet-12, or units of a hidden layer.
+        norm: normalisation of Conv-4 or ResNet-12 (see `backbones.EpisodeNorm`).
         mean, std: the network gets (pixels - mean) / std, with one number for each channel, or one for all; None: the
             constants of the data set.
         meta_lr: outer learning rate, of Adam.
         steps: meta-steps.
-        seconds: stop after so many seconds of training, without validation; None: no limit.
+        seconds: stop after this training time in seconds, not counting validations; None: no limit.
         schedule: schedule of the outer learning rate; cosine: half a cosine, down to 0 at the end of training.
         precision: number format of the backbone; solve and outer loop keep float32.
         batched: compute all tasks of a meta-step at once, which is faster only on a GPU.
@@ -64,7 +64,7 @@ class TrainingConfig:
         augment: random changes of the training images (see `tasks.augment`).
         average: decay of a moving average of the meta-parameters, which is evaluated and saved; 0: no average.
         label_smoothing: share of a query's label that is spread over all classes, in training.
-        keep: save the last meta-parameters, or the ones with the best validation accuracy.
+        keep: save the last meta-parameters, or those with the best validation accuracy.
         validate_every: meta-steps between validations; 0: none.
         validation_episodes: episodes of a validation.
         seed: seed of the initial weights and the episodes.
@@ -135,11 +135,11 @@ class TrainingConfig:
             check_choice(f"TrainingConfig.{name}", getattr(self, name), options)
 
     def rate(self, share: float) -> float:
-        """The outer learning rate after `share` of the training budget, with `share` from 0 to 1."""
+        """The outer learning rate at a moment of training. `share` is the used share of the budget, from 0 to 1."""
         return self.meta_lr * ((1 + math.cos(math.pi * share)) / 2 if self.schedule == "cosine" else 1.0)
 
     def build(self, shape: tuple[int, ...] = (1, 28, 28)) -> MetaLearner:
-        """An untrained learner for inputs of this shape. Its weights depend on `seed` only. No global state changes."""
+        """An untrained learner for inputs of this shape. Its weights depend only on `seed`. No global state changes."""
         for size in shape:
             check_count("The size of an image", size, 1, 10_000)
         with seeded(self.seed):
@@ -179,7 +179,7 @@ class TrainingConfig:
 
 
 def preset(method: str, /, **overrides: Any) -> TrainingConfig:
-    """The configuration of a method of the table `METHODS`, with overrides: `preset("amfs", steps=200)`.
+    """The configuration of a method of the table `METHODS`, with changed settings: `preset("amfs", steps=200)`.
 
     Raises ConfigError for an unknown method or setting.
     """
@@ -197,7 +197,7 @@ def _refused(got: object) -> ConfigError:
 
 
 def _from_plain(plain: Any, part: str, table: Mapping[str, type]) -> Any:
-    """The inner loop or the aggregator of a saved configuration. Raises ConfigError."""
+    """The inner loop or the aggregation rule of a saved configuration. Raises ConfigError for invalid data."""
     if not isinstance(plain, Mapping) or not isinstance(plain.get("name"), str):
         raise _refused(f"{shown(plain)} for {part}, which has no name")
     name, rest = plain["name"], {key: value for key, value in plain.items() if key != "name"}

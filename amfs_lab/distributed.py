@@ -3,8 +3,9 @@
 PyTorch's launcher starts the processes, for example `torchrun --nproc-per-node 4 -m amfs_lab train`. The number of a
 process is its rank. All ranks apply the same update, so their learners stay equal. Only rank 0 prints and writes files.
 
-A rule with sums (`outer.SummedRule`) needs two reductions of a vector, so traffic and memory do not depend on the
-number of tasks. Any other rule needs the gradients of all tasks on every rank.
+An aggregation rule of the class `outer.SummedRule` needs only two sums of a vector over the ranks (reductions). So
+traffic and memory do not depend on the number of tasks. For any other rule, every rank needs the gradients of all
+tasks.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ class RankError(AmfsError, RuntimeError):
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes of a run, as this process sees them.
+    """The group of processes of a run, and the number of this process.
 
     Args:
         rank: number of this process, from 0. size: number of processes.
@@ -56,7 +57,7 @@ class Ranks:
         return part
 
     def gathered(self, value: T) -> list[T]:
-        """The values of all ranks, in their order. The values are pickled."""
+        """The values that all ranks pass to this method, in the order of the ranks. The values are pickled."""
         if self.size == 1:
             return [value]
         found: list[Any] = [None] * self.size
@@ -65,13 +66,13 @@ class Ranks:
         return found
 
     def of_first(self, value: float) -> float:
-        """The number of rank 0."""
+        """The value that rank 0 passes to this method. All ranks get it."""
         if self.size == 1:
             return value
         return float(self.total(torch.tensor(value if self.rank == 0 else 0.0, dtype=torch.float64)))
 
     def rows_of_all(self, own: Float[Tensor, "n p"], tasks: int) -> Float[Tensor, "t p"]:
-        """The rows of all tasks, from the rows of each rank's share."""
+        """The rows of all tasks (t p). Each rank passes the rows `own` of its share of the tasks."""
         if self.size == 1:
             return own
         rows, share = own.new_zeros(tasks, own.shape[1]), self.share(tasks)
@@ -81,10 +82,13 @@ class Ranks:
     def combine(
         self, rule: Aggregator, own: Float[Tensor, "n p"], tasks: int, more: Float[Tensor, " k"]
     ) -> tuple[Float[Tensor, " p"], Float[Tensor, " k"]]:
-        """The direction of a rule over all tasks, and the sum of `more` over the ranks, which needs no reduction more.
+        """The direction of an aggregation rule over all tasks, and the sum of `more` over the ranks.
+
+        For a `SummedRule`, the sum of `more` needs no extra reduction.
 
         Args:
             own: gradients of this rank's share of the tasks. tasks: number of all tasks.
+            more: further numbers of this rank.
         """
         if self.size == 1:
             return rule.combine(own), more
@@ -105,7 +109,7 @@ class Ranks:
 
     @torch.no_grad()
     def copy_of_first(self, module: nn.Module) -> None:
-        """Gives the parameters and buffers of rank 0 to the modules of all ranks."""
+        """Copies the parameters and buffers of rank 0 to the modules of all ranks."""
         if self.size > 1:
             with self._connected():
                 for tensor in (*module.parameters(), *module.buffers()):
@@ -113,9 +117,9 @@ class Ranks:
 
     @torch.no_grad()
     def average_buffers(self, module: nn.Module, tasks: int) -> None:
-        """Replaces buffers, which are means over this rank's tasks, by means over all tasks.
+        """Replaces each buffer by its mean over all tasks. Before, it is the mean over this rank's tasks.
 
-        An integer buffer is a counter, which becomes the largest of all ranks.
+        An integer buffer is a counter. It becomes the largest value of all ranks.
         """
         if self.size > 1:
             with self._connected():
@@ -128,7 +132,10 @@ class Ranks:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Raises an error of the block on all ranks, even if only one rank has it. The first rank's error is raised."""
+        """A context that raises an error of its block on all ranks, even if only one rank has the error.
+
+        If several ranks have an error, all ranks raise the error of the lowest of these ranks.
+        """
         own: AmfsError | None = None
         try:
             yield
@@ -147,10 +154,11 @@ class Ranks:
                 raise shared(kind(text if None not in found else f"Rank {rank}: {text}")) from own
 
     def agree(self, facts: Callable[[], Mapping[str, dict[str, Any]]]) -> None:
-        """Raises ConfigError on all ranks if a fact is not the same on all of them.
+        """Raises ConfigError on all ranks unless each fact is equal on all ranks.
 
         Args:
-            facts: returns plain data by name, such as the settings; not called for a single process.
+            facts: a function that returns plain data by name, such as the settings. It is not called for a single
+                process.
         """
         if self.size == 1:
             return
@@ -185,13 +193,13 @@ def process_rank() -> int:
 
 
 def _kind(error: AmfsError) -> type[AmfsError]:
-    """The class of an error that can be made again from its message."""
+    """A class of this error that can be constructed from a message alone."""
     made_of_text = (ConfigError, DataError, NumericalError, AmfsError)
     return next(kind for kind in made_of_text if isinstance(error, kind))
 
 
 def shared(error: AmfsError) -> AmfsError:
-    """The error, marked as one that all ranks raise, so that only rank 0 prints it."""
+    """The same error, marked as an error that all ranks raise. So only rank 0 prints it."""
     error.on_all_ranks = True
     return error
 
@@ -202,10 +210,11 @@ def restarted() -> bool:
 
 
 def _meeting_point(size: int, wait: timedelta) -> dict[str, Any]:
-    """The arguments of `init_process_group` for the store in which the processes find each other.
+    """The arguments of `init_process_group` for the store (key-value server) that connects the processes.
 
     torchrun keeps one store for all restarts, with the addresses of processes that have ended (PyTorch issue 135712).
-    So each restart gets names of its own in the store. The number of restarts is known on a single machine only.
+    So each restart uses its own prefix of keys in the store. The prefix contains the number of restarts, which is known
+    only on a single machine. On several machines, a restart raises ConfigError.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return {}
@@ -225,9 +234,9 @@ def _meeting_point(size: int, wait: timedelta) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def joined(device: torch.device, timeout: float = TIMEOUT) -> Iterator[Ranks]:
-    """The ranks that `torchrun` started, connected in the block; `ALONE` in a process that it did not start.
+    """A context that connects the processes that `torchrun` started. A single process gets `ALONE`.
 
-    The processes communicate by gloo, or by NCCL on CUDA. On CUDA, each process of a machine uses a GPU of its own.
+    The processes communicate by gloo, or by NCCL on CUDA. On CUDA, each process of a machine has its own GPU.
 
     Args:
         timeout: seconds that a rank waits for the others.

@@ -13,10 +13,10 @@ from amfs_lab.moved import moved
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled images (or features) in floating point: one half of an episode, checked when it is made.
+    """Labelled images or features in floating point: the support set or the query set of an episode.
 
-    Labels are classes, 0..ways-1 in int64, or real numbers: one row of `ways` numbers for each image (regression).
-    For `ways` = 1 a vector of n real labels becomes n rows of one number.
+    Labels are classes, 0..ways-1 in int64, or real numbers for regression. Real labels have one row of `ways` numbers
+    for each image. For `ways` = 1, a vector of n real labels becomes n rows of one number.
 
     Raises DataError for images that are not in floating point, or for a number of labels that differs from the number
     of images. DataError is also raised for labels of a wrong type or shape, or a class outside 0..ways-1.
@@ -66,17 +66,18 @@ class Examples:
 
     @property
     def targets(self) -> Float[Tensor, "n ways"]:
-        """Regression targets: real labels as they are, classes one-hot."""
+        """Targets for regression: real labels are unchanged, and classes become one-hot rows."""
         return self.y if self.real else F.one_hot(self.y, self.ways).to(self.x.dtype)
 
     def loss(self, scores: Float[Tensor, "n ways"], label_smoothing: float = 0.0) -> Float[Tensor, ""]:
-        """Cross-entropy for classes, 1/2 |score - y|^2 for real labels; the mean over the n labels.
+        """The mean loss over the n labels: cross-entropy for classes, 1/2 |score - y|^2 for real labels.
 
-        With label smoothing e, the target of the true class is (1 - e) + e / ways. Each other class has the target
-        e/ways. Real labels stay as they are.
+        With label smoothing e, the target of the true class is (1 - e) + e/ways. Each other class has the target
+        e/ways. Real labels stay unchanged.
 
-        Half the mean square is L/n, where L is the loss of Section 4.1. So a gradient step of rate a on L equals a step
-        of rate a n on this loss. Raises DataError for scores that are not one row of `ways` numbers for each label.
+        For real labels, this loss is L/n with L = 1/2 sum (score - y)^2. So a gradient step with rate a on L equals a
+        step with rate a n on this loss. Raises DataError unless the scores have one row of `ways` numbers for each
+        label.
         """
         scores = self._scores(scores)
         if self.real:
@@ -84,14 +85,20 @@ class Examples:
         return F.cross_entropy(scores, self.y, label_smoothing=label_smoothing)
 
     def accuracy(self, scores: Float[Tensor, "n ways"]) -> Float[Tensor, ""]:
-        """The share of labels whose class has the largest score; NaN in regression. Raises DataError as `loss` does."""
+        """The share of labels whose class has the largest score; NaN for real labels.
+
+        Raises DataError for the same scores as `loss`.
+        """
         scores = self._scores(scores)
         if self.real:
             return scores.new_full((), float("nan"))
         return (scores.argmax(1) == self.y).to(scores.dtype).mean()
 
     def _scores(self, scores: Tensor) -> Tensor:
-        """The scores in float32 or float64, because a sum of losses in 16 bits has only two or three digits."""
+        """The scores in float32 or float64. In 16 bits, a sum of losses has only two or three digits.
+
+        Raises DataError for scores of a wrong shape.
+        """
         if scores.shape != (len(self.y), self.ways):
             raise DataError(
                 f"Scores must have one row for each label and one column for each class, {(len(self.y), self.ways)}. "
@@ -102,10 +109,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class Episode:
-    """A task: a support set to learn from and a query set to evaluate on, with the same classes and no common image.
+    """A task: a support set to learn from and a query set to evaluate on.
 
-    Raises DataError if the sets differ in ways, kind of labels or shape of images, or if a class has no example in the
-    support set. The check does not search for common images.
+    Both sets have the same classes, and no common image. Raises DataError if the sets differ in ways, kind of labels or
+    shape of images. Also raises DataError if a class has no example in the support set. The check does not search for
+    common images.
     """
 
     support: Examples

@@ -22,9 +22,8 @@ def printable(text: str, line: bool = False) -> str:
 class AmfsError(Exception):
     """The base class of errors that amfs_lab raises on purpose.
 
-    The command line prints the message and exits with 2.
-
-    A message may quote a file or a name, so `str` of the error is `printable` and has a bounded length.
+    The command line prints the message and exits with code 2. A message may quote a file or a name. So `str` of the
+    error escapes control characters (see `printable`), and shortens long messages.
     """
 
     on_all_ranks = False  # True if all processes of a run raise the error, so only one of them prints it
@@ -47,7 +46,7 @@ class NumericalError(AmfsError, ArithmeticError):
 
 
 class MovedError(ConfigError):
-    """The use of an old name of a public module or function. The message contains the new name."""
+    """The use of an old name of a public module or function. The message gives the new name."""
 
 
 class NonFiniteTask(NumericalError):

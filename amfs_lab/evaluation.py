@@ -28,11 +28,12 @@ class Evaluation:
     """The accuracy of a learner on the queries of some episodes of a source.
 
     Args:
-        accuracy, per_episode: the mean with its interval, and the share of correct queries of each episode.
+        accuracy: the mean accuracy with its interval. per_episode: the share of correct queries in each episode.
         config: the shape of the episodes; None if the source has none. data: the name of the source and split.
-        first: index of the first episode. scores: (q, ways) of each episode. labels: (q) of each episode, the true
-            classes; row i of both belongs to `source[first + i]`. classes: the class names of each episode, if the
-            source has them.
+        first: index of the first episode in the source.
+        scores: one tensor (q, ways) for each episode. labels: one tensor (q) of true classes for each episode. Entry i
+            of both belongs to `source[first + i]`.
+        classes: the class names of each episode, if the source has them.
     """
 
     accuracy: Interval
@@ -48,8 +49,8 @@ class Evaluation:
     def by_group(self) -> dict[str, float]:
         """The accuracy in each group of classes, such as a script or an alphabet; see `group_of`.
 
-        The result is empty if the source has no names of classes. If at least one name has no group, every class is a
-        group of its own.
+        The result is empty if the source has no names of classes. If any name has no group, each class is its own
+        group.
         """
         answers: dict[str, list[bool]] = defaultdict(list)
         for scores, labels, names in zip(self.scores, self.labels, self.classes, strict=bool(self.classes)):
@@ -59,10 +60,10 @@ class Evaluation:
 
     @property
     def over_groups(self) -> Interval | None:
-        """The interval over groups, which all have the same weight. It also holds for *other* scripts or alphabets.
+        """The mean accuracy over groups of classes, with an interval; None for fewer than two groups.
 
-        This is Student's t interval of the groups' accuracies, or None for fewer than two groups. In contrast, the
-        interval over episodes holds for the evaluated groups only.
+        All groups have the same weight. The interval is Student's t interval of the groups' accuracies. It also holds
+        for *other* scripts or alphabets. In contrast, the interval over episodes holds only for the evaluated groups.
         """
         values = _values(self.by_group)
         return mean_interval(values, of=self._groups) if len(values) > 1 else None
@@ -70,7 +71,7 @@ class Evaluation:
     def minus_over_groups(self, other: "Evaluation") -> Interval:
         """The paired difference to `other` over groups. Its interval also holds for other scripts or alphabets.
 
-        Raises DataError if `other` has other episodes, or for fewer than two groups.
+        Raises DataError if `other` has other episodes, or if there are fewer than two groups.
         """
         self._check_same(other)
         counts = [len(each.per_episode) for each in (self, other)]
@@ -107,7 +108,7 @@ class Evaluation:
 
     @property
     def remark(self) -> str:
-        """A warning if there are too few episodes for an interval; empty otherwise."""
+        """A warning if there are too few episodes for an interval, otherwise an empty text."""
         n = len(self.per_episode)
         return "" if n >= FEW else f"An interval needs {FEW} episodes. Got {n}. 600 is the usual number."
 
@@ -131,10 +132,10 @@ def evaluate(
 ) -> Evaluation:
     """Mean query accuracy over episodes `first` .. `first + episodes - 1`; with 30 or more, also a 95 % interval.
 
-    Buffers, modes and random generators are restored. The same learner always has the same results on the same
-    episodes. The network is in evaluation mode: dropout is off, and torch's BatchNorm uses its running averages over
-    training tasks. If your own network needs statistics of the episode, use `backbones.EpisodeNorm`, which is the same
-    in both modes, or torch's BatchNorm with `track_running_stats=False`.
+    Afterwards, buffers, training mode and random generators are restored. The same learner always has the same results
+    on the same episodes. The network is in evaluation mode: dropout is off, and torch's BatchNorm uses its running
+    averages over training tasks. If your own network needs statistics of the episode, use `backbones.EpisodeNorm`,
+    which is the same in both modes. Or use torch's BatchNorm with `track_running_stats=False`.
 
     Args:
         ranks: each rank evaluates a share of the episodes; all ranks return the same result.
@@ -187,13 +188,13 @@ def _measured(learner: MetaLearner, source: Any, index: int, explain: bool) -> t
 
 @torch.no_grad()
 def check_measurable(learner: MetaLearner, source: EpisodeSource) -> None:
-    """Raises the error that `evaluate` would raise at the first episode of the source, if any."""
+    """Raises the error that `evaluate` would raise at the first episode of the source, if there is one."""
     with measuring(learner):
         _measured(learner, source, 0, explain=True)
 
 
 def check_episodes(episodes: int) -> None:
-    """Raises ConfigError unless there are enough episodes for an interval."""
+    """Raises ConfigError unless `episodes` is an integer >= 2."""
     if not isinstance(episodes, Integral):
         raise ConfigError(f"`episodes` must be an integer, the number of episodes. Got {episodes!r}.")
     if episodes < 2:

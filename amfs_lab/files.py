@@ -39,7 +39,7 @@ def opened(path: Path) -> io.BufferedReader:
 
 
 def content(path: Path, most: int) -> bytes:
-    """The bytes of a regular file of at most `most` bytes."""
+    """The bytes of a regular file. Raises ValueError if the file has more than `most` bytes."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
@@ -51,12 +51,15 @@ def content(path: Path, most: int) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file, read by `parse_json`."""
+    """The value in a JSON file, read by `parse_json`. The file must have no more than `JSON_BYTES` bytes."""
     return parse_json(content(path, JSON_BYTES))
 
 
 def parse_json(data: bytes | str) -> Any:
-    """The value of strict JSON in UTF-8: finite numbers, integers of at most 64 bits, and no field twice."""
+    """The value of strict JSON in UTF-8: finite numbers, integers of at most 64 bits, and no repeated field.
+
+    Raises ValueError for any other text.
+    """
     if len(data) > JSON_BYTES:
         raise ValueError(f"its JSON has {len(data):,} bytes, more than the limit of {JSON_BYTES:,}")
     try:
@@ -84,12 +87,15 @@ def _integer(word: str) -> int:
 
 
 def archive(file: io.BufferedReader | io.BytesIO) -> zipfile.ZipFile:
-    """An open zip. Raises ValueError if reading its list of members would take minutes and gigabytes."""
+    """An open zip archive. Raises ValueError if its list of members has more than `DIRECTORY_BYTES` bytes."""
     return zipfile.ZipFile(_Bounded(file))  # type: ignore[arg-type]
 
 
 class _Bounded:
-    """A file that limits each read to `DIRECTORY_BYTES`, because zipfile reads the list of members in one read."""
+    """A file that raises ValueError for a read of more than `DIRECTORY_BYTES` bytes.
+
+    zipfile reads the list of members in one read, so this limits the length of the list.
+    """
 
     def __init__(self, file: io.BufferedReader | io.BytesIO) -> None:
         self._file = file
@@ -102,7 +108,7 @@ class _Bounded:
 
 
 def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
-    """The bytes of a member, at most `most`. The size that the zip states is not trusted."""
+    """The bytes of one member of a zip, at most `most`. The function does not trust the size that the zip states."""
     if info.compress_type not in METHODS:
         raise ValueError(f"{info.filename!r} must be stored or deflated. Got another compression method")
     if info.file_size > most:
@@ -117,7 +123,7 @@ def tar_members(path: Path, most: int, largest: int, wanted: Callable[[str], boo
     Nothing is written to disk.
 
     Raises ValueError for a link or a device, for a wanted member of more than `largest` bytes, or for more than `most`
-    bytes in total. The sizes that the archive states are not trusted.
+    bytes in total. The function does not trust the sizes that the archive states.
     """
     with opened(path) as file:
         packed = file.peek(2)[:2] == b"\x1f\x8b"
@@ -141,7 +147,10 @@ def tar_members(path: Path, most: int, largest: int, wanted: Callable[[str], boo
 
 
 class _Growing:
-    """An unpacked stream that can be read up to `limit`, because a header of a tar may state any size for a name."""
+    """An unpacked stream that raises ValueError if more than `limit` bytes are read.
+
+    The limit is necessary, because the header of a tar may state any size for the name of a member.
+    """
 
     def __init__(self, file: io.BufferedReader | gzip.GzipFile) -> None:
         self._file, self._at, self.limit = file, 0, TAR_HEADERS
@@ -155,7 +164,7 @@ class _Growing:
 
 
 def arrays(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an npz file, without pickled objects."""
+    """The arrays of an npz file. Raises ValueError for pickled objects."""
     try:
         with archive(io.BytesIO(data)) as opened:
             members = opened.infolist()
@@ -185,10 +194,10 @@ def tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 @contextlib.contextmanager
 def replacing(path: Path, text: bool = False) -> Iterator[IO[Any]]:
-    """A context with a new file, open for writing, that replaces `path` when the block ends without an error.
+    """A context with a new file, open for writing. The file replaces `path` if the block ends without an error.
 
-    The new file is in the folder of `path`. The name of the new file cannot be guessed, and the file is always created
-    anew. So no prepared link can redirect the writing. A link at `path` is replaced, not followed.
+    The new file is in the folder of `path`. Its name cannot be guessed, and an existing file is never opened. So nobody
+    can redirect the writing by a link that was made before. A link at `path` is replaced, not followed.
     """
     partial = unguessable(path)
     settings: dict[str, Any] = {"encoding": "utf-8", "newline": "", "errors": "backslashreplace"} if text else {}
@@ -205,7 +214,7 @@ def replacing(path: Path, text: bool = False) -> Iterator[IO[Any]]:
 
 
 def write_json(path: Path, plain: Any) -> None:
-    """Writes plain data to a JSON file, which is replaced at once."""
+    """Writes plain data to a JSON file. The complete new file replaces an old file in one step."""
     with replacing(path, text=True) as file:
         file.write(json.dumps(plain, indent=1) + "\n")
 
@@ -216,7 +225,7 @@ def unguessable(path: Path) -> Path:
 
 
 def is_trusted(found: os.stat_result) -> bool:
-    """True for a file that only this user or root can have written."""
+    """True for a file that only this user or root can have written. On Windows the result is always True."""
     if not hasattr(os, "geteuid"):  # Windows: a user's cache folder is closed to others
         return True
     return found.st_uid in (os.geteuid(), 0) and not found.st_mode & stat.S_IWOTH

@@ -1,6 +1,6 @@
 """Kernels, the similarities of features: RBF with its bandwidth, linear, and cosine.
 
-A kernel is a module. `kernel(x1, x2)` is the Gram matrix; `kernel.start(features)` initialises the learnable numbers
+A kernel is a module. `kernel(x1, x2)` is the Gram matrix. `kernel.start(features)` initialises the learnable numbers
 from the first task.
 """
 
@@ -21,12 +21,12 @@ SMALL_ARRAY = 2**16  # largest number of differences that is kept for the backwa
 
 
 def squared_distances(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
-    """|a - b|^2 for every row a of `x1` and b of `x2`.
+    """|a - b|^2 for every row a of `x1` and every row b of `x2`.
 
-    Direct differences give exact zeros for equal points, while |a|^2 + |b|^2 - 2ab leaves rounding errors. Direct
-    differences can be differentiated twice, but `torch.cdist` cannot. A large array of differences (n m d) is never
-    kept. Integers become floating point, and 16-bit numbers become float32. Raises DataError unless all rows have the
-    same length.
+    The distances are computed from the differences a - b, so equal points have the exact distance 0. The formula
+    |a|^2 + |b|^2 - 2ab would leave rounding errors. The result can be differentiated twice, but `torch.cdist` cannot. A
+    large array of differences (n m d) is never kept. Integers become floating point, and 16-bit numbers become float32.
+    Raises DataError unless all rows have the same length.
     """
     return _squared_distances(*checked_points(x1, x2))
 
@@ -40,11 +40,11 @@ def _squared_distances(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 class _SquaredDistances(torch.autograd.Function):
-    """Squared distances, computed without keeping an array of differences. The derivatives are matrix products.
+    """Squared distances that keep no array of differences for the backward pass. Their derivatives are matrix products.
 
     The gradient with respect to `x1` is 2 sum_j g_ij (a_i - b_j) = 2 (sum_j g_ij) a_i - 2 g b, which can be
-    differentiated again. Both inputs are shifted by the mean of `x2` first, because a large common offset would cost
-    digits.
+    differentiated again. For the derivatives, the mean of `x2` is first subtracted from both inputs, because a large
+    common offset would cause rounding errors.
     """
 
     generate_vmap_rule = True
@@ -83,10 +83,11 @@ def rbf_kernel(
     """k(a, b) = exp(-|a - b|^2 / (2 bandwidth^2)).
 
     Args:
-        x1, x2: features, any unit. bandwidth: sigma > 0 in the same unit, or one number for each of the d coordinates.
+        x1, x2: features, any unit. bandwidth: sigma > 0 in the same unit as the features, or one number for each of the
+            d coordinates.
     Returns:
         the Gram matrix, with entries in [0, 1] and ones where a = b. A bandwidth may be any positive float. A very
-        small one gives the identity (for different points), and a very large one gives a matrix of ones.
+        small bandwidth gives the identity (for different points), and a very large bandwidth gives a matrix of ones.
     Raises:
         ConfigError: a bandwidth that is not finite and > 0. DataError: rows of different lengths, or a number of
             bandwidths that is not 1 or d.
@@ -96,7 +97,7 @@ def rbf_kernel(
 
 
 def _rbf(x1: Tensor, x2: Tensor, bandwidth: Tensor | float) -> Tensor:
-    """`rbf_kernel` of points in working precision, and a bandwidth that is known to be positive."""
+    """`rbf_kernel` without checks. The points must be in working precision, and the bandwidth must be positive."""
     limits = torch.finfo(x1.dtype)
     if isinstance(bandwidth, Tensor) and bandwidth.ndim == 1:
         if len(bandwidth) != (d := x1.shape[-1]):
@@ -126,9 +127,9 @@ def _largest_of(*tensors: Tensor) -> Tensor:
 
 
 def _scale_of(*tensors: Tensor) -> Tensor:
-    """The largest power of two up to the largest absolute value. A division by it is exact.
+    """The largest power of two that is not above the largest absolute value in the tensors.
 
-    The result is 1 if the largest absolute value is 0 or not finite.
+    A division by a power of two is exact. The result is 1 if the largest absolute value is 0 or not finite.
     """
     largest = _largest_of(*tensors)
     power = torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent - 1)
@@ -136,19 +137,28 @@ def _scale_of(*tensors: Tensor) -> Tensor:
 
 
 def linear_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"], bias: bool = True) -> Float[Tensor, "*b n m"]:
-    """k(a, b) = <a, b>, plus 1 with `bias` (as if the features had a column of ones). Raises as `rbf_kernel` does."""
+    """k(a, b) = <a, b>, plus 1 with `bias`. The 1 has the effect of a column of ones in the features.
+
+    Raises DataError for rows of different lengths.
+    """
     x1, x2 = checked_points(x1, x2)
     return x1 @ x2.mT + int(bias)
 
 
 def cosine_kernel(x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]:
-    """k(a, b) = <a, b> / (|a| |b|), in [-1, 1] up to rounding; 0 for a zero vector. Raises as `rbf_kernel` does."""
+    """k(a, b) = <a, b> / (|a| |b|), in [-1, 1] up to rounding; 0 if a or b is a zero vector.
+
+    Raises DataError for rows of different lengths.
+    """
     x1, x2 = checked_points(x1, x2)
     return _unit_rows(x1) @ _unit_rows(x2).mT
 
 
 def _unit_rows(x: Tensor) -> Tensor:
-    """Rows of length 1, scaled by their largest entry first, so that no square overflows or underflows."""
+    """The rows of `x`, each divided by its length; a zero row stays zero.
+
+    Each row is first divided by its largest entry, so that no square overflows or underflows.
+    """
     if not x.numel():
         return x
     largest = x.detach().abs().amax(-1, keepdim=True)
@@ -158,9 +168,9 @@ def _unit_rows(x: Tensor) -> Tensor:
 def median_bandwidth(x: Real[Tensor, "n d"]) -> Float[Tensor, ""]:
     """The median distance over the pairs of rows of `x`, the usual start of a bandwidth.
 
-    With this bandwidth about half of the pairs have a similarity above 61 %. For an even number of pairs the median is
-    the smaller of the middle two. The result is detached. Raises DataError for fewer than two rows, or a median that is
-    0 (most rows equal) or not finite.
+    With this bandwidth about half of the pairs have a similarity above 61 %. For an even number of pairs, the median is
+    the smaller of the middle two distances. The result is detached. Raises DataError for fewer than two rows, or for a
+    median that is 0 (most rows equal) or not finite.
     """
     x, _ = checked_points(x.detach() if isinstance(x, Tensor) else x, x)
     n = len(x)
@@ -196,12 +206,15 @@ class Learned:
             raise ConfigError(f"{must} between {self.low:g} and {self.high:g}. Got {start:g}. {self.advice}")
 
     def log(self, start: Tensor | float, shape: tuple[int, ...] = (), learn: bool = True) -> nn.Parameter:
-        """The parameter log(start), the same in all entries of `shape`."""
+        """A parameter of this shape, with log(start) in every entry."""
         self.check(start)
         return nn.Parameter(torch.full(shape, math.log(start)), requires_grad=learn)
 
     def exp(self, log_value: Float[Tensor, "*d"]) -> Float[Tensor, "*d"]:
-        """exp(log_value) within the bounds. The gradient ignores the bounds, so that a value outside can return."""
+        """exp(log_value), limited to the bounds.
+
+        The gradient ignores the bounds, so that training can move a value from outside the bounds back inside.
+        """
         held = log_value.clamp(math.log(self.low), math.log(self.high)).detach()
         # held + 0: log_value + (held - log_value) would be rounded if log_value is far outside the bounds.
         return (held + (log_value - log_value.detach())).exp()
@@ -220,27 +233,28 @@ class Kernel(nn.Module, ABC):
     needs_features = False  # True until `for_features` is called, if the kernel needs the number of features
 
     def for_features(self, features: int) -> None:
-        """Makes learnable numbers whose shape depends on the number of features; does nothing by default."""
+        """Makes learnable numbers whose shape depends on the number of features. By default the method does nothing."""
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
-        """Initialises learnable numbers from the features of the first task; does nothing by default."""
+        """Initialises learnable numbers from the features of the first task. By default the method does nothing."""
 
     @abstractmethod
     def forward(self, x1: Real[Tensor, "*b n d"], x2: Real[Tensor, "*b m d"]) -> Float[Tensor, "*b n m"]: ...
 
     def diagonal(self, x: Real[Tensor, "*b n d"]) -> Float[Tensor, "*b n"]:
-        """k(x_i, x_i), without the rest of the Gram matrix."""
+        """The values k(x_i, x_i), computed without the rest of the Gram matrix."""
         one = x[..., None, :]
         return self(one, one)[..., 0, 0]
 
 
 class RBF(Kernel):
-    """`rbf_kernel` with a learned bandwidth. Its logarithm is learned, and the bandwidth stays between 1e-3 and 1e3.
+    """`rbf_kernel` with a bandwidth between 1e-3 and 1e3. The logarithm of the bandwidth is the learned parameter.
 
     Args:
         bandwidth: start value > 0, in units of the feature distance. None means the median feature distance of the
-            first task (and 1 until then). With a far smaller start, a network may begin with K = I and K_QS = 0.
-        learn: whether meta-training may change it.
+            first task. Until the first task, the bandwidth is then 1. If the start is far below the feature distances,
+            a network may begin with K = I and K_QS = 0.
+        learn: True if meta-training may change the bandwidth.
         dimensions: None means one bandwidth for all features. A number d > 0 means one bandwidth for each of d
             features. 0 means one bandwidth for each feature of the network of a `MetaLearner`, which calls
             `for_features`.
@@ -263,7 +277,7 @@ class RBF(Kernel):
             self.needs_features = False
 
     def start(self, features: Real[Tensor, "n d"]) -> None:
-        """Sets the bandwidth (of every dimension) to the median distance, unless one was given."""
+        """Sets every bandwidth to the median distance, unless the constructor was given a start value."""
         if self.starts_at_median:
             with torch.no_grad():
                 self.log_bandwidth.fill_(median_bandwidth(features).log())

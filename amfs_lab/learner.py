@@ -1,4 +1,4 @@
-"""The meta-learner: a backbone with an inner loop. It computes scores, losses and gradients of tasks."""
+"""The meta-learner: a backbone with an inner loop. It computes the scores, losses and gradients of tasks."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ BATCH_NORM_MODULES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBat
 
 
 class TaskGradients(NamedTuple):
-    """Query losses, query accuracies (NaN for real labels) and gradients (rows) of the t tasks of a meta-step."""
+    """The query losses, query accuracies (NaN for real labels) and gradients (rows) of the t tasks of a meta-step."""
 
     losses: Float[Tensor, " t"]
     accuracies: Float[Tensor, " t"]
@@ -37,7 +37,8 @@ class TaskGradients(NamedTuple):
 class WithHead(nn.Module):
     """A backbone with a linear head. The head starts at zero, so that all classes have the same score.
 
-    Raises ConfigError for a backbone without `features`, or one that returns another number of features.
+    Raises ConfigError for a backbone without the attribute `features`. Also raises ConfigError if the backbone returns
+    another number of features than this attribute.
     """
 
     def __init__(self, backbone: Backbone, ways: int) -> None:
@@ -64,7 +65,7 @@ class WithHead(nn.Module):
 
 
 def _dtype_of(*modules: nn.Module) -> torch.dtype | None:
-    """The type of the first floating-point parameter; None without one."""
+    """The type of the first floating-point parameter in the modules; None if there is none."""
     return next((p.dtype for module in modules for p in module.parameters() if p.is_floating_point()), None)
 
 
@@ -80,12 +81,12 @@ class MetaLearner(nn.Module):
 
     Args:
         backbone: called as `backbone(x, reference)` (see `backbones.Backbone`). A network of another library, which
-            takes images only, is wrapped (`backbones.Wrapped`).
+            takes only images, is wrapped (`backbones.Wrapped`).
         inner: `FunctionSpace`, `Prototypes` (on features), or `Maml`, `Anil` (on a network with a linear head).
-        ways: number of outputs of the head, and the ways of every episode. Loops on features ignore it.
+        ways: number of outputs of the head, and the ways of every episode. Inner loops on features ignore this number.
         label_smoothing: share of a query's label that is spread over all classes (Szegedy et al. 2016).
     Raises:
-        ConfigError: a gradient loop without `ways`, or on a network without `features`.
+        ConfigError: a gradient loop without `ways`, or a gradient loop on a network without `features`.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class MetaLearner(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """The device of its tensors; the CPU if it has none."""
+        """The device of the learner's tensors; the CPU if the learner has no tensors."""
         return next((tensor.device for tensor in tensors_of(self)), torch.device("cpu"))
 
     @property
@@ -138,14 +139,14 @@ class MetaLearner(nn.Module):
         return self.inner.adapt(self.net, episode.support)(episode.query.x)
 
     def loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The task's meta-objective: by default the query loss, plus gamma * I/n if the inner loop has a gamma.
+        """The meta-objective of the task: the query loss by default, plus gamma * I/n if the inner loop has a gamma.
 
-        The query loss is `Examples.loss`: cross-entropy, or half the mean square of real labels.
+        The query loss is `Examples.loss`: the cross-entropy of classes, or half the mean squared error of real labels.
         """
         return self(episode)[0]
 
     def forward(self, episode: Episode) -> tuple[Float[Tensor, ""], Float[Tensor, "q ways"]]:
-        """The loss and the scores of a task."""
+        """The loss (see `loss`) and the scores of a task."""
         return self.inner.loss(self.net, self._ready(episode), self.label_smoothing)
 
     def meta_parameters(self) -> list[nn.Parameter]:
@@ -161,18 +162,18 @@ class MetaLearner(nn.Module):
             )
 
     def task_gradients(self, episodes: Sequence[Episode], batched: bool = False) -> TaskGradients:
-        """Losses, accuracies and gradients of the tasks.
+        """The losses, accuracies and gradients of the tasks.
 
-        Each task has its own forward and backward pass (tasks share no images) and writes its row into one buffer. The
-        network's buffers (running averages of torch's BatchNorm) are the same at the start of each task. After the
-        last task they are the mean over the tasks.
+        Each task has its own forward and backward pass, and its gradient is one row of the result. Tasks share no
+        images. The buffers of the network, such as the running averages of BatchNorm, have the same values at the start
+        of each task. After the last task, each buffer is set to the mean of its final values over the tasks.
 
         Args:
             batched: compute all tasks at once, each with a copy of the meta-parameters. The results are equal up to
                 rounding. There are fewer and larger operations, which is faster on a GPU and slower on a CPU.
         Raises:
-            ConfigError: no meta-parameters; `batched` with episodes of different shapes, or with second-order MAML on
-                torch's own BatchNorm.
+            ConfigError: no meta-parameters; `batched` with episodes of different shapes, or with MAML on torch's own
+                BatchNorm (FO-MAML only if the BatchNorm tracks running averages).
         """
         self.check_trainable()
         with recording():
@@ -230,7 +231,11 @@ class MetaLearner(nn.Module):
         return TaskGradients(losses.detach(), accuracies, torch.cat([grad.reshape(t, -1) for grad in grads], 1))
 
     def _check_batch_norm(self) -> None:
-        """Raises ConfigError for native BatchNorm in MAML: its second derivatives are wrong in `torch.func.vmap`."""
+        """Raises ConfigError for MAML with torch's own BatchNorm.
+
+        The second derivatives of this BatchNorm are wrong within `torch.func.vmap`. For FO-MAML, the method raises the
+        error only if the BatchNorm tracks running averages.
+        """
         if isinstance(self.inner, Maml) and any(
             isinstance(module, BATCH_NORM_MODULES)
             and module.training
@@ -250,7 +255,10 @@ class MetaLearner(nn.Module):
         return Episode.unchecked(*(Examples.unchecked(ordinary(h.x), ordinary(h.y), h.ways) for h in halves))
 
     def _ready(self, episode: Episode) -> Episode:
-        """The episode after `_cast`. Raises ConfigError if its ways differ from those of the head."""
+        """The episode after `_cast`.
+
+        Raises ConfigError if the number of classes of the episode differs from the number of outputs of the head.
+        """
         torch.clear_autocast_cache()  # the cache may hold weights from before the last step
         if isinstance(self.inner, GradientLoop) and episode.support.ways != self.ways:
             raise ConfigError(
@@ -262,10 +270,13 @@ class MetaLearner(nn.Module):
 
 
 class Buffers:
-    """A copy of a module's buffers, which `restore` puts back, even if the module replaced or added some.
+    """A copy of the buffers of a module. `restore` writes the copy back into the module.
 
-    In a sequence of tasks, `note` adds up the buffers of a task and restores the copy. `put_mean` writes the mean over
-    the tasks: the largest value of an integer buffer, which is a counter.
+    This is possible even if the module has replaced or added buffers.
+
+    In a sequence of tasks, call `note` after each task: it adds the buffers to a sum and restores the copy. At the end,
+    `put_mean` writes the mean over the tasks. An integer buffer is a counter: it gets the largest value instead of the
+    mean.
     """
 
     @torch.no_grad()
@@ -283,7 +294,7 @@ class Buffers:
 
     @torch.no_grad()
     def note(self) -> None:
-        """Adds up the buffers at the end of a task, and restores their values from the start of the task."""
+        """Adds the buffers at the end of a task to a sum, and restores the values from the start of the task."""
         ends = dict(self.module.named_buffers())
         if not self.kept and not ends:
             return
@@ -319,10 +330,10 @@ class Buffers:
 
 
 def checked_learner(learner: object) -> MetaLearner:
-    """The learner, if it can be meta-trained.
+    """The given learner, if it can be meta-trained.
 
     Raises ConfigError if there is no meta-parameter, or if a meta-parameter was made in `torch.inference_mode` or is
-    not float32 or float64. In 16 bits an outer step is lost in rounding.
+    not float32 or float64. With 16-bit parameters, rounding would remove an outer step.
     """
     if not isinstance(learner, MetaLearner):
         raise ConfigError(
@@ -346,7 +357,10 @@ def checked_learner(learner: object) -> MetaLearner:
 
 @contextlib.contextmanager
 def untouched(module: nn.Module) -> Iterator[None]:
-    """Restores the module's buffers and the global random generators of torch, numpy and Python after the block."""
+    """A context that restores the buffers of the module and the global random generators at its end.
+
+    The random generators are those of torch, numpy and Python.
+    """
     buffers = Buffers(module)
     with _generators_kept({tensor.device for tensor in tensors_of(module)}):
         try:
@@ -357,14 +371,17 @@ def untouched(module: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def repeatable(device: torch.device, *key: object) -> Iterator[None]:
-    """Seeds the global random generators (dropout uses them) from `key`, and restores them after the block."""
+    """A context that seeds the global random generators from `key`, and restores them after the block.
+
+    Dropout, for example, uses these generators.
+    """
     with _generators_kept({device}):
         seed(device, seed_of(*key))
         yield
 
 
 def seed_of(*key: object) -> int:
-    """A seed that depends on all words of the key."""
+    """A seed from all parts of `key`, computed by a hash function."""
     words = "/".join(map(str, key)).encode()
     return int.from_bytes(hashlib.blake2b(words, digest_size=7).digest(), "big")
 
@@ -394,9 +411,9 @@ def seed(device: torch.device, number: int) -> None:
 
 @contextlib.contextmanager
 def measuring(module: nn.Module) -> Iterator[None]:
-    """Puts the module in evaluation mode for the block, and restores modes, buffers and random generators.
+    """A context in which the module is in evaluation mode. At its end, all modes and buffers are as before.
 
-    The generators are global, so measurements in several threads wait for each other.
+    It also restores the global random generators, so only one thread at a time can be in this context.
     """
     with MEASURING:
         modes = [(each, each.training) for each in module.modules()]
@@ -411,7 +428,10 @@ def measuring(module: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(episode: Episode, batched: bool = False) -> Iterator[None]:
-    """Turns any exception of the network on the first episode of a source into a ConfigError with advice."""
+    """A context that turns an exception of the network into a ConfigError with advice.
+
+    The block runs the network on `episode`, the first episode of a source. An error of this library passes unchanged.
+    """
     try:
         yield
     except AmfsError:

@@ -20,7 +20,7 @@ class MetaGradient(NamedTuple):
 
     Args:
         direction: sum_j c_j g_j over all tasks. loss, accuracy: means over all tasks.
-        tasks: what the tasks of this process gave; None if their gradients were not kept.
+        tasks: the losses, accuracies and gradients of the tasks of this process; None if the gradients were not kept.
     """
 
     direction: Float[Tensor, " p"]
@@ -36,13 +36,13 @@ def meta_step(
     episodes: Sequence[Episode],
     batched: bool = False,
 ) -> TaskGradients:
-    """theta <- theta - beta * sum_j c_j g_j with one gradient g_j for each task.
+    """One meta-step: theta <- theta - beta * sum_j c_j g_j with one gradient g_j per task.
 
     The weights c_j come from `aggregator`, and `optimizer` applies the step.
 
     Raises:
-        NonFiniteTask: a loss or gradient of a task is not finite. NumericalError: finite gradients combine to infinity.
-            In both cases the meta-parameters do not change.
+        NonFiniteTask: a loss or gradient of a task is not finite. NumericalError: the weighted sum of finite gradients
+            is infinite. In both cases the meta-parameters do not change.
     """
     found = meta_gradient(learner, aggregator, episodes, batched)
     apply(learner, optimizer, found.direction)
@@ -59,15 +59,17 @@ def meta_gradient(
     ranks: Ranks = ALONE,
     tasks: int | None = None,
 ) -> MetaGradient:
-    """The weighted sum of the tasks' gradients. Raises the same errors as `meta_step`, and then changes nothing.
+    """The weighted sum of the tasks' gradients.
+
+    Raises the same errors as `meta_step`. After an error the learner is unchanged.
 
     Args:
-        episodes: the tasks; with several ranks, this rank's share of them.
+        episodes: the tasks. With several processes (ranks), these are only the tasks of this process.
         batched: see `MetaLearner.task_gradients`.
         streamed: keep only one gradient at a time, so that the memory does not depend on the number of tasks. Each
-            gradient is computed twice; for `Mean`, once. The rule must be a `SummedRule`. If the network uses random
-            numbers, reading an episode must seed them, as in `MetaTrainer`.
-        tasks: number of all tasks, if it is not the number of `episodes`.
+            gradient is computed twice; for `Mean`, once. The aggregator must be a `SummedRule`. If the network uses
+            random numbers, reading an episode must seed the random generators, as in `MetaTrainer`.
+        tasks: number of all tasks; None: the number of `episodes`.
     """
     buffers, tasks = Buffers(learner), tasks or len(episodes)
     try:
@@ -98,7 +100,11 @@ def apply(learner: MetaLearner, optimizer: torch.optim.Optimizer, direction: Flo
 def _streamed(
     learner: MetaLearner, rule: Aggregator, episodes: Sequence[Episode], ranks: Ranks, tasks: int
 ) -> tuple[MetaGradient, TaskGradients]:
-    """The gradient of a step; then losses and accuracies, with the largest entry of each gradient as its row."""
+    """The gradient of a meta-step, with only one task gradient in memory.
+
+    The second result has the losses and accuracies of the tasks. Its gradient rows have one number only: the largest
+    absolute entry of the gradient.
+    """
     if not isinstance(rule, SummedRule):
         raise ConfigError(f"`streamed` needs a rule with sums, a SummedRule. Got {rule}. Leave `streamed` out.")
     # These tensors are made before the gradients: small ones between large ones would leave holes in the memory.
@@ -133,7 +139,10 @@ def _one_by_one(learner: MetaLearner, episodes: Sequence[Episode]) -> Iterator[T
 
 
 def _check(own: TaskGradients, direction: Float[Tensor, " p"], ranks: Ranks, tasks: int) -> None:
-    """Raises the same error on all ranks unless all losses, gradients and the direction are finite."""
+    """Raises an error unless all losses, all gradients and the direction are finite.
+
+    All processes (ranks) raise the same error.
+    """
     sound = (torch.isfinite(own.losses) & torch.isfinite(own.rows).all(1)).tolist()
     wrong = [task for task, each in zip(ranks.share(tasks), sound, strict=True) if not each]
     if wrong := [task for each in ranks.gathered(wrong) for task in each]:

@@ -1,8 +1,8 @@
 """The tables of methods and of aggregation rules, with their labels and their look in figures.
 
 A method also has an inner loop, an aggregation rule and a default learning rate. Configuration, command line,
-benchmark, experiments and explorers read these tables. A new method or a new rule is one row. The classes behind the
-rows have their own registries: `inner.INNER_LOOPS` and `outer.AGGREGATORS`.
+benchmark, experiments and explorers read these tables. To add a method or a rule, add one row to its table. The classes
+of inner loops and rules are in two other registries: `inner.INNER_LOOPS` and `outer.AGGREGATORS`.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class FunctionSpaceConfig:
             check_learned_bandwidth(self.bandwidth)
 
     def build(self) -> FunctionSpace:
-        """An inner loop with fresh learnable numbers."""
+        """A new inner loop with new learnable numbers."""
         kernels = {"linear": Linear, "cosine": Cosine}
         dimensions = 0 if self.bandwidth_per_dimension else None
         rbf = partial(RBF, self.bandwidth, self.learn_bandwidth, dimensions)
@@ -98,9 +98,9 @@ class Method:
     """A method of meta-training.
 
     Args:
-        label: its name in figures and lessons.
-        color, dash, marker: its look in every figure.
-        inner, outer: its inner loop and its aggregation rule.
+        label: name of the method in figures and lessons.
+        color, dash, marker: look of the method in every figure.
+        inner, outer: inner loop and aggregation rule of the method.
         meta_lr: default outer learning rate.
     """
 
@@ -114,7 +114,7 @@ class Method:
 
     @property
     def has_head(self) -> bool:
-        """True if the method's network has a linear head, and so a fixed number of ways."""
+        """True if the network of the method has a linear head. Such a network has a fixed number of ways."""
         return isinstance(self.inner, GradientLoop)
 
 
@@ -144,7 +144,7 @@ class Rule:
     """An aggregation rule that the figures compare.
 
     Args:
-        color, dash, marker, pattern: its look in every figure; `pattern` is the fill of a bar.
+        color, dash, marker, pattern: look of the rule in every figure; `pattern` is the fill of a bar.
     """
 
     aggregator: Aggregator

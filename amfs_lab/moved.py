@@ -1,6 +1,7 @@
 """Old names of public modules and functions, for notebooks and scripts that were written for an earlier version.
 
-A module that had an old name has `__getattr__ = moved(__name__)`. `OldModules` is a finder in `sys.meta_path`.
+The use of an old name raises MovedError with the new name. A module with old names of its functions has the line
+`__getattr__ = moved(__name__)`. For old names of modules, `OldModules` is a finder in `sys.meta_path`.
 """
 
 from collections.abc import Callable
@@ -107,7 +108,7 @@ MOVED: dict[str, str] = {
 
 
 def check_moved(name: str) -> None:
-    """Raises MovedError if `name`, as in `amfs_lab.reader`, is an old name; the message has the new place."""
+    """Raises MovedError if `name` is an old name, such as `amfs_lab.reader`. The message has the new name."""
     if place := MOVED.get(name.removeprefix("amfs_lab.")):
         from amfs_lab.errors import MovedError  # imported here, because this module is part of every `import amfs_lab`
 
@@ -115,7 +116,10 @@ def check_moved(name: str) -> None:
 
 
 def moved(module: str) -> Callable[[str], object]:
-    """A `__getattr__` for that module. An old name raises MovedError, and any other name raises AttributeError."""
+    """The function `__getattr__` for the module with the name `module`.
+
+    It raises MovedError for an old name, and AttributeError for any other name.
+    """
 
     def missing(name: str) -> object:
         check_moved(f"{module}.{name}")
@@ -125,7 +129,7 @@ def moved(module: str) -> Callable[[str], object]:
 
 
 class OldModules:
-    """A module finder that raises MovedError, with the new place, for an old module. It finds no other module."""
+    """A module finder that raises MovedError for the old name of a module. It finds no module."""
 
     @staticmethod
     def find_spec(name: str, path: object = None, target: object = None) -> None:

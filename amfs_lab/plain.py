@@ -1,4 +1,4 @@
-"""Functions that check plain data from a file against a dataclass, and compare them with other settings."""
+"""Checks of plain data from a file against a dataclass, and differences between two configurations."""
 
 import dataclasses
 import json
@@ -10,13 +10,13 @@ SHOWN = 60  # characters of a wrong value in a message
 
 
 def wrong_field(kind: type, plain: object, place: str = "", exact: bool = True) -> str | None:
-    """A description of the first field of `plain` that does not fit the dataclass `kind`; None if all fit.
+    """A description of the first field of `plain` that does not fit the dataclass `kind`; None if all fields fit.
 
-    The function checks numbers, strings, None, sequences of these, and nested dataclasses. It accepts fields of any
-    other type.
+    The function checks numbers, strings, None, sequences of these values, and nested dataclasses. It accepts any value
+    for a field of another type.
 
     Args:
-        place: the path of `plain`, for the description. exact: if True, an unknown field is wrong, too.
+        place: the path of `plain` in the file, for the description. exact: if True, an unknown field is wrong, too.
     """
     if not isinstance(plain, Mapping):
         return f"{shown(plain)}{f' for {place}' if place else ''}, which is not an object with named fields"
@@ -42,7 +42,10 @@ def shown(value: object) -> str:
 
 
 def differences(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    """The settings in which two configurations differ, such as `inner.lam (0.1 there, 0.2 here)`."""
+    """The settings in which two configurations differ, such as `inner.lam (0.1 there, 0.2 here)`.
+
+    "there" is the value in `theirs`, and "here" is the value in `ours`.
+    """
     there, here = (_flat(json.loads(json.dumps(each))) for each in (theirs, ours))  # tuples become lists
     return [
         f"{name} ({there.get(name)!r} there, {here.get(name)!r} here)"
@@ -60,7 +63,10 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _hints(kind: type) -> dict[str, Any]:
-    """The types of the fields; empty if they cannot be resolved, as for a class within a function."""
+    """The types of the fields of a class.
+
+    The result is empty if the types cannot be resolved, for example for a class within a function.
+    """
     try:
         return get_type_hints(kind)
     except Exception:

@@ -27,13 +27,14 @@ class SavableFigure(Figure):
 def confusion_matrix(
     names: Sequence[str], shares: Float[np.ndarray, "c c"], title: str, grouped: bool = False
 ) -> SavableFigure:
-    """Shares of answers as a heat map with true classes in rows, in percent.
+    """A heat map of a confusion matrix in percent, with true classes in rows.
 
-    The colour scale covers only the mistakes, because the diagonal has most of the queries. A cell is grey if its two
+    The colour scale covers only the mistakes, because most queries are on the diagonal. A cell is grey if its two
     classes were never in the same episode.
 
     Args:
-        grouped: the diagonal holds mistakes, too (see `amfs_lab.prediction.confusion.Confusion.grouped`).
+        shares: the shares of the queries of each true class, in [0, 1].
+        grouped: True if the diagonal contains mistakes, too (see `amfs_lab.prediction.confusion.Confusion.grouped`).
     """
     n = len(names)
     side = 2.6 + 0.34 * max(n, 5)

@@ -50,7 +50,7 @@ COVERAGE = 0.95  # share of the queries of known classes that the variance thres
 class PretrainedLearner:
     """A trained learner with a threshold on the posterior variance.
 
-    `variance_threshold`: the variance that 95 % of the validation queries of known classes do not exceed.
+    `variance_threshold`: 95 % of the validation queries of known classes have no larger variance.
     """
 
     learner: MetaLearner
@@ -64,15 +64,16 @@ class PretrainedLearner:
 
     @torch.no_grad()
     def learn(self, features: Float[Tensor, "n d"]) -> KernelPredictor:
-        """Learns a task by one solve, from one example for each class, in the order of the classes."""
+        """Learns a task by one solve, from one example per class, in the order of the classes."""
         return _space(self.learner).fit(features, torch.eye(len(features)))
 
 
 @lru_cache(maxsize=4)
 def load(root: Path | None = None) -> PretrainedLearner:
-    """The pretrained learner, from the first of `root`, $AMFS_LAB_DATA, the installed package and the checkout.
+    """The pretrained learner, from the first place that has it.
 
-    The learner is read once. Raises DataError for a missing or damaged learner.
+    The places are `root`, $AMFS_LAB_DATA, the installed package and the checkout, in this order. The learner is read
+    only once. Raises DataError for a missing or damaged learner.
     """
     folder = find(root)
     try:
@@ -86,7 +87,7 @@ def load(root: Path | None = None) -> PretrainedLearner:
 
 
 def find(root: Path | None = None) -> Path:
-    """The folder of the pretrained learner. Raises DataError."""
+    """The folder of the pretrained learner. Raises DataError if there is none."""
     folders = [folder / FOLDER for folder in data_dirs.folders(root, f"the folder {FOLDER}")]
     if found := next(filter(holds_run, folders), None):
         return found
@@ -100,13 +101,13 @@ def build(
     episodes: int = 600,
     threads: int = 1,
 ) -> Evaluation:
-    """Trains the pretrained learner, and writes the learner and its record into `folder`/pretrained.
+    """Trains the pretrained learner, and writes the learner and the record of its training into `folder`/pretrained.
 
     An old learner in this folder is replaced.
 
     Args:
         threads: number of torch threads. With one thread, all sums have the same order every time, and so the weights
-            are the same. 0 keeps the present number.
+            are the same. 0 keeps the present number of threads.
     Returns:
         the accuracy of the learner on validation scripts, for episodes of the shape `EVAL_SHAPE`.
     Raises:

@@ -1,4 +1,4 @@
-"""Provenance of a run or a result, as plain data: its data and its network, the code, the machine."""
+"""Provenance of a run or a result, as plain data: the data, the network, the version of the code, and the machine."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ GIVE = {"data": "`train=` and `validation=`", "learner": "`learner=`"}  # the ar
 
 
 def data_name(source: object) -> str:
-    """The name of a source's data: `glyphs/validation`, or the name of its class."""
+    """The name of the data of a source: `glyphs/validation`, or the name of the class of the source."""
     name, split = getattr(source, "name", None), getattr(source, "split", None)
     return "/".join(str(part) for part in (name or type(source).__name__, split) if part)
 
@@ -91,7 +91,10 @@ def check_same(folder: Path | None, what: str, recorded: dict[str, Any] | None, 
 
 
 def told(recorded: dict[str, Any]) -> str:
-    """A short description: `letters/all, 20 classes`, or the class of a network."""
+    """A short description of recorded data or of a recorded learner.
+
+    The description is, for example, `letters/all, 20 classes`, or the name of the class of a network.
+    """
     if "class" in recorded:
         return printable(str(recorded["class"])[:100], line=True)
     classes = recorded.get("classes")
@@ -100,7 +103,10 @@ def told(recorded: dict[str, Any]) -> str:
 
 @functools.cache
 def code_version() -> dict[str, Any]:
-    """The package's version. In a git checkout also the commit, and `changed`, True if files differ from the commit."""
+    """The version of the package.
+
+    In a git checkout, the result also has the commit, and `changed`: True if files differ from the commit.
+    """
     code: dict[str, Any] = {"amfs_lab": __version__, "commit": None}
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():

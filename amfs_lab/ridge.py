@@ -1,4 +1,4 @@
-"""Kernel ridge regression of one task: the closed form, what follows from its Cholesky factor, and its spectrum."""
+"""Kernel ridge regression of one task: the closed form, results from its Cholesky factor, and the spectrum."""
 
 import math
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ Number = Float[Tensor, ""] | float
 class RidgeFactor:
     """The factorisation L L^T = K + N with N = lam (I + mu K)^-1. All results of a ridge regression follow from it.
 
-    N is the noise covariance of a Gaussian process with the same predictions; for mu = 0 it is lam I. A function of
-    this module with the name of a method makes the factorisation and calls the method. The docstring of the function
-    explains the result in more detail.
+    N is the noise covariance of a Gaussian process with the same predictions; for mu = 0 it is lam I. Most methods have
+    a function with the same name in this module. The function makes the factorisation and calls the method. The
+    docstring of the function explains the result in more detail.
     """
 
     L: Float[Tensor, "*b n n"]  # lower Cholesky factor of K + N
@@ -34,8 +34,8 @@ class RidgeFactor:
             K: Gram matrix of the support set, symmetric and positive semi-definite.
             lam: ridge strength >= 0 (a configuration requires > 0). mu: weight of the gradient norm, >= 0.
             check: read `lam` and `mu` if they are tensors, and raise an error if a factorisation fails. Without the
-                check, the results of a failed task are NaN and stay on their device. The trainer reads them once in
-                each meta-step.
+                check, the results of a failed task are NaN and stay on their device. The trainer reads the results once
+                in each meta-step.
         Raises:
             ConfigError: a negative `lam` or `mu`. DataError: K is not square.
             NumericalError: I + mu K or K + N is not positive definite in this precision.
@@ -60,20 +60,20 @@ class RidgeFactor:
         return torch.cholesky_solve(y, L)
 
     def predict(self, K_qs: Float[Tensor, "*b q n"], y: Real[Tensor, "*b n c"]) -> Float[Tensor, "*b q c"]:
-        """f(x) = k_x^T (K + N)^-1 y for each query x; k_x is the row of `K_qs` for x."""
+        """The predictions f(x) = k_x^T (K + N)^-1 y for each query x; k_x is the row of `K_qs` for x."""
         return K_qs @ self.solve(y)
 
     def variance(self, k_qq: Float[Tensor, "*b q"], K_qs: Float[Tensor, "*b q n"]) -> Float[Tensor, "*b q"]:
-        """v(x) = k(x, x) - k_x^T (K + N)^-1 k_x, with k(x, x) in `k_qq`."""
+        """The posterior variances v(x) = k(x, x) - k_x^T (K + N)^-1 k_x, with k(x, x) in `k_qq`."""
         return (k_qq - self._whitened(K_qs).square().sum(-2)).clamp(min=0)  # rounding may give a value below 0
 
     def covariance(self, K_qq: Float[Tensor, "*b q q"], K_qs: Float[Tensor, "*b q n"]) -> Float[Tensor, "*b q q"]:
-        """K_qq - K_qs (K + N)^-1 K_sq."""
+        """The posterior covariance K_qq - K_qs (K + N)^-1 K_sq."""
         half = self._whitened(K_qs)
         return K_qq - half.mT @ half
 
     def leave_one_out(self, y: Real[Tensor, "*b n c"]) -> Float[Tensor, "*b n c"]:
-        """e_i = alpha_i / [(K + lam I)^-1]_ii, for mu = 0.
+        """The leave-one-out errors e_i = alpha_i / [(K + lam I)^-1]_ii, for mu = 0.
 
         Raises ConfigError for mu > 0, where N depends on the point that is left out.
         """
@@ -104,7 +104,7 @@ class RidgeFactor:
         return torch.linalg.solve_triangular(L, K_sq, upper=False)
 
     def _beside(self, name: str, columns: Tensor, axes: str = "n c") -> tuple[Tensor, ...]:
-        """`columns` and L in one precision. Raises DataError unless `columns` has n rows."""
+        """`columns` and L in a common precision. Raises DataError unless `columns` has n rows."""
         check_columns(name, columns, "K", self.L.shape[-1], axes)
         return in_working_precision(columns, self.L)
 
@@ -114,10 +114,10 @@ def solve(
 ) -> Float[Tensor, "*b n c"]:
     """alpha = (K + N)^-1 y with N = lam (I + mu K)^-1: the dual coefficients of the task's function.
 
-    f(x) = sum_i alpha_i k(x, x_i) minimises L(f) + lam/2 |f|^2 + mu/2 |grad_f L|^2 over the RKHS of k, with the loss
-    L(f) = 1/2 sum_i (f(x_i) - y_i)^2. (K + mu K^2 + lam I)^-1 (I + mu K) y is equal, but its computation squares
-    the condition number of K. `RidgeFactor.of` explains the other arguments and the errors; y has one row for each row
-    of K.
+    The function f(x) = sum_i alpha_i k(x, x_i) minimises L(f) + lam/2 |f|^2 + mu/2 |grad_f L|^2 over the RKHS of k. The
+    loss is L(f) = 1/2 sum_i (f(x_i) - y_i)^2. The formula (K + mu K^2 + lam I)^-1 (I + mu K) y gives the same alpha,
+    but its computation squares the condition number of K. y has one row for each row of K. `RidgeFactor.of` explains
+    the other arguments and the errors.
     """
     return RidgeFactor.of(_promoted(K, y), lam, mu, check=check).solve(y)
 
@@ -139,9 +139,9 @@ def variance(
 ) -> Float[Tensor, "*b q"]:
     """v(x) = k(x, x) - k_x^T (K + N)^-1 k_x: the posterior variance of f at x, if f is a Gaussian process.
 
-    For lam = 0 the variance is |k_x_perp|^2, where k_x_perp is the part of k(x, .) perpendicular to the span of the
-    support set's functions k(x_i, .). For mu = 0, adding `lam` gives the variance of a label. `k_qq` has k(x, x) of
-    each x. A failed factorisation gives NaN.
+    `k_qq` has k(x, x) for each x. For lam = 0 the variance is |k_x_perp|^2, where k_x_perp is the part of k(x, .)
+    perpendicular to the span of the support set's functions k(x_i, .). For mu = 0, the variance of a noisy label at x
+    is v(x) + lam. A failed factorisation gives NaN.
     """
     return RidgeFactor.of(K_ss, lam, mu, check=False).variance(k_qq, K_qs)
 
@@ -153,10 +153,9 @@ def covariance(
     lam: Number,
     mu: Number = 0.0,
 ) -> Float[Tensor, "*b q q"]:
-    """K_qq - K_qs (K + N)^-1 K_sq: the posterior covariance of f, whose diagonal is `variance`.
+    """K_qq - K_qs (K + N)^-1 K_sq: the posterior covariance of f. Its diagonal is `variance`.
 
-    For lam = 0 the covariance is the Gram matrix <k_x_perp, k_x'_perp> of the perpendicular parts, which `variance`
-    explains.
+    For lam = 0 the covariance is the Gram matrix <k_x_perp, k_x'_perp>. The docstring of `variance` explains k_x_perp.
     """
     return RidgeFactor.of(K_ss, lam, mu, check=False).covariance(K_qq, K_qs)
 
@@ -196,19 +195,22 @@ class Spectrum:
         return cls(eigenvalues.flip(0), eigenvectors.flip(1))
 
     def signal_to_noise(self, lam: Number, mu: Number = 0.0) -> Float[Tensor, " n"]:
-        """s (1 + mu s) / lam: variance of f / variance of the noise, along each eigenvector; s < 0 counts as 0."""
+        """s (1 + mu s) / lam: the variance of f divided by the variance of the noise, along each eigenvector.
+
+        A negative eigenvalue s counts as 0.
+        """
         s = self.eigenvalues.clamp(min=0)
         return s * (1 + mu * s) / lam
 
     def filter(self, lam: Number, mu: Number = 0.0) -> Float[Tensor, " n"]:
-        """h(s) = s (1 + mu s) / (s (1 + mu s) + lam): the share of u_i^T y that the fit keeps, in [0, 1]; lam > 0."""
+        """h(s) = s (1 + mu s) / (s (1 + mu s) + lam), lam > 0: the share of u_i^T y that the fit keeps, in [0, 1]."""
         ratio = self.signal_to_noise(lam, mu)
         return ratio / (1 + ratio)
 
     def descent_filter(self, rate: float, steps: int) -> Float[Tensor, " n"]:
         """1 - (1 - rate s)^steps: the share of u_i^T y that gradient descent from zero learns in `steps` steps.
 
-        Each step is f <- f - rate * grad_f L in function space. The steps converge for rate < 2/s_max (Section 4.2).
+        Each step is f <- f - rate * grad_f L in function space. The steps converge for rate < 2/s_max.
         """
         return 1 - (1 - rate * self.eigenvalues) ** steps
 
@@ -238,9 +240,10 @@ def _half_log_det(L: Float[Tensor, "*b n n"]) -> Float[Tensor, "*b"]:
 
 
 def _cholesky(A: Float[Tensor, "*b n n"], name: str, check: bool, **numbers: Number) -> Float[Tensor, "*b n n"]:
-    """The lower Cholesky factor of A.
+    """The lower Cholesky factor of A; NaN if A is not positive definite.
 
-    If A has none, the result is NaN. With `check`, an error with the name and numbers of A is raised instead.
+    With `check`, the function raises NumericalError instead of returning NaN. The message contains `name` and
+    `numbers`.
     """
     factor, failed = torch.linalg.cholesky_ex(A)
     broken = readable((failed > 0).any()) if check else None

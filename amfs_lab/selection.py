@@ -1,4 +1,4 @@
-"""The meta-parameters that a run ends with: the last ones, their moving average, or the best ones in validation."""
+"""The final meta-parameters of a run: those of the last step, their moving average, or the best ones in validation."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,18 +13,19 @@ WARM_UP = 10  # steps in which the average follows the meta-parameters closely
 
 
 class Selection:
-    """Meta-parameters to evaluate and to save, beside the current meta-parameters of the training.
+    """The meta-parameters to evaluate and to save. They can differ from the current meta-parameters of the training.
 
-    With `decay` > 0, these are a moving average, updated after each meta-step s = 1, 2, ...:
+    With `decay` > 0, a moving average of the meta-parameters theta is updated after each meta-step s = 1, 2, ...:
 
         average <- average + (1 - d) (theta - average),  d = min(decay, s / (s + 10))
 
-    The smaller d of the first steps removes the random start from the average. Buffers are not averaged.
+    In the first steps, d is smaller than `decay`. So the early values of theta soon have little weight in the average.
+    Buffers, such as BatchNorm statistics, are not averaged.
 
     Args:
         learner: the learner in training.
-        decay: in [0, 1); 0 keeps no average.
-        best: keep the meta-parameters with the best validation accuracy so far, and end with them.
+        decay: in [0, 1); with 0 there is no average.
+        best: True selects the meta-parameters with the best validation accuracy.
     """
 
     def __init__(self, learner: MetaLearner, decay: float = 0.0, best: bool = False) -> None:
@@ -35,7 +36,7 @@ class Selection:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Adds the meta-parameters after `step` meta-steps to the average."""
+        """Updates the average with the current meta-parameters, which are those after `step` meta-steps."""
         if not self.decay:
             return
         params = self.learner.meta_parameters()
@@ -47,7 +48,7 @@ class Selection:
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
-        """Inside the block, the learner has the averaged meta-parameters."""
+        """A context in which the learner has the averaged meta-parameters, if there is an average."""
         if self.average is None:
             yield
             return
@@ -59,25 +60,25 @@ class Selection:
             self._put(kept)
 
     def note(self, accuracy: float) -> None:
-        """Keeps the state of the learner if this validation accuracy is the best so far. For use within `shown`."""
+        """Stores the state of the learner if this validation accuracy is the best so far. Call it within `shown`."""
         if self.keeps_best and accuracy > self.best_accuracy:
             self.best_accuracy = accuracy
             self.best = {name: tensor.clone() for name, tensor in self.learner.state_dict().items()}
 
     def settle(self) -> None:
-        """Puts the selected meta-parameters into the learner, at the end of a run."""
+        """Copies the selected meta-parameters into the learner. Call it at the end of a run."""
         if self.best is not None:
             self.learner.load_state_dict(self.best)
         elif self.average is not None:
             self._put(self.average)
 
     def state(self) -> dict[str, Any]:
-        """The state for a checkpoint; empty if nothing is kept."""
+        """The state for a checkpoint; an empty dictionary if neither `decay` nor `best` is set."""
         found = {"average": self.average, "best": self.best, "best_accuracy": self.best_accuracy}
         return found if self.decay or self.keeps_best else {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restores a state that `state` returned. Raises ValueError if the state does not fit the learner."""
+        """Restores a result of the method `state`. Raises ValueError if the average does not fit the learner."""
         self.average, self.best = state.get("average"), state.get("best")
         self.best_accuracy = state.get("best_accuracy", float("-inf"))
         params = self.learner.meta_parameters()

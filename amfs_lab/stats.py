@@ -1,8 +1,8 @@
 """Confidence intervals, paired differences, and corrections for several comparisons.
 
-An interval is valid only for the population that its values were sampled from: *episodes* of the same classes,
+An interval is valid only for the population from which its values were sampled: *episodes* of the same classes,
 *scripts*, or *trainings* of a method. `docs/statistics.md` has the measured coverage, false-alarm rate and power of
-each rule.
+these methods.
 """
 
 import math
@@ -24,10 +24,10 @@ BEST_AT = 200  # number of episodes at which the confidence sequence is tightest
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval mean ± half_width for the true mean.
+    """A confidence interval for the true mean: mean ± half_width.
 
-    `n` is the size of the sample, and `of` names its members in the plural (such as episodes). `level` is the coverage
-    of the interval. `half_width` is None if there are too few values for an interval.
+    `n` is the size of the sample. `of` is the name of its members in the plural, such as "episodes". `level` is the
+    coverage of the interval. `half_width` is None if there are too few values for an interval.
     """
 
     mean: float
@@ -47,16 +47,19 @@ class Interval:
         return self.mean + (math.inf if self.half_width is None else self.half_width)
 
     def hundredths(self, digits: int = 2, sign: str = "") -> str:
-        """The text `98.71 ± 0.22`, in percent or points; only the mean if there is no interval."""
+        """The interval times 100 as a text such as `98.71 ± 0.22`; only the mean if there is no interval."""
         mean = f"{100 * self.mean:{sign}.{digits}f}"
         return mean if self.half_width is None else f"{mean} ± {100 * self.half_width:.{digits}f}"
 
     def percent(self, of: str | None = None) -> str:
-        """The text `98.71 ± 0.22 % (95 %, 600 episodes)`, for shares in [0, 1]."""
+        """The interval in percent as a text such as `98.71 ± 0.22 % (95 %, 600 episodes)`, for values in [0, 1]."""
         return f"{self.hundredths()} % {self._basis(of)}"
 
     def points(self, of: str | None = None) -> str:
-        """The text `+0.69 ± 0.40 points (95 %, 200 episodes)`, for the difference of two shares in [0, 1]."""
+        """The interval in percentage points as a text such as `+0.69 ± 0.40 points (95 %, 200 episodes)`.
+
+        It is for the difference of two values in [0, 1].
+        """
         return f"{self.hundredths(sign='+')} points {self._basis(of)}"
 
     def _basis(self, of: str | None) -> str:
@@ -74,10 +77,13 @@ class Interval:
 def mean_interval(
     values: Float[Tensor, " n"], level: float = 0.95, of: str = "episodes", rare: float = 0.0
 ) -> Interval:
-    """mean ± t * sqrt((s^2 + rare^2 / n) / n), with Student's t for n - 1 degrees of freedom.
+    """The interval mean ± t * sqrt((s^2 + rare^2 / n) / n) for the true mean of the values.
+
+    Here s^2 is the variance of the values, and t is a quantile of Student's t with n - 1 degrees of freedom.
 
     Args:
-        of: what the values are a sample of, in the plural. rare: see `accuracy_interval`; 0 gives Student's interval.
+        of: name of the values in the plural, such as "episodes".
+        rare: an additional deviation, see `accuracy_interval`. 0 gives Student's interval.
     Raises:
         DataError: fewer than two values, or a value that is not finite.
     """
@@ -94,30 +100,34 @@ def paired_difference(
 ) -> Interval:
     """The mean of a_i - b_i with its interval.
 
-    Both are measured on the same n episodes, so the variation of the episodes cancels.
+    `a` and `b` are measured on the same n episodes. So the variation between the episodes cancels.
     """
     return mean_interval(_difference(a, b), level, of, rare)
 
 
 def accuracy_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> Interval:
-    """The mean accuracy with an interval over episodes, from 30 episodes on. It is valid near 100 % as well.
+    """The mean accuracy with an interval over episodes. The interval needs at least 30 episodes.
 
-    Near 100 % a few bad episodes decide the mean. A sample without them has a small s, and Student's interval is too
-    narrow: it covers 80 % with 30 episodes, 5-way 5-shot. So the variance contains one additional deviation of `RARE` =
-    20 points (one class of five): s^2 + RARE^2 / n. This choice comes from measurements, not from a derivation. The
-    coverage stays >= 94 % on all stored rows (in `data/results`).
+    The interval is also valid for accuracies near 100 %. There, a few bad episodes have a large effect on the mean. If
+    the sample contains none of them, its variance s^2 is too small, and Student's interval is too narrow. For example,
+    its coverage is 80 % instead of 95 % with 30 episodes of 5-way 5-shot. So this function uses the variance s^2 +
+    RARE^2 / n. The second term is one additional deviation of `RARE` = 20 points (one class of five). This choice comes
+    from measurements, not from a derivation. The coverage is >= 94 % on all stored results (in `data/results`).
     """
     interval = mean_interval(accuracies, level, rare=RARE)
     return interval if interval.n >= FEW else replace(interval, half_width=None)
 
 
 def accuracy_difference(a: Float[Tensor, " n"], b: Float[Tensor, " m"], level: float = 0.95) -> Interval:
-    """The `accuracy_interval` of the differences of two learners' accuracies on the same episodes."""
+    """The `accuracy_interval` of the differences between two learners' accuracies on the same episodes."""
     return accuracy_interval(_difference(a, b), level)
 
 
 def accuracy_p_value(a: Float[Tensor, " n"], b: Float[Tensor, " m"]) -> float:
-    """The two-sided p-value of `accuracy_difference`: the smallest 1 - level at which its interval excludes zero."""
+    """The two-sided p-value of `accuracy_difference`: the smallest 1 - level at which its interval excludes zero.
+
+    The p-value is 1 for fewer than 30 episodes.
+    """
     gap = accuracy_difference(a, b)
     if gap.half_width is None:
         return 1.0
@@ -126,12 +136,18 @@ def accuracy_p_value(a: Float[Tensor, " n"], b: Float[Tensor, " m"]) -> float:
 
 
 def together(level: float, questions: int) -> float:
-    """The level of each of several intervals that together cover with probability `level` (Bonferroni)."""
+    """The level of each single interval, if `questions` intervals together must cover with probability `level`.
+
+    This is the Bonferroni correction.
+    """
     return 1 - (1 - level) / questions
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for several tests (Holm 1979). Rejecting values <= 0.05 has a family-wise error <= 5 %."""
+    """The p-values, adjusted for several tests (Holm 1979).
+
+    The tests with an adjusted value <= 0.05 are significant. The family-wise error rate is then <= 5 %.
+    """
     adjusted, most, m = [0.0] * len(p_values), 0.0, len(p_values)
     for rank, i in enumerate(sorted(range(m), key=lambda i: p_values[i])):
         most = max(most, min(1.0, (m - rank) * p_values[i]))
@@ -144,9 +160,9 @@ def looks(
 ) -> tuple[Float[Tensor, "*b k"], Float[Tensor, "*b k"], Float[Tensor, "*b k"]]:
     """Means and half widths after the first 30, 31, ..., n episodes, for two kinds of interval.
 
-    `accuracy_interval` contains the true mean with probability `level` at one n that was fixed in advance. A confidence
-    sequence contains the true mean at all n at once with this probability (asymptotically). So you may read it after
-    every episode, and stop at any time:
+    The first kind is `accuracy_interval`. It contains the true mean with probability `level` at one n that was fixed in
+    advance. The second kind is a confidence sequence. It contains the true mean at all n at once, with asymptotically
+    the same probability. So you may look at the sequence after every episode, and stop at any time. Its half width is
 
         half = s sqrt(2 (n r + 1) / (n^2 r) log(sqrt(n r + 1) / (1 - level))),  s^2 = variance + RARE^2 / n
 
@@ -154,7 +170,8 @@ def looks(
     Ramdas (2024), "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52(6).
 
     Returns:
-        means, half widths for one look, half widths for any number of looks; k = n - 29 (0 for fewer than 30 episodes).
+        means, half widths of `accuracy_interval`, half widths of the confidence sequence; k = n - 29 (0 for fewer than
+            30 episodes).
     """
     exact = values.double()
     n = torch.arange(1, exact.shape[-1] + 1, dtype=torch.float64, device=exact.device)
@@ -170,7 +187,10 @@ def looks(
 
 
 def anytime_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> Interval:
-    """The confidence sequence at n. It stays valid if n was chosen after seeing results: see `looks`."""
+    """The interval of the confidence sequence after all n episodes (see `looks`).
+
+    It is valid even if n was chosen after a look at the results.
+    """
     interval = accuracy_interval(accuracies, level)
     return interval if interval.n < FEW else replace(interval, half_width=float(looks(accuracies, level)[2][-1]))
 
@@ -182,10 +202,11 @@ def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], leve
     methods.
 
     Args:
-        a, b: the mean accuracy of each training of a method, all on the same episodes, each with its own seed. If
-            training i of both methods shares its seed, `paired_difference(a, b, of="seeds")` may be narrower.
+        a: the mean accuracy of each training of the first method. b: the mean accuracies of the second method. All
+            trainings are evaluated on the same episodes, and each training has its own seed. If the i-th trainings of
+            the two methods have the same seed, `paired_difference(a, b, of="seeds")` may be narrower.
     Raises:
-        DataError: fewer than three trainings, which give no variance, or a value that is not finite.
+        DataError: fewer than three trainings in total, no training of one method, or a value that is not finite.
     """
     a, b = _exact(a), _exact(b)
     freedom = len(a) + len(b) - 2
@@ -203,15 +224,15 @@ def difference_of_trainings(a: Float[Tensor, " m"], b: Float[Tensor, " k"], leve
 def crossed_interval(values: Float[Tensor, "s n"], level: float = 0.95) -> Interval:
     """The mean of y_ij with an interval over trainings i *and* episodes j, for a statement about a method.
 
-    All s trainings are evaluated on the same n episodes. The model is y_ij = mean + a_i + b_j + e_ij, with random
-    effects of the training, the episode, and both. Each of the two sources of variation, trainings and episodes, has
-    its own quantile of Student's t:
+    All s trainings are evaluated on the same n episodes. The model is y_ij = mean + a_i + b_j + e_ij. The random
+    effects are a_i of the training, b_j of the episode, and e_ij of their combination. Trainings and episodes are the
+    two sources of variation. The formula has a separate quantile of Student's t for each source:
 
         half^2 = t_{s-1}^2 var(row means) / s + t_{n-1}^2 max(var(column means) / n - var(e) / (s n), 0)
 
-    With this sum of squares, the coverage also holds at small s, where Satterthwaite's degrees of freedom lose up to
-    three points of coverage. As in `accuracy_interval`, the variance over episodes contains one additional deviation of
-    `RARE`. For a comparison of two methods with the same seeds, give the differences.
+    With this sum of squares, the coverage is also correct for small s. With Satterthwaite's degrees of freedom it would
+    be up to three points lower. As in `accuracy_interval`, the variance over episodes contains one additional deviation
+    of `RARE`. To compare two methods with the same seeds, pass the differences of their values.
 
     Raises:
         DataError: fewer than two trainings or episodes, or a value that is not finite.
@@ -241,7 +262,7 @@ def _difference(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _exact(values: Tensor) -> Tensor:
-    """The values in float64. Raises DataError unless they have the shape (n), one finite number for each episode."""
+    """The values in float64. Raises DataError if their shape is not (n), or if a value is not finite."""
     check_tensor("values", values, "n")
     if values.ndim != 1:
         raise DataError(f"`values` must have one number for each episode, (n). Got shape {tuple(values.shape)}.")

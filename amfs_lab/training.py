@@ -1,4 +1,4 @@
-"""Meta-training as an iterator: `for progress in trainer.run(): ...`. Stop with `break`; resume later."""
+"""Meta-training as an iterator: `for progress in trainer.run(): ...`. You can stop with `break` and resume later."""
 
 import contextlib
 import math
@@ -29,10 +29,10 @@ from amfs_lab.trajectory import CountSketch, record
 
 
 class Tasks(Sequence[Episode]):
-    """This rank's share of the tasks of a meta-step. A task is read when it is asked for.
+    """The tasks of a meta-step that this rank (process) computes. `tasks[i]` reads a task from the training source.
 
-    Reading a task seeds the random generators, so that the random numbers of the network (dropout) depend on the task
-    and not on the number of ranks.
+    Reading a task seeds the random generators. So the random numbers of the network, such as those of dropout, depend
+    on the task and not on the number of ranks.
     """
 
     def __init__(self, trainer: "MetaTrainer", step: int) -> None:
@@ -52,23 +52,24 @@ class MetaTrainer:
     """Meta-trains the learner that `config` describes.
 
     With a folder, a checkpoint is written every `save_every` steps and when the run is stopped. On the same device with
-    the same number of threads, a resumed run ends with exactly the same numbers as an uninterrupted run. A budget in
-    `seconds` is an exception. Random numbers of the network, as for dropout, depend on `config.seed` and the task only.
+    the same number of threads, a resumed run ends with exactly the same numbers as an uninterrupted run. This does not
+    hold for a time budget (`config.seconds`). Random numbers of the network, such as those of dropout, depend only on
+    `config.seed` and the task.
 
     Args:
-        folder: where the final learner is saved; None keeps it in memory only.
-        root: a folder with data, searched first. device: see `pick_device`.
-        trajectory: the sketch of the meta-parameters that each `Progress` records; None records nothing.
-        learner: your own learner, instead of the one that `config` describes, or a function that makes a learner. A
-            learner is trained in place. A function is called under `config.seed`.
-        train, validation: your own episodes, instead of `config.source`: `train[index]` is an episode.
-        resume: continue from the newest checkpoint in `folder`, or start if there is none.
-        ranks: the processes of the run, see `distributed.joined`. All of them need the same arguments.
-        save_every: meta-steps between checkpoints.
+        folder: folder for the final learner and the checkpoints; None saves nothing.
+        root: a data directory that is searched first. device: see `pick_device`.
+        trajectory: makes the sketch of the meta-parameters that each `Progress` records; None records no sketch.
+        learner: your own learner instead of the one that `config` describes, or a function that makes a learner. A
+            learner is trained in place. A function is called after the random generators are seeded by `config.seed`.
+        train, validation: your own sources of episodes, instead of `config.source`: `train[index]` is an episode.
+        resume: True continues from the newest checkpoint in `folder`. If there is no run, a new run starts.
+        ranks: the processes of the run, see `distributed.joined`. All processes need the same arguments.
+        save_every: number of meta-steps between checkpoints.
     Raises:
-        ConfigError, DataError: before the training, if the data do not fit the configuration, the folder already holds
-            a run, or the run cannot be resumed. A run cannot be resumed if it is complete or damaged, or has other
-            settings, other data or another network.
+        ConfigError, DataError: the data do not fit the configuration, the folder already holds a run, or the run cannot
+            be resumed. A run cannot be resumed if it is complete or damaged, or has other settings, other data or
+            another network.
     """
 
     def __init__(
@@ -117,21 +118,22 @@ class MetaTrainer:
 
     @property
     def done(self) -> int:
-        """The number of meta-steps before `run` starts; 0 for a new run."""
+        """The number of meta-steps that were completed before `run`; 0 for a new run."""
         return self.folder.step
 
     def run(self) -> Generator[Progress, None, None]:
-        """Yields the progress after every meta-step, and saves at the end and after a `break`. A trainer runs once.
+        """Yields the progress after every meta-step. Saves the learner at the end and after a `break`.
 
-        The folder is locked from this call to the end of the run. If a checkpoint cannot be written, there is only a
-        warning. If the learner cannot be written there, it is saved in a temporary folder (`saved_in`), with a warning.
+        A trainer can run only once. The folder is locked from this call to the end of the run. If a checkpoint cannot
+        be written, there is only a warning. If the learner cannot be saved in the folder, there is a warning, and the
+        learner is saved in a temporary folder (`saved_in`).
 
         Raises:
-            ConfigError: a second run; a folder that another run holds, or that changed since this trainer was made; a
-                learner that cannot be saved, or whose network cannot process the episodes. All these errors come before
-                the first step.
+            ConfigError: a second run; a folder that another run has locked, or that changed since this trainer was
+                made; a learner that cannot be saved, or whose network cannot process the episodes. All these errors are
+                raised before the first step.
             NumericalError: a loss or gradient that is not finite. The step is not applied. A checkpoint of the state
-                before the step is kept for `replay`, and no learner is saved.
+                before the step is written for `replay`, and no learner is saved.
         """
         if self._used:
             raise ConfigError("A trainer runs once. Got a second `run()`. Make a new MetaTrainer for a fresh start.")
@@ -206,7 +208,7 @@ class MetaTrainer:
                 self.saved_in = self.folder.finish(learner, optimizer, progress, ended, selection)
 
     def _lacks_validation(self, progress: Progress, complete: bool) -> bool:
-        """True if the validation after this step is not done yet."""
+        """True if there must be a validation after this step, and it is not done yet."""
         every = self.config.validate_every
         return bool(every) and progress.validation is None and (complete or progress.step % every == 0)
 
@@ -217,7 +219,7 @@ class MetaTrainer:
         return replace(progress, validation=found.accuracy)
 
     def _begin(self, optimizer: torch.optim.Optimizer) -> None:
-        """Starts the inner loop or restores the checkpoint, and checks for errors that would otherwise come later."""
+        """Initialises the learner or restores the checkpoint. Raises errors that would otherwise stop the run later."""
         self.folder.check_savable(self.learner)
         first = self._episode(0)
         with explained(first, self.config.batched):
@@ -234,13 +236,13 @@ class MetaTrainer:
         return episode_of(self.train, index).to(self.device)
 
     def _spent(self, steps: int, seconds: float) -> float:
-        """The used share of the budget: the larger one of the share of the steps and the share of the seconds."""
+        """The used share of the budget: the maximum of the share of the steps and the share of the seconds."""
         return max(steps / self.config.steps, seconds / (self.config.seconds or math.inf))
 
     def _sources(
         self, root: Path | None, train: EpisodeSource | None, validation: EpisodeSource | None
     ) -> tuple[EpisodeSource, EpisodeSource]:
-        """The training and validation episodes: the given ones, or the episodes of `config.source`."""
+        """The sources of training and validation episodes: the given sources, or those of `config.source`."""
         if (train is None) != (validation is None):
             raise ConfigError("`train` and `validation` must be given together. Got only one. Give both.")
         if train is not None and validation is not None:

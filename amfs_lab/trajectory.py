@@ -1,9 +1,9 @@
 """Trajectories of meta-training: sketches of the meta-parameters, and the plane in which they spread most.
 
-The principal plane is known only at the end of a run. The positions are too large to keep: 0.45 MB for each step of a
-Conv-4 of width 64. So each step keeps a sketch, the result of a linear map that nearly preserves distances. The plane
-is computed from the sketches. The map depends only on the number of meta-parameters and a seed, so runs of different
-days can be compared.
+The principal plane of the positions is known only at the end of a run. A position is the vector of all meta-parameters,
+which is too large to store for each step: 0.45 MB for a Conv-4 of width 64. So each step stores a sketch, the result of
+a linear map that nearly preserves distances. The plane is computed from the sketches. The map depends only on the
+number of meta-parameters and a seed, so you can compare runs of different days.
 """
 
 import math
@@ -27,13 +27,13 @@ class CountSketch:
     """The map y = S theta, which adds each entry of theta, with a random sign, to one of `numbers` sums.
 
     E|S x|^2 = |x|^2, with a relative standard deviation of at most sqrt(2 / numbers): 4 % at 1024. The length is exact
-    if `numbers` is at least the number of meta-parameters, because each sum then holds at most one entry. This is a
+    if `numbers` is at least the number of meta-parameters, because each sum then has at most one entry. This is a
     count sketch (Charikar, Chen and Farach-Colton 2002), with sums of equal size: the numbers of entries in two sums
     differ by at most one. A sketch takes one pass over theta.
 
     Args:
-        numbers: length of a sketch, >= 2. seed: seed of the signs and of the order of the entries; only sketches with
-            the same seed can be compared.
+        numbers: length of a sketch, >= 2.
+        seed: seed of the signs and of the order of the entries. Only sketches with the same seed can be compared.
     """
 
     numbers: int = 1024
@@ -53,7 +53,7 @@ class CountSketch:
 
 @lru_cache(maxsize=4)
 def _sample(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p"], Int[Tensor, " p"]]:
-    """A random order and random signs of `size` entries, the same for every run with that seed."""
+    """A random order and random signs of `size` entries. They depend only on `size` and `seed`."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(size, generator=generator)
     signs = 2 * torch.randint(0, 2, (size,), generator=generator, dtype=torch.int8) - 1
@@ -62,14 +62,15 @@ def _sample(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p
 
 @dataclass(frozen=True)
 class TrajectoryPoint:
-    """One meta-step of a trajectory: position, cosine and weights at the theta *before* the step's update.
+    """One meta-step of a trajectory: position, cosine and weights at the theta *before* the update of the step.
 
     So the first position of a run is its start, and the position and the loss of a step belong to the same theta.
 
     Args:
-        position: sketch of theta, float32 on the CPU. Comparison and repr ignore it. size: number of meta-parameters.
-        cosine: the mean cosine over pairs of tasks, see `outer.conflict.measure`; None for a single task.
-        weights: c_j of each task, normalisation included; () if the aggregator has no weights.
+        position: sketch of theta, float32 on the CPU. Comparisons and repr ignore this field.
+        size: number of meta-parameters.
+        cosine: mean cosine over the pairs of task gradients, see `outer.conflict.measure`; None for a single task.
+        weights: weight c_j of each task gradient, including normalisation; () if the aggregator has no weights.
     """
 
     position: Float[Tensor, " m"] = field(compare=False, repr=False)
@@ -78,7 +79,7 @@ class TrajectoryPoint:
     weights: tuple[float, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `from_dict` is the inverse."""
+        """The point as plain data for JSON. `from_dict` is the inverse."""
         return vars(self) | {"position": self.position.tolist(), "weights": list(self.weights)}
 
     @classmethod
@@ -88,7 +89,7 @@ class TrajectoryPoint:
 
 
 def record(position: Float[Tensor, " m"], aggregator: Aggregator, grads: Float[Tensor, "t p"]) -> TrajectoryPoint:
-    """The trajectory point of a meta-step at the sketch `position` with the t task gradients `grads`."""
+    """The trajectory point of a meta-step, from the sketch `position` and the t task gradients `grads`."""
     cosine = float(measure(grads).mean_cosine) if len(grads) > 1 else None
     try:
         weights = tuple(aggregator.weights(grads).tolist())
@@ -101,14 +102,14 @@ def record(position: Float[Tensor, " m"], aggregator: Aggregator, grads: Float[T
 class Plane:
     """The principal plane of positions: their mean and first two principal components.
 
-    With the centred positions as rows of Y, Y = U s V^T: the axes are the first two rows of V^T, and an axis's share of
-    the variance is s_k^2 / sum s^2. The sign of each axis puts the starts of the runs on its negative side. So the
-    plane does not flip when it is computed again during a run. An axis without variance is zero.
+    Let Y = U s V^T have the centred positions as rows. The axes are the first two rows of V^T, and axis k has the share
+    s_k^2 / sum s^2 of the variance. The sign of each axis is chosen so that the mean start of the runs has a negative
+    coordinate. So the plane does not flip when it is computed again during a run. An axis without variance is zero.
 
-    An arc in the plane proves nothing, because any smooth drift looks like an arc. Even a random walk in many
-    dimensions looks like an arc. Its principal components are cosines in time, with 61 % and 15 % of the variance
-    (Antognini and Sohl-Dickstein 2018, "PCA of high dimensional random walks with comparison to neural network
-    training"). See `random_walk_shares`.
+    An arc in the plane proves nothing, because any smooth path looks like an arc. Even a random walk in many dimensions
+    looks like an arc: its principal components are cosines in time, with 61 % and 15 % of the variance (Antognini and
+    Sohl-Dickstein 2018, "PCA of high dimensional random walks with comparison to neural network training"). See
+    `random_walk_shares`.
     """
 
     centre: Float[Tensor, " m"]
@@ -117,11 +118,9 @@ class Plane:
 
     @classmethod
     def of(cls, runs: Sequence[Float[Tensor, "_ m"]]) -> "Plane":
-        """The plane of the positions of some runs, in float64.
+        """The principal plane of the positions of some runs, in float64.
 
-        All runs have the same weight, even if their lengths differ.
-
-        Raises ConfigError without a position.
+        All runs have the same weight, even if their lengths differ. Raises ConfigError if there is no position.
         """
         runs = [run.double() for run in runs if len(run)]
         if not runs:
@@ -142,12 +141,12 @@ class Plane:
         return cls(centre, axes * turned[:, None], (shares[0] * bool(alive[0]), shares[1] * bool(alive[1])))
 
     def coordinates(self, positions: Float[Tensor, "n m"]) -> Float[Tensor, "n 2"]:
-        """Coordinates of positions in the plane, in the unit of the distance |theta - theta'|."""
+        """The coordinates of positions in the plane, in the unit of the distance |theta - theta'|."""
         return (positions.double() - self.centre) @ self.axes.T
 
 
 class Paths(NamedTuple):
-    """Several runs in one plane: coordinates (n 2) of each, and the sketches (n m) that they come from."""
+    """Several runs in one plane: the coordinates (n 2) and the sketches (n m) of each run, by name."""
 
     plane: Plane
     coordinates: dict[str, Float[Tensor, "n 2"]]
@@ -155,10 +154,10 @@ class Paths(NamedTuple):
 
 
 def paths(runs: Mapping[str, Sequence[Any]]) -> Paths:
-    """Recorded runs, by name, in their common plane: `paths({"amfs": list(trainer.run())})`.
+    """The recorded runs in their common plane: `paths({"amfs": list(trainer.run())})`.
 
-    Raises ConfigError if there is no step, for a step without a position, or for runs with different meta-parameters or
-    sketches.
+    Raises ConfigError if there is no step, or if a step has no position. Also raises ConfigError if the runs differ in
+    the number of meta-parameters or the length of the sketches.
     """
     check_one_kind([step for steps in runs.values() for step in steps])
     positions = {name: torch.stack([s.trajectory.position for s in steps]) for name, steps in runs.items() if steps}
@@ -183,11 +182,11 @@ def check_one_kind(steps: Sequence[Any]) -> None:
 
 
 def random_walk_shares(runs: int = 1) -> tuple[float, float]:
-    """The two axes' shares of variance for `runs` random walks from one point, as a baseline for an arc.
+    """The shares of variance of the two axes of a `Plane` of random walks, as a baseline for the shares of an arc.
 
-    The shares are the limit of many steps of equal size in many dimensions. One centred walk has the eigenvalues
-    1/(pi k)^2, k = 1, 2, ... Each of the `runs` - 1 other walks adds the eigenvalues of a walk that is not centred:
-    1/(pi (k - 1/2))^2.
+    There are `runs` random walks, and all of them start at the same point. The shares are the limit of many steps of
+    equal size in many dimensions. One centred walk has the eigenvalues 1/(pi k)^2, k = 1, 2, ... Each of the `runs` - 1
+    other walks adds the eigenvalues of a walk that is not centred: 1/(pi (k - 1/2))^2.
     """
     if runs < 1:
         raise ConfigError(f"`runs` must be >= 1. Got {runs}.")

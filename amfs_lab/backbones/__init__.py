@@ -1,6 +1,7 @@
-"""Backbones: networks from images to features, one file for each network, and the table `BACKBONES` of their names.
+"""Backbones: networks that map images to features. Each network has its own file.
 
-A new backbone is a subclass of `Backbone` with `for_inputs(shape, width, norm, precision)`, and a row in the table.
+`BACKBONES` maps the name of each network to its constructor. A new backbone is a subclass of `Backbone` with
+`for_inputs(shape, width, norm, precision)`, and a new entry of `BACKBONES`.
 """
 
 from amfs_lab.backbones.base import Backbone, checked_features, features_of, is_backbone

@@ -15,12 +15,12 @@ SEED_OF_PROCESS = torch.initial_seed()  # a random number of 53 bits or more, un
 
 
 class Backbone(nn.Module):
-    """A feature extractor: `net(x, reference)` maps the n images of a pass to features (n d).
+    """A feature extractor: `net(x, reference)` maps the n images of a forward pass to features (n d).
 
     The first `reference` images are the support set. None means that all images are the support set.
 
-    The initial weights of a subclass come from torch's global generator, as for any module. In a process that never
-    called `torch.manual_seed`, seed 0 is used, so that a script gives the same result every time.
+    The initial weights of a subclass come from torch's global random generator, as for any module. If the process never
+    called `torch.manual_seed`, the seed is 0, so that a script gives the same result every time.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -33,7 +33,7 @@ class Backbone(nn.Module):
 
 
 def _repeatable(init: Callable[..., None]) -> Callable[..., None]:
-    """The constructor, which runs under seed 0 if the process has not chosen a seed."""
+    """A constructor that calls the constructor `init`, with seed 0 if the process has not chosen a seed."""
 
     @functools.wraps(init)
     def seeded(self: nn.Module, *args: Any, **kwargs: Any) -> None:
@@ -54,7 +54,7 @@ def is_backbone(network: nn.Module) -> bool:
 def features_of(backbone: nn.Module, reason: str) -> int:
     """The number of features of one image.
 
-    If the number is unknown, raises ConfigError with the reason why it is needed.
+    Raises ConfigError if the number is unknown. The message begins with `reason`, which says why the number is needed.
     """
     features = getattr(backbone, "features", None)
     if isinstance(features, int) and features >= 1:
@@ -67,7 +67,10 @@ def features_of(backbone: nn.Module, reason: str) -> int:
 
 
 def checked_features(returned: object, n: int) -> Float[Tensor, "n d"]:
-    """The features that a backbone returned. Raises ConfigError unless there is one row for each of the n images."""
+    """`returned`, the features that a backbone returned for n images.
+
+    Raises ConfigError unless `returned` is a floating-point matrix with one row for each image.
+    """
     if isinstance(returned, Tensor) and returned.is_floating_point() and returned.shape[:1] == (n,):
         if returned.ndim == 2:
             return returned

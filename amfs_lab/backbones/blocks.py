@@ -1,4 +1,4 @@
-"""The base class of convolutional backbones: four blocks in sequence, each of which halves the images."""
+"""The base class of convolutional backbones: four blocks in sequence. Each block halves height and width."""
 
 import contextlib
 from itertools import pairwise
@@ -16,15 +16,15 @@ PUBLISHED = 64  # the `width` that gives the published numbers of filters
 
 
 class BlockBackbone(Backbone):
-    """Four blocks for square images: (n channels size size) to (n, features).
+    """Four blocks that map square images (n channels size size) to features (n d).
 
-    A subclass defines `block(inputs, outputs, norm)`, and `filters`: the numbers of filters in the publication of the
-    network.
+    A subclass defines `block(inputs, outputs, norm)`, and `filters`, the published numbers of filters of the four
+    blocks.
 
     Args:
-        width: filters of the first block; the numbers of the other blocks change in the same ratio.
-        precision: number format of the blocks; parameters and features keep their own format. `"bfloat16"` is
-            fast on devices with instructions for it, and slow elsewhere.
+        width: number of filters of the first block. The numbers of the other blocks change in the same ratio.
+        precision: number format of the blocks. Parameters and features keep their own format. `"bfloat16"` is fast on
+            devices with instructions for it, and slow elsewhere.
     """
 
     block: type[nn.Module]
@@ -46,7 +46,7 @@ class BlockBackbone(Backbone):
 
     @classmethod
     def for_inputs(cls, shape: tuple[int, ...], width: int, norm: str, precision: str) -> "BlockBackbone":
-        """The network for images of a shape (channels size size)."""
+        """The network for images of this shape (channels size size). Raises ConfigError unless they are square."""
         if len(shape) != 3 or shape[1] != shape[2]:
             name = cls.__name__.lower()
             raise ConfigError(f"{name} needs square images (channels, size, size). Got {shape}. Use another backbone.")

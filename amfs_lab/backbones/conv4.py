@@ -11,8 +11,8 @@ from amfs_lab.backbones.norm import EpisodeNorm
 class ConvBlock(nn.Module):
     """3x3 convolution, normalisation, 2x2 max-pooling, ReLU.
 
-    Most code applies the ReLU before the pooling. That order gives the same values and gradients, because the maximum
-    of rectified numbers is the rectified maximum. But it needs four times the work.
+    Most other code applies ReLU before the pooling. Both orders give the same values and gradients, because the maximum
+    of ReLU(x) is ReLU of the maximum of x. ReLU after the pooling needs only a quarter of the work.
     """
 
     def __init__(self, inputs: int, outputs: int, norm: str) -> None:
@@ -25,9 +25,10 @@ class ConvBlock(nn.Module):
 
 
 class Conv4(BlockBackbone):
-    """Four `ConvBlock`s (Vinyals et al. 2016): images (n channels size size) to (n, width (size // 16)^2).
+    """Four `ConvBlock`s (Vinyals et al. 2016).
 
-    With 64 filters it has 111,680 parameters for grey images and 112,832 for colour.
+    The network maps images (n channels size size) to features (n, width (size // 16)^2). With 64 filters it has 111,680
+    parameters for grey images, and 112,832 parameters for colour images.
     """
 
     block, filters = ConvBlock, (64, 64, 64, 64)

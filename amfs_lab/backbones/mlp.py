@@ -11,9 +11,10 @@ from amfs_lab.backbones.base import Backbone
 
 
 class MLP(Backbone):
-    """Fully connected layers with ReLU between them: (n ...) flattened to (n inputs), then (n features).
+    """Fully connected layers with ReLU between them.
 
-    It has no normalisation layer, so the features of an image do not depend on the other images of the pass.
+    The network flattens its inputs (n ...) to (n inputs), and maps them to features (n features). It has no
+    normalisation layer, so the features of an image do not depend on the other images of the forward pass.
     """
 
     norm = "none"
@@ -26,7 +27,7 @@ class MLP(Backbone):
 
     @classmethod
     def for_inputs(cls, shape: tuple[int, ...], width: int, norm: str, precision: str) -> "MLP":
-        """The network for inputs of any shape. It ignores `norm` and `precision`."""
+        """The network for inputs of any shape. The arguments `norm` and `precision` are ignored."""
         return cls(math.prod(shape), (width, width), width)
 
     def forward(self, x: Float[Tensor, "n ..."], reference: int | None = None) -> Float[Tensor, "n d"]:

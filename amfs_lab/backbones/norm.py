@@ -1,4 +1,4 @@
-"""Normalisation of the channels for episodes: transductive, support or group."""
+"""Normalisation of the channels of images, with three kinds of statistics: transductive, support and group."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ _ELEMENTARY = ContextVar("_ELEMENTARY", default=False)
 
 @contextlib.contextmanager
 def differentiable_batchnorm() -> Iterator[None]:
-    """A context that computes BatchNorm in elementary operations, for `torch.func.grad` within `torch.func.vmap`.
+    """A context in which `EpisodeNorm` computes BatchNorm from elementary operations.
 
-    In this case torch's own BatchNorm has wrong second derivatives. They change the gradient by 1e-3 of its length
-    (torch 2.13).
+    It is needed for `torch.func.grad` inside `torch.func.vmap`. There, torch's own BatchNorm has wrong second
+    derivatives, which change the gradient by 1e-3 of its length (torch 2.13).
     """
     token = _ELEMENTARY.set(True)
     try:
@@ -31,12 +31,15 @@ def differentiable_batchnorm() -> Iterator[None]:
 
 
 class EpisodeNorm(nn.Module):
-    """Normalisation of channels with statistics of the pass. It has no running averages, and so no hidden state.
+    """Normalisation of channels with statistics of the images of the current forward pass.
+
+    There are no running averages, and so no hidden state.
 
     Args:
-        norm: `"transductive"` is BatchNorm over all images of the pass (a prediction then depends on the other queries,
-            as in published MAML numbers). `"support"` is BatchNorm with the statistics of the first `reference` images,
-            the support set (inductive). `"group"` is GroupNorm, for each image alone, in groups of 8 channels or more.
+        norm: `"transductive"` is BatchNorm over all images of the forward pass. A prediction then also depends on the
+            other queries, as in published MAML results. `"support"` is BatchNorm with the statistics of the first
+            `reference` images, the support set (inductive). `"group"` is GroupNorm, for each image alone, in groups of
+            8 channels or more.
     """
 
     def __init__(self, channels: int, norm: str) -> None:

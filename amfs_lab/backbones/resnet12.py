@@ -13,9 +13,10 @@ SLOPE = 0.1  # of LeakyReLU, for negative numbers
 
 
 class ResidualBlock(nn.Module):
-    """Three 3x3 convolutions and a 1x1 shortcut, each with normalisation; LeakyReLU; 2x2 max-pooling.
+    """Three 3x3 convolutions plus a 1x1 shortcut, then 2x2 max-pooling and LeakyReLU.
 
-    LeakyReLU comes after the pooling, which gives the same values with less work (see `ConvBlock`).
+    Each convolution is followed by normalisation. The last LeakyReLU comes after the pooling. This order gives the same
+    values with less work (see `ConvBlock`).
     """
 
     def __init__(self, inputs: int, outputs: int, norm: str) -> None:
@@ -34,11 +35,11 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet12(BlockBackbone):
-    """Four `ResidualBlock`s, then the mean of each map: images (n channels size size) to (n, 10 width).
+    """Four `ResidualBlock`s, then the mean of each feature map.
 
-    This is the network of Lee et al. 2019 (64, 160, 320 and 640 filters), without DropBlock. It has 12,424,320
-    parameters for colour images. Lee et al. keep all entries of the last maps as features; the mean has been usual
-    since Tian et al. 2020.
+    The network maps images (n channels size size) to features (n, 10 width). It is the network of Lee et al. 2019 (64,
+    160, 320 and 640 filters), without DropBlock. It has 12,424,320 parameters for colour images. Lee et al. use all
+    entries of the last feature maps as features. The mean of each map has been usual since Tian et al. 2020.
     """
 
     block, filters, averages = ResidualBlock, (64, 160, 320, 640), True

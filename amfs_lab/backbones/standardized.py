@@ -1,4 +1,4 @@
-"""Normalisation of the pixels with constants, before another backbone."""
+"""A backbone that first normalises the pixels with constants."""
 
 import math
 from typing import Any
@@ -14,12 +14,12 @@ CHANNELS = (1, 3)
 
 
 class Standardized(Backbone):
-    """(x - mean) / std for images (n c h w), then another backbone.
+    """A backbone that computes (x - mean) / std of images (n c h w), and then applies another backbone.
 
     Args:
         mean, std: one number for each channel, or one for all channels.
     Raises:
-        ConfigError: as in `check_constants`.
+        ConfigError: `mean` or `std` is wrong, see `check_constants`.
     """
 
     def __init__(self, backbone: Backbone, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
@@ -34,7 +34,10 @@ class Standardized(Backbone):
 
 
 def check_constants(mean: Any, std: Any) -> None:
-    """Raises ConfigError unless both have one finite number for each channel, or one for all, and each std is > 0."""
+    """Raises ConfigError unless `mean` and `std` are valid constants for `Standardized`.
+
+    Both must have one finite number for each channel, or one for all channels. Each number of `std` must be > 0.
+    """
     for name, constants in (("mean", mean), ("std", std)):
         sound = isinstance(constants, tuple | list) and len(constants) in CHANNELS and all(map(is_number, constants))
         if not sound:

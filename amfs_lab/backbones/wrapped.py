@@ -13,13 +13,14 @@ from amfs_lab.errors import ConfigError
 class Wrapped(Backbone):
     """A backbone around a network of another library that takes images only.
 
-    Feature maps (n c h w) and sequences are flattened. The layers work as usual: in training, torch's BatchNorm uses
-    the statistics of the current pass. In evaluation, it uses its running averages over the training tasks.
+    Feature maps (n c h w) and sequences are flattened. All layers keep their usual behaviour. For example, torch's
+    BatchNorm uses the statistics of the current images in training, and its running averages in evaluation.
 
     Args:
-        network: raises ConfigError if it has an `EpisodeNorm` of the support set, which needs `reference`.
-        features: number of features of one image, which gradient loops need for their head. None reads the number from
-            the network (`features`, `num_features`, or `config.hidden_size`).
+        network: the network. Raises ConfigError if the network has an `EpisodeNorm` of the support set, which needs
+            `reference`.
+        features: number of features of one image. Gradient-based inner loops need the number for their linear head.
+            With None, the number is read from the network (`features`, `num_features`, or `config.hidden_size`).
     """
 
     norm = "own"

@@ -1,4 +1,4 @@
-"""Measurement of time and memory, as ratios to a baseline that is measured in the same rounds."""
+"""Measurements of time and memory. Times are compared with a baseline that is timed in the same rounds."""
 
 from amfs_lab.bench.tables import PARTS, report
 

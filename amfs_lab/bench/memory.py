@@ -1,6 +1,7 @@
-"""Peak memory of a meta-step, measured in a new process: memory of the process, or of the GPU.
+"""Peak memory of meta-steps, measured in a new process.
 
-All values are in MiB, minus the memory in use before the first step.
+On a GPU, this is the memory of the GPU, otherwise the memory of the process. All values are in MiB. The memory in use
+before the first step is subtracted.
 """
 
 import multiprocessing
@@ -19,7 +20,7 @@ STEPS = 3
 
 
 def peak(method: str, shape: str, device: torch.device) -> float:
-    """Peak memory of three meta-steps.
+    """Peak memory of three meta-steps of a method, or of three steps of the baseline.
 
     Raises:
         ConfigError: the system does not report peak memory.

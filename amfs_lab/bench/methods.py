@@ -1,7 +1,8 @@
-"""The timed steps: meta-steps of all methods and of a baseline, adaptations to one task, and aggregation rules.
+"""Functions to be timed: meta-steps of all methods and of a baseline, adaptations to one task, aggregation rules.
 
-The baseline is plain supervised training on the same number of images. It passes one batch for each task, with the
-images of the task, forward and backward through an ordinary Conv-4 with BatchNorm. Then it makes one optimizer step.
+The baseline is plain supervised training on the same number of images. Each batch has all images of one task. The
+baseline computes the gradient for each batch, with an ordinary Conv-4 with BatchNorm. Then it makes one optimizer step
+with the sum of the gradients.
 """
 
 import contextlib
@@ -40,7 +41,10 @@ PARAMETERS = 112_000  # approximate number in a Conv-4 with 64 filters
 
 
 def episode_config(shape: str) -> EpisodeConfig:
-    """The configuration of a shape: `"5w1s"` means 5 ways, 1 shot, 15 queries. Raises ConfigError for another form."""
+    """The episode configuration for a shape: `"5w1s"` means 5 ways, 1 shot, 15 queries.
+
+    Raises ConfigError for a text of another form.
+    """
     match = re.fullmatch(r"(\d+)w(\d+)s", shape)
     if match is None:
         raise ConfigError(f"A shape must look like 5w1s (5 ways, 1 shot). Got {shape!r}.")
@@ -53,7 +57,10 @@ def episodes_of(shape: EpisodeConfig, tasks: int, device: torch.device = CPU) ->
 
 
 def meta_steps(shape: EpisodeConfig, methods: Iterable[str] = METHODS, device: torch.device = CPU) -> dict[str, Step]:
-    """One timed function for each table row: a complete meta-step. All use the same episodes, sampled in advance."""
+    """One function for each row of the table. Each function makes a complete meta-step.
+
+    All functions use the same episodes, which are sampled in advance.
+    """
     episodes = episodes_of(shape, TrainingConfig().tasks, device)
     layouts = {BASELINE: torch.contiguous_format, LAST: torch.channels_last}
     steps = {name: baseline_step(episodes, layout) for name, layout in layouts.items()}
@@ -70,7 +77,10 @@ def meta_steps(shape: EpisodeConfig, methods: Iterable[str] = METHODS, device: t
 def baseline_step(
     episodes: list[Episode], layout: torch.memory_format = torch.contiguous_format, width: int = 64
 ) -> Step:
-    """A step of supervised training of an ordinary Conv-4 with a linear head, on the images of the episodes."""
+    """A function that makes one step of supervised training on the images of the episodes.
+
+    The network is an ordinary Conv-4 with a linear head.
+    """
     net = ordinary(episodes[0], width).to(device_of(episodes), memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(net.parameters())
     batches = [(torch.cat([e.support.x, e.query.x]), torch.cat([e.support.y, e.query.y])) for e in episodes]
@@ -89,7 +99,7 @@ def device_of(episodes: Sequence[Episode]) -> torch.device:
 
 
 def ordinary(episode: Episode, width: int = 64) -> nn.Sequential:
-    """An ordinary Conv-4 (not the one of `backbones`) with a linear head for the episode's classes."""
+    """A Conv-4 of standard torch layers, with a linear head for the episode's classes."""
     channels, size = episode.support.x.shape[1:3]
     layers: list[nn.Module] = []
     for inputs in (channels, width, width, width):
@@ -99,7 +109,7 @@ def ordinary(episode: Episode, width: int = 64) -> nn.Sequential:
 
 
 def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv4 | None = None) -> Step:
-    """A complete meta-step of the method: task gradients, aggregation, optimizer step."""
+    """A function that makes a complete meta-step of a method: task gradients, aggregation, optimizer step."""
     learner = config.build(tuple(episodes[0].support.x.shape[1:]))
     if backbone is not None:
         learner = MetaLearner(backbone, config.inner.build(), config.episode.ways)
@@ -110,7 +120,7 @@ def learner_step(config: TrainingConfig, episodes: list[Episode], backbone: Conv
 
 
 def adaptations(shape: EpisodeConfig, device: torch.device = CPU) -> dict[str, Step]:
-    """One timed function for each method: it adapts to a task and computes the scores of its queries."""
+    """One function for each method. Each function adapts to a task and computes the scores of its queries."""
     (episode,) = episodes_of(shape, 1, device)
 
     def adapting(learner: MetaLearner) -> Step:
@@ -129,7 +139,7 @@ def adaptations(shape: EpisodeConfig, device: torch.device = CPU) -> dict[str, S
 
 
 def openings() -> dict[str, Step]:
-    """One timed function for each available data set; the first call fills the cache."""
+    """One function for each available data set. Each function opens its data set again, from the cached copy."""
     steps: dict[str, Step] = {}
     for name in ("glyphs", "omniglot"):
         step = partial(open_anew, name)
@@ -145,17 +155,22 @@ def open_anew(name: str) -> None:
 
 
 def rules(tasks: int, parameters: int = PARAMETERS, device: torch.device = CPU) -> dict[str, Step]:
-    """One timed function for each aggregation rule, on the same random gradients. The baseline is `grads.mean(0)`."""
+    """One function for each aggregation rule. All functions combine the same random gradients.
+
+    The baseline is `grads.mean(0)`.
+    """
     grads = torch.randn(tasks, parameters, generator=torch.Generator().manual_seed(0)).to(device)
     steps: dict[str, Step] = {"mean(0)": lambda: grads.mean(0)}
     return steps | {label: partial(rule.aggregator, grads) for label, rule in RULES.items() if label != CLIPPED}
 
 
 def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step]:
-    """Meta-steps of the baseline, I-AMFS and MAML in 5-way 1-shot, with one setting changed.
+    """One function for each of three methods: the baseline, I-AMFS and MAML. Each function makes one meta-step.
+
+    The episodes are 5-way 1-shot, except for one changed setting.
 
     Args:
-        what: the setting, one of "shots", "ways", "tasks" and "image size". value: its new value.
+        what: the changed setting, one of "shots", "ways", "tasks" and "image size". value: its new value.
     """
     shape = EpisodeConfig(value if what == "ways" else 5, value if what == "shots" else 1, 15)
     size, tasks = value if what == "image size" else 28, value if what == "tasks" else TrainingConfig().tasks
@@ -170,7 +185,10 @@ def against(what: str, value: int, device: torch.device = CPU) -> dict[str, Step
 
 
 def higher_step(shape: EpisodeConfig, episodes: list[Episode]) -> Step:
-    """A meta-step of MAML with the library `higher`, with our network, inner steps and optimizer."""
+    """A function that makes one meta-step of MAML, computed by the library `higher`.
+
+    Network, inner steps and optimizer are the same as in our own MAML.
+    """
     config = replace(preset("maml"), episode=shape)
     assert isinstance(config.inner, Maml)
     assert higher is not None

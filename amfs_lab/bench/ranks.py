@@ -1,8 +1,9 @@
-"""The time and the traffic of a meta-step in several processes: measurements, and a model for more processes.
+"""Time and traffic of a meta-step in several processes: measurements, and a model for more processes.
 
-The model has three constants, measured in a group of processes: the time of a task's gradient, the latency of a
-message, and the bandwidth. It assumes a ring: a sum of a vector over r ranks takes 2 (r - 1) messages, each with 1/r of
-the vector. It knows no other cost, such as slow ranks or a shared network.
+Each process has a number, its rank. The model has three constants, which are measured in a group of processes: the time
+of a task's gradient, the latency of a message, and the bandwidth. The model assumes that the ranks form a ring: to sum
+a vector over r ranks, each rank sends 2 (r - 1) messages, each with 1/r of the vector. Other costs, such as slow ranks
+or a shared network, are not in the model.
 """
 
 import statistics
@@ -35,11 +36,11 @@ RANKS = (1, 2, 4, 8, 16, 64, 256, 1024)
 
 @dataclass(frozen=True)
 class Costs:
-    """The constants of the model.
+    """The constants of the model, and the time of an evaluation.
 
     Args:
-        gradient: seconds of a task's gradient. latency: seconds of a message without content.
-        bandwidth: bytes that a rank sends in a second. episode: seconds of the evaluation of one episode.
+        gradient: seconds for the gradient of one task. latency: seconds for a message without content.
+        bandwidth: bytes that a rank sends in a second. episode: seconds for the evaluation of one episode.
     """
 
     gradient: float
@@ -48,27 +49,27 @@ class Costs:
     episode: float
 
     def gradients(self, tasks: int, ranks: int) -> float:
-        """Seconds for the gradients of a step: those of the largest share."""
+        """Seconds for the gradients of a meta-step. The rank with the most tasks determines the time."""
         return -(-tasks // ranks) * self.gradient
 
     def reductions(self, parameters: int, ranks: int) -> float:
-        """Seconds of the two reductions of O-AMFS."""
+        """Seconds for the two reductions (sums over all ranks) of O-AMFS in a meta-step."""
         return REDUCTIONS * 2 * (ranks - 1) * self.latency + traffic(parameters, ranks) / self.bandwidth
 
     def evaluation(self, ranks: int) -> float:
-        """Seconds for the evaluation of `EPISODES` episodes."""
+        """Seconds for the evaluation of `EPISODES` episodes, if the ranks share the episodes."""
         return -(-EPISODES // ranks) * self.episode
 
 
 def traffic(parameters: int, ranks: int) -> float:
-    """Bytes that each rank sends in a step of O-AMFS, for any number of tasks."""
+    """Bytes that each rank sends in a meta-step of O-AMFS. This number does not depend on the number of tasks."""
     return 2 * (ranks - 1) / ranks * NUMBERS * parameters * BYTES
 
 
 def measure_costs(ranks: Ranks, rounds: int, device: torch.device) -> dict[str, Any]:
-    """The constants of the model for Conv-4 and ResNet-12, and the times of a step in one process and in all.
+    """The measured constants for Conv-4 and ResNet-12, and the measured times of a meta-step.
 
-    Raises ConfigError for a single process.
+    The meta-step is timed in one process and in all processes. Raises ConfigError if there is only one process.
     """
     if ranks.size == 1:
         raise ConfigError("`--ranks` needs several processes. Got one. Start it with torchrun --nproc-per-node 2.")
@@ -85,7 +86,10 @@ def measure_costs(ranks: Ranks, rounds: int, device: torch.device) -> dict[str, 
         apply(learner, optimizer, meta_gradient(learner, config.outer, share, ranks=group, tasks=TASKS).direction)
 
     def medians(works: dict[str, Step], count: int) -> dict[str, float]:
-        """The median seconds of each work in interleaved rounds. All ranks begin together; the slowest one counts."""
+        """The median time of each function in seconds, over `count` interleaved rounds.
+
+        All ranks begin each function together. The time of the slowest rank counts.
+        """
         found: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(count + 1):
             for name, work in works.items():
@@ -135,7 +139,10 @@ def measure_costs(ranks: Ranks, rounds: int, device: torch.device) -> dict[str, 
 
 
 def tables(found: dict[str, Any]) -> dict[str, str]:
-    """The tables of `measure_costs` in Markdown: the measured steps, and the model of each network."""
+    """The result of `measure_costs` as Markdown tables.
+
+    One table has the measured times of a meta-step. For each network, another table has the times of the model.
+    """
     costs, sizes = {}, {}
     for name, own in found["networks"].items():
         sizes[name] = own["meta-parameters"]
@@ -169,7 +176,7 @@ def report(found: dict[str, Any]) -> str:
 
 
 def modelled(costs: Costs, parameters: int) -> str:
-    """The model's times in seconds, and the traffic of a rank."""
+    """A Markdown table of the model: times in seconds, and traffic of a rank, for each number of ranks."""
     lines = []
     for ranks in RANKS:
         tasks = max(TASKS, ranks)
@@ -181,7 +188,7 @@ def modelled(costs: Costs, parameters: int) -> str:
 
 
 def _short(number: float) -> str:
-    """The number with two digits, or without decimals."""
+    """The number as text: with two significant digits below 10, otherwise without decimals."""
     return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
 
 
@@ -190,7 +197,7 @@ def _size(learner: MetaLearner) -> int:
 
 
 def _resnet12(device: torch.device) -> tuple[MetaLearner, Episode]:
-    """ResNet-12, and a task of noise for it: 5-way 1-shot, with 15 queries for each class, in colour."""
+    """A ResNet-12, and a task of random colour images: 5-way 1-shot, with 15 queries for each class."""
     learner = preset("amfs", backbone="resnet12").build((3, 32, 32)).to(device)
     support, query = (Examples(torch.rand(5 * n, 3, 32, 32), torch.arange(5).repeat(n), 5) for n in (1, 15))
     task = Episode(support, query).to(device)

@@ -1,4 +1,4 @@
-"""Interleaved timing: each round times every step once. So a change of the machine's speed affects all steps."""
+"""Interleaved timing: each round times every step once, so a change of the machine's speed affects all steps."""
 
 import statistics
 import time
@@ -13,7 +13,7 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of several steps, measured in the same rounds: one value for each step and round."""
+    """Times of several steps in seconds, measured in the same rounds. Each step has one value for each round."""
 
     seconds: dict[str, list[float]]
 
@@ -27,7 +27,7 @@ class Times:
         return statistics.median(ratios), min(ratios), max(ratios)
 
     def to_dict(self, *baselines: str) -> dict[str, Any]:
-        """Plain data for JSON: the seconds of each step, and their ratios to the baselines."""
+        """Plain data for JSON: the seconds of each step, and the ratios of these times to the baselines."""
         return {
             name: {"seconds": own} | {f"x {baseline}": self.ratio(name, baseline) for baseline in baselines}
             for name, own in self.seconds.items()
@@ -35,13 +35,16 @@ class Times:
 
 
 def synchronize(device: torch.device) -> Step:
-    """A function that waits until the device has finished all work. It does nothing on a CPU."""
+    """A function that waits until the device has finished all work. On a CPU, the function does nothing."""
     known: dict[str, Step] = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}
     return known.get(device.type, lambda: None)
 
 
 def measure(steps: Mapping[str, Step], rounds: int, wait: Step = lambda: None) -> Times:
-    """The times of all steps. Each step runs once to warm up, and then once in each round. The time includes `wait`."""
+    """The times of all steps. Each step runs once to warm up, and then once in each round.
+
+    Each time includes a call of `wait`.
+    """
     for step in steps.values():
         step()
     wait()
@@ -56,6 +59,6 @@ def measure(steps: Mapping[str, Step], rounds: int, wait: Step = lambda: None) -
 
 
 def ratio_text(ratio: tuple[float, float, float]) -> str:
-    """The ratio as text: `1.02 (0.97 to 1.08)`."""
+    """The median, smallest and largest ratio as text: `1.02 (0.97 to 1.08)`."""
     middle, least, most = ratio
     return f"{middle:.2f} ({least:.2f} to {most:.2f})"

@@ -43,12 +43,12 @@ def report(
     to_plot: Path | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Measures the steps, prints a table for each part and shape, and returns the numbers.
+    """Runs the benchmark, prints a table for each part and shape, and returns the numbers.
 
     Args:
         rounds: number of rounds. shapes: shapes of the episodes, such as "5w1s". parts: some of `PARTS`.
         to_json: file for all times in seconds.
-        to_plot: file for the plot of `against`. With this file, `against` is always measured.
+        to_plot: file for the plot of the part `against`. With this file, this part is always measured.
         device: see `devices.pick_device`.
     Raises:
         ConfigError: rounds < 1, a wrong form of shape, an unknown part or device, or a file that cannot be written.
@@ -114,10 +114,10 @@ def _table(head: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def _compared(head: str, what: str, times: Times, baselines: Mapping[str, str], digits: int = 1) -> dict[str, Any]:
-    """Prints one row for each step: milliseconds, and ratios to the baselines. Returns plain data.
+    """Prints one row for each step: milliseconds, and ratios to the baselines. Returns the numbers as plain data.
 
     Args:
-        baselines: name of each baseline, and the title of its column.
+        baselines: maps the name of each baseline to the title of its column.
     """
     rows = [
         (name, f"{times.ms(name):.{digits}f}", *(ratio_text(times.ratio(name, baseline)) for baseline in baselines))
@@ -167,7 +167,11 @@ def _streamed(shape: str, device: torch.device) -> dict[str, dict[str, float]]:
 
 
 def streamed_table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """The part `streamed` of a report, for one shape, as a Markdown table."""
+    """A Markdown table of peak memory with all gradients at once, and with streamed gradients.
+
+    Args:
+        found: `report(...)["streamed"]`, for one shape.
+    """
     rows = [[tasks, *(f"{mib:.0f}" for mib in each.values())] for tasks, each in found.items()]
     return markdown_table(["tasks", *(f"{name}, MiB" for name in next(iter(found.values())))], rows)
 
@@ -211,7 +215,9 @@ def _cost(times: Times, name: str) -> str:
 
 
 def markdown(found: Mapping[str, Mapping[str, Any]], what: str, baseline: str) -> str:
-    """A part of a report as a Markdown table of ratios to the baseline: rows are steps, columns are shapes.
+    """A Markdown table of one part of a report. Each row is a step, each column is a shape.
+
+    The entries are ratios of times: time of the step divided by time of the baseline.
 
     Args:
         found: `report(...)["meta-steps"]` or `["adaptation"]`. what: the title of the first column.
@@ -224,7 +230,7 @@ def markdown(found: Mapping[str, Mapping[str, Any]], what: str, baseline: str) -
 
 
 def plot(found: dict[str, dict[str, Any]], path: Path) -> None:
-    """Writes a plot with one panel for each of shots, ways, tasks and image size: milliseconds of a meta-step."""
+    """Writes a plot of the time of a meta-step in milliseconds against shots, ways, tasks and image size."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 3), layout="constrained")

@@ -1,4 +1,4 @@
-"""Experiments that measure tables and figures: one module for each, and one folder for each result."""
+"""Experiments that measure tables and figures. Each experiment has a module, and each result has a folder."""
 
 from amfs_lab.experiments import ablation, accuracy, conflict, figure2, intervals, precision, table1, table2, table4
 from amfs_lab.experiments.experiment import Experiment

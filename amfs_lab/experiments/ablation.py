@@ -1,8 +1,9 @@
 """Ablation: each inner loop with several aggregation rules, and I-AMFS with several settings.
 
-O-AMFS changes the direction and the length of the outer step. The ablation separates both effects. With
-`normalization="length"`, the step of O-AMFS is as long as the mean gradient, so only the direction differs. `Rescaled`
-has the direction of the mean gradient, and the length of the step of O-AMFS with "unit".
+O-AMFS changes both the direction and the length of the outer step. The ablation separates both effects. With
+`normalization="length"`, the step of O-AMFS is as long as the mean gradient, so only the direction changes. The rule
+`Rescaled` changes only the length: the step has the direction of the mean gradient, and the length of O-AMFS with
+"unit".
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Accuracy of several methods after the same training time, on episodes of several shapes.
 
 All methods train in turns in one process, with transductive BatchNorm, which uses all queries of an episode. Each
-method is then evaluated twice on the same unseen episodes: with this BatchNorm, and with BatchNorm that uses only the
-support set.
+method is then evaluated twice on the same unseen episodes: with transductive BatchNorm, and with BatchNorm that uses
+only the support set.
 """
 
 from collections.abc import Iterator, Mapping
@@ -121,7 +121,7 @@ def evaluation_settings(training: TrainingConfig, shapes: Mapping[str, EpisodeCo
 
 
 def key(method: str, shape: str, norm: str) -> str:
-    """The name of a row: `"i-amfs 5w1s transductive"`."""
+    """The name of a row of the result: `"i-amfs 5w1s transductive"`."""
     return f"{method} {shape} {norm}"
 
 
@@ -175,7 +175,8 @@ class Accuracy(Experiment[AccuracyConfig]):
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
         """The mean of each row, with a 95 % interval over episodes.
 
-        The entry "i-amfs minus it" is the paired difference: I-AMFS minus this row, on the same episodes.
+        Each row also has an entry "i-amfs minus it". This is the paired difference: the accuracy of I-AMFS minus the
+        accuracy of the row, on the same episodes.
         """
         shapes, found = _shapes(config), {}
         for name in rows:
@@ -209,7 +210,10 @@ class Accuracy(Experiment[AccuracyConfig]):
             check_counts(name, correct, (result.config["episodes"],), most[name])
 
     def table(self, result: Result) -> str:
-        """The accuracies, with one line for each method and norm, and the meta-steps of the method."""
+        """The accuracies as a Markdown table, with one line for each method and norm.
+
+        Each line also has the number of meta-steps of the method.
+        """
         shapes, steps = _shapes(result.config), {run["method"]: run["step"] for run in result.training}
         rows = [
             [method, str(steps[method]), norm]
@@ -236,7 +240,11 @@ run, load, table = EXPERIMENT.run, EXPERIMENT.load, EXPERIMENT.table
 
 
 def with_norm(learner: MetaLearner, config: TrainingConfig, norm: str) -> MetaLearner:
-    """The learner with the norm `norm` in place of the norm of its training. The parameters are the same."""
+    """A learner with the same parameters, but with the normalisation `norm`.
+
+    Args:
+        config: the configuration of the training of `learner`.
+    """
     if norm == config.norm:
         return learner
     other = replace(config, norm=norm).build()
@@ -247,9 +255,9 @@ def with_norm(learner: MetaLearner, config: TrainingConfig, norm: str) -> MetaLe
 def adjusted(result: Result) -> dict[tuple[str, str], float]:
     """p-values of the difference between each method and I-AMFS on each shape, adjusted by Holm for multiple tests.
 
-    There is one test for each method and shape. It uses the norm of the training, because the rows with the other norm
-    are nearly equal. The p-values compare these training runs on episodes of these classes, not the methods in
-    general.
+    There is one test for each method and shape. The test uses only the norm of the training, because the results with
+    the other norm are nearly equal. The p-values compare these training runs on episodes of these classes, not the
+    methods in general.
     """
     shapes, p_values = _shapes(result.config), {}
     for name, right in result.rows.items():
@@ -266,9 +274,9 @@ def over_groups(
 ) -> Interval:
     """A method's accuracy on *other* alphabets or scripts, with an interval over these groups of classes.
 
-    In the model, each group has one accuracy. The accuracy of an episode is the mean of the group accuracies over
-    the classes of the episode. Least squares fits the group accuracies to all episodes. The result is the mean of the
-    fitted group accuracies. The rows are those with the norm of the training.
+    The model assumes that each group has one accuracy. The accuracy of an episode is the mean of the group accuracies
+    over its classes. Least squares fits the group accuracies to all episodes. The result is the mean of the fitted
+    group accuracies. The episodes are evaluated with the norm of the training.
 
     Args:
         minus: if given, the result is the accuracy of `method` minus the accuracy of this method.

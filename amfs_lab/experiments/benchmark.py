@@ -1,9 +1,12 @@
 """The base class of the tables of the paper: methods trained with several seeds, and evaluated on the same episodes.
 
-Protocol. For each method, short runs try the same outer learning rates, and validation classes decide between the
-rates. The method is then trained twice with each seed, each time with a whole cosine schedule. The first training has
-the same number of baseline steps for all methods (`TIME`, see `budgets`). The second training has as many meta-steps as
-the reference makes in this time (`STEPS`). All learners are evaluated on the same episodes of unseen classes.
+First, each method makes a short run with each of several outer learning rates. The rates are the same for all methods.
+The rate with the best accuracy on validation classes is chosen.
+
+The method is then trained twice with each seed, each time with a whole cosine schedule. The first training has the same
+number of baseline steps for all methods (`TIME`, see `budgets`). The second training has the same number of meta-steps
+for all methods: the number that the reference method makes in this time (`STEPS`). All learners are evaluated on the
+same episodes of unseen classes.
 """
 
 from abc import abstractmethod
@@ -107,7 +110,10 @@ class BenchmarkConfig:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: episodes of one data set and shape, without the training classes of `unseen_by`."""
+    """A column of a table: evaluation episodes of one data set and shape.
+
+    The training classes of the data set `unseen_by` are left out.
+    """
 
     source: str
     split: str
@@ -116,10 +122,12 @@ class Column:
 
 
 class Plan(NamedTuple):
-    """The work for some rows.
+    """The trainings and evaluations that some rows of a table need.
 
     Args:
-        prices, steps, tries: of each row. asked: the questions of each training, by the names of rows of the result.
+        prices: for each row, the time of a meta-step in baseline steps. steps: for each row, the number of meta-steps.
+        tries: for each row and outer learning rate, the validation accuracy after a short run.
+        asked: for each training, its evaluations, by the name of the row in the result.
     """
 
     prices: dict[str, float]
@@ -129,12 +137,12 @@ class Plan(NamedTuple):
 
     @property
     def jobs(self) -> list[Job]:
-        """The trainings with their evaluations."""
+        """The trainings, each with its evaluations."""
         return [Job(training, tuple(dict.fromkeys(own.values()))) for training, own in self.asked.items()]
 
 
 class Benchmark(Experiment[BenchmarkConfig]):
-    """A table of methods against data sets and shapes."""
+    """A table with methods as rows, and with data sets and episode shapes as columns."""
 
     config = BenchmarkConfig
     hidden = ("tasks", "average")
@@ -148,14 +156,14 @@ class Benchmark(Experiment[BenchmarkConfig]):
 
     @abstractmethod
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
-        """The training of each row of the table, by the name of the row."""
+        """The training configuration of each row of the table, by the name of the row."""
 
     @abstractmethod
     def columns(self, config: BenchmarkConfig) -> dict[str, Column]:
-        """The columns by name. A learner with a linear head is evaluated only on columns with as many ways."""
+        """The columns by name. A learner with a linear head is evaluated only on columns with the ways of the head."""
 
     def rival(self, variant: str) -> str | None:
-        """The name of the row that `variant` is compared with; None: no comparison."""
+        """The name of the row that the row `variant` is compared with; None: no comparison."""
         return None if variant == self.reference else self.reference
 
     def configure(self, given: dict[str, Any]) -> BenchmarkConfig:
@@ -171,8 +179,10 @@ class Benchmark(Experiment[BenchmarkConfig]):
         return Pool((folder or Path("runs") / "table").parent / "trained", root, device, jobs)
 
     def chosen(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
-        """The rows to measure: the rows that the configuration names, the rows that these are compared with, and the
-        reference. All rows, if the configuration names none.
+        """The rows to measure, with their training configurations. Raises ConfigError for an unknown row.
+
+        If `config.rows` is empty, these are all rows of the table. Otherwise they are three kinds of rows: the rows in
+        `config.rows`, the rows that they are compared with, and the reference.
         """
         found = self.variants(config)
         if unknown := [name for name in config.rows if name not in found]:
@@ -204,9 +214,10 @@ class Benchmark(Experiment[BenchmarkConfig]):
         )
 
     def work(self, config: BenchmarkConfig, trainings: Pool, report: Report, cell: int, cells: int) -> None:
-        """Does one of `cells` shares of the work, `cell` = 1, 2, ...: all trainings and evaluations of some rows.
+        """Does share number `cell` of the work, from 1 to `cells`: all trainings and evaluations of some rows.
 
-        A row is independent of the other rows, except that all rows need the price of the reference.
+        Each row can be measured without the other rows, except that all rows need the price of the reference. The price
+        is the time of a meta-step (see `budgets`).
         """
         chosen = self.chosen(config)
         if not 1 <= cell <= cells <= len(chosen):
@@ -218,7 +229,10 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def _plan(
         self, config: BenchmarkConfig, variants: Mapping[str, TrainingConfig], trainings: Pool, report: Report
     ) -> "Plan":
-        """Measures prices and tries of the variants, and lists their trainings and evaluations."""
+        """The plan of the trainings and evaluations of these rows.
+
+        Measures the prices of the rows (see `budgets`). Chooses their outer learning rates by short runs.
+        """
         columns = self.columns(config)
         trainings.check_data([Column(config.source, "train"), *columns.values()])
         reference = {self.reference: self.variants(config)[self.reference]}
@@ -245,7 +259,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def _tries(
         self, config: BenchmarkConfig, variants: Mapping[str, TrainingConfig], steps: Mapping[str, int], pool: Pool
     ) -> dict[str, dict[str, float]]:
-        """The validation accuracy of each variant after a short run with each rate; 0 if the training diverged."""
+        """The validation accuracy of each row after a short run with each rate; 0 if the training diverged."""
         shape, episodes = EpisodeConfig(5, 1, 15), min(TRY_EPISODES, config.episodes)
         asked = Question(config.source, "validation", shape, TRANSDUCTIVE, episodes)
         tried = [(name, rate) for name in variants for rate in config.rates]
@@ -265,8 +279,8 @@ class Benchmark(Experiment[BenchmarkConfig]):
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
         """Accuracy with an interval over trainings and episodes, calibration error, and "ahead" of each row.
 
-        "ahead" is the difference to the row's `rival`, paired by seed and episode. The intervals of all differences
-        hold together.
+        "ahead" is the accuracy of the row minus the accuracy of its `rival`, paired by seed and episode. The level of
+        its interval is above 95 %, so that all intervals of "ahead" hold together with probability 95 %.
         """
         found: dict[str, dict[str, Any]] = {}
         level = together(0.95, max(1, sum(self.rival(variant) is not None for variant in config["variants"])))
@@ -312,11 +326,14 @@ class Benchmark(Experiment[BenchmarkConfig]):
                 raise ValueError(f"`{name} reliability` must have as many correct answers as `{name}`")
 
     def table(self, result: Result) -> str:
-        """Accuracies at equal time: one line for each method, with meta-steps, and a verdict in each column."""
+        """Accuracies at equal time as a Markdown table: one line for each method.
+
+        A line has the number of meta-steps and, in each column, the accuracy and a verdict.
+        """
         return accuracy_table(result)
 
     def legend(self, result: Result) -> str:
-        """The meaning of the cells of the table."""
+        """A text that explains the entries of the table."""
         variants = result.config["variants"]
         rivals: dict[str, list[str]] = {}
         for name in variants:
@@ -333,7 +350,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
         )
 
     def _ways(self, result: Result) -> str:
-        """The ways of the training episodes: "i-amfs, dkt: 20-way; maml: 5-way"."""
+        """The ways of the training episodes as text: "i-amfs, dkt: 20-way; maml: 5-way"."""
         found: dict[int, list[str]] = {}
         for name, training in result.config["variants"].items():
             found.setdefault(training["episode"]["ways"], []).append(name)
@@ -346,7 +363,7 @@ class Benchmark(Experiment[BenchmarkConfig]):
         return intervals(result)
 
     def reliability(self, result: Result) -> "SavableFigure":
-        """Reliability diagrams: how often an answer of a given confidence is correct."""
+        """Reliability diagrams at equal time: the share of correct answers for each confidence."""
         return reliability(result)
 
 
@@ -357,7 +374,10 @@ def fitting(columns: Mapping[str, Column], training: TrainingConfig) -> dict[str
 
 
 def _prices(variants: Mapping[str, TrainingConfig], pool: Pool) -> dict[str, float]:
-    """The prices of the variants, measured once and kept in the pool, because they set the numbers of meta-steps."""
+    """The price of each row: the time of a meta-step, in baseline steps (see `budgets`).
+
+    Each price is measured once and stored in the pool, because it determines the number of meta-steps.
+    """
     names = {name: f"{Job(training, ()).name} on {pool.device}" for name, training in variants.items()}
     with pool.stored(PRICES) as known:
         missing = {names[name]: training for name, training in variants.items() if names[name] not in known}

@@ -1,4 +1,4 @@
-"""The rows of a benchmark's result: names, comparisons, and the budget that was equal for all trainings."""
+"""Functions on the rows of a benchmark's result: names, shapes of episodes, accuracies, intervals, verdicts."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +21,7 @@ KINDS = (*AT_EQUAL_TIME, (TRANSDUCTIVE, STEPS))
 
 
 def key(variant: str, column: str, norm: str, equal: str) -> str:
-    """The name of a row: `"maml 5w1s transductive time"`."""
+    """The name of a row of the result: `"maml 5w1s transductive time"`."""
     return f"{variant} {column} {norm} {equal}"
 
 
@@ -31,7 +31,7 @@ def shapes(config: Mapping[str, Any]) -> dict[str, EpisodeConfig]:
 
 
 def shares(rows: Rows, config: Mapping[str, Any], name: str) -> Float64[Tensor, "seeds episodes"]:
-    """The accuracies of a row."""
+    """The accuracies of a row of the result."""
     return accuracies(rows[name], shapes(config)[name.split()[1]])
 
 
@@ -41,7 +41,10 @@ def has_probabilities(training: Mapping[str, Any]) -> bool:
 
 
 def over_all(values: Float64[Tensor, "seeds episodes"], level: float = 0.95) -> Interval:
-    """An interval over trainings and episodes; no half width for one training, which shows no variation."""
+    """The mean with an interval over trainings and episodes.
+
+    For one training, the interval has no half width, because the variation between trainings is unknown.
+    """
     if len(values) > 1:
         return crossed_interval(values, level)
     return replace(accuracy_interval(values[0], level), half_width=None, n=1, of="trainings")

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def accuracy_table(result: Result, norm: str = TRANSDUCTIVE, equal: str = TIME) -> str:
-    """Accuracies: one line for each method, with meta-steps, and a verdict in each column."""
+    """Accuracies as a Markdown table: one line for each method.
+
+    A line has the number of meta-steps and, in each column, the accuracy and a verdict.
+    """
     columns, config = list(result.config["columns"]), result.config
     lines = []
     for name in config["variants"]:
@@ -24,7 +27,10 @@ def accuracy_table(result: Result, norm: str = TRANSDUCTIVE, equal: str = TIME) 
 
 
 def calibration_table(result: Result) -> str:
-    """The expected calibration error of each method, in points, at equal time; "–" for no probabilities."""
+    """The expected calibration error of each method at equal time, in percentage points.
+
+    "–" means that the scores of the method are not probabilities.
+    """
     columns = list(result.config["columns"])
     lines = []
     for name in result.config["variants"]:
@@ -35,7 +41,10 @@ def calibration_table(result: Result) -> str:
 
 
 def tries_table(result: Result) -> str:
-    """The price of a meta-step of each method, and the validation accuracies after short runs with each rate."""
+    """The time of a meta-step of each method, and the validation accuracy after a short run with each rate.
+
+    The time (price) is in baseline steps, see `budgets`. The rates are outer learning rates.
+    """
     prices, tries = result.config["prices"], result.config["tries"]
     rates = list(next(iter(tries.values())))
     lines = [
@@ -55,7 +64,7 @@ PARTS: Mapping[str, Callable[[Result], str]] = {
 
 
 def intervals(result: Result) -> "SavableFigure":
-    """The accuracies at equal time, with a panel for each column."""
+    """A figure of the accuracies at equal time, with a panel for each column of the table."""
     from amfs_lab.experiments import figures
 
     panels = {
@@ -70,7 +79,7 @@ def intervals(result: Result) -> "SavableFigure":
 
 
 def reliability(result: Result) -> "SavableFigure":
-    """Reliability diagrams at equal time: how often an answer of a given confidence is correct."""
+    """Reliability diagrams at equal time: the share of correct answers for each confidence."""
     from amfs_lab.experiments import figures
 
     found = {

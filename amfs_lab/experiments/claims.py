@@ -1,7 +1,8 @@
-"""The claims of the paper, and the answers that stored tables give.
+"""The claims of the paper, and the answers from stored tables.
 
-All accuracies are from the first column of a table, which is 5-way 1-shot. The answer is "yes" if the interval of a
-paired difference is above zero, "no" if it is below zero, and otherwise "unclear". `LEVEL` describes these intervals.
+All accuracies are from the first column of a table, which is 5-way 1-shot. For a paired difference of accuracies, the
+answer is "yes" if its interval is above zero, and "no" if its interval is below zero. Otherwise the answer is
+"unclear". `LEVEL` is a text about the level of these intervals.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ class Claim(NamedTuple):
     """A claim of the paper.
 
     Args:
-        says: the claim. table: name of the table that can answer it. measured: description of the measurement.
+        says: text of the claim. table: name of the table that can answer it. measured: description of the measurement.
         answer: a function from a result of this table to the measured value and the verdict, as text.
     """
 
@@ -37,7 +38,7 @@ class Claim(NamedTuple):
 
 
 def claims_table(results: Iterable[Result]) -> str:
-    """The claims in a Markdown table, with a column for the data of each result; "–": no answer."""
+    """The claims in a Markdown table, with one column of answers for each data set; "–": no answer."""
     found = {(each.experiment, _data(each)): each for each in results}
     sources = list(dict.fromkeys(source for _, source in found))
     lines = []
@@ -67,7 +68,7 @@ def _points(gap: Float64[Tensor, "seeds episodes"]) -> str:
 
 
 def _ahead(first: str, second: str, equal: str = TIME) -> Callable[[Result], str]:
-    """A function from a result to the difference of two rows and the verdict, as text."""
+    """A function that returns the difference of two rows of a result, with the verdict, as text."""
     return lambda result: _points(_accuracies(result, first, equal) - _accuracies(result, second, equal))
 
 
@@ -77,7 +78,10 @@ def _time(result: Result) -> str:
 
 
 def _spread(result: Result) -> str:
-    """Standard deviations over trainings of I-AMFS and MAML, and a test of the ratio (F test, two-sided, 5 %)."""
+    """The standard deviations over trainings of I-AMFS and of MAML, as text.
+
+    The text also has the result of a two-sided F test of their ratio, at 5 %.
+    """
     freedom = len(result.seeds) - 1
     if not freedom:
         return "unclear"
@@ -88,7 +92,10 @@ def _spread(result: Result) -> str:
 
 
 def _loss_of_first_order(result: Result) -> str:
-    """The accuracy that MAML loses with first-order meta-gradients, minus the accuracy that I-AMFS loses."""
+    """The difference of two losses of accuracy, as text: the loss of MAML minus the loss of I-AMFS.
+
+    The loss is the accuracy that a method loses with first-order meta-gradients.
+    """
 
     own, other = (
         _accuracies(result, exact, STEPS) - _accuracies(result, first_order, STEPS)

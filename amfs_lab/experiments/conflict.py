@@ -2,9 +2,11 @@
 
 A setting is a distribution of tasks, and a draw is one random sample of its tasks. All rules make the same number of
 steps. Step number k has the same length for all rules, and later steps are shorter. So the rules differ only in
-direction. A second table compares the direction of O-AMFS with the mean gradient. One column is the share of positions
-at which the step of O-AMFS raises the mean loss (to first order). Another column is the share at which both directions
-are equal.
+direction.
+
+A second table compares the direction of O-AMFS with the mean gradient. One column is the share of positions at which a
+step of O-AMFS raises the mean loss (to first order). Another column is the share of positions at which O-AMFS has the
+direction of the mean gradient.
 """
 
 from collections.abc import Mapping
@@ -63,7 +65,10 @@ class ConflictConfig:
 
     @property
     def fine(self) -> float:
-        """Largest distance at which two end points count as the same: four times the last step, as rules oscillate."""
+        """Largest distance at which two end points count as equal: four times the length of the last step.
+
+        The reason is that rules oscillate around their end points.
+        """
         return 4 * self.rate * self.shrink
 
     def walk(self, setting: str) -> Walk:
@@ -80,7 +85,7 @@ def sample(config: ConflictConfig, setting: str) -> SampledTasks:
 
 
 def paths(config: ConflictConfig, setting: str) -> dict[str, Float[Tensor, "k n 2"]]:
-    """The trajectory of each of `RULES` in each of n draws: k = steps + 1 positions, the start first."""
+    """The trajectory of each of `RULES` in each of n draws: k = steps + 1 positions, with the start first."""
     draws, walk = sample(config, setting), config.walk(setting)
     found = walk.along(draws.tasks, draws.start)
     found[CLIPPED] = replace(walk, negative="clip").along(draws.tasks, draws.start)["O-AMFS"]
@@ -91,14 +96,14 @@ def measure(config: ConflictConfig, setting: str) -> dict[str, np.ndarray]:
     """Measurements of each draw of a setting.
 
     Returns:
-        arrays of shape (draws rules), computed at the end point of a trajectory:
+        arrays of shape (draws rules), computed at the end point of each rule:
             `"to theta*"`: distance to the minimiser of the mean loss.
             `"to median"`: distance to the geometric median of all optima.
             `"to wanted"`: distance to the best point without the outliers; only for a setting with outliers.
             `"excess"`: mean loss minus the smallest possible mean loss.
             `"worst"`: largest loss of a task.
-        arrays of shape (draws positions 2), only for a setting without noise. The positions are `PLACES`. On the last
-        axis, negative weights are first kept, then set to 0 (`NEGATIVE`):
+        arrays of shape (draws positions 2), only for a setting without noise. The positions are `PLACES`. The last axis
+        has two entries (`NEGATIVE`): with negative weights, and with negative weights set to 0.
             `"cosine"`: cosine between the direction of O-AMFS and the mean gradient.
             `"length"`: length of the step of O-AMFS divided by the length of the mean gradient, without rescaling
             (`normalization="agreement"`).
@@ -124,7 +129,8 @@ def measure(config: ConflictConfig, setting: str) -> dict[str, np.ndarray]:
 def against_mean(grads: Float[Tensor, "n t p"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]:
     """Cosine between O-AMFS's direction d and the mean gradient g, and |d| / |g|, with `normalization="agreement"`.
 
-    If the cosine is below 0, the step raises the mean loss to first order. The columns are those of `NEGATIVE`.
+    Both have one column for each entry of `NEGATIVE`. If the cosine is below 0, the step raises the mean loss to first
+    order.
     """
     mean = grads.mean(1)
     along = torch.linalg.vector_norm(mean, dim=1)

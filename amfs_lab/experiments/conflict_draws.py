@@ -22,11 +22,11 @@ MANY, FEW, APART = 5, 2, 4.0  # tasks in the majority, tasks in the minority, di
 
 @dataclass(frozen=True)
 class SampledTasks:
-    """n draws of tasks.
+    """n random draws of the tasks of a setting, with three points of the plane for each draw.
 
     Args:
-        start: start of the trajectories. wanted: desired end point. about: second position at which directions are
-            measured, near the minimiser of the mean loss.
+        start: start of the trajectories. wanted: desired end point.
+        about: a point near the minimiser of the mean loss. Directions are measured at `start` and at `about`.
     """
 
     tasks: Quadratics
@@ -45,8 +45,8 @@ class Setting:
     Args:
         t: number of tasks.
         optima, hessians: functions of standard Gaussian numbers, four for each task.
-        noise: standard deviation of the noise of the gradients; one number, or one for each task. See `Walk`.
-        outliers: number of outliers; they are the last tasks. The desired end point minimises the mean loss of the
+        noise: standard deviation of the noise of the gradients: one number, or one number for each task. See `Walk`.
+        outliers: number of outliers, which are the last tasks. The desired end point minimises the mean loss of the
             other tasks.
     """
 
@@ -57,7 +57,7 @@ class Setting:
     outliers: int = 0
 
     def draw(self, draws: int, seed: int) -> SampledTasks:
-        """Samples `draws` draws. Draw number i is the same for every number of draws."""
+        """`draws` random draws of the tasks. Draw number i does not depend on the number of draws."""
         # (seed, 1) gives a generator of its own, because the noise of the trajectories uses the seed.
         numbers = torch.from_numpy(np.random.default_rng((seed, 1)).standard_normal((draws, 4 + 4 * self.t)))
         towards, aside, z = numbers[:, :2], numbers[:, 2:4], numbers[:, 4:].reshape(draws, self.t, 4)
@@ -86,23 +86,26 @@ def two_groups(z: Normals) -> Float[Tensor, "n t 2"]:
 
 
 def one_far(z: Normals) -> Float[Tensor, "n t 2"]:
-    """Independent optima, except for the last one: it is at distance `FAR` in a random direction."""
+    """Independent optima, except for the last optimum. It is at distance `FAR` in a random direction."""
     last = z[:, -1:, :2]
     return torch.cat([z[:, :-1, :2], FAR * last / torch.linalg.vector_norm(last, dim=-1, keepdim=True)], 1)
 
 
 def equal(z: Normals) -> Float[Tensor, "n t 2 2"]:
-    """Hessians H = I, for round tasks."""
+    """Hessians H = I: all tasks are round."""
     return torch.eye(2, dtype=z.dtype).expand(*z.shape[:2], 2, 2)
 
 
 def unequal(z: Normals) -> Float[Tensor, "n t 2 2"]:
-    """Hessians H = h I with standard Gaussian log h. The curvature h is the weight of the task's optimum in theta*."""
+    """Hessians H = h I with standard Gaussian log h.
+
+    The minimiser of the mean loss, theta*, is the mean of the optima with the weights h.
+    """
     return z[..., 2].exp()[..., None, None] * equal(z)
 
 
 def stretched(z: Normals) -> Float[Tensor, "n t 2 2"]:
-    """Hessians with eigenvalues 3 (across the valley) and 0.3 (along it), in a random rotation for each task."""
+    """Hessians with eigenvalue 3 across a valley and 0.3 along it. Each task has its own random rotation."""
     angle = math.pi * torch.special.ndtr(z[..., 3])
     across = torch.stack([angle.cos(), angle.sin()], -1)
     return 0.3 * equal(z) + 2.7 * across[..., :, None] * across[..., None, :]
@@ -133,7 +136,7 @@ class Gradients:
 
     Args:
         t: number of gradients. p: number of dimensions.
-        lengths: standard deviation of the logarithm of a random factor for each gradient; 0: no factor.
+        lengths: standard deviation of the logarithm of a random factor, which multiplies each gradient; 0: no factor.
         cosine: cosine of two gradients, in the limit of many dimensions.
     """
 

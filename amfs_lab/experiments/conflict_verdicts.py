@@ -1,4 +1,4 @@
-"""Summary of the rows of `conflict`: intervals, verdicts from these intervals, and tables."""
+"""Summary of the rows of the experiment `conflict`: intervals, verdicts from these intervals, and tables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,11 +27,11 @@ def key(setting: str, what: str) -> str:
 
 
 def verdict(difference: Interval, fine: float) -> str:
-    """One of `VERDICTS` on the distance of a rule's end point.
+    """One of `VERDICTS`: whether the end points of a rule are nearer or farther than those of the mean rule.
 
     Args:
         difference: interval of a rule's distance minus the mean rule's distance.
-        fine: largest distance at which two end points count as the same.
+        fine: largest distance at which two end points count as equal.
     """
     if max(abs(difference.low), abs(difference.high)) <= fine:
         return "the same"
@@ -39,7 +39,7 @@ def verdict(difference: Interval, fine: float) -> str:
 
 
 def summary(rows: Mapping[str, np.ndarray], fine: float) -> dict[str, Any]:
-    """Distances of each setting and rule, paired differences to the mean rule, and statistics of directions."""
+    """Plain data for each setting: distances of each rule, paired differences to the mean rule, directions."""
     found: dict[str, Any] = {}
     for setting in SETTINGS:
         own = {what: values for (name, what), values in _split(rows).items() if name == setting}

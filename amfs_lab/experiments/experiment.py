@@ -51,8 +51,8 @@ class Measured:
 class Experiment(ABC, Generic[Config]):
     """A table or figure that can be measured again, stored, and checked when it is loaded.
 
-    A subclass defines how to measure, summarise, check and print. `experiments.EXPERIMENTS` is the registry. Each entry
-    gives the command `amfs-lab reproduce NAME` and its options.
+    A subclass defines how to measure, summarise, check and print. All experiments are in `experiments.EXPERIMENTS`.
+    Each experiment there gives the command `amfs-lab reproduce NAME` and its options.
 
     `help` is the description of the command. `option_help` replaces help texts of its options. `hidden` lists the
     fields of the configuration that have no option.
@@ -110,7 +110,7 @@ class Experiment(ABC, Generic[Config]):
         resume: bool = False,
         jobs: int = 1,
     ) -> Result:
-        """Runs the experiment and returns the result. If a folder is given, also saves it.
+        """Runs the experiment and returns the result. If a folder is given, also saves the result.
 
         Args:
             root: first directory to search for data. report: called with a line of text after each part.
@@ -168,7 +168,10 @@ class Experiment(ABC, Generic[Config]):
 
 
 def check_common(config: Any) -> None:
-    """Raises ConfigError for a wrong `split` or `episodes`, or for wrong `seeds` or `most` if there is such a field."""
+    """Raises ConfigError for wrong values of the fields `split`, `episodes`, `seeds` or `most`.
+
+    A configuration without `seeds` or `most` is allowed.
+    """
     name = type(config).__name__
     for each in ("seeds", "most"):
         value = getattr(config, each, 1)
@@ -180,19 +183,22 @@ def check_common(config: Any) -> None:
 
 
 def training_config(config: Any, method: str, **own: Any) -> TrainingConfig:
-    """The configuration of one training run: the method's preset, with the experiment's values of all common fields."""
+    """The configuration of one training run: the preset of the method, with values from the experiment.
+
+    All fields that both configurations have get the experiment's values. `own` sets further fields.
+    """
     shared = {each.name for each in fields(TrainingConfig)} & {each.name for each in fields(config)}
     settings = {name: getattr(config, name) for name in shared}
     return preset(method, **settings | {"steps": config.meta_steps, "validate_every": 0} | own)
 
 
 def correct_answers(evaluation: Evaluation, shape: EpisodeConfig) -> np.ndarray:
-    """The number of correct answers in each episode."""
+    """The number of correctly classified queries in each episode."""
     return (evaluation.per_episode * shape.answers).round().numpy().astype(np.int16)
 
 
 def accuracies(correct: np.ndarray, shape: EpisodeConfig) -> torch.Tensor:
-    """The accuracy in each episode, from its number of correct answers."""
+    """The accuracy in each episode, from the number of correctly classified queries."""
     return torch.from_numpy(correct.astype(np.float64) / shape.answers)
 
 

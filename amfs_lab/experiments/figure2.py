@@ -114,7 +114,10 @@ class Figure2(Experiment[Figure2Config]):
         return _stacked(training, rows)
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Means with 95 % intervals over episodes (of averages over seeds) and, with two or more seeds, over seeds."""
+        """Means over seeds with 95 % intervals over episodes.
+
+        With two or more seeds, there are also intervals over seeds.
+        """
         maml, solve = (Curve.of(rows, method, EpisodeConfig(**config["episode"]).answers) for method in METHODS)
         steps = maml.per_episode.shape[2]
         return {
@@ -132,7 +135,10 @@ class Figure2(Experiment[Figure2Config]):
                     raise ValueError(f"`{what} {method}` must have shape {(*expected, columns)}. Got {got}")
 
     def table(self, result: Result) -> str:
-        """Accuracy and time of a task: one row for each number of inner steps of MAML, and one row for the solve."""
+        """Accuracy and time of a task, as a Markdown table.
+
+        There is one row for each number of inner steps of MAML, and one row for the solve of I-AMFS.
+        """
         maml, solve = curves(result).values()
         read = [("MAML", str(k), maml, k) for k in range(result.config["most"] + 1)] + [
             ("I-AMFS", "one solve", solve, 0)
@@ -156,7 +162,7 @@ run, load, table = EXPERIMENT.run, EXPERIMENT.load, EXPERIMENT.table
 
 
 def gathered(config: Figure2Config, training: list[dict[str, Any]], rows: list[Rows]) -> Result:
-    """The result from measurements of a lesson or of other code. `rows` has one entry for each seed."""
+    """A result made from existing measurements, for example of a lesson. `rows` has one entry for each seed."""
     return EXPERIMENT.result(config, _stacked(training, rows))
 
 
@@ -169,7 +175,9 @@ def _stacked(training: list[dict[str, Any]], rows: list[Rows]) -> Measured:
 def measure(
     learners: Mapping[str, MetaLearner], source: EpisodeSource, episodes: int, most: int = 10
 ) -> dict[str, np.ndarray]:
-    """Correct answers and times of all learners on the same episodes 0, 1, ..., for MAML after 0 .. `most` inner steps.
+    """Correct answers and times of all learners on the same episodes 0, 1, ....
+
+    MAML is measured after 0, 1, ..., `most` inner steps.
 
     Returns:
         `"right METHOD"`: numbers of correct answers. `"microseconds METHOD"`: times from support set to scores. Both
@@ -189,7 +197,10 @@ def measure(
 
 @torch.no_grad()
 def read(learner: MetaLearner, episode: Episode, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Correct answers in one episode and the seconds to compute them, after 0..most inner steps or after one solve."""
+    """Numbers of correct answers in one episode, and the seconds to compute them.
+
+    Both have one entry for each number of inner steps from 0 to `most`. A learner with one solve has only one entry.
+    """
     right, seconds = [], []
     if not isinstance(learner.inner, Maml):
         began = time.perf_counter()
@@ -222,7 +233,7 @@ class Curve:
         return cls(rows[f"right {method}"] / answers, rows[f"microseconds {method}"])
 
     def at(self, steps: int, episodes: int | None = None) -> torch.Tensor:
-        """Accuracy of each episode after `steps` inner steps, averaged over seeds. I-AMFS ignores `steps`."""
+        """Accuracy of each episode after `steps` inner steps, averaged over seeds. For I-AMFS, `steps` is ignored."""
         column = min(steps, self.per_episode.shape[2] - 1)
         return torch.from_numpy(self.per_episode[:, :episodes, column].mean(0))
 

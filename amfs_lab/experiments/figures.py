@@ -46,10 +46,11 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
 
 
 def reliability(panels: Mapping[str, Mapping[str, np.ndarray]]) -> SavableFigure:
-    """Reliability diagrams: accuracy against confidence, with one panel for each key, and one line for each label.
+    """Reliability diagrams: accuracy against confidence. Each key has a panel, and each label has a line.
 
     Args:
-        panels: tables of `calibration.reliability`. A bin with less than 1 % of the answers has no point.
+        panels: tables of `calibration.reliability`, by key and label. A bin with less than 1 % of the answers has no
+            point.
     """
     labels = list(dict.fromkeys(label for own in panels.values() for label in own))
     marks, lines = "osD^vP*X<>", ("-", "--", ":")

@@ -36,7 +36,7 @@ def made_up(runs: int, learners: int, episodes: int, generator: torch.Generator)
     """Simulated accuracies (runs, learners, episodes) of learners with equal true accuracy.
 
     Each episode has a difficulty that is the same for all learners. Each learner also has its own random error in each
-    episode, and a random error from the 75 queries.
+    episode. A further random error comes from the limited number of 75 queries.
     """
     easy = 0.7 + 0.25 * torch.rand(runs, 1, episodes, generator=generator)
     own = (easy + 0.08 * torch.randn(runs, learners, episodes, generator=generator)).clamp(0, 1)
@@ -45,8 +45,9 @@ def made_up(runs: int, learners: int, episodes: int, generator: torch.Generator)
 
 
 def cells() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Accuracies and paired differences of the stored episodes, for each stored row. A row is one learner, evaluated on
-    one shape.
+    """Accuracies and paired differences of the stored episodes, for each stored row.
+
+    A row is one learner, evaluated on episodes of one shape.
     """
     shares, gaps = {}, {}
     result = accuracy.load(stored("accuracy-omniglot"))
@@ -70,7 +71,10 @@ def cells() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def coverage(values: Tensor, n: int, runs: int, generator: torch.Generator) -> tuple[float, float]:
-    """Coverage of the mean of all values by Student's interval and by `accuracy_interval`, from n resampled values."""
+    """Coverage of Student's interval and of `accuracy_interval`, both from n resampled values.
+
+    The true value is the mean of all values.
+    """
     sample = values[torch.randint(len(values), (runs, n), generator=generator)]
     off, variance = (sample.mean(1) - values.mean()).abs(), sample.var(1)
     told = []
@@ -85,7 +89,7 @@ def coverage(values: Tensor, n: int, runs: int, generator: torch.Generator) -> t
 
 
 def table_of_coverage() -> str:
-    """A Markdown table of the lowest coverage over all stored rows, for each number of episodes."""
+    """A Markdown table: for each number of episodes, the lowest coverage over all stored rows."""
     generator = torch.Generator().manual_seed(0)
     head = ("95 % interval of", "n", "rows", "Student's, worst row", "`accuracy_interval`, worst row", "mean of rows")
     lines = []
@@ -103,16 +107,17 @@ def table_of_coverage() -> str:
 
 
 def table_of_scripts() -> str:
-    """A Markdown table of the coverage of the accuracy on scripts that were not measured."""
+    """A Markdown table: the coverage of intervals for the accuracy on scripts that were not measured."""
     generator = torch.Generator().manual_seed(2)
     head = ("measured on", "interval over 200 episodes", "interval over scripts")
     return markdown_table(head, ([f"{scripts} scripts", *_scripts(scripts, generator)] for scripts in (5, 10, 20)))
 
 
 def _scripts(scripts: int, generator: torch.Generator) -> tuple[str, str]:
-    """The coverage of an interval over episodes, and the coverage of an interval over scripts.
+    """The coverage of an interval over episodes, and the coverage of an interval over scripts, as text.
 
-    The accuracies of the scripts have standard deviation 2 points. An episode has five classes of these scripts.
+    The true accuracies of the scripts have standard deviation 2 points. Each episode has five classes from these
+    scripts.
     """
     own = 0.02 * torch.randn(RUNS, scripts, generator=generator)
     drawn = torch.randint(scripts, (RUNS, 5 * EPISODES), generator=generator)
@@ -124,7 +129,10 @@ def _scripts(scripts: int, generator: torch.Generator) -> tuple[str, str]:
 
 
 def table_of_rules() -> str:
-    """A Markdown table of each rule's false-alarm rate (all learners equal) and its power (one learner better)."""
+    """A Markdown table: the false-alarm rate and the power of each rule.
+
+    All learners are equal for the false-alarm rate. One learner is better for the power.
+    """
     generator = torch.Generator().manual_seed(1)
     equal = made_up(RUNS, 4, EPISODES, generator)
     rows = (
@@ -138,7 +146,10 @@ Line = tuple[str, tuple[float, float | None]]
 
 
 def _pairs(equal: Tensor) -> Iterator[Line]:
-    """Rules for four learners in six pairs. Power: the first learner is better by `BETTER`, and the rule detects it."""
+    """Table lines for rules that compare four learners in six pairs.
+
+    Power: the first learner is better by `BETTER`, and the rule detects the difference.
+    """
     pairs = list(itertools.combinations(range(4), 2))
     gaps = torch.stack([equal[:, a] - equal[:, b] for a, b in pairs], 1)
     at = [n - FEW for n in SIZES]
@@ -162,7 +173,7 @@ def _pairs(equal: Tensor) -> Iterator[Line]:
     signs = {(a, b): (1, i) for i, (a, b) in enumerate(pairs)} | {(b, a): (-1, i) for i, (a, b) in enumerate(pairs)}
 
     def ahead(learner: int, better: float = 0.0) -> Tensor:
-        """True where this learner is ahead of both other learners, for three learners."""
+        """For each run of three learners: True if this learner is ahead of both other learners."""
         rivals = [signs[learner, other] for other in range(3) if other != learner]
         return torch.stack([sign * means[:, i] + better > one[:, i] for sign, i in rivals]).all(0)
 
@@ -171,7 +182,10 @@ def _pairs(equal: Tensor) -> Iterator[Line]:
 
 
 def _trainings(generator: torch.Generator) -> Iterator[Line]:
-    """Rules for methods whose training runs have standard deviation 1 point. Power: one method is 4 points better."""
+    """Table lines for rules on methods whose training runs have standard deviation 1 point.
+
+    Power: one method is better by 4 points, and the rule detects the difference.
+    """
     luck = torch.randn(RUNS, 10, generator=generator)
     scatter = made_up(RUNS, 2, EPISODES, generator) + 0.01 * luck[:, :2, None]
     means, one, _ = looks(scatter[:, 0] - scatter[:, 1])
@@ -184,7 +198,11 @@ def _trainings(generator: torch.Generator) -> Iterator[Line]:
 
 
 def _questions(generator: torch.Generator) -> Iterator[Line]:
-    """Rules for three task shapes. Power: better by `BETTER` on all three, and the rule detects the first one."""
+    """Table lines for rules that compare two learners on each of three task shapes.
+
+    Power: one learner is better by `BETTER` on all three shapes, and the rule detects the difference on the first
+    shape.
+    """
     equal = made_up(3 * 400, 2, EPISODES, generator).view(400, 3, 2, EPISODES)
     asked = [[[accuracy_p_value(a + more, b) for a, b in shapes] for shapes in equal] for more in (0, BETTER)]
     for name, rule in (("three questions, each at 5 %", lambda p: p), ("three questions, `holm`", holm)):
@@ -194,7 +212,10 @@ def _questions(generator: torch.Generator) -> Iterator[Line]:
 
 
 def _crossed(generator: torch.Generator) -> Iterator[Line]:
-    """`crossed_interval` of paired differences of two methods, as in `_trainings`. Power: better by `BETTER`."""
+    """Table lines for `crossed_interval` of the paired differences of two methods.
+
+    The training runs have standard deviation 1 point. Power: one method is better by `BETTER`.
+    """
     for s in (3, 5):
         luck = 0.01 * torch.randn(800, 2 * s, 1, generator=generator)
         values = made_up(800, 2 * s, EPISODES, generator) + luck

@@ -17,9 +17,9 @@ ADVICE = {
 
 
 def merge(folders: Sequence[Path], into: Path) -> int:
-    """Copies the runs of the pools in `folders` into the pool `into`, and returns the number of runs with new files.
+    """Copies the runs of the pools in `folders` into the pool `into`. Returns the number of runs with new files.
 
-    Nothing is copied unless all pools belong together.
+    If the pools do not belong together, nothing is copied.
 
     Raises:
         ConfigError: a folder is not a pool, or the pools have other data, other prices of meta-steps, or runs of other
@@ -62,7 +62,7 @@ def merge(folders: Sequence[Path], into: Path) -> int:
 
 
 def _runs(folder: Path) -> list[Path]:
-    """The folders of the runs of a pool that have answers."""
+    """The folders of those runs of a pool that have at least one complete evaluation."""
     return sorted({path.parent for path in folder.glob(f"*/{ANSWERS}")})
 
 

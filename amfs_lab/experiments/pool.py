@@ -1,8 +1,8 @@
-"""A pool of trained learners: one folder for all tables, so that a table trains only what no other table has trained.
+"""A pool of trained learners: one folder that several tables share, so that no learner is trained twice.
 
 A job is one training run with the evaluations of its learner. Jobs run in several processes. A job can be stopped at
-any time. It then resumes from the last checkpoint, and keeps its complete evaluations. All tables of a pool must have
-the same data and the same prices of meta-steps (see `budgets`). So the pool also keeps a fingerprint of the data and
+any time. Later, it resumes from the last checkpoint, and keeps its complete evaluations. All tables of a pool must have
+the same data and the same prices of meta-steps (see `budgets`). So the pool also stores a fingerprint of the data and
 the prices.
 """
 
@@ -44,7 +44,7 @@ _advance: Callable[[int], object]  # in a worker process: counts steps on the ba
 
 @dataclass(frozen=True)
 class Question:
-    """One evaluation of a learner.
+    """The settings of one evaluation of a learner. The result of the evaluation is an `Answer`.
 
     Args:
         source, split: data set and split of the episodes. shape: shape of the episodes. norm: statistics of BatchNorm.
@@ -60,19 +60,19 @@ class Question:
 
     @property
     def file(self) -> str:
-        """The name of the file with the answer to this question."""
+        """The name of the file with the result of this evaluation."""
         return ANSWERS.replace("*", _digest(asdict(self)))
 
 
 class Answer(NamedTuple):
-    """The number of correct queries in each episode, and the sum of the episodes' reliability tables."""
+    """The result of an evaluation: number of correct queries in each episode, and sum of the reliability tables."""
 
     correct: np.ndarray
     reliability: np.ndarray
 
     @classmethod
     def wrong(cls, question: Question) -> "Answer":
-        """The answer for a learner whose training diverged: no correct query."""
+        """The result for a learner whose training diverged: no correct query."""
         table = np.zeros((BINS, 3), np.float32)
         table[0, 0] = question.episodes * question.shape.answers
         return cls(np.zeros(question.episodes, np.int16), table)
@@ -83,8 +83,9 @@ class Job:
     """One training run, and the evaluations of its learner.
 
     Args:
-        config: settings of the training. questions: the evaluations; without any, nothing is trained.
-        may_diverge: True: a learner whose training diverges has no correct query. False: divergence is an error.
+        config: settings of the training. questions: the evaluations. Without evaluations, nothing is trained.
+        may_diverge: True: if the training diverges, no query counts as correct. False: if it diverges, this is an
+            error.
     """
 
     config: TrainingConfig
@@ -98,11 +99,12 @@ class Job:
 
 
 class Pool:
-    """Trained learners in `folder`, one folder for each job.
+    """Trained learners in `folder`, with one subfolder for each job.
 
     Args:
         root: first directory to search for data. device: see `devices.pick_device`.
-        jobs: number of processes; 1 works in this process. Each process uses an equal share of torch's threads.
+        jobs: number of processes. With 1, all work is done in this process. Each process uses an equal share of torch's
+            threads.
     Raises:
         ConfigError: `jobs` < 1.
     """
@@ -118,7 +120,7 @@ class Pool:
         return max(1, torch.get_num_threads() // self.jobs)
 
     def answers(self, jobs: Sequence[Job], show: bool | None = None) -> list[dict[Question, Answer]]:
-        """The answers to all questions of all jobs. Runs the trainings and evaluations that are missing.
+        """The results of all evaluations of all jobs. Missing trainings and evaluations are run first.
 
         One progress bar counts the meta-steps and evaluations of all jobs.
 
@@ -126,7 +128,7 @@ class Pool:
             show: False hides the bar; None shows it on a terminal only.
         Raises:
             ConfigError, DataError, NumericalError: an error of a training or an evaluation. The other jobs keep their
-                checkpoints and answers.
+                checkpoints and results.
         """
         total = sum(job.config.steps + len(job.questions) for job in jobs)
         with tqdm(total=total, unit="step", disable=None if show is None else not show, smoothing=0.01) as bar:
@@ -139,20 +141,23 @@ class Pool:
         return [self._read(job) for job in jobs]
 
     def missing(self, jobs: Sequence[Job]) -> int:
-        """The number of jobs with a missing answer."""
+        """The number of jobs with a missing evaluation."""
         return sum(bool(self._open_questions(job)) for job in jobs)
 
     def _open_questions(self, job: Job) -> list[Question]:
         return [each for each in job.questions if not (self.folder / job.name / each.file).is_file()]
 
     def source(self, asked: Any) -> ImageSource:
-        """The episodes of a `Question`, or of any object with attributes `source`, `split`, `shape` and `unseen_by`."""
+        """The episodes for a `Question`.
+
+        Any object with the attributes `source`, `split`, `shape` and `unseen_by` is accepted.
+        """
         return open_source(asked.source, asked.split, asked.shape, self.root, unseen_by=asked.unseen_by)
 
     def check_data(self, asked: Sequence[Any]) -> None:
-        """Opens the sources and compares their data with the pool's data, so that errors come before any training.
+        """Opens all data sets and compares them with the data of the pool. So errors come before any training.
 
-        Raises ConfigError if the learners and answers in the pool are from other data.
+        Raises ConfigError if the learners and results in the pool are from other data.
         """
         present = {}
         for each in asked:
@@ -168,9 +173,10 @@ class Pool:
 
     @contextlib.contextmanager
     def stored(self, name: str) -> Iterator[dict[str, Any]]:
-        """A context with the dictionary in a file of the pool. The file is locked in the block and written at its end.
+        """A context with the dictionary in a file of the pool.
 
-        Raises DataError for a damaged file.
+        In the block, the file is locked. At the end of the block, the dictionary is written to the file. Raises
+        DataError for a damaged file.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / name
@@ -247,7 +253,7 @@ class Pool:
 def read_dictionary(path: Path, advice: str) -> dict[str, Any]:
     """The dictionary in a JSON file of a pool; empty if there is no file.
 
-    Raises DataError, which ends with `advice`, for a damaged file.
+    For a damaged file, raises DataError with a message that ends with `advice`.
     """
     try:
         found = files.read_json(path) if path.is_file() else {}
@@ -259,13 +265,16 @@ def read_dictionary(path: Path, advice: str) -> dict[str, Any]:
 
 
 def slug(source: str) -> str:
-    """The name of a data set as a part of a file name: "folder:pictures/birds" is "folder-birds"."""
+    """The name of a data set in file names: "folder:pictures/birds" becomes "folder-birds"."""
     kind, _, path = source.partition(":")
     return "-".join(re.findall(r"[\w-]+", f"{kind} {Path(path).name}"))
 
 
 def _is_complete(folder: Path) -> bool:
-    """True for a complete run. If the record of the run is missing, the run's tensors are deleted."""
+    """True if the run in the folder is complete.
+
+    If the file `RECORD` of a run is missing, the file with its tensors is deleted.
+    """
     if holds_checkpoint(folder):
         return False
     if not (folder / saved.RECORD).is_file():
@@ -275,7 +284,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _begin(threads: int, done: Any, alive: Any) -> None:
-    """Prepares a worker process. It ends when the other end of `alive` is closed, or when the main process ends."""
+    """Prepares a worker process. The process ends when the main process ends or closes its end of the pipe `alive`."""
     global _advance
     _advance = done.put
     torch.set_num_threads(threads)

@@ -1,8 +1,8 @@
-"""Accuracy cost of bfloat16 training: each method trained in float32 and again in bfloat16, with several seeds.
+"""Accuracy cost of bfloat16: each method is trained in float32 and again in bfloat16, with several seeds.
 
-The two training runs of a seed start from the same parameters and use the same episodes in the same number of meta-
-steps. They alternate: the run with the least training time makes the next step. Each learner is then evaluated on the
-same unseen episodes, in its training precision.
+The two training runs of a seed start from the same parameters, and use the same episodes in the same number of
+meta-steps. The two runs take turns: the run with the least training time makes the next step. Each learner is then
+evaluated on the same unseen episodes, in its training precision.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ class Precision(Experiment[PrecisionConfig]):
         return Measured({name: np.stack(each) for name, each in rows.items()}, list(range(config.seeds)), training)
 
     def summary(self, rows: Rows, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Both accuracies of each method, and the paired difference bfloat16 minus float32 ("ahead").
+        """Both accuracies of each method, and their paired difference: bfloat16 minus float32 ("ahead").
 
         The values are averages over seeds, with intervals over episodes. "ahead by seed" has one value for each seed.
         """
@@ -166,7 +166,7 @@ def _names(methods: Sequence[str]) -> list[str]:
 def over_seeds(result: Result) -> Interval:
     """The accuracy difference bfloat16 minus float32, averaged over methods, with an interval over seeds.
 
-    Each seed gives one value. Training runs of one seed use the same tasks, so they are not independent samples.
+    Each seed gives one value. Training runs of the same seed use the same tasks, so they are not independent samples.
     """
     shape = EpisodeConfig(**result.config["episode"])
     gaps = [

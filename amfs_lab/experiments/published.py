@@ -1,6 +1,7 @@
-"""Published accuracies, in percent, to print beside ours. The backbone is Conv-4 unless `remark` names another one.
+"""Published accuracies in percent, to be printed next to the accuracies of this project.
 
-Protocol and split differ from paper to paper, so do not rank these numbers together with our accuracies.
+The backbone is Conv-4 unless `remark` names another one. Protocol and split differ from paper to paper. So do not rank
+these numbers together with our accuracies.
 """
 
 from dataclasses import dataclass

@@ -117,7 +117,7 @@ class Result:
 
 @contextlib.contextmanager
 def whole(folder: Path | str) -> Iterator[None]:
-    """A context for checks of a result. It turns a KeyError, TypeError or ValueError into a DataError."""
+    """A context for checks of a result. A KeyError, TypeError or ValueError in the block becomes a DataError."""
     try:
         yield
     except (KeyError, TypeError, ValueError) as error:
@@ -126,7 +126,7 @@ def whole(folder: Path | str) -> Iterator[None]:
 
 
 def check_free(folder: Path | str) -> None:
-    """Raises ConfigError if `folder` exists, or if it cannot be made."""
+    """Raises ConfigError if `folder` exists, or if it cannot be created."""
     folder = Path(folder)
     with writable(folder, "result"):
         if folder.exists():
@@ -134,7 +134,7 @@ def check_free(folder: Path | str) -> None:
 
 
 def stored(name: str) -> Path:
-    """The folder of a result that is included in the package, in the wheel or in the checkout.
+    """The folder of a result that is part of the installed package or of the repository.
 
     Raises:
         DataError: no such result.
@@ -154,7 +154,7 @@ def plain(interval: Any) -> dict[str, Any]:
 
 
 def alike(a: Any, b: Any) -> bool:
-    """True if two pieces of plain data are equal. For floats, the tolerance covers the rounding of `plain`."""
+    """True if two pieces of plain data are equal. The tolerance for floats covers the rounding in `plain`."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(alike(a[name], b[name]) for name in a)
     if isinstance(a, list) and isinstance(b, list):

@@ -17,7 +17,7 @@ class Table1(Benchmark):
     help = "accuracy of all methods on unseen classes"
 
     def variants(self, config: BenchmarkConfig) -> dict[str, TrainingConfig]:
-        """All methods, MAML with learned inner rates (its best form), and I-AMFS trained on the episodes of MAML."""
+        """All methods and two more rows: MAML with learned inner rates, and I-AMFS trained on the episodes of MAML."""
         found = {method: config.training(method) for method in METHODS}
         found["maml+learned-rates"] = config.training("maml", inner=Maml(learn_lr=True))
         found["i-amfs+5-way"] = config.training("i-amfs", episode=found["maml"].episode)
@@ -27,7 +27,7 @@ class Table1(Benchmark):
         return {name: Column(config.source, config.split, SHAPES[name]) for name in data_set(config.source).shapes}
 
     def remarks(self, result: Result) -> Sequence[str]:
-        """Accuracies at equal meta-steps, calibration, and published accuracies on the same data set."""
+        """Further tables: accuracies at equal meta-steps, calibration, and published accuracies on the data set."""
         told = f"Trained for {result.config['common']} meta-steps of each method, as many as {self.reference} had:"
         found = [self.legend(result), told, PARTS["after equal meta-steps"](result)]
         found += ["Expected calibration error, in points:", PARTS["calibration"](result)]

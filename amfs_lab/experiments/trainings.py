@@ -28,9 +28,9 @@ class Trainings:
     Args:
         root: first directory to search for data.
         device: see `devices.pick_device`.
-        folder: directory of the result. Until the result is saved, the training runs are in `FOLDER-training`, one
-            directory for each. None saves nothing.
-        resume: True continues the training runs in that directory. Complete runs are loaded.
+        folder: directory of the result. Until the result is saved, the training runs are in the directory
+            `FOLDER-training`, in one subdirectory for each run. With None, nothing is saved.
+        resume: True continues the training runs in `FOLDER-training`, and loads complete runs.
     Raises:
         ConfigError: `resume` without a directory, or training runs that are already there without `resume`.
     """
@@ -51,8 +51,8 @@ class Trainings:
     def train(self, configs: Mapping[str, TrainingConfig]) -> dict[str, Trained]:
         """Trains one learner for each configuration, in turns.
 
-        The next step is always made by the run with the least training time so far. So a change of the machine's speed
-        affects all runs.
+        The run with the least training time so far makes the next step. So a change of the machine's speed affects all
+        runs.
 
         Raises:
             ConfigError: a run in the folder has other settings. NumericalError: a training run that diverged.
@@ -82,13 +82,13 @@ class Trainings:
         return Trained(learner, progress, config)
 
     def finish(self) -> None:
-        """Deletes the training runs, because the result has their measurements."""
+        """Deletes the saved training runs, because the result has their measurements."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def in_turns(runs: Mapping[str, Generator[Progress, None, None]]) -> dict[str, Progress]:
-    """Completes several training runs. The next step is always made by the run with the least training time so far.
+    """Runs several training runs to their ends. The run with the least training time so far makes the next step.
 
     If one run fails or is interrupted, all runs stop and save a checkpoint.
 

@@ -21,28 +21,29 @@ SCALE = Learned("scale", 1e-30, 1e30, "5 is a common start.")
 
 
 class FunctionSpace(FeatureSpaceLoop):
-    """f(z) = scale * sum_i alpha_i k(z, z_i) with alpha = (K + N)^-1 y and N = lam (I + mu K)^-1.
+    """I-AMFS: f(z) = scale * sum_i alpha_i k(z, z_i) with alpha = (K + N)^-1 y and N = lam (I + mu K)^-1.
 
-    Source: Park and Kang 2024. With `Linear()` and cross-entropy this method is R2-D2 (Bertinetto et al. 2019). The lam
-    of R2-D2 is n lambda, with a learned lambda.
+    Source: Park and Kang 2024. With `Linear()` and cross-entropy this method is R2-D2 (Bertinetto et al. 2019). In
+    R2-D2, lam is n times a learned number lambda.
 
-    With the objective "evidence" this method is DKT (Patacchiola et al. 2020): the meta-objective is minus the log
+    With the objective "evidence" this method is DKT (Patacchiola et al. 2020). The meta-objective is then minus the log
     evidence of all labels, `evidence_loss`. The model is a Gaussian process for each class, with covariance scale^2 k,
-    noise of variance scale^2 lam, and targets of +1 and -1. The scores are posterior means. All classes share the
-    parameters of the Gaussian process. In the authors' code, each class has its own parameters.
+    noise of variance scale^2 lam, and targets of +1 and -1. The scores are posterior means. Here all classes share the
+    parameters of the Gaussian process. In the code of the DKT authors, each class has its own parameters.
 
-    The kernel's bandwidth and the output scale are meta-learned through the solve. The scale is necessary, because
+    The bandwidth of the kernel and the output scale are meta-learned through the solve. The scale is necessary, because
     scores that are exactly one-hot still have a cross-entropy of log(1 + 4/e) = 0.905 with 5 classes.
 
     Args:
-        kernel: similarity of features; a fresh `RBF` by default, which starts at the median distance.
+        kernel: similarity of features; by default a new `RBF`, which starts at the median distance.
         lam: ridge strength > 0. mu: weight of the gradient-norm term, >= 0.
         gamma: weight of the information term I/n in the task's meta-objective, >= 0 (our interpretation).
         scale: start of the learned output scale, > 0.
-        first_order: detach alpha from the query loss, as FO-MAML does. Meta-training then learns nothing about lam and
-            mu, and little about the bandwidth. It saves almost no time, because the backbone is nearly all of the cost.
-        learn_lam: meta-learn `lam`; the given value is the start, and it stays between 1e-6 and 1e3 (for the evidence
-            between 1e-4 and 1e3).
+        first_order: treat alpha as a constant in the query loss, as FO-MAML treats gradients. Meta-training then learns
+            nothing about lam and mu, and little about the bandwidth. This option saves almost no time, because nearly
+            all of the cost is the backbone.
+        learn_lam: meta-learn `lam`, with the given value as the start. The learned value stays between 1e-6 and 1e3;
+            for the evidence, between 1e-4 and 1e3.
         objective: "query-loss" or "evidence". The evidence has no gamma and no first-order version.
     """
 
@@ -66,7 +67,7 @@ class FunctionSpace(FeatureSpaceLoop):
 
     @property
     def lam(self) -> Float[Tensor, ""] | float:
-        """The ridge strength: the given number, or the learned number."""
+        """The ridge strength: the given number, or the learned number with `learn_lam`."""
         return self._lam if self.log_lam is None else bounds_of_lam(self.objective).exp(self.log_lam)
 
     @property
@@ -82,20 +83,20 @@ class FunctionSpace(FeatureSpaceLoop):
         self.kernel.start(features)
 
     def fit(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> "KernelPredictor":
-        """Learns one task, or a batch of tasks of the same shape."""
+        """Learns one task, or a batch of tasks with equal shapes."""
         features, targets = checked_task(features, targets)
         if self.objective == EVIDENCE:
             targets = targets / self.scale  # of f / scale, whose covariance is k
         K_ss = self.kernel(features, features)
-        alpha = ridge.solve(K_ss, targets, self.lam, self.mu, check=False)  # Section 4.1: alpha = (K + N)^-1 y
+        alpha = ridge.solve(K_ss, targets, self.lam, self.mu, check=False)  # alpha = (K + N)^-1 y
         if self.first_order:
             alpha = alpha.detach()
         return KernelPredictor(features, alpha, K_ss, self)
 
     def targets_of(self, examples: Examples) -> Float[Tensor, "n ways"]:
-        """The targets for `fit`: real labels as they are, classes one-hot.
+        """The targets for `fit`: real labels unchanged, and classes as one-hot rows.
 
-        For the evidence, classes have targets +1 and -1, because its functions have mean 0.
+        With the objective "evidence", classes have targets +1 and -1 instead, because the Gaussian process has mean 0.
         """
         signs = self.objective == EVIDENCE and not examples.real
         return 2 * examples.targets - 1 if signs else examples.targets
@@ -103,7 +104,7 @@ class FunctionSpace(FeatureSpaceLoop):
     def loss(
         self, net: nn.Module, episode: Episode, label_smoothing: float = 0.0
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "q c"]]:
-        """The task's meta-objective, which the setting `objective` chooses, and the scores of the queries.
+        """The meta-objective of the task, as set by `objective`, and the scores of the queries.
 
         Raises ConfigError for label smoothing with the evidence, because the evidence models labels as Gaussian
         variables.
@@ -118,7 +119,10 @@ class FunctionSpace(FeatureSpaceLoop):
             return self.evidence_loss(features, targets), self.fit(features[:n], targets[:n])(features[n:])
 
     def evidence_loss(self, features: Real[Tensor, "*b n d"], targets: Real[Tensor, "*b n c"]) -> Float[Tensor, "*b"]:
-        """-1/n sum_c log N(y_c; 0, scale^2 (K + N)): nats for each of the n examples, summed over the classes c."""
+        """-1/n sum_c log p(y_c) for y_c ~ Normal(0, scale^2 (K + N)), in nats per example.
+
+        n is the number of examples, and the sum is over the classes c.
+        """
         features, targets = checked_task(features, targets)
         n, columns = targets.shape[-2:]
         factor = ridge.RidgeFactor.of(self.kernel(features, features), self.lam, self.mu, check=False)
@@ -142,24 +146,29 @@ class KernelPredictor:
         return self.space.scale * self.space.kernel(features, self.support) @ self.alpha
 
     def variance(self, features: Real[Tensor, "*b q d"]) -> Float[Tensor, "*b q"]:
-        """Posterior variance of f / scale if f is a Gaussian process with noise covariance N; see `ridge.variance`."""
+        """The posterior variance of f / scale at the features (see `ridge.variance`).
+
+        Here f / scale is a Gaussian process with covariance k and noise covariance N.
+        """
         kernel = self.space.kernel
         K_qs = kernel(features, self.support)
         return ridge.variance(kernel.diagonal(features), K_qs, self.K_ss, self.space.lam, self.space.mu)
 
     @property
     def penalty(self) -> Float[Tensor, "*b"] | float:
-        """gamma * I / n, differentiable in K. A learned lam is detached, because lam -> infinity would make I zero."""
+        """The information term gamma * I / n, differentiable in K.
+
+        A learned lam is detached. Otherwise, training would increase lam to infinity, where I is zero.
+        """
         if self.space.gamma == 0:
             return 0.0
         lam = self.space.lam
         lam = lam.detach() if isinstance(lam, Tensor) else lam
-        # Section 4.1: gamma * I / n
         return self.space.gamma * ridge.information(self.K_ss, lam, self.space.mu) / self.K_ss.shape[-1]
 
 
 def bounds_of_lam(objective: str) -> Learned:
-    """A learned ridge strength and its bounds."""
+    """The bounds of a learned ridge strength lam for this objective."""
     return NOISE if objective == EVIDENCE else LAM
 
 

@@ -37,7 +37,7 @@ class LearnedRates(nn.Module):
         self.log_lr = LR.log(lr, (len(self.names), steps))
 
     def forward(self) -> dict[str, Float[Tensor, " steps"]]:
-        """The rates of each parameter tensor by its name."""
+        """The learning rates of each parameter tensor, one per step, by the name of the tensor."""
         return dict(zip(self.names, ordinary(LR.exp(self.log_lr)), strict=True))
 
 
@@ -60,11 +60,11 @@ class GradientLoop(ABC):
         check_count(f"{name}.steps", self.steps, 1, 10_000)
 
     def build(self) -> "GradientLoop":
-        """The loop itself. A learner calls `for_network`, which adds the learnable numbers of the loop, if any."""
+        """Returns this loop itself. A learner calls `for_network`, which may add learnable numbers."""
         return self
 
     def for_network(self, net: nn.Module) -> "GradientLoop":
-        """The loop, with learnable numbers for this network; by default there are none."""
+        """The loop for the network `net`, with learnable numbers if it has any. By default it has none."""
         return self
 
     @abstractmethod
@@ -87,10 +87,11 @@ class GradientLoop(ABC):
 class Descent(GradientLoop):
     """A gradient loop on the network itself, not on its linearisation.
 
-    The steps change the parameters that require a gradient. They never change frozen parameters or buffers.
+    The steps change the parameters that require a gradient. The steps never change frozen parameters or buffers.
 
     Args:
-        first_order: leave out the second-order terms (FO-MAML): the gradients, or the alpha of a solve, are constants.
+        first_order: leave out the second-order terms (FO-MAML): the gradients of the steps, or the alpha of a solve,
+            count as constants.
         learn_lr: meta-learn an inner learning rate for each parameter tensor and step; all start at `lr`.
     """
 
@@ -103,7 +104,7 @@ class Descent(GradientLoop):
             LR.check(self.lr)
 
     def for_network(self, net: nn.Module) -> "Descent":
-        """The loop; with `learn_lr`, a copy with new `rates` for this network."""
+        """The loop itself. With `learn_lr`, the result is a copy with new learnable `rates` for this network."""
         if not self.learn_lr:
             return self
         made = replace(self)
@@ -115,9 +116,9 @@ class Descent(GradientLoop):
         return net
 
     def _rate(self) -> Callable[[str, int], Tensor | float]:
-        """The learning rate as a function of a parameter's name and a step's index, from 0.
+        """The learning rate as a function of the name of a parameter and the index of a step, from 0.
 
-        Steps after the last learned step use the rate of the last learned step.
+        With learned rates, steps after step number `steps` use the rate of that step.
         """
         if self.rates is None:
             return lambda name, step: self.lr
@@ -125,11 +126,11 @@ class Descent(GradientLoop):
         return lambda name, step: learned[name][min(step, self.steps - 1)]
 
     def _descend(self, net: nn.Module, labelled: Examples) -> Iterator[Params]:
-        """Parameters of `net` after 0, 1, 2, ... gradient steps on the loss of these examples, without end.
+        """An endless iterator over the parameters of `net` after 0, 1, 2, ... gradient steps on the loss of `labelled`.
 
-        Frozen parameters do not change, nor do parameters that the loss does not depend on. If gradients are enabled,
-        the graph back to `net` is kept. Unless `first_order` is set, the graph also runs through each gradient. Raises
-        ConfigError if all parameters are frozen.
+        Frozen parameters do not change. Parameters without effect on the loss do not change either. If gradients are
+        enabled, the graph back to `net` is kept. Unless `first_order` is set, the graph also runs through each
+        gradient. Raises ConfigError if all parameters are frozen.
         """
         second_order, rate = not self.first_order, self._rate()
         labelled = Examples.unchecked(ordinary(labelled.x), ordinary(labelled.y), labelled.ways)
@@ -167,7 +168,10 @@ class Descent(GradientLoop):
     def _descend_transformed(
         self, loss: Callable[[Params], Tensor], params: Params, movable: list[str]
     ) -> Iterator[Params]:
-        """`_descend` within a transform of `torch.func`, where `torch.autograd.grad` finds no graph."""
+        """The version of `_descend` for use within a transform of `torch.func`.
+
+        Within such a transform, `torch.autograd.grad` finds no graph.
+        """
         held, rate = {name: p for name, p in params.items() if name not in movable}, self._rate()
         for step in count():
             yield params
@@ -187,7 +191,7 @@ def recording() -> Iterator[None]:
 
 
 def twice_differentiable() -> contextlib.AbstractContextManager[object]:
-    """A context that computes attention by products and a softmax.
+    """A context in which torch computes attention by matrix products and a softmax.
 
     The fast attention kernels of torch have no second derivative.
     """
@@ -195,7 +199,7 @@ def twice_differentiable() -> contextlib.AbstractContextManager[object]:
 
 
 def ordinary(tensor: Tensor) -> Tensor:
-    """The tensor, or its copy if it was made within `torch.inference_mode`, so that it can be differentiated."""
+    """A tensor that autograd accepts: the given tensor, or a copy of a tensor from `torch.inference_mode`."""
     if not tensor.is_inference():
         return tensor
     with torch.inference_mode(False):
@@ -203,7 +207,10 @@ def ordinary(tensor: Tensor) -> Tensor:
 
 
 def is_frozen(parameter: Tensor) -> bool:
-    """True for an `nn.Parameter` without gradient. The tensors of `functional_call` are not parameters."""
+    """True for an `nn.Parameter` with `requires_grad` False.
+
+    The tensors that `functional_call` uses are plain tensors, not parameters. So they are never frozen.
+    """
     return isinstance(parameter, nn.Parameter) and not parameter.requires_grad
 
 
@@ -218,7 +225,10 @@ class Maml(Descent):
         return next(islice(self.walk(net, support), self.steps, None))
 
     def walk(self, net: nn.Module, support: Examples) -> "Iterator[AdaptedNetwork]":
-        """The network after 0, 1, 2, ... inner steps, without end; `steps` is not used."""
+        """An endless iterator over the network after 0, 1, 2, ... inner steps.
+
+        The setting `steps` is not used.
+        """
         support_x = ordinary(support.x)
         for params in self._descend(net, support):
             yield AdaptedNetwork(net, params, support_x)
@@ -228,7 +238,8 @@ class Maml(Descent):
 class Anil(Descent):
     """MAML whose inner steps change only the linear head (Raghu et al. 2020). The outer loop changes all parameters.
 
-    The support set passes through the body once. `net` must be a `backbone` under a `head`, as `MetaLearner` makes it.
+    The support set passes through the body once. `net` must have the submodules `backbone` and `head`, as in
+    `MetaLearner`.
     """
 
     def moving(self, net: nn.Module) -> nn.Module:
@@ -248,8 +259,8 @@ class Anil(Descent):
 class AdaptedNetwork:
     """The network with the fast weights of one task.
 
-    Queries pass through the network without the support set, as published. With the norm "support", queries and support
-    set pass together, because the support set supplies the statistics.
+    Queries pass through the network without the support set, as in the published method. With the norm "support", the
+    queries and the support set pass together, because the support set supplies the statistics.
     """
 
     net: nn.Module

@@ -1,8 +1,9 @@
 """Linearised MAML: gradient steps on the network's linearisation are kernel regression with a spectral filter.
 
-Section 4.2: f(x; theta + delta) ~ f(x; theta) + J(x) delta, where J is the Jacobian with respect to the parameters.
-Gradient steps on that function stay in the span of the support set's Jacobians. So k steps are kernel regression of the
-residual y - f(x; theta) with the neural tangent kernel Theta(x, x') = J(x) J(x')^T and the filter 1 - (1 - a s)^k.
+The linearisation is f(x; theta + delta) ~ f(x; theta) + J(x) delta, where J is the Jacobian with respect to the
+parameters. Gradient steps on this linear function stay in the span of the support set's Jacobians. So k steps equal
+kernel regression of the residual y - f(x; theta). The kernel is the neural tangent kernel Theta(x, x') = J(x) J(x')^T,
+and the filter is 1 - (1 - a s)^k.
 
 Source: Jacot et al. 2018 (the kernel), Lee et al. 2019 (the linearised network).
 """
@@ -24,9 +25,9 @@ from amfs_lab.ridge import Spectrum
 def jacobian(net: nn.Module, x: Float[Tensor, "n ..."]) -> Float[Tensor, "rows p"]:
     """J: the derivative of every output with respect to every parameter.
 
-    With c outputs, J has n * c rows, ordered by image, then by output. All images go through `net` in one pass, so that
-    the derivative includes a normalisation over the pass. At few-shot sizes J is small: 25 images, 5 outputs and 10^5
-    parameters are 50 MB in float32.
+    With c outputs, J has n * c rows, ordered by image, then by output. All images pass through `net` together, so that
+    the derivative includes a normalisation over all images. For few-shot tasks J is small: 25 images, 5 outputs and
+    10^5 parameters need 50 MB in float32.
     """
     params = _parameters(net)
     blocks = jacrev(lambda p: functional_call(net, p, (x,)).reshape(-1))(params)
@@ -34,32 +35,36 @@ def jacobian(net: nn.Module, x: Float[Tensor, "n ..."]) -> Float[Tensor, "rows p
 
 
 def tangent_kernel(net: nn.Module, x1: Float[Tensor, "n ..."], x2: Float[Tensor, "m ..."]) -> Float[Tensor, "r1 r2"]:
-    """Theta(x1, x2) = J(x1) J(x2)^T, a c x c block for each pair of points, where c is the number of outputs."""
+    """Theta(x1, x2) = J(x1) J(x2)^T, with a c x c block for each pair of points, where c is the number of outputs."""
     J1 = jacobian(net, x1)
     return J1 @ (J1 if x2 is x1 else jacobian(net, x2)).T
 
 
 def descent(K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], rate: float, steps: int) -> Float[Tensor, "n c"]:
-    """alpha = sum_i u_i (1 - (1 - rate s_i)^steps) / s_i u_i^T residual: gradient descent from zero.
+    """The alpha of gradient descent from zero: sum_i u_i (1 - (1 - rate s_i)^steps) / s_i u_i^T residual.
 
-    After `steps` steps of f <- f - rate * grad_f L, with L = 1/2 sum (f - y)^2, f is k^T alpha (Section 4.2). Use
-    `descent` for display and tests only, because the derivative of an eigendecomposition is NaN where eigenvalues
-    repeat.
+    s_i and u_i are the eigenvalues and eigenvectors of K. One step is f <- f - rate * grad_f L, with
+    L = 1/2 sum (f - y)^2. After `steps` steps, f is k^T alpha. Use `descent` for display and tests only, because the
+    derivative of an eigendecomposition is NaN where eigenvalues repeat.
     """
     return _filtered(K, residual, lambda spectrum: spectrum.descent_filter(rate, steps), rate * steps)
 
 
 def flow(K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], time: float) -> Float[Tensor, "n c"]:
-    """alpha of gradient flow, `descent` with rate -> 0 and rate * steps = time: the filter 1 - exp(-s time)."""
+    """The alpha of gradient flow: the limit of `descent` for rate -> 0 with rate * steps = time.
+
+    The filter of gradient flow is 1 - exp(-s time).
+    """
     return _filtered(K, residual, lambda spectrum: spectrum.flow_filter(time), time)
 
 
 @dataclass(frozen=True)
 class Linearised(GradientLoop):
-    """`Maml`'s steps on the network linearised at theta: theta' = theta + J_S^T alpha, from one eigendecomposition.
+    """The steps of `Maml` on the network linearised at theta: theta' = theta + J_S^T alpha.
 
-    `lr` and `steps` have the same meaning as for `Maml`. The loss of `Maml` is a mean over the n labels, so the rate of
-    Section 4.2 is a = lr / n. Here classes are one-hot targets of the squared loss; `Maml` uses the cross-entropy.
+    alpha comes from one eigendecomposition. `lr` and `steps` have the same meaning as for `Maml`. The loss of `Maml` is
+    a mean over the n labels, so the rate a of the filter is lr / n. Here the loss is the squared loss with one-hot
+    targets for classes; `Maml` uses the cross-entropy.
     """
 
     def adapt(self, net: nn.Module, support: Examples) -> "TangentPredictor":
@@ -69,7 +74,7 @@ class Linearised(GradientLoop):
 
 @dataclass(frozen=True)
 class Tangent:
-    """The linear problem K alpha = residual of a network, linearised at its parameters, on a support set."""
+    """The linear problem K alpha = residual for a support set and a network that is linearised at its parameters."""
 
     net: nn.Module
     support: Examples
@@ -84,7 +89,7 @@ class Tangent:
 
     @torch.no_grad()
     def predictor(self, alpha: Float[Tensor, "r 1"]) -> "TangentPredictor":
-        """f_0(x) + Theta(x, S) alpha, for the alpha of any solver: `descent`, `flow`, `ridge.solve`."""
+        """The predictor f_0(x) + Theta(x, S) alpha, for the alpha of any solver: `descent`, `flow`, `ridge.solve`."""
         params = _parameters(self.net)
         scores, pull = vjp(lambda p: functional_call(self.net, p, (self.support.x,)), params)[:2]
         (moved,) = pull(alpha.reshape(scores.shape))  # J_S^T alpha, without J
@@ -111,7 +116,10 @@ def _parameters(net: nn.Module) -> Params:
 def _filtered(
     K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], shares: Callable[[Spectrum], Tensor], slope: float
 ) -> Float[Tensor, "n c"]:
-    """sum_i u_i h(s_i)/s_i u_i^T residual; where s is 0 up to rounding, h(s)/s is its limit `slope`."""
+    """sum_i u_i h(s_i) / s_i u_i^T residual, for the eigenvalues s_i and eigenvectors u_i of K.
+
+    `shares` computes h. If s_i is 0 up to rounding, h(s_i) / s_i is replaced by `slope`, its limit for s_i -> 0.
+    """
     check_gram("K", K)
     check_columns("residual", residual, "K", len(K))
     spectrum = Spectrum.of(K)

@@ -1,4 +1,4 @@
-"""Prototypes (Snell et al. 2017): a class is represented by its mean feature. A baseline without cost of adaptation."""
+"""Prototypes (Snell et al. 2017): a baseline that represents each class by its mean feature."""
 
 from dataclasses import dataclass
 

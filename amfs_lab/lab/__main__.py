@@ -33,7 +33,7 @@ def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def main(arguments: list[str], root: Path) -> int:
-    """Opens the lessons of the project in `root`. Returns the exit status after JupyterLab has ended."""
+    """Opens the lessons of the project folder `root` in JupyterLab. Returns the exit status when JupyterLab ends."""
     try:
         options, for_jupyter = read_options(arguments)
         if options.in_place:

@@ -1,6 +1,6 @@
 """A protected JupyterLab: it serves only this machine and its own pages, and asks for a token or a password.
 
-A Jupyter server runs any code that a client sends. The protecting options override every configuration file of the
+A Jupyter server runs any code that a client sends. So the protecting options override every configuration file of the
 user and of the machine. Only an option that the user gives after `--` replaces a protecting option.
 """
 
@@ -46,7 +46,8 @@ class Server(ServerApp):
 class TokenOrPassword(PasswordIdentityProvider):
     """Jupyter's login, with a random token if the user's settings have neither a token nor a password.
 
-    A token on the command line would be visible in the list of processes. Also, Jupyter would not print such a token.
+    The token is not a command-line option. Such an option would be visible in the list of processes, and Jupyter would
+    not print the token.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -60,7 +61,7 @@ class TokenOrPassword(PasswordIdentityProvider):
 
 
 def protection(for_jupyter: Sequence[str]) -> list[str]:
-    """The protecting options that the user has not set. Prints a sentence that names the options set by the user."""
+    """The protecting options that the user has not set. Prints a warning about the options that the user has set."""
     given = names_of(for_jupyter)
     replaced = given.union(*(IMPLIED.get(name, ()) for name in given))
     if named := sorted(given & {"token", *PROTECTED}):
@@ -73,20 +74,20 @@ def protection(for_jupyter: Sequence[str]) -> list[str]:
 
 
 def start_page(folder: Path, first: str, for_jupyter: Sequence[str]) -> list[str]:
-    """The options that open the notebook `first` in `folder`, without the options that the user has set."""
+    """The options that open the notebook `first` in `folder`. Options that the user has set are left out."""
     given = names_of(for_jupyter)
     root = [] if given & {"root_dir", "notebook_dir"} else [f"--ServerApp.root_dir={folder}"]
     return root if "default_url" in given else [*root, f"--LabApp.default_url=/lab/tree/{first}"]
 
 
 def names_of(options: Sequence[str]) -> set[str]:
-    """The settings that Jupyter's options name, without the class: `ip` for `--ServerApp.ip=x` and for `--ip x`."""
+    """The names of the settings in Jupyter options, without the class: `ip` for `--ServerApp.ip=x` and for `--ip x`."""
     words = [option.split("=")[0] for option in options if option.startswith("-")]
     return {word.lstrip("-").split(".")[-1].replace("-", "_") for word in words}
 
 
 def keep_offline(prefix: Path) -> None:
-    """Turns off news and update checks in the JupyterLab of an environment. The user's own settings have priority."""
+    """Turns off news and update checks in the JupyterLab of an environment, unless the user has turned them on."""
     folder = prefix / "share" / "jupyter" / "lab" / "settings" / "overrides.d"
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}

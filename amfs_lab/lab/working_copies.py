@@ -29,7 +29,11 @@ def working_copies(root: Path, fresh: str | None = None, solutions: bool = False
 
 
 def copy_lessons(lessons: Path, copies: Path, fresh: str | None = None) -> str:
-    """Copies the notebooks that `copies` does not have yet. Returns the name of the notebook to open."""
+    """Copies the notebooks that `copies` does not have yet. Returns the name of the notebook to open.
+
+    Args:
+        fresh: the number of a lesson to start again. The old copy is moved to a backup.
+    """
     names = sorted(path.name for path in lessons.glob("*.ipynb"))
     if not names:
         raise ConfigError(_no_lessons(lessons))
@@ -52,7 +56,7 @@ def copy_lessons(lessons: Path, copies: Path, fresh: str | None = None) -> str:
 
 
 def clear_broken(copy: Path, lesson: bytes) -> None:
-    """Removes or sets aside a copy that JupyterLab cannot open. A valid notebook is never changed."""
+    """Deletes or moves away a copy that JupyterLab cannot open. A valid notebook is never changed."""
     if copy.is_symlink() or not copy.is_file():
         return
     there = copy.read_bytes()
@@ -68,7 +72,7 @@ def clear_broken(copy: Path, lesson: bytes) -> None:
 
 
 def is_notebook(content: bytes) -> bool:
-    """True for JSON with a list of cells."""
+    """True if the content is JSON with a list of cells."""
     try:
         return isinstance(json.loads(content.decode("utf-8"))["cells"], list)
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,6 +1,6 @@
 """Aggregators: small immutable rules that weight the tasks' gradients.
 
-The outer step is theta <- theta - meta_lr * sum_j c_j g_j, so a rule is fully described by the t weights c_j.
+The outer step is theta <- theta - meta_lr * sum_j c_j g_j, so the t weights c_j describe a rule completely.
 """
 
 from abc import ABC, abstractmethod
@@ -22,9 +22,9 @@ NEGATIVE = ("keep", "clip")
 
 
 class Aggregator(ABC):
-    """A rule for combining task gradients. Calling it returns `weights(grads) @ grads`, which must be finite.
+    """A rule that combines task gradients. A call returns `weights(grads) @ grads`, which must be finite.
 
-    Every method raises DataError unless `grads` has one row for each task.
+    Every method raises DataError unless `grads` has one row per task.
     """
 
     label: ClassVar[str] = ""  # the rule's name in figures and tables; if empty, they use the name of the class
@@ -36,18 +36,18 @@ class Aggregator(ABC):
 
     @abstractmethod
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
-        """The weight c_j of each task's gradient, normalisation included."""
+        """The weight c_j of each task's gradient, after normalisation."""
 
     def combine(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """sum_j c_j g_j without a check of values: NaN or infinity in `grads` gives NaN or infinity."""
+        """sum_j c_j g_j. The values are not checked: NaN or infinity in `grads` gives NaN or infinity."""
         check_rows(grads)
         return self.weights(grads) @ grads
 
     def __call__(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
-        """The result of `combine`.
+        """The result of `combine`, which must be finite.
 
-        Raises NumericalError for an overflow, or for a non-finite gradient. In the second case, the message contains
-        the index of the task.
+        Raises NumericalError for an overflow, or for a gradient that is not finite. For such a gradient, the message
+        contains the index of the task.
         """
         direction = self.combine(grads)
         if not bool(torch.isfinite(direction.sum())):  # reads one number; the sum of finite entries may overflow
@@ -56,7 +56,7 @@ class Aggregator(ABC):
 
 
 def check_rows(grads: Tensor) -> None:
-    """Raises DataError unless `grads` has one row of floating-point numbers for each task, (t p) with t and p >= 1."""
+    """Raises DataError unless `grads` has one row of floating-point numbers per task, (t p) with t and p >= 1."""
     check_tensor("grads", grads, "t p")
     if grads.ndim != 2 or grads.numel() == 0 or not grads.is_floating_point():
         raise DataError(
@@ -66,7 +66,7 @@ def check_rows(grads: Tensor) -> None:
 
 
 def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) -> None:
-    """Raises NumericalError unless the direction and all gradients behind it are finite."""
+    """Raises NumericalError unless all gradients and their weighted sum `direction` are finite."""
     sound = torch.isfinite(grads).all(1)
     if not bool(sound.all()):
         raise NumericalError(
@@ -82,25 +82,26 @@ def check_finite(grads: Float[Tensor, "t p"], direction: Float[Tensor, " p"]) ->
 
 @dataclass(frozen=True)
 class Gradients:
-    """The gradients of some tasks, one row for each."""
+    """The gradients of some tasks, with one row per task."""
 
     rows: Float[Tensor, "t p"]
 
     @cached_property
     def units(self) -> Directions:
-        """u_j = g_j / |g_j|."""
+        """The unit vectors u_j = g_j / |g_j|."""
         return Directions.of(self.rows)
 
     def mean(self, tasks: int) -> Float[Tensor, " p"]:
-        """Their share of the mean over `tasks` gradients."""
+        """The sum of these gradients, divided by the number `tasks` of all tasks."""
         return self.rows.new_full((len(self.rows),), 1 / tasks) @ self.rows
 
 
 class SummedRule(Aggregator):
     """A rule that needs only sums over the tasks, so several processes can share the tasks (see `distributed`).
 
-    Two passes over the gradients find the step. `first` and `second` are sums: their values for all tasks are the sums
-    of their values for parts of the tasks. `tasks` is always the number of all tasks.
+    The step is computed in two passes over the gradients: `first`, then `second`. Both results are sums over tasks. So
+    each process computes the results for its own tasks, and the processes add their results. `tasks` is always the
+    number of all tasks.
     """
 
     def __init_subclass__(cls) -> None:
@@ -113,20 +114,23 @@ class SummedRule(Aggregator):
 
     @abstractmethod
     def first(self, own: Gradients, tasks: int) -> Float[Tensor, " m"]:
-        """The sums that the weights depend on."""
+        """The sums of the first pass over the tasks with the gradients `own`. The weights depend on these sums."""
 
     def second(self, own: Gradients, first: Float[Tensor, " m"], tasks: int) -> Float[Tensor, " n"]:
-        """The weighted sums; by default there are none."""
+        """The weighted sums of the second pass over the tasks with the gradients `own`.
+
+        By default there are none.
+        """
         return own.rows.new_empty(0)
 
     @property
     def needs_second(self) -> bool:
-        """True if the rule has weighted sums, so that it needs a second pass over the gradients."""
+        """True if the rule has weighted sums. Such a rule needs a second pass over the gradients."""
         return type(self).second is not SummedRule.second
 
     @abstractmethod
     def step(self, first: Float[Tensor, " m"], second: Float[Tensor, " n"], tasks: int) -> Float[Tensor, " p"]:
-        """sum_j c_j g_j from both sums over all tasks."""
+        """The step sum_j c_j g_j, computed from the results of `first` and `second` for all tasks."""
 
     def combine(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " p"]:
         return self.combine_shared(grads, len(grads), lambda part: part)
@@ -134,10 +138,11 @@ class SummedRule(Aggregator):
     def combine_shared(
         self, grads: Float[Tensor, "t p"], tasks: int, total: Callable[[Tensor], Tensor]
     ) -> Float[Tensor, " p"]:
-        """The result of `combine` for all tasks, from the gradients of some of them.
+        """The result of `combine` for all tasks, if each process has the gradients of only some tasks.
 
         Args:
-            tasks: number of all tasks. total: the sum of a tensor over all parts of the tasks.
+            grads: the gradients of this process. tasks: number of all tasks. total: function that returns the sum of a
+                tensor over all processes.
         """
         check_rows(grads)
         own = Gradients(grads)
@@ -167,18 +172,21 @@ class CosineRule(SummedRule):
     """c_j = Z <S, u_j> with u_j = g_j/|g_j| and a reference direction S that the subclass defines.
 
     Args:
-        normalization: Z, one of `NORMALIZATIONS`. Z changes the length of the step, never its direction.
-            `"length"` Z = |gbar| / |sum_j c_j g_j| with gbar the mean gradient. The step is as long as the mean
+        normalization: Z, one of `NORMALIZATIONS`. Z changes the length of the step, never its direction. In the
+            formulas, a_j = <S, u_j>, or 0 for a clipped task.
+            `"length"` Z = |gbar| / |sum_j a_j g_j| with gbar the mean gradient. The step is as long as the mean
             gradient.
-            `"unit"` Z = 1 / sum_j |c_j|. The step may be longer or shorter than the mean gradient. Example: three
-            equal gradients against one opposite gradient. If all four have the same length, the step is twice as long
-            as the mean gradient. If the opposite gradient is twice as long, the step is five times as long.
-            `"agreement"` Z = 1/t^2 for O-AMFS and 1/t for `MeanCosine`. If all gradients are equal, c_j before
-            Z is t or 1, and the step is the mean gradient. The step is never longer than the mean of the gradients'
-            lengths, but it may be longer than the mean gradient. It is 2.5 times as long in the second example above.
-            `"none"` Z = 1, the formula as printed.
-            The step of `"length"` and `"unit"` is zero if the weights cancel (`cancellation_tolerance`).
-        negative: `"keep"` gives a task that opposes the majority a negative weight, `"clip"` the weight 0.
+            `"unit"` Z = 1 / sum_j |a_j|. The step may be longer or shorter than the mean gradient. Example 1: three
+            equal gradients and one opposite gradient, all of the same length. The step is twice as long as the mean
+            gradient. Example 2: the opposite gradient is twice as long as each of the others. The step is five times as
+            long as the mean gradient.
+            `"agreement"` Z = 1/t^2 for O-AMFS and 1/t for `MeanCosine`. If all gradients are equal, a_j is t for O-AMFS
+            and 1 for `MeanCosine`, and the step is the mean gradient. The step is never longer than the mean of the
+            gradients' lengths, but it may be longer than the mean gradient. In example 2 it is 2.5 times as long.
+            `"none"` Z = 1, the formula as printed in the paper.
+            With `"length"` and `"unit"`, the step is zero if the weights cancel (`cancellation_tolerance`).
+        negative: a task that opposes the majority has <S, u_j> < 0. `"keep"` keeps its negative weight, `"clip"` sets
+            its weight to 0.
     """
 
     normalization: str = "length"
@@ -191,11 +199,11 @@ class CosineRule(SummedRule):
 
     @abstractmethod
     def reference(self, first: Float[Tensor, " m"], p: int, tasks: int) -> Float[Tensor, " p"]:
-        """The direction S to compare every task with."""
+        """The direction S. The weight of task j depends on <S, u_j>."""
 
     @abstractmethod
     def largest(self, tasks: int) -> int:
-        """c_j before normalisation if all gradients are equal."""
+        """The value of <S, u_j> if all gradients are equal: the largest possible value."""
 
     def weights(self, grads: Float[Tensor, "t p"]) -> Float[Tensor, " t"]:
         check_rows(grads)
@@ -211,12 +219,15 @@ class CosineRule(SummedRule):
         return second[:-1] * self._factor(first, second, tasks)
 
     def _agreements(self, own: Gradients, first: Float[Tensor, " m"], tasks: int) -> Float[Tensor, " t"]:
-        """The weights under `"agreement"`. Their sum is at most 1, so no weighted sum overflows."""
+        """The weights under the normalization `"agreement"`.
+
+        The sum of their absolute values is at most 1, so no weighted sum overflows.
+        """
         c = own.units.dot(self.reference(first, own.rows.shape[1], tasks)) / (tasks * self.largest(tasks))
         return c.clamp(min=0) if self.negative == "clip" else c
 
     def _factor(self, first: Float[Tensor, " m"], second: Float[Tensor, " n"], tasks: int) -> Float[Tensor, ""]:
-        """The factor from the weights under `"agreement"` to those under `normalization`."""
+        """The factor that turns the weights under `"agreement"` into the weights under `normalization`."""
         weighted, total = second[:-1], second[-1]
         if self.normalization == "agreement":
             return total.new_ones(())
@@ -229,11 +240,11 @@ class CosineRule(SummedRule):
 
     @abstractmethod
     def mean_of(self, first: Float[Tensor, " m"], p: int) -> Float[Tensor, " p"]:
-        """The mean gradient, which `first` must contain under `"length"`."""
+        """The mean gradient, read from `first`. With the normalization `"length"`, `first` must contain it."""
 
 
 def _weighted(c: Float[Tensor, " t"], grads: Float[Tensor, "t p"]) -> Float[Tensor, " n"]:
-    """sum_j c_j g_j, and then sum_j |c_j|."""
+    """The vector sum_j c_j g_j, followed by the number sum_j |c_j|."""
     return torch.cat([c @ grads, c.abs().sum()[None]])
 
 
@@ -262,7 +273,7 @@ class PairwiseCosine(CosineRule):
 
 @dataclass(frozen=True)
 class MeanCosine(CosineRule):
-    """c_j = Z cos(g_j, gbar) with the mean gradient gbar. To first order its step never increases the mean loss."""
+    """c_j = Z cos(g_j, gbar) with the mean gradient gbar. To first order, the step never increases the mean loss."""
 
     label = "cosine to mean"
 
@@ -286,8 +297,8 @@ class MeanCosine(CosineRule):
 class Rescaled(SummedRule):
     """The direction of the mean gradient with the length of O-AMFS's step under `normalization="unit"`.
 
-    A comparison with O-AMFS shows the effect of the direction. A comparison with the mean shows the effect of the
-    length.
+    A comparison of this rule with O-AMFS shows the effect of the direction. A comparison with `Mean` shows the effect
+    of the length.
     """
 
     label = "mean, rescaled"
@@ -308,7 +319,10 @@ class Rescaled(SummedRule):
 
 
 def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[Tensor, ""]:
-    """|a| / |b|, or 0 if b is zero. Both are first divided by their largest entry, because squares could overflow."""
+    """|a| / |b|, or 0 if b is zero.
+
+    Both vectors are first divided by their largest absolute entry, because squares could overflow.
+    """
     unit_a, unit_b = _largest(a), _largest(b)
     length_a, length_b = (
         torch.linalg.vector_norm(x / torch.where(unit > 0, unit, 1)) for x, unit in ((a, unit_a), (b, unit_b))
@@ -317,19 +331,19 @@ def _ratio_of_lengths(a: Float[Tensor, " p"], b: Float[Tensor, " p"]) -> Float[T
 
 
 def _largest(x: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-    """The largest absolute value; ten times faster than torch's infinity norm."""
+    """The largest absolute value in x. The computation is ten times faster than torch's infinity norm."""
     low, high = torch.aminmax(x)
     return torch.maximum(-low, high)
 
 
 @dataclass(frozen=True)
 class PCGrad(Aggregator):
-    """Each gradient loses its component along every gradient that it conflicts with (Yu et al. 2020, Algorithm 1).
+    """PCGrad removes from each gradient its component along every conflicting gradient (Yu et al. 2020, Algorithm 1).
 
     Args:
         seed: seed of the order of the projections. The order is the same at every call, because the tasks of a
             meta-batch are exchangeable.
-        reduction: `"mean"` of the projected gradients, or their `"sum"` as published.
+        reduction: `"mean"` of the projected gradients, or their `"sum"`, as in the published method.
     """
 
     label = "PCGrad"
@@ -349,7 +363,7 @@ class PCGrad(Aggregator):
         return self.weights_from_gram(scaled @ scaled.T)
 
     def weights_from_gram(self, gram: Float[Tensor, "t t"]) -> Float[Tensor, " t"]:
-        """The weights from the inner products <g_i, g_j>: the rule needs nothing else of the gradients."""
+        """The weights, computed only from the inner products <g_i, g_j> of the gradients."""
         check_gram("gram", gram)
         t, products = len(gram), gram.double()
         generator = torch.Generator().manual_seed(self.seed)

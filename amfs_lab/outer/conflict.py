@@ -13,17 +13,20 @@ from amfs_lab.outer.directions import Directions
 
 @dataclass(frozen=True)
 class Conflict:
-    """Over the t(t-1)/2 pairs of tasks: the mean of the cosines, in [-1, 1], and the share of cosines below 0."""
+    """The mean of the cosines over the pairs of tasks, in [-1, 1], and the share of pairs with a negative cosine.
+
+    t tasks have t(t-1)/2 pairs.
+    """
 
     mean_cosine: Float[Tensor, "*b"]
     negative: Float[Tensor, "*b"]
 
 
 def measure(grads: Float[Tensor, "*b t p"]) -> Conflict:
-    """The mean and the signs of w_ij = <g_i, g_j> / (|g_i||g_j|) over the pairs i < j.
+    """The `Conflict` of the cosines w_ij = <g_i, g_j> / (|g_i||g_j|) over the pairs i < j.
 
-    With S = sum_i g_i/|g_i| the mean is (|S|^2 - t) / (t (t - 1)) when no gradient is zero. A pair with a
-    zero gradient has cosine 0. Raises DataError for fewer than two tasks, or another shape.
+    With S = sum_i g_i/|g_i| the mean is (|S|^2 - t) / (t (t - 1)) when no gradient is zero. A pair with a zero gradient
+    has the cosine 0. Raises DataError for fewer than two tasks, or if `grads` does not have the axes (t p).
     """
     check_tensor("grads", grads, "t p")
     t = grads.shape[-2]

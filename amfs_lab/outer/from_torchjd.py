@@ -22,20 +22,20 @@ BASES = ("Aggregator", "GramianWeightedAggregator", "WeightedAggregator")
 
 @dataclass(frozen=True)
 class TorchJD(Aggregator):
-    """`torchjd.aggregation.NAME(**settings)`, on the CPU in float64.
+    """The TorchJD aggregator `torchjd.aggregation.NAME(**settings)`, where NAME is `aggregator`.
 
-    Gram matrices in float32 could overflow or underflow.
+    The aggregator runs on the CPU in float64, because Gram matrices in float32 could overflow or underflow.
 
     For equal gradients, CAGrad with radius c returns (1 + c) times their mean. So at the same learning rate its steps
     are longer than those of the mean. TorchJD's own PCGrad returns the sum of the projected gradients. UPGrad returns a
     step d with <d, g_j> >= 0, up to the ridge that its solver adds to the Gram matrix. This ridge is 1e-4 of the trace.
     The setting `{"projector": torchjd.linalg.QuadprogProjector(reg_eps=1e-12)}` makes the ridge smaller.
 
-    Some aggregators keep a state between calls (`stateful`). The state belongs to this object. It is neither saved nor
-    compared. Copies and each run of a trainer start without a state.
+    Some aggregators keep a state between calls (`stateful`). The state belongs to this object. The state is neither
+    saved nor compared. A copy of this object and a new run of a trainer start without a state.
 
     Args:
-        aggregator: its name in TorchJD.
+        aggregator: name of the aggregator in TorchJD.
         settings: arguments of its constructor. A list becomes a tensor. Use plain values if the rule is saved.
         seed: seed of its random numbers, which are the same at every call.
     Raises:
@@ -77,7 +77,7 @@ class TorchJD(Aggregator):
 
     @property
     def is_weighted(self) -> bool:
-        """True for an aggregator that returns weights on gradients, as most do."""
+        """True for an aggregator that computes one weight per gradient. Most aggregators do."""
         made = self.made  # first, because this raises the error if torchjd is missing
         from torchjd.aggregation import WeightedAggregator
 

@@ -1,4 +1,4 @@
-"""Quadratic tasks in the plane: trajectories of the outer loop, with closed forms for their ends."""
+"""Quadratic tasks in the plane: trajectories of the outer loop, with closed forms for their end points."""
 
 from amfs_lab.planes.quadratics import (
     PULLS,

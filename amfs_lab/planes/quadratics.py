@@ -1,4 +1,4 @@
-"""Quadratic tasks in the plane: the meta-gradient of each inner loop and the end of its outer loop, in closed form.
+"""Quadratic tasks in the plane: the meta-gradient of each inner loop and the end of the outer loop, in closed form.
 
 Task t has the loss L_t(theta) = 1/2 (theta - o_t)^T H_t (theta - o_t) with optimum o_t and curvature H_t. For every
 inner loop here the meta-gradient is W_t (theta - o_t), called the pull of task t. The outer loop ends where the sum of
@@ -39,21 +39,24 @@ class Quadratics:
             raise ConfigError("Hessians must be symmetric. Got one that is not. Use (H + H.T) / 2.")
 
     def losses(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s t"]:
-        """1/2 (theta - o_t)^T H_t (theta - o_t), for one sample of tasks."""
+        """The losses 1/2 (theta - o_t)^T H_t (theta - o_t) of the tasks, for one sample of tasks."""
         return (self.gradients(theta) * (theta[..., None, :] - self.optima)).sum(-1) / 2
 
     def mean_loss(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s"]:
-        """The mean loss of one sample of tasks, computed from the mean Hessian instead of t Hessians; for contours."""
+        """The mean loss of one sample of tasks, for contours.
+
+        It is computed from the mean Hessian, which is faster than t Hessians.
+        """
         H, best = self.hessians.mean(-3), self.best()
         away = theta - best
         return ((away @ H) * away).sum(-1) / 2 + self.losses(best).mean()
 
     def gradients(self, theta: Float[Tensor, "*s 2"]) -> Float[Tensor, "*s t 2"]:
-        """H_t (theta - o_t)."""
+        """The gradients H_t (theta - o_t) of the losses."""
         return (self.hessians @ (theta[..., None, :] - self.optima)[..., None])[..., 0]
 
     def best(self) -> Float[Tensor, "*b 2"]:
-        """theta*, the minimiser of the mean loss."""
+        """theta*, the point with the smallest mean loss."""
         return end(self.hessians, self.optima)
 
 
@@ -61,7 +64,7 @@ Pull = Callable[[Float[Tensor, "*b 2 2"], float, int, float], Float[Tensor, "*b 
 
 
 def _left(H: Float[Tensor, "*b 2 2"], a: float, k: int) -> Float[Tensor, "*b 2 2"]:
-    """The matrix (I - aH)^k, by which k inner steps multiply theta - o_t."""
+    """The matrix (I - aH)^k. k inner steps multiply theta - o_t by this matrix."""
     return torch.linalg.matrix_power(torch.eye(2, dtype=H.dtype) - a * H, k)
 
 
@@ -69,7 +72,7 @@ def _between(left: Float[Tensor, "*b 2 2"], H: Float[Tensor, "*b 2 2"]) -> Float
     return left @ H @ left
 
 
-# Section 4.2. Each function takes (H, inner rate a, inner steps k, lam). Its result is a function of H, so it commutes
+# Each function takes (H, inner rate a, inner steps k, lam). Its result is a function of H, so it commutes
 # with H.
 PULLS: dict[str, Pull] = {
     "joint": lambda H, a, k, lam: H,
@@ -83,17 +86,18 @@ PULLS: dict[str, Pull] = {
 def pulls(
     method: str, hessians: Float[Tensor, "*b 2 2"], inner_lr: float = 0.1, inner_steps: int = 1, lam: float = 1.0
 ) -> Float[Tensor, "*b 2 2"]:
-    """W_t of the meta-gradient W_t (theta - o_t), which pulls the outer loop towards o_t.
+    """The matrices W_t of the meta-gradients W_t (theta - o_t), which pull the outer loop towards the optima o_t.
 
     | method   | inner loop                             | W                              |
     |----------|----------------------------------------|--------------------------------|
     | joint    | none: one theta for all tasks          | H                              |
     | FO-MAML  | k steps of rate a, first order only    | H (I - aH)^k                   |
     | MAML     | k steps of rate a                      | (I - aH)^k H (I - aH)^k        |
-    | Reptile  | k steps of rate a, then to the result  | I - (I - aH)^k                 |
+    | Reptile  | k steps of rate a                      | I - (I - aH)^k                 |
     | proximal | argmin L_t(phi) + lam/2 |phi - theta|^2| lam^2 (H + lam)^-1 H (H + lam)^-1 |
 
-    The proximal method is I-AMFS in the plane: one solve with ridge strength lam instead of steps.
+    The outer step of Reptile goes towards the result of the inner steps. The proximal method is I-AMFS in the plane:
+    one solve with ridge strength lam instead of steps.
 
     Sources: Finn, Abbeel and Levine 2017 (MAML, FO-MAML); Nichol, Achiam and Schulman 2018 (Reptile); Rajeswaran et al.
     2019 (the proximal inner problem). Raises ConfigError for another method, inner_lr < 0, inner_steps < 0 or lam <= 0.
@@ -125,13 +129,12 @@ def end(W: Float[Tensor, "*b t 2 2"], optima: Float[Tensor, "*b t 2"]) -> Float[
 
 
 def stable_below(W: Float[Tensor, "*b t 2 2"]) -> Float[Tensor, "*b"]:
-    """The limit 2t / s_max of the outer rate, below which the steps converge to `end`.
+    """The limit 2t / s_max of the outer learning rate, below which the steps converge to `end`.
 
-    A step is theta <- theta - rate/t sum_t W_t (theta - o_t).
+    A step is theta <- theta - rate/t sum_t W_t (theta - o_t), and s_max is the largest eigenvalue of sum_t W_t.
 
-    s_max is the largest eigenvalue of sum_t W_t. The result is 0 if an eigenvalue is negative or all are zero,
-    because then no rate converges. If one eigenvalue is exactly 0, the steps converge only if every W_t is 0 in that
-    direction.
+    The result is 0 if an eigenvalue is negative or if all eigenvalues are zero, because then no rate makes the steps
+    converge. If one eigenvalue is exactly 0, the steps converge only if every W_t is 0 in that direction.
     """
     check_tensor("W", W, "t 2 2")
     eigenvalues = torch.linalg.eigvalsh(W.sum(-3))
@@ -148,8 +151,8 @@ def descend(
 ) -> Float[Tensor, "k *b 2"]:
     """The trajectory of theta <- theta - rate/t sum_t W_t (theta - o_t): k = steps + 1 points, the start first.
 
-    Point k is the k-th power of an affine map, applied to the start. The powers come from repeated doubling. After an
-    overflow the points are not finite.
+    One step is an affine map of theta. Point j is the j-th power of this map, applied to the start. The powers come
+    from repeated doubling. After an overflow the points are not finite.
     """
     _check_tasks("W", W, optima)
     check_tensor("start", start, "2")
@@ -170,10 +173,10 @@ def descend(
 def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
     """argmin_m sum_t |m - p_t|: the point with the smallest sum of distances to the points.
 
-    A point p_k is the median exactly if the sum of the unit vectors from p_k to the other points is no longer than the
-    number of points equal to p_k (Kuhn 1973). If no point is the median, Newton steps alternate with Weiszfeld's
-    iteration, m <- sum_t p_t / |m - p_t| over sum_t 1 / |m - p_t|. If there are several `geometric_medians`, the result
-    is one of them.
+    Let n_k be the number of points equal to p_k, and v_k the sum of the unit vectors from p_k to the other points. The
+    point p_k is the median exactly if |v_k| <= n_k (Kuhn 1973). If no point is the median, Newton steps alternate with
+    Weiszfeld's iteration, m <- (sum_t p_t / |m - p_t|) / (sum_t 1 / |m - p_t|). If there are several
+    `geometric_medians`, the result is one of them.
     """
     check_tensor("points", points, "t 2")
     m = points.mean(-2)
@@ -193,8 +196,8 @@ def geometric_median(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2"]:
 def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"]:
     """All geometric medians of the points, as the two ends of a segment.
 
-    Both ends are the same point, unless an even number of points lies on a line. Then the ends are the middle two
-    points.
+    For an even number of points on one line, the ends are the middle two points. In every other case, both ends are the
+    same point.
     """
     only = geometric_median(points)
     away = points - points.mean(-2, keepdim=True)
@@ -207,7 +210,7 @@ def geometric_medians(points: Float[Tensor, "*b t 2"]) -> Float[Tensor, "*b 2 2"
 
 
 def from_segment(theta: Float[Tensor, "*b 2"], ends: Float[Tensor, "*#b 2 2"]) -> Float[Tensor, "*b"]:
-    """The distance of theta from the segment between two ends."""
+    """The distance of theta from the segment between the two points `ends`."""
     check_tensor("theta", theta, "2")
     check_tensor("ends", ends, "2 2")
     a, along = ends[..., 0, :], ends[..., 1, :] - ends[..., 0, :]
@@ -233,7 +236,10 @@ def _apart(points: Float[Tensor, "*#b t 2"], m: Float[Tensor, "*#b 2"]) -> tuple
 
 
 def _newton(points: Float[Tensor, "*b t 2"], m: Float[Tensor, "*b 2"]) -> Float[Tensor, "*b 2"]:
-    """A Newton step on the sum of distances, with that one of five step sizes that has the smallest sum."""
+    """The point after a Newton step on the sum of distances, from m.
+
+    Of five step sizes, the function chooses the one that gives the smallest sum of distances.
+    """
     towards, distance = _apart(points, m)
     u = towards / distance[..., None]
     eye = torch.eye(2, dtype=points.dtype)

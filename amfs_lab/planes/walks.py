@@ -1,9 +1,9 @@
 """Trajectories of the outer loop of four rules in the plane.
 
 A point of the plane is a complex number here, and so is a gradient. <a, b> is the real part of conj(a) b. A real 2 x 2
-matrix is a map z -> p z + q conj(z). A list of t gradients holds Python's complex numbers, or numpy arrays for many
-starts and samples of tasks. So 200 steps of all four rules take a few milliseconds. The rules of `amfs_lab.outer` are
-made for a few long gradients and would take far longer. A test compares the two implementations.
+matrix is a map z -> p z + q conj(z). A list of t gradients contains complex numbers of Python, or numpy arrays for many
+starts or many samples of tasks. So 200 steps of all four rules take a few milliseconds. The rules of `amfs_lab.outer`
+would take far longer, because they are made for a few long gradients. A test compares both implementations.
 """
 
 from collections.abc import Callable
@@ -32,10 +32,11 @@ class Walk:
     Here k is the index of the step, and d is the direction that a rule computes from the tasks' gradients.
 
     Args:
-        equal_steps: use d / |d| (0 for d = 0). Every step has the length `rate * decay^k`, so rules differ only in
-            direction.
+        equal_steps: use d / |d| instead of d (0 for d = 0). Every step then has the length `rate * decay^k`, so rules
+            differ only in direction.
         noise: standard deviation of the Gaussian noise on both coordinates of each task's gradient at each step; one
-            number, or one for each task. All rules get the same noise. seed: seed of the noise, and of PCGrad's order.
+            number, or one number per task. All rules get the same noise. seed: seed of the noise, and of PCGrad's
+            order.
     """
 
     rate: float = 0.1
@@ -97,7 +98,7 @@ class Walk:
 
 
 def mean(walk: Walk, g: list[Points]) -> Points:
-    """d = sum_j g_j / t."""
+    """The mean of the gradients: d = sum_j g_j / t."""
     return sum(g) / len(g)
 
 
@@ -108,14 +109,17 @@ def pairwise_cosine(walk: Walk, g: list[Points]) -> Points:
 
 
 def mean_cosine(walk: Walk, g: list[Points]) -> Points:
-    """d = Z sum_j cos(g_j, gbar) g_j."""
+    """Cosine to the mean: d = Z sum_j cos(g_j, gbar) g_j with the mean gradient gbar."""
     total = sum(g)
     total = total * (abs(total) > TOLERANCE * sum(abs(each) for each in g))
     return _weigh(walk, g, [_unit(each) for each in g], _unit(total), full=1)
 
 
 def pcgrad(walk: Walk, g: list[Points]) -> Points:
-    """PCGrad: the mean of the gradients, each without its component along every gradient that it conflicts with."""
+    """PCGrad: the mean of the projected gradients.
+
+    From each gradient, the component along every conflicting gradient is removed.
+    """
     slopes = [each / (_dot(each, each) + TINY) for each in g]
     total = 0
     for own, order in zip(g, _orders(walk.seed, len(g)), strict=True):
@@ -126,7 +130,7 @@ def pcgrad(walk: Walk, g: list[Points]) -> Points:
     return total / len(g)
 
 
-# The direction d of a step, from the t gradients. Section 4.3.
+# The direction d of a step, from the t gradients.
 RULES: dict[str, Callable[[Walk, list[Points]], Points]] = {
     Mean.label: mean,
     PairwiseCosine.label: pairwise_cosine,
@@ -143,7 +147,10 @@ def _orders(seed: int, t: int) -> list[list[int]]:
 
 
 def _weigh(walk: Walk, g: list[Points], u: list[Points], reference: Points, full: int) -> Points:
-    """Z sum_j c_j g_j with c_j = <reference, u_j>, which is `full` if all gradients are equal."""
+    """The direction Z sum_j c_j g_j with c_j = <reference, u_j>.
+
+    `full` is the value of every c_j if all gradients are equal.
+    """
     c = [_dot(reference, each) for each in u]
     if walk.negative == "clip":
         c = [(each + abs(each)) / 2 for each in c]
@@ -166,7 +173,10 @@ def _unit(z: Points) -> Points:
 
 
 def _pulls(tasks: Quadratics) -> list[tuple[Points, Points, Points]]:
-    """The coefficients (p, q, b) of each task's gradient H (theta - o) = p theta + q conj(theta) - b."""
+    """The coefficients (p, q, b) of the gradient of each task.
+
+    The gradient is H (theta - o) = p theta + q conj(theta) - b, with the complex number theta.
+    """
     found = []
     for H, o in zip(tasks.hessians.unbind(-3), tasks.optima.unbind(-2), strict=True):
         (a, b), (c, d) = (row.unbind(-1) for row in H.double().unbind(-2))

@@ -1,1 +1,1 @@
-"""Predictions of a trained learner: classification from a few examples, rejection of unknown classes, confusion."""
+"""Predictions of a trained learner: classification, rejection of unknown classes, confusion matrices."""

@@ -51,7 +51,7 @@ class Prediction:
 
     @property
     def verdict(self) -> str:
-        """The label, or "none of these"."""
+        """The label, or "none of these" if the image is rejected."""
         return NONE if self.known is False else self.label
 
     @property
@@ -137,14 +137,15 @@ class Classifier:
             print(read("photo.png"))
 
         BatchNorm always uses the statistics of the support set (`norm="support"`), and Conv-4 always computes in
-        float32. Both hold even if the run was trained in another way.
+        float32. This is so even if the run was trained with other settings.
 
         Args:
             run: the folder of the run.
-            support: a folder with one folder of images for each class, or a mapping from class names to images.
-                Classes may have different numbers of images. One image is enough.
-            ink: True for photographed or scanned drawings on paper (see `amfs_lab.tasks.ink`). Otherwise, images are
-                only made grey and square. They must then have bright ink on black if the training images have it.
+            support: a folder with one folder of images for each class, or a mapping from class names to images. Classes
+                may have different numbers of images. One image is enough.
+            ink: True for photographed or scanned drawings on paper (see `amfs_lab.tasks.ink`). If False, images are
+                only made grey and square. If the training images have bright ink on black, these images must have it,
+                too.
             root: first directory to search for the validation data. device: see `pick_device`.
             learner: the learner, if the run has a learner of your own.
             validation: labelled images of classes that were not used in training, if the run has data of your own.
@@ -191,10 +192,12 @@ class Classifier:
         support: Mapping[str, Sequence[Image]],
         read: Callable[[Path | str], Picture] = read_picture,
     ) -> "Classifier":
-        """Makes the classifier of a learner in memory and a mapping from class names to images. It has no threshold.
+        """Makes the classifier of a learner in memory and a mapping from class names to images.
+
+        The classifier has no threshold.
 
         Raises:
-            DataError: fewer than two classes, a class without images, images of several shapes.
+            DataError: fewer than two classes, a class without images, or images of different shapes.
         """
         labels, images, classes, remarks = tuple(support), [], [], dict[str, list[str]]()
         if len(labels) < 2:
@@ -261,7 +264,7 @@ class Classifier:
 
 
 def grouped(remarks: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """One sentence for each remark, with the names of its images: `a.png and 2 more images: looks ...`"""
+    """One sentence per remark, with the names of the images concerned: `a.png and 2 more images: looks ...`"""
     sentences = []
     for remark, images in remarks.items():
         more = f" and {len(images) - 1} more image{'s' if len(images) > 2 else ''}" if len(images) > 1 else ""

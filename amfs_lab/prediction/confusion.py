@@ -1,4 +1,4 @@
-"""Confusion of classes: one result for each query, and counts of how often one class is predicted for another."""
+"""Confusion of classes: the prediction for each query, and counts of predictions for each pair of classes."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,13 +42,15 @@ def query_results(
     classes_of: Callable[[int], Sequence[str]],
     first: int = 0,
 ) -> Iterator[QueryResult]:
-    """One result for each query, in the order of the episodes of an `Evaluation`.
+    """The `QueryResult` of each query, in the order of the episodes of an `Evaluation`.
 
     Args:
-        scores, labels: scores and true classes of each episode's queries: `Evaluation.scores` and `.labels`.
-        classes_of: function from the index of an episode to its class names, in the order of the score columns. It is
-            `source.classes_of`.
+        scores, labels: scores and true classes of the queries of each episode: `Evaluation.scores` and `.labels`.
+        classes_of: function from the index of an episode to its class names, in the order of the score columns. A
+            source has this function: `source.classes_of`.
         first: index of the first episode.
+    Raises:
+        DataError: an episode whose number of class names is not its number of classes.
     """
     for i, (rows, right) in enumerate(zip(scores, labels, strict=True)):
         names = tuple(classes_of(first + i))
@@ -63,9 +65,9 @@ def query_results(
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair of classes: of `offered` queries of class `true`, `times` were predicted as class `predicted`.
+    """A pair of classes with counts: `times` of `offered` queries of class `true` were predicted as class `predicted`.
 
-    Only queries in episodes that have both classes are counted.
+    Only queries in episodes with both classes are counted.
     """
 
     true: str
@@ -85,7 +87,7 @@ class Pair:
 class Confusion:
     """Counts of predictions: `times[a, b]` of `offered[a, b]` queries of class a were predicted as class b.
 
-    Episodes have different classes. A query of class a can be predicted as b only in an episode that has both. So
+    Episodes have different classes. A query of class a can be predicted as b only in an episode with both classes. So
     `offered[a, b]` counts only the queries of a in such episodes. A share is times / offered. It is not a share of all
     queries of a.
     """
@@ -113,16 +115,16 @@ class Confusion:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups (scripts or alphabets): the parts of class names before "/". () if a name has no "/"."""
+        """The groups of classes (scripts or alphabets): the parts of names before "/"; () if a name has no "/"."""
         if not all("/" in name for name in self.classes):
             return ()
         return tuple(sorted({group_of(name) for name in self.classes}))
 
     def grouped(self) -> "Confusion":
-        """Counts of mistakes by group of classes. The diagonal has the mistakes within a group.
+        """Counts of mistakes by groups of classes. The diagonal has the mistakes within a group.
 
-        For a query of group A, `offered` counts the wrong classes of group B in its episode. `times` counts how many
-        of them were predicted.
+        `offered[A, B]` counts, over all queries of group A, the wrong classes of group B in the episode of the query.
+        `times[A, B]` counts the queries of group A that were predicted as such a class.
         """
         times, offered = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for counts, mine in ((self.times, times), (self.offered, offered)):
@@ -132,7 +134,10 @@ class Confusion:
         return Confusion(self.groups, times, offered)
 
     def hardest(self, most: int = MOST) -> tuple[str, ...]:
-        """The classes with the most mistakes, at most `most` of them, sorted by name."""
+        """At most `most` classes, those with the most mistakes, sorted by name.
+
+        A mistake counts for the true class and for the predicted class.
+        """
         wrong = Counter[str]()
         for (a, b), n in self.times.items():
             if a != b:
@@ -142,14 +147,14 @@ class Confusion:
         return tuple(sorted(ordered[:most]))
 
     def shares(self, classes: Sequence[str]) -> Float[np.ndarray, "c c"]:
-        """Shares times / offered, with true classes in rows. NaN for classes that were never in the same episode."""
+        """Shares times / offered, with true classes in rows; NaN for classes that were never in the same episode."""
         rows = [[self.times[a, b] / n if (n := self.offered[a, b]) else float("nan") for b in classes] for a in classes]
         return np.array(rows).reshape(len(classes), len(classes))
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A confusion matrix for a figure: the `shares` of `names`, and a title that explains a cell."""
+    """A confusion matrix for a figure: the `shares` of classes or groups, and a title that explains a cell."""
 
     names: tuple[str, ...]
     shares: Float[np.ndarray, "c c"]
@@ -158,7 +163,11 @@ class Matrix:
 
 
 def readable(confusion: Confusion, most: int = MOST) -> Matrix:
-    """The confusion matrix of all classes or, if there are more than `most`, of groups or the worst classes."""
+    """A confusion matrix for a figure, with at most `most` rows.
+
+    The rows are all classes, if there are at most `most`. Otherwise, the rows are the groups of classes. If there are
+    no groups or too many, the rows are the classes with the most mistakes.
+    """
     if len(confusion.classes) <= most:
         title = (
             "Share of the queries of a class (row) that are classified as another (column);\ngrey: never in one episode"

@@ -1,8 +1,8 @@
 """Open-set recognition: rejection of queries that belong to none of the support set's classes.
 
 The posterior variance of a Gaussian process is large for a query far from all support features (`ridge.variance`). If
-the variance is above a threshold, the query is rejected: "none of these". The threshold and its two error rates are
-measured on validation episodes, whose true classes are known.
+the variance is above a threshold, the query is rejected: "none of these". Validation episodes, whose true classes are
+known, give the threshold and its two error rates.
 """
 
 import contextlib
@@ -99,10 +99,10 @@ class Calibration:
 def answers(
     learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]
 ) -> tuple[Float[Tensor, "q ways"], Float[Tensor, " q"] | None]:
-    """The scores of queries and their posterior variances (None if the inner loop is not a `FunctionSpace`).
+    """The scores of queries, and their posterior variances (None if the inner loop is not a `FunctionSpace`).
 
-    The variance is that of f / scale, where f is the score function and `scale` its learned factor. The variance is
-    between 0 and k(x, x). For RBF and cosine kernels k(x, x) is 1.
+    The variance is the posterior variance of f / scale, where f is the score function and `scale` is its learned
+    factor. The variance is between 0 and k(x, x). For RBF and cosine kernels k(x, x) is 1.
 
     Raises:
         ConfigError: the network cannot process images of this shape.
@@ -180,7 +180,7 @@ def calibrate(
 
 
 def smallest_threshold(known: Float[Tensor, " n"], rejected: float = REJECTED) -> float:
-    """The smallest value such that at most the share `rejected` of all values is above it."""
+    """The smallest of the values `known` such that at most the share `rejected` of all values is above it."""
     ordered = known.sort().values
     return float(ordered[len(ordered) - 1 - math.floor(rejected * len(ordered))])
 
@@ -211,7 +211,10 @@ def _episodes_of(source: EpisodeSource, shots: Sequence[int]) -> LabelledSource:
 
 
 def _variances(learner: MetaLearner, support: Examples, x: Float[Tensor, "q ..."]) -> Float[Tensor, " q"]:
-    """Posterior variances, in one pass if the network processes queries independently, else one query at a time."""
+    """The posterior variances of queries.
+
+    If the network processes queries independently, all queries are in one pass. Otherwise, each query has its own pass.
+    """
     together = getattr(learner.net, "norm", None) in ("support", "group", "none")
     parts = (x,) if together else x.split(1)
     return torch.cat([variance for part in parts if (variance := answers(learner, support, part)[1]) is not None])

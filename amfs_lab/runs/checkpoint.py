@@ -1,4 +1,4 @@
-"""Checkpoints: files from which a run resumes. The two newest are kept."""
+"""Checkpoints: files from which a run can be resumed. A run keeps its two newest checkpoints."""
 
 import contextlib
 import io
@@ -20,9 +20,10 @@ KEPT = 2  # the newest, and the one before it, in case the newest is damaged
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint in memory: the run's record, and the states of learner, optimizer and `Selection`.
+    """A checkpoint in memory: the record of the run, and the states of the learner, the optimizer and the `Selection`.
 
-    `damaged` has one line for each newer checkpoint that could not be read.
+    The record has the settings, the progress and the data of the run (see `saved.record_of`). `damaged` has one line
+    for each newer checkpoint file that could not be read.
     """
 
     path: Path
@@ -38,7 +39,7 @@ class Checkpoint:
         optimizer: torch.optim.Optimizer | None = None,
         selection: Selection | None = None,
     ) -> None:
-        """Loads the states into the given objects. Raises DataError if a state does not fit its object."""
+        """Loads the saved states into the given objects. Raises DataError if a state does not fit its object."""
         try:
             learner.load_state_dict(self.learner)
             if selection is not None:
@@ -63,10 +64,10 @@ def save(
     record: dict[str, Any],
     selection: Selection | None = None,
 ) -> Path:
-    """Writes a checkpoint to a temporary file, renames the file, and removes all but the newest checkpoints.
+    """Writes a checkpoint, and removes all checkpoints except the two newest.
 
-    If the process is killed meanwhile, the earlier checkpoints do not change. Raises DataError if the file cannot
-    be written, for example because the disk is full.
+    The function writes a temporary file and then renames it. So the earlier checkpoints do not change if the process
+    is killed during the writing. Raises DataError if the file cannot be written, for example because the disk is full.
     """
     path, packed = folder / CHECKPOINTS.replace("*", f"{step:09d}"), io.BytesIO()
     states = {"learner": learner.state_dict(), "optimizer": optimizer.state_dict()}
@@ -86,7 +87,8 @@ def save(
 def load(folder: Path) -> Checkpoint:
     """The newest checkpoint that is not damaged.
 
-    Raises DataError if there is none, and ConfigError if an older version wrote all checkpoints.
+    Raises DataError if there is no such checkpoint. Raises ConfigError if an older version of the package wrote all
+    checkpoints in `folder`.
     """
     damaged = []
     for path in checkpoints(folder):
@@ -115,12 +117,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The files of all checkpoints, the newest first."""
+    """The files of all checkpoints in `folder`, from the newest to the oldest."""
     return sorted(folder.glob(CHECKPOINTS), reverse=True)
 
 
 def remove(paths: list[Path]) -> None:
-    """Removes the files. Errors are ignored. For example, a folder with the name of a checkpoint stays."""
+    """Removes the files, and ignores errors. For example, a folder with the name of a checkpoint is not removed."""
     for path in paths:
         with contextlib.suppress(OSError):
             path.unlink()

@@ -34,10 +34,13 @@ class RunFolder:
     """The folder of a run: checkpoints and the final learner. Without a path, nothing is written.
 
     Args:
-        save_every: meta-steps between checkpoints. resume: read the newest checkpoint, if there is a run.
-        writes: False only reads, for a process that is not rank 0.
+        save_every: number of meta-steps between checkpoints.
+        resume: True reads the newest checkpoint, if the folder holds a run.
+        writes: False in a process that only reads, because it is not rank 0.
     Raises:
-        ConfigError, DataError: the folder holds a run already, or one that cannot be resumed with `config`.
+        ConfigError: the folder already holds a run that is not resumed; the run cannot be resumed with `config`; or the
+            folder cannot be written.
+        DataError: the run has no checkpoint that can be read.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class RunFolder:
 
     @property
     def step(self) -> int:
-        """The number of meta-steps that the run has done; 0 for a new run."""
+        """The number of completed meta-steps; 0 for a new run."""
         return 0 if self.progress is None else self.progress.step
 
     def _read_checkpoint(self) -> None:
@@ -97,15 +100,18 @@ class RunFolder:
         self.checkpoint = found
 
     def describe(self, provenance: dict[str, Any]) -> None:
-        """Stores the data and the learner of the run. Raises ConfigError if those of the checkpoint differ."""
+        """Stores `provenance`, a description of the data and the learner of the run.
+
+        Raises ConfigError if the checkpoint was made with other data or another learner.
+        """
         self.provenance = provenance
         if self.checkpoint is not None:
             check_provenance(self.path, self.checkpoint.record, provenance)
 
     def check_data_of_settings(self) -> None:
-        """Raises ConfigError if the checkpoint was trained with data of your own.
+        """Raises ConfigError if the checkpoint comes from a training on your own data.
 
-        This check comes before the data of the configuration are opened, because these may be missing.
+        Call it before you open the data set of the configuration, because that data set may be missing.
         """
         if self.checkpoint is not None:
             trained_on = (self.checkpoint.record.get("data") or {}).get("train")
@@ -113,7 +119,10 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for this run. Raises ConfigError if another run holds it or has written to it."""
+        """A context that locks the folder for this run.
+
+        Raises ConfigError if another run has locked the folder, or has written to it since this object was made.
+        """
         if self.path is None or not self.writes:
             yield
             return
@@ -128,7 +137,7 @@ class RunFolder:
             yield
 
     def check_visible(self) -> None:
-        """Raises ConfigError in a process that does not see the folder that rank 0 has locked."""
+        """Raises ConfigError if this process does not see the folder of the run, which rank 0 has made and locked."""
         if self.path is not None and not self.path.is_dir():
             raise ConfigError(
                 f"All processes of a run must see its folder. Got {self.path}, which this process does not see. Name a "
@@ -136,7 +145,7 @@ class RunFolder:
             )
 
     def check_savable(self, learner: MetaLearner) -> None:
-        """Raises ConfigError, before the training, if the learner cannot be saved."""
+        """Raises ConfigError if the learner cannot be saved. Call it before the training."""
         if self.path is not None:
             saved.check_savable(dict(learner.state_dict()), self._record(self.progress))
 
@@ -148,7 +157,7 @@ class RunFolder:
         failed: dict[str, int] | None = None,
         selection: Selection | None = None,
     ) -> None:
-        """Writes a checkpoint. If that fails, there is a warning, and the training continues."""
+        """Writes a checkpoint. An error gives only a warning, so that the training can continue."""
         if self.path is None or not self.writes:
             return
         step = 0 if progress is None else progress.step
@@ -173,7 +182,8 @@ class RunFolder:
         If the run is complete, its checkpoints are removed. If not, a checkpoint of the last step is written.
 
         Returns:
-            the folder that holds the learner: this folder, or a temporary one if writing to this folder failed.
+            the folder that holds the learner: this folder, or a temporary folder if this folder could not be written;
+            None if no learner was saved.
         """
         if progress is None:
             return None
@@ -211,7 +221,7 @@ class RunFolder:
         return saved.record_of(self.config, progress, self.provenance)
 
     def replay_hint(self) -> str:
-        """The text of the command or the call that replays a failed step; empty without a folder."""
+        """A text with the command or the Python call that replays a failed step; empty if the run has no folder."""
         if self.path is None:
             return ""
         own = {"train": self.provenance["data"]["train"]["own"], "learner": self.provenance["learner"]["own"]}
@@ -227,20 +237,20 @@ def place(folder: Path | str) -> Path:
 
 
 def holds_run(folder: Path) -> bool:
-    """True if there is a run in that folder, complete or not, damaged or not."""
+    """True if the folder holds a run. An incomplete or damaged run counts too."""
     return (folder / RECORD).exists() or (folder / TENSORS).exists() or holds_checkpoint(folder)
 
 
 def holds_checkpoint(folder: Path) -> bool:
-    """True if a run was stopped there. Checkpoints of older versions count."""
+    """True if the folder holds a checkpoint, also one of an older version. A complete run has no checkpoint."""
     return any(folder.glob(checkpoint.CHECKPOINTS)) or any(folder.glob(checkpoint.OLDER))
 
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Locks a run's folder for one process, until the block or the process ends.
+    """A context that locks the folder of a run, until the block or the process ends.
 
-    Raises ConfigError if another process holds the folder; the message names the process.
+    Raises ConfigError if another run has locked the folder. The message names the process of that run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(folder / LOCK), folder / HOLDER  # FileLock opens no link
@@ -277,7 +287,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def check_free(folder: Path) -> None:
-    """Raises ConfigError unless a run can be saved in that folder without overwriting one."""
+    """Raises ConfigError if the folder already holds a run, or if no file can be written to it."""
     with writable(folder, "run"):
         taken = holds_run(folder)
     if taken:
@@ -288,7 +298,10 @@ def check_free(folder: Path) -> None:
 
 @contextlib.contextmanager
 def writable(folder: Path, what: str) -> Iterator[None]:
-    """Raises ConfigError if the block cannot read `folder`, or if no file can be made in it. Leaves no file there."""
+    """A context that raises ConfigError if the block cannot read `folder`, or if no file can be written to it.
+
+    The check writes a temporary file and removes it.
+    """
     try:
         yield
         made = [place for place in (folder, *folder.absolute().parents) if not place.exists()]

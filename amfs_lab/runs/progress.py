@@ -14,10 +14,13 @@ from amfs_lab.trajectory import TrajectoryPoint
 
 @dataclass(frozen=True)
 class Progress:
-    """One meta-step of a run: mean query loss and accuracy of its tasks, and the training seconds so far.
+    """The progress of a run after one meta-step.
 
-    `trajectory`: position, cosine and weights (see `amfs_lab.trajectory`), if the trainer records them.
-    `left`: estimated seconds until the end of training.
+    `loss` is the mean meta-objective of the tasks of this meta-step (see `MetaLearner.loss`).
+    `accuracy` is the mean query accuracy of these tasks. `seconds` is the training time so far.
+    `validation` is the validation accuracy with its interval, if there was a validation after this meta-step.
+    `trajectory` has position, cosine and weights (see `amfs_lab.trajectory`), if the trainer records them.
+    `left` is the estimated number of seconds until the end of the training.
     """
 
     method: str
@@ -30,14 +33,17 @@ class Progress:
     left: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `from_dict` is the inverse."""
+        """The progress as plain data for JSON. `from_dict` is the inverse."""
         fields = asdict(replace(self, trajectory=None))
         fields["accuracy"] = self.accuracy if math.isfinite(self.accuracy) else None  # JSON has no NaN
         return fields if self.trajectory is None else fields | {"trajectory": self.trajectory.to_dict()}
 
     @classmethod
     def from_dict(cls, plain: object, where: Path | str) -> "Progress":
-        """The progress that `to_dict` wrote, read from the run in `where`. Raises DataError for anything else."""
+        """The progress from the result of `to_dict`. Raises DataError for other data.
+
+        The error message names `where`, the folder or file of the run.
+        """
         wrong = None
         if isinstance(plain, Mapping):
             plain = {"trajectory" if name == "followed" else name: value for name, value in plain.items()}  # older runs

@@ -21,7 +21,11 @@ from amfs_lab.tasks import EpisodeSource, open_source
 
 @dataclass(frozen=True)
 class TensorSummary:
-    """A tensor in a replay: its size, the number of non-finite entries, and the range of the finite entries."""
+    """A summary of one tensor in a replay.
+
+    `size` is the number of entries, and `broken` is the number of entries that are not finite. `low` and `high` are the
+    smallest and the largest finite entry.
+    """
 
     name: str
     size: int
@@ -69,15 +73,17 @@ def replay(
     learner: MetaLearner | None = None,
     train: EpisodeSource | None = None,
 ) -> list[Replay]:
-    """Summaries of the tensors of the failed episode, or of `episode`, from the newest checkpoint in `folder`.
+    """Repeats the failed episode of a run, and returns summaries of its tensors.
 
-    If no single episode failed, there are summaries of all episodes of the step. Dropout samples new masks in a replay.
+    The learner has the state of the newest checkpoint in `folder`. If a step failed, but no single episode was the
+    cause, the function repeats all episodes of the step. Dropout samples new masks in a replay.
 
     Args:
-        learner, train: the arguments that `MetaTrainer` got, if any.
+        episode: index of the episode to repeat, instead of the failed episode.
+        learner, train: the same objects as the arguments of `MetaTrainer`, if the run had such arguments.
     Raises:
         DataError: no checkpoint, or no data.
-        ConfigError: the run is complete, nothing failed there and no `episode` is given, or the data or the learner
+        ConfigError: the run is complete; no step failed and `episode` is not given; or the data or the learner
             differ from those of the training.
     """
     folder = place(folder)
@@ -113,7 +119,11 @@ def replay(
 
 
 def through(learner: MetaLearner, episode: Episode) -> list[TensorSummary]:
-    """Summaries, in this order: images, meta-parameters, features, scores, loss, gradients of the meta-parameters."""
+    """Summaries of the tensors of an episode, in the order of computation.
+
+    The order is: images, meta-parameters, features, scores, loss, gradients with respect to the meta-parameters.
+    Features are included only if the inner loop trains a head on features (`FeatureSpaceLoop`).
+    """
     here = episode.to(learner.device, learner.dtype)
     parts = [("support images", here.support.x), ("query images", here.query.x)]
     parts += [(f"meta-parameter {name}", p) for name, p in learner.named_parameters()]

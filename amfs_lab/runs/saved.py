@@ -1,4 +1,4 @@
-"""Saved runs: the final learner as `meta_parameters.safetensors` and `run.json`. Loading them runs no code."""
+"""Saved runs: the final learner in `meta_parameters.safetensors` and `run.json`. Loading these files runs no code."""
 
 import hashlib
 import json
@@ -24,9 +24,10 @@ TENSORS, RECORD = "meta_parameters.safetensors", "run.json"
 
 
 def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-    """Writes both files under temporary names and renames them, so that no process reads a half-written file.
+    """Writes the tensors and the record of a run to `folder`.
 
-    `record` is written last, and a folder without a record holds no run.
+    The function writes each file under a temporary name and then renames it, so that no process reads an incomplete
+    file. The record is written last, because `load` accepts only a folder with a record.
     """
     folder.mkdir(parents=True, exist_ok=True)
     packed = serialize(_own_copies(tensors))
@@ -37,7 +38,7 @@ def save(folder: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> No
 
 
 def check_savable(tensors: dict[str, Any], record: dict[str, Any]) -> None:
-    """Raises ConfigError if `save` would refuse a tensor or the record."""
+    """Raises ConfigError if `save` cannot save one of the tensors or the record."""
     for name, tensor in tensors.items():
         try:
             serialize(_own_copies({name: tensor}))
@@ -53,7 +54,7 @@ def check_savable(tensors: dict[str, Any], record: dict[str, Any]) -> None:
 
 
 def _own_copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU, each with its own memory, because safetensors refuses tied weights."""
+    """Copies of the tensors on the CPU. Each copy has its own memory, because safetensors cannot save tied weights."""
     return {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
@@ -83,17 +84,20 @@ def load(folder: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_learner(folder: Path, learner: MetaLearner, config: TrainingConfig, progress: Progress) -> None:
-    """Saves a learner of your own training loop; `load_learner` reads it."""
+    """Saves a learner that your own training loop has trained. `load_learner` loads it."""
     save(folder, dict(learner.state_dict()), record_of(config, progress, {}))
 
 
 def record_of(config: TrainingConfig, progress: Progress | None, provenance: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run as plain data."""
+    """The record of a run as plain data: its settings, its last progress, and its provenance (data and learner)."""
     return {"config": config.to_dict(), "progress": None if progress is None else progress.to_dict()} | provenance
 
 
 def run_data(folder: Path | str) -> dict[str, Any] | None:
-    """The training data of a run (see `provenance.of_source`); None if unknown. Raises the errors of `load_learner`."""
+    """A description of the training data of a run (see `provenance.of_source`); None if the data are unknown.
+
+    Raises the errors of `load_learner`.
+    """
     data = check_record(folder, load(folder)[1]).get("data")
     return data.get("train") if data else None
 
@@ -104,9 +108,9 @@ def load_learner(
     """The final learner of the run in `folder`, and its configuration.
 
     Args:
-        learner: the untrained learner, if the run trained your own learner; it receives the meta-parameters.
+        learner: the untrained learner, if the run trained your own learner. It receives the meta-parameters.
     Raises:
-        DataError: no run there, or a damaged one. ConfigError: unknown settings, or a missing `learner`.
+        DataError: `folder` holds no run, or a damaged run. ConfigError: unknown settings, or a missing `learner`.
     """
     learner, config, _ = load_run(folder, device, learner=learner)
     return learner, config
@@ -119,10 +123,12 @@ def load_run(
     learner: MetaLearner | None = None,
     precision: str | None = None,
 ) -> tuple[MetaLearner, TrainingConfig, Progress]:
-    """The results of `load_learner`, and the run's last progress. Raises the errors of `load_learner`.
+    """The final learner of the run in `folder`, its configuration, and its last progress.
+
+    Raises the errors of `load_learner`.
 
     Args:
-        norm: `"transductive"` or `"support"`: statistics of BatchNorm, instead of the statistics in training. Raises
+        norm: kind of BatchNorm statistics, instead of the kind in training: `"transductive"` or `"support"`. Raises
             ConfigError for a run without BatchNorm.
         precision: number format of the backbone, instead of the format in training. Your own learner keeps its format.
     """
@@ -152,7 +158,7 @@ def load_run(
 
 @dataclass(frozen=True)
 class _Failed:
-    """The step that failed, and its episode if one task is the cause."""
+    """The step that failed, and the index of the failed episode, if a single episode was the cause."""
 
     step: int
     episode: int | None = None
@@ -160,7 +166,7 @@ class _Failed:
 
 @dataclass(frozen=True)
 class _Sources:
-    """The data of a run (see `provenance.of_source`)."""
+    """Descriptions of the training data and the validation data of a run (see `provenance.of_source`)."""
 
     train: dict | None = None
     validation: dict | None = None
@@ -168,7 +174,7 @@ class _Sources:
 
 @dataclass(frozen=True)
 class _Record:
-    """The fields of a record with their types; older runs lack some."""
+    """The fields of a record and their types. The record of an older run may have only some of the fields."""
 
     config: dict
     failed: _Failed | None = None
@@ -178,7 +184,7 @@ class _Record:
 
 
 def check_record(folder: Path | str, record: object) -> dict[str, Any]:
-    """The record of a run or of a checkpoint, after a check.
+    """Checks the record of a run or of a checkpoint, and returns the record.
 
     Raises DataError for a field of a wrong type, and ConfigError for settings that this version does not have.
     """

@@ -1,7 +1,7 @@
-"""Sources of episodes: glyphs, Omniglot, images and embeddings of your own, sinusoids.
+"""Sources of episodes: glyphs, Omniglot, other data sets, your own images and embeddings, sinusoids.
 
-`SOURCES` has the data sets by name. A new data set needs a module with a function that loads a split from a folder, and
-one row in `SOURCES`.
+`SOURCES` maps the names of data sets to the data sets. To add a data set, write a module with a function that loads a
+split from a folder, and add one row to `SOURCES`.
 """
 
 import os
@@ -48,14 +48,15 @@ class DataSet(NamedTuple):
 
     Args:
         load: (split, root) -> images in uint8 (a tensor or `Ragged`, see `ImageSource`), and one label for each class.
-            `root` is searched first.
-        unseen: words for the classes that are in no training episode.
+            The folder `root` is searched first.
+        unseen: words for the classes that no training episode contains, such as "unseen scripts".
         groups: word for groups of classes, such as "alphabets", if training and test classes share no group; else "".
-        script: label -> name of its writing system, the same name in all data sets; by default the label itself.
-        turned: True if turned images can serve as new classes (`rotations`, see `tasks.augment`).
+        script: label -> name of the writing system, which has the same name in all data sets; by default the label.
+        turned: True if rotated images can be used as new classes ("rotations", see `tasks.augment`).
         mean, std: normalisation constants of the pixels in [0, 1], one for each channel, or one for all.
-        augment: augmentations of the training images in the tables.
-        ways: ways of the training episodes in the tables, for learners without a head. shapes: shapes of the tables.
+        augment: augmentations of the training images for the result tables.
+        ways: ways of the training episodes for the result tables, for learners without a head.
+        shapes: episode shapes of the result tables, such as "5w1s" for 5-way 1-shot.
     """
 
     load: Callable[[str, Path | None], tuple[Tensor | Ragged, tuple[str, ...]]]
@@ -110,7 +111,7 @@ SOURCES: dict[str, DataSet] = {
 
 
 def data_set(name: str) -> DataSet:
-    """The `DataSet` of a name in `SOURCES`, or of `folder:PATH` for a folder of images (see `tasks.folder`).
+    """The `DataSet` with this name: a name in `SOURCES`, or `folder:PATH` for a folder of images (see `tasks.folder`).
 
     Raises ConfigError for any other name.
     """
@@ -131,15 +132,15 @@ def open_source(
     augment: Sequence[str] = (),
     unseen_by: str = "",
 ) -> ImageSource:
-    """Episodes of a named data set: `open_source("glyphs", "train", EpisodeConfig(5, 1, 15))[index]`.
+    """The episodes of a named data set, for example `open_source("glyphs", "train", EpisodeConfig(5, 1, 15))[index]`.
 
     Args:
         name: a name in `SOURCES`, or `folder:PATH`.
         split: `"train"`, `"validation"` or `"test"`; no class is in two splits.
         augment: see `amfs_lab.tasks.augment`; for training only.
         root: a folder that is searched first. The next folders are $AMFS_LAB_DATA, the package, and `data/`.
-        unseen_by: name of another data set. Its training classes are left out, so its learners have seen none of the
-            rest. Between the glyphs and Omniglot, all characters of its training scripts are left out.
+        unseen_by: name of the data set of the training, if it is another data set. All classes that occur in that
+            training are left out. For glyphs and Omniglot, all characters of the training scripts are left out.
     Raises:
         ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
     """
@@ -162,7 +163,7 @@ def open_source(
 def _chosen(
     images: Tensor | Ragged, labels: tuple[str, ...], keep: Sequence[bool]
 ) -> tuple[Tensor | Ragged, tuple[str, ...]]:
-    """The images and labels of the classes with True in `keep`. Raises ConfigError if there are none."""
+    """The images and labels of the classes with True in `keep`. Raises ConfigError if there is no such class."""
     kept = [c for c, one in enumerate(keep) if one]
     if not kept:
         raise ConfigError(f"The evaluation needs unseen classes. Got {len(labels)} classes, all seen in training.")

@@ -1,7 +1,7 @@
 """Augmentations of the training images: rotated characters as new classes, and random changes of every image.
 
-"rotations" makes four classes of each class. "affine" and "elastic" distort, "flip" mirrors, "crop" shifts, and "color"
-changes brightness, contrast and saturation.
+"rotations" makes four classes from each class. "affine" and "elastic" distort the images, "flip" mirrors them, "crop"
+shifts them, and "color" changes their brightness, contrast and saturation.
 """
 
 import math
@@ -30,15 +30,15 @@ def check_augmentations(names: Sequence[str]) -> None:
 
 
 def rotated(images: Float[Tensor, "n k c s s"], quarters: Int64[Tensor, " n"]) -> Float[Tensor, "n k c s s"]:
-    """Each class of images, turned counter-clockwise by its own number of quarter turns. No pixel is interpolated."""
+    """The images, with class i rotated counter-clockwise by `quarters[i]` times 90 degrees, without interpolation."""
     return torch.stack([torch.rot90(image, int(q), (-2, -1)) for image, q in zip(images, quarters, strict=True)])
 
 
 def bent(images: Float[Tensor, "n c s s"], generator: torch.Generator) -> Float[Tensor, "n c s s"]:
-    """Each image after a small affine map of its own: turned, stretched, sheared and shifted; the outside is blank.
+    """The images after small random affine maps: each image is rotated, stretched, sheared and shifted.
 
-    The map takes the coordinates of the new image, from -1 to 1, to the coordinates of the old image:
-    x -> R(angle) [[1 + a, shear], [0, 1 + b]] x + shift.
+    Pixels from outside the old image are 0. The map takes the coordinates of the new image, from -1 to 1, to the
+    coordinates of the old image: x -> R(angle) [[1 + a, shear], [0, 1 + b]] x + shift.
     """
     angle, wide, high, shear, right, down = (
         2 * torch.rand(6, len(images), generator=generator, dtype=torch.float32, device="cpu") - 1
@@ -54,9 +54,10 @@ def bent(images: Float[Tensor, "n c s s"], generator: torch.Generator) -> Float[
 
 
 def elastic(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """Each image after shifts by a smooth random field of its own (Simard, Steinkraus and Platt 2003).
+    """The images after elastic distortions (Simard, Steinkraus and Platt 2003).
 
-    The shifts are Gaussian at the nodes of a coarse grid and interpolated between them.
+    For each image, a smooth random field shifts the pixels. The shifts are Gaussian at the nodes of a coarse grid, and
+    interpolated between the nodes.
     """
     n, _, h, w = images.shape
     nodes = torch.randn(n, 2, GRID, GRID, generator=generator, dtype=torch.float32, device="cpu")
@@ -67,13 +68,17 @@ def elastic(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Flo
 
 
 def flipped(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """Half of the images, mirrored left to right."""
+    """The images, each mirrored left to right with probability 1/2."""
     mirrored = torch.rand(len(images), generator=generator, dtype=torch.float32, device="cpu") < 0.5
     return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
 
 
 def cropped(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """Each image padded with black by h / `MARGIN`, and cropped to its size at a random position."""
+    """The images after random crops.
+
+    Each image is padded with black by h // `MARGIN` pixels on each side. Then a part of the original size is cut out at
+    a random position.
+    """
     n, c, h, w = images.shape
     pad = h // MARGIN
     top, left = torch.randint(2 * pad + 1, (2, n, 1), generator=generator, device="cpu")
@@ -85,7 +90,10 @@ def cropped(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Flo
 
 
 def jittered(images: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """Each image with its own brightness, contrast and saturation. Grey images have no saturation."""
+    """The images after random changes of brightness, contrast and, for colour images, saturation.
+
+    The changes are different for each image.
+    """
     factors = 1 + JITTER * (2 * torch.rand(3, len(images), generator=generator, dtype=torch.float32, device="cpu") - 1)
     bright, contrast, saturation = factors[:, :, None, None, None].unbind()
     images = images * bright

@@ -1,9 +1,9 @@
 """FC100 and CIFAR-FS: the classes of CIFAR-100 (Krizhevsky 2009) as few-shot data sets, 32x32 in colour.
 
-FC100 (Oreshkin et al. 2018) has whole superclasses in each split, so it is harder. In CIFAR-FS (Bertinetto et al. 2019)
-classes of one superclass may be in several splits. Both data sets are read from the official archive
-`cifar-100-python.tar.gz`, or from the extracted folder `cifar-100-python`. No file of the archive is written to disk.
-The files are pickles. `unpickle` reads them and calls no function that a file names.
+In FC100 (Oreshkin et al. 2018), all classes of a superclass are in the same split. In CIFAR-FS (Bertinetto et al.
+2019), the classes of a superclass may be in several splits. So FC100 is harder. Both data sets are read from the
+official archive `cifar-100-python.tar.gz`, or from the extracted folder `cifar-100-python`. No file of the archive is
+written to disk. The files are pickles. The module `unpickle` reads them, and never calls a function that a file names.
 """
 
 import warnings
@@ -72,7 +72,7 @@ def split(protocol: str, name: str, root: Path | None = None, partial: bool = Fa
     """The images (n 3 32 32) of `"train"`, `"validation"` or `"test"`, and labels such as "fish/shark".
 
     Args:
-        protocol: "fc100" or "cifar-fs". partial: only warn if all images of a class are missing.
+        protocol: "fc100" or "cifar-fs". partial: True gives only a warning if all images of a class are missing.
     Raises:
         DataError: a missing or damaged file, or a class without images (with `partial`, no class with images).
     """
@@ -98,12 +98,12 @@ def split(protocol: str, name: str, root: Path | None = None, partial: bool = Fa
 
 
 def key(place: Path) -> str:
-    """The key of the packed copies of an archive or folder."""
+    """The key of the packed copies (see `tasks.packed`): a hash of the names, sizes and times of the source files."""
     return packed.file_key([place / part for part in (*PARTS, META)] if place.is_dir() else [place])
 
 
 def labels_of(protocol: str) -> dict[str, list[str]]:
-    """The labels of all classes by split, sorted."""
+    """The sorted labels of all classes of each split."""
     found: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for index, (superclass, words) in enumerate(CLASSES.items()):
         for fine in words.split():
@@ -131,7 +131,7 @@ def _source(place: Path, protocol: str) -> packed.Source:
 
 
 def read(place: Path) -> dict[str, UInt8[np.ndarray, "n 32 32 3"]]:
-    """The images of each class; images of the file `train` are before those of `test`. Raises DataError."""
+    """The images of each class: first those in the file `train`, then those in the file `test`. Raises DataError."""
     try:
         data = _files(place)
         found = _field(unpickle.load(data[META]), "fine_label_names")
@@ -152,7 +152,7 @@ def read(place: Path) -> dict[str, UInt8[np.ndarray, "n 32 32 3"]]:
 
 
 def _files(place: Path) -> dict[str, bytes]:
-    """The content of each file that exists. Raises OSError and ValueError."""
+    """The content of each existing CIFAR-100 file, by name. Raises OSError and ValueError."""
     if place.is_dir():
         paths = [path for name in (*PARTS, META) if (path := place / name).is_file()]
         found = {path.name: files.content(path, LARGEST) for path in paths}
@@ -180,7 +180,7 @@ def _examples(part: str, batch: Any, classes: int) -> tuple[UInt8[np.ndarray, "n
 
 
 def _field(found: Any, name: str) -> Any:
-    """The value of the key `name`, which Python 3 may have stored as bytes. Raises KeyError."""
+    """The value of the key `name`. In the file, the key may be a string or bytes. Raises KeyError."""
     for key in (name, name.encode()):
         if isinstance(found, dict) and key in found:
             return found[key]

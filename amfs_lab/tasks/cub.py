@@ -2,8 +2,9 @@
 
 The source is the official folder `CUB_200_2011/` or the official archive `CUB_200_2011.tgz`. An archive is read in one
 pass, and no file of the archive is written to disk. If `train.csv`, `val.csv` and `test.csv` (columns filename and
-label) are beside the folder or archive, they define the split. Otherwise the split is that of Chen et al. (2019). It
-uses the index i of a class in the sorted list: i % 2 = 0 for training, i % 4 = 1 for validation, i % 4 = 3 for testing.
+label) are in the same directory as the folder or archive, they define the splits. Otherwise the splits are those of
+Chen et al. (2019). They use the index i of a class in the sorted list: i % 2 = 0 for training, i % 4 = 1 for
+validation, i % 4 = 3 for testing.
 """
 
 import io
@@ -37,8 +38,8 @@ Image = TypeVar("Image")
 def split(name: str, root: Path | None = None, size: int = 84) -> tuple[Ragged, tuple[str, ...]]:
     """The images (n 3 size size) of `"train"`, `"validation"` or `"test"`, and the labels of the classes.
 
-    Each image is the centre square of its photograph, scaled. Warns if images were converted, or if the number of
-    images differs from the complete set. Raises DataError for a missing or damaged file.
+    Each image is the centre square of a photograph, scaled to `size` pixels on each side. Warns if images were
+    converted, or if the number of images differs from the complete set. Raises DataError for a missing or damaged file.
     """
     place = data_dirs.find(WANTED, root)
     if place.is_dir():
@@ -51,19 +52,19 @@ def split(name: str, root: Path | None = None, size: int = 84) -> tuple[Ragged, 
 
 
 def key(place: Path, size: int = 84) -> str:
-    """The key of the packed copy of an archive."""
+    """The key of the packed copy (see `tasks.packed`): a hash of names, sizes and times of the files, and of `size`."""
     return packed.file_key([place, *csv_files(place.parent).values()], size)
 
 
 def survey(place: Path) -> dict[str, dict[str, list[str]]]:
-    """The image files of the folder by split and class. Reads no image. Raises DataError."""
+    """The paths of the image files of the folder, by split and class. Reads no image. Raises DataError."""
     classes = arrange(place, lambda name: files.content(place / name, LARGEST))
     named = {name: os.path.join(place, "images", name) for names in classes.values() for name in names}
     return _splits(place, classes, {name: path for name, path in named.items() if os.path.isfile(path)})
 
 
 def arrange(place: Path, read: Callable[[str], bytes]) -> dict[str, list[str]]:
-    """The names of the images by class, both sorted, from the official lists. Raises DataError."""
+    """The sorted image names of each class, from the official lists. `read` reads a list. Raises DataError."""
     try:
         names, numbers, labels = (_pairs(name, read(name)) for name in LISTS)
         if names.keys() != numbers.keys():
@@ -82,7 +83,10 @@ def arrange(place: Path, read: Callable[[str], bytes]) -> dict[str, list[str]]:
 
 
 def by_index(classes: Iterable[str]) -> dict[str, list[str]]:
-    """The classes of each split: of every four, the first and third for training, the second for validation."""
+    """The classes of each split, by their index in alphabetical order.
+
+    Of every four classes, the first and the third are for training, the second for validation, the fourth for testing.
+    """
     splits: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for i, label in enumerate(sorted(classes)):
         splits["train" if i % 2 == 0 else "validation" if i % 4 == 1 else "test"].append(label)
@@ -92,7 +96,10 @@ def by_index(classes: Iterable[str]) -> dict[str, list[str]]:
 def _splits(
     place: Path, classes: dict[str, list[str]], images: Mapping[str, Image]
 ) -> dict[str, dict[str, list[Image]]]:
-    """The images by split and class, from CSV files beside the folder or archive, or else by index of the class."""
+    """The images by split and class. The splits are from CSV files beside the folder or archive, or from `by_index`.
+
+    Raises DataError if images are missing.
+    """
     if splits := by_csv(place.parent, {**{name.rpartition("/")[2]: images[name] for name in images}, **images}):
         return splits
     missing = [name for names in classes.values() for name in names if name not in images]
@@ -109,7 +116,7 @@ def _splits(
 
 
 def _pairs(name: str, data: bytes) -> dict[str, str]:
-    """The lines "NUMBER VALUE" of a list. Raises ValueError."""
+    """A list with lines "NUMBER VALUE", as a dictionary from number to value. Raises ValueError."""
     pairs = [line.partition(" ") for line in data.decode().splitlines() if line.strip()]
     found = {number: printable(value.strip(), line=True) for number, _, value in pairs}
     if not found or not all(found.values()) or len(found) < len(pairs):
@@ -118,7 +125,7 @@ def _pairs(name: str, data: bytes) -> dict[str, str]:
 
 
 def _archived(place: Path, square: Square) -> packed.Source:
-    """Reads the official archive. The result has all photographs as squares. Raises DataError."""
+    """All photographs of the official archive as squares, for a packed copy. Raises DataError."""
     lists: dict[str, bytes] = {}
     names: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Data directories: the folders in which every data set is searched, and the folder of packed copies."""
+"""Data directories: the folders in which the package searches for data sets, and the folder of packed copies."""
 
 import os
 import warnings
@@ -14,16 +14,16 @@ VARIABLE = "AMFS_LAB_DATA"
 
 
 class DataFolderWarning(UserWarning):
-    """Warning for an entry of $AMFS_LAB_DATA that is not a readable folder."""
+    """The warning for an entry of $AMFS_LAB_DATA that is not a readable folder."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A file or folder of a data set that can be in any data directory.
+    """The names of the file or folder of a data set, for the search in the data directories.
 
     Args:
-        archive: name of the file, empty if there is none. trees: possible names of the folder.
-        below: name of a folder in a data directory that may contain the file or folder.
+        archive: name of the file; empty if the data set has no single file. trees: possible names of the folder.
+        below: name of a folder in a data directory. This folder may contain the file or folder of the data set.
         remedy: advice if the data set is missing.
     """
 
@@ -38,7 +38,7 @@ class Wanted:
 
 
 def find(wanted: Wanted, root: Path | None = None) -> Path:
-    """The archive or folder of a data set. Raises DataError if there is none."""
+    """The path of the archive or folder of a data set. Raises DataError if there is none."""
     if path := lookup(wanted, root, say=False):
         warn()
         return path
@@ -51,16 +51,17 @@ def find(wanted: Wanted, root: Path | None = None) -> Path:
 
 
 def lookup(wanted: Wanted, root: Path | None = None, say: bool = True) -> Path | None:
-    """The archive, or else the folder, of a data set in the first of the `folders` that has one; otherwise None."""
+    """The path of a data set (archive or folder) in the first data directory that has it; None if there is none."""
     places = (inside(folder, wanted) for folder in folders(root, wanted.archive or wanted.trees[0], say))
     return next(filter(None, places), None)
 
 
 def inside(folder: Path, wanted: Wanted) -> Path | None:
-    """The archive, or else the folder, of a data set that is in `folder` or near it.
+    """The archive or the folder of a data set in `folder` or in its subfolders; None if there is none.
 
-    The search covers `folder`, its folder `below`, and all folders directly in these two. An archive inside a folder
-    with a name in `trees` is also found. Names may be in capitals. Leftovers (`is_leftover`) are not searched.
+    The search covers `folder`, its subfolder `wanted.below`, and the direct subfolders of these two. An archive inside
+    a folder with a name in `wanted.trees` is also found. The case of letters is ignored. Leftovers (`is_leftover`) are
+    not searched.
     """
     near, archive = [folder, folder / wanted.below], [wanted.archive] if wanted.archive else []
     for place in [*near, *(below for each in near for below in _entries(each) if os.path.isdir(below))]:
@@ -72,14 +73,14 @@ def inside(folder: Path, wanted: Wanted) -> Path | None:
 
 
 def _alike(place: Path, names: Sequence[str], is_one: Callable[[Path], bool]) -> list[Path]:
-    """The files or folders with one of the names: first with the exact spelling, then with any capitals."""
+    """The files or folders in `place` with one of the names, in any case of letters. Exact matches come first."""
     lower = [name.lower() for name in names]
     candidates = (*(place / name for name in names), *_entries(place))
     return [each for each in candidates if each.name.lower() in lower and is_one(each)]
 
 
 def _entries(folder: Path) -> list[Path]:
-    """The content of a folder, sorted by name; nothing if it cannot be listed."""
+    """The content of a folder without leftovers, sorted by name; an empty list if the folder cannot be read."""
     try:
         return [folder / name for name in sorted(os.listdir(folder)) if not is_leftover(name)]
     except OSError:
@@ -90,7 +91,7 @@ def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
     """The data directories in the order of search: `root`, $AMFS_LAB_DATA, the package, the checkout, ./data.
 
     Args:
-        what: the file or folder to find, for the message. say: True to warn of `faults`.
+        what: name of the file or folder to find, for the error message. say: True warns of the `faults`.
     Raises:
         DataError: `root` is given, but is not a folder.
     """
@@ -105,16 +106,16 @@ def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
 
 
 def warn() -> None:
-    """Warns of each of the `faults`. All warnings come from one line, so that Python shows each warning once."""
+    """Warns of each of the `faults`. All warnings come from one code line, so Python shows each warning only once."""
     for fault in faults():
         warnings.warn(fault, DataFolderWarning, stacklevel=1)
 
 
 def named() -> list[Path]:
-    """The entries of $AMFS_LAB_DATA: one folder, or several folders, joined as in PATH.
+    """The entries of $AMFS_LAB_DATA: one folder, or several folders with the separator of PATH.
 
-    Some entries may not be folders (see `faults`). Blanks and quotes around a name are removed, and `~` and `$NAME` are
-    replaced, because programs that read the variable from a settings file do not do this.
+    An entry may be invalid (see `faults`). Blanks and quotes around a name are removed, and `~` and `$NAME` are
+    replaced. A shell does this too, but a program that reads the variable from a settings file may not do it.
     """
     value = os.environ.get(VARIABLE, "")
     if os.path.isdir(value):
@@ -125,7 +126,7 @@ def named() -> list[Path]:
 
 
 def faults() -> list[str]:
-    """One sentence for each entry of $AMFS_LAB_DATA that is not a readable folder; none for an empty variable."""
+    """One sentence for each entry of $AMFS_LAB_DATA that is not a readable folder."""
     value = os.environ.get(VARIABLE, "")
     places = named()
     if value and not places:
@@ -138,12 +139,12 @@ def faults() -> list[str]:
 
 
 def downloads() -> Path:
-    """The default folder of downloads: `data/` in the checkout or, without a checkout, in the current directory."""
+    """The default folder for downloads: `data/` in the checkout, or in the current directory without a checkout."""
     return (PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Path.cwd()) / "data"
 
 
 def cache() -> Path:
-    """The folder of packed copies, which are safe to delete: $AMFS_LAB_CACHE, or the user's cache folder."""
+    """The folder of packed copies: $AMFS_LAB_CACHE, or else the user's cache folder. You can delete the copies."""
     value = os.environ.get("AMFS_LAB_CACHE", "")
     if os.path.isdir(value) or _bare(value):
         return Path(value) if os.path.isdir(value) else _written_out(_bare(value))

@@ -1,4 +1,4 @@
-"""The lines of `amfs-lab data status`: the data found, the missing data, and the folders for missing data."""
+"""The report of `amfs-lab data status`: existing data sets, missing data sets, and the folders for missing files."""
 
 import os
 import warnings
@@ -14,9 +14,9 @@ NOT_OPENED = "  `--source {}` reads it at its first use"
 
 
 def report(root: Path | None = None) -> Iterator[str]:
-    """The lines, one after the other. Missing or damaged data gives a line, not an error.
+    """The lines of the report. Missing or damaged data give a line, not an error.
 
-    Raises DataError for a `root` (a directory that is searched first) that is not a directory.
+    The directory `root` is searched first. Raises DataError if `root` is not a directory.
     """
     for section in (_named, _glyphs, _omniglot, _cifar, _mini_imagenet, _cub, _cache):
         with warnings.catch_warnings():  # `_named` lists the same faults
@@ -26,7 +26,7 @@ def report(root: Path | None = None) -> Iterator[str]:
 
 
 def _named(root: Path | None) -> Iterator[str]:
-    """The faults of AMFS_LAB_DATA: entries that are not readable folders, or that hold no data."""
+    """One line for each fault of $AMFS_LAB_DATA: an entry that is not a readable folder, or a folder without data."""
     data_dirs.folders(root, "data")
     yield from data_dirs.faults()
     names = [name for wanted in WANTED for name in (wanted.archive, *wanted.trees) if name]
@@ -68,7 +68,7 @@ def _omniglot(root: Path | None) -> Iterator[str]:
 
 
 def _missing(part: str, root: Path | None) -> Iterator[str]:
-    """The lines for a missing file of Omniglot. If the other file exists, both belong in the same folder."""
+    """The lines for one missing file of Omniglot. If the other file exists, the missing file belongs in its folder."""
     found = next(filter(None, (data_dirs.lookup(wanted, root) for wanted in OMNIGLOT.values())), None)
     yield from _absent("omniglot", f"{part}.zip", found and found.parent)
 
@@ -109,7 +109,7 @@ def _cub(root: Path | None) -> Iterator[str]:
 
 
 def _survey(name: str, place: Path, survey: Callable[[Path], dict[str, dict[str, list[str]]]]) -> Iterator[str]:
-    """The lines for a folder of images, whose files are counted and not read."""
+    """The lines for a folder of images. The image files are counted, but not read."""
     try:
         splits = survey(place)
     except (DataError, OSError) as error:
@@ -125,7 +125,7 @@ def _ready(source: str, splits: Iterable[str]) -> str:
 
 
 def _absent(name: str, file: str, folder: Path | None = None) -> Iterator[str]:
-    """The lines for a missing file to download. The file belongs in `folder`, by default the folder of downloads."""
+    """The lines for a missing file that can be downloaded. It belongs in `folder`, by default the downloads folder."""
     downloads = data_dirs.downloads() / name
     folder = folder or downloads
     yield f"{name}: {file} is missing. It belongs in {folder}"

@@ -1,4 +1,4 @@
-"""Downloads of data sets with pooch. A file is checked by MD5, and moved to its final folder only if complete."""
+"""Downloads of data sets with pooch. A file is checked by MD5, and is moved to its final folder if it is complete."""
 
 import io
 from collections.abc import Callable
@@ -19,7 +19,7 @@ RETRIES = 2  # after a broken connection or a wrong checksum
 
 @dataclass(frozen=True)
 class Remote:
-    """A data set on the web: the address of its files, and the MD5 and the size in bytes of each file."""
+    """A data set on the web: the address `base` of its files, and the MD5 and the size in bytes of each file."""
 
     name: str
     base: str
@@ -50,10 +50,10 @@ REMOTES = {remote.name: remote for remote in (OMNIGLOT, CIFAR100, CUB)}
 def fetch(
     remote: Remote, to: Path | None = None, base: str | None = None, say: Callable[[str], None] = lambda line: None
 ) -> list[Path]:
-    """Downloads a data set and returns its files in the folder `to`/NAME. Keeps complete files that already exist.
+    """Downloads a data set to the folder `to`/NAME, and returns its files. Keeps complete files that already exist.
 
     Args:
-        to: a data directory; by default `data/` of the checkout or of the current directory.
+        to: a data directory; by default `data/` in the checkout or in the current directory.
         base: the address of a mirror that has the same files.
         say: called with one line for each file.
     Raises:
@@ -104,7 +104,7 @@ def _download(store: pooch.Pooch, name: str, size: int) -> None:
 
 
 def _receive(size: int, url: str, path: str, store: pooch.Pooch) -> None:
-    """Tries once to download a file. Raises ValueError after more than `size` bytes, as a response may be endless."""
+    """Tries once to download a file. Raises ValueError for more than `size` bytes: a response may be endless."""
     bar: dict[str, Any] = {"desc": url.rpartition("/")[2], "total": size, "disable": None}
     with _Bounded(path, "wb") as file, tqdm.wrapattr(file, "write", **bar) as watched:
         file.size = size
@@ -112,7 +112,7 @@ def _receive(size: int, url: str, path: str, store: pooch.Pooch) -> None:
 
 
 class _Bounded(io.FileIO):
-    """A file open for writing at most `size` bytes."""
+    """A file for writing. Raises ValueError if more than `size` bytes are written."""
 
     size: int
 
@@ -123,5 +123,5 @@ class _Bounded(io.FileIO):
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The first error of a chain. The errors around it only repeat the address."""
+    """The first error of a chain of errors. The later errors of the chain only repeat the address."""
     return _cause(error.__context__) if error.__context__ else error

@@ -15,13 +15,13 @@ ADVICE = "Make a folder for it beside the others, with one folder of images for 
 def split(folder: Path | str, name: str, size: int = 84) -> tuple[Ragged, tuple[str, ...]]:
     """The images of `"train"`, `"validation"` or `"test"`, in colour or grey, and the labels of the classes.
 
-    `folder` has the folders `train`, `validation` (or `val`) and `test`, each with one folder for each class. If all
-    three are missing, each folder in `folder` is a class, and a hash of the class names makes the splits (64 / 16 /
-    20 %).
-    Images are grey if no image of any split has colour. Oblong images are padded to a square in white.
+    `folder` has the folders `train`, `validation` (or `val`) and `test`, and each of them has one folder for each
+    class. If all three are missing, each folder in `folder` is a class. The classes are then split by a hash of their
+    names (64 / 16 / 20 %). The images are grey if no image of the data set has colour. Images that are not square are
+    padded with white to a square.
 
     Raises:
-        DataError: a split without classes, a class in two splits, a link that leaves the folder, any error of
+        DataError: a split without classes, a class in two splits, a link to a target outside the folder, any error of
             `image_names`, or an image that cannot be read. ConfigError: `size` < 1.
     """
     check_positive("size", size)

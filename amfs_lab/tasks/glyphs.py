@@ -1,10 +1,10 @@
-"""The glyphs, the data set of the package: printed characters that are as hard to classify as Omniglot's.
+"""The data set "glyphs" of the package: printed characters that are as hard to classify as those of Omniglot.
 
 There are about forty living scripts from Adlam to Yezidi, with at most 36 letters each and 20 samples of each letter.
-The samples of a letter differ in face, weight or width of Google's Noto fonts (SIL Open Font License 1.1). Each sample
-has its own pen width, and a seeded distortion bends and slants it. Samples are 28x28 grey images with bright ink. Each
-script is in one split only, so test letters are from scripts that are not used in training. `data/GLYPHS.md` lists
-scripts, faces and difficulty; `glyph_builder` makes the file.
+The samples of a letter differ in the face, weight or width of the font. The fonts are Google's Noto fonts (SIL Open
+Font License 1.1). Each sample has its own pen width, and a seeded distortion bends and slants it. Samples are 28x28
+grey images with bright ink. Each script is in one split only, so test letters are from scripts that are not used in
+training. `data/GLYPHS.md` lists the scripts, the font faces and the difficulty. `glyph_builder` makes the data file.
 """
 
 import functools
@@ -31,7 +31,10 @@ LABELS_SHA256 = "b82858db141d7cb79613d4e7dd5b83a587b2fa8fe37565e7630a9e59605a9b0
 
 @dataclass(frozen=True)
 class Glyphs:
-    """All characters: images 0..255 with ink bright; the script and code point of each; the split of each script."""
+    """All characters of the data set: their images, scripts and code points, and the split of each script.
+
+    The pixels are 0..255, with bright ink.
+    """
 
     images: UInt8[Tensor, "characters samples 28 28"]
     scripts: tuple[str, ...]
@@ -40,7 +43,7 @@ class Glyphs:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """A name for each character: `"Georgian/U+10D0"`."""
+        """A name for each character, such as `"Georgian/U+10D0"`."""
         return tuple(f"{script}/U+{code:04X}" for script, code in zip(self.scripts, self.codepoints, strict=True))
 
     def split(self, name: str) -> tuple[UInt8[Tensor, "classes samples 28 28"], tuple[str, ...]]:
@@ -53,15 +56,19 @@ class Glyphs:
 
 
 def split(name: str, root: Path | None = None) -> tuple[UInt8[Tensor, "classes samples 28 28"], tuple[str, ...]]:
-    """The images and labels of `"train"`, `"validation"` or `"test"`. Raises what `load` raises."""
+    """The images and labels of `"train"`, `"validation"` or `"test"`.
+
+    Raises ConfigError for another name, and the errors of `load`.
+    """
     return load(root).split(name)
 
 
 def load(root: Path | None = None) -> Glyphs:
     """The glyphs, checked against the hashes of this version of the package.
 
-    A process reads an unchanged file once. The images are shared, so do not write to them. Raises DataError for a
-    missing file (see `find`), a truncated file, or a file with other contents than the released file.
+    A process reads the file only once, as long as the file does not change. All calls return the same images, so do not
+    change them. Raises DataError for a missing file (see `find`), a truncated file, or a file with other contents than
+    the released file.
     """
     path = find(root)
     there = path.stat()
@@ -70,7 +77,7 @@ def load(root: Path | None = None) -> Glyphs:
 
 @functools.lru_cache(maxsize=1)
 def released(path: Path, state: tuple[int, ...]) -> Glyphs:
-    """The glyphs of the file. `state` (size, times, inode) is part of the cache key: a changed file is read again."""
+    """The checked glyphs of a file, from a cache. `state` (size, times, inode) shows if the file has changed."""
     glyphs, _ = read(path)
     for what, expected, got in (
         ("images", IMAGES_SHA256, images_sha256(glyphs.images.numpy())),
@@ -85,7 +92,7 @@ def released(path: Path, state: tuple[int, ...]) -> Glyphs:
 
 
 def find(root: Path | None = None) -> Path:
-    """The path of the file, in `root`, $AMFS_LAB_DATA, the installed package, or the checkout. Raises DataError."""
+    """The path of the glyph file in the first data directory that has it (`data_dirs.folders`). Raises DataError."""
     folders = data_dirs.folders(root, FILE)
     if path := next((folder / FILE for folder in folders if (folder / FILE).is_file()), None):
         return path
@@ -96,7 +103,10 @@ def find(root: Path | None = None) -> Path:
 
 
 def read(path: Path) -> tuple[Glyphs, dict]:
-    """A glyph file, of this version or another, and its builder's notes. Raises DataError if it is damaged."""
+    """The glyphs in a file of any version of the package, and the notes that the builder stored in the file.
+
+    Raises DataError if the file is damaged.
+    """
     try:
         file = files.arrays(files.content(path, files.ARRAY_BYTES))
         packed, scripts, codepoints = file["images"], file["scripts"], file["codepoints"]
@@ -122,11 +132,11 @@ def read(path: Path) -> tuple[Glyphs, dict]:
 
 
 def images_sha256(images: UInt8[np.ndarray, "characters samples 28 28"]) -> str:
-    """SHA-256 of the decoded array, uint8 in C order."""
+    """The SHA-256 of the images as a uint8 array in C order."""
     return hashlib.sha256(np.ascontiguousarray(images, np.uint8).data).hexdigest()
 
 
 def labels_sha256(glyphs: Glyphs) -> str:
-    """SHA-256 of the lines "SPLIT SCRIPT/U+XXXX", one line for each character, in the order of the images."""
+    """The SHA-256 of the lines "SPLIT SCRIPT/U+XXXX", one line for each character, in the order of the images."""
     lines = (f"{glyphs.splits[script]} {label}\n" for script, label in zip(glyphs.scripts, glyphs.labels, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -25,7 +25,11 @@ SHOWN = 5  # names in a sentence; further names are only counted
 
 
 class FolderLabel(str):
-    """The name of a class. If all classes were cut to the smallest class, also the name and size of that class."""
+    """The name of a class, with two attributes for error messages.
+
+    If `read_folder` cut all classes to the size of the smallest class, `smallest` and `samples` are the name and the
+    size of the smallest class. Otherwise they are "" and None.
+    """
 
     smallest: str
     samples: int | None
@@ -38,7 +42,7 @@ class FolderLabel(str):
 
 @dataclass(frozen=True)
 class _Class:
-    """The images, other files and folders in a class's folder, sorted by name. Image paths are strings, for speed."""
+    """The images, other files and folders in the folder of a class, sorted by name. `images` has strings, for speed."""
 
     label: str
     place: Path
@@ -50,16 +54,16 @@ class _Class:
 def read_folder(
     folder: Path | str, size: int = 28, ink: bool = False, at_least: int | None = None
 ) -> tuple[UInt8[Tensor, "c s size size"], tuple[str, ...]]:
-    """Your own images, one folder for each class: `(images, labels)` for `ImageSource`, sorted by name.
+    """The images and labels of a folder that has one folder of images for each class, as input for `ImageSource`.
 
-    Every class is cut to the size of the smallest class, and the first images by name are kept. Names are compared by
-    code point in Unicode's form NFC, so that the order is the same on every system. `A` and `a` are two classes. Files
-    of the operating system (`is_leftover`) and notes next to the class folders are ignored. A warning lists all other
-    files and folders that are left out.
+    Classes and images are sorted by name. Every class is cut to the size of the smallest class: only its first images
+    are kept. Names are compared by code point in Unicode's form NFC, so that the order is the same on every system. `A`
+    and `a` are two classes. Files of the operating system (`is_leftover`) are ignored. Files next to the class folders
+    are also ignored if they are not images. A warning lists all other files and folders that are left out.
 
     Args:
-        size: pixels on each side. ink: turn dark drawings on light paper into bright ink on black, as in Omniglot.
-        at_least: leave out classes with fewer images.
+        size: pixels on each side. ink: True inverts the images, so that dark ink on white becomes bright ink on black.
+        at_least: classes with fewer images are left out.
     Raises:
         DataError: any error of `image_files`, or an image that cannot be read. ConfigError: `size` or `at_least` < 1.
     """
@@ -95,12 +99,12 @@ def read_folder(
 
 
 def image_files(folder: Path | str) -> dict[str, list[Path]]:
-    """`image_names` as paths."""
+    """The image files of each class as paths; see `image_names`."""
     return {label: list(map(Path, names)) for label, names in image_names(folder).items()}
 
 
 def image_names(folder: Path | str) -> dict[str, list[str]]:
-    """The image files of each class, sorted by name. Unlike in `read_folder`, classes keep all their images.
+    """The paths of all image files of each class, as strings, sorted by name. No class is cut.
 
     Raises DataError for a missing folder, no class, a class without an image, or two classes with the same name.
     """
@@ -112,7 +116,7 @@ def image_names(folder: Path | str) -> dict[str, list[str]]:
 
 
 def loose_images(folder: Path) -> list[Path]:
-    """The image files directly in a folder, sorted by name. Raises DataError if there are none."""
+    """The image files in a folder itself, not in its subfolders, sorted by name. Raises DataError if there are none."""
     found = [Path(file.path) for file in _listed(folder)[1] if _is_image(file.name)]
     if not found:
         raise DataError(f"Expected images ({', '.join(ENDINGS)}) in {folder}. Got none. Add images, or name files.")
@@ -128,7 +132,7 @@ def _folder(folder: Path | str) -> Path:
 
 
 def _classes(place: Path) -> list[_Class]:
-    """The classes by name. Raises DataError for no class, or for two classes with the same name."""
+    """The classes in a folder, sorted by name. Raises DataError for no class, or for two classes with the same name."""
     folders, files = _listed(place)
     if not folders:
         loose = sum(_is_image(file.name) for file in files)
@@ -151,7 +155,10 @@ def _classes(place: Path) -> list[_Class]:
 
 
 def _with_images(place: Path, classes: list[_Class], at_least: int = 0) -> list[_Class]:
-    """The classes with `at_least` images. Raises DataError for a class without images, or if no class is left."""
+    """The classes that have at least `at_least` images.
+
+    Raises DataError if there is no such class, or if such a class has no images.
+    """
     large = [each for each in classes if len(each.images) >= at_least]
     if not large:
         most = max(len(each.images) for each in classes)
@@ -195,7 +202,7 @@ def _images_below(folders: list[Path]) -> Iterator[Path]:
 
 
 def _listed(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
-    """The folders and the files in a folder, sorted by name, without leftovers. Raises DataError."""
+    """The folders and the files in a folder, sorted by name, without leftovers (`is_leftover`). Raises DataError."""
     try:
         with os.scandir(folder) as entries:
             found = [each for each in entries if not is_leftover(each.name) or each.name.lower().endswith(ICLOUD)]
@@ -209,7 +216,10 @@ def _listed(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntr
 
 
 def _label(name: str) -> str:
-    """The name in form NFC, because macOS decomposes letters; bytes outside UTF-8 and control characters escaped."""
+    """The name in Unicode's form NFC, because macOS decomposes letters.
+
+    Control characters are escaped. Bytes that are not UTF-8 become the character U+FFFD.
+    """
     if name.isascii() and name.isprintable():
         return name
     return printable(normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")), line=True)

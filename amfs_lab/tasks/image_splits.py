@@ -1,4 +1,4 @@
-"""Training, validation and test classes of images: from folders, from CSV files, or by a hash of the class names."""
+"""Splits of image classes into training, validation and test: by folders, by CSV files, or by a hash of their names."""
 
 import csv
 import io
@@ -30,10 +30,10 @@ def by_folder(place: Path) -> dict[str, dict[str, list[str]]]:
 
 
 def by_csv(place: Path, images: Mapping[str, Image]) -> dict[str, dict[str, list[Image]]]:
-    """The images in the files `train.csv`, `val.csv` and `test.csv` by split and class; {} without CSV files.
+    """The images that the files `train.csv`, `val.csv` and `test.csv` list, by split and class; {} without CSV files.
 
     Args:
-        images: all images by their name in the column `filename`.
+        images: all images by name. The column `filename` of a CSV file has these names.
     Raises:
         DataError: a file without the columns `filename` and `label`, or without rows; an image that does not exist or
             that occurs twice; a class in two splits.
@@ -60,15 +60,15 @@ def by_csv(place: Path, images: Mapping[str, Image]) -> dict[str, dict[str, list
 
 
 def csv_files(place: Path) -> dict[str, Path]:
-    """The CSV files of a folder by split; `val.csv` and `validation.csv` are the same split."""
+    """The CSV files of a folder by split. The file for validation is `validation.csv`, `val.csv` or `valid.csv`."""
     found = {split: _existing(place, names, ".csv") for split, names in NAMES.items()}
     return {split: path for split, path in found.items() if path}
 
 
 def by_hash(classes: Mapping[str, list[Image]]) -> dict[str, dict[str, list[Image]]]:
-    """The classes by split, 64 / 16 / 20 %, at least one each, in the order of a hash of their names.
+    """The classes by split: 64 / 16 / 20 % of the classes, in the order of a hash of their names.
 
-    Raises DataError for fewer than three classes.
+    Each split has at least one class. Raises DataError for fewer than three classes.
     """
     if len(classes) < 3:
         raise DataError(f"Expected at least 3 classes, one for each split. Got {few(classes)}. Add classes.")
@@ -80,7 +80,7 @@ def by_hash(classes: Mapping[str, list[Image]]) -> dict[str, dict[str, list[Imag
 
 
 def disjoint(place: Path, splits: dict[str, dict[str, list[Image]]]) -> dict[str, dict[str, list[Image]]]:
-    """The given splits. Raises DataError for a class in two splits, because a test class must be new."""
+    """Checks that no class is in two splits, because a test class must be new. Returns the splits. Raises DataError."""
     home: dict[str, str] = {}
     for split, classes in splits.items():
         for label in classes:
@@ -93,14 +93,14 @@ def disjoint(place: Path, splits: dict[str, dict[str, list[Image]]]) -> dict[str
 
 
 def check_split(place: Path, splits: Mapping[str, object], name: str, advice: str) -> None:
-    """Raises DataError for a split without classes."""
+    """Raises DataError if the split `name` has no classes."""
     if not splits.get(name):
         there = ", ".join(split for split, classes in splits.items() if classes) or "none"
         raise DataError(f"Expected images for the split {name} in {place}. Got the splits: {there}. {advice}")
 
 
 def few(names: Iterable[str]) -> str:
-    """The first three names, printable, and the number of further names."""
+    """A text with the first three names, and with the number of further names."""
     shown = [f"'{printable(name, line=True)}'" for name in names]
     more = [f"{len(shown) - SHOWN:,} more"] if len(shown) > SHOWN else []
     *first, last = [*shown[:SHOWN], *more] or ["none"]
@@ -108,7 +108,7 @@ def few(names: Iterable[str]) -> str:
 
 
 def _existing(place: Path, names: Iterable[str], ending: str) -> Path | None:
-    """The file or folder with one of these names; None if there is none. Raises DataError for two of them."""
+    """The file or folder with one of these names; None if there is none. Raises DataError if there are two."""
     is_one = os.path.isfile if ending else os.path.isdir
     found = [path for name in names if is_one(path := place / (name + ending))]
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""One image of any size and mode as a square of grey levels or colours. Pillow is imported when an image is read."""
+"""Reads an image of any size and mode as a square of grey levels or colours. Pillow is imported at the first image."""
 
 import contextlib
 import io
@@ -30,22 +30,25 @@ Made = TypeVar("Made")
 
 
 def read_image(path: Path | str, size: int = 28, ink: bool = False) -> UInt8[Tensor, "size size"]:
-    """One image as a square of grey levels. Arguments and grey levels are those of `read_folder`.
+    """The image in a file as a square of grey levels. The arguments `size` and `ink` are those of `read_folder`.
 
-    Raises DataError for a missing file, a folder, or a file that is not a readable image; ConfigError for `size` < 1.
+    Raises DataError for a missing file, a folder, or a file that is not a readable image. Raises ConfigError for
+    `size` < 1.
     """
     check_positive("size", size)
     return torch.from_numpy(read_square(Path(os.path.expanduser(path)), size, ink)[0].copy())
 
 
 def read_square(path: Path, size: int, ink: bool) -> tuple[UInt8[np.ndarray, "size size"], bool]:
-    """The image as a square of grey levels, and True if the file has more pages or frames. Raises DataError."""
+    """The image as a square of grey levels, and True if the file has further pages or frames. Raises DataError."""
     return _read(path, lambda image: squared(image, size, ink))
 
 
 class Square(NamedTuple):
-    """The arguments of `squared`. A call with an open image returns the square, and two flags: True for an
-    unexpected mode, and True for an unexpected size.
+    """The function `squared` with fixed arguments. Call it with an open image.
+
+    A call returns the square and two flags. The first flag is True for an unexpected mode. The second flag is True for
+    an unexpected size, but always False with `oblong="crop"`.
     """
 
     size: int
@@ -60,9 +63,9 @@ class Square(NamedTuple):
 
 
 def read_as(make: Callable[[Any], Made], path: Path) -> tuple[Made, bool]:
-    """`make(image)` for the image in a file, and True if the file has more pages. Raises DataError.
+    """The result of `make(image)` for the image in a file, and True if the file has further pages. Raises DataError.
 
-    `make` is a `Square`, for example.
+    For example, `make` is a `Square`.
     """
     return _read(path, make)
 
@@ -73,7 +76,7 @@ def has_colour(path: Path) -> bool:
 
 
 def read_grey(path: Path | str) -> Any:
-    """The image in a file as an upright image in mode L, in the original size. Raises DataError like `read_image`."""
+    """The image in a file, upright, in mode L and in its original size. Raises DataError, as `read_image` does."""
     return _read(Path(os.path.expanduser(path)), upright_grey)[0]
 
 
@@ -82,13 +85,14 @@ def squared(
 ) -> UInt8[np.ndarray, "size size ..."]:
     """The upright image as a square: its grey levels (size size), or its colours (size size 3).
 
-    Transparent pixels and the padding of an oblong image are white, or black with `ink`.
-
-    A large oblong image is reduced before it is padded, because a thin image would become a huge square. The filter is
-    Lanczos, because an area average dims thin strokes that fall between two pixels.
+    Transparent pixels and the padding of an oblong image are white, or black with `ink`. A large oblong image is
+    reduced before it is padded, because the padding would make a huge square from a thin image. The filter is Lanczos,
+    because an area average makes thin strokes between two pixels too weak.
 
     Args:
-        oblong: "pad" an oblong image to a square, "crop" its centre square, or "stretch" it.
+        ink: True inverts the image.
+        oblong: for images that are not square: "pad" adds a border, "crop" takes the centre square, and "stretch"
+            changes the aspect ratio.
     """
     from PIL import Image, ImageChops, ImageOps
 
@@ -107,12 +111,12 @@ def squared(
 
 
 def upright_grey(image: Any) -> Any:
-    """An open image in mode L, upright: 0 is black and 255 white. Transparent pixels are white."""
+    """The upright version of an open image in mode L (0 is black, 255 is white). Transparent pixels are white."""
     return _opaque(image).convert("L")
 
 
 def _upright_rgb(image: Any) -> Any:
-    """An open image in mode RGB, upright. Transparent pixels are white."""
+    """The upright version of an open image in mode RGB. Transparent pixels are white."""
     return _opaque(image).convert("RGB")
 
 
@@ -126,7 +130,7 @@ def _opaque(image: Any) -> Any:
 
 
 def open_image(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...] = FORMATS) -> Any:
-    """An image of one of these formats, whose size is checked before its pixels are read.
+    """Opens an image of one of the `formats`, and checks its size before its pixels are read.
 
     Raises ValueError for too many pixels. Pillow raises other errors for a damaged file.
     """
@@ -148,9 +152,10 @@ def open_image(file: io.BufferedReader | io.BytesIO, formats: tuple[str, ...] = 
 
 
 def _upright(image: Any) -> Any:
-    """The image, turned by its EXIF orientation, because cameras store photographs in the orientation of the sensor.
+    """The upright image: it is rotated or mirrored by its EXIF orientation.
 
-    `ImageOps.exif_transpose` also rewrites the other tags, and fails if a tag is damaged.
+    This is needed because cameras store photographs in the orientation of the sensor. `ImageOps.exif_transpose` is not
+    used, because it also rewrites the other tags, and fails if a tag is damaged.
     """
     from PIL import Image
 
@@ -164,11 +169,12 @@ def _upright(image: Any) -> Any:
 
 
 def _eight_bits(image: Any) -> Any:
-    """Grey levels of more than 8 bits as 0..255, scaled by the range of their type, not by the values that occur.
+    """The image, after a conversion of grey levels with more than 8 bits to 8 bits (0..255).
 
-    White is 4095 for 12 bits, 65535 for 16 bits, and 1 for floating point. Pillow would clip all levels above 255.
-    Images of other modes are returned as they are. Raises ValueError if the level of white is unknown (integers of 32
-    bits or with a sign, floating point outside [0, 1]), or if a level is not finite.
+    The levels are scaled by the range of their type, not by the levels in the image. White is 4095 for 12 bits, 65535
+    for 16 bits, and 1 for floating point. Pillow would clip all levels above 255. Images of other modes are returned
+    unchanged. Raises ValueError if a level is not finite, or if the level of white is unknown. White is unknown for
+    integers of 32 bits or with a sign, and for floating point outside [0, 1].
     """
     from PIL import Image
 
@@ -189,7 +195,7 @@ def _eight_bits(image: Any) -> Any:
 
 
 def _read(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
-    """The result of `make` for an image file, and True if the file has more pages or frames. Raises DataError."""
+    """The result of `make` for an image file, and True if the file has further pages or frames. Raises DataError."""
     if os.path.isdir(path):
         raise DataError(f"Expected an image file. Got the folder {path}. Name an image in it.")
     if not os.path.lexists(path):
@@ -202,7 +208,7 @@ def _read(path: Path, make: Callable[[Any], Made]) -> tuple[Made, bool]:
 
 
 def read_open(file: io.BufferedReader | io.BytesIO, make: Callable[[Any], Made]) -> tuple[Made, bool]:
-    """The result of `make` for an open file, and True for more pages or frames. May raise nearly any error."""
+    """The result of `make` for an open file, and True for further pages or frames. May raise nearly any error."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Corrupt EXIF data")
         with open_image(_checked(file)) as image:
@@ -214,7 +220,10 @@ def read_open(file: io.BufferedReader | io.BytesIO, make: Callable[[Any], Made])
 
 
 def _checked(file: io.BufferedReader | io.BytesIO) -> io.BufferedReader | io.BytesIO:
-    """The open file. Raises ValueError for too many bytes or JPEG scans, for which Pillow would need minutes."""
+    """Checks the open file, and returns it.
+
+    Raises ValueError if the file has too many bytes or JPEG scans. Pillow would need minutes for such a file.
+    """
     if (size := file.seek(0, os.SEEK_END)) > MOST_BYTES:
         raise ValueError(f"it has {size:,} bytes, more than the limit of {MOST_BYTES:,}")
     file.seek(0)
@@ -230,7 +239,7 @@ def _checked(file: io.BufferedReader | io.BytesIO) -> io.BufferedReader | io.Byt
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """The reason why a file cannot be read as an image, and advice."""
+    """A text with the reason why a file cannot be read as an image, and with advice."""
     from PIL import UnidentifiedImageError
 
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
@@ -244,6 +253,6 @@ def _reason(path: Path, error: Exception) -> str:
 
 
 def check_positive(name: str, value: int) -> None:
-    """Raises ConfigError unless the argument is an integer >= 1."""
+    """Raises ConfigError if the value of the argument `name` is not an integer >= 1."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"`{name}` must be an integer >= 1. Got {value!r}.")

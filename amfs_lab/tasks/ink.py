@@ -1,7 +1,8 @@
-"""Drawings on paper as bright ink on black: shading removed, contrast stretched, drawing cropped and centred.
+"""Converts images of drawings on paper to the form of the training images: bright ink on black.
 
-In training images the paper is black and the character fills the image. A photograph of a sheet has grey paper,
-shadows, and a small character at any position, so inverting the photograph is not enough.
+In training images, the background is black and the character fills the image. A photograph of a sheet has grey paper,
+shadows, and a small character at any position. So it is not enough to invert the photograph: this module also removes
+the shadows, stretches the contrast, and crops and centres the drawing.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ DARKEST = 32  # of 255: the noise of darker paper would count as ink
 class Ink(NamedTuple):
     """A drawing in the form of the training images, and flags for possible problems.
 
-    `light_on_dark`: the image already had bright ink on dark paper. `at_edge`: ink reaches the edge of the image.
+    `light_on_dark`: the image already had bright ink on dark paper. `at_edge`: ink touches the edge of the image.
     `blank`: there is no ink.
     """
 
@@ -72,19 +73,19 @@ def extract_ink(image: Any, size: int) -> Ink:
 
 
 def has_black_paper(pixels: UInt8[np.ndarray, "h w"]) -> bool:
-    """True if the median grey level is nearly black, as in an image of bright strokes on black."""
+    """True if the background is black: the median grey level is nearly black."""
     return bool(np.median(pixels) <= BLACK)
 
 
 def _light_on_dark(coarse: Float[np.ndarray, "c c"]) -> bool:
-    """True if the strokes are brighter than the paper, which is the median of a wide window."""
+    """True if the strokes are brighter than the paper. The brightness of the paper is the median in a wide window."""
     around = ndimage.median_filter(coarse, size=COARSE // 2 + 1, mode="nearest")
     low, high = np.percentile(coarse - around, [1, 99])
     return bool(high > 1.5 * -low and high > LEAST_CONTRAST * 255)
 
 
 def _paper(coarse: Float[np.ndarray, "c c"], size: tuple[int, int]) -> Float[np.ndarray, "h w"]:
-    """Brightness of the paper at each pixel: a high percentile of a wide window, smoothed."""
+    """The brightness of the paper at each pixel: a high percentile in a wide window, then smoothed."""
     from PIL import Image
 
     around = ndimage.percentile_filter(coarse, 80, size=COARSE // 2 + 1, mode="nearest")
@@ -93,7 +94,7 @@ def _paper(coarse: Float[np.ndarray, "c c"], size: tuple[int, int]) -> Float[np.
 
 
 def _otsu(values: Float[np.ndarray, "h w"]) -> float:
-    """Otsu's threshold, at which the variance between the groups below and above it is largest."""
+    """Otsu's threshold: it maximises the variance between the values below and above the threshold."""
     counts, edges = np.histogram(values, 128, (0.0, 1.0))
     middles = (edges[:-1] + edges[1:]) / 2
     below, moment = counts.cumsum()[:-1], (counts * middles).cumsum()
@@ -114,7 +115,7 @@ def _without_specks(ink: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 
 
 def _centred(ink: Float[np.ndarray, "h w"], strong: np.ndarray) -> Float[np.ndarray, "s s"]:
-    """The bounding box of the strong ink, in the middle of a square with a margin."""
+    """The part of `ink` in the bounding box of the strong ink, centred in a square with a margin."""
     (box,) = ndimage.find_objects(strong.astype(int))
     cut = ink[box]
     side = max(cut.shape)

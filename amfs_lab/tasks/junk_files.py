@@ -1,4 +1,4 @@
-"""Names of files and folders that operating systems, network storage and programs leave behind."""
+"""Names of leftovers: files and folders that operating systems, network storage and programs create for themselves."""
 
 # In lower case, because the systems that make these files ignore case.
 _NAMES = {
@@ -17,5 +17,5 @@ _ENDINGS = ("@synoeastream", "@synoresource", "zone.identifier", ":encryptable")
 
 
 def is_leftover(name: str) -> bool:
-    """True for a file or folder that a system or program left behind, and for every hidden one (`.NAME`)."""
+    """True for a leftover: a file or folder that a system or program created for itself, or a hidden one (`.NAME`)."""
     return name.startswith((".", "~$")) or name.lower() in _NAMES or name.lower().endswith(_ENDINGS)

@@ -1,7 +1,7 @@
-"""mini-ImageNet (Vinyals et al. 2016): 100 classes of ImageNet with 600 images each, 64 / 16 / 20 for the splits.
+"""mini-ImageNet (Vinyals et al. 2016): 100 classes of ImageNet with 600 images each, split into 64 / 16 / 20 classes.
 
-The data set has no official address. It is read from a folder `mini-imagenet` in a data directory, with one of two
-layouts:
+The data set has no official address. It is read from a folder `mini-imagenet` in a data directory. The folder has one
+of two layouts:
 - `images/` with `train.csv`, `val.csv` and `test.csv` of Ravi and Larochelle (2017), columns filename and label;
 - `train/`, `val/` and `test/` with one folder of images for each class.
 """
@@ -42,7 +42,7 @@ def split(name: str, root: Path | None = None, size: int = 84) -> tuple[Ragged, 
 
 
 def survey(place: Path) -> dict[str, dict[str, list[str]]]:
-    """The image files by split and class. Reads no image. Raises DataError."""
+    """The paths of the image files in the folder, by split and class. Reads no image. Raises DataError."""
     folder, start = place / "images", os.path.join(place, "images", "")
     if folder.is_dir():
         try:

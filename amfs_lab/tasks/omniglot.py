@@ -1,10 +1,11 @@
-"""Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): 1,623 handwritten characters of 50 alphabets, 20 drawers each.
+"""Omniglot (Lake, Salakhutdinov and Tenenbaum 2015): 1,623 characters of 50 alphabets, each drawn by 20 people.
 
-Omniglot has two protocols. Each is a source of its own, because accuracies of different protocols must not be compared.
-- `omniglot`: whole alphabets. 25 of the 30 background alphabets are for training and 5 for validation. The 20
-  evaluation alphabets are for testing.
-- `omniglot-random-classes`: all characters shuffled and split into 1,100 / 100 / 423, as in MAML and its successors. A
-  test character is new, but its alphabet may be used in training, so this protocol is easier.
+Omniglot has two protocols. Each protocol is a separate source, because you must not compare the accuracies of two
+protocols.
+- `omniglot`: each alphabet is in one split. 25 of the 30 background alphabets are for training and 5 for validation.
+  The 20 evaluation alphabets are for testing.
+- `omniglot-random-classes`: all characters are shuffled and split into 1,100 / 100 / 423, as in MAML and later papers.
+  A test character is new, but its alphabet may be used in training, so this protocol is easier.
 """
 
 import warnings
@@ -43,7 +44,7 @@ SCRIPTS = {
 
 
 def script(label: str) -> str:
-    """The script of a character of Omniglot or of the glyphs: "Georgian" for "Mkhedruli_(Georgian)/character01"."""
+    """The script of a character of Omniglot or the glyphs, e.g. "Georgian" for "Mkhedruli_(Georgian)/character01"."""
     alphabet = label.partition("/")[0]
     return SCRIPTS.get(alphabet, alphabet)
 
@@ -53,8 +54,8 @@ def split(
 ) -> tuple[UInt8[Tensor, "classes 20 28 28"], tuple[str, ...]]:
     """The images and labels of `"train"`, `"validation"` or `"test"` in one of the two protocols.
 
-    The splits for training and validation of `omniglot` need only the background part. Raises DataError for a missing
-    or damaged part.
+    For training and validation, the protocol `omniglot` needs only the part images_background. Raises DataError for a
+    missing or damaged part.
     """
     if protocol == OFFICIAL and name == "test":
         drawings = load(EVALUATION, root)
@@ -79,7 +80,7 @@ def official(labels: tuple[str, ...]) -> dict[str, str]:
 
 
 def random_classes(labels: tuple[str, ...]) -> dict[str, str]:
-    """The split of each character: 1,100 / 100 / 423 of the 1,623, in the order of a hash of the labels."""
+    """The split of each character: 1,100 / 100 / 423 of the 1,623 characters, in the order of a hash of the labels."""
     order, share = shuffled(labels), len(labels) / 1623
     train, validation = round(1100 * share), round(1200 * share)
     splits = dict.fromkeys(order[:train], "train") | dict.fromkeys(order[train:validation], "validation")
@@ -89,7 +90,7 @@ def random_classes(labels: tuple[str, ...]) -> dict[str, str]:
 def load(part: str, root: Path | None = None) -> Drawings:
     """All drawings of `"images_background"` or `"images_evaluation"`, from the packed copy if there is one.
 
-    Warns if images were converted or alphabets are missing. Raises DataError.
+    Warns if images were converted, or if alphabets are missing. Raises DataError for a missing or damaged part.
     """
     with opened(find(part, root)) as tree:
         drawings = _drawings(packed.copy(part, tree.key, lambda: _source(tree, part)))
@@ -99,9 +100,9 @@ def load(part: str, root: Path | None = None) -> Drawings:
 
 
 def survey(part: str, root: Path | None = None) -> tuple[Path, tuple[str, ...], list[str]]:
-    """The path of a part, its labels and its remarks, without reading an image. Raises DataError.
+    """The path of a part of Omniglot, its labels, and the `remarks` on it. Reads no image. Raises DataError.
 
-    The number of converted images is known only after packing.
+    The number of converted images is known only if there is a packed copy.
     """
     with opened(find(part, root)) as tree:
         copy = packed.stored(part, tree.key)
@@ -110,7 +111,7 @@ def survey(part: str, root: Path | None = None) -> tuple[Path, tuple[str, ...], 
 
 
 def remarks(part: str, labels: tuple[str, ...], converted: int) -> list[str]:
-    """Remarks on converted images, and on missing alphabets or characters."""
+    """Sentences on converted images, and on missing alphabets or characters."""
     said = []
     if converted:
         total = len(labels) * DRAWERS
@@ -125,12 +126,12 @@ def remarks(part: str, labels: tuple[str, ...], converted: int) -> list[str]:
 
 
 def find(part: str, root: Path | None = None) -> Path:
-    """The zip or extracted folder of a part. Raises DataError if there is none."""
+    """The path of the zip or the extracted folder of a part. Raises DataError if there is none."""
     return data_dirs.find(wanted(part), root)
 
 
 def wanted(part: str) -> data_dirs.Wanted:
-    """The zip or the folder of a part."""
+    """The names of the zip and the folder of a part, for the search in the data directories."""
     return data_dirs.Wanted(f"{part}.zip", (part,), "omniglot", "Fetch it with `amfs-lab data fetch omniglot`")
 
 

@@ -1,8 +1,9 @@
-"""Omniglot's files, images_background/ALPHABET/characterNN/IIII_DD.png, in a zip or an extracted folder.
+"""The files of Omniglot, images_background/ALPHABET/characterNN/IIII_DD.png, in a zip or an extracted folder.
 
-The structure is checked, not a checksum, so a repacked zip and an extracted folder are also accepted. Repacking and
-extracting may change separators, put `./` before names, add outer folders, write endings in capitals, and add files of
-the operating system. The labels are the official ones in all these cases. No file of a zip is written to disk.
+The module checks the structure of the files, but no checksum. So it also accepts a repacked zip and an extracted
+folder. Repacking and extracting may change path separators, put `./` before names, add outer folders, write file
+endings in capitals, and add files of the operating system. In all these cases, the labels are the official labels. No
+file of a zip is written to disk.
 """
 
 import contextlib
@@ -37,7 +38,10 @@ REMEDY = "Restore it, or fetch it with `amfs-lab data fetch omniglot`."
 
 @dataclass(frozen=True)
 class Drawings:
-    """Characters with labels such as "Greek/character01", ink bright; some images may have been converted."""
+    """The images of characters, with bright ink, and their labels, such as "Greek/character01".
+
+    `converted` is the number of images that did not have the official size and mode.
+    """
 
     images: UInt8[Tensor, "characters 20 28 28"]
     labels: tuple[str, ...]
@@ -46,7 +50,11 @@ class Drawings:
 
 @dataclass(frozen=True)
 class Tree:
-    """The files of a zip or folder, and a hash of their content. Paths have "/" between parts and after a folder."""
+    """The files of a zip or folder.
+
+    `names` are the paths of all files and folders, with "/" between the parts and "/" at the end of a folder. `key` is
+    a hash of the content, and `read` returns the content of a file.
+    """
 
     place: Path
     names: tuple[str, ...]
@@ -56,9 +64,10 @@ class Tree:
 
 @contextlib.contextmanager
 def opened(place: Path) -> Iterator[Tree]:
-    """A context with the `Tree` of a zip or folder. Its key is a SHA-256 of the zip, or of the names and drawings.
+    """A context with the `Tree` of a zip or folder.
 
-    Raises DataError for an incomplete zip, or a path that cannot be read.
+    The key is the SHA-256 of the zip, or of the names in the folder and the contents of the drawings. Raises DataError
+    for an incomplete zip, or a path that cannot be read.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -105,7 +114,7 @@ def _zip(archive: zipfile.ZipFile, place: Path, digest: str) -> Tree:
 def read(tree: Tree, top: str) -> Drawings:
     """All drawings below the folder `top`, as 28x28 grey levels.
 
-    Raises DataError for another layout (with the first missing path), or a damaged image (with its name).
+    Raises DataError for another layout or a damaged image. The message names the first missing path, or the image.
     """
     characters = arrange(tree, top)
     images, converted = np.empty((len(characters), DRAWERS, SIDE, SIDE), np.uint8), 0
@@ -125,7 +134,7 @@ def read(tree: Tree, top: str) -> Drawings:
 
 
 def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
-    """The names of each character's 20 drawings, by label and in order. Raises DataError for the first missing one."""
+    """The names of the 20 drawings of each character, by label. Raises DataError for the first missing drawing."""
     start, others = _start(tree, top)
     alphabets: dict[str, dict[str, dict[int, str]]] = {}
     for name in tree.names:
@@ -159,10 +168,11 @@ def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
 
 
 def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
-    """The path above this part's alphabets, and the paths above other alphabets (of the other part, or of copies).
+    """The folder that contains the alphabets of this part, and all other folders inside it that contain alphabets.
 
-    The path ends in `top`, or else contains no name of a part. Of several such paths, the path with the most drawings
-    is taken. Of paths with equally many drawings, the shortest is taken.
+    The other folders belong to the other part, or to copies. The path of the folder ends in `top`. If there is no such
+    path, the function takes a path without the name of a part. Of several such paths, it takes the path with the most
+    drawings. If paths have equally many drawings, it takes the shortest path.
     """
     counts: Counter[tuple[str, ...]] = Counter()
     for parts in (name.split("/") for name in tree.names):
@@ -180,8 +190,8 @@ def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
 def _walk(place: Path) -> Iterator[tuple[str, Path]]:
     """Names and paths of the folder and of all files and folders below it. Links are followed.
 
-    Raises OSError for an unreadable folder, and ValueError for too many files, for example because a link leads to a
-    folder above.
+    Raises OSError for an unreadable folder. Raises ValueError for too many files, for example because a link leads to a
+    parent folder.
     """
 
     def refuse(error: OSError) -> None:
@@ -198,7 +208,7 @@ def _walk(place: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _plain(name: str) -> str:
-    """A name in the official form: PowerShell 5 writes backslashes, and some `tar` and `zip` put `./` before names."""
+    """The official form of a name: "/" replaces the backslashes of PowerShell 5, and "./" is removed."""
     *folders, last = name.replace("\\", "/").split("/")
     return "/".join([*(part for part in folders if part not in ("", ".")), last])
 

@@ -1,7 +1,7 @@
 """Packed copies: all images of a data set at one size, in one memory-mapped file of the cache folder.
 
 A copy is a safetensors file with the tensor `images` (n h w 3), or (n h w) for grey images, sorted by split and class.
-Its name has a hash of its source, so a changed source makes a new copy.
+The file name contains the key, a hash of the source. So a changed source gets a new copy.
 """
 
 import contextlib
@@ -43,8 +43,10 @@ Splits = Mapping[str, Mapping[str, Sequence[str]]]  # paths as strings, because 
 
 
 class Block(NamedTuple):
-    """Images for the rows `row` .. `row + k - 1`, with three numbers of files: with an unexpected mode, with an
-    unexpected size, and with further pages.
+    """Images for the rows `row` .. `row + k - 1` of a packed copy.
+
+    `modes`, `sizes` and `pages` are numbers of files: with an unexpected mode, with an unexpected size, and with
+    further pages.
     """
 
     row: int
@@ -56,7 +58,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A data set to pack: the number of images by split and label, the shape of an image, and a function that reads."""
+    """A data set to pack: its numbers of images by split and label, the shape of an image, and the function `read`."""
 
     splits: dict[str, dict[str, int]]
     shape: tuple[int, ...]
@@ -81,7 +83,7 @@ class Packed:
     pages: int = 0
 
     def split(self, name: str) -> tuple[Ragged, tuple[str, ...]]:
-        """The images (n 3 h w) or (n h w) of a split, as a view, and the labels of its classes."""
+        """The images (n 3 h w) or (n h w) of a split, and the labels of its classes. The images are not copied."""
         names = list(self.splits)
         first = sum(sum(self.splits[other].values()) for other in names[: names.index(name)])
         counts = self.splits[name]
@@ -90,7 +92,7 @@ class Packed:
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences on images that were converted, and on pages that are not used; empty if there are none."""
+        """Sentences on images that were converted, and on files with pages that are not used."""
         mode, (high, wide) = "stored as grey" if self.images.ndim == 3 else "RGB", self.images.shape[1:3]
         kinds = ((self.modes, mode), (self.sizes, f"{wide}x{high}"))
         said = [f"{count:,} of {len(self.images):,} images were not {kind}" for count, kind in kinds if count]
@@ -99,13 +101,16 @@ class Packed:
         return converted + [few] * bool(self.pages)
 
     def warn(self, place: Path, complete: Mapping[str, tuple[int, int]] = {}) -> None:
-        """Warns of converted images, and of splits whose numbers of classes and images differ from `complete`."""
+        """Gives the `remarks` as warnings. Also warns of each split whose numbers differ from `complete`.
+
+        `complete` has the numbers of classes and images of complete splits.
+        """
         for said in (*self.remarks, *incomplete(self.splits, complete)):
             warnings.warn(f"{place}: {said}", stacklevel=3)
 
 
 def incomplete(splits: Mapping[str, Mapping[str, int]], complete: Mapping[str, tuple[int, int]]) -> Iterator[str]:
-    """One sentence for each split whose numbers of classes and images differ from the complete split."""
+    """One sentence for each split that does not have the numbers of classes and images in `complete`."""
     for name, (classes, images) in complete.items():
         got, total = len(splits.get(name, {})), sum(splits.get(name, {}).values())
         if (got, total) != (classes, images):
@@ -122,10 +127,10 @@ def pack_files(
 
     Args:
         name: name of the data set. splits: files in `place` by split and label.
-        channels: 3 for colour, 1 for grey, None for grey if no image has colour.
+        channels: 3 for colour, 1 for grey. None means grey if no image has colour, and else colour.
         oblong: see `images.squared`.
     Raises:
-        DataError: a link that leaves `place`, or an image that cannot be read.
+        DataError: a link to a target outside `place`, or an image that cannot be read.
     """
 
     def source() -> Source:
@@ -147,7 +152,7 @@ def _read_file(square: Square, path: Path) -> tuple[np.ndarray, bool, bool, bool
 def tree_key(place: Path, splits: Splits) -> str:
     """A hash of the names, sizes and times of the files in `place`, and of splits and labels. Reads no file.
 
-    Raises DataError for a missing file, or a link that leaves `place`.
+    Raises DataError for a missing file, or a link to a target outside `place`.
     """
     start, inner, states = len(os.fspath(place)), {os.fspath(place)}, []
     try:
@@ -171,7 +176,7 @@ def tree_key(place: Path, splits: Splits) -> str:
 
 
 def file_key(paths: Iterable[Path], *settings: object) -> str:
-    """A hash of settings and of the names, sizes and times of all files that exist. Links are followed."""
+    """A hash of the settings, and of the names, sizes and times of those files that exist. Links are followed."""
     states = [(path.name, path.stat()) for path in paths if path.exists()]
     found = [(name, state.st_size, state.st_mtime_ns) for name, state in states]
     return hashlib.sha256(repr((found, settings)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -189,10 +194,11 @@ def _check_inside(place: Path, path: str) -> None:
 def decoded(
     items: Iterable[tuple[int, Item]], read: Callable[[Item], tuple[Any, ...]], total: int, name: str
 ) -> Iterator[Block]:
-    """The images of (row, item) pairs as blocks, read in threads on all cores, with a progress bar.
+    """Reads images in threads on all cores, with a progress bar, and yields each image as a `Block`.
 
     Args:
-        read: item -> the fields of a `Block` after `row`, with one image in place of the array of images.
+        items: pairs (row, item). read: item -> the image, and the other fields of a `Block` after `images`.
+        total: number of items. name: name of the data set.
     """
     items = iter(items)
     with (
@@ -208,9 +214,9 @@ def decoded(
 
 
 def copy(name: str, key: str, source: Callable[[], Source]) -> Packed:
-    """The packed copy of a source. If there is none, `source` is called and the copy is written.
+    """The packed copy of a source. If there is no copy, the function calls `source` and writes the copy.
 
-    If the copy cannot be written, there is a warning and the images stay in memory.
+    If the copy cannot be written, there is a warning, and the images stay in memory.
     """
     if found := stored(name, key):
         return found
@@ -232,7 +238,10 @@ def copy(name: str, key: str, source: Callable[[], Source]) -> Packed:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Of several processes that need this copy, one packs it and the others wait. No lock if none can be made."""
+    """A context with a lock: if several processes need this copy, one process packs it and the others wait.
+
+    If the lock cannot be made, the context does nothing.
+    """
     lock = FileLock(path.with_suffix(".lock"))
     with contextlib.suppress(OSError, NotImplementedError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +255,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Removes incomplete files of killed processes. Files less than a day old stay: a process may still write them."""
+    """Removes incomplete files of killed processes. Keeps files of the last day: a process may still write them."""
     for left in folder.glob(files.LEFT):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > DAY:
@@ -256,8 +265,8 @@ def _remove_leftovers(folder: Path) -> None:
 def stored(name: str, key: str) -> Packed | None:
     """The complete packed copy of a source, memory-mapped; None if there is none.
 
-    A copy cannot be checked without its source, so a copy that another user could have written is not trusted. The
-    file is mapped copy-on-write, so changes of the images stay in memory.
+    The function cannot compare the copy with its source. So it does not use a copy that another user could have
+    written. The file is mapped copy-on-write, so changes of the images are not written to the file.
     """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         with files.opened(_path(name, key)) as file:
@@ -281,7 +290,7 @@ def _path(name: str, key: str) -> Path:
 
 
 def _write(path: Path, source: Source) -> None:
-    """Writes the copy. Each block goes to its own rows, so blocks may come in any order and use little memory."""
+    """Writes a packed copy. Each block is written to its own rows, so the order of the blocks does not matter."""
     total = sum(sum(classes.values()) for classes in source.splits.values())
     shape = (total, *source.shape)
     longest = _header(shape, source.splits, dict.fromkeys(COUNTS, total), total * 2**32)
@@ -306,7 +315,7 @@ def _header(
     checksum: int,
     length: int = 0,
 ) -> bytes:
-    """The head of a safetensors file, filled up with blanks to `length`."""
+    """The header of a safetensors file, padded with blanks to `length` bytes."""
     notes = json.dumps({"splits": splits, **counts, "checksum": checksum})
     entry = {"dtype": "U8", "shape": shape, "data_offsets": (0, math.prod(shape))}
     text = json.dumps({"__metadata__": {"notes": notes}, "images": entry}).encode().ljust(length - 8)
@@ -314,7 +323,7 @@ def _header(
 
 
 def _checksum(first: int, images: UInt8[np.ndarray, "k ..."]) -> int:
-    """A checksum of rows. The checksums of several blocks can be added in any order."""
+    """A checksum of the rows from `first` on. The checksum of several blocks is the sum of their checksums."""
     return sum(zlib.crc32(image, row) for row, image in enumerate(images, first))
 
 

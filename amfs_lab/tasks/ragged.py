@@ -1,4 +1,4 @@
-"""Samples of classes of unequal sizes, in one array."""
+"""Samples of classes of unequal sizes, in one tensor."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,13 +16,14 @@ from amfs_lab.errors import ConfigError
 class Ragged:
     """Samples sorted by class: class c has the rows `offsets[c]` .. `offsets[c + 1] - 1` of `flat`.
 
-    `len(ragged)` is the number of classes, `ragged[c]` the samples of a class, and `ragged[a:b]` a part of the classes.
+    `len(ragged)` is the number of classes, `ragged[c]` has the samples of class c, and `ragged[a:b]` is a `Ragged` of
+    the classes a to b - 1. Only `of` and slices with a step copy data.
 
     Args:
-        flat: (n, ...), one row for each sample. It may be memory-mapped. Only `of` and slices with a step copy data.
+        flat: (n, ...), one row for each sample. The tensor may be memory-mapped.
         counts: the number of samples of each class.
     Raises:
-        ConfigError: the counts do not add up to the number of rows, or one of them is negative.
+        ConfigError: the sum of the counts is not the number of rows, or a count is negative.
     """
 
     flat: Shaped[Tensor, "n ..."]
@@ -37,12 +38,12 @@ class Ragged:
 
     @classmethod
     def of(cls, classes: Sequence[Tensor]) -> "Ragged":
-        """The samples of a list of classes, one tensor (s, ...) for each."""
+        """A `Ragged` with copies of the samples. `classes` has one tensor (s, ...) for each class."""
         return cls(torch.cat(list(classes)), tuple(map(len, classes)))
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """The first row of each class, and the number of all rows."""
+        """The first row of each class, and at the end the number of all rows."""
         return (0, *accumulate(self.counts))
 
     def __len__(self) -> int:
@@ -65,5 +66,5 @@ class Ragged:
 
 
 def counts_of(samples: Shaped[Tensor, "c s ..."]) -> tuple[int, ...]:
-    """The number of samples of each class in a tensor. All classes have the same number."""
+    """The number of samples of each class in a tensor, which is s for all c classes."""
     return (samples.shape[1],) * samples.shape[0]

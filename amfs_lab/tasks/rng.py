@@ -10,13 +10,13 @@ from amfs_lab.errors import ConfigError
 
 
 def generator(*key: object) -> torch.Generator:
-    """A private random generator for a key such as ("glyphs", "train", seed, index); no global state is changed."""
+    """A new random generator for a key such as ("glyphs", "train", seed, index). No global generator changes."""
     words = "/".join(map(str, key)).encode()
     return torch.Generator().manual_seed(int.from_bytes(hashlib.blake2b(words, digest_size=7).digest()))
 
 
 def shuffled(names: Iterable[str]) -> list[str]:
-    """The names in the order of their SHA-256. It is the same order on every machine, and neighbours are unrelated."""
+    """The names in the order of their SHA-256. The order looks random, but is the same on every machine."""
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
 
 

@@ -1,4 +1,4 @@
-"""Sinusoid regression: tasks y = A sin(x + phase), each with its own amplitude and phase (Finn et al. 2017)."""
+"""Sinusoid regression (Finn et al. 2017): each task is y = A sin(x + phase) with its own amplitude and phase."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ AMPLITUDES, PHASES, PLACES = (0.1, 5.0), (0.0, math.pi), (-5.0, 5.0)
 
 @dataclass(frozen=True)
 class Wave:
-    """One task's function, y = amplitude * sin(x + phase)."""
+    """The function of one task: y = amplitude * sin(x + phase)."""
 
     amplitude: float
     phase: float
@@ -28,13 +28,15 @@ class Wave:
 
 @dataclass(frozen=True)
 class SinusoidSource:
-    """`source[index]` is episode `index`: `shots` labelled points of one wave, and `queries` other points of the wave.
+    """A source of sinusoid tasks. The episode `source[index]` has `shots` support points and `queries` query points.
 
-    The amplitude is uniform over 0.1..5, the phase over 0..pi, and x over -5..5. An episode is a pure function of
-    (split, seed, index). Points are sampled one after the other, so with more shots the first points stay the same.
+    All points of an episode are on one wave. The amplitude is uniform over 0.1..5, the phase over 0..pi, and x over
+    -5..5. An episode is a pure function of (split, seed, index). Points are sampled one after the other. So the first
+    points stay the same if `shots` is larger.
 
     Args:
-        split: any name; the tasks of two names differ. noise: standard deviation of the support labels' error, >= 0.
+        split: any name; different names give different tasks.
+        noise: standard deviation of the noise in the support labels, >= 0.
     """
 
     shots: int = 10

@@ -46,10 +46,11 @@ class EpisodeConfig:
 
 @runtime_checkable
 class EpisodeSource(Protocol):
-    """A source of episodes: `source[index]` is an `Episode` for each index >= 0, the same one at every call.
+    """A source of episodes: `source[index]` is an `Episode` for each index >= 0.
 
-    A source may have optional attributes: `config` (the shape of an episode), `name`, `split`, `seed`,
-    `classes` (the number of classes), and `classes_of(index)` (the names of an episode's classes).
+    The same index gives the same episode at every call. A source may have optional attributes: `config` (the shape of
+    an episode), `name`, `split`, `seed`, `classes` (the number of classes), and `classes_of(index)` (the names of an
+    episode's classes).
     """
 
     if not TYPE_CHECKING:  # not part of the protocol
@@ -65,19 +66,19 @@ class EpisodeSource(Protocol):
 
 
 class LabelledSource:
-    """Base of `ImageSource` and `EmbeddingSource`: `source[index]` samples an episode from labelled classes.
+    """Base class of `ImageSource` and `EmbeddingSource`: `source[index]` samples an episode from labelled classes.
 
-    A loop over a source never ends: Python asks for the episodes 0, 1, 2, ...
+    A `for` loop over a source gives the episodes 0, 1, 2, ... and never ends.
 
     Args:
         samples: (classes, samples, ...), or `Ragged` for classes of unequal sizes.
-        labels: a different name for each class; numbers become names.
+        labels: a different name for each class. Numbers are converted to names.
         name, split, seed: an episode depends only on these and its index.
     Raises:
         ConfigError: samples of another type or shape, a wrong number of labels, a repeated label, or more ways, shots
             or queries than the samples allow.
 
-    `smallest` is the number of samples of the smallest class.
+    The attribute `smallest` is the number of samples of the smallest class.
     """
 
     turns = 1  # number of classes that are made from each class
@@ -142,14 +143,14 @@ class LabelledSource:
         )
 
     def _inputs(self, samples: Tensor, chosen: Int64[Tensor, " ways"], index: int) -> Float[Tensor, "ways k ..."]:
-        """The inputs of the network, made from the samples (ways k ...) of an episode."""
+        """The inputs of the network for the samples (ways k ...) of an episode."""
         return samples
 
     def _generator(self, *key: object) -> torch.Generator:
         return generator(self.name, self.split, self.seed, *key)
 
     def _choose(self, index: int) -> tuple[Int64[Tensor, " ways"], Int64[Tensor, "ways k"]]:
-        """The classes of episode `index`, and the samples of each."""
+        """The class indices of episode `index`, and the sample indices of each class."""
         random = self._generator(checked_index(index))
         chosen = torch.randperm(self.classes, generator=random, device="cpu")[: self.config.ways]
         keys = torch.rand(self.config.ways, self._largest, generator=random, dtype=torch.float32, device="cpu")
@@ -166,11 +167,11 @@ class LabelledSource:
 class ImageSource(LabelledSource):
     """Episodes of images in uint8: grey (classes, samples, h, w), or in colour (classes, samples, 3, h, w).
 
-    Classes of unequal sizes come as a `Ragged` of (n, h, w) or (n, 3, h, w), or as a list of one tensor for each class.
+    For classes of unequal sizes, pass a `Ragged` of (n, h, w) or (n, 3, h, w), or a list with one tensor per class.
 
     Args:
         augment: random changes of the training images (see `amfs_lab.tasks.augment`). "rotations" makes four classes
-            of each class.
+            from each class.
     """
 
     def __init__(
@@ -238,7 +239,10 @@ class EmbeddingSource(LabelledSource):
 
 
 def _samples(given: object) -> Tensor | Ragged:
-    """The samples; a list of tensors becomes a `Ragged`. Raises ConfigError for anything but dense tensors."""
+    """The given samples. A list of tensors is converted to a `Ragged`.
+
+    Raises ConfigError if the samples are not dense tensors, or if their shapes or types differ.
+    """
     if isinstance(given, list | tuple) and given and all(isinstance(each, Tensor) for each in given):
         shapes = {(tuple(each.shape[1:]), each.dtype) for each in given}
         if len(shapes) > 1:
@@ -258,20 +262,20 @@ def _samples(given: object) -> Tensor | Ragged:
 
 
 def _one(samples: Tensor | Ragged) -> Tensor:
-    """A tensor of the shape and type of one sample, without its values."""
+    """A tensor without values (on the meta device) that has the shape and type of one sample."""
     flat, axes = (samples.flat, 1) if isinstance(samples, Ragged) else (samples, 2)
     return torch.empty(flat.shape[axes:] if flat.ndim >= axes else (), dtype=flat.dtype, device="meta")
 
 
 def _told(samples: Tensor | Ragged) -> str:
-    """The shape and type of samples, for a message."""
+    """The shape and type of the samples as text, for an error message."""
     if isinstance(samples, Ragged):
         return f"{len(samples)} classes of {tuple(samples.flat.shape[1:])} in {samples.flat.dtype}"
     return f"{tuple(samples.shape)} in {samples.dtype}"
 
 
 def _names(labels: object) -> tuple[str, ...]:
-    """Labels of any kind (a list, an array, a tensor of numbers) as names. Raises ConfigError for anything else."""
+    """The labels as names. `labels` may be a list, an array or a tensor. Raises ConfigError for other types."""
     plain = labels.tolist() if isinstance(labels, Tensor | np.ndarray) else labels
     if not isinstance(plain, Iterable):
         raise ConfigError(f"`labels` must be a name for each class. Got {shown(labels)}.")
@@ -279,7 +283,7 @@ def _names(labels: object) -> tuple[str, ...]:
 
 
 def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
-    """The end of the message on too few samples, with more advice if `read_folder` cut all classes to the smallest."""
+    """The end of the error message for too few samples, with advice if `read_folder` cut the classes to equal size."""
     smallest = {label.smallest for label in labels if isinstance(label, FolderLabel) and label.samples == samples}
     if not smallest:
         return "."
@@ -290,7 +294,10 @@ def _larger_classes(labels: tuple[str, ...], samples: int, needed: int) -> str:
 
 
 def episode_of(source: object, index: int = 0) -> Episode:
-    """`source[index]`. Raises DataError if the source raises an error there or does not return an `Episode`."""
+    """The episode `source[index]`.
+
+    Raises DataError if the source raises LookupError or TypeError, or if the result is not an `Episode`.
+    """
     try:
         episode = source[index]  # type: ignore[index]
     except (LookupError, TypeError) as error:

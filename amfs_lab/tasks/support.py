@@ -1,4 +1,4 @@
-"""A support set of your own: a folder with one folder of images for each class, and single images to classify."""
+"""Your own support set (a folder with one folder of images for each class), and single images to classify."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -29,11 +29,12 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: boo
     """The image in a file as (1, size, size).
 
     Args:
-        ink: a drawing on paper, photographed or scanned (see `amfs_lab.tasks.ink`). Without `ink` the image is
+        ink: True for a photograph or scan of a drawing on paper (see `amfs_lab.tasks.ink`). Otherwise the image is
             only converted to grey and made square.
-        black: add a remark if the background is not black, because training images have a black background.
+        black: True adds a remark if the background is not black, because training images have a black background.
+            It has no effect with `ink`.
     Raises:
-        DataError: a missing file, a file that cannot be read as an image, or no ink found with `ink`.
+        DataError: a missing file, a file that cannot be read as an image, or, with `ink`, an image without ink.
     """
     grey = read_grey(path)
     if ink:
@@ -48,7 +49,7 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: boo
 
 
 def support_files(folder: Path | str) -> dict[str, list[Path]]:
-    """`image_files` of a folder. Raises DataError also for fewer than two classes."""
+    """The image files of each class in a folder. Raises the errors of `image_files`, and DataError for one class."""
     classes = image_files(folder)
     if len(classes) < 2:
         raise DataError(f"Expected folders of at least two classes in {folder}. Got one, {str(*classes)!r}. Add one.")

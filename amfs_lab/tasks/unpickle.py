@@ -1,8 +1,8 @@
-"""Plain data from a pickle: numpy arrays, bytes, lists, dicts, integers and strings, and nothing else.
+"""Safe reading of pickles that contain only numpy arrays, bytes, lists, dicts, integers and strings.
 
 Python's own unpickler calls functions that a file names, so a file can start any program. This module is a small
-interpreter of the opcodes. It calls no function that a file names, and imports nothing. Names of functions are only
-compared with those in `_KNOWN`: the names that old and new versions of numpy write for an array.
+interpreter of the opcodes. It calls no function that a file names, and imports nothing. It only compares the names of
+functions with the names in `_KNOWN`, which old and new versions of numpy write for an array.
 """
 
 import math
@@ -26,7 +26,7 @@ _LITERALS = {
 
 
 class _Name(NamedTuple):
-    """A function or class that a file names. It is never looked up."""
+    """The name of a function or class in a file. The function or class itself is never imported."""
 
     name: str
 
@@ -80,10 +80,10 @@ class _Array:
 
 
 def load(data: bytes) -> Any:
-    """The content of a pickle of protocol 0 to 5. Python 2's strings become `str`, one character for each byte.
+    """The content of a pickle of protocol 0 to 5. Strings of Python 2 become `str`, with one character for each byte.
 
-    Raises DataError for anything but arrays of numbers, bytes, lists, dicts, integers and strings, for a truncated
-    pickle, and for more than `MOST_OPCODES` opcodes. In all these cases, no function of the file is called.
+    Raises DataError for objects that are not arrays of numbers, bytes, lists, dicts, integers or strings. Also raises
+    DataError for a truncated pickle, and for more than `MOST_OPCODES` opcodes. No function of the file is ever called.
     """
     try:
         return _Machine(len(data)).run(data)
@@ -101,7 +101,7 @@ def _refuse(got: str) -> NoReturn:
 
 
 class _Machine:
-    """The state of the interpreter: stack, marks on it, memo, and the number of characters that it may still encode."""
+    """The interpreter: its stack, marks in the stack, memo, and the number of characters that it may still encode."""
 
     def __init__(self, characters: int) -> None:
         self.left = characters
@@ -174,7 +174,7 @@ class _Machine:
                 _refuse(f"the opcode {name}, which may call functions or make other objects")
 
     def _popped(self, start: int | None = None) -> tuple[Any, ...]:
-        """Removes and returns the objects of the stack from `start` on, by default those above the last mark."""
+        """Removes and returns the objects of the stack from index `start` on, by default from the last mark on."""
         start = self.marks.pop() if start is None else start
         if start < 0:
             raise IndexError("the stack is empty")
@@ -197,7 +197,7 @@ class _Machine:
         _refuse("a call that makes no array")
 
     def _bytes(self, value: Any) -> Any:
-        """A string as bytes, one for each character; other values as they are."""
+        """A string as bytes, with one byte for each character. Other values are returned unchanged."""
         if not isinstance(value, str):
             return value
         self.left -= len(value)
@@ -224,7 +224,10 @@ def _pairs(items: tuple[Any, ...]) -> dict[str | bytes, Any]:
 
 
 def _admitted(value: Any) -> Any:
-    """The value. Raises DataError if its type is not admitted. Types, names and tuples may only be parts of arrays."""
+    """The value, with an `_Array` converted to a numpy array. Raises DataError if its type is not in `ADMITTED`.
+
+    Types, names and tuples are allowed only as parts of arrays.
+    """
     found = value.array if isinstance(value, _Array) else value
     if type(found) not in ADMITTED:
         _refuse(f"an object of type {type(found).__name__.strip('_')}")

@@ -1,8 +1,8 @@
 """Arrows of a figure: end points and length of the head, or a dot if the arrow is too short to show a direction.
 
-An arrow is a line of two points; the marker of its second point is an arrow head (`traces.vector`). The page turns the
-head along the line. The head of an arrow of length zero would have a random direction, and the head of a short arrow
-would begin behind the start. `arrow` avoids both, so every arrow of a figure is made with it.
+An arrow is a line of two points. The marker of its second point is an arrow head (`traces.vector`), which the page
+turns along the line. The head of an arrow of length zero would have a random direction. The head of a short arrow would
+be longer than the arrow. The function `arrow` avoids these two problems, so every arrow of a figure is made with it.
 """
 
 import math
@@ -23,7 +23,7 @@ class Arrow(NamedTuple):
     tip: str
 
     def arrays(self, points: str) -> dict[str, Sequence[float] | str]:
-        """The four arrays that the trace `traces.vector(points, ...)` reads, by name."""
+        """The four arrays that set the properties of the trace `traces.vector(points, ...)`, by name."""
         return {f"{points}_{part}": value for part, value in self._asdict().items()}
 
 
@@ -33,9 +33,11 @@ NOTHING = Arrow([], [], [], "arrow")
 def arrow(start: Sequence[Number], tip: Sequence[Number], head: Number, scale: Number) -> Arrow:
     """An arrow from `start` to `tip`. Its head is not longer than the arrow. A very short arrow becomes a dot.
 
+    If a coordinate is not finite, the arrow is empty.
+
     Args:
         start, tip: coordinates (x, y) in units of the axes. head: length of the head of a long arrow, in pixels.
-        scale: approximate pixels per unit of the axes, because the figure's width depends on the page.
+        scale: pixels per unit of the axes. It is approximate, because the width of the figure depends on the page.
     """
     pixels = scale * math.dist(start, tip)
     if not math.isfinite(pixels):
@@ -46,7 +48,7 @@ def arrow(start: Sequence[Number], tip: Sequence[Number], head: Number, scale: N
 
 
 def room(start: Sequence[Number], direction: Sequence[Number], ranges: Sequence[Sequence[Number]]) -> float:
-    """The multiple of `direction` that reaches from `start` to the edge of a panel with these ranges of its axes."""
+    """The largest t for which `start` + t `direction` is inside a panel whose axes have these ranges."""
     ways = [
         ((high if step > 0 else low) - place) / step
         for place, step, (low, high) in zip(start, direction, ranges, strict=True)

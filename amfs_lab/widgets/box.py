@@ -1,4 +1,4 @@
-"""A box under a cell: one or two sentences, as HTML and as text, in the colours of the page's own theme."""
+"""A box below a notebook cell: one or two sentences, as HTML and as text, in the colours of the page theme."""
 
 import html
 import re
@@ -19,7 +19,7 @@ CODE = "background: transparent; color: inherit; padding: 0; white-space: pre-wr
 
 
 class Box(NamedTuple):
-    """A message and its kind, one of `LOOKS`. Words between backticks are code."""
+    """A message and its kind, which is a key of `LOOKS`. Words between backticks are shown as code."""
 
     kind: str
     words: str

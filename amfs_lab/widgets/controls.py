@@ -2,9 +2,10 @@
 
     bandwidth = Slider("σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x")
 
-A control defines the values it accepts, the values that `drive` visits, and the widgets that show it. Every slider
-has a numeric box beside it, so that each value can also be typed. The box accepts any number. A number out of range
-becomes the nearest number in range, and a note reports the change. (The bounded boxes of ipywidgets show no note.)
+A control defines the values that it accepts, its test values for the function `drive`, and the widgets that show its
+value. Every slider has a number box beside it, so that the user can also type a value. The box accepts any number.
+A number out of range becomes the nearest number in range, and a note reports the change. (The bounded boxes of
+ipywidgets show no note.)
 """
 
 import math
@@ -32,14 +33,14 @@ class WidgetBinding:
 
 @dataclass
 class Fields:
-    """The widgets of one control in one explorer: the box that is shown, the parts that hold the value, and a note."""
+    """The widgets of one control in one explorer: the box around all widgets, the parts with the value, and a note."""
 
     box: w.Widget
     parts: list[WidgetBinding]
     note: Words
 
     def show(self, value: Any, *, leave: w.Widget | None = None) -> None:
-        """Sets all parts except `leave`, the part that the user is moving."""
+        """Shows the value in all parts, except in the widget `leave`, which the user is moving."""
         for part in self.parts:
             if part.widget is not leave:
                 part.widget.value = part.to_widget(value)
@@ -52,13 +53,13 @@ class Fields:
 
 
 class Control:
-    """Base of all controls; read and set through the explorer: `explorer.bandwidth = 2.0`.
+    """The base class of all controls. A control's value is an attribute of the explorer: `explorer.bandwidth = 2.0`.
 
     Args:
         label: short name beside the control. help: one line below the control, about the effect of the control.
-        rare: if True, the control is hidden until the user asks for more controls.
-        inert: the reason why moving only this control leaves the initial figure unchanged. Without a reason, `drive`
-            requires a change.
+        rare: if True, the control is hidden until the user clicks "More controls".
+        inert: the reason, if the initial figure does not change when only this control is moved. Without a reason,
+            `drive` requires a change.
     """
 
     name = ""
@@ -78,23 +79,23 @@ class Control:
         explorer.set(**{self.name: value})
 
     def check(self, value: Any) -> Any:
-        """The value as the explorer stores it. Raises ConfigError for a value that this control does not accept."""
+        """The value in the form that the explorer stores. Raises ConfigError for a value that is not accepted."""
         raise NotImplementedError
 
     def nearest(self, value: Any) -> Any:
-        """The accepted value that is closest to what the user typed."""
+        """The accepted value that is closest to the value that the user typed."""
         return value
 
     def probes(self) -> list[Any]:
-        """The values that `drive` visits: both ends, the start, and one value between the ends."""
+        """The test values that `drive` sets: both ends, the start, and one value between the ends."""
         raise NotImplementedError
 
     def beyond(self) -> list[Any]:
-        """Values that a user can type but that this control does not accept; `drive` types them."""
+        """Test values out of range, which a user can type but this control does not accept. `drive` types them."""
         return []
 
     def fields(self, value: Any, label_width: str = "") -> Fields:
-        """New widgets that show `value`; `label_width` is the common CSS width of their labels."""
+        """New widgets that show `value`. `label_width` is the CSS width of all labels in the explorer."""
         raise NotImplementedError
 
     def refuse(self, value: Any, expected: str) -> ConfigError:
@@ -105,10 +106,11 @@ class Slider(Control):
     """A number in a range, set with a slider or a numeric box.
 
     Args:
-        low, high: both ends, included. With the scale "zero-log", `low` is the smallest value above 0.
+        low, high: both ends of the range, included. With the scale "zero-log", `low` is the smallest value above 0.
         scale: "linear"; "log", which gives every decade the same length; "zero-log", which is "log" with 0 at the left
             end.
-        integer: whole numbers only. step: for a linear scale; default: 1/100 of the range, or 1 for whole numbers.
+        integer: True allows only whole numbers.
+        step: step of a linear scale; by default 1/100 of the range, or 1 for whole numbers.
     Raises:
         ConfigError: an unknown scale, a logarithmic scale with `low` <= 0, or a start out of range.
     """
@@ -186,7 +188,7 @@ class Slider(Control):
         return zero + round(max(0.0, share) * (self.ticks - zero))
 
     def at(self, tick: int) -> Number:
-        """The value at a tick, rounded to few digits. The ticks of the start and of both ends give the exact values."""
+        """The value at a tick (position) of the slider, rounded to few digits. The start and both ends are exact."""
         exact = {self.first: self.low, self.first + self.ticks: self.high, self.tick(self.start): self.start}
         return exact[tick] if tick in exact else self._between(tick)
 
@@ -231,10 +233,10 @@ class Slider(Control):
 
 
 class PlaySlider(Slider):
-    """A slider for whole numbers that can play: it has buttons to start, pause and rewind.
+    """A slider for whole numbers with buttons that start, pause and rewind an animation of its value.
 
     Args:
-        stride: increment every tenth of a second while it plays.
+        stride: increment of the value per tenth of a second of the animation.
     """
 
     def __init__(self, label: str, low: int, high: int, *, stride: int = 2, **rest: Any) -> None:
@@ -261,7 +263,7 @@ class PlaySlider(Slider):
 
 
 class Choice(Control):
-    """One of several names. If `options` is a mapping, `options[name]` is the value of the name."""
+    """A menu of names. If `options` is a mapping, its keys are the names."""
 
     def __init__(
         self, label: str, options: Sequence[str] | Mapping[str, Any], *, start: str | None = None, **rest: Any
@@ -315,7 +317,7 @@ class Toggle(Control):
 
 
 class HiddenState:
-    """A part of the state that the user does not set, for example the record of a run. Its value is immutable."""
+    """A part of the state that the user cannot set, for example the record of a run. Its value is immutable."""
 
     name = ""
 

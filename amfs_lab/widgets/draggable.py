@@ -1,4 +1,4 @@
-"""Points that can be dragged on a figure, each with two number boxes for its coordinates."""
+"""Draggable points on a figure. Each point also has two number boxes for its coordinates."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -31,13 +31,13 @@ class Coordinate(Slider):
 
 
 def coordinates(n: int, start: Mapping[str, Any], help: str) -> tuple[Coordinate, Coordinate]:
-    """The two coordinate controls of point `n`; they start at `start["x_n"]` and `start["y_n"]`."""
+    """The controls of the two coordinates of point `n`. Their start values are `start["x_n"]` and `start["y_n"]`."""
     digit = chr(ord("₀") + n)
     return Coordinate(f"x{digit}", start[f"x_{n}"], help=help), Coordinate(f"y{digit}", start[f"y_{n}"])
 
 
 class DraggableExplorer(Explorer):
-    """An explorer with draggable points. `places[name]` holds the names of the two controls of the point `name`."""
+    """An explorer with draggable points. `places[name]` has the names of the x and y controls of the point `name`."""
 
     places: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
@@ -47,7 +47,7 @@ class DraggableExplorer(Explorer):
         self.live_figure.state.observe(self._dragged, "places")
 
     def rows(self, rare: bool) -> list[w.Widget]:
-        """The number boxes, listed among the rare controls; the two boxes of a point stay together."""
+        """The boxes of the controls, as `Explorer.rows`. The two number boxes of a point (rare) are side by side."""
         if not rare:
             return super().rows(rare)
         theirs = [self.controls[name].box for pair in self.places.values() for name in pair]
@@ -59,11 +59,11 @@ class DraggableExplorer(Explorer):
         return [*others, together]
 
     def present(self) -> int:
-        """The number of points that are shown. All later points and their number boxes are hidden."""
+        """The number of points to show: the first ones in `places`. All other points and their boxes are hidden."""
         return len(self.places)
 
     def _place(self) -> None:
-        """Moves the rings to the points of the state."""
+        """Moves the rings, which the user drags, to the coordinates in the state."""
         x, y = (self.declared[name] for name in next(iter(self.places.values())))
         assert isinstance(x, Coordinate)
         assert isinstance(y, Coordinate)
@@ -106,7 +106,7 @@ class DraggableExplorer(Explorer):
 
 
 def _checked(value: Any, n: int) -> list[list[float]]:
-    """The coordinates of n points. Raises ConfigError for any other value."""
+    """The value as a list of n points [x, y]. Raises ConfigError for any other value."""
     try:
         places = [[float(x), float(y)] for x, y in value]
     except (TypeError, ValueError):

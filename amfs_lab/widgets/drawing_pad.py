@@ -1,4 +1,4 @@
-"""A drawing sheet as a control of an explorer: its value is a drawing, or None for a stored letter."""
+"""A drawing sheet as a control of an explorer. Its value is a drawing, or None if the sheet shows a stored letter."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ HERE = Path(__file__).parent
 
 
 class SheetState(w.Widget):
-    """The content of a sheet: a stored letter or a drawing. It is a plain ipywidgets model (reason: see `mount.js`).
+    """The content of a sheet: a stored letter or a drawing.
+
+    This class is a plain ipywidgets model. The comments in `mount.js` give the reason.
 
     Strokes are sent as lists of numbers. (A trait of type Bytes rejects the memoryview that the page sends, without an
     error message.)

@@ -13,12 +13,12 @@ View = tuple[tuple[Any, ...], tuple[Any, ...], str]
 
 
 def drive(explorer: Explorer) -> int:
-    """Visits every value that each control declares as a probe (both ends, start, interior) and every preset.
+    """Tests an explorer: moves each control to all its test values (`Control.probes`), and applies all presets.
 
-    After each move, the control must hold the value, and all its widgets must show the value. There must be no error,
+    After each move, the control must have the value, and all its widgets must show the value. There must be no error,
     and all data must be finite. A typed number out of range must become the nearest number in range, with a note.
-    Each control must change the drawing at least once, or `inert` must give the reason. (A sentence that only repeats
-    the control's value does not count.) After a reset, state and drawing must be the same as at the start.
+    Each control must change the figure at least once, or `inert` must give the reason. (A change of only the sentence
+    is not enough.) After a reset, the figure and the sentence must be the same as at the start.
 
     Returns:
         the number of moves made.
@@ -76,7 +76,7 @@ def drive(explorer: Explorer) -> int:
 
 
 def move(explorer: Explorer, part: Any, value: Any) -> None:
-    """Moves one control with the message that the page would send. Exceptions of the explorer are raised."""
+    """Moves one control with the same message that the page sends. Exceptions of the explorer are not caught."""
     state = {"value": part.to_widget(value)}
     if hasattr(part.widget, "index") and "index" in part.widget.keys:
         state = {"index": part.widget.options.index(value)}
@@ -84,13 +84,13 @@ def move(explorer: Explorer, part: Any, value: Any) -> None:
 
 
 def view(explorer: Explorer, traces: dict[str, Any]) -> View:
-    """The traces, the parts of the layout that arrays set, and the sentence, in a form that can be compared."""
+    """The visible state for comparisons: the traces, the parts of the layout that arrays set, and the sentence."""
     frame = tuple(freeze(explorer.arrays[name]) for name in explorer.frame.values())
     return tuple(map(freeze, traces.values())), frame, explorer.sentence.text
 
 
 def not_finite(value: Any, path: str = "trace") -> Iterator[str]:
-    """The paths inside a trace to values that are not finite."""
+    """The paths of all values in a trace that are not finite."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from not_finite(inner, f"{path}.{key}")

@@ -1,4 +1,4 @@
-"""The base class of every explorer. Input: controls. Output: a figure, one sentence, and a banner for all errors."""
+"""The base class of all explorers. An explorer has controls, a figure, one sentence, and a banner for errors."""
 
 import contextlib
 import functools
@@ -27,7 +27,7 @@ BESIDE = 4  # with more controls than this, the controls are placed beside the f
 
 
 class Shown:
-    """Base class of objects that a cell shows as `self.widget`, or as a sentence if widgets are not available."""
+    """Base class of objects that a notebook cell shows as `self.widget`, or as a sentence if there are no widgets."""
 
     widget: w.Widget
 
@@ -36,11 +36,11 @@ class Shown:
 
 
 class Explorer(Shown):
-    """Controls, a figure that follows them, and a sentence that describes the figure.
+    """An interactive figure: controls, a figure that changes with the controls, and a sentence about the figure.
 
     A subclass declares controls as class attributes, a table of traces, and two functions:
 
-    - `compute(state) -> Arrays` is a pure function with all mathematics, and is tested without widgets;
+    - `compute(state) -> Arrays` is a pure function with all mathematics, so it can be tested without widgets;
     - `say(arrays) -> str` describes the present state in one sentence.
 
     Args:
@@ -105,15 +105,15 @@ class Explorer(Shown):
         raise NotImplementedError
 
     def consequences(self, changed: Collection[str], state: State) -> Mapping[str, Any]:
-        """New values, by name, for controls that other controls determine. These controls then show the new values.
+        """The new values of those controls that depend on the changed controls, by name. The page then shows them.
 
         Args:
-            changed: the controls that were just set.
+            changed: names of the controls that were just set.
         """
         return {}
 
     def rows(self, rare: bool) -> list[w.Widget]:
-        """The boxes of the visible controls, or of the rare ones, in their order on the page."""
+        """The boxes of the rare controls if `rare`, otherwise of all other controls, in their order on the page."""
         return [fields.box for name, fields in self.controls.items() if self.declared[name].rare == rare]
 
     def tools(self) -> list[w.Widget]:
@@ -121,7 +121,7 @@ class Explorer(Shown):
         return []
 
     def pointed(self, event: Mapping[str, Any]) -> None:
-        """Handles a mouse event. Keys of `event`: `trace` (name of the trace); `x`, `y` and `index` of the point."""
+        """Handles a mouse event, which has the keys `trace` (a name), and `x`, `y` and `index` of the point."""
 
     # Methods for users, lessons and tests.
 
@@ -130,20 +130,22 @@ class Explorer(Shown):
         self._change(changes)
 
     def reset(self) -> None:
-        """Restores the initial state; recorded data stay."""
+        """Sets all controls to their initial values. Recorded data are kept."""
         self._change({name: self.start[name] for name in self.declared})
 
     @property
     def figure(self) -> go.Figure:
-        """The plotly figure of the present state, to show or save. Changes to it do not reach the page."""
+        """The plotly figure of the present state, to show or save. If you change it, the page does not change."""
         return self.live_figure.figure
 
     def trace(self, name: str) -> Any:
-        """The plotly trace of the present state with this name in the table of traces."""
+        """The plotly trace of the present state with the name `name` in the table of traces."""
         return self.live_figure.trace(name)
 
     def picture(self, panel: int | None = None) -> "SavableFigure":
-        """The present state for slides or a paper: `explorer.picture().savefig("figure.svg")`, or `.pdf`, or `.png`.
+        """A picture of the present state for slides or a paper: `explorer.picture().savefig("figure.svg")`.
+
+        You can also save the formats `.pdf` and `.png`.
 
         Args:
             panel: the number of one panel, from 1. The picture then shows only this panel, without title and sentence.
@@ -157,7 +159,7 @@ class Explorer(Shown):
         show(self)
 
     def preset(self, name: str | None) -> dict[str, Any]:
-        """The controls that a preset sets. Raises ConfigError for an unknown name."""
+        """The values of the controls that a preset sets. Raises ConfigError for an unknown name."""
         if name is not None and name not in self.presets:
             raise ConfigError(f"`preset` must be one of {', '.join(map(repr, self.presets))}. Got {name!r}.")
         return {} if name is None else dict(self.presets[name])
@@ -169,7 +171,10 @@ class Explorer(Shown):
     # message on iopub (ipywidgets passes the error to the shell). The browser test reads this message.
 
     def guard(self, widget: Any) -> None:
-        """Shows errors of messages from the page, including those that a trait rejects before any callback."""
+        """Makes the banner show every error that a message from the page to this widget causes.
+
+        This includes the error of a trait that rejects the message before any callback.
+        """
         widget.set_state = self.safe(acknowledged(widget.set_state))
         widget._handle_custom_msg = self.safe(acknowledged(widget._handle_custom_msg))
 
@@ -187,7 +192,7 @@ class Explorer(Shown):
         return guarded
 
     def show_error(self, error: BaseException) -> None:
-        """Shows the error in the red banner until the next change that succeeds."""
+        """Shows the error in the red banner until the next successful change."""
         self.error = error
         self.banner.show(error)
 
@@ -282,7 +287,7 @@ class Explorer(Shown):
         return box
 
     def _more(self, box: w.HBox) -> list[w.Widget]:
-        """The button that shows the rare controls, if there are any."""
+        """A list with the button that shows the rare controls; empty if there are no rare controls."""
         fold = w.ToggleButton(description="More controls", icon="sliders-h", layout=w.Layout(width="auto"))
         fold.tooltip = "Show or hide the controls that are rarely needed"
         fold.add_class("amfs-more")
@@ -303,9 +308,9 @@ class Explorer(Shown):
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Limits torch to one thread for the small tensors of a figure; training keeps its threads.
+    """A context in which torch uses only one thread, for the small tensors of a figure. Training is not affected.
 
-    On a busy machine, threads that wait for each other make a slider move tens of times slower.
+    On a busy machine, several threads wait for each other, and a move of a slider takes tens of times longer.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -33,18 +33,19 @@ class State(Record):
 
 
 class Arrays(Record):
-    """The results of `compute` by name: tensors become numpy arrays, other values stay as they are."""
+    """The results of `compute` by name. Tensors become numpy arrays or numbers. Other values are unchanged."""
 
     def __init__(self, **values: Any) -> None:
         super().__init__({name: _plain(value) for name, value in values.items()})
 
 
 class LiveFigure:
-    """A plotly figure and its messages to the page. A table of traces lists the array that sets each property.
+    """A plotly figure and its messages to the page. Arrays set the variable properties of its traces and panels.
 
     Args:
         panels: the panels by name. traces: the traces by name. layout: the constant part of the layout.
-        frame: from a property of a panel ("fit.x.range", "fit.title") to the name of the array that sets it.
+        frame: a mapping from a property of a panel, such as "fit.x.range" or "fit.title", to the name of the array that
+            sets the property.
         arrays: the arrays of the first state. alt: the alternative text. empty: the text in a panel without data.
     Raises:
         ConfigError: a trace or a property of a panel that does not exist.
@@ -81,7 +82,7 @@ class LiveFigure:
 
     @property
     def figure(self) -> go.Figure:
-        """The plotly figure of the present state. It is always the same object; reading this property updates it."""
+        """The plotly figure of the present state. It is always the same object, which this property updates."""
         figure = self._figure
         for trace, drawn in zip(self._traces.values(), figure.data, strict=True):
             for prop, name in trace.feeds.items():
@@ -97,7 +98,7 @@ class LiveFigure:
         return figure
 
     def trace(self, name: str) -> Any:
-        """The plotly trace of the present state with this name in the table. Raises ConfigError for an unknown name."""
+        """The plotly trace of the present state with this name. Raises ConfigError for an unknown name."""
         if name not in self._traces:
             raise ConfigError(f"A trace must be one of {', '.join(self._traces)}. Got {name!r}.")
         return self.figure.data[list(self._traces).index(name)]
@@ -110,7 +111,7 @@ class LiveFigure:
         }
 
     def update(self, arrays: Arrays) -> None:
-        """Updates the figure to these arrays with one message, or with none if nothing changed."""
+        """Shows these arrays in the figure. All changed arrays are in one message. Without changes, nothing is sent."""
         changed = [name for name in self.shown if not _same(arrays[name], self.arrays[name])]
         self.arrays = arrays
         if changed:
@@ -178,12 +179,12 @@ class LiveFigure:
 
 
 def half_widths(intervals: Sequence[Interval]) -> np.ndarray:
-    """Lengths of error bars. With too few values for an interval, the length is 0 and no bar is drawn."""
+    """The lengths of error bars. If there are too few values for an interval, the length is 0 and no bar is drawn."""
     return np.array([interval.half_width or 0.0 for interval in intervals])
 
 
 def _path(part: Any, prop: str) -> str:
-    """A property in the page's notation: `marker_color` is `marker.color`, `error_x_array` is `error_x.array`."""
+    """A property in the notation of the page: `marker_color` is `marker.color`, `error_x_array` is `error_x.array`."""
     if "." in prop or hasattr(part, prop):
         return prop
     words = prop.split("_")
@@ -200,7 +201,7 @@ HEAD |= {"yanchor": "bottom", "pad": {"b": 8}}
 
 
 def _axis(layout: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """An axis of the layout for a plot with one panel. `settings`: the panel's own settings for the axis."""
+    """An axis of the layout, changed for a plot with only one panel. `settings`: the settings of the panel's axis."""
     own = dict(layout.get(name, {}))
     for place in ("anchor", "matches", "domain"):
         if place not in settings:
@@ -211,10 +212,11 @@ def _axis(layout: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> 
 
 
 def _margin(own: Mapping[str, Any], fed: Collection[str]) -> dict[str, int]:
-    """Margins of a panel in pixels: room for its title, and for the numbers and titles of its axes.
+    """The margins of a panel in pixels: space for its title, and for the numbers and titles of its axes.
 
     Args:
-        fed: the properties that arrays set. Among them are titles of axes that are empty in `own`.
+        own: the layout of the panel.
+        fed: the properties that arrays set. If an array sets an axis title, this title may be empty in `own`.
     """
 
     def room(axis: str, numbers: int, title: int) -> int:
@@ -244,7 +246,7 @@ def _plain(value: Any) -> Any:
 
 
 def _sendable(value: Any, prop: str = "") -> Any:
-    """The value, with a no-break space in place of an empty text.
+    """The value for the page. In a list of texts, a no-break space replaces each empty text.
 
     plotly removes the node of an empty text, and later texts would not be drawn.
     """

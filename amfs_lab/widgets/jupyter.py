@@ -18,8 +18,8 @@ _awaiting = 0
 def stopped(interrupt: BaseException, words: str) -> None:
     """Shows a box with `words` instead of the traceback of an interrupt. The exception stays the same.
 
-    The kernel still reports an error, and that error ends Run All. IPython calls the exception's `_render_traceback_`
-    instead of making its own traceback. `page.css` hides the line that remains beside the box.
+    The kernel still reports an error, and this error ends "Run All". IPython calls `_render_traceback_` of the
+    exception instead of making its own traceback. `page.css` hides the line "Stopped.", which remains beside the box.
     """
     if get_ipython() is not None:
         display(Box("stopped", words))
@@ -40,8 +40,8 @@ def awaiting() -> Iterator[None]:
 async def yield_to_kernel() -> None:
     """Gives the kernel time to deliver messages from the page.
 
-    One `sleep(0)` is one turn of the event loop. A message needs five turns to go from the socket, through
-    its dispatch, to the widget. On Windows the message comes through another thread, which needs real time.
+    One `sleep(0)` is one turn of the event loop. A message needs five turns from the socket to the widget. On Windows
+    another thread receives the message, which needs real time.
     """
     await asyncio.sleep(0.001)
     for _ in range(4):
@@ -62,12 +62,12 @@ def acknowledged(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def acknowledge() -> None:
-    """Sends the page the acknowledgement that its message was handled, because ipykernel does not send it.
+    """Tells the page that its message was handled, in the one case in which ipykernel does not do this.
 
-    A message that arrives while a cell runs an `await` is handled at that time on the main thread. ipykernel 7.4 sends
-    no status for such a message. ipywidgets waits for an `idle` status before it sends the same widget's next value.
-    Without this function, a slider that was moved once during a run would never move again. (JupyterLab avoids this
-    with a subshell for widget messages. It makes the subshell after the first widget message.)
+    This case is a message that is handled while a cell runs an `await`. ipykernel 7.4 sends no status for such a
+    message. ipywidgets waits for the status `idle` before it sends the next value of the same widget. So, without this
+    function, a user could move a slider only once during a run. (JupyterLab avoids this problem with a subshell for
+    widget messages, but it makes the subshell only after the first widget message.)
     """
     if not _awaiting or threading.current_thread() is not threading.main_thread():
         return

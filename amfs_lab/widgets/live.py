@@ -1,4 +1,4 @@
-"""Live display of a long run in a notebook: curves grow, controls respond, and the Stop button ends the run."""
+"""Live display of a long run in a notebook: the curves grow, the controls react, and the Stop button ends the run."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,10 @@ NEXT = "Go on below with what was learned so far, or run the cell again to start
 
 
 class LiveExplorer(Explorer):
-    """An explorer that displays a run: it stores what `live` pushes, and it has a Stop button.
+    """An explorer that displays a run: it stores the items that `live` passes to it, and it has a Stop button.
 
-    `compute` finds the record in `state.history`, a mapping from a run's name to the tuple of its items. The status of
-    the run is in `state.status`: `"idle"`, `"running"`, `"stopped"`, `"finished"` or `"failed"`.
+    For the method `compute`, `state.history` is a mapping from the name of a run to the tuple of its items.
+    `state.status` is `"idle"`, `"running"`, `"stopped"`, `"finished"` or `"failed"`.
     """
 
     empty = "Nothing has run yet. Run the next cell: the curves grow here."
@@ -47,22 +47,25 @@ class LiveExplorer(Explorer):
         return [self.stop_button]
 
     def stop(self) -> None:
-        """Stops the run; called by the Stop button."""
+        """Stops the run after its current step. The Stop button calls this method."""
         self.stopped = True
         self.stop_button.disabled = True
 
     def name_of(self, item: Any) -> str:
-        """The name of the curve that an item belongs to."""
+        """The name of the run (and of its curve) to which an item belongs."""
         return getattr(item, "method", "run")
 
     def begin(self) -> None:
-        """Starts a run. Records of earlier runs stay, so that methods can be run one after the other."""
+        """Starts a run. Records of earlier runs are kept, so that you can run several methods one after the other."""
         self.stopped = False
         self.stop_button.disabled = False
         self.set(status="running")
 
     def push(self, item: Any) -> None:
-        """Records one item without drawing. A step that is not after the last recorded step starts a new record."""
+        """Adds one item to the record of its run, without drawing.
+
+        If the step of the item is not after the last recorded step, the old record is deleted first.
+        """
         record = self._record.setdefault(self.name_of(item), [])
         if record and getattr(item, "step", len(record)) <= getattr(record[-1], "step", -1):
             record.clear()
@@ -83,16 +86,17 @@ class LiveExplorer(Explorer):
 
 
 async def live(runs: Iterator[Any] | Mapping[str, Iterator[Any]], explorer: LiveExplorer, every: float = 0.25) -> Any:
-    """Runs an iterator until it ends or Stop is clicked, and draws it meanwhile: `await live(trainer.run(), explorer)`.
+    """Runs an iterator and draws its items until the end or a click on Stop: `await live(trainer.run(), explorer)`.
 
-    Between two steps the kernel has time for messages from the page. In a plain `for` loop, a click on Stop may wait
-    until the loop has ended. Several runs, given by name, take turns. The next step always belongs to the run that has
-    used the least time, so all curves reach the same number of seconds.
+    Between two steps, the kernel has time for messages from the page. In a plain `for` loop, a click on Stop may have
+    no effect until the end of the loop. The next step is always a step of the run that has used the least time. So with
+    several runs, all curves reach about the same number of seconds.
 
-    The interrupt button stops the run, and also the cells after this cell. All runs are then closed, and a run with a
-    folder saves a checkpoint. Recorded data stay, and the interrupt is raised again.
+    The interrupt button of the notebook stops the run, and also the cells after this cell. All runs are then closed,
+    and a run with a folder saves a checkpoint. Recorded data are kept, and the interrupt is raised again.
 
     Args:
+        runs: one run, or several runs by name.
         every: seconds between two drawings.
     Returns:
         the last item of the run (None for an empty run); for several runs, a dict of the last items by name.

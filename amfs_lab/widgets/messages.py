@@ -1,4 +1,4 @@
-"""Messages of an explorer: its sentence, which screen readers announce, and the banner for errors."""
+"""Messages of an explorer: its sentence, which screen readers read aloud, and the banner for errors."""
 
 import html
 from pathlib import Path
@@ -12,10 +12,11 @@ HERE = Path(__file__).parent
 
 
 class Page(anywidget.AnyWidget):
-    """An invisible widget that makes a sentence and the controls accessible. Both also work if this widget fails.
+    """An invisible widget that makes a sentence and the controls accessible to screen readers.
 
-    Its script (`page.js`) makes the sentence a live region, so that screen readers announce each change. The script
-    also gives the slider handles their names, which ipywidgets does not send.
+    Its script (`page.js`) makes the sentence a live region, so that screen readers read each change aloud. The script
+    also gives names to the slider handles, because ipywidgets does not send the names. The sentence and the controls
+    also work if this widget fails.
     """
 
     _esm = (HERE / "page.js").read_text(encoding="utf-8")

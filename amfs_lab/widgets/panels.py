@@ -30,10 +30,10 @@ def axis(
     zero: str | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """An axis, with plotly's properties in `more`.
+    """An axis as a dictionary of plotly's properties. `more` has further properties.
 
     Args:
-        range: both ends; exponents of ten on a logarithmic axis. zero: the colour of the line at 0.
+        range: both ends; on a logarithmic axis, their exponents of ten. zero: the colour of the line at 0.
         ticks: the tick values, or a mapping from tick value to label.
     """
     given: dict[str, Any] = {}
@@ -69,7 +69,8 @@ class Panels(Mapping[str, Panel]):
     Args:
         grid: the names of the panels, row by row; "/" ends a row, "." leaves a cell empty. A panel covers all cells
             with its name. By default all panels are in one row.
-        widths, heights: relative sizes of the columns and rows. spacing: between columns and rows, in plotly's units.
+        widths, heights: relative sizes of the columns and rows.
+        spacing: space between the columns and between the rows, in plotly's units.
     Raises:
         ConfigError: a grid that omits a panel or has an unknown name.
     """
@@ -110,7 +111,7 @@ class Panels(Mapping[str, Panel]):
         return list(self).index(name) if name else 0
 
     def area(self, name: str) -> tuple[int, int, int, int]:
-        """The first row and column of a panel, from 0, and the row and column after the panel's end."""
+        """The first row and column of a panel, and the first row and column after the panel. Numbers start at 0."""
         rows, columns = zip(
             *((i, j) for i, row in enumerate(self.cells) for j, each in enumerate(row) if each == name), strict=True
         )
@@ -150,7 +151,7 @@ class Panels(Mapping[str, Panel]):
         return axes
 
     def path(self, place: str) -> tuple[int, str]:
-        """The panel's number and plotly's layout path for a property "panel.x.range" or "panel.title"."""
+        """The number of the panel and plotly's layout path, for a property such as "panel.x.range" or "panel.title"."""
         name, _, prop = place.partition(".")
         head, dot, rest = prop.partition(".")
         return self.number(name), "title.text" if head == "title" else f"{head}axis{dot}{rest}"

@@ -42,7 +42,7 @@ class FigureState(ipywidgets.Widget):
 
     Args:
         specification: the constant part, see `LiveFigure._specification`.
-        arrays: the arrays by name. Each is one trait, so a change is one message with only the changed arrays.
+        arrays: the arrays by name. Each array is one trait, so a change is one message with only the changed arrays.
     """
 
     specification = traitlets.Dict().tag(sync=True)
@@ -79,7 +79,11 @@ class Figure(anywidget.AnyWidget):
 
 
 def packed(value: Any, widget: Any = None) -> Any:
-    """A value in the form that is sent: numeric arrays as bytes with shape and dtype, everything else unchanged."""
+    """A value in the form that is sent to the page.
+
+    Numeric arrays with at most two axes become bytes with shape and dtype. Other arrays become lists, and other values
+    are unchanged.
+    """
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "fiu" or value.ndim > 2:
             return value.tolist()

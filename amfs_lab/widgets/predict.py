@@ -1,4 +1,4 @@
-"""A question before a figure. The user chooses an answer and gets an explanation, also for a wrong answer."""
+"""A question before a figure. The user chooses an option and gets an explanation, also for a wrong option."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -48,7 +48,7 @@ class Prediction(Shown):
             raise  # the kernel sends it as an `error` message
 
     def choose(self, option: str) -> bool:
-        """Shows the answer to an option that was clicked. Returns True if the option was right."""
+        """Handles the choice of an option, and shows the feedback. Returns True if the option is right."""
         if option not in self.options:
             raise ConfigError(f"`option` must be one of {', '.join(map(repr, self.options))}. Got {option!r}.")
         key = self._key()
@@ -74,7 +74,7 @@ class Prediction(Shown):
         return f"You said “{option}”. Consider: {reason.rstrip('.')}{end} Then choose again."
 
     def settle(self) -> str:
-        """Compares the last choice with the answer, which was unknown at the click. Returns the result in words."""
+        """Compares the last choice with the answer, if the answer was unknown at the choice. Returns a sentence."""
         key = self._key()
         if key is None:
             return "The answer is not known yet: run the cells in between first."
@@ -110,8 +110,8 @@ def predict(
     Args:
         answer: the right option, or a function that computes it from the figure's numbers at the user's click. While
             the function returns None, the answer is unknown, and the choice is kept for `.settle()`.
-        because: a text for each option. For a wrong option, the text is the reasoning that leads to this option. For
-            the right option, the text is the reason why it is right.
+        because: a text for each option. For a wrong option, the text is a hint that shows the mistake. For the right
+            option, the text is the reason why it is right.
     Raises:
         ConfigError: an answer or a reason for something that is not an option.
     """

@@ -1,8 +1,8 @@
-"""An explorer in a cell: its widget, and a static picture for a page without a kernel.
+"""The display of an explorer in a notebook cell: its widget, and a static picture for a page without a kernel.
 
-The picture is a separate output above the widget, and `page.css` hides the picture while the widget is shown. A
-notebook that is opened again has the line "Error displaying widget: model not found" below the picture. `page.css`
-cannot hide that line, because a page loads `page.css` only with a live widget.
+The picture is a separate output above the widget, and `page.css` hides the picture while the widget is shown. If the
+notebook is opened again, the line "Error displaying widget: model not found" is below the picture. `page.css` cannot
+hide this line, because a page loads `page.css` only with a live widget.
 """
 
 import base64
@@ -25,7 +25,7 @@ NOTHING = picture(np.zeros((1, 1), np.uint8), ["#FFFFFF"]).partition(",")[2]
 
 
 def show(explorer: "Explorer") -> None:
-    """Displays the widget at once, below an empty output for its picture, and then draws the picture."""
+    """Displays an empty output and the widget below it, and then draws the picture in the empty output."""
     drawn = pictured()
     if drawn:
         _put(explorer, NOTHING, update=False, height=1)
@@ -36,7 +36,7 @@ def show(explorer: "Explorer") -> None:
 
 
 def renew(explorer: "Explorer") -> None:
-    """Draws the pictures of a displayed explorer again. An error is shown as one line in place of the picture."""
+    """Draws the picture of a displayed explorer again. If this fails, one line with the error replaces the picture."""
     if not pictured():
         return
     try:
@@ -52,7 +52,7 @@ def pictured() -> bool:
 
 
 def png(explorer: "Explorer") -> bytes:
-    """The picture as a small PNG: 128 colours suffice for curves."""
+    """The picture as a small PNG with 128 colours, which are enough for curves."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 

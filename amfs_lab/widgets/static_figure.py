@@ -1,6 +1,6 @@
-"""A plotly figure of an explorer drawn with matplotlib: for slides and papers, and for a page without a kernel.
+"""Drawing of an explorer's plotly figure with matplotlib, for slides, papers, and pages without a kernel.
 
-This module draws the properties that explorers use, listed in `KNOWN`, and raises an error for any other property.
+This module draws the properties in `KNOWN`, which explorers use. It raises an error for any other property.
 """
 
 import base64
@@ -55,7 +55,10 @@ KNOWN = {
 
 
 def ring(n: int, *radii: Number) -> Path:
-    """A polygon with `n` corners, the first on top, at the distances `radii` from the centre in turn."""
+    """A polygon with `n` corners around the origin. The first corner is on top.
+
+    The distances of the corners from the origin are `radii`, repeated in this order.
+    """
     angles = np.pi / 2 + 2 * np.pi * np.arange(n) / n
     corners = np.stack([np.cos(angles), np.sin(angles)], 1) * np.resize(radii, n)[:, None]
     return Path(np.concatenate([corners, corners[:1]]), closed=True)
@@ -104,11 +107,11 @@ COLUMNS = {"left": ("right", -1), "center": ("center", 0), "right": ("left", 1)}
 def still(
     figure: go.Figure, spec: Mapping[str, Any], title: str = "", caption: str = "", panel: int | None = None
 ) -> SavableFigure:
-    """The figure drawn by matplotlib: title, panels, legend and caption, one below another.
+    """The figure in matplotlib: from top to bottom, it has the title, the panels, the legend and the caption.
 
     Args:
-        spec: see `LiveFigure._specification`, for the positions of the panels.
-        panel: number of the only panel to draw, from 1; None: all.
+        spec: the result of `LiveFigure._specification`, which has the positions of the panels.
+        panel: number of the only panel to draw, from 1; None draws all panels.
     Raises:
         ConfigError: a visible property that cannot be drawn, or a panel number that does not exist.
     """
@@ -191,7 +194,7 @@ def one_of(table: Mapping[str, Any], value: str, what: str) -> Any:
 
 
 def said(text: Any) -> str:
-    """Text with plotly's markup in matplotlib's notation: `s<sub>i</sub>` has a subscript."""
+    """A text in matplotlib's notation, from a text with plotly's markup, such as `s<sub>i</sub>` for a subscript."""
     text = str(text).replace("$", r"\$").replace("<br>", "\n").replace("\u00a0", " ")
     marks = {"sub": "$_{\\mathrm{%s}}$", "sup": "$^{\\mathrm{%s}}$", "b": "$\\mathbf{%s}$", "i": "$\\mathit{%s}$"}
     return re.sub(r"<(\w+)>([^<]*)</\1>", lambda found: one_of(marks, found[1], "markup") % found[2], text)
@@ -220,9 +223,9 @@ def first(value: Any, otherwise: Any = None) -> Any:
 
 
 def dashes(line: Mapping[str, Any]) -> Any:
-    """matplotlib's dash pattern of a line.
+    """The dash pattern of a line in matplotlib's notation.
 
-    matplotlib scales a pattern by the line width. plotly scales its patterns only above width 3.
+    matplotlib scales a pattern by the line width. plotly scales its patterns only for widths above 3.
     """
     dash, width = line.get("dash") or "solid", line.get("width", 2)
     if dash == "solid":
@@ -233,7 +236,7 @@ def dashes(line: Mapping[str, Any]) -> Any:
 
 
 def base_of(trace: Mapping[str, Any], index: int) -> Any:
-    """The colour of a trace for parts that have no colour of their own."""
+    """The colour of a trace for those parts that do not set a colour."""
     own = COLORS[index % len(COLORS)]
     return trace.get("line", {}).get("color") or first(trace.get("marker", {}).get("color"), own)
 
@@ -243,7 +246,7 @@ def mode_of(trace: Mapping[str, Any]) -> str:
 
 
 def look_of(symbol: Any, fill: Any, edge: Any, width: Any) -> tuple[Path, Any, Any, Number]:
-    """Path, face colour, edge colour and edge width of one marker."""
+    """The path, face colour, edge colour and edge width of one marker."""
     name = symbol or "circle"
     if name in STROKES:
         return STROKES[name], "none", edge or fill, width or 1
@@ -254,7 +257,7 @@ def look_of(symbol: Any, fill: Any, edge: Any, width: Any) -> tuple[Path, Any, A
 
 
 def swatch(trace: Mapping[str, Any], index: int) -> Any:
-    """The legend entry of a trace; None without a name."""
+    """The legend entry of a trace; None if the trace has no legend entry."""
     if not trace.get("name") or trace.get("showlegend") is False:
         return None
     label, marker, color = said(trace["name"]), trace.get("marker", {}), colour(base_of(trace, index))
@@ -306,7 +309,10 @@ class Panel:
             self.axis(name, look)
 
     def numbers(self, trace: Mapping[str, Any], name: str, n: int = 0) -> np.ndarray:
-        """Coordinates of a trace. A category becomes its index, and a gap NaN. Default: 0 to n - 1."""
+        """The coordinates of a trace on one axis; by default 0 to n - 1.
+
+        A category becomes its index, and a missing value becomes NaN.
+        """
         values = trace.get(name)
         values = range(n) if values is None else values
         if self.looks[name].get("type") == "category" or any(isinstance(value, str) for value in values):
@@ -350,7 +356,7 @@ class Panel:
             self.texts(trace, x, y, [0] * len(x) if "markers" not in mode else spread(marker.get("size", 6), len(x)))
 
     def arrow(self, x: Any, y: Any, color: Any, width: Number, dash: Any, size: Any, alpha: Number | None) -> None:
-        """Draws an arrow between two points. As in plotly, a head of size s is 0.95 s long and 0.62 s wide."""
+        """Draws an arrow between two points, as plotly does: a head of size s is 0.95 s long and 0.62 s wide."""
         head, half = 0.95 * size * PX, 0.31 * size * PX
         shaft = dict(arrowstyle="-", lw=width, ls=dash, shrinkB=0.8 * head)
         tip = dict(arrowstyle=ArrowStyle("-|>", head_length=max(head, 0.1), head_width=max(half, 0.1)), lw=0, shrinkB=0)
@@ -584,12 +590,12 @@ def short(value: Any, _: Any = None) -> str:
 
 
 def floats(values: Any) -> np.ndarray:
-    """Numbers as an array; NaN replaces None."""
+    """The numbers as an array. NaN replaces None."""
     return np.array([np.nan if value is None else value for value in values], float)
 
 
 def seen_through(opacity: Number) -> Number | None:
-    """The opacity, or None for 1: matplotlib's `alpha` would override the alpha of the colour itself."""
+    """The opacity as `alpha` of matplotlib; None for 1, because `alpha` = 1 would replace the alpha of the colour."""
     return None if opacity == 1 else opacity
 
 
@@ -598,7 +604,7 @@ def clipped(trace: Mapping[str, Any]) -> bool:
 
 
 def borders(centres: np.ndarray) -> np.ndarray:
-    """The edges of cells, from their centres."""
+    """The edges of the cells that have these centres."""
     if len(centres) < 2:
         return np.concatenate([centres - 0.5, centres + 0.5])
     between = (centres[1:] + centres[:-1]) / 2

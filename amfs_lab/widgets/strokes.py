@@ -23,7 +23,7 @@ Strokes = tuple[tuple[Point, ...], ...]
 
 
 def checked(value: Any) -> Strokes:
-    """The strokes as immutable values. A stroke is a tuple of points (x, y) in [0, 1], x to the right and y down.
+    """The strokes as tuples. A stroke is a tuple of points (x, y) in [0, 1]. x points to the right and y down.
 
     Raises:
         ConfigError: any other value, or too many points for a drawing by hand.
@@ -44,10 +44,11 @@ def checked(value: Any) -> Strokes:
 
 @lru_cache(maxsize=64)
 def render(strokes: Strokes) -> Float[Tensor, "28 28"]:
-    """The drawing at the size of a glyph, centred, drawn with a round pen; grey levels 0..1, a multiple of 1/15.
+    """The image of a drawing: centred, at the size of a glyph, with a round pen. Its grey levels are 0, 1/15, ..., 1.
 
-    A pixel's ink is clip(1/2 + PEN/2 - d, 0, 1), with d the distance in pixels from its centre to the nearest stroke.
-    Position and size of the letter on the sheet do not matter. No strokes give an image without ink.
+    The ink of a pixel is clip(1/2 + PEN/2 - d, 0, 1), where d is the distance in pixels from the centre of the pixel to
+    the nearest stroke. The position of the letter on the sheet does not matter. Its size does not matter either, except
+    for very small drawings (see `placed`). Without strokes, the image has no ink.
     """
     if not strokes:
         return torch.zeros(SIDE, SIDE)
@@ -57,7 +58,10 @@ def render(strokes: Strokes) -> Float[Tensor, "28 28"]:
 
 
 def placed(strokes: Strokes) -> list[Float[np.ndarray, "p 2"]]:
-    """The strokes in pixels of the image, centred, scaled so that the longest side of the ink is `SIZE`."""
+    """The strokes in pixels of the image, centred, and scaled so that the longest side of the ink is `SIZE`.
+
+    The enlargement is limited by `MAGNIFIED`, so a very small drawing stays smaller.
+    """
     lines = [np.array(stroke) for stroke in strokes]
     points = np.concatenate(lines)
     low, high = points.min(0), points.max(0)
@@ -73,7 +77,7 @@ def along(line: Float[np.ndarray, "p 2"]) -> Float[np.ndarray, "s 2"]:
 
 
 def distances(places: Float[np.ndarray, "s 2"]) -> Float[np.ndarray, "28 28"]:
-    """Distance from each pixel's centre to the nearest sample, if it is less than `REACH` + 1/2."""
+    """The distance from the centre of each pixel to the nearest sample. It may be infinite above `REACH` + 1/2."""
     offsets = np.stack(np.meshgrid(*[np.arange(-REACH, REACH + 1)] * 2), -1).reshape(1, -1, 2)
     pixels = np.floor(places).astype(int)[:, None] + offsets  # all pixels that a sample can ink
     squared = ((pixels + 0.5 - places[:, None]) ** 2).sum(-1)

@@ -1,4 +1,4 @@
-"""The style of every explorer: a colour-blind-safe palette, looks by name, and the figure template.
+"""The style of every explorer: a colour-blind-safe palette, the looks of tasks, and the figure template.
 
 (The CSS of the page is in `page.css`.)
 """
@@ -21,7 +21,7 @@ MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 
 
 class Look(NamedTuple):
-    """The look of a method, rule or task: colour, dash of its curve, marker of its points and pattern of its bars."""
+    """The look of a method, rule or task in figures: its colour, and the dash, marker and pattern of its traces."""
 
     color: str
     dash: str

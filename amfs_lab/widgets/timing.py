@@ -1,4 +1,4 @@
-"""The time of a move of a control in the kernel, from the widget's message to the updated figure."""
+"""Measures the time of a control's move in the kernel, from the message of the widget to the updated figure."""
 
 import inspect
 import statistics
@@ -12,7 +12,7 @@ from amfs_lab.widgets.explorer import Explorer
 
 
 class Timing(NamedTuple):
-    """Milliseconds per move of one control."""
+    """The median and the largest time of a move of one control, in milliseconds."""
 
     control: str
     median: float
@@ -20,10 +20,10 @@ class Timing(NamedTuple):
 
 
 def time_moves(explorer: Explorer, rounds: int = 7) -> list[Timing]:
-    """Times the moves of each control, for `rounds` rounds.
+    """Measures the times of the moves of each control, in `rounds` rounds.
 
     A move sets the first widget of a control to one of its test values (`probes`). An additional first round is not
-    counted. It fills the explorer's caches (data that a control does not change).
+    counted. This round fills the caches of the explorer, which have the data that a control does not change.
     """
     timings = []
     for name, control in explorer.declared.items():
@@ -40,7 +40,7 @@ def time_moves(explorer: Explorer, rounds: int = 7) -> list[Timing]:
 
 
 def report(kinds: Iterable[type[Explorer]], rounds: int = 7) -> None:
-    """Prints one row for each control: explorer, control, median and worst in milliseconds."""
+    """Prints one row for each control: explorer, control, median time and largest time in milliseconds."""
     print(f"{'explorer':<24}{'control':<16}{'median ms':>10}{'worst ms':>10}")
     for kind in kinds:
         for timing in time_moves(kind(), rounds):
@@ -49,13 +49,13 @@ def report(kinds: Iterable[type[Explorer]], rounds: int = 7) -> None:
 
 
 def ready_kinds(room: ModuleType) -> list[type[Explorer]]:
-    """The explorers that a module exports and that can be shown without an earlier run."""
+    """The explorer classes that a module exports, without those that are not `ready`."""
     exported = (getattr(room, name) for name in room.__all__)
     return [kind for kind in exported if isinstance(kind, type) and issubclass(kind, Explorer) and ready(kind)]
 
 
 def ready(kind: type[Explorer]) -> bool:
-    """True if an explorer has controls and is made without arguments."""
+    """True if an explorer class has controls and can be called without arguments."""
     arguments = inspect.signature(kind.__init__).parameters.values()
     needed = [a for a in arguments if a.default is a.empty and a.kind not in (a.VAR_KEYWORD, a.VAR_POSITIONAL)]
     return bool(kind.declared) and len(needed) == 1  # `self`

@@ -6,7 +6,7 @@
         "ridge": reference_line("lambdas", "ridge", at="filter"),
     }
 
-`x`, `y` and other coordinates are the name of an array of the explorer, or the values themselves. All kinds accept the
+A coordinate, such as `x` or `y`, is the name of an array of the explorer, or a list of values. All kinds accept the
 arguments of `made`: the panel, the legend entry, the hover text, and more properties that arrays set.
 """
 
@@ -26,7 +26,7 @@ class Trace:
     """A plotly trace. Arrays of the explorer set some of its properties.
 
     Args:
-        kind: plotly's class. style: the constant properties. at: the name of the panel, "" for the first.
+        kind: the class in plotly. style: the constant properties. at: the name of the panel; "" for the first panel.
         events: the mouse events, "click" or "hover", that are passed to `Explorer.pointed`.
         feeds: property of the trace = name of the array that sets it. Underscores give a path: `marker_color="colors"`.
     """
@@ -50,11 +50,12 @@ def made(
     named: str = "",
     **rest: Any,
 ) -> Trace:
-    """A trace of one of the kinds below.
+    """A trace with the settings that all kinds below have in common.
 
     Args:
+        style: the constant properties of the kind. coordinates: the coordinates by property (`x`, `y`, ...).
         name: the text of the legend entry; "" for no entry. listed: False for a name without a legend entry.
-        group: traces of one group are shown and hidden together. named: the array that holds the name.
+        group: traces of one group are shown and hidden together. named: the name of the array that sets `name`.
         hover: the hover text; "" for plotly's own text, None for no text. more: further constant properties.
         rest: arguments of `Trace`.
     """
@@ -101,12 +102,12 @@ def reference_line(
 def dots(
     x: Source, y: Source, color: Any = None, size: Any = 8, symbol: Any = None, rim: Rim = None, **rest: Any
 ) -> Trace:
-    """Points. Colours, sizes, symbols and rim widths are one value, or one for each point. None: plotly's default."""
+    """Points. Give one colour, size, symbol or rim width for all points, or a list of them. None: plotly's default."""
     return made(go.Scatter, dict(mode="markers", marker=_marker(color, size, symbol, rim)), dict(x=x, y=y), **rest)
 
 
 def notes(x: Source, y: Source, text: Source, side: str | None = None, **rest: Any) -> Trace:
-    """Text in the panel, without hover text. `side`: the position of the text relative to the point."""
+    """Texts at points of the panel, without hover text. `side`: the position of a text relative to its point."""
     style = dict(mode="text", textposition=side)
     return made(go.Scatter, style, dict(x=x, y=y, text=text), hover=None, **rest)
 
@@ -158,7 +159,7 @@ def hatched(shape: Any = None, ink: str = "white", size: int | None = None, soli
 
 
 def vector(points: str, color: str, width: Number, dash: str | None = None, **rest: Any) -> Trace:
-    """An arrow. `arrows.Arrow.arrays(points)` sets both ends, the sizes of their markers, and the head's symbol."""
+    """An arrow. The arrays of `arrows.Arrow.arrays(points)` set its two ends, marker sizes and head symbol."""
     tip = dict(color=color, opacity=1, symbol="arrow", angleref="previous", line=dict(width=0))
     style = dict(mode="lines+markers", line=_line(color, width, dash), marker=tip)
     feeds = dict(marker_size=f"{points}_size", marker_symbol=f"{points}_tip")
@@ -166,7 +167,7 @@ def vector(points: str, color: str, width: Number, dash: str | None = None, **re
 
 
 def heat_map(x: Source, y: Source, z: str, stops: Sequence[Any], *, colorbar: Any = None, **rest: Any) -> Trace:
-    """A matrix as coloured cells, values from 0 to 1. `stops`: the colour scale; `colorbar`: its legend, if any."""
+    """A matrix with values in [0, 1] as coloured cells. `stops`: the colour scale. `colorbar`: None for no legend."""
     style = dict(zmin=0, zmax=1, colorscale=stops, colorbar=colorbar, showscale=colorbar is not None)
     return made(go.Heatmap, style, dict(x=x, y=y, z=z), **rest)
 
@@ -178,7 +179,7 @@ def contours(x: Source, y: Source, z: str, stops: Sequence[Any], **rest: Any) ->
 
 
 def image(source: str, x0: Number = 0, y0: Number | str = 0, step: Number = 1, **rest: Any) -> Trace:
-    """An image (a data URI). `x0`, `y0`: centre of its upper left pixel; `step`: side of a pixel."""
+    """An image from a data URI. `x0`, `y0`: the centre of its upper left pixel. `step`: the side of a pixel."""
     return made(go.Image, dict(x0=x0, dx=step, dy=step), dict(source=source, y0=y0), hover=None, **rest)
 
 
