@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from amfs_lab.bench import ranks
-from amfs_lab.bench.ranks import Costs, measure_costs, modelled, traffic
+from amfs_lab.bench.ranks import RANKS, TASKS, Costs, measure_costs, modelled, traffic
 from amfs_lab.cli import main
 from amfs_lab.distributed import ALONE
 from amfs_lab.errors import ConfigError
@@ -53,7 +53,19 @@ def test_the_page_has_the_numbers_of_the_stored_measurement():
     one, two = found["steps"]["1"], found["steps"]["2"]
     assert f"{one / two:.1f} times as fast" in page
     assert f"median of {found['rounds']} interleaved rounds" in page
-    assert "the model is less than 20 % too slow" in page
+    assert "the times of the model are at most 20 % too long" in page
     own = Costs(**{name: value for name, value in own.items() if name != "meta-parameters"})
     for size, seconds in ((1, one), (2, two)):
         assert 1 <= (own.gradients(16, size) + own.reductions(111_682, size)) / seconds < 1.2
+    large = found["networks"]["resnet12"]
+    assert f"a gradient ({large['gradient']:.2f} s)" in page
+    assert f"an episode ({large['episode']:.2f} s)" in page
+    assert "only for the small network (Conv-4) with 64 processes or more" in page
+    assert "With up to 64 processes, one evaluation takes longer than a meta-step" in page
+    for name, network in found["networks"].items():
+        parameters = network.pop("meta-parameters")
+        costs = Costs(**network)
+        for size in RANKS:
+            gradients, reductions = costs.gradients(max(TASKS, size), size), costs.reductions(parameters, size)
+            assert (reductions > gradients) == (name == "conv4" and size >= 64), (name, size)
+            assert (costs.evaluation(size) > gradients + reductions) == (size <= 64), (name, size)
