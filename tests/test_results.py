@@ -80,7 +80,8 @@ def test_the_text_on_table_1_agrees_with_the_stored_rows():
     result = results.loaded("table1-glyphs")
     config = result.config
     assert (config["source"], config["split"], config["width"], config["tasks"]) == ("glyphs", "test", 32, 4)
-    assert "A Conv-4 with 32 filters, four tasks in a meta-step" in told
+    assert config["precision"] == "float32"
+    assert "A Conv-4 with 32 filters in float32, four tasks in a meta-step" in told
     assert (config["baseline_steps"], config["seeds"], config["episodes"]) == (600, 3, 600)
     assert "as long as 600 steps of supervised training take" in told
     assert "Each method was trained three times. All learners were evaluated on the same 600 episodes" in told
