@@ -62,14 +62,15 @@ class Evaluation:
     def over_groups(self) -> Interval | None:
         """The mean accuracy over groups of classes, with an interval; None for fewer than two groups.
 
-        All groups have the same weight. The interval is Student's t interval of the groups' accuracies. It also holds
-        for *other* scripts or alphabets. In contrast, the interval over episodes holds only for the evaluated groups.
+        All groups have the same weight. The interval is Student's t interval of the groups' accuracies. It is also
+        valid for groups that were not evaluated. In contrast, the interval over episodes is valid only for the
+        evaluated groups.
         """
         values = _values(self.by_group)
         return mean_interval(values, of=self._groups) if len(values) > 1 else None
 
     def minus_over_groups(self, other: "Evaluation") -> Interval:
-        """The paired difference to `other` over groups. Its interval also holds for other scripts or alphabets.
+        """The paired difference to `other` over groups. The interval is valid for new groups, too.
 
         Raises DataError if `other` has other episodes, or if there are fewer than two groups.
         """

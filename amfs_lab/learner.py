@@ -86,7 +86,8 @@ class MetaLearner(nn.Module):
         ways: number of outputs of the head, and the ways of every episode. Inner loops on features ignore this number.
         label_smoothing: share of a query's label that is spread over all classes (Szegedy et al. 2016).
     Raises:
-        ConfigError: a gradient loop without `ways`, or a gradient loop on a network without `features`.
+        ConfigError: a gradient loop without `ways`, a gradient loop on a network without `features`, or a network with
+            a lazy layer.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The final meta-parameters of a run: those of the last step, their moving average, or the best ones in validation."""
+"""The final meta-parameters of a run: the last values, a moving average, or the best values in validation."""
 
 import contextlib
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class Selection:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Updates the average with the current meta-parameters, which are those after `step` meta-steps."""
+        """Updates the average with the current meta-parameters. So far, `step` meta-steps are completed."""
         if not self.decay:
             return
         params = self.learner.meta_parameters()

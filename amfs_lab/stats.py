@@ -111,8 +111,9 @@ def accuracy_interval(accuracies: Float[Tensor, " n"], level: float = 0.95) -> I
     The interval is also valid for accuracies near 100 %. There, a few bad episodes have a large effect on the mean. If
     the sample contains none of them, its variance s^2 is too small, and Student's interval is too narrow. For example,
     its coverage is 80 % instead of 95 % with 30 episodes of 5-way 5-shot. So this function uses the variance s^2 +
-    RARE^2 / n. The second term is one additional deviation of `RARE` = 20 points (one class of five). This choice comes
-    from measurements, not from a derivation. The coverage is >= 94 % on all stored results (in `data/results`).
+    RARE^2 / n. The second term is one additional deviation of `RARE` = 20 points, the loss of one class of five. This
+    choice comes from measurements, not from a derivation. The coverage is >= 94 % on all stored results (in
+    `data/results`).
     """
     interval = mean_interval(accuracies, level, rare=RARE)
     return interval if interval.n >= FEW else replace(interval, half_width=None)
@@ -136,9 +137,9 @@ def accuracy_p_value(a: Float[Tensor, " n"], b: Float[Tensor, " m"]) -> float:
 
 
 def together(level: float, questions: int) -> float:
-    """The level of each single interval, if `questions` intervals together must cover with probability `level`.
+    """The level of each single interval, if several intervals together must cover with probability `level`.
 
-    This is the Bonferroni correction.
+    The argument `questions` is the number of intervals. This is the Bonferroni correction.
     """
     return 1 - (1 - level) / questions
 
@@ -166,8 +167,9 @@ def looks(
 
         half = s sqrt(2 (n r + 1) / (n^2 r) log(sqrt(n r + 1) / (1 - level))),  s^2 = variance + RARE^2 / n
 
-    The constant r makes the sequence tightest at about `BEST_AT` episodes. Waudby-Smith, Arbour, Sinha, Kennedy and
-    Ramdas (2024), "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52(6).
+    The constant r makes the sequence tightest at about `BEST_AT` episodes. Source: Waudby-Smith, Arbour, Sinha, Kennedy
+    and Ramdas (2024), "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics
+    52(6).
 
     Returns:
         means, half widths of `accuracy_interval`, half widths of the confidence sequence; k = n - 29 (0 for fewer than
@@ -228,11 +230,12 @@ def crossed_interval(values: Float[Tensor, "s n"], level: float = 0.95) -> Inter
     effects are a_i of the training, b_j of the episode, and e_ij of their combination. Trainings and episodes are the
     two sources of variation. The formula has a separate quantile of Student's t for each source:
 
-        half^2 = t_{s-1}^2 var(row means) / s + t_{n-1}^2 max(var(column means) / n - var(e) / (s n), 0)
+        half^2 = t_{s-1}^2 var(row means) / s + t_{n-1}^2 v
+        v = max(var(column means) / n - var(e) / (s n), 0) + (RARE / n)^2
 
     With this sum of squares, the coverage is also correct for small s. With Satterthwaite's degrees of freedom it would
-    be up to three points lower. As in `accuracy_interval`, the variance over episodes contains one additional deviation
-    of `RARE`. To compare two methods with the same seeds, pass the differences of their values.
+    be up to three points lower. The term with `RARE` has the reason that `accuracy_interval` gives. To compare two
+    methods with the same seeds, pass the differences of their values.
 
     Raises:
         DataError: fewer than two trainings or episodes, or a value that is not finite.

@@ -24,7 +24,7 @@ from amfs_lab.outer.conflict import measure
 
 @dataclass(frozen=True)
 class CountSketch:
-    """The map y = S theta, which adds each entry of theta, with a random sign, to one of `numbers` sums.
+    """The map y = S theta, which adds each entry of theta (the meta-parameters), with a random sign, to one of m sums.
 
     E|S x|^2 = |x|^2, with a relative standard deviation of at most sqrt(2 / numbers): 4 % at 1024. The length is exact
     if `numbers` is at least the number of meta-parameters, because each sum then has at most one entry. This is a
@@ -32,7 +32,7 @@ class CountSketch:
     differ by at most one. A sketch takes one pass over theta.
 
     Args:
-        numbers: length of a sketch, >= 2.
+        numbers: length m of a sketch, >= 2.
         seed: seed of the signs and of the order of the entries. Only sketches with the same seed can be compared.
     """
 
@@ -62,9 +62,9 @@ def _sample(size: int, seed: int, device: torch.device) -> tuple[Int[Tensor, " p
 
 @dataclass(frozen=True)
 class TrajectoryPoint:
-    """One meta-step of a trajectory: position, cosine and weights at the theta *before* the update of the step.
+    """One meta-step of a trajectory: position, cosine and weights at the meta-parameters theta *before* the update.
 
-    So the first position of a run is its start, and the position and the loss of a step belong to the same theta.
+    So the first position is the start of the run. The position and the loss of a step belong to the same theta.
 
     Args:
         position: sketch of theta, float32 on the CPU. Comparisons and repr ignore this field.
@@ -102,9 +102,10 @@ def record(position: Float[Tensor, " m"], aggregator: Aggregator, grads: Float[T
 class Plane:
     """The principal plane of positions: their mean and first two principal components.
 
-    Let Y = U s V^T have the centred positions as rows. The axes are the first two rows of V^T, and axis k has the share
-    s_k^2 / sum s^2 of the variance. The sign of each axis is chosen so that the mean start of the runs has a negative
-    coordinate. So the plane does not flip when it is computed again during a run. An axis without variance is zero.
+    The rows of Y are the centred positions, and Y = U s V^T is the singular value decomposition. The axes are the first
+    two rows of V^T. Axis k has the share s_k^2 / sum s^2 of the variance. The sign of each axis is chosen so that the
+    mean start of the runs has a negative coordinate. So the plane does not flip when it is computed again during a run.
+    An axis without variance is zero.
 
     An arc in the plane proves nothing, because any smooth path looks like an arc. Even a random walk in many dimensions
     looks like an arc: its principal components are cosines in time, with 61 % and 15 % of the variance (Antognini and
@@ -182,11 +183,11 @@ def check_one_kind(steps: Sequence[Any]) -> None:
 
 
 def random_walk_shares(runs: int = 1) -> tuple[float, float]:
-    """The shares of variance of the two axes of a `Plane` of random walks, as a baseline for the shares of an arc.
+    """The variance shares of both axes of a `Plane`, if the runs are random walks. They are a baseline for an arc.
 
-    There are `runs` random walks, and all of them start at the same point. The shares are the limit of many steps of
-    equal size in many dimensions. One centred walk has the eigenvalues 1/(pi k)^2, k = 1, 2, ... Each of the `runs` - 1
-    other walks adds the eigenvalues of a walk that is not centred: 1/(pi (k - 1/2))^2.
+    The argument `runs` is the number of random walks. All walks start at the same point. The shares are the limit for
+    many steps of equal size in many dimensions. One centred walk has the eigenvalues 1/(pi k)^2, k = 1, 2, ... Each
+    other walk adds the eigenvalues of a walk that is not centred: 1/(pi (k - 1/2))^2.
     """
     if runs < 1:
         raise ConfigError(f"`runs` must be >= 1. Got {runs}.")

@@ -1,7 +1,7 @@
-"""Building blocks of the self-checks: they name the mistake in a wrong answer.
+"""Helper functions of the self-checks, which name the mistake in a wrong answer.
 
-A classic mistake is a wrong function (or number), with a sentence that explains it. A wrong answer is compared with
-each classic mistake.
+A classic mistake is a pair: a wrong function (or number), and a sentence that explains the mistake. Each wrong answer
+is compared with the classic mistakes of its exercise.
 """
 
 import functools
@@ -35,10 +35,10 @@ Case = tuple[Any, ...]
 def exercise(check: Callable[..., str]) -> Callable[..., None]:
     """Decorator: makes a self-check from a function that returns praise or raises `Wrong` with a diagnosis.
 
-    An answer that is still `...` gets the verdict "not attempted yet". A function that still raises the exercise's
-    NotImplementedError without a message gets the same verdict. A missing answer is no error, except under nbgrader
-    (NBGRADER_EXECUTION), where the student would otherwise get full marks. Any other exception is an error in the check
-    and is not caught.
+    The verdict is "not attempted yet" in two cases: the answer is still `...`, or the student's function still raises
+    NotImplementedError without a message. Under nbgrader (NBGRADER_EXECUTION), such an answer raises
+    NotImplementedError instead, because the student would otherwise get full marks. Any other exception is an error in
+    the check, and is not caught.
     """
 
     @functools.wraps(check)
@@ -66,14 +66,14 @@ def function(
     cases: Sequence[Case],
     mistakes: Sequence[tuple[Callable[..., Tensor], str]],
 ) -> None:
-    """Accepts a function that agrees with `truth` on all cases.
+    """Compares the student's function `mine` with `truth` on all cases. Returns if both agree.
 
     Raises:
-        Wrong: the message names the classic mistake that agrees with the student's function on all cases. Without such
-            a mistake, the message describes the first difference.
+        Wrong: the functions differ. If a classic mistake agrees with `mine` on all cases, the message explains this
+            mistake. Otherwise, the message describes the first difference.
     """
     if not callable(mine):
-        raise Wrong(f"Expected your function, without brackets behind its name. Got {short(mine)}.")
+        raise Wrong(f"Expected your function, without brackets after its name. Got {short(mine)}.")
     mine_values = [call(mine, case) for case in cases]
     expected = [truth(*case) for case in cases]
     if all(map(same, mine_values, expected)):
@@ -87,13 +87,13 @@ def function(
 
 
 def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], tolerance: float = 0.05) -> None:
-    """Accepts a number within `tolerance` of `expected`.
+    """Compares the student's number `mine` with `expected`. Returns if both agree within `tolerance`.
 
     Args:
-        tolerance: relative; 0 for a whole number that is counted and not measured.
+        tolerance: relative tolerance. 0 is for an exact number, such as a count.
     Raises:
-        Wrong: the message names the classic mistake that results in this number. Without such a mistake, the message
-            states whether the number is too small or too large.
+        Wrong: the numbers differ. If a classic mistake gives the number `mine`, the message explains this mistake.
+            Otherwise, the message states whether `mine` is too small or too large.
     """
     mine = real(mine)
     if not math.isfinite(mine):
@@ -110,10 +110,13 @@ def number(mine: Any, expected: float, mistakes: Sequence[tuple[float, str]], to
 
 
 def called(mine: Callable[..., Any], *arguments: Any, given: str) -> Any:
-    """Calls the student's function. An error becomes a diagnosis that names the line of the student's cell.
+    """The return value of the student's function `mine`.
+
+    If the function fails, the diagnosis names the line in the student's notebook cell.
 
     Raises:
-        NotAttempted: the bare NotImplementedError of the exercise. Wrong: any other error of the function.
+        NotAttempted: the function raised NotImplementedError without a message. Wrong: the function raised another
+            error.
     """
     try:
         return mine(*arguments)
@@ -129,7 +132,7 @@ def called(mine: Callable[..., Any], *arguments: Any, given: str) -> Any:
 
 
 def told(error: BaseException) -> str:
-    """The message of an exception; "" if its `__str__` fails."""
+    """The message of an exception, or "" if the exception's `__str__` fails."""
     try:
         return str(error)
     except Exception:
@@ -137,7 +140,7 @@ def told(error: BaseException) -> str:
 
 
 def line_of(error: BaseException) -> str:
-    """A sentence with the last line of the student's code in the traceback; "" if there is none."""
+    """A sentence with the last line of the student's code in the traceback, or "" if there is no such line."""
     frames = [
         (frame.f_code, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -151,7 +154,10 @@ def line_of(error: BaseException) -> str:
 
 
 def call(mine: Callable[..., Any], case: Case) -> Tensor:
-    """The student's return value as a tensor. Raises Wrong for an error of the function, or NotAttempted."""
+    """The return value of the student's function for one case, as a tensor.
+
+    Raises NotAttempted if the exercise is unchanged. Raises Wrong if the function fails or changes its arguments.
+    """
     copies = [argument.clone() if isinstance(argument, Tensor) else argument for argument in case]
     value = called(mine, *copies, given=", ".join(short(argument) for argument in case))
     if value is None:
@@ -164,7 +170,7 @@ def call(mine: Callable[..., Any], case: Case) -> Tensor:
 
 
 def plain(value: Any, expected: str = "a tensor") -> Tensor:
-    """A return value as a tensor of real numbers that can be compared. Raises Wrong for other values."""
+    """The student's return value as a tensor of real numbers. Raises Wrong if it cannot be converted."""
     try:
         tensor = torch.as_tensor(value).detach()
         tensor = (tensor if tensor.layout is torch.strided else tensor.to_dense()).cpu()
@@ -184,7 +190,10 @@ def near(mine: float, value: float, tolerance: float) -> bool:
 
 
 def difference(got: Tensor, right: Tensor) -> str:
-    """A sentence about an answer without a known mistake: it names a wrong shape, NaN, or the largest error."""
+    """A sentence about a wrong answer: its shape, a NaN, or the entry with the largest error.
+
+    It is used if the answer fits no classic mistake.
+    """
     if got.shape != right.shape:
         return f"The shape is wrong: expected {tuple(right.shape)}. Got {tuple(got.shape)}."
     if not torch.isfinite(got).all():
@@ -203,7 +212,7 @@ def short(value: Any) -> str:
 
 
 def real(answer: Any) -> float:
-    """The student's number, from any library. Raises Wrong unless it is one real number."""
+    """The student's answer as a float. Raises Wrong unless the answer is one real number, from any library."""
     if isinstance(answer, str):
         raise Wrong(f"Expected a number. Got {answer!r}, which is text: remove the quotes.")
     one = isinstance(answer, Tensor) and answer.numel() == 1 and not answer.is_complex()
@@ -216,14 +225,14 @@ def real(answer: Any) -> float:
 
 
 def positive(answer: Any, name: str) -> float:
-    """The student's number. Raises Wrong unless it is > 0 and finite."""
+    """The student's answer as a float. Raises Wrong unless the answer is > 0 and finite."""
     if not 0 < (value := real(answer)) < math.inf:
         raise Wrong(f"Expected a number > 0 for {name}. Got {value:g}.")
     return value
 
 
 def on_slider(answer: Any, slider: Slider) -> float:
-    """The student's number. Raises Wrong unless it is in the range of the slider."""
+    """The student's answer as a float. Raises Wrong unless the answer is in the range of the slider."""
     value = real(answer)
     if not slider.low <= value <= slider.high:
         raise Wrong(

@@ -18,37 +18,50 @@ GAP = 0.1  # smallest a − b that the exercise "explore" accepts
 
 @exercise
 def class_eigenvalue(answer: Any) -> str:
-    """By hand: the eigenvalue of the class directions for N = 5, K = 4, a = 0.7, b = 0.2, which is 2.3."""
+    """By hand: the eigenvalue of the class directions in the ideal Gram matrix of an episode.
+
+    The episode has N = 5 classes with K = 4 examples each. The similarity is a = 0.7 within classes and b = 0.2 between
+    classes. The answer is 2.3.
+    """
     a, b, K, N = WITHIN, BETWEEN, SHOTS, WAYS
     common, classes, within = eigenvalues(N, K, a, b)
     mistakes = [
         (1 - a + a - b, "That is 1 − a + (a − b): you forgot K. Each of the four shots adds a − b."),
-        (1 - a + N * (a - b), "You multiplied by N, the number of classes. Within a class, the K shots add up."),
-        (within, "That is 1 − a, of the directions within a class. It does not depend on the other shots."),
+        (
+            1 - a + N * (a - b),
+            "You multiplied by N, the number of classes. The K shots of one class add up: multiply a − b by K.",
+        ),
+        (within, "That is 1 − a, the eigenvalue within a class. The class eigenvalue has K(a − b) in addition."),
         (
             common,
-            "That is for the common direction, with NKb in it. The class directions add up to zero: NKb drops out.",
+            "That is the common eigenvalue, with NKb. The entries of a class eigenvector add up to zero: omit NKb.",
         ),
-        (1 + K * (a - b), "You began with 1. Begin with 1 − a: the block adds a once too often on the diagonal."),
-        (1 + (K - 1) * a, "That is the value of one block by itself. The other classes take b away: K(a − b), not Ka."),
+        (1 + K * (a - b), "You began with 1. Begin with 1 − a, because K(a − b) already counts the diagonal with a."),
+        (
+            1 + (K - 1) * a,
+            "That is the eigenvalue of one block alone. The other classes subtract b: take 1 − a + K(a − b).",
+        ),
         (
             1 - a + (K - 1) * (a - b),
-            "You counted K − 1 shots. The 1 − a in front already corrects the diagonal: count all K.",
+            "You counted K − 1 shots. The term 1 − a already corrects the diagonal: count all K.",
         ),
-        (a + K * (a - b), "You began with a. Begin with 1 − a, which is left of the diagonal."),
+        (a + K * (a - b), "You began with a. Begin with 1 − a."),
         (
             1 - a + N * K * (a - b),
-            "You multiplied by NK, all images. A class direction adds up the K images of one class.",
+            "You multiplied by NK, all images. Only the K images of one class add up: multiply a − b by K.",
         ),
-        (1 - a + K * (a + b), "You added b. Similarity to other classes does not separate the classes: take a − b."),
-        (1 - a + K * b, "You took b alone. The difference a − b separates the classes."),
+        (
+            1 - a + K * (a + b),
+            "You added b. Similarity to other classes makes it harder to separate the classes: take a − b.",
+        ),
+        (1 - a + K * b, "You took b alone. The difference a − b separates the classes: take K(a − b)."),
     ]
     diagnose.number(answer, classes, mistakes, tolerance=0.01)
     return "1 − 0.7 + 4 · (0.7 − 0.2) = 2.3, four times: each shot adds a − b, the gap between the classes."
 
 
 class EpisodeDraw(NamedTuple):
-    """The return value of the student's function for one data set and one random generator."""
+    """An episode that the student's function returned, for one data set and one random generator."""
 
     support: Tensor
     support_y: Tensor
@@ -64,9 +77,12 @@ SEEDS = range(12)
 
 @exercise
 def episode(mine: Any) -> str:
-    """Coding exercise: `my_episode(labels, ways, shots, queries, generator)`, the indices and targets of both sets."""
+    """Coding exercise: `my_episode(labels, ways, shots, queries, generator)` samples an episode.
+
+    It returns the indices and targets of the support set and of the query set.
+    """
     if not callable(mine):
-        raise Wrong(f"Expected your function, without brackets behind its name. Got {diagnose.short(mine)}.")
+        raise Wrong(f"Expected your function, without brackets after its name. Got {diagnose.short(mine)}.")
     for number, (classes, samples, *shape) in enumerate(CASES):
         labels = labelled(classes, samples, number)
         drawn = [run(mine, labels, shape, seed) for seed in SEEDS]
@@ -76,7 +92,7 @@ def episode(mine: Any) -> str:
                     raise Wrong(said)
         if all(torch.equal(one.support.sort().values, drawn[0].support.sort().values) for one in drawn):
             raise Wrong(
-                "You draw the same images every time. Let `generator` choose: `torch.randperm(n, generator=generator)`."
+                "You take the same images every time. Let `generator` choose: `torch.randperm(n, generator=generator)`."
             )
         always(drawn, labels, classes, shape)
         with torch.random.fork_rng(devices=[]):
@@ -88,22 +104,22 @@ def episode(mine: Any) -> str:
                 "episode depends only on its seed."
             )
     return (
-        f"In {len(CASES) * len(SEEDS)} episodes: the numbers are right, both sets have the same classes, named from 0, "
-        "no image in both, and each episode depends only on its seed."
+        f"In {len(CASES) * len(SEEDS)} episodes the numbers are right. Both sets have the same classes, labelled "
+        "from 0, with no image in both. Each episode depends only on its seed."
     )
 
 
 def labelled(classes: int, samples: int, seed: int) -> Tensor:
-    """The class of each image: the classes differ in size, and the images are in random order."""
+    """The class of each image of a test data set, in random order. The classes have different sizes."""
     draw = torch.Generator().manual_seed(seed)
     labels = torch.arange(classes).repeat_interleave(samples + torch.arange(classes) % 3)
     return labels[torch.randperm(len(labels), generator=draw)]
 
 
 def run(mine: Callable[..., Any], labels: Tensor, shape: Sequence[int], seed: int) -> EpisodeDraw:
-    """The four tensors that the student's function returns.
+    """The episode that the student's function returns, after a check of its form.
 
-    Raises Wrong for an error of the function, or NotAttempted.
+    Raises NotAttempted if the exercise is unchanged. Raises Wrong for an error of the function.
     """
     given = f"{len(labels)} labels, ways={shape[0]}, shots={shape[1]}, queries={shape[2]} and a generator"
     answer = diagnose.called(mine, labels.clone(), *shape, torch.Generator().manual_seed(seed), given=given)
@@ -140,9 +156,9 @@ def wrong_number(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str 
         if len(indices) != ways * each:
             return f"Your {name} set holds {len(indices)} images. Expected {ways} classes times {each}: {ways * each}."
         if len(targets) != len(indices):
-            return f"`{name}` has {len(indices)} images and `{name}_y` has {len(targets)} labels. Each image has one."
+            return f"`{name}` has {len(indices)} images and `{name}_y` has {len(targets)} labels. Each image needs one."
         if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(labels):
-            return f"`{name}` has an index that is no image: the images have the indices 0 to {len(labels) - 1}."
+            return f"`{name}` has an index without an image: the images have the indices 0 to {len(labels) - 1}."
     return None
 
 
@@ -152,13 +168,13 @@ def wrong_names(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str |
         expected = sorted(set(range(shape[0])))
         if names != expected:
             return (
-                f"Your labels are the classes' numbers in the data set, here {names}. In an episode, the N classes are "
-                f"called 0 to {shape[0] - 1}: there is a one-hot column for each class."
+                f"Your labels are the numbers of the classes in the data set, here {names}. In an episode, the N "
+                f"classes have the labels 0 to {shape[0] - 1}, one for each one-hot column."
             )
     if names == list(range(1, shape[0] + 1)):
-        return "You count the classes from 1. Call them 0 to N − 1."
+        return "You count the classes from 1. Their labels must be 0 to N − 1."
     if not set(names) <= set(range(shape[0])):
-        return f"An episode's classes are called 0 to {shape[0] - 1}. Got the labels {names}."
+        return f"The labels of an episode must be 0 to {shape[0] - 1}. Got {names}."
     return None
 
 
@@ -167,10 +183,10 @@ def other_classes(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str
     if support != query:
         return (
             f"The classes of your support set are {sorted(support)}; the classes of your query set are "
-            f"{sorted(query)}. No learner can name a class without an example: choose the classes once, for both sets."
+            f"{sorted(query)}. A learner cannot predict a class without an example: use the same classes for both."
         )
     if len(support) < shape[0]:
-        return f"Two of your {shape[0]} classes are the same one: sample without replacement, with `randperm`."
+        return f"Two of your {shape[0]} classes are the same: sample without replacement, with `randperm`."
     return None
 
 
@@ -197,7 +213,7 @@ def leak(one: EpisodeDraw, labels: Tensor, shape: Sequence[int]) -> str | None:
     if shared:
         return (
             f"LEAK: image {min(shared)} is in the support set and in the query set. The learner has seen the answer, "
-            "so the accuracy is too high. Mix a class's images once, then cut: first K for support, next Q for queries."
+            "so the accuracy is too high. Mix a class once: the first K images are support, the next Q are queries."
         )
     return None
 
@@ -213,22 +229,24 @@ FAULTS = (wrong_number, wrong_names, other_classes, mixed_up, leak, twice)
 
 
 def always(drawn: Sequence[EpisodeDraw], labels: Tensor, classes: int, shape: Sequence[int]) -> None:
-    """Raises Wrong if the episodes vary only in their classes, or only in their images."""
+    """Raises Wrong if all episodes have the same classes, or if a class has the same images in all episodes."""
     sets = {frozenset(labels[one.support].tolist()) for one in drawn}
     if len(sets) == 1 and shape[0] < classes:
-        raise Wrong(f"All episodes have the same classes, {sorted(next(iter(sets)))}. Choose them at random, too.")
+        raise Wrong(
+            f"All episodes have the same classes, {sorted(next(iter(sets)))}. Choose the classes at random, too."
+        )
     for c in range(classes):
         having = [one for one in drawn if c in labels[one.support]]
         images = {frozenset(one.support[labels[one.support] == c].tolist()) for one in having}
         if len(having) > 2 and len(images) == 1:
             raise Wrong(
-                f"Class {c} has the same examples in every episode, the first ones. Mix its images before you cut."
+                f"Class {c} has the same examples in every episode, the first ones. Mix its images before you choose."
             )
 
 
 @exercise
 def wide_gap(answer: Any) -> str:
-    """Explore: a σ at which a − b of the letters in the initial state of `BlockExplorer` is at least 0.1.
+    """Explore: a σ at which a − b is at least 0.1, for the letters in the initial state of `BlockExplorer`.
 
     Here a is the mean similarity within classes, and b is the mean similarity between classes.
     """
@@ -236,12 +254,12 @@ def wide_gap(answer: Any) -> str:
     a, b = letters_at(sigma)
     if a - b >= GAP:
         return (
-            f"At σ = {sigma:g} the letters have a − b = {a - b:.3f}. With a narrow σ no two letters are similar, with "
+            f"At σ = {sigma:g} the letters have a − b = {a - b:.3f}. With a narrow σ no two images are similar, with "
             "a wide σ all are. In between, a − b is largest, and each shot adds a − b to the class eigenvalues."
         )
     further = letters_at(min(1.05 * sigma, BlockExplorer.bandwidth.high))
     way = "wider" if further[0] - further[1] > a - b else "narrower"
-    near = " (the difference a − b counts, not a alone: b grows as well)" if a >= 0.5 else ""
+    near = " (a alone is not enough, because b grows as well)" if a >= 0.5 else ""
     raise Wrong(f"At σ = {sigma:g}, a = {a:.3f}, b = {b:.3f} and a − b = {a - b:.3f}{near}. Try a {way} σ.")
 
 

@@ -12,15 +12,16 @@ from amfs_lab.checks.diagnose import exercise, points
 from amfs_lab.checks.verdict import Wrong
 from amfs_lab.explore.kernels.rbf import ALIVE, RbfExplorer, alive
 from amfs_lab.kernels import rbf_kernel, squared_distances
+from amfs_lab.widgets.text import percent
 
 
 @exercise
 def six_alike(answer: Any) -> str:
-    """By hand: the trace of the Gram matrix of six points."""
+    """By hand: the trace of the RBF Gram matrix of six points."""
     mistakes = [
         (1.0, "That is one entry of the diagonal. Add up all six."),
         (36.0, "That is the sum of the whole table for σ → ∞. The diagonal has six entries."),
-        (0.0, "A point is not different from itself: on the diagonal, the similarity is one."),
+        (0.0, "The diagonal compares each point with itself, so each entry is one, not zero."),
     ]
     diagnose.number(answer, 6.0, mistakes, tolerance=0.0)
     return "Six times one: each point has similarity one to itself. The sum of the diagonal is called the trace."
@@ -28,7 +29,7 @@ def six_alike(answer: Any) -> str:
 
 @exercise
 def two_away(answer: Any) -> str:
-    """By hand: the similarity of two points that lie 2σ apart, exp(-2)."""
+    """By hand: the RBF similarity of two points at distance 2σ. The answer is exp(-2)."""
     mistakes = [
         (math.exp(-4), "You divided by σ² where the exponent has 2σ². It is −(2σ)² / (2σ²)."),
         (math.exp(-1), "You did not square the distance: (2σ)² is 4σ², so the exponent is −4σ² / (2σ²)."),
@@ -41,7 +42,7 @@ def two_away(answer: Any) -> str:
 
 
 def _shaped(f: Callable[[Tensor, float], Tensor]) -> Callable[..., Tensor]:
-    """A kernel made from a function of the squared distance and σ."""
+    """A kernel function whose value is `f` of the squared distance and σ."""
     return lambda a, b, s: f(squared_distances(a, b), s)
 
 
@@ -52,7 +53,7 @@ def _summed(f: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
 
 @exercise
 def rbf(mine: Any) -> str:
-    """Coding exercise: `my_rbf(x1, x2, bandwidth)`."""
+    """Coding exercise: `my_rbf(x1, x2, bandwidth)`, the matrix of an RBF kernel."""
     mistakes = [
         (
             _shaped(lambda d2, s: torch.exp(-d2 / s**2)),
@@ -68,7 +69,7 @@ def rbf(mine: Any) -> str:
         ),
         (
             _shaped(lambda d2, s: torch.exp(-d2 / 2 * s**2)),
-            "Mind the brackets: Python reads `a / 2 * s**2` as `(a / 2) * s**2`. Write `a / (2 * s**2)`.",
+            "Check the brackets: Python reads `a / 2 * s**2` as `(a / 2) * s**2`. Write `a / (2 * s**2)`.",
         ),
         (
             _shaped(lambda d2, s: torch.exp(-d2 * s**2)),
@@ -97,11 +98,11 @@ def rbf(mine: Any) -> str:
         ),
         (
             _summed(lambda d: d.square().mean(-1)),
-            "You averaged over the coordinates; a squared distance is the sum of squares. Use `.sum(-1)`.",
+            "You averaged over the coordinates. A squared distance is the sum of squares: use `.sum(-1)`.",
         ),
         (
             _summed(lambda d: d.abs().sum(-1)),
-            "You added absolute differences; a squared distance is the sum of squared differences.",
+            "You added absolute differences. A squared distance is the sum of squared differences.",
         ),
         (
             _summed(lambda d: d.square()),
@@ -121,14 +122,23 @@ def rbf(mine: Any) -> str:
 
 @exercise
 def widest_alive(answer: Any, x: Tensor) -> str:
-    """Explore: the largest σ (within 2 %) at which all eigenvalues of K exceed ALIVE times the largest eigenvalue."""
+    """Explore: the largest σ at which each eigenvalue of K exceeds ALIVE times the largest eigenvalue.
+
+    The answer may be up to 2 % too small.
+    """
     found = diagnose.on_slider(answer, RbfExplorer.bandwidth)
     n, here, further = len(x), alive(x, found), alive(x, 1.02 * found)
     if here < n:
         raise Wrong(
-            f"At σ = {found:g} only {here} of {n} eigenvalues are above {ALIVE:.0%} of the largest: "
-            "a wider kernel makes points more similar, and more eigenvalues vanish. Move σ down."
+            f"At σ = {found:g} only {here} of {n} eigenvalues are above {percent(ALIVE)} of the largest: "
+            "a wider kernel makes points more similar, so fewer eigenvalues are large. Move σ down."
         )
     if further == n:
-        raise Wrong(f"At σ = {found:g} all {n} are alive, and at {1.02 * found:.3g} all still are. Move σ up.")
-    return f"At σ = {found:g} all {n} directions are alive, and 2 % more loses one of them."
+        raise Wrong(
+            f"At σ = {found:g} all {n} eigenvalues are above {percent(ALIVE)} of the largest, and at "
+            f"{1.02 * found:.3g} they still are. Move σ up."
+        )
+    return (
+        f"At σ = {found:g} all {n} eigenvalues are above {percent(ALIVE)} of the largest. "
+        "If σ is 2 % larger, one is not."
+    )

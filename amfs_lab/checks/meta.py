@@ -1,4 +1,4 @@
-"""Self-checks on the outer loop: the weights of the tasks' gradients, lesson 09."""
+"""Self-checks of lesson 09 on the outer loop: the weights of the tasks' gradients."""
 
 import math
 from collections.abc import Callable
@@ -15,24 +15,24 @@ from amfs_lab.outer import MeanCosine, PairwiseCosine
 
 @exercise
 def lone_opponent(answer: Any) -> str:
-    """By hand: the weight, before normalisation, of a task that is exactly opposite to two equal tasks.
+    """By hand: the O-AMFS weight of a task whose gradient is opposite to two equal gradients.
 
-    The answer is -1.
+    The weight is not normalised. The answer is -1.
     """
     mistakes = [
-        (-2.0, "You left out w₃₃: each task's cosine with itself is one, and it counts."),
+        (-2.0, "You left out w₃₃: the cosine of a task with itself is one, and it is part of the sum."),
         (1.0, "That is the weight of each of the two. The cosines of the third task with them are −1."),
         (-1 / 3, "That is the weight after normalisation. Here Z = 1: add up w₁₃, w₂₃ and w₃₃."),
-        (3.0, "You added the sizes |w|: gradients in opposite directions have cosine −1."),
+        (3.0, "You added the absolute values |w|: gradients in opposite directions have the cosine −1."),
         (0.0, "You stopped at one of the two tasks: w₁₃ and w₂₃ are both −1."),
     ]
     diagnose.number(answer, -1.0, mistakes, tolerance=0.0)
-    return "c₃ = −1 − 1 + 1 = −1. A negative weight goes against the task's gradient: the step goes uphill for it."
+    return "c₃ = −1 − 1 + 1 = −1. A negative weight reverses the gradient of task 3, so a small step raises its loss."
 
 
 @exercise
 def turning_angle(answer: Any) -> str:
-    """Explore: the angle of a third task to two equal tasks from which its weight is negative.
+    """Explore: the angle to two equal gradients above which a third gradient gets a negative weight.
 
     The answer is 120 degrees.
     """
@@ -45,16 +45,16 @@ def turning_angle(answer: Any) -> str:
     if abs(angle - 90) < 1:
         raise Wrong("At 90° the third task's cosines with the others are zero, but w₃₃ = 1 keeps its weight positive.")
     if weight > 0 and third_weight(angle + 2) > 0:
-        raise Wrong(f"At {angle:g}° the third task's weight is still {weight:+.2f}. Make it larger.")
+        raise Wrong(f"At {angle:g}° the third task's weight is still {weight:+.2f}. Use a larger angle.")
     if weight < 0 and third_weight(angle - 2) < 0:
         raise Wrong(
-            f"At {angle:g}° the third task's weight is {weight:+.2f}. A smaller angle is enough. Make it smaller."
+            f"At {angle:g}° the third task's weight is {weight:+.2f}, but a smaller angle is enough. Use a smaller angle."
         )
-    return "At 120°, two cosines of −½ cancel the task's own 1: c₃ = 1 + 2 cos(angle), for gradients of any length."
+    return "At 120°, two cosines of −½ cancel w₃₃ = 1: c₃ = 1 + 2 cos(angle), for gradients of any length."
 
 
 def third_weight(degrees: float) -> float:
-    """The weight of a third task at this angle to two tasks that agree."""
+    """The O-AMFS weight of a third gradient, at this angle to two equal gradients."""
     return float(PairwiseCosine().weights(gradients(3, degrees, spread=0.0, ratio=1.0))[2])
 
 
@@ -69,7 +69,7 @@ def _shares(c: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 
 @exercise
 def weights(mine: Any) -> str:
-    """Coding exercise: `my_weights(grads)`, O-AMFS with Z = 1/Σ|c|."""
+    """Coding exercise: `my_weights(grads)`, the weights of O-AMFS with the normalisation Z = 1/Σ|c|."""
     mistakes = [
         (
             lambda g: _similarity(g).sum(0),
@@ -85,20 +85,20 @@ def weights(mine: Any) -> str:
         ),
         (
             _shares(lambda g: (g @ g.T).sum(0)),
-            "You left out the lengths: that is the inner product ⟨g_i, g_j⟩. Divide each gradient by its norm first.",
+            "You used the inner products ⟨g_i, g_j⟩. For cosines, divide each gradient by its norm first.",
         ),
         (
             _shares(lambda g: _similarity(g).sum(0) - 1),
-            "You left out w_jj, each task's cosine with itself, which is one.",
+            "You left out w_jj = 1, the cosine of each task with itself. Add it.",
         ),
         (_similarity, "That is w_ij, all pairs. Add up each column: one number for each task."),
         (
             _shares(lambda g: _similarity(g).abs().sum(0)),
-            "You took |w|: a task that opposes the others must lose weight, not gain weight.",
+            "You took |w|. Keep the sign: a task that opposes the others must get less weight.",
         ),
         (
             MeanCosine("unit").weights,
-            "Those are the cosines with the mean gradient (`MeanCosine`). O-AMFS compares all pairs of tasks.",
+            "Those are the cosines with the mean gradient (`MeanCosine`). Use the cosines of all pairs of tasks.",
         ),
         (PairwiseCosine("unit"), "That is the combined gradient. Return the weights."),
         (
@@ -112,7 +112,7 @@ def weights(mine: Any) -> str:
 
 
 def conflicting(t: int, p: int, seed: int) -> Tensor:
-    """Task gradients of different lengths. The last gradient opposes the rest, so that one weight is negative."""
+    """Task gradients (t p) of different lengths. The last gradient opposes the others, so its weight is negative."""
     grads = points(t, p, seed + 30)
     grads[-1] = -2 * grads[:-1].sum(0) + 0.1 * grads[-1]
     return grads

@@ -1,4 +1,4 @@
-"""Checks of a lesson's environment: installed packages and no network."""
+"""Checks of a lesson's environment: installed packages, and no use of the network."""
 
 import importlib.metadata
 import platform
@@ -16,7 +16,7 @@ NEEDED = ("torch", "numpy", "plotly", "ipywidgets", "anywidget", "jupyterlab")
 
 
 def environment() -> None:
-    """Prints the versions of the packages that the course needs, and names the missing packages."""
+    """Prints the versions of the packages that the course needs. A verdict names the missing packages, if any."""
     missing = []
     print(f"Python {platform.python_version()} on {platform.system()}, torch threads: {torch.get_num_threads()}")
     for name in NEEDED:
@@ -33,7 +33,7 @@ def environment() -> None:
 
 @contextmanager
 def no_network() -> Iterator[None]:
-    """A context in which any new connection of a socket raises an AssertionError."""
+    """A context in which any attempt to open a network connection raises AssertionError."""
 
     def refuse(sock: socket.socket, address: Any) -> None:
         raise AssertionError(f"A lesson needs no network. Got a connection to {address}: remove the call.")

@@ -1,4 +1,4 @@
-"""Self-checks of lesson 00: find the most similar example. The trace of a Gram matrix is checked in `kernels`."""
+"""Self-checks of lesson 00: the most similar example. The check of the trace is in `checks.kernels`."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def most_similar(K_qs: Tensor, letters: Tensor) -> Tensor:
 
 @exercise
 def guess(mine: Any) -> str:
-    """Coding exercise: `my_guess(K_qs, letters)`."""
+    """Coding exercise: `my_guess(K_qs, letters)`, the letter of the most similar example for each query."""
     mistakes = [
         (
             lambda K, letters: K.argmax(1),
@@ -27,7 +27,7 @@ def guess(mine: Any) -> str:
         ),
         (
             lambda K, letters: letters[K.argmin(1)],
-            "You took the least similar example: a larger similarity is a better match.",
+            "You took the least similar example. Take the most similar one: `argmax` instead of `argmin`.",
         ),
         (
             lambda K, letters: letters[K.argmax(0)],
@@ -42,7 +42,7 @@ def guess(mine: Any) -> str:
             lambda K, letters: K.argmax(),
             "That is one number for the whole table. Use `argmax(1)`: one number for each row.",
         ),
-        (lambda K, letters: most_similar(K, letters) + 1, "You counted the letters from 1; they are numbered from 0."),
+        (lambda K, letters: most_similar(K, letters) + 1, "You counted the letters from 1. They are numbered from 0."),
         (
             lambda K, letters: (K @ one_hot(letters).to(K.dtype)).argmax(1),
             "You added up the similarities to all examples of a letter. Take only the single most similar example.",
@@ -60,13 +60,16 @@ CASES = [(3, 5, [4, 0, 3, 1, 2]), (4, 6, [1, 2, 0, 1, 0, 2]), (5, 8, [3, 3, 0, 1
 
 
 def table(q: int, n: int, seed: int) -> Tensor:
-    """Similarities between 0 and 1 of q queries and n examples."""
+    """Random similarities between 0 and 1, for q queries (rows) and n examples (columns)."""
     return torch.rand(q, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 @exercise
 def always_read(answer: Any, task: int) -> str:
-    """Explore: the number (from 1) of the letter whose queries are all recognised by its one example."""
+    """Explore: the number (from 1) of the letter whose queries are all classified correctly.
+
+    Each letter has one example. A query gets the label of the most similar example.
+    """
     letter = diagnose.real(answer)
     guesses, truths = nearest(task)
     prints = len(truths) // WAYS
@@ -81,10 +84,11 @@ def always_read(answer: Any, task: int) -> str:
         query = int(missed.nonzero()[0])
         raise Wrong(
             f"Letter {letter:g} is recognised {prints - int(missed.sum())} times in {prints}. For example, query "
-            f"{query + 1} is taken for letter {int(guesses[query]) + 1}. Keep task at {task}, shots at 1; move query."
+            f"{query + 1} is taken for letter {int(guesses[query]) + 1}. Keep task at {task} and shots at 1, and move "
+            "query."
         )
     others = int((guesses == round(letter) - 1).sum()) - prints
     return (
-        f"Letter {letter:g} is recognised {prints} times in {prints}. But {others} prints of the other letters are "
-        "taken for it as well: an answer that is given often is often right. See “Where this breaks” for the reason."
+        f"Letter {letter:g} is recognised {prints} times in {prints}. But {others} images of the other letters are "
+        "also taken for it: the model gives this answer too often. “Where this breaks” explains why."
     )

@@ -18,14 +18,14 @@ UNTOUCHED = "not attempted yet"
 
 
 class Wrong(AssertionError):
-    """A wrong answer. The message states what the student did, or what to do.
+    """A wrong answer. The message states what the student did wrong, or what to do next.
 
     Any other exception is an error in the check.
     """
 
 
 class NotAttempted(NotImplementedError):
-    """The student has not changed the exercise."""
+    """The student has not changed the code of the exercise."""
 
 
 def graded() -> bool:
@@ -33,7 +33,7 @@ def graded() -> bool:
 
 
 def raises() -> bool:
-    """True if a wrong answer raises: under a grader, in a test, or outside a notebook."""
+    """True if a wrong answer raises an exception: under a grader, in a test, or outside a notebook."""
     return graded() or os.environ.get(STRICT) == "raise" or get_ipython() is None
 
 

@@ -87,7 +87,7 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def _images(given: Path) -> list[Path]:
-    """A list with the given image, or with all images of the given folder, sorted by name.
+    """A list with the given image, with all images of the given folder, or with the files that match a pattern.
 
     Raises DataError for a folder without images.
     """

@@ -79,7 +79,7 @@ def intervals(result: Result) -> "SavableFigure":
 
 
 def reliability(result: Result) -> "SavableFigure":
-    """Reliability diagrams at equal time: the share of correct answers for each confidence."""
+    """Reliability diagrams after training for equal time: the share of correct answers for each confidence."""
     from amfs_lab.experiments import figures
 
     found = {

@@ -117,7 +117,8 @@ class Experiment(ABC, Generic[Config]):
             resume: True continues the training runs of an interrupted experiment (see `Trainings`).
             jobs: number of processes of an experiment with a `Pool`.
         Raises:
-            ConfigError: the folder exists, or the data are too small for the settings. Raised before any training.
+            ConfigError: the folder exists (without `resume`), its result has other settings, or the data are too small
+                for the settings. Raised before any training.
             NumericalError: a training run that diverged.
         """
         if folder is not None and resume and (folder / RECORD).is_file():

@@ -173,7 +173,7 @@ class Pool:
 
     @contextlib.contextmanager
     def stored(self, name: str) -> Iterator[dict[str, Any]]:
-        """A context with the dictionary in a file of the pool.
+        """A context manager that gives the dictionary stored in the file `name` of the pool.
 
         In the block, the file is locked. At the end of the block, the dictionary is written to the file. Raises
         DataError for a damaged file.

@@ -1,4 +1,4 @@
-"""Colour, dash and marker of each method of the lessons and each aggregation rule, by the label in figures."""
+"""The colour, dash and marker of each method and each aggregation rule in figures, by label."""
 
 from amfs_lab import methods
 from amfs_lab.widgets.style import GREEN, INK, Look

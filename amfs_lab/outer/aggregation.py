@@ -227,7 +227,7 @@ class CosineRule(SummedRule):
         return c.clamp(min=0) if self.negative == "clip" else c
 
     def _factor(self, first: Float[Tensor, " m"], second: Float[Tensor, " n"], tasks: int) -> Float[Tensor, ""]:
-        """The factor that turns the weights under `"agreement"` into the weights under `normalization`."""
+        """The weights with the normalization `"agreement"`, times this factor, are the weights of this rule."""
         weighted, total = second[:-1], second[-1]
         if self.normalization == "agreement":
             return total.new_ones(())

@@ -11,10 +11,11 @@ def cancellation_tolerance(p: int, dtype: torch.dtype) -> float:
     """A bound on the rounding error of a cosine whose exact value is 0: (8 + sqrt(p)/8) eps.
 
     p is the dimension of the two vectors. One rounding has an error of up to eps/2, with a random sign. A dot product
-    of unit vectors is summed in L >= 4 lanes. Each lane adds p/L products to partial sums <= 1/L, and has an error of
-    eps/2 sqrt(p/L) / L. So the sum of the lanes has an error of eps/2 sqrt(p) / L <= sqrt(p) eps/8. The 8 eps are for
-    the two norms, the two divisions and the sum over the tasks, with one or two roundings each. The error was measured
-    on opposed gradients of 2 to 112,000 numbers (tests/outer/test_laws.py).
+    of unit vectors is summed in L >= 4 lanes. Each lane adds p/L products. Its partial sums are at most 1/L, so each of
+    the p/L roundings is at most eps/2 / L, and the lane has an error of eps/2 sqrt(p/L) / L. So the sum of the lanes
+    has an error of eps/2 sqrt(p) / L <= sqrt(p) eps/8. The 8 eps are for the two norms, the two divisions and the sum
+    over the tasks, with one or two roundings each. The error was measured on opposed gradients of 2 to 112,000 numbers
+    (tests/outer/test_laws.py).
 
     Use: treat a sum of n such cosines as 0 if the sum is <= n times the tolerance.
     """

@@ -1,4 +1,4 @@
-"""A few-shot classifier made from a saved run and a support set. It rejects images of other classes."""
+"""A few-shot classifier made from a saved run and a support set. If calibrated, it rejects other images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -36,7 +36,7 @@ class RunFolder:
     Args:
         save_every: number of meta-steps between checkpoints.
         resume: True reads the newest checkpoint, if the folder holds a run.
-        writes: False in a process that only reads, because it is not rank 0.
+        writes: True in the process of rank 0. All other processes only read the folder.
     Raises:
         ConfigError: the folder already holds a run that is not resumed; the run cannot be resumed with `config`; or the
             folder cannot be written.
@@ -137,7 +137,7 @@ class RunFolder:
             yield
 
     def check_visible(self) -> None:
-        """Raises ConfigError if this process does not see the folder of the run, which rank 0 has made and locked."""
+        """Raises ConfigError if this process does not see the folder of the run. Rank 0 made and locked this folder."""
         if self.path is not None and not self.path.is_dir():
             raise ConfigError(
                 f"All processes of a run must see its folder. Got {self.path}, which this process does not see. Name a "
@@ -250,7 +250,7 @@ def holds_checkpoint(folder: Path) -> bool:
 def held(folder: Path) -> Iterator[None]:
     """A context that locks the folder of a run, until the block or the process ends.
 
-    Raises ConfigError if another run has locked the folder. The message names the process of that run.
+    Raises ConfigError if another run has locked the folder. The message names the process of that run, if it is known.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(folder / LOCK), folder / HOLDER  # FileLock opens no link
@@ -298,9 +298,10 @@ def check_free(folder: Path) -> None:
 
 @contextlib.contextmanager
 def writable(folder: Path, what: str) -> Iterator[None]:
-    """A context that raises ConfigError if the block cannot read `folder`, or if no file can be written to it.
+    """A context that raises ConfigError if the block cannot read `folder`, or if no file can be written to `folder`.
 
-    The check writes a temporary file and removes it.
+    The check writes a temporary file and removes it. The argument `what` is the word for the content of the folder in
+    the error message, such as "run".
     """
     try:
         yield

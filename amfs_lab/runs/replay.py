@@ -24,7 +24,7 @@ class TensorSummary:
     """A summary of one tensor in a replay.
 
     `size` is the number of entries, and `broken` is the number of entries that are not finite. `low` and `high` are the
-    smallest and the largest finite entry.
+    smallest and the largest finite entry, or NaN if there is none.
     """
 
     name: str

@@ -54,7 +54,10 @@ def check_savable(tensors: dict[str, Any], record: dict[str, Any]) -> None:
 
 
 def _own_copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copies of the tensors on the CPU. Each copy has its own memory, because safetensors cannot save tied weights."""
+    """Copies of the tensors on the CPU. Each copy has its own memory.
+
+    This is needed because safetensors cannot save two tensors that share memory.
+    """
     return {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()

@@ -51,11 +51,12 @@ class DataSet(NamedTuple):
             The folder `root` is searched first.
         unseen: words for the classes that no training episode contains, such as "unseen scripts".
         groups: word for groups of classes, such as "alphabets", if training and test classes share no group; else "".
-        script: label -> name of the writing system, which has the same name in all data sets; by default the label.
+        script: function from a label to the name of the writing system. A writing system has the same name in all data
+            sets. By default, the name is the label.
         turned: True if rotated images can be used as new classes ("rotations", see `tasks.augment`).
         mean, std: normalisation constants of the pixels in [0, 1], one for each channel, or one for all.
         augment: augmentations of the training images for the result tables.
-        ways: ways of the training episodes for the result tables, for learners without a head.
+        ways: number of classes of the training episodes for the result tables, for learners without a head.
         shapes: episode shapes of the result tables, such as "5w1s" for 5-way 1-shot.
     """
 
@@ -139,8 +140,9 @@ def open_source(
         split: `"train"`, `"validation"` or `"test"`; no class is in two splits.
         augment: see `amfs_lab.tasks.augment`; for training only.
         root: a folder that is searched first. The next folders are $AMFS_LAB_DATA, the package, and `data/`.
-        unseen_by: name of the data set of the training, if it is another data set. All classes that occur in that
-            training are left out. For glyphs and Omniglot, all characters of the training scripts are left out.
+        unseen_by: name of the training data set, if the training used another data set. All classes in the training
+            split of that data set are left out. For glyphs and Omniglot, all characters of the training scripts are
+            left out.
     Raises:
         ConfigError: an unknown name or split, or a split too small for `config`. DataError: a missing or damaged file.
     """

@@ -74,7 +74,8 @@ def split(protocol: str, name: str, root: Path | None = None, partial: bool = Fa
     Args:
         protocol: "fc100" or "cifar-fs". partial: True gives only a warning if all images of a class are missing.
     Raises:
-        DataError: a missing or damaged file, or a class without images (with `partial`, no class with images).
+        DataError: a missing or damaged file; a class without images. With `partial`, the last error is raised only if
+            no class of the split has images.
     """
     place = data_dirs.find(WANTED, root)
     copy = packed.copy(protocol, key(place), lambda: _source(place, protocol))
@@ -131,7 +132,7 @@ def _source(place: Path, protocol: str) -> packed.Source:
 
 
 def read(place: Path) -> dict[str, UInt8[np.ndarray, "n 32 32 3"]]:
-    """The images of each class: first those in the file `train`, then those in the file `test`. Raises DataError."""
+    """The images of each class: first the images in the file `train`, then in the file `test`. Raises DataError."""
     try:
         data = _files(place)
         found = _field(unpickle.load(data[META]), "fine_label_names")
@@ -180,7 +181,10 @@ def _examples(part: str, batch: Any, classes: int) -> tuple[UInt8[np.ndarray, "n
 
 
 def _field(found: Any, name: str) -> Any:
-    """The value of the key `name`. In the file, the key may be a string or bytes. Raises KeyError."""
+    """The value of a key of `found`. The argument `name` is the key as a string; in the file it may be bytes.
+
+    Raises KeyError.
+    """
     for key in (name, name.encode()):
         if isinstance(found, dict) and key in found:
             return found[key]

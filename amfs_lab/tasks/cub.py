@@ -3,7 +3,7 @@
 The source is the official folder `CUB_200_2011/` or the official archive `CUB_200_2011.tgz`. An archive is read in one
 pass, and no file of the archive is written to disk. If `train.csv`, `val.csv` and `test.csv` (columns filename and
 label) are in the same directory as the folder or archive, they define the splits. Otherwise the splits are those of
-Chen et al. (2019). They use the index i of a class in the sorted list: i % 2 = 0 for training, i % 4 = 1 for
+Chen et al. (2019). These splits use the index i of a class in the sorted list: i % 2 = 0 for training, i % 4 = 1 for
 validation, i % 4 = 3 for testing.
 """
 
@@ -64,7 +64,10 @@ def survey(place: Path) -> dict[str, dict[str, list[str]]]:
 
 
 def arrange(place: Path, read: Callable[[str], bytes]) -> dict[str, list[str]]:
-    """The sorted image names of each class, from the official lists. `read` reads a list. Raises DataError."""
+    """The sorted image names of each class, from the official lists. The function `read` gives the content of a list.
+
+    Raises DataError.
+    """
     try:
         names, numbers, labels = (_pairs(name, read(name)) for name in LISTS)
         if names.keys() != numbers.keys():

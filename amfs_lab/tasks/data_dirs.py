@@ -73,7 +73,10 @@ def inside(folder: Path, wanted: Wanted) -> Path | None:
 
 
 def _alike(place: Path, names: Sequence[str], is_one: Callable[[Path], bool]) -> list[Path]:
-    """The files or folders in `place` with one of the names, in any case of letters. Exact matches come first."""
+    """The files or folders in `place` that have one of the names. The case of letters is ignored.
+
+    Exact matches come first.
+    """
     lower = [name.lower() for name in names]
     candidates = (*(place / name for name in names), *_entries(place))
     return [each for each in candidates if each.name.lower() in lower and is_one(each)]
@@ -91,7 +94,8 @@ def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
     """The data directories in the order of search: `root`, $AMFS_LAB_DATA, the package, the checkout, ./data.
 
     Args:
-        what: name of the file or folder to find, for the error message. say: True warns of the `faults`.
+        what: name of the file or folder to find, for the error message.
+        say: True warns of each invalid entry of $AMFS_LAB_DATA.
     Raises:
         DataError: `root` is given, but is not a folder.
     """
@@ -106,7 +110,10 @@ def folders(root: Path | None, what: str, say: bool = True) -> list[Path]:
 
 
 def warn() -> None:
-    """Warns of each of the `faults`. All warnings come from one code line, so Python shows each warning only once."""
+    """Warns of each invalid entry of $AMFS_LAB_DATA (see `faults`).
+
+    All warnings come from one code line, so Python shows each warning only once.
+    """
     for fault in faults():
         warnings.warn(fault, DataFolderWarning, stacklevel=1)
 
@@ -115,7 +122,8 @@ def named() -> list[Path]:
     """The entries of $AMFS_LAB_DATA: one folder, or several folders with the separator of PATH.
 
     An entry may be invalid (see `faults`). Blanks and quotes around a name are removed, and `~` and `$NAME` are
-    replaced. A shell does this too, but a program that reads the variable from a settings file may not do it.
+    replaced. A shell makes the same changes. A program that reads the variable from a settings file may not make these
+    changes.
     """
     value = os.environ.get(VARIABLE, "")
     if os.path.isdir(value):

@@ -68,7 +68,7 @@ def _omniglot(root: Path | None) -> Iterator[str]:
 
 
 def _missing(part: str, root: Path | None) -> Iterator[str]:
-    """The lines for one missing file of Omniglot. If the other file exists, the missing file belongs in its folder."""
+    """The lines for one missing file of Omniglot. Its place is the folder of the other file, if that file exists."""
     found = next(filter(None, (data_dirs.lookup(wanted, root) for wanted in OMNIGLOT.values())), None)
     yield from _absent("omniglot", f"{part}.zip", found and found.parent)
 

@@ -1,4 +1,4 @@
-"""Downloads of data sets with pooch. A file is checked by MD5, and is moved to its final folder if it is complete."""
+"""Downloads of data sets with the library pooch. Each file is checked by MD5, and then moved to its final folder."""
 
 import io
 from collections.abc import Callable
@@ -104,7 +104,7 @@ def _download(store: pooch.Pooch, name: str, size: int) -> None:
 
 
 def _receive(size: int, url: str, path: str, store: pooch.Pooch) -> None:
-    """Tries once to download a file. Raises ValueError for more than `size` bytes: a response may be endless."""
+    """Tries once to download a file. Raises ValueError above `size` bytes, because a response may be endless."""
     bar: dict[str, Any] = {"desc": url.rpartition("/")[2], "total": size, "disable": None}
     with _Bounded(path, "wb") as file, tqdm.wrapattr(file, "write", **bar) as watched:
         file.size = size

@@ -2,7 +2,7 @@
 
 There are about forty living scripts from Adlam to Yezidi, with at most 36 letters each and 20 samples of each letter.
 The samples of a letter differ in the face, weight or width of the font. The fonts are Google's Noto fonts (SIL Open
-Font License 1.1). Each sample has its own pen width, and a seeded distortion bends and slants it. Samples are 28x28
+Font License 1.1). Each sample has its own pen width. A seeded distortion bends and slants the letter. Samples are 28x28
 grey images with bright ink. Each script is in one split only, so test letters are from scripts that are not used in
 training. `data/GLYPHS.md` lists the scripts, the font faces and the difficulty. `glyph_builder` makes the data file.
 """

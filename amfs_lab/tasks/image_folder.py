@@ -27,8 +27,8 @@ SHOWN = 5  # names in a sentence; further names are only counted
 class FolderLabel(str):
     """The name of a class, with two attributes for error messages.
 
-    If `read_folder` cut all classes to the size of the smallest class, `smallest` and `samples` are the name and the
-    size of the smallest class. Otherwise they are "" and None.
+    The attributes are set if `read_folder` cut all classes to the size of the smallest class. Then `smallest` is the
+    name of the smallest class, and `samples` is its size. Otherwise `smallest` is "", and `samples` is None.
     """
 
     smallest: str
@@ -42,7 +42,10 @@ class FolderLabel(str):
 
 @dataclass(frozen=True)
 class _Class:
-    """The images, other files and folders in the folder of a class, sorted by name. `images` has strings, for speed."""
+    """The content of the folder of a class, sorted by name: images, other files, and folders.
+
+    `images` has paths as strings, for speed.
+    """
 
     label: str
     place: Path

@@ -30,7 +30,7 @@ def by_folder(place: Path) -> dict[str, dict[str, list[str]]]:
 
 
 def by_csv(place: Path, images: Mapping[str, Image]) -> dict[str, dict[str, list[Image]]]:
-    """The images that the files `train.csv`, `val.csv` and `test.csv` list, by split and class; {} without CSV files.
+    """The images named in `train.csv`, `val.csv` and `test.csv`, by split and class; {} without CSV files.
 
     Args:
         images: all images by name. The column `filename` of a CSV file has these names.

@@ -86,8 +86,8 @@ def squared(
     """The upright image as a square: its grey levels (size size), or its colours (size size 3).
 
     Transparent pixels and the padding of an oblong image are white, or black with `ink`. A large oblong image is
-    reduced before it is padded, because the padding would make a huge square from a thin image. The filter is Lanczos,
-    because an area average makes thin strokes between two pixels too weak.
+    reduced before it is padded, because the padding would make a huge square from a thin image. The image is scaled
+    with the Lanczos filter. An area average makes thin strokes between two pixels too weak.
 
     Args:
         ink: True inverts the image.

@@ -38,8 +38,8 @@ def extract_ink(image: Any, size: int) -> Ink:
     """The ink of a Pillow image in mode L as a square of grey levels.
 
     The image may show dark ink on light paper, or chalk on a dark board. A pixel of brightness b becomes 1 - b / p,
-    where p is the brightness of the paper around it. Otsu's threshold (1979) separates ink from paper. Paper becomes 0,
-    and the median of the ink becomes 255. The bounding box of the ink is centred with a `MARGIN`.
+    where p is the brightness of the paper around the pixel. Otsu's threshold (1979) separates ink from paper. Paper
+    becomes 0, and the median of the ink becomes 255. The bounding box of the ink is centred with a `MARGIN`.
     """
     from PIL import Image, ImageOps
 
@@ -115,7 +115,10 @@ def _without_specks(ink: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 
 
 def _centred(ink: Float[np.ndarray, "h w"], strong: np.ndarray) -> Float[np.ndarray, "s s"]:
-    """The part of `ink` in the bounding box of the strong ink, centred in a square with a margin."""
+    """The part of `ink` in the bounding box of the strong ink, centred in a square with a margin.
+
+    The argument `strong` is True at the pixels with strong ink.
+    """
     (box,) = ndimage.find_objects(strong.astype(int))
     cut = ink[box]
     side = max(cut.shape)

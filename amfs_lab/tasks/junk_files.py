@@ -17,5 +17,5 @@ _ENDINGS = ("@synoeastream", "@synoresource", "zone.identifier", ":encryptable")
 
 
 def is_leftover(name: str) -> bool:
-    """True for a leftover: a file or folder that a system or program created for itself, or a hidden one (`.NAME`)."""
+    """True for a leftover: a hidden file or folder (`.NAME`), or one that a system or program created for itself."""
     return name.startswith((".", "~$")) or name.lower() in _NAMES or name.lower().endswith(_ENDINGS)

@@ -100,7 +100,7 @@ def load(part: str, root: Path | None = None) -> Drawings:
 
 
 def survey(part: str, root: Path | None = None) -> tuple[Path, tuple[str, ...], list[str]]:
-    """The path of a part of Omniglot, its labels, and the `remarks` on it. Reads no image. Raises DataError.
+    """The path of a part of Omniglot, its labels, and its `remarks`. Reads no image. Raises DataError.
 
     The number of converted images is known only if there is a packed copy.
     """

@@ -66,8 +66,8 @@ class Tree:
 def opened(place: Path) -> Iterator[Tree]:
     """A context with the `Tree` of a zip or folder.
 
-    The key is the SHA-256 of the zip, or of the names in the folder and the contents of the drawings. Raises DataError
-    for an incomplete zip, or a path that cannot be read.
+    The key of a zip is the SHA-256 of the file. The key of a folder is the SHA-256 of all names in the folder and of
+    the contents of the drawings. Raises DataError for an incomplete zip, or a path that cannot be read.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -114,7 +114,8 @@ def _zip(archive: zipfile.ZipFile, place: Path, digest: str) -> Tree:
 def read(tree: Tree, top: str) -> Drawings:
     """All drawings below the folder `top`, as 28x28 grey levels.
 
-    Raises DataError for another layout or a damaged image. The message names the first missing path, or the image.
+    Raises DataError for another layout or a damaged image. The message names the first missing path, or the
+    damaged image.
     """
     characters = arrange(tree, top)
     images, converted = np.empty((len(characters), DRAWERS, SIDE, SIDE), np.uint8), 0
@@ -168,11 +169,11 @@ def arrange(tree: Tree, top: str) -> dict[str, list[str]]:
 
 
 def _start(tree: Tree, top: str) -> tuple[list[str], list[list[str]]]:
-    """The folder that contains the alphabets of this part, and all other folders inside it that contain alphabets.
+    """The folder with the alphabets of this part, and the folders inside this folder that also contain alphabets.
 
-    The other folders belong to the other part, or to copies. The path of the folder ends in `top`. If there is no such
-    path, the function takes a path without the name of a part. Of several such paths, it takes the path with the most
-    drawings. If paths have equally many drawings, it takes the shortest path.
+    These inner folders belong to the other part, or to copies. The path of the first folder ends in `top`. If there is
+    no such path, the function takes a path without the name of a part. Of several possible paths, it takes the path
+    with the most drawings. If paths have equally many drawings, it takes the shortest path.
     """
     counts: Counter[tuple[str, ...]] = Counter()
     for parts in (name.split("/") for name in tree.names):

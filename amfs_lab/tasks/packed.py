@@ -45,8 +45,8 @@ Splits = Mapping[str, Mapping[str, Sequence[str]]]  # paths as strings, because 
 class Block(NamedTuple):
     """Images for the rows `row` .. `row + k - 1` of a packed copy.
 
-    `modes`, `sizes` and `pages` are numbers of files: with an unexpected mode, with an unexpected size, and with
-    further pages.
+    `modes` is the number of files with an unexpected mode. `sizes` is the number of files with an unexpected size.
+    `pages` is the number of files with further pages.
     """
 
     row: int
@@ -72,7 +72,8 @@ class Packed:
     Args:
         images: (n h w 3) or (n h w), sorted by split and class.
         splits: the number of images by split and label.
-        modes, sizes: numbers of images that were converted because of their mode, and because of their size.
+        modes: number of images that were converted because of their mode.
+        sizes: number of images that were converted because of their size.
         pages: number of files with further pages or frames, which are not used.
     """
 
@@ -197,7 +198,8 @@ def decoded(
     """Reads images in threads on all cores, with a progress bar, and yields each image as a `Block`.
 
     Args:
-        items: pairs (row, item). read: item -> the image, and the other fields of a `Block` after `images`.
+        items: pairs (row, item).
+        read: function from an item to a tuple: the image, and the fields of `Block` after the field `images`.
         total: number of items. name: name of the data set.
     """
     items = iter(items)

@@ -66,5 +66,5 @@ class Ragged:
 
 
 def counts_of(samples: Shaped[Tensor, "c s ..."]) -> tuple[int, ...]:
-    """The number of samples of each class in a tensor, which is s for all c classes."""
+    """The number of samples of each class in a tensor (c, s, ...): s for each of the c classes."""
     return (samples.shape[1],) * samples.shape[0]

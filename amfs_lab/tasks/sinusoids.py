@@ -30,9 +30,9 @@ class Wave:
 class SinusoidSource:
     """A source of sinusoid tasks. The episode `source[index]` has `shots` support points and `queries` query points.
 
-    All points of an episode are on one wave. The amplitude is uniform over 0.1..5, the phase over 0..pi, and x over
-    -5..5. An episode is a pure function of (split, seed, index). Points are sampled one after the other. So the first
-    points stay the same if `shots` is larger.
+    All points of an episode are on one wave. Three numbers are uniform: the amplitude in 0.1..5, the phase in 0..pi,
+    and x in -5..5. An episode is a pure function of (split, seed, index). Points are sampled one after the other. So
+    the first points stay the same if `shots` is larger.
 
     Args:
         split: any name; different names give different tasks.

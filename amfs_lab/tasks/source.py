@@ -25,7 +25,7 @@ MOST = 10_000  # ways, shots or queries: more than any data set has, but few eno
 
 @dataclass(frozen=True)
 class EpisodeConfig:
-    """The shape of an episode: N `ways` (classes), K `shots` and Q `queries` of each class."""
+    """The shape of an episode: `ways` = N classes, with `shots` = K and `queries` = Q samples of each class."""
 
     ways: int = 5
     shots: int = 1
@@ -73,7 +73,7 @@ class LabelledSource:
     Args:
         samples: (classes, samples, ...), or `Ragged` for classes of unequal sizes.
         labels: a different name for each class. Numbers are converted to names.
-        name, split, seed: an episode depends only on these and its index.
+        name, split, seed: the random choices of an episode depend only on these three and on its index.
     Raises:
         ConfigError: samples of another type or shape, a wrong number of labels, a repeated label, or more ways, shots
             or queries than the samples allow.

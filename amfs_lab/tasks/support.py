@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 
 
 def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: bool = True) -> Picture:
-    """The image in a file as (1, size, size).
+    """The image in a file as a tensor (1, size, size), with remarks.
 
     Args:
         ink: True for a photograph or scan of a drawing on paper (see `amfs_lab.tasks.ink`). Otherwise the image is
@@ -49,7 +49,10 @@ def read_picture(path: Path | str, size: int = 28, ink: bool = False, black: boo
 
 
 def support_files(folder: Path | str) -> dict[str, list[Path]]:
-    """The image files of each class in a folder. Raises the errors of `image_files`, and DataError for one class."""
+    """The image files of each class in a folder.
+
+    Raises the errors of `image_files`. Raises DataError if there is only one class.
+    """
     classes = image_files(folder)
     if len(classes) < 2:
         raise DataError(f"Expected folders of at least two classes in {folder}. Got one, {str(*classes)!r}. Add one.")

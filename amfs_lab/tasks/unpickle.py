@@ -101,7 +101,10 @@ def _refuse(got: str) -> NoReturn:
 
 
 class _Machine:
-    """The interpreter: its stack, marks in the stack, memo, and the number of characters that it may still encode."""
+    """The interpreter: its stack, marks in the stack, and memo (stored objects by number).
+
+    `left` is the number of characters that the interpreter may still encode.
+    """
 
     def __init__(self, characters: int) -> None:
         self.left = characters

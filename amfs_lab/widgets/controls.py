@@ -58,8 +58,8 @@ class Control:
     Args:
         label: short name beside the control. help: one line below the control, about the effect of the control.
         rare: if True, the control is hidden until the user clicks "More controls".
-        inert: the reason, if the initial figure does not change when only this control is moved. Without a reason,
-            `drive` requires a change.
+        inert: the reason why a move of only this control does not change the initial figure. Without a reason, `drive`
+            requires a change.
     """
 
     name = ""
@@ -87,7 +87,7 @@ class Control:
         return value
 
     def probes(self) -> list[Any]:
-        """The test values that `drive` sets: both ends, the start, and one value between the ends."""
+        """The test values that `drive` sets. For a slider: both ends, the start, and one value between the ends."""
         raise NotImplementedError
 
     def beyond(self) -> list[Any]:

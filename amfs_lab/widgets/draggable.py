@@ -47,7 +47,7 @@ class DraggableExplorer(Explorer):
         self.live_figure.state.observe(self._dragged, "places")
 
     def rows(self, rare: bool) -> list[w.Widget]:
-        """The boxes of the controls, as `Explorer.rows`. The two number boxes of a point (rare) are side by side."""
+        """The boxes of the controls, as in `Explorer.rows`. The two boxes of a point are rare, and side by side."""
         if not rare:
             return super().rows(rare)
         theirs = [self.controls[name].box for pair in self.places.values() for name in pair]
@@ -59,7 +59,7 @@ class DraggableExplorer(Explorer):
         return [*others, together]
 
     def present(self) -> int:
-        """The number of points to show: the first ones in `places`. All other points and their boxes are hidden."""
+        """The number of points to show, in the order of `places`. All later points and their boxes are hidden."""
         return len(self.places)
 
     def _place(self) -> None:

@@ -171,7 +171,7 @@ class Explorer(Shown):
     # message on iopub (ipywidgets passes the error to the shell). The browser test reads this message.
 
     def guard(self, widget: Any) -> None:
-        """Makes the banner show every error that a message from the page to this widget causes.
+        """Adds error messages to a widget: if a message from the page causes an error, the banner shows the error.
 
         This includes the error of a trait that rejects the message before any callback.
         """

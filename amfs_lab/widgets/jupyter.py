@@ -16,8 +16,9 @@ _awaiting = 0
 
 
 def stopped(interrupt: BaseException, words: str) -> None:
-    """Shows a box with `words` instead of the traceback of an interrupt. The exception stays the same.
+    """Shows a box instead of the traceback of an interrupt. The argument `words` is the text of the box.
 
+    The exception stays the same.
     The kernel still reports an error, and this error ends "Run All". IPython calls `_render_traceback_` of the
     exception instead of making its own traceback. `page.css` hides the line "Stopped.", which remains beside the box.
     """
@@ -49,7 +50,7 @@ async def yield_to_kernel() -> None:
 
 
 def acknowledged(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A wrapper of a message handler: after the handler returns, the page gets an acknowledgement."""
+    """A wrapper of a message handler, which calls `acknowledge` after the handler, also after an error."""
 
     @functools.wraps(handler)
     def handled(*args: Any, **kwargs: Any) -> Any:
@@ -62,12 +63,12 @@ def acknowledged(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def acknowledge() -> None:
-    """Tells the page that its message was handled, in the one case in which ipykernel does not do this.
+    """Tells the page that its message was handled, if a cell runs an `await` at this time.
 
-    This case is a message that is handled while a cell runs an `await`. ipykernel 7.4 sends no status for such a
-    message. ipywidgets waits for the status `idle` before it sends the next value of the same widget. So, without this
-    function, a user could move a slider only once during a run. (JupyterLab avoids this problem with a subshell for
-    widget messages, but it makes the subshell only after the first widget message.)
+    ipykernel 7.4 sends no status for a message that is handled during an `await`. This function sends this status.
+    ipywidgets waits for the status `idle` before it sends the next value of the same widget. So, without this function,
+    a user could move a slider only once during a run. (JupyterLab avoids this problem with a subshell for widget
+    messages, but it makes the subshell only after the first widget message.)
     """
     if not _awaiting or threading.current_thread() is not threading.main_thread():
         return

@@ -36,7 +36,10 @@ PAPER = blend([[0.0, "#FFFFFF"], [1.0, INK]], 16)
 
 
 def greys(image: Float[Tensor, "rows columns"]) -> UInt8[np.ndarray, "rows columns"]:
-    """An image of a character (0 is paper, 1 is ink) as indices into PAPER, which has 16 levels, as the glyphs have."""
+    """An image of a character (0 is paper, 1 is ink) as indices into the palette PAPER.
+
+    The palette has 16 levels, because the glyphs have 16 grey levels.
+    """
     cells: np.ndarray = (15 * image).round().to(torch.uint8).numpy()
     return cells
 

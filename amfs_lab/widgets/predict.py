@@ -74,7 +74,7 @@ class Prediction(Shown):
         return f"You said “{option}”. Consider: {reason.rstrip('.')}{end} Then choose again."
 
     def settle(self) -> str:
-        """Compares the last choice with the answer, if the answer was unknown at the choice. Returns a sentence."""
+        """Compares the last choice with the answer, which was unknown when the user chose. Returns a sentence."""
         key = self._key()
         if key is None:
             return "The answer is not known yet: run the cells in between first."

@@ -236,7 +236,7 @@ def dashes(line: Mapping[str, Any]) -> Any:
 
 
 def base_of(trace: Mapping[str, Any], index: int) -> Any:
-    """The colour of a trace for those parts that do not set a colour."""
+    """The default colour of a trace, for its parts without a colour of their own."""
     own = COLORS[index % len(COLORS)]
     return trace.get("line", {}).get("color") or first(trace.get("marker", {}).get("color"), own)
 

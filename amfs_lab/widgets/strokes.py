@@ -77,7 +77,7 @@ def along(line: Float[np.ndarray, "p 2"]) -> Float[np.ndarray, "s 2"]:
 
 
 def distances(places: Float[np.ndarray, "s 2"]) -> Float[np.ndarray, "28 28"]:
-    """The distance from the centre of each pixel to the nearest sample. It may be infinite above `REACH` + 1/2."""
+    """The distance from the centre of each pixel to the nearest sample; may be infinite above `REACH` + 1/2."""
     offsets = np.stack(np.meshgrid(*[np.arange(-REACH, REACH + 1)] * 2), -1).reshape(1, -1, 2)
     pixels = np.floor(places).astype(int)[:, None] + offsets  # all pixels that a sample can ink
     squared = ((pixels + 0.5 - places[:, None]) ** 2).sum(-1)

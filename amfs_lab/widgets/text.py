@@ -26,7 +26,7 @@ def signed(number: Number) -> str:
 
 
 def plus_or_minus(number: Number) -> str:
-    """A number with its sign (+ or −) and two digits, such as "+0.25" or "−7e−05". The number −0 becomes "+0"."""
+    """A number with its sign and at most two digits, such as "+0.25" or "−7e−05". The number −0 becomes "+0"."""
     return f"{number + 0.0:+.2g}".replace("-", "−")
 
 

@@ -23,7 +23,7 @@ def time_moves(explorer: Explorer, rounds: int = 7) -> list[Timing]:
     """Measures the times of the moves of each control, in `rounds` rounds.
 
     A move sets the first widget of a control to one of its test values (`probes`). An additional first round is not
-    counted. This round fills the caches of the explorer, which have the data that a control does not change.
+    counted. This round fills the caches of the explorer with the data that a control does not change.
     """
     timings = []
     for name, control in explorer.declared.items():

@@ -102,7 +102,10 @@ def reference_line(
 def dots(
     x: Source, y: Source, color: Any = None, size: Any = 8, symbol: Any = None, rim: Rim = None, **rest: Any
 ) -> Trace:
-    """Points. Give one colour, size, symbol or rim width for all points, or a list of them. None: plotly's default."""
+    """Points. Give one colour, size, symbol or rim width for all points, or a list of values.
+
+    None gives plotly's default.
+    """
     return made(go.Scatter, dict(mode="markers", marker=_marker(color, size, symbol, rim)), dict(x=x, y=y), **rest)
 
 

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# **You will** watch a machine read letters that it has seen once, move a dial, predict what it does, solve three first
-# exercises, and know where everything is.
+# **You will** see a model recognise letters from one example each. You will move a slider, answer two questions, solve
+# three exercises, and learn where everything is.
 #
 # 15 minutes · needs: a browser and curiosity · runs offline in seconds
 #
-# A person who has seen one letter of an alphabet recognises it the next time. Most machines need thousands of
-# examples. What would a machine need, to learn from one?
+# A person who has seen one letter of an alphabet recognises it the next time. Most models need thousands of examples.
+# What does a model need to learn from one example?
 
 # %%
 import torch
@@ -16,10 +16,12 @@ from amfs_lab import checks, explore, kernels, ridge, stats, tasks, widgets
 from amfs_lab.explore.kernels import questions, rbf
 
 # %% [markdown]
-# That grey box was a *code cell*, and the one above it is text. Click into a code cell and press **Shift+Enter**: it
-# runs, and the next one is chosen. Run this page so from top to bottom, one cell at a time.
-#
-# First, is everything here that the course needs? What is missing would be named, with what to do.
+# The grey box above is a *code cell*. Click into it and press **Shift+Enter**: the cell runs, and the next cell is
+# selected. Run the page this way, from top to bottom, one cell at a time.
+
+# %% [markdown]
+# The next cell tests whether the course has everything it needs. If something is missing, the cell says so and how to
+# fix it.
 
 # %%
 checks.environment()
@@ -27,23 +29,25 @@ checks.environment()
 # %% [markdown]
 # ## One example each
 #
-# Below are five letters of scripts that this machine has never met, with one printed example of each. It is shown 75
-# more prints of the same five, the *queries*. It has one idea only: compare a query with the five examples, pixel by
-# pixel, and call it what it resembles most.
+# Below are five letters from scripts (alphabets) that no model of this course has been trained on. There is one printed
+# example of each letter: these five images are the **support set**. The other 75 images of these letters are the
+# **queries**. The model has one rule: it compares a query with each example, pixel by pixel. The most similar example
+# gives the answer.
 
 # %% [markdown]
-# Every lesson asks what you expect before it shows. A wrong guess costs nothing and gets a reason. (The code of a
-# question is folded to one line, because it holds the answer: run it like any other.)
+# Every lesson asks a question before it shows the result. A wrong answer costs nothing, and you get a reason. (The code
+# of a question is collapsed, because it contains the answer. Run it like any other cell.)
 
 # %%
 widgets.predict(
-    "Five letters, one example each, 75 queries. For how many is the most similar example the right one?",
+    "Five letters, one example each, 75 queries. For how many queries is the most similar example of the right letter?",
     options=["fewer than 25", "25 to 50", "more than 50"],
     answer=lambda: questions.answer_how_many_are_read(task=2),
     because={
-        "fewer than 25": "guessing finds 15 of 75, and a likeness of pixels is not worth nothing",
-        "more than 50": "the same letter is printed bold or thin, leaning or shifted: how many pixels still agree?",
-        "25 to 50": "Better than the 15 of 75 that guessing finds, and far from reading.",
+        "fewer than 25": "random guessing is right for about 15 of the 75 queries. Comparing pixels is much better",
+        "more than 50": "images of one letter are bold or thin, leaning or shifted. So many of their pixels differ",
+        "25 to 50": "Comparing pixels is better than guessing, which finds about 15 of 75. But images of one letter "
+        "differ in many pixels, so many queries go wrong.",
     },
 )
 
@@ -52,49 +56,59 @@ letters = explore.CharacterExplorer("one example each", task=2)
 letters
 
 # %% [markdown]
-# On the left are the five examples, with the query below them; on the right, five bars say how similar the query is to
-# each. Move **query** and watch: the bar marked *its own* should be the longest, and often it is another, marked
-# *guess*. You would not have been fooled. What do you see that pixels don't? (Leave the other dials where they are.)
-#
-# The sentence under the figure says the present state in words.
+# On the left you see the five examples and, below them, the query. On the right, five bars show how similar the query
+# is to each example. The bar *its own* belongs to the right letter. The bar *guess* is the longest bar, if it belongs
+# to another letter. Move **query** and watch the bars, but leave the other sliders where they are.
 
 # %% [markdown]
-# ## A dial for likeness
+# Often the longest bar belongs to a wrong letter, although you recognise the right letter easily. The sentence under
+# the figure describes the present state.
+
+# %% [markdown]
+# ## A slider for similarity
 #
-# Letters are hard to think about, so here are six points on a line. A table says how alike each pair is, the darker the
-# more; its name is $K$, or *Gram matrix*. The dial **σ** (the Greek letter sigma) sets how far similarity reaches.
-# Leave the lower left panel aside for now, and with it the words *eigenvalue* and *direction*: lesson 01 is about them.
+# Letters are complicated, so the next figure has six points on a line. A table shows how similar each pair of points
+# is: the darker, the more similar. This table is called the **Gram matrix** $K$. The slider **σ** (the Greek letter
+# sigma) sets how far similarity reaches. Ignore the lower left panel for now: lesson 01 explains it.
 
 # %%
 widgets.predict(
     "You move σ. What happens to the diagonal of the table, from the upper left to the lower right?",
-    options=["it stays", "it gets darker", "it gets lighter"],
+    options=["it stays the same", "it gets darker", "it gets lighter"],
     answer=questions.answer_diagonal_when_sigma_changes,
     because={
-        "it gets darker": "which two points are compared on the diagonal?",
-        "it gets lighter": "which two points are compared on the diagonal?",
-        "it stays": "On the diagonal each point is compared with itself, and it is like itself at any σ.",
+        "it gets darker": "other cells get darker when σ grows. But the diagonal compares each point with itself",
+        "it gets lighter": "other cells get lighter when σ shrinks. But the diagonal compares each point with itself",
+        "it stays the same": "On the diagonal each point is compared with itself. This similarity is 100 % at every σ.",
     },
 )
 
 # %%
-dial = explore.RbfExplorer("six points")
-dial
+six_points = explore.RbfExplorer("six points")
+six_points
 
 # %% [markdown]
-# Move **σ** to its left end, then to its right end, and watch the heat map: the table empties and fills, and its
-# diagonal stays as it is. The letters have such a table too, five by five: the middle panel above.
-#
-# Every dial has a box beside it to type into. The buttons above a figure lead to states worth seeing, and **Reset**
-# leads back. If an explorer ever shows a red bar, the bar says what happened.
+# Move **σ** to its left end, then to its right end, and watch the heat map. At the left end only the diagonal is dark.
+# At the right end all cells are dark. The diagonal stays the same. The letters have such a table, too: it is the middle
+# panel of the first figure.
+
+# %% [markdown]
+# Such a figure is called an *explorer*. You can also type a value into the box beside a slider. The buttons above a
+# figure show useful states, and **Reset** restores the first state. If a red bar appears, it says what went wrong.
 
 # %% [markdown]
 # ## One solve
 #
-# Here is the whole course in a few lines, on the letters of the first figure. The table $K$ says how alike the five
-# examples are, and $y$ which letter each of them shows: a row with a one in that letter's column. One linear solve,
-# $\alpha = (K + \lambda I)^{-1} y$, weighs the examples against each other; λ (lambda) is a small number that keeps it
-# calm. A query's similarities, times α, are its scores, and the highest score names its letter.
+# The next cell contains the main idea of the course, applied to the letters of the first figure. The matrix $K$ holds
+# the similarities of the five examples. The matrix $y$ holds their labels, one row for each example: a one in the
+# column of its letter, and zeros elsewhere. One linear solve gives the weights of the examples:
+#
+# $$\alpha = (K + \lambda I)^{-1} y$$
+
+# %% [markdown]
+# Read aloud: alpha (α) is the inverse of K plus lambda times the identity, times y. λ (lambda) is the **regulariser**,
+# a small positive number that makes the solve stable. The similarities of a query to the examples, times α, are its
+# **scores**. The letter with the highest score is the answer.
 
 # %%
 task = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(ways=5, shots=1, queries=15))[1]
@@ -106,15 +120,15 @@ scores = kernels.rbf_kernel(query, support, bandwidth=5.0) @ alpha
 print(f"right: {int((scores.argmax(1) == task.query.y).sum())} of {len(query)}")
 
 # %% [markdown]
-# No training loop, no steps. And nothing is hidden in `ridge.solve`; here it is by hand:
+# There is no training loop. The next cell does the same solve without `ridge.solve`.
 
 # %%
 by_hand = torch.linalg.solve(K + 0.1 * torch.eye(5), y)
 assert torch.allclose(by_hand, alpha, atol=1e-5)
 
 # %% [markdown]
-# Is it worth more than naming the most similar example? One task can't say, two hundred can. Behind ± stands how far
-# luck could be off, at 95 %.
+# Is the solve better than taking the most similar example? One task is too few to tell, so here are two hundred. The
+# number after ± is the 95 % margin of error.
 
 # %%
 def is_right(task, one_solve):
@@ -136,23 +150,23 @@ for shots in (1, 5):
     print(f"    gained, task by task: {gains[shots].points('tasks')}")
 
 # %% [markdown]
-# A gain is counted in *points*: from 45 % to 47 % it is two points. With one example each, there is little to weigh.
-# With five, the solve uses all of them at once, and it shows. Both are far from reading: they compare pixels.
+# A difference of percentages is counted in *points*: from 45 % to 47 % is two points. With one example of each letter,
+# the solve gains little. With five examples, the solve uses all of them at once and gains clearly more. Both methods
+# still make many mistakes, because they compare pixels.
 
 # %% [markdown]
-# The paper behind this course puts that solve where others take many small steps, and asks a network to learn *what to
-# compare* so that one solve is enough. It also proposes how several tasks should agree on a direction. You will build
-# both, test both, and see where they help and where they don't.
+# The paper behind this course replaces many small steps by this one solve. A network learns *what to compare*, so that
+# one solve is enough. The paper also proposes how to combine the gradients of several tasks. You will build both ideas,
+# and see where they help and where they do not.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
-# Exercises come in three kinds: *by hand*, *in code*, and *explore*. You write where the dots are, or in place of the
-# line that raises an error, and run the cell, then the check below it. Try a wrong answer first, to see what a check
-# does.
+# There are three kinds of exercises: *by hand*, *in code*, and *explore*. Replace the dots, or the line that raises an
+# error, by your answer. Run the cell, then the check below it. (Try a wrong answer first, to see what a check says.)
 #
 # ### Exercise 1 · by hand
-# Add up the diagonal of the table of six points. How much is it, whatever σ is?
+# Add up the diagonal of the table of six points. What is the sum, at every σ?
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -163,16 +177,18 @@ sum_of_diagonal = 6
 checks.six_alike(sum_of_diagonal)
 
 # %% [markdown]
-# ○ means that you have not tried yet, ✓ that you are right, and *Not yet* comes with a sentence about what you did. No
-# answer stops the lesson. For when you have been stuck for a while, there are solutions: end the lab and start
-# `python3 run.py lab --solutions`. It opens copies of the solved lessons, beside your own. (A course that your teacher
-# handed out may hold none, and says so.)
+# ○ means that you have not tried yet, and ✓ means that you are right. *Not yet* comes with a sentence about your
+# mistake. No answer stops the lesson.
+
+# %% [markdown]
+# If you are stuck, look at the solutions: end the lab and start `python3 run.py lab --solutions`. This command opens
+# copies of the solved lessons, beside your own. (A course from your teacher may contain no solutions.)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
-# Write the machine of the first figure. Each row of `K_qs` belongs to a query and holds its similarity to every
-# example, a column each; `letters[j]` is the letter of example `j`. Return one letter for each query: that of its most
-# similar example. `K_qs.argmax(1)` finds, row by row, the column with the largest number.
+# Write the model of the first figure. Each row of `K_qs` belongs to one query and holds its similarity to every
+# example, one column for each example. `letters[j]` is the letter of example `j`. For each query, return the letter of
+# its most similar example. `K_qs.argmax(1)` finds, for each row, the column with the largest number.
 
 # %% tags=["exercise"]
 def my_guess(K_qs, letters):
@@ -186,8 +202,8 @@ checks.guess(my_guess)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# Go back to the letters and press **Reset**. Queries 1 to 15 show letter 1, queries 16 to 30 letter 2, and so on. One
-# of the five letters is read right every time. Move **query** and find out which.
+# Go back to the letters and press **Reset**. Queries 1 to 15 show letter 1, queries 16 to 30 show letter 2, and so on.
+# One of the five letters is recognised every time. Move **query** and find this letter.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -200,23 +216,22 @@ checks.always_read(never_missed, task=2)
 # %% [markdown]
 # ## What we claimed
 #
-# A claim in this course is a line that runs. If it were wrong, the cell would stop with an error.
+# A claim in this course is a line of code that runs. If the claim were wrong, the cell would stop with an error.
 
 # %%
 x = rbf.POINTS["six points"]
 for sigma in (0.05, 0.6, 5.0):
     table = kernels.rbf_kernel(x, x, sigma)
-    assert torch.equal(table.diagonal(), torch.ones(6, dtype=x.dtype))  # the diagonal does not move
-    assert torch.isclose(table.trace(), torch.tensor(6.0, dtype=x.dtype))  # and so its sum is six
-assert torch.allclose((K + 0.1 * torch.eye(5)) @ alpha, y, atol=1e-5)  # one solve solves it
+    assert torch.equal(table.diagonal(), torch.ones(6, dtype=x.dtype))  # the diagonal stays the same
+    assert torch.isclose(table.trace(), torch.tensor(6.0, dtype=x.dtype))  # so its sum is six
+assert torch.allclose((K + 0.1 * torch.eye(5)) @ alpha, y, atol=1e-5)  # one solve gives the weights α
 right = kernels.rbf_kernel(query, support, 5.0).argmax(1) == task.query.y
-assert len(query) / 5 == 15 < 25 <= right.sum() <= 50  # better than guessing, far from reading
-assert gains[5].low > 0  # with five examples each, weighing them is worth more than the best of them
-assert gains[5].mean > 2 * gains[1].mean  # and more than it is worth with one
+assert len(query) / 5 == 15 < 25 <= right.sum() <= 50  # comparing pixels beats guessing, with many mistakes
+assert gains[5].low > 0  # with five examples of each letter, one solve beats the most similar example
+assert gains[5].mean > 2 * gains[1].mean  # this gain is more than twice the gain with one example
 
 # %% [markdown]
-# And no lesson needs a network: with every connection refused, the letters that come with the course open all the
-# same.
+# No lesson needs a network connection. The next cell blocks every connection, and the letters of the course still open.
 
 # %%
 with checks.no_network():
@@ -228,49 +243,55 @@ print(f"{source.classes} letters of alphabets kept for testing")
 # %% [markdown]
 # ## Where this breaks
 #
-# Ask the machine about an empty sheet. It has no way to say "none of these", so it names a letter: the one that is
-# nearest to white paper. Here that is the one with the least ink, the one of exercise 3. And the sheet resembles that
-# letter more than most real prints resemble anything: paper agrees with paper, and strokes are few.
+# Give the model an empty white image. The model cannot answer "none of these", so it names the letter that is nearest
+# to white paper. In this task it is the letter with the least ink, the letter of exercise 3. Most queries are less
+# similar to any example than the empty image is to this letter. The reason: most pixels of a letter are white, too.
 
 # %%
 sheet = kernels.rbf_kernel(torch.zeros(1, 784), support, bandwidth=5.0)[0]
 best = kernels.rbf_kernel(query, support, bandwidth=5.0).amax(1)
-print(f"the empty sheet is read as letter {sheet.argmax() + 1}, similarity {sheet.max():.2f}")
-print(f"{int((best < sheet.max()).sum())} of {len(best)} real prints are less similar to their best example")
+print(f"the empty image is recognised as letter {sheet.argmax() + 1}, similarity {sheet.max():.2f}")
+print(f"for {int((best < sheet.max()).sum())} of {len(best)} queries, the largest similarity is smaller")
 assert sheet.argmax() == support.norm(dim=1).argmin()  # nearest to white, in any task
-assert sheet.argmax() == support.sum(1).argmin()  # the least ink, in this one
+assert sheet.argmax() == support.sum(1).argmin()  # the least ink, in this task
 assert (best < sheet.max()).float().mean() > 0.75
 
 # %% [markdown]
-# A similarity is not a certainty, and a machine that must answer will answer. A better space to compare in is what
-# lesson 09 learns.
+# So a high similarity does not mean that the answer is right. Lesson 09 learns a better space for the comparison.
 
 # %% [markdown]
 # ## The map
 #
-# Minutes are a guess at your time, not the computer's. Lessons without a link are on their way.
+# The minutes estimate your time, not the computer's time. Lessons without a link are not ready yet.
 #
 # | nb | lesson | | minutes |
 # |---|---|---|---|
 # | 00 | [Start here](00_start_here.ipynb) | you are here | 15 |
-# | 01 | [RBF kernels: similarity with a dial](01_rbf_kernels.ipynb) | begin here | 30 |
-# | 02 | [One solve, one filter](02_one_solve_one_filter.ipynb) | what λ lets through | 50 |
-# | 03 | [The representer theorem](03_representer_theorem.ipynb) | why bumps on the examples are enough | 60 |
-# | 04 | [Regularisers and choosing σ](04_regularisers_and_sigma.ipynb) | σ and λ when nobody tells you | 75 |
-# | 05 | [Few-shot episodes](05_few_shot_episodes.ipynb) | draw your own letters and have them read | 35 |
-# | 06 | [One solve against many steps](06_one_solve_many_steps.ipynb) | the λ that stands for k steps | 45 |
-# | 07 | [The outer loop in the plane](07_outer_loop.ipynb) | whom the outer loop listens to | 45 |
-# | 08 | [Task conflict and O-AMFS](08_task_conflict.ipynb) | the mean, or the majority? | 60 |
+# | 01 | [RBF kernels: similarity with a dial](01_rbf_kernels.ipynb) | how σ changes what a model can learn | 30 |
+# | 02 | [One solve, one filter](02_one_solve_one_filter.ipynb) | how λ changes a fit | 50 |
+# | 03 | [The representer theorem](03_representer_theorem.ipynb) | why one weight for each example is enough | 60 |
+# | 04 | [Regularisers and choosing σ](04_regularisers_and_sigma.ipynb) | how to choose σ and λ from the labels | 75 |
+# | 05 | [Few-shot episodes](05_few_shot_episodes.ipynb) | draw your own letters, and the model recognises them | 35 |
+# | 06 | [One solve against many steps](06_one_solve_many_steps.ipynb) | the λ that replaces k gradient steps | 45 |
+# | 07 | [The outer loop in the plane](07_outer_loop.ipynb) | the point to which each outer loop converges | 45 |
+# | 08 | [Task conflict and O-AMFS](08_task_conflict.ipynb) | what to do if tasks disagree | 60 |
 # | 09 | [Full meta-training](09_meta_training.ipynb) | the whole method on real letters | 50 |
 # | 10 | Does it hold? | to come | 60 |
 
 # %% [markdown]
 # ## When something does not work
 #
-# - A figure that does not move: run its cell again. After a restart of the kernel, run the page from the top
-#   (menu *Run*, *Run All Cells*).
-# - A page that you would like fresh: close it and start with `python3 run.py lab --fresh 01` (the lesson's number).
-#   Your own pages are never overwritten otherwise.
+# - If a figure does not move, run its cell again. After a restart of the Jupyter kernel (the Python process), run the
+#   page from the top (menu *Run*, *Run All Cells*).
+# - If you want a fresh page, close the page and start `python3 run.py lab --fresh 01` (the number of the lesson).
+#   Without this command, the course never overwrites your own pages.
+
+# %% [markdown]
+# ## In three sentences
+#
+# A model can recognise letters from one example each: comparing pixels is better than guessing, but it makes many
+# mistakes. The Gram matrix holds the similarity of each pair of examples, and σ sets how far similarity reaches. One
+# linear solve turns similarities and labels into weights, with no training loop.
 
 # %% [markdown]
 # ## Where to click next

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 01 · RBF kernels: similarity with a dial
 #
-# **You will** turn a distance into a similarity, read a Gram matrix, and see what the dial σ does to what a model can
-# learn.
+# **You will** turn a distance into a similarity, read a Gram matrix, and see how the bandwidth σ changes what a model
+# can learn.
 #
 # 30 minutes · needs: vectors, exponentials, what an eigenvalue is · runs offline in seconds
 #
-# Two sketches of a letter are never equal. How alike is alike enough?
+# Two drawings of a letter are never equal. How similar must they be to count as the same letter?
 
 # %%
 import torch
@@ -15,46 +15,49 @@ from amfs_lab import checks, explore, kernels, ridge, stats, tasks, widgets
 from amfs_lab.explore.kernels import questions, rbf
 
 # %% [markdown]
-# Below, six points lie on a line. The heat map says how alike each pair of them is: dark is alike, white is not. One
-# dial, **σ** (the Greek letter sigma), sets how far similarity reaches.
+# Below, six points lie on a line. The heat map shows how similar each pair of points is: a dark cell means similar, a
+# white cell means not similar. The slider **σ** (the Greek letter sigma) sets how far similarity reaches.
 
 # %% [markdown]
-# The lower left panel shows the six *eigenvalues* of that table. Take them for now as six directions to learn in: a
-# high point is a direction with much to learn along it, a low one is nearly dead. Commit to an answer before you
-# touch the dial.
+# The lower left panel shows the six **eigenvalues** of this table. Each eigenvalue belongs to one eigenvector of the
+# table, here called an **eigen-direction**. A model can learn much along an eigen-direction with a large eigenvalue,
+# and almost nothing along one with a tiny eigenvalue. (Lesson 02 explains why.) Answer the question before you move σ.
 
 # %%
 widgets.predict(
-    "σ stands at 0.6. You double it. How many of the six eigenvalues stay above 1 % of the largest?",
+    "σ is 0.6. You double it. How many of the six eigenvalues stay above 1 % of the largest?",
     options=["more", "fewer", "the same number"],
     answer=questions.answer_rank_when_sigma_doubles,
     because={
-        "more": "a wider kernel makes points more alike, so the rows of the table become more alike too",
-        "the same number": "two rows of the table that become equal leave one direction less to tell them apart",
-        "fewer": "Points that grow alike share their directions: one gets long, the others die.",
+        "more": "a wider kernel makes the rows of the table more similar, so the small eigenvalues become smaller",
+        "the same number": "a wider kernel makes the rows of the table more similar. If two rows became equal, one "
+        "eigenvalue would be zero",
+        "fewer": "A larger σ makes the rows of the table more similar. The largest eigenvalue grows, and the sum "
+        "of all six stays 6. So less is left for the others.",
     },
 )
 
 # %%
-dial = explore.RbfExplorer("six points")
-dial
+six_points = explore.RbfExplorer("six points")
+six_points
 
 # %% [markdown]
-# Move σ slowly from 0.6 to 1.2 and watch the lower left panel: filled points turn hollow as they sink under the dashed
-# line. Then press **narrow** and **wide**. Narrow, every point is like itself only; wide, all six are nearly one, and
-# two directions are left.
-#
-# Point at a cell of the heat map. The two points of that pair light up on the line, and the blue bump shows how the
-# first one sees its neighbours.
+# Move σ slowly from 0.6 to 1.2 and watch the lower left panel. A dot becomes hollow when its eigenvalue falls below the
+# dashed line. Then press **narrow** and **wide**. With a small σ each point resembles only itself, and all six
+# eigenvalues are large. With a large σ all six points look alike, and only two eigenvalues stay above the line.
+
+# %% [markdown]
+# Point at a cell of the heat map. The upper left panel marks the two points of this pair. The blue curve is the
+# similarity of the first point to every place on the line; it is called a **bump**.
 
 # %% [markdown]
 # ## Say it precisely
 #
 # $$k(x, x') = \exp\left(-\frac{\lVert x - x' \rVert^2}{2\sigma^2}\right)$$
 #
-# Read aloud: the similarity of two points is *e* to the minus half of their squared distance, counted in σs. This is
-# the **RBF kernel** (radial basis function), and σ is its **bandwidth**, in the same unit as the distance. The table
-# of all pairs is the **Gram matrix** $K$, with $K_{ij} = k(x_i, x_j)$.
+# Read aloud: take the squared distance, divide it by two σ squared, and raise *e* to minus this number. This is the
+# **RBF kernel** (radial basis function). σ is its **bandwidth**, in the same unit as the distance. The table of all
+# pairs is the **Gram matrix** $K$, with $K_{ij} = k(x_i, x_j)$.
 
 # %%
 for apart in (0.0, 0.5, 1.0, 1.5, 3.0):
@@ -62,12 +65,13 @@ for apart in (0.0, 0.5, 1.0, 1.5, 3.0):
     print(f"{apart} σ apart: {100 * similarity.item():5.1f} % similar")
 
 # %% [markdown]
-# Those percentages are worth knowing by heart. They hold for every σ, because only the distance *in σs* enters.
+# Remember these percentages. They hold for every σ, because only the distance in units of σ matters.
 
 # %% [markdown]
 # ## Build it once by hand
 #
-# Six lines of plain loops. Then the library's function on the same points, and an assert that the two agree.
+# The next cell computes $K$ with plain loops. Then it calls the library's function on the same points and asserts that
+# both results agree.
 
 # %%
 x, sigma = rbf.POINTS["six points"], 0.6
@@ -81,24 +85,26 @@ assert torch.allclose(K, kernels.rbf_kernel(x, x, sigma))
 print(K.numpy().round(2))
 
 # %% [markdown]
-# The library calls the dial `bandwidth`, and so does every lesson here. If you know scikit-learn: its `gamma` is
-# $1/(2\sigma^2)$, a different number for the same kernel. In this course γ means something else, from lesson 04 on.
+# The library calls σ `bandwidth`, and so does every lesson. If you know scikit-learn: its `gamma` is $1/(2\sigma^2)$, a
+# different number for the same kernel. In this course γ means something else, from lesson 04 on.
 
 # %% [markdown]
 # ## What σ does to learning
 #
-# Now give each point a label. A model that learns with this kernel draws a curve as a weighted sum of bumps of width
-# σ, one bump on each labelled point.
+# Now there are other points on a line, and each point has a label. A model with this kernel draws a curve. The curve is
+# a weighted sum of bumps of width σ, one bump on each labelled point.
 
 # %%
 widgets.predict(
-    "The curve must pass near every label. You make σ very small. What does it do between two points?",
+    "The curve must pass near every label. You make σ very small. What does the curve do between two points?",
     options=["falls back to zero", "joins them by a straight line", "overshoots"],
     answer=explore.ridge.questions.answer_between_two_points,
     because={
-        "joins them by a straight line": "each bump ends some three σ from its own point: what is left half-way?",
-        "overshoots": "bumps that hardly touch can't add up to more than the larger of them",
-        "falls back to zero": "No bump reaches there, and a sum of nothing is zero.",
+        "joins them by a straight line": "each bump is nearly zero at a distance of three σ. Half-way between two "
+        "points, no bump is left to form a line",
+        "overshoots": "to overshoot, the bumps must add up to more than the labels. Half-way between two points, each "
+        "bump is nearly zero",
+        "falls back to zero": "Half-way between two points, each bump is nearly zero. So the sum is nearly zero.",
     },
 )
 
@@ -107,18 +113,20 @@ learner = explore.RidgeExplorer()
 learner
 
 # %% [markdown]
-# Pull σ to its left end: the curve becomes a row of spikes, one at each point, close to its label, and nearly zero
-# between them. Pull it to the right end: one stiff curve that can't follow the labels any more. The good σ lies between
-# the two. The dial λ (lambda) with its buttons **too free** and **too stiff**, the two panels on the right (what a
-# filter keeps along each direction) and the *degrees of freedom* are the subject of lesson 02: leave them aside, and λ
-# where it is.
+# Move σ to its left end. The curve has a narrow spike at each point: it is close to each label, and nearly zero between
+# the points. Move σ to its right end. Now the curve is so smooth that it can't follow the labels. A good σ lies between
+# the two ends.
+
+# %% [markdown]
+# Leave λ (lambda) where it is. Lesson 02 explains λ, the buttons **too free** and **too stiff**, and the two panels on
+# the right.
 
 # %% [markdown]
 # ## Use it: real characters
 #
-# The points were a picture. Here are letters: five of one *task*, one printed example each, and 75 more images to
-# recognise. An image of 28 × 28 grey values is a point too, in a space of 784 dimensions, and distance works as
-# before.
+# Now take one **task** with real letters: five letters, one printed example of each, and 75 more images to recognise.
+# An image of 28 × 28 grey values is a point, too, in a space of 784 dimensions. The distance of two images is computed
+# as before.
 
 # %%
 task = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(ways=5, shots=1, queries=15))[0]
@@ -129,18 +137,21 @@ print(f"the median distance between two examples is {sigma:.1f}")
 print(kernels.rbf_kernel(support, support, sigma).numpy().round(2))
 
 # %% [markdown]
-# The median distance is where a bandwidth usually starts: there, one half of the pairs is more than 61 % alike and the
-# other half less. A query gets the letter of the example that is most similar to it, its *nearest neighbour*.
+# The median distance of the examples is a common first choice for σ. At this σ, half of the pairs are more than 61 %
+# similar, and the other half are less similar. The most similar example of a query is its **nearest neighbour**. The
+# query gets the letter of its nearest neighbour.
 
 # %%
 widgets.predict(
-    "You move σ from 5 to 10. How many of the 75 queries change their nearest example?",
+    "You move σ from 5 to 10. For how many of the 75 queries does the nearest neighbour change?",
     options=["none", "a few", "most"],
     answer=questions.answer_accuracy_when_sigma_grows,
     because={
-        "a few": "for one query σ is the same in all five similarities: can it change which of them is the largest?",
-        "most": "for one query σ is the same in all five similarities: can it change which of them is the largest?",
-        "none": "The exponential falls with distance whatever σ is, so the nearest example stays the most similar.",
+        "a few": "all similarities of a query change together, because σ is the same in all of them. So the order "
+        "of the examples stays the same",
+        "most": "the similarities change much, but σ is the same in all of them. So the order of the examples "
+        "stays the same",
+        "none": "At every σ, the similarity falls with the distance. So the nearest neighbour stays the same.",
     },
 )
 
@@ -149,13 +160,13 @@ letters = explore.CharacterExplorer("one example each")
 letters
 
 # %% [markdown]
-# Move σ to the right and watch the bars: all of them grow, and their order stays. Then move **query** and look for
-# one that goes wrong: its own letter is marked, the winner is not always it. Set **shots**, the examples
-# of each letter, to 5: more examples, more chances to resemble one.
+# Move σ to the right and watch the bars: all bars grow, and their order stays the same. Then move **query** until the
+# longest bar is not the bar *its own*. Set **shots**, the number of examples of each letter, to 5. Now each bar shows
+# the most similar of five examples.
 
 # %% [markdown]
-# One task is an anecdote. Here are two hundred, with an interval around the mean: about 95 of 100 intervals made this
-# way hold the true mean.
+# One task is too few to measure an accuracy. Here are two hundred tasks, with a 95 % interval around the mean. About 95
+# of 100 intervals made this way contain the true mean.
 
 # %%
 def nearest_accuracy(task, sigma):
@@ -170,15 +181,15 @@ for shots, source in sources.items():
 print(f"guessing: {100 / 5:.0f} %")
 
 # %% [markdown]
-# Better than guessing, and far from reading. The kernel is not to blame: pixels are the wrong distance. Lesson 09
-# keeps this kernel and *learns* the space it measures in.
+# The nearest neighbour is better than guessing, but makes many mistakes. The reason is not the kernel but the distance:
+# pixels are compared. Lesson 09 keeps this kernel and *learns* the space in which distances are measured.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
 # ### Exercise 1 · by hand
-# Two points lie 2σ apart. How similar are they? Take a pencil, put the distance 2σ into the formula, and watch σ
-# cancel. Write it as a decimal number, with three decimals.
+# The distance of two points is 2σ. How similar are they? Put the distance 2σ into the formula: σ cancels. Write the
+# similarity as a decimal number with three decimals.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -190,8 +201,8 @@ checks.two_away(two_sigma_apart)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
-# Write the kernel for whole sets of points: `x1` has n rows, `x2` has m rows, and the result has n rows and m
-# columns. No loops: `x1[:, None] - x2[None]` holds all differences at once, in a tensor of shape (n, m, d).
+# Write the kernel for two sets of points. `x1` has n rows, `x2` has m rows, and the result has n rows and m columns.
+# Use no loops: `x1[:, None] - x2[None]` holds all differences at once, in a tensor of shape (n, m, d).
 
 # %% tags=["exercise"]
 def my_rbf(x1, x2, bandwidth):
@@ -206,9 +217,9 @@ checks.rbf(my_rbf)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# Go back to the first explorer and press **wide**: two directions are alive, says the sentence under the figure. Pull
-# σ down. What is the widest σ at which all six are alive? Type into the box beside the dial for fine steps; two digits
-# behind the point are enough.
+# Go back to the first explorer and press **wide**. The sentence under the figure counts the eigenvalues above 1 % of
+# the largest. Move σ down. What is the largest σ at which all six eigenvalues are above this limit? Type σ into the box
+# beside the slider; two decimals are enough.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -221,7 +232,7 @@ checks.widest_alive(widest_sigma, rbf.POINTS["six points"])
 # %% [markdown]
 # ## What we claimed
 #
-# Each line is a sentence of this lesson. It runs, here, on ten random sets of points at three bandwidths.
+# Each assert tests a claim of this lesson, on ten random sets of points and at three bandwidths.
 
 # %%
 draw = torch.Generator().manual_seed(1)
@@ -229,27 +240,28 @@ clouds = [torch.randn(8, 3, generator=draw, dtype=torch.float64) for _ in range(
 for cloud in clouds:
     for sigma in (0.3, 1.0, 10.0):
         K = kernels.rbf_kernel(cloud, cloud, sigma)
-        assert torch.equal(K, K.T)  # symmetric: a is as like b as b is like a
-        assert ((K > 0) & (K <= 1)).all()  # a similarity, between never and always
-        assert ridge.Spectrum.of(K).eigenvalues.min() > -1e-12  # positive semi-definite
-        assert torch.isclose(K.trace(), torch.tensor(8.0, dtype=K.dtype))  # trace n: everything is like itself
+        assert torch.equal(K, K.T)  # symmetric: a is as similar to b as b is to a
+        assert ((K > 0) & (K <= 1)).all()  # each similarity lies between 0 and 1
+        assert ridge.Spectrum.of(K).eigenvalues.min() > -1e-12  # positive semi-definite: no negative eigenvalue
+        assert torch.isclose(K.trace(), torch.tensor(8.0, dtype=K.dtype))  # the trace is the number of points
 
 # %% [markdown]
-# The two ends of the dial, and what doubling does on the way.
+# Both ends of the slider σ, and the effect of doubling σ:
 
 # %%
 for cloud in clouds:
     ones, identity = torch.ones(8, 8, dtype=cloud.dtype), torch.eye(8, dtype=cloud.dtype)
-    assert torch.allclose(kernels.rbf_kernel(cloud, cloud, 1e-3), identity)  # σ → 0: everyone is alone
-    assert torch.allclose(kernels.rbf_kernel(cloud, cloud, 1e5), ones)  # σ → ∞: all are one, and K has rank one
-    alive = [rbf.alive(cloud, 0.1 * 2**doubling) for doubling in range(12)]
-    assert alive == sorted(alive, reverse=True)  # on these points, doubling σ never wakes a direction
-    assert (alive[0], alive[-1]) == (8, 1)  # from all to one
-    assert torch.allclose(kernels.rbf_kernel(3 * cloud, 3 * cloud, 3.0), kernels.rbf_kernel(cloud, cloud, 1.0))  # units
+    assert torch.allclose(kernels.rbf_kernel(cloud, cloud, 1e-3), identity)  # σ → 0: each point resembles only itself
+    assert torch.allclose(kernels.rbf_kernel(cloud, cloud, 1e5), ones)  # σ → ∞: all are alike, and K has rank one
+    alive = [rbf.alive(cloud, 0.1 * 2**doubling) for doubling in range(12)]  # eigenvalues above 1 % of the largest
+    assert alive == sorted(alive, reverse=True)  # on these points, doubling σ never gives more large eigenvalues
+    assert (alive[0], alive[-1]) == (8, 1)  # their number falls from all to one
+    stretched = kernels.rbf_kernel(3 * cloud, 3 * cloud, 3.0)
+    assert torch.allclose(stretched, kernels.rbf_kernel(cloud, cloud, 1.0))  # only distances in units of σ matter
 
 # %% [markdown]
-# And on the letters: σ does not change who is nearest, and raw pixels are better than guessing, though far from
-# right.
+# On the letters, σ does not change the nearest neighbour. Raw pixels are better than guessing, but they give many
+# mistakes.
 
 # %%
 for i in range(20):
@@ -260,10 +272,10 @@ assert 1 / 5 < one_shot.low < one_shot.high < 0.6
 # %% [markdown]
 # ## Where this breaks
 #
-# **Far too narrow.** On paper σ never changes who is nearest. In the computer's 32-bit numbers it does: press **too
-# narrow** on the letters. Every similarity is smaller than the smallest number there is, and all of them become
-# exactly zero. Among equal numbers the first is called the largest, so every query is read as letter 1, in each task
-# alike.
+# **Far too small a σ.** In exact arithmetic σ never changes the nearest neighbour. In 32-bit numbers it can: press
+# **too narrow** on the letters. Every similarity is smaller than the smallest positive 32-bit number, so all
+# similarities become exactly zero. If all numbers are equal, `argmax` returns the first. So every query gets letter 1,
+# in each task.
 
 # %%
 narrow = torch.stack([nearest_accuracy(sources[1][i], 0.2) for i in range(200)])
@@ -274,9 +286,9 @@ assert K_qs.max() == 0
 assert (narrow == 1 / 5).all()  # one letter of five, in each task
 
 # %% [markdown]
-# **A point twice.** Press **a point twice** on the first explorer: two rows of $K$ are equal, so one eigenvalue is
-# zero at every σ. If their labels differ, no function has them both. The solve of the next lesson settles in the
-# middle, however small its λ is.
+# **A repeated point.** Press **a point twice** on the first explorer: two rows of $K$ are equal, so one eigenvalue is
+# zero at every σ. If the two labels differ, no function has both values at one place. The smaller λ is, the closer the
+# solve of the next lesson comes to the mean of the two labels.
 
 # %%
 twice = rbf.POINTS["a point twice"]
@@ -289,8 +301,8 @@ assert torch.equal(K[1], K[2])
 assert ridge.Spectrum.of(K).eigenvalues.min().abs() < 1e-12
 
 # %% [markdown]
-# **The wrong distance.** Shift a letter by three pixels. You see the same letter; the kernel sees one that is hardly
-# more similar than another letter altogether.
+# **The wrong distance.** Shift a letter by three pixels. You see the same letter. For the kernel, the shifted letter is
+# hardly more similar to the original than another shifted letter is.
 
 # %%
 shifted = task.support.x.roll(3, dims=-1).flatten(1)
@@ -300,9 +312,16 @@ print(f"with itself, shifted: {K.diagonal().mean():.2f} on average; with another
 assert K.diagonal().mean() - others.mean() < 0.1
 
 # %% [markdown]
+# ## In three sentences
+#
+# The RBF kernel turns the distance of two points into a similarity between 0 and 1, and the bandwidth σ sets how far
+# similarity reaches. With a small σ each point resembles only itself, and with a large σ all points look alike and only
+# a few eigenvalues stay large. On raw pixels the most similar example is often the wrong letter, and no σ changes that.
+
+# %% [markdown]
 # ## The next question
 #
-# You can say how alike two images are. How does a model turn five examples and these similarities into a decision, in
-# one step, and what does λ do in it? Lesson 02 opens that step up.
+# You can now measure how similar two images are. How does a model turn five examples and these similarities into a
+# decision, in one step? What does λ do in this step? Lesson 02 answers both questions.
 #
 # Previous: [00 · Start here](00_start_here.ipynb) · Next: [02 · One solve, one filter](02_one_solve_one_filter.ipynb)

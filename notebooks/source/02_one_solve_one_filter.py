@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 02 · One solve, one filter
 #
-# **You will** turn labels into a function with one linear solve, see that it is an equaliser with one slider for all
-# channels, and slide λ from a vote of the examples to a curve that meets each of them.
+# **You will** turn labels into a function with one linear solve, and see that this solve is a filter on the labels. You
+# will move λ from a vote of the examples to a curve that passes through every label.
 #
 # 50 minutes · needs: lesson 01, eigenvectors of a symmetric matrix, gradient descent · runs offline in seconds
 #
-# You know how alike the examples are, and you know their labels. How does that become a prediction in one step, and
-# who decides how much of the labels to believe?
+# You know how similar the examples are, and you know their labels. How does one step turn them into a prediction? And
+# how closely should the prediction follow the labels?
 
 # %%
 import torch
@@ -16,60 +16,70 @@ from amfs_lab import checks, explore, kernels, ridge, stats, tasks, widgets
 from amfs_lab.explore.ridge import questions, spectra, vote
 
 # %% [markdown]
-# Below are 24 labelled points. Their labels come from a slow, large wave with a fast, small one on top, and a little
-# noise. One dial, **λ** (the Greek letter lambda), decides how freely the blue curve may follow the labels. Commit to
-# an answer before you touch it.
+# Below are 24 labelled points. Their labels are the sum of a slow, large wave, a fast, small wave, and a little noise.
+# The slider **λ** (the Greek letter lambda) sets how closely the blue curve follows the labels. Answer the question
+# before you move λ.
 
 # %%
 widgets.predict(
-    "λ stands at 0.02. You move it to 0.2. Which of the two waves does the blue curve lose first?",
-    options=["the slow one", "the fast one", "both alike"],
+    "λ is 0.02. You move it to 0.2. Which of the two waves does the blue curve lose first?",
+    options=["the slow one", "the fast one", "both equally"],
     answer=questions.answer_first_direction_to_vanish,
     because={
-        "the slow one": "the curve is a sum of bumps of width σ: which wave is easily made of wide bumps?",
-        "both alike": "the curve is a sum of bumps of width σ: is each wave as easily made of wide bumps?",
-        "the fast one": "Wide bumps add up to the slow wave with ease. The fast one they make with effort, and λ is "
-        "the price of effort.",
+        "the slow one": "wide bumps form a slow wave easily, with small weights. So the slow wave is lost last",
+        "both equally": "the curve is a sum of wide bumps. They form a slow wave more easily than a fast wave, so λ "
+        "does not shrink both equally",
+        "the fast one": "The curve is a sum of wide bumps. The slow wave needs only small weights of these bumps, and "
+        "the fast wave needs large weights. A larger λ allows only smaller weights.",
     },
 )
 
 # %%
-equaliser = explore.FilterExplorer("equaliser")
-equaliser
+first_figure = explore.FilterExplorer("two waves")
+first_figure
 
 # %% [markdown]
-# Move λ slowly to the right and watch the blue curve: the wiggles go flat first, the swell long after them. Press
-# **bass only**: hardly anything but the swell is left. Then press **all pass**, which also makes σ small: the curve
-# runs through each label, noise included.
+# Move λ slowly to the right and watch the blue curve: first it loses the fast wave, and much later the slow wave. Press
+# **slow wave only**: hardly anything else is left. Then press **all kept**, which also makes σ small. Now the curve
+# passes through each label, so it also follows the noise.
 
 # %% [markdown]
-# It works like the equaliser of a music player. The lower right panel takes the labels apart into *channels*, the
-# strongest first; the empty bar is what the labels hold, the filled one what the curve keeps. Press **one channel**:
-# the green crosses are the labels' part in that channel, the green line is what is left of it. Pull λ down and the
-# line climbs back to its crosses. The upper right panel comes in a moment.
+# The lower right panel splits the labels into parts. Each part belongs to one **eigen-direction** of the Gram matrix
+# (lesson 01), the largest eigenvalue first. The empty bar is the size of this part in the labels. The filled bar is the
+# size that the curve keeps.
+
+# %% [markdown]
+# Press **one eigen-direction**. The green crosses are the part of the labels along this eigen-direction, and the green
+# line is what the curve keeps of this part. Move λ down: the green line moves back to its crosses. The next section
+# explains the upper right panel.
 
 # %% [markdown]
 # ## Say it precisely
 #
-# The curve is a sum of bumps, one on each labelled point: $f(x) = \sum_i \alpha_i\, k(x, x_i)$, with the kernel $k$
-# and its Gram matrix $K$ of lesson 01. Its values at the points are $K\alpha$; the heights $\alpha$ (alpha) are chosen
-# to make this small:
+# The curve is a sum of bumps, one on each labelled point: $f(x) = \sum_i \alpha_i\, k(x, x_i)$, with the kernel $k$ and
+# the Gram matrix $K$ of lesson 01. The **fitted values**, the values of the curve at the points, are $K\alpha$. The
+# weights $\alpha$ (alpha) minimise this **objective**:
 #
 # $$J(\alpha) = \tfrac12 \lVert K\alpha - y \rVert^2 + \tfrac{\lambda}{2}\, \alpha^\top K \alpha$$
 
 # %% [markdown]
-# Read aloud: miss the labels $y$ by little, and pay λ for $\alpha^\top K \alpha$, the *effort* of the curve. (Why that
-# number measures effort is lesson 03.) The derivative is $K(K\alpha - y + \lambda\alpha)$, and it vanishes where
+# Read aloud: half the sum of the squared residuals, plus half of λ times $\alpha^\top K \alpha$. A **residual** is the
+# difference between a fitted value and its label $y$. The number $\alpha^\top K \alpha$ is the **squared norm** of the
+# curve. A curve with quick changes has a large norm. (Lesson 03 shows why.)
+
+# %% [markdown]
+# The gradient of $J$ is $K(K\alpha - y + \lambda\alpha)$, and it is zero where
 #
 # $$(K + \lambda I)\,\alpha = y$$
 #
-# One linear system, solved once. It is called **kernel ridge regression**, and λ is the **ridge**.
+# This is one linear system, solved once. The method is called **kernel ridge regression**, and λ is its
+# **regulariser**.
 
 # %% [markdown]
 # ## Build it once by hand
 #
-# The points and labels of the figure, and the solve of this course, held against the equation and against $J$. (In
-# exercise 2 you write the solve yourself.)
+# The next cell takes the points and labels of the figure and the solve of the library. It tests the linear system, and
+# it tests that $J$ is larger for two other values of α. (In exercise 2 you write the solve yourself.)
 
 # %%
 x, y, K, spectrum = spectra.first()
@@ -77,76 +87,85 @@ lam = 0.02
 alpha = ridge.solve(K, y, lam)
 fitted = K @ alpha
 
-assert torch.allclose(fitted + lam * alpha, y)  # the one linear system
+assert torch.allclose(fitted + lam * alpha, y)  # the linear system
 J = [(K @ each - y).square().sum() + lam * each.T @ K @ each for each in (alpha, alpha + 0.01, 0.99 * alpha)]
-assert J[0] < min(J[1:])  # J is larger beside α
-print(f"{len(y)} labels, missed by {(fitted - y).abs().mean():.3f} on average")
+assert J[0] < min(J[1:])  # J is larger for other α
+print(f"{len(y)} labels, mean size of a residual: {(fitted - y).abs().mean():.3f}")
 
 # %% [markdown]
-# Now the equaliser. $K$ is symmetric, so it has eigenvectors $u_i$ at right angles, $K u_i = s_i u_i$: these are the
-# channels, and the eigenvalue $s_i$ is a channel's strength. In its eigenvectors' coordinates the system falls apart
-# into single numbers, $(s_i + \lambda)\, u_i^\top \alpha = u_i^\top y$, and the fitted values are
+# Now the filter. $K$ is symmetric, so its eigenvectors $u_i$ are perpendicular: $K u_i = s_i u_i$, where $s_i$ is the
+# eigenvalue of the eigen-direction $u_i$. Along the eigen-directions, the linear system splits into single equations,
+# $(s_i + \lambda)\, u_i^\top \alpha = u_i^\top y$. So the fitted values are
 #
 # $$K\alpha = \sum_i u_i\; h(s_i)\; u_i^\top y \qquad h(s) = \frac{s}{s + \lambda}$$
 
 # %% [markdown]
-# Read aloud: take the labels apart along each channel, keep the share $h$ of it, put them together again. The function
-# $h$ is the **filter** of the upper right panel. No channel influences another.
+# Read aloud: split the labels into their parts along the eigen-directions, keep the share $h$ of each part, and add the
+# parts again. The function $h$ is the **filter** of the upper right panel. No eigen-direction influences another.
 
 # %%
-by_channels = torch.zeros_like(y)
+by_directions = torch.zeros_like(y)
 for s, u in zip(spectrum.eigenvalues, spectrum.eigenvectors.T, strict=True):
-    by_channels += u[:, None] * (s / (s + lam)) * (u @ y)
+    by_directions += u[:, None] * (s / (s + lam)) * (u @ y)
 
-assert torch.allclose(by_channels, fitted)  # the same numbers by a second road
-share = spectrum.filter(lam)  # h(s_i), the library's
+assert torch.allclose(by_directions, fitted)  # the same fit, computed in another way
+share = spectrum.filter(lam)  # h(s_i), by the library
 for i in (0, 11, 13, 23):
-    print(f"channel {i + 1:2}: s = {spectrum.eigenvalues[i]:8.2g}, keeps {100 * share[i]:6.2f} %")
+    print(f"eigen-direction {i + 1:2}: s = {spectrum.eigenvalues[i]:8.2g}, keeps {100 * share[i]:6.2f} %")
 
 # %% [markdown]
-# So λ has a unit, that of an eigenvalue, and a plain meaning: **at s = λ exactly half is kept**, the star in the
-# figure. Far above λ a channel passes, far below it is silent.
+# So λ has the unit of an eigenvalue and a simple meaning: **at s = λ exactly half is kept**. The star in the figure
+# marks this point. If $s$ is much larger than λ, nearly everything is kept. If $s$ is much smaller, nearly nothing is
+# kept.
 
 # %%
 widgets.predict(
-    "You double every label. What share of a channel does the filter keep now?",
-    options=["more", "less", "the same share"],
+    "You double every label. Does the filter keep a larger or a smaller share of them along an eigen-direction?",
+    options=["larger", "smaller", "the same share"],
     answer=questions.answer_when_labels_double,
     because={
-        "more": "look for y in the formula of h: is it there?",
-        "less": "look for y in the formula of h: is it there?",
-        "the same share": "h knows the eigenvalues and λ, never the labels: the fit is linear in y.",
+        "larger": "the kept part becomes larger, but so do the labels. The formula h = s / (s + λ) does not contain y",
+        "smaller": "the residuals become larger, but so do the labels. The formula h = s / (s + λ) does not contain y",
+        "the same share": "The filter h depends only on the eigenvalues and λ, not on the labels. So doubled labels "
+        "give a doubled fit.",
     },
 )
 
 # %% [markdown]
-# The filter depends on where the points lie, not on what they say. You could compute it before anyone writes down a
-# label, and doubled labels give a doubled curve.
+# The filter depends on the positions of the points, and not on their labels. You can compute the filter before you know
+# any label. If you double all labels, the curve doubles.
 
 # %% [markdown]
-# ## How much does a curve cost?
+# ## How many degrees of freedom does a curve use?
 #
-# Add up all shares: $d = \sum_i h(s_i)$, the **degrees of freedom** in the sentence under the figure. A curve with
-# $d = 5$ can follow the labels in about five independent ways, whatever $n$, the number of points, is. With a huge λ
-# it spends none; as λ → 0 it spends all $n$, if no point is there twice.
+# Add up all shares: $d = \sum_i h(s_i)$. This number is the **degrees of freedom** in the sentence under the figure. A
+# curve with $d = 5$ can follow the labels in about five independent ways, for any number $n$ of points. With a huge λ,
+# $d$ is nearly zero. For λ → 0, $d$ goes to $n$, if no point is repeated.
 
 # %%
 for each in (1e-12, 1e-4, 0.02, 1.0, 100.0, 1e9):
-    print(f"λ = {each:<7g} spends {spectrum.degrees_of_freedom(each):6.2f} of {len(y)}")
+    print(f"λ = {each:<7g} uses {spectrum.degrees_of_freedom(each):6.2f} of {len(y)} degrees of freedom")
 
 # %% [markdown]
-# Go back to the figure and pull **σ** to its right end. The eigenvalues spread out to the left, the dots slide down
-# the curve, and $d$ falls although λ stood still. Lesson 01 counted living directions with a hard edge at 1 %; $d$
-# counts them with a soft edge at λ. Then press **each place twice**: half of the channels have $s = 0$, no λ opens
-# them, and the curve passes near the middle of the two labels of each place.
+# Go back to the figure and move **σ** to its right end. Most eigenvalues become smaller: their dots move to the left
+# and down the curve. So $d$ falls, although λ stays the same. Lesson 01 counted the eigenvalues above a sharp limit,
+# 1 % of the largest. $d$ counts the eigenvalues with a soft limit at λ.
+
+# %% [markdown]
+# Then press **each place twice**. Half of the eigenvalues are zero. Along these eigen-directions, nothing is kept at
+# any λ. The curve passes near the mean of the two labels of each place.
 
 # %% [markdown]
 # ## Many small steps make a filter too
 #
-# Small steps get there by another road, with no ridge at all. Start from zero. At each step every point adds a little
-# of its own bump against its miss, $\alpha \leftarrow \alpha - a\,(K\alpha - y)$, where $a$ is the step's rate, so the
-# fitted values move by $-a\,K(\text{fitted} - y)$. (This is *gradient descent* on the misses, walked on curves and not
-# on the heights α; lesson 03 says what a slope is there.) Stop after $k$ steps. What has each channel learned?
+# Gradient descent reaches a similar fit without λ. Start with the zero function. In each step, every point adds a small
+# multiple of its own bump: $\alpha \leftarrow \alpha - a\,(K\alpha - y)$, where $a$ is the **learning rate**. So the
+# fitted values change by $-a\,K(\text{fitted} - y)$. Stop after $k$ steps.
+
+# %% [markdown]
+# (This is *gradient descent* on the squared residuals. The steps are taken in the space of functions, not in the space
+# of the weights α. Lesson 03 shows the formula of such a step.) What share of the labels has been learned along each
+# eigen-direction?
 
 # %%
 rate, steps = 1 / spectrum.eigenvalues[0].item(), 150
@@ -161,30 +180,37 @@ assert torch.allclose(learned, spectrum.descent_filter(rate, steps))
 print(f"largest difference at the points to one solve at λ = {lam}: {(walked - fitted).abs().max():.3f}")
 
 # %% [markdown]
-# Each step leaves the share $1 - a\,s$ of a channel's miss, so after $k$ of them $1 - (1 - a\,s)^k$ is learned: strong
-# channels first, weak ones last. Here are both, one solve and as many steps as come close to it. Drag **steps k** and
-# watch the dotted curve sweep through the filter; one solve stands in for all those steps. (The sentence measures the
-# two curves everywhere, the cell above at the labels only.) How well, and for which λ, is lesson 06.
+# Each step multiplies the residual along an eigen-direction by $1 - a\,s$. So after $k$ steps the share
+# $1 - (1 - a\,s)^k$ is learned. Eigen-directions with large eigenvalues are learned first, and those with small
+# eigenvalues last.
+
+# %% [markdown]
+# The next figure shows one solve and a number of steps with nearly the same result. Move **steps k** and watch the
+# dotted curves. One solve replaces all these steps; lesson 06 tests how well, and for which λ. (The sentence compares
+# the two fits everywhere, and the cell above compares them only at the points.)
 
 # %%
-steps_against_solve = explore.FilterExplorer("as many steps")
+steps_against_solve = explore.FilterExplorer("gradient descent")
 steps_against_solve
 
 # %% [markdown]
 # ## The two ends of λ
 #
-# Now labels that are classes: +1 or −1, and the sign of $f$ decides. Below stand eight points. The fifth is alone: a
-# −1 among three of class +1. The query, where the class is asked for, lies exactly on it.
+# Now the labels are classes, +1 or −1, and the sign of $f$ decides. Below are eight points. Point 5 has the class −1,
+# and its three nearest neighbours have the class +1. The **query**, the place whose class is asked for, lies exactly on
+# point 5.
 
 # %%
 widgets.predict(
-    "λ grows and grows. At the lone point's own place, which class does the score say in the end?",
+    "λ becomes larger and larger. Which class does the sign of f give at point 5 in the end?",
     options=["its own", "its neighbours'", "neither"],
     answer=questions.answer_label_of_the_outvoted_point,
     because={
-        "its own": "a huge ridge flattens α to y/λ: every point then speaks with the same loudness. Count who is near",
-        "neither": "the score shrinks to zero, but its sign is what decides, and a sign does not shrink",
-        "its neighbours'": "A huge ridge gives all points one loudness, and three near neighbours outshout one.",
+        "its own": "for a huge λ, α is nearly y/λ, so all weights have the same size. Three near neighbours together "
+        "have more influence than one point",
+        "neither": "f shrinks towards zero, but it does not become zero. Its sign still gives a class",
+        "its neighbours'": "For a huge λ all weights have the same size. So three near neighbours together have more "
+        "influence than one point.",
     },
 )
 
@@ -193,27 +219,33 @@ ends = explore.VoteExplorer("between")
 ends
 
 # %% [markdown]
-# Pull λ to its right end: the blue curve lies on the dashed one. Pull it to its left end: it lies on the dotted one,
-# and the rings, the labels, lie on it. For large λ the curve itself shrinks, like 1/λ, so the figure divides each by
-# its largest $|f|$, which the sentence tells. A ring is a label divided by the blue curve's largest, and leaves the
-# figure when that is small. Move **query x** and see in the right panel who is heard.
+# Move λ to its right end: the blue curve lies on the dashed curve. Move λ to its left end: the blue curve lies on the
+# dotted curve and passes through the labels, which are drawn as rings. Then move **query x**: the right panel shows
+# what each point adds to $f$ at the query.
 
 # %% [markdown]
-# **To the right, a vote.** For a huge λ the matrix $K$ hardly matters beside $\lambda I$, so $\alpha \approx y/\lambda$
-# and
+# For large λ the curve shrinks like 1/λ. So the figure rescales each curve to height 1, and the rings are the labels on
+# the blue curve's scale. If the blue curve is small, the rings lie outside the figure.
+
+# %% [markdown]
+# **λ → ∞: a vote.** For a huge λ, $K$ is tiny compared with $\lambda I$, so $\alpha \approx y/\lambda$ and
 #
 # $$\lambda f(x) \to k_x^\top y = \sum_i k(x, x_i)\, y_i$$
 #
-# where $k_x$ holds the similarities of $x$ to the examples. Each example votes for its own class, as loudly as it is
-# similar. That is the idea of *matching networks* (Vinyals et al. 2016). Their similarity is the cosine of the angle
-# between two images' features, and their votes are made to add up to one (a softmax).
+# where $k_x$ holds the similarities of $x$ to the examples. Each example votes for its own class, and its similarity is
+# the weight of its vote. *Matching networks* (Vinyals et al. 2016) use the same idea. Their similarity is the cosine of
+# the angle between the features of two images, and a softmax makes the weights add up to one.
 
 # %% [markdown]
-# **To the left, an interpolant.** For λ → 0 the curve meets every label, and of all curves that do, it is the one of
-# least effort. In symbols $f(x) \to k_x^\top K^{+} y$, with the *pseudo-inverse* $K^+$, which is $K^{-1}$ wherever
-# there is one. Press **a point twice**: two labels on one spot, and no curve meets both, so the solve settles in the
-# middle. (There $f$ has a limit and α has none: two bumps on one spot grow without end, one up, one down, and cancel.)
-# Press **one class only**: with no other class to lose against, the sign of a score says nothing.
+# **λ → 0: an interpolant.** For λ → 0 the curve passes through every label. Of all such curves, it has the smallest
+# norm. In symbols $f(x) \to k_x^\top K^{+} y$, with the *pseudo-inverse* $K^+$. If $K$ is invertible, $K^+$ is
+# $K^{-1}$.
+
+# %% [markdown]
+# Press **a point twice**: two labels lie at one place, and no curve passes through both, so the curve goes to their
+# mean. (There $f$ has a limit for λ → 0, but α has no limit. The weights of the two equal bumps grow without limit, one
+# positive and one negative, and cancel.) Press **one class only**: without a second class, the sign of $f$ says
+# nothing.
 
 # %%
 points, labels = vote.TASKS["two classes"]
@@ -228,9 +260,9 @@ for each in (1e-10, 1e-4, 1.0, 1e4, 1e8):
 # %% [markdown]
 # ## Use it: five letters, one example each
 #
-# A task of lesson 01: five letters with one printed example each, and 75 images to recognise. Give each example a row
-# of five labels, one for its own letter and zero elsewhere (*one-hot*). The solve takes all five columns at once, and
-# a query gets the letter with the largest score.
+# A task of lesson 01 has five letters, one printed example of each, and 75 images to recognise. Give each example a row
+# of five labels: one for its own letter, and zero elsewhere (*one-hot*). The solve takes all five columns at once. A
+# query gets the letter with the largest score.
 
 # %%
 def accuracy(task, kernel, lam):
@@ -248,17 +280,17 @@ results = {lam: torch.stack([accuracy(source[i], rbf, lam) for i in range(200)])
 # %%
 for lam, result in results.items():
     against = stats.paired_difference(result, results[1e-4]).points("tasks")
-    print(f"λ = {lam:<6g} {stats.accuracy_interval(result).percent('tasks')}   against the first: {against}")
+    print(f"λ = {lam:<6g} {stats.accuracy_interval(result).percent('tasks')}   minus the first: {against}")
 
 # %% [markdown]
-# Differences of percentages are counted in *points*: from 45 % to 47 % it is two points. Behind ± stands, as in lesson
-# 00, how far luck could be off.
+# Differences of percentages are counted in *points*: from 45 % to 47 % is two points. As in lesson 00, the number after
+# ± is the 95 % margin of error.
 
 # %% [markdown]
-# Two things to see. Up to λ = 1 it hardly matters what λ is. And the vote, at the bottom, is worse than the solve:
-# with one example a letter it is the *nearest neighbour* of lesson 01, while the solve also knows how alike the
-# examples are among themselves. Were they all equally alike, λ could not change a single answer: it would move the
-# five scores together.
+# There are two results. Up to λ = 1, the choice of λ hardly matters. The vote (the last line) is worse than the solve.
+# With one example of each letter, the vote is the *nearest neighbour* of lesson 01, but the solve also uses the
+# similarities among the examples. If all examples were equally similar, λ would change no answer, because the order of
+# the five scores would stay the same.
 
 # %%
 nearest = torch.stack([
@@ -271,16 +303,16 @@ print("RBF kernel,    solve − vote:", stats.paired_difference(results[1e-4], r
 print("cosine kernel, solve − vote:", stats.paired_difference(by_cosine[1e-4], by_cosine[1e4]).points("tasks"))
 
 # %% [markdown]
-# The two lines say how much of that is the solve and how much is the kernel. By the cosine of the angle between two
-# images (`kernels.Cosine` of the library) the solve is worth less than a point. No λ makes pixels readable, and that
-# is the finding. The dial that is worth learning is not here but in front: what the kernel is fed with, in lesson 09.
+# Compare the two lines: the gain depends on the kernel. With the cosine of the angle between two images
+# (`kernels.Cosine` of the library), the solve gains less than a point. No λ makes pixels good enough. A better input
+# for the kernel helps: lesson 09 learns it.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
 # ### Exercise 1 · by hand
-# Four points have labels. One channel of their Gram matrix has the eigenvalue $s = 3$, and the ridge is $\lambda = 1$.
-# What share of the labels' part in that channel does the fit keep? Write a fraction of one.
+# Four points have labels. One eigen-direction of their Gram matrix has the eigenvalue $s = 3$, and $\lambda = 1$. What
+# share of the labels does the fit keep along this eigen-direction? Write a fraction of one.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -292,8 +324,9 @@ checks.kept_share(kept)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
-# From the Gram matrix `K` (n, n), the labels `y` (n, columns) and λ to the fitted values at the points. One solve, and
-# no inverse: `torch.linalg.solve(A, b)` gives the $x$ with $Ax = b$. Give the identity the dtype of `K`.
+# Compute the fitted values at the points from the Gram matrix `K` (n, n), the labels `y` (n, columns) and λ (`lam`).
+# Use one solve and no inverse: `torch.linalg.solve(A, b)` gives the $x$ with $Ax = b$. Give the identity matrix the
+# dtype of `K`.
 
 # %% tags=["exercise"]
 def my_fit(K, y, lam):
@@ -308,8 +341,8 @@ checks.fit(my_fit)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the first explorer, press **Reset**. Find a λ at which the fit spends five of its degrees of freedom: between 4.9
-# and 5.1. The sentence counts them; type into the box beside the dial for fine steps.
+# In the first explorer, press **Reset**. Find a λ at which the fit uses five degrees of freedom: between 4.9 and 5.1.
+# The sentence under the figure shows this number. Type λ into the box beside the slider for fine steps.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -322,8 +355,7 @@ checks.freedom(lam_of_five)
 # %% [markdown]
 # ## What we claimed
 #
-# Each line is a sentence of this lesson. It runs, here, on ten random sets of points, with kernels that are neither
-# very wide nor very narrow.
+# Each assert tests a claim of this lesson, on ten random sets of points and with a kernel of medium width.
 
 # %%
 draw = torch.Generator().manual_seed(2)
@@ -333,17 +365,17 @@ for cloud in clouds:
     spectrum, fitted = ridge.Spectrum.of(K), K @ ridge.solve(K, y, 0.3)
     u, s = spectrum.eigenvectors, spectrum.eigenvalues
     assert torch.allclose(fitted, u @ ((s / (s + 0.3))[:, None] * (u.T @ y)))  # one solve is one filter
-    assert torch.allclose(K @ ridge.solve(K, 2 * y, 0.3), 2 * fitted)  # doubled labels, doubled fit
+    assert torch.allclose(K @ ridge.solve(K, 2 * y, 0.3), 2 * fitted)  # doubled labels give a doubled fit
     assert abs(spectrum.filter(s[4].item())[4] - 0.5) < 1e-12  # at s = λ exactly half is kept
-    assert abs(spectrum.degrees_of_freedom(1e-12) - 12) < 1e-4  # λ → 0 spends all n
-    assert spectrum.degrees_of_freedom(1e12) < 1e-9  # λ → ∞ spends nothing
+    assert abs(spectrum.degrees_of_freedom(1e-12) - 12) < 1e-4  # λ → 0: all n degrees of freedom are used
+    assert spectrum.degrees_of_freedom(1e12) < 1e-9  # λ → ∞: no degrees of freedom are used
 
 # %% [markdown]
-# Steps are a filter too. And the solve's α has the lowest price $J$: everywhere else costs more, if no point is there
-# twice.
+# Gradient descent is a filter too. And the α of the solve has the smallest objective $J$: every other α has a larger
+# $J$, if no point is repeated.
 
 # %%
-def price(alpha, K, y, lam):
+def objective(alpha, K, y, lam):
     return ((K @ alpha - y) ** 2).sum() / 2 + lam / 2 * (alpha * (K @ alpha)).sum()
 
 
@@ -358,57 +390,57 @@ for cloud in clouds:
     alpha = ridge.solve(K, y, 0.3)
     for _ in range(20):
         elsewhere = alpha + 0.1 * torch.randn(12, 1, generator=draw, dtype=K.dtype)
-        assert price(alpha, K, y, 0.3) < price(elsewhere, K, y, 0.3)
+        assert objective(alpha, K, y, 0.3) < objective(elsewhere, K, y, 0.3)
 
 # %% [markdown]
-# The two ends of λ.
+# Both ends of λ: a vote and an interpolant.
 
 # %%
 for cloud in clouds:
     K, y = kernels.rbf_kernel(cloud, cloud, 0.5), torch.randn(12, 1, generator=draw, dtype=torch.float64)
     k_x = kernels.rbf_kernel(torch.randn(50, 2, generator=draw, dtype=K.dtype), cloud, 0.5)
     assert torch.allclose(1e7 * k_x @ ridge.solve(K, y, 1e7), k_x @ y, atol=1e-4)  # λ → ∞: the vote
-    assert (K @ ridge.solve(K, y, 1e-10) - y).abs().max() < 1e-4  # λ → 0: every label is met
+    assert (K @ ridge.solve(K, y, 1e-10) - y).abs().max() < 1e-4  # λ → 0: the curve passes through every label
     assert torch.allclose(k_x @ ridge.solve(K, y, 1e-12), k_x @ torch.linalg.pinv(K) @ y, atol=1e-4)
 
 # %% [markdown]
-# Least effort: a curve that meets the same labels and is bent to any other value at one more place costs more. And
-# two labels that share a place end in their middle.
+# The interpolant has the smallest norm. A curve through the same labels with another value at one more place has a
+# larger norm. Two labels at one place give their mean.
 
 # %%
 for cloud in clouds:
     further = torch.cat([cloud, torch.randn(1, 2, generator=draw, dtype=torch.float64)])
     K, K_further = (kernels.rbf_kernel(place, place, 0.5) for place in (cloud, further))
     y = torch.randn(12, 1, generator=draw, dtype=torch.float64)
-    effort = (y * ridge.solve(K, y, 1e-12)).sum()  # αᵀKα with Kα = y
+    squared_norm = (y * ridge.solve(K, y, 1e-12)).sum()  # αᵀKα with Kα = y
     for value in (-2.0, 0.0, 2.0):
         bent = torch.cat([y, torch.tensor([[value]], dtype=y.dtype)])
-        assert (bent * ridge.solve(K_further, bent, 1e-12)).sum() > effort
+        assert (bent * ridge.solve(K_further, bent, 1e-12)).sum() > squared_norm
 
 points, labels = vote.TASKS["a point twice"]
 G = kernels.rbf_kernel(points, points, 0.6)
-assert (G @ ridge.solve(G, labels, 1e-8))[:2].abs().max() < 1e-6  # +1 and −1 on one spot become 0
+assert (G @ ridge.solve(G, labels, 1e-8))[:2].abs().max() < 1e-6  # +1 and −1 at one place give 0
 
 # %%
-assert ridge.solve(G, labels, 1e-8).abs().max() > 1e7  # and α has no limit there, though f has
-assert ridge.Spectrum.of(G).degrees_of_freedom(1e-12) < 7.1  # nor are all eight degrees of freedom spent
+assert ridge.solve(G, labels, 1e-8).abs().max() > 1e7  # there α grows without limit for λ → 0
+assert ridge.Spectrum.of(G).degrees_of_freedom(1e-12) < 7.1  # and only seven of the eight degrees of freedom are used
 for lam in (1e-4, 0.02, 1.0, 100.0):
     widths = [kernels.rbf_kernel(points, points, 0.1 * 2**doubling) for doubling in range(8)]
     spent = torch.stack([ridge.Spectrum.of(K).degrees_of_freedom(lam) for K in widths])
-    assert (spent.diff() < 1e-12).all()  # with a wider σ d never grows, whatever λ is
+    assert (spent.diff() < 1e-12).all()  # d never grows when σ doubles, at each λ
 
 # %% [markdown]
-# And on the letters: up to λ = 1 these tasks see no difference worth a point, and with this kernel the solve beats
-# the vote. Where all examples are equally alike, λ changes no answer.
+# On the letters, the accuracy changes by less than a point up to λ = 1. With the RBF kernel, the solve is better than
+# the vote. If all examples are equally similar, λ changes no answer.
 
 # %%
 for lam in (1e-2, 1.0):
     difference = stats.paired_difference(results[lam], results[1e-4])
     assert -0.01 < difference.low <= difference.high < 0.01
 assert stats.paired_difference(results[1e-4], results[1e4]).low > 0
-assert stats.paired_difference(by_cosine[1e-4], by_cosine[1e4]).high < 0.01  # less than a point by the cosine
+assert stats.paired_difference(by_cosine[1e-4], by_cosine[1e4]).high < 0.01  # less than a point with the cosine
 one_shot = stats.mean_interval(results[1e-4])
-assert 1 / 5 < one_shot.low < one_shot.high < 0.6  # better than guessing, and far from reading
+assert 1 / 5 < one_shot.low < one_shot.high < 0.6  # better than guessing, with many mistakes
 
 alike, k_x = 0.6 + 0.4 * torch.eye(5, dtype=torch.float64), torch.rand(50, 5, generator=draw, dtype=torch.float64)
 for lam in (1e-6, 1e-2, 1.0, 1e4):
@@ -418,37 +450,41 @@ for lam in (1e-6, 1e-2, 1.0, 1e4):
 # %% [markdown]
 # ## Where this breaks
 #
-# **Another λ of the same name.** Some methods take the *mean* of the squared misses, and then nλ stands where λ
-# stands here. scikit-learn's `KernelRidge(alpha=λ)` means ours; R2-D2 (Bertinetto et al. 2019) multiplies by n. A λ
-# from one text, put into the other, is another fit, the more so the more points there are.
+# **Two meanings of λ.** Some methods use the *mean* of the squared residuals. Then nλ stands where λ stands here.
+# `KernelRidge(alpha=λ)` of scikit-learn uses our λ; R2-D2 (Bertinetto et al. 2019) multiplies λ by n. If you copy λ
+# from one text into the other, you get another fit, and the difference grows with n.
 
 # %%
 for n in (5, 25, 100):
     x = torch.linspace(-3, 3, n, dtype=torch.float64)[:, None]
     K, y = kernels.rbf_kernel(x, x, 0.5), torch.sin(2 * x)
     spectrum, alpha = ridge.Spectrum.of(K), ridge.solve(K, y, n * 0.1)
-    slope = K @ ((K @ alpha - y) / n + 0.1 * alpha)  # of the mean's price, 1/(2n) |Kα − y|² + λ/2 αᵀKα
-    assert slope.abs().max() < 1e-12  # nλ is where it is lowest
+    slope = K @ ((K @ alpha - y) / n + 0.1 * alpha)  # the gradient of 1/(2n) |Kα − y|² + λ/2 αᵀKα
+    assert slope.abs().max() < 1e-12  # it is zero for the solve with nλ
     ours, theirs = spectrum.degrees_of_freedom(0.1), spectrum.degrees_of_freedom(n * 0.1)
-    print(f"n = {n:3}: λ = 0.1 spends {ours:5.2f} degrees of freedom, read as nλ {theirs:5.2f}")
+    print(f"n = {n:3}: λ = 0.1 uses {ours:5.2f} degrees of freedom, and nλ uses {theirs:5.2f}")
     assert theirs < ours
 
 # %% [markdown]
-# **Steps that are too long.** The descent's $1 - a\,s$ must stay above −1, so $a$ below $2/s$ of the strongest channel.
-# Above it, that channel overshoots by more at each step. One solve has no rate that could be wrong.
+# **A learning rate that is too large.** In gradient descent, $1 - a\,s$ must stay above −1, so $a$ must be smaller than
+# $2/s$ for the largest eigenvalue $s$. With a larger $a$, the fit along this eigen-direction overshoots more at each
+# step. One solve needs no learning rate.
 
 # %%
 x, y, K, spectrum = spectra.first()
 for factor in (1.9, 2.1):
     learned = spectrum.descent_filter(factor / spectrum.eigenvalues[0].item(), steps=100)
-    print(f"a = {factor} / s_max, 100 steps: the strongest channel has learned {learned[0]:.6g} of itself")
+    print(f"a = {factor} / s_max, 100 steps: the share learned along the first eigen-direction is {learned[0]:.6g}")
 assert learned[0].abs() > 1000
 
 # %% [markdown]
-# **A λ too small for the numbers.** Five points on [−1, 1], one of them twice, and a wide kernel, σ = 4. At λ = 0 the
-# solve refuses: it needs a matrix whose eigenvalues are all above zero (*positive definite*), and the repeated point
-# makes one of $K$'s zero. (In code λ is called `lam`.) At λ = 1e-6 it goes through in 32-bit numbers (*float32*) **and
-# is wrong without a word**. Only a λ well above the rounding errors repairs it.
+# **A λ that is too small for the computer's numbers.** Take five points on [−1, 1], one of them twice, and a wide
+# kernel with σ = 4. At λ = 0 the solve raises an error. It needs a matrix with only positive eigenvalues (*positive
+# definite*), but the repeated point makes one eigenvalue of $K$ zero. (In code λ is called `lam`.)
+
+# %% [markdown]
+# At λ = 1e-6 the solve returns a result in 32-bit numbers (*float32*), **but the result is wrong, and there is no
+# warning**. Only a λ well above the rounding errors gives a correct result.
 
 # %%
 x = torch.cat([torch.linspace(-1, 1, 5), torch.tensor([-1.0])]).double()[:, None]
@@ -474,10 +510,17 @@ assert refused is not None
 assert off[1e-6] > 100 * off[1e-2]
 
 # %% [markdown]
+# ## In three sentences
+#
+# One linear solve turns labels into a curve, which is a sum of bumps on the labelled points. The solve is a filter:
+# along an eigen-direction with eigenvalue $s$ it keeps the share $s / (s + \lambda)$ of the labels. A huge λ gives a
+# vote of the examples, and a tiny λ gives the curve of smallest norm through every label.
+
+# %% [markdown]
 # ## The next question
 #
-# You wrote $f$ as a sum of bumps on the labelled points. Who says that the best function looks like that, among all
-# the curves there are? That is the representer theorem, lesson 03.
+# You wrote $f$ as a sum of bumps on the labelled points. Why does the best of all functions have this form? The
+# representer theorem in lesson 03 gives the answer.
 #
 # Previous: [01 · RBF kernels: similarity with a dial](01_rbf_kernels.ipynb) · Next: [03 · The representer
 # theorem](03_representer_theorem.ipynb)

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 03 · The representer theorem: infinitely many functions, n bumps
 #
-# **You will** split a function into what the examples see of it and what they can't, and prove with one dial that the
-# best function is a sum of bumps, one on each example.
+# **You will** split a function into two parts: one part that the examples determine, and one part that is zero at every
+# example. Then you will prove, with one slider, that the best function is a sum of bumps, one on each example.
 #
 # 60 minutes · needs: lesson 02's solve, inner products, arrows in space · runs offline in seconds
 #
 # Lesson 02 wrote the curve as a sum of bumps on the examples, and gave no reason. There are infinitely many other
-# curves. Why does none of them win?
+# curves. Why is none of them better?
 
 # %%
 import torch
@@ -16,60 +16,64 @@ from amfs_lab import checks, errors, explore, kernels, ridge, stats, tasks, widg
 from amfs_lab.explore.representer import perpendicular, questions
 
 # %% [markdown]
-# Begin with arrows, which you can see. The blue arrow **w** is the model: it gives a point x the value
-# $\langle w, x \rangle$, the inner product of the two (multiply entry by entry and add up). Two training points, x₁
-# and x₂, lie on a floor. Each has a label, and the **training loss** is half the sum of the squared misses.
+# Start with arrows, because you can see them. The blue arrow **w** is the model: it gives a point x the value
+# $\langle w, x \rangle$, the inner product of w and x (multiply entry by entry and add up). Two training points, x₁ and
+# x₂, lie in a horizontal plane, the *floor*. Each point has a label. The **training loss** is half the sum of the
+# squared residuals.
 
 # %% [markdown]
-# The blue arrow rises above the floor. Its shadow at noon is called **w∥** (say *w-parallel*), and what stands upright
-# between the shadow and the tip is **w⊥** (*w-perpendicular*): w = w∥ + w⊥. The dial **t** says how much of w⊥ is
-# kept.
+# The blue arrow rises above the floor. Its **projection** **w∥** (say *w-parallel*) lies on the floor, straight below
+# the tip of w. The **perpendicular part** **w⊥** (*w-perpendicular*) goes straight up from the projection to the tip:
+# w = w∥ + w⊥. The slider **t** sets how much of w⊥ is kept.
 
 # %%
 widgets.predict(
-    "You take w⊥ away entirely: t goes from 1 to 0. What does the training loss do?",
-    options=["it rises", "it falls", "it stays"],
+    "You remove w⊥: t goes from 1 to 0. What does the training loss do?",
+    options=["it rises", "it falls", "it stays the same"],
     answer=questions.answer_loss_when_the_part_is_removed,
     because={
-        "it rises": "the loss looks at ⟨w, x₁⟩ and ⟨w, x₂⟩ only: how much does an upright arrow add to either of them?",
-        "it falls": "the loss looks at ⟨w, x₁⟩ and ⟨w, x₂⟩ only: how much does an upright arrow add to either of them?",
-        "it stays": "What stands upright on the floor has inner product zero with all that lies on it.",
+        "it rises": "the loss depends only on ⟨w, x₁⟩ and ⟨w, x₂⟩, and the lost part w⊥ adds zero to both",
+        "it falls": "w becomes shorter, but the loss does not contain the length of w. It depends only on ⟨w, x₁⟩ and "
+        "⟨w, x₂⟩, and w⊥ adds zero to both",
+        "it stays the same": "w⊥ is perpendicular to x₁ and x₂, so it adds zero to ⟨w, x₁⟩ and ⟨w, x₂⟩. The loss "
+        "depends only on these two values.",
     },
 )
 
 # %%
-shadow = explore.ProjectionExplorer("with w⊥")
-shadow
+arrows = explore.ProjectionExplorer("with w⊥")
+arrows
 
 # %% [markdown]
-# Pull **t** slowly from 1 to 0. On the left the blue tip sinks straight down onto the floor. On the right the dashed
-# loss does not move, and the squared length ‖w‖² slides to the bottom of its valley. Then press **from above**: that
-# is how the training points see it, and from there w and its shadow are the same.
+# Move **t** slowly from 1 to 0. On the left, the blue tip moves straight down to the floor. On the right, the dashed
+# loss does not change, and the squared length ‖w‖² falls to its minimum. Then press **from above**. In this view w⊥ is
+# hidden, and w looks like its projection.
 
 # %% [markdown]
-# ## Why the loss can't move
+# ## Why the loss does not change
 #
 # $$\langle w, x_i \rangle = \langle w_\parallel, x_i \rangle + \langle w_\perp, x_i \rangle
 # = \langle w_\parallel, x_i \rangle + 0 \qquad\qquad \lVert w \rVert^2 = \lVert w_\parallel \rVert^2 +
 # \lVert w_\perp \rVert^2$$
 #
-# The left formula: upright on the floor means inner product zero with all that lies on it. The right one is
-# Pythagoras. Together: **w⊥ is invisible to the loss and costs length**. A model that pays for its length, however
-# little, wants none of it.
+# The left formula: w⊥ is perpendicular to each training point, so their inner product is zero. The right formula is
+# Pythagoras. Together: **w⊥ does not change the loss, and it makes w longer**. If the length of w is penalised, even a
+# little, the best w has no w⊥.
 
 # %% [markdown]
-# So the best w lies on the floor. All that lies there, the *span* of the two points, can be written α₁x₁ + α₂x₂, and
-# the dotted lines show the two pieces. As in lesson 02 there is one **α** (alpha) for each training point: two numbers
+# So the best w lies on the floor. The floor is the **span** of the two points: all sums α₁x₁ + α₂x₂. The dotted lines
+# show the two terms of this sum. As in lesson 02, there is one **α** (alpha) for each training point. So two numbers
 # describe the best of all arrows in space.
-#
-# Press **one point** and **no points**. The floor shrinks to a line, then to nothing, and ever more of w is upright.
+
+# %% [markdown]
+# Press **one point** and **no points**. The span becomes a line, then only the zero arrow, and w⊥ becomes longer.
 
 # %% [markdown]
 # ## Build it once by hand
 #
-# The same in a space that nobody can draw: five points in 784 dimensions, as many as a small image has pixels. The
-# table $K$ holds all inner products of the points. The shadow has w's values at the points, and that is one solve:
-# $K\alpha = (\langle w, x_i \rangle)_i$, with no λ.
+# Now take a space that nobody can draw: five points in 784 dimensions, as many as a small image has pixels. The Gram
+# matrix $K$ holds all inner products of the points. The projection has the same values at the points as w. So one solve
+# finds it: $K\alpha = (\langle w, x_i \rangle)_i$, with no λ.
 
 # %%
 draw = torch.Generator().manual_seed(4)
@@ -81,37 +85,41 @@ parallel = x.T @ alpha  # a sum of the five points
 rest = w - parallel
 
 assert torch.allclose(alpha, ridge.solve(K, x @ w, lam=0.0))  # the library's solve, with λ = 0
-assert (x @ rest).abs().max() < 1e-10  # invisible
+assert (x @ rest).abs().max() < 1e-10  # w⊥ adds zero to every value
 assert torch.isclose((w**2).sum(), (parallel**2).sum() + (rest**2).sum())  # Pythagoras
-print(f"of ‖w‖² = {(w**2).sum():.0f} the five points see {(parallel**2).sum():.1f}")
+print(f"‖w‖² = {(w**2).sum():.0f}, and ‖w∥‖² = {(parallel**2).sum():.1f}")
 
 # %% [markdown]
-# Nearly all of a random w is upright, and nobody would miss it: 784 numbers, of which five matter.
+# Nearly all of a random w is perpendicular to the points. Only five directions of the 784 matter for the loss.
 
 # %% [markdown]
-# ## Functions are arrows too
+# ## Functions are vectors, too
 #
-# Now put functions in place of arrows. Write $k(a, \cdot)$ for the bump with its top at $a$: the RBF kernel of lesson
-# 01 with one place filled and the other, the dot, still open. The functions of this lesson are sums of bumps,
+# Now take functions in place of arrows. Write $k(a, \cdot)$ for the bump with its top at $a$: the RBF kernel of lesson
+# 01 with its first argument fixed at $a$. The dot stands for the free second argument. The functions of this lesson are
+# sums of bumps,
 #
 # $$f = \sum_j c_j\, k(z_j, \cdot)$$
 #
-# with centres $z_j$ wherever you like and coefficients $c_j$. The sum of two such functions is one again, and so is a
-# multiple: like arrows, they can be added and stretched.
+# with any centres $z_j$ and any coefficients $c_j$. The sum of two such functions, or a multiple of one, is again such
+# a function.
 
 # %% [markdown]
-# Arrows also have lengths and right angles, and both come from the inner product. For two bumps, *we choose it to be*
+# Arrows also have lengths and right angles, and both come from the inner product. For two bumps, we *define* it as
 #
 # $$\langle k(a, \cdot),\, k(b, \cdot) \rangle = k(a, b)$$
 #
-# Read aloud: two bumps point the same way as much as their centres are alike. A bump has length one, and two bumps far
-# apart stand nearly at right angles. For sums, multiply out. The length of f is called its **norm** $\lVert f \rVert$,
-# and $\lVert f \rVert^2 = \langle f, f \rangle = \sum_j \sum_m c_j c_m\, k(z_j, z_m) = c^\top K c$.
+# Read aloud: the inner product of two bumps is the similarity of their centres. So a bump has length one, and two bumps
+# far apart are nearly perpendicular.
 
 # %% [markdown]
-# A squared length must never be negative. Lesson 01 asserted that no eigenvalue of a Gram matrix is, so $c^\top K c$
-# is not. You know that number: in lesson 02 it was the *effort*, and λ its price. Here is one by hand: three bumps, a
-# hill, a dip and a hill.
+# For sums of bumps, multiply out. The length of $f$ is called its **norm** $\lVert f \rVert$, and $\lVert f
+# \rVert^2 = \langle f, f \rangle = \sum_j \sum_m c_j c_m\, k(z_j, z_m) = c^\top K c$.
+
+# %% [markdown]
+# A squared length must not be negative. Lesson 01 tested that a Gram matrix has no negative eigenvalue, so $c^\top K c$
+# is not negative. You know this number: it is the *squared norm* in the objective of lesson 02. The next cell computes
+# it for three bumps: a hill, a dip and a hill.
 
 # %%
 z, c = perpendicular.FUNCTIONS["hill and dip"]
@@ -125,8 +133,8 @@ assert torch.isclose(squared_norm, (c.T @ K_zz @ c).squeeze())
 print(f"‖f‖² = {squared_norm:.3f}")
 
 # %% [markdown]
-# What does such a norm measure? Take two points, and the shortest function that has the value 1 at both, then the
-# shortest that has 1 at one and −1 at the other. (Shortest means: of least norm.)
+# What does the norm measure? Take two points and two functions. One has the smallest norm of all functions with the
+# value 1 at both points. The other has the smallest norm of all functions with the values 1 and −1.
 
 # %%
 for apart in (3.0, 1.0, 0.3):  # in σs
@@ -134,44 +142,49 @@ for apart in (3.0, 1.0, 0.3):  # in σs
     K = kernels.rbf_kernel(pair, pair, bandwidth=1.0)
     y = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)  # a column for each function
     squared_norms = (y * ridge.solve(K, y, lam=0.0)).sum(0)  # αᵀKα, with Kα = y
-    print(f"{apart} σ apart: 1 and 1 costs {squared_norms[0]:.2f}, 1 and −1 costs {squared_norms[1]:.2f}")
+    print(f"{apart} σ apart: ‖f‖² = {squared_norms[0]:.2f} for 1 and 1, {squared_norms[1]:.2f} for 1 and −1")
 
 # %% [markdown]
-# The closer the points, the cheaper it is to agree and the dearer to differ. So a quick change, counted in σs, is
-# expensive: a function of small norm can't make one. A large norm is no proof of quick changes, though: two gentle
-# hills far apart have twice the squared norm of one.
+# If the two points are closer, equal values need a smaller norm, and opposite values need a larger norm. So a quick
+# change, within a small distance in units of σ, needs a large norm. A function of small norm can't change quickly. But
+# a large norm does not prove quick changes: two gentle hills far apart have twice the squared norm of one hill.
 
 # %% [markdown]
 # ## To evaluate is to take an inner product
 #
-# One more line, and it carries the rest. Take the inner product of any f with the bump at x:
+# One more formula is needed for the theorem. Take the inner product of any f with the bump at x:
 #
 # $$\langle f, k(x, \cdot) \rangle = \sum_j c_j \langle k(z_j, \cdot), k(x, \cdot) \rangle = \sum_j c_j\, k(z_j, x)
 # = f(x)$$
 #
-# So the value of f at x *is* an inner product, as it was with the arrows, and the bump $k(x, \cdot)$ plays the part of
-# the point x. This is called the *reproducing property*. All sums of bumps and their limits, with this inner product,
-# are the *reproducing kernel Hilbert space* of k, **RKHS** for short: the name is longer than the idea, and you have
-# built it.
+# So the value of f at x is an inner product, as with the arrows. The bump $k(x, \cdot)$ takes the place of the point x.
+# This is called the **reproducing property**.
 
 # %% [markdown]
-# Now split f as w was split. The bumps on the examples span the floor, **f∥** is the shadow of f on it, and **f⊥** is
-# what stands upright on every one of those bumps. Inner product zero with the bump at $x_i$, says the line above, is
-# value zero at $x_i$: *upright* and *invisible to the examples* are one thing.
+# All sums of bumps and their limits, with this inner product, are the **reproducing kernel Hilbert space** of k, or
+# **RKHS**.
 
 # %% [markdown]
-# Below, four examples look at a function f (blue). They are also called its *support points*. Dashed is f∥, and the
-# lower panel shows f⊥.
+# Now split f in the same way as w. The bumps on the examples have a **span**: all sums of these bumps. **f∥** is the
+# projection of f on this span, and **f⊥** is the part that is perpendicular to each of these bumps. By the formula
+# above, the inner product of f⊥ with the bump at $x_i$ is the value $f_\perp(x_i)$. So *perpendicular to the bumps* and
+# *zero at the examples* mean the same.
+
+# %% [markdown]
+# Below are a function f (blue) and four examples, also called **support points**. The dashed curve is f∥, and the lower
+# panel shows f⊥.
 
 # %%
 widgets.predict(
-    "Support points come one by one, from none to six. What does the norm of f⊥ do?",
+    "You add support points one by one, from none to six. What does the norm of f⊥ do?",
     options=["it only shrinks", "it only grows", "it goes up and down"],
     answer=questions.answer_when_points_are_added,
     because={
-        "it only grows": "each point is one more place where f⊥ must be zero",
-        "it goes up and down": "a shadow on a larger floor is at least as long: what does that leave for the upright?",
-        "it only shrinks": "With every point the floor gains a direction, and what lies along it is upright no more.",
+        "it only grows": "each new point is one more place where f⊥ must be zero, so less of f is left for f⊥",
+        "it goes up and down": "each new point makes the span larger, so the projection f∥ never becomes shorter. The "
+        "norm of f stays the same, so f⊥ never becomes longer",
+        "it only shrinks": "Each new point adds a bump to the span. So the projection f∥ becomes longer, and less of f "
+        "is left for f⊥.",
     },
 )
 
@@ -180,10 +193,12 @@ unseen = explore.PerpendicularExplorer("with f⊥")
 unseen
 
 # %% [markdown]
-# Pull **t** from 1 to 0. The blue curve falls onto the dashed one, and the diamonds, its values at the points, stay
-# where they are; so does the loss, and the striped part of the bar melts away. Then press **with f⊥** (t is 1 again),
-# move **points** from 0 to 6 and watch the lower curve: it is held down at one more place each time, and the striped
-# part of the bar gives way to the plain one. Press **many points**: f⊥ has hardly any room left.
+# Move **t** from 1 to 0. The blue curve moves to the dashed curve. The diamonds, its values at the points, do not
+# change, and so the loss does not change. The striped part of the bar, the squared norm of t f⊥, becomes zero.
+
+# %% [markdown]
+# Press **with f⊥**, which sets t to 1 again, and move **points** from 0 to 6. With each new point, the lower curve is
+# zero at one more place, and the striped part of the bar shrinks. Press **many points**: almost nothing of f⊥ is left.
 
 # %% [markdown]
 # ## Say it precisely
@@ -191,9 +206,10 @@ unseen
 # $$f = f_\parallel + f_\perp, \qquad f_\parallel = \sum_{i=1}^{n} \alpha_i\, k(x_i, \cdot), \qquad
 # K_{SS}\,\alpha = f(x_S), \qquad f_\perp(x_i) = 0$$
 #
-# Here $K_{SS}$ is the Gram matrix of the n support points and $f(x_S)$ the column of f's values there. Read aloud: the
-# shadow is the one sum of bumps on the points that has f's values at the points. Any f has one, and the squared norms
-# of the two parts add up. As long as no point is there twice, α is the only one, too.
+# Here $K_{SS}$ is the Gram matrix of the n support points, and $f(x_S)$ is the column of the values of f there. Read
+# aloud: the projection is the sum of bumps on the points that has the values of f at the points. Every f has exactly
+# one projection, and the squared norms of f∥ and f⊥ add up to $\lVert f \rVert^2$. If no point is repeated, there is
+# also exactly one α.
 
 # %%
 x = perpendicular.PLACES["apart"][:4]
@@ -207,14 +223,15 @@ assert at_points.abs().max() < 1e-12
 print(f"‖f‖² = {squared_norm:.3f}, ‖f∥‖² = {parallel_norm:.3f}, and so ‖f⊥‖² = {squared_norm - parallel_norm:.3f}")
 
 # %% [markdown]
-# The norm of f⊥ can be had without a detour over f∥. Each bump has an upright part of its own, $k_x^\perp$, and the
-# inner products of those are
+# You can compute the norm of f⊥ without f∥. Each bump has a perpendicular part $k_x^\perp$, and the inner products of
+# these parts are
 #
 # $$\langle k_x^\perp, k_{x'}^\perp \rangle = k(x, x') - k_x^\top K_{SS}^{-1}\, k_{x'}$$
 #
-# where $k_x$ is the column of similarities of x to the support points. In words: how alike the two are, minus what
-# they share through the points. The library calls this table `ridge.covariance` (here with λ = 0) and its diagonal
-# `ridge.variance`, because there is a second reading of it, as how unsure a model is.
+# where $k_x$ is the column of similarities of x to the support points. Read aloud: the similarity of x and x′, minus
+# the part that comes from the span of the support points. The library calls this table `ridge.covariance` (here with
+# λ = 0) and its diagonal `ridge.variance`. The names come from a second use of the formula: it also tells how uncertain
+# a model is.
 
 # %%
 left = K_zz - K_zs @ torch.linalg.solve(K_ss, K_zs.T)
@@ -228,19 +245,20 @@ print(f"‖f⊥‖² = {perpendicular_norm:.3f}, as before")
 # %% [markdown]
 # ## The theorem
 #
-# > Let a model choose f so that *(anything that depends on f's values at $x_1, \dots, x_n$)* plus *(anything that grows
-# > with ‖f‖)* is as small as can be. Then $f = \sum_i \alpha_i\, k(x_i, \cdot)$.
+# > A model minimises the sum of *a loss that depends only on the values of f at $x_1, \dots, x_n$* and *a penalty that
+# > grows with ‖f‖*. Then the best f has the form $f = \sum_i \alpha_i\, k(x_i, \cdot)$.
 #
-# Its proof is your dial. Take any f and pull t to 0: the first part can't move, and the second falls, unless f⊥ was
-# zero to begin with. Nothing was said about *which* loss, so it may be squared, logistic or your own.
+# The proof is the slider t. Take any f and move t to 0. The loss does not change, and the penalty falls, unless f⊥ is
+# already zero. The theorem holds for *any* loss of this kind: squared, logistic, or your own.
 
 # %% [markdown]
-# To search among infinitely many functions is to search for n numbers. With the squared loss and the penalty
-# $\frac{\lambda}{2}\lVert f \rVert^2$ they are $\alpha = (K_{SS} + \lambda I)^{-1} y$, the solve of lesson 02: what
-# was an assumption there has become a result.
-#
-# Don't believe it: offer the model more. It gets six bumps on its examples and twenty others in between, and takes the
-# best sum of all twenty-six. Call all their places $z$ and the examples $x$: it minimises
+# So a search among infinitely many functions is a search for n numbers. With the squared loss and the penalty
+# $\frac{\lambda}{2}\lVert f \rVert^2$, lesson 02 found these numbers: $\alpha = (K_{SS} + \lambda I)^{-1} y$. Lesson 02
+# only assumed a sum of bumps, and now this form is a result.
+
+# %% [markdown]
+# Test the theorem: give the model more bumps. It gets six bumps on its examples and twenty bumps at other places. It
+# takes the best sum of all twenty-six. Let $z$ be all these places and $x$ the examples. The model minimises
 # $\frac12\lVert K_{xz} c - y \rVert^2 + \frac{\lambda}{2}\, c^\top K_{zz} c$, and the gradient is zero where
 # $(K_{zx} K_{xz} + \lambda K_{zz})\, c = K_{zx}\, y$.
 
@@ -258,39 +276,39 @@ others = torch.linspace(-3, 3, 20, dtype=torch.float64)[:, None]
 
 # %%
 widgets.predict(
-    "Of the twenty bumps that are not on an example, how many does the best sum use?",
+    "How many of the twenty bumps that are not on an example does the best sum use?",
     options=["none", "a few", "all of them"],
-    answer={0: "none", 20: "all of them"}.get(
-        int((best_of(x, others, y, sigma=0.3, lam=0.1)[6:].abs() > 1e-6).sum()), "a few"
-    ),
+    answer={0: "none", 20: "all of them"}.get(int((best_of(x, others, y, 0.3, 0.1)[6:].abs() > 1e-6).sum()), "a few"),
     because={
-        "a few": "split an offered bump into its shadow on the six and what stands upright: which of them can help?",
-        "all of them": "split an offered bump into its shadow on the six and what stands upright: which can help?",
-        "none": "Its shadow the six bumps can make themselves, and its upright part only costs.",
+        "a few": "the perpendicular part of every new bump is zero at all six examples, also if the bump lies near "
+        "one. So it can't reduce the loss, and it increases the norm",
+        "all of them": "every new bump adds a perpendicular part, which can't reduce the loss and increases the norm",
+        "none": "The six bumps can already form the projection of a new bump. Its perpendicular part can't reduce the "
+        "loss, and it increases the norm.",
     },
 )
 
 # %%
 coefficients = best_of(x, others, y, sigma=0.3, lam=0.1)
 alpha = ridge.solve(kernels.rbf_kernel(x, x, 0.3), y, lam=0.1)
-print(f"on the six examples: {coefficients[:6, 0].numpy().round(3)}")
-print(f"the library's α:     {alpha[:, 0].numpy().round(3)}")
-print(f"largest of the twenty others: {coefficients[6:].abs().max():.1e}")
+print(f"weights on the six examples: {coefficients[:6, 0].numpy().round(3)}")
+print(f"the library's α:             {alpha[:, 0].numpy().round(3)}")
+print(f"largest of the twenty other weights: {coefficients[6:].abs().max():.1e}")
 
 # %% [markdown]
 # ## Use it: what five letters let a model know
 #
-# Five letters, one example of each. Whatever the model learns is a sum of five bumps in the space of images. A query
-# image x has its own bump $k(x, \cdot)$, of length one, and the share of it on the floor is
-# $\lVert k_x^\parallel \rVert^2 = 1 - v(x)$, with $v$ from `ridge.variance`. The rest is what five examples can't tell
-# the model about x.
+# Take five letters with one example each. By the theorem, the best function is a sum of five bumps in the space of
+# images. A query image x has its own bump $k(x, \cdot)$, of length one. The share of its squared length in the span of
+# the five bumps is $\lVert k_x^\parallel \rVert^2 = 1 - v(x)$, with $v$ from `ridge.variance`. Call it the **visible
+# share** of x; the five examples tell the model nothing about the rest.
 
 # %%
 source = tasks.open_source("glyphs", "test", tasks.EpisodeConfig(ways=5, shots=1, queries=15))
 
 
 def look(task):
-    """Of each query of a task: the share that the five examples see, and whether its letter is read rightly."""
+    """For each query of a task: the visible share, and whether the query is recognised correctly."""
     support, query = task.support.x.flatten(1).double(), task.query.x.flatten(1).double()
     sigma = kernels.median_bandwidth(support)
     K_ss, K_qs = kernels.rbf_kernel(support, support, sigma), kernels.rbf_kernel(query, support, sigma)
@@ -299,63 +317,64 @@ def look(task):
     return seen, (K_qs @ alpha).argmax(1) == task.query.y
 
 # %% [markdown]
-# Every second query or so is read wrongly, as in lesson 01. Is that because the five examples can't *see* those
-# queries? Here are a hundred tasks. Each gives one mean share over its rightly read queries, and one over the others.
+# About half of the queries are recognised wrongly, as in lesson 01. Is their visible share too small? Here are a
+# hundred tasks. Each task gives two mean visible shares: one over the queries that are recognised correctly, and one
+# over the others.
 
 # %%
 looks = [look(source[i]) for i in range(100)]
 read = stats.mean_interval(torch.stack([right.double().mean() for _, right in looks]))
-both = [(seen, right) for seen, right in looks if right.any() and not right.all()]  # else there is nothing to pair
+both = [(seen, right) for seen, right in looks if right.any() and not right.all()]  # tasks with both kinds of query
 rightly = torch.stack([seen[right].mean() for seen, right in both])
 wrongly = torch.stack([seen[~right].mean() for seen, right in both])
 gap = stats.paired_difference(rightly, wrongly)
-print("read rightly:", read.percent("tasks"))
+print("recognised correctly:", read.percent("tasks"))
 
 # %%
 widgets.predict(
-    "How much more of a rightly read query do the five examples see?",
-    options=["ten points or more", "a little more", "no more, as far as one can tell"],
-    answer=("ten points or more", "a little more", "no more, as far as one can tell")[
-        0 if gap.low >= 0.1 else 1 if gap.low > 0 else 2
-    ],
+    "How much larger is the visible share of the queries that are recognised correctly?",
+    options=["ten points or more", "a little larger", "no clear difference"],
+    answer=("ten points or more", "a little larger", "no clear difference")[(gap.low < 0.1) + (gap.low <= 0)],
     because={
-        "ten points or more": "to be seen is not to be read: a blot resembles all five examples",
-        "no more, as far as one can tell": "a query that is close to its own example leans on that example's bump",
-        "a little more": "What is read rightly is seen a little better, and that is not what decides.",
+        "ten points or more": "a large visible share can also come from the example of a wrong letter",
+        "no clear difference": "a query close to the example of its own letter has a large visible share, and it is "
+        "often recognised correctly. This makes a small difference",
+        "a little larger": "A query close to the example of its own letter has a large visible share and is often "
+        "recognised. But a query can also be close to the example of a wrong letter.",
     },
 )
 
 # %%
-print("seen of the rightly read:", stats.mean_interval(rightly).percent("tasks"))
-print("seen of the wrongly read:", stats.mean_interval(wrongly).percent("tasks"))
+print("visible share, recognised correctly:", stats.mean_interval(rightly).percent("tasks"))
+print("visible share, recognised wrongly:  ", stats.mean_interval(wrongly).percent("tasks"))
 print("difference, task by task:", gap.points("tasks"))
 
 # %% [markdown]
-# The interval lies above zero, so luck alone is a poor explanation. But the difference is small. More than a third of a
-# typical query is out of sight, whether it is read rightly or not: how much the model sees of a query hardly tells
-# whether it reads it rightly.
+# The interval lies above zero, so chance alone is an unlikely explanation. But the difference is small. On average,
+# more than a third of a query is invisible, whether the query is recognised correctly or wrongly. So the visible share
+# hardly tells whether a query is recognised correctly.
 
 # %% [markdown]
-# What is out of sight has a price. Of all functions that are zero on the five examples and one at the query x, the
-# shortest is $k_x^\perp / v(x)$, and its squared length is $1 / v(x)$. Call it a *whim*: add it to what the model
-# learned about some letter, and no example notices, but the query leans to that letter. The more of x is out of sight,
-# the cheaper a whim is.
+# The invisible part has a consequence. Let $g$ be the function of smallest norm that is zero at the five examples and
+# one at the query x. It is $g = k_x^\perp / v(x)$, and its squared norm is $1 / v(x)$. Add $g$ to the function of one
+# letter: no value at an example changes, but the query gets a higher score for this letter. The larger the invisible
+# part of x is, the smaller the norm of $g$ is.
 
 # %%
 images = torch.cat([source[0].support.x, source[0].query.x]).flatten(1).double()
 K_images = kernels.rbf_kernel(images, images, kernels.median_bandwidth(images[:5]))
-left = ridge.covariance(K_images, K_images[:, :5], K_images[:5, :5], lam=0.0)  # of every image's bump
-whim = left[:, 5] / left[5, 5]  # for the first query: its values at all eighty images
-prices = 1 / left.diagonal()[5:]
-print(f"on the five examples at most {whim[:5].abs().max():.0e}, at the query {whim[5]:.3f}")
-print(f"squared length: {prices[0]:.2f}, and over all 75 queries from {prices.min():.2f} to {prices.max():.2f}")
-assert whim[:5].abs().max() < 1e-12
+left = ridge.covariance(K_images, K_images[:, :5], K_images[:5, :5], lam=0.0)  # of the perpendicular parts
+invisible = left[:, 5] / left[5, 5]  # the values of g at all eighty images, for the first query
+g_norms = 1 / left.diagonal()[5:]  # ‖g‖² for each query
+print(f"g at the five examples: at most {invisible[:5].abs().max():.0e}; at the query: {invisible[5]:.3f}")
+print(f"‖g‖² = {g_norms[0]:.2f}; over all 75 queries, from {g_norms.min():.2f} to {g_norms.max():.2f}")
+assert invisible[:5].abs().max() < 1e-12
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
 # ### Exercise 1 · by hand
-# The centres a and b are half alike: $k(a, b) = 1/2$. How much is $\lVert f \rVert^2$ for
+# The centres a and b are 50 % similar: $k(a, b) = 1/2$. What is $\lVert f \rVert^2$ for
 # $f = 2\,k(a, \cdot) - k(b, \cdot)$? Write down all four terms of the double sum.
 
 # %% tags=["exercise"]
@@ -368,9 +387,10 @@ checks.two_bumps(squared_length)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
-# You know f at n support points (`values`, of shape (n, 1)) and at q new places (`values_new`, of shape (q, 1)), and
-# you know who is alike: `K_ss` among the points, `K_qs` of the new places (rows) with the points (columns). Return f⊥
-# at the new places, of shape (q, 1). Any f will do: its coefficients are not needed.
+# You know the values of f at n support points (`values`, of shape (n, 1)) and at q new places (`values_new`, of shape
+# (q, 1)). You also know the similarities: `K_ss` among the support points, and `K_qs` of the new places (rows) with the
+# support points (columns). Return the values of f⊥ at the new places, of shape (q, 1). You do not need the coefficients
+# of f.
 
 # %% tags=["exercise"]
 def my_perpendicular(values_new, K_qs, K_ss, values):
@@ -385,9 +405,9 @@ checks.perpendicular(my_perpendicular)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# Go back to the second explorer and press **with f⊥**: four points, and about half of the squared length is out of
-# sight, as the sentence under the figure says. Move σ only (f is made of bumps of that width, so it widens as well).
-# From which σ on is less than 5 % out of sight? A σ up to a tenth above it is good enough.
+# Go back to the second explorer and press **with f⊥**. With these four points, f⊥ has about half of the squared norm,
+# as the sentence under the figure says. Move only σ (the bumps of f have the same width, so f becomes wider, too). What
+# is the smallest σ at which f⊥ has less than 5 % of the squared norm? A σ up to 10 % above it is good enough.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -400,7 +420,8 @@ checks.almost_all_seen(smallest_sigma)
 # %% [markdown]
 # ## What we claimed
 #
-# Each line runs. First ten random functions, each a sum of eight bumps in the plane, seen by five random points.
+# Each assert tests a claim. The first cell takes ten random functions, each a sum of eight bumps in the plane, and five
+# random support points for each.
 
 # %%
 draw = torch.Generator().manual_seed(1)
@@ -411,27 +432,29 @@ for _ in range(10):
     whole, parallel_norm = (c.T @ K_zz @ c).squeeze(), (alpha.T @ K_ss @ alpha).squeeze()
     perpendicular_norm = (c.T @ ridge.covariance(K_zz, K_zs, K_ss, lam=0.0) @ c).squeeze()
 
-    assert torch.allclose(K_ss @ alpha, K_zs.T @ c)  # f∥ has f's values at the points: f⊥ is zero there
+    assert torch.allclose(K_ss @ alpha, K_zs.T @ c)  # f∥ has the values of f at the points: f⊥ is zero there
     assert torch.isclose(whole, parallel_norm + perpendicular_norm)  # Pythagoras
-    assert 0 < parallel_norm < whole  # and so the shadow is shorter
+    assert 0 < parallel_norm < whole  # so the projection is shorter than f
 
 # %% [markdown]
-# To evaluate is to take an inner product, and f⊥ stands upright on every bump of the floor. Here f is the last of the
-# ten, written on z and x together: as f∥ it has the coefficients α on x, as f⊥ it has c on z and −α on x.
+# To evaluate is to take an inner product, and f⊥ is perpendicular to every bump on a support point. Here f is the last
+# of the ten functions, written with the centres z and x together. Then f∥ has the coefficients α on x, and f⊥ has the
+# coefficients c on z and −α on x.
 
 # %%
 places = torch.cat([z, x])
-K = kernels.rbf_kernel(places, places, 0.7)  # its column i: all inner products with the bump on place i
+K = kernels.rbf_kernel(places, places, 0.7)  # its column i: all inner products with the bump at place i
 f, f_par, f_perp = torch.cat([c, 0 * alpha]), torch.cat([0 * c, alpha]), torch.cat([c, -alpha])
 values = kernels.rbf_kernel(places, z, 0.7) @ c
 assert torch.allclose(K @ f, values)  # ⟨f, k(x, ·)⟩ = f(x)
 assert (K @ f_perp)[8:].abs().max() < 1e-9  # ⟨f⊥, k(x_i, ·)⟩ = 0
 assert (f_par.T @ K @ f_perp).abs() < 1e-9  # ⟨f∥, f⊥⟩ = 0
-assert torch.isclose((f_perp.T @ K @ f_perp).squeeze(), perpendicular_norm)  # ‖f⊥‖² by the other road
+assert torch.isclose((f_perp.T @ K @ f_perp).squeeze(), perpendicular_norm)  # the same ‖f⊥‖², computed in another way
 
 # %% [markdown]
-# A quick change is expensive: $|f(x) - f(x')|^2 \le \lVert f \rVert^2\, (2 - 2 k(x, x'))$, an inner product with the
-# difference of two bumps. Two hills far apart have twice the squared norm of one, and are no steeper.
+# A quick change needs a large norm: $|f(x) - f(x')|^2 \le \lVert f \rVert^2\, (2 - 2 k(x, x'))$. (This is the
+# inequality of Cauchy and Schwarz, for f and the difference of two bumps.) Two hills far apart have twice the squared
+# norm of one hill, and the same largest slope.
 
 # %%
 size, pairs = (f.T @ K @ f).squeeze(), 2 - 2 * K
@@ -444,33 +467,34 @@ assert torch.isclose(one.max(), two.max())
 assert torch.isclose(one.diff().abs().max(), two.diff().abs().max())
 
 # %% [markdown]
-# A thousand random functions with the values of f at the points: the shadow is shorter than each of them.
+# The next cell takes a thousand random functions with the values of f at the points. The projection has a smaller norm
+# than each of them.
 
 # %%
 wild = torch.randn(8, 1000, generator=draw, dtype=torch.float64)
-rests = torch.cat([wild, -ridge.solve(K_ss, K_zs.T @ wild, lam=0.0)])  # a thousand f⊥, a column each
+rests = torch.cat([wild, -ridge.solve(K_ss, K_zs.T @ wild, lam=0.0)])  # a thousand f⊥, one in each column
 rivals = f_par + rests
 assert torch.allclose((K @ rivals)[8:], values[8:].expand(-1, 1000))
 assert ((rivals * (K @ rivals)).sum(0) > parallel_norm).all()
 
 # %% [markdown]
-# The best sum takes nothing that is not on an example. So it is with the squared loss.
+# With the squared loss, the best sum uses only the bumps on the examples.
 
 # %%
 x = perpendicular.PLACES["apart"]
-z = torch.cat([x, others])  # six examples, and twenty places more
+z = torch.cat([x, others])  # six examples and twenty other places
 K, K_xz = kernels.rbf_kernel(z, z, 0.3), kernels.rbf_kernel(x, z, 0.3)
 assert torch.allclose(coefficients[:6], ridge.solve(K[:6, :6], y, lam=0.1))
 assert coefficients[6:].abs().max() < 1e-8
 
 # %% [markdown]
-# So it is with another, the logistic loss $\log(1 + e^{-y f})$ (`softplus`), and with an optimiser that knows nothing
-# of floors and shadows (L-BFGS, a general one that only asks for values and slopes).
+# The same holds for the logistic loss $\log(1 + e^{-y f})$ (`softplus`). The optimiser L-BFGS uses only values and
+# gradients of the objective, and no projection.
 
 # %%
 free = torch.zeros(26, 1, dtype=torch.float64, requires_grad=True)
-patient = dict(max_iter=500, tolerance_grad=1e-12, tolerance_change=0)
-search = torch.optim.LBFGS([free], line_search_fn="strong_wolfe", **patient)
+precise = dict(max_iter=500, tolerance_grad=1e-12, tolerance_change=0)
+search = torch.optim.LBFGS([free], line_search_fn="strong_wolfe", **precise)
 
 
 def cost():
@@ -484,25 +508,25 @@ search.step(cost)
 assert free[6:].abs().max() < 1e-6 < 1 < free[:6].abs().min()
 
 # %% [markdown]
-# And on the letters: about half of them are read, what is read is seen better by less than ten points, and of all
-# functions with those six values the whim is the shortest.
+# About half of the queries are recognised. Their visible share is larger by less than ten points. Of all functions with
+# the same six values, $g$ has the smallest norm.
 
 # %%
 assert 0.4 < read.low < read.high < 0.6
 assert 0 < gap.low < gap.high < 0.1
-assert max(rightly.mean(), wrongly.mean()) < 2 / 3  # more than a third is out of sight
+assert max(rightly.mean(), wrongly.mean()) < 2 / 3  # on average, more than a third of a query is invisible
 six_values = torch.eye(6, dtype=torch.float64)[:, 5:]  # zero on five examples, one at the query
 shortest = ridge.solve(K_images[:6, :6], six_values, lam=0.0)
-assert torch.allclose((K_images[:, :6] @ shortest)[:, 0], whim)
-assert torch.isclose((six_values.T @ shortest).squeeze(), prices[0])  # αᵀKα = αᵀ(values) = 1 / v(x)
+assert torch.allclose((K_images[:, :6] @ shortest)[:, 0], invisible)
+assert torch.isclose((six_values.T @ shortest).squeeze(), g_norms[0])  # αᵀKα = αᵀ(values) = 1 / v(x)
 
 # %% [markdown]
 # ## Where this breaks
 #
-# **Length without a price.** The proof needs a second part that grows with ‖f‖. Gradient descent shows how badly:
-# a step of rate $a$ is $f \leftarrow f - a\,\bigl(\sum_i r_i\, k(x_i, \cdot) + \lambda f\bigr)$ with the misses
-# $r_i = f(x_i) - y_i$. The loss moves f along the floor only, so an f⊥ that was there at the start is touched by λ and
-# by nothing else.
+# **No penalty on the norm.** The proof needs a penalty that grows with ‖f‖. Gradient descent shows what happens without
+# it. A step with learning rate $a$ is $f \leftarrow f - a\,\bigl(\sum_i r_i\, k(x_i, \cdot) + \lambda f\bigr)$, with
+# the residuals $r_i = f(x_i) - y_i$. The loss changes f only along the span. So if there is an f⊥ at the start, only λ
+# makes it smaller.
 
 # %%
 start = torch.randn(26, 1, generator=draw, dtype=torch.float64)
@@ -510,20 +534,20 @@ left = ridge.covariance(K[6:, 6:], K[6:, :6], K[:6, :6], lam=0.0)
 for lam in (0.1, 0.01, 0.0):
     c = start.clone()
     for _ in range(300):
-        misses = K_xz @ c - y
+        residuals = K_xz @ c - y
         c = (1 - 0.1 * lam) * c
-        c[:6] -= 0.1 * misses
+        c[:6] -= 0.1 * residuals
     kept = ((c[6:].T @ left @ c[6:]) / (start[6:].T @ left @ start[6:])).sqrt().item()
-    print(f"λ = {lam:4g}: after 300 steps {kept:7.2%} of f⊥ is left, and the largest miss is {misses.abs().max():.3f}")
+    print(f"λ = {lam:4g}: after 300 steps {kept:7.2%} of f⊥ is left; largest residual: {residuals.abs().max():.3f}")
     assert abs(kept - (1 - 0.1 * lam) ** 300) < 1e-9
 
 # %% [markdown]
-# With λ = 0 all labels are learned and all of f⊥ is still there: as good as can be, and no sum of bumps on the
-# examples. (A learner that starts from zero has no f⊥ and never gets one.)
+# With λ = 0 the labels are learned, and all of f⊥ is still there. So this f has nearly the smallest possible loss, but
+# it is not a sum of bumps on the examples. (A model that starts at zero has no f⊥, and never gets one.)
 
 # %% [markdown]
-# **Another measure of size.** Pythagoras was shown for *this* length. Measure f by the area under f² instead, or by
-# its largest value, and some f⊥ can make it smaller: here, a little of it turned upside down, t below zero.
+# **Another measure of size.** Pythagoras holds for *this* norm. Now measure f by the area under f², or by its largest
+# absolute value. Then f⊥ can make f smaller: here f∥ + t f⊥ with a negative t is smaller than f∥.
 
 # %%
 parts, (parallel, rest) = perpendicular.split("hill and dip", "apart", 4, 0.6)  # both on a grid, 0.04 apart
@@ -532,13 +556,13 @@ for t in (0.0, -0.4, -0.6):
     f = parallel + t * rest
     sizes[t] = 0.04 * (f @ f), f.abs().max(), parts.parallel_norm + t**2 * parts.perpendicular_norm
     print(f"t = {t:4g}: area {sizes[t][0]:.3f}, largest value {sizes[t][1]:.3f}, ‖f‖² = {sizes[t][2]:.3f}")
-assert sizes[-0.6][0] < sizes[0.0][0]  # less area,
+assert sizes[-0.6][0] < sizes[0.0][0]  # a smaller area,
 assert sizes[-0.4][1] < sizes[0.0][1]  # a smaller largest value,
-assert sizes[-0.6][2] > sizes[-0.4][2] > sizes[0.0][2]  # and a longer f
+assert sizes[-0.6][2] > sizes[-0.4][2] > sizes[0.0][2]  # but a larger norm
 
 # %% [markdown]
-# **A loss that looks elsewhere.** Let the loss ask for a slope as well, say at x = 0.9, between two points. It sees f⊥
-# now, so it moves with t.
+# **A loss that depends on more than values.** Let the loss also depend on a slope, for example at x = 0.9, between two
+# points. The slope of f⊥ is not zero there, so the loss changes with t.
 
 # %%
 around = torch.tensor([[0.899], [0.901]], dtype=torch.float64)
@@ -548,12 +572,13 @@ print(f"slope of f∥: {slope:.2f}; of f: {slope + (hidden[1] - hidden[0]) / 0.0
 assert (hidden[1] - hidden[0]).abs() > 0.001
 
 # %% [markdown]
-# The remedy is in the proof: a slope is an inner product too, with the slope of a bump. Give the floor that direction,
-# and the theorem holds again, with n + 1 numbers.
+# The proof also shows the remedy: a slope is an inner product, too, with the slope of a bump. Add this function to the
+# span. Then the theorem holds again, with n + 1 numbers.
 
 # %% [markdown]
-# **A point twice.** Press **a point twice**: two bumps are one, $K_{SS}$ has two equal rows, and no α is the only one.
-# The solve with λ = 0 says so. The floor and the shadow are as they were: keep the point once.
+# **A repeated point.** Press **a point twice**: two bumps are equal, so $K_{SS}$ has two equal rows, and there are many
+# possible α. The solve with λ = 0 raises an error. The span and the projection do not change, so keep the point only
+# once.
 
 # %%
 twice = perpendicular.PLACES["a point twice"][:4]
@@ -565,14 +590,14 @@ except errors.NumericalError as error:
     refused = error
 once, halves = ridge.solve(K[1:, 1:], f_at[1:], lam=0.0), torch.linalg.pinv(K, hermitian=True) @ f_at
 print(refused)
-print(f"coefficients: {once[:, 0].numpy().round(3)} once, {halves[:, 0].numpy().round(3)} shared out")
+print(f"α: {once[:, 0].numpy().round(3)} for distinct points, {halves[:, 0].numpy().round(3)} with the repeated point")
 assert refused is not None
-assert torch.allclose(K[:, 1:] @ once, K @ halves)  # one shadow, two ways to write it
+assert torch.allclose(K[:, 1:] @ once, K @ halves)  # one projection, two ways to write it
 
 # %% [markdown]
-# **Another kernel.** What counts as short is up to the kernel. Each σ has a shortest function through the same four
-# values, and between the points they differ. The theorem says how many numbers to look for, never which kernel to
-# trust.
+# **Another kernel.** The kernel defines the norm. For each σ, another function through the same four values has the
+# smallest norm, and between the points these functions differ. The theorem tells how many numbers to look for. It does
+# not tell which kernel to choose.
 
 # %%
 x, between = perpendicular.PLACES["apart"][:4], torch.tensor([[1.8]], dtype=torch.float64)
@@ -580,14 +605,22 @@ values, said = torch.tensor([[1.0], [1.0], [-1.0], [1.0]], dtype=torch.float64),
 for sigma in (0.2, 0.6, 2.0):
     alpha = ridge.solve(kernels.rbf_kernel(x, x, sigma), values, lam=0.0)
     said.append((kernels.rbf_kernel(between, x, sigma) @ alpha).item())
-    print(f"σ = {sigma}: 1 at 1.2 and at 2.4, and {said[-1]:.2f} half-way")
+    print(f"σ = {sigma}: f = 1 at 1.2 and at 2.4, and f = {said[-1]:.2f} half-way")
 assert max(said) - min(said) > 0.5
+
+# %% [markdown]
+# ## In three sentences
+#
+# Every function of this lesson has two parts: a sum of bumps on the examples, and a part that is zero at every example.
+# The second part does not change the loss, and it only makes the norm larger. So the best of infinitely many functions
+# is a sum of n bumps, one on each of the n examples.
 
 # %% [markdown]
 # ## The next question
 #
-# Infinitely many functions have become n numbers, and any price on the norm is enough for that. What else can be
-# priced, and who chooses λ and σ when the examples are all there is to ask? That is lesson 04.
+# Infinitely many functions have become n numbers, and any penalty that grows with the norm is enough for this result.
+# What else can be penalised? And how do you choose λ and σ if you have only the examples? Lesson 04 answers both
+# questions.
 #
 # Previous: [02 · One solve, one filter](02_one_solve_one_filter.ipynb) · Next: [04 · Regularisers and choosing
 # σ](04_regularisers_and_sigma.ipynb)

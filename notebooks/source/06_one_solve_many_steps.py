@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 06 · One solve against many steps
 #
-# **You will** see k gradient steps and one ridge solve as two filters that nearly agree, find the λ that stands for k
-# steps, take MAML's inner loop apart, and draw the paper's Figure 2 from stored numbers and anew.
+# **You will** compare k gradient steps and one ridge solve as two filters, and find the λ with which one solve replaces
+# k steps. You will compute MAML's inner loop by hand, and draw the paper's Figure 2 from stored and from new numbers.
 #
 # 45 minutes · needs: lesson 02, gradient descent, what a small neural network is · runs offline in two minutes of
 # computing
 #
-# A task can be learned in a few careful gradient steps, or in one solve. **MAML** (model-agnostic meta-learning, Finn
-# and others 2017) takes the steps, from a start that was itself learned. **I-AMFS**, the method of the paper behind
-# this course, takes the solve, on a network's features. How can one stroke stand for a walk, and what is lost?
+# **MAML** (model-agnostic meta-learning, Finn and others 2017) learns a task in a few gradient steps from a learned
+# start. **I-AMFS**, the method of the paper behind this course, takes one solve on the features of a network. How can
+# one solve replace many steps, and what is lost?
 
 # %%
 import os
@@ -25,19 +25,21 @@ from amfs_lab.inner import linearised
 from amfs_lab.tasks import sinusoids
 
 # %% [markdown]
-# Lesson 02 showed that gradient descent, stopped after $k$ steps, is a filter, much like that of one solve with a ridge
-# λ. How much like it, and for which λ, it left open. Below are both, on the same points. Let $a$ be the length of a
-# step (its *rate*) and $t = a k$ the length of all steps together. Commit to an answer first.
+# In lesson 02, gradient descent that stops after $k$ steps was a filter, similar to the filter of one solve with a
+# regulariser λ (lambda). How similar are the two filters, and for which λ? The next figure shows both on the same
+# points. Let $a$ be the learning rate of a step, and let $t = a k$ be the total length of all steps.
 
 # %%
 widgets.predict(
-    "Very short steps, and very many of them: together they are t long. Which λ brings one solve closest to them?",
+    "Take very many very short steps of total length t. For which λ does one solve have the closest filter?",
     options=["t", "1/t", "half of 1/t"],
     answer=questions.answer_lambda_that_mimics_steps,
     because={
-        "t": "a longer walk follows the labels more closely. Does a larger λ?",
-        "1/t": "the order of size is right. Who has learned more in every channel then, the steps or the solve?",
-        "half of 1/t": "At λ = 1/t the solve lags behind in every channel, so a smaller λ brings it nearer.",
+        "t": "more steps bring the fit closer to the labels, but a larger λ keeps it further away. So λ must become "
+        "smaller when t becomes larger",
+        "1/t": "the order of magnitude is right. But at λ = 1/t the solve learns less than the steps in every "
+        "eigen-direction",
+        "half of 1/t": "At λ = 1/t the solve learns less than the steps at every eigenvalue. So a smaller λ is closer.",
     },
 )
 
@@ -46,48 +48,52 @@ two_filters = explore.StepsExplorer("twenty steps")
 two_filters
 
 # %% [markdown]
-# The strengths of the channels are counted in that of the strongest, $s_{max}$. Drag **steps k** from left to right:
-# the dotted filter sweeps over the channels, strong ones first, and in the left panel the dotted fit wakes up. The
-# lower right panel asks for every λ how far the two filters lie apart at worst. Move **λ** and bring the circle down
-# to the star. Then press **flow limit**, where the steps are a hundred times shorter: the star now stands at 0.53/t.
+# The eigenvalues are shown relative to the largest, $s_{max}$. Move **steps k** from left to right. The dotted filter
+# (the steps) first grows at large eigenvalues and then at small ones. In the left panel the dotted fit comes closer to
+# the labels.
+
+# %% [markdown]
+# The lower right panel shows the largest gap between the two filters for every λ. Move **λ** until the circle reaches
+# the star, the smallest gap. Then press **flow limit**, where the steps are a hundred times shorter and a hundred times
+# as many: the star is at 0.53/t.
 
 # %% [markdown]
 # ## Say it precisely
 #
-# In function space one step of gradient descent on $L(f) = \tfrac12 \sum_i (f(x_i) - y_i)^2$ is $f \leftarrow f - a
-# \sum_i r_i\, k(x_i, \cdot)$, with the misses $r_i = f(x_i) - y_i$. Along a channel of strength $s$ each step leaves
-# the share $1 - a s$ of the miss. So, from $f = 0$, after $k$ steps and after one solve, these shares of the labels are
-# learned:
+# One step of gradient descent in function space on $L(f) = \tfrac12 \sum_i (f(x_i) - y_i)^2$ is
+# $f \leftarrow f - a \sum_i r_i\, k(x_i, \cdot)$. Here $r_i = f(x_i) - y_i$ are the residuals. In an eigen-direction
+# with the eigenvalue $s$, each step multiplies the residual by $1 - a s$. So, from $f = 0$, $k$ steps and one solve
+# learn these shares of the labels:
 #
 # $$h_k(s) = 1 - (1 - a s)^k \qquad\qquad h_\lambda(s) = \frac{s}{s + \lambda}$$
 
 # %% [markdown]
-# Read aloud: steps shrink the miss again and again, the solve weighs a channel's strength against λ, once. Shorten the
-# steps and take more of them, so that $t = a k$ stays: $(1 - a s)^k \to e^{-st}$. That is the *flow limit*, as if water
-# ran down the hill instead of somebody jumping.
+# Read aloud: steps multiply the residual by the same factor again and again; the solve compares the eigenvalue with λ
+# once. Now make the steps shorter and take more of them, so that $t = a k$ stays the same: $(1 - a s)^k \to e^{-st}$.
+# This limit is called the **flow limit**.
 
 # %% [markdown]
 # ## Build it once by hand
 #
-# Points of lesson 02. A walk of eight steps that keeps the values of the curve at these points. The library keeps the
-# heights α of the bumps, as the solve does; so will you, in exercise 2.
+# The next cell takes eight steps on the points of lesson 02. It stores the values of the curve at these points. The
+# library stores the weights α of the bumps, like the solve, and you do the same in exercise 2.
 
 # %%
 x, y, K, spectrum = explore.ridge.spectra.first()
 rate = 1 / spectrum.eigenvalues[0].item()
 values = torch.zeros_like(y)
 for _ in range(8):
-    values = values - rate * K @ (values - y)  # every miss moves the curve at all points that are like its own
+    values = values - rate * K @ (values - y)  # each residual moves the curve at all similar points
 
 assert torch.allclose(values, K @ linearised.descent(K, y, rate, steps=8))
 shares, u = spectrum.descent_filter(rate, steps=8), spectrum.eigenvectors
 assert torch.allclose(values, u @ (shares[:, None] * (u.T @ y)))
-print("learned of the strongest, the 8th and the 16th channel:", [f"{shares[i]:.1%}" for i in (0, 7, 15)])
+print("share learned in eigen-directions 1, 8 and 16:", [f"{shares[i]:.1%}" for i in (0, 7, 15)])
 
 # %% [markdown]
-# How far apart are the filters at worst? At $\lambda = 1/t$ only the product $st$ matters in the flow limit, so one
-# search over all strengths settles it for good. For real steps the search runs up to $a s = 1$, the longest steps that
-# never overshoot.
+# How large is the largest gap between the filters? In the flow limit with $\lambda = 1/t$, both filters depend only on
+# the product $st$. So one search over $st$ gives the answer for all problems. For real steps the search ends at
+# $a s = 1$, because longer steps overshoot.
 
 # %%
 st = torch.logspace(-4, 4, 400_001, dtype=torch.float64)
@@ -105,29 +111,28 @@ for k, worst_gap in real.items():
     print(f"{k:3} real steps, λ = 1/t: at most {worst_gap:.3f}")
 
 # %% [markdown]
-# So one λ never stands in perfectly for channels of every strength. For many short steps it misses a channel's share by
-# at most about a fifth at λ = 1/t, and by about a tenth at the best λ. The fewer and longer the steps, the more it
-# misses: the lines above go up to a half, for a *single* long step. Press **one step** in the explorer and look at the
-# strong channels.
+# So no single λ gives exactly the same filter at all eigenvalues. For many short steps, the gap is at most about a
+# fifth at λ = 1/t, and about a tenth at the best λ. With fewer and longer steps it grows, up to a half for a *single*
+# long step. Press **one step** in the explorer and look at the large eigenvalues.
 
 # %% [markdown]
-# All this holds for steps that do not overshoot. Leave one step, and set **rate a** to 1.8: now even the best λ misses
-# a share by 0.8.
+# This holds for steps that do not overshoot. Keep one step, and set **rate a** to 1.8: now the gap is 0.8 even at the
+# best λ.
 
 # %% [markdown]
 # ## Steps can be too long
 #
-# A step of $a = 2/s_{max}$ throws the strongest channel exactly as far beyond its label as it was short of it.
+# A step with $a = 2/s_{max}$ changes the sign of the residual in the strongest eigen-direction, and keeps its size.
 
 # %%
 widgets.predict(
-    "You take steps of 2.1/s_max, two hundred of them. Where does the strongest channel end?",
-    options=["at its label", "it swings for ever", "ever further away"],
+    "You take two hundred steps of 2.1/s_max. What does the fit do in the strongest eigen-direction?",
+    options=["it reaches the label", "it oscillates and keeps its size", "it oscillates and grows"],
     answer=questions.answer_when_the_rate_is_too_large,
     because={
-        "at its label": "each step multiplies the miss by 1 − a s. How large is that number here?",
-        "it swings for ever": "that is a = 2/s_max exactly, where 1 − a s is −1. Here it is −1.1. To the power of 200?",
-        "ever further away": "1 − 2.1 is −1.1: the miss changes its sign and grows by a tenth, every step.",
+        "it reaches the label": "each step multiplies the residual by 1 − a s = −1.1. So the residual does not shrink",
+        "it oscillates and keeps its size": "this happens at a = 2/s_max, where 1 − a s is −1. Here it is −1.1",
+        "it oscillates and grows": "Each step multiplies the residual by 1 − a s = −1.1. So it changes sign and grows.",
     },
 )
 
@@ -136,22 +141,21 @@ too_long = explore.StepsExplorer("too long steps")
 too_long
 
 # %% [markdown]
-# Move **rate a** back to 1.9. At these 20 steps the strong end of the dotted filter stands below 1; set **steps k** to
-# 21 and it stands above: the strongest channel swings to the other side at each step. The nearer **rate a** comes to 1,
-# the sooner the swinging dies out, and from 1 down there is none. The solve has no rate that could be wrong. It has a λ
-# that could be, but its filter stays between 0 and 1 for every λ above zero.
+# Move **rate a** back to 1.9. After these 20 steps, the dotted filter is below 1 at the largest eigenvalue; set **steps
+# k** to 21, and it is above 1. So the fit in the strongest eigen-direction overshoots at each step. The closer **rate
+# a** is to 1, the sooner this oscillation ends, and at 1 or below there is none. A solve has no learning rate: its λ
+# can be bad, but its filter stays between 0 and 1 for every λ > 0.
 
 # %% [markdown]
 # ## MAML's inner loop, by hand
 #
-# Now a network, $f(x; \theta)$, with θ (theta) all of its weights. A task is a wave $y = A \sin(x + \text{phase})$ of
-# which ten points are known. Learning one task is the **inner loop**. Around it runs the **outer loop**, over many
-# tasks: it moves the start θ so that a few inner steps suffice. This network was meta-trained like that on other waves,
-# by MAML, for a few seconds.
+# Now take a network $f(x; \theta)$ with the weights θ (theta). A task is a wave $y = A \sin(x + \text{phase})$ with ten
+# labelled points. Learning one task is the **inner loop**. The **outer loop** runs over many tasks: it changes the
+# start θ so that a few inner steps are enough. Here MAML has meta-trained the network on other waves for a few seconds.
 
 # %% [markdown]
-# One inner step is $\theta \leftarrow \theta - a \nabla_\theta L_S(\theta)$, with the loss
-# $L_S$ of the task's ten points.
+# One inner step is $\theta \leftarrow \theta - a \nabla_\theta L_S(\theta)$. Read aloud: move the weights against the
+# gradient of the loss $L_S$ on the ten support points.
 
 # %%
 net = sinusoid_net.meta_trained()  # MAML's outer loop, through 3 inner steps, 10 waves at a time
@@ -159,17 +163,17 @@ waves = sinusoids.SinusoidSource(shots=10, queries=50, split="test")
 task = waves[7].to("cpu", torch.float64)
 params = dict(net.named_parameters())
 for _ in range(5):
-    miss = functional_call(net, params, (task.support.x,)) - task.support.y
-    grads = torch.autograd.grad(miss.square().mean() / 2, list(params.values()), create_graph=True)
+    residual = functional_call(net, params, (task.support.x,)) - task.support.y
+    grads = torch.autograd.grad(residual.square().mean() / 2, list(params.values()), create_graph=True)
     params = {name: p - 0.05 * g for (name, p), g in zip(params.items(), grads, strict=True)}
 by_hand = functional_call(net, params, (task.query.x,))
 library = inner.Maml(lr=0.05, steps=5).adapt(net, task.support)(task.query.x)
 assert torch.allclose(by_hand, library)
 
 # %% [markdown]
-# `create_graph=True` is MAML's whole secret: the steps themselves can be differentiated, so the outer loop knows how
-# another start would have ended. (The loss is a *mean* over $n$ points here, so a rate of 0.05 means $a = 0.05/n$ in
-# the formulas above.) ANIL, `inner.Anil`, takes the same steps with the last layer only.
+# `create_graph=True` makes the steps themselves differentiable. So the outer loop can compute how another start would
+# change the result. (Here the loss is a *mean* over $n$ points, so the learning rate 0.05 means $a = 0.05/n$ in the
+# formulas above.) ANIL, `inner.Anil`, takes the same steps with the last layer only.
 
 # %%
 before = (net(task.query.x) - task.query.y).square().mean().item()
@@ -177,25 +181,27 @@ after = (by_hand - task.query.y).square().mean()
 meta_gradient = torch.autograd.grad(after, list(net.parameters()))
 size = torch.cat([g.flatten() for g in meta_gradient]).norm()
 print(f"error on 50 other points: {before:.3g} before, {after:.3g} after five steps")
-print(f"and its gradient with respect to the start, through all five steps, has length {size:.3g}")
+print(f"norm of its gradient with respect to the start, through all five steps: {size:.3g}")
 
 # %% [markdown]
 # ## The tangent kernel
 #
-# Where is the kernel in that? Replace the network by its *tangent*: $f(x; \theta + \delta) \approx f(x; \theta) +
-# J(x)\,\delta$, where the row $J(x)$ holds the derivatives with respect to all weights. The tangent is linear in δ
-# (delta), and its steps are those of function space with the kernel Θ (the capital of θ)
+# Where is the kernel in MAML? Replace the network by its *tangent*, its linear approximation at θ:
+# $f(x; \theta + \delta) \approx f(x; \theta) + J(x)\,\delta$. The row $J(x)$ holds the derivatives with respect to all
+# weights. The tangent is linear in δ (delta), and its steps are steps in function space with the kernel Θ (capital
+# theta)
 #
 # $$\Theta(x, x') = J(x)\, J(x')^\top$$
 
 # %% [markdown]
-# Why? Begin at δ = 0. A step is $\delta \leftarrow \delta - a\, J^\top r$ with the misses $r$, so δ is always a sum of
-# rows, $\delta = J^\top \alpha$, and what it adds to the network is $J(x)\,\delta = \sum_i \alpha_i\, \Theta(x, x_i)$:
-# bumps on the examples again, and each step changes their heights as in function space.
+# Why? Start at δ = 0. A step is $\delta \leftarrow \delta - a\, J^\top r$ with the residuals $r$, so δ is always a
+# weighted sum of rows, $\delta = J^\top \alpha$. It adds $J(x)\,\delta = \sum_i \alpha_i\, \Theta(x, x_i)$ to the
+# network. This is again a sum of bumps on the examples, and each step changes α as in function space.
 
 # %% [markdown]
-# Two inputs are alike if the same changes of the weights move both outputs. Θ is called the **neural tangent kernel**
-# (Jacot et al. 2018). What is learned are not the labels but what the start has left of them, $y - f(x; \theta)$.
+# Two inputs have a large Θ if the same change of the weights moves both outputs. Θ is called the **neural tangent
+# kernel** (Jacot et al. 2018). The tangent learns the residuals of the start, $y - f(x; \theta)$, and not the labels
+# themselves.
 
 # %%
 rows = [torch.autograd.grad(net(point[None])[0, 0], list(net.parameters())) for point in task.support.x]
@@ -207,21 +213,23 @@ for _ in range(5):
     delta = delta + 0.05 / 10 * J.T @ (left - J @ delta)  # five steps on the tangent, in the weights
 tangent = inner.Linearised(lr=0.05, steps=5).adapt(net, task.support)
 in_weights = torch.cat([piece.flatten() for piece in tangent.moved.values()])[:, None]
-assert torch.allclose(in_weights, delta, atol=1e-10)  # the same place, by one filter
-print(f"{J.shape[1]} weights, and a kernel of {len(Theta)} × {len(Theta)} that knows all about their steps")
+assert torch.allclose(in_weights, delta, atol=1e-10)  # one filter gives the same
+print(f"{J.shape[1]} weights, but a kernel matrix of {len(Theta)} × {len(Theta)} is enough for their steps")
 
 # %% [markdown]
-# One solve needs a λ. Here it is 0.532/t, the best of the flow limit (printed above); for a few real steps it is not
-# quite the best.
+# One solve needs a λ. Here it is 0.532/t, the best λ of the flow limit (printed above). For a few real steps, another λ
+# is slightly better.
 
 # %%
 widgets.predict(
-    "Five steps on the tangent of the meta-trained network: whose curve lies closer to theirs, on average over waves?",
+    "Take five steps on the tangent of the meta-trained network. Which curve is closer to their result, on average?",
     options=["MAML", "the one solve"],
     answer=questions.answer_which_learner_is_closer,
     because={
-        "the one solve": "it has the right kernel but another filter. How far do five real steps bend the network?",
-        "MAML": "Five short steps hardly bend this network: what is left between them and one solve is the filter.",
+        "the one solve": "the solve has the same kernel, but another filter. In five short steps, MAML stays close to "
+        "the tangent, so its difference is smaller",
+        "MAML": "In five short steps, this network stays close to its tangent. The solve differs more, because its "
+        "filter is different.",
     },
 )
 
@@ -230,23 +238,25 @@ one_task = explore.AdaptationExplorer("five steps")
 one_task
 
 # %% [markdown]
-# Three curves leave the thin black dashed one, the network before it has seen the ten points (the grey dashed one is
-# the wave). MAML and its tangent lie nearly on each other, and the one solve stands beside them. Move **steps k** and
-# read the right panel. Press **untrained**: the same machinery without practice, and in ten such steps nothing comes
-# near the wave. Then press **too long steps**: MAML and the steps on the tangent part, and diverge; the solve does
-# not.
+# The thin black dashed curve is the network before it has seen the ten points; the grey dashed curve is the wave. The
+# other three curves are the results. MAML and the steps on its tangent nearly agree, and the one solve lies a little
+# apart. Move **steps k** and read the errors in the right panel.
+
+# %% [markdown]
+# Press **untrained**: without meta-training, no method comes near the wave in ten such steps. Then press **too long
+# steps**: MAML and the steps on the tangent separate and diverge, but the solve does not.
 
 # %% [markdown]
 # ## What it costs
 #
-# Count before you measure. A gradient step takes one forward and one backward pass through the network, and waits for
-# the step before it. A solve takes one forward pass, $n^2$ comparisons of features to fill $K$, about $n^3/3$
-# operations to factor $K + \lambda I$, half of them multiplications, and $2 n^2$ for each column of labels: for a
-# 5-way 5-shot task the five columns cost more than the factors.
+# Count before you measure. A gradient step takes one forward and one backward pass through the network, and must wait
+# for the previous step. A solve takes one forward pass, $n^2$ similarities of features for $K$, and about $n^3/3$
+# operations to factor $K + \lambda I$, half of them multiplications. It also takes $2 n^2$ operations for each column
+# of labels: in a 5-way 5-shot task, the five columns cost more than the factorisation.
 
 # %% [markdown]
-# Through the tangent kernel the solve also takes the Jacobian, about $n$ backward passes. I-AMFS needs no Jacobian: its
-# kernel is an RBF on the network's *features*. Of seven runs the least disturbed one is printed.
+# With the tangent kernel, the solve also needs $J$, which takes about $n$ backward passes. I-AMFS does not need $J$:
+# its kernel is an RBF kernel on the *features* of the network. The next cells print the fastest of seven runs.
 
 # %%
 def milliseconds(work, times=7):
@@ -270,9 +280,9 @@ print(f"one solve: about {operations:.0f} operations, {solved:.3f} ms (and the t
 # %% [markdown]
 # ## The paper's Figure 2
 #
-# Now letters. MAML was meta-trained with five inner steps, I-AMFS with one solve, for the same seconds in turns; then
-# MAML was read after 0, 1, … 10 steps, on the same unseen letters. The numbers lie in a folder that `amfs-lab
-# reproduce figure2` has written, every episode in it.
+# Now take letters. MAML was meta-trained with five inner steps and I-AMFS with one solve, in turns, for the same number
+# of seconds. Then MAML was tested after 0, 1, … 10 steps, on the same unseen letters as I-AMFS. The command
+# `amfs-lab reproduce figure2` has stored the result of every episode in a folder.
 
 # %%
 stored = explore.inner_loop.figure2.result()
@@ -284,9 +294,10 @@ widgets.predict(
     options=["within 5", "6 to 10", "not within 10"],
     answer=questions.answer_steps_until_maml_catches_up,
     because={
-        "within 5": "five is what it was trained with. Compare what each of the two got out of its seconds",
-        "6 to 10": "the first five steps are what it was trained for: how much is left for the sixth?",
-        "not within 10": "Equal seconds bought MAML far fewer meta-steps. No number here tells if that is why.",
+        "within 5": "MAML was trained for five steps, but in equal seconds it made far fewer meta-steps",
+        "6 to 10": "MAML was trained for five steps. Further steps on the same examples add little",
+        "not within 10": "Even after ten steps MAML is clearly behind. In equal seconds it made fewer meta-steps, but "
+        "these numbers do not show whether this is the reason.",
     },
 )
 
@@ -295,15 +306,16 @@ figure_2 = explore.Figure2Explorer(stored)
 figure_2
 
 # %% [markdown]
-# Left, the number of inner steps; right, the same accuracies against the time of a task. Move **steps k** and the
-# sentence compares that point with the solve, episode by episode. Set **episodes** to the first 30: they would have
-# told that the solve is ahead, but with intervals several times as wide, and little about by how much. From the first
-# 10 nothing can be told.
+# The left panel shows the accuracy against the number of inner steps, and the right panel against the time for one
+# task. Move **steps k**: the sentence compares this point with the solve, episode by episode. Set **episodes** to the
+# first 30. The solve is still ahead, but the intervals are several times as wide, so the size of the difference is
+# uncertain. With the first 10 episodes, no conclusion is possible.
 
 # %% [markdown]
-# And on Omniglot, characters drawn by hand. Its authors set 30 alphabets aside for training. These trainings had 25 of
-# them, each character also turned by 90°, 180° and 270° as three more classes, and the questions come from the other
-# five. Read the sentence at 5 and at 10 steps: is the order that of the printed letters?
+# Now the same on Omniglot, characters drawn by hand. Its authors chose 30 alphabets for training. These trainings used
+# 25 of them, and each character turned by 90°, 180° and 270° gave three more classes. The test episodes come from the
+# other five alphabets. Read the sentence at 5 and at 10 steps: is the order of the methods the same as for the printed
+# letters?
 
 # %%
 drawn = explore.inner_loop.figure2.result("omniglot")
@@ -316,7 +328,8 @@ figure_2_drawn
 # %% [markdown]
 # ## The same, small and live
 #
-# Your computer, less time, one training of each. The race runs in turns, as the stored one did; **Stop** ends it early.
+# Now repeat this on your computer, with less time and one training of each method. The trainings run in turns, as
+# before; **Stop** ends them early.
 
 # %%
 short = bool(os.environ.get("AMFS_LAB_FAST"))  # the tests' short path: steps, not seconds
@@ -333,9 +346,9 @@ for name, last in finish.items():
         print(f"{name:7} {last.step:4} meta-steps in {last.seconds:4.1f} s")
 
 # %% [markdown]
-# On a busy computer the seconds stretch, and a step that has begun is finished: the counts of steps can be compared,
-# the seconds only roughly. Now both are asked about 60 tasks of unseen letters. That takes some ten seconds on a quiet
-# computer, and until it is done the figures above do not answer.
+# A busy computer needs more seconds for a step, and a step that has begun is completed. So compare the numbers of
+# steps; compare the seconds only roughly. The next cell tests both methods on 60 tasks of unseen letters. This takes
+# about ten seconds on a quiet computer, and meanwhile the figures above do not react.
 
 # %%
 learners = {name: trainer.learner for name, trainer in trainers.items()}
@@ -345,15 +358,15 @@ live_figure = explore.Figure2Explorer(figure2.gathered(settings, [], [rows]))
 live_figure
 
 # %% [markdown]
-# Is it the stored picture? Seconds decide: with so little practice neither is good, and which one is ahead may differ.
-# That is why a claim about methods needs several trainings, and the stored one has them.
+# Compare this figure with the stored one. After so little training neither method is good, and another method may be
+# ahead. So a claim about methods needs several trainings, as in the stored result.
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
 # ### Exercise 1 · by hand
-# A channel has strength $s = 1$, and steps have the rate $a = \tfrac12$. What share of the labels' part in this channel
-# is learned after **two** steps from zero? Write a fraction of one.
+# An eigen-direction has the eigenvalue $s = 1$, and the learning rate is $a = \tfrac12$. Which share of the labels in
+# this eigen-direction do **two** steps from zero learn? Write a number between 0 and 1.
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -365,9 +378,9 @@ checks.learned_share(two_steps)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
-# Gradient descent in function space. You are given the Gram matrix `K` (n, n), the labels `y` (n, c), the rate and the
-# number of steps. Return the heights α (n, c) of the bumps, starting from zero. The loss is half the *sum* of the
-# squared residuals.
+# Write gradient descent in function space. You get the Gram matrix `K` (n, n), the labels `y` (n, c), the learning rate
+# and the number of steps. Return the weights α (n, c) of the bumps, and start from zero. The loss is half the *sum* of
+# the squared residuals.
 
 # %% tags=["exercise"]
 def my_descent(K, y, rate, steps):
@@ -383,8 +396,8 @@ checks.descend(my_descent)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the first explorer press **ten steps**. Move λ only. Find a λ at which the largest gap of the two filters is at
-# most 0.005 above the smallest that any λ reaches (the star).
+# In the first explorer press **ten steps**. Move only λ. Find a λ whose largest gap between the two filters is at most
+# 0.005 above the smallest possible one (the star).
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -397,7 +410,7 @@ checks.mimicking_lam(lam_of_ten)
 # %% [markdown]
 # ## What we claimed
 #
-# k steps are one filter, on random clouds; the gaps are what they were said to be; and too long a step runs away.
+# On random points, k steps are one filter, the gaps have the sizes given above, and too long steps diverge.
 
 # %%
 draw = torch.Generator().manual_seed(6)
@@ -417,17 +430,16 @@ assert abs(st[gap.argmax()] - 2.513) < 1e-3
 assert abs(cs[worst.argmin()] - 0.532) < 1e-3
 assert abs(worst.min() - 0.102) < 5e-4
 assert all(abs(real[k] - said) < 1e-3 for k, said in {1: 0.500, 5: 0.257, 10: 0.230}.items())
-assert real[1] > real[5] > real[10] > real[100] > gap.max()  # down to the flow limit
+assert real[1] > real[5] > real[10] > real[100] > gap.max()  # falling towards the flow limit
 assert explore.inner_loop.steps.mimic(rate=1.8, steps=1)[1] > 0.8  # a step that overshoots
 
 # %% [markdown]
-# On waves: MAML by hand is the library's, and on the tangent its steps are one filter (both asserted where they
-# stand). The meta-trained network hardly leaves its tangent in five steps; and the figures are computed from every
-# episode.
+# On waves, MAML by hand agrees with the library, and on the tangent its steps are one filter; the cells above test
+# both. In five steps, the meta-trained network stays close to its tangent. The figures use every episode.
 
 # %%
 def bent(net, rate, steps, waves=10):
-    """How far MAML leaves its tangent, as a share of the way it goes; the mean over test waves."""
+    """The distance from MAML to its tangent, divided by the distance from MAML to the start; mean over waves."""
     shares = []
     for index in range(waves):
         wave = sinusoids.SinusoidSource(10, 50, split="test")[index].to("cpu", torch.float64)
@@ -449,13 +461,13 @@ assert curves["maml"].milliseconds(5) > curves["i-amfs"].milliseconds(0)  # five
 # %% [markdown]
 # ## Where this breaks
 #
-# **The tangent is not the network.** Steps that are longer and more, or many steps of a network without practice, leave
-# the tangent far behind, and the kernel changes on the way. Then "MAML is kernel regression" is a story about its first
-# steps only.
+# **The tangent is not the network.** With longer or more steps, or with many steps of an untrained network, MAML moves
+# far from the tangent. The kernel changes on the way, too. So the statement "MAML is kernel regression" holds only for
+# its first steps.
 
 # %%
 short_way, long_way, raw = bent(net, 0.05, 5), bent(net, 0.2, 10), bent(sinusoid_net.untrained(), 0.05, 100)
-print(f"5 steps of 0.05, meta-trained: MAML is {short_way:.1%} of its way off its tangent")
+print(f"5 steps of 0.05, meta-trained: MAML is off its tangent by {short_way:.1%} of its way")
 print(f"10 steps of 0.2, meta-trained: {long_way:.1%}")
 print(f"100 steps of 0.05, untrained: {raw:.1%}")
 assert short_way < 0.1 < min(long_way, raw)
@@ -472,9 +484,9 @@ print(f"after 500 steps on one wave the tangent kernel itself has changed by {ch
 assert changed > 0.2
 
 # %% [markdown]
-# **A solve is as good as its λ.** It takes the filter of a ridge, and MAML was trained for the filter of its steps.
-# Here are forty new waves: five steps against the solve that stands for them, at λ = 0.532/t, and at a λ a hundred
-# times larger. An interval that holds 0 means: no difference that can be told.
+# **A solve depends on its λ.** One solve has the filter of a regulariser, but this start was meta-trained for the
+# filter of steps. The next cells compare five steps with one solve on forty new waves. One λ is 0.532/t, and another is
+# a hundred times as large. If an interval contains 0, there is no clear difference.
 
 # %%
 def missed(index, lam_factor=0.532):
@@ -493,9 +505,9 @@ print("error, solve at a λ 100 times too large − five steps:", stats.paired_d
 assert stats.paired_difference(timid, walks).low > 0
 
 # %% [markdown]
-# **Equal time or equal steps?** The stored trainings had equal seconds. In them I-AMFS made many more meta-steps, so
-# "I-AMFS is ahead" says that it has learned more *in these seconds*, and nothing about equal steps. Train longer before
-# you believe more: `amfs-lab reproduce figure2 --seconds 1800`.
+# **Equal time or equal steps?** The stored trainings had equal seconds, and I-AMFS made many more meta-steps in them.
+# So "I-AMFS is ahead" means that it has learned more *in these seconds*. It says nothing about equal numbers of steps.
+# Train longer before you draw further conclusions: `amfs-lab reproduce figure2 --seconds 1800`.
 
 # %%
 made = {name: [run["step"] for run in stored.training if run["method"] == name] for name in figure2.METHODS}
@@ -503,29 +515,36 @@ print("meta-steps in equal seconds:", made)
 assert all(many > few for few, many in zip(made["maml"], made["i-amfs"], strict=True))
 
 # %% [markdown]
-# **Was MAML given a chance?** A baseline at a bad rate proves nothing. MAML's inner rate is the best of four that were
-# tried on *validation* glyphs, which are neither trained on nor shown above; I-AMFS had four tries as well, of λ and of
-# the number that scores are multiplied by (the 5 of lesson 05). Omniglot took the same settings over. The tries are not
-# in the stored folders. Run one yourself: `amfs-lab reproduce figure2 --split validation --inner-lr 0.05`.
+# **Was the comparison fair?** A baseline with a bad learning rate proves nothing. MAML's inner learning rate is the
+# best of four values on *validation* glyphs, which are used neither for training nor in the figures above. I-AMFS also
+# had four tries, for λ and for the factor of the scores (the 5 of lesson 05). Omniglot uses the same settings. The
+# tries are not stored, but you can repeat one: `amfs-lab reproduce figure2 --split validation --inner-lr 0.05`.
 
 # %% [markdown]
-# **Who else is in the room.** The published way, `norm: transductive`, takes BatchNorm's statistics from all images of
-# a pass. For MAML the queries pass alone, for I-AMFS together with the support set; either way a query's scores depend
-# on the other queries. `--norm support` takes that away from both.
+# **Queries that depend on each other.** The published way, `norm: transductive`, computes BatchNorm's statistics from
+# all images of a pass. In MAML the queries pass alone, and in I-AMFS they pass together with the support set. In both
+# methods the scores of a query depend on the other queries. `--norm support` removes this dependence in both.
 
 # %%
 episode, first = unseen[0], torch.arange(1)
 lonely = type(episode)(episode.support, tasks.Examples(episode.query.x[first], episode.query.y[first], 5))
 for name, learner in learners.items():
     moved = (learner.scores(episode)[:1] - learner.scores(lonely)).abs().max().item()
-    print(f"{name:7} the first query's scores move by {moved:.2g} when the others leave")
+    print(f"{name:7} without the other queries, the first query's scores change by {moved:.2g}")
     assert moved > 1e-4
+
+# %% [markdown]
+# ## In three sentences
+#
+# In each eigen-direction, k gradient steps and one solve each learn a share of the labels, and the share depends only
+# on the eigenvalue. With many short steps and λ near half of 1/t, the shares differ by at most about a tenth, so one
+# solve can replace them. MAML's inner loop agrees with such steps only while the network stays close to its tangent.
 
 # %% [markdown]
 # ## The next question
 #
-# One solve can stand for many steps, if the steps are short and λ fits them. What does the outer loop make of either?
-# Which tasks does it listen to, and where does it end?
+# One solve can replace many steps, if the steps are short and λ fits them. What does the outer loop do with the result
+# of one solve, or of many steps? How does it combine the tasks, and where does it end?
 #
 # Previous: [05 · Few-shot episodes](05_few_shot_episodes.ipynb) · Next: [07 · The outer loop in the
 # plane](07_outer_loop.ipynb)

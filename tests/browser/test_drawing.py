@@ -71,17 +71,17 @@ def test_a_letter_that_is_drawn_again_is_read(desk, record_property):
     says(desk, "All five sheets are blank")
     for n, letter in enumerate(LETTERS):
         draw(desk, n, letter)
-    says(desk, "Now the query")
+    says(desk, "The five examples are learned")
     desk.box.evaluate(WATCH)
     waits = []
     for n, letter in enumerate(AGAIN):
         draw(desk, 5, letter)
-        says(desk, f"read as letter {n + 1}")
+        says(desk, f"recognised as letter {n + 1}")
         assert sheet(desk, n).evaluate("sheet => sheet.classList.contains('amfs-chosen')")
         seen = desk.box.evaluate("box => box.seen")
         waits.append(max(0.0, seen["said"] - seen["lifted"]))
         desk.act("Clear", sheet(desk, 5).get_by_text("Clear").click)
-        says(desk, "Now the query")
+        says(desk, "The five examples are learned")
     record_property("From last stroke to verdict", waits)
 
 
@@ -94,10 +94,10 @@ def test_it_is_used_without_a_mouse(desk):
     clear, undo = (sheet(desk, 1).get_by_role("button", name=name) for name in ("Clear letter 2", "Undo on letter 2"))
     clear.focus()
     desk.act("Clear by the space bar", lambda: page.keyboard.press("Space"))
-    says(desk, "No verdict yet: letter 2 is blank")
+    says(desk, "No prediction yet: letter 2 is blank")
     undo.focus()
     desk.act("Undo by Enter", lambda: page.keyboard.press("Enter"))
-    says(desk, "The query is read as")
+    says(desk, "The query is recognised as")
     assert sheet(desk, 1).locator("canvas").get_attribute("aria-label") == "letter 2: Bengali"
 
 
@@ -116,7 +116,7 @@ def test_drawings_below_another_script_are_not_lost(desk):
     for n, letter in enumerate(LETTERS):
         draw(desk, n, letter)
     draw(desk, 5, AGAIN[2])
-    says(desk, "read as letter 3")
+    says(desk, "recognised as letter 3")
     menu = desk.box.locator("select").first
     desk.act("Syriac", lambda: menu.select_option("Syriac"))
     papers = [sheet(desk, n).locator("canvas") for n in range(5)]
@@ -125,7 +125,7 @@ def test_drawings_below_another_script_are_not_lost(desk):
     for n in range(6):
         desk.act("Undo", sheet(desk, n).get_by_text("Undo").click)
     assert all(label.startswith("your drawing of") for label in labels())
-    says(desk, "read as letter 3")
+    says(desk, "recognised as letter 3")
     desk.act("Undo", sheet(desk, 3).get_by_text("Undo").click)
     assert labels()[3] == "your drawing of 1 stroke", "Undo also restores the earlier strokes"
 

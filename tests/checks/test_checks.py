@@ -53,7 +53,7 @@ widest_alive = partial(checks.widest_alive, x=X)
 MISTAKES = [
     (checks.six_alike, 1, "one entry of the diagonal"),
     (checks.six_alike, 36, "sum of the whole table"),
-    (checks.six_alike, 0, "not different from itself"),
+    (checks.six_alike, 0, "compares each point with itself"),
     (checks.two_away, math.exp(-4), "divided by σ² where the exponent has 2σ²"),
     (checks.two_away, math.exp(-1), "did not square the distance"),
     (checks.two_away, math.exp(2), "minus sign is missing"),
@@ -70,7 +70,7 @@ MISTAKES = [
     (checks.rbf, rbf(lambda d2, s: -d2 / s**2), "σ² where the exponent has 2σ²: your kernel is narrower"),
     (checks.rbf, rbf(lambda d2, s: -d2 / (2 * s)), "σ is not squared"),
     (checks.rbf, rbf(lambda d2, s: -d2.sqrt() / (2 * s**2)), "The distance is not squared"),
-    (checks.rbf, rbf(lambda d2, s: -d2 / 2 * s**2), "Mind the brackets"),
+    (checks.rbf, rbf(lambda d2, s: -d2 / 2 * s**2), "Check the brackets"),
     (checks.rbf, rbf(lambda d2, s: -d2 * s**2), "multiplied by σ²"),
     (checks.rbf, rbf(lambda d2, s: -d2 / (2 * s) ** 2), "squared the 2 as well"),
     (checks.rbf, rbf(lambda d2, s: -s * d2), "scikit-learn's gamma"),
@@ -101,11 +101,11 @@ MISTAKES = [
     (checks.lone_opponent, -2, "left out w₃₃"),
     (checks.lone_opponent, 1, "weight of each of the two"),
     (checks.lone_opponent, -1 / 3, "after normalisation"),
-    (checks.lone_opponent, 3, "added the sizes"),
+    (checks.lone_opponent, 3, "added the absolute values"),
     (checks.lone_opponent, 0, "stopped at one of the two"),
     (checks.turning_angle, 90, "w₃₃ = 1 keeps its weight positive"),
-    (checks.turning_angle, 100, r"At 100° the third task's weight is still \+0.\d\d. Make it larger"),
-    (checks.turning_angle, 150, r"the third task's weight is -0.\d\d. A smaller angle is enough. Make it smaller"),
+    (checks.turning_angle, 100, r"At 100° the third task's weight is still \+0.\d\d. Use a larger angle"),
+    (checks.turning_angle, 150, r"the third task's weight is -0.\d\d, but a smaller angle is enough"),
     (checks.turning_angle, 2.09, "is in radians"),
     (checks.turning_angle, 240, "at most 180 degrees. Got 240"),
     (checks.turning_angle, "120", "remove the quotes"),
@@ -114,7 +114,7 @@ MISTAKES = [
     (checks.weights, lambda g: cosines(g).mean(), "The shape is wrong"),
     (checks.weights, lambda g: cosines(g).sum(0) / len(g) ** 2, "called agreement"),
     (checks.weights, lambda g: cosines(g).sum(0) / cosines(g).sum(), "divided by Σc"),
-    (checks.weights, lambda g: over_total((g @ g.T).sum(0)), "left out the lengths"),
+    (checks.weights, lambda g: over_total((g @ g.T).sum(0)), "used the inner products"),
     (checks.weights, lambda g: over_total(cosines(g).sum(0) - 1), "left out w_jj"),
     (checks.weights, cosines, "all pairs"),
     (checks.weights, lambda g: over_total(cosines(g).abs().sum(0)), r"You took \|w\|"),
@@ -133,9 +133,9 @@ test_a_right_answer_is_told_why = told_why(
         (checks.two_away, 0.14, "13.5 % similar"),
         (checks.two_away, torch.tensor(-2.0).exp(), "13.5 % similar"),
         (checks.rbf, right_rbf, "agree on three sets of points"),
-        (checks.lone_opponent, -1, "A negative weight goes against the task's gradient"),
-        (checks.turning_angle, 120, "two cosines of −½ cancel the task's own 1"),
-        (checks.turning_angle, 121, "two cosines of −½ cancel the task's own 1"),
+        (checks.lone_opponent, -1, "A negative weight reverses the gradient of task 3"),
+        (checks.turning_angle, 120, "two cosines of −½ cancel w₃₃ = 1"),
+        (checks.turning_angle, 121, "two cosines of −½ cancel w₃₃ = 1"),
         (checks.weights, right_weights, "those of PairwiseCosine"),
     ]
 )
@@ -274,7 +274,7 @@ def last_alive() -> float:
 
 def test_the_widest_kernel_with_all_directions_is_found_within_2_percent(capsys):
     widest_alive(last_alive() * 0.985)
-    assert "all 6 directions are alive" in capsys.readouterr().out
+    assert "all 6 eigenvalues are above 1 % of the largest. If σ is 2 % larger, one is not" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

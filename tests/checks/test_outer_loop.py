@@ -19,7 +19,7 @@ def right(H, a, k):
 
 MISTAKES = [
     (checks.end_of_maml, 3, "where joint training ends"),
-    (checks.end_of_maml, 2, "That is FO-MAML"),
+    (checks.end_of_maml, 2, "the pull of FO-MAML"),
     (checks.end_of_maml, 0.4, "You left out the curvature"),
     (checks.end_of_maml, 4, "the optimum of the steep task"),
     (checks.end_of_maml, 0, "the optimum of the flat task"),
@@ -28,16 +28,16 @@ MISTAKES = [
     (checks.end_of_maml, "1", "remove the quotes"),
     (checks.end_of_maml, 1.5, "the number is less than that"),
     (checks.pulls, lambda H, a, k: H @ left(H, a, k), "That is FO-MAML"),
-    (checks.pulls, left, "the share that the steps leave"),
+    (checks.pulls, left, "the share of the distance that is left"),
     (checks.pulls, lambda H, a, k: left(H, a, 2 * k), "The curvature H itself is missing"),
     (checks.pulls, lambda H, a, k: right(H, a, 1), "That is one inner step"),
-    (checks.pulls, lambda H, a, k: torch.eye(2, dtype=H.dtype) - left(H, a, k), "That is Reptile"),
+    (checks.pulls, lambda H, a, k: torch.eye(2, dtype=H.dtype) - left(H, a, k), "That is the W of Reptile"),
     (checks.pulls, lambda H, a, k: H, "That is joint training"),
     (checks.pulls, lambda H, a, k: (1 - a * H) ** k @ H @ (1 - a * H) ** k, "You took the powers of each entry"),
     (checks.pulls, lambda H, a, k: right(H, -a, k), "The step goes downhill"),
     (checks.pulls, lambda H, a, k: right(H, a, k) + 0.1, r"At entry \[\d, \d, \d\] the value is"),
     (checks.pulls, 1.0, "Expected your function"),
-    (checks.diverges_from, 5.0, "task 3 does not pull"),
+    (checks.diverges_from, 5.0, "the pull of task 3 is zero"),
     (checks.diverges_from, 3.0, "still converges"),
     (checks.diverges_from, 12.0, "it also diverges at a smaller h"),
     (checks.diverges_from, 99, "Expected curvature h on the slider"),
@@ -46,10 +46,10 @@ MISTAKES = [
 test_a_wrong_answer_is_told_what_it_did = told_what_it_did(MISTAKES)
 test_a_right_answer_is_told_why = told_why(
     [
-        (checks.end_of_maml, 1, "the steep task weighs a quarter"),
-        (checks.end_of_maml, Fraction(1), "the steep task weighs a quarter"),
+        (checks.end_of_maml, 1, "the steep task has a quarter of the weight"),
+        (checks.end_of_maml, Fraction(1), "the steep task has a quarter of the weight"),
         (checks.pulls, right, "on three sets of tasks"),
-        (checks.diverges_from, 6.3, "is not enough"),
+        (checks.diverges_from, 6.3, "a·h > 1 is not enough"),
         (checks.diverges_from, np.float32(6.25), "is not enough"),
     ]
 )

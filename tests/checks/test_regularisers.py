@@ -28,7 +28,7 @@ MISTAKES = [
     (checks.effective_ridge, 0.7 / 6, "The 1 is missing"),
     (checks.effective_ridge, 0.7 / 3, "left out s"),
     (checks.effective_ridge, 0.7 / 4, "left out μ"),
-    (checks.effective_ridge, 0.7 / 9, "Mind the brackets"),
+    (checks.effective_ridge, 0.7 / 9, "The brackets are wrong"),
     (checks.effective_ridge, 0.7 / 19, "You squared s"),
     (checks.effective_ridge, 0.7, "That is λ itself"),
     (checks.effective_ridge, 7, r"That is 1 \+ μs\. Divide λ by it"),
@@ -42,7 +42,7 @@ MISTAKES = [
     (checks.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam) + y.mean(0), "added the mean back twice"),
     (checks.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y, lam) + y.mean(0), "without subtracting it first"),
     (checks.centred_fit, lambda K, K_q, y, lam: 2 * y.mean(0) - right(K, K_q, y, lam), "The sign is wrong"),
-    (checks.centred_fit, centred(lambda K, y, lam: solve(K, y, 0)), "The ridge is missing"),
+    (checks.centred_fit, centred(lambda K, y, lam: solve(K, y, 0)), "λ is missing"),
     (checks.centred_fit, centred(lambda K, y, lam: solve(K, y, len(K) * lam)), "nλ where the solve has λ"),
     (checks.centred_fit, centred(lambda K, y, lam: solve(K, y, lam / len(K))), "λ/n where the solve has λ"),
     (checks.centred_fit, lambda K, K_q, y, lam: K_q @ solve(K, y - y.mean(), lam) + y.mean(), "one mean of all labels"),
@@ -58,8 +58,8 @@ MISTAKES = [
     (checks.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam)[:, :1], "The shape is wrong"),
     (checks.centred_fit, lambda K, K_q, y, lam: right(K, K_q, y, lam) + 0.1, r"At entry \[\d, \d\] the value is"),
     (checks.centred_fit, lambda K, K_q, y, lam: None, "returns nothing"),
-    (checks.opposed_teachers, 0.2, "At σ = 0.2 both ask for a wider σ: .* Move σ up"),
-    (checks.opposed_teachers, 1.5, "At σ = 1.5 both ask for a narrower σ: .* Move σ down"),
+    (checks.opposed_teachers, 0.2, "At σ = 0.2 .* both improve with a wider σ. Move σ up"),
+    (checks.opposed_teachers, 1.5, "At σ = 1.5 .* both improve with a narrower σ. Move σ down"),
     (checks.opposed_teachers, 7, "Expected σ on the slider, from 0.05 to 5. Got 7"),
     (checks.opposed_teachers, math.nan, "Expected σ on the slider"),
 ]
@@ -68,9 +68,13 @@ test_a_right_answer_is_told_why = told_why(
     [
         (checks.effective_ridge, 0.1, "a seventh of λ"),
         (checks.effective_ridge, torch.tensor(0.7) / 7, "a seventh of λ"),
-        (checks.centred_fit, right, "falls back to the mean label"),
-        (checks.opposed_teachers, 0.6, "they ask for opposite changes. New points agree with the evidence"),
-        (checks.opposed_teachers, 0.8, "they ask for opposite changes"),
+        (checks.centred_fit, right, "tends to the mean label"),
+        (
+            checks.opposed_teachers,
+            0.6,
+            "with a narrower σ. The query loss agrees with the evidence",
+        ),
+        (checks.opposed_teachers, 0.8, "they disagree"),
     ]
 )
 test_an_unsolved_exercise_is_no_error_for_a_reader = no_error_for_a_reader(

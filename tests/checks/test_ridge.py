@@ -34,31 +34,31 @@ def fit(alpha):
 
 # Each case: a wrong alpha, the diagnosis of `checks.solve` for alpha, and the diagnosis of `checks.fit` for K alpha.
 WRONG = [
-    (ridge(lambda K, lam: 0 * K), "The ridge is missing", "the labels themselves. Either the ridge is missing"),
+    (ridge(lambda K, lam: 0 * K), "λI is missing", "the labels themselves. Either λI is missing"),
     (
         ridge(lambda K, lam: len(K) * lam * identity(K)),
-        "nλ where the formula has λ: your λ depends on the number of shots",
-        "nλ where the formula has λ: with more points, your fit gets stiffer",
+        "nλ where the formula has λ: your λ depends on the number of examples",
+        "nλ where the formula has λ: with more points, your fit becomes stiffer",
     ),
     (
         ridge(lambda K, lam: lam / len(K) * identity(K)),
-        "λ/n where the formula has λ: your λ depends on the number of shots",
-        "λ/n where the formula has λ: with more points, your fit gets freer",
+        "λ/n where the formula has λ: your λ depends on the number of examples",
+        "λ/n where the formula has λ: with more points, your fit follows the labels more closely",
     ),
     (ridge(lambda K, lam: lam), "to every entry of K", "to every entry of K"),
-    (ridge(lambda K, lam: identity(K)), "Your ridge is one", "Your ridge is one"),
+    (ridge(lambda K, lam: identity(K)), "You added I where", "You added I where"),
     (ridge(lambda K, lam: lam**2 * identity(K)), "squared λ", "squared λ"),
     (
         ridge(lambda K, lam: -lam * identity(K)),
-        "subtracted the ridge: K − λI need not",
-        "subtracted the ridge: the sign before λ must be a plus",
+        "subtracted λI: K − λI need not",
+        "subtracted λI: the sign before λ must be a plus",
     ),
     (lambda K, y, lam: (K + lam * identity(K)) @ y, "Apply its inverse", "multiplied by K"),
 ]
 MISTAKES = [
-    (checks.kept_share, 1 / 4, "the share that is held back"),
+    (checks.kept_share, 1 / 4, "the share that is removed"),
     (checks.kept_share, 3, "A share can't be larger than one"),
-    (checks.kept_share, 4 / 3, "upside down"),
+    (checks.kept_share, 4 / 3, "numerator and denominator are swapped"),
     (checks.kept_share, 3 / 7, "nλ where the formula has λ"),
     (checks.kept_share, 0.9, "squared s"),
     (checks.kept_share, 0.5, "Half is kept where s equals λ"),
@@ -73,7 +73,7 @@ MISTAKES = [
     (checks.solve, lambda K, y, lam: torch.linalg.inv(K + lam * identity(K)), "inverse only"),
     *((checks.fit, fit(alpha), words) for alpha, _, words in WRONG),
     (checks.fit, right_solve, "That is α"),
-    (checks.fit, lambda K, y, lam: y, "the labels themselves. Either the ridge is missing"),
+    (checks.fit, lambda K, y, lam: y, "the labels themselves. Either λI is missing"),
     (checks.fit, lambda K, y, lam: right(K, y, lam) / lam, "divided by λ at the end"),
     (checks.fit, lambda K, y, lam: K @ torch.linalg.solve(K / lam + identity(K), y), "divided K by λ"),
     (checks.fit, lambda K, y, lam: y - right(K, y, lam), "the residuals"),
@@ -82,8 +82,8 @@ MISTAKES = [
         lambda K, y, lam: right(K, y, lam) + lam * right_solve(K, y, lam),
         "or you multiplied α by K",
     ),
-    (checks.fit, lambda K, y, lam: K @ y, "the vote of a matching network: the solve is missing"),
-    (checks.fit, lambda K, y, lam: right(K, identity(K), lam), "turns labels into fitted values; apply it to y"),
+    (checks.fit, lambda K, y, lam: K @ y, "the vote of the examples. The solve is missing"),
+    (checks.fit, lambda K, y, lam: right(K, identity(K), lam), "turns labels into fitted values. Multiply it by y"),
     (checks.fit, lambda K, y, lam: K @ torch.linalg.inv(K + lam * identity(K)) @ y, "right, but `inv` made a whole"),
     (checks.fit, lambda K, y, lam: K @ (K + lam * identity(K)).inverse() @ y, "right, but `inverse` made a whole"),
     (checks.fit, lambda K, y, lam: K @ torch.linalg.pinv(K + lam * identity(K)) @ y, "right, but `pinv` made a whole"),
@@ -91,9 +91,13 @@ MISTAKES = [
     (checks.fit, lambda K, y, lam: K.add_(1) @ y, "changed a tensor that it was given"),
     (checks.fit, lambda K, y, lam: None, "returns nothing"),
     (checks.fit, 3.0, "Expected your function"),
-    (checks.freedom, 0.02, r"spends 13\.85 degrees of freedom\. That is too much\. Move λ up"),
-    (checks.freedom, 50, r"spends 0\.\d\d degrees of freedom\. That is too little\. Move λ down"),
-    (checks.freedom, 2.3, "5 channels keep more than half, but the shares of all channels count. That is too little"),
+    (checks.freedom, 0.02, r"uses 13\.85 degrees of freedom\. That is too many\. Move λ up"),
+    (checks.freedom, 50, r"uses 0\.\d\d degrees of freedom\. That is too few\. Move λ down"),
+    (
+        checks.freedom,
+        2.3,
+        "5 shares are above one half, but the degrees of freedom are the sum of all shares. That is too few",
+    ),
     (checks.freedom, 0, "Expected λ on the slider"),
     (checks.freedom, "2", "remove the quotes"),
     (checks.freedom, math.nan, "Expected λ on the slider"),
@@ -124,8 +128,8 @@ test_a_right_answer_is_told_why = told_why(
         (checks.fit, by_cholesky, "agree on three tasks"),
         (checks.fit, by_the_other_side, "agree on three tasks"),
         (checks.fit, as_what_the_residuals_leave, "agree on three tasks"),
-        (checks.freedom, 2.0, "the sum of the shares of all channels"),
-        (checks.freedom, 1.95, "the sum of the shares of all channels"),
+        (checks.freedom, 2.0, "the sum of all shares"),
+        (checks.freedom, 1.95, "the sum of all shares"),
         (checks.solve, right_solve, "α solves (K + λI)α = y"),
     ]
 )
@@ -142,7 +146,7 @@ def test_at_the_expected_lambda_the_trace_of_the_smoother_is_five(capsys):
         spent = torch.linalg.solve(K + middle * identity(K), K).trace()
         low, high = (middle, high) if spent > 5 else (low, middle)
     checks.freedom(low)
-    assert "spends 5.00" in capsys.readouterr().out
+    assert "uses 5.00" in capsys.readouterr().out
 
 
 def test_the_search_for_inverses_leaves_torch_unchanged():

@@ -41,7 +41,7 @@ MISTAKES = [
         lambda K, letters: right_guess(K, letters)[:, None],
         r"shape is wrong: expected \(3,\)\. Got \(3, 1\)",
     ),
-    (checks.guess, 3, "Expected your function, without brackets behind its name. Got 3"),
+    (checks.guess, 3, "Expected your function, without brackets after its name. Got 3"),
     (
         always_read,
         2,
@@ -86,4 +86,4 @@ def test_the_letter_that_is_always_recognised(capsys):
     always_read(always + 1)
     said = capsys.readouterr().out
     assert said.startswith(f"✓ Letter {always + 1} is recognised 15 times in 15. But ")
-    assert f"But {int(((guesses == always) & (truths != always)).sum())} prints of the other letters" in said
+    assert f"But {int(((guesses == always) & (truths != always)).sum())} images of the other letters" in said

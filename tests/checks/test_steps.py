@@ -35,12 +35,12 @@ def repeating_the_first(K, y, rate, steps):
 
 
 MISTAKES = [
-    (checks.learned_share, 1 / 4, "what is left to learn"),
-    (checks.learned_share, 0.5, "That is one step"),
+    (checks.learned_share, 1 / 4, "the share that is left to learn"),
+    (checks.learned_share, 0.5, "That is the share after one step"),
     (checks.learned_share, 1, "You added the steps"),
     (checks.learned_share, 2 / 3, "the share of one solve"),
     (checks.learned_share, 1.25, "The sign in the brackets is a minus"),
-    (checks.learned_share, 0.632, "the limit of ever shorter steps"),
+    (checks.learned_share, 0.632, "the flow limit with the same a k"),
     (checks.learned_share, 0.9375, "You took four steps"),
     (checks.learned_share, 75, "percentage"),
     (checks.learned_share, 0.7, "the number is more than that"),
@@ -49,7 +49,7 @@ MISTAKES = [
     (
         checks.descend,
         moved_by(lambda K, y, a: K @ a - y),
-        r"You go uphill: the step goes \*along\* the residual, y − Kα",
+        "Your steps go uphill",
     ),
     (checks.descend, moved_by(lambda K, y, a: K @ (y - K @ a)), "without the K in front"),
     (checks.descend, moved_by(lambda K, y, a: y - a), "Your residual is y − α"),
@@ -62,7 +62,7 @@ MISTAKES = [
     (
         checks.descend,
         lambda K, y, rate, steps: torch.linalg.solve(K + torch.eye(len(K)).double() / (rate * steps), y),
-        "the one solve with λ = 1/",
+        "one solve with λ = 1/",
     ),
     (checks.descend, lambda K, y, rate, steps: y.mul_(2), "changed a tensor that it was given"),
     (checks.descend, lambda K, y, rate, steps: None, "returns nothing"),
@@ -70,7 +70,7 @@ MISTAKES = [
     (checks.descend, 3.0, "Expected your function"),
     (checks.mimicking_lam, 0.1, "λ = 1/t is the right order of magnitude"),
     (checks.mimicking_lam, 10, "is t itself"),
-    (checks.mimicking_lam, 0.0532, r"λ = 0.532/t belongs to the flow limit, .*the gap is 0.122 there"),
+    (checks.mimicking_lam, 0.0532, r"λ = 0.532/t is the best λ in the flow limit, .*the gap is 0.122"),
     (checks.mimicking_lam, 0.5, r"differ by 0\.\d+; 0\.11\d is possible\. Move λ down"),
     (checks.mimicking_lam, 0.001, "Move λ up: where the two differ most, the solve learns more than the steps"),
     (checks.mimicking_lam, 0, "Expected λ on the slider"),
@@ -83,7 +83,7 @@ test_a_right_answer_is_told_why = told_why(
         (checks.learned_share, 0.75, "half of what the first step left"),
         (checks.learned_share, Fraction(3, 4), "half of what the first step left"),
         (checks.learned_share, np.float32(0.75), "half of what the first step left"),
-        (checks.descend, right, "on three tasks"),
+        (checks.descend, right, "On three tasks"),
         (checks.mimicking_lam, 0.05, "no λ is much better"),
         (checks.mimicking_lam, 0.051, "no λ is much better"),
     ]

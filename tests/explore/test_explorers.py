@@ -41,8 +41,8 @@ class TestRbf:
     @pytest.mark.parametrize(
         ("state", "words"),
         [
-            ({"bandwidth": 0.05}, "less than 0.1 % similar; all 6 directions are alive"),
-            ({"bandwidth": 5.0, "column": 1}, "99.8 % similar; 2 of 6 directions are alive"),
+            ({"bandwidth": 0.05}, "less than 0.1 % similar; 6 of the 6 eigenvalues are above 1 % of the largest"),
+            ({"bandwidth": 5.0, "column": 1}, "99.8 % similar; 2 of the 6 eigenvalues are above 1 % of the largest"),
             ({"row": 3, "column": 3}, "point 3 is 100 % similar to itself"),
             ({"points": "a point twice"}, "points 2 and 3 lie at the same place"),
         ],
@@ -57,7 +57,7 @@ class TestRbf:
         assert rbf.alive(rbf.POINTS["six points"], 1e3) == 1
 
     def test_the_answer_on_the_diagonal_is_computed(self, monkeypatch):
-        assert explore.kernels.questions.answer_diagonal_when_sigma_changes() == "it stays"
+        assert explore.kernels.questions.answer_diagonal_when_sigma_changes() == "it stays the same"
         monkeypatch.setattr(
             explore.kernels.questions, "rbf_kernel", lambda a, b, sigma: sigma * torch.ones(len(a), len(b))
         )
@@ -91,7 +91,7 @@ class TestRidge:
     @pytest.mark.parametrize(
         ("preset", "words"),
         [
-            ("balanced", "No other λ would come much closer"),
+            ("balanced", "no other λ has a much smaller error"),
             ("too free", "It follows the labels too freely"),
             ("too stiff", "It is too stiff"),
             ("too wide", "try another σ, or more points"),
@@ -144,7 +144,7 @@ class TestConflict:
         for ratio in (1.0, 3.0):
             explorer = ConflictExplorer(tasks=2, angle=180, ratio=ratio)
             assert explorer.arrays.step == 0
-            assert "stands still" in explorer.sentence.text
+            assert "the step of O-AMFS is zero" in explorer.sentence.text
 
     def test_a_zero_step_because_of_the_scale_length_is_explained(self):
         """Three tasks against one with a gradient three times as long: the mean is zero, but the votes are not."""
@@ -152,7 +152,7 @@ class TestConflict:
         explorer = ConflictExplorer(**opposed, normalization="length")
         assert explorer.arrays.votes == pytest.approx(2)
         assert "cancel: choose another scale" in explorer.sentence.text
-        assert "O-AMFS still moves" in ConflictExplorer(**opposed, normalization="unit").sentence.text
+        assert "but the step of O-AMFS is not" in ConflictExplorer(**opposed, normalization="unit").sentence.text
 
     def test_the_arrow_of_o_amfs_is_the_matrix_m_times_s(self):
         a = ConflictExplorer(tasks=4, angle=110, spread=50, ratio=2.0, true_lengths=True, normalization="none").arrays

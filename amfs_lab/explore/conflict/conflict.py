@@ -30,10 +30,10 @@ WIDTHS, HEADS = (11, 7, 4, 2), (26, 19, 14, 9)
 
 
 def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
-    """Task gradients (t 2). All but the last form a group, with length 1 and with directions over the angle `spread`.
+    """Task gradients (t 2). All gradients except the last form a group of length 1.
 
-    The last gradient has length `ratio`. Its direction differs by `angle` from the middle of the group. Angles are in
-    degrees.
+    The directions in the group are evenly spread over the angle `spread`. The last gradient has length `ratio`. The
+    angle between the last gradient and the middle of the group is `angle`. Angles are in degrees.
     """
     fan = (
         torch.linspace(-0.5, 0.5, tasks - 1, dtype=torch.float64) * spread
@@ -47,7 +47,7 @@ def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
 
 
 def rules(normalization: str, negative: str) -> dict[str, Aggregator]:
-    """The four aggregation rules by label. `normalization` and `negative` are settings of the two cosine rules."""
+    """The four aggregation rules by label. The arguments are settings of the two cosine rules."""
     named = dict(normalization=normalization, negative=negative)
     found = {label: methods.RULES[label].aggregator for label in RULES}
     cosine_rules = (PairwiseCosine, MeanCosine)
@@ -66,11 +66,12 @@ def turned(a: Tensor, b: Tensor) -> float | None:
 def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict]:
     """Agreement of real tasks, measured with gradients of the pretrained learner.
 
-    The tasks are 5-way 1-shot, from scripts that the learner was not trained on. Each of the `batches` meta-batches has
-    `tasks` tasks.
+    The tasks are 5-way 1-shot, from scripts that the learner was not trained on. There are `batches` meta-batches with
+    `tasks` tasks each.
 
     Returns:
-        the agreement if all tasks of a batch come from one script, and if each task comes from a different script.
+        the agreement of meta-batches whose tasks come from one script, and the agreement of meta-batches whose tasks
+        come from different scripts.
     """
     data, shape = glyphs.load(), EpisodeConfig(ways=5, shots=1, queries=5)
     sources = []
@@ -88,9 +89,9 @@ def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict
 
 
 def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
-    """A rectangle (x, y) that covers the half-plane <d, mean> > 0. For d in it, a step along -d lowers the mean loss.
+    """A rectangle (x, y) that covers the visible directions d with <d, mean> > 0.
 
-    The rectangle is empty if `mean` is zero.
+    For these d, a step along -d lowers the mean loss. The rectangle is empty if `mean` is zero.
     """
     length = float(mean.norm())
     if length < 1e-9:
@@ -102,7 +103,10 @@ def downhill(mean: Tensor, reach: float) -> tuple[list[float], list[float]]:
 
 
 def label_place(x: float, y: float, last: bool) -> str:
-    """The position of an arrow's name: on the outer side of the tip, away from the names of close arrows."""
+    """The position of the name of an arrow relative to the tip of the arrow.
+
+    The name is on the outer side, away from the names of close arrows.
+    """
     height = "top" if y > 0 or last else "bottom" if y < 0 else "middle"
     return f"{height} {'center' if last else 'left' if x < 0 else 'right'}"
 
@@ -239,29 +243,29 @@ class ConflictExplorer(Explorer):
         state, c = a.state, a.weights_1
         if a.step < STILL:
             if a.votes >= STILL:
-                still = "Both steps are zero: the mean gradient is zero, and scale “length” gives O-AMFS this length"
+                still = "Both steps are zero: the mean gradient is zero, and the scale “length” gives O-AMFS its length"
                 return f"{self.scene(a)}. {still}. The unit vectors do not cancel: choose another scale."
-            still = "O-AMFS stands still, because the tasks' unit vectors cancel"
-            return f"{self.scene(a)}: {still}. The mean still moves if the lengths differ."
+            still = "the step of O-AMFS is zero, because the tasks' unit vectors cancel"
+            return f"{self.scene(a)}: {still}. The step of the mean is not zero if the lengths differ."
         if a.away is None:
-            way = "The mean gradient is zero here, and O-AMFS still moves"
+            way = "the mean gradient is zero here, but the step of O-AMFS is not"
         elif a.away < 0.5:
             same = "even the length is the same" if state.normalization == "length" else "only the length can differ"
             way = f"O-AMFS and the mean have the same direction, to half a degree; {same}"
         else:
-            way = f"O-AMFS points {a.away:.0f}° away from the mean"
+            way = f"the angle between O-AMFS and the mean is {a.away:.0f}°"
         weight = f"{c[-1]:.2f}".replace("-", "−")
         effects = [(f"task {state.tasks}’s loss", a.last_slope), ("the mean loss", a.mean_slope)]
-        verbs = ["lowers" if slope > 1e-6 else "raises" if slope < -1e-6 else "leaves" for _, slope in effects]
+        verbs = ["lowers" if slope > 1e-6 else "raises" if slope < -1e-6 else "does not change" for _, slope in effects]
         if verbs[0] == verbs[1]:
             change = f"{verbs[0]} {effects[0][0]} and {effects[1][0]}"
         else:
             change = " and ".join(f"{verb} {loss}" for verb, (loss, _) in zip(verbs, effects, strict=True))
-        return f"{self.scene(a)}: {way}. It gives task {state.tasks} the weight {weight}; a small step {change}."
+        return f"{self.scene(a)}: {way}. O-AMFS gives task {state.tasks} the weight {weight}. A small step of O-AMFS {change}."
 
     def scene(self, a: Arrays) -> str:
         state = a.state
         group = "the other" if state.tasks == 2 else f"the {state.tasks - 1} others"
         cosine = f"{a.mean_cosine:+z.2f}".replace("-", "−")  # z: no −0.00
         agreement = f"mean cosine {cosine}, {100 * a.negative:.0f} % of the pairs in conflict"
-        return f"{state.tasks} tasks, the last {state.angle:.0f}° from {group} ({agreement})"
+        return f"{state.tasks} tasks, the last at {state.angle:.0f}° to {group} ({agreement})"

@@ -29,7 +29,7 @@ FEWEST = 10
 
 @lru_cache(maxsize=4)
 def result(folder: Path | None = None) -> Result:
-    """The stored result, or the result in `folder`."""
+    """The result in `folder`. With None, it is the stored result of the experiment `conflict`."""
     return conflict.load(stored("conflict-planes") if folder is None else folder)
 
 
@@ -47,13 +47,16 @@ def reachable(shown: Result, setting: str, aim: str) -> str:
 
 
 def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
-    """The paired interval of the distance of O-AMFS minus the distance of the mean rule, and the verdict on it."""
+    """A paired interval and its verdict: the distance of O-AMFS from the aim, minus the distance of the mean rule."""
     gap = paired_difference(torch.from_numpy(ends[:, 1]), torch.from_numpy(ends[:, 0]))
     return gap, verdict(gap, fine)
 
 
 class EndpointExplorer(Explorer):
-    """End points of five rules in hundreds of draws of a setting, and O-AMFS against the mean, draw by draw."""
+    """For hundreds of random draws of a setting: how far from the aim each of five rules ends.
+
+    A second panel shows how much farther from the aim O-AMFS ends than the rule `Mean`.
+    """
 
     title = "Hundreds of random draws: how far from the aim does each rule end?"
     alt = (
@@ -62,9 +65,9 @@ class EndpointExplorer(Explorer):
         "the mean difference and its interval."
     )
 
-    setting = Choice("setting", list(SETTINGS), start="five round tasks", help="what the tasks disagree about")
+    setting = Choice("setting", list(SETTINGS), start="five round tasks", help="the kind of tasks that is drawn")
     aim = Choice("distance to", list(AIMS), help="the point to reach, the aim")
-    draws = Slider("draws", FEWEST, 500, integer=True, start=500, help="only the first draws count")
+    draws = Slider("draws", FEWEST, 500, integer=True, start=500, help="number of draws that are used")
 
     presets = {
         "farther": dict(setting="five round tasks", aim="θ*", draws=500),
@@ -82,7 +85,7 @@ class EndpointExplorer(Explorer):
         ),
         gaps=Panel(
             "O-AMFS − mean, draw by draw",
-            axis("farther from the aim than the mean (sd of the optima)", zero=INK),
+            axis("difference of the distances from the aim (sd of the optima)", zero=INK),
             axis("draws", rangemode="tozero"),
         ),
     )
@@ -143,14 +146,14 @@ class EndpointExplorer(Explorer):
             gap=gap,
             nearer=float((difference < -fine).mean()),
             medians=np.median(ends, 0),
-            verdict="no provably nearer or farther" if said == "no difference shown" else said,
+            verdict="neither clearly nearer nor clearly farther" if said == "no difference shown" else said,
             n=n,
         )
 
     def say(self, a: Arrays) -> str:
         medians = ", ".join(f"{rule} {median:.3f}" for rule, median in zip(RULES, a.medians, strict=True))
         gap = f"{a.gap.mean:+.3f} ± {a.gap.half_width:.3f}".replace("-", "−")
-        alike = "" if a.aim == a.state.aim else " No task is an outlier here, so the best is θ*."
+        alike = "" if a.aim == a.state.aim else " No task is an outlier here, so the best point is θ*."
         return (
             f"{a.n} draws of {a.state.setting}.{alike} Median distance from {a.aim}: {medians}. "
             f"On average, O-AMFS ends {a.verdict} than the mean "

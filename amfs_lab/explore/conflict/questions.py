@@ -15,7 +15,7 @@ from amfs_lab.widgets.figure import State
 
 
 def answer_when_two_tasks_disagree(ratio: float = 1.0) -> str:
-    """The answer to "two tasks, any angle short of 180°: does O-AMFS point elsewhere than the mean?".
+    """The answer to "two tasks, any angle below 180°: do O-AMFS and the mean have different directions?".
 
     It is `"never"`, `"only beyond 90°"` or `"always"`, computed at every tenth degree from 10° to 170°.
     """
@@ -30,9 +30,9 @@ def answer_when_two_tasks_disagree(ratio: float = 1.0) -> str:
 
 
 def answer_weight_of_the_opponent(ratio: float = 2.0) -> str:
-    """The answer to "three equal tasks against one opposed task: which weight does the opponent get?".
+    """The answer to "three equal tasks against one opposed task: which weight does the opposed task get?".
 
-    The opponent's gradient is `ratio` times as long as each of the other gradients.
+    The gradient of the opposed task is `ratio` times as long as each of the other gradients.
     """
     weight = float(PairwiseCosine().weights(gradients(tasks=4, angle=180.0, spread=0.0, ratio=ratio))[-1])
     return "zero" if abs(weight) < 1e-9 else "below zero" if weight < 0 else "small, but above zero"
@@ -46,13 +46,17 @@ def answer_where_tasks_agree() -> str:
 
 
 def answer_where_o_amfs_ends(**changes: Any) -> str:
-    """The answer to "where does O-AMFS end?" for equal round tasks: the one of two points nearer to the end point."""
+    """The answer to "where does O-AMFS end?" for equal round tasks.
+
+    It names one of two points: θ* or the geometric median. The point that is nearer to the end of the trajectory is
+    chosen.
+    """
     state = State(START | changes)
     found = landscape(state, state.tasks, state.curvature, state.stretch)
     path = trajectories_of(tuple(state.items()))["O-AMFS"]
     away = {
-        "in θ*, where the mean ends": (path[-1] - found.best).norm(),
-        "in the geometric median": planes.from_segment(path[-1], found.medians),
+        "at θ*, where the mean ends": (path[-1] - found.best).norm(),
+        "at the geometric median": planes.from_segment(path[-1], found.medians),
     }
     return min(away, key=lambda name: float(away[name]))
 
@@ -60,7 +64,7 @@ def answer_where_o_amfs_ends(**changes: Any) -> str:
 def answer_which_rule_ends_nearer(setting: str, aim: str = "θ*", shown: Result | None = None) -> str:
     """The answer to "which rule ends nearer?": `"O-AMFS"`, `"the mean"` or `"no difference"`.
 
-    The paired interval over the stored draws decides.
+    It is computed from the paired interval over the stored draws.
     """
     found = result() if shown is None else shown
     config = conflict.ConflictConfig(**found.config)

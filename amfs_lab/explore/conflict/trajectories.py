@@ -198,10 +198,13 @@ class TrajectoryExplorer(DraggableExplorer):
         ]
         words = f"Mean cosine of the tasks’ gradients: {cosines[0]} at the start"
         if not s.shown:
-            return f"{words}; no step yet. θ* and the geometric median lie {_short(a.between)} apart."
+            return f"{words}; no step yet. The distance between θ* and the geometric median is {_short(a.between)}."
         words += f", {cosines[1]} at the end of O-AMFS. "
-        ends = [f"{name} {_short(best)} and {_short(median)}" for name, (best, median) in a.away.items()]
-        words += f"Distances from θ* and from the geometric median after {count(s.shown, 'step')}: {', '.join(ends)}."
+        ends = [
+            f"{name} {_short(best)} from θ* and {_short(median)} from the median"
+            for name, (best, median) in a.away.items()
+        ]
+        words += f"Distances after {count(s.shown, 'step')}: {'; '.join(ends)}."
         noise = " without noise" if s.noise else ""
         return words + (f" The next step of O-AMFS{noise} raises the mean loss." if a.ascends else "")
 

@@ -1,4 +1,4 @@
-"""Idealised Gram matrix of an episode: one value within classes, one between classes, and three eigenvalues."""
+"""Ideal Gram matrix of an episode: one value within classes, one value between classes, three eigenvalues."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -75,13 +75,16 @@ def letters(task: int, seen: str = PIXELS) -> Float[Tensor, "ways ways shots sho
 
 
 def letter_gram(task: int, ways: int, shots: int, bandwidth: float, seen: str = PIXELS) -> Float[Tensor, "n n"]:
-    """K of the first `shots` examples of the first `ways` letters of a task. More shots or ways keep these examples."""
+    """K of the first `shots` examples of the first `ways` letters of a task.
+
+    With more shots or ways, these examples stay the same.
+    """
     squared = letters(task, seen)[:ways, :ways, :shots, :shots].transpose(1, 2).reshape(ways * shots, ways * shots)
     return torch.exp(-squared / (2 * bandwidth**2))
 
 
 def means(K: Float[Tensor, "n n"], ways: int, shots: int) -> tuple[float, float]:
-    """a and b of a Gram matrix: the mean similarity within classes and between classes. With one shot, a equals b."""
+    """a and b of a Gram matrix: mean similarity within classes, and between classes. With one shot, a is set to b."""
     blocks = K.view(ways, shots, ways, shots).sum((1, 3))
     own, all_ = float(blocks.trace()), float(blocks.sum())
     between = (all_ - own) / (ways * (ways - 1) * shots**2)
@@ -96,7 +99,7 @@ def means_of_letters(state: State) -> tuple[float, float]:
 
 
 def kept(K: Float[Tensor, "n n"], ways: int, shots: int, lam: float) -> list[float]:
-    """For each kind of direction, the mean share of the labels that the fit keeps: tr(P K(K + λI)⁻¹) / tr P.
+    """The mean share of the labels that the fit keeps, for each kind of direction: tr(P K(K + λI)⁻¹) / tr P.
 
     P is the projection onto the common direction, the class directions, or the directions within classes.
     """
@@ -115,19 +118,21 @@ def heat(K: Float[Tensor, "n n"]) -> str:
 
 
 class BlockExplorer(Explorer):
-    """Spectra of letters and of an ideal episode: N classes, K examples each, similarities a in and b between classes.
+    """Spectra of letters and of an ideal episode: N classes with K examples each.
 
-    The Gram matrix has three different eigenvalues. The eigenvalue 1 - a (N(K - 1) times) does not depend on K. The
-    eigenvalue 1 - a + K(a - b) (N - 1 times) separates the classes, and each shot adds a - b to it. The eigenvalue
-    1 - a + K(a - b) + NKb (once) belongs to the part that all images share.
+    The similarity is a within classes and b between classes. The Gram matrix has three different eigenvalues:
+
+    1 - a                      N(K - 1) times; does not depend on K
+    1 - a + K(a - b)           N - 1 times; separates the classes, each shot adds a - b
+    1 - a + K(a - b) + NKb     once; belongs to the part that all images share
     """
 
-    title = "What shots do to the spectrum: blocks, three eigenvalues, and real letters"
+    title = "How shots change the spectrum: blocks, three eigenvalues, and real letters"
     alt = (
         "Four panels. Left: two Gram matrices as heat maps, the idealised matrix of equal blocks above and the matrix "
         "of real letters below. Middle: eigenvalues in falling order on a logarithmic axis, by kind for the blocks and "
         "as crosses for the letters, with lambda as a dashed line. Right: bars, the share that the fit keeps along the "
-        "common direction, the class directions and the directions within classes, and strokes for the letters."
+        "common, the class and the within-class eigen-directions, and strokes for the letters."
     )
 
     ways = Slider("ways N", 2, MOST_WAYS, integer=True, start=START["ways"], help="number of classes")
@@ -135,7 +140,13 @@ class BlockExplorer(Explorer):
     within = Slider("a", 0.0, 1.0, start=START["within"], step=0.01, help="similarity of two examples of one class")
     between = Slider("b", 0.0, 1.0, start=START["between"], step=0.01, help="similarity across classes")
     lam = Slider(
-        "λ", 1e-3, 1e2, scale="log", start=START["lam"], unit="unit of s", help="the ridge: half is kept where s = λ"
+        "λ",
+        1e-3,
+        1e2,
+        scale="log",
+        start=START["lam"],
+        unit="unit of s",
+        help="the regulariser: half is kept where s = λ",
     )
     bandwidth = Slider(
         "σ", 0.05, 5.0, scale="log", start=START["bandwidth"], unit="median distance", help="bandwidth for the letters"
@@ -158,11 +169,11 @@ class BlockExplorer(Explorer):
 
     panels = Panels(
         "blocks eigenvalues kept / letters eigenvalues kept",
-        widths=(0.26, 0.42, 0.32),
+        widths=(0.25, 0.38, 0.37),
         blocks=Panel("K of the blocks", axis("example", **EQUAL_X), axis("example", rangemode="normal", **EQUAL_Y)),
         eigenvalues=Panel(
             "eigenvalues",
-            axis("direction, strongest first"),
+            axis("largest eigenvalue first"),
             log_axis(
                 "eigenvalue s",
                 (-3.2, 2.0),
@@ -171,7 +182,7 @@ class BlockExplorer(Explorer):
         ),
         kept=Panel(
             "share kept",
-            axis("kind of direction; strokes: letters", (-0.6, 2.6), ticks=KINDS_AT, tickangle=0),
+            axis("strokes: letters", (-0.6, 2.6), ticks=KINDS_AT, tickangle=0),
             axis("s / (s + λ)", (0, 1.12), ticks=[0, 0.25, 0.5, 0.75, 1]),
         ),
         letters=Panel("K of the letters", axis("example", **EQUAL_X), axis("example", rangemode="normal", **EQUAL_Y)),
@@ -198,7 +209,7 @@ class BlockExplorer(Explorer):
             (INK, 1.6),
             at="eigenvalues",
             name="letters",
-            hover="letters, direction %{x}: %{y:.3g}",
+            hover="letters, eigen-direction %{x}: %{y:.3g}",
         ),
         **{
             kind: dots(
@@ -210,7 +221,7 @@ class BlockExplorer(Explorer):
                 (INK, 0.6),
                 at="eigenvalues",
                 name=f"blocks, {kind}",
-                hover=f"{kind}, direction %{{x}}: %{{y:.3g}}",
+                hover=f"{kind}, eigen-direction %{{x}}: %{{y:.3g}}",
             )
             for k, kind in enumerate(KINDS)
         },
@@ -222,10 +233,10 @@ class BlockExplorer(Explorer):
     }
 
     def consequences(self, changed: Collection[str], state: State) -> dict[str, Any]:
-        """The values of a, b and `measured`.
+        """The values of a, b and `measured` after a change.
 
-        If `measured` is on, the sliders a and b show the mean kernel values of the letters. Moving one of these sliders
-        turns `measured` off.
+        If `measured` is on, the sliders a and b show the mean kernel values of the letters. If the user moves one of
+        these sliders, `measured` turns off.
         """
         if not state.measured:
             return {}
@@ -280,12 +291,13 @@ class BlockExplorer(Explorer):
                 f"{task}: no kernel gives this matrix, because {few} of its eigenvalues are below zero, "
                 f"{plus_or_minus(classes)}. The similarity b to other classes is too large for this a."
             )
-        inside = f", {within:.3g} ({many} times, within)" if many else "; one shot has no direction within classes"
-        words = f"{task}: eigenvalues {common:.3g} (once, common), {classes:.3g} ({few} times, classes){inside}."
+        inside = f", {within:.3g} ({many} times, within)." if many else ". With one shot, there is none within classes."
+        words = f"{task}: eigenvalues {common:.3g} (once, common), {classes:.3g} ({few} times, classes){inside}"
         if abs(a.a - a.b) < DEAD and many:
-            words += " Nothing separates the classes: the class directions are as weak as those within classes."
+            words += " Nothing separates the classes: their eigenvalue is as small as within classes."
         own = f"a = {a.of_letters[0]:.3f} and " if many else ""
         return words + (
-            f" At λ = {state.lam:.3g} the fit keeps {percent(a.kept[1])} of the labels along the class directions; on "
-            f"the letters ({state.seen}), with {own}b = {a.of_letters[1]:.3f}, {percent(a.letters_kept[1])}."
+            f" At λ = {state.lam:.3g} the fit keeps {percent(a.kept[1])} of the labels along the class "
+            f"eigen-directions. For the letters ({state.seen}) it keeps {percent(a.letters_kept[1])}. The letters have "
+            f"{own}b = {a.of_letters[1]:.3f}."
         )

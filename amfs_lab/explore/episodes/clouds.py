@@ -22,7 +22,7 @@ TIED = 1e-12  # two scores are tied if they differ by less than this share of th
 SIDE = 7.0
 GRID = torch.linspace(-SIDE, SIDE, 141, dtype=torch.float64)  # of each coordinate
 
-CLOUDS, TWICE, TWO_PLACES = "one cloud each", "two examples on one place", "class A on two clouds"
+CLOUDS, TWICE, TWO_PLACES = "one cloud each", "two examples at one place", "class A on two clouds"
 UNBALANCED, NO_CLASS_QUERIES = f"class A with {OFTEN} × the examples", "queries of no class"
 DATA = (CLOUDS, TWICE, TWO_PLACES, UNBALANCED, NO_CLASS_QUERIES)
 
@@ -78,10 +78,10 @@ def task(seed: int, ways: int, shots: int, separation: float, data: str = CLOUDS
 
 
 def winners(scores: Float[Tensor, "*p ways"], total_votes: Float[Tensor, "*p ways"]) -> Int64[Tensor, "*p"]:
-    """The class with the largest score, or NO_CLASS if the two largest scores are equal to within rounding error.
+    """The class with the largest score, or NO_CLASS if the two largest scores are equal up to rounding errors.
 
     Args:
-        total_votes: Σ |votes| for each class, the scale of the rounding error.
+        total_votes: Σ |votes| for each class, the scale of the rounding errors.
     """
     best = scores.topk(2, -1)
     draw = best.values[..., 0] - best.values[..., 1] <= TIED * total_votes.amax(-1)
@@ -89,9 +89,10 @@ def winners(scores: Float[Tensor, "*p ways"], total_votes: Float[Tensor, "*p way
 
 
 def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[Tensor, "g g"]:
-    """The winning class at each point of the grid (one row per height).
+    """The winning class at each point of the grid. Each row of the result has one height.
 
-    An RBF kernel in the plane is the product of two kernels on the line. So a class's scores are one matrix product.
+    An RBF kernel in the plane is the product of two kernels on the line. So the scores of a class are one matrix
+    product.
     """
     across, up = (rbf_kernel(GRID[:, None], t.x[:, i : i + 1], bandwidth) for i in (0, 1))
     scores, total_votes = (torch.einsum("in,nc,jn->ijc", up, weights, across) for weights in (alpha, alpha.abs()))
@@ -99,5 +100,5 @@ def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[
 
 
 def right(t: Task, labels: Int64[Tensor, " q"]) -> Bool[Tensor, " q"]:
-    """True for each query whose predicted label is its class. A query of no class is never right."""
+    """True for each query whose predicted label is its class. For a query of no class, the value is False."""
     return (labels == t.query_y) & (t.query_y != NO_CLASS)

@@ -1,4 +1,7 @@
-"""Draw your own characters: five sheets hold one example each, and I-AMFS classifies the sixth sheet while you draw."""
+"""Draw your own characters: five sheets with one example each, and a sixth sheet that I-AMFS classifies.
+
+The prediction is updated while you draw.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -79,9 +82,9 @@ class DrawExplorer(Explorer):
         ),
         votes=Panel("votes α k(x, x<sub>i</sub>)", axis(ticks=list(range(1, WAYS + 1))), axis(nticks=5)),
         verdict=Panel(
-            "verdict",
+            "prediction",
             axis(
-                "probability of each letter; variance open",
+                "probability of each letter; open variance",
                 ticks={c: str(c) for c in range(1, WAYS + 1)} | {APART: "open"},
             ),
             axis(range=(0, 1.18), ticks=[0, 0.5, 1], tickformat=".0%"),
@@ -119,7 +122,7 @@ class DrawExplorer(Explorer):
             (VERMILLION, 2),
             at="verdict",
             numbers="open_text",
-            hover="left open: %{y:.1%} of the variance",
+            hover="open: %{y:.1%} of the variance",
         ),
     }
 
@@ -154,29 +157,29 @@ class DrawExplorer(Explorer):
             return (
                 "All five sheets are blank: draw one example on each, or choose letters from the menu."
                 if len(a.blank) == WAYS
-                else f"No verdict yet: {listed(a.blank)} {'is' if len(a.blank) == 1 else 'are'} blank. "
+                else f"No prediction yet: {listed(a.blank)} {'is' if len(a.blank) == 1 else 'are'} blank. "
                 "The pretrained learner needs one example of each of the five letters."
             )
         if a.same:
             return (
-                f"No verdict: {listed(a.same)} are the same picture at the size that the pretrained learner gets. "
+                f"No prediction: {listed(a.same)} are the same picture at the size that the pretrained learner gets. "
                 "Clear one of them and draw another letter."
             )
         if a.answer is None:
             return (
-                "The five examples are learned. Now the query: draw one of the five letters again on the sixth sheet, "
+                "The five examples are learned. Now draw one of the five letters again on the sixth sheet, the query, "
                 "or choose one from the menu."
             )
         best = a.similarity.argmax()
         words = (
-            f"The query is read as letter {a.answer + 1}, with {percent(a.probability[a.answer])} probability"
-            f"{truth_text(a)}. Its own example has the vote {signed(a.own_vote)}, and example {best + 1} is the most "
-            f"similar, with {a.similarity[best]:.2f}. "
+            f"The query is recognised as letter {a.answer + 1}{truth_text(a)}, with probability "
+            f"{percent(a.probability[a.answer])}. The example of this letter has the vote {signed(a.own_vote)}. "
+            f"Example {best + 1} is the most similar, with {a.similarity[best]:.2f}. "
         )
-        left = f"{percent(a.open[0])} of the variance open (standard deviation {a.open[0] ** 0.5:.2f} of 1)"
+        words += f"{percent(a.open[0])} of the variance stays open (standard deviation {a.open[0] ** 0.5:.2f} of 1)"
         if a.open[0] > a.variance_threshold:
-            return words + f"The examples leave {left}, more than for 95 % of real queries: it may be none of them."
-        return words + f"The examples leave {left}, as is usual for one of their letters."
+            return words + ", more than for 95 % of ordinary queries: the query may be none of the five letters."
+        return words + ", as is usual for a query of the five letters."
 
     # The sheets, and the two menus that put stored letters on them.
 
@@ -201,7 +204,7 @@ class DrawExplorer(Explorer):
                 if i < WAYS:
                     sheet.remark = "" if a.answer is None else percent(a.probability[i])
                 else:
-                    sheet.remark = "no verdict" if a.answer is None else f"letter {a.answer + 1}"
+                    sheet.remark = "no prediction" if a.answer is None else f"letter {a.answer + 1}"
 
     def rows(self, rare: bool) -> list[w.Widget]:
         """The controls in their order on the page; the sheets are grouped below them."""
@@ -213,7 +216,10 @@ class DrawExplorer(Explorer):
 
 
 def board(pictures: Float[Tensor, "n 28 28"]) -> str:
-    """One image of all pictures, three in a row, with space for a name below each picture. A PNG as a data URI."""
+    """One image of all pictures as a PNG in a data URI.
+
+    There are three pictures in a row, with space for a name below each picture.
+    """
     cells = np.zeros((2 * ROOM, 3 * ROOM), np.uint8)
     for i, glyph in enumerate(pictures):
         row, column = ROOM * (i // 3), ROOM * (i % 3)
@@ -272,8 +278,8 @@ def truth_text(a: Arrays) -> str:
     if a.truth is None:
         return ""
     if a.truth < 0:
-        return ", but it is none of them"
-    return ", which it is" if a.truth == a.answer else f", but it is letter {a.truth + 1}"
+        return " (wrong: it is none of them)"
+    return " (right)" if a.truth == a.answer else f" (wrong: it is letter {a.truth + 1})"
 
 
 def listed(letters: list[int]) -> str:

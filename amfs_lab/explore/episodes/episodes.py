@@ -16,7 +16,7 @@ from amfs_lab.widgets.figure import Arrays, State
 from amfs_lab.widgets.panels import EQUAL_X, EQUAL_Y, Panel, Panels, axis
 from amfs_lab.widgets.png import picture
 from amfs_lab.widgets.style import BLACK, COLORS, INK, MARKERS
-from amfs_lab.widgets.text import count, percent, plus_or_minus
+from amfs_lab.widgets.text import percent, plus_or_minus
 from amfs_lab.widgets.traces import bars, dots, hatched, image, reference_line
 
 PRINTED = ("●", "■", "◆", "▲", "✖", "✚")
@@ -35,8 +35,9 @@ START: dict[str, Any] = dict(
 class EpisodeExplorer(Explorer):
     """N clouds with K examples each, one solve, and the votes that decide a query's label.
 
-    The score of class c at x is Σ_i α_ic k(x, x_i), where each term is the vote of one example. For λ → ∞, α → Y/λ. The
-    label is then the class with the largest sum of similarities (the horizontal marks in the panel of scores).
+    The score of class c at x is Σ_i α_ic k(x, x_i), where each term is the vote of one example. For λ → ∞, α tends to
+    Y/λ. Then the label is the class with the largest sum of similarities. The panel of scores shows these sums as
+    horizontal marks.
     """
 
     title = "An episode in the plane: a few examples of each class, one solve, and the votes on a query"
@@ -66,16 +67,26 @@ class EpisodeExplorer(Explorer):
         scale="log",
         start=START["bandwidth"],
         unit="sd of a class",
-        help="the bandwidth: how far a vote reaches",
+        help="the bandwidth: how far similarity reaches",
     )
     lam = Slider(
-        "λ", 1e-4, 1e4, scale="log", start=START["lam"], help="the ridge: left to interpolate, right to count votes"
+        "λ",
+        1e-4,
+        1e4,
+        scale="log",
+        start=START["lam"],
+        help="the regulariser: small to interpolate, large for a sum of similarities",
     )
     task = Slider(
-        "task", 1, 40, integer=True, start=START["task"], help="another draw of the clouds (the seed)", rare=True
+        "task", 1, 40, integer=True, start=START["task"], help="another sample of the clouds (the seed)", rare=True
     )
     query = Slider(
-        "query", 1, (MOST_WAYS + 1) * QUERIES, integer=True, start=START["query"], help="its number, or click it"
+        "query",
+        1,
+        (MOST_WAYS + 1) * QUERIES,
+        integer=True,
+        start=START["query"],
+        help="number of the query; you can also click a query",
     )
     votes_for = Choice("votes for", VOTES_FOR, help="the class whose score is explained")
     data = Choice("clouds", DATA, help="kind of task", rare=True)
@@ -87,8 +98,8 @@ class EpisodeExplorer(Explorer):
         "too narrow": START | dict(bandwidth=0.05),
         "too wide": START | dict(bandwidth=20.0),
         "classes on top of each other": START | dict(separation=0.0),
-        "two on one place": START | dict(ways=2, shots=1, query=20, data=clouds.TWICE),
-        "one class in two": START | dict(ways=2, query=20, data=clouds.TWO_PLACES),
+        "two at one place": START | dict(ways=2, shots=1, query=20, data=clouds.TWICE),
+        "one class in two places": START | dict(ways=2, query=20, data=clouds.TWO_PLACES),
         "unbalanced": START | dict(separation=2.0, lam=1e4, bandwidth=2.0, data=clouds.UNBALANCED),
         "queries of no class": START | dict(query=40, data=clouds.NO_CLASS_QUERIES),
     }
@@ -102,7 +113,7 @@ class EpisodeExplorer(Explorer):
             axis("second coordinate", (-SIDE, SIDE), **EQUAL_Y),
         ),
         scores=Panel("scores of the query", axis("class; strokes: sum of similarities"), axis("score", **NUMBERS)),
-        votes=Panel("votes", axis("example, class by class"), axis("α<sub>i</sub> k(x, x<sub>i</sub>)", **NUMBERS)),
+        votes=Panel("votes", axis("examples, grouped by class"), axis("α<sub>i</sub> k(x, x<sub>i</sub>)", **NUMBERS)),
     )
     layout = dict(height=460, showlegend=False, bargap=0.25)
     frame = {
@@ -256,17 +267,18 @@ class EpisodeExplorer(Explorer):
             f"{state.shots}-shot task at σ = {state.bandwidth:.3g}, λ = {state.lam:.3g}."
         )
         if a.without_winner:
-            words += f" {count(a.without_winner, 'query').replace('querys', 'queries')} without a winner: scores tie."
+            some = "1 query gets" if a.without_winner == 1 else f"{a.without_winner} queries get"
+            words += f" {some} no label, because scores tie."
         if state.query > a.asked:
             words += f" There is no query {state.query}; the last is {a.asked}."
         words += f" Query {a.asked} is {'of no class' if a.own < 0 else f'of class {NAMES[a.own]}'} and gets "
         if a.label == NO_CLASS:
             return words + "no label: no class has the largest score."
         ahead, behind = (plus_or_minus(float(a.scores[c])) for c in (a.label, a.runner_up))
-        words += f"label {NAMES[a.label]}: {ahead} against {behind} for {NAMES[a.runner_up]}."
+        words += f"label {NAMES[a.label]}: its score is {ahead}, against {behind} for {NAMES[a.runner_up]}."
         if a.of_no_class:
             some = f"{a.named or 'none'} of them {'get' if a.named > 1 else 'gets'} a label"
-            named = "still each gets a label" if a.named == a.of_no_class else some
+            named = "each still gets a label" if a.named == a.of_no_class else some
             words += f" The {a.of_no_class} stars are of no class, and {named}."
         return words
 
@@ -281,12 +293,18 @@ HATCHED = np.stack([0 * RISES, RISES, FALLS, RISES | FALLS, UP % EVERY == 0, ACR
 
 
 def with_hatches(winners: np.ndarray) -> np.ndarray:
-    """Palette indices (PALE + DARK) of the map's cells. Hatches also mark the classes, so colour is not needed."""
+    """Palette indices (PALE + DARK) of the cells of the map.
+
+    Hatches also mark the classes, so the map can be read without colours.
+    """
     on = (winners >= 0) & np.take_along_axis(HATCHED, winners.clip(0)[None], 0)[0].astype(bool)
     return (winners - NO_CLASS + len(PALE) * on).astype(np.uint8)
 
 
 def reach(values: torch.Tensor, largest: float) -> list[float]:
-    """The range of a vertical axis for bars of these heights, with space for text above them; never empty."""
+    """The range of the vertical axis for bars of these heights, with space for text above the bars.
+
+    The range is never empty.
+    """
     size = largest or 1.0
     return [min(0.0, 1.25 * float(values.min())) - 0.05 * size, 1.3 * size if largest == 0 or values.max() > 0 else 0.2]

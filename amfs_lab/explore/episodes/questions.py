@@ -22,12 +22,13 @@ from amfs_lab.widgets.figure import State
 
 @lru_cache(maxsize=1)
 def answer_when_lambda_is_huge(lam: float = 1e6) -> str:
-    """The answer to "λ → ∞: which label does a query get?", from the queries of forty 3-way 5-shot tasks.
+    """The answer to "λ → ∞: which label does a query get?".
 
-    It is `"none: a draw"`, `"that of the nearest example"` or `"that of the largest sum of similarities"`.
+    It is computed from the queries of forty 3-way 5-shot tasks. The possible answers are `"no label: a tie"`,
+    `"label of the nearest example"` and `"label with the largest sum of similarities"`.
     """
-    options = {"none: a draw": 0, "that of the nearest example": 0}
-    in_sum, asked = "that of the largest sum of similarities", 0
+    options = {"no label: a tie": 0, "label of the nearest example": 0}
+    in_sum, asked = "label with the largest sum of similarities", 0
     options[in_sum] = 0
     for t in (task(seed, ways=3, shots=5, separation=2.0) for seed in range(1, 41)):
         k = rbf_kernel(t.query_x, t.x, 1.0)
@@ -41,7 +42,7 @@ def answer_when_lambda_is_huge(lam: float = 1e6) -> str:
 
 
 def answer_which_eigenvalues_grow(ways: int = 5, within: float = 0.6, between: float = 0.2) -> str:
-    """The answer to "one shot more: which eigenvalues grow?", by numpy's eigenvalues, without the formula."""
+    """The answer to "which eigenvalues grow with one more shot?", computed from numpy's eigenvalues."""
 
     def distinct(shots: int) -> np.ndarray:
         return np.unique(np.linalg.eigvalsh(block(ways, shots, within, between).numpy()).round(9))
@@ -51,13 +52,16 @@ def answer_which_eigenvalues_grow(ways: int = 5, within: float = 0.6, between: f
     keys: dict[tuple[bool, ...], str] = {
         (False, False, False): "none of them",
         (True, True, True): "all of them",
-        (False, True, True): "all but those inside the classes",
+        (False, True, True): "those of the common and class eigen-directions",
     }
     return keys.get(tuple(grown), "something else")
 
 
 def answer_label_of_an_unknown_letter() -> str:
-    """The answer to "a letter that is on no sheet: what will the pretrained learner say?", over all stored letters."""
+    """The answer to "what does the pretrained learner predict for a letter that is on no sheet?".
+
+    It is computed over all stored letters.
+    """
     own, foreign = [], []
     for script in STORED:
         for asked in (*AGAIN, UNKNOWN_LETTER):
@@ -65,4 +69,4 @@ def answer_label_of_an_unknown_letter() -> str:
             left = verdict(contents, State(votes_for=ANSWER))["open"][0]
             (foreign if asked == UNKNOWN_LETTER else own).append(left)
     more = sum(foreign) / len(foreign) > sum(own) / len(own)
-    return "one of the five, and open rises" if more else "one of the five, open as low as ever"
+    return f"one of the five, and open {'is high' if more else 'stays low'}"

@@ -65,7 +65,7 @@ def picture(content: Content) -> Float[Tensor, "28 28"]:
 
 @lru_cache(maxsize=256)
 def features(content: Content) -> Float[Tensor, " d"]:
-    """The features of one image. A cache avoids computing the examples again while the query is drawn."""
+    """The features of one image. They are cached: while the query is drawn, the examples are not computed again."""
     return pretrained.load().features(picture(content)[None])[0]
 
 
@@ -76,7 +76,7 @@ def twins(pictures: Float[Tensor, "n 28 28"]) -> list[int] | None:
 
 
 def truth(contents: list[Content]) -> int | None:
-    """The true letter of the query, from 0: -1 for a letter that is on no sheet, None for a drawing."""
+    """The true letter of the query, counted from 0; -1 for a letter that is on no sheet, None for a drawing."""
     asked = contents[WAYS]
     if not isinstance(asked, Stored):
         return None

@@ -33,7 +33,7 @@ START: dict[str, Any] = dict(start="meta-trained", steps=5, rate=RATE, task=8, s
 
 
 class Learned(NamedTuple):
-    """A task: the predictions of the three methods on the grid after 0..MOST steps, (MOST + 1, g), and the truth."""
+    """A task, with the predictions of the three methods on the grid after 0..MOST steps, (MOST + 1, g)."""
 
     x: Tensor
     y: Tensor
@@ -50,11 +50,11 @@ def network(start: str) -> nn.Module:
 
 @lru_cache(maxsize=32)
 def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
-    """The tensors that do not depend on rate and steps.
+    """The tensors that do not depend on the rate and on the number of steps.
 
     Returns:
-        points, labels, the truth on the grid, the network f_0 on the grid, the residual y - f_0 at the points, and the
-        tangent kernels K_ss and K_gs (grid by points).
+        points, labels, the true values on the grid, the network f_0 on the grid, the residual y - f_0 at the points,
+        and the tangent kernels K_ss and K_gs (grid by points).
     """
     source, net = SinusoidSource(shots, 1, split="test"), network(start)
     support = source[task - 1].to("cpu", torch.float64).support
@@ -66,12 +66,15 @@ def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
 
 @lru_cache(maxsize=64)
 def learn(start: str, task: int, shots: int, rate: float) -> Learned:
-    """The task learned by all three methods. In place of k steps of rate a, the solve has λ = 0.532/t with t = a k."""
+    """The task learned by all three methods. `rate` is the inner learning rate for the mean loss.
+
+    In place of k steps, the solve has λ = 0.532/t with t = a k and a = rate / shots.
+    """
     x, y, truth, before, residual, K, across = kernel(start, task, shots)
     with torch.no_grad():
         path = islice(Maml(rate).walk(network(start), Examples(x, y, 1)), MOST + 1)
         stacked = torch.stack([adapted(GRID)[:, 0] for adapted in path])
-    a = rate / shots  # Section 4.2's rate: the loss is a mean over the labels
+    a = rate / shots  # the loss of `Maml` is a mean over the labels
     alphas = [descent(K, residual, a, k) for k in range(MOST + 1)]
     solves = [0 * residual, *(ridge.solve(K, residual, BEST_FLOW / (a * k)) for k in range(1, MOST + 1))]
     tangent, solve = (before + (across @ torch.cat(each, 1)).T for each in (alphas, solves))
@@ -96,9 +99,11 @@ class AdaptationExplorer(Explorer):
     steps = Slider(
         "steps k", 0, MOST, integer=True, start=START["steps"], help="number of inner steps; the solve replaces them"
     )
-    rate = Slider("inner rate", 0.005, 0.5, scale="log", start=RATE, help="of the mean loss; meta-trained with 0.05")
+    rate = Slider(
+        "inner rate", 0.005, 0.5, scale="log", start=RATE, help="learning rate for the mean loss; 0.05 in meta-training"
+    )
     shots = Slider("shots", 1, 20, integer=True, start=SHOTS, help="number of labelled points, n")
-    task = Slider("task", 1, 40, integer=True, start=START["task"], help="the wave; meta-training has not seen it")
+    task = Slider("task", 1, 40, integer=True, start=START["task"], help="the wave; not used in meta-training")
     start_from = Choice("network", STARTS, help="the network before the steps")
 
     presets = {
@@ -171,7 +176,7 @@ class AdaptationExplorer(Explorer):
             f"({a.maml_errors[0]:.3g} before). "
         )
         if min(a.apart, a.replaced) >= FAR or a.tangent_errors[k] >= FAR:
-            return words + "The steps are too long: on the tangent they diverge, and the solve does not."
+            return words + "The steps are too long: on the tangent they diverge, but the solve does not."
         return words + (
             f"Distance from the steps on the tangent: solve {a.replaced:.2g}, MAML {a.apart:.2g} (root mean square)."
         )

@@ -25,15 +25,15 @@ COMPARED: dict[str, Any] = dict(color=INK, size=17, symbol="square-open", rim=(N
 
 
 def result(source: str = "glyphs") -> Result:
-    """The result that is included in the course: on `"glyphs"` or on `"omniglot"`."""
+    """The stored result of Figure 2 that comes with the course, for the data set `"glyphs"` or `"omniglot"`."""
     return figure2.load(stored(f"figure2-{source}"))
 
 
 class Figure2Explorer(Explorer):
-    """MAML after 0, 1, ... inner steps compared with I-AMFS's one solve, on the same episodes.
+    """A comparison of MAML after 0, 1, ... inner steps with the one solve of I-AMFS, on the same episodes.
 
     Args:
-        shown: a result of `amfs-lab reproduce figure2`; default: the result that is included in the course.
+        shown: a result of `amfs-lab reproduce figure2`; default: the result that comes with the course.
     """
 
     title = "Figure 2: one solve against the number of inner steps"
@@ -167,7 +167,7 @@ def _share(value: float) -> str:
 
 
 def settings(shown: Result) -> str:
-    """The settings and the machine of a result, in a few lines."""
+    """A short text: the settings of a result, the machine that it was measured on, and the mean length of training."""
     c, m = shown.config, shown.machine
     lines = [
         f"{c['source']}, on its {c['split']} letters, {c['episode']['ways']}-way {c['episode']['shots']}-shot",

@@ -1,4 +1,7 @@
-"""Correct answers to the predictions about one solve against many steps. Each answer is computed on request."""
+"""The correct answers to the predictions about one solve and many steps.
+
+A prediction is a question that a student answers before the result is shown. Each function computes one answer.
+"""
 
 import torch
 
@@ -10,20 +13,33 @@ from amfs_lab.stats import accuracy_difference
 
 
 def answer_lambda_that_mimics_steps(rate: float = 0.01, steps: int = 2000) -> str:
-    """The answer to "which λ comes closest to steps that reach t?": `"t"`, `"1/t"` or `"half of 1/t"`."""
+    """The answer to "which λ has the filter closest to the filter of the gradient steps?".
+
+    It is `"t"`, `"1/t"` or `"half of 1/t"`, where t = rate * steps.
+    """
     t = rate * steps
     tried = {"t": t, "1/t": 1 / t, "half of 1/t": 1 / (2 * t)}
     return min(tried, key=lambda name: float(gap(tried[name], rate, steps)))
 
 
 def answer_when_the_rate_is_too_large(rate: float = 2.1, steps: int = 200) -> str:
-    """The answer to "steps a little longer than 2/s_max: where does the strongest channel end?"."""
+    """The answer to "the rate is slightly above 2 / s_max: where does the fit along the first eigen-direction end?".
+
+    It is `"it reaches the label"`, `"it oscillates and keeps its size"` or `"it oscillates and grows"`. The first
+    eigen-direction is the eigenvector of the Gram matrix with the largest eigenvalue, s_max.
+    """
     rest = [abs(1 - float(learned(torch.ones(1, dtype=torch.float64), rate, k))) for k in (steps // 2, steps)]
-    return "at its label" if rest[1] < 1e-3 else "it swings for ever" if rest[1] <= rest[0] else "ever further away"
+    if rest[1] < 1e-3:
+        return "it reaches the label"
+    return "it oscillates and keeps its size" if rest[1] <= rest[0] else "it oscillates and grows"
 
 
 def answer_which_learner_is_closer(steps: int = START["steps"], tasks: int = 20) -> str:
-    """The answer to "what is closer to k steps on the tangent?": `"MAML"` or `"the one solve"`, over test sinusoids."""
+    """The answer to "is MAML or the one solve closer to k gradient steps on the linearised network?".
+
+    It is `"MAML"` or `"the one solve"`: the name with the smaller root mean square difference, summed over test
+    sinusoids.
+    """
     apart = {"MAML": 0.0, "the one solve": 0.0}
     for task in range(1, tasks + 1):
         found = learn(START["start"], task, START["shots"], START["rate"])
@@ -33,10 +49,10 @@ def answer_which_learner_is_closer(steps: int = START["steps"], tasks: int = 20)
 
 
 def answer_steps_until_maml_catches_up(shown: Result | None = None) -> str:
-    """The answer to "after how many steps is MAML no longer behind?".
+    """The answer to "after how many inner steps is MAML no longer behind I-AMFS?".
 
-    It is `"within 5"`, `"6 to 10"` or `"not within 10"`. MAML is behind if the paired interval of I-AMFS minus MAML
-    lies above zero.
+    It is `"within 5"`, `"6 to 10"` or `"not within 10"`. MAML is behind if the interval of the paired difference,
+    I-AMFS minus MAML, lies above zero.
     """
     curves = figure2.curves(result() if shown is None else shown)
     solve, steps = curves["i-amfs"].at(0), range(curves["maml"].per_episode.shape[2])

@@ -1,4 +1,4 @@
-"""Many gradient steps and one solve as two filters of the same eigenvalues s: 1 - (1 - a s)^k and s / (s + λ)."""
+"""Many gradient steps and one solve as two filters of the eigenvalues s: 1 - (1 - a s)^k and s / (s + λ)."""
 
 import math
 from functools import lru_cache
@@ -25,7 +25,7 @@ TRUTH, NOISE, BANDWIDTH = "sine", 0.2, 0.7
 KERNELS = ("RBF", "tangent kernel")
 MOST, MOST_STEPS = 30, 10_000
 HUGE = 1e6  # values that diverge are clipped to this
-LEAST = 1e-5  # the weakest channel that is drawn, relative to the strongest
+LEAST = 1e-5  # the smallest eigenvalue that is drawn, relative to the largest
 EVERY = torch.cat(
     [
         torch.logspace(math.log10(LEAST), -1, 81, dtype=torch.float64),
@@ -33,13 +33,13 @@ EVERY = torch.cat(
     ]
 )
 LAMBDAS = torch.logspace(-5, 1, 241, dtype=torch.float64)
-BEST_FLOW = 0.532  # in the flow limit the best λ is 0.532 / t, gap 0.1020 (Section 4.2 rounds to 0.535 and 0.103)
+BEST_FLOW = 0.532  # in the flow limit the best λ is 0.532 / t, gap 0.1020
 STRENGTHS = {1e-5: "10⁻⁵", 1e-4: "10⁻⁴", 1e-3: "10⁻³", 1e-2: "0.01", 0.1: "0.1", 1: "1"}  # ticks
 START: dict[str, Any] = dict(rate=1.0, steps=20, lam=0.05, kernel="RBF", points=20, sample=1)
 
 
 class Problem(NamedTuple):
-    """Labelled points and a kernel whose Gram matrix is scaled to a largest eigenvalue of 1."""
+    """Labelled points, and a kernel that is scaled so that the largest eigenvalue of the Gram matrix is 1."""
 
     x: Tensor  # (n 1)
     y: Tensor  # (n 1)
@@ -51,7 +51,7 @@ class Problem(NamedTuple):
 
 @lru_cache(maxsize=64)
 def problem(kernel: str, points: int, sample: int) -> Problem:
-    """The problem for these settings. This is a pure function."""
+    """The `Problem` for a kernel and `points` points with the seed `sample`. Equal arguments give an equal problem."""
     x, y = sample_points(TRUTH, points, NOISE, sample)
     if kernel == "RBF":
         K, across, at_points, on_grid = rbf_kernel(x, x, BANDWIDTH), rbf_kernel(GRID, x, BANDWIDTH), 0 * x, 0 * GRID
@@ -67,45 +67,48 @@ def problem(kernel: str, points: int, sample: int) -> Problem:
 
 
 def learned(s: Tensor, rate: float, steps: int) -> Tensor:
-    """The filter of gradient descent 1 - (1 - rate s)^steps, clipped to [-HUGE, HUGE] if it diverges."""
+    """The filter of gradient descent, 1 - (1 - rate s)^steps, clipped to [-HUGE, HUGE] because steps may diverge."""
     return (1 - (1 - rate * s) ** steps).nan_to_num(posinf=HUGE, neginf=-HUGE).clamp(-HUGE, HUGE)
 
 
 def gap(lam: Tensor | float, rate: float, steps: int, s: Tensor = EVERY) -> Tensor:
-    """The largest difference of the two filters over all eigenvalues s, for each λ."""
+    """The largest difference between two filters over the eigenvalues `s`, for each λ.
+
+    One filter belongs to the solve with this λ, and the other belongs to the gradient steps.
+    """
     lam = torch.as_tensor(lam, dtype=s.dtype)
     return (s / (s + lam[..., None]) - learned(s, rate, steps)).abs().amax(-1)
 
 
 @lru_cache(maxsize=64)
 def gaps_of(rate: float, steps: int) -> Tensor:
-    """`gap` for every λ of the control."""
+    """`gap` for every λ of `LAMBDAS`."""
     return gap(LAMBDAS, rate, steps)
 
 
 def mimic(rate: float, steps: int) -> tuple[float, float]:
-    """The λ of the control with the filter closest to the filter of the steps, and the gap of the two filters."""
+    """The λ of `LAMBDAS` whose filter is closest to the filter of the steps, and the `gap` between both filters."""
     gaps = gaps_of(rate, steps)
     best = int(gaps.argmin())
     return float(LAMBDAS[best]), float(gaps[best])
 
 
 class StepsExplorer(Explorer):
-    """k gradient steps in function space compared with one ridge solve, channel by channel.
+    """A comparison of k gradient steps in function space with one ridge solve, separately for each eigen-direction.
 
-    The strength of a channel is its eigenvalue, relative to the strongest channel, s_max = 1. The rate a is in units of
-    1 / s_max, and λ is in units of s_max. With the tangent kernel, the steps are MAML's inner steps on the linearised
-    network. The labels are then the residuals of the untrained network.
+    An eigen-direction is an eigenvector of the Gram matrix. The kernel is scaled so that its largest eigenvalue is 1.
+    The rate a is in units of 1 / s_max, and λ is in units of s_max. With the tangent kernel, the steps are MAML's
+    inner steps on the linearised network. The labels are then the residuals of the untrained network.
     """
 
-    title = "Many steps, or one solve: two filters of the same channels"
+    title = "Many steps or one solve: two filters of the same eigenvalues"
     alt = (
         "Three panels. Left: labelled points, the function they come from, and the fits of one solve and of k steps. "
-        "Right top: the share learned against a channel's strength on a logarithmic axis, for both. Right bottom: the "
+        "Right top: the share learned against the eigenvalue on a logarithmic axis, for both. Right bottom: the "
         "largest difference of the two filters against lambda, with the present lambda and three marked ones."
     )
 
-    rate = Slider("rate a", 0.01, 2.5, start=1.0, step=0.01, unit="1 / s_max", help="the length of a step")
+    rate = Slider("rate a", 0.01, 2.5, start=1.0, step=0.01, unit="1 / s_max", help="the learning rate")
     steps = Slider(
         "steps k",
         1,
@@ -113,14 +116,18 @@ class StepsExplorer(Explorer):
         scale="zero-log",
         integer=True,
         start=START["steps"],
-        help="number of steps, from zero",
+        help="number of steps, starting at f = 0",
     )
-    lam = Slider("λ", 1e-5, 10.0, scale="log", start=START["lam"], unit="s_max", help="the ridge of the one solve")
+    lam = Slider(
+        "λ", 1e-5, 10.0, scale="log", start=START["lam"], unit="s_max", help="the regulariser of the one solve"
+    )
     kernel = Choice("kernel", KERNELS, help="RBF, or the tangent kernel of an untrained network")
     points = Slider(
         "points", 1, MOST, integer=True, start=START["points"], help="number of labelled points, n", rare=True
     )
-    sample = Slider("sample", 1, 20, integer=True, start=START["sample"], help="other points and errors", rare=True)
+    sample = Slider(
+        "sample", 1, 20, integer=True, start=START["sample"], help="other points and other noise (the seed)", rare=True
+    )
 
     presets = {
         "twenty steps": START,
@@ -136,11 +143,11 @@ class StepsExplorer(Explorer):
         fits=Panel("the two fits", axis("x", (-3.3, 3.3)), axis("y", (-2.6, 2.6))),
         filters=Panel(
             "the two filters: share learned",
-            log_axis("strength s of a channel, in units of s<sub>max</sub>", (-5.1, 0.15), ticks=STRENGTHS),
+            log_axis("eigenvalue s, in units of s<sub>max</sub>", (-5.1, 0.15), ticks=STRENGTHS),
             axis("share", (-0.25, 1.5), ticks={0: "0", 0.5: "½", 1: "1"}),
         ),
         gaps=Panel(
-            "gap of the filters, for every λ",
+            "largest gap of the filters, for every λ",
             log_axis("λ", (-5.1, 1.1), ticks=STRENGTHS | {10: "10"}),
             axis("largest gap", (-0.04, 1.08), ticks=[0, 0.2, 0.5, 1]),
         ),
@@ -160,7 +167,7 @@ class StepsExplorer(Explorer):
             BLUE,
             7,
             at="filters",
-            hover="channel %{customdata}: %{y:.1%} by the solve",
+            hover="eigen-direction %{customdata}: %{y:.1%} by the solve",
             customdata="index",
         ),
         "shares of the steps": dots(
@@ -171,7 +178,7 @@ class StepsExplorer(Explorer):
             "diamond-open",
             (None, 1.5),
             at="filters",
-            hover="channel %{customdata}: %{y:.1%} by steps",
+            hover="eigen-direction %{customdata}: %{y:.1%} by steps",
             customdata="index",
         ),
         "gaps": reference_line("lambdas", "gaps", 1.6, at="gaps"),
@@ -205,7 +212,7 @@ class StepsExplorer(Explorer):
         along = u.T @ p.residual  # (n 1)
         alive = s > 1e-13
         per_s = torch.where(alive, walked / torch.where(alive, s, 1.0), rate * steps)
-        # From channels to alpha: factor h(s)/s on the residual for the steps, 1/(s + λ) for the solve.
+        # From eigen-directions to alpha: factor h(s)/s on the residual for the steps, 1/(s + λ) for the solve.
         waves = p.across @ u
         solved = p.start + (waves @ (along / (s[:, None] + lam)))[:, 0]
         stepped = p.start + (waves @ (per_s[:, None] * along))[:, 0]
@@ -270,9 +277,9 @@ class StepsExplorer(Explorer):
             return "No step, so nothing is learned: the steps' filter is 0 everywhere."
         if a.diverged:
             return (
-                f"Steps too long: a = {rate:g} / s_max is larger than 2 / s_max. Each step multiplies the residual of "
-                f"the strongest channel by {abs(1 - rate):.3g}, and no λ does that. After {count(k, 'step')} the "
-                f"residual is {_large(1 - float(a.learned[0]))} times the label. {cost}"
+                f"Steps too long: a = {rate:g} / s_max is larger than 2 / s_max. Each step multiplies the residual in "
+                f"the strongest eigen-direction by −{abs(1 - rate):.3g}. After {count(k, 'step')} the residual is "
+                f"{_large(1 - float(a.learned[0]))} times as large as the label. {cost}"
             )
         reach = "reaches" if k == 1 else "reach"
         words = (
@@ -282,12 +289,12 @@ class StepsExplorer(Explorer):
         best = "best λ on the slider" if a.best_lam in (LAMBDAS[0], LAMBDAS[-1]) else "best λ"  # the best may be beyond
         words += f"The {best} is {a.best_lam:.2g} = {a.best_lam * a.time:.3f}/t, with a gap of {a.best:.3f}. "
         if rate == 2:
-            words += "At a = 2 / s_max the strongest channel oscillates for ever. "
+            words += "At a = 2 / s_max the fit in the strongest eigen-direction oscillates for ever. "
         elif rate > 1:
-            words += "Beyond a = 1 / s_max strong channels overshoot, but converge. "
+            words += "Beyond a = 1 / s_max, steps overshoot in strong eigen-directions, but converge. "
         return words + cost
 
 
 def _large(share: float) -> str:
-    """A share as text, also for a share that has diverged."""
+    """The absolute value of a share as text; "more than a million" if the share has diverged."""
     return "more than a million" if abs(share) >= HUGE else f"{abs(share):.3g}"

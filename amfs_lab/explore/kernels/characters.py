@@ -1,4 +1,4 @@
-"""Characters of one few-shot task: similarities of their pixels, and the example most similar to a query."""
+"""Characters of one few-shot task: the similarities of their pixels, and the example most similar to a query."""
 
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -23,17 +23,17 @@ OTHERS = "rgba(110, 119, 129, 0.5)"  # FAINT at half opacity
 
 @lru_cache(maxsize=8)
 def source(shots: int) -> ImageSource:
-    """Tasks of test letters, from scripts that are not used in meta-training."""
+    """A source of 5-way tasks with letters of the test split. Meta-training does not use the scripts of this split."""
     return open_source("glyphs", "test", EpisodeConfig(WAYS, shots, QUERIES))
 
 
 def pixels(episode: Episode) -> tuple[Tensor, Tensor]:
-    """Support and query images as rows of pixels."""
+    """The support images and the query images of an episode, with the pixels of each image as one row."""
     return episode.support.x.flatten(1), episode.query.x.flatten(1)
 
 
 class CharacterExplorer(Explorer):
-    """Five letters of the test split, one to five examples of each, and one query compared with all examples."""
+    """Letters of the test split, one to five examples per letter, and the similarity of one query to each example."""
 
     title = "Five letters of one task, the similarity of their pixels, and one query"
     alt = (
@@ -142,12 +142,15 @@ class CharacterExplorer(Explorer):
 
 
 def columns(images: Tensor, shots: int) -> Tensor:
-    """One picture of all examples, with one column for each letter."""
+    """One picture of all examples, with one column per letter."""
     return images.view(WAYS, shots * SIDE, SIDE).transpose(0, 1).reshape(shots * SIDE, WAYS * SIDE)
 
 
 def nearest(task: int, bandwidth: float = 5.0) -> tuple[Tensor, Tensor]:
-    """For each query of a one-shot task: the most similar letter and the true letter, numbered from 0."""
+    """The most similar letter and the true letter for each query of a one-shot task, as class numbers from 0.
+
+    `task` is the number of the task, from 1.
+    """
     episode = source(1)[task - 1]
     support, query = pixels(episode)
     return episode.support.y[rbf_kernel(query, support, bandwidth).argmax(1)], episode.query.y

@@ -37,7 +37,7 @@ COLORBAR = dict(
 
 
 def alive(x: Tensor, bandwidth: float) -> int:
-    """The number of eigenvalues of the Gram matrix of `x` (n d) above 1 % of the largest."""
+    """The number of eigenvalues of the Gram matrix of `x` (n d) that are above 1 % of the largest eigenvalue."""
     eigenvalues = Spectrum.of(rbf_kernel(x, x, bandwidth)).eigenvalues
     return int((eigenvalues > ALIVE * eigenvalues[0]).sum())
 
@@ -46,8 +46,8 @@ class RbfExplorer(Explorer):
     """Six points on a line, their Gram matrix and its eigenvalues, for one bandwidth.
 
     The similarity of one point to every position on the line is a bump of width σ. The heights of the bump at the six
-    points are that point's row of the Gram matrix. To see one pair in all panels, point at a cell, or set the numbers
-    of the two points.
+    points are the row of this point in the Gram matrix. All panels mark one pair of points. To choose the pair, point
+    at a cell of the Gram matrix, or set the numbers of the two points.
     """
 
     title = "Six points, the similarity of each pair, and the eigenvalues"
@@ -87,7 +87,7 @@ class RbfExplorer(Explorer):
         ),
         eigenvalues=Panel(
             "eigenvalues of K",
-            axis("direction i", (0.6, N + 0.4), ticks=NUMBERS),
+            axis("eigen-direction i", (0.6, N + 0.4), ticks=NUMBERS),
             log_axis(
                 "eigenvalue s<sub>i</sub>", (-9.4, 1.4), ticks={1e-9: "≤ 10⁻⁹", 1e-6: "10⁻⁶", 1e-3: "10⁻³", 1: "1"}
             ),
@@ -137,7 +137,7 @@ class RbfExplorer(Explorer):
             11,
             (None, 1.5),
             at="eigenvalues",
-            hover="direction %{x}: %{y:.2g}",
+            hover="eigen-direction %{x}: eigenvalue %{y:.2g}",
             marker_symbol="eigen_symbols",
         ),
     }
@@ -188,14 +188,8 @@ class RbfExplorer(Explorer):
             pair = f"points {i} and {j} lie at the same place and are 100 % similar, so K has two equal rows"
         else:
             pair = f"points {i} and {j} lie {a.distance:.2f} apart and are {percent(a.similarity)} similar"
-        directions = (
-            "all 6 directions are"
-            if a.alive == N
-            else "1 of 6 directions is"
-            if a.alive == 1
-            else f"{a.alive} of 6 directions are"
-        )
-        return f"At σ = {a.bandwidth:.3g}, {pair}; {directions} alive (eigenvalue above 1 % of the largest)."
+        large = f"{a.alive} of the {N} eigenvalues {'is' if a.alive == 1 else 'are'} above 1 % of the largest"
+        return f"At σ = {a.bandwidth:.3g}, {pair}; {large}."
 
     def pointed(self, event: Mapping[str, Any]) -> None:
         self.set(row=int(event["y"]), column=int(event["x"]))

@@ -1,4 +1,4 @@
-"""Explorers of the outer loop in the plane."""
+"""Explorers of the outer loop on quadratic tasks in the plane."""
 
 from amfs_lab.explore.outer_loop import outer_loop, plane, pull, questions
 from amfs_lab.moved import moved

@@ -48,19 +48,22 @@ START: dict[str, Any] = dict(
 
 
 def tasks_of(state: State) -> planes.Quadratics:
-    """The three tasks. Tasks 1 and 2 have curvature 1, and task 3 has `curvature`. `stretch` elongates the contours."""
+    """The three tasks of a state. Tasks 1 and 2 have the curvature 1, and task 3 has the curvature `state.curvature`.
+
+    `state.stretch` is the ratio of the two eigenvalues of each Hessian.
+    """
     return landscape(state, TASKS, state.curvature, state.stretch).tasks
 
 
 @lru_cache(maxsize=64)
 def pulls_of(curvature: float, stretch: float, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
-    """The pulls W (method t 2 2) of every method."""
+    """The matrices W (method t 2 2) for every method: the meta-gradient of task t is its pull W_t (theta - o_t)."""
     H = hessians(curvature, stretch, TASKS)
     return torch.stack([planes.pulls(method, H, inner_lr, inner_steps, lam) for method in LOOKS])
 
 
 def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
-    """The point where the pulls of one method balance; None if there is no single such point."""
+    """The point where the outer loop of one method ends (`planes.end`); None if there is no unique end."""
     try:
         return planes.end(W, optima)
     except NumericalError:
@@ -68,18 +71,19 @@ def end_of(W: Tensor, optima: Tensor) -> Tensor | None:
 
 
 def limits(W: Tensor) -> Tensor:
-    """The limit 2t / |s| of the outer rate of each method, for t tasks. The control sets rates as shares of this limit.
+    """The limit 2t / |s| of the outer learning rate for each method, where t is the number of tasks.
 
-    s is the eigenvalue with the largest |s| of the sum of the method's pulls.
+    s is the eigenvalue of sum_t W_t with the largest absolute value. The slider shows the learning rate as a multiple
+    of this limit.
     """
     strongest = torch.linalg.eigvalsh(W.sum(-3)).abs().amax(-1)
     return 2 * W.shape[-3] / torch.where(strongest > 0, strongest, torch.ones_like(strongest))
 
 
 def shares(W: Tensor) -> Tensor:
-    """The share of each task in the pull of each method (method t): tr W_t / sum |tr W_t|.
+    """The share of each task in the pull of each method (method t): tr W_t / sum_t |tr W_t|.
 
-    A share is negative if the task pushes away from its optimum.
+    A share is negative if the task pushes theta away from the optimum of the task.
     """
     traces = W.diagonal(dim1=-2, dim2=-1).sum(-1)
     total = traces.abs().sum(-1, keepdim=True)
@@ -89,7 +93,10 @@ def shares(W: Tensor) -> Tensor:
 def fo_maml_diverges(
     curvature: float, inner_lr: float = START["inner_lr"], inner_steps: int = START["inner_steps"]
 ) -> bool:
-    """True if FO-MAML diverges at every outer rate for this curvature of task 3. All tasks are round."""
+    """True if FO-MAML diverges at every outer learning rate, for this curvature of task 3.
+
+    Each Hessian is a multiple of the identity: h I.
+    """
     W = planes.pulls("FO-MAML", hessians(curvature, 1.0, TASKS), inner_lr, inner_steps)
     return float(planes.stable_below(W)) == 0
 
@@ -100,17 +107,21 @@ class OuterLoopExplorer(DraggableExplorer):
     title = "The outer loop in the plane: trajectories and end points of five methods"
     alt = (
         "Three panels. Left: the plane of meta-parameters with the optima of three tasks, contours of their mean loss, "
-        "the trajectory of each of five methods from one start, and the point where each must end. Upper right: bars "
+        "the trajectory of each of five methods from one start, and the end point of each method. Upper right: bars "
         "with each task's share of the pull, one group for each method. Lower right: the distance of each trajectory "
-        "from its end, against steps, on a logarithmic scale."
+        "from its end point, against steps, on a logarithmic scale."
     )
 
     places = PLACES
     shown = PlaySlider("steps", 0, STEPS, start=STEPS, help="how many steps of the outer loop are drawn")
-    curvature = Slider("curvature h", 0.1, 30.0, scale="log", start=4.0, unit="× tasks 1, 2", help="of task 3")
-    inner_lr = Slider("inner rate a", 0.0, 0.5, start=0.2, step=0.01, help="of FO-MAML, MAML and Reptile")
-    inner_steps = Slider("inner steps k", 0, 10, integer=True, start=1, help="of FO-MAML, MAML and Reptile")
-    lam = Slider("λ", 0.05, 50.0, scale="log", start=1.0, help="the ridge of the proximal solve")
+    curvature = Slider(
+        "curvature h", 0.1, 30.0, scale="log", start=4.0, unit="× tasks 1, 2", help="curvature of task 3"
+    )
+    inner_lr = Slider(
+        "inner rate a", 0.0, 0.5, start=0.2, step=0.01, help="inner learning rate of FO-MAML, MAML and Reptile"
+    )
+    inner_steps = Slider("inner steps k", 0, 10, integer=True, start=1, help="number for FO-MAML, MAML and Reptile")
+    lam = Slider("λ", 0.05, 50.0, scale="log", start=1.0, help="regulariser of the proximal solve")
     rate = Slider(
         "outer rate β",
         0.0,
@@ -118,7 +129,7 @@ class OuterLoopExplorer(DraggableExplorer):
         start=0.1,
         step=0.01,
         unit="× its limit",
-        help="each method has its own limit, 2 / s_max",
+        help="outer learning rate; each method has its own limit, 2 / s_max",
     )
     stretch = STRETCH
     x_0, y_0 = coordinates(0, START, "start")
@@ -129,7 +140,7 @@ class OuterLoopExplorer(DraggableExplorer):
     presets = {
         "one curved task": START,
         "no inner loop": START | dict(inner_steps=0, lam=50.0),
-        "invisible": START | dict(curvature=5.0),
+        "no pull in MAML": START | dict(curvature=5.0),
         "diverges": START | dict(curvature=15.0, inner_lr=0.1, rate=0.05, shown=60),
         "even k": START | dict(curvature=15.0, inner_lr=0.1, inner_steps=2),
         "long inner loop": START | dict(inner_steps=10),
@@ -143,7 +154,7 @@ class OuterLoopExplorer(DraggableExplorer):
             axis(range=(-1.05, 1.05), tickformat=".0%", nticks=5, zero=INK),
         ),
         distance=Panel(
-            "distance from the method’s own end",
+            "distance from the method’s own end point",
             axis("steps of the outer loop", (0, STEPS)),
             log_axis(range=(math.log10(NEAR), math.log10(FAR)), dtick=2, exponentformat="power"),
         ),
@@ -223,7 +234,7 @@ class OuterLoopExplorer(DraggableExplorer):
         runs = [name for name in LOOKS if a.ended[name] and not a.settles[name]]
         free = [name for name in LOOKS if not a.ended[name]]
         if s.inner_lr * s.inner_steps:
-            words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Its share of the pull: {pulls}. "
+            words = f"Task 3 has a·h = {s.inner_lr * s.curvature:.2f}. Task 3’s share of the pull: {pulls}. "
         else:
             words = f"{no_inner_loop(s)}. Task 3’s share of the pull: {pulls}. "
         apart = {name: _apart(a.away[name], a.gone[name]) for name in LOOKS if a.ended[name]}
@@ -238,11 +249,11 @@ class OuterLoopExplorer(DraggableExplorer):
         if runs:
             verb = "it diverges" if len(runs) == 1 else "they diverge"
             words += (
-                f" The pulls of {' and '.join(runs)} add up to a negative eigenvalue: {verb} at every outer rate "
-                "above 0."
+                f" The sum of the pulls of {' and '.join(runs)} has a negative eigenvalue: {verb} at every outer "
+                "rate above 0."
             )
         if free:
-            words += f" The pulls of {' and '.join(free)} leave a direction free, so there is no end point."
+            words += f" The pulls of {' and '.join(free)} are zero in some direction, so there is no single end point."
         return words
 
 
@@ -250,7 +261,7 @@ THERE = "below 0.00001"
 
 
 def no_inner_loop(state: State) -> str:
-    """The reason why the inner loop changes nothing in this state."""
+    """A sentence with the reason for which the inner loop has no effect in this state."""
     return "The inner steps have length 0" if state.inner_steps else "There are no inner steps"
 
 

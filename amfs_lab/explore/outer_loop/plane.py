@@ -1,4 +1,4 @@
-"""The plane of meta-parameters θ, used by several explorers: tasks, points, contours of the mean loss, and traces."""
+"""The plane of meta-parameters θ for several explorers: tasks, points, contours of the mean loss, and curves."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -35,14 +35,14 @@ STRETCH = Slider(
 
 
 def beside_the_plane(**right: Panel) -> Panels:
-    """Three panels: the plane on the left, over both rows, and two panels on the right."""
+    """Three panels: the plane on the left over the full height, and two panels on the right, one above the other."""
     upper, lower = right
     named: dict[str, Any] = {"plane": PLANE, **right}
     return Panels(f"plane {upper} / plane {lower}", widths=(0.56, 0.44), **named)
 
 
 def trajectory_curves(looks: Mapping[str, Look], widths: Sequence[Number]) -> dict[str, Trace]:
-    """One curve in the plane for each rule or method. Its points are the arrays `x_n` and `y_n`, n = 0, 1, ..."""
+    """One curve in the plane per rule or method. Curve n is drawn from the arrays `x_n` and `y_n`, n = 0, 1, ..."""
     return {
         name: curve(
             f"x_{n}", f"y_{n}", look.color, widths[n], look.dash, name=name, group=name, hover=f"{name}: {HERE}"
@@ -52,7 +52,9 @@ def trajectory_curves(looks: Mapping[str, Look], widths: Sequence[Number]) -> di
 
 
 def marks(looks: Mapping[str, Look], size: int, what: str) -> dict[str, Trace]:
-    """One point in the plane for each rule or method, from the arrays `mark_x_n` and `mark_y_n`, n = 0, 1, ...
+    """One point in the plane per rule or method.
+
+    Point n is drawn from the arrays `mark_x_n` and `mark_y_n`, n = 0, 1, ...
 
     Args:
         what: the hover text after the name of the rule or method.
@@ -73,7 +75,10 @@ def marks(looks: Mapping[str, Look], size: int, what: str) -> dict[str, Trace]:
 
 
 def distances(looks: Mapping[str, Look], widths: Sequence[Number], at: str, array: str) -> dict[str, Trace]:
-    """One curve against the steps for each rule or method, from the arrays `step_n` and `array`_n, n = 0, 1, ..."""
+    """One curve against the steps per rule or method, in the panel `at`.
+
+    Curve n is drawn from the arrays `step_n` and `{array}_n`, n = 0, 1, ...
+    """
     return {
         f"{at} of {name}": curve(
             f"step_{n}",
@@ -90,21 +95,21 @@ def distances(looks: Mapping[str, Look], widths: Sequence[Number], at: str, arra
 
 
 def places(tasks: int) -> dict[str, tuple[str, str]]:
-    """The names of the start and of the tasks' optima, each with the names of its two controls."""
+    """The names of the start and of the tasks, each with the names of the two controls for its coordinates."""
     return {"start": ("x_0", "y_0"), **{f"task {t}": (f"x_{t}", f"y_{t}") for t in range(1, tasks + 1)}}
 
 
 def start_and_optima(state: State, tasks: int) -> Float[Tensor, "n 2"]:
-    """The start and the optima of the first `tasks` tasks in a state, the start first."""
+    """The start point, followed by the optima of the first `tasks` tasks, from the controls in `state`."""
     return torch.tensor([[state[x], state[y]] for x, y in places(tasks).values()], dtype=torch.float64)
 
 
 @lru_cache(maxsize=64)
 def hessians(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2 2"]:
-    """Hessians of the tasks, each with the eigenvalues h sqrt(stretch) and h / sqrt(stretch).
+    """The Hessians of the tasks. Each Hessian has the eigenvalues h sqrt(stretch) and h / sqrt(stretch).
 
-    h is `curvature` for the last task and 1 for every other task. From one task to the next, the steep direction turns
-    by 50°.
+    h is `curvature` for the last task and 1 for every other task. The steep direction is the eigenvector of the larger
+    eigenvalue. From one task to the next, the steep direction turns by 50°.
     """
     steep = [math.radians(50 * t) for t in range(tasks)]
     turns = torch.tensor(
@@ -117,7 +122,7 @@ def hessians(curvature: float, stretch: float, tasks: int) -> Float[Tensor, "t 2
 
 
 class Landscape(NamedTuple):
-    """Tasks in the plane with their best point, geometric medians and contours. No part depends on a trajectory."""
+    """Tasks in the plane with their best point, geometric medians and contours. No field depends on a trajectory."""
 
     tasks: planes.Quadratics
     best: Float[Tensor, " 2"]
@@ -126,7 +131,10 @@ class Landscape(NamedTuple):
 
 
 def landscape(state: State, tasks: int, curvature: float, stretch: float) -> Landscape:
-    """The `Landscape` of the first `tasks` tasks of a state; cached while only the trajectory changes."""
+    """The `Landscape` of the first `tasks` tasks of a state.
+
+    The result is cached, so a change of the trajectory does not compute the landscape again.
+    """
     return _landscape(tuple((state[x], state[y]) for x, y in list(places(tasks).values())[1:]), curvature, stretch)
 
 
@@ -138,7 +146,10 @@ def _landscape(optima: tuple[tuple[float, float], ...], curvature: float, stretc
 
 
 def sides(places: Float[Tensor, "n 2"]) -> list[str]:
-    """The position of each point's name: above the point, or on the inner side at an edge of the plane."""
+    """The position of the label of each point.
+
+    The label is above the point. Near an edge of the plane, it is on the inner side.
+    """
     edge = 0.8 * VIEW
     rows = ["bottom" if y > edge else "top" for y in places[:, 1]]
     columns = ["left" if x > edge else "right" if x < -edge else "center" for x in places[:, 0]]
@@ -146,7 +157,10 @@ def sides(places: Float[Tensor, "n 2"]) -> list[str]:
 
 
 def kept(path: Float[Tensor, "k 2"]) -> tuple[Float[Tensor, "j 2"], bool]:
-    """The drawn part of a trajectory, up to the first point beyond `FAR`, and True if there is such a point."""
+    """The part of a trajectory that is drawn, up to the first point beyond `FAR`.
+
+    The second result is True if the trajectory has a point beyond `FAR`.
+    """
     lost = ~(path.abs() <= FAR).all(1)  # with `~` and `<=`, NaN also counts as beyond `FAR`
     if not bool(lost.any()):
         return path, False

@@ -1,4 +1,4 @@
-"""The pull of a task on the outer loop against the task's curvature. The pull is the gradient after the inner loop."""
+"""The pull w(h) of a task with curvature h on the outer loop: the meta-gradient of the task is w(h) (θ - θ*)."""
 
 from typing import Any
 
@@ -26,13 +26,16 @@ START: dict[str, Any] = dict(curvature=4.0, inner_lr=0.2, inner_steps=1, lam=1.0
 
 
 def pull(method: str, h: Tensor, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
-    """The pull w(h) of a round task with curvature h."""
+    """The pull w(h) of a task with the Hessian h I: the meta-gradient of `method` is w(h) (θ - θ*)."""
     hessians = h[..., None, None] * torch.eye(2, dtype=h.dtype)
     return planes.pulls(method, hessians, inner_lr, inner_steps, lam)[..., 0, 0]
 
 
 class PullExplorer(Explorer):
-    """The pull w(h) of a task against its curvature h for five methods, and the meta-losses behind the pulls."""
+    """The pull w(h) of a task against its curvature h for five methods, and the meta-losses of three methods.
+
+    The gradient of a meta-loss is w(h) (θ - θ*), where θ* is the optimum of the task.
+    """
 
     title = "The pull of a task on the outer loop, after the inner loop has reduced its loss"
     alt = (
@@ -41,15 +44,17 @@ class PullExplorer(Explorer):
         "against theta without an inner loop, after the inner steps of MAML, and after the proximal solve."
     )
 
-    curvature = Slider("curvature h", 0.1, TOP, scale="log", start=START["curvature"], help="of the task")
-    inner_lr = Slider("inner rate a", 0.0, 0.5, start=START["inner_lr"], step=0.01, help="length of an inner step")
+    curvature = Slider("curvature h", 0.1, TOP, scale="log", start=START["curvature"], help="curvature of the task")
+    inner_lr = Slider(
+        "inner rate a", 0.0, 0.5, start=START["inner_lr"], step=0.01, help="learning rate of an inner step"
+    )
     inner_steps = Slider("inner steps k", 0, 10, integer=True, start=START["inner_steps"], help="number of inner steps")
-    lam = Slider("λ", 0.05, 50.0, scale="log", start=START["lam"], help="the ridge of the proximal solve")
+    lam = Slider("λ", 0.05, 50.0, scale="log", start=START["lam"], help="regulariser of the proximal solve")
 
     presets = {
         "one step": START,
         "no pull at 1/a": START | dict(curvature=5.0),
-        "one step too far": START | dict(curvature=8.0),
+        "one overshooting step": START | dict(curvature=8.0),
         "five steps": START | dict(inner_steps=5),
         "as one solve": START | dict(inner_lr=0.04, inner_steps=10, lam=round(BEST_FLOW / (0.04 * 10), 2)),
     }
@@ -143,7 +148,7 @@ class PullExplorer(Explorer):
 
 
 def _number(value: float) -> str:
-    """A number with three digits, as a power of ten if it is very large."""
+    """A number as text with three digits, in scientific notation if its absolute value is at least 1e5."""
     rounded = float(f"{value:.3g}")
     if abs(rounded) >= 1e5:
         return f"{value:.2e}".replace("e+0", "e+").replace("e+", "e").replace("-", "−")

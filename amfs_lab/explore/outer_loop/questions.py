@@ -1,4 +1,7 @@
-"""Correct answers to the predictions about the outer loop in the plane. Each answer is computed on request."""
+"""The correct answers to the predictions about the outer loop in the plane.
+
+A prediction is a question that a student answers before the result is shown. Each function computes one answer.
+"""
 
 from typing import Any
 
@@ -16,7 +19,10 @@ from amfs_lab.explore.outer_loop.outer_loop import (
 
 
 def answer_which_method_ignores_the_curved_task(**changes: Any) -> str:
-    """The answer to "in which method has the curved task the smallest share?": joint, MAML or the proximal solve."""
+    """The answer to "which method gives the curved task the smallest share of the pull?".
+
+    It is `"joint"`, `"MAML"` or `"proximal"` (the proximal solve).
+    """
     s = START | changes
     pulled = shares(pulls_of(s["curvature"], s["stretch"], s["inner_lr"], s["inner_steps"], s["lam"]))
     third = dict(zip(LOOKS, pulled[:, TASKS - 1].abs().tolist(), strict=True))
@@ -24,14 +30,21 @@ def answer_which_method_ignores_the_curved_task(**changes: Any) -> str:
 
 
 def answer_what_fo_maml_does(curvature: float = 15.0, inner_lr: float = 0.1, inner_steps: int = 1) -> str:
-    """The answer to "a h = 1.5 in task 3: what does FO-MAML do at a small outer rate?"."""
+    """The answer to "a h = 1.5 in task 3: what does FO-MAML do at a small outer learning rate?".
+
+    It is `"it diverges"` or `"it converges"`. Here a is the inner learning rate, and h is the curvature of task 3.
+    """
     return "it diverges" if fo_maml_diverges(curvature, inner_lr, inner_steps) else "it converges"
 
 
 def answer_curvature_that_maml_ignores(
     inner_lr: float = pulls.START["inner_lr"], inner_steps: int = pulls.START["inner_steps"]
 ) -> str:
-    """The answer to "at which curvature h has a task no effect in MAML?": the option with the smallest |weight|."""
+    """The answer to "at which curvature h does a task have no effect in MAML?".
+
+    It is `"h = 0.5/a"`, `"h = 1/a"` or `"h = 2/a"`: the curvature with the smallest absolute pull. a is the inner
+    learning rate.
+    """
     options = {"h = 0.5/a": 0.5, "h = 1/a": 1.0, "h = 2/a": 2.0}
     found = {
         name: abs(

@@ -1,4 +1,4 @@
-"""Explorers of regularisers and the choice of σ and λ."""
+"""Explorers of regularisers and of the choice of σ and λ."""
 
 from amfs_lab.explore.regularisers import high_precision, landscape, limits, questions, regularisers, teachers
 from amfs_lab.moved import moved

@@ -1,8 +1,8 @@
 """Kernel ridge regression in 60-digit arithmetic: the reference for the errors of float32 and float64.
 
-Points are whole numbers of ticks h = 1/64, which float32 and float64 represent exactly. A difference from this fit is
-therefore an arithmetic error of float32 or float64. The module `decimal` is compiled. The same fit with mpmath takes 35
-times as long, which is too slow for a slider.
+The position of a point is a whole number of ticks of length 1/64. float32 and float64 represent such positions exactly.
+So a difference from this fit is an arithmetic error of float32 or float64. The computation uses the compiled module
+`decimal`. The same fit with mpmath takes 35 times as long, which is too slow for a slider.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Column = list[Decimal]
 
 @lru_cache(maxsize=256)
 def similarities(bandwidth: float) -> tuple[Decimal, ...]:
-    """The kernel at a distance of 0, 1, ..., REACH ticks. By a recurrence over the ticks, one exponential is enough."""
+    """The RBF kernel at the distances 0, 1, ..., REACH ticks, by a recurrence that computes only one exponential."""
     with localcontext(DIGITS):
         ratio = (-1 / (2 * (TICKS * Decimal(bandwidth)) ** 2)).exp()
         values, square = [Decimal(1)], ratio**2
@@ -33,9 +33,10 @@ def similarities(bandwidth: float) -> tuple[Decimal, ...]:
 def fit(
     places: Sequence[int], labels: Sequence[float], bandwidth: float, lam: float, grid: Sequence[int]
 ) -> np.ndarray:
-    """f on the grid, f = sum_i alpha_i k(., x_i) with alpha = (K + lam I)^-1 y.
+    """The values on the grid of f = sum_i alpha_i k(., x_i) with alpha = (K + lam I)^-1 y.
 
-    For lam = 0, coincident points are merged and get the mean of their labels, which is the limit lam -> 0.
+    For lam = 0, points at the same position are replaced by one point with the mean of their labels. The result is the
+    limit of f for lam -> 0.
     """
     if not places:
         return np.zeros(len(grid))
@@ -49,9 +50,9 @@ def fit(
 
 
 def smallest_eigenvalue(places: Sequence[int], bandwidth: float) -> float:
-    """The smallest eigenvalue of K, as 1 / the largest eigenvalue of K^-1.
+    """The smallest eigenvalue of K, computed as 1 / s with the largest eigenvalue s of K^-1.
 
-    The entries of K^-1 are accurate to all digits of float64.
+    The entries of K^-1 are accurate to all digits of float64. The result is 0 if two points have the same position.
     """
     if len(set(places)) < len(places):
         return 0.0
@@ -62,20 +63,23 @@ def smallest_eigenvalue(places: Sequence[int], bandwidth: float) -> float:
 
 
 def merged(places: Sequence[int], labels: Sequence[float]) -> tuple[list[int], list[float]]:
-    """Each input x once, with the mean of its labels."""
+    """The distinct positions in ascending order, and the mean of the labels at each position."""
     once = sorted(set(places))
     return once, [float(np.mean([y for x, y in zip(places, labels, strict=True) if x == place])) for place in once]
 
 
 def gram(places: Sequence[int], k: Sequence[Decimal], lam: float) -> list[Column]:
-    """K + lam I."""
+    """The matrix K + lam I."""
     return [
         [k[abs(a - b)] + (Decimal(lam) if i == j else 0) for j, b in enumerate(places)] for i, a in enumerate(places)
     ]
 
 
 def solved(matrix: list[Column], columns: list[Column]) -> list[Column]:
-    """A^-1 b for each column b, by Gaussian elimination. A positive definite A needs no pivoting."""
+    """The solution A^-1 b for each column b, by Gaussian elimination.
+
+    The elimination has no pivoting, so the matrix A must be positive definite.
+    """
     n = len(matrix)
     rows = [[*row, *(column[i] for column in columns)] for i, row in enumerate(matrix)]
     for i in range(n):

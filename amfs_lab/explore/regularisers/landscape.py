@@ -1,4 +1,4 @@
-"""Toy tasks on a line, and the values, minima and gradients of four losses over all σ and λ."""
+"""Toy tasks on a line, and four losses on a grid of σ and λ, with the minima and gradients of the losses."""
 
 import math
 from functools import lru_cache
@@ -15,7 +15,7 @@ from amfs_lab.kernels import rbf_kernel
 MOST, QUERIES = 40, 100
 TRUTHS = {"sine": LINE_TRUTHS["sine"], "step": LINE_TRUTHS["step"], "constant": torch.ones_like}
 # Two kinds of data are faulty: every point has a copy (the second half repeats the first), or one label is an outlier.
-DATA = (*TRUTHS, "every point twice", "one wild label")
+DATA = (*TRUTHS, "every point twice", "one outlier")
 WILD = 6.0
 
 SIGMAS = torch.logspace(math.log10(0.05), math.log10(5.0), 33, dtype=torch.float64)
@@ -23,7 +23,7 @@ LAMBDAS = torch.logspace(-4, 1, 36, dtype=torch.float64)
 
 
 class Task(NamedTuple):
-    """Noisy labelled support points (n 1), and query points with the same noise (q 1)."""
+    """The support points (n 1) and the query points (q 1) of a task, with noisy labels."""
 
     x: Tensor
     y: Tensor
@@ -31,13 +31,16 @@ class Task(NamedTuple):
     query_y: Tensor
 
     def at(self, bandwidth: Tensor | float) -> tuple[Tensor, Tensor]:
-        """The Gram matrices K_ss (support, support) and K_qs (query, support) at this bandwidth."""
+        """The Gram matrices K_ss (support, support) and K_qs (query, support) for this bandwidth."""
         return rbf_kernel(self.x, self.x, bandwidth), rbf_kernel(self.query_x, self.x, bandwidth)
 
 
 @lru_cache(maxsize=64)
 def task(data: str, points: int, noise: float, sample: int) -> Task:
-    """The task of the first `points` of a sample's 40 points, and 100 query points. This is a pure function."""
+    """A task with the first `points` of 40 support points, and with 100 query points.
+
+    `sample` is the seed of all points and labels. Equal arguments give an equal task.
+    """
     truth = TRUTHS.get(data, TRUTHS["sine"])
     generator = torch.Generator().manual_seed(sample)
 
@@ -49,13 +52,16 @@ def task(data: str, points: int, noise: float, sample: int) -> Task:
     if data == "every point twice":
         originals = torch.arange(points) % max(1, (points + 1) // 2)
         x, y = x[originals], y[originals]
-    if data == "one wild label" and points:
+    if data == "one outlier" and points:
         y = y + WILD * (torch.arange(points) == points // 2)[:, None]
     return Task(x, y, *draw(QUERIES))
 
 
 class Spectra(NamedTuple):
-    """A task at every σ of the map: K_ss = U diag(s) Uᵀ and z = Uᵀy. With these, each λ costs very little."""
+    """The decomposition K_ss = U diag(s) Uᵀ of a task and z = Uᵀy, for every σ of `SIGMAS`.
+
+    From this decomposition, the losses are computed for many λ without another factorisation.
+    """
 
     eigenvalues: Tensor  # (σ n)
     eigenvectors: Tensor  # (σ n n)
@@ -65,7 +71,7 @@ class Spectra(NamedTuple):
 
 @lru_cache(maxsize=32)
 def grams(data: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
-    """K_ss (σ n n) and K_qs (σ q n) of a task at every σ of the map."""
+    """The matrices K_ss (σ n n) and K_qs (σ q n) of a task for every σ of `SIGMAS`."""
     t = task(data, points, noise, sample)
     x, query_x = (points / SIGMAS[:, None, None] for points in (t.x, t.query_x))
     return rbf_kernel(x, x, 1.0), rbf_kernel(query_x, x, 1.0)
@@ -79,15 +85,15 @@ def spectra(data: str, points: int, noise: float, sample: int) -> Spectra:
 
 
 def losses(data: str, points: int, noise: float, sample: int, lams: Tensor) -> dict[str, Tensor]:
-    """The four losses (σ λ) by name, each a mean over points.
+    """The four losses of a task by name, each as a tensor (σ λ) of means over points.
 
-    They are half the squared error, or minus the log evidence in nats.
+    The loss "evidence" is minus the log evidence, in nats. Each of the other three losses is half the squared error.
     """
     query_y = task(data, points, noise, sample).query_y
     s, U, z, K_qs = spectra(data, points, noise, sample)
     shrink = 1 / (s[..., None] + lams)  # (σ n λ): (K + λI)⁻¹ along each direction
     alpha = U @ (z * shrink)
-    left_out = alpha / (U.square() @ shrink)  # Section 4.1: e_i = alpha_i / [(K + lam I)^-1]_ii
+    left_out = alpha / (U.square() @ shrink)  # e_i = alpha_i / [(K + lam I)^-1]_ii
     minus_log_evidence = (z.square() * shrink - shrink.log()).sum(1) / 2 + points / 2 * math.log(2 * math.pi)
     n = max(points, 1)
     return {
@@ -100,17 +106,17 @@ def losses(data: str, points: int, noise: float, sample: int, lams: Tensor) -> d
 
 @lru_cache(maxsize=32)
 def surfaces(data: str, points: int, noise: float, sample: int) -> dict[str, Tensor]:
-    """`losses` on the whole map, SIGMAS by LAMBDAS."""
+    """The four `losses` for every σ of `SIGMAS` and every λ of `LAMBDAS`."""
     return losses(data, points, noise, sample, LAMBDAS)
 
 
 def flat(surface: Tensor) -> bool:
-    """True if the surface is constant, so that the loss prefers no σ and λ."""
+    """True if a loss has the same value for all σ and λ, up to rounding."""
     return bool(surface.max() - surface.min() <= 1e-9 * surface.abs().max())
 
 
 def best(surface: Tensor) -> tuple[float, float] | None:
-    """The σ and λ at the minimum of a surface on the map; None if the surface is flat."""
+    """The σ and λ at the minimum of one of the `surfaces`; None if the loss has the same value everywhere (`flat`)."""
     if flat(surface):
         return None
     i, j = divmod(int(surface.argmin()), len(LAMBDAS))
@@ -118,9 +124,9 @@ def best(surface: Tensor) -> tuple[float, float] | None:
 
 
 def pulls(t: Task, bandwidth: float, lam: float) -> dict[str, tuple[float, float]]:
-    """Minus the gradient of each loss with respect to log σ and log λ, through the solve.
+    """The negative gradient of each loss with respect to log σ and log λ, differentiated through the solve.
 
-    For the query loss this is minus the meta-gradient.
+    For the query loss, the result is the negative meta-gradient.
     """
     logs = torch.tensor([math.log(bandwidth), math.log(lam)], dtype=torch.float64, requires_grad=True)
     sigma, ridge_strength = logs.exp()
@@ -142,7 +148,10 @@ def pulls(t: Task, bandwidth: float, lam: float) -> dict[str, tuple[float, float
 
 @lru_cache(maxsize=32)
 def shares(data: str, points: int, noise: float, sample: int) -> dict[str, np.ndarray]:
-    """For each surface and each point of the map (λ σ), the percentage of points of the map with a lower value."""
+    """The rank of each pair (λ, σ) for each loss: the percentage of all pairs with a lower loss.
+
+    Each array has one row per λ of `LAMBDAS` and one column per σ of `SIGMAS`.
+    """
     found = {}
     for name, surface in surfaces(data, points, noise, sample).items():
         values = surface.T.numpy()
@@ -153,5 +162,5 @@ def shares(data: str, points: int, noise: float, sample: int) -> dict[str, np.nd
 
 
 def judged(found: dict[str, Tensor], name: str) -> float | None:
-    """The query loss at the minimum of the loss `name`; None if the loss `name` is flat."""
+    """The query loss at the σ and λ that minimise the loss `name`; None if the loss `name` is `flat`."""
     return None if flat(found[name]) else float(found["query loss"].flatten()[found[name].argmin()])

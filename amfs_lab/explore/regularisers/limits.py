@@ -1,4 +1,4 @@
-"""Fits at the limits of σ and λ, as theory predicts them and as floating-point arithmetic computes them."""
+"""Fits in the limits of σ and λ: the theoretical limits, and the results of floating-point arithmetic."""
 
 import math
 from functools import lru_cache, partial
@@ -35,7 +35,10 @@ exact_curve = partial(curve, more=dict(line_simplify=False))  # plotly draws eve
 
 
 def labels(points: str) -> tuple[float, ...]:
-    """The labels 0.3 + sin(3x + 1/2) of the points. The second of two equal points has the label SECOND_LABEL."""
+    """The labels 0.3 + sin(3x + 1/2) of the points.
+
+    If two points have the same position, the second point has the label SECOND_LABEL instead.
+    """
     places = PLACES[points]
     again = [x in places[:i] for i, x in enumerate(places)]
     return tuple(
@@ -46,15 +49,15 @@ def labels(points: str) -> tuple[float, ...]:
 
 @lru_cache(maxsize=256)
 def exact(points: str, bandwidth: float, lam: float) -> np.ndarray:
-    """The fit on the grid in 60-digit arithmetic. Every digit that the figure shows is correct."""
+    """The fit on the grid, computed with 60 digits. Every digit that the figure shows is correct."""
     return high_precision.fit(PLACES[points], labels(points), bandwidth, lam, TICKS)
 
 
 @lru_cache
 def polynomial(points: str) -> np.ndarray:
-    """The Lagrange polynomial through the labels, on the grid. Equal points count once, with their mean label.
+    """The Lagrange polynomial through the labels, on the grid.
 
-    Without points, the polynomial is zero.
+    Points at the same position count as one point with their mean label. Without points, the polynomial is zero.
     """
     places, y = high_precision.merged(PLACES[points], labels(points))
     x = np.array(places) / high_precision.TICKS
@@ -63,12 +66,18 @@ def polynomial(points: str) -> np.ndarray:
 
 
 def flat(points: str, lam: float) -> float:
-    """The limit n ȳ / (n + λ) of a fit with λ > 0 for σ → ∞, where all entries of K are 1."""
+    """The limit n ȳ / (n + λ) of a fit with λ > 0 for σ → ∞, where all entries of K are 1.
+
+    n is the number of points, and ȳ is the mean label. Without points, the limit is 0.
+    """
     return sum(labels(points)) / (len(PLACES[points]) + lam) if PLACES[points] else 0.0
 
 
 def computed(points: str, bandwidth: float, lam: float, precision: str) -> tuple[np.ndarray | None, str]:
-    """The fit on the grid by `ridge.solve` in this precision, and ""; after an error, None and the reason."""
+    """The fit on the grid by `ridge.solve` in `precision`, and an empty string.
+
+    If the solve raises an error, the result is None and the first sentence of the error message.
+    """
     dtype = DTYPES[precision]
     x = torch.tensor(PLACES[points], dtype=dtype)[:, None] / high_precision.TICKS
     y = torch.tensor(labels(points), dtype=dtype)[:, None]
@@ -92,7 +101,10 @@ def eigenvalue_ends(points: str, bandwidth: float) -> tuple[float, float]:
 
 
 def condition(points: str, bandwidth: float, lam: float) -> float:
-    """The condition number of K + λI: the largest eigenvalue / the smallest. Infinite for a repeated point at λ = 0."""
+    """The condition number of K + λI: the largest eigenvalue divided by the smallest eigenvalue.
+
+    The result is infinite for λ = 0 if two points have the same position.
+    """
     largest, smallest = eigenvalue_ends(points, bandwidth)
     return (largest + lam) / (smallest + lam) if smallest + lam > 0 else math.inf
 
@@ -104,7 +116,10 @@ def far_off(points: str, bandwidth: float, lam: float, precision: str) -> float 
 
 
 class LimitExplorer(Explorer):
-    """A fit at the limits of σ and λ: in 60-digit arithmetic, in floating-point arithmetic, and predicted by theory."""
+    """A fit in the limits of σ and λ, from three sources.
+
+    The sources are 60-digit arithmetic, floating-point arithmetic, and the theoretical limits of the fit.
+    """
 
     title = "The limits of σ and λ, and the limits of floating-point numbers"
     alt = (
@@ -115,7 +130,7 @@ class LimitExplorer(Explorer):
     )
 
     bandwidth = Slider("σ", 0.05, 64.0, scale="log", start=0.3, unit="same unit as x", help="the bandwidth")
-    lam = Slider("λ", 1e-16, 10.0, scale="zero-log", start=0.0, help="the ridge; at the left end λ = 0, no ridge")
+    lam = Slider("λ", 1e-16, 10.0, scale="zero-log", start=0.0, help="the regulariser; 0 at the left end")
     precision = Choice("precision", list(DTYPES), help="the type of the computer’s numbers")
     points = Choice("points", list(PLACES), help="half a unit apart; a point twice has two labels")
 
@@ -125,7 +140,7 @@ class LimitExplorer(Explorer):
         "Lagrange": dict(bandwidth=16.0, lam=0.0, precision="float64", points="five points"),
         "float64 breaks": dict(bandwidth=40.0, lam=0.0, precision="float64", points="five points"),
         "float32": dict(bandwidth=4.0, lam=0.0, precision="float32", points="a point twice"),
-        "no error, and wrong": dict(bandwidth=4.0, lam=1e-6, precision="float32", points="a point twice"),
+        "no error, but wrong": dict(bandwidth=4.0, lam=1e-6, precision="float32", points="a point twice"),
         "λ repairs": dict(bandwidth=4.0, lam=1e-4, precision="float32", points="a point twice"),
         "no points": dict(bandwidth=0.3, lam=0.0, precision="float64", points="no points"),
     }
@@ -195,7 +210,7 @@ class LimitExplorer(Explorer):
             end_y=np.array([end, end]),
             end_note_x=np.array([BANDWIDTHS[0]]),
             end_note_y=np.array([60 * end]),
-            end_note=[f"{state.precision} ends here"],
+            end_note=[f"limit of {state.precision}"],
             here_x=np.array([sigma]),
             here_y=np.array([min(here, AXIS_MAX)]),
             off_note=["no curve: the solve raised an error" if refused else " "],
@@ -209,9 +224,9 @@ class LimitExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         sigma, lam, precision, points = a.state.bandwidth, a.state.lam, a.state.precision, a.state.points
         if points == "no points":
-            return f"Without points nothing was learned: the fit is zero everywhere, at σ = {sigma:.3g} and every σ."
+            return "Without points, the fit is zero everywhere, at every σ."
         through = "the polynomial through the labels"
-        through += " (the two at one place averaged)" if points == "a point twice" else ""
+        through += " (at the repeated point: their mean)" if points == "a point twice" else ""
         if a.spikes:
             shape = "is a spike at each point and zero elsewhere"
         elif lam > 0 and a.from_flat < SEEN:
@@ -220,7 +235,7 @@ class LimitExplorer(Explorer):
             shape = f"is within {a.from_polynomial:.1g} of {through}"
         else:
             shape = f"is up to {a.from_polynomial:.2g} away from {through}"
-            shape += f", {a.from_flat:.2g} from the flat line" if lam > 0 else ""
+            shape += f", and {a.from_flat:.2g} from the flat line" if lam > 0 else ""
         if a.refused:
             fate = f"In {precision} there is no curve: {a.refused}"
         elif a.worst >= SEEN:

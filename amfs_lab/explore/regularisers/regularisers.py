@@ -1,4 +1,4 @@
-"""The effects of three regularisers on one task. λ and μ change each direction of the fit; γ changes the best σ."""
+"""The effects of three regularisers on one task: λ and μ change the fit, and γ changes the best σ."""
 
 import math
 
@@ -23,7 +23,10 @@ DRAWN = ridge.Spectrum.of(torch.logspace(math.log10(WEAKEST), math.log10(MOST), 
 
 
 def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu: float = 0.0) -> tuple[Tensor, Tensor]:
-    """The query loss and I/n at every σ of the map. The task's meta-objective is query loss + γ I/n."""
+    """The query loss and the information term I/n of a task, for every σ of `SIGMAS`.
+
+    The meta-objective of the task is query loss + γ I/n.
+    """
     t, (K, K_qs) = task(data, points, noise, sample), grams(data, points, noise, sample)
     alpha = ridge.solve(K, t.y.expand(len(K), -1, -1), lam, mu)
     query_loss = (K_qs @ alpha - t.query_y).square().mean((1, 2)) / 2
@@ -33,8 +36,10 @@ def meta_terms(data: str, points: int, noise: float, sample: int, lam: float, mu
 class RegulariserExplorer(Explorer):
     """One task with the regularisers λ, μ and γ, in four panels.
 
-    The panels show the fit, the filter with the effective ridge, the information I with the degrees of freedom d over
-    λ, and the meta-objective over σ.
+    - The data and the fit.
+    - The filter and the effective ridge, against the eigenvalue.
+    - The information I and the degrees of freedom d, against λ.
+    - The meta-objective, against σ.
     """
 
     title = "Three regularisers: the effects of λ, μ and γ"
@@ -47,12 +52,21 @@ class RegulariserExplorer(Explorer):
 
     bandwidth = Slider("σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x", help="the bandwidth")
     lam = Slider("λ", 1e-4, 10.0, scale="log", start=1.0, help="weight of the norm of f")
-    mu = Slider("μ", 0.01, 1e4, scale="zero-log", start=0.0, help="weight of the gradient's norm; 0 at its left end")
-    gamma = Slider("γ", 0.001, 10.0, scale="zero-log", start=0.0, help="weight of the information; 0 at its left end")
-    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
+    mu = Slider("μ", 0.01, 1e4, scale="zero-log", start=0.0, help="weight of the gradient norm; 0 at the left end")
+    gamma = Slider("γ", 0.001, 10.0, scale="zero-log", start=0.0, help="weight of the information; 0 at the left end")
+    noise = Slider(
+        "noise",
+        0.0,
+        1.0,
+        start=0.3,
+        step=0.02,
+        unit="unit of y",
+        help="sd of the label noise",
+        rare=True,
+    )
     points = Slider("points", 0, MOST, integer=True, start=20, help="number of labelled points, n", rare=True)
-    sample = Slider("sample", 1, 20, integer=True, start=6, help="other points of the same kind", rare=True)
-    data = Choice("data", list(DATA), help="the source of the labels, or a fault in them", rare=True)
+    sample = Slider("sample", 1, 20, integer=True, start=6, help="other points of the same kind (the seed)", rare=True)
+    data = Choice("data", list(DATA), help="the function behind the labels, or a fault in the data", rare=True)
 
     presets = {
         "plain ridge": dict(bandwidth=0.6, lam=1.0, mu=0.0, gamma=0.0, points=20, sample=6, data="sine"),
@@ -68,14 +82,14 @@ class RegulariserExplorer(Explorer):
         "fit filter / information objective",
         fit=Panel("data and fit", axis("x", (-3.3, 3.3)), axis("y", (-2.6, 2.6))),
         filter=Panel(
-            "filter and ridge of each direction",
+            "filter and effective ridge",
             log_axis("eigenvalue s", (-6.15, 1.65), ticks={1e-6: "≤ 10⁻⁶", 1e-4: "10⁻⁴", 0.01: "0.01", 1: "1"}),
             axis("share", (-0.03, 1.06), ticks=[0, 0.5, 1]),
         ),
         information=Panel(
             "information I, degrees of freedom d",
             log_axis("λ", (-4.1, 1.1), ticks=POWERS),
-            axis("nats, and directions"),
+            axis("I in nats; d"),
         ),
         objective=Panel("the task’s meta-objective", SIGMA_AXIS, axis("loss")),
     )
@@ -91,7 +105,7 @@ class RegulariserExplorer(Explorer):
                 ("fit", "fit", "grid", "fit", BLUE, None),
                 ("filter", "h at μ = 0", "strengths", "plain_filter", VERMILLION, "dot"),
                 ("filter", "filter h", "strengths", "filter", BLUE, None),
-                ("filter", "ridge ÷ λ", "strengths", "effective", GREEN, "dash"),
+                ("filter", "effective ridge ÷ λ", "strengths", "effective", GREEN, "dash"),
                 ("information", "I", "lambdas", "information", PURPLE, None),
                 ("information", "d", "lambdas", "freedom", GREEN, "dash"),
                 ("information", "slope −d/2", "tangent_x", "tangent_y", INK, "dot"),
@@ -183,25 +197,26 @@ class RegulariserExplorer(Explorer):
     def say(self, a: Arrays) -> str:
         s = a.state
         if s.points == 0:
-            return "No points: the curve is zero, its band is as wide as before any label, and all σ are equally good."
+            return "No points: the curve is zero, the band has its width without labels, and all σ are equally good."
         (plain, d), (own, near), (before, after) = a.spent, a.labels_missed, a.missed
         if s.mu == 0:
-            fit = f"Every direction has the same ridge {s.lam:.3g}. The fit spends {d:.1f} of {s.points} degrees of "
-            fit += f"freedom. Root mean square error: {near:.3f} at the labels, {after:.3f} at new points."
+            fit = f"In every eigen-direction the effective ridge is {s.lam:.3g}. The fit uses {d:.1f} of {s.points} "
+            fit += f"degrees of freedom. Root mean square error: {near:.3f} at the labels, {after:.3f} at new points."
         else:
-            fit = f"μ = {s.mu:.5g} lowers the strongest direction’s ridge from {s.lam:.3g} to {a.strongest:.2g}. "
-            fit += f"Degrees of freedom: {plain:.1f}, now {d:.1f} of {s.points}. Error at the labels: {own:.3f}, now "
-            fit += f"{near:.3f}. Error at new points: {before:.3f}, now {after:.3f}."
+            fit = f"In the strongest eigen-direction, μ = {s.mu:.5g} lowers the effective ridge from {s.lam:.3g} to "
+            fit += f"{a.strongest:.2g}. Without and with μ, the fit uses {plain:.1f} and {d:.1f} of {s.points} degrees "
+            fit += f"of freedom. Root mean square error at the labels: {own:.3f} and {near:.3f}, at new points: "
+            fit += f"{before:.3f} and {after:.3f}."
         preferred, without = (
             f"{sigma:.2g}{' (the end of the slider)' if sigma in (SIGMAS[0], SIGMAS[-1]) else ''}"
             for sigma in a.lowest_x
         )
         if s.gamma == 0:
             return f"{fit} The query loss is lowest at σ = {without}."
-        than = "as without γ" if preferred == without else f"without γ {without}"
-        return f"{fit} The meta-objective is lowest at σ = {preferred}, {than}."
+        than = ", as without γ" if preferred == without else f"; without γ, at σ = {without}"
+        return f"{fit} The meta-objective is lowest at σ = {preferred}{than}."
 
 
 def rms(residuals: Tensor) -> float:
-    """Root mean square; 0 for an empty tensor."""
+    """The root mean square of the residuals; 0 for an empty tensor."""
     return float(residuals.square().mean().sqrt()) if residuals.numel() else 0.0

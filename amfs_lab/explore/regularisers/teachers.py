@@ -1,4 +1,7 @@
-"""The choice of σ and λ by training loss, leave-one-out loss and evidence, evaluated on new points of the task."""
+"""The choice of σ and λ by the training loss, the leave-one-out loss or the evidence.
+
+The query loss, on new points of the task, evaluates each choice.
+"""
 
 import math
 
@@ -55,9 +58,12 @@ PALE = [[0.0, "#FFFFFF"], [0.1, "#EEF3F8"], [1.0, "#AFC0D2"]]
 
 
 class TeacherExplorer(Explorer):
-    """A map of all σ and λ, coloured by one loss. It shows the minimum and the negative gradient of every loss."""
+    """A map of all σ and λ, coloured by one loss.
 
-    title = "Three losses that choose σ and λ, and the query loss that judges them"
+    The map shows the minimum of each loss. It also shows the negative gradient of each loss at the current σ and λ.
+    """
+
+    title = "Three losses that choose σ and λ, compared by their query loss"
     alt = (
         "Two panels. Left: a map with sigma across and lambda upwards, shaded by the rank of each place for the loss "
         "that is shown. A symbol marks the minimum of each of four losses, and arrows from the present place show "
@@ -65,20 +71,29 @@ class TeacherExplorer(Explorer):
     )
 
     bandwidth = Slider("σ", 0.05, 5.0, scale="log", start=0.3, unit="same unit as x", help="the bandwidth")
-    lam = Slider("λ", 1e-4, 10.0, scale="log", start=0.1, help="the ridge")
+    lam = Slider("λ", 1e-4, 10.0, scale="log", start=0.1, help="the regulariser")
     surface = Choice("map of", list(LOOKS), help="the loss that shades the map")
-    noise = Slider("noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="error of the labels, sd", rare=True)
+    noise = Slider(
+        "noise",
+        0.0,
+        1.0,
+        start=0.3,
+        step=0.02,
+        unit="unit of y",
+        help="sd of the label noise",
+        rare=True,
+    )
     points = Slider("points", 0, MOST, integer=True, start=20, help="number of labelled points, n", rare=True)
-    sample = Slider("sample", 1, 20, integer=True, start=6, help="other points of the same kind")
-    data = Choice("data", list(DATA), help="the source of the labels, or a fault in them", rare=True)
+    sample = Slider("sample", 1, 20, integer=True, start=6, help="other points of the same kind (the seed)")
+    data = Choice("data", list(DATA), help="the function behind the labels, or a fault in the data", rare=True)
 
     presets = {
         "start too wide": START | dict(bandwidth=3.0),
         "agree": START | dict(points=40),
         "disagree": START | dict(bandwidth=0.7, points=12, sample=1),
-        "train misleads": START | dict(bandwidth=0.7, surface="training loss"),
+        "training loss misleads": START | dict(bandwidth=0.7, surface="training loss"),
         "every point twice": START | dict(data="every point twice", surface="leave-one-out"),
-        "one wild label": START | dict(data="one wild label", surface="evidence"),
+        "one outlier": START | dict(data="one outlier", surface="evidence"),
         "constant labels": START | dict(noise=0.0, data="constant", surface="evidence"),
         "no points": START | dict(points=0),
     }
@@ -177,14 +192,14 @@ class TeacherExplorer(Explorer):
         here = f"At σ = {a.state.bandwidth:.2g}, λ = {a.state.lam:.2g} the query loss is {a.query_loss:.3f}"
         if a.state.points == 0:
             return f"{here}, as everywhere: without points there is nothing to learn from, and no loss has a gradient."
-        asked = "; ".join(f"{way}: {words(names)}" for way, names in by_direction(a.pulls).items() if names)
+        better = "; ".join(f"{way} improves {words(names)}" for way, names in by_direction(a.pulls).items() if names)
         ends = [f"{name} {a.chosen[name]:.3f}" for name in list(LOOKS)[1:] if a.chosen[name] is not None]
-        lowest = f"{', '.join(ends)}; {a.chosen['query loss']:.3f} at best"
-        return f"{here}. The losses ask for {asked}. Query loss at the minimum of each: {lowest}."
+        lowest = f"The lowest query loss is {a.chosen['query loss']:.3f}"
+        return f"{here}. {better.capitalize()}. Query loss at the minimum of: {', '.join(ends)}. {lowest}."
 
 
 def by_direction(pulled: dict[str, tuple[float, float]]) -> dict[str, list[str]]:
-    """The names of the losses, grouped by the change of σ that lowers them."""
+    """The names of the losses, grouped by the change of σ that decreases the loss."""
     found: dict[str, list[str]] = {"a wider σ": [], "a narrower σ": [], "no change of σ": []}
     for name, (pull, _) in pulled.items():
         found["a wider σ" if pull > 0 else "a narrower σ" if pull < 0 else "no change of σ"].append(name)
@@ -196,10 +211,11 @@ def words(names: list[str]) -> str:
 
 
 def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: float) -> tuple[list, list]:
-    """The two ends of an arrow on the map along `pull`, a direction in log σ and log λ; empty if `pull` is zero.
+    """The σ of both ends and the λ of both ends of an arrow on the map; empty lists if `pull` is zero.
 
-    `length` is the length of the arrow as a share of the map. Near an edge of the panel, all arrows are shortened by
-    the same factor, so that each ends inside.
+    The arrow starts at `bandwidth` and `lam`. Its direction is `pull`, a vector in log σ and log λ. `length` is the
+    length of the arrow as a share of the map. Near an edge of the panel, all arrows are shortened by the same factor,
+    so that every arrow ends inside the panel.
     """
     wide, high = math.log10(float(SIGMAS[-1] / SIGMAS[0])), math.log10(float(LAMBDAS[-1] / LAMBDAS[0]))
     size = math.hypot(pull[0] / wide, pull[1] / high)
@@ -212,7 +228,7 @@ def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: 
 
 
 def on_the_map(x: list[float], y: list[float], head: Number) -> Arrow:
-    """The arrow between two points of the map. Its head is not longer than the arrow."""
+    """The arrow between two points of the map. The arrow head is not longer than the arrow."""
     if not x:
         return NOTHING
     along = [math.log10(ends[1] / ends[0]) * decade for ends, decade in zip((x, y), DECADES, strict=True)]

@@ -1,4 +1,8 @@
-"""A function on a line, its part in the span of the support points, and its part that is zero at these points."""
+"""A function f on a line as the sum of two parts, f_parallel and f_perpendicular.
+
+f_parallel lies in the span of the kernel functions k(x_i, .) of the support points x_i. f_perpendicular is zero at the
+support points.
+"""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -35,9 +39,10 @@ FUNCTIONS = {
 
 
 class Decomposition:
-    """The two parts f_parallel + f_perpendicular of f = sum_j c_j k(z_j, .).
+    """The decomposition f = f_parallel + f_perpendicular of f = sum_j c_j k(z_j, .).
 
-    An instance has the coefficients alpha of f_parallel, the squared norms of both parts, and their values (`at`).
+    f_parallel lies in the span of the functions k(x_i, .) of the support points `x`. An instance has the coefficients
+    alpha of f_parallel and the squared norms of both parts. The method `at` evaluates both parts.
     """
 
     def __init__(self, function: str, x: Tensor, bandwidth: float) -> None:
@@ -57,13 +62,16 @@ class Decomposition:
 
 @lru_cache(maxsize=32)
 def split(function: str, places: str, points: int, bandwidth: float) -> tuple[Decomposition, tuple[Tensor, Tensor]]:
-    """The two parts of the function `function` for the first `points` of the points `places`, and their two curves."""
+    """The `Decomposition` of a function for the first `points` support points, and both parts on the grid."""
     parts = Decomposition(function, PLACES[places][:points], bandwidth)
     return parts, parts.at(GRID)
 
 
 class Extent(NamedTuple):
-    """The extent of curves and bars over all t and all numbers of points, for axes that do not change."""
+    """The extreme values of the curves and bars over all t and all numbers of points.
+
+    The axes use these values, so that their ranges do not change.
+    """
 
     lowest: float  # of f and of the labels
     highest: float
@@ -89,27 +97,31 @@ def labels(parts: Decomposition, x: Tensor) -> Tensor:
 
 
 def unseen_share(function: str, places: str, points: int, bandwidth: float) -> float:
-    """|f_perpendicular|^2 / |f|^2, the share of the squared norm outside the span of the support points, in [0, 1]."""
+    """|f_perpendicular|^2 / |f|^2, in [0, 1]: the share of the squared norm outside the span of the k(x_i, .)."""
     parts, _ = split(function, places, points, bandwidth)
     return float(parts.perpendicular_norm / (parts.parallel_norm + parts.perpendicular_norm))
 
 
 def piece(heights: str, at: int, color: str, pattern: str) -> Trace:
-    """One segment of a stacked bar, which has its own colour and pattern."""
+    """One segment of a stacked bar, with its own colour and pattern."""
     hatch = hatched(pattern, size=7, solidity=0.25)
     return bars([at], heights, color, None, hatch, at="sizes", hover="%{y:.3f}", more=dict(width=0.5))
 
 
 def padded(low: float, high: float) -> list[float]:
-    """A range with a margin at both ends."""
+    """The range from `low` to `high` with a margin at both ends."""
     room = 0.06 * (high - low) + 0.05
     return [low - room, high + room]
 
 
 class PerpendicularExplorer(Explorer):
-    """A sum of bumps, its projection on the span of the support points, and a control that scales the remainder."""
+    """A sum f of RBF bumps and its decomposition into f_parallel and f_perpendicular.
 
-    title = "A function, the part that the points see, and the part that they can't see"
+    f_parallel is the projection of f on the span of the kernel functions of the support points. A slider scales
+    f_perpendicular, the remaining part of f.
+    """
+
+    title = "A function f, its projection f∥, and the perpendicular part f⊥"
     alt = (
         "Three panels. Left top: labelled points, the function f and its part f-parallel, which meet at every point. "
         "Left bottom: the kept part of f-perpendicular, a curve that is zero at every point. Right: two bars, the "
@@ -118,7 +130,9 @@ class PerpendicularExplorer(Explorer):
 
     t = Slider("t", -1.0, 1.5, start=1.0, step=0.05, help="the share of f⊥ that is kept: 1 is all of it, 0 is none")
     points = Slider("points", 0, MOST, integer=True, start=4, help="number of labelled points, n")
-    bandwidth = Slider("σ", 0.2, 2.0, scale="log", start=0.6, unit="same unit as x", help="the width of every bump")
+    bandwidth = Slider(
+        "σ", 0.2, 2.0, scale="log", start=0.6, unit="same unit as x", help="the bandwidth: the width of every bump"
+    )
     function = Choice("f", list(FUNCTIONS), help="a sum of bumps at other places than the points")
     places = Choice("places", list(PLACES), help="where the points lie")
 
@@ -135,13 +149,13 @@ class PerpendicularExplorer(Explorer):
         widths=(0.64, 0.36),
         heights=(0.62, 0.38),
         f=Panel(
-            "f, and what the points see of it", axis(range=(-3.2, 3.2), showticklabels=False), axis("f(x)", zero=GRAY)
+            "f and its projection f<sub>∥</sub>", axis(range=(-3.2, 3.2), showticklabels=False), axis("f(x)", zero=GRAY)
         ),
         sizes=Panel(
             "loss and squared norm", axis(range=(-0.42, 2.0), ticks={0: "training loss", 1: "‖f‖²"}, showgrid=False)
         ),
         rest=Panel(
-            "what they can't see: t f<sub>⊥</sub>", axis("x", (-3.2, 3.2)), axis("t f<sub>⊥</sub>(x)", zero=GRAY)
+            "the perpendicular part t f<sub>⊥</sub>", axis("x", (-3.2, 3.2)), axis("t f<sub>⊥</sub>(x)", zero=GRAY)
         ),
     )
     layout = dict(height=500, barmode="stack")
@@ -230,14 +244,14 @@ class PerpendicularExplorer(Explorer):
         n, t = len(a.x), a.state.t
         if n == 0:
             return (
-                f"Without points there is no loss, and f is not visible: ‖f‖² = {a.norm:.2f} at t = {signed(t)}, "
-                "and the smallest f, at t = 0, is zero everywhere."
+                f"Without points there is no loss, and all of f is f⊥: ‖f‖² = {a.norm:.2f} at t = {signed(t)}. "
+                "The smallest f, at t = 0, is zero everywhere."
             )
         which = f"the {count(n, 'point')}"
         if a.state.places == "a point twice" and n > 1:
             which += " (two of them at one place)"
         return (
-            f"At {which} nothing moves with t: training loss {a.loss[0]:.3f}. At t = {signed(t)}, ‖f‖² = {a.norm:.3f}: "
-            f"{a.parallel_norm[0]:.3f} of f∥, and {a.kept_norm[0]:.3f} of the kept part of f⊥. "
-            f"For the whole f, {percent(a.unseen_share)} of the squared norm can't be seen."
+            f"At {which} f does not change with t: training loss {a.loss[0]:.3f}. At t = {signed(t)}, "
+            f"‖f‖² = {a.norm:.3f}: {a.parallel_norm[0]:.3f} from f∥ and {a.kept_norm[0]:.3f} from t f⊥. "
+            f"At t = 1, f⊥ has {percent(a.unseen_share)} of the squared norm."
         )

@@ -1,7 +1,8 @@
 """A weight vector in three dimensions, its part in the span of the training points, and the perpendicular part.
 
-With the linear kernel k(a, b) = <a, b>, a function is a vector w with value <w, x> at x. The functions k(x_i, .) are
-the points themselves. The projection of the representer theorem is then the shadow of w on the floor.
+With the linear kernel k(a, b) = <a, b>, a function is a vector w with the value <w, x> at x. The function k(x_i, .) is
+the vector x_i itself. The two training points lie in a horizontal plane, which is called the floor. For two points, the
+projection of the representer theorem is the shadow of w on the floor.
 """
 
 import math
@@ -45,9 +46,9 @@ def once(x: Tensor) -> Tensor:
 
 
 def split(w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """w = w_parallel + w_perpendicular (d 1 each), the first in the span of the rows of `x` (n d).
+    """The two parts w_parallel and w_perpendicular of w, (d 1) each. Their sum is w.
 
-    w_parallel = sum_i alpha_i x_i with K_ss alpha = (<w, x_i>)_i.
+    w_parallel lies in the span of the rows of `x` (n d): w_parallel = sum_i alpha_i x_i with K_ss alpha = (<w, x_i>)_i.
     """
     x = once(x)
     parallel = x.T @ solve(linear_kernel(x, x, bias=False), x @ w, lam=0.0)
@@ -55,23 +56,26 @@ def split(w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def training_loss(w: Tensor, x: Tensor) -> Tensor:
-    """L = 1/2 sum_i (<w, x_i> - y_i)^2, for each column of `w` (d m)."""
+    """The loss L = 1/2 sum_i (<w, x_i> - y_i)^2 for each column w of `w` (d m)."""
     return (x @ w - LABELS[: len(x)]).square().sum(0) / 2
 
 
 def weights(height: Number) -> Tensor:
-    """The vector w (3 1) at this height above its position on the floor."""
+    """The vector w (3 1) whose tip is at this height above the fixed point SHADOW of the floor."""
     return torch.tensor([*SHADOW, height], dtype=torch.float64)[:, None]
 
 
 def every(parts: tuple[Tensor, Tensor]) -> Tensor:
-    """w_parallel + t w_perpendicular, with one column for each t of `SHARES`."""
+    """The vectors w_parallel + t w_perpendicular, with one column for each t of `SHARES`."""
     parallel, rest = parts
     return parallel + rest * SHARES
 
 
 class ProjectionExplorer(Explorer):
-    """A vector w above a floor, its shadow, and a control that scales the part perpendicular to the shadow."""
+    """A vector w above a floor, and its projection on the span of the training points, which lie on the floor.
+
+    A slider scales the part of w that is perpendicular to this span.
+    """
 
     title = "A vector w, the plane of the points, and the perpendicular part of w"
     alt = (
@@ -83,7 +87,7 @@ class ProjectionExplorer(Explorer):
 
     t = Slider("t", -1.0, 1.5, start=1.0, step=0.05, help="the share of w⊥ that is kept: 1 is all of it, 0 is none")
     height = Slider("height", 0.0, 1.2, start=1.0, step=0.05, help="how far the whole w rises above the floor")
-    support = Choice("support", list(SUPPORTS), help="the training points: only they show values of w")
+    support = Choice("support", list(SUPPORTS), help="the training points")
     azimuth = Slider("turn", 0, 360, start=320, step=5, unit="degrees", help="the direction of view around the floor")
     elevation = Slider("look down", 5, 90, start=26, step=1, unit="degrees", help="90 is from straight above")
 
@@ -173,7 +177,7 @@ class ProjectionExplorer(Explorer):
         )
 
     def scene(self, x: Tensor, parallel: Tensor, w: Tensor) -> dict[str, Tensor]:
-        """The parts of the picture as points in space (n 3); no points for a part that is not drawn."""
+        """The parts of the picture as points in space (n 3). A part that is not drawn has no points."""
         different, nothing = once(x), x[:0]
         span, sides = nothing, nothing
         if len(different) == 1:
@@ -200,20 +204,23 @@ class ProjectionExplorer(Explorer):
         t, norm, loss, rest = a.state.t, a.now_y[0], a.now_y[1], float(a.rest @ a.rest)
         if len(a.seen) == 0:
             return (
-                f"At t = {signed(t)}, ‖w‖² = {norm:.2f}. Without points no part of w is visible: all of w is w⊥, "
-                "and the smallest w, at t = 0, is zero."
+                f"At t = {signed(t)}, ‖w‖² = {norm:.2f}. Without points all of w is w⊥. "
+                "The smallest w, at t = 0, is zero."
             )
         seen = " and ".join(f"x{n} the value {signed(value)}" for n, value in zip("₁₂", a.seen, strict=False))
         head = f"At t = {signed(t)}, w gives {seen}: training loss {loss:.3f}, as at every t. ‖w‖² = {norm:.2f}"
         if rest < 1e-12:
             return f"{head}, and w lies in the span of the points: w⊥ is zero."
         if t == 0:
-            return f"{head}, the smallest possible for these values."
-        return f"{head}: {float(a.parallel @ a.parallel):.2f} of w∥, and {t * t * rest:.2f} of what is kept of w⊥."
+            return f"{head}, the smallest possible for these values at the points."
+        return f"{head}: {float(a.parallel @ a.parallel):.2f} from w∥ and {t * t * rest:.2f} from t w⊥."
 
 
 def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
-    """The arrays of an arrow's trace. An arrow along the viewing direction has no visible length and is a dot."""
+    """The arrays for the trace of an arrow.
+
+    An arrow along the viewing direction has no visible length and is drawn as a dot.
+    """
     found = arrows.NOTHING
     if len(places):
         start, tip = places.tolist()
@@ -222,7 +229,7 @@ def pointed(name: str, places: Tensor, head: int) -> dict[str, Any]:
 
 
 def names(drawn: dict[str, Tensor], t: Number) -> dict[str, list]:
-    """The names at the arrows' tips, and the positions of the names. Close tips share one name."""
+    """The labels at the tips of the arrows, and the positions of the labels. Close tips share one label."""
     tips = {name: drawn[name][-1].tolist() for name in ("x1", "x2", "parallel", "w") if len(drawn[name])}
     words = {"x1": "x₁", "x2": "x₂", "parallel": "w<sub>∥</sub>", "w": "w"}
     if len(drawn["rest"]):

@@ -1,4 +1,4 @@
-"""Pictures of three-dimensional space, drawn with plain lines. They need no WebGL, and a slider can turn them."""
+"""Pictures of three-dimensional space, drawn with plain lines and without WebGL. A slider can turn the pictures."""
 
 import math
 
@@ -17,9 +17,10 @@ CORNER = 0.1  # side of the right-angle mark
 
 
 def seen_from(points: Tensor, azimuth: Number, elevation: Number) -> Tensor:
-    """The projection of points (n 3) onto the picture (n 2); the floor's middle is the origin.
+    """The projection of points (n 3) onto the picture (n 2). The middle of the floor is the origin.
 
-    The projection is parallel. The angles are in degrees and give the viewing position; elevation 90 is from above.
+    The projection is parallel. The two angles are in degrees and give the viewing position. The elevation 90 is a view
+    from above.
     """
     a, e = math.radians(azimuth), math.radians(elevation)
     across = [-math.sin(a), math.cos(a), 0.0]
@@ -28,14 +29,17 @@ def seen_from(points: Tensor, azimuth: Number, elevation: Number) -> Tensor:
 
 
 def floor_lines() -> Tensor:
-    """The floor's grid as one line (n 3): back and forth along one side, then along the other side."""
+    """The grid of the floor as the points (n 3) of one connected line.
+
+    The line first follows all grid lines along one axis, and then all grid lines along the other axis.
+    """
     ticks = torch.linspace(LOW, HIGH, 8, dtype=torch.float64).tolist()
     along = [[end, tick, 0.0] for n, tick in enumerate(ticks) for end in ((LOW, HIGH), (HIGH, LOW))[n % 2]]
     return torch.tensor(along + [[y, x, z] for x, y, z in along], dtype=torch.float64)
 
 
 def line_along(direction: Tensor) -> Tensor:
-    """The line through the origin along `direction` (3), to the edges of the floor."""
+    """The ends (2 3) of the line through the origin along `direction` (3). The ends lie on the edges of the floor."""
     sides = torch.stack([LOW / direction[:2], HIGH / direction[:2]])
     return torch.stack([sides.amin(0).max(), sides.amax(0).min()])[:, None] * direction
 
@@ -46,7 +50,10 @@ def ends(v: Tensor) -> Tensor:
 
 
 def corner(foot: Tensor, upright: Tensor) -> Tensor:
-    """The right-angle mark at the tip of `foot` (3), below `upright` (3); no points if there is no room for it."""
+    """The mark of the right angle between `foot` (3) and `upright` (3), at the tip of `foot`.
+
+    The mark has no points if `foot` or `upright` is too short for it.
+    """
     if min(foot.norm(), upright.norm()) < 2 * CORNER:
         return foot.new_zeros(0, 3)
     inwards, along = -CORNER * foot / foot.norm(), CORNER * upright / upright.norm()
@@ -54,5 +61,5 @@ def corner(foot: Tensor, upright: Tensor) -> Tensor:
 
 
 def arrow(points: str, name: str, color: str, width: Number, dash: str | None = None) -> Trace:
-    """The trace of an arrow. Its arrays begin with `points` (`Arrow.arrays`), and its hover text is `name`."""
+    """The trace of an arrow with the hover text `name`. The names of its arrays begin with `points`."""
     return vector(points, color, width, dash, name=name, listed=False, more=dict(hoverinfo="name"))

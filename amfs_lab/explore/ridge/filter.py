@@ -1,4 +1,4 @@
-"""Ridge regression as a filter that keeps a share of each channel, and gradient descent as another filter."""
+"""Ridge regression and gradient descent as two filters. A filter keeps a share of the labels along each eigenvector."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from amfs_lab.explore.ridge.points import DEAD, GRID, MOST, TRUTHS
-from amfs_lab.explore.ridge.spectra import PLACES, START, TRUTH, channels, labelled
+from amfs_lab.explore.ridge.spectra import PLACES, START, TRUTH, kernel_and_spectrum, labelled
 from amfs_lab.ridge import Spectrum, solve
 from amfs_lab.widgets.controls import Choice, Slider
 from amfs_lab.widgets.explorer import Explorer
@@ -24,20 +24,20 @@ RING: dict[str, Any] = dict(color=GREEN, size=15, symbol="circle-open", rim=(Non
 
 
 class FilterExplorer(Explorer):
-    """Kernel ridge regression as a filter, h(s) = s / (s + λ), and gradient descent, 1 - (1 - a s)^k.
+    """Kernel ridge regression as the filter h(s) = s / (s + λ), and gradient descent as the filter 1 - (1 - a s)^k.
 
-    A channel is an eigenvector u_i of the Gram matrix with eigenvalue s_i. The part of the labels along the channel is
-    u_i (u_iᵀy), and the fit keeps the share h(s_i) of this part. At any position x, the kept part has the value
-    h(s_i) (u_iᵀy) k_xᵀu_i / s_i. This function of x is the wave of the channel. The sum of all waves is the fit.
-    Gradient descent takes its steps in function space, at the rate a = 1 / s_max.
+    An eigen-direction is an eigenvector u_i of the Gram matrix with eigenvalue s_i. The part of the labels along it is
+    u_i (u_iᵀy). The fit keeps the share h(s_i) of this part. At any position x, the kept part has the value
+    h(s_i) (u_iᵀy) k_xᵀu_i / s_i. This function of x is called the wave of the eigen-direction. The sum of all waves is
+    the fit. Gradient descent takes k steps in function space with the learning rate a = 1 / s_max.
     """
 
-    title = "An equaliser: each channel of the labels has its own share that passes"
+    title = "A filter: the share of the labels that the fit keeps along each eigen-direction"
     alt = (
         "Three panels. Left: labelled points, the function they come from, the ridge fit and, if steps are set, the "
-        "fit of gradient descent; the wave of a chosen channel. Right top: the share kept against the eigenvalue on a "
-        "logarithmic axis, a curve that rises from 0 to 1 and is one half at s = lambda. Right bottom: the size of the "
-        "labels along each channel, and the part of it that the fit keeps."
+        "fit of gradient descent; the part of the fit along a chosen eigen-direction. Right top: the share kept "
+        "against the eigenvalue on a logarithmic axis, a curve that rises from 0 to 1 and is one half at s = lambda. "
+        "Right bottom: the size of the labels along each eigen-direction, and the part of it that the fit keeps."
     )
 
     bandwidth = Slider(
@@ -47,7 +47,7 @@ class FilterExplorer(Explorer):
         scale="log",
         start=START["bandwidth"],
         unit="same unit as x",
-        help="the bandwidth: it sets the strength of each channel",
+        help="the bandwidth: it sets the eigenvalues",
     )
     lam = Slider(
         "λ",
@@ -56,7 +56,7 @@ class FilterExplorer(Explorer):
         scale="log",
         start=START["lam"],
         unit="unit of s",
-        help="the ridge: the eigenvalue at which half passes",
+        help="the regulariser: the eigenvalue at which half is kept",
     )
     steps = Slider(
         "steps k",
@@ -65,9 +65,11 @@ class FilterExplorer(Explorer):
         scale="zero-log",
         integer=True,
         start=0,
-        help="of gradient descent from zero; 0 for none",
+        help="steps of gradient descent, from zero; 0 for none",
     )
-    channel = Slider("channel", 0, MOST, integer=True, start=0, help="draw the wave of this channel; 0 for none")
+    eigen_direction = Slider(
+        "eigen-direction", 0, MOST, integer=True, start=0, help="draw the labels and the fit along it; 0 for none"
+    )
     points = Slider(
         "points", 0, MOST, integer=True, start=START["points"], help="number of labelled points, n", rare=True
     )
@@ -79,7 +81,7 @@ class FilterExplorer(Explorer):
         start=START["noise"],
         step=0.01,
         unit="unit of y",
-        help="standard deviation of the labels' error",
+        help="standard deviation of the noise in the labels",
         rare=True,
     )
     sample = Slider(
@@ -88,16 +90,16 @@ class FilterExplorer(Explorer):
         20,
         integer=True,
         start=START["sample"],
-        help="other errors, and other places unless they are even",
+        help="another sample of the noise, and of the places if they are random",
         rare=True,
     )
 
     presets = {
-        "equaliser": START,
-        "all pass": START | dict(bandwidth=0.2, lam=1e-4),
-        "bass only": START | dict(lam=1.0),
-        "one channel": START | dict(lam=0.2, channel=12),
-        "as many steps": START | dict(steps=150),
+        "two waves": START,
+        "all kept": START | dict(bandwidth=0.2, lam=1e-4),
+        "slow wave only": START | dict(lam=1.0),
+        "one eigen-direction": START | dict(lam=0.2, eigen_direction=12),
+        "gradient descent": START | dict(steps=150),
         "each place twice": START | dict(places="each place twice"),
         "no points": START | dict(points=0),
     }
@@ -114,8 +116,8 @@ class FilterExplorer(Explorer):
             axis("share kept", (-0.06, 1.08), ticks={0: "0", 0.5: "½", 1: "1"}),
         ),
         labels=Panel(
-            "the labels along each channel",
-            axis("channel i, strongest first"),
+            "the labels along each eigen-direction",
+            axis("eigen-direction i, largest s first"),
             axis("|u<sub>i</sub>ᵀy|", rangemode="tozero"),
         ),
     )
@@ -123,10 +125,10 @@ class FilterExplorer(Explorer):
     frame = {"labels.x.range": "index_range", "labels.y.range": "size_range"}
     traces = {
         "truth": curve("grid", "truth", FAINT, 2, "dash", name="truth"),
-        "ridge": curve("grid", "fit", name="ridge"),
-        "descent": curve("grid", "descent", VERMILLION, dash="dot", name="descent", visible="descends"),
-        "wave": curve("grid", "wave", GREEN, dash="dashdot", name="wave of the channel", visible="tuned"),
-        "part": dots("x", "part", GREEN, 6, "x", name="the labels’ part in it", visible="tuned"),
+        "ridge": curve("grid", "fit", name="one solve"),
+        "descent": curve("grid", "descent", VERMILLION, dash="dot", name="gradient descent", visible="descends"),
+        "wave": curve("grid", "wave", GREEN, dash="dashdot", name="part of the fit", visible="tuned"),
+        "part": dots("x", "part", GREEN, 6, "x", name="part of the labels", visible="tuned"),
         "labels": dots("x", "y", "white", rim=(INK, 1.5), name="labels"),
         "half": dotted_curve(
             "half_x",
@@ -145,17 +147,17 @@ class FilterExplorer(Explorer):
         "descent filter": curve(
             "up_to_largest", "descent_curve", VERMILLION, 2, "dot", at="filter", visible="descends"
         ),
-        "channels": dots(
+        "eigenvalues": dots(
             "eigenvalues",
             "filter",
             BLUE,
             7,
             at="filter",
-            hover="channel %{customdata}: %{y:.1%} kept",
+            hover="eigen-direction %{customdata}: %{y:.1%} kept",
             customdata="index",
         ),
         "in the labels": bars("index", "labels", "white", (VERMILLION, 1.2), at="labels", name="in the labels"),
-        "kept by ridge": bars("index", "kept", SKY, at="labels", name="kept by ridge"),
+        "kept by ridge": bars("index", "kept", SKY, at="labels", name="kept by one solve"),
         "kept by descent": dots(
             "index",
             "descent_kept",
@@ -163,7 +165,7 @@ class FilterExplorer(Explorer):
             6,
             "diamond-open",
             at="labels",
-            name="kept by descent",
+            name="kept by the steps",
             visible="descends",
         ),
         "ring in the filter": dots("ring_s", "ring_h", **RING, at="filter"),
@@ -171,14 +173,14 @@ class FilterExplorer(Explorer):
     }
 
     def compute(self, state: State) -> Arrays:
-        n, lam, i = state.points, state.lam, state.channel - 1
+        n, lam, i = state.points, state.lam, state.eigen_direction - 1
         x, y = labelled(state.places, n, state.noise, state.sample)
-        K, across, spectrum = channels(state.places, n, state.sample, state.bandwidth)
+        K, across, spectrum = kernel_and_spectrum(state.places, n, state.sample, state.bandwidth)
         s, u = spectrum.eigenvalues, spectrum.eigenvectors
         largest = float(s[0]) if n else 1.0
         h, h_descent = spectrum.filter(lam), spectrum.descent_filter(1 / largest, state.steps)
-        along = u.T @ y  # the labels along each channel (n 1)
-        waves = across @ (u * (along / (s[:, None] + lam)).T)  # one column per channel: its contribution to the fit
+        along = u.T @ y  # the labels along each eigen-direction (n 1)
+        waves = across @ (u * (along / (s[:, None] + lam)).T)  # (g n), one wave per column
         # alpha after k steps, in the eigenbasis: h(s) / s, or rate * k if s is zero to within rounding.
         per_s = torch.where(s > DEAD * largest, h_descent / s, state.steps / largest)
         fit, descent = (across @ solve(K, y, lam))[:, 0], (across @ u @ (per_s[:, None] * along))[:, 0]
@@ -225,22 +227,27 @@ class FilterExplorer(Explorer):
         )
 
     def say(self, a: Arrays) -> str:
-        n, steps, channel = a.state.points, a.state.steps, a.state.channel
+        n, steps, i = a.state.points, a.state.steps, a.state.eigen_direction
         if n == 0:
-            return "Without points there are no channels: the fit is zero everywhere and spends no degrees of freedom."
+            return (
+                "Without points there are no eigen-directions: the fit is zero everywhere, with no degrees of freedom."
+            )
         words = (
-            f"The fit spends {a.degrees_of_freedom:.3g} of {count(n, 'degree')} of freedom. Channels that keep more "
-            f"than half, with s above λ = {a.state.lam:.4g}: {a.strong} of {n}."
+            f"The fit uses {a.degrees_of_freedom:.3g} of {count(n, 'degree')} of freedom. {a.strong} of "
+            f"{count(n, 'eigenvalue')} {'is' if a.strong == 1 else 'are'} above λ = {a.state.lam:.4g}: there the fit "
+            "keeps more than half."
         )
         if a.silent:
-            words += f" Channels with s = 0, which the fit never uses, because points share places: {a.silent}."
-        if channel > n:
-            words += f" There is no channel {channel}: {count(n, 'point')}, {count(n, 'channel')}."
-        elif channel:
-            words += f" Channel {channel} keeps {percent(a.filter[channel - 1])}."
+            words += (
+                f" Points at equal places give {count(a.silent, 'eigenvalue')} s = 0: nothing is kept there at any λ."
+            )
+        if i > n:
+            words += f" There is no eigen-direction {i}: {count(n, 'point')}, {count(n, 'eigen-direction')}."
+        elif i:
+            words += f" Along eigen-direction {i} it keeps {percent(a.filter[i - 1])}."
         if steps:
             words += (
-                f" Gradient descent has spent {a.descent_degrees:.3g} after {count(steps, 'step')}. "
-                f"The two curves differ by at most {a.gap:.2g}."
+                f" Gradient descent uses {a.descent_degrees:.3g} after {count(steps, 'step')}. "
+                f"The two fits differ by at most {a.gap:.2g}."
             )
         return words

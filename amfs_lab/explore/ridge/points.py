@@ -1,4 +1,4 @@
-"""Noisy points on a line, the data of the explorers of one solve."""
+"""Noisy points on a line: the data of the explorers of ridge regression."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,10 @@ TRUTHS = {
 
 
 def sample_points(truth: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
-    """The first `points` of a sample's 40 positions (n 1), and the noisy values there (n 1); a pure function."""
+    """The first `points` of 40 random positions (n 1), and the noisy values of the function `truth` there (n 1).
+
+    `sample` is the seed of the positions and of the noise.
+    """
     generator = torch.Generator().manual_seed(sample)
     x = (6 * torch.rand(MOST, 1, generator=generator, dtype=torch.float64) - 3)[:points]
     error = torch.randn(MOST, 1, generator=generator, dtype=torch.float64)[:points]

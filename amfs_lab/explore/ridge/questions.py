@@ -1,4 +1,7 @@
-"""Correct answers to the predictions about one solve and its filter. Each answer is computed on request."""
+"""The correct answers to the predictions about one solve and its filter.
+
+A prediction is a question that a student answers before the result is shown. Each function computes one answer.
+"""
 
 import math
 
@@ -14,8 +17,8 @@ from amfs_lab.ridge import solve
 def answer_between_two_points(bandwidth: float = 0.05) -> str:
     """The answer to "you make σ very small: what does the curve do between two points?".
 
-    It is `"falls back to zero"`, `"joins them by a straight line"` or `"overshoots"`, computed half-way between the two
-    neighbours that are furthest apart.
+    It is `"falls back to zero"`, `"joins them by a straight line"` or `"overshoots"`. The curve is evaluated half-way
+    between the two neighbouring points with the largest distance.
     """
     x, y = sample_points("sine", points=20, noise=0.3, sample=6)
     x, order = x[:, 0].sort()
@@ -30,26 +33,33 @@ def answer_between_two_points(bandwidth: float = 0.05) -> str:
 
 
 def answer_first_direction_to_vanish(lam: float = 10 * START["lam"]) -> str:
-    """The answer to "λ grows tenfold: which wave fades first?": `"the slow one"`, `"the fast one"` or `"both alike"`.
+    """The answer to "λ becomes ten times as large: which wave does the fit lose first?".
 
-    The share that the fit keeps of a wave v is ⟨v, fitted values⟩ / ⟨v, v⟩.
+    It is `"the slow one"` (sin x), `"the fast one"` (sin 6x) or `"both equally"`. The fit to the labels v keeps the
+    share ⟨v, fitted values⟩ / ⟨v, v⟩ of v.
     """
     x, _, K, _ = first()
     slow, fast = torch.sin(x), torch.sin(6 * x)
     kept = [float((wave * (K @ solve(K, wave, lam))).sum() / wave.square().sum()) for wave in (slow, fast)]
-    return "both alike" if math.isclose(*kept, rel_tol=0.1) else f"the {'fast' if kept[1] < kept[0] else 'slow'} one"
+    return "both equally" if math.isclose(*kept, rel_tol=0.1) else f"the {'fast' if kept[1] < kept[0] else 'slow'} one"
 
 
 def answer_when_labels_double(lam: float = START["lam"]) -> str:
-    """The answer to "you double every label: what does a channel keep?": `"more"`, `"less"` or `"the same share"`."""
+    """The answer to "you double every label: what share of an eigen-direction does the filter keep?".
+
+    It is `"larger"`, `"smaller"` or `"the same share"`. An eigen-direction is an eigenvector of the Gram matrix.
+    """
     _, y, K, spectrum = first()
     u = spectrum.eigenvectors.T
     once, twice = ((u @ K @ solve(K, labels, lam) / (u @ labels)).sum() for labels in (y, 2 * y))
-    return "the same share" if torch.isclose(once, twice) else "more" if twice > once else "less"
+    return "the same share" if torch.isclose(once, twice) else "larger" if twice > once else "smaller"
 
 
 def answer_label_of_the_outvoted_point(lam: float = 1e4) -> str:
-    """The answer to "what class does the lone point's score say?": `"its own"`, `"its neighbours'"` or `"neither"`."""
+    """The answer to "for large λ, which class does the score give at a point among points of the other class?".
+
+    It is `"its own"`, `"its neighbours'"` or `"neither"`.
+    """
     _, y, K, *_ = ends(START["task"], START["points"], START["bandwidth"])
     agrees = y[LONE, 0] * (K[LONE] @ solve(K, y, lam))[0]
     return "its own" if agrees > 0 else "its neighbours'" if agrees < 0 else "neither"

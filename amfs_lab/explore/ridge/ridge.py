@@ -1,4 +1,4 @@
-"""One solve on a line: the data, the fit, and the filter, which scales the labels along each eigenvector."""
+"""One solve on a line: the data, the fit, and the filter that scales the labels along each eigenvector."""
 
 import numpy as np
 import torch
@@ -20,25 +20,30 @@ LAMBDAS = torch.logspace(-4, 1, 51, dtype=torch.float64)
 
 
 class RidgeExplorer(Explorer):
-    """Kernel ridge regression on noisy points: the fit, the filter h(s) = s / (s + λ), and the labels that it keeps."""
+    """Kernel ridge regression on noisy points: the fit, and the filter h(s) = s / (s + λ).
 
-    title = "One solve: what the ridge λ lets through"
+    The filter keeps the share h(s) of the labels along each eigenvector of the Gram matrix with eigenvalue s.
+    """
+
+    title = "One solve: the fit, and the share of the labels that it keeps"
     alt = (
         "Three panels. Left: noisy points, the function they come from, and the fitted curve. Right top: for each "
-        "direction of the Gram matrix the share that the filter keeps. Right bottom: the labels in those directions, "
+        "eigen-direction of the Gram matrix the share that the filter keeps. Right bottom: the labels along them, "
         "before and after."
     )
 
     bandwidth = Slider(
         "σ", 0.05, 5.0, scale="log", start=0.6, unit="same unit as x", help="the bandwidth: how far similarity reaches"
     )
-    lam = Slider("λ", 1e-4, 10.0, scale="log", start=0.1, help="the ridge: directions with s below λ fade")
+    lam = Slider("λ", 1e-4, 10.0, scale="log", start=0.1, help="the regulariser: a large λ gives a stiff fit")
     noise = Slider(
-        "noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="standard deviation of the labels' error"
+        "noise", 0.0, 1.0, start=0.3, step=0.02, unit="unit of y", help="standard deviation of the noise in the labels"
     )
     points = Slider("points", 0, MOST, integer=True, start=20, help="number of labelled points, n", rare=True)
     truth = Choice("truth", list(TRUTHS), help="the function that the labels come from")
-    sample = Slider("sample", 1, 20, integer=True, start=6, help="other points from the same truth", rare=True)
+    sample = Slider(
+        "sample", 1, 20, integer=True, start=6, help="another sample of points from the same truth", rare=True
+    )
 
     presets = {
         "balanced": dict(bandwidth=0.6, lam=0.1, points=20),
@@ -54,12 +59,12 @@ class RidgeExplorer(Explorer):
         fit=Panel("data, truth and fit", axis("x", (-3.3, 3.3)), axis("y", (-2.4, 2.4))),
         filter=Panel(
             "filter: share kept",
-            axis("direction i", rangemode="tozero"),
+            axis("eigen-direction i", rangemode="tozero"),
             axis("h(s<sub>i</sub>)", (-0.03, 1.06), ticks=[0, 0.5, 1]),
         ),
         labels=Panel(
-            "the labels along each direction",
-            axis("direction i, strongest first", rangemode="tozero"),
+            "the labels along each eigen-direction",
+            axis("eigen-direction i, largest s first", rangemode="tozero"),
             axis("|u<sub>i</sub>ᵀy|", rangemode="tozero"),
         ),
     )
@@ -76,7 +81,7 @@ class RidgeExplorer(Explorer):
             1,
             6,
             at="filter",
-            hover="direction %{x} keeps %{y:.1%}",
+            hover="eigen-direction %{x}: %{y:.1%} kept",
         ),
         "labels": bars(
             "directions",
@@ -85,10 +90,15 @@ class RidgeExplorer(Explorer):
             (VERMILLION, 1.2),
             at="labels",
             name="in the labels",
-            hover="direction %{x}: %{y:.2f}",
+            hover="eigen-direction %{x}: %{y:.2f}",
         ),
         "kept": bars(
-            "directions", "kept", SKY, at="labels", name="kept by the fit", hover="direction %{x}: %{y:.2f} kept"
+            "directions",
+            "kept",
+            SKY,
+            at="labels",
+            name="kept by the fit",
+            hover="eigen-direction %{x}: %{y:.2f} kept",
         ),
     }
 
@@ -129,17 +139,17 @@ class RidgeExplorer(Explorer):
         if not len(a.x):
             return f"Without points the fit is zero everywhere, with an error of {a.error_to_truth:.2g}."
         words = (
-            f"The fit spends {a.degrees_of_freedom:.1f} of {count(len(a.x), 'degree')} of freedom. "
-            f"Root mean square error: {a.error_to_data:.2g} from the data, {a.error_to_truth:.2g} from the truth. "
+            f"The fit uses {a.degrees_of_freedom:.1f} of {count(len(a.x), 'degree')} of freedom. "
+            f"Root mean square error: {a.error_to_data:.2g} to the data, {a.error_to_truth:.2g} to the truth. "
         )
         if a.error_to_truth <= 1.1 * a.best_error:
-            return words + "No other λ would come much closer to the truth at this σ."
+            return words + "At this σ, no other λ has a much smaller error."
         if a.best_error > 0.75 * a.error_to_truth:
-            return words + f"Another λ helps little ({a.best_error:.2g} at best): try another σ, or more points."
+            return words + f"Another λ helps little (smallest error {a.best_error:.2g}): try another σ, or more points."
         way = "follows the labels too freely" if a.best_lam > a.state.lam else "is too stiff"
         return words + f"It {way}: at this σ, λ near {a.best_lam:.1g} has an error of only {a.best_error:.2g}."
 
 
 def rms(residuals: Tensor) -> Tensor:
-    """Root mean square over the first axis; 0 if it is empty."""
+    """The root mean square over the first axis; 0 if the first axis is empty."""
     return residuals.square().mean(0).sqrt() if len(residuals) else residuals.new_zeros(residuals.shape[1:])

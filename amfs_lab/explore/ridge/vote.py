@@ -37,9 +37,10 @@ START: dict[str, Any] = dict(lam=1.0, bandwidth=0.6, query=PLACES[LONE], task="t
 
 
 def interpolant(K: Tensor, y: Tensor) -> Tensor:
-    """alpha = K⁺y with the pseudo-inverse K⁺: the limit of (K + λI)⁻¹y for λ → 0, without the null directions of K.
+    """The coefficients alpha = K⁺y of the interpolant of minimum norm, with the pseudo-inverse K⁺ of K.
 
-    If two points have the same position and different labels, the fit is the least-squares fit of minimum norm.
+    K⁺y is the limit of (K + λI)⁻¹y for λ → 0, without the part of y in the null space of K. If two points have the same
+    position and different labels, the fit is the least-squares fit of minimum norm.
     """
     spectrum = Spectrum.of(K)
     s, u = spectrum.eigenvalues, spectrum.eigenvectors
@@ -48,7 +49,10 @@ def interpolant(K: Tensor, y: Tensor) -> Tensor:
 
 
 def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
-    """f = k alpha on a grid (g), divided by its largest |f|; and the largest |f|. Zeros if all votes cancel."""
+    """The values of f = k alpha on a grid (g), divided by the largest |f|. The second result is the largest |f|.
+
+    If all votes cancel, both results are zero.
+    """
     f = (k @ alpha)[:, 0]
     largest = float(f.abs().max())
     if largest <= DEAD * float(alpha.abs().sum()):
@@ -58,9 +62,9 @@ def scaled(k: Tensor, alpha: Tensor) -> tuple[Tensor, float]:
 
 @lru_cache(maxsize=64)
 def ends(task: str, points: int, bandwidth: float) -> tuple[Tensor, ...]:
-    """The tensors that do not depend on λ: x, y, K, the kernel of grid and points, and the two limits of alpha.
+    """The tensors that do not depend on λ.
 
-    The limits are λ alpha for λ → ∞, and alpha for λ → 0.
+    They are x, y, K, the kernel matrix between grid and points, and two limits: λ alpha for λ → ∞, and alpha for λ → 0.
     """
     x, y = (column[:points] for column in TASKS[task])
     K = rbf_kernel(x, x, bandwidth)
@@ -70,19 +74,27 @@ def ends(task: str, points: int, bandwidth: float) -> tuple[Tensor, ...]:
 class VoteExplorer(Explorer):
     """The score f = Σ α_i k(·, x_i) of two classes with labels ±1, between the limits λ → ∞ and λ → 0.
 
-    For λ → ∞, α → y/λ: every point votes with its label, weighted by similarity, as in a matching network. For λ → 0
-    the scores equal the labels at the points. Scores shrink like 1/λ, so all curves are scaled to a largest |f| of 1.
+    For λ → ∞, α approaches y/λ. The score is then a vote: each point adds its label, weighted by its similarity, as in
+    a matching network. For λ → 0, the score at each point equals the label of the point. For large λ, scores shrink
+    like 1/λ. So each curve is scaled to a largest |f| of 1.
     """
 
-    title = "One λ, from a vote to an interpolant"
+    title = "From an interpolant (small λ) to a vote (large λ)"
     alt = (
         "Two panels. Left: scores along a line, at this lambda and at its two ends, with the labelled points above and "
         "below, rings for the labels on the scale of the curve, and the query as a diamond. Right: what each labelled "
         "point adds to the query's score, as bars for this lambda and as circles for the vote."
     )
 
-    lam = Slider("λ", 1e-8, 1e4, scale="log", start=START["lam"], help="the ridge: left to interpolate, right to vote")
-    query = Slider("query x", -3.0, 3.0, start=START["query"], step=0.05, help="the place where the votes are counted")
+    lam = Slider(
+        "λ",
+        1e-8,
+        1e4,
+        scale="log",
+        start=START["lam"],
+        help="the regulariser: small for an interpolant, large for a vote",
+    )
+    query = Slider("query x", -3.0, 3.0, start=START["query"], step=0.05, help="the place whose class is asked for")
     bandwidth = Slider(
         "σ",
         0.1,
@@ -90,7 +102,7 @@ class VoteExplorer(Explorer):
         scale="log",
         start=START["bandwidth"],
         unit="same unit as x",
-        help="the bandwidth: how far a vote reaches",
+        help="the bandwidth: how far similarity reaches",
     )
     points = Slider("points", 0, MOST, integer=True, start=MOST, help="number of labelled points, n", rare=True)
     task = Choice("labels", list(TASKS), help="the classes of the points")
@@ -107,7 +119,7 @@ class VoteExplorer(Explorer):
     panels = Panels(
         widths=(0.62, 0.38),
         scores=Panel(
-            "scores, the largest |f| drawn as 1",
+            "scores, each curve rescaled to height 1",
             axis("x", (-3.2, 3.2)),
             axis(
                 "score f(x) / largest |f|",
@@ -116,7 +128,7 @@ class VoteExplorer(Explorer):
             ),
         ),
         shares=Panel(
-            "what each point adds",
+            "what each point adds at the query",
             axis("point i, class"),
             axis("α<sub>i</sub> k(x, x<sub>i</sub>) / largest |f|", exponentformat="power"),
         ),
@@ -223,8 +235,8 @@ class VoteExplorer(Explorer):
         if a.largest == 0:
             return "The two labels at one place cancel: every score is 0, and no class wins anywhere."
         words = (
-            f"At λ = {state.lam:.5g} the scores lie {apart(a.from_vote)} the vote and {apart(a.from_interpolant)} the "
-            f"interpolant; their largest size, drawn as 1, is {a.largest:.2g}. At x = {signed(state.query)}, f(x) is "
+            f"At λ = {state.lam:.5g} the curve is {apart(a.from_vote)} the vote and {apart(a.from_interpolant)} the "
+            f"interpolant. Its largest |f|, drawn as 1, is {a.largest:.2g}. At x = {signed(state.query)}, f(x) is "
             f"{plus_or_minus(score * a.largest)}, drawn at {plus_or_minus(score)}: "
         )
         if a.classes == 1:
@@ -233,12 +245,12 @@ class VoteExplorer(Explorer):
             words += "no class wins." if score == 0 else f"class {'+1' if score > 0 else '−1'}."
         if state.task == "a point twice" and state.points > 1:
             words += (
-                " Points 1 and 2 share a place and have different labels, so no curve fits both: for λ → 0 the score "
-                "there goes to the mean of the labels, 0."
+                " Points 1 and 2 lie at one place and have different labels, so no curve fits both: for λ → 0 the "
+                "score there goes to the mean of the labels, 0."
             )
         return words
 
 
 def apart(gap: float) -> str:
-    """The distance of two curves as text. A distance below 0.001 is given as a bound."""
+    """The largest difference between two curves, as text. If it is below 0.001, the text is "within 0.001 of"."""
     return "within 0.001 of" if gap < 0.001 else f"up to {gap:.2g} from"

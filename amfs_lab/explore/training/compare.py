@@ -1,4 +1,4 @@
-"""Learners compared on the same episodes: accuracies, paired differences, and the conclusions that are justified."""
+"""A comparison of learners on the same episodes: accuracies, paired differences, and justified conclusions as text."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -42,11 +42,12 @@ NAMES = axis(type="category", autorange="reversed", automargin=True)
 
 
 class CompareExplorer(Explorer):
-    """Accuracies and paired differences with their intervals, for the first episodes up to a chosen number.
+    """Accuracies and paired differences with intervals, for the first episodes up to a chosen number.
 
-    The intervals of the differences hold for all pairs together. Intervals for one look hold at a number of episodes
-    that was fixed in advance. Intervals for any number of looks (a confidence sequence) hold whenever you stop (see
-    `stats.looks`).
+    The level is the probability that all intervals of a panel contain their true values. A look is one inspection of
+    the results. An interval for one look is valid if the number of episodes was fixed in advance. An interval for any
+    number of looks belongs to a confidence sequence: it is valid at every number of episodes, so you may stop at any
+    time (see `stats.looks`).
 
     Args:
         per_episode: the accuracies of each learner by name, on the same episodes in the same order.
@@ -140,20 +141,22 @@ class CompareExplorer(Explorer):
 
 
 def pair_interval(a: Tensor, b: Tensor, level: float) -> Interval:
-    """The interval of `stats.accuracy_difference`. It is valid for a number of episodes that was fixed in advance."""
+    """The interval `stats.accuracy_difference`. It is valid for a number of episodes that was fixed in advance."""
     return accuracy_difference(a, b, level)
 
 
 def pair_anytime(a: Tensor, b: Tensor, level: float) -> Interval:
-    """The interval of `stats.anytime_interval` for the differences. It is valid after any number of earlier looks."""
+    """The interval `stats.anytime_interval` of the differences. It is valid even after earlier looks at the results."""
     return anytime_interval(a.double() - b.double(), level)
 
 
 def excluding_zero(differences: Tensor, level: float) -> tuple[int, int]:
-    """The number of rows of `differences` whose interval excludes zero after at least one of the episodes.
+    """The number of pairs of learners whose interval excludes zero for at least one number of episodes.
 
+    Args:
+        differences: the paired differences, with one row per pair of learners and one column per episode.
     Returns:
-        the number for intervals of one look, and the number for intervals of any number of looks.
+        two numbers: for intervals of one look, and for intervals of any number of looks (see `stats.looks`).
     """
     if differences.shape[1] < FEW:
         return 0, 0
@@ -163,7 +166,7 @@ def excluding_zero(differences: Tensor, level: float) -> tuple[int, int]:
 
 
 def verdict(a: str, b: str, gap: Interval) -> str:
-    """A sentence about two learners on episodes like these. It claims only what the paired difference shows."""
+    """A sentence that compares learners `a` and `b`, based only on the interval `gap` of their paired difference."""
     if gap.half_width is None:
         return f"{a} and {b} do not differ clearly ({gap.n} episodes, an interval needs {FEW})"
     touching = f"{100 * abs(gap.mean):.1f}" == f"{100 * gap.half_width:.1f}"
@@ -180,11 +183,11 @@ def verdict(a: str, b: str, gap: Interval) -> str:
 
 
 def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
-    """The learner that is ahead of all others, or `"no clear winner"`, or None without data.
+    """The learner that is ahead of all others; `"no clear winner"` if there is none; None without data.
 
-    If all learners are equally accurate, a learner is named for at most a share 1 - `level` of all samples of episodes,
-    because the intervals hold for all pairs together. The result is about these learners on episodes like these. Two
-    trainings of one method are two learners and may differ, so use `against_luck` to compare methods.
+    The intervals hold for all pairs together. So, if all learners are equally accurate, the function names a learner
+    with a probability of at most 1 - `level`. The result is about these learners on episodes like these. Two trainings
+    of the same method are two learners and may differ. To compare methods, use `against_luck`.
     """
     each = together(level, len(per_episode) * (len(per_episode) - 1) // 2 or 1)
     for name, values in per_episode.items():
@@ -195,7 +198,7 @@ def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
 
 
 def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b: Sequence[float]) -> str:
-    """A sentence about the difference of two *methods*, compared with the variation between their trainings.
+    """A sentence that compares the difference of two *methods* with the variation between trainings of one method.
 
     Args:
         trainings_of_a, trainings_of_b: the mean accuracy of each training, on the same episodes. Together there must be
@@ -211,9 +214,9 @@ def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b
 
 
 def equal_learners(episodes: int = 200, seed: int = 0) -> dict[str, Tensor]:
-    """Accuracies of four simulated learners with equal true accuracies. Any difference that is found is an error.
+    """Accuracies of four simulated learners with equal true accuracies (see `experiments.intervals.made_up`).
 
-    See `experiments.intervals.made_up`.
+    Any clear difference between these learners is a false positive.
     """
     rows = made_up(1, 4, episodes, torch.Generator().manual_seed(seed))[0]
     return {f"learner {name}": row for name, row in zip("ABCD", rows, strict=True)}

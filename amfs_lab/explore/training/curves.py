@@ -1,4 +1,4 @@
-"""Names, looks and points of the curves of runs, for the explorers that show training."""
+"""Names, points and looks (colour, dash and marker) of the curves of runs, for the explorers of meta-training."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,13 +13,16 @@ MOST = len(LESSONS)  # number of curves that colour, dash and marker can disting
 
 
 def named(name: str) -> str:
-    """A run's name as the lessons write it: `"i-amfs again"` becomes "I-AMFS again"."""
+    """The name of a run in the lessons: `"i-amfs again"` becomes "I-AMFS again"."""
     method, blank, rest = name.partition(" ")
     return NAMES.get(method, method) + blank + rest
 
 
 def slots(runs: Collection[str]) -> dict[str, int]:
-    """The index of each run's look. A method of the lessons has its own look; any other name gets a free look."""
+    """The index of the look of each run. A look is a colour, dash and marker.
+
+    Each method of the lessons has its own look. A run with another name gets a look that no other run uses.
+    """
     own = {name: n for n, name in enumerate(LESSONS)}
     free = [n for name, n in own.items() if name not in runs]
     return {name: own[name] if name in own else free.pop() for name in runs}
@@ -36,7 +39,7 @@ NOTHING = {
 
 
 def headed(status: str, words: str) -> str:
-    """The status of the runs, the sentence `words` about the runs, and advice if the user stopped the runs."""
+    """A text: the status of the runs, the sentence `words`, and advice if the user has stopped the runs."""
     said = f"{HEADS[status]}: {words}." if status in HEADS else f"{words}."
     return f"{said} {NEXT}" if status == "stopped" else said
 
@@ -50,5 +53,5 @@ def smooth(values: Sequence[float] | np.ndarray, window: int) -> np.ndarray:
 
 
 def thin(n: int, most: int = DRAWN) -> np.ndarray:
-    """The indices of the points to draw, at most `most` of n. A long curve has evenly spaced points."""
+    """The indices of the points to draw: all n points, or `most` evenly spaced points if n is larger than `most`."""
     return np.arange(n) if n <= most else np.unique(np.linspace(0, n - 1, most).round().astype(int))

@@ -17,7 +17,7 @@ from amfs_lab.widgets.traces import Trace, dotted_curve
 
 
 class Step(Protocol):
-    """The part of `runs.Progress` that the figure needs. Every run must yield such steps. Accuracies are in [0, 1]."""
+    """The fields that the figure needs of a training step, as in `runs.Progress`. Accuracies are in [0, 1]."""
 
     method: str
     step: int
@@ -28,7 +28,7 @@ class Step(Protocol):
 
 
 def of_run(n: int, look: Look) -> dict[str, Trace]:
-    """The traces of the run with the look number `n`."""
+    """The traces (curves in plotly) of run number `n`, drawn with the colour, dash and marker of `look`."""
     run: dict[str, Any] = dict(named=f"name_{n}", group=str(n))
     return {
         f"loss_{n}": dotted_curve(

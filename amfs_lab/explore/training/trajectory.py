@@ -1,4 +1,7 @@
-"""Trajectories of recorded meta-training in their principal plane, with the loss and the agreement of the tasks."""
+"""Trajectories of recorded meta-training in their principal plane.
+
+Other panels show the loss, and the cosines or weights of the tasks.
+"""
 
 from typing import Any, NamedTuple
 
@@ -24,7 +27,7 @@ COSINE, WEIGHTS = "cosine of tasks", "weights of tasks"
 
 
 class Run(NamedTuple):
-    """A recorded run: the numbers of every step, and the trajectory at the `kept` steps."""
+    """A recorded run: loss, cosine and weights at every step, and the trajectory at the steps with index in `kept`."""
 
     steps: np.ndarray  # (n)
     loss: np.ndarray  # (n)
@@ -38,10 +41,10 @@ class Run(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """All runs in one plane, and the share of the variance on each axis.
+    """All runs in one plane, and the share of the variance on each axis of the plane.
 
-    `walk` is the share of the variance that the plane of random walks would show; None if the runs are not comparable
-    with random walks.
+    `walk` is the share of the variance that the plane would show for random walks. `walk` is None if the runs have
+    different starts or too few steps, because such runs cannot be compared with random walks.
     """
 
     runs: dict[str, Run]
@@ -50,10 +53,10 @@ class Picture(NamedTuple):
 
 
 def picture(history: dict[str, Any]) -> Picture | None:
-    """The recorded runs as arrays; None without runs.
+    """The `Picture` of the recorded runs; None without runs.
 
     Raises:
-        ConfigError: runs that do not fit into one plane.
+        ConfigError: the runs have different meta-parameters or sketches, so they have no common plane.
     """
     history = {name: steps for name, steps in history.items() if steps}
     if not history:
@@ -82,7 +85,7 @@ def picture(history: dict[str, Any]) -> Picture | None:
 
 
 def of_run(n: int, look: Look) -> dict[str, Trace]:
-    """The traces of the run with the look number `n`."""
+    """The traces (curves in plotly) of run number `n`, drawn with the colour, dash and marker of `look`."""
     run: dict[str, Any] = dict(named=f"name_{n}", group=str(n))
     arrow_head = dict(color=look.color, symbol="arrow", angleref="previous", opacity=1, line=dict(width=0))
     return {
@@ -155,9 +158,10 @@ class TrainingTrajectoryExplorer(LiveExplorer):
     explorer = TrainingTrajectoryExplorer()                                        # the last line of one cell shows it
     await live({name: trainer.run() for name, trainer in trainers.items()}, explorer)         # another cell sends data
 
-    During a run, each drawing computes the plane and all trajectories again from the steps so far. The picture turns
-    slowly and does not flip (see `trajectory.Plane`). After the run, the plane is computed from the whole run and does
-    not change. All runs have equal weight in the plane. They must have the same inner loop and the same width.
+    During a run, each drawing computes the plane and all trajectories again from the steps so far. So the picture may
+    turn slowly, but it does not flip (see `trajectory.Plane`). After the run, the plane is computed from the whole run
+    and does not change. All runs have equal weight in the plane. All runs must have the same inner loop and the same
+    width.
     """
 
     title = "Trajectories of meta-updates: real training in its principal plane"
@@ -330,7 +334,7 @@ EMPTY_RUN = Run(NONE, NONE, NONE, NONE, NONE, np.zeros(0, dtype=int), np.zeros((
 
 
 def padded(values: np.ndarray) -> list[float]:
-    """The range of the values, with space for the marks at both ends."""
+    """The range of the values, with a margin for the marks at both ends."""
     low, high = float(values.min()), float(values.max())
     room = 0.1 * (high - low) or 1.0
     return [low - room, high + room]

@@ -59,7 +59,7 @@ class TestTrajectories:
         )
         assert a.away["O-AMFS"][1] == pytest.approx(0, abs=1e-9)
         assert a.away["O-AMFS"][0] == pytest.approx(1)  # from θ*, half way between
-        assert "O-AMFS 1 and below 0.0001" in explorer.sentence.text
+        assert "O-AMFS 1 from θ* and below 0.0001 from the median" in explorer.sentence.text
 
     def test_a_hidden_task_has_no_ring_and_no_number_boxes(self):
         explorer = TrajectoryExplorer()
@@ -76,11 +76,11 @@ class TestTrajectories:
         assert (explorer.live_figure.state.rings["present"], hidden()) == (5, [False] * 10)
 
     def test_the_answer_is_the_end_point_for_equal_round_tasks(self):
-        assert questions.answer_where_o_amfs_ends() == "in the geometric median"
+        assert questions.answer_where_o_amfs_ends() == "at the geometric median"
 
     def test_a_diverging_trajectory_is_clipped_and_its_distance_is_infinite(self):
         explorer = TrajectoryExplorer(rate=1.0, curvature=10.0)
-        assert "mean ∞ and ∞" in explorer.sentence.text
+        assert "mean ∞ from θ* and ∞ from the median" in explorer.sentence.text
         x = np.abs(explorer.arrays.x_0)
         assert x[:-1].max() <= plane.FAR
         assert plane.VIEW < x[-1] <= 1e3 * plane.FAR  # the last point is outside the view
@@ -121,7 +121,9 @@ class TestDraws:
         one = EndpointExplorer(setting="one outlier of five", aim=aim).sentence.text
         assert f"Median distance from {aim}: mean" in one
         none = EndpointExplorer(setting="five round tasks", aim=aim)
-        assert "No task is an outlier here, so the best is θ*. Median distance from θ*: mean" in none.sentence.text
+        assert (
+            "No task is an outlier here, so the best point is θ*. Median distance from θ*: mean" in none.sentence.text
+        )
         assert none.arrays.distance_title == "distance from θ* (sd of the optima)"
 
     def test_the_verdicts_are_those_of_the_stored_table(self):

@@ -41,7 +41,7 @@ def test_an_impossible_matrix_is_not_positive():
 
 
 def test_the_answer_is_counted_from_the_matrix(monkeypatch):
-    assert questions.answer_which_eigenvalues_grow() == "all but those inside the classes"
+    assert questions.answer_which_eigenvalues_grow() == "those of the common and class eigen-directions"
     monkeypatch.setattr(questions, "block", lambda n, k, a, b: k * torch.diag(torch.tensor([1.0, 2.0, 3.0])))
     assert questions.answer_which_eigenvalues_grow() == "all of them"
     monkeypatch.setattr(questions, "block", lambda n, k, a, b: torch.diag(torch.tensor([1.0, 2.0, 3.0])))
@@ -119,7 +119,7 @@ def test_the_pictures_are_the_matrices():
 @pytest.mark.parametrize(
     ("preset", "words"),
     [
-        ("one shot", "5 ways, 1 shot, a = 0.6, b = 0.2: eigenvalues 1.8 (once, common), 0.8 (4 times, classes); one"),
+        ("one shot", "5 ways, 1 shot, a = 0.6, b = 0.2: eigenvalues 1.8 (once, common), 0.8 (4 times, classes). With"),
         ("five shots", "7.4 (once, common), 2.4 (4 times, classes), 0.4 (20 times, within)"),
         ("equal classes", "Nothing separates the classes"),
         ("all the same image", "0 (20 times, within)"),

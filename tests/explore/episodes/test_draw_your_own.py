@@ -48,7 +48,7 @@ def sheet(explorer, name):
 
 
 def test_it_begins_with_a_verdict_on_letters_of_unseen_scripts(desk):
-    assert desk.sentence.text.startswith("The query is read as letter ")
+    assert desk.sentence.text.startswith("The query is recognised as letter ")
     assert [bool(sheet(desk, name).picture) for name in draw_your_own.SHEETS] == [True] * 6
     splits = glyphs.load().splits
     assert {splits[script] for script in laid.STORED} == {"test"}
@@ -60,8 +60,8 @@ def test_a_copy_of_an_example_gets_its_own_letter(mine, letter):
     a = mine.arrays
     assert a.answer == letter
     assert a.similarity[letter] == pytest.approx(1, abs=1e-4)
-    assert f"read as letter {letter + 1}" in mine.sentence.text
-    assert "as is usual for one of their letters" in mine.sentence.text
+    assert f"recognised as letter {letter + 1}" in mine.sentence.text
+    assert "as is usual for a query of the five letters" in mine.sentence.text
     assert [sheet(mine, name).chosen for name in laid.NAMES] == [i == letter for i in range(5)]
     assert sheet(mine, "query").remark == f"letter {letter + 1}"
 
@@ -100,10 +100,10 @@ def test_the_query_is_classified_independently_of_the_menu():
     ("sheets", "words"),
     [
         (dict.fromkeys(laid.NAMES, ()), "All five sheets are blank"),
-        ({"letter_2": ()}, "No verdict yet: letter 2 is blank"),
-        ({"letter_2": (), "letter_4": (), "letter_5": ()}, "No verdict yet: letters 2, 4 and 5 are blank"),
-        ({"letter_1": CROSS, "letter_3": CROSS}, "No verdict: letters 1 and 3 are the same picture"),
-        ({"query": ()}, "The five examples are learned. Now the query"),
+        ({"letter_2": ()}, "No prediction yet: letter 2 is blank"),
+        ({"letter_2": (), "letter_4": (), "letter_5": ()}, "No prediction yet: letters 2, 4 and 5 are blank"),
+        ({"letter_1": CROSS, "letter_3": CROSS}, "No prediction: letters 1 and 3 are the same picture"),
+        ({"query": ()}, "The five examples are learned. Now draw"),
     ],
 )
 def test_without_a_task_or_a_query_it_says_so_and_gives_no_verdict(desk, sheets, words):
@@ -113,7 +113,7 @@ def test_without_a_task_or_a_query_it_says_so_and_gives_no_verdict(desk, sheets,
     assert desk.arrays.answer is None
     assert not desk.arrays.probability.any()
     assert not desk.arrays.votes.any()
-    assert sheet(desk, "query").remark == "no verdict"
+    assert sheet(desk, "query").remark == "no prediction"
     assert not any(sheet(desk, name).chosen for name in draw_your_own.SHEETS)
     desk.reset()
     assert desk.arrays.answer is not None
@@ -122,7 +122,7 @@ def test_without_a_task_or_a_query_it_says_so_and_gives_no_verdict(desk, sheets,
 def test_two_lines_of_other_lengths_are_the_same_picture(desk):
     pen(desk, "letter_1", [[(0.1, 0.5), (0.9, 0.5)]])
     pen(desk, "letter_2", [[(0.3, 0.2), (0.7, 0.2)]])
-    assert desk.sentence.text.startswith("No verdict: letters 1 and 2 are the same picture")
+    assert desk.sentence.text.startswith("No prediction: letters 1 and 2 are the same picture")
 
 
 def test_a_menu_replaces_drawings_by_its_letters(desk):
@@ -137,9 +137,9 @@ def test_a_menu_replaces_drawings_by_its_letters(desk):
 
 
 def test_the_sentence_gives_the_truth_only_for_stored_queries(desk):
-    assert any(words in desk.sentence.text for words in (", which it is.", ", but it is letter 2."))
+    assert any(words in desk.sentence.text for words in (" (right), with", " (wrong: it is letter 2), with"))
     desk.asked = draw_your_own.UNKNOWN_LETTER
-    assert ", but it is none of them." in desk.sentence.text
+    assert " (wrong: it is none of them), with" in desk.sentence.text
     pen(desk, "query", CROSS)
     assert desk.arrays.truth is None
     desk.set(letters="Bengali", asked="letter 2 again", letter_2=RING)
@@ -188,7 +188,7 @@ def test_a_picture_is_sent_as_digits():
 
 
 def test_an_unknown_letter_leaves_more_variance_open():
-    assert questions.answer_label_of_an_unknown_letter() == "one of the five, and open rises"
+    assert questions.answer_label_of_an_unknown_letter() == "one of the five, and open is high"
 
 
 def test_the_left_panel_shows_the_images_of_the_pretrained_learner():

@@ -93,7 +93,7 @@ def test_for_a_huge_ridge_the_label_is_the_largest_sum_of_similarities(shots):
     k = rbf_kernel(t.query_x, t.x, 1.0)
     a = EpisodeExplorer("λ → ∞", shots=shots).arrays
     assert a.right == int(((k @ t.targets).argmax(1) == t.query_y).sum())
-    assert questions.answer_when_lambda_is_huge() == "that of the largest sum of similarities"
+    assert questions.answer_when_lambda_is_huge() == "label with the largest sum of similarities"
     if shots == 1:
         assert a.right == int((t.y[k.argmax(1)] == t.query_y).sum())  # with one shot, the nearest wins
 
@@ -101,15 +101,15 @@ def test_for_a_huge_ridge_the_label_is_the_largest_sum_of_similarities(shots):
 def test_the_answer_on_the_limit_is_counted(monkeypatch):
     questions.answer_when_lambda_is_huge.cache_clear()
     monkeypatch.setattr(questions, "solve", lambda K, y, lam: 0 * y)
-    assert questions.answer_when_lambda_is_huge() == "none: a draw"
+    assert questions.answer_when_lambda_is_huge() == "no label: a tie"
     monkeypatch.undo()
     questions.answer_when_lambda_is_huge.cache_clear()
 
 
 def test_no_class_wins_if_scores_are_tied_or_zero():
-    tied = EpisodeExplorer("two on one place")
+    tied = EpisodeExplorer("two at one place")
     assert tied.arrays.without_winner == 20
-    assert "20 queries without a winner: scores tie" in tied.sentence.text
+    assert "20 queries get no label, because scores tie" in tied.sentence.text
     assert tied.sentence.text.endswith("gets no label: no class has the largest score.")
     assert tied.arrays.votes_title == "votes for class A (no class wins)"
     tied.set(votes_for="its own class")
@@ -125,7 +125,7 @@ def test_no_class_wins_if_scores_are_tied_or_zero():
     ("state", "words"),
     [
         ({"preset": "queries of no class"}, "Query 40 is of no class and gets label"),
-        ({"preset": "queries of no class"}, "The 10 stars are of no class, and still each gets a label."),
+        ({"preset": "queries of no class"}, "The 10 stars are of no class, and each still gets a label."),
         (
             {"preset": "queries of no class", "bandwidth": 0.05, "task": 2, "query": 1},
             "class, and 5 of them get a label.",
@@ -191,7 +191,7 @@ def test_every_corner_of_the_controls_is_finite(data):
 
 
 def test_two_examples_at_one_place_are_both_visible():
-    a = EpisodeExplorer("two on one place").arrays
+    a = EpisodeExplorer("two at one place").arrays
     assert (a.x[0], a.y[0]) == (a.x[1], a.y[1])
     assert a.sizes[1] < a.sizes[0]
     assert set(EpisodeExplorer().arrays.sizes) == {a.sizes[0]}

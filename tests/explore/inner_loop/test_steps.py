@@ -83,7 +83,7 @@ class TestSteps:
             ({"steps": 2}, "2 steps of a = 1 / s_max reach t"),
             ({"steps": 1}, "Cost: 1 product with the n × n Gram matrix for the steps, against a solve of"),
             ({"rate": 2.0}, "oscillates for ever"),
-            ({"rate": 1.5}, "strong channels overshoot, but converge"),
+            ({"rate": 1.5}, "steps overshoot in strong eigen-directions, but converge"),
             (
                 {"kernel": "tangent kernel", "steps": 3},
                 "3 forward and backward passes for the steps, against one forward pass and a",
@@ -99,9 +99,9 @@ class TestSteps:
 
     def test_the_answers_are_found_by_a_search(self):
         assert questions.answer_lambda_that_mimics_steps() == "half of 1/t"
-        assert questions.answer_when_the_rate_is_too_large() == "ever further away"
-        assert questions.answer_when_the_rate_is_too_large(rate=2.0) == "it swings for ever"
-        assert questions.answer_when_the_rate_is_too_large(rate=1.9) == "at its label"
+        assert questions.answer_when_the_rate_is_too_large() == "it oscillates and grows"
+        assert questions.answer_when_the_rate_is_too_large(rate=2.0) == "it oscillates and keeps its size"
+        assert questions.answer_when_the_rate_is_too_large(rate=1.9) == "it reaches the label"
 
 
 class TestWaves:

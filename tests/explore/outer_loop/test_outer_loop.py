@@ -35,7 +35,7 @@ class TestOuterLoop:
         assert np.allclose(found, [[0.5, 2.0], [0.5, 2.0], [2.5, 10.0]])
 
     def test_at_a_h_one_the_task_has_no_pull_in_maml(self):
-        a = OuterLoopExplorer("invisible").arrays
+        a = OuterLoopExplorer("no pull in MAML").arrays
         assert a.shares_of_task_3["MAML"] == pytest.approx(0, abs=1e-12)
         assert a.shares_of_task_3["joint"] > 0.7
         n = list(outer_loop.LOOKS).index("MAML")
@@ -44,7 +44,7 @@ class TestOuterLoop:
     def test_a_diverging_method_is_named_and_its_curve_clipped(self):
         explorer = OuterLoopExplorer("diverges")
         assert "FO-MAML ∞" in explorer.sentence.text
-        assert "The pulls of FO-MAML add up to a negative eigenvalue" in explorer.sentence.text
+        assert "The sum of the pulls of FO-MAML has a negative eigenvalue" in explorer.sentence.text
         assert "FO-MAML −81 %" in explorer.sentence.text
         n = list(outer_loop.LOOKS).index("FO-MAML")
         assert np.abs(explorer.arrays[f"x_{n}"][:-1]).max() <= plane.FAR
@@ -57,7 +57,8 @@ class TestOuterLoop:
 
     def test_without_a_pull_there_is_no_end(self):
         explorer = OuterLoopExplorer("no inner loop")
-        assert "The pulls of Reptile leave a direction free, so there is no end point." in explorer.sentence.text
+        said = "The pulls of Reptile are zero in some direction, so there is no single end point."
+        assert said in explorer.sentence.text
         assert list(explorer.arrays[f"mark_x_{list(outer_loop.LOOKS).index('Reptile')}"]) == []
 
     @pytest.mark.parametrize("start", [dict(inner_steps=0), dict(inner_lr=0.0), dict(inner_steps=0, inner_lr=0.0)])
@@ -67,7 +68,7 @@ class TestOuterLoop:
         none = "There are no inner steps" if "inner_steps" in start else "The inner steps have length 0"
         assert said.startswith(f"{none}. Task 3’s share of the pull: joint 67 %, FO-MAML 67 %, MAML 67 %")
         assert "a·h" not in said
-        assert "all other methods are at their own end points. The pulls of Reptile leave a direction free" in said
+        assert "all other methods are at their own end points. The pulls of Reptile are zero in some" in said
         assert "After 200 steps all methods are at their own end points." in OuterLoopExplorer().sentence.text
 
     def test_the_answers_to_the_questions(self):

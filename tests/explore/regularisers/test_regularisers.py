@@ -95,7 +95,7 @@ def test_gamma_moves_the_preferred_sigma_and_not_the_fit():
     plain, weighed = RegulariserExplorer(preset="information", gamma=0.0), RegulariserExplorer(preset="information")
     assert np.array_equal(plain.arrays.fit, weighed.arrays.fit)
     assert weighed.arrays.lowest_x[0] > weighed.arrays.lowest_x[1] == plain.arrays.lowest_x[0]
-    assert "without γ 0.77" in weighed.sentence.text
+    assert "without γ, at σ = 0.77" in weighed.sentence.text
     assert "as without γ" in RegulariserExplorer(gamma=0.001).sentence.text
 
 
@@ -153,6 +153,6 @@ def test_the_sentence_counts_like_the_panels():
     strongest = np.linalg.eigvalsh(K)[-1]
     assert f"from 1 to {1 / (1 + 10 * strongest):.2g}." in explorer.sentence.text
     assert (
-        f"now {np.trace(K @ np.linalg.inv(K + np.linalg.inv(np.eye(20) + 10 * K))):.1f} of 20" in explorer.sentence.text
+        f"and {np.trace(K @ np.linalg.inv(K + np.linalg.inv(np.eye(20) + 10 * K))):.1f} of 20" in explorer.sentence.text
     )
     assert torch.equal(torch.as_tensor(a.y), t.y[:, 0])

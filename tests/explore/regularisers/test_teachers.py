@@ -82,7 +82,7 @@ def test_more_points_keep_the_first_points_and_the_query_points():
 
 
 def test_the_faults_of_the_points():
-    plain, twice, wild = (task(data, 7, 0.3, 2) for data in ("sine", "every point twice", "one wild label"))
+    plain, twice, wild = (task(data, 7, 0.3, 2) for data in ("sine", "every point twice", "one outlier"))
     assert torch.equal(twice.x, plain.x[[0, 1, 2, 3, 0, 1, 2]])
     assert torch.equal(twice.y, plain.y[[0, 1, 2, 3, 0, 1, 2]])
     assert (wild.y - plain.y)[:, 0].tolist() == pytest.approx([0, 0, 0, landscape.WILD, 0, 0, 0])
@@ -107,7 +107,7 @@ def test_a_flat_loss_has_no_mark_and_no_arrow():
     lone = TeacherExplorer(points=1)
     assert flat(surfaces("sine", 1, 0.3, 6)["leave-one-out"])  # without its only point it predicts zero, everywhere
     assert (lone.arrays.best_x_1, lone.arrays.arrow_1_x) == ([], [])
-    assert "no change of σ: leave-one-out" in lone.sentence.text
+    assert "no change of σ improves leave-one-out" in lone.sentence.text
 
 
 def test_an_arrow_has_the_direction_of_the_pull_and_the_set_length():
@@ -119,17 +119,20 @@ def test_an_arrow_has_the_direction_of_the_pull_and_the_set_length():
 
 
 def test_the_answer_to_the_question_comes_from_the_map():
-    assert questions.answer_where_the_training_loss_points() == "to a narrower σ and a smaller λ"
-    assert questions.answer_where_the_training_loss_points("constant", 40, 1.0, 3) != "at the same place"
+    assert questions.answer_where_the_training_loss_points() == "a narrower σ and a smaller λ"
+    assert questions.answer_where_the_training_loss_points("constant", 40, 1.0, 3) != "the same σ and λ"
 
 
 @pytest.mark.parametrize(
     ("preset", "words"),
     [
-        ("start too wide", "a narrower σ: query loss, leave-one-out, evidence and training loss."),
-        ("agree", "a wider σ: query loss, leave-one-out and evidence; a narrower σ: training loss"),
-        ("disagree", "a wider σ: query loss and evidence; a narrower σ: leave-one-out"),
-        ("train misleads", "a wider σ: query loss, leave-one-out and evidence; a narrower σ: training loss"),
+        ("start too wide", "A narrower σ improves query loss, leave-one-out, evidence and training loss."),
+        ("agree", "A wider σ improves query loss, leave-one-out and evidence; a narrower σ improves training loss"),
+        ("disagree", "A wider σ improves query loss and evidence; a narrower σ improves leave-one-out"),
+        (
+            "training loss misleads",
+            "A wider σ improves query loss, leave-one-out and evidence; a narrower σ improves training loss",
+        ),
         ("no points", "without points there is nothing to learn from"),
     ],
 )

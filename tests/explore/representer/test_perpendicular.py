@@ -122,13 +122,13 @@ def test_only_another_function_moves_an_axis():
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ({}, "At the 4 points nothing moves with t: training loss 0.182. At t = 1.00, ‖f‖² = 2.543"),
-        ({"t": 0.0}, "1.258 of f∥, and 0.000 of the kept part of f⊥. For the whole f, 50.5 %"),
-        ({"points": 0}, "Without points there is no loss, and f is not visible"),
-        ({"points": 1}, "At the 1 point nothing moves"),
+        ({}, "At the 4 points f does not change with t: training loss 0.182. At t = 1.00, ‖f‖² = 2.543"),
+        ({"t": 0.0}, "1.258 from f∥ and 0.000 from t f⊥. At t = 1, f⊥ has 50.5 % of the squared norm"),
+        ({"points": 0}, "Without points there is no loss, and all of f is f⊥"),
+        ({"points": 1}, "At the 1 point f does not change"),
         ({"places": "a point twice"}, "At the 4 points (two of them at one place)"),
-        ({"places": "a point twice", "points": 1}, "At the 1 point nothing moves"),
-        ({"points": 6, "bandwidth": 2.0}, "less than 0.1 % of the squared norm can't be seen"),
+        ({"places": "a point twice", "points": 1}, "At the 1 point f does not change"),
+        ({"points": 6, "bandwidth": 2.0}, "f⊥ has less than 0.1 % of the squared norm"),
     ],
 )
 def test_the_sentence_is_true_at_the_extremes(state, words):

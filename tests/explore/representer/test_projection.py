@@ -57,8 +57,8 @@ def test_a_repeated_point_does_not_extend_the_span():
 
 
 def test_the_answer_to_the_question_is_computed(monkeypatch):
-    assert questions.answer_loss_when_the_part_is_removed() == "it stays"
-    assert questions.answer_loss_when_the_part_is_removed("one point", 0.3) == "it stays"
+    assert questions.answer_loss_when_the_part_is_removed() == "it stays the same"
+    assert questions.answer_loss_when_the_part_is_removed("one point", 0.3) == "it stays the same"
     monkeypatch.setattr(questions, "split", lambda w, x: (0 * w, w))
     assert questions.answer_loss_when_the_part_is_removed() == "it rises"
     monkeypatch.setattr(questions, "split", lambda w, x: (torch.linalg.pinv(x) @ LABELS, None))
@@ -123,12 +123,12 @@ def test_the_floor_hides_the_parts_below_it():
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ({}, "training loss 0.288, as at every t. ‖w‖² = 2.70: 1.70 of w∥, and 1.00 of what is kept of w⊥"),
+        ({}, "training loss 0.288, as at every t. ‖w‖² = 2.70: 1.70 from w∥ and 1.00 from t w⊥"),
         ({"t": 0.0}, "‖w‖² = 1.70, the smallest possible for these values"),
         ({"t": -1.0}, "At t = −1.00, w gives x₁ the value 1.26 and x₂ the value 1.02"),
         ({"height": 0.0}, "w⊥ is zero"),
-        ({"height": 0.0, "support": "one point"}, "of what is kept of w⊥"),
-        ({"support": "no points"}, "no part of w is visible: all of w is w⊥"),
+        ({"height": 0.0, "support": "one point"}, "from t w⊥"),
+        ({"support": "no points"}, "Without points all of w is w⊥"),
         ({"support": "the same point twice"}, "x₁ the value 1.26 and x₂ the value 1.26"),
     ],
 )

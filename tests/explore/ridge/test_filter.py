@@ -69,28 +69,30 @@ def test_the_curve_passes_through_the_dots_and_through_one_half_at_lambda():
     assert a.up_to_largest.max() == a.eigenvalues[0]  # beyond the largest eigenvalue there is nothing to learn
 
 
-def test_a_channel_counts_as_kept_as_soon_as_its_eigenvalue_is_above_lambda():
+def test_an_eigen_direction_counts_as_kept_as_soon_as_its_eigenvalue_is_above_lambda():
     eighth = float(FilterExplorer().arrays.eigenvalues[7])
     assert [FilterExplorer(lam=eighth * factor).arrays.strong for factor in (0.99, 1.01)] == [8, 7]
 
 
 @pytest.mark.parametrize("places", spectra.PLACES)
-def test_the_waves_of_all_channels_add_up_to_the_fit(places):
+def test_the_waves_of_all_eigen_directions_add_up_to_the_fit(places):
     explorer = FilterExplorer(places=places, points=9, lam=0.3)
     total = np.zeros_like(explorer.arrays.fit)
-    for channel in range(1, 10):
-        explorer.set(channel=channel)
+    for i in range(1, 10):
+        explorer.set(eigen_direction=i)
         a = explorer.arrays
         total += a.wave
         at_points = np.interp(a.x, a.grid, a.wave)
-        assert np.allclose(at_points, a["filter"][channel - 1] * a.part, atol=2e-3)  # the share of the labels' part
-        assert np.linalg.norm(a.part) == pytest.approx(a.labels[channel - 1])
+        assert np.allclose(at_points, a["filter"][i - 1] * a.part, atol=2e-3)  # the share of the labels' part
+        assert np.linalg.norm(a.part) == pytest.approx(a.labels[i - 1])
     assert np.allclose(total, a.fit, atol=1e-10)
 
 
 @pytest.mark.parametrize("points", [0, 1, 2])
 @pytest.mark.parametrize("places", spectra.PLACES)
-@pytest.mark.parametrize("rest", [{}, {"steps": MOST_STEPS, "channel": 2}, {"bandwidth": 5.0, "lam": 1e3, "steps": 1}])
+@pytest.mark.parametrize(
+    "rest", [{}, {"steps": MOST_STEPS, "eigen_direction": 2}, {"bandwidth": 5.0, "lam": 1e3, "steps": 1}]
+)
 def test_with_few_points_there_is_a_figure_and_a_sentence(points, places, rest):
     explorer = FilterExplorer(points=points, places=places, **rest)
     for trace in explorer.figure.data:
@@ -102,22 +104,25 @@ def test_with_few_points_there_is_a_figure_and_a_sentence(points, places, rest):
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ({"points": 0}, "Without points there are no channels: the fit is zero everywhere"),
-        ({"points": 1, "bandwidth": 1.0, "lam": 1.0}, "spends 0.5 of 1 degree of freedom"),
-        ({"lam": 1e3}, "with s above λ = 1000: 0 of 24"),
-        ({"bandwidth": 0.05, "lam": 1e-5}, "with s above λ = 1e-05: 24 of 24"),
-        ({"channel": 30}, "There is no channel 30: 24 points, 24 channels."),
-        ({"channel": 1}, "Channel 1 keeps 99.6 %."),
-        ({"steps": 1}, "after 1 step. The two curves"),
-        ({"steps": 9}, "after 9 steps. The two curves"),
-        ({"places": "each place twice", "points": 9}, "which the fit never uses, because points share places: 4."),
+        ({"points": 0}, "Without points there are no eigen-directions: the fit is zero everywhere"),
+        ({"points": 1, "bandwidth": 1.0, "lam": 1.0}, "uses 0.5 of 1 degree of freedom"),
+        ({"lam": 1e3}, "0 of 24 eigenvalues are above λ = 1000"),
+        ({"bandwidth": 0.05, "lam": 1e-5}, "24 of 24 eigenvalues are above λ = 1e-05"),
+        ({"eigen_direction": 30}, "There is no eigen-direction 30: 24 points, 24 eigen-directions."),
+        ({"eigen_direction": 1}, "Along eigen-direction 1 it keeps 99.6 %."),
+        ({"steps": 1}, "after 1 step. The two fits"),
+        ({"steps": 9}, "after 9 steps. The two fits"),
+        (
+            {"places": "each place twice", "points": 9},
+            "Points at equal places give 4 eigenvalues s = 0: nothing is kept there at any λ.",
+        ),
     ],
 )
 def test_the_sentence_is_true_at_the_extremes(state, words):
     assert words in FilterExplorer(**state).sentence.text
 
 
-def test_unused_channels_are_the_zero_eigenvalues():
+def test_unused_eigen_directions_are_the_zero_eigenvalues():
     a = FilterExplorer(places="each place twice", bandwidth=0.2).arrays
     assert a.silent == 12 == (np.linalg.eigvalsh(rbf(a.x, a.x, 0.2)) < 1e-12).sum()
     assert np.allclose(np.sort(a["filter"])[:12], 0, atol=1e-12)
@@ -126,12 +131,12 @@ def test_unused_channels_are_the_zero_eigenvalues():
 
 def test_the_presets_show_what_they_are_called():
     arrays = {name: FilterExplorer(preset=name).arrays for name in FilterExplorer.presets}
-    assert arrays["all pass"].degrees_of_freedom > 23.9
-    assert arrays["bass only"].strong < arrays["equaliser"].strong
-    bass = arrays["bass only"]
-    assert bass["filter"][0] > 0.8
-    assert bass["filter"][12:].max() < 0.06  # these channels carry the fast wave sin 6x
-    steps = arrays["as many steps"]
+    assert arrays["all kept"].degrees_of_freedom > 23.9
+    assert arrays["slow wave only"].strong < arrays["two waves"].strong
+    slow = arrays["slow wave only"]
+    assert slow["filter"][0] > 0.8
+    assert slow["filter"][12:].max() < 0.06  # these eigen-directions carry the fast wave sin 6x
+    steps = arrays["gradient descent"]
     assert steps.gap < 0.1 * np.abs(steps.fit).max()
     assert abs(steps.descent_degrees - steps.degrees_of_freedom) < 0.5
 
@@ -144,7 +149,7 @@ class TestKeys:
         slow, fast = np.sin(x), np.sin(6 * x)
         assert fast @ H @ fast / (fast @ fast) < 0.5 < slow @ H @ slow / (slow @ slow)
         assert questions.answer_first_direction_to_vanish() == "the fast one"
-        assert questions.answer_first_direction_to_vanish(lam=1e-9) == "both alike"
+        assert questions.answer_first_direction_to_vanish(lam=1e-9) == "both equally"
 
     def test_doubled_labels_leave_the_filter_alone(self):
         assert questions.answer_when_labels_double() == "the same share"
