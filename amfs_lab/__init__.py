@@ -1,8 +1,8 @@
 """Few-shot meta-learning in function space: a small library with a course of notebooks.
 
 A good order to read the modules, from the lowest layer up: `kernels` and `ridge` (the solve of one task), `inner`
-(inner loops), `outer` (aggregation rules), `learner`, `training`, `evaluation`. See docs/architecture.md. The explorers
-of the course are in `explore`.
+(inner loops), `outer` (aggregation rules), `learner`, `training`, `evaluation`. See docs/architecture.md. The
+interactive figures of the course are in `explore`.
 
 Source: J. Park and D. Kang, "Fast Adaptation with Kernel and Gradient Based Meta Learning", arXiv 2411.00404.
 """

@@ -35,7 +35,7 @@ def in_working_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
 def check_tensor(name: str, value: Tensor, axes: str) -> None:
     """Raises DataError unless `value` is a dense tensor of real numbers whose last axes match `axes`.
 
-    In `axes`, for example "t 2 2", a letter stands for any size, and a number for exactly this size.
+    In `axes`, for example "t 2 2", a letter stands for any size. A number stands for exactly this size.
     """
     names = axes.split()
     listed = ", ".join(names)
@@ -93,9 +93,9 @@ def check_columns(name: str, y: Tensor, of: str, n: int, axes: str = "n c") -> N
 
 
 def check_positive(name: str, value: Tensor | float, advice: str, zero: bool = False) -> None:
-    """Raises ConfigError unless `value` is finite and > 0, or finite and >= 0 with `zero`.
+    """Raises ConfigError unless `value` is finite and > 0. If `zero` is True, 0 is also allowed.
 
-    For a tensor, this condition holds for each number. A tensor whose numbers cannot be read is accepted.
+    For a tensor, each number must satisfy this condition. A tensor whose numbers cannot be read is accepted.
     """
     if isinstance(value, Tensor) and not value.is_complex():
         sound = readable(torch.isfinite(value).all() & ((value >= 0) if zero else (value > 0)).all()) is not False

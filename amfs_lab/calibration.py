@@ -31,6 +31,8 @@ def reliability(scores: Float[Tensor, "q ways"], labels: Int64[Tensor, " q"], bi
 def calibration_error(table: Float[Tensor, "b 3"]) -> float:
     """The expected calibration error, sum_b n_b / n |accuracy_b - confidence_b|, in [0, 1].
 
+    Bin b has n_b of the n answers.
+
     Naeini, Cooper and Hauskrecht (2015), "Obtaining well calibrated probabilities using Bayesian binning"; Guo, Pleiss,
     Sun and Weinberger (2017), Equation 3. Raises DataError for a table without answers.
     """

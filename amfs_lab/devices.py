@@ -46,8 +46,9 @@ def pick_precision(name: str, inner: Any, device: torch.device) -> str:
 def pick_batched(chosen: bool | None, streamed: bool, device: torch.device) -> bool:
     """The setting `batched`: the user's choice. Without a choice, True on CUDA unless the run is `streamed`.
 
-    On a CPU, a meta-step with all tasks at once takes longer (`amfs-lab bench`). A GPU needs much of the time to start
-    many small operations, and `batched` makes one large operation of several. The time on a GPU was not measured.
+    On a CPU, a meta-step with all tasks at once takes longer (`amfs-lab bench`). A GPU spends much of the time on the
+    start of many small operations. With `batched`, several small operations become one large operation. The time on a
+    GPU was not measured.
     """
     return device.type == "cuda" and not streamed if chosen is None else chosen
 

@@ -66,7 +66,7 @@ class Ranks:
         return found
 
     def of_first(self, value: float) -> float:
-        """The value that rank 0 passes to this method. All ranks get it."""
+        """The value that rank 0 passes to this method. All ranks get this value."""
         if self.size == 1:
             return value
         return float(self.total(torch.tensor(value if self.rank == 0 else 0.0, dtype=torch.float64)))
@@ -82,9 +82,9 @@ class Ranks:
     def combine(
         self, rule: Aggregator, own: Float[Tensor, "n p"], tasks: int, more: Float[Tensor, " k"]
     ) -> tuple[Float[Tensor, " p"], Float[Tensor, " k"]]:
-        """The direction of an aggregation rule over all tasks, and the sum of `more` over the ranks.
+        """The direction of an aggregation rule over all tasks, and the sum of the vectors `more` of all ranks.
 
-        For a `SummedRule`, the sum of `more` needs no extra reduction.
+        For a `SummedRule`, this sum needs no extra reduction.
 
         Args:
             own: gradients of this rank's share of the tasks. tasks: number of all tasks.
@@ -117,9 +117,11 @@ class Ranks:
 
     @torch.no_grad()
     def average_buffers(self, module: nn.Module, tasks: int) -> None:
-        """Replaces each buffer by its mean over all tasks. Before, it is the mean over this rank's tasks.
+        """Replaces each buffer by its mean over all tasks.
 
-        An integer buffer is a counter. It becomes the largest value of all ranks.
+        Before the call, a buffer is the mean over this rank's tasks.
+
+        An integer buffer is a counter. This counter becomes the largest value of all ranks.
         """
         if self.size > 1:
             with self._connected():
@@ -157,8 +159,8 @@ class Ranks:
         """Raises ConfigError on all ranks unless each fact is equal on all ranks.
 
         Args:
-            facts: a function that returns plain data by name, such as the settings. It is not called for a single
-                process.
+            facts: a function that returns plain data by name, such as the settings. With a single process, the
+                function is not called.
         """
         if self.size == 1:
             return
@@ -193,7 +195,7 @@ def process_rank() -> int:
 
 
 def _kind(error: AmfsError) -> type[AmfsError]:
-    """A class of this error that can be constructed from a message alone."""
+    """The class or a base class of the error, whose constructor needs only a message."""
     made_of_text = (ConfigError, DataError, NumericalError, AmfsError)
     return next(kind for kind in made_of_text if isinstance(error, kind))
 

@@ -131,7 +131,9 @@ def _values(by_group: dict[str, float]) -> Tensor:
 def evaluate(
     learner: MetaLearner, source: EpisodeSource, episodes: int = 600, first: int = 0, ranks: Ranks = ALONE
 ) -> Evaluation:
-    """Mean query accuracy over episodes `first` .. `first + episodes - 1`; with 30 or more, also a 95 % interval.
+    """Mean query accuracy over some episodes of a source. With 30 episodes or more, the result has a 95 % interval.
+
+    The index of the first episode is `first`, and the number of episodes is `episodes`.
 
     Afterwards, buffers, training mode and random generators are restored. The same learner always has the same results
     on the same episodes. The network is in evaluation mode: dropout is off, and torch's BatchNorm uses its running
@@ -189,7 +191,7 @@ def _measured(learner: MetaLearner, source: Any, index: int, explain: bool) -> t
 
 @torch.no_grad()
 def check_measurable(learner: MetaLearner, source: EpisodeSource) -> None:
-    """Raises the error that `evaluate` would raise at the first episode of the source, if there is one."""
+    """Evaluates the first episode of the source, so that an error of `evaluate` comes early."""
     with measuring(learner):
         _measured(learner, source, 0, explain=True)
 

@@ -108,7 +108,10 @@ class _Bounded:
 
 
 def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
-    """The bytes of one member of a zip, at most `most`. The function does not trust the size that the zip states."""
+    """The bytes of one member of a zip. Raises ValueError for more than `most` bytes.
+
+    The function does not trust the size that the zip states.
+    """
     if info.compress_type not in METHODS:
         raise ValueError(f"{info.filename!r} must be stored or deflated. Got another compression method")
     if info.file_size > most:
@@ -225,7 +228,7 @@ def unguessable(path: Path) -> Path:
 
 
 def is_trusted(found: os.stat_result) -> bool:
-    """True for a file that only this user or root can have written. On Windows the result is always True."""
+    """True for a file of this user or of root, if not everybody may write to it. On Windows always True."""
     if not hasattr(os, "geteuid"):  # Windows: a user's cache folder is closed to others
         return True
     return found.st_uid in (os.geteuid(), 0) and not found.st_mode & stat.S_IWOTH

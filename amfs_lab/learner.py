@@ -173,8 +173,8 @@ class MetaLearner(nn.Module):
             batched: compute all tasks at once, each with a copy of the meta-parameters. The results are equal up to
                 rounding. There are fewer and larger operations, which is faster on a GPU and slower on a CPU.
         Raises:
-            ConfigError: no meta-parameters; `batched` with episodes of different shapes, or with MAML on torch's own
-                BatchNorm (FO-MAML only if the BatchNorm tracks running averages).
+            ConfigError: no meta-parameters; `batched` with episodes of different shapes; `batched` with MAML on
+                torch's own BatchNorm. For FO-MAML, the BatchNorm is an error only if it tracks running averages.
         """
         self.check_trainable()
         with recording():
@@ -273,7 +273,7 @@ class MetaLearner(nn.Module):
 class Buffers:
     """A copy of the buffers of a module. `restore` writes the copy back into the module.
 
-    This is possible even if the module has replaced or added buffers.
+    `restore` also works if the module has replaced or added buffers.
 
     In a sequence of tasks, call `note` after each task: it adds the buffers to a sum and restores the copy. At the end,
     `put_mean` writes the mean over the tasks. An integer buffer is a counter: it gets the largest value instead of the

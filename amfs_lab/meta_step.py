@@ -102,8 +102,8 @@ def _streamed(
 ) -> tuple[MetaGradient, TaskGradients]:
     """The gradient of a meta-step, with only one task gradient in memory.
 
-    The second result has the losses and accuracies of the tasks. Its gradient rows have one number only: the largest
-    absolute entry of the gradient.
+    The second result has the losses and accuracies of the tasks. Instead of each gradient, it has one number: the
+    largest absolute entry of the gradient.
     """
     if not isinstance(rule, SummedRule):
         raise ConfigError(f"`streamed` needs a rule with sums, a SummedRule. Got {rule}. Leave `streamed` out.")

@@ -1,6 +1,6 @@
 """Old names of public modules and functions, for notebooks and scripts that were written for an earlier version.
 
-The use of an old name raises MovedError with the new name. A module with old names of its functions has the line
+The use of an old name raises MovedError with the new name. A module whose functions have old names contains the line
 `__getattr__ = moved(__name__)`. For old names of modules, `OldModules` is a finder in `sys.meta_path`.
 """
 

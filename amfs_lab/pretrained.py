@@ -50,7 +50,7 @@ COVERAGE = 0.95  # share of the queries of known classes that the variance thres
 class PretrainedLearner:
     """A trained learner with a threshold on the posterior variance.
 
-    `variance_threshold`: 95 % of the validation queries of known classes have no larger variance.
+    `variance_threshold`: for 95 % of the validation queries of known classes, the variance is not above this number.
     """
 
     learner: MetaLearner

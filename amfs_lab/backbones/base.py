@@ -17,7 +17,7 @@ SEED_OF_PROCESS = torch.initial_seed()  # a random number of 53 bits or more, un
 class Backbone(nn.Module):
     """A feature extractor: `net(x, reference)` maps the n images of a forward pass to features (n d).
 
-    The first `reference` images are the support set. None means that all images are the support set.
+    The support images come first, and `reference` is their number. None means that all images are the support set.
 
     The initial weights of a subclass come from torch's global random generator, as for any module. If the process never
     called `torch.manual_seed`, the seed is 0, so that a script gives the same result every time.
@@ -67,9 +67,9 @@ def features_of(backbone: nn.Module, reason: str) -> int:
 
 
 def checked_features(returned: object, n: int) -> Float[Tensor, "n d"]:
-    """`returned`, the features that a backbone returned for n images.
+    """The features that a backbone returned for n images, after a check.
 
-    Raises ConfigError unless `returned` is a floating-point matrix with one row for each image.
+    Raises ConfigError unless the argument `returned` is a floating-point matrix with one row for each image.
     """
     if isinstance(returned, Tensor) and returned.is_floating_point() and returned.shape[:1] == (n,):
         if returned.ndim == 2:

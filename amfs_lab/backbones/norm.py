@@ -37,9 +37,9 @@ class EpisodeNorm(nn.Module):
 
     Args:
         norm: `"transductive"` is BatchNorm over all images of the forward pass. A prediction then also depends on the
-            other queries, as in published MAML results. `"support"` is BatchNorm with the statistics of the first
-            `reference` images, the support set (inductive). `"group"` is GroupNorm, for each image alone, in groups of
-            8 channels or more.
+            other queries, as in published MAML results. `"support"` is BatchNorm with the statistics of the support
+            set (inductive). The support images come first, and `reference` is their number. `"group"` is GroupNorm, for
+            each image alone, in groups of 8 channels or more. Fewer than 8 channels are one group.
     """
 
     def __init__(self, channels: int, norm: str) -> None:

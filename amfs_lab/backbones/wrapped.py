@@ -17,8 +17,8 @@ class Wrapped(Backbone):
     BatchNorm uses the statistics of the current images in training, and its running averages in evaluation.
 
     Args:
-        network: the network. Raises ConfigError if the network has an `EpisodeNorm` of the support set, which needs
-            `reference`.
+        network: the network. Raises ConfigError if the network has an `EpisodeNorm` with `norm="support"`, because
+            this layer needs `reference`.
         features: number of features of one image. Gradient-based inner loops need the number for their linear head.
             With None, the number is read from the network (`features`, `num_features`, or `config.hidden_size`).
     """

@@ -1,7 +1,7 @@
 """Peak memory of meta-steps, measured in a new process.
 
-On a GPU, this is the memory of the GPU, otherwise the memory of the process. All values are in MiB. The memory in use
-before the first step is subtracted.
+On a GPU, the memory of the GPU is measured. Otherwise, the memory of the process is measured. All values are in MiB.
+The memory in use before the first step is subtracted.
 """
 
 import multiprocessing
@@ -32,7 +32,7 @@ def peak_of_training(tasks: int, streamed: bool, shape: str, device: torch.devic
     """Peak memory of the first meta-step of a training run of AMFS on the glyphs.
 
     Args:
-        tasks: tasks in the meta-step. streamed: see `TrainingConfig`.
+        tasks: number of tasks in the meta-step. streamed: see `TrainingConfig`.
     Raises:
         ConfigError: the system does not report peak memory.
     """

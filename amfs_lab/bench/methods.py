@@ -57,7 +57,7 @@ def episodes_of(shape: EpisodeConfig, tasks: int, device: torch.device = CPU) ->
 
 
 def meta_steps(shape: EpisodeConfig, methods: Iterable[str] = METHODS, device: torch.device = CPU) -> dict[str, Step]:
-    """One function for each row of the table. Each function makes a complete meta-step.
+    """One function for each baseline, method and variant of a method. Each function makes a complete meta-step.
 
     All functions use the same episodes, which are sampled in advance.
     """

@@ -43,7 +43,7 @@ def synchronize(device: torch.device) -> Step:
 def measure(steps: Mapping[str, Step], rounds: int, wait: Step = lambda: None) -> Times:
     """The times of all steps. Each step runs once to warm up, and then once in each round.
 
-    Each time includes a call of `wait`.
+    Each measured time includes a call of the function `wait`.
     """
     for step in steps.values():
         step()

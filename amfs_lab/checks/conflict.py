@@ -10,14 +10,15 @@ from amfs_lab.explore.conflict.conflict import ConflictExplorer
 
 @exercise
 def ends_apart(answer: Any) -> str:
-    """By hand: the distance between the mean of four optima and the crossing point of their diagonals.
+    """By hand: the distance between the mean of four optima and the point where two diagonals cross.
 
-    The optima are (-1, 0), (3, 0), (0, 2) and (0, -1). The answer is 0.559.
+    The optima are (-1, 0), (3, 0), (0, 2) and (0, -1). The diagonals are the lines through opposite optima, and cross
+    at (0, 0). The answer is 0.559.
     """
     mistakes = [
         (
             0.0,
-            "The mean of the four optima is not the point where the diagonals cross. Add up the coordinates and divide by four.",
+            "The mean of the optima is not the point where the diagonals cross. Add up the optima and divide by four.",
         ),
         (0.75, "You added the two coordinates. Take the length of the straight line instead."),
         (0.3125, "That is the square of the distance. Take the square root."),
@@ -37,16 +38,17 @@ def uphill_from(answer: Any) -> str:
     """
     ratio = diagnose.on_slider(answer, ConflictExplorer.ratio)
     if diagnose.near(ratio, 1.0, 0.02):
-        raise Wrong(
-            "At length 1 the two other gradients are still longer together, so both rules follow them. Use a larger length."
-        )
+        raise Wrong("At length 1 both rules still follow the two other gradients. Use a larger length.")
     if not raises_mean_loss(ratio) and not raises_mean_loss(1.04 * ratio):
         raise Wrong(f"At length {ratio:g} a small step still lowers the mean loss. Use a larger length.")
     if raises_mean_loss(ratio) and raises_mean_loss(0.96 * ratio):
         raise Wrong(
             f"At length {ratio:g} a step raises the mean loss, but a smaller length is enough. Use a smaller length."
         )
-    return "Above 2, the third gradient is longer than the others together and sets the direction of the mean. O-AMFS still follows the two others."
+    return (
+        "Above this length, the mean follows the third gradient, because the sum of the others is shorter. "
+        "O-AMFS still follows the two others."
+    )
 
 
 def raises_mean_loss(ratio: float) -> bool:

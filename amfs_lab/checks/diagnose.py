@@ -192,7 +192,7 @@ def near(mine: float, value: float, tolerance: float) -> bool:
 def difference(got: Tensor, right: Tensor) -> str:
     """A sentence about a wrong answer: its shape, a NaN, or the entry with the largest error.
 
-    It is used if the answer fits no classic mistake.
+    The sentence is used if the answer fits no classic mistake.
     """
     if got.shape != right.shape:
         return f"The shape is wrong: expected {tuple(right.shape)}. Got {tuple(got.shape)}."

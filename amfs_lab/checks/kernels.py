@@ -122,7 +122,7 @@ def rbf(mine: Any) -> str:
 
 @exercise
 def widest_alive(answer: Any, x: Tensor) -> str:
-    """Explore: the largest σ at which each eigenvalue of K exceeds ALIVE times the largest eigenvalue.
+    """Explore: the largest σ at which each eigenvalue of K exceeds 1 % (`ALIVE`) of the largest eigenvalue.
 
     The answer may be up to 2 % too small.
     """

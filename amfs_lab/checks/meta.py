@@ -48,7 +48,7 @@ def turning_angle(answer: Any) -> str:
         raise Wrong(f"At {angle:g}° the third task's weight is still {weight:+.2f}. Use a larger angle.")
     if weight < 0 and third_weight(angle - 2) < 0:
         raise Wrong(
-            f"At {angle:g}° the third task's weight is {weight:+.2f}, but a smaller angle is enough. Use a smaller angle."
+            f"At {angle:g}° the third task's weight is {weight:+.2f}, but a smaller angle is enough. Lower the angle."
         )
     return "At 120°, two cosines of −½ cancel w₃₃ = 1: c₃ = 1 + 2 cos(angle), for gradients of any length."
 

@@ -38,7 +38,10 @@ def two_bumps(answer: Any) -> str:
 
 
 def _rest(inverted: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    """A function that returns f(x) - K_qs `inverted`(K_ss, values). Here `values` are f at the support points."""
+    """A function that returns f(x) - K_qs c, with coefficients c = inverted(K_ss, values).
+
+    Here `values` are the values of f at the support points. The function `inverted` solves for c, or makes a mistake.
+    """
     return lambda new, K_qs, K_ss, values: new - K_qs @ inverted(K_ss, values)
 
 

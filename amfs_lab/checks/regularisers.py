@@ -128,7 +128,7 @@ def centred_fit(mine: Any) -> str:
 def opposed_teachers(answer: Any) -> str:
     """Explore: a σ at which the leave-one-out error and the evidence disagree, for ten points.
 
-    One of the two criteria improves with a larger σ, and the other one with a smaller σ.
+    One of the two criteria improves with a larger σ. The other criterion improves with a smaller σ.
     """
     sigma = diagnose.on_slider(answer, TeacherExplorer.bandwidth)
     asked = pulls(task("sine", points=10, noise=0.3, sample=3), sigma, lam=0.1)

@@ -54,7 +54,8 @@ def _wrong_ridges(many: str, few: str, minus: str) -> list[tuple[Callable[..., T
     """Classic mistakes in the formula for α: pairs of a wrong function and a sentence that explains it.
 
     Args:
-        many: end of the sentence about nλ instead of λ. few: the same for λ/n. minus: the same for K − λI.
+        many: end of the sentence about the mistake nλ. few: end of the sentence about the mistake λ/n.
+        minus: end of the sentence about the mistake K − λI.
     """
     return [
         (_ridge_of(lambda K, lam: len(K) * lam * _identity(K)), f"You added nλ where the formula has λ: {many}."),

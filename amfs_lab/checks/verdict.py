@@ -1,7 +1,7 @@
 """The verdict of a check: a box in a notebook, an exception under a grader or in a test.
 
 in a notebook                          a box; the next cell always runs
-under nbgrader (`NBGRADER_EXECUTION`)  a wrong answer raises `Wrong`, a missing answer NotImplementedError
+under nbgrader (`NBGRADER_EXECUTION`)  a wrong answer raises `Wrong`; a missing answer raises NotImplementedError
 with `AMFS_LAB_CHECKS=raise`           a wrong answer raises `Wrong` (for notebooks/conftest.py and your own tests)
 in a script or in pytest               a wrong answer raises `Wrong`; other verdicts are printed
 """

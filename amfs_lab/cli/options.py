@@ -138,8 +138,8 @@ def documented(kind: type) -> dict[str, str]:
 def with_default(text: str, default: Any) -> str:
     """A help text with the default value of the option.
 
-    For the default None, the value is described by the words after "; None: " at the end of the text, such as "no
-    limit".
+    The text may end with "; None: " and a description of the value None, such as "no limit". If the default is None,
+    this description is used.
     """
     text, _, none = text.partition("; None: ")
     if default is None:
@@ -173,7 +173,7 @@ MOST_THREADS = 64  # any machine can start so many
 
 
 def shape(parser: argparse.ArgumentParser, default: EpisodeConfig | None = None) -> None:
-    """Adds the options for the shape of an episode. If `default` is None, the default is the shape in training."""
+    """Adds the options for the shape of an episode. If `default` is None, the shape in training is used."""
     for name, letter, meaning in (
         ("ways", "N", "classes in an episode"),
         ("shots", "K", "support images of each class"),

@@ -18,7 +18,7 @@ from amfs_lab.runs.progress import Progress
 
 
 class Watcher(contextlib.AbstractContextManager["Watcher"]):
-    """An object that gets the progress of every step. The end of its `with` block closes it."""
+    """An object that gets the progress of every step. The end of the `with` block closes the object."""
 
     def show(self, progress: Progress) -> None:
         raise NotImplementedError
@@ -31,12 +31,13 @@ class Watcher(contextlib.AbstractContextManager["Watcher"]):
 
 
 class Screen(Watcher):
-    """Progress on the screen. On a terminal it is a progress bar, otherwise one line after every `every` steps.
+    """Progress on the screen. On a terminal it is a progress bar. Otherwise, lines are printed at regular intervals.
 
     After a validation, a line is printed in both cases.
 
     Args:
-        steps: number of steps of the run. begun: number of steps already done.
+        steps: number of steps of the run. every: number of steps between two lines.
+        begun: number of steps already done.
         data: the name of the validation data.
     """
 
@@ -75,7 +76,7 @@ class StepLog(Watcher):
     """A log file with one JSON object for each step.
 
     The fields are method, step, seconds, left, loss, accuracy, validation and trajectory. A resumed run continues its
-    log. The run computes all steps after `done` again, so their lines are removed first.
+    log. The run computes all steps after step number `done` again. So the old lines of these steps are removed first.
 
     Raises:
         ConfigError: the file cannot be written, or it is not a log.

@@ -229,10 +229,10 @@ def budget(p: argparse.ArgumentParser) -> None:
 
 
 def reproduce_all(options: argparse.Namespace) -> None:
-    """Measures all tables of one data set. A complete result is only shown. An interrupted measurement is resumed.
+    """Measures all tables of one data set. An interrupted measurement is resumed.
 
-    A table that cannot be measured is left out, and the reason is printed. If no table can be measured, the last error
-    is raised.
+    A complete result is shown, and not measured again. A table that cannot be measured is left out, and the reason is
+    printed. If no table can be measured, the last error is raised.
     """
     set_threads(options.threads)
     settings = given(options, BenchmarkConfig, (*Benchmark.hidden, "rows")) | {"budget": options.budget}

@@ -187,7 +187,10 @@ def _earlier(folder: Path, device: str) -> tuple[MetaLearner | None, TrainingCon
 def _trained(
     options: argparse.Namespace, config: TrainingConfig, folder: Path, resume: bool, ranks: Ranks
 ) -> tuple[MetaLearner, Path | None]:
-    """Completes the training run. Returns the learner and the folder in which it was saved, or None if not saved."""
+    """Completes the training run. Returns the learner and the folder of the saved learner.
+
+    The folder is None if the learner was not saved.
+    """
     trainer = MetaTrainer(
         config, folder, options.data, options.device, resume=resume, save_every=options.save_every, ranks=ranks
     )

@@ -2,8 +2,8 @@
 
 O-AMFS changes both the direction and the length of the outer step. The ablation separates both effects. With
 `normalization="length"`, the step of O-AMFS is as long as the mean gradient, so only the direction changes. The rule
-`Rescaled` changes only the length: the step has the direction of the mean gradient, and the length of O-AMFS with
-"unit".
+`Rescaled` changes only the length. Its step has the direction of the mean gradient. The length is that of the O-AMFS
+step with `normalization="unit"`.
 """
 
 from collections.abc import Sequence

@@ -3,10 +3,10 @@
 First, each method makes a short run with each of several outer learning rates. The rates are the same for all methods.
 The rate with the best accuracy on validation classes is chosen.
 
-The method is then trained twice with each seed, each time with a whole cosine schedule. The first training has the same
-number of baseline steps for all methods (`TIME`, see `budgets`). The second training has the same number of meta-steps
-for all methods: the number that the reference method makes in this time (`STEPS`). All learners are evaluated on the
-same episodes of unseen classes.
+The method is then trained twice with each seed, each time with a whole cosine schedule. The first training takes the
+same time for all methods (`TIME`). This time is counted in baseline steps (see `budgets`). The second training has the
+same number of meta-steps for all methods: the number that the reference method makes in this time (`STEPS`). All
+learners are evaluated on the same episodes of unseen classes.
 """
 
 from abc import abstractmethod
@@ -112,7 +112,7 @@ class BenchmarkConfig:
 class Column:
     """A column of a table: evaluation episodes of one data set and shape.
 
-    The training classes of the data set `unseen_by` are left out.
+    The field `unseen_by` names a training data set. The training classes of that data set are left out.
     """
 
     source: str
@@ -214,10 +214,10 @@ class Benchmark(Experiment[BenchmarkConfig]):
         )
 
     def work(self, config: BenchmarkConfig, trainings: Pool, report: Report, cell: int, cells: int) -> None:
-        """Does share number `cell` of the work, from 1 to `cells`: all trainings and evaluations of some rows.
+        """Does one share of the work: all trainings and evaluations of some rows.
 
-        Each row can be measured without the other rows, except that all rows need the price of the reference. The price
-        is the time of a meta-step (see `budgets`).
+        The number of this share is `cell`, from 1 to `cells`. Each row can be measured without the other rows, except
+        that all rows need the price of the reference. The price is the time of a meta-step (see `budgets`).
         """
         chosen = self.chosen(config)
         if not 1 <= cell <= cells <= len(chosen):

@@ -29,7 +29,7 @@ BUDGETS: dict[str, dict[str, Any]] = {
 def prices(
     configs: Mapping[str, TrainingConfig], root: Path | None = None, device: str = "cpu", rounds: int = ROUNDS
 ) -> dict[str, float]:
-    """The price of a meta-step of each configuration, in baseline steps, rounded to two digits.
+    """The price of a meta-step of each configuration, in baseline steps, rounded to two significant digits.
 
     A price is the median ratio of two times over `rounds` interleaved rounds. So a change of the machine's speed
     affects both times. More digits would be noise: methods of the same cost would get different numbers of meta-steps.

@@ -129,8 +129,8 @@ def measure(config: ConflictConfig, setting: str) -> dict[str, np.ndarray]:
 def against_mean(grads: Float[Tensor, "n t p"]) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]:
     """Cosine between O-AMFS's direction d and the mean gradient g, and |d| / |g|, with `normalization="agreement"`.
 
-    Both have one column for each entry of `NEGATIVE`. If the cosine is below 0, the step raises the mean loss to first
-    order.
+    Both results have one column for each entry of `NEGATIVE`. If the cosine is below 0, the step raises the mean loss
+    to first order.
     """
     mean = grads.mean(1)
     along = torch.linalg.vector_norm(mean, dim=1)

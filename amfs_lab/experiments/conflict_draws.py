@@ -57,7 +57,7 @@ class Setting:
     outliers: int = 0
 
     def draw(self, draws: int, seed: int) -> SampledTasks:
-        """`draws` random draws of the tasks. Draw number i does not depend on the number of draws."""
+        """Random draws of the tasks. Draw number i does not depend on `draws`, the number of draws."""
         # (seed, 1) gives a generator of its own, because the noise of the trajectories uses the seed.
         numbers = torch.from_numpy(np.random.default_rng((seed, 1)).standard_normal((draws, 4 + 4 * self.t)))
         towards, aside, z = numbers[:, :2], numbers[:, 2:4], numbers[:, 4:].reshape(draws, self.t, 4)
@@ -97,7 +97,7 @@ def equal(z: Normals) -> Float[Tensor, "n t 2 2"]:
 
 
 def unequal(z: Normals) -> Float[Tensor, "n t 2 2"]:
-    """Hessians H = h I with standard Gaussian log h.
+    """Hessians H = h I, where log h is a standard Gaussian number.
 
     The minimiser of the mean loss, theta*, is the mean of the optima with the weights h.
     """
@@ -105,7 +105,7 @@ def unequal(z: Normals) -> Float[Tensor, "n t 2 2"]:
 
 
 def stretched(z: Normals) -> Float[Tensor, "n t 2 2"]:
-    """Hessians with eigenvalue 3 across a valley and 0.3 along it. Each task has its own random rotation."""
+    """Hessians with eigenvalue 3 across a valley and 0.3 along the valley. Each task has its own random rotation."""
     angle = math.pi * torch.special.ndtr(z[..., 3])
     across = torch.stack([angle.cos(), angle.sin()], -1)
     return 0.3 * equal(z) + 2.7 * across[..., :, None] * across[..., None, :]

@@ -52,7 +52,7 @@ class Experiment(ABC, Generic[Config]):
     """A table or figure that can be measured again, stored, and checked when it is loaded.
 
     A subclass defines how to measure, summarise, check and print. All experiments are in `experiments.EXPERIMENTS`.
-    Each experiment there gives the command `amfs-lab reproduce NAME` and its options.
+    For each experiment in this list, there is a command `amfs-lab reproduce NAME` with options.
 
     `help` is the description of the command. `option_help` replaces help texts of its options. `hidden` lists the
     fields of the configuration that have no option.
@@ -97,7 +97,7 @@ class Experiment(ABC, Generic[Config]):
         """Default name of the result's folder."""
 
     def configure(self, given: dict[str, Any]) -> Config:
-        """The configuration from the options of the command. `given` has only the options that the user set."""
+        """The configuration from the options of the command. `given` holds only the options that the user set."""
         return self.config(**given)
 
     def run(
@@ -113,12 +113,12 @@ class Experiment(ABC, Generic[Config]):
         """Runs the experiment and returns the result. If a folder is given, also saves the result.
 
         Args:
-            root: first directory to search for data. report: called with a line of text after each part.
+            root: first directory to search for data. report: a function that gets a line of text after each part.
             resume: True continues the training runs of an interrupted experiment (see `Trainings`).
             jobs: number of processes of an experiment with a `Pool`.
         Raises:
             ConfigError: the folder exists (without `resume`), its result has other settings, or the data are too small
-                for the settings. Raised before any training.
+                for the settings. This error comes before any training.
             NumericalError: a training run that diverged.
         """
         if folder is not None and resume and (folder / RECORD).is_file():

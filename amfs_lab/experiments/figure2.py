@@ -162,7 +162,7 @@ run, load, table = EXPERIMENT.run, EXPERIMENT.load, EXPERIMENT.table
 
 
 def gathered(config: Figure2Config, training: list[dict[str, Any]], rows: list[Rows]) -> Result:
-    """A result made from existing measurements, for example of a lesson. `rows` has one entry for each seed."""
+    """A result made from existing measurements, such as those of a lesson. `rows` has one entry for each seed."""
     return EXPERIMENT.result(config, _stacked(training, rows))
 
 

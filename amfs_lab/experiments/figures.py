@@ -19,8 +19,8 @@ def intervals(panels: Mapping[str, Mapping[str, Interval]], unit: str, reference
     """A figure of means with intervals: one panel for each key of `panels`, and one row for each label.
 
     Args:
-        unit: title of the axis. If it begins with "%" or "points", all numbers are multiplied by 100. Intervals in "%"
-            end at 0 and 100.
+        unit: title of the axis. If it begins with "%" or "points", all numbers are multiplied by 100. With "%",
+            intervals are cut off below 0 and above 100.
         reference: position of a dashed line, such as 0 for differences; None: no line.
     """
     scale = 100 if unit.startswith(("%", "points")) else 1

@@ -173,7 +173,7 @@ def _pairs(equal: Tensor) -> Iterator[Line]:
     signs = {(a, b): (1, i) for i, (a, b) in enumerate(pairs)} | {(b, a): (-1, i) for i, (a, b) in enumerate(pairs)}
 
     def ahead(learner: int, better: float = 0.0) -> Tensor:
-        """For each run of three learners: True if this learner is ahead of both other learners."""
+        """True for each simulated run in which this learner is ahead of both other learners."""
         rivals = [signs[learner, other] for other in range(3) if other != learner]
         return torch.stack([sign * means[:, i] + better > one[:, i] for sign, i in rivals]).all(0)
 

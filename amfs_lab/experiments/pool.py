@@ -273,7 +273,7 @@ def slug(source: str) -> str:
 def _is_complete(folder: Path) -> bool:
     """True if the run in the folder is complete.
 
-    If the file `RECORD` of a run is missing, the file with its tensors is deleted.
+    If a run has neither a checkpoint nor the file `RECORD`, the file with the tensors of the run is deleted.
     """
     if holds_checkpoint(folder):
         return False

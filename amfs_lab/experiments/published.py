@@ -16,7 +16,8 @@ class Published:
     """Published accuracies of a method on a data set.
 
     Args:
-        source: the data set, as in `tasks.SOURCES`. values: one number or range for each of `SHAPES`, "–" for none.
+        source: the data set, as in `tasks.SOURCES`.
+        values: one number or range for each of `SHAPES`, or "–" if there is none.
         read_in: source of the numbers. remark: any other difference from our protocol.
     """
 

@@ -27,7 +27,7 @@ class Table4(Table1):
         return found
 
     def rival(self, variant: str) -> str | None:
-        """For the first-order version of a method, the row of the method itself; otherwise None."""
+        """The name of the row of a method, if `variant` is the first-order version of this method; otherwise None."""
         method, plus, _ = variant.partition("+")
         return "maml" if variant == "fo-maml" else method if plus else None
 

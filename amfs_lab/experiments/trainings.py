@@ -32,7 +32,7 @@ class Trainings:
             `FOLDER-training`, in one subdirectory for each run. With None, nothing is saved.
         resume: True continues the training runs in `FOLDER-training`, and loads complete runs.
     Raises:
-        ConfigError: `resume` without a directory, or training runs that are already there without `resume`.
+        ConfigError: `resume` is True and `folder` is None, or `resume` is False and `FOLDER-training` already exists.
     """
 
     def __init__(

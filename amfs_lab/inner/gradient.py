@@ -25,7 +25,7 @@ LR = Learned("lr", 1e-6, 1e3, "0.1 is a common start.")
 
 
 class LearnedRates(nn.Module):
-    """Meta-learned learning rates: one for each parameter tensor of a network and each of `steps` inner steps.
+    """Meta-learned learning rates: one for each pair of a parameter tensor of a network and an inner step.
 
     Source: Antoniou et al. 2019 (LSLR). Meta-SGD (Li et al. 2017) has one rate for each entry of a tensor. Both methods
     allow negative rates. The rates here are positive, because their logarithms are learned.
@@ -43,7 +43,7 @@ class LearnedRates(nn.Module):
 
 @dataclass(frozen=True)
 class GradientLoop(ABC):
-    """An inner loop of `steps` gradient steps with learning rate `lr` on the support set, for a network with a head.
+    """An inner loop of gradient steps on the support set, for a network with a linear head.
 
     Args:
         lr: inner learning rate > 0. steps: inner steps >= 1.
@@ -118,7 +118,7 @@ class Descent(GradientLoop):
     def _rate(self) -> Callable[[str, int], Tensor | float]:
         """The learning rate as a function of the name of a parameter and the index of a step, from 0.
 
-        With learned rates, steps after step number `steps` use the rate of that step.
+        Learned rates exist only for the first steps (their number is `steps`). A later step uses the last learned rate.
         """
         if self.rates is None:
             return lambda name, step: self.lr
@@ -259,7 +259,7 @@ class Anil(Descent):
 class AdaptedNetwork:
     """The network with the fast weights of one task.
 
-    Queries pass through the network without the support set, as in the published method. With the norm "support", the
+    Queries pass through the network without the support set, as in the published MAML. With the norm "support", the
     queries and the support set pass together, because the support set supplies the statistics.
     """
 

@@ -62,9 +62,9 @@ def flow(K: Float[Tensor, "n n"], residual: Float[Tensor, "n c"], time: float) -
 class Linearised(GradientLoop):
     """The steps of `Maml` on the network linearised at theta: theta' = theta + J_S^T alpha.
 
-    alpha comes from one eigendecomposition. `lr` and `steps` have the same meaning as for `Maml`. The loss of `Maml` is
-    a mean over the n labels, so the rate a of the filter is lr / n. Here the loss is the squared loss with one-hot
-    targets for classes; `Maml` uses the cross-entropy.
+    J_S is the Jacobian at the support set, and alpha comes from one eigendecomposition. `lr` and `steps` have the same
+    meaning as for `Maml`. The loss of `Maml` is a mean over the n labels, so the rate a of the filter is lr / n. Here
+    the loss is the squared loss with one-hot targets for classes; `Maml` uses the cross-entropy.
     """
 
     def adapt(self, net: nn.Module, support: Examples) -> "TangentPredictor":
@@ -98,7 +98,7 @@ class Tangent:
 
 @dataclass(frozen=True)
 class TangentPredictor:
-    """f(x; theta) + J(x) moved: the linearised network after a change `moved` of its parameters."""
+    """f(x; theta) + J(x) delta: the linearised network after its parameters changed by the vector delta (`moved`)."""
 
     net: nn.Module
     params: Params

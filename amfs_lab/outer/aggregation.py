@@ -114,12 +114,12 @@ class SummedRule(Aggregator):
 
     @abstractmethod
     def first(self, own: Gradients, tasks: int) -> Float[Tensor, " m"]:
-        """The sums of the first pass over the tasks with the gradients `own`. The weights depend on these sums."""
+        """The sums of the first pass over the gradients of this process, `own`. The weights depend on these sums."""
 
     def second(self, own: Gradients, first: Float[Tensor, " m"], tasks: int) -> Float[Tensor, " n"]:
-        """The weighted sums of the second pass over the tasks with the gradients `own`.
+        """The weighted sums of the second pass over the gradients of this process, `own`.
 
-        By default there are none.
+        By default there are no weighted sums.
         """
         return own.rows.new_empty(0)
 
@@ -227,7 +227,7 @@ class CosineRule(SummedRule):
         return c.clamp(min=0) if self.negative == "clip" else c
 
     def _factor(self, first: Float[Tensor, " m"], second: Float[Tensor, " n"], tasks: int) -> Float[Tensor, ""]:
-        """The weights with the normalization `"agreement"`, times this factor, are the weights of this rule."""
+        """The ratio of the weights of this rule to the weights with the normalization `"agreement"`."""
         weighted, total = second[:-1], second[-1]
         if self.normalization == "agreement":
             return total.new_ones(())
@@ -343,7 +343,7 @@ class PCGrad(Aggregator):
     Args:
         seed: seed of the order of the projections. The order is the same at every call, because the tasks of a
             meta-batch are exchangeable.
-        reduction: `"mean"` of the projected gradients, or their `"sum"`, as in the published method.
+        reduction: `"mean"` or `"sum"` of the projected gradients. The published method uses the sum.
     """
 
     label = "PCGrad"

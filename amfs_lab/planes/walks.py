@@ -1,9 +1,10 @@
 """Trajectories of the outer loop of four rules in the plane.
 
-A point of the plane is a complex number here, and so is a gradient. <a, b> is the real part of conj(a) b. A real 2 x 2
-matrix is a map z -> p z + q conj(z). A list of t gradients contains complex numbers of Python, or numpy arrays for many
-starts or many samples of tasks. So 200 steps of all four rules take a few milliseconds. The rules of `amfs_lab.outer`
-would take far longer, because they are made for a few long gradients. A test compares both implementations.
+A point of the plane is a complex number here, and a gradient is one, too. <a, b> is the real part of conj(a) b. A real
+2 x 2 matrix is a map z -> p z + q conj(z). A list of t gradients contains complex numbers of Python. For many starts or
+many samples of tasks, the list contains numpy arrays. So 200 steps of all four rules take a few milliseconds. The rules
+of `amfs_lab.outer` would take far longer, because they are made for a few long gradients. A test compares both
+implementations.
 """
 
 from collections.abc import Callable
@@ -27,9 +28,10 @@ TOLERANCE = cancellation_tolerance(2, torch.float64)
 
 @dataclass(frozen=True)
 class Walk:
-    """Settings of a trajectory: `steps` steps theta <- theta - rate * decay^k * d, and the options of the rules.
+    """Settings of a trajectory with the steps theta <- theta - rate * decay^k * d, and the options of the rules.
 
-    Here k is the index of the step, and d is the direction that a rule computes from the tasks' gradients.
+    Here k is the index of the step, and d is the direction that a rule computes from the tasks' gradients. `steps` is
+    the number of steps.
 
     Args:
         equal_steps: use d / |d| instead of d (0 for d = 0). Every step then has the length `rate * decay^k`, so rules

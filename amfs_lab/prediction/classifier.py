@@ -144,8 +144,8 @@ class Classifier:
             support: a folder with one folder of images for each class, or a mapping from class names to images. Classes
                 may have different numbers of images. One image is enough.
             ink: True for photographed or scanned drawings on paper (see `amfs_lab.tasks.ink`). If False, images are
-                only made grey and square. If the training images have bright ink on black, these images must have it,
-                too.
+                only made grey and square. If the training images have bright ink on black, the given images must
+                also have bright ink on black.
             root: first directory to search for the validation data. device: see `pick_device`.
             learner: the learner, if the run has a learner of your own.
             validation: labelled images of classes that were not used in training, if the run has data of your own.

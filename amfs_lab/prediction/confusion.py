@@ -65,9 +65,10 @@ def query_results(
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair of classes with counts: `times` of `offered` queries of class `true` were predicted as class `predicted`.
+    """A pair of classes with two counts of queries.
 
-    Only queries in episodes with both classes are counted.
+    `offered` is the number of queries of class `true` in episodes with both classes. `times` is the number of these
+    queries that were predicted as class `predicted`.
     """
 
     true: str
@@ -123,8 +124,9 @@ class Confusion:
     def grouped(self) -> "Confusion":
         """Counts of mistakes by groups of classes. The diagonal has the mistakes within a group.
 
-        `offered[A, B]` counts, over all queries of group A, the wrong classes of group B in the episode of the query.
-        `times[A, B]` counts the queries of group A that were predicted as such a class.
+        For one query of group A, the wrong classes of group B in its episode are counted. `offered[A, B]` is the sum
+        of these counts over all queries of group A. `times[A, B]` is the number of queries of group A that were
+        predicted as a wrong class of group B.
         """
         times, offered = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for counts, mine in ((self.times, times), (self.offered, offered)):
@@ -134,9 +136,10 @@ class Confusion:
         return Confusion(self.groups, times, offered)
 
     def hardest(self, most: int = MOST) -> tuple[str, ...]:
-        """At most `most` classes, those with the most mistakes, sorted by name.
+        """The classes with the most mistakes, sorted by name.
 
-        A mistake counts for the true class and for the predicted class.
+        The argument `most` is the largest number of classes. A mistake counts for the true class and for the predicted
+        class.
         """
         wrong = Counter[str]()
         for (a, b), n in self.times.items():
@@ -147,7 +150,7 @@ class Confusion:
         return tuple(sorted(ordered[:most]))
 
     def shares(self, classes: Sequence[str]) -> Float[np.ndarray, "c c"]:
-        """Shares times / offered, with true classes in rows; NaN for classes that were never in the same episode."""
+        """The shares `times` / `offered`, with true classes in rows; NaN for classes that never shared an episode."""
         rows = [[self.times[a, b] / n if (n := self.offered[a, b]) else float("nan") for b in classes] for a in classes]
         return np.array(rows).reshape(len(classes), len(classes))
 
@@ -163,10 +166,11 @@ class Matrix:
 
 
 def readable(confusion: Confusion, most: int = MOST) -> Matrix:
-    """A confusion matrix for a figure, with at most `most` rows.
+    """A confusion matrix for a figure, with a limited number of rows.
 
-    The rows are all classes, if there are at most `most`. Otherwise, the rows are the groups of classes. If there are
-    no groups or too many, the rows are the classes with the most mistakes.
+    The argument `most` is the largest number of rows. The rows are all classes, if this number allows it. Otherwise,
+    the rows are the groups of classes. If there are fewer than two groups or too many, the rows are the classes with
+    the most mistakes.
     """
     if len(confusion.classes) <= most:
         title = (

@@ -45,10 +45,10 @@ class ErrorRate:
 
         Each episode is a cluster, because its queries are not independent. The interval is Wilson's. It uses the
         effective number of queries p (1 - p) / Var(mean), and Student's t for `episodes` - 1 degrees of freedom. Both
-        follow Korn and Graubard (1998). The variance includes one additional deviation of `stats.RARE`. Without this
-        deviation, the intervals of small rates contain the true rate too rarely (see `docs/statistics.md`). If all
-        shares are 0 or all are 1, the effective number of queries is the number of episodes. The reason: zero errors in
-        100 episodes do not prove an error rate of exactly zero.
+        follow Korn and Graubard (1998). For n episodes, `stats.RARE`^2 / n is added to the variance of the shares.
+        Without this term, the intervals of small rates contain the true rate too rarely (see `docs/statistics.md`). If
+        all shares are 0 or all are 1, the effective number of queries is the number of episodes. The reason: zero
+        errors in 100 episodes do not prove an error rate of exactly zero.
         """
         n, exact = len(shares), shares.double()
         p, variance = float(exact.mean()), (float(exact.var()) + RARE**2 / n) / n
@@ -132,8 +132,8 @@ def calibrate(
 ) -> Calibration:
     """Chooses a threshold on one half of the episodes and measures its error rates on the other half.
 
-    An episode has N = len(shots) classes, as many as the support set, with `shots[i]` support images of class i. Its
-    queries belong to these classes (known queries) or to one more class. The threshold is the smallest one that
+    The support set of an episode has N = len(shots) classes, with `shots[i]` images of class i. A query of the episode
+    belongs to one of these classes (a known query) or to one more class. The threshold is the smallest value that
     rejects at most 5 % of the known queries in the first half.
 
     Args:
@@ -180,7 +180,10 @@ def calibrate(
 
 
 def smallest_threshold(known: Float[Tensor, " n"], rejected: float = REJECTED) -> float:
-    """The smallest of the values `known` such that at most the share `rejected` of all values is above it."""
+    """The smallest of the values in `known` that, as a threshold, rejects few enough of these values.
+
+    The argument `rejected` is the largest share of the values that may lie above the threshold.
+    """
     ordered = known.sort().values
     return float(ordered[len(ordered) - 1 - math.floor(rejected * len(ordered))])
 

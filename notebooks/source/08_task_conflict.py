@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 08 · Task conflict and O-AMFS
 #
-# **You will** set tasks against each other, see what four rules make of their gradients, prove where O-AMFS ends, and
-# learn when to want it and when not.
+# **You will** combine conflicting task gradients with four rules, prove where O-AMFS ends, and learn when to use it and
+# when not.
 #
 # 60 minutes · needs: lesson 07, inner products · runs offline in two minutes of computing
 #
-# Three tasks ask you to go left, one asks you to go right, and shouts. Do you take the mean, or do you listen to the
-# majority? **O-AMFS**, the outer loop of the paper behind this course, weighs each task by how well it agrees with
-# them all.
+# Three task gradients point to the left, and a fourth, longer gradient points to the right. Do you follow the mean
+# gradient, or the majority? **O-AMFS** is the outer loop of the paper behind this course. It gives each task a weight:
+# the sum of the cosines between its gradient and all gradients.
 
 # %%
 import os
@@ -23,18 +23,18 @@ from amfs_lab.explore.conflict import endpoints, questions
 from amfs_lab.runs import load_learner
 
 # %% [markdown]
-# Each thin arrow below is the gradient of one task, each thick one what a rule makes of them. An outer loop steps
-# *against* its arrow.
+# In the figure below, each thin arrow is the gradient of one task. Each thick arrow is the combined gradient of one
+# **rule**, such as O-AMFS. An outer loop takes a step *against* this arrow.
 
 # %%
 widgets.predict(
-    "Three tasks pull one way. The fourth pulls exactly the other way, twice as long. Its weight in O-AMFS is …",
+    "Three gradients are equal. The fourth is opposite to them and twice as long. What is its weight in O-AMFS?",
     options=["small, but above zero", "zero", "below zero"],
     answer=questions.answer_weight_of_the_opponent,
     because={
-        "small, but above zero": "add up its four cosines: one with itself, and three with the others.",
-        "zero": "its cosines are 1 with itself and −1 with each of the three others. What is the sum?",
-        "below zero": "1 − 1 − 1 − 1 is negative: its gradient is followed uphill. Its length does not change the sum.",
+        "small, but above zero": "opposite gradients have the cosine −1, so the weight can also become negative",
+        "zero": "one cosine of −1 cancels the cosine 1 of the fourth task with itself, but there are three of them",
+        "below zero": "1 − 1 − 1 − 1 = −2. So a small step raises the loss of this task. Its length does not matter.",
     },
 )
 
@@ -43,37 +43,36 @@ arrows = explore.ConflictExplorer("conflict")
 arrows
 
 # %% [markdown]
-# The bars are the weights. Move **angle** from 0° to 180°: the further the last task turns away, the less it weighs
-# beside the others in O-AMFS, and in the end its bar is below zero. A step goes against its arrow, and where the
-# arrow lies in the shaded half of the plane a small step lowers the mean loss. Press **uphill** and see which arrows
-# leave it.
+# The bars show the weights. Move **angle** from 0° to 180°: compared with the other weights, the O-AMFS weight of the
+# last task falls, and at the end it is negative. If an arrow lies in the shaded half of the plane, a small step against
+# it lowers the mean loss. Press **uphill** and see which arrows lie outside.
 
 # %% [markdown]
 # ## Say it precisely
 #
-# Let $g_1, \dots, g_T$ be the tasks' gradients and $u_j = g_j / \lVert g_j \rVert$ their directions. O-AMFS adds up the
-# cosines $w_{ij} = \langle u_i, u_j \rangle$ and steps along
+# Let $g_1, \dots, g_T$ be the gradients of the tasks, and let $u_j = g_j / \lVert g_j \rVert$ be their unit vectors.
+# O-AMFS adds up the cosines $w_{ij} = \langle u_i, u_j \rangle$. Its combined gradient is
 #
 # $$d = Z \sum_j c_j\, g_j \qquad c_j = \sum_i w_{ij} = \langle S, u_j \rangle \qquad S = \sum_i u_i$$
 #
-# In words: each task has one vote, its direction; $S$ is the sum of the votes; a task counts by how far it points along
-# $S$.
+# In words: $S$ is the sum of the unit vectors, so every task counts once. The weight $c_j$ says how far $u_j$ points
+# along $S$.
 
 # %% [markdown]
-# Three relatives, on the same gradients. The **mean** has $c_j = 1/T$. **Cosine to mean** replaces $S$ by the direction
-# of the mean gradient, so that long gradients have more say. **PCGrad** (Yu and others 2020) takes from each gradient
-# what points against another one, and averages.
+# Three other rules use the same gradients. The **mean** has $c_j = 1/T$. **Cosine to mean** replaces $S$ by the unit
+# vector of the mean gradient, so long gradients have more influence. **PCGrad** (Yu and others 2020) removes from each
+# gradient the part that points against another gradient, and then takes the mean.
 
 # %% [markdown]
-# $Z$ does not turn the step. It decides how long it is, and has a name: *length* makes it as long as the mean's, so
-# that only the direction differs (a step of zero stays zero). *unit* makes $\sum_j |c_j| = 1$, *agreement* is $1/T^2$
-# (and $1/T$ for cosine to mean), *none* is 1, the formula as printed. These three change the length too: in the
-# figure above, switch **true lengths** on and go through **scale**.
+# The factor $Z$ does not change the direction of the step, only its length. With *length*, the step is as long as the
+# step of the mean, so only the direction differs (a zero step stays zero). With *unit*, $\sum_j |c_j| = 1$; *agreement*
+# is $Z = 1/T^2$ (and $1/T$ for cosine to mean), and *none* is $Z = 1$. These three settings also change the length: in
+# the figure above, switch **true lengths** on and try each **scale**.
 
 # %% [markdown]
 # ## Build it once by hand
 #
-# The double sum, letter by letter, and the library's two products.
+# The next cell computes the double sum term by term. The library computes it with two matrix products.
 
 # %%
 draw = torch.Generator().manual_seed(8)
@@ -83,26 +82,31 @@ for i in range(5):
     for j in range(5):
         d += (g[i] @ g[j]) / (g[i].norm() * g[j].norm()) * g[j]
 assert torch.allclose(d, outer.PairwiseCosine("none")(g))
-print("O-AMFS turns the mean's step by", f"{explore.conflict.conflict.turned(d, g.mean(0)):.1f} degrees here")
+print(f"angle between O-AMFS and the mean: {explore.conflict.conflict.turned(d, g.mean(0)):.1f} degrees")
 
 # %% [markdown]
-# ## What O-AMFS is after
+# ## Where O-AMFS ends
 #
-# One line of algebra says where it ends. Put $c_j = u_j^\top S$ into the step:
+# One line of algebra shows where O-AMFS ends. Take $Z = 1$, and insert $c_j = u_j^\top S$ into $d$:
 #
 # $$d = \sum_j g_j\, u_j^\top S = M\, S \qquad M = \sum_j \frac{g_j\, g_j^\top}{\lVert g_j \rVert} \succeq 0$$
 #
-# $M$ is a sum of squares, so $\langle d, S \rangle = S^\top M S \ge 0$: every step goes along the vote. It is 0 only
-# where $S$ is orthogonal to every gradient, and as $S$ is made of their directions that means $S = 0$. So $M S$ is zero
-# exactly where the **directions** cancel, and there O-AMFS rests. (One $Z$ adds a place: with *length* it also rests in
-# $\theta^*$, where the mean's step has no length. Walks on a line can end there; in the plane the slightest push leads
-# on.)
+# The matrix $M$ is positive semidefinite, so $\langle d, S \rangle = S^\top M S \ge 0$. This product is 0 only if $S$
+# is orthogonal to every gradient, and then $S = 0$, because $S$ is a sum of their unit vectors. Therefore $d$ is zero
+# exactly where the **unit vectors** of the gradients cancel, and there O-AMFS is at rest.
 
 # %% [markdown]
-# For round bowls of any curvature $u_j$ points from the optimum $\theta^*_j$ to θ. The sum of these is the slope of
-# $\sum_j \lVert \theta - \theta^*_j \rVert$, the sum of *distances*. Its minimum is the **geometric median** of the
-# optima; where that is one of the optima itself, the directions do not cancel around it and O-AMFS trembles about it.
-# The mean rule ends in $\theta^*$, the minimum of the mean *loss*, which counts squares of distances.
+# With *length* there is a second point of rest, $\theta^*$: there the step of the mean, and so the step of O-AMFS, has
+# length zero. On a line, a trajectory can end at $\theta^*$. In the plane, a tiny deviation from the line is enough to
+# leave it.
+
+# %% [markdown]
+# In round bowls of any curvature, $u_j$ points from the optimum $\theta^*_j$ to θ. So $S$ is the gradient of $\sum_j
+# \lVert \theta - \theta^*_j \rVert$, the sum of *distances*. The minimum of this sum is the **geometric median** of the
+# optima. The mean rule ends at $\theta^*$, the minimum of the mean *loss*, which contains *squared* distances.
+
+# %% [markdown]
+# If the median is itself one of the optima, the unit vectors do not cancel near it, and O-AMFS oscillates around it.
 
 # %%
 M = sum(torch.outer(each, each) / each.norm() for each in g)
@@ -114,11 +118,12 @@ assert d @ S >= 0
 # %%
 widgets.predict(
     "Four equal round tasks, one of them far from the others. Where does O-AMFS end?",
-    options=["in θ*, where the mean ends", "in the geometric median"],
+    options=["at θ*, where the mean ends", "at the geometric median"],
     answer=questions.answer_where_o_amfs_ends,
     because={
-        "in θ*, where the mean ends": "at θ* the gradients themselves cancel. Do their directions cancel, too?",
-        "in the geometric median": "There the four directions cancel. One task far away has one vote, as any other.",
+        "at θ*, where the mean ends": "at θ* the gradients cancel. But the gradient of the far task is longer "
+        "than the others, so the unit vectors do not cancel",
+        "at the geometric median": "There the four unit vectors cancel. Their lengths do not depend on the distances.",
     },
 )
 
@@ -127,19 +132,21 @@ walks = explore.TrajectoryExplorer("one against three")
 walks
 
 # %% [markdown]
-# This is the paper's Figure 1 to take hold of. The mean walks to the star, θ*. O-AMFS leaves it aside and walks to
-# the hexagon, the geometric median, and cosine to mean stays about the star. Drag **task 4** further away: θ* follows
-# it, the median hardly does. Then press **agreement**, where all four are near each other: the ends lie close
-# together.
+# This is the paper's Figure 1, and you can change it. The mean goes to the star, θ*. O-AMFS goes to the hexagon, the
+# geometric median, and cosine to mean stays near the star. Drag **task 4** further away: θ* follows it, but the median
+# hardly moves. Then press **agreement**, where the optima are near each other: the end points are close together.
 
 # %% [markdown]
-# Press **curved task**: the last task is eight times as steep, so it pulls θ* to itself. Where O-AMFS ends does not
-# depend on how curved a task is; only its way there does. Press **two opposed**: between two round tasks the votes
-# cancel everywhere on the segment (dotted), every place of it is a geometric median, and O-AMFS stays where it
-# starts. Press **chatter** and look at the lower right panel; why it trembles comes at the end.
+# Press **curved task**: the last task is eight times as steep, so θ* is nearer to it. The end point of O-AMFS does not
+# depend on the curvature, but its trajectory does (here O-AMFS needs more steps than the figure shows).
 
 # %% [markdown]
-# For paper or slides, the left panel as a figure of its own; `walks.picture()` draws all three. Save it with
+# Press **two opposed**: between two round tasks, the unit vectors cancel everywhere on the dotted segment. So every
+# point of it is a geometric median, and O-AMFS stays at its start. Press **chatter** and look at the lower right panel:
+# O-AMFS oscillates. *Where this breaks* explains why.
+
+# %% [markdown]
+# For a paper or slides, the next cell draws the left panel alone; `walks.picture()` draws all three. Save it with
 # `picture.savefig("meta_updates.svg")`, or `.png`.
 
 # %%
@@ -147,21 +154,22 @@ picture = walks.picture(panel=1)
 picture
 
 # %% [markdown]
-# ## When do you want it?
+# ## When is O-AMFS better than the mean?
 #
-# A walk is an anecdote. Here are 500 random draws of each of thirteen settings. Every rule takes 400 equally long steps
-# that shrink towards the end, so that only *direction* counts, and all distances are kept (`amfs-lab reproduce
-# conflict`).
+# One trajectory proves little. The next figure shows 500 random draws of each of thirteen settings. Every rule takes
+# 400 steps. All rules have the same step length, which shrinks towards the end, so only the *direction* counts.
+# (`amfs-lab reproduce conflict` computes all distances again.)
 
 # %%
 widgets.predict(
-    "Five round tasks, drawn at random. Whose end is nearer to θ*, the minimum of the mean loss?",
+    "Five round tasks are drawn at random. Which rule ends nearer to θ*, the minimum of the mean loss?",
     options=["O-AMFS", "the mean", "no difference"],
     answer=lambda: questions.answer_which_rule_ends_nearer("five round tasks"),
     because={
-        "O-AMFS": "O-AMFS ends in the geometric median. How often is that θ*?",
-        "no difference": "that would need θ* and the geometric median to coincide. Drag some optima above.",
-        "the mean": "It walks to θ* itself. What O-AMFS is after is another place.",
+        "O-AMFS": "O-AMFS ends at the geometric median, and for random optima this point is not θ*",
+        "no difference": "the mean ends at θ*, and O-AMFS ends at the geometric median. For random optima, these two "
+        "points differ",
+        "the mean": "The mean ends at θ* itself. O-AMFS ends at another point, the geometric median.",
     },
 )
 
@@ -170,9 +178,10 @@ draws = explore.EndpointExplorer()
 draws
 
 # %% [markdown]
-# Each curve is one rule, and a curve further left ends nearer. The bars on the right count draws by *O-AMFS − mean*:
-# left of zero O-AMFS is nearer. Go through **setting**, at distance to **θ***: in which is O-AMFS ahead? Then press
-# **an outlier** and **a noisy task**.
+# In the left panel, each curve is one rule, and a curve further to the left means nearer end points. The bars on the
+# right count the draws by *O-AMFS − mean*, the difference of the distances: left of zero, O-AMFS ends nearer. Select
+# each **setting**, with **distance to** θ*, and look for those where O-AMFS ends nearer. Then press **an outlier** and
+# **a noisy task**.
 
 # %%
 stored = endpoints.result().config
@@ -186,20 +195,22 @@ for setting, nearer in verdicts.items():
     print(f"{setting:26} nearer to θ*: {nearer['θ*']}{others}")
 
 # %% [markdown]
-# So, in these settings: where three or more tasks want different things, O-AMFS ends farther from θ* than the mean;
-# with two tasks it only changes the length.
+# So in these settings, if three or more tasks have different optima, O-AMFS ends farther from θ* than the mean. With
+# two tasks, it changes only the length of the step.
 
 # %% [markdown]
-# It is ahead in two cases. If one task is an **outlier** that nobody should listen to, θ* is not what you want, and
-# O-AMFS ends nearer to the others' θ*. And if all tasks want the same and *one* of them is very noisy, O-AMFS ends
-# nearer; with noise in all of them it is a little behind. Far from θ* it gives the noisy one less weight. Near θ*,
-# where nobody's gradient stands out from its noise, all weigh about alike.
+# O-AMFS is better in two cases. First, one task is an **outlier** that should not count. Then θ* is not the goal, and
+# O-AMFS ends nearer to the θ* of the other tasks. Second, all tasks have the same optimum, and *one* of them is very
+# noisy. If all are noisy, O-AMFS ends slightly farther away than the mean.
 
 # %% [markdown]
-# That is a table of settings and no law. Two counter-examples. Put three equal round tasks at the corners of an
-# equilateral triangle: they want different things, and yet the geometric median *is* θ*. And take *noise in one* from
-# the table, but with optima a quarter as far apart: now O-AMFS ends nearer to θ*, because the noise matters more than
-# the optima.
+# Why does O-AMFS help if one task is noisy? Far from θ*, it gives this task less weight. Near θ*, all gradients are
+# mostly noise, and all weights are about equal.
+
+# %% [markdown]
+# This table is not a law. Here are two counter-examples. First, put three equal round tasks at the corners of an
+# equilateral triangle: the optima differ, but the geometric median *is* θ*. Second, take *noise in one* from the table,
+# but with optima a quarter as far apart. Now O-AMFS ends nearer to θ*, because the noise matters more than the optima.
 
 # %%
 corner = torch.tensor([90.0, 210.0, 330.0], dtype=torch.float64).deg2rad()
@@ -214,10 +225,11 @@ print("distance to θ*, O-AMFS − mean:", closer)
 assert closer.high < 0
 
 # %% [markdown]
-# ## Does it always go downhill?
+# ## Does O-AMFS always go downhill?
 #
-# Along the vote, a small step does. On the mean loss, not always: $\langle d, \bar g \rangle$ can be negative, where
-# $\bar g$ is the mean gradient. How often, for random gradients?
+# In round bowls, a small step of O-AMFS never raises the sum of distances, because $\langle d, S \rangle \ge 0$. But it
+# can raise the mean loss: $\langle d, \bar g \rangle$ can be negative, where $\bar g$ (*g-bar*) is the mean gradient.
+# How often does this happen for random gradients?
 
 # %%
 def share_uphill(rule, t, p, spread=0.0, draws=2000):
@@ -238,29 +250,33 @@ def told(share):
 cases = {"2 tasks in the plane": (2, 2), "5 tasks in the plane": (5, 2), "5 tasks in 10 dimensions": (5, 10)}
 for words, (t, p) in cases.items():
     print(f"{words:26} O-AMFS uphill: {told(share_uphill(outer.PairwiseCosine(), t, p))}")
-loud = share_uphill(outer.PairwiseCosine(), 5, 2, spread=1.0)
-print(f"lengths that differ        O-AMFS uphill: {told(loud)}")
+unequal = share_uphill(outer.PairwiseCosine(), 5, 2, spread=1.0)
+print(f"5 tasks, unequal lengths   O-AMFS uphill: {told(unequal)}")
 never = share_uphill(outer.MeanCosine(), 5, 2, spread=1.0)
-print(f"the same                   cosine to mean uphill: {told(never)}")
-assert never.mean == 0 < loud.low
+print(f"5 tasks, unequal lengths   cosine to mean uphill: {told(never)}")
+assert never.mean == 0 < unequal.low
 
 # %% [markdown]
-# Cosine to mean never goes uphill: its step is $M \bar g / \lVert \bar g \rVert$ with the same $M \succeq 0$. O-AMFS
-# does, here most where lengths differ. Then it mostly lowers the loss of more than half of the tasks, and the mean
-# mostly does not.
+# Cosine to mean never raises the mean loss: its combined gradient is $M \bar g / \lVert \bar g \rVert$ with the same $M
+# \succeq 0$. O-AMFS can raise it, most often here if the gradients have different lengths. Then it mostly lowers the
+# loss of more than half of the tasks, and a step of the mean mostly does not.
 
 # %% [markdown]
-# ## And real tasks?
+# ## Do real tasks conflict?
 #
-# In the plane conflict is easy to come by. A network has many more directions. Below are task gradients of the small
-# reader that comes with the course (lesson 05), for eight tasks from *one* script and for eight tasks of eight
+# In the plane, tasks easily conflict. A network has many more dimensions. The next question is about task gradients of
+# the course's small pretrained network (lesson 05). Eight tasks come from *one* script, and eight tasks come from eight
 # *different* scripts.
 
 # %%
 widgets.predict(
-    "Eight tasks from one script, or one task each from eight scripts: where do gradients agree more?",
+    "Where do the gradients agree more: in eight tasks from one script, or in eight tasks from eight scripts?",
     options=["within one script", "across scripts", "no difference shown"],
     answer=questions.answer_where_tasks_agree,
+    because={
+        "within one script": "Letters of one script are more alike, so the gradients of their tasks are more alike.",
+        "across scripts": "letters of different scripts are less alike, so the gradients of their tasks agree less",
+    },
 )
 
 # %%
@@ -271,10 +287,10 @@ for name, found in (("one script", alike), ("eight scripts", mixed)):
 print("difference of the mean cosines:", stats.paired_difference(alike.mean_cosine, mixed.mean_cosine))
 
 # %% [markdown]
-# Either way the mean cosine is small, and most pairs of tasks stand nearly at a right angle. But cosines add up over
-# the tasks, $c_j \approx 1 + (T - 1)\, m$ at a mean cosine $m$, and not equally for all. What is left of that in the
-# *angle* of the step? Its *length* under agreement would be about $(1 + (T - 1)\, m) / T$ of the mean's if all
-# gradients were equally long.
+# In both cases the mean cosine is small, and most pairs of gradients are nearly orthogonal. But a weight adds up the
+# cosines of all tasks: $c_j \approx 1 + (T - 1)\, m$ at a mean cosine $m$. How much does this change the *angle* of the
+# step? If all gradients were equally long, the step with *agreement* would be about $(1 + (T - 1)\, m) / T$ times as
+# *long* as the step of the mean.
 
 # %%
 learner, shape = load_learner(pretrained.find())[0], tasks.EpisodeConfig(5, 1, 15)
@@ -283,7 +299,7 @@ step, mean = outer.PairwiseCosine("agreement")(real), real.mean(0)
 m = outer.measure(real).mean_cosine.item()
 turn = explore.conflict.conflict.turned(step, mean)
 print(f"mean cosine {m:.3f}; angle between O-AMFS and the mean {turn:.1f} degrees")
-print(f"length of the step, in the mean's: {step.norm() / mean.norm():.3f}; by the formula {(1 + 7 * m) / 8:.3f}")
+print(f"length of the step, mean = 1: {step.norm() / mean.norm():.3f}; by the formula {(1 + 7 * m) / 8:.3f}")
 print("weights c_j:", [f"{c:.2f}" for c in outer.PairwiseCosine("none").weights(real).tolist()])
 units = real / real.norm(dim=1, keepdim=True)
 pairs = (units @ units.mT)[*torch.triu_indices(8, 8, 1)]
@@ -293,17 +309,18 @@ print("lengths of the gradients:", [f"{length:.2g}" for length in real.norm(dim=
 # %% [markdown]
 # ## Where real training goes
 #
-# Two trainings from the same start, on the same tasks: I-AMFS takes the mean, AMFS the weights of O-AMFS. Their
-# meta-parameters are drawn in the plane in which the two paths spread most. **Stop** ends it early.
+# Two trainings have the same start and the same tasks: I-AMFS uses the mean, and AMFS uses the weights of O-AMFS. The
+# left panel shows their meta-parameters in the plane in which the two trajectories vary most. **Stop** ends the
+# training early.
 
 # %%
-short = bool(os.environ.get("AMFS_LAB_FAST"))  # the tests' short path: steps, not seconds
+short = bool(os.environ.get("AMFS_LAB_FAST"))  # in tests: a few steps only
 every = {"width": 32, "steps": 3 if short else 100, "validate_every": 0}
 paths = explore.TrainingTrajectoryExplorer()
 paths
 
 # %%
-trainers = {  # fresh, for a race each time
+trainers = {  # a new race at each run of the cell
     name: training.MetaTrainer(config.preset(name, **every), trajectory=trajectory.CountSketch())
     for name in ("i-amfs", "amfs")
 }
@@ -311,12 +328,12 @@ finish = await widgets.live({name: trainer.run() for name, trainer in trainers.i
 for name, last in finish.items():
     if last:
         cosine = last.trajectory.cosine
-        print(f"{name:7} {last.step} steps, loss {last.loss:.2f}, mean cosine of its last tasks {cosine:+.3f}")
+        print(f"{name:7} {last.step} steps, loss {last.loss:.2f}, mean cosine of the last tasks {cosine:+.3f}")
 
 # %% [markdown]
-# Set **right panel** to the weights and see how far they stray from 1, the mean's. And beware of the curve of a path:
-# a steady drift is a straight line, but a random walk in many dimensions looks like an arc in its first two principal
-# axes.
+# Set **right panel** to the weights, and see how far they are from 1, the weight in the mean. But be careful with
+# curved trajectories. A steady drift gives a straight line, but a random walk in many dimensions looks like an arc in
+# its first two principal axes.
 
 # %%
 random_walk = torch.randn(100, 2000, generator=torch.Generator().manual_seed(0), dtype=torch.float64).cumsum(0)
@@ -324,15 +341,16 @@ drift = torch.arange(100, dtype=torch.float64)[:, None] * random_walk[:1]
 for name, positions in (("steady drift", drift), ("random walk", random_walk)):
     plane = trajectory.Plane.of([positions])
     begin, middle, end = (f"{z:+.0f}" for z in plane.coordinates(positions)[[0, 50, 99], 1])
-    print(f"{name}: along axis 2 it begins at {begin}, has its middle at {middle} and ends at {end}")
+    print(f"{name}, coordinate along axis 2: start {begin}, middle {middle}, end {end}")
 assert trajectory.Plane.of([drift]).shares[1] < 1e-9 < 0.1 < trajectory.Plane.of([random_walk]).shares[1]
 
 # %% [markdown] tags=["exercise"]
 # ## Exercises
 #
 # ### Exercise 1 · by hand
-# Four equal round tasks have their optima at (−1, 0), (3, 0), (0, 2) and (0, −1). How far is the end of O-AMFS from the
-# end of the mean? (The geometric median of the corners of a convex quadrilateral is where the diagonals cross.)
+# Four equal round tasks have their optima at (−1, 0), (3, 0), (0, 2) and (0, −1). What is the distance between the end
+# points of O-AMFS and of the mean? (The geometric median of the corners of a convex quadrilateral is the point where
+# its diagonals cross.)
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -344,8 +362,8 @@ checks.ends_apart(apart)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 2 · in code
-# The weights of O-AMFS. You are given the gradients `grads` (t, p), one a row. Return $c$ (t), divided by $\sum_j
-# |c_j|$.
+# Write the weights of O-AMFS. You are given the gradients `grads` (t, p), one gradient in each row. Return $c$ (t),
+# divided by $\sum_j |c_j|$.
 
 # %% tags=["exercise"]
 def my_weights(grads):
@@ -360,8 +378,8 @@ checks.weights(my_weights)
 
 # %% [markdown] tags=["exercise"]
 # ### Exercise 3 · explore
-# In the arrows' explorer press **uphill**. Move **length** only. From which length of the third gradient on does a
-# small step of O-AMFS raise the mean loss?
+# In the explorer with the arrows, press **uphill**. Move only **length**. From which length of the third gradient on
+# does a small step of O-AMFS raise the mean loss?
 
 # %% tags=["exercise"]
 ### BEGIN SOLUTION
@@ -374,8 +392,8 @@ checks.uphill_from(uphill_from)
 # %% [markdown]
 # ## What we claimed
 #
-# $d = M S$, on random gradients; and round tasks end in the geometric median, whatever their curvature, where that is
-# none of the optima.
+# For random gradients, $d = M S$. Round tasks of any curvature end at the geometric median, if it is none of the
+# optima.
 
 # %%
 draw = torch.Generator().manual_seed(0)
@@ -397,8 +415,9 @@ for curvature in (0.2, 1.0, 3.0):
     assert torch.allclose(walk["mean"][-1], three.best(), atol=1e-6)
 
 # %% [markdown]
-# With *length* a walk on a line ends in θ*, if nothing pushes it off. Far from θ* a noisy task weighs less, near θ* it
-# does not. And a step uphill mostly lowers the loss of more than half of the tasks, where the mean mostly does not.
+# With *length*, a trajectory on a line ends at θ*, if nothing moves it off the line. A noisy task has less weight far
+# from θ*, but not near θ*. Suppose that a step of O-AMFS raises the mean loss. Then it mostly lowers the loss of more
+# than half of the tasks, and a step of the mean mostly does not.
 
 # %%
 on_a_line = torch.tensor([[-1.0, 0.0], [-0.5, 0.0], [2.0, 0.0]], dtype=torch.float64)
@@ -422,8 +441,8 @@ lowered = [((each @ d > 0).sum() > 2, (each @ m > 0).sum() > 2) for d, m, each i
 assert sum(o for o, _ in lowered) > 0.8 * len(lowered) > 2 * sum(m for _, m in lowered)
 
 # %% [markdown]
-# The walks of the figure are those of the library's rules; two tasks change only the length; and the stored table says
-# what the text says.
+# The trajectories in the figure come from the rules of the library. With two tasks, O-AMFS changes only the length. The
+# stored table agrees with the text.
 
 # %%
 theta = start
@@ -446,10 +465,14 @@ with tempfile.TemporaryDirectory() as folder:
 # %% [markdown]
 # ## Where this breaks
 #
-# **It does not come to rest.** *Unit* keeps the step long even where $S$ goes to 0, and so does *length* unless the
-# median is θ*. Then a fixed rate chatters about the median, at a radius that follows the rate. *Agreement* lets the
-# step shrink with $S$, and comes to rest if the rate is small enough and the median is none of the optima, where $S$
-# jumps. Cosine to mean chatters about θ*; with *length* its step shrinks there, as the mean's does.
+# **O-AMFS may not come to rest.** With *unit* the step stays long even where $S$ goes to 0. With *length* it also stays
+# long, unless the median is θ*. Then, at a fixed rate, the trajectory **chatters**: it oscillates around the median,
+# with a radius that grows with the rate.
+
+# %% [markdown]
+# With *agreement* the step becomes shorter when $S$ does. O-AMFS comes to rest if the rate is small enough and the
+# median is none of the optima (at an optimum, $S$ jumps). Cosine to mean chatters around θ*; with *length* its step
+# becomes shorter near θ*, like the step of the mean.
 
 # %%
 median = planes.geometric_median(corners)
@@ -459,16 +482,16 @@ for normalization in ("length", "unit", "agreement"):
     for rate in (0.2, 0.1, 0.05):
         ends = planes.Walk(rate, 3000, normalization=normalization).along(three, start)["O-AMFS"][-100:]
         radius[normalization, rate] = (ends - median).norm(dim=1).mean().item()
-        print(f"{normalization:9} rate {rate:4}: {radius[normalization, rate]:.2g} from the median, at the end")
+        print(f"{normalization:9} rate {rate:4}: {radius[normalization, rate]:.2g} from the median at the end")
 for normalization in ("length", "unit"):
     large, middle, small = (radius[normalization, rate] for rate in (0.2, 0.1, 0.05))
     assert large > 1.5 * middle > 2 * small > 1e-3
 assert max(radius["agreement", rate] for rate in (0.2, 0.1, 0.05)) < 1e-6
 
 # %% [markdown]
-# **The majority can be wrong, and a minority can win.** If more than half of the tasks have the *same* optimum, the
-# geometric median is there, wherever the others are. A majority that only looks the same way has no such power: three
-# tasks with one optimum can keep the median against four that all lie to the right of it.
+# **The majority can be wrong, and a minority can decide.** If more than half of the tasks have the *same* optimum, this
+# optimum is the geometric median, wherever the others are. Fewer tasks can be enough: three tasks with one optimum can
+# keep the median there, although four optima all lie to the right of it.
 
 # %%
 agreed = torch.tensor([[0.0, 0.0]] * 4 + [[9.0, 1.0], [7.0, -8.0], [30.0, 5.0]], dtype=torch.float64)
@@ -477,8 +500,8 @@ split = torch.tensor([[0.0, 0.0]] * 3 + [[9.0, 9.0], [9.0, -9.0], [9.0, 12.0], [
 assert planes.geometric_median(split).norm() < 1e-6  # three of seven
 
 # %% [markdown]
-# In valleys, bowls that are not round, $S = 0$ is in general no geometric median, and O-AMFS ends where no theorem of
-# ours says anything good.
+# **Bowls may not be round.** In *valleys* (long bowls), the point with $S = 0$ is in general not a geometric median.
+# Then our theory does not say that the end point of O-AMFS is a good one.
 
 # %%
 where = {"mean": [], "O-AMFS": []}
@@ -488,13 +511,13 @@ for seed in range(40):
     valleys = planes.Quadratics(torch.randn(5, 2, generator=draw, dtype=torch.float64), A @ A.mT)
     ends = planes.Walk(0.1, 1500, normalization="agreement").along(valleys, start)
     for rule, found in where.items():
-        found.append(valleys.losses(ends[rule][-1]).amax())  # of the task that fares worst
+        found.append(valleys.losses(ends[rule][-1]).amax())  # the largest loss of a task
 gap = stats.paired_difference(torch.stack(where["O-AMFS"]), torch.stack(where["mean"]))
-print("loss of the task that fares worst, O-AMFS − mean:", gap)
+print("largest loss of a task, O-AMFS − mean:", gap)
 
 # %% [markdown]
-# **Whose votes count?** That $w_{jj} = 1$ counts, and what $Z$ is, is our reading: the paper leaves both open. Without
-# $w_{jj}$ two tasks at a right angle would give no step at all.
+# **Our reading may not be the paper's.** The paper does not say if $w_{jj} = 1$ counts, and what $Z$ is. Without
+# $w_{jj}$, two tasks with orthogonal gradients would give no step at all.
 
 # %%
 right_angle = torch.eye(2, dtype=torch.float64)
@@ -503,10 +526,17 @@ assert (cosines.sum(0) - 1 == 0).all()  # without w_jj
 assert torch.equal(outer.PairwiseCosine("none").weights(right_angle), torch.ones(2, dtype=torch.float64))
 
 # %% [markdown]
+# ## In three sentences
+#
+# O-AMFS weights each task by the sum of the cosines between its gradient and all gradients, so long gradients do not
+# get more weight. In round bowls it ends at the geometric median of the optima, while the mean ends at θ*, the minimum
+# of the mean loss. O-AMFS is better if one task is an outlier, or if all optima are equal and one task is very noisy.
+
+# %% [markdown]
 # ## The next question
 #
-# Both loops are on the table: one solve inside, a vote outside. What do they give together, on letters that nobody has
-# seen, in the same time as MAML?
+# You now know both loops: one solve in the inner loop, and O-AMFS in the outer loop. What do they reach together on
+# unseen letters, in the same time as MAML?
 #
 # Previous: [07 · The outer loop in the plane](07_outer_loop.ipynb) · Next: [09 · Full
 # meta-training](09_meta_training.ipynb)

@@ -14,7 +14,7 @@ MISTAKES = [
     (checks.ends_apart, 0.25, "along the second axis"),
     (checks.ends_apart, 0.7, "the number is less than that"),
     (checks.ends_apart, "0.56", "remove the quotes"),
-    (checks.uphill_from, 1.0, "the two other gradients are still longer together"),
+    (checks.uphill_from, 1.0, "both rules still follow the two other gradients"),
     (checks.uphill_from, 1.5, "Use a larger length"),
     (checks.uphill_from, 4.0, "Use a smaller length"),
     (checks.uphill_from, 9, "Expected length on the slider"),

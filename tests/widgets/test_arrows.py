@@ -82,7 +82,7 @@ def test_an_arrow_of_rounding_errors_is_a_dot():
     assert 0 < math.hypot(*mean) < 1e-12
     assert (a.rule_0_x, a.rule_0_tip) == ([0.0, 0.0], "circle")
     assert a.rule_1_x[1] > 0.1
-    assert "The mean gradient is zero here, and O-AMFS still moves" in explorer.sentence.text
+    assert "the mean gradient is zero here, but the step of O-AMFS is not" in explorer.sentence.text
 
 
 def test_arrows_of_true_length_are_all_in_the_panel():

@@ -30,7 +30,7 @@ WIDTHS, HEADS = (11, 7, 4, 2), (26, 19, 14, 9)
 
 
 def gradients(tasks: int, angle: float, spread: float, ratio: float) -> Tensor:
-    """Task gradients (t 2). All gradients except the last form a group of length 1.
+    """Task gradients (t 2). All gradients except the last form a group, and each of them has length 1.
 
     The directions in the group are evenly spread over the angle `spread`. The last gradient has length `ratio`. The
     angle between the last gradient and the middle of the group is `angle`. Angles are in degrees.
@@ -66,8 +66,8 @@ def turned(a: Tensor, b: Tensor) -> float | None:
 def real_conflict(batches: int = 10, tasks: int = 8) -> tuple[Conflict, Conflict]:
     """Agreement of real tasks, measured with gradients of the pretrained learner.
 
-    The tasks are 5-way 1-shot, from scripts that the learner was not trained on. There are `batches` meta-batches with
-    `tasks` tasks each.
+    The tasks are 5-way 1-shot, from scripts that the learner was not trained on. The argument `batches` is the number
+    of meta-batches, and `tasks` is the number of tasks in a meta-batch.
 
     Returns:
         the agreement of meta-batches whose tasks come from one script, and the agreement of meta-batches whose tasks
@@ -261,7 +261,8 @@ class ConflictExplorer(Explorer):
             change = f"{verbs[0]} {effects[0][0]} and {effects[1][0]}"
         else:
             change = " and ".join(f"{verb} {loss}" for verb, (loss, _) in zip(verbs, effects, strict=True))
-        return f"{self.scene(a)}: {way}. O-AMFS gives task {state.tasks} the weight {weight}. A small step of O-AMFS {change}."
+        effect = f"O-AMFS gives task {state.tasks} the weight {weight}. A small step of O-AMFS {change}."
+        return f"{self.scene(a)}: {way}. {effect}"
 
     def scene(self, a: Arrays) -> str:
         state = a.state

@@ -53,9 +53,9 @@ def judged(ends: np.ndarray, fine: float) -> tuple[Interval, str]:
 
 
 class EndpointExplorer(Explorer):
-    """For hundreds of random draws of a setting: how far from the aim each of five rules ends.
+    """Distances between the aim and the end points of five rules, for hundreds of random draws of a setting.
 
-    A second panel shows how much farther from the aim O-AMFS ends than the rule `Mean`.
+    A second panel shows the distance of O-AMFS minus the distance of the rule `Mean`.
     """
 
     title = "Hundreds of random draws: how far from the aim does each rule end?"

@@ -59,7 +59,7 @@ def trajectories_of(state: tuple[tuple[str, Any], ...]) -> dict[str, Tensor]:
 
 
 def tasks_of(state: State) -> planes.Quadratics:
-    """The first `state.tasks` tasks. The last task has `curvature`, and every other task has curvature 1."""
+    """The tasks of a state. The last task has curvature `state.curvature`, and every other task has curvature 1."""
     return landscape(state, state.tasks, state.curvature, state.stretch).tasks
 
 

@@ -45,7 +45,11 @@ class Eigenvalues(NamedTuple):
 
 
 def block(ways: int, shots: int, within: float, between: float) -> Float[Tensor, "n n"]:
-    """K of an ideal episode: similarity `within` in a class, `between` across classes, and 1 on the diagonal."""
+    """The Gram matrix of an ideal episode, with 1 on the diagonal.
+
+    The argument `within` is the similarity of images of one class. The argument `between` is the similarity of images
+    of different classes.
+    """
     same = torch.eye(ways, dtype=torch.float64).repeat_interleave(shots, 0).repeat_interleave(shots, 1)
     return between + (within - between) * same + (1 - within) * torch.eye(ways * shots, dtype=torch.float64)
 
@@ -75,16 +79,19 @@ def letters(task: int, seen: str = PIXELS) -> Float[Tensor, "ways ways shots sho
 
 
 def letter_gram(task: int, ways: int, shots: int, bandwidth: float, seen: str = PIXELS) -> Float[Tensor, "n n"]:
-    """K of the first `shots` examples of the first `ways` letters of a task.
+    """The Gram matrix of examples of a task: `ways` is the number of letters, `shots` the number of examples of each.
 
-    With more shots or ways, these examples stay the same.
+    With more shots or ways, new examples are added, and the earlier examples stay the same.
     """
     squared = letters(task, seen)[:ways, :ways, :shots, :shots].transpose(1, 2).reshape(ways * shots, ways * shots)
     return torch.exp(-squared / (2 * bandwidth**2))
 
 
 def means(K: Float[Tensor, "n n"], ways: int, shots: int) -> tuple[float, float]:
-    """a and b of a Gram matrix: mean similarity within classes, and between classes. With one shot, a is set to b."""
+    """The means a and b of a Gram matrix: a is the mean similarity within classes, b the mean between classes.
+
+    With one shot, a is set to b.
+    """
     blocks = K.view(ways, shots, ways, shots).sum((1, 3))
     own, all_ = float(blocks.trace()), float(blocks.sum())
     between = (all_ - own) / (ways * (ways - 1) * shots**2)

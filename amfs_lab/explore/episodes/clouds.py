@@ -81,7 +81,7 @@ def winners(scores: Float[Tensor, "*p ways"], total_votes: Float[Tensor, "*p way
     """The class with the largest score, or NO_CLASS if the two largest scores are equal up to rounding errors.
 
     Args:
-        total_votes: Σ |votes| for each class, the scale of the rounding errors.
+        total_votes: sum of |vote| for each class. The rounding errors are proportional to this sum.
     """
     best = scores.topk(2, -1)
     draw = best.values[..., 0] - best.values[..., 1] <= TIED * total_votes.amax(-1)
@@ -89,7 +89,7 @@ def winners(scores: Float[Tensor, "*p ways"], total_votes: Float[Tensor, "*p way
 
 
 def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[Tensor, "g g"]:
-    """The winning class at each point of the grid. Each row of the result has one height.
+    """The winning class at each point of the grid. Each row of the result belongs to one height.
 
     An RBF kernel in the plane is the product of two kernels on the line. So the scores of a class are one matrix
     product.
@@ -100,5 +100,5 @@ def regions(t: Task, alpha: Float[Tensor, "n ways"], bandwidth: float) -> Int64[
 
 
 def right(t: Task, labels: Int64[Tensor, " q"]) -> Bool[Tensor, " q"]:
-    """True for each query whose predicted label is its class. For a query of no class, the value is False."""
+    """True for each query whose predicted label is its class. For a query without a class, the value is False."""
     return (labels == t.query_y) & (t.query_y != NO_CLASS)

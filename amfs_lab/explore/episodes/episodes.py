@@ -293,7 +293,7 @@ HATCHED = np.stack([0 * RISES, RISES, FALLS, RISES | FALLS, UP % EVERY == 0, ACR
 
 
 def with_hatches(winners: np.ndarray) -> np.ndarray:
-    """Palette indices (PALE + DARK) of the cells of the map.
+    """The color of each cell of the map, as an index into the palette `PALE + DARK`.
 
     Hatches also mark the classes, so the map can be read without colours.
     """

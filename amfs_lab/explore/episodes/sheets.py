@@ -65,7 +65,7 @@ def picture(content: Content) -> Float[Tensor, "28 28"]:
 
 @lru_cache(maxsize=256)
 def features(content: Content) -> Float[Tensor, " d"]:
-    """The features of one image. They are cached: while the query is drawn, the examples are not computed again."""
+    """The features of one image, from a cache. So a change of the query needs no new features of the examples."""
     return pretrained.load().features(picture(content)[None])[0]
 
 

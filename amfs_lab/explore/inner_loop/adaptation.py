@@ -68,7 +68,7 @@ def kernel(start: str, task: int, shots: int) -> tuple[Tensor, ...]:
 def learn(start: str, task: int, shots: int, rate: float) -> Learned:
     """The task learned by all three methods. `rate` is the inner learning rate for the mean loss.
 
-    In place of k steps, the solve has λ = 0.532/t with t = a k and a = rate / shots.
+    The solve that is compared with k steps uses λ = 0.532/t. Here t = a k is the time of descent with a = rate / shots.
     """
     x, y, truth, before, residual, K, across = kernel(start, task, shots)
     with torch.no_grad():

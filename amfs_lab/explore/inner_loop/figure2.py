@@ -30,7 +30,7 @@ def result(source: str = "glyphs") -> Result:
 
 
 class Figure2Explorer(Explorer):
-    """A comparison of MAML after 0, 1, ... inner steps with the one solve of I-AMFS, on the same episodes.
+    """A comparison of MAML after 0, 1, ... inner steps with I-AMFS, which needs one solve, on the same episodes.
 
     Args:
         shown: a result of `amfs-lab reproduce figure2`; default: the result that comes with the course.
@@ -167,7 +167,7 @@ def _share(value: float) -> str:
 
 
 def settings(shown: Result) -> str:
-    """A short text: the settings of a result, the machine that it was measured on, and the mean length of training."""
+    """A short text: the settings of a result, the machine of the measurement, and the mean length of training."""
     c, m = shown.config, shown.machine
     lines = [
         f"{c['source']}, on its {c['split']} letters, {c['episode']['ways']}-way {c['episode']['shots']}-shot",

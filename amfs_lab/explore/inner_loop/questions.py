@@ -37,8 +37,8 @@ def answer_when_the_rate_is_too_large(rate: float = 2.1, steps: int = 200) -> st
 def answer_which_learner_is_closer(steps: int = START["steps"], tasks: int = 20) -> str:
     """The answer to "is MAML or the one solve closer to k gradient steps on the linearised network?".
 
-    It is `"MAML"` or `"the one solve"`: the name with the smaller root mean square difference, summed over test
-    sinusoids.
+    It is `"MAML"` or `"the one solve"`. For each, the root mean square differences from the gradient steps are summed
+    over test sinusoids. The smaller sum gives the answer.
     """
     apart = {"MAML": 0.0, "the one solve": 0.0}
     for task in range(1, tasks + 1):

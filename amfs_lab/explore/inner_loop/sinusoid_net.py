@@ -53,7 +53,10 @@ def untrained(seed: int = 0) -> nn.Module:
 
 @lru_cache(maxsize=4)
 def meta_trained(steps: int = CONFIG.steps) -> nn.Module:
-    """The network after `steps` meta-steps of MAML. Its weights are the same in every process."""
+    """The network after meta-training by MAML. Its weights are the same in every process.
+
+    The argument `steps` is the number of meta-steps.
+    """
     waves = SinusoidSource(SHOTS, SHOTS)
     trainer = MetaTrainer(replace(CONFIG, steps=steps), device="cpu", learner=learner(), train=waves, validation=waves)
     with one_thread():

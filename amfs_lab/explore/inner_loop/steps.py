@@ -51,7 +51,10 @@ class Problem(NamedTuple):
 
 @lru_cache(maxsize=64)
 def problem(kernel: str, points: int, sample: int) -> Problem:
-    """The `Problem` for a kernel and `points` points with the seed `sample`. Equal arguments give an equal problem."""
+    """The `Problem` for a kernel and random points on a line. Equal arguments give an equal problem.
+
+    The argument `points` is the number of points, and `sample` is their seed.
+    """
     x, y = sample_points(TRUTH, points, NOISE, sample)
     if kernel == "RBF":
         K, across, at_points, on_grid = rbf_kernel(x, x, BANDWIDTH), rbf_kernel(GRID, x, BANDWIDTH), 0 * x, 0 * GRID

@@ -57,7 +57,10 @@ def tasks_of(state: State) -> planes.Quadratics:
 
 @lru_cache(maxsize=64)
 def pulls_of(curvature: float, stretch: float, inner_lr: float, inner_steps: int, lam: float) -> Tensor:
-    """The matrices W (method t 2 2) for every method: the meta-gradient of task t is its pull W_t (theta - o_t)."""
+    """The matrices W (method t 2 2), with one matrix W_t for each method and each task t.
+
+    The meta-gradient of task t is W_t (theta - o_t), where o_t is the optimum of the task.
+    """
     H = hessians(curvature, stretch, TASKS)
     return torch.stack([planes.pulls(method, H, inner_lr, inner_steps, lam) for method in LOOKS])
 
@@ -261,7 +264,7 @@ THERE = "below 0.00001"
 
 
 def no_inner_loop(state: State) -> str:
-    """A sentence with the reason for which the inner loop has no effect in this state."""
+    """The reason, as text, that the inner loop has no effect in this state."""
     return "The inner steps have length 0" if state.inner_steps else "There are no inner steps"
 
 

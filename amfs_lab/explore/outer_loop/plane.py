@@ -75,7 +75,7 @@ def marks(looks: Mapping[str, Look], size: int, what: str) -> dict[str, Trace]:
 
 
 def distances(looks: Mapping[str, Look], widths: Sequence[Number], at: str, array: str) -> dict[str, Trace]:
-    """One curve against the steps per rule or method, in the panel `at`.
+    """Curves against the steps in the panel `at`: one curve for each rule or method.
 
     Curve n is drawn from the arrays `step_n` and `{array}_n`, n = 0, 1, ...
     """
@@ -100,7 +100,10 @@ def places(tasks: int) -> dict[str, tuple[str, str]]:
 
 
 def start_and_optima(state: State, tasks: int) -> Float[Tensor, "n 2"]:
-    """The start point, followed by the optima of the first `tasks` tasks, from the controls in `state`."""
+    """The start point, followed by the optima of the tasks, from the controls in `state`.
+
+    The argument `tasks` is the number of tasks.
+    """
     return torch.tensor([[state[x], state[y]] for x, y in places(tasks).values()], dtype=torch.float64)
 
 
@@ -131,9 +134,10 @@ class Landscape(NamedTuple):
 
 
 def landscape(state: State, tasks: int, curvature: float, stretch: float) -> Landscape:
-    """The `Landscape` of the first `tasks` tasks of a state.
+    """The `Landscape` of the tasks of a state.
 
-    The result is cached, so a change of the trajectory does not compute the landscape again.
+    The argument `tasks` is the number of tasks. The result is cached, so a change of the trajectory does not compute
+    the landscape again.
     """
     return _landscape(tuple((state[x], state[y]) for x, y in list(places(tasks).values())[1:]), curvature, stretch)
 

@@ -1,4 +1,7 @@
-"""The pull w(h) of a task with curvature h on the outer loop: the meta-gradient of the task is w(h) (θ - θ*)."""
+"""The pull w(h) of a task with curvature h on the outer loop: the meta-gradient of the task is w(h) (θ - θ*).
+
+Here θ* is the optimum of the task.
+"""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
 """Kernel ridge regression in 60-digit arithmetic: the reference for the errors of float32 and float64.
 
 The position of a point is a whole number of ticks of length 1/64. float32 and float64 represent such positions exactly.
-So a difference from this fit is an arithmetic error of float32 or float64. The computation uses the compiled module
-`decimal`. The same fit with mpmath takes 35 times as long, which is too slow for a slider.
+So the difference between a fit in float32 or float64 and the reference is an arithmetic error. The computation uses the
+compiled module `decimal`. The same fit with mpmath takes 35 times as long, which is too slow for a slider.
 """
 
 from collections.abc import Sequence

@@ -37,9 +37,10 @@ class Task(NamedTuple):
 
 @lru_cache(maxsize=64)
 def task(data: str, points: int, noise: float, sample: int) -> Task:
-    """A task with the first `points` of 40 support points, and with 100 query points.
+    """A task with at most 40 support points, and with 100 query points.
 
-    `sample` is the seed of all points and labels. Equal arguments give an equal task.
+    The argument `points` is the number of support points: the first of 40 random points. `sample` is the seed of all
+    points and labels. Equal arguments give an equal task.
     """
     truth = TRUTHS.get(data, TRUTHS["sine"])
     generator = torch.Generator().manual_seed(sample)

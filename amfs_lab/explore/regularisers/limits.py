@@ -74,9 +74,10 @@ def flat(points: str, lam: float) -> float:
 
 
 def computed(points: str, bandwidth: float, lam: float, precision: str) -> tuple[np.ndarray | None, str]:
-    """The fit on the grid by `ridge.solve` in `precision`, and an empty string.
+    """The fit on the grid, computed by `ridge.solve` in float32 or float64, and an empty string.
 
-    If the solve raises an error, the result is None and the first sentence of the error message.
+    If the solve raises an error, the results are None and the first sentence of the error message. The argument
+    `precision` is `"float32"` or `"float64"`.
     """
     dtype = DTYPES[precision]
     x = torch.tensor(PLACES[points], dtype=dtype)[:, None] / high_precision.TICKS

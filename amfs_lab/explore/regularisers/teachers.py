@@ -214,8 +214,8 @@ def arrow_from(bandwidth: float, lam: float, pull: tuple[float, float], length: 
     """The σ of both ends and the λ of both ends of an arrow on the map; empty lists if `pull` is zero.
 
     The arrow starts at `bandwidth` and `lam`. Its direction is `pull`, a vector in log σ and log λ. `length` is the
-    length of the arrow as a share of the map. Near an edge of the panel, all arrows are shortened by the same factor,
-    so that every arrow ends inside the panel.
+    length of the arrow as a share of the map. Near an edge of the panel, an arrow is shortened, so that it ends inside
+    the panel. Arrows of the same direction are shortened by the same factor.
     """
     wide, high = math.log10(float(SIGMAS[-1] / SIGMAS[0])), math.log10(float(LAMBDAS[-1] / LAMBDAS[0]))
     size = math.hypot(pull[0] / wide, pull[1] / high)

@@ -62,7 +62,10 @@ class Decomposition:
 
 @lru_cache(maxsize=32)
 def split(function: str, places: str, points: int, bandwidth: float) -> tuple[Decomposition, tuple[Tensor, Tensor]]:
-    """The `Decomposition` of a function for the first `points` support points, and both parts on the grid."""
+    """The `Decomposition` of a function for some support points, and both parts on the grid.
+
+    `places` is the name of a list of support points. `points` is the number of points that are used, from its start.
+    """
     parts = Decomposition(function, PLACES[places][:points], bandwidth)
     return parts, parts.at(GRID)
 
@@ -70,7 +73,7 @@ def split(function: str, places: str, points: int, bandwidth: float) -> tuple[De
 class Extent(NamedTuple):
     """The extreme values of the curves and bars over all t and all numbers of points.
 
-    The axes use these values, so that their ranges do not change.
+    Here t is the factor of f_perpendicular. The axes use the extreme values, so the ranges of the axes do not change.
     """
 
     lowest: float  # of f and of the labels

@@ -56,7 +56,7 @@ def split(w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def training_loss(w: Tensor, x: Tensor) -> Tensor:
-    """The loss L = 1/2 sum_i (<w, x_i> - y_i)^2 for each column w of `w` (d m)."""
+    """The loss L = 1/2 sum_i (<w, x_i> - y_i)^2 for each vector w. The vectors are the columns of `w` (d m)."""
     return (x @ w - LABELS[: len(x)]).square().sum(0) / 2
 
 

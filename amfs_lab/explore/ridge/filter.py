@@ -28,8 +28,9 @@ class FilterExplorer(Explorer):
 
     An eigen-direction is an eigenvector u_i of the Gram matrix with eigenvalue s_i. The part of the labels along it is
     u_i (u_iᵀy). The fit keeps the share h(s_i) of this part. At any position x, the kept part has the value
-    h(s_i) (u_iᵀy) k_xᵀu_i / s_i. This function of x is called the wave of the eigen-direction. The sum of all waves is
-    the fit. Gradient descent takes k steps in function space with the learning rate a = 1 / s_max.
+    h(s_i) (u_iᵀy) k_xᵀu_i / s_i, where k_x has the similarities of x to the points. This function of x is called the
+    wave of the eigen-direction. The sum of all waves is the fit. Gradient descent takes k steps in function space with
+    the learning rate a = 1 / s_max.
     """
 
     title = "A filter: the share of the labels that the fit keeps along each eigen-direction"

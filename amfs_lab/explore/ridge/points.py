@@ -15,9 +15,10 @@ TRUTHS = {
 
 
 def sample_points(truth: str, points: int, noise: float, sample: int) -> tuple[Tensor, Tensor]:
-    """The first `points` of 40 random positions (n 1), and the noisy values of the function `truth` there (n 1).
+    """Random positions (n 1), and the noisy values of a function there (n 1).
 
-    `sample` is the seed of the positions and of the noise.
+    The argument `points` is the number n, at most 40, and `truth` is the name of the function. `sample` is the seed of
+    the positions and of the noise. Another n with the same seed gives the same first positions.
     """
     generator = torch.Generator().manual_seed(sample)
     x = (6 * torch.rand(MOST, 1, generator=generator, dtype=torch.float64) - 3)[:points]

@@ -39,8 +39,8 @@ START: dict[str, Any] = dict(lam=1.0, bandwidth=0.6, query=PLACES[LONE], task="t
 def interpolant(K: Tensor, y: Tensor) -> Tensor:
     """The coefficients alpha = K⁺y of the interpolant of minimum norm, with the pseudo-inverse K⁺ of K.
 
-    K⁺y is the limit of (K + λI)⁻¹y for λ → 0, without the part of y in the null space of K. If two points have the same
-    position and different labels, the fit is the least-squares fit of minimum norm.
+    K⁺ removes the part of y in the null space of K. For the remaining part of y, K⁺y is the limit of (K + λI)⁻¹y for
+    λ → 0. If two points have the same position and different labels, the fit is the least-squares fit of minimum norm.
     """
     spectrum = Spectrum.of(K)
     s, u = spectrum.eigenvalues, spectrum.eigenvectors

@@ -62,12 +62,14 @@ class CompareExplorer(Explorer):
         "Right: the paired difference of every two learners with its interval, and a line at zero. "
         f"With fewer than {FEW} episodes there are points without bars."
     )
-    episodes = Choice("episodes", FIRST, start="all", help="use fewer episodes")
-    level = Choice("level", LEVELS, start="95 %", help="share of samples in which all intervals of a panel are right")
+    episodes = Choice("episodes", FIRST, start="all", help="number of episodes that are used")
+    level = Choice(
+        "level", LEVELS, start="95 %", help="probability that all intervals of a panel contain their true values"
+    )
     interval = Choice(
         "interval for",
         (ONE_LOOK, ANY_LOOKS),
-        help="one look: the number of episodes was fixed beforehand. Any number of looks: stop when you like",
+        help="one look: for a number of episodes fixed in advance. Any number of looks: you may stop at any time",
     )
 
     panels = Panels(
@@ -198,7 +200,7 @@ def ahead(per_episode: Mapping[str, Tensor], level: float = 0.95) -> str | None:
 
 
 def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b: Sequence[float]) -> str:
-    """A sentence that compares the difference of two *methods* with the variation between trainings of one method.
+    """A text that compares the difference of two *methods* with the variation between trainings of one method.
 
     Args:
         trainings_of_a, trainings_of_b: the mean accuracy of each training, on the same episodes. Together there must be
@@ -206,11 +208,11 @@ def against_luck(a: str, b: str, trainings_of_a: Sequence[float], trainings_of_b
     """
     ours, theirs = (torch.tensor(means, dtype=torch.float64) for means in (trainings_of_a, trainings_of_b))
     gap = difference_of_trainings(ours, theirs)
-    gap_text = f"{a} − {b}: {gap.points()}".replace("-", "−")
+    gap_text = f"{a} − {b}: " + gap.points().replace("-", "−")
     if gap.low <= 0 <= gap.high:
-        return f"{gap_text}. Trainings of one method differ as much: no conclusion about the methods."
+        return f"{gap_text}. Trainings of one method also differ by so much: no conclusion about the methods."
     side = "ahead of" if gap.mean > 0 else "behind"
-    return f"{gap_text}. {a} is {side} {b}, by more than trainings of one method differ."
+    return f"{gap_text}. {a} is {side} {b}. The difference is larger than between trainings of one method."
 
 
 def equal_learners(episodes: int = 200, seed: int = 0) -> dict[str, Tensor]:

@@ -53,5 +53,8 @@ def smooth(values: Sequence[float] | np.ndarray, window: int) -> np.ndarray:
 
 
 def thin(n: int, most: int = DRAWN) -> np.ndarray:
-    """The indices of the points to draw: all n points, or `most` evenly spaced points if n is larger than `most`."""
+    """The indices of the points to draw: all n points, or evenly spaced points if n is too large.
+
+    The argument `most` is the largest number of points to draw.
+    """
     return np.arange(n) if n <= most else np.unique(np.linspace(0, n - 1, most).round().astype(int))

@@ -78,7 +78,7 @@ class MetaTrainingExplorer(LiveExplorer):
 
     against = Choice("against", ["seconds", "meta-steps"], help="equal time, or equal number of steps")
     smoothing = Slider(
-        "smoothing", 1, 100, integer=True, start=20, unit="steps", help="each point is the mean of this many last steps"
+        "smoothing", 1, 100, integer=True, start=20, unit="steps", help="number of last steps in the mean of each point"
     )
 
     panels = Panels(

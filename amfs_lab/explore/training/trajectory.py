@@ -27,7 +27,10 @@ COSINE, WEIGHTS = "cosine of tasks", "weights of tasks"
 
 
 class Run(NamedTuple):
-    """A recorded run: loss, cosine and weights at every step, and the trajectory at the steps with index in `kept`."""
+    """A recorded run: loss, cosine and weights at every step, and the trajectory at some steps.
+
+    `kept` has the indices of these steps.
+    """
 
     steps: np.ndarray  # (n)
     loss: np.ndarray  # (n)
@@ -181,10 +184,10 @@ class TrainingTrajectoryExplorer(LiveExplorer):
         integer=True,
         start=10,
         unit="steps",
-        help="loss and right panel: mean of the last so many steps",
+        help="number of last steps in each mean, for the loss and the right panel",
     )
     found = HiddenState(None)
-    right = Choice("right panel", [COSINE, WEIGHTS], help="agreement of the tasks, or their weights")
+    right = Choice("right panel", [COSINE, WEIGHTS], help="mean cosine of the tasks, or their weights")
 
     panels = Panels(
         widths=(0.4, 0.3, 0.3),

@@ -68,9 +68,12 @@ def test_the_winner_is_ahead_of_all_others(accuracies):
 def test_a_difference_of_methods_is_compared_with_the_variation_of_trainings():
     said = against_luck("A", "B", [0.83], [0.80, 0.82])
     assert said.startswith("A − B: +2.00 ± ")
-    assert said.endswith("3 trainings). Trainings of one method differ as much: no conclusion about the methods.")
+    assert said.endswith(
+        "3 trainings). Trainings of one method also differ by so much: no conclusion about the methods."
+    )
     said = against_luck("A", "B", [0.70, 0.71, 0.72], [0.80, 0.81, 0.82])
-    assert said.endswith("A is behind B, by more than trainings of one method differ.")
+    assert said.endswith("A is behind B. The difference is larger than between trainings of one method.")
+    assert against_luck("AMFS", "I-AMFS", [0.79], [0.80, 0.82]).startswith("AMFS − I-AMFS: −2.00 ± ")
 
 
 def test_among_three_equal_learners_a_winner_is_rare():
