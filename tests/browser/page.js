@@ -84,7 +84,10 @@ window.course = (() => {
       for (const box of document.querySelectorAll('.jp-Notebook .amfs-explorer')) {
         box.scrollIntoView({ block: 'center' });
         for (let frames = 0; frames < 3; frames++) await frame(); // the observer reports a new width
-        while (performance.now() < end && (!box.querySelector('.js-plotly-plot') || box.querySelector('.amfs-figure[data-waits]'))) await frame();
+        while (performance.now() < end && (!box.querySelector('.js-plotly-plot') || box.querySelector('.amfs-figure[data-waits]'))) {
+          box.scrollIntoView({ block: 'center' }); // again, because formulas that are drawn late move the box away
+          await frame();
+        }
       }
     },
 
