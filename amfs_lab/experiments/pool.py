@@ -199,6 +199,7 @@ class Pool:
         done, (alive, ours) = context.SimpleQueue(), context.Pipe(duplex=False)
         with ours, ProcessPoolExecutor(self.jobs, context, _begin, (self.threads, done, alive)) as workers:
             waiting = {workers.submit(_work, self, job) for job in jobs}
+            workers.submit(int)  # wakes the executor, which would not notice yet if the last process is killed
             try:
                 while waiting:
                     finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)

@@ -41,4 +41,4 @@ def test_sheets_get_new_letters_and_can_be_drawn_on(explorers):
     desk.act("a stroke", lambda: desk.draw(desk.box.locator(".amfs-sheet").first, stroke))
     assert papers.first.get_attribute("aria-label") == "letter 1: your drawing of 1 stroke"
     sentence = desk.box.locator(".amfs-say")
-    desk.lesson.until("the query is read", lambda: "The query is read as" in sentence.inner_text())
+    desk.lesson.until("the query is recognised", lambda: "The query is recognised as" in sentence.inner_text())
