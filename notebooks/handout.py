@@ -24,7 +24,7 @@ FILES = (
         f"data/results/{result}/{part}"
         for result in (
             *("accuracy-omniglot", "conflict-planes", "figure2-glyphs", "figure2-omniglot", "precision-glyphs"),
-            *("table1-glyphs", "table2-glyphs", "table4-glyphs"),
+            *("table1-glyphs", "table2-glyphs", "table4-glyphs", "ablation-glyphs"),
         )
         for part in ("result.json", "rows.npz", "summary.json")
     ),
