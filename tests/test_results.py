@@ -19,7 +19,7 @@ SPEC.loader.exec_module(results)
 
 def test_the_page_has_the_tables_of_the_stored_results():
     page = results.PAGE.read_text(encoding="utf-8")
-    assert page.count("<!-- end -->") == 18
+    assert page.count("<!-- end -->") == 19
     for each in results.PAGES:
         page = each.read_text(encoding="utf-8")
         assert results.written(page) == page, "run `python docs/results.py`"
@@ -198,3 +198,27 @@ def test_the_text_on_table_4_agrees_with_the_stored_rows():
                     assert loss(name, column, equal).mean <= r2d2.mean
     assert "R2-D2 learns its λ" in told
     assert result.config["variants"]["r2d2"]["inner"]["learn_lam"]
+
+
+def test_the_text_on_the_ablation_agrees_with_the_stored_rows():
+    told = " ".join(results.PAGE.read_text(encoding="utf-8").split("## Ablation")[1].split("\n## ")[0].split())
+    result = results.loaded("ablation-glyphs")
+
+    def word(row: str, shape: str) -> str:
+        return verdict(Interval(**result.summary[f"{row} {shape} transductive {TIME}"]["ahead"]))
+
+    rules = [
+        name for name in result.config["variants"] if name in ("o-amfs", "amfs") or name.endswith(("unit", "mean"))
+    ]
+    assert len(rules) == 6
+    assert "No aggregation rule is better than the mean gradient" in told
+    assert "better" not in {word(row, shape) for row in rules for shape in ("5w1s", "5w5s")}
+    assert "With MAML, o-amfs-unit is worse on 5-way 1-shot tasks" in told
+    assert word("maml+o-amfs-unit", "5w1s") == "worse"
+    assert "(maml+rescaled) is not clearly worse" in told
+    assert word("maml+rescaled", "5w1s") == "unclear"
+    assert "A learned λ, μ and γ make no clear difference" in told
+    for name in ("learned-lam", "mu", "gamma"):
+        assert {word(f"i-amfs+{name}", shape) for shape in ("5w1s", "5w5s", "20w1s")} == {"unclear"}
+    assert "The RBF kernel is better than the linear kernel and the cosine kernel on 20-way 1-shot tasks" in told
+    assert {word(f"i-amfs+{name}", "20w1s") for name in ("linear", "cosine")} == {"worse"}
